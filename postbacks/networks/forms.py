@@ -1,0 +1,81 @@
+"""The form behind "Add postback", driven by a network's own words."""
+
+import re
+from typing import Any, ClassVar, Protocol
+
+from django import forms
+from django.core.validators import MaxLengthValidator
+
+TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
+# Reddit's tokens are JWTs of 700 characters and more; far above that a paste is a mistake.
+CREDENTIAL_MAX = 4096
+# A code is pasted, never typed: no suggestions from the browser and no red underlines.
+PASTED = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class FormWords(Protocol):
+    """The attributes of a Network that the form needs."""
+
+    label: str
+    pixel_label: str
+    pixel_pattern: str
+    pixel_help: str
+    credential_label: str
+    credential_help: str
+    test_code_label: str
+    test_code_help: str
+
+
+class PostbackForm(forms.Form):
+    """Pixel, credential, triggers, enabled, test code. `editing=True`: a blank credential keeps the stored one."""
+
+    words: ClassVar[FormWords]
+
+    pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=PASTED))
+    # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
+    credential = forms.CharField(
+        validators=[MaxLengthValidator(CREDENTIAL_MAX, "This token is longer than %(limit_value)d characters.")],
+        widget=forms.PasswordInput(render_value=False, attrs=PASTED),
+    )
+    triggers = forms.MultipleChoiceField(
+        label="Trigger events",
+        choices=TRIGGERS,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Select at least one trigger event."},
+    )
+    enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
+    test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=PASTED))
+
+    def __init__(self, *args: Any, editing: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        words = self.words
+        for name, label, text in (
+            ("pixel_id", words.pixel_label, words.pixel_help),
+            ("credential", words.credential_label, words.credential_help),
+            ("test_code", words.test_code_label, words.test_code_help),
+        ):
+            self.fields[name].label, self.fields[name].help_text = label, text
+        if editing:
+            self.fields["credential"].required = False
+            self.fields["credential"].help_text = "Leave blank to keep the stored one."
+
+    def clean_pixel_id(self) -> str:
+        pixel: str = self.cleaned_data["pixel_id"]
+        if not re.fullmatch(self.words.pixel_pattern, pixel):
+            what = f"{self.words.label} {self.words.pixel_label[0].lower()}{self.words.pixel_label[1:]}"
+            raise forms.ValidationError(f"This does not look like a {what}. {self.words.pixel_help}")
+        return pixel
+
+    def clean_credential(self) -> str:
+        token = re.sub(r"^bearer\s+", "", self.cleaned_data["credential"], flags=re.IGNORECASE)
+        if not re.fullmatch(r"[!-~]*", token):
+            raise forms.ValidationError(
+                f"This {self.words.credential_label.lower()} contains a space, a line break or another character "
+                "that no token has. Copy it again."
+            )
+        return token
+
+
+def postback_form(words: FormWords) -> type[PostbackForm]:
+    """A PostbackForm class that speaks one network's words."""
+    return type("PostbackForm", (PostbackForm,), {"words": words})
