@@ -15,7 +15,6 @@ from typing import Literal
 from postbacks.networks.forms import PostbackForm, postback_form
 
 Trigger = Literal["game_launch", "purchase"]
-Failure = Literal["timeout", "reset", "refused", "dns", "tls", "network"]
 Access = Literal["token", "pixel"]
 
 VERSION = "0.1.0"  # pyproject.toml's; a test keeps the two equal
@@ -149,7 +148,7 @@ class Network(ABC):
 
     @abstractmethod
     def build(self, target: Target, facts: Facts) -> Request:
-        """The request for one conversion. ValueError for an unknown trigger or an `event_at` without offset or range."""
+        """The request for one conversion. ValueError: an unknown trigger, or an `event_at` without offset."""
 
     @abstractmethod
     def check(self, target: Target, *, event_id: str, now: datetime) -> Request:
@@ -174,7 +173,7 @@ class Network(ABC):
         if self.passed(outcome):
             return f"{self.label} accepted the test event for {pixel}."
         if outcome.access == "token":
-            return f"{self.label} does not accept this {token} (“{said}”): copy the whole token again or generate a new one."
+            return f"{self.label} does not accept this {token} (“{said}”): copy all of it again or generate a new one."
         if outcome.access == "pixel":
             return (
                 f"This {token} has no access to {pixel} (“{said}”): "

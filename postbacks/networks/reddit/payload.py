@@ -1,0 +1,103 @@
+"""The body of `conversion_events`. Reddit decodes strictly: one key it does not know and the whole request is a 400."""
+
+import re
+from typing import Any
+
+from postbacks.networks import values
+from postbacks.networks.base import Facts, Item, Target
+
+TYPES = {
+    "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},  # a name is at most 64 characters
+    "purchase": {"tracking_type": "PURCHASE"},
+}
+# The `_rdt_uuid` cookie: a UUID, or milliseconds, a dot and a UUID. Anything else rejects the request (seen).
+UUID = re.compile(r"([0-9]+\.)?[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+def event_type(trigger: str) -> dict[str, str]:
+    """Reddit's `type` of a trigger. ValueError for a trigger it has no type for."""
+    if trigger not in TYPES:
+        raise ValueError(f"unknown trigger {trigger!r}")
+    return TYPES[trigger]
+
+
+def body(target: Target, kind: dict[str, str], facts: Facts) -> dict[str, Any]:
+    """One event in Reddit's envelope (one bad event would reject its neighbours); `event_at` in milliseconds."""
+    event = values.present(
+        {
+            "event_at": values.unix_milliseconds(facts.event_at),
+            "action_source": "WEBSITE",
+            "type": kind,
+            "click_id": values.text(facts.click_id),  # never hashed
+            "event_source_url": values.web_url(facts.page_url),
+            "user": user(facts),
+            "metadata": metadata(facts),
+        }
+    )
+    # test_id belongs here; inside the event it is an unknown field (seen).
+    return {"data": values.present({"test_id": values.text(target.test_code), "events": [event]})}
+
+
+def user(facts: Facts) -> dict[str, Any]:
+    """Match keys: email, phone and external id hashed, the click's address and agent as they were."""
+    return values.present(
+        {
+            "email": values.sha256(email(facts.email)),
+            "phone_number": values.sha256(values.phone(facts.phone)),
+            "external_id": values.sha256(values.text(facts.external_id)),
+            "ip_address": values.ip(facts.ip),
+            "user_agent": values.text(facts.user_agent),
+            "uuid": uuid(facts.browser_id),
+        }
+    )
+
+
+def email(raw: str | None) -> str | None:
+    """`Al.ice$+Apple@Example.Com` -> `alice@example.com`: lower case, +tag and all but letters and digits of the user
+    part dropped. Not TikTok's rule. None for what is no address (a ready hash passes)."""
+    address = (raw or "").strip().lower()
+    if values.is_hashed(address):
+        return address
+    name, _, domain = address.rpartition("@")
+    name = re.sub(r"[^a-z0-9]", "", name.partition("+")[0])
+    return f"{name}@{domain}" if name and domain else None
+
+
+def uuid(cookie: str | None) -> str | None:
+    """The browser cookie's id, or None rather than a rejected request."""
+    value = (cookie or "").strip()
+    return value if UUID.fullmatch(value) else None
+
+
+def metadata(facts: Facts) -> dict[str, Any]:
+    """The id Reddit deduplicates on, value and currency as a pair or not at all, and the items."""
+    pair = values.money(facts.value, facts.currency)
+    products = [entry for item in facts.items if (entry := product(item))]
+    return values.present(
+        {
+            "conversion_id": str(facts.event_id),
+            "value": pair[0] if pair else None,
+            "currency": pair[1] if pair else None,
+            "item_count": item_count(facts.items) if products else None,
+            "products": products,
+        }
+    )
+
+
+def item_count(items: tuple[Item, ...]) -> int:
+    """Units, not lines; a line without a quantity is one unit."""
+    quantities = [values.count(item.quantity) for item in items]
+    return sum(1 if quantity is None else quantity for quantity in quantities)
+
+
+def product(item: Item) -> dict[str, Any]:
+    """One of `products`; `item_price` is per unit, in the currency of the event."""
+    return values.present(
+        {
+            "id": values.text(item.id),
+            "name": values.text(item.name),
+            "category": values.text(item.category),
+            "quantity": values.count(item.quantity),
+            "item_price": values.price(item.price),
+        }
+    )

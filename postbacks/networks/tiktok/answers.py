@@ -1,0 +1,68 @@
+"""TikTok's answers. It answers HTTP 200 even for failures, so the body's `code` is read first."""
+
+from typing import Any
+
+from postbacks.networks.answers import decoded, plain, retry_after, shortened, unanswered
+from postbacks.networks.base import Access, Outcome, Response, Verdict
+
+SUCCESS = {0, 20001}  # 20001: partly accepted, and one of our requests holds one event
+TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and conditions that pass, in the middle of the permanent 4xxxx
+TOKEN = {40101, 40102, 40104, 40105, *range(40106, 40132)}  # 40102 expired, 40104 empty, 40105 incorrect or revoked
+PIXEL = {40001, 40003, *range(40300, 40303)}  # known token, no permission
+RATE_LIMITED = 40100
+
+
+def classify(response: Response) -> Outcome:
+    """Read `{"code":int,"message":str,"request_id":str}`. A 401 alone does not prove a bad token: some gateways
+    answer it with 40100 (rate), and a page without a code says nothing about the event either."""
+    if response.status is None:
+        return unanswered(response)
+    body = decoded(response)
+    code = _code(body)
+    verdict, access = _judge(response.status, code, readable=body is not None)
+    return Outcome(
+        verdict=verdict,
+        code=None if code is None else str(code),
+        message=_message(response, body),
+        request_id=_text(body, "request_id"),
+        retry_after=retry_after(response) if _may_wait(response.status, code) else None,
+        access=access,
+    )
+
+
+def _judge(status: int, code: int | None, *, readable: bool) -> tuple[Verdict, Access | None]:
+    if status >= 500 or status in (408, 429) or code in TRANSIENT:
+        return Verdict.TRANSIENT, None
+    if code in TOKEN:
+        return Verdict.CREDENTIAL, "token"
+    if code in PIXEL:
+        return Verdict.CREDENTIAL, "pixel"
+    if code in SUCCESS and 200 <= status < 300:
+        return Verdict.SUCCESS, None
+    if code is not None and 40000 <= code <= 49999:
+        return Verdict.PAYLOAD, None
+    # Without a code only a JSON answer to a bad request is TikTok's own; 401 and 403 may be a gateway's.
+    if code is None and readable and 400 <= status < 500 and status not in (401, 403):
+        return Verdict.PAYLOAD, None
+    # 5xxxx and 6xxxx are TikTok's own trouble; HTML, redirects and codes nobody has named prove nothing.
+    return Verdict.TRANSIENT, None
+
+
+def _may_wait(status: int, code: int | None) -> bool:
+    return status in (429, 503) or code == RATE_LIMITED
+
+
+def _code(body: dict[str, Any] | None) -> int | None:
+    raw = None if body is None else body.get("code")
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit():
+        return int(raw[:9])
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+
+
+def _message(response: Response, body: dict[str, Any] | None) -> str:
+    return shortened(_text(body, "message") or "") or plain(response)
+
+
+def _text(body: dict[str, Any] | None, name: str) -> str | None:
+    raw = None if body is None else body.get(name)
+    return raw[:500] if isinstance(raw, str) and raw else None

@@ -1,0 +1,68 @@
+"""TikTok Ads: its words for the pages, and its four functions."""
+
+from datetime import datetime, timedelta
+
+from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target, Verdict
+from postbacks.networks.tiktok import answers, payload
+from postbacks.networks.values import json_body
+
+
+class TikTok(Network):
+    kind = "tiktok"
+    label = "TikTok Ads"
+    logo = "networks/tiktok.svg"
+    events = payload.EVENTS
+    pixel_label = "Pixel code"
+    # Twenty of A-Z and 0-9 in every example seen; TikTok has published no rule, so the check stays soft.
+    pixel_pattern = r"^[A-Za-z0-9]{10,40}$"
+    pixel_help = "About 20 letters and digits, shown in Events Manager beside the pixel's name (it is not the name)."
+    credential_label = "Access token"
+    credential_help = "In Events Manager: your pixel, Settings, Generate Access Token. TikTok shows it only once."
+    test_code_label = "Test event code"
+    test_code_help = "From Events Manager, Test Events (like TEST12345). Used for this check only and never stored."
+    default_url = "https://business-api.tiktok.com"
+    url_setting = "TIKTOK_API_URL"
+    click_param = "ttclid"
+    browser_cookie = "_ttp"
+    # TikTok names no age limit that we know of, so it has the last word; 28 days is the longest attribution window.
+    max_age = timedelta(days=28)
+
+    def build(self, target: Target, facts: Facts) -> Request:
+        return self._request(target, payload.event_name(facts.trigger), facts)
+
+    def check(self, target: Target, *, event_id: str, now: datetime) -> Request:
+        # Pageview is not an event anyone optimises on; with a test code the event reaches Test Events only.
+        name = payload.event_name("game_launch") if target.test_code else "Pageview"
+        facts = Facts(
+            trigger="game_launch",
+            event_id=event_id,
+            event_at=now,
+            external_id="afterclick-check",
+            user_agent=USER_AGENT,
+        )
+        return self._request(target, name, facts)
+
+    def classify(self, response: Response) -> Outcome:
+        return answers.classify(response)
+
+    def has_match_key(self, facts: Facts) -> bool:
+        user = payload.user(facts)
+        return any(key in user for key in ("ttclid", "email", "phone"))
+
+    def passed(self, outcome: Outcome) -> bool:
+        # 20001 (partly accepted) is good enough for a delivery and proves nothing about a credential.
+        return outcome.verdict is Verdict.SUCCESS and outcome.code == "0"
+
+    def _request(self, target: Target, event: str, facts: Facts) -> Request:
+        return Request(
+            method="POST",
+            url=f"{target.base_url.rstrip('/')}/open_api/v1.3/event/track/",  # the trailing slash matters
+            headers={
+                "Access-Token": target.credential,
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "User-Agent": USER_AGENT,
+            },
+            body=json_body(payload.body(target, event, facts)),
+            secrets=target.secrets,
+        )

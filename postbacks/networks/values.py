@@ -1,0 +1,126 @@
+"""Values as both networks want them on the wire. How an email is normalised differs, so that stays in each folder."""
+
+import hashlib
+import ipaddress
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """`fields` without None, blank text, empty lists and empty objects: both networks want those left out."""
+    return {name: value for name, value in fields.items() if not _absent(value)}
+
+
+def _absent(value: Any) -> bool:
+    return value is None or value == [] or value == {} or (isinstance(value, str) and not value.strip())
+
+
+def text(value: object) -> str | None:
+    """`value` as trimmed text, None when there is nothing left of it."""
+    return None if value is None else str(value).strip() or None
+
+
+def sha256(value: str | None) -> str | None:
+    """SHA-256 of already normalised text as 64 lower-case hex digits; what already is such a hash passes unchanged."""
+    if not value:
+        return None
+    if is_hashed(value):
+        return value.lower()
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def is_hashed(value: str) -> bool:
+    return SHA256_HEX.fullmatch(value.lower()) is not None
+
+
+def phone(value: str | None) -> str | None:
+    """E.164: `+` and 7 to 15 digits, never a leading zero. None where no country code can be told.
+
+    Accepts `+1 (555) 444-1234` and `001 555...`; without either prefix only 11 digits and more, because a shorter
+    number is a national one, and its hash would match nobody or somebody else.
+    """
+    raw = text(value)
+    if raw is None or is_hashed(raw):
+        return raw
+    digits = re.sub(r"\D", "", raw)
+    international = raw.startswith("+")
+    if not international and digits.startswith("00"):
+        digits, international = digits[2:], True
+    shortest = 7 if international else 11
+    return f"+{digits}" if re.fullmatch(rf"[1-9]\d{{{shortest - 1},14}}", digits) else None
+
+
+def ip(value: str | None) -> str | None:
+    """An IPv4 or IPv6 address as text, None for anything else."""
+    try:
+        return str(ipaddress.ip_address((value or "").strip()))
+    except ValueError:
+        return None
+
+
+def web_url(value: str | None) -> str | None:
+    """An absolute http(s) address, None for anything else (an app's own scheme, a bare path)."""
+    url = text(value)
+    return url if url and re.match(r"https?://[^/\s]", url, re.IGNORECASE) else None
+
+
+def number(value: Decimal | None) -> float | None:
+    """`value` as a JSON number of at most six decimals (9.99, never 9.990000000000001); None when it is not finite."""
+    if value is None or not value.is_finite():
+        return None
+    rounded = round(float(value), 6)
+    return rounded if math.isfinite(rounded) else None
+
+
+def money(value: Decimal | None, currency: str | None) -> tuple[float, str] | None:
+    """(value, ISO 4217 letters), or None unless both are usable: they only count as a pair, and no default is right."""
+    amount, letters = number(value), (currency or "").strip().upper()
+    if amount is None or not re.fullmatch(r"[A-Z]{3}", letters):
+        return None
+    return amount, letters
+
+
+def count(value: int | None) -> int | None:
+    """A quantity of zero or more, None for anything else."""
+    return int(value) if value is not None and value >= 0 else None
+
+
+def price(value: Decimal | None) -> float | None:
+    """A unit price of zero or more, None for anything else."""
+    amount = number(value)
+    return amount if amount is not None and amount >= 0 else None
+
+
+def unix_seconds(at: datetime) -> int:
+    """Whole seconds since 1970, always ten digits. ValueError outside that: milliseconds, or a clock that never ran."""
+    return _ranged(_since_epoch(at) // timedelta(seconds=1), 10**9)
+
+
+def unix_milliseconds(at: datetime) -> int:
+    """Whole milliseconds since 1970, always thirteen digits. ValueError outside that: seconds, or a dead clock."""
+    return _ranged(_since_epoch(at) // timedelta(milliseconds=1), 10**12)
+
+
+def _since_epoch(at: datetime) -> timedelta:
+    if at.utcoffset() is None:
+        raise ValueError("event_at has no UTC offset")
+    return at - EPOCH
+
+
+def _ranged(moment: int, low: int) -> int:
+    if not low <= moment < low * 10:
+        raise ValueError(f"event_at is outside 2001 to 2286: {moment}")
+    return moment
+
+
+def json_body(payload: Mapping[str, Any]) -> bytes:
+    """Compact UTF-8 JSON. ValueError for a number that JSON has no word for."""
+    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
