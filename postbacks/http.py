@@ -25,8 +25,8 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProtocolError,
     SSLError,
-    TimeoutError as Urllib3TimeoutError,
 )
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util.connection import create_connection
 
 from postbacks.networks.base import Request, Response
@@ -68,13 +68,11 @@ class _DeadlineReader(io.RawIOBase):
 class _DeadlineResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach()))  # type: ignore[attr-defined]
+        self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach()))
 
 
 class _Connecting:
     """Makes the connect time-out count once, not once for every address the host's name resolves to."""
-
-    response_class = _DeadlineResponse
 
     def _new_conn(self: Any) -> socket.socket:
         deadline = time.monotonic() + self.timeout
@@ -88,7 +86,7 @@ class _Connecting:
             if left <= 0:
                 break
             try:
-                return create_connection(address[:2], left, socket_options=self.socket_options)
+                return create_connection((str(address[0]), self.port), left, socket_options=self.socket_options)
             except OSError as error:
                 last = error
         if isinstance(last, TimeoutError) or time.monotonic() >= deadline:
@@ -97,11 +95,11 @@ class _Connecting:
 
 
 class _Plain(_Connecting, HTTPConnection):
-    pass
+    response_class = _DeadlineResponse
 
 
 class _Secure(_Connecting, HTTPSConnection):
-    pass
+    response_class = _DeadlineResponse
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -122,7 +120,7 @@ _pool = _new_pool()
 
 
 def _forget_connections() -> None:
-    global _pool  # noqa: PLW0603  (a forked worker must not write into its parent's sockets)
+    global _pool  # a forked worker must not write into its parent's sockets
     _pool = _new_pool()
 
 
@@ -168,12 +166,12 @@ def _exchange(request: Request, timeout: float) -> tuple[int, dict[str, str], by
 def _failure(error: Exception) -> str:
     """One word for a call without an answer. A ValueError is http.client refusing to write a header."""
     cause = error.__cause__
-    if isinstance(error, Urllib3TimeoutError):
-        return "timeout"
     if isinstance(error, NameResolutionError):
         return "dns"
-    if isinstance(error, NewConnectionError):
+    if isinstance(error, NewConnectionError):  # before its parent class, a time-out
         return "refused" if isinstance(cause, ConnectionRefusedError) else "network"
+    if isinstance(error, Urllib3TimeoutError):
+        return "timeout"
     if isinstance(error, SSLError):
         return "tls"
     if isinstance(error, ProtocolError):
