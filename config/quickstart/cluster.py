@@ -1,0 +1,149 @@
+"""Where the cluster of the private PostgreSQL lives, who runs it, and how it is made and left clean."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.quickstart import binaries
+from config.quickstart.binaries import PostgresBinaries
+from config.quickstart.processes import Account, is_alive, run, stop_orphan, works_in
+from config.quickstart.state import ServicesError, State, disk_full, explained
+
+# Fast shutdown (SIGINT) drops clients and checkpoints; immediate (SIGQUIT) leaves the rest to crash recovery.
+STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0))
+
+
+def home(state: State) -> tuple[Path, Account | None]:
+    """The folder that holds the cluster and the account that runs it (None: ourselves)."""
+    default = state.path / "postgresql"
+    kept = Path(state.recall("services").get("postgres_home", default))
+    if os.geteuid() != 0:
+        return kept, None
+    account = _owner(kept) or Account.named("postgres") or Account.named("nobody")
+    if account is None:
+        raise ServicesError(
+            "PostgreSQL does not run as root and there is no user postgres or nobody: set DATABASE_URL."
+        )
+    if kept != default and kept.exists() and not _belongs_to_a_copied_folder(state):
+        return kept, account
+    if account.can_pass(state.path):
+        return default, account
+    if (default / "data").exists():
+        raise ServicesError(
+            f"User {account.name}, who runs PostgreSQL in place of root, can no longer reach {default}: "
+            "open its parent folders to that user again, or set STATE_DIR."
+        )
+    return _elsewhere(state, account), account
+
+
+def _owner(home: Path) -> Account | None:
+    """Whoever owns an existing cluster runs it."""
+    if not home.exists() or home.stat().st_uid == 0:
+        return None
+    return Account(f"#{home.stat().st_uid}", home.stat().st_uid, home.stat().st_gid)
+
+
+def _belongs_to_a_copied_folder(state: State) -> bool:
+    """After `cp -r` two state folders name one cluster; it stays with the first. After `mv` only ours exists."""
+    origin = Path(state.recall("services").get("postgres_origin", state.path))
+    return origin != state.path and (origin / "services.json").exists()
+
+
+def _elsewhere(state: State, account: Account) -> Path:
+    place = binaries.shared_place(account)
+    prefix = f"afterclick-{hashlib.sha256(str(state.path).encode()).hexdigest()[:12]}-"
+    for leftover in place.glob(f"{prefix}*"):  # of a state folder of this name that was deleted
+        if leftover.stat().st_uid == account.uid:
+            clear(leftover / "data")
+            shutil.rmtree(leftover, ignore_errors=True)
+    with explained(place):
+        home = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        os.chown(home, account.uid, account.gid)
+    state.remember("services", postgres_home=str(home), postgres_origin=str(state.path))
+    return home
+
+
+def major_of(data: Path) -> int | None:
+    """The PostgreSQL major version that wrote `data`; None before initdb."""
+    with explained(data):
+        version = data / "PG_VERSION"
+        return int(version.read_text().strip()) if version.exists() else None
+
+
+def initialise(
+    state: State, installed: PostgresBinaries, home: Path, account: Account | None, *, durable: bool
+) -> None:
+    """Make the cluster aside and move it into place whole: a kill half-way leaves nothing that looks like one."""
+    passwords = {"postgres_admin_password": secrets.token_urlsafe(24), "postgres_password": secrets.token_urlsafe(24)}
+    state.remember("services", **passwords)
+    draft = home / "data.new"
+    # The wheel has no ICU. C.UTF-8 sorts by bytes and still knows the case of letters beyond ASCII.
+    builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8") if installed.major >= 17 else ()
+    with explained(home):
+        home.mkdir(mode=0o700, exist_ok=True)
+        if account:
+            os.chown(home, account.uid, account.gid)
+        shutil.rmtree(draft, ignore_errors=True)
+        with _password_file(home, passwords["postgres_admin_password"], account) as password_file:
+            made = run(
+                [str(installed.folder / "initdb"), f"--pgdata={draft}", "--username=postgres", "--no-instructions",
+                 "--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", *builtin,
+                 *(() if durable else ("--no-sync",))],
+                account=account,
+            )  # fmt: skip
+        if made.returncode != 0:
+            raise ServicesError(reason(made.stdout, home, "PostgreSQL could not make its data folder"))
+        draft.rename(home / "data")
+
+
+@contextlib.contextmanager
+def _password_file(home: Path, password: str, account: Account | None) -> Iterator[str]:
+    """A file for `initdb --pwfile`, readable by the account alone; a pipe of root's would refuse it."""
+    descriptor, name = tempfile.mkstemp(dir=home)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(password)
+            if account:
+                os.fchown(file.fileno(), account.uid, account.gid)
+        yield name
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def clear(data: Path) -> None:
+    """Stop the server a killed supervisor left behind, and drop a pid file that names a stranger."""
+    pid_file = data / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if not stop_orphan(pid, data, STOPPING):
+        raise ServicesError(
+            f"A PostgreSQL server of an earlier start (pid {pid}) does not stop: end it, then try again."
+        )
+    # PostgreSQL refuses to start while *any* process has that pid. A dead pid it clears itself,
+    # after looking for backends that survived their postmaster.
+    if is_alive(pid) and not works_in(pid, data):
+        pid_file.unlink(missing_ok=True)
+
+
+def forget(state: State) -> None:
+    """Stop an orphan and delete the cluster. The caller holds the "services" lock."""
+    home = Path(state.recall("services").get("postgres_home", state.path / "postgresql"))
+    clear(home / "data")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def reason(output: str, folder: Path, failure: str, log: Path | None = None) -> str:
+    """The sentence for a failure, from what the program printed."""
+    if "No space left on device" in output:
+        return disk_full(folder)
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it said nothing"]
+    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+    return f"{failure}: {(telling or lines)[0]}" + (f" (the whole log is {log})." if log else ".")

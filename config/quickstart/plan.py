@@ -1,0 +1,77 @@
+"""What `make run` was asked for: ports, addresses, whether to load the demo game."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.quickstart.processes import free_port, is_free
+from config.quickstart.state import ServicesError
+
+FALSE = frozenset({"0", "false", "no", "off"})
+NETWORK_URLS = ("TIKTOK_API_URL", "REDDIT_API_URL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Checked against the machine when it was read: the ports were free. `sandbox_port` is None when
+    the environment names real networks."""
+
+    host: str
+    port: int
+    sandbox_port: int | None
+    public_url: str
+    demo: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Plan":
+        """Raises ServicesError with the sentence for a bad value or a port that is taken."""
+        host = environ.get("HOST") or "127.0.0.1"
+        port = _port(environ, "PORT", 8000)
+        if not _free(port, host):
+            raise ServicesError(f"Port {port} is taken by another program: stop it, or choose another with PORT=8001.")
+        return cls(
+            host=host,
+            port=port,
+            sandbox_port=_sandbox_port(environ, port) if _needs_sandbox(environ) else None,
+            public_url=(environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+            demo=(environ.get("DEMO") or "1").lower() not in FALSE,
+        )
+
+    @property
+    def sandbox_url(self) -> str | None:
+        return f"http://127.0.0.1:{self.sandbox_port}" if self.sandbox_port else None
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """`environ` with what the children read from this plan; a network address that is set stays."""
+        networks = {name: environ.get(name) or self.sandbox_url or "" for name in NETWORK_URLS}
+        sandbox = {"SANDBOX_PORT": str(self.sandbox_port)} if self.sandbox_port else {}
+        own = {"PORT": str(self.port), "PUBLIC_URL": self.public_url, "PYTHONUNBUFFERED": "1"}
+        return {**environ, **networks, **sandbox, **own}
+
+
+def _needs_sandbox(environ: Mapping[str, str]) -> bool:
+    return not all(environ.get(name) for name in NETWORK_URLS)
+
+
+def _sandbox_port(environ: Mapping[str, str], web_port: int) -> int:
+    port = _port(environ, "SANDBOX_PORT", 8010)
+    if port != web_port and _free(port, "127.0.0.1"):
+        return port
+    if environ.get("SANDBOX_PORT"):
+        raise ServicesError(
+            f"Port {port} is taken, so the sandbox networks cannot use it: choose another with SANDBOX_PORT=8011."
+        )
+    return free_port()
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = (environ.get(name) or str(default)).strip()
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise ServicesError(f"{name} must be a port number from 1 to 65535, not {value!r}.")
+    return int(value)
+
+
+def _free(port: int, host: str) -> bool:
+    try:
+        return is_free(port, host)
+    except OSError as error:
+        raise ServicesError(f"HOST={host} is not an address of this machine.") from error

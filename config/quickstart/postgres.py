@@ -1,0 +1,119 @@
+"""A private PostgreSQL: loopback TCP with scram, no Unix socket, its cluster in STATE_DIR."""
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from config.quickstart import binaries, cluster
+from config.quickstart.binaries import PostgresBinaries
+from config.quickstart.processes import Account, free_port, spawn, stop
+from config.quickstart.state import ServicesError, State, disk_full, explained
+
+NAME = "afterclick"
+# Crash recovery after a power cut replays up to max_wal_size (1 GB).
+SECONDS_TO_START = 120.0
+# For tests: the cluster does not outlive the session, so nothing needs to reach the disk.
+NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
+
+
+@contextlib.contextmanager
+def serving(state: State, *, durable: bool) -> Iterator[str]:
+    """Run PostgreSQL for as long as the context lasts; yields its DATABASE_URL. Raises ServicesError.
+
+    The caller holds the "services" lock of `state`: any server found on the cluster is an orphan.
+    """
+    home, account = cluster.home(state)
+    data = home / "data"
+    found = binaries.postgres(major=cluster.major_of(data))
+    installed = found.usable_by(account) if account else found
+    if not data.exists():
+        cluster.initialise(state, installed, home, account, durable=durable)
+    cluster.clear(data)
+    server = _launch(state, installed, data, account, durable=durable)
+    try:
+        yield _prepare(state, data)
+    finally:
+        stop(server, cluster.STOPPING)
+
+
+def _launch(
+    state: State, installed: PostgresBinaries, data: Path, account: Account | None, *, durable: bool
+) -> subprocess.Popen[bytes]:
+    """Start the server and wait until it takes connections. Raises ServicesError."""
+    if "postgres_admin_password" not in state.recall("services"):
+        raise ServicesError(
+            f"The password of the database in {data.parent} is lost: restore services.json or move it away."
+        )
+    text = ""
+    for _ in range(5):
+        port = free_port(state.recall("services").get("postgres_port"))
+        state.remember("services", postgres_port=port)
+        settings = (f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
+                    *(() if durable else NOT_DURABLE))  # fmt: skip
+        argv = [str(installed.folder / "postgres"), "-D", str(data)]
+        argv += [word for setting in settings for word in ("-c", setting)]
+        with explained(state.path), state.private_file("postgresql.log") as log:
+            server = spawn(argv, output=log.fileno(), death_signal=signal.SIGINT, account=account)
+        if _answers(state, server):
+            return server
+        text = (state.path / "postgresql.log").read_text(errors="replace")
+        # Someone took the port since we looked, or backends of a killed postmaster are still leaving.
+        if "Address already in use" not in text and "still in use" not in text:
+            break
+        time.sleep(0.5)
+    raise ServicesError(cluster.reason(text, data.parent, "PostgreSQL did not start", state.path / "postgresql.log"))
+
+
+def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
+    """Wait for the first connection. False when the server ended instead; it never stays when this raises."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    try:
+        while server.poll() is None:
+            with contextlib.suppress(psycopg.OperationalError), admin(state):
+                return True
+            if time.monotonic() > deadline:
+                raise ServicesError(
+                    f"PostgreSQL took more than {SECONDS_TO_START:.0f} s to start: see postgresql.log in {state.path}."
+                )
+            time.sleep(0.02)
+    except BaseException:
+        stop(server, cluster.STOPPING)
+        raise
+    return False
+
+
+def admin(state: State) -> psycopg.Connection[TupleRow]:
+    """A connection of the cluster's superuser. Raises psycopg.OperationalError."""
+    memory = state.recall("services")
+    return psycopg.connect(
+        host="127.0.0.1", port=memory["postgres_port"], user="postgres", password=memory["postgres_admin_password"],
+        dbname="postgres", connect_timeout=3, sslmode="disable", autocommit=True,
+    )  # fmt: skip
+
+
+def url(state: State) -> str:
+    memory = state.recall("services")
+    return f"postgres://{NAME}:{memory['postgres_password']}@127.0.0.1:{memory['postgres_port']}/{NAME}"
+
+
+def _prepare(state: State, data: Path) -> str:
+    """Make the role and its database where they are missing. CREATEDB is for the test databases."""
+    name, password = sql.Identifier(NAME), sql.Literal(state.recall("services")["postgres_password"])
+    try:
+        with admin(state) as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(name, password))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+    except psycopg.errors.DiskFull as error:
+        raise ServicesError(disk_full(data)) from error
+    except psycopg.Error as error:
+        raise ServicesError(f"PostgreSQL in {data.parent} refused to make the database: {error}.") from error
+    return url(state)

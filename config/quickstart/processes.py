@@ -1,0 +1,160 @@
+"""Processes and ports: start one that dies with us, stop it in order, tell ours from a stranger's."""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+# Loaded before any fork: a child between fork and exec may not import or allocate much.
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user that a process runs as in place of root."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def named(cls, name: str) -> "Account | None":
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            return None
+        return cls(name, entry.pw_uid, entry.pw_gid)
+
+    def can_enter(self, folder: Path) -> bool:
+        """Whether this user can read and traverse `folder`, asked from the kernel (groups and ACLs count)."""
+        return run(["/bin/sh", "-c", 'test -r "$0" && test -x "$0"', str(folder)], account=self).returncode == 0
+
+    def can_pass(self, folder: Path) -> bool:
+        return run(["/bin/sh", "-c", 'test -x "$0"', str(folder)], account=self).returncode == 0
+
+
+def run(argv: Sequence[str], *, account: Account | None) -> subprocess.CompletedProcess[str]:
+    """Run a short command as `account` (None: as ourselves) and return it with its output, both streams in one."""
+    return subprocess.run(
+        argv, cwd="/", env=plain_environment(), text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+        user=account.uid if account else None, group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )  # fmt: skip
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    output: int,
+    errors: int = subprocess.STDOUT,
+    death_signal: signal.Signals,
+    account: Account | None = None,
+    stdin: int = subprocess.DEVNULL,
+    cwd: Path | str = "/",
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own (a terminal's Ctrl-C does not reach it) that gets
+    `death_signal` when we die, however we die. Raises OSError."""
+    return subprocess.Popen(
+        argv, stdin=stdin, stdout=output, stderr=errors, cwd=cwd, env=plain_environment() if env is None else env,
+        start_new_session=True, preexec_fn=_die_with(os.getpid(), death_signal),
+        user=account.uid if account else None, group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )  # fmt: skip
+
+
+def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+    # Linux clears the setting when the uid changes; CPython calls preexec_fn after setuid, so it stays.
+    def arm() -> None:
+        if LIBC is not None:
+            LIBC.prctl(PR_SET_PDEATHSIG, int(death_signal))
+            if os.getppid() != parent:
+                os.kill(os.getpid(), death_signal)
+
+    return arm
+
+
+def plain_environment() -> dict[str, str]:
+    """What a server may know of our environment: no PG* variable, no locale this machine may lack."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def stop(process: subprocess.Popen[bytes], steps: Iterable[tuple[signal.Signals, float]]) -> None:
+    """Send each signal and wait its seconds until the process is gone; SIGKILL after the last."""
+    for number, seconds in steps:
+        if process.poll() is not None:
+            return
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether process `pid` lives and has `folder` as its working directory, as our servers have theirs.
+
+    A pid from a file says little alone: the number may belong to a stranger by now.
+    """
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
+        except OSError:
+            return False
+    listing = run(["lsof", "-a", "-p", str(pid), "-d", "cwd", "-Fn"], account=None).stdout
+    return f"n{folder.resolve()}" in listing.splitlines()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def stop_orphan(pid: int, folder: Path, steps: Iterable[tuple[signal.Signals, float]]) -> bool:
+    """Stop the server a killed supervisor left in `folder`. False when it would not go."""
+    for number, seconds in steps:
+        if not works_in(pid, folder):
+            return True
+        os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while works_in(pid, folder) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    return not works_in(pid, folder)
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on `port` of `host` now. Raises OSError when `host` has no address."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as candidate:
+        # Without it a connection in TIME_WAIT of the last run counts as taken.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def free_port(preferred: int | None = None) -> int:
+    """`preferred` if nothing listens there, else a port of the kernel's choice, on loopback."""
+    if preferred and is_free(preferred):
+        return preferred
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])

@@ -1,0 +1,115 @@
+"""STATE_DIR: what the quickstart remembers between two starts, and who may start.
+
+services.json   ports, passwords and the place of the database, 0600
+secrets.json    SECRET_KEY and CREDENTIAL_KEYS, 0600
+postgresql/     the cluster (elsewhere if its account cannot come here, see postgres.py)
+*.log, *.lock
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class ServicesError(Exception):
+    """One sentence for the operator: what is wrong and what to do. Shown without a traceback."""
+
+
+class State:
+    """The folder at `path`; `State.opened` creates it and checks that it can be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def opened(cls, path: Path) -> "State":
+        # As root the cluster below belongs to another account, which has to pass through.
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        with explained(path):
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+            probe = path / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        return cls(path)
+
+    def recall(self, name: str) -> dict[str, Any]:
+        """The values remembered under `name`; empty when there are none."""
+        try:
+            values = json.loads((self.path / f"{name}.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        except PermissionError as error:
+            raise ServicesError(f"{self.path} belongs to another user: give it to yours or set STATE_DIR.") from error
+        except ValueError as error:
+            raise ServicesError(f"{self.path / name}.json is damaged: restore it or move {self.path} away.") from error
+        return dict(values)
+
+    def remember(self, name: str, **values: Any) -> dict[str, Any]:
+        """Add `values` to those under `name`, atomically and readable by the owner only; return all of them."""
+        known = {**self.recall(name), **values}
+        draft = self.path / f".{name}-{os.getpid()}.json"
+        with explained(self.path):
+            draft.unlink(missing_ok=True)
+            with self.private_file(draft.name) as file:
+                file.write(json.dumps(known, indent=2).encode())
+            draft.replace(self.path / f"{name}.json")
+        return known
+
+    def private_file(self, name: str) -> Any:
+        """Open `name` for writing, empty, 0600, refusing a symbolic link."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        return os.fdopen(os.open(self.path / name, flags, 0o600), "wb")
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, patience: float, busy: str) -> Iterator[None]:
+        """Hold `name` alone. Waits `patience` seconds, then raises ServicesError(busy).
+
+        The kernel drops the lock with its holder, so that no kill leaves it behind.
+        """
+        deadline = time.monotonic() + patience
+        with self._lock_file(name) as file:
+            while not _locked(file, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise ServicesError(busy)
+                time.sleep(0.05)
+            yield
+
+    def is_locked(self, name: str) -> bool:
+        """Whether some process holds `name` now."""
+        with self._lock_file(name) as file:
+            return not _locked(file, fcntl.LOCK_SH)
+
+    def _lock_file(self, name: str) -> Any:
+        with explained(self.path):
+            return os.fdopen(os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600), "rb")
+
+
+def _locked(file: Any, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn a refusal of the file system below `path` into its sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ServicesError(disk_full(path)) from error
+        raise ServicesError(
+            f"The state folder {path} cannot be written ({error.strerror}): make it writable or set STATE_DIR."
+        ) from error
+
+
+def disk_full(path: Path) -> str:
+    return f"The disk that holds {path} is full: free some space or set STATE_DIR to another disk."

@@ -1,0 +1,31 @@
+"""Words for the person at the terminal."""
+
+import os
+import sys
+
+# Readable on dark and on light backgrounds; red is kept for failures.
+PALETTE = (36, 35, 34, 32, 33)
+
+
+def say(text: str) -> None:
+    """Write one line to stdout. A reader that went away (`make run | head`) must not take the service down."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(text: str) -> None:
+    """Write one line to stderr: stdout belongs to the output of the command (`demo --json`)."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def coloured() -> bool:
+    """Whether stdout shows colours: a terminal, and no NO_COLOR (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def paint(text: str, code: int) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if coloured() else text

@@ -1,0 +1,92 @@
+"""A private Valkey: loopback, with a password. It only wakes workers up, so nothing of it is kept."""
+
+import contextlib
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import redis
+
+from config.quickstart import binaries
+from config.quickstart.processes import free_port, spawn, stop, stop_orphan
+from config.quickstart.state import ServicesError, State, explained
+
+SECONDS_TO_START = 20.0
+STOPPING = ((signal.SIGTERM, 5.0),)
+# One database per pytest-xdist worker, and one for the run itself.
+DATABASES = 64
+
+
+@contextlib.contextmanager
+def serving(state: State) -> Iterator[str]:
+    """Run Valkey for as long as the context lasts; yields its REDIS_URL. Raises ServicesError.
+
+    The caller holds the "services" lock of `state`.
+    """
+    binary = str(binaries.valkey())
+    _clear(state)
+    memory = state.recall("services")
+    state.remember("services", valkey_password=memory.get("valkey_password", secrets.token_urlsafe(24)))
+    for _ in range(5):
+        state.remember("services", valkey_port=free_port(memory.get("valkey_port")))
+        server = _launch(state, binary)
+        try:
+            if _answers(state, server):
+                state.remember("services", valkey_pid=server.pid)
+                yield url(state)
+                return
+        finally:
+            stop(server, STOPPING)
+        text = (state.path / "valkey.log").read_text(errors="replace")
+        if "Address already in use" not in text:
+            break
+    lines = [line for line in text.splitlines() if line.strip()] or ["no output"]
+    raise ServicesError(f"Valkey did not start: {lines[-1]} (the whole log is {state.path / 'valkey.log'}).")
+
+
+def url(state: State) -> str:
+    memory = state.recall("services")
+    return f"redis://:{memory['valkey_password']}@127.0.0.1:{memory['valkey_port']}/0"
+
+
+def _launch(state: State, binary: str) -> subprocess.Popen[bytes]:
+    folder = state.path / "valkey"
+    memory = state.recall("services")
+    settings = {
+        "bind": "127.0.0.1",
+        "port": memory["valkey_port"],
+        "requirepass": memory["valkey_password"],
+        "databases": DATABASES,
+        "save": '""',
+        "appendonly": "no",
+        "dir": f'"{folder}"',
+    }
+    with explained(state.path), state.private_file("valkey.log") as log:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Read from stdin: an argument would show the password to everyone who can list processes.
+        server = spawn(
+            [binary, "-"], output=log.fileno(), death_signal=signal.SIGTERM, stdin=subprocess.PIPE, cwd=folder
+        )
+    assert server.stdin is not None
+    with contextlib.suppress(BrokenPipeError), server.stdin as stdin:
+        stdin.write("".join(f"{name} {value}\n" for name, value in settings.items()).encode())
+    return server
+
+
+def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + SECONDS_TO_START
+    with redis.Redis.from_url(url(state), socket_timeout=2) as client:
+        while server.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(redis.RedisError):
+                return bool(client.ping())
+            time.sleep(0.02)
+    return False
+
+
+def _clear(state: State) -> None:
+    """Stop the server a killed supervisor left behind."""
+    pid = state.recall("services").get("valkey_pid")
+    if pid and not stop_orphan(pid, state.path / "valkey", (*STOPPING, (signal.SIGKILL, 5.0))):
+        raise ServicesError(f"A Valkey server of an earlier start (pid {pid}) does not stop: end it, then try again.")

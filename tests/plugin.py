@@ -1,0 +1,61 @@
+"""Starts the services before pytest-django reads the settings (`-p tests.plugin` in pyproject.toml).
+
+DATABASE_URL and REDIS_URL of the environment are used when set. Under pytest-xdist the controller
+starts the services once; each worker inherits them and takes a Valkey database of its own.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from config import services
+
+# Fixed, so that a failing test fails again with the same signatures and ciphertext keys.
+TEST_SECRETS = {
+    "SECRET_KEY": "a-key-for-tests-only-" + "0123456789abcdef" * 3,
+    "CREDENTIAL_KEYS": "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",
+}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """A wrapper comes before pytest-django's implementation, whose first act is to import the settings."""
+    os.environ.update(TEST_SECRETS)
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        os.environ["REDIS_URL"] = _own_database(os.environ["REDIS_URL"], worker)
+    elif not {"-h", "--help", "--version"} & set(early_config.invocation_params.args):
+        stack = contextlib.ExitStack()
+        early_config.add_cleanup(stack.close)  # runs however the session ends, Ctrl-C included
+        try:
+            found = stack.enter_context(
+                services.running(stack.enter_context(_state_dir()), durable=False, environ=os.environ)
+            )
+        except services.ServicesError as error:
+            stack.close()
+            raise pytest.UsageError(str(error)) from error
+        os.environ.update(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url)
+    return (yield)
+
+
+@contextlib.contextmanager
+def _state_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="afterclick-tests-")).resolve()
+    # As root, PostgreSQL runs as another account and has to pass through this folder of ours.
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        services.forget(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_database(url: str, worker: str) -> str:
+    """The same server with database n + 1 for worker "gwn"; the run itself keeps the one it was given."""
+    number = int(worker.removeprefix("gw")) + 1
+    return urlsplit(url)._replace(path=f"/{number}").geturl()
