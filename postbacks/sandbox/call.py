@@ -1,0 +1,44 @@
+"""One request to a sandbox network, and the answer to it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`headers` by lower-case name; `accounts` is what this network accepts now: credential -> pixels; `now` in Unix
+    seconds, `over_quota` whether this call is one too many for its second."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    accounts: Mapping[str, set[str]]
+    now: float
+    over_quota: bool = False
+
+    def json(self) -> Any:
+        """The decoded body. ValueError when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is sent as JSON, or as it is when it is text. `events` are the deduplication keys of accepted events."""
+
+    status: int
+    body: dict[str, Any] | str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[tuple[str, ...], ...] = ()
+
+    def encoded(self) -> tuple[str, bytes]:
+        """(content type, bytes)"""
+        if isinstance(self.body, str):
+            html = self.body.lstrip().startswith("<")
+            return f"text/{'html' if html else 'plain'}; charset=utf-8", self.body.encode()
+        return "application/json", json.dumps(self.body).encode()

@@ -1,0 +1,151 @@
+"""The sandbox's own endpoints under `/sandbox/`: look at what arrived, order a fault, revoke a token."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from postbacks.sandbox.accounts import ACCOUNTS
+from postbacks.sandbox.call import Answer
+from postbacks.sandbox.faults import FAULTS
+from postbacks.sandbox.state import State
+
+FAULT_TIMES_MAX = 100_000
+DELAY_MAX_MS = 60_000
+
+
+class Refused(ValueError):
+    """A request to the sandbox's own endpoints that makes no sense; its text is the answer."""
+
+
+def respond(state: State, method: str, target: str, body: bytes) -> Answer:
+    """Answer one request that is not for a network."""
+    url = urlsplit(target)
+    if url.path in ("", "/"):
+        return Answer(200, help_page())
+    verb = VERBS.get((method, url.path))
+    if verb is None:
+        known = any(path == url.path for _, path in VERBS)
+        return Answer(405 if known else 404, {"error": f"{method} {url.path} is not an endpoint; see GET /"})
+    try:
+        return verb(state, {name: values[-1] for name, values in parse_qs(url.query).items()}, body)
+    except Refused as refused:
+        return Answer(400, {"error": str(refused)})
+
+
+def list_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
+    wanted = query.get("test", "") not in ("", "0", "false")
+    entries = [entry for entry in state.requests(_optional_network(query)) if entry.test is wanted]
+    return Answer(200, json.dumps([entry.as_json(readable) for entry in entries]), {"Content-Type": "application/json"})
+
+
+def delete_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
+    state.forget(_optional_network(query))
+    return Answer(204, "")
+
+
+def list_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
+    return Answer(200, state.faults())
+
+
+def add_fault(state: State, query: dict[str, str], body: bytes) -> Answer:
+    fields = _fields(body)
+    network, fault = _network(fields), fields.get("fault")
+    if fault not in FAULTS:
+        raise Refused(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}.")
+    times = _whole(fields, "times", 1, FAULT_TIMES_MAX, default=1)
+    state.add_fault(network, fault, times)
+    return Answer(200, {"network": network, "fault": fault, "times": times})
+
+
+def clear_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
+    state.clear_faults()
+    return Answer(204, "")
+
+
+def set_latency(state: State, query: dict[str, str], body: bytes) -> Answer:
+    fields = _fields(body)
+    network, delay = _network(fields), _whole(fields, "ms", 0, DELAY_MAX_MS)
+    state.set_delay(network, delay / 1000)
+    return Answer(200, {"network": network, "ms": delay})
+
+
+def revoke(state: State, query: dict[str, str], body: bytes) -> Answer:
+    return _set_revoked(state, body, revoked=True)
+
+
+def restore(state: State, query: dict[str, str], body: bytes) -> Answer:
+    return _set_revoked(state, body, revoked=False)
+
+
+def health(state: State, query: dict[str, str], body: bytes) -> Answer:
+    return Answer(200, {"status": "ok"})
+
+
+VERBS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] = {
+    ("GET", "/sandbox/requests"): list_requests,
+    ("DELETE", "/sandbox/requests"): delete_requests,
+    ("GET", "/sandbox/faults"): list_faults,
+    ("POST", "/sandbox/faults"): add_fault,
+    ("DELETE", "/sandbox/faults"): clear_faults,
+    ("POST", "/sandbox/latency"): set_latency,
+    ("POST", "/sandbox/tokens/revoke"): revoke,
+    ("POST", "/sandbox/tokens/restore"): restore,
+    ("GET", "/sandbox/health"): health,
+}
+
+
+def readable(body: bytes) -> Any:
+    """A received body as JSON when it is JSON, else as text."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")
+
+
+def _set_revoked(state: State, body: bytes, *, revoked: bool) -> Answer:
+    fields = _fields(body)
+    network, credential = _network(fields), fields.get("credential")
+    if not isinstance(credential, str) or credential not in ACCOUNTS[network]:
+        raise Refused(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
+    state.revoke(network, credential, revoked=revoked)
+    return Answer(200, {"network": network, "revoked": revoked})
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    fields = readable(body)
+    if not isinstance(fields, dict):
+        raise Refused("The body must be a JSON object.")
+    return fields
+
+
+def _network(fields: dict[str, Any]) -> str:
+    network = fields.get("network")
+    if not isinstance(network, str) or network not in ACCOUNTS:
+        raise Refused(f"network must be one of {', '.join(ACCOUNTS)}, not {network!r}.")
+    return network
+
+
+def _optional_network(query: dict[str, str]) -> str | None:
+    return _network(dict(query)) if "network" in query else None
+
+
+def _whole(fields: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int:
+    value = fields.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Refused(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+    return value
+
+
+def help_page() -> str:
+    """Plain text: the endpoints, the faults and every credential that works."""
+    lines = ["Afterclick sandbox: TikTok Ads and Reddit Ads, imitated. Nothing leaves this machine.", ""]
+    lines += ["Networks", "  POST /open_api/v1.3/event/track/", "  POST /api/v3/pixels/<pixel>/conversion_events", ""]
+    lines += ["Controls", *(f"  {method} {path}" for method, path in VERBS), ""]
+    lines += ["GET /sandbox/requests takes ?network=tiktok|reddit and &test=1 (test events are listed apart)."]
+    lines += ['POST /sandbox/faults takes {"network", "fault", "times"}; faults: ' + ", ".join(FAULTS) + ".", ""]
+    for network, tokens in ACCOUNTS.items():
+        lines += [f"{network} accepts"]
+        lines += [f"  {' and '.join(sorted(pixels))} with\n    {token}" for token, pixels in tokens.items()]
+        lines += [""]
+    return "\n".join(lines)

@@ -1,0 +1,135 @@
+"""What the sandbox remembers: requests received, faults to come, revoked credentials. In memory and bounded."""
+
+import sys
+import threading
+import time
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from postbacks.sandbox.accounts import ACCOUNTS
+
+REQUESTS_KEPT = 50_000
+EVENTS_KEPT = 200_000
+DEDUPLICATION_S = 48 * 60 * 60  # both networks: within two days of the first
+
+TIKTOK_QUOTA = 1000  # requests a second, by several integrations
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request and what was answered; `status` is None where a fault let it go without an answer."""
+
+    network: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    test: bool
+    received_at: float
+    status: int | None
+    response: Any
+    duplicate: bool
+    fault: str | None
+
+    def as_json(self, decode: Callable[[bytes], Any]) -> dict[str, Any]:
+        at = datetime.fromtimestamp(self.received_at, UTC).isoformat(timespec="milliseconds")
+        return asdict(self) | {"body": decode(self.body), "received_at": at}
+
+
+class State:
+    """Everything a running sandbox knows; every method may be called from any thread."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, quota: int = TIKTOK_QUOTA) -> None:
+        self.clock, self.quota = clock, quota
+        self._second, self._calls = 0, 0
+        self._lock = threading.Lock()
+        self._received: deque[Received] = deque(maxlen=REQUESTS_KEPT)
+        self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._faults: dict[str, deque[str]] = defaultdict(deque)
+        self._revoked: set[tuple[str, str]] = set()
+        self._delay: dict[str, float] = {}
+
+    def keep(self, received: Received) -> None:
+        # Every request repeats the same long token; one copy of it is enough.
+        for name, value in received.headers.items():
+            received.headers[name] = sys.intern(value)
+        with self._lock:
+            self._received.append(received)
+
+    def requests(self, network: str | None = None) -> list[Received]:
+        with self._lock:
+            return [entry for entry in self._received if network in (None, entry.network)]
+
+    def forget(self, network: str | None = None) -> None:
+        """Drop received requests, and with them what counts as already seen."""
+        with self._lock:
+            kept = [entry for entry in self._received if network not in (None, entry.network)]
+            self._received.clear()
+            self._received.extend(kept)
+            for key in [key for key in self._events if network in (None, key[0])]:
+                del self._events[key]
+
+    def seen(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
+        """Remember accepted events; whether one of them had been accepted within 48 h before."""
+        now, repeated = self.clock(), False
+        with self._lock:
+            for event in events:
+                key = (network, *event)
+                first = self._events.get(key)
+                if first is not None and now - first < DEDUPLICATION_S:
+                    repeated = True
+                    continue
+                self._events[key] = now
+                self._events.move_to_end(key)
+                if len(self._events) > EVENTS_KEPT:
+                    self._events.popitem(last=False)
+        return repeated
+
+    def add_fault(self, network: str, fault: str, times: int) -> None:
+        with self._lock:
+            self._faults[network].extend([fault] * times)
+
+    def next_fault(self, network: str) -> str | None:
+        with self._lock:
+            return self._faults[network].popleft() if self._faults[network] else None
+
+    def faults(self) -> dict[str, list[str]]:
+        """Faults still to come, per network, next first."""
+        with self._lock:
+            return {network: list(waiting) for network, waiting in self._faults.items() if waiting}
+
+    def clear_faults(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def over_quota(self, network: str) -> bool:
+        """Count one call; whether TikTok's calls of this second are used up. Reddit's limit is not imitated."""
+        if network != "tiktok":
+            return False
+        second = int(self.clock())
+        with self._lock:
+            self._calls = self._calls + 1 if second == self._second else 1
+            self._second = second
+            return self._calls > self.quota
+
+    def accounts(self, network: str) -> dict[str, set[str]]:
+        with self._lock:
+            return {
+                token: pixels for token, pixels in ACCOUNTS[network].items() if (network, token) not in self._revoked
+            }
+
+    def revoke(self, network: str, credential: str, *, revoked: bool) -> None:
+        with self._lock:
+            change = self._revoked.add if revoked else self._revoked.discard
+            change((network, credential))
+
+    def set_delay(self, network: str, seconds: float) -> None:
+        with self._lock:
+            self._delay[network] = seconds
+
+    def delay(self, network: str) -> float:
+        with self._lock:
+            return self._delay.get(network, 0.0)
