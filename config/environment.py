@@ -1,0 +1,114 @@
+"""The environment, read once and checked: every variable in .env.example, as typed values.
+
+A bad or missing value ends the process with one line on stderr and exit code 1: a service that
+cannot run must say so at boot, not at the first request.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+
+# Below this, Django's own deploy check (security.W009) calls the key guessable.
+SECRET_KEY_LENGTH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Settings an operator gives, typed. `database` is a Django DATABASES entry."""
+
+    debug: bool
+    secret_key: str
+    credential_keys: tuple[str, ...]
+    database: dict[str, Any]
+    redis_url: str
+    allowed_hosts: list[str]
+    public_url: str
+    tiktok_api_url: str
+    reddit_api_url: str
+    state_dir: Path
+    metrics_token: str
+    trusted_proxies: list[str]
+
+
+def read(base_dir: Path) -> Environment:
+    """Read the process environment (and `.env` beside manage.py, which never overrides it)."""
+    env = environ.Env()
+    environ.Env.read_env(base_dir / ".env")
+    port = _number(env, "PORT", 8000)
+    return Environment(
+        debug=_flag(env, "DEBUG"),
+        secret_key=_secret_key(env),
+        credential_keys=_credential_keys(env),
+        database=_database(env),
+        redis_url=_url(env, "REDIS_URL", None, ("redis", "rediss", "unix")),
+        allowed_hosts=env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
+        public_url=_url(env, "PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/"),
+        tiktok_api_url=_url(env, "TIKTOK_API_URL", "https://business-api.tiktok.com", ("http", "https")).rstrip("/"),
+        reddit_api_url=_url(env, "REDDIT_API_URL", "https://ads-api.reddit.com", ("http", "https")).rstrip("/"),
+        state_dir=(base_dir / env.str("STATE_DIR", default=".state")).resolve(),
+        metrics_token=env.str("METRICS_TOKEN", default=""),
+        trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
+    )
+
+
+def _stop(name: str, problem: str) -> NoReturn:
+    sys.exit(f"Afterclick cannot start: {name} {problem} (see .env.example).")
+
+
+def _required(env: environ.Env, name: str) -> str:
+    value: str = env.str(name, default="").strip()
+    return value or _stop(name, "is not set")
+
+
+def _flag(env: environ.Env, name: str) -> bool:
+    value = env.str(name, default="0").strip().lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off", ""}:
+        return False
+    return _stop(name, f"must be true or false, not {value!r}")
+
+
+def _number(env: environ.Env, name: str, default: int) -> int:
+    value = env.str(name, default=str(default)).strip()
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        _stop(name, f"must be a port number from 1 to 65535, not {value!r}")
+    return int(value)
+
+
+def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, ...]) -> str:
+    value = env.str(name, default=default or "").strip() or _required(env, name)
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not (parts.netloc or parts.path):
+        _stop(name, f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
+    return value
+
+
+def _database(env: environ.Env) -> dict[str, Any]:
+    url = _url(env, "DATABASE_URL", None, ("postgres", "postgresql"))
+    try:
+        return dict(env.db_url_config(url))
+    except (ValueError, environ.ImproperlyConfigured):
+        return _stop("DATABASE_URL", "cannot be read: expected postgres://user:password@host:port/name")
+
+
+def _secret_key(env: environ.Env) -> str:
+    key = _required(env, "SECRET_KEY")
+    if len(key) < SECRET_KEY_LENGTH:
+        _stop("SECRET_KEY", f"must have at least {SECRET_KEY_LENGTH} characters")
+    return key
+
+
+def _credential_keys(env: environ.Env) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in _required(env, "CREDENTIAL_KEYS").split(",") if key.strip())
+    for position, key in enumerate(keys, 1):
+        try:
+            Fernet(key)
+        except ValueError:
+            _stop("CREDENTIAL_KEYS", f"holds no Fernet key at position {position}: 32 bytes in url-safe base64")
+    return keys or _stop("CREDENTIAL_KEYS", "is empty")

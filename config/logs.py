@@ -1,0 +1,55 @@
+"""Log lines: readable on a terminal or with DEBUG, one JSON object a line otherwise."""
+
+from typing import Any
+
+import structlog
+
+PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.UnicodeDecoder(),
+]
+
+
+def config(*, debug: bool, tty: bool) -> dict[str, Any]:
+    """A logging.dictConfig for the whole process; structlog loggers end in the same handler."""
+    structlog.configure(
+        processors=[*PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    ends: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if debug or tty:
+        ends.append(structlog.dev.ConsoleRenderer(colors=tty))
+    else:
+        ends += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": ends,
+                "foreign_pre_chain": PROCESSORS,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            "django": {"handlers": [], "level": "INFO", "propagate": True},
+            # A refused request is the caller's business; the views log what is ours.
+            "django.request": {"level": "ERROR"},
+            "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+            # Celery says "received" and "succeeded" for every wake-up: two lines that tell nothing.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
+        },
+    }

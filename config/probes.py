@@ -1,0 +1,72 @@
+"""What an orchestrator and Prometheus ask: alive, ready, and how full the queues are."""
+
+import hmac
+from ipaddress import ip_address
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """200 `ok` while the process can answer at all; it touches nothing else."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when database, broker and migrations are as they should be, else 503; each named with its state."""
+    checks = {"database": _database(), "broker": _broker()}
+    checks["migrations"] = _migrations() if checks["database"] == "ok" else "unknown: the database is away"
+    ready = all(state == "ok" for state in checks.values())
+    return JsonResponse({"ready": ready, "checks": checks}, status=200 if ready else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "away: it does not answer on DATABASE_URL"
+    return "ok"
+
+
+def _broker() -> str:
+    client = redis.Redis.from_url(settings.CELERY_BROKER_URL, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        client.ping()
+    except (redis.RedisError, OSError):
+        return "away: it does not answer on REDIS_URL"
+    finally:
+        client.close()
+    return "ok"
+
+
+def _migrations() -> str:
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return f"{len(waiting)} to apply: run manage.py migrate" if waiting else "ok"
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text. From loopback, or with METRICS_TOKEN as bearer; anyone else gets 403."""
+    if not _may_scrape(request):
+        return HttpResponse("Metrics are served to loopback, or with METRICS_TOKEN as bearer.\n", status=403)
+    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_scrape(request: HttpRequest) -> bool:
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if settings.METRICS_TOKEN and hmac.compare_digest(given.encode(), settings.METRICS_TOKEN.encode()):
+        return True
+    try:
+        # A proxy on this machine is no proof that the caller is.
+        return ip_address(request.META["REMOTE_ADDR"]).is_loopback and "X-Forwarded-For" not in request.headers
+    except ValueError:
+        return False
