@@ -1,0 +1,39 @@
+"""What a player allowed. The leaf of the house: it knows a game id, an anonymous id and a level."""
+
+from django.db import models
+
+
+class Level(models.TextChoices):
+    """How much may leave the house, least first; NOT_SET is no decision at all."""
+
+    NOT_SET = "not_set", "Not set"
+    NONE = "none", "None"
+    ANONYMOUS = "anonymous", "Anonymous"
+    FULL = "full", "Full"
+
+
+class DecisionQuerySet(models.QuerySet["ConsentDecision"]):
+    def of(self, game_id: int, anonymous_ids: list[str]) -> "DecisionQuerySet":
+        """Decisions recorded for any of these anonymous ids, newest first."""
+        return self.filter(game_id=game_id, anonymous_id__in=anonymous_ids).order_by("-decided_at", "-id")
+
+
+class ConsentDecision(models.Model):
+    """One decision, never changed: the newest of an anonymous id is in force, the older ones are its history."""
+
+    game_id = models.BigIntegerField()
+    anonymous_id = models.CharField(max_length=256)
+    level = models.CharField(max_length=10, choices=[c for c in Level.choices if c[0] != Level.NOT_SET])
+    source = models.CharField(max_length=128)
+    decided_at = models.DateTimeField()
+
+    objects = DecisionQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # DecisionQuerySet.of: the newest decision of an anonymous id.
+            models.Index(fields=["game_id", "anonymous_id", "-decided_at", "-id"], name="consent_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.anonymous_id}: {self.level}"
