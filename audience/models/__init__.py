@@ -1,0 +1,30 @@
+from audience.models.attribution import Conversion, Reason, Touch, Trigger
+from audience.models.erasure import Erasure, ErasureState
+from audience.models.events import Batch, BatchState, Event, Kind, Rejection
+from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
+from audience.models.people import Device, Group, Identity, Person
+
+__all__ = [
+    "ApiKey",
+    "Batch",
+    "BatchState",
+    "Conversion",
+    "Device",
+    "Dialect",
+    "Environment",
+    "Erasure",
+    "ErasureState",
+    "Event",
+    "Game",
+    "Group",
+    "Identity",
+    "KeyKind",
+    "Kind",
+    "Membership",
+    "Person",
+    "Reason",
+    "Rejection",
+    "Role",
+    "Touch",
+    "Trigger",
+]

@@ -1,0 +1,128 @@
+"""Which ad brought them: Touch (an ad click) and Conversion (a launch or purchase, with the click that won it)."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from audience.models.keys import Game
+from audience.models.people import Person
+
+
+class Touch(models.Model):
+    """A paid click of one person. A click id seen again is the same click: the earliest sighting counts."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches")
+    network = models.CharField(max_length=16)
+    # The click id, or, for a paid visit known by its UTM words only, "message:<message id>".
+    click_key = models.TextField()
+    click_id = models.TextField(blank=True)
+    clicked_at = models.DateTimeField()
+    message_id = models.CharField(max_length=256)
+    campaign = models.JSONField(default=dict, blank=True)
+    page_url = models.TextField(blank=True)
+    referrer = models.TextField(blank=True)
+    # The player's, at click time: what the networks match on, never the game server's.
+    ip = models.CharField(max_length=45, blank=True)
+    user_agent = models.CharField(max_length=1024, blank=True)
+    browser_id = models.CharField(max_length=256, blank=True, help_text="The network's own cookie: _ttp, _rdt_uuid.")
+
+    class Meta:
+        verbose_name_plural = "touches"
+        constraints = [
+            models.UniqueConstraint(fields=["person", "network", "click_key"], name="one_touch_per_click"),
+        ]
+        # The last paid click of a person before a moment.
+        indexes = [models.Index(fields=["person", "-clicked_at"], name="touch_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.network} click {self.click_key[:24]}"
+
+
+class Trigger(models.TextChoices):
+    GAME_LAUNCH = "game_launch", "Game Launch"
+    PURCHASE = "purchase", "Purchase"
+
+
+class Reason(models.TextChoices):
+    """Why a conversion was not sent, in the words of its page."""
+
+    NO_CLICK = "no_click", "No ad click is known for this player"
+    OTHER_NETWORK = "other_network", "The last ad click belongs to another network"
+    OUTSIDE_WINDOW = "outside_window", "The ad click is older than the attribution window"
+    CONSENT = "consent", "The player did not consent"
+    NO_MATCH_KEY = "no_match_key", "Nothing the network could match the player by"
+    CONFIG_DISABLED = "config_disabled", "The postback was switched off for this event"
+    TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
+    REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
+    TOO_OLD = "too_old", "Too old for the network to accept"
+    ERASED = "erased", "The player's data was erased"
+
+
+# The answers of attribution itself ('' is "not asked yet"); the other reasons are about one postback or another.
+ATTRIBUTION_REASONS = ("", Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
+
+
+class ConversionQuerySet(models.QuerySet["Conversion"]):
+    def to_fan_out(self) -> "ConversionQuerySet":
+        return self.filter(fanned_out_at=None).order_by("created_at")
+
+    def unattributed(self) -> "ConversionQuerySet":
+        """Those that a click still to come, or a merge, may yet win."""
+        return self.filter(touch=None, reason__in=ATTRIBUTION_REASONS)
+
+    def launches(self) -> "ConversionQuerySet":
+        """Real first launches and repeats, the rows of which one per person may count."""
+        return self.filter(trigger=Trigger.GAME_LAUNCH, test=False).exclude(reason=Reason.ERASED)
+
+
+class Conversion(models.Model):
+    """A trigger event of one person. `touch` is the click that won it; without one, `reason` says why.
+
+    `id` is also the event id that the networks deduplicate on. `reason` is blank for one that was or will be
+    sent; the postbacks write theirs here when no postback came of it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="conversions")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="conversions")
+    trigger = models.CharField(max_length=16, choices=Trigger.choices)
+    message_id = models.CharField(max_length=256)
+    event_day = models.DateField(help_text="The day of its Event, to find it again.")
+    event_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
+    user_id = models.TextField(blank=True)
+    value = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    properties = models.JSONField(default=dict, blank=True)
+    context = models.JSONField(default=dict, blank=True)
+    integrations = models.JSONField(default=dict, blank=True)
+    consent_level = models.CharField(max_length=10, blank=True)
+    test = models.BooleanField(default=False)
+    touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")
+    reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
+    fanned_out_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ConversionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["game", "message_id", "event_day"], name="one_conversion_per_event"),
+            # game_launch counts once per person, whatever two workers do at the same moment.
+            models.UniqueConstraint(
+                fields=["person"],
+                condition=Q(trigger="game_launch", test=False) & ~Q(reason="repeat_launch") & ~Q(reason="erased"),
+                name="one_launch_per_person",
+            ),
+        ]
+        indexes = [
+            # ConversionQuerySet.to_fan_out: the work waiting for the outbox.
+            models.Index(fields=["created_at"], condition=Q(fanned_out_at=None), name="conversion_to_fan_out"),
+            models.Index(fields=["game", "-event_at"], name="conversion_newest"),
+            models.Index(fields=["person"], name="conversion_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trigger} {self.id}"

@@ -1,0 +1,135 @@
+"""What came in: Event (stored once), Batch (one request, the digest queue), Rejection (kept with its reasons)."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from audience.models.keys import ApiKey, Dialect, Game
+
+
+class Kind(models.TextChoices):
+    """What a message says, whatever dialect said it."""
+
+    TRACK = "track", "Track"
+    IDENTIFY = "identify", "Identify"
+    ALIAS = "alias", "Alias"
+    PAGE = "page", "Page"
+    SCREEN = "screen", "Screen"
+    GROUP = "group", "Group"
+    DEVICE = "device", "Device"
+
+
+class Event(models.Model):
+    """One message as we understood it, with the words it came in beside it.
+
+    The table is partitioned by `day`, the UTC date of the client's own unmodified time: a retry repeats
+    that time, so the unique index (game, message_id, day) sees the copy (migration 0002). PostgreSQL wants
+    the partition key in every unique index, hence the real primary key is (id, day); `id` alone comes from
+    one sequence and is unique too. No foreign key points here, so that a partition can be dropped.
+    """
+
+    game_id = models.BigIntegerField()
+    day = models.DateField()
+    message_id = models.CharField(max_length=256)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=256, blank=True)
+    user_id = models.TextField(blank=True)
+    anonymous_id = models.TextField(blank=True)
+    device_id = models.TextField(blank=True)
+    session_id = models.TextField(blank=True)
+    # [[namespace, value], ...]: further identities this message joins to the ones above (alias, merge, typed ids).
+    links = models.JSONField(default=list)
+    event_at = models.DateTimeField(
+        help_text="When it happened, corrected for the client's clock where the dialect can."
+    )
+    received_at = models.DateTimeField()
+    key_id = models.BigIntegerField(null=True)
+    dialect = models.CharField(max_length=12, choices=Dialect.choices)
+    surface = models.CharField(max_length=16, blank=True)
+    consent_level = models.CharField(max_length=10, blank=True)
+    test = models.BooleanField(default=False)
+    properties = models.JSONField(default=dict)
+    traits = models.JSONField(default=dict)
+    context = models.JSONField(default=dict)
+    # {"All": false, "TikTok Ads": true}: where the sender lets this event go on to.
+    integrations = models.JSONField(default=dict)
+    raw = models.JSONField(default=dict, help_text="The message as it was sent.")
+
+    class Meta:
+        # Created by hand in migration 0002: Django cannot declare partitions.
+        managed = False
+        db_table = "audience_event"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name or self.message_id}"
+
+
+class BatchState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    def due(self) -> "BatchQuerySet":
+        """Waiting for a digest whose time has come, oldest first."""
+        return self.filter(state=BatchState.PENDING, next_attempt_at__lte=timezone.now()).order_by("id")
+
+
+class Batch(models.Model):
+    """One acknowledged request. While `pending` it is the work still to be digested."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+")
+    dialect = models.CharField(max_length=12, choices=Dialect.choices)
+    received_at = models.DateTimeField()
+    accepted = models.PositiveIntegerField(help_text="Messages newly stored.")
+    duplicates = models.PositiveIntegerField(help_text="Messages acknowledged that were stored before.")
+    rejected = models.PositiveIntegerField()
+    event_ids = ArrayField(models.BigIntegerField(), help_text="The newly stored events.")
+    first_day = models.DateField(null=True, help_text="Bounds of the events' days: which partitions to look in.")
+    last_day = models.DateField(null=True)
+    state = models.CharField(max_length=8, choices=BatchState.choices, default=BatchState.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    error = models.TextField(blank=True, help_text="Why the last attempt to digest it failed.")
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "batches"
+        indexes = [
+            # BatchQuerySet.due: the queue is the pending rows only, so its index stays as small as the queue.
+            models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="batch_due"),
+            # Counts per game and time (Hub) and pruning by age.
+            models.Index(fields=["game", "received_at"], name="batch_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk} ({self.accepted} new)"
+
+
+class Rejection(models.Model):
+    """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game (audience/prune.py)."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="rejections")
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+")
+    dialect = models.CharField(max_length=12, choices=Dialect.choices)
+    received_at = models.DateTimeField()
+    message_id = models.TextField(blank=True)
+    # [{"field", "code", "message"}, ...]
+    errors = models.JSONField()
+    raw = models.JSONField(help_text="The message as it was sent, cut at 32 KB.")
+    # The ids it named, so that an erasure finds it.
+    subjects = ArrayField(models.TextField(), default=list)
+
+    class Meta:
+        indexes = [
+            # The newest rejections of a game, and pruning beyond the 10,000th.
+            models.Index(fields=["game", "-id"], name="rejection_newest"),
+            models.Index(fields=["received_at"], name="rejection_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"rejected {self.message_id or 'message'}"

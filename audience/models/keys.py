@@ -1,0 +1,130 @@
+"""Games, the people who run them, and the keys that their software calls us with."""
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class GameQuerySet(models.QuerySet["Game"]):
+    def visible_to(self, user: Any) -> "GameQuerySet":
+        """The games a signed-in user is a member of; a superuser sees all."""
+        return self if user.is_superuser else self.filter(memberships__user=user)
+
+
+class Game(models.Model):
+    """What everything belongs to: a game with its events, people, keys and postbacks."""
+
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=60, unique=True, help_text="Its address in the Hub: /g/<slug>/")
+    attribution_window_days = models.PositiveSmallIntegerField(
+        default=28, help_text="A conversion is attributed to the last paid click at most this many days before it."
+    )
+    strict_consent = models.BooleanField(
+        default=False, help_text="Treat a player with no recorded decision as if they had declined."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = GameQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    VIEWER = "viewer", "Viewer"
+    MARKETER = "marketer", "Marketer"
+    ADMIN = "admin", "Admin"
+
+
+class Membership(models.Model):
+    """What a user may do in a game: viewer reads, marketer also runs postbacks, admin also keys, members, privacy."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "user"], name="one_membership_per_game")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.game}: {self.role}"
+
+
+class Dialect(models.TextChoices):
+    """Whose words the shared routes answer in, for a key (design: the key decides the dialect)."""
+
+    IMMUTABLE = "immutable", "Immutable Audience"
+    RUDDERSTACK = "rudderstack", "RudderStack / Segment"
+    METAROUTER = "metarouter", "MetaRouter"
+    PARCELVOY = "parcelvoy", "Parcelvoy"
+
+
+class KeyKind(models.TextChoices):
+    PUBLISHABLE = "publishable", "Publishable"
+    SECRET = "secret", "Secret"
+
+
+class Environment(models.TextChoices):
+    PRODUCTION = "production", "Production"
+    SANDBOX = "sandbox", "Sandbox"
+
+
+def digest_of(value: str) -> str:
+    """SHA-256 hex of a key: what we look it up by, and all we keep of a secret one."""
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class KeyQuerySet(models.QuerySet["ApiKey"]):
+    def live(self) -> "KeyQuerySet":
+        """Keys that open the door now: neither revoked nor past the end of a rotation's overlap."""
+        return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+class ApiKey(models.Model):
+    """A publishable key is public and shown; of a secret one only the prefix and the SHA-256 are kept."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=12, choices=KeyKind.choices, default=KeyKind.PUBLISHABLE)
+    environment = models.CharField(max_length=10, choices=Environment.choices, default=Environment.PRODUCTION)
+    dialect = models.CharField(
+        max_length=12,
+        choices=Dialect.choices,
+        default=Dialect.IMMUTABLE,
+        help_text="Whose words shared routes answer in.",
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=32, editable=False, help_text="The first characters, to tell keys apart.")
+    value = models.CharField(max_length=80, blank=True, editable=False, help_text="Publishable keys only.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Set by a rotation: the end of the overlap.")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="replaces")
+
+    objects = KeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def is_live(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    @property
+    def is_sandbox(self) -> bool:
+        return self.environment == Environment.SANDBOX

@@ -1,0 +1,79 @@
+"""Who it was: a Person is the set of Identities that identify and alias have joined."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from audience.models.keys import Game
+
+
+class Person(models.Model):
+    """One player. Two persons found to be one are merged: the younger row's belongings move, and it goes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="people")
+    traits = models.JSONField(default=dict, blank=True)
+    # {"<trait>": "<ISO time of the event that set it>"}: the later event wins, in whatever order they arrive.
+    trait_times = models.JSONField(default=dict, blank=True, editable=False)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "people"
+        indexes = [models.Index(fields=["game", "-last_seen_at"], name="people_newest")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Identity(models.Model):
+    """An id that a Person is known by, within its namespace: anonymous, user, device, or a provider such as steam."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="identities")
+    namespace = models.CharField(max_length=64)
+    value = models.TextField()
+    first_seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [models.UniqueConstraint(fields=["game", "namespace", "value"], name="one_person_per_identity")]
+        # The erasure and the search ask for a value in any namespace.
+        indexes = [models.Index(fields=["game", "value"], name="identity_by_value")]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}:{self.value}"
+
+
+class Device(models.Model):
+    """A device a person played on, with its push token where a client registered one."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="devices")
+    device_id = models.TextField()
+    token = models.TextField(blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "device_id"], name="one_row_per_device")]
+
+    def __str__(self) -> str:
+        return self.device_id
+
+
+class Group(models.Model):
+    """A guild, company or team that persons belong to."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    group_id = models.TextField()
+    traits = models.JSONField(default=dict, blank=True)
+    members = models.ManyToManyField(Person, related_name="groups", blank=True)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "group_id"], name="one_row_per_group")]
+
+    def __str__(self) -> str:
+        return self.group_id
