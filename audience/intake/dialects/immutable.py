@@ -1,0 +1,178 @@
+"""The Immutable Audience dialect: /v1/audience/..., `x-immutable-publishable-key`, every reason for every message."""
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audience.intake.accept import Receipt, accept
+from audience.intake.auth import find_key
+from audience.intake.caller import browser_context
+from audience.intake.dialects import immutable_rules as rules
+from audience.intake.dialects.base import IngestView, Refusal
+from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
+from audience.models import ApiKey, KeyKind, Kind
+
+MAX_BODY = 2 * 1024 * 1024
+MAX_MESSAGES = 100
+PUBLISHABLE_HEADER = "x-immutable-publishable-key"
+SECRET_HEADER = "x-immutable-api-key"
+DOCS = "/api/docs/"
+CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
+CODES |= {503: "INTERNAL_SERVER_ERROR"}
+# What a client calls it -> what we call it; other keys of its context stay as they are.
+CONTEXT_NAMES = {
+    "userAgent": "user_agent",
+    "browserLanguage": "browser_language",
+    "pageUrl": "page_url",
+    "pagePath": "page_path",
+    "pageTitle": "page_title",
+    "pageReferrer": "page_referrer",
+    "libraryVersion": "library_version",
+}
+
+
+class ImmutableView(IngestView):
+    """Keys, error envelope and CORS of this dialect."""
+
+    cors = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+        "Access-Control-Allow-Headers": f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}",
+        "Access-Control-Expose-Headers": "Retry-After",
+        "Access-Control-Max-Age": "86400",
+    }
+
+    def refuse(self, status: int, message: str, details: list[dict[str, str]] | None = None) -> Refusal:
+        return Refusal(
+            status,
+            {
+                "code": CODES.get(status, "VALIDATION_ERROR"),
+                "message": message,
+                "link": DOCS,
+                "trace_id": secrets.token_hex(16),
+                "details": details or [],
+            },
+        )
+
+    def key(self, request: Request, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
+        """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""
+        header = PUBLISHABLE_HEADER if kind == KeyKind.PUBLISHABLE else SECRET_HEADER
+        value = request.headers.get(header, "").strip()
+        if not value.startswith(("pk_imapik-", "sk_imapik-")):
+            raise self.refuse(
+                400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
+            )
+        key = find_key(value, kind=kind)
+        if key is None:
+            raise self.refuse(401, f"The {kind} key is not recognised: check that it is right and not revoked.")
+        return key
+
+
+class MessagesView(ImmutableView):
+    """POST /v1/audience/messages"""
+
+    def post(self, request: Request) -> Response:
+        key = self.key(request)
+        payload = self.body(request, limit=MAX_BODY)
+        if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
+            raise self.refuse(400, 'The body must be an object: {"messages": [...]}.')
+        if not 1 <= len(payload["messages"]) <= MAX_MESSAGES:
+            raise self.refuse(400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}.")
+        messages, rejected = parse(payload["messages"], now=self.received_at)
+        seen = browser_context(request._request)
+        for message in messages:
+            message.context = {**seen, **message.context}
+        receipt = accept(key=key, messages=messages, rejected=rejected, received_at=self.received_at)
+        return Response(reply(receipt, rejected))
+
+
+def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
+    """`rejections` has one entry per distinct id; messages without an id have one each."""
+    entries: dict[Any, dict[str, Any]] = {}
+    for position, refusal in enumerate(rejected):
+        name = position if refusal.message_id is None else refusal.message_id
+        entry = entries.setdefault(name, {"messageId": refusal.message_id, "errors": []})
+        entry["errors"] += [v.as_dict() for v in refusal.errors if v.as_dict() not in entry["errors"]]
+    return {
+        "success": True,
+        "accepted": receipt.accepted,
+        "rejected": receipt.rejected,
+        "rejections": list(entries.values()),
+    }
+
+
+def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], list[Rejected]]:
+    """Each message on its own: good ones as Messages, the others as Rejected with every violation."""
+    messages: list[Message] = []
+    rejected: list[Rejected] = []
+    taken: set[str] = set()
+    for raw in raw_messages:
+        if not isinstance(raw, dict):
+            rejected.append(Rejected(None, [Violation("", "INVALID_FORMAT", "A message must be an object.")], raw))
+            continue
+        message_id = raw.get("messageId") if isinstance(raw.get("messageId"), str) else None
+        found = rules.violations(raw, now=now)
+        if message_id and message_id.lower() in taken:
+            text = "This messageId is already in the batch; the first message with it was taken."
+            found.append(Violation("messageId", "DUPLICATE_MESSAGE_ID", text))
+        if found:
+            rejected.append(Rejected(message_id, found, raw))
+            continue
+        taken.add(raw["messageId"].lower())
+        messages.append(_message(raw))
+    return messages, rejected
+
+
+def _message(raw: dict[str, Any]) -> Message:
+    """A good message in our words."""
+    kind = Kind(raw["type"])
+    event_at = rules.timestamp(raw["eventTimestamp"])
+    assert event_at is not None, "violations() has read it"
+    context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
+    message = Message(
+        kind=kind,
+        message_id=rules.message_id(raw),
+        event_at=event_at,
+        day=event_at.date(),
+        name=_text(raw, "eventName"),
+        # An alias speaks of the player it leads to, whether or not it also says userId.
+        user_id=_text(raw, "userId") or (_text(raw, "toId") if kind == Kind.ALIAS else ""),
+        anonymous_id=_text(raw, "anonymousId"),
+        device_id=_text(raw, "deviceId"),
+        session_id=_text(raw, "sessionId"),
+        surface=_text(raw, "surface"),
+        consent_level="" if raw.get("consentLevel") == "not_set" else _text(raw, "consentLevel"),
+        test=raw.get("test") is True,
+        properties=raw.get("properties") or {},
+        traits=raw.get("traits") or {},
+        context=context,
+        raw=raw,
+    )
+    message.links = _links(kind, raw, message)
+    return message
+
+
+def _links(kind: Kind, raw: dict[str, Any], message: Message) -> list[tuple[str, str]]:
+    """The identities that alias and a typed identify join.
+
+    An alias names an id that may have come in before as anonymousId, as userId or under its provider's name, in
+    any order: all three spellings are the player's, so all three are joined.
+    """
+    if kind == Kind.IDENTIFY and not rules.missing(raw.get("identityType")) and message.user_id:
+        return [(raw["identityType"], message.user_id)]
+    if kind != Kind.ALIAS:
+        return []
+    links = [(ANONYMOUS, _text(raw, "fromId")), (USER, _text(raw, "fromId")), (USER, _text(raw, "toId"))]
+    for end in ("from", "to"):
+        provider = _text(raw, f"{end}Type").lower()
+        if provider and provider not in {ANONYMOUS, USER, DEVICE}:
+            links.append((provider[:64], _text(raw, f"{end}Id")))
+    return links
+
+
+def _text(raw: dict[str, Any], name: str) -> str:
+    value = raw.get(name)
+    return value.strip() if isinstance(value, str) else ""

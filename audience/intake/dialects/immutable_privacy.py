@@ -1,0 +1,101 @@
+"""Consent and erasure in the Immutable dialect."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audience.erasure import request_erasure
+from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
+from audience.intake.dialects.immutable_rules import missing
+from audience.intake.message import ANONYMOUS, USER
+from audience.models import KeyKind
+from consent.models import Level
+from consent.services import current_level, record_decision
+
+MAX_BODY = 64 * 1024
+LONGEST_ID = 256
+LONGEST_SOURCE = 128
+DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
+
+
+class TrackingConsentView(ImmutableView):
+    """GET and PUT /v1/audience/tracking-consent"""
+
+    def get(self, request: Request) -> Response:
+        key = self.key(request)
+        anonymous_id = request.GET.get("anonymousId", "").replace("\x00", "").strip()
+        problem = _id_problem("anonymousId", anonymous_id)
+        if problem:
+            raise self.refuse(400, problem["message"], [problem])
+        return Response({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
+
+    def put(self, request: Request) -> Response:
+        key = self.key(request)
+        payload = self.body(request, limit=MAX_BODY)
+        if not isinstance(payload, dict):
+            raise self.refuse(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
+        problems = _decision_problems(payload)
+        if problems:
+            raise self.refuse(400, problems[0]["message"], problems)
+        record_decision(
+            game_id=key.game_id,
+            anonymous_id=payload["anonymousId"].strip(),
+            level=Level(payload["status"]),
+            source=payload["source"].strip(),
+            decided_at=self.received_at,
+        )
+        return Response(status=204)
+
+
+class DataView(ImmutableView):
+    """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
+
+    def delete(self, request: Request) -> Response:
+        key = self.key(request, KeyKind.SECRET)
+        named = {
+            namespace: value
+            for namespace, parameter in ((USER, "userId"), (ANONYMOUS, "anonymousId"))
+            if (value := request.GET.get(parameter, "").replace("\x00", "").strip())
+        }
+        if len(named) != 1:
+            raise self.refuse(400, "Name exactly one of userId and anonymousId in the query.")
+        ((namespace, subject),) = named.items()
+        problem = _id_problem(f"{namespace}Id", subject)
+        if problem:
+            raise self.refuse(400, problem["message"], [problem])
+        request_erasure(
+            game=key.game, namespace=namespace, subject=subject, requested_by=f"{SECRET_HEADER} {key.prefix}…"
+        )
+        return Response(status=202)
+
+
+def _decision_problems(payload: dict[str, object]) -> list[dict[str, str]]:
+    found = []
+    if problem := _id_problem("anonymousId", payload.get("anonymousId")):
+        found.append(problem)
+    status = payload.get("status")
+    if missing(status):
+        found.append(_problem("status", "MISSING_REQUIRED_FIELD", "status is required."))
+    elif status not in DECISIONS:
+        code = "INVALID_ENUM" if isinstance(status, str) else "INVALID_FORMAT"
+        found.append(_problem("status", code, f"status must be one of {', '.join(DECISIONS)}."))
+    if problem := _text_problem("source", payload.get("source"), LONGEST_SOURCE):
+        found.append(problem)
+    return found
+
+
+def _id_problem(name: str, value: object) -> dict[str, str] | None:
+    return _text_problem(name, value, LONGEST_ID)
+
+
+def _text_problem(name: str, value: object, longest: int) -> dict[str, str] | None:
+    if missing(value):
+        return _problem(name, "MISSING_REQUIRED_FIELD", f"{name} is required.")
+    if not isinstance(value, str):
+        return _problem(name, "INVALID_FORMAT", f"{name} must be a string.")
+    if len(value) > longest:
+        return _problem(name, "INVALID_VALUE", f"{name} is longer than {longest} characters.")
+    return None
+
+
+def _problem(field: str, code: str, message: str) -> dict[str, str]:
+    return {"field": field, "code": code, "message": message}

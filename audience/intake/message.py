@@ -1,0 +1,64 @@
+"""The canonical vocabulary: what a dialect turns its words into. Nothing past this module knows a dialect."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from audience.models import Kind
+
+# Provider-free namespaces of an identity; any other is a provider's name (steam, epic, ...).
+ANONYMOUS = "anonymous"
+USER = "user"
+DEVICE = "device"
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """One understood message.
+
+    `day` is the UTC date of the client's own unmodified time, None when it gave none. `event_at` is aware.
+    `links` are further (namespace, value) pairs that are the same player as the ids above.
+    `context` uses our keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
+    screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
+    """
+
+    kind: Kind
+    message_id: str
+    event_at: datetime
+    day: date | None
+    name: str = ""
+    user_id: str = ""
+    anonymous_id: str = ""
+    device_id: str = ""
+    session_id: str = ""
+    group_id: str = ""
+    links: list[tuple[str, str]] = field(default_factory=list)
+    surface: str = ""
+    consent_level: str = ""
+    test: bool = False
+    properties: dict[str, Any] = field(default_factory=dict)
+    traits: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)
+    integrations: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One reason why a message was refused: the field as the sender spells it, a code, a sentence that helps."""
+
+    field: str
+    code: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"field": self.field, "code": self.code, "message": self.message}
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A message not taken. `message_id` is echoed verbatim, None when it had none (or no text one)."""
+
+    message_id: str | None
+    errors: list[Violation]
+    raw: Any

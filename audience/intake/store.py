@@ -1,0 +1,150 @@
+"""The durable write of one request: Events once by message id, one Batch, the Rejections."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from audience.intake.message import Message, Rejected
+from audience.models import ApiKey, Batch, BatchState, Rejection
+
+# A message without any client time may be retried past midnight: its copy lies at most this far back.
+UNTIMED_LOOKBACK = timedelta(days=1)
+# What is kept of a rejected message, in bytes of JSON.
+RAW_LIMIT = 32 * 1024
+
+COLUMNS = {
+    "game_id": "bigint",
+    "day": "date",
+    "message_id": "text",
+    "kind": "text",
+    "name": "text",
+    "user_id": "text",
+    "anonymous_id": "text",
+    "device_id": "text",
+    "session_id": "text",
+    "links": "jsonb",
+    "event_at": "timestamptz",
+    "received_at": "timestamptz",
+    "key_id": "bigint",
+    "dialect": "text",
+    "surface": "text",
+    "consent_level": "text",
+    "test": "boolean",
+    "properties": "jsonb",
+    "traits": "jsonb",
+    "context": "jsonb",
+    "integrations": "jsonb",
+    "raw": "jsonb",
+}
+# The order by the unique index's columns makes two requests with the same ids wait for, not deadlock with, each other.
+INSERT = f"""
+    INSERT INTO audience_event ({", ".join(COLUMNS)})
+    SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())})
+        AS new ({", ".join(COLUMNS)})
+    WHERE NOT EXISTS (
+        SELECT 1 FROM audience_event old, unnest(%s::text[], %s::date[]) AS untimed (message_id, day)
+        WHERE untimed.message_id = new.message_id AND old.game_id = new.game_id
+          AND old.message_id = new.message_id AND old.day = untimed.day
+    )
+    ORDER BY new.day, new.message_id
+    ON CONFLICT (game_id, message_id, day) DO NOTHING
+    RETURNING id, day
+"""
+
+
+def events(*, key: ApiKey, messages: Sequence[Message], received_at: datetime) -> list[tuple[int, date]]:
+    """Insert the messages that are not there yet; the (id, day) of those."""
+    if not messages:
+        return []
+    rows = [_row(key, message, received_at) for message in messages]
+    columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
+    untimed = [message.message_id for message in messages if message.day is None]
+    day_before = received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [*columns, untimed, [day_before] * len(untimed)])
+        return [(event_id, day) for event_id, day in cursor.fetchall()]
+
+
+def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...]:
+    """The values of COLUMNS, in their order."""
+    return (
+        key.game_id,
+        message.day or received_at.astimezone(UTC).date(),
+        message.message_id,
+        message.kind.value,
+        message.name,
+        message.user_id,
+        message.anonymous_id,
+        message.device_id,
+        message.session_id,
+        _json(message.links),
+        message.event_at,
+        received_at,
+        key.pk,
+        key.dialect,
+        message.surface,
+        message.consent_level,
+        message.test or key.is_sandbox,
+        _json(message.properties),
+        _json(message.traits),
+        _json(message.context),
+        _json(message.integrations),
+        _json(message.raw),
+    )
+
+
+def batch(
+    *, key: ApiKey, new: Sequence[tuple[int, date]], duplicates: int, rejected: int, received_at: datetime
+) -> Batch:
+    """The record of the request; `pending`, and so the digest's work, when anything new came."""
+    days = [day for _, day in new]
+    return Batch.objects.create(
+        game_id=key.game_id,
+        key=key,
+        dialect=key.dialect,
+        received_at=received_at,
+        accepted=len(new),
+        duplicates=duplicates,
+        rejected=rejected,
+        event_ids=[event_id for event_id, _ in new],
+        first_day=min(days, default=None),
+        last_day=max(days, default=None),
+        state=BatchState.PENDING if new else BatchState.DONE,
+        next_attempt_at=received_at,
+    )
+
+
+def rejections(*, key: ApiKey, rejected: Sequence[Rejected], received_at: datetime) -> None:
+    Rejection.objects.bulk_create(
+        Rejection(
+            game_id=key.game_id,
+            key=key,
+            dialect=key.dialect,
+            received_at=received_at,
+            message_id=refusal.message_id or "",
+            errors=[violation.as_dict() for violation in refusal.errors],
+            raw=orjson.loads(_json(_bounded(refusal.raw))),
+            subjects=_subjects(refusal.raw),
+        )
+        for refusal in rejected
+    )
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _bounded(raw: Any) -> Any:
+    size = len(orjson.dumps(raw))
+    return raw if size <= RAW_LIMIT else {"truncated": True, "bytes": size}
+
+
+def _subjects(raw: Any) -> list[str]:
+    """Every text id a refused message names, whatever it calls it: names that end in `id`, in any spelling."""
+    if not isinstance(raw, dict):
+        return []
+    ids = (value for name, value in raw.items() if isinstance(name, str) and name.lower().endswith("id"))
+    return [value[:512] for value in ids if isinstance(value, str) and value]

@@ -1,0 +1,71 @@
+"""Waking workers up, without ever waiting for the broker.
+
+The request path only leaves a word with a background thread; the thread publishes, at most one message per
+task and interval. When the broker is away the word is lost, which costs latency and nothing else: the beat
+sweeps the rows that a wake-up would have pointed at (config/settings.py, CELERY_BEAT_SCHEDULE).
+"""
+
+import threading
+import time
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+logger = structlog.get_logger(__name__)
+
+# A burst of requests needs one wake-up, since a digest goes on until nothing is left.
+INTERVAL = 0.02
+# How long to leave an absent broker alone before the next try, in seconds.
+PAUSE = 2.0
+
+
+class _Publisher(threading.Thread):
+    """One per process, started by the first wake-up."""
+
+    def __init__(self) -> None:
+        super().__init__(name="wakeup", daemon=True)
+        self._words: set[str] = set()
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+
+    def leave(self, task: str) -> None:
+        with self._lock:
+            self._words.add(task)
+        self._ready.set()
+
+    def run(self) -> None:
+        while True:
+            self._ready.wait()
+            self._ready.clear()
+            with self._lock:
+                words, self._words = self._words, set()
+            time.sleep(INTERVAL if self._publish(words) else PAUSE)
+
+    def _publish(self, words: set[str]) -> bool:
+        try:
+            for task in sorted(words):
+                current_app.send_task(task, retry=False, expires=60)
+        except (OperationalError, OSError) as error:
+            logger.warning("broker_away", tasks=sorted(words), error=type(error).__name__)
+            return False
+        return True
+
+
+_publisher: _Publisher | None = None
+_start = threading.Lock()
+
+
+def wake(task: str) -> None:
+    """Ask for `task` to run soon, once the current transaction (if any) has committed. Never blocks, never raises."""
+    transaction.on_commit(lambda: _leave(task))
+
+
+def _leave(task: str) -> None:
+    global _publisher
+    with _start:
+        if _publisher is None or not _publisher.is_alive():
+            _publisher = _Publisher()
+            _publisher.start()
+    _publisher.leave(task)
