@@ -1,0 +1,106 @@
+"""Clicks and what they brought: touches, conversions, and which touch won which conversion."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+from psycopg.types.json import Json
+
+from audience.digest import clicks, conversions
+from audience.digest.identity import People
+from audience.models import Conversion, Event, Game, Reason, Touch
+
+# A conversion that found no click stays open this long for a click, or a merge, that arrives late.
+OPEN_FOR = timedelta(days=7)
+
+UPSERT_TOUCH = """
+    INSERT INTO audience_touch (game_id, person_id, network, click_key, click_id, clicked_at, message_id, campaign,
+                                page_url, referrer, ip, user_agent, browser_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (person_id, network, click_key) DO UPDATE SET
+        clicked_at = excluded.clicked_at, message_id = excluded.message_id, campaign = excluded.campaign,
+        page_url = excluded.page_url, referrer = excluded.referrer, ip = excluded.ip,
+        user_agent = excluded.user_agent, browser_id = excluded.browser_id
+    WHERE (excluded.clicked_at, excluded.message_id) < (audience_touch.clicked_at, audience_touch.message_id)
+"""
+
+
+def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
+    """Write the events' touches and conversions and decide every open conversion they bear on; how many changed."""
+    touched = _touch(game, events, people)
+    new = conversions.record(game=game, events=events, people=people.by_event)
+    converted = {conversion.person_id for conversion in new}
+    elected = conversions.elect_launches(person_ids=people.merged | converted)
+    reopened = Conversion.objects.filter(person_id__in=people.merged | touched).unattributed()
+    recent = reopened.filter(event_at__gte=timezone.now() - OPEN_FOR)
+    to_decide = {c.pk: c for c in [*recent, *new, *elected] if c.reason not in conversions.SETTLED}
+    return _decide(game, list(to_decide.values()), new)
+
+
+def _touch(game: Game, events: Sequence[Event], people: People) -> set[uuid.UUID]:
+    """Record the events' ad clicks; the persons who clicked."""
+    rows: list[tuple[Any, ...]] = []
+    for event in events:
+        click = clicks.read(properties=event.properties, context=event.context)
+        if click is not None:
+            rows.append(_touch_row(game, event, people.by_event[event.pk], click))
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(UPSERT_TOUCH, rows)
+    return {row[1] for row in rows}
+
+
+def _touch_row(game: Game, event: Event, person_id: uuid.UUID, click: clicks.Click) -> tuple[Any, ...]:
+    """The values of UPSERT_TOUCH."""
+    return (
+        game.pk,
+        person_id,
+        click.network,
+        click.click_id or f"message:{event.message_id}",
+        click.click_id,
+        event.event_at,
+        event.message_id,
+        Json(click.campaign),
+        click.page_url,
+        click.referrer,
+        str(event.context.get("ip") or "")[:45],
+        str(event.context.get("user_agent") or "")[:1024],
+        click.browser_id,
+    )
+
+
+def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -> tuple[Touch | None, str]:
+    """The last paid click at or before the event and inside the window, or none and the Reason. Pure.
+
+    Two clicks at the same moment are told apart by their words, so that the order of arrival decides nothing.
+    """
+    before = [touch for touch in touches if touch.clicked_at <= event_at]
+    if not before:
+        return None, Reason.NO_CLICK
+    last = max(before, key=lambda touch: (touch.clicked_at, touch.network, touch.click_key))
+    if event_at - last.clicked_at > window:
+        return None, Reason.OUTSIDE_WINDOW
+    return last, ""
+
+
+def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Conversion]) -> int:
+    """Give each conversion its winner or its reason; those that changed go (again) to the outbox."""
+    touches: dict[uuid.UUID, list[Touch]] = defaultdict(list)
+    for touch in Touch.objects.filter(person_id__in={c.person_id for c in open_conversions}):
+        touches[touch.person_id].append(touch)
+    window = timedelta(days=game.attribution_window_days)
+    changed = []
+    for conversion in open_conversions:
+        before = (conversion.touch_id, conversion.reason)
+        won, reason = winner(event_at=conversion.event_at, touches=touches[conversion.person_id], window=window)
+        conversion.touch = won
+        conversion.reason = Reason.TEST_TRAFFIC if conversion.test else reason
+        if before != (conversion.touch_id, conversion.reason):
+            conversion.fanned_out_at = None
+            changed.append(conversion)
+    Conversion.objects.bulk_update(changed, ["touch", "reason", "fanned_out_at"], batch_size=500)
+    return len({conversion.pk for conversion in [*changed, *new]})

@@ -1,0 +1,125 @@
+"""Reading an ad click out of an event. Pure. The one place that knows the ad world's URL parameters.
+
+Order and taxonomy: the Immutable Audience attribution rules. The first rule that fits names the network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+CLICK_IDS = {
+    "fbclid": "meta",
+    "ttclid": "tiktok",
+    "gclid": "google",
+    "dclid": "google",
+    "rdt_cid": "reddit",
+    "twclid": "x",
+    "msclkid": "other",
+    "li_fat_id": "other",
+}
+# Sources that only ever mean a paid visit.
+PAID_SOURCES = {"amazon_ads": "amazon", "adwords": "google", "ironsource": "other"}
+# Sources that are paid when the medium says so.
+SOURCES = {
+    "facebook": "meta",
+    "fb": "meta",
+    "meta": "meta",
+    "instagram": "meta",
+    "ig": "meta",
+    "tiktok": "tiktok",
+    "google": "google",
+    "youtube": "google",
+    "reddit": "reddit",
+    "x": "x",
+    "twitter": "x",
+    "linkedin": "other",
+}
+PAID_MEDIA = frozenset({"paid", "paid_social", "paidsocial", "cpc", "cpm", "ppc", "ads", "sponsored_post"})
+CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "referral_code")
+# The networks' own cookies, raw: what they know a browser by besides the click.
+BROWSER_IDS = {"tiktok": ("_ttp", "ttp"), "reddit": ("_rdt_uuid", "rdt_uuid")}
+# How context.campaign spells what a URL calls utm_*.
+CAMPAIGN_WORDS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_campaign"}
+CAMPAIGN_WORDS |= {"content": "utm_content", "term": "utm_term"}
+
+LONGEST = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Click:
+    """A paid visit. `click_id` is '' when only UTM words tell of it."""
+
+    network: str
+    click_id: str
+    campaign: dict[str, str]
+    page_url: str
+    referrer: str
+    browser_id: str
+
+
+def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click | None:
+    """The ad click that an event tells of; None for an organic one.
+
+    The page URL speaks first: a newer click in the same tab is only there, while properties may still carry
+    the one that opened the session.
+    """
+    page_url = _text(context.get("page_url"))
+    for words in (_query(page_url), _words(properties), _campaign_words(context.get("campaign"))):
+        network, click_id = _network(words)
+        if network:
+            return Click(
+                network=network,
+                click_id=click_id,
+                campaign={name: words[name] for name in CAMPAIGN if words.get(name)},
+                page_url=page_url or _text(properties.get("landing_page")),
+                referrer=_text(context.get("page_referrer")) or _text(properties.get("referrer")),
+                browser_id=_browser_id(network, properties, context),
+            )
+    return None
+
+
+def _network(words: Mapping[str, str]) -> tuple[str, str]:
+    """(network, click id) of a paid visit, or ('', '')."""
+    for parameter, network in CLICK_IDS.items():
+        if words.get(parameter):
+            return network, words[parameter]
+    source = words.get("utm_source", "").lower()
+    if source in PAID_SOURCES:
+        return PAID_SOURCES[source], ""
+    medium = words.get("utm_medium", "").lower()
+    if source in SOURCES and (medium in PAID_MEDIA or medium.startswith("pmax")):
+        return SOURCES[source], ""
+    return "", ""
+
+
+def _query(url: str) -> dict[str, str]:
+    """The query of a URL; of a repeated parameter the last, and none of a URL that cannot be read."""
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return {}
+    return {name.lower(): value.strip() for name, value in parse_qsl(query) if value.strip()}
+
+
+def _words(holder: Mapping[str, Any]) -> dict[str, str]:
+    wanted = (*CLICK_IDS, *CAMPAIGN)
+    return {name: text for name in wanted if (text := _text(holder.get(name)))}
+
+
+def _campaign_words(campaign: Any) -> dict[str, str]:
+    """context.campaign, whose keys are `source` or `utm_source`, and which may carry a click id too."""
+    if not isinstance(campaign, Mapping):
+        return {}
+    return _words({CAMPAIGN_WORDS.get(str(name), str(name)): value for name, value in campaign.items()})
+
+
+def _browser_id(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    for name in BROWSER_IDS.get(network, ()):
+        if found := _text(properties.get(name)) or _text(context.get(name)):
+            return found[:256]
+    return ""
+
+
+def _text(value: Any) -> str:
+    return value.strip()[:LONGEST] if isinstance(value, str) else ""

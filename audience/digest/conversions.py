@@ -1,0 +1,113 @@
+"""Trigger events become Conversions; of a person's launches exactly one counts."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from audience.models import Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
+from audience.models.erasure import subject_hash
+
+# Reasons that no click can lift.
+SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
+# Conversion.value has 14 digits before the point.
+LARGEST = Decimal(10) ** 14
+
+
+def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
+    """Write a Conversion for each trigger event; those written. Launches start as repeats until `elect_launches`."""
+    triggers = [event for event in events if event.kind == Kind.TRACK and event.name in Trigger.values]
+    erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
+    rows = [_conversion(game, event, people[event.pk], event.pk in erased) for event in triggers]
+    Conversion.objects.bulk_create(rows, ignore_conflicts=True)
+    # A run repeated after a crash finds its rows there already, under other ids.
+    return list(Conversion.objects.filter(pk__in=[row.pk for row in rows]))
+
+
+def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool) -> Conversion:
+    reason = ""
+    if erased:
+        reason = Reason.ERASED
+    elif event.name == Trigger.GAME_LAUNCH and not event.test:
+        reason = Reason.REPEAT_LAUNCH
+    currency = event.properties.get("currency")
+    return Conversion(
+        game=game,
+        person_id=person_id,
+        trigger=event.name,
+        message_id=event.message_id,
+        event_day=event.day,
+        event_at=event.event_at,
+        user_id=event.user_id,
+        value=money(event.properties.get("value")),
+        currency=currency.strip().upper() if isinstance(currency, str) and len(currency.strip()) == 3 else "",
+        properties=event.properties,
+        context=event.context,
+        integrations=event.integrations,
+        consent_level=event.consent_level,
+        test=event.test,
+        reason=reason,
+    )
+
+
+def money(value: Any) -> Decimal | None:
+    """A number or a decimal string as Decimal; None for anything else, the infinite and the absurd."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and abs(amount) < LARGEST else None
+
+
+def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
+    """Decide which launch of each person counts; the launches that now do."""
+    launches: dict[uuid.UUID, list[Conversion]] = defaultdict(list)
+    for launch in Conversion.objects.filter(person_id__in=set(person_ids)).launches():
+        launches[launch.person_id].append(launch)
+    return [promoted for theirs in launches.values() for promoted in elect(theirs)]
+
+
+def elect(launches: Sequence[Conversion]) -> list[Conversion]:
+    """Of one player's launches the first by its own time counts; returned if it did not count before.
+
+    One already handed to a postback keeps its place, since it may have been sent.
+    """
+    in_order = sorted(launches, key=lambda launch: (launch.event_at, launch.message_id))
+    handed_over = [launch for launch in in_order if launch.fanned_out_at and not launch.reason]
+    if not in_order:
+        return []
+    elected = (handed_over or in_order)[0]
+    demoted = [launch for launch in in_order if launch is not elected and launch.reason != Reason.REPEAT_LAUNCH]
+    for launch in demoted:
+        launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
+    # Before the promotion: the database holds one counted launch per person at any moment.
+    Conversion.objects.bulk_update(demoted, ["reason", "fanned_out_at"], batch_size=500)
+    if elected.reason != Reason.REPEAT_LAUNCH:
+        return []
+    elected.reason, elected.fanned_out_at = "", None
+    elected.save(update_fields=["reason", "fanned_out_at"])
+    return [elected]
+
+
+def _erased(
+    game: Game, person_ids: set[uuid.UUID], triggers: Sequence[Event], people: Mapping[int, uuid.UUID]
+) -> set[int]:
+    """The trigger events that happened before their player asked to be erased."""
+    if not triggers:
+        return set()
+    hashes: dict[uuid.UUID, set[str]] = defaultdict(set)
+    for identity in Identity.objects.filter(person_id__in=person_ids):
+        hashes[identity.person_id].add(subject_hash(game.pk, identity.value))
+    every = set().union(*hashes.values()) if hashes else set()
+    receipts = (
+        Erasure.objects.filter(game=game, linked_hashes__overlap=list(every)) if every else Erasure.objects.none()
+    )
+    moments = [(set(receipt.linked_hashes), receipt.requested_at) for receipt in receipts]
+    return {
+        event.pk
+        for event in triggers
+        if any(event.event_at < at and linked & hashes[people[event.pk]] for linked, at in moments)
+    }

@@ -1,0 +1,48 @@
+"""Two or more persons found to be one: everything moves to the one seen first, and the others go."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+
+from django.db import connection
+
+from audience.digest import conversions, traits
+from audience.models import Conversion, Device, Identity, Person, Touch
+
+
+def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
+    """Merge persons (at least one); the id of the one that remains."""
+    persons = list(Person.objects.filter(pk__in=person_ids).order_by("first_seen_at", "pk"))
+    winner, losers = persons[0], [person.pk for person in persons[1:]]
+    _merge_touches(winner.pk, [person.pk for person in persons])
+    # Before anything moves: the database holds one counted launch per person at any moment.
+    conversions.elect(list(Conversion.objects.filter(person_id__in=person_ids).launches()))
+    for model in (Identity, Device, Conversion):
+        model._default_manager.filter(person_id__in=losers).update(person=winner)
+    _merge_groups(winner.pk, losers)
+    traits.merge_into(winner, persons[1:])
+    Person.objects.filter(pk__in=losers).delete()
+    return winner.pk
+
+
+def _merge_touches(winner_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
+    """The same click known under several persons is one click: the earliest sighting stays."""
+    same: dict[tuple[str, str], list[Touch]] = defaultdict(list)
+    for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "pk"):
+        same[touch.network, touch.click_key].append(touch)
+    for kept, *copies in same.values():
+        if copies:
+            copy_ids = [copy.pk for copy in copies]
+            Conversion.objects.filter(touch_id__in=copy_ids).update(touch=kept)
+            Touch.objects.filter(pk__in=copy_ids).delete()
+    Touch.objects.filter(person_id__in=person_ids).update(person_id=winner_id)
+
+
+def _merge_groups(winner_id: uuid.UUID, losers: Sequence[uuid.UUID]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audience_group_members (group_id, person_id) "
+            "SELECT DISTINCT group_id, %s::uuid FROM audience_group_members WHERE person_id = ANY(%s) "
+            "ON CONFLICT DO NOTHING",
+            [winner_id, list(losers)],
+        )

@@ -1,0 +1,116 @@
+"""batch -> identity -> touches -> conversions, in bulk, in one transaction per game and run.
+
+At least once: a killed worker's transaction rolls back and the batches are found again. Nothing here calls out
+of the database, so the row locks of the claim are lease enough. One run at a time digests a game (an advisory
+lock), hence identities and launches are decided without races.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.utils import timezone
+
+from audience import wakeup
+from audience.digest import attribution, identity
+from audience.models import Batch, BatchState, Event, Game
+
+logger = structlog.get_logger(__name__)
+
+# Batches taken together: enough to make the bulk statements worth it, few enough to commit within a second.
+AT_ONCE = 200
+# A drain gives its worker thread back after this long, in seconds; the next wake-up goes on.
+LONGEST = 20.0
+# A batch that fails this often is set aside for a person to look at (admin: Batches, state Failed).
+MOST_ATTEMPTS = 8
+# What a bug in a digest step, or data it did not expect, raises.
+DIGEST_ERRORS = (DatabaseError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+
+
+def drain() -> int:
+    """Digest until nothing is due; how many batches were."""
+    deadline = time.monotonic() + LONGEST
+    digested = 0
+    while time.monotonic() < deadline:
+        games = list(Batch.objects.due().order_by().values_list("game_id", flat=True).distinct())
+        done = sum(_digest_game(game_id) for game_id in games)
+        if not done:
+            return digested
+        digested += done
+    wakeup.wake("audience.tasks.digest")
+    return digested
+
+
+def _digest_game(game_id: int) -> int:
+    """One run over a game's due batches. When it fails each is tried alone: one bad batch stops no other."""
+    try:
+        return run(game_id=game_id)
+    except OperationalError:
+        # The database went away or chose us in a deadlock; the rows are as they were.
+        raise
+    except DIGEST_ERRORS:
+        logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
+    batch_ids = list(Batch.objects.due().filter(game_id=game_id).values_list("pk", flat=True)[:AT_ONCE])
+    return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
+
+
+def _digest_alone(game_id: int, batch_id: int) -> int:
+    try:
+        return run(game_id=game_id, only=batch_id)
+    except OperationalError:
+        raise
+    except DIGEST_ERRORS as error:
+        logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
+        _put_off(batch_id, error)
+        return 0
+
+
+def _put_off(batch_id: int, error: Exception) -> None:
+    """Try the batch again later, twice as late each time from 10 s on; after MOST_ATTEMPTS set it aside."""
+    batch = Batch.objects.get(pk=batch_id)
+    batch.attempts += 1
+    batch.error = f"{type(error).__name__}: {error}"[:2000]
+    batch.next_attempt_at = timezone.now() + timedelta(seconds=10 * 2**batch.attempts)
+    batch.state = BatchState.FAILED if batch.attempts >= MOST_ATTEMPTS else BatchState.PENDING
+    batch.save(update_fields=["attempts", "error", "next_attempt_at", "state"])
+
+
+@transaction.atomic
+def run(*, game_id: int, only: int | None = None) -> int:
+    """Digest up to AT_ONCE due batches of a game; how many. 0 when another worker is at this game."""
+    if not lock_game(game_id, wait=False):
+        return 0
+    batches = Batch.objects.due().select_for_update(skip_locked=True).filter(game_id=game_id)
+    claimed = list(batches.filter(pk=only) if only else batches[:AT_ONCE])
+    if not claimed:
+        return 0
+    events = _events(claimed)
+    game = Game.objects.get(pk=game_id)
+    people = identity.resolve(game=game, events=events)
+    changed = attribution.attribute(game=game, events=events, people=people)
+    Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
+    if changed:
+        wakeup.wake(settings.CONVERSIONS_READY_TASK)
+    return len(claimed)
+
+
+def lock_game(game_id: int, *, wait: bool) -> bool:
+    """Hold a game's identities for the rest of the transaction; False, without `wait`, when another worker has them."""
+    name = f"digest game {game_id}"
+    with connection.cursor() as cursor:
+        if wait:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+            return True
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return bool(cursor.fetchone()[0])
+
+
+def _events(batches: Sequence[Batch]) -> list[Event]:
+    """The batches' events in the order they happened."""
+    ids = [event_id for batch in batches for event_id in batch.event_ids]
+    first = min(batch.first_day for batch in batches if batch.first_day)
+    last = max(batch.last_day for batch in batches if batch.last_day)
+    return list(Event.objects.filter(pk__in=ids, day__gte=first, day__lte=last).defer("raw").order_by("event_at", "pk"))

@@ -1,0 +1,51 @@
+"""What is known of a person: the later event's word wins, trait by trait, in whatever order they arrive."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from audience.models import Event, Kind, Person
+
+
+def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
+    """Set traits from identify events and widen first and last seen, with one read and one write for all persons."""
+    persons = Person.objects.in_bulk(set(people.values()))
+    by_person: dict[uuid.UUID, list[Event]] = defaultdict(list)
+    for event in events:
+        by_person[people[event.pk]].append(event)
+    changed = [persons[person_id] for person_id, theirs in by_person.items() if _take(persons[person_id], theirs)]
+    Person.objects.bulk_update(changed, ["traits", "trait_times", "first_seen_at", "last_seen_at"], batch_size=500)
+
+
+def _take(person: Person, events: Sequence[Event]) -> bool:
+    before = (dict(person.traits), person.first_seen_at, person.last_seen_at)
+    for event in events:
+        if event.kind == Kind.IDENTIFY:
+            for name, value in event.traits.items():
+                _set(person, name, value, event.event_at.isoformat())
+        person.first_seen_at = min(person.first_seen_at, event.event_at)
+        if event.context.get("active") is not False:
+            person.last_seen_at = max(person.last_seen_at, event.event_at)
+    return before != (person.traits, person.first_seen_at, person.last_seen_at)
+
+
+def _set(person: Person, name: str, value: object, at: str) -> None:
+    """Take a trait unless a later event has spoken; an explicit null clears it."""
+    if datetime.fromisoformat(person.trait_times.get(name, at)) > datetime.fromisoformat(at):
+        return
+    person.trait_times[name] = at
+    if value is None:
+        person.traits.pop(name, None)
+    else:
+        person.traits[name] = value
+
+
+def merge_into(winner: Person, losers: Sequence[Person]) -> None:
+    """Bring the losers' traits to the winner, each by the time it was set, and save it."""
+    for loser in losers:
+        for name, at in loser.trait_times.items():
+            _set(winner, name, loser.traits.get(name), at)
+        winner.first_seen_at = min(winner.first_seen_at, loser.first_seen_at)
+        winner.last_seen_at = max(winner.last_seen_at, loser.last_seen_at)
+    winner.save(update_fields=["traits", "trait_times", "first_seen_at", "last_seen_at"])

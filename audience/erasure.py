@@ -1,0 +1,134 @@
+"""Forgetting a player: asked for by the API or the Privacy page, done by a worker, receipt kept.
+
+What goes: events, traits, identities, devices, group memberships, touches, consent decisions, rejections,
+conversions. Postbacks still waiting are cancelled (the ERASURE_HOOK); delivered ones cannot be taken back.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from audience import wakeup
+from audience.digest.run import lock_game
+from audience.intake.message import ANONYMOUS, DEVICE, USER
+from audience.models import (
+    Batch,
+    BatchState,
+    Conversion,
+    Device,
+    Erasure,
+    ErasureState,
+    Event,
+    Game,
+    Identity,
+    Person,
+    Rejection,
+    Touch,
+)
+from audience.models.erasure import subject_hash
+from consent import services as consent
+
+logger = structlog.get_logger(__name__)
+
+# How long to wait for events accepted before the request to be digested, before looking again.
+PATIENCE = timedelta(seconds=2)
+# After a failure; the error stands on the receipt's page until it is done.
+PAUSE = timedelta(minutes=1)
+COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
+
+
+def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
+    """Take the request down and wake a worker; `namespace` is user or anonymous. Asking twice is fine."""
+    with transaction.atomic():
+        erasure = Erasure.objects.create(
+            game=game,
+            namespace=namespace,
+            subject=subject,
+            subject_hash=subject_hash(game.pk, subject),
+            linked_hashes=[subject_hash(game.pk, subject)],
+            requested_by=requested_by,
+        )
+        wakeup.wake("audience.tasks.erase")
+    logger.info("erasure_requested", erasure_id=str(erasure.pk), game_id=game.pk)
+    return erasure
+
+
+def drain() -> int:
+    """Run the erasures that are due; how many were finished."""
+    due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=timezone.now())
+    return sum(_attempt(pk) for pk in due.order_by("requested_at").values_list("pk", flat=True))
+
+
+def _attempt(erasure_id: uuid.UUID) -> bool:
+    try:
+        return run(erasure_id)
+    except OperationalError:
+        raise
+    except DatabaseError as error:
+        logger.exception("erasure_failed", erasure_id=str(erasure_id))
+        Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__, next_attempt_at=timezone.now() + PAUSE)
+        return False
+
+
+@transaction.atomic
+def run(erasure_id: uuid.UUID) -> bool:
+    """Erase one subject; False when it must wait for the digest of what came before it, or another worker has it."""
+    pending = Erasure.objects.select_for_update(skip_locked=True).filter(pk=erasure_id, state=ErasureState.PENDING)
+    erasure = pending.select_related("game").first()
+    if erasure is None:
+        return False
+    # An alias still in the queue may link further ids to the subject.
+    earlier = Batch.objects.filter(game=erasure.game, state=BatchState.PENDING, received_at__lte=erasure.requested_at)
+    if earlier.exists():
+        erasure.next_attempt_at = timezone.now() + PATIENCE
+        erasure.save(update_fields=["next_attempt_at"])
+        wakeup.wake("audience.tasks.digest")
+        return False
+    lock_game(erasure.game_id, wait=True)
+    _forget(erasure)
+    logger.info("erasure_done", erasure_id=str(erasure.pk), counts=erasure.counts)
+    return True
+
+
+def _forget(erasure: Erasure) -> None:
+    game_id, named = erasure.game_id, [(erasure.namespace, erasure.subject)]
+    person_ids = list(
+        Identity.objects.filter(game_id=game_id, namespace=erasure.namespace, value=erasure.subject).values_list(
+            "person_id", flat=True
+        )
+    )
+    linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
+    keys = sorted({*named, *linked})
+    values = sorted({value for _, value in keys})
+    cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
+    counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
+    counts["events"] = Event.objects.filter(_sent_under(game_id, keys)).delete()[0]
+    counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
+    counts["consent_decisions"] = consent.forget(
+        game_id=game_id, anonymous_ids=[value for namespace, value in keys if namespace == ANONYMOUS]
+    )
+    for name, model in (("conversions", Conversion), ("touches", Touch), ("devices", Device), ("identities", Identity)):
+        counts[name] = model._default_manager.filter(person_id__in=person_ids).count()
+    # The person's conversions, touches, devices, identities and memberships go with them (ON DELETE CASCADE).
+    Person.objects.filter(pk__in=person_ids).delete()
+    counts["people"] = len(person_ids)
+    erasure.linked_hashes = sorted({subject_hash(game_id, value) for value in values})
+    erasure.subject, erasure.error = "", ""
+    erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, timezone.now()
+    erasure.save()
+
+
+def _sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
+    """Events that name any of these ids as the sender's own."""
+    match = Q(pk__in=[])
+    for namespace, column in COLUMNS.items():
+        values = [value for kind, value in keys if kind == namespace]
+        match |= Q(**{f"{column}__in": values}) if values else Q(pk__in=[])
+    return Q(game_id=game_id) & match

@@ -1,0 +1,27 @@
+"""What workers run for this app. Each task may run twice and finds its work in the database."""
+
+from celery import shared_task
+
+from audience import erasure, partitions
+from audience import prune as pruning
+from audience.digest import run
+
+
+@shared_task
+def digest() -> None:
+    run.drain()
+
+
+@shared_task
+def erase() -> None:
+    erasure.drain()
+
+
+@shared_task
+def make_partitions() -> None:
+    partitions.make_ahead()
+
+
+@shared_task
+def prune() -> None:
+    pruning.prune()
