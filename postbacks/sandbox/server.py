@@ -1,175 +1,18 @@
-"""The sandbox's HTTP server: one thread a connection, keep-alive, both networks on one port."""
+"""A running sandbox, started and stopped: by the management command, and by tests in their own process."""
 
-import socket
-import socketserver
-import struct
-import sys
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
-from postbacks.sandbox import control, reddit, tiktok
-from postbacks.sandbox.call import Answer, Call
-from postbacks.sandbox.faults import ANSWERS, SILENT
-from postbacks.sandbox.state import TIKTOK_QUOTA, Received, State
-
-NETWORKS: dict[str, tuple[str, ModuleType]] = {"/open_api/": ("tiktok", tiktok), "/api/v3/": ("reddit", reddit)}
-BODY_LIMIT = 8 * 1024 * 1024
-HOLD_S = 20.0  # a held connection outlasts the sender's 10 s
-ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave in one segment
-    server: "Server"
-
-    def handle_any(self) -> None:
-        body = self._read_body()
-        if body is None:
-            self.close_connection = True
-            return self._send(Answer(413, {"error": f"Send a Content-Length of at most {BODY_LIMIT} bytes."}))
-        for prefix, (network, module) in NETWORKS.items():
-            if self.path.startswith(prefix):
-                return self._network(network, module, body)
-        return self._send(control.respond(self.server.state, self.command, self.path, body))
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
-
-    def _network(self, network: str, module: ModuleType, body: bytes) -> None:
-        """Answer as `network` does, or as the fault that is due; keep the request before the answer leaves."""
-        state, started = self.server.state, time.monotonic()
-        self.server.stopping.wait(state.delay(network))
-        fault = state.next_fault(network)
-        answer = self._answer(network, module, body, fault)
-        test = module.is_test(control.readable(body))
-        duplicate = bool(answer and not test and state.seen(network, answer.events))
-        state.keep(
-            Received(
-                network=network,
-                method=self.command,
-                path=self.path,
-                headers=dict(self.headers.items()),
-                body=body,
-                test=test,
-                received_at=state.clock(),
-                status=answer.status if answer else None,
-                response=answer.body if answer else None,
-                duplicate=duplicate,
-                fault=fault,
-            )
-        )
-        if answer is None:
-            self._break(hold=fault == "timeout")
-        else:
-            self._send(answer)
-        took = round((time.monotonic() - started) * 1000)
-        said = _summary(answer, fault, test=test, duplicate=duplicate)
-        self.server.log(f"sandbox {network} {self.command} {self.path} {said} {took} ms")
-
-    def _answer(self, network: str, module: ModuleType, body: bytes, fault: str | None) -> Answer | None:
-        if fault in SILENT:
-            return None
-        if fault is not None:
-            return ANSWERS[network][fault](module.pixel(self.path, control.readable(body)))
-        state = self.server.state
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        answer: Answer = module.answer(
-            Call(
-                self.command,
-                self.path,
-                headers,
-                body,
-                state.accounts(network),
-                state.clock(),
-                state.over_quota(network),
-            )
-        )
-        return answer
-
-    def _break(self, *, hold: bool) -> None:
-        self.close_connection = True
-        if hold:
-            self.server.stopping.wait(self.server.hold)
-        else:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-
-    def _read_body(self) -> bytes | None:
-        length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdigit() or int(length) > BODY_LIMIT:
-            return None
-        return self.rfile.read(int(length))
-
-    def _send(self, answer: Answer) -> None:
-        kind, body = answer.encoded()
-        headers = {"Content-Type": kind, **answer.headers}
-        if answer.status != 204:
-            headers["Content-Length"] = str(len(body))
-        self.send_response(answer.status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD" and answer.status != 204:
-            self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "afterclick-sandbox"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """The one line per request is written in _network; the base class would write another."""
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False  # a held connection must not hold up the shutdown
-    request_queue_size = 512
-
-    def __init__(self, address: tuple[str, int], state: State, log: Callable[[str], object], hold: float) -> None:
-        self.state, self.log, self.hold = state, log, hold
-        self.stopping = threading.Event()
-        self.open: set[socket.socket] = set()
-        super().__init__(address, Handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer's own would look its name up in DNS.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.open.discard(request)
-        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(ABORT)) == ABORT:
-            request.close()  # without the FIN of an orderly shutdown
-        else:
-            super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if isinstance(sys.exception(), OSError):
-            self.log("sandbox: a client went away before its answer")
-        else:
-            super().handle_error(request, client_address)
-
-    def stop(self) -> None:
-        """Stop accepting, wake held connections, close idle ones."""
-        self.stopping.set()
-        self.shutdown()
-        self.server_close()
-        for connection in list(self.open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # closed by its own thread in the meantime
+from postbacks.sandbox import control
+from postbacks.sandbox.listener import HOLD_S, Server
+from postbacks.sandbox.state import TIKTOK_QUOTA, State
 
 
 class Sandbox:
-    """A running sandbox for tests: `with Sandbox() as sandbox: sandbox.url`. Port 0 takes a free one."""
+    """The sandbox on a thread of its own: `with Sandbox() as sandbox: sandbox.url`. Port 0 takes a free one."""
 
     def __init__(
         self,
@@ -205,13 +48,3 @@ class Sandbox:
     def received(self, network: str, *, test: bool = False) -> list[dict[str, Any]]:
         """What `GET /sandbox/requests` would list, without the HTTP."""
         return [r.as_json(control.readable) for r in self.state.requests(network) if r.test is test]
-
-
-def _summary(answer: Answer | None, fault: str | None, *, test: bool, duplicate: bool) -> str:
-    words = [str(answer.status) if answer else "no answer"]
-    if answer and isinstance(answer.body, dict) and "code" in answer.body:
-        words.append(f"code={answer.body['code']}")
-    words += [f"fault={fault}"] if fault else []
-    words += ["test"] if test else []
-    words += ["duplicate"] if duplicate else []
-    return " ".join(words)

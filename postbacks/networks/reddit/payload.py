@@ -78,16 +78,15 @@ def metadata(facts: Facts) -> dict[str, Any]:
             "conversion_id": str(facts.event_id),
             "value": pair[0] if pair else None,
             "currency": pair[1] if pair else None,
-            "item_count": item_count(facts.items) if products else None,
+            "item_count": item_count(products),
             "products": products,
         }
     )
 
 
-def item_count(items: tuple[Item, ...]) -> int:
-    """Units, not lines; a line without a quantity is one unit."""
-    quantities = [values.count(item.quantity) for item in items]
-    return sum(1 if quantity is None else quantity for quantity in quantities)
+def item_count(products: list[dict[str, Any]]) -> int | None:
+    """Units, not lines; a line without a quantity is one unit. None without any line."""
+    return sum(line.get("quantity", 1) for line in products) if products else None
 
 
 def product(item: Item) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""The conversions, answers and fixture files that the network tests share."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from postbacks.networks.base import Facts, Item, Response, Target, Verdict
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "networks"
+VERDICTS = {
+    "success": Verdict.SUCCESS,
+    "success_partial": Verdict.SUCCESS,
+    "permanent_payload": Verdict.PAYLOAD,
+    "permanent_auth": Verdict.CREDENTIAL,
+    "transient": Verdict.TRANSIENT,
+    "transient_rate": Verdict.TRANSIENT,
+}
+
+AT = datetime(2025, 1, 3, 7, 31, 27, 123456, tzinfo=UTC)
+EVENT_ID = "0f9fd3ca-6c1c-4b0e-9f8f-3f0b5c6f1f11"
+UUID = "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"
+
+LAUNCH = Facts(trigger="game_launch", event_id=EVENT_ID, event_at=AT, click_id="E.C.P.CkYKA4-click")
+NOBODY = Facts(trigger="game_launch", event_id=EVENT_ID, event_at=AT)
+PURCHASE = Facts(
+    trigger="purchase",
+    event_id=EVENT_ID,
+    event_at=AT,
+    click_id=" E.C.P.CkYKA4-click ",
+    browser_id=UUID,
+    email=" Al.ice$+Apple@Example.Com ",
+    phone="+1 (555) 444-1234",
+    external_id=" player-42 ",
+    ip="203.0.113.7",
+    user_agent="Mozilla/5.0 (click)",
+    locale="en-GB",
+    page_url="https://game.example/landing?rdt_cid=x",
+    referrer="https://ads.example/",
+    value=Decimal("9.990000001"),
+    currency=" usd ",
+    order_id="1001",
+    items=(
+        Item(id="7", name="Gem pack", category="gems", price=Decimal("4.995"), quantity=2),
+        Item(id=" ", name="", category=None, price=None, quantity=None),
+        Item(id="8", price=Decimal("0"), quantity=None),
+    ),
+)
+
+
+def target(pixel_id: str, *, test_code: str | None = None) -> Target:
+    return Target(pixel_id=pixel_id, credential="a-token", base_url="https://network.example/", test_code=test_code)
+
+
+def load(name: str) -> Any:
+    return json.loads((FIXTURES / name).read_text())
+
+
+def answers(network: str) -> list[Any]:
+    return load("responses.json")[network]
+
+
+def answered(status: int, body: Any, **headers: str) -> Response:
+    """A Response as http.post returns it; `retry_after="3"` is a header."""
+    raw = body if isinstance(body, str) else json.dumps(body)
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw.encode(), 12)
