@@ -28,6 +28,12 @@ class NewKey:
         return f"NewKey({self.key.prefix}…)"
 
 
+def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
+    """The one form that all four dialects take: pk_imapik-…, sk_imapik-…, with `test-` for the sandbox."""
+    start = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
+    return f"{start}test-{entropy}" if environment == Environment.SANDBOX else start + entropy
+
+
 def create_key(
     *,
     game: Game,
@@ -36,12 +42,10 @@ def create_key(
     environment: Environment = Environment.PRODUCTION,
     dialect: Dialect = Dialect.IMMUTABLE,
     created_by: Any = None,
+    entropy: str | None = None,
 ) -> NewKey:
-    """Make a key. Every publishable key has the one form that all four dialects take (`pk_imapik-...`)."""
-    start = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
-    if environment == Environment.SANDBOX:
-        start += "test-"
-    value = start + secrets.token_urlsafe(24).replace("-", "A").replace("_", "B")
+    """Make a key; `entropy` is for a caller that must be able to tell it again (the demo), else it is random."""
+    value = key_value(kind, environment, entropy or secrets.token_hex(20))
     key = ApiKey.objects.create(
         game=game,
         name=name,

@@ -1,6 +1,7 @@
 """JSON at rest that only this installation can read: MultiFernet over CREDENTIAL_KEYS, the first key encrypts."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -40,7 +41,7 @@ class SecretDict(dict[str, str]):
     __str__ = __repr__
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]  # the stubs' parameters say nothing here
+class EncryptedJSONField(models.TextField[Mapping[str, str], SecretDict]):
     """A `SecretDict` in Python, one Fernet token in the database; an empty mapping is stored as ''."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> SecretDict:

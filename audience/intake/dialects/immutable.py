@@ -11,6 +11,7 @@ from audience.intake.accept import Receipt, accept
 from audience.intake.auth import find_key
 from audience.intake.caller import browser_context
 from audience.intake.dialects import immutable_rules as rules
+from audience.intake.dialects import immutable_schema as schema
 from audience.intake.dialects.base import IngestView, Refusal
 from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
 from audience.models import ApiKey, KeyKind, Kind
@@ -74,6 +75,7 @@ class ImmutableView(IngestView):
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
 
+    @schema.messages
     def post(self, request: Request) -> Response:
         key = self.key(request)
         payload = self.body(request, limit=MAX_BODY)

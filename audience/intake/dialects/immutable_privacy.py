@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audience.erasure import request_erasure
+from audience.intake.dialects import immutable_schema as schema
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
 from audience.intake.message import ANONYMOUS, USER
@@ -20,6 +21,7 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 class TrackingConsentView(ImmutableView):
     """GET and PUT /v1/audience/tracking-consent"""
 
+    @schema.read_consent
     def get(self, request: Request) -> Response:
         key = self.key(request)
         anonymous_id = request.GET.get("anonymousId", "").replace("\x00", "").strip()
@@ -28,6 +30,7 @@ class TrackingConsentView(ImmutableView):
             raise self.refuse(400, problem["message"], [problem])
         return Response({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
 
+    @schema.record_consent
     def put(self, request: Request) -> Response:
         key = self.key(request)
         payload = self.body(request, limit=MAX_BODY)
@@ -49,6 +52,7 @@ class TrackingConsentView(ImmutableView):
 class DataView(ImmutableView):
     """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
 
+    @schema.erase
     def delete(self, request: Request) -> Response:
         key = self.key(request, KeyKind.SECRET)
         named = {

@@ -1,0 +1,128 @@
+"""The demo game: two logins, a key per dialect, a postback per network, and a few days of played history.
+
+Loading it again changes nothing that is there. Its secrets are drawn from SECRET_KEY, so that they differ
+between installations and can be told again without being stored.
+"""
+
+import base64
+import hashlib
+import hmac
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from audience import keys
+from audience.digest import run as digest
+from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
+from audience.models.keys import digest_of
+from config import demo_history
+from postbacks import outbox
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.sandbox import accounts
+
+SLUG = "demo"
+PEOPLE = {
+    "admin": ("admin@afterclick.example", Role.ADMIN),
+    "marketer": ("marketer@afterclick.example", Role.MARKETER),
+}
+CREDENTIALS = {
+    "tiktok": {"pixel_id": accounts.TIKTOK_PIXEL, "credential": accounts.TIKTOK_TOKEN},
+    "reddit": {"pixel_id": accounts.REDDIT_PIXEL, "credential": accounts.REDDIT_TOKEN},
+}
+SANDBOX_URL = "http://127.0.0.1:8010"
+
+
+def load() -> dict[str, Any]:
+    """Make what is missing of the demo game; the facts about it that `demo --json` prints."""
+    with transaction.atomic():
+        game, _ = Game.objects.get_or_create(slug=SLUG, defaults={"name": "Starfall Demo"})
+        for role, (email, level) in PEOPLE.items():
+            _user(role, email, level, game)
+        api_keys = _keys(game)
+        _postbacks(game)
+    if not Batch.objects.filter(game=game).exists():
+        demo_history.play(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
+        digest.drain()
+        outbox.fan_out_due()
+    return _facts(api_keys)
+
+
+def _secret(purpose: str, length: int) -> str:
+    """Letters and digits that only this installation's SECRET_KEY gives."""
+    drawn = hmac.new(settings.SECRET_KEY.encode(), f"demo {purpose}".encode(), hashlib.sha256).digest()
+    return base64.b32encode(drawn).decode().lower()[:length]
+
+
+def _user(role: str, email: str, level: Role, game: Game) -> None:
+    user, made = User.objects.get_or_create(username=email, defaults={"email": email})
+    if made:
+        user.set_password(_secret(f"password {role}", 16))
+        user.is_staff = user.is_superuser = level == Role.ADMIN
+        user.save()
+    Membership.objects.get_or_create(game=game, user=user, defaults={"role": level})
+
+
+def _keys(game: Game) -> dict[str, ApiKey]:
+    wanted = {
+        "publishable": ("Demo backend", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.IMMUTABLE),
+        "sandbox": ("Demo test traffic", KeyKind.PUBLISHABLE, Environment.SANDBOX, Dialect.IMMUTABLE),
+        "secret": ("Demo erasure", KeyKind.SECRET, Environment.PRODUCTION, Dialect.IMMUTABLE),
+        "rudderstack": ("Demo RudderStack", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.RUDDERSTACK),
+        "metarouter": ("Demo MetaRouter", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.METAROUTER),
+        "parcelvoy": ("Demo Parcelvoy", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.PARCELVOY),
+    }
+    found = {}
+    for purpose, (name, kind, environment, dialect) in wanted.items():
+        entropy = _secret(f"key {purpose}", 32)
+        value = keys.key_value(kind, environment, entropy)
+        found[purpose] = ApiKey.objects.filter(game=game, digest=digest_of(value)).first() or (
+            keys.create_key(
+                game=game, name=name, kind=kind, environment=environment, dialect=dialect, entropy=entropy
+            ).key
+        )
+    return found
+
+
+def _postbacks(game: Game) -> None:
+    """One enabled postback per sandbox network. A real network never hears of the demo's made-up credentials."""
+    for kind, network in NETWORKS.items():
+        account = CREDENTIALS.get(kind)
+        if account is None or not _is_local(settings.NETWORK_URLS[network.url_setting]):
+            continue
+        PostbackConfig.objects.get_or_create(
+            game=game,
+            network=kind,
+            pixel_id=account["pixel_id"],
+            deleted_at=None,
+            defaults={
+                "credential": {"token": account["credential"]},
+                "triggers": list(Trigger.values),
+                "validated_at": timezone.now(),
+            },
+        )
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
+def _facts(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
+    local = [url for url in settings.NETWORK_URLS.values() if _is_local(url)]
+    return {
+        "url": settings.PUBLIC_URL,
+        "game": SLUG,
+        "publishable_key": api_keys["publishable"].value,
+        "sandbox_key": api_keys["sandbox"].value,
+        "secret_key": keys.key_value(KeyKind.SECRET, Environment.PRODUCTION, _secret("key secret", 32)),
+        "write_keys": {name: api_keys[name].value for name in ("rudderstack", "metarouter", "parcelvoy")},
+        "users": {
+            role: {"email": email, "password": _secret(f"password {role}", 16)} for role, (email, _) in PEOPLE.items()
+        },
+        "sandbox_url": local[0] if local else SANDBOX_URL,
+        "networks": CREDENTIALS,
+    }

@@ -1,0 +1,76 @@
+"""A few days in the life of the demo game, told in the Immutable dialect and taken in like any other request."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from django.utils import timezone
+
+from audience.intake.accept import accept
+from audience.intake.dialects import immutable
+from audience.models import ApiKey
+
+NAMESPACE = UUID("6f1c2f0e-3a52-4d9b-9d0b-6a3c1d1f0a77")
+AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"
+STEP = timedelta(minutes=7)
+
+# How each player came (query of the landing page), hours ago, what they then paid, and in which currency.
+PLAYERS: list[tuple[str, str, float, list[str], str]] = [
+    ("ada", "ttclid=E.C.P.demo-ada-4f9a1c", 97, ["9.99", "4.99"], "USD"),
+    ("björn", "rdt_cid=demo-bjorn-77120", 80.5, ["19.99"], "EUR"),
+    ("chen", "utm_source=newsletter&utm_medium=email", 75, ["2.99"], "USD"),
+    ("dora", "ttclid=E.C.P.demo-dora-9e21b7&utm_campaign=autumn", 61, [], "USD"),
+    ("emeka", "gclid=demo-emeka-5521", 52, ["9.99"], "USD"),
+    ("farah", "ttclid=E.C.P.demo-farah-0c55d2", 44, ["49.99"], "USD"),
+    ("goran", "", 39, ["4.99"], "EUR"),
+    ("hana", "rdt_cid=demo-hana-88301", 30, [], "JPY"),
+    ("ines", "utm_source=tiktok&utm_medium=cpc&utm_campaign=autumn", 26, ["9.99"], "EUR"),
+    ("jonas", "ttclid=E.C.P.demo-jonas-3d80aa", 20, ["1.99", "9.99", "9.99"], "USD"),
+    ("kaya", "rdt_cid=demo-kaya-90014", 9, ["14.99"], "USD"),
+    ("liam", "", 5, [], "USD"),
+    ("mina", "ttclid=E.C.P.demo-mina-b1770e", 2, ["4.99"], "USD"),
+]
+
+
+def play(*, key: ApiKey) -> None:
+    """Send the history under `key`, one request a player, and one that is refused."""
+    now = timezone.now()
+    for name, query, hours_ago, payments, currency in PLAYERS:
+        told = list(_journey(name, query, now - timedelta(hours=hours_ago), payments, currency))
+        _send(key, told, now)
+    broken = {"type": "track", "messageId": "42", "eventName": "purchase", "properties": {"value": 4.99}}
+    _send(key, [broken], now)
+
+
+def _send(key: ApiKey, told: list[dict[str, Any]], now: datetime) -> None:
+    messages, rejected = immutable.parse(told, now=now)
+    accept(key=key, messages=messages, rejected=rejected, received_at=now)
+
+
+def _journey(name: str, query: str, start: datetime, payments: list[str], currency: str) -> Iterator[dict[str, Any]]:
+    """Landing page, sign-up, first launch, payments, and a second launch on the next evening if there was one."""
+    browser, player = f"anon-{name}", f"player-{name}"
+    url = f"https://starfall.example/{'?' + query if query else ''}"
+    web = {"pageUrl": url, "pagePath": "/", "pageTitle": "Starfall", "userAgent": AGENT, "ip": "203.0.113.24"}
+    yield _message(name, "page", 0, start, anonymousId=browser, surface="pixel", context=web)
+    traits = {"email": f"{name}@players.example", "name": name.title()}
+    yield _message(name, "identify", 1, start, anonymousId=browser, userId=player, traits=traits)
+    yield _message(name, "track", 2, start, userId=player, eventName="game_launch", properties={"platform": "windows"})
+    for number, value in enumerate(payments):
+        bought = {"value": value, "currency": currency, "item_id": f"gems_{number + 1}", "item_name": "Pouch of gems"}
+        yield _message(name, "track", 3 + number, start, userId=player, eventName="purchase", properties=bought)
+    again = 3 + len(payments)
+    yield _message(name, "track", again, start, userId=player, eventName="game_launch", properties={})
+
+
+def _message(name: str, kind: str, step: int, start: datetime, **fields: Any) -> dict[str, Any]:
+    context = {"library": "afterclick-demo", "libraryVersion": "1.0.0", **fields.pop("context", {})}
+    return {
+        "type": kind,
+        "messageId": str(uuid5(NAMESPACE, f"{name} {step} {start.isoformat()}")),
+        "eventTimestamp": (start + step * STEP).isoformat(),
+        "surface": "unity",
+        "context": context,
+        **fields,
+    }
