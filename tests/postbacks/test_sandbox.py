@@ -1,0 +1,651 @@
+"""The sandbox networks, over real sockets: strict where the networks are strict, broken when told to be."""
+
+import copy
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+
+from postbacks.http import post
+from postbacks.networks import NETWORKS
+from postbacks.networks.base import Facts, Outcome, Request, Target, Verdict
+from postbacks.sandbox import accounts, reddit, tiktok
+from postbacks.sandbox.accounts import ACCOUNTS
+from postbacks.sandbox.faults import FAULTS
+from postbacks.sandbox.server import Sandbox
+from tests.postbacks.facts import PURCHASE, load
+
+PIXELS = {"tiktok": accounts.TIKTOK_PIXEL, "reddit": accounts.REDDIT_PIXEL}
+TOKENS = {"tiktok": accounts.TIKTOK_TOKEN, "reddit": accounts.REDDIT_TOKEN}
+ROTATED = {"tiktok": accounts.TIKTOK_ROTATED_TOKEN, "reddit": accounts.REDDIT_ROTATED_TOKEN}
+FOREIGN = {"tiktok": accounts.TIKTOK_FOREIGN_TOKEN, "reddit": accounts.REDDIT_FOREIGN_TOKEN}
+BOTH = pytest.mark.parametrize("kind", ["tiktok", "reddit"])
+NOW = datetime(2025, 1, 3, 8, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Unix seconds that a test moves by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW.timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with Sandbox(clock=clock) as running:
+        yield running
+
+
+def purchase(sandbox: Sandbox, kind: str, *, facts: Facts = PURCHASE, **changes: Any) -> Request:
+    fields = {"pixel_id": PIXELS[kind], "credential": TOKENS[kind], "base_url": sandbox.url} | changes
+    return NETWORKS[kind].build(Target(**fields), facts)
+
+
+def send(sandbox: Sandbox, kind: str, **changes: Any) -> Outcome:
+    return NETWORKS[kind].classify(post(purchase(sandbox, kind, **changes)))
+
+
+def send_body(sandbox: Sandbox, kind: str, body: Any, **headers: str) -> tuple[int | None, Any]:
+    """(status, decoded answer) of an otherwise good request with another body, or with headers changed."""
+    request = purchase(sandbox, kind)
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    changed = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = post(replace(request, body=raw, headers=request.headers | changed))
+    return response.status, json.loads(response.body)
+
+
+def call(sandbox: Sandbox, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """One request to the sandbox's own endpoints."""
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=5)
+    connection.request(method, path, None if body is None else json.dumps(body))
+    answer = connection.getresponse()
+    raw = answer.read()
+    connection.close()
+    return answer.status, json.loads(raw) if answer.headers.get_content_type() == "application/json" else raw.decode()
+
+
+def golden(kind: str) -> Any:
+    return load(f"{kind}_purchase.json")
+
+
+@BOTH
+@pytest.mark.parametrize("tokens", [TOKENS, ROTATED], ids=["first", "rotated"])
+def test_both_good_tokens_are_accepted_on_both_pixels(sandbox: Sandbox, kind: str, tokens: dict[str, str]):
+    second = {"tiktok": accounts.TIKTOK_SECOND_PIXEL, "reddit": accounts.REDDIT_SECOND_PIXEL}[kind]
+    for pixel in (PIXELS[kind], second):
+        outcome = send(sandbox, kind, credential=tokens[kind], pixel_id=pixel)
+        assert outcome.verdict is Verdict.SUCCESS
+
+
+def test_what_tiktok_answers_to_a_good_event(sandbox: Sandbox):
+    status, answer = send_body(sandbox, "tiktok", golden("tiktok"))
+    assert re.fullmatch(r"\d{14}[0-9A-F]{20}", answer.pop("request_id"))
+    assert (status, answer) == (200, {"code": 0, "message": "OK", "data": {}})
+
+
+def test_what_reddit_answers_to_a_good_event(sandbox: Sandbox):
+    answer = {"data": {"message": "Successfully processed 1 conversion events."}}
+    assert send_body(sandbox, "reddit", golden("reddit")) == (200, answer)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"credential": ""}, ("40104", "Access token is empty", "token")),
+        ({"credential": "0" * 40}, ("40105", "Access token is incorrect or has been revoked.", "token")),
+        (
+            {"credential": FOREIGN["tiktok"]},
+            (
+                "40001",
+                "No permission to operate pixel code: CSANDBOX0AFTERCLICK1. "
+                "You must be an admin or operator of this advertiser account.",
+                "pixel",
+            ),
+        ),
+    ],
+)
+def test_tiktok_refuses_a_credential_under_http_200(sandbox: Sandbox, changes: Any, outcome: tuple[str, str, str]):
+    judged = send(sandbox, "tiktok", **changes)
+    assert (judged.code, judged.message, judged.access) == outcome
+    assert judged.verdict is Verdict.CREDENTIAL
+    assert [entry["status"] for entry in sandbox.received("tiktok")] == [200]
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"credential": ""}, ("401", "No bearer token provided", "token")),
+        ({"credential": TOKENS["reddit"][:-1]}, ("401", "UNAUTHORIZED", "token")),
+        (
+            {"credential": FOREIGN["reddit"]},
+            ("403", "You're not authorized to post conversions to Pixel ID a2_sandbox01.", "pixel"),
+        ),
+    ],
+)
+def test_reddit_refuses_a_credential(sandbox: Sandbox, changes: Any, outcome: tuple[str, str, str]):
+    judged = send(sandbox, "reddit", **changes)
+    assert (judged.code, judged.message, judged.access) == outcome
+    assert judged.verdict is Verdict.CREDENTIAL
+
+
+@pytest.mark.parametrize(
+    "agent", ["python-urllib3/2.8.0", "python-requests/2.32", "curl/8.5", "Go-http-client/1.1", ""]
+)
+def test_reddit_throttles_the_agents_of_libraries(sandbox: Sandbox, agent: str):
+    answer = {"error": {"code": 429, "message": "Your user agent was automatically ratelimited."}}
+    assert send_body(sandbox, "reddit", golden("reddit"), User_Agent=agent) == (429, answer)
+
+
+def changed(body: Any, path: str, value: Any) -> Any:
+    """A copy of `body` with one dotted place set; ... removes it."""
+    body = copy.deepcopy(body)
+    *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    place = body
+    for step in way:
+        place = place[step]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return body
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code", "message"),
+    [
+        ("event_source_id", 7, 40002, "Invalid value for event_source_id: not a valid string."),
+        ("event_source_id", "", 40002, "Invalid value for event_source_id: not a valid string."),
+        ("data.0.event_id", 7, 40002, "Invalid value for event_id: not a valid string."),
+        ("data.0.event", ..., 40002, "Invalid value for event: not a valid string."),
+        ("data.0.event_time", ..., 40002, "Invalid value for event_time: not a valid string."),
+        ("data.0.event_time", "1735889487", 40002, "Invalid value for event_time: not a valid integer."),
+        ("data.0.properties.value", "9.99", 40002, "Invalid value for properties.value: not a valid number."),
+        (
+            "data.0.properties.contents.0.content_id",
+            7,
+            40002,
+            "Invalid value for properties.contents.0.content_id: not a valid string.",
+        ),
+        ("data.0.user", [], 40002, "Invalid value for user: not a valid object."),
+        ("data.0.user.email", "alice@example.com", 40062, "PII not hashed"),
+        ("data.0.user.phone", "+15554441234", 40062, "PII not hashed"),
+        ("data", [], 40061, "Invalid batch size"),
+        ("data", [golden("tiktok")["data"][0]] * 1001, 40061, "Invalid batch size"),
+        ("data.0.timestamp", "2025-01-03T07:31:27Z", 0, "OK"),
+    ],
+)
+def test_what_tiktok_says_of_a_bad_body(sandbox: Sandbox, path: str, value: Any, code: int, message: str):
+    status, answer = send_body(sandbox, "tiktok", changed(golden("tiktok"), path, value))
+    assert (status, answer["code"], answer["message"]) == (200, code, message)
+
+
+NONE = "There were 1 invalid conversion events. None were processed."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "error"),
+    [
+        ("data.events.0.value_decimal", 1, {"message": 'JSON error "unknown field" on field "value_decimal"'}),
+        ("data.events.0.test_id", "t", {"message": 'JSON error "unknown field" on field "test_id"'}),
+        ("data.events.0.user.ip", "1.1.1.1", {"message": 'JSON error "unknown field" on field "ip"'}),
+        ("data.events.0.action_source", ..., {"message": "missing action_source"}),
+        ("data.events.0.event_at", ..., {"message": "missing event_at"}),
+        ("data.events", [], {"message": "Bad Request"}),
+        ("data.events", [golden("reddit")["data"]["events"][0]] * 1001, {"message": "Bad Request"}),
+        (
+            "data.events.0.action_source",
+            "website",
+            {
+                "message": NONE,
+                "fields": [
+                    {
+                        "field": "$.data.events[0].action_source",
+                        "message": "action_source: invalid action_source: website",
+                    }
+                ],
+            },
+        ),
+        (
+            "data.events.0.user.uuid",
+            "undefined",
+            {
+                "message": NONE,
+                "fields": [
+                    {
+                        "field": "$.data.events[0].user.UUID",
+                        "message": "user.UUID: invalid UUID: UUID must be RFC-4122 compliant",
+                    }
+                ],
+            },
+        ),
+        (
+            "data.events.0.event_at",
+            1735889487,  # seconds
+            {
+                "message": NONE,
+                "fields": [
+                    {
+                        "field": "$.data.events[0].event_at",
+                        "message": "event_at: event_at timestamp must be less than 168h0m0s old",
+                    }
+                ],
+            },
+        ),
+    ],
+)
+def test_what_reddit_says_of_a_bad_body(sandbox: Sandbox, path: str, value: Any, error: Any):
+    body = changed(golden("reddit"), path, value)
+    assert send_body(sandbox, "reddit", body) == (400, {"error": {"code": 400, **error}})
+
+
+def test_reddit_takes_an_event_until_it_is_168_hours_old(sandbox: Sandbox, clock: Clock):
+    clock.now = (PURCHASE.event_at + timedelta(hours=168)).timestamp()
+    assert send(sandbox, "reddit").verdict is Verdict.PAYLOAD
+    clock.now -= 1
+    assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
+
+
+def test_reddit_takes_all_events_or_none(sandbox: Sandbox):
+    body = golden("reddit")
+    bad = changed(body["data"]["events"][0], "action_source", "website")
+    body["data"]["events"].append(bad)
+    status, answer = send_body(sandbox, "reddit", body)
+    assert (status, answer["error"]["message"]) == (400, NONE)
+    send(sandbox, "reddit")
+    assert [entry["duplicate"] for entry in sandbox.received("reddit")] == [False, False]
+
+
+@BOTH
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"null", b"\xff"])
+def test_a_body_that_is_no_object_is_refused(sandbox: Sandbox, kind: str, raw: bytes):
+    status, answer = send_body(sandbox, kind, raw)
+    refused = {"tiktok": (200, 40002), "reddit": (400, 400)}[kind]
+    assert (status, answer.get("code") or answer["error"]["code"]) == refused
+
+
+SCHEMAS = {"tiktok": "tiktok_event_track.schema.json", "reddit": "reddit_conversion_events_v3.schema.json"}
+ENVELOPES = {"tiktok": tiktok.ENVELOPE, "reddit": reddit.ENVELOPE}
+ODD = [
+    None,
+    "",
+    "x",
+    " ",
+    0,
+    -1,
+    1.5,
+    True,
+    [],
+    {},
+    ["x"],
+    {"x": 1},
+    10**13,
+    "a" * 65,
+    "USD",
+    "WEBSITE",
+    "CUSTOM",
+    "0" * 64,
+]
+
+
+def places(body: Any, path: tuple[Any, ...] = ()) -> Iterator[str]:
+    """The dotted path of every value inside `body`."""
+    for step, value in body.items() if isinstance(body, dict) else enumerate(body):
+        yield ".".join(str(part) for part in (*path, step))
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, step))
+
+
+@BOTH
+def test_the_checks_agree_with_the_networks_schema_on_every_field(kind: str):
+    schema = jsonschema.Draft7Validator(load(SCHEMAS[kind]))
+    body, disagreed = golden(kind), []
+    for path in places(body):
+        for value in [*ODD, ...]:
+            case = changed(body, path, value)
+            accepted = not list(ENVELOPES[kind](case, ())) and not needs_a_name(kind, case)
+            if accepted != schema.is_valid(case) and not old_clock(kind, path, value):
+                disagreed.append((path, value))
+    assert disagreed == []
+
+
+def needs_a_name(kind: str, body: Any) -> bool:
+    return kind == "reddit" and any(problem.rule != "age" for problem in reddit.late(0, body["data"]["events"][0], 0))
+
+
+def old_clock(kind: str, path: str, value: Any) -> bool:
+    # The schema's smallest event_at is our rule of thumb; Reddit itself calls such a moment too old.
+    return kind == "reddit" and path == "data.events.0.event_at" and value in (0, -1)
+
+
+@BOTH
+def test_a_request_is_listed_with_everything_that_was_sent_and_answered(sandbox: Sandbox, kind: str):
+    request = purchase(sandbox, kind)
+    response = post(request)
+    status, listed = call(sandbox, "GET", f"/sandbox/requests?network={kind}")
+    assert (status, len(listed)) == (200, 1)
+    entry = listed[0]
+    assert {name: entry["headers"][name] for name in request.headers} == request.headers
+    assert {name: value for name, value in entry.items() if name != "headers"} == {
+        "network": kind,
+        "method": "POST",
+        "path": urlsplit(request.url).path,
+        "body": json.loads(request.body),
+        "status": 200,
+        "response": json.loads(response.body),
+        "received_at": "2025-01-03T08:00:00.000+00:00",
+        "test": False,
+        "duplicate": False,
+        "fault": None,
+    }
+
+
+@BOTH
+def test_test_events_are_listed_apart(sandbox: Sandbox, kind: str):
+    send(sandbox, kind)
+    send(sandbox, kind, test_code="TEST12345")
+    assert [entry["test"] for entry in call(sandbox, "GET", f"/sandbox/requests?network={kind}")[1]] == [False]
+    assert [entry["test"] for entry in call(sandbox, "GET", f"/sandbox/requests?network={kind}&test=1")[1]] == [True]
+
+
+@BOTH
+def test_a_check_without_a_test_code_is_listed_with_the_real_events(sandbox: Sandbox, kind: str):
+    target = Target(pixel_id=PIXELS[kind], credential=TOKENS[kind], base_url=sandbox.url)
+    network = NETWORKS[kind]
+    assert network.passed(network.classify(post(network.check(target, event_id="check-1", now=NOW))))
+    assert len(sandbox.received(kind)) == 1
+
+
+@BOTH
+def test_the_same_event_within_48_hours_is_marked_as_a_duplicate(sandbox: Sandbox, kind: str, clock: Clock):
+    send(sandbox, kind)
+    send(sandbox, kind, facts=replace(PURCHASE, event_id="another"))
+    send(sandbox, kind, facts=replace(PURCHASE, trigger="game_launch"))
+    clock.now += 48 * 3600 - 1
+    send(sandbox, kind)
+    clock.now += 1
+    send(sandbox, kind)
+    assert [entry["duplicate"] for entry in sandbox.received(kind)] == [False, False, False, True, False]
+
+
+def test_a_refused_event_does_not_count_as_seen(sandbox: Sandbox):
+    sandbox.state.add_fault("tiktok", "unavailable", 1)
+    send(sandbox, "tiktok")
+    send(sandbox, "tiktok")
+    assert [entry["duplicate"] for entry in sandbox.received("tiktok")] == [False, False]
+
+
+@BOTH
+def test_deleting_the_requests_forgets_one_network_or_both(sandbox: Sandbox, kind: str):
+    other = {"tiktok": "reddit", "reddit": "tiktok"}[kind]
+    send(sandbox, kind)
+    send(sandbox, other)
+    assert call(sandbox, "DELETE", f"/sandbox/requests?network={kind}") == (204, "")
+    assert [len(sandbox.received(name)) for name in (kind, other)] == [0, 1]
+    send(sandbox, kind)
+    assert [entry["duplicate"] for entry in sandbox.received(kind)] == [False]
+    assert call(sandbox, "DELETE", "/sandbox/requests") == (204, "")
+    assert call(sandbox, "GET", "/sandbox/requests") == (200, [])
+
+
+FAULTED = {
+    ("tiktok", "unauthorized"): (200, Verdict.CREDENTIAL, "40105", "token", None),
+    ("tiktok", "forbidden"): (200, Verdict.CREDENTIAL, "40001", "pixel", None),
+    ("tiktok", "bad_request"): (200, Verdict.PAYLOAD, "40002", None, None),
+    ("tiktok", "rate_limited"): (200, Verdict.TRANSIENT, "40100", None, None),
+    ("tiktok", "unavailable"): (503, Verdict.TRANSIENT, "50000", None, None),
+    ("tiktok", "html_502"): (502, Verdict.TRANSIENT, None, None, None),
+    ("tiktok", "timeout"): (None, Verdict.TRANSIENT, None, None, None),
+    ("tiktok", "reset"): (None, Verdict.TRANSIENT, None, None, None),
+    ("reddit", "unauthorized"): (401, Verdict.CREDENTIAL, "401", "token", None),
+    ("reddit", "forbidden"): (403, Verdict.CREDENTIAL, "403", "pixel", None),
+    ("reddit", "bad_request"): (400, Verdict.PAYLOAD, "400", None, None),
+    ("reddit", "rate_limited"): (429, Verdict.TRANSIENT, "429", None, 1.0),
+    ("reddit", "unavailable"): (503, Verdict.TRANSIENT, "503", None, None),
+    ("reddit", "html_502"): (502, Verdict.TRANSIENT, None, None, None),
+    ("reddit", "timeout"): (None, Verdict.TRANSIENT, None, None, None),
+    ("reddit", "reset"): (None, Verdict.TRANSIENT, None, None, None),
+}
+
+
+def test_every_fault_is_tested_on_both_networks():
+    assert set(FAULTED) == {(kind, fault) for kind in NETWORKS for fault in FAULTS}
+
+
+@pytest.mark.parametrize(("kind", "fault"), FAULTED)
+def test_a_fault_meets_the_next_requests_and_then_is_over(sandbox: Sandbox, kind: str, fault: str):
+    order = {"network": kind, "fault": fault, "times": 2}
+    assert call(sandbox, "POST", "/sandbox/faults", order) == (200, order)
+    assert call(sandbox, "GET", "/sandbox/faults") == (200, {kind: [fault, fault]})
+    for _ in range(2):
+        response = post(purchase(sandbox, kind), timeout=0.3)
+        outcome = NETWORKS[kind].classify(response)
+        shown = (response.status, outcome.verdict, outcome.code, outcome.access, outcome.retry_after)
+        assert shown == FAULTED[kind, fault]
+        assert response.failure == (fault if fault in ("timeout", "reset") else None)
+    assert send(sandbox, kind).verdict is Verdict.SUCCESS
+    assert [entry["fault"] for entry in sandbox.received(kind)] == [fault, fault, None]
+    assert [entry["status"] for entry in sandbox.received(kind)] == [FAULTED[kind, fault][0]] * 2 + [200]
+
+
+def test_a_fault_meets_only_its_network_and_can_be_cleared(sandbox: Sandbox):
+    call(sandbox, "POST", "/sandbox/faults", {"network": "tiktok", "fault": "unavailable", "times": 9})
+    assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
+    assert call(sandbox, "DELETE", "/sandbox/faults") == (204, "")
+    assert send(sandbox, "tiktok").verdict is Verdict.SUCCESS
+
+
+def test_a_forbidden_fault_names_the_pixel_that_was_asked_for(sandbox: Sandbox):
+    for kind in NETWORKS:
+        sandbox.state.add_fault(kind, "forbidden", 1)
+        assert PIXELS[kind] in send(sandbox, kind).message
+
+
+def test_a_held_connection_does_not_hold_up_the_end(clock: Clock):
+    with Sandbox(clock=clock) as sandbox:
+        sandbox.state.add_fault("tiktok", "timeout", 1)
+        post(purchase(sandbox, "tiktok"), timeout=0.2)
+        started = time.monotonic()
+    assert time.monotonic() - started < 1
+
+
+def test_a_held_connection_is_closed_without_an_answer(clock: Clock):
+    with Sandbox(clock=clock, hold=0.2) as sandbox:
+        sandbox.state.add_fault("tiktok", "timeout", 1)
+        response = post(purchase(sandbox, "tiktok"), timeout=5)
+    assert (response.status, response.failure) == (None, "reset")
+
+
+@BOTH
+def test_a_revoked_token_is_refused_until_it_is_restored(sandbox: Sandbox, kind: str):
+    order = {"network": kind, "credential": TOKENS[kind]}
+    assert call(sandbox, "POST", "/sandbox/tokens/revoke", order) == (200, {"network": kind, "revoked": True})
+    assert send(sandbox, kind).access == "token"
+    assert send(sandbox, kind, credential=ROTATED[kind]).verdict is Verdict.SUCCESS
+    assert call(sandbox, "POST", "/sandbox/tokens/restore", order) == (200, {"network": kind, "revoked": False})
+    assert send(sandbox, kind).verdict is Verdict.SUCCESS
+
+
+def test_latency_can_be_ordered(sandbox: Sandbox):
+    assert call(sandbox, "POST", "/sandbox/latency", {"network": "tiktok", "ms": 500}) == (
+        200,
+        {"network": "tiktok", "ms": 500},
+    )
+    assert post(purchase(sandbox, "tiktok")).latency_ms >= 500
+    assert post(purchase(sandbox, "reddit")).latency_ms < 500
+
+
+def test_tiktok_has_a_quota_per_second(clock: Clock):
+    with Sandbox(clock=clock, quota=2) as sandbox:
+        assert [send(sandbox, "tiktok").code for _ in range(3)] == ["0", "0", "40100"]
+        assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
+        clock.now += 1
+        assert send(sandbox, "tiktok").code == "0"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/sandbox/faults", [], "The body must be a JSON object."),
+        (
+            "/sandbox/faults",
+            {"network": "meta", "fault": "reset"},
+            "network must be one of tiktok, reddit, not 'meta'.",
+        ),
+        (
+            "/sandbox/faults",
+            {"network": "tiktok", "fault": "gremlins"},
+            "fault must be one of unauthorized, forbidden, bad_request, rate_limited, unavailable, html_502, "
+            "timeout, reset, not 'gremlins'.",
+        ),
+        (
+            "/sandbox/faults",
+            {"network": "tiktok", "fault": "reset", "times": 0},
+            "times must be a whole number from 1 to 100000, not 0.",
+        ),
+        (
+            "/sandbox/latency",
+            {"network": "tiktok"},
+            "ms must be a whole number from 0 to 60000, not None.",
+        ),
+        (
+            "/sandbox/tokens/revoke",
+            {"network": "tiktok", "credential": "x"},
+            "credential is none of the tokens that the tiktok sandbox knows; see GET /.",
+        ),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_and_changes_nothing(
+    sandbox: Sandbox, path: str, body: Any, sentence: str
+):
+    assert call(sandbox, "POST", path, body) == (400, {"error": sentence})
+    assert call(sandbox, "GET", "/sandbox/faults") == (200, {})
+    assert send(sandbox, "tiktok").verdict is Verdict.SUCCESS
+
+
+def test_an_unknown_network_is_not_listed(sandbox: Sandbox):
+    sentence = "network must be one of tiktok, reddit, not 'meta'."
+    assert call(sandbox, "GET", "/sandbox/requests?network=meta") == (400, {"error": sentence})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/sandbox/health", 200),
+        ("GET", "/sandbox/nothing", 404),
+        ("PUT", "/sandbox/faults", 405),
+        ("GET", "/open_api/v1.3/event/track/", 405),
+        ("POST", "/open_api/v1.3/event/track", 404),
+        ("GET", "/api/v3/pixels/a2_sandbox01/conversion_events", 405),
+        ("POST", "/api/v3/pixels/conversion_events", 404),
+    ],
+)
+def test_other_addresses_and_methods(sandbox: Sandbox, method: str, path: str, status: int):
+    assert call(sandbox, method, path)[0] == status
+
+
+def test_the_front_page_tells_every_endpoint_fault_and_credential(sandbox: Sandbox):
+    status, page = call(sandbox, "GET", "/")
+    assert status == 200
+    words = ["/sandbox/requests", "/sandbox/tokens/revoke", *FAULTS, *ACCOUNTS["tiktok"], *ACCOUNTS["reddit"]]
+    assert [word for word in words if word not in page] == []
+
+
+def test_the_accounts_have_the_networks_real_formats():
+    assert all(re.fullmatch(r"[0-9a-f]{40}", token) for token in ACCOUNTS["tiktok"])
+    assert all(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]{300,}", token) for token in ACCOUNTS["reddit"])
+    assert all(len(token) > 700 for token in ACCOUNTS["reddit"])
+    for kind, tokens in ACCOUNTS.items():
+        pixels = set().union(*tokens.values())
+        assert [pixel for pixel in pixels if not re.fullmatch(NETWORKS[kind].pixel_pattern, pixel)] == []
+        assert PIXELS[kind] not in tokens[FOREIGN[kind]]
+
+
+def test_an_oversized_or_unmeasured_body_is_refused(sandbox: Sandbox):
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=5)
+    connection.request("POST", "/open_api/v1.3/event/track/", iter([b"x"]), {"Transfer-Encoding": "chunked"})
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_one_line_per_request_is_logged_without_any_token():
+    lines: list[str] = []
+    with Sandbox(log=lines.append) as sandbox:
+        facts = replace(PURCHASE, event_at=datetime.now(UTC))
+        send(sandbox, "reddit", facts=facts)
+        send(sandbox, "tiktok", facts=facts, test_code="TEST12345")
+        send(sandbox, "tiktok", credential="wrong")
+    path = "/open_api/v1.3/event/track/"
+    assert [re.sub(r"\d+ ms$", "N ms", line) for line in lines] == [
+        "sandbox reddit POST /api/v3/pixels/a2_sandbox01/conversion_events 200 N ms",
+        f"sandbox tiktok POST {path} 200 code=0 test N ms",
+        f"sandbox tiktok POST {path} 200 code=40105 N ms",
+    ]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def command(port: int) -> subprocess.Popen[str]:
+    # The database named here does not exist: the command must not miss it.
+    environment = os.environ | {"DATABASE_URL": "postgres://nobody:nothing@127.0.0.1:9/none"}
+    root = Path(__file__).parents[2]
+    arguments = [sys.executable, "manage.py", "sandbox", "--port", str(port)]
+    return subprocess.Popen(arguments, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_serves_without_a_database_until_it_is_told_to_stop():
+    port = free_port()
+    with command(port) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"sandbox networks on http://127.0.0.1:{port} (GET / explains them)\n"
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/sandbox/health")
+        assert json.loads(connection.getresponse().read()) == {"status": "ok"}
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
+def test_the_command_says_when_its_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with command(port) as process:
+            _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said == f"CommandError: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+@BOTH
+def test_what_the_network_builds_is_what_its_sandbox_takes(sandbox: Sandbox, kind: str):
+    """Any part of a conversion may be missing: what is left is still a body that is taken."""
+    fields = ["click_id", "browser_id", "email", "phone", "external_id", "ip", "user_agent", "value", "currency"]
+    chance = random.Random(4)
+    for number in range(60):
+        gone = {field: None for field in fields if chance.random() < 0.5}
+        facts = replace(PURCHASE, event_id=str(number), **gone)
+        assert send(sandbox, kind, facts=facts).verdict is Verdict.SUCCESS
