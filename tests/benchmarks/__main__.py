@@ -1,0 +1,116 @@
+"""`make bench`: one JSON line per figure, durable (fsync and synchronous_commit on), everything on this machine.
+
+Absolute figures are this machine's and this minute's: compare ratios of one run. `copy_ceiling_eps` is one bare
+COPY of the same rows into the same table with the same indexes, what the disk and PostgreSQL allow at best.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from config import services
+from tests.journeys.product import Product
+
+SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
+CONNECTIONS = 32
+
+
+def say(figure: str, value: float, **more: Any) -> None:
+    sys.stdout.write(json.dumps({"figure": figure, "value": round(value, 1), **more}) + "\n")
+    sys.stdout.flush()
+
+
+def load(product: Product, messages: int) -> dict[str, Any]:
+    key = product.demo["publishable_key"]
+    arguments = [str(product.port), key, str(CONNECTIONS), str(SECONDS), str(messages)]
+    command = [sys.executable, "-m", "tests.benchmarks.load", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+def copy_ceiling(url: str) -> float:
+    """Rows a second of a bare COPY, of 50,000 stored events under new message ids, best of three."""
+    best = 0.0
+    columns = (
+        "game_id, day, message_id, kind, name, user_id, anonymous_id, device_id, session_id, links, event_at,"
+        " received_at, key_id, dialect, surface, consent_level, test, properties, traits, context, integrations, raw"
+    )
+    fresh = columns.replace("message_id", "gen_random_uuid()::text")
+    for _ in range(3):
+        with psycopg.connect(url) as connection, connection.cursor() as cursor:
+            query = f"COPY (SELECT {fresh} FROM audience_event ORDER BY id DESC LIMIT 50000) TO STDOUT"
+            with cursor.copy(query) as out:  # type: ignore[arg-type]
+                rows = b"".join(bytes(block) for block in out)
+            start = time.monotonic()
+            with cursor.copy(f"COPY audience_event ({columns}) FROM STDIN") as into:  # type: ignore[arg-type]
+                into.write(rows)
+            count = cursor.rowcount
+            connection.commit()
+            best = max(best, count / (time.monotonic() - start))
+    return best
+
+
+def digest(product: Product) -> float:
+    """Events a second of the waiting batches, by one worker; None waiting is an error of the benchmark."""
+    with psycopg.connect(product.env["DATABASE_URL"]) as connection:
+        query = "SELECT coalesce(sum(accepted), 0) FROM audience_batch WHERE state = 'pending'"
+        before = connection.execute(query).fetchone()[0]  # type: ignore[index]
+        connection.rollback()
+        start = time.monotonic()
+        product.start_worker()
+        product.spawn("beat", "-m", "celery", "-A", "config", "beat", "-s", str(product.folder / "schedule-2"))
+        deadline = start + 60
+        while time.monotonic() < deadline:
+            left = connection.execute(query).fetchone()[0]  # type: ignore[index]
+            connection.rollback()
+            if not left:
+                break
+            time.sleep(0.2)
+        return float(before - left) / (time.monotonic() - start)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="afterclick-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        # A URL of the environment may be somebody's real database.
+        clean = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
+        with services.running(folder / "state", durable=True, environ=clean) as found:
+            env = {**clean, **services.secrets(folder / "state")}
+            env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
+            product = Product(env, folder)
+            started = time.monotonic()
+            try:
+                product.start()
+                say("cold_start_s", time.monotonic() - started)
+                run(product)
+            finally:
+                product.stop()
+        services.forget(folder / "state")
+
+
+def run(product: Product) -> None:
+    # Intake alone: what the digest costs is its own figure.
+    for name in ("worker", "beat"):
+        product.kill(name)
+    single = load(product, 1)
+    batch = load(product, 100)
+    ceiling = copy_ceiling(product.env["DATABASE_URL"])
+    say("copy_ceiling_eps", ceiling)
+    for figure, got, per in (("ingest_single_rps", single, "requests"), ("ingest_batch100_eps", batch, "messages")):
+        value = got[per] / got["seconds"]
+        more = {name: got[name] for name in ("p50_ms", "p99_ms", "refused")}
+        say(figure, value, ceiling_ratio=round(value / ceiling, 3), connections=CONNECTIONS, **more)
+    say("digest_eps", digest(product))
+
+
+if __name__ == "__main__":
+    main()

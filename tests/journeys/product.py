@@ -1,0 +1,217 @@
+"""The whole product as separate processes: web, worker, beat and sandbox networks, against a database of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import urllib3
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Product:
+    """Start with `Product(env)` and `start()`; every process writes its log to `folder`."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.folder = folder
+        self.port, self.sandbox_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
+        self.env = env | {
+            "PORT": str(self.port),
+            "PUBLIC_URL": self.url,
+            "TIKTOK_API_URL": self.sandbox_url,
+            "REDDIT_API_URL": self.sandbox_url,
+            "STATE_DIR": str(folder / "state"),
+        }
+        self.http = urllib3.PoolManager(retries=False, timeout=20)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.demo: dict[str, Any] = {}
+
+    # Processes ------------------------------------------------------------------------------
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def spawn(self, name: str, *command: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def start(self) -> None:
+        self.spawn("sandbox", "manage.py", "sandbox", "--port", str(self.sandbox_port))
+        self.manage("migrate", "--verbosity", "0")
+        self.demo = json.loads(self.manage("demo", "--json"))
+        self.start_worker()
+        self.spawn("beat", "-m", "celery", "-A", "config", "beat", "-s", str(self.folder / "schedule"))
+        web = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.spawn("web", *web, "--workers", "1", "--blocking-threads", "4", "config.wsgi:application")
+        self.wait_for(lambda: self.answers(f"{self.url}/readyz") and self.answers(f"{self.sandbox_url}/sandbox/health"))
+        # The demo's own history first, so that what a journey counts is its own.
+        self.wait_for(lambda: not self.rows("SELECT 1 FROM postbacks_delivery WHERE state = 'waiting'"))
+
+    def start_worker(self) -> None:
+        self.spawn("worker", "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-l", "info")
+
+    def kill(self, name: str) -> None:
+        """kill -9, as the kernel or a power cut would."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
+        self.processes.pop(name).wait()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+    # Looking --------------------------------------------------------------------------------
+    def answers(self, url: str) -> bool:
+        try:
+            return self.http.request("GET", url).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def wait_for(self, look: Callable[[], T], seconds: float = 90) -> T:
+        """Look again until it is truthy; its value. Fails with the logs' ends."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := look():
+                return found
+            time.sleep(0.1)
+        tails = {path.name: path.read_text(errors="replace")[-1500:] for path in self.folder.glob("*.log")}
+        raise AssertionError(f"not within {seconds} s; logs: {json.dumps(tails, indent=1)}")
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.env["DATABASE_URL"]) as connection:
+            return connection.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+
+    # Speaking -------------------------------------------------------------------------------
+    def send(self, *messages: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+        told = [
+            {
+                "messageId": str(uuid.uuid4()),
+                "eventTimestamp": ago().isoformat(),
+                **message,
+                "context": {**CONTEXT, **message.get("context", {})},
+            }
+            for message in messages
+        ]
+        answer = self.http.request(
+            "POST",
+            f"{self.url}/v1/audience/messages",
+            json={"messages": told},
+            headers={"x-immutable-publishable-key": key or self.demo["publishable_key"]},
+        )
+        assert answer.status == 200, answer.data
+        body: dict[str, Any] = answer.json()
+        assert body == {"success": True, "accepted": len(told), "rejected": 0, "rejections": []}
+        return body
+
+    def received(self, network: str) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = self.http.request(
+            "GET", f"{self.sandbox_url}/sandbox/requests?network={network}"
+        ).json()
+        return requests
+
+    def fault(self, network: str, fault: str, times: int) -> None:
+        answer = self.http.request(
+            "POST", f"{self.sandbox_url}/sandbox/faults", json={"network": network, "fault": fault, "times": times}
+        )
+        assert answer.status < 300, answer.data
+
+    def outcome(self, user_id: str, trigger: str) -> list[tuple[str, str]]:
+        """(reason, state of the delivery that matters) of the user's conversions, oldest first."""
+        return [
+            (reason, state)
+            for reason, state in self.rows(
+                "SELECT c.reason, coalesce((SELECT d.state FROM postbacks_delivery d WHERE d.conversion_id = c.id "
+                "AND d.state <> 'skipped'), 'none') FROM audience_conversion c "
+                "WHERE c.user_id = %s AND c.trigger = %s AND c.fanned_out_at IS NOT NULL ORDER BY c.event_at",
+                user_id,
+                trigger,
+            )
+        ]
+
+    def log(self, user_id: str) -> list[tuple[Any, ...]]:
+        """(status, http, has a latency, number) of the attempts for a user's conversions."""
+        return self.rows(
+            "SELECT a.status, a.http_status, a.latency_ms IS NOT NULL, a.number FROM postbacks_deliveryattempt a "
+            "JOIN postbacks_delivery d ON d.id = a.delivery_id JOIN audience_conversion c ON c.id = d.conversion_id "
+            "WHERE c.user_id = %s ORDER BY a.id",
+            user_id,
+        )
+
+
+class Browser:
+    """A signed-in person without a browser: cookies, forms and CSRF."""
+
+    def __init__(self, product: Product, role: str) -> None:
+        self.product = product
+        self.cookies: dict[str, str] = {}
+        user = product.demo["users"][role]
+        self.get("/accounts/login/")
+        self.post("/accounts/login/", {"login": user["email"], "password": user["password"]})
+        assert "sessionid" in self.cookies, "the login was refused"
+
+    def get(self, path: str) -> urllib3.BaseHTTPResponse:
+        return self._request("GET", path)
+
+    def post(self, path: str, fields: dict[str, Any] | list[tuple[str, Any]]) -> urllib3.BaseHTTPResponse:
+        pairs = list(fields.items()) if isinstance(fields, dict) else fields
+        return self._request("POST", path, [*pairs, ("csrfmiddlewaretoken", self.cookies["csrftoken"])])
+
+    def _request(self, method: str, path: str, fields: list[tuple[str, Any]] | None = None) -> Any:
+        headers = {
+            "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
+            "Referer": self.product.url + path,
+        }
+        answer = (
+            self.product.http.request(
+                method, self.product.url + path, fields=fields, headers=headers, redirect=False, encode_multipart=False
+            )
+            if fields
+            else self.product.http.request(method, self.product.url + path, headers=headers, redirect=False)
+        )
+        for cookie in answer.headers.getlist("Set-Cookie"):
+            if found := re.match(r"([^=]+)=([^;]*)", cookie):
+                self.cookies[found[1]] = found[2]
+        return answer
+
+
+def ago(**duration: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**duration)
