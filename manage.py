@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Django's command line, with services: a command finds PostgreSQL and Valkey, or has them started.
 
-`up` is the supervisor behind `make run`; every other name is a Django command.
+`up` is the supervisor behind `make run`, `forget` deletes its database; every other name is a Django command.
 """
 
 import os
@@ -30,6 +30,8 @@ def main(argv: list[str]) -> int:
     try:
         if command == "up":
             return up.main()
+        if command == "forget":
+            return _forget()
         if command in WITHOUT_SERVICES or {"--help", "-h"} & set(argv):
             _use(_placeholders())
             execute_from_command_line(argv)
@@ -48,6 +50,13 @@ def _with_services(argv: list[str]) -> None:
     with services.ready(folder, environ=os.environ) as found:
         _use({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
         execute_from_command_line(argv)
+
+
+def _forget() -> int:
+    folder = services.state_dir(os.environ)
+    services.forget(folder)
+    complain(f"The database of {folder} is gone; its keys in secrets.json stay.")
+    return 0
 
 
 def _placeholders() -> dict[str, str]:

@@ -75,7 +75,7 @@ def discover(state_dir: Path, *, environ: Mapping[str, str] = NOTHING) -> Servic
         redis_url = environ.get("REDIS_URL") or valkey.url(state)
         with (
             psycopg.connect(database_url, connect_timeout=3),
-            redis.Redis.from_url(redis_url, socket_timeout=3) as broker,
+            valkey.client(redis_url) as broker,
         ):
             broker.ping()
     except (KeyError, psycopg.OperationalError, redis.RedisError):

@@ -27,6 +27,13 @@ RED = 31
 SECONDS_TO_READY = 60.0
 PYTHON = sys.executable
 MANAGE = [PYTHON, str(services.BASE_DIR / "manage.py")]
+# Celery warns of root: this is one person's machine, and the processes die with the terminal.
+CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config", "-q"]
+WORKER = ["worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
+# Granian warns of more threads than cores: ours wait for PostgreSQL most of their time.
+WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "16",
+       "--workers-kill-timeout", "5", "--no-ws", "--log-level", "error"]  # fmt: skip
+WSGI = "config.wsgi:application"
 STOP_ORDER = ("web", "beat", "worker", "sandbox")
 
 
@@ -56,9 +63,7 @@ def main() -> int:
     try:
         folder = services.state_dir(os.environ)
         state = State.opened(folder)
-        busy = (
-            f"Afterclick already runs from {services.BASE_DIR}: stop that one, or set STATE_DIR and PORT for another."
-        )
+        busy = f"Afterclick already runs with {folder}: stop it, or set STATE_DIR and PORT for a second one."
         with state.lock("up", patience=0, busy=busy):
             return _up(folder, interrupts)
     except KeyboardInterrupt:
@@ -70,11 +75,11 @@ def main() -> int:
 
 def _up(folder: Path, interrupts: Interrupts) -> int:
     plan = Plan.read(os.environ)
-    say("Starting PostgreSQL and Valkey ..." if not _given(os.environ) else "Using DATABASE_URL and REDIS_URL.")
     with services.running(folder, environ=os.environ) as found:
         env = plan.environment({**services.secrets(folder), **_set(os.environ)})
         env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(folder)}
         children = Children(services.BASE_DIR)
+        say(f"Started {' and '.join(found.started)}." if found.started else "Using DATABASE_URL and REDIS_URL.")
         try:
             _start(plan, children, env, folder)
             dead = _watch(children)
@@ -85,10 +90,6 @@ def _up(folder: Path, interrupts: Interrupts) -> int:
             children.stop(lambda: interrupts.hurried)
     complain(paint(f"{dead.name} ended with exit code {dead.exit_code}; everything else was stopped.", RED))
     return 1
-
-
-def _given(environ: Mapping[str, str]) -> bool:
-    return bool(environ.get("DATABASE_URL") and environ.get("REDIS_URL"))
 
 
 def _set(environ: Mapping[str, str]) -> dict[str, str]:
@@ -103,33 +104,14 @@ def _stop_rank(child: Child) -> int:
 def _start(plan: Plan, children: Children, env: Mapping[str, str], folder: Path) -> None:
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
-        _await(children, plan.sandbox_port, "/sandbox/requests?network=tiktok", name="sandbox")
+        _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/requests?network=tiktok")
+    say("Bringing the database up to date ...")
     _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
-    web = [
-        PYTHON,
-        "-m",
-        "granian",
-        "--interface",
-        "wsgi",
-        "--host",
-        plan.host,
-        "--port",
-        str(plan.port),
-        "--workers",
-        "1",
-        "--blocking-threads",
-        "16",
-        "--workers-kill-timeout",
-        "5",
-        "config.wsgi:application",
-    ]
-    celery = [PYTHON, "-m", "celery", "-A", "config"]
-    worker = [*celery, "worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
-    children.start("web", web, env, seconds_to_stop=10)
-    children.start("worker", worker, env, seconds_to_stop=15)
-    children.start("beat", [*celery, "beat", "-s", str(folder / "celerybeat-schedule")], env)
-    _await(children, plan.port, "/readyz", name="web")
+    children.start("worker", [*CELERY, *WORKER], env, seconds_to_stop=15)
+    children.start("beat", [*CELERY, "beat", "-s", str(folder / "celerybeat-schedule")], env)
+    children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), WSGI], env, seconds_to_stop=10)
+    _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
     try:
         say(banner(plan, demo))
     except (KeyError, TypeError) as error:
@@ -137,6 +119,7 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], folder: Path)
 
 
 def _load_demo(children: Children, env: Mapping[str, str]) -> dict[str, Any]:
+    say("Loading the demo game ...")
     child = _finished(children.run("demo", [*MANAGE, "demo", "--json"], env, keep=True), hint=" Or start with DEMO=0.")
     try:
         return dict(json.loads(bytes(child.kept or b"")))
@@ -150,8 +133,8 @@ def _finished(child: Child, hint: str = "") -> Child:
     return child
 
 
-def _await(children: Children, port: int, path: str, *, name: str) -> None:
-    """Wait until a child answers 200. Raises ServicesError with its last answer."""
+def _await(children: Children, name: str, address: str, path: str, *, host: str = "127.0.0.1") -> None:
+    """Wait until the child at `address` answers 200. Raises ServicesError with its last answer."""
     deadline = time.monotonic() + SECONDS_TO_READY
     answer = "nothing"
     while time.monotonic() < deadline:
@@ -159,18 +142,18 @@ def _await(children: Children, port: int, path: str, *, name: str) -> None:
             children.pump(TICK)
             raise ServicesError(f"{dead.name} ended with exit code {dead.exit_code} while starting, see above.")
         with contextlib.suppress(OSError, http.client.HTTPException):
-            status, answer = _get(port, path)
+            status, answer = _get(address, path, host)
             if status == 200:
                 return
         children.pump(TICK)
     raise ServicesError(f"{name} was not ready after {SECONDS_TO_READY:.0f} s; {path} answered: {answer}")
 
 
-def _get(port: int, path: str) -> tuple[int, str]:
+def _get(address: str, path: str, host: str) -> tuple[int, str]:
     # Not urllib: it would send this through http_proxy.
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection(address, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": host})
         response = connection.getresponse()
         return response.status, response.read(2000).decode(errors="replace")
     finally:

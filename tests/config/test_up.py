@@ -1,0 +1,278 @@
+"""`make run`, whole: real processes, real signals, and the plan it makes of the environment."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from config import services
+from config.quickstart.banner import banner
+from config.quickstart.children import Children
+from config.quickstart.plan import Plan
+from config.quickstart.processes import free_port, is_free
+from config.quickstart.state import ServicesError
+
+DEMO = {
+    "write_keys": {"rudderstack": "wk-1"},
+    "users": {
+        "admin": {"email": "admin@example.com", "password": "one"},
+        "marketer": {"email": "mara@example.com", "password": "two"},
+    },
+}
+
+
+# The plan ---------------------------------------------------------------------------------------------
+
+
+def test_a_plan_takes_its_defaults() -> None:
+    port = free_port()
+    plan = Plan.read({"PORT": str(port)})
+    assert (plan.host, plan.port, plan.public_url, plan.demo) == ("127.0.0.1", port, f"http://127.0.0.1:{port}", True)
+    env = plan.environment({})
+    assert env["TIKTOK_API_URL"] == env["REDDIT_API_URL"] == f"http://127.0.0.1:{plan.sandbox_port}"
+
+
+def test_a_taken_port_is_named_with_its_variable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServicesError) as raised:
+            Plan.read({"PORT": str(port)})
+    assert str(raised.value) == f"Port {port} is taken by another program: stop it, or choose another with PORT=8001."
+
+
+def test_a_taken_sandbox_port_is_an_error_only_when_it_was_asked_for() -> None:
+    web = str(free_port())
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServicesError, match=rf"^Port {port} is taken, .* with SANDBOX_PORT=8011\.$"):
+            Plan.read({"PORT": web, "SANDBOX_PORT": str(port)})
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 8010)):
+        chosen = Plan.read({"PORT": web}).sandbox_port
+        assert chosen not in {None, 8010}
+
+
+@pytest.mark.parametrize("value", ["eighty", "0", "65536", "-1", "80.5"])
+def test_a_port_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(ServicesError) as raised:
+        Plan.read({"PORT": value})
+    assert str(raised.value) == f"PORT must be a port number from 1 to 65535, not {value!r}."
+
+
+def test_real_network_addresses_need_no_sandbox() -> None:
+    given = {"PORT": str(free_port()), "TIKTOK_API_URL": "https://a.example", "REDDIT_API_URL": "https://b.example"}
+    plan = Plan.read(given)
+    assert plan.sandbox_port is None
+    assert plan.environment(given)["REDDIT_API_URL"] == "https://b.example"
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ServicesError, match=r"^HOST=nowhere\.invalid is not an address of this machine\.$"):
+        Plan.read({"PORT": str(free_port()), "HOST": "nowhere.invalid"})
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.4", "10.0.0.4")],
+)
+def test_a_wildcard_is_asked_over_loopback(host: str, address: str) -> None:
+    plan = Plan(host=host, port=80, sandbox_port=None, public_url="", allowed_host="", demo=True)
+    assert plan.address == f"{address}:80"
+
+
+def test_the_banner_shows_addresses_logins_and_one_request() -> None:
+    plan = Plan.read({"PORT": str(free_port()), "PUBLIC_URL": "http://hub.example/"})
+    lines = banner(plan, DEMO).splitlines()
+    assert "  Hub          http://hub.example" in lines
+    assert "  Admin        admin@example.com  one" in lines
+    assert "  Marketer     mara@example.com  two" in lines
+    assert any(line.startswith("  curl -u wk-1: http://hub.example/v1/track -d ") for line in lines)
+
+
+def test_without_the_demo_the_banner_says_how_to_make_the_first_admin() -> None:
+    text = banner(Plan.read({"PORT": str(free_port()), "DEMO": "0"}), None)
+    assert "make admin (or python manage.py createsuperuser)" in text
+    assert "curl" not in text
+
+
+# The children -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    kept = Children(services.BASE_DIR)
+    yield kept
+    kept.stop(lambda: True)
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-u", "-c", code]
+
+
+def test_every_line_of_a_child_carries_its_name(children: Children, capsys: pytest.CaptureFixture[str]) -> None:
+    children.run("speaker", python("import sys; print('one'); sys.stderr.write('two\\nthree')"), os.environ)
+    assert capsys.readouterr().out.splitlines() == ["speaker  one", "speaker  two", "speaker  three"]
+
+
+def test_an_answer_is_kept_and_its_complaints_are_shown(children: Children, capsys: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; sys.stdout.write('{}'); sys.stderr.write('hm\\n'); sys.exit(3)"
+    child = children.run("demo", python(code), os.environ, keep=True)
+    assert (child.kept, child.exit_code) == (bytearray(b"{}"), 3)
+    assert capsys.readouterr().out == "demo     hm\n"
+
+
+def test_a_death_is_noticed_with_its_exit_code(children: Children) -> None:
+    children.start("quick", python("import os; os.kill(os.getpid(), 9)"), os.environ)
+    deadline = time.monotonic() + 10
+    while not (dead := children.dead()) and time.monotonic() < deadline:
+        children.pump(0.05)
+    assert dead is not None
+    assert (dead.name, dead.exit_code) == ("quick", 137)
+
+
+def test_children_are_asked_first_and_killed_after_their_time(
+    children: Children, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import signal, time; signal.signal(15, lambda *_: print('no')); print('up'); [time.sleep(1) for _ in '12345']"
+    )
+    child = children.start("deaf", python(code), os.environ, seconds_to_stop=0.5)
+    while "up" not in capsys.readouterr().out:
+        children.pump(0.05)
+    children.stop(lambda: False)
+    assert child.exit_code == 137
+    assert "deaf     no" in capsys.readouterr().out
+
+
+# The whole --------------------------------------------------------------------------------------------
+
+
+class Run:
+    """One `manage.py up` on ports of its own; `said` is everything it printed so far."""
+
+    def __init__(self, state: Path, **variables: str) -> None:
+        self.state = state
+        self.url = f"http://127.0.0.1:{variables['PORT']}"
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the object
+        self.env = {**quiet_environment(), "STATE_DIR": str(state), **variables}
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"], env=self.env, cwd=services.BASE_DIR, stdout=self.log, stderr=self.log
+        )
+
+    @property
+    def said(self) -> str:
+        self.log.seek(0)
+        return self.log.read().decode()
+
+    def until(self, words: str) -> None:
+        wait_for(lambda: words in self.said or self.process.poll() is not None, seconds=90)
+        assert words in self.said, self.said
+
+    def ends(self, seconds: float = 30) -> int:
+        return self.process.wait(seconds)
+
+
+def quiet_environment() -> dict[str, str]:
+    """Ours without what the test session put there, so that the run starts services of its own."""
+    taken = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", "TIKTOK_API_URL", "REDDIT_API_URL"}
+    return {name: value for name, value in os.environ.items() if name not in taken}
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def of_this_run(state: Path) -> dict[int, str]:
+    """pid -> command line of every process that has `state` in its environment or as its working directory."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            inside = (process / "cwd").readlink().is_relative_to(state)
+            if inside or f"STATE_DIR={state}\0".encode() in (process / "environ").read_bytes():
+                found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def call(run: Run, *command: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "manage.py", *command]
+    return subprocess.run(argv, env=run.env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="afterclick-test-up-")).resolve()
+    folder.chmod(0o711)
+    yield folder / "state"
+    services.forget(folder / "state")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ports() -> Mapping[str, str]:
+    return {"PORT": str(free_port()), "SANDBOX_PORT": str(free_port())}
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+
+
+def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Mapping[str, str]) -> None:
+    run = Run(state, DEMO="0", **ports)
+    run.until("Ctrl-C stops everything.")
+    with urllib.request.urlopen(f"{run.url}/readyz") as answer:
+        assert answer.status == 200
+    assert "make admin" in run.said
+
+    second = call(run, "up")
+    assert second.returncode == 1
+    assert (
+        second.stderr == f"Afterclick already runs with {state}: stop it, or set STATE_DIR and PORT for a second one.\n"
+    )
+
+    run.process.send_signal(signal.SIGINT)
+    assert run.ends() == 0
+    assert run.said.endswith("Stopped.\n")
+    assert of_this_run(state) == {}
+    assert all(is_free(int(port)) for port in ports.values())
+
+
+def test_a_second_run_shows_the_demo_and_a_dead_child_ends_it(state: Path, ports: Mapping[str, str]) -> None:
+    run = Run(state, **ports)
+    run.until("Ctrl-C stops everything.")
+    told = call(run, "demo", "--json")
+    assert told.stderr == ""
+    demo = json.loads(told.stdout)
+    assert f"{demo['users']['admin']['email']}  {demo['users']['admin']['password']}" in run.said
+
+    curl = re.search(r"^  curl -u (\S+): (\S+) -d '(.*)'$", run.said, re.MULTILINE)
+    assert curl is not None
+    sent = subprocess.run(["curl", "-sfu", f"{curl[1]}:", curl[2], "-d", curl[3]], capture_output=True, check=False)
+    assert (sent.returncode, sent.stdout) == (0, b"OK")
+
+    beat = next(pid for pid, command in of_this_run(state).items() if " beat " in command)
+    os.kill(beat, signal.SIGKILL)
+    assert run.ends() == 1
+    assert "beat ended with exit code 137; everything else was stopped." in run.said
+    assert of_this_run(state) == {}
+
+
+def test_a_supervisor_killed_by_sigkill_leaves_nothing(state: Path, ports: Mapping[str, str]) -> None:
+    run = Run(state, DEMO="0", **ports)
+    run.until("Ctrl-C stops everything.")
+    assert len(of_this_run(state)) > 6
+    run.process.kill()
+    run.ends()
+    wait_for(lambda: not of_this_run(state), seconds=15)
+    assert of_this_run(state) == {}
