@@ -240,7 +240,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name_plural': 'batches',
-                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['next_attempt_at', 'id'], name='batch_due'), models.Index(fields=['game', 'received_at'], name='batch_by_time')],
+                'indexes': [models.Index(condition=models.Q(('state', 'pending')), fields=['next_attempt_at', 'id'], name='batch_due'), models.Index(condition=models.Q(('state', 'failed')), fields=['id'], name='batch_set_aside'), models.Index(fields=['game', 'received_at'], name='batch_by_time')],
             },
         ),
         migrations.CreateModel(

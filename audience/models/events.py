@@ -102,6 +102,8 @@ class Batch(models.Model):
         indexes = [
             # BatchQuerySet.due: the queue is the pending rows only, so its index stays as small as the queue.
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="batch_due"),
+            # How many were set aside (metrics, admin).
+            models.Index(fields=["id"], condition=Q(state="failed"), name="batch_set_aside"),
             # Counts per game and time (Hub) and pruning by age.
             models.Index(fields=["game", "received_at"], name="batch_by_time"),
         ]

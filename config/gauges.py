@@ -1,0 +1,41 @@
+"""How full the queues are, counted when Prometheus asks. Each query reads a partial index of work still to do."""
+
+from collections.abc import Iterator
+
+from django.db import DatabaseError
+from django.db.models import Count, Min
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from audience.models import Batch, BatchState, Conversion
+from postbacks.models import Delivery, DeliveryState
+
+
+class Queues(Collector):
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            yield from self._gauges()
+        except DatabaseError:
+            # A scrape must tell that the database is away, not fail with it.
+            yield GaugeMetricFamily("afterclick_database_up", "1 when the database answers.", value=0)
+
+    def _gauges(self) -> Iterator[GaugeMetricFamily]:
+        pending = Batch.objects.filter(state=BatchState.PENDING).aggregate(count=Count("id"), since=Min("received_at"))
+        age = (timezone.now() - pending["since"]).total_seconds() if pending["since"] else 0
+        failed = Batch.objects.filter(state=BatchState.FAILED).count()
+        unsent = Conversion.objects.to_fan_out().order_by().count()
+        waiting = Delivery.objects.filter(state=DeliveryState.WAITING).count()
+        for name, text, value in (
+            ("database_up", "1 when the database answers.", 1),
+            ("batches_pending", "Requests accepted and not yet digested.", pending["count"]),
+            ("digest_lag_seconds", "Age of the oldest request not yet digested.", age),
+            ("batches_failed", "Requests set aside after their last attempt to digest them.", failed),
+            ("conversions_pending", "Conversions the outbox has not looked at.", unsent),
+            ("deliveries_waiting", "Postbacks waiting for their next attempt.", waiting),
+        ):
+            yield GaugeMetricFamily(f"afterclick_{name}", text, value=value)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing, so that registering asks the database nothing."""
+        return []
