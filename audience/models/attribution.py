@@ -61,8 +61,8 @@ class Reason(models.TextChoices):
     ERASED = "erased", "The player's data was erased"
 
 
-# The answers of attribution itself ('' is "not asked yet"); the other reasons are about one postback or another.
-ATTRIBUTION_REASONS = ("", Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
+# The answers of attribution itself; the other reasons are about one postback or another.
+ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
 
 
 class ConversionQuerySet(models.QuerySet["Conversion"]):
@@ -70,8 +70,8 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
         return self.filter(fanned_out_at=None).order_by("created_at")
 
     def unattributed(self) -> "ConversionQuerySet":
-        """Those that a click still to come, or a merge, may yet win."""
-        return self.filter(touch=None, reason__in=ATTRIBUTION_REASONS)
+        """Those that a click still to come, or a merge, may yet win; '' is one not asked yet."""
+        return self.filter(touch=None, reason__in=("", *ATTRIBUTION_REASONS))
 
     def launches(self) -> "ConversionQuerySet":
         """Real first launches and repeats, the rows of which one per person may count."""
