@@ -1,0 +1,45 @@
+"""Filters that live in the URL, so that a filtered list can be shared and a reload keeps it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    text: str
+    href: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One row of links; `chosen` is the value in force."""
+
+    label: str
+    chosen: str
+    options: list[Option]
+
+
+def choice(
+    request: HttpRequest, name: str, *, label: str, choices: Iterable[tuple[str, str]], default: str = ""
+) -> Filter:
+    """Read `name` from the URL; a value that is not among the choices counts as `default`."""
+    known = dict(choices)
+    asked = request.GET.get(name, default)
+    chosen = asked if asked in known else default
+    options = [
+        Option(text=text, href=_href(request, name, value, default), is_chosen=value == chosen)
+        for value, text in known.items()
+    ]
+    return Filter(label=label, chosen=chosen, options=options)
+
+
+def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
+    """This page with another value: the other filters stay, the place in the list does not."""
+    query = {key: kept for key, kept in request.GET.items() if key not in (name, "before")}
+    if value != default:
+        query[name] = value
+    return f"?{urlencode(query)}"

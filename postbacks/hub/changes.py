@@ -1,0 +1,47 @@
+"""What the menu of a postback does: switch it on or off, delete it."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.hub.access import HubRequest, game_view, page
+from audience.models import Membership, Role
+from postbacks import configs
+from postbacks.hub.networks import network_or_404
+from postbacks.models import PostbackConfig
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_enable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    config = _config(membership, network, pk)
+    configs.enable(config=config)
+    messages.success(request, f"The postback for {config.pixel_id} is enabled.")
+    return _back(membership, network)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    config = _config(membership, network, pk)
+    configs.disable(config=config)
+    messages.success(request, f"The postback for {config.pixel_id} is disabled: nothing is sent until it is enabled.")
+    return _back(membership, network)
+
+
+@game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
+def postback_delete(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    config = _config(membership, network, pk)
+    if request.method == "POST":
+        configs.delete(config=config)
+        messages.success(request, f"The postback for {config.pixel_id} is deleted, and so are its credentials.")
+        return _back(membership, network)
+    return page(request, "hub/postback_delete.html", membership, network=network_or_404(network), config=config)
+
+
+def _config(membership: Membership, network: str, pk: UUID) -> PostbackConfig:
+    return get_object_or_404(PostbackConfig.objects.kept(), game=membership.game, network=network, pk=pk)
+
+
+def _back(membership: Membership, network: str) -> HttpResponse:
+    return redirect("integration", slug=membership.game.slug, network=network)

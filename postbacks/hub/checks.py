@@ -1,0 +1,92 @@
+"""Adding and changing a postback: the form, and the network's answer to it.
+
+The form stays in the browser while the network is asked, so that what was typed is still there when it refuses.
+A token or a test code is never rendered back.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+
+from audience.hub.access import HubRequest, game_view, page
+from audience.models import Membership, Role
+from postbacks import configs
+from postbacks.hub.forms import asking, forgetful
+from postbacks.hub.networks import network_or_404
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig
+from postbacks.networks.base import Network
+from postbacks.networks.forms import PostbackForm
+
+METHODS = ("GET", "HEAD", "POST")
+
+
+@game_view(role=Role.MARKETER, methods=METHODS)
+def postback_add(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    return _form(request, membership, network_or_404(network), None)
+
+
+@game_view(role=Role.MARKETER, methods=METHODS)
+def postback_edit(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    kept = PostbackConfig.objects.kept().filter(game=membership.game, network=network)
+    return _form(request, membership, network_or_404(network), get_object_or_404(kept, pk=pk))
+
+
+@game_view(role=Role.MARKETER)
+def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """How far the network's answer is; a page of its own without JavaScript, else the panel beside the form."""
+    found = network_or_404(network)
+    row = get_object_or_404(CredentialCheck, game=membership.game, network=network, pk=pk)
+    if row.state == CheckState.PASSED:
+        messages.success(request, f"{found.label} accepted the credentials: the postback for {row.pixel_id} is saved.")
+        return _to_integration(request, membership, network)
+    if request.htmx and row.state == CheckState.PENDING:
+        return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
+    template = "hub/_check.html" if request.htmx else "hub/check.html"
+    return page(request, template, membership, network=found, check=row)
+
+
+def _form(request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None) -> HttpResponse:
+    form = asking(network, request, game=membership.game, config=config)
+    if request.method == "POST" and form.is_valid():
+        try:
+            row = _save(request, membership, network, config, form.cleaned_data)
+        except configs.SettingsRefused as refused:
+            form.add_error(None, str(refused))
+        else:
+            return _asked(request, membership, network, form, row)
+    template = "hub/_postback_errors.html" if request.htmx else "hub/postback_form.html"
+    return page(request, template, membership, network=network, config=config, form=forgetful(form))
+
+
+def _save(
+    request: HubRequest,
+    membership: Membership,
+    network: Network,
+    config: PostbackConfig | None,
+    answers: dict[str, Any],
+) -> CredentialCheck | None:
+    if config:
+        return configs.change(config=config, changed_by=request.user, **answers)
+    return configs.add(game=membership.game, network=network.kind, requested_by=request.user, **answers)
+
+
+def _asked(
+    request: HubRequest, membership: Membership, network: Network, form: PostbackForm, row: CredentialCheck | None
+) -> HttpResponse:
+    """On to the answer of the network; without a check there was nothing to ask it."""
+    if row is None:
+        messages.success(request, "Saved.")
+        return _to_integration(request, membership, network.kind)
+    if request.htmx:
+        return page(request, "hub/_check.html", membership, network=network, check=row, form=form, oob=True)
+    return redirect("check", slug=membership.game.slug, network=network.kind, pk=row.pk)
+
+
+def _to_integration(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    url = reverse("integration", kwargs={"slug": membership.game.slug, "network": network})
+    return HttpResponseClientRedirect(url) if request.htmx else redirect(url)

@@ -1,0 +1,33 @@
+"""Postbacks as the pages list them: the config, and how it fares."""
+
+from dataclasses import dataclass
+
+from audience.models import Game, Trigger
+from postbacks import health
+from postbacks.models import PostbackConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRow:
+    """`health` is None while everything is well."""
+
+    config: PostbackConfig
+    triggers: list[str]
+    health: health.Health | None
+
+
+def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
+    """The postbacks of a game in the order they were added."""
+    found = PostbackConfig.objects.kept().filter(game=game)
+    if network:
+        found = found.filter(network=network)
+    configs = list(found.order_by("created_at").defer("credential"))
+    states = health.of(configs)
+    return [
+        ConfigRow(
+            config=config,
+            triggers=[Trigger(trigger).label for trigger in config.triggers],
+            health=states.get(config.pk),
+        )
+        for config in configs
+    ]
