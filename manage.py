@@ -45,6 +45,7 @@ def main(argv: list[str]) -> int:
 
 def _with_services(argv: list[str]) -> None:
     folder = services.state_dir(os.environ)
+    _use(services.surroundings(folder))
     if not all(os.environ.get(name) for name in ("SECRET_KEY", "CREDENTIAL_KEYS")):
         _use(services.secrets(folder))
     with services.ready(folder, environ=os.environ) as found:

@@ -18,7 +18,17 @@ from cryptography.fernet import Fernet
 from config.quickstart import cluster, postgres, valkey
 from config.quickstart.state import ServicesError, State
 
-__all__ = ["Services", "ServicesError", "discover", "forget", "ready", "running", "secrets", "state_dir"]
+__all__ = [
+    "Services",
+    "ServicesError",
+    "discover",
+    "forget",
+    "ready",
+    "running",
+    "secrets",
+    "state_dir",
+    "surroundings",
+]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -108,6 +118,17 @@ def secrets(state_dir: Path) -> dict[str, str]:
             fresh = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
             known = state.remember("secrets", **{**fresh, **known})
     return {name: str(value) for name, value in known.items()}
+
+
+def surroundings(state_dir: Path) -> dict[str, str]:
+    """Ports and addresses that the supervisor of this folder runs with; empty while none runs.
+
+    A command in a second terminal must not take the defaults: `demo --json` tells the real address, and
+    deliveries go to the sandbox as they do from the worker.
+    """
+    if not (state_dir / "up.lock").exists() or not State(state_dir).is_locked("up"):
+        return {}
+    return {name: str(value) for name, value in State(state_dir).recall("up").items()}
 
 
 def forget(state_dir: Path) -> None:

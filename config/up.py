@@ -25,6 +25,8 @@ from config.quickstart.terminal import complain, paint, say
 
 RED = 31
 SECONDS_TO_READY = 60.0
+SECONDS_TO_SETTLE = 5.0
+QUIET = 0.8
 PYTHON = sys.executable
 MANAGE = [PYTHON, str(services.BASE_DIR / "manage.py")]
 # Celery warns of root: this is one person's machine, and the processes die with the terminal.
@@ -61,11 +63,10 @@ def main() -> int:
     """Run until Ctrl-C (exit code 0) or until a child dies (1). Raises ServicesError when it cannot start."""
     interrupts = Interrupts()
     try:
-        folder = services.state_dir(os.environ)
-        state = State.opened(folder)
-        busy = f"Afterclick already runs with {folder}: stop it, or set STATE_DIR and PORT for a second one."
+        state = State.opened(services.state_dir(os.environ))
+        busy = f"Afterclick already runs with {state.path}: stop it, or set STATE_DIR and PORT for a second one."
         with state.lock("up", patience=0, busy=busy):
-            return _up(folder, interrupts)
+            return _up(state, interrupts)
     except KeyboardInterrupt:
         say("Stopped.")
         return 0
@@ -73,15 +74,17 @@ def main() -> int:
         interrupts.stopping = True
 
 
-def _up(folder: Path, interrupts: Interrupts) -> int:
+def _up(state: State, interrupts: Interrupts) -> int:
     plan = Plan.read(os.environ)
-    with services.running(folder, environ=os.environ) as found:
-        env = plan.environment({**services.secrets(folder), **_set(os.environ)})
-        env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(folder)}
+    addresses = plan.addresses(os.environ)
+    state.remember("up", **addresses)
+    with services.running(state.path, environ=os.environ) as found:
+        env = {**services.secrets(state.path), **_set(os.environ), **addresses, "PYTHONUNBUFFERED": "1"}
+        env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(state.path)}
         children = Children(services.BASE_DIR)
         say(f"Started {' and '.join(found.started)}." if found.started else "Using DATABASE_URL and REDIS_URL.")
         try:
-            _start(plan, children, env, folder)
+            _start(plan, children, env)
             dead = _watch(children)
         finally:
             interrupts.stopping = True
@@ -101,7 +104,7 @@ def _stop_rank(child: Child) -> int:
     return STOP_ORDER.index(child.name) if child.name in STOP_ORDER else -1
 
 
-def _start(plan: Plan, children: Children, env: Mapping[str, str], folder: Path) -> None:
+def _start(plan: Plan, children: Children, env: Mapping[str, str]) -> None:
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
         _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/requests?network=tiktok")
@@ -109,9 +112,10 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], folder: Path)
     _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
     children.start("worker", [*CELERY, *WORKER], env, seconds_to_stop=15)
-    children.start("beat", [*CELERY, "beat", "-s", str(folder / "celerybeat-schedule")], env)
+    children.start("beat", [*CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
     children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), WSGI], env, seconds_to_stop=10)
     _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
+    _settle(children)
     try:
         say(banner(plan, demo))
     except (KeyError, TypeError) as error:
@@ -158,6 +162,13 @@ def _get(address: str, path: str, host: str) -> tuple[int, str]:
         return response.status, response.read(2000).decode(errors="replace")
     finally:
         connection.close()
+
+
+def _settle(children: Children) -> None:
+    """Let the first deliveries of the demo pass: the banner is what should stay on the screen."""
+    deadline = time.monotonic() + SECONDS_TO_SETTLE
+    while time.monotonic() < deadline and children.pump(QUIET):
+        pass
 
 
 def _watch(children: Children) -> Child:

@@ -79,12 +79,14 @@ class Children:
         """The first child that ended though nobody asked it to."""
         return next((child for child in self.running if child.exit_code is not None), None)
 
-    def pump(self, seconds: float) -> None:
-        """Show what the children wrote; return after `seconds` without any, or at once after some."""
+    def pump(self, seconds: float) -> bool:
+        """Show what the children wrote: True at once after some, False after `seconds` without any."""
         if not self._selector.get_map():
             time.sleep(seconds)
-        for key, _ in self._selector.select(seconds):
+        ready = self._selector.select(seconds)
+        for key, _ in ready:
             self._read(key)
+        return bool(ready)
 
     def stop(self, hurried: Callable[[], bool]) -> None:
         """End the children in the order given by `running`; at once when `hurried` says so."""

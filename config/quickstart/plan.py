@@ -48,12 +48,11 @@ class Plan:
     def sandbox_url(self) -> str | None:
         return f"http://127.0.0.1:{self.sandbox_port}" if self.sandbox_port else None
 
-    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """`environ` with what the children read from this plan; a network address that is set stays."""
+    def addresses(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """What the children and later commands must agree on; a network address that is set stays."""
         networks = {name: environ.get(name) or self.sandbox_url or "" for name in NETWORK_URLS}
         sandbox = {"SANDBOX_PORT": str(self.sandbox_port)} if self.sandbox_port else {}
-        own = {"PORT": str(self.port), "PUBLIC_URL": self.public_url, "PYTHONUNBUFFERED": "1"}
-        return {**environ, **networks, **sandbox, **own}
+        return {**networks, **sandbox, "PORT": str(self.port), "PUBLIC_URL": self.public_url}
 
 
 def _needs_sandbox(environ: Mapping[str, str]) -> bool:

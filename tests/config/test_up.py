@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import re
+import shlex
 import shutil
 import signal
 import socket
@@ -40,7 +40,7 @@ def test_a_plan_takes_its_defaults() -> None:
     port = free_port()
     plan = Plan.read({"PORT": str(port)})
     assert (plan.host, plan.port, plan.public_url, plan.demo) == ("127.0.0.1", port, f"http://127.0.0.1:{port}", True)
-    env = plan.environment({})
+    env = plan.addresses({})
     assert env["TIKTOK_API_URL"] == env["REDDIT_API_URL"] == f"http://127.0.0.1:{plan.sandbox_port}"
 
 
@@ -74,7 +74,7 @@ def test_real_network_addresses_need_no_sandbox() -> None:
     given = {"PORT": str(free_port()), "TIKTOK_API_URL": "https://a.example", "REDDIT_API_URL": "https://b.example"}
     plan = Plan.read(given)
     assert plan.sandbox_port is None
-    assert plan.environment(given)["REDDIT_API_URL"] == "https://b.example"
+    assert plan.addresses(given)["REDDIT_API_URL"] == "https://b.example"
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
@@ -162,13 +162,21 @@ class Run:
     """One `manage.py up` on ports of its own; `said` is everything it printed so far."""
 
     def __init__(self, state: Path, **variables: str) -> None:
-        self.state = state
         self.url = f"http://127.0.0.1:{variables['PORT']}"
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the object
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         self.env = {**quiet_environment(), "STATE_DIR": str(state), **variables}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up"], env=self.env, cwd=services.BASE_DIR, stdout=self.log, stderr=self.log
         )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+        self.log.close()
 
     @property
     def said(self) -> str:
@@ -229,50 +237,54 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at proces
 
 
 def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Mapping[str, str]) -> None:
-    run = Run(state, DEMO="0", **ports)
-    run.until("Ctrl-C stops everything.")
-    with urllib.request.urlopen(f"{run.url}/readyz") as answer:
-        assert answer.status == 200
-    assert "make admin" in run.said
+    with Run(state, DEMO="0", **ports) as run:
+        run.until("Ctrl-C stops everything.")
+        with urllib.request.urlopen(f"{run.url}/readyz") as answer:
+            assert answer.status == 200
+        assert "make admin" in run.said
 
-    second = call(run, "up")
-    assert second.returncode == 1
-    assert (
-        second.stderr == f"Afterclick already runs with {state}: stop it, or set STATE_DIR and PORT for a second one.\n"
-    )
+        second = call(run, "up")
+        assert second.returncode == 1
+        refusal = f"Afterclick already runs with {state}: stop it, or set STATE_DIR and PORT for a second one.\n"
+        assert second.stderr == refusal
 
-    run.process.send_signal(signal.SIGINT)
-    assert run.ends() == 0
-    assert run.said.endswith("Stopped.\n")
+        run.process.send_signal(signal.SIGINT)
+        assert run.ends() == 0
+        assert run.said.endswith("Stopped.\n")
     assert of_this_run(state) == {}
     assert all(is_free(int(port)) for port in ports.values())
 
 
-def test_a_second_run_shows_the_demo_and_a_dead_child_ends_it(state: Path, ports: Mapping[str, str]) -> None:
-    run = Run(state, **ports)
-    run.until("Ctrl-C stops everything.")
-    told = call(run, "demo", "--json")
-    assert told.stderr == ""
-    demo = json.loads(told.stdout)
-    assert f"{demo['users']['admin']['email']}  {demo['users']['admin']['password']}" in run.said
+def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, str]) -> None:
+    with Run(state, **ports) as run:
+        run.until("Ctrl-C stops everything.")
+        del run.env["PORT"], run.env["SANDBOX_PORT"]  # as in a second terminal
+        told = call(run, "demo", "--json")
+        assert told.stderr == ""
+        demo = json.loads(told.stdout)
+        assert (demo["url"], demo["sandbox_url"]) == (run.url, f"http://127.0.0.1:{ports['SANDBOX_PORT']}")
+        assert f"{demo['users']['admin']['email']}  {demo['users']['admin']['password']}" in run.said
 
-    curl = re.search(r"^  curl -u (\S+): (\S+) -d '(.*)'$", run.said, re.MULTILINE)
-    assert curl is not None
-    sent = subprocess.run(["curl", "-sfu", f"{curl[1]}:", curl[2], "-d", curl[3]], capture_output=True, check=False)
-    assert (sent.returncode, sent.stdout) == (0, b"OK")
+        line = next(line for line in run.said.splitlines() if line.startswith("  curl "))
+        sent = subprocess.run([*shlex.split(line), "-sf"], capture_output=True, check=False)
+        assert (sent.returncode, sent.stdout) == (0, b"OK")
 
-    beat = next(pid for pid, command in of_this_run(state).items() if " beat " in command)
-    os.kill(beat, signal.SIGKILL)
-    assert run.ends() == 1
-    assert "beat ended with exit code 137; everything else was stopped." in run.said
+
+def test_a_dead_child_is_named_and_ends_everything(state: Path, ports: Mapping[str, str]) -> None:
+    with Run(state, DEMO="0", **ports) as run:
+        run.until("Ctrl-C stops everything.")
+        beat = next(pid for pid, command in of_this_run(state).items() if " beat " in command)
+        os.kill(beat, signal.SIGKILL)
+        assert run.ends() == 1
+        assert "beat ended with exit code 137; everything else was stopped." in run.said
     assert of_this_run(state) == {}
 
 
 def test_a_supervisor_killed_by_sigkill_leaves_nothing(state: Path, ports: Mapping[str, str]) -> None:
-    run = Run(state, DEMO="0", **ports)
-    run.until("Ctrl-C stops everything.")
-    assert len(of_this_run(state)) > 6
-    run.process.kill()
-    run.ends()
-    wait_for(lambda: not of_this_run(state), seconds=15)
+    with Run(state, DEMO="0", **ports) as run:
+        run.until("Ctrl-C stops everything.")
+        assert len(of_this_run(state)) > 6
+        run.process.kill()
+        run.ends()
+        wait_for(lambda: not of_this_run(state), seconds=15)
     assert of_this_run(state) == {}
