@@ -255,7 +255,7 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
     assert all(is_free(int(port)) for port in ports.values())
 
 
-def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, str]) -> None:
+def test_a_second_run_shows_a_demo_that_works_until_a_child_dies(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, **ports) as run:
         run.until("Ctrl-C stops everything.")
         del run.env["PORT"], run.env["SANDBOX_PORT"]  # as in a second terminal
@@ -269,10 +269,6 @@ def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, s
         sent = subprocess.run([*shlex.split(line), "-sf"], capture_output=True, check=False)
         assert (sent.returncode, sent.stdout) == (0, b"OK")
 
-
-def test_a_dead_child_is_named_and_ends_everything(state: Path, ports: Mapping[str, str]) -> None:
-    with Run(state, DEMO="0", **ports) as run:
-        run.until("Ctrl-C stops everything.")
         beat = next(pid for pid, command in of_this_run(state).items() if " beat " in command)
         os.kill(beat, signal.SIGKILL)
         assert run.ends() == 1
