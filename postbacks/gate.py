@@ -1,0 +1,135 @@
+"""May this conversion go to this config? The answer is a Reason against it, or none.
+
+The order is fixed, since the first reason that applies is the one people read: what is true of the conversion whatever
+the config (erased, test traffic, a repeat, no click), then whose click it was, then the switches, the player's
+consent, and last what the network itself could do with it.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from audience.models import Conversion, Reason
+from audience.models.attribution import ATTRIBUTION_REASONS
+from consent import policy
+from consent.models import ConsentDecision, Level
+from postbacks import facts
+from postbacks.models import PostbackConfig
+
+# The order above: of two configs of one network, the one that came further has the more telling reason.
+ORDER = (
+    Reason.ERASED,
+    Reason.TEST_TRAFFIC,
+    Reason.REPEAT_LAUNCH,
+    Reason.NO_CLICK,
+    Reason.OUTSIDE_WINDOW,
+    Reason.OTHER_NETWORK,
+    Reason.CONFIG_DISABLED,
+    Reason.CONSENT,
+    Reason.NO_MATCH_KEY,
+    Reason.TOO_OLD,
+)
+EVENT_ID_MAX = 128  # Delivery.event_id
+
+
+def against(conversion: Conversion, config: PostbackConfig, *, level: Level, now: datetime) -> Reason | None:
+    """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
+
+    Expects `touch`, `person` and `person.identities` loaded. `level` is `levels()`'s word for this conversion.
+    """
+    reason = whatever_config(conversion)
+    if reason is not None:
+        return reason
+    if conversion.touch is None or conversion.touch.network != config.network:
+        return Reason.OTHER_NETWORK
+    if not is_on(config, conversion.trigger) or not is_wanted(conversion.integrations, config.kind.label):
+        return Reason.CONFIG_DISABLED
+    if level == Level.NONE:
+        return Reason.CONSENT
+    if not config.kind.has_match_key(facts.of(conversion, event_id=str(conversion.pk), level=level)):
+        return Reason.NO_MATCH_KEY
+    return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
+
+
+def whatever_config(conversion: Conversion) -> Reason | None:
+    """The reason that holds for every config: the conversion's own, or attribution's."""
+    if conversion.reason == Reason.ERASED:
+        return Reason.ERASED
+    if conversion.test:
+        return Reason.TEST_TRAFFIC
+    if conversion.reason == Reason.REPEAT_LAUNCH:
+        return Reason.REPEAT_LAUNCH
+    if conversion.reason in ATTRIBUTION_REASONS:
+        return Reason(conversion.reason)
+    return Reason.NO_CLICK if conversion.touch is None else None
+
+
+def is_on(config: PostbackConfig, trigger: str) -> bool:
+    return config.enabled and config.deleted_at is None and trigger in config.triggers
+
+
+def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:
+    return event_at < now - config.kind.max_age
+
+
+def is_wanted(integrations: Any, destination: str) -> bool:
+    """What the event's own `{"All": false, "TikTok Ads": true}` says of `destination`, by its label.
+
+    A destination named decides for itself (an object of options means yes), else All, else yes.
+    """
+    if not isinstance(integrations, dict):
+        return True
+    named = {str(name).strip().lower(): value for name, value in integrations.items()}
+    return named.get(destination.lower(), named.get("all", True)) is not False
+
+
+def event_id(conversion: Conversion, config: PostbackConfig) -> str:
+    """What the network deduplicates by: the conversion's id, or the one the sender gave this network itself.
+
+    A client that also reports to the network (a pixel) names the id it used there, `_imtbl_conversion_id`, with
+    the network's kind or label in `_imtbl_conversion_network`.
+    """
+    properties = conversion.properties if isinstance(conversion.properties, dict) else {}
+    network = str(properties.get("_imtbl_conversion_network") or "").strip().lower()
+    given = properties.get("_imtbl_conversion_id")
+    own = str(given).strip() if isinstance(given, str | int) and not isinstance(given, bool) else ""
+    if network in (config.network, config.kind.label.lower()) and 0 < len(own) <= EVENT_ID_MAX:
+        return own
+    return str(conversion.pk)
+
+
+def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
+    """The consent in force per conversion id, in at most one query; the games and identities must be loaded."""
+    unstated = [c for c in conversions if c.consent_level in ("", Level.NOT_SET)]
+    newest = _newest_decisions(unstated)
+    return {c.pk: _level(c, newest) for c in conversions}
+
+
+def _level(conversion: Conversion, newest: dict[tuple[int, str], ConsentDecision]) -> Level:
+    stated = conversion.consent_level
+    if stated and stated not in Level.values:
+        return Level.NONE  # a word nobody defined is no permission
+    keys = [(conversion.game_id, anonymous_id) for anonymous_id in anonymous_ids(conversion)]
+    decisions = [newest[key] for key in keys if key in newest]
+    last = max(decisions, key=lambda decision: (decision.decided_at, decision.pk), default=None)
+    recorded = Level(last.level) if last else None
+    return policy.effective(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
+
+
+def _newest_decisions(conversions: Iterable[Conversion]) -> dict[tuple[int, str], ConsentDecision]:
+    """The newest decision of every anonymous id behind these conversions, by (game id, anonymous id)."""
+    games: dict[int, set[str]] = {}
+    for conversion in conversions:
+        games.setdefault(conversion.game_id, set()).update(anonymous_ids(conversion))
+    everyone = set().union(*games.values()) if games else set()
+    if not everyone:
+        return {}
+    found = ConsentDecision.objects.filter(game_id__in=games, anonymous_id__in=everyone)
+    per_id = ("game_id", "anonymous_id")
+    newest = found.order_by(*per_id, "-decided_at", "-id").distinct(*per_id)
+    return {(decision.game_id, decision.anonymous_id): decision for decision in newest}
+
+
+def anonymous_ids(conversion: Conversion) -> list[str]:
+    return [i.value for i in conversion.person.identities.all() if i.namespace == "anonymous"]

@@ -1,0 +1,82 @@
+"""Rows for tests: each builder fills in what the test does not care about and takes the rest by name."""
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from audience.models import Conversion, Game, Identity, Person, Touch
+from postbacks.models import PostbackConfig
+from postbacks.sandbox import accounts
+
+_numbers = itertools.count(1)
+PIXELS = {"tiktok": accounts.TIKTOK_PIXEL, "reddit": accounts.REDDIT_PIXEL}
+TOKENS = {"tiktok": accounts.TIKTOK_TOKEN, "reddit": accounts.REDDIT_TOKEN}
+
+
+def game(**given: Any) -> Game:
+    number = next(_numbers)
+    return Game.objects.create(**{"name": f"Game {number}", "slug": f"game-{number}", **given})
+
+
+def person(of: Game, *, anonymous: str = "", user: str = "", **given: Any) -> Person:
+    """A player, with an identity for each id given."""
+    now = timezone.now()
+    row = Person.objects.create(**{"game": of, "first_seen_at": now, "last_seen_at": now, **given})
+    for namespace, value in (("anonymous", anonymous), ("user", user)):
+        if value:
+            identity(row, namespace=namespace, value=value)
+    return row
+
+
+def identity(of: Person, *, namespace: str = "anonymous", value: str, **given: Any) -> Identity:
+    return Identity.objects.create(**{"game": of.game, "person": of, "namespace": namespace, "value": value, **given})
+
+
+def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click", **given: Any) -> Touch:
+    """A click an hour ago, from a browser with an address."""
+    fields = {
+        "game": of.game,
+        "person": of,
+        "network": network,
+        "click_key": click_id or f"message:{next(_numbers)}",
+        "click_id": click_id,
+        "clicked_at": timezone.now() - timedelta(hours=1),
+        "message_id": f"click-{next(_numbers)}",
+        "page_url": "https://game.example/landing",
+        "referrer": "https://ads.example/",
+        "ip": "203.0.113.7",
+        "user_agent": "Mozilla/5.0 (click)",
+    }
+    return Touch.objects.create(**{**fields, **given})
+
+
+def conversion(of: Person, *, touch: Touch | None = None, **given: Any) -> Conversion:
+    """A purchase of 9.99 USD a minute ago, still to be fanned out."""
+    at = given.get("event_at", timezone.now() - timedelta(minutes=1))
+    fields = {
+        "game": of.game,
+        "person": of,
+        "trigger": "purchase",
+        "message_id": f"message-{next(_numbers)}",
+        "event_day": at.date(),
+        "event_at": at,
+        "touch": touch,
+        "reason": "" if touch else "no_click",
+        "properties": {"value": 9.99, "currency": "USD"},
+    }
+    return Conversion.objects.create(**{**fields, **given})
+
+
+def config(of: Game, *, network: str = "tiktok", **given: Any) -> PostbackConfig:
+    """An enabled postback for both triggers, with a pixel and token that the sandbox accepts."""
+    fields = {
+        "game": of,
+        "network": network,
+        "pixel_id": PIXELS[network],
+        "credential": {"token": TOKENS[network]},
+        "triggers": ["game_launch", "purchase"],
+        "validated_at": timezone.now(),
+    }
+    return PostbackConfig.objects.create(**{**fields, **given})

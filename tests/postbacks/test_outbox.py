@@ -1,0 +1,305 @@
+"""A Conversion becomes one Delivery per config, on its way or with the reason why not."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from audience.models import Conversion
+from postbacks import configs, outbox
+from postbacks.models import Delivery, DeliveryState
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def player(game: Any) -> Any:
+    return factories.person(game, anonymous="anon-1", user="user-1")
+
+
+def decided(conversion: Conversion) -> list[tuple[str, str, str]]:
+    """Fan out, then (network, state, reason) per delivery of the conversion."""
+    outbox.fan_out_due()
+    return sorted(conversion.deliveries.values_list("network", "state", "reason"))
+
+
+def reason_of(conversion: Conversion) -> str:
+    conversion.refresh_from_db()
+    assert conversion.fanned_out_at is not None
+    return conversion.reason
+
+
+def test_it_queues_one_delivery_for_the_network_of_the_click(game: Any, player: Any) -> None:
+    config = factories.config(game)
+    conversion = factories.conversion(player, touch=factories.touch(player))
+    before = timezone.now()
+    assert outbox.fan_out_due() == 1
+    row = Delivery.objects.get()
+    assert (row.state, row.reason, row.network, row.trigger) == ("waiting", "", "tiktok", "purchase")
+    assert (row.conversion, row.config, row.game, row.config_version) == (conversion, config, game, 1)
+    assert row.event_id == str(conversion.id)
+    assert row.event_at == conversion.event_at
+    assert before <= row.next_attempt_at <= timezone.now()
+    assert (row.leased_until, row.first_attempt_at, row.finished_at, row.attempts_made) == (None, None, None, 0)
+    assert reason_of(conversion) == ""
+
+
+def test_it_writes_a_row_for_every_kept_config_and_none_for_deleted_ones(game: Any, player: Any) -> None:
+    factories.config(game)
+    factories.config(game, network="reddit")
+    factories.config(game, pixel_id="GONE0000000000000000", deleted_at=timezone.now())
+    factories.config(factories.game())
+    conversion = factories.conversion(player, touch=factories.touch(player))
+    assert decided(conversion) == [("reddit", "skipped", "other_network"), ("tiktok", "waiting", "")]
+    assert Delivery.objects.count() == 2
+
+
+def test_a_second_fan_out_finds_nothing(game: Any, player: Any) -> None:
+    factories.config(game)
+    factories.conversion(player, touch=factories.touch(player))
+    assert [outbox.fan_out_due(), outbox.fan_out_due()] == [1, 0]
+    assert Delivery.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("of_conversion", "of_config", "expected"),
+    [
+        ({"reason": "erased", "test": True}, {}, "erased"),
+        ({"test": True, "trigger": "game_launch", "reason": "repeat_launch"}, {}, "test_traffic"),
+        ({"trigger": "game_launch", "reason": "repeat_launch"}, {"enabled": False}, "repeat_launch"),
+        ({"integrations": {"All": False}}, {}, "config_disabled"),
+        ({"integrations": {"TikTok Ads": False}}, {}, "config_disabled"),
+        ({"consent_level": "none"}, {"enabled": False}, "config_disabled"),
+        ({"consent_level": "none"}, {"triggers": ["game_launch"]}, "config_disabled"),
+        ({"consent_level": "none"}, {}, "consent"),
+        ({"consent_level": "granted"}, {}, "consent"),
+        ({"event_at": timezone.now() - timedelta(days=28, minutes=1)}, {}, "too_old"),
+    ],
+)
+def test_the_first_reason_that_applies_is_recorded(
+    game: Any, player: Any, of_conversion: dict[str, Any], of_config: dict[str, Any], expected: str
+) -> None:
+    factories.config(game, **of_config)
+    conversion = factories.conversion(player, touch=factories.touch(player), **of_conversion)
+    assert decided(conversion) == [("tiktok", "skipped", expected)]
+    row = Delivery.objects.get()
+    assert (row.next_attempt_at, row.finished_at is not None) == (None, True)
+    stays = "repeat_launch" if of_conversion.get("reason") == "repeat_launch" else expected
+    assert reason_of(conversion) == stays
+
+
+@pytest.mark.parametrize("reason", ["no_click", "outside_window"])
+def test_it_keeps_the_reason_of_the_attribution(game: Any, player: Any, reason: str) -> None:
+    factories.config(game)
+    conversion = factories.conversion(player, reason=reason)
+    assert decided(conversion) == [("tiktok", "skipped", reason)]
+    assert reason_of(conversion) == reason
+
+
+def test_a_click_without_its_click_id_has_nothing_to_match_by(game: Any) -> None:
+    factories.config(game)
+    stranger = factories.person(game)
+    conversion = factories.conversion(stranger, touch=factories.touch(stranger, click_id=""))
+    assert decided(conversion) == [("tiktok", "skipped", "no_match_key")]
+    assert reason_of(conversion) == "no_match_key"
+
+
+def test_an_email_is_enough_to_match_by(game: Any) -> None:
+    factories.config(game, network="reddit")
+    known = factories.person(game, traits={"email": "ada@example.com"})
+    conversion = factories.conversion(known, touch=factories.touch(known, network="reddit", click_id=""))
+    assert decided(conversion) == [("reddit", "waiting", "")]
+
+
+@pytest.mark.parametrize("age", [timedelta(hours=167), timedelta(hours=168, minutes=1)])
+def test_reddit_takes_nothing_older_than_a_week(game: Any, player: Any, age: timedelta) -> None:
+    factories.config(game, network="reddit")
+    click = factories.touch(player, network="reddit")
+    conversion = factories.conversion(player, touch=click, event_at=timezone.now() - age)
+    expected = ("waiting", "") if age < timedelta(hours=168) else ("skipped", "too_old")
+    assert decided(conversion) == [("reddit", *expected)]
+
+
+@pytest.mark.parametrize(
+    "integrations",
+    [{}, {"All": True}, {"All": False, "TikTok Ads": True}, {"All": False, "tiktok ads": {"option": 1}}, [], "no"],
+)
+def test_an_event_that_names_the_destination_or_nothing_goes_out(game: Any, player: Any, integrations: Any) -> None:
+    factories.config(game)
+    conversion = factories.conversion(player, touch=factories.touch(player), integrations=integrations)
+    assert decided(conversion) == [("tiktok", "waiting", "")]
+
+
+@pytest.mark.parametrize(
+    ("network", "reason", "expected"),
+    [("tiktok", "", "other_network"), ("google", "", "other_network"), (None, "no_click", "no_click")],
+)
+def test_a_game_without_a_config_still_explains(
+    game: Any, player: Any, network: str | None, reason: str, expected: str
+) -> None:
+    click = factories.touch(player, network=network) if network else None
+    conversion = factories.conversion(player, touch=click, reason=reason)
+    assert decided(conversion) == []
+    assert reason_of(conversion) == expected
+
+
+def test_of_two_pixels_of_the_network_the_one_that_came_further_tells_why(game: Any, player: Any) -> None:
+    factories.config(game, network="reddit")
+    factories.config(game, enabled=False)
+    factories.config(game, pixel_id="CSANDBOX0AFTERCLICK2")
+    conversion = factories.conversion(player, touch=factories.touch(player), consent_level="none")
+    assert decided(conversion) == [
+        ("reddit", "skipped", "other_network"),
+        ("tiktok", "skipped", "config_disabled"),
+        ("tiktok", "skipped", "consent"),
+    ]
+    assert reason_of(conversion) == "consent"
+
+
+@pytest.mark.parametrize(
+    ("properties", "own"),
+    [
+        ({"_imtbl_conversion_id": "abc-1", "_imtbl_conversion_network": "tiktok"}, "abc-1"),
+        ({"_imtbl_conversion_id": 17, "_imtbl_conversion_network": "TikTok Ads"}, "17"),
+        ({"_imtbl_conversion_id": "abc-1", "_imtbl_conversion_network": "reddit"}, None),
+        ({"_imtbl_conversion_id": "abc-1"}, None),
+        ({"_imtbl_conversion_id": " ", "_imtbl_conversion_network": "tiktok"}, None),
+        ({"_imtbl_conversion_id": "a" * 129, "_imtbl_conversion_network": "tiktok"}, None),
+        ({"_imtbl_conversion_id": {"a": 1}, "_imtbl_conversion_network": "tiktok"}, None),
+    ],
+)
+def test_the_event_id_is_the_senders_own_when_it_is_meant_for_this_network(
+    game: Any, player: Any, properties: dict[str, Any], own: str | None
+) -> None:
+    factories.config(game)
+    conversion = factories.conversion(player, touch=factories.touch(player), properties=properties)
+    outbox.fan_out_due()
+    assert Delivery.objects.get().event_id == (own or str(conversion.id))
+
+
+def test_a_conversion_that_comes_back_is_decided_again_only_where_it_was_skipped(game: Any, player: Any) -> None:
+    factories.config(game)
+    conversion = factories.conversion(player)
+    outbox.fan_out_due()
+    skipped = Delivery.objects.get()
+    factories.config(game, pixel_id="CSANDBOX0AFTERCLICK2")
+    Conversion.objects.update(touch=factories.touch(player), reason="", fanned_out_at=None)
+    assert outbox.fan_out_due() == 1
+    assert sorted(Delivery.objects.values_list("state", "reason")) == [("waiting", ""), ("waiting", "")]
+    skipped.refresh_from_db()
+    assert (skipped.state, skipped.finished_at, skipped.next_attempt_at is not None) == ("waiting", None, True)
+    assert reason_of(conversion) == ""
+
+
+@pytest.mark.parametrize("state", ["waiting", "delivered", "failed", "cancelled"])
+def test_a_row_that_is_not_skipped_stays_as_it_is(game: Any, player: Any, state: str) -> None:
+    config = factories.config(game)
+    factories.conversion(player, touch=factories.touch(player))
+    outbox.fan_out_due()
+    Delivery.objects.update(state=state, attempts_made=3)
+    configs.disable(config=config)
+    Conversion.objects.update(fanned_out_at=None)
+    assert outbox.fan_out_due() == 1
+    row = Delivery.objects.get()
+    assert (row.state, row.attempts_made, row.config_version) == (state, 3, 1)
+
+
+def test_a_repeat_that_was_delivered_before_the_merge_stays_a_repeat(game: Any, player: Any) -> None:
+    """Lifting it would break "one counted launch per person" and with it the whole batch."""
+    factories.config(game)
+    click = factories.touch(player)
+    first = factories.conversion(player, touch=click, trigger="game_launch")
+    outbox.fan_out_due()
+    Delivery.objects.update(state="delivered")
+    Conversion.objects.filter(pk=first.pk).update(reason="repeat_launch", fanned_out_at=None)
+    factories.conversion(player, touch=click, trigger="game_launch")
+    assert outbox.fan_out_due() == 2
+    assert reason_of(first) == "repeat_launch"
+
+
+def test_it_takes_no_more_queries_for_fifty_players_than_for_two(game: Any, django_assert_max_num_queries: Any) -> None:
+    factories.config(game)
+    for number in range(50):
+        player = factories.person(game, anonymous=f"a-{number}", user=f"u-{number}")
+        factories.conversion(player, touch=factories.touch(player))
+    with django_assert_max_num_queries(9):  # claim, identities, configs, present, consent, insert, close, savepoint
+        assert outbox.fan_out_due() == 50
+    assert Delivery.objects.filter(state="waiting").count() == 50
+
+
+def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> None:
+    factories.config(game)
+    click = factories.touch(player)
+    for _ in range(4):
+        factories.conversion(player, touch=click)
+    other = factories.person(game)
+    factories.conversion(other, touch=factories.touch(other))
+    outbox.fan_out_due()
+    mine = list(Delivery.objects.filter(conversion__person=player).order_by("pk"))
+    Delivery.objects.filter(pk=mine[0].pk).update(state=DeliveryState.DELIVERED)
+    Delivery.objects.filter(pk=mine[1].pk).update(leased_until=timezone.now() + timedelta(seconds=30))
+    assert outbox.cancel_for_people(person_ids=[player.pk]) == 3
+    assert sorted(Delivery.objects.values_list("state", "reason")) == [
+        ("cancelled", "erased"),
+        ("cancelled", "erased"),
+        ("cancelled", "erased"),
+        ("delivered", ""),
+        ("waiting", ""),
+    ]
+    gone = Delivery.objects.filter(state="cancelled")
+    assert set(gone.values_list("next_attempt_at", "leased_until")) == {(None, None)}
+    assert outbox.cancel_for_people(person_ids=[player.pk]) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_fan_outs_at_once_write_each_row_once() -> None:
+    game = factories.game()
+    factories.config(game)
+    for _ in range(60):
+        player = factories.person(game)
+        factories.conversion(player, touch=factories.touch(player))
+    counts: list[int] = []
+
+    def work() -> None:
+        while count := outbox.fan_out_due(limit=7):
+            counts.append(count)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counts) == 60
+    assert Delivery.objects.count() == 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_waits_for_a_fan_out_in_progress_and_cancels_its_rows() -> None:
+    game = factories.game()
+    factories.config(game)
+    player = factories.person(game)
+    factories.conversion(player, touch=factories.touch(player))
+    cancelled: list[int] = []
+
+    def erase() -> None:
+        with transaction.atomic():
+            cancelled.append(outbox.cancel_for_people([player.pk]))
+            player.delete()
+        connection.close()
+
+    thread = threading.Thread(target=erase)
+    with transaction.atomic():
+        assert outbox.fan_out_due() == 1
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join()
+    assert cancelled == [1]
+    row = Delivery.objects.get()
+    assert (row.state, row.reason, row.conversion) == ("cancelled", "erased", None)
+    assert Conversion.objects.count() == 0
