@@ -33,7 +33,13 @@ def reseal(text: str) -> str:
 
 
 class SecretDict(dict[str, str]):
-    """A mapping that never prints its values."""
+    """A mapping that never prints its values.
+
+    `sealed` is set, and the mapping empty, when none of CREDENTIAL_KEYS opened it: one lost key must not stop a list
+    or a queue that has the row in it. Saved again, it is stored as it was.
+    """
+
+    sealed = ""
 
     def __repr__(self) -> str:
         return f"SecretDict({', '.join(f'{name}=…' for name in self)})"
@@ -45,9 +51,16 @@ class EncryptedJSONField(models.TextField[Mapping[str, str], SecretDict]):
     """A `SecretDict` in Python, one Fernet token in the database; an empty mapping is stored as ''."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> SecretDict:
-        return SecretDict(unseal(value)) if value else SecretDict()
+        opened = SecretDict()
+        try:
+            opened.update(unseal(value) if value else {})
+        except ValidationError:
+            opened.sealed = value or ""
+        return opened
 
     def get_prep_value(self, value: Any) -> str:
+        if isinstance(value, SecretDict) and value.sealed and not value:
+            return value.sealed
         return seal(dict(value)) if value else ""
 
     def value_to_string(self, obj: models.Model) -> str:
