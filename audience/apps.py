@@ -3,3 +3,12 @@ from django.apps import AppConfig
 
 class AudienceConfig(AppConfig):
     name = "audience"
+
+    def ready(self) -> None:
+        # Here, not at the top: the registry's module imports models, which are not loaded yet up there.
+        from auditlog.registry import auditlog
+
+        auditlog.register(self.get_model("Game"))
+        auditlog.register(self.get_model("Membership"))
+        # The prefix says which key it was. Left out, not masked: auditlog's mask keeps half of a value readable.
+        auditlog.register(self.get_model("ApiKey"), exclude_fields=["digest", "value", "last_used_at"])

@@ -1,5 +1,6 @@
 """Erasing a player: admins ask for it here, everyone sees the receipts."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib import messages
@@ -11,6 +12,19 @@ from audience.hub.access import HubRequest, game_view, page
 from audience.hub.forms import EraseForm
 from audience.hub.paging import newest
 from audience.models import Erasure, Membership, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An erasure with its counts in words: "events 18, touches 2"."""
+
+    erasure: Erasure
+    erased: str
+
+    @classmethod
+    def of(cls, erasure: Erasure) -> "Receipt":
+        counted = [f"{name.replace('_', ' ')} {count}" for name, count in erasure.counts.items() if count]
+        return cls(erasure=erasure, erased=", ".join(counted))
 
 
 @game_view()
@@ -34,11 +48,8 @@ def erase(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpResponse:
-    receipts = newest(
-        Erasure.objects.filter(game=membership.game),
-        by="requested_at",
-        before=request.GET.get("before", ""),
-        key=UUID,
-    )
+    before = request.GET.get("before", "")
+    found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before, key=UUID)
     template = "hub/_erasure_rows.html" if request.htmx else "hub/privacy.html"
-    return page(request, template, membership, form=form, receipts=receipts)
+    context = {"receipts": [Receipt.of(erasure) for erasure in found.rows], "older": found.older, "before": before}
+    return page(request, template, membership, form=form, **context)

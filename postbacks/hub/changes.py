@@ -16,16 +16,22 @@ from postbacks.models import PostbackConfig
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_enable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = _config(membership, network, pk)
-    configs.enable(config=config)
-    messages.success(request, f"The postback for {config.pixel_id} is enabled.")
+    try:
+        configs.enable(config=config)
+        messages.success(request, f"The postback for {config.pixel_id} is enabled.")
+    except configs.SettingsRefused as refused:
+        messages.error(request, str(refused))
     return _back(membership, network)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = _config(membership, network, pk)
-    configs.disable(config=config)
-    messages.success(request, f"The postback for {config.pixel_id} is disabled: nothing is sent until it is enabled.")
+    try:
+        configs.disable(config=config)
+        messages.success(request, f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off.")
+    except configs.SettingsRefused as refused:
+        messages.error(request, str(refused))
     return _back(membership, network)
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from django.http import QueryDict
+
 from audience.hub.access import HubRequest
 from audience.models import Game
 from postbacks.models import CredentialCheck, PostbackConfig
@@ -18,8 +20,9 @@ def asking(network: Network, request: HubRequest, *, game: Game, config: Postbac
 
 def forgetful(form: PostbackForm) -> PostbackForm:
     """The same form without the test code that was typed; its credential field never shows a value."""
-    if form.is_bound:
-        form.data = {**form.data, "triggers": form.data.getlist("triggers"), "test_code": ""}
+    if isinstance(form.data, QueryDict):
+        form.data = form.data.copy()
+        form.data["test_code"] = ""
     return form
 
 
