@@ -275,12 +275,10 @@ def test_a_lost_password_file_is_named(made: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
-    fresh.parent.chmod(0o755)
-    said = unprivileged(lambda: str(pytest.raises(ServicesError, State.opened, fresh / "deeper").value), fresh.parent)
-    assert (
-        said
-        == f"The state folder {fresh}/deeper cannot be written (Permission denied): make it writable or set STATE_DIR."
-    )
+    fresh.parent.chmod(0o555)
+    said = unprivileged(lambda: str(pytest.raises(ServicesError, State.opened, fresh).value), fresh.parent)
+    fresh.parent.chmod(0o711)
+    assert said == f"The state folder {fresh} cannot be written (Permission denied): make it writable or set STATE_DIR."
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
