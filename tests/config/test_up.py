@@ -284,3 +284,26 @@ def test_a_supervisor_killed_by_sigkill_leaves_nothing(state: Path, ports: Mappi
         run.ends()
         wait_for(lambda: not of_this_run(state), seconds=15)
     assert of_this_run(state) == {}
+
+
+# The commands ------------------------------------------------------------------------------------------
+
+
+def manage(state: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    env = {**quiet_environment(), "STATE_DIR": str(state)}
+    argv = [sys.executable, "manage.py", *command]
+    return subprocess.run(argv, env=env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
+
+
+def test_a_command_that_needs_no_database_starts_nothing(tmp_path: Path) -> None:
+    told = manage(tmp_path / "state", "check")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_launcher_that_fails_says_one_line(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    told = manage(tmp_path / "state", "migrate")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.count("\n") == 1
+    assert told.stderr.startswith(f"The state folder {tmp_path}/state cannot be written (File exists)")
