@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from django.db import connection
+from django.db.models import JSONField, Value
 
 from audience.intake.message import Message, Rejected
 from audience.models import ApiKey, Batch, BatchState, Rejection
@@ -126,7 +127,8 @@ def rejections(*, key: ApiKey, rejected: Sequence[Rejected], received_at: dateti
             received_at=received_at,
             message_id=refusal.message_id or "",
             errors=[violation.as_dict() for violation in refusal.errors],
-            raw=orjson.loads(_json(_bounded(refusal.raw))),
+            # Django writes a bare None as SQL NULL, which the column refuses: a null message is JSON's null.
+            raw=Value(None, JSONField()) if refusal.raw is None else orjson.loads(_json(_bounded(refusal.raw))),
             subjects=_subjects(refusal.raw),
         )
         for refusal in rejected
@@ -143,8 +145,11 @@ def _bounded(raw: Any) -> Any:
 
 
 def _subjects(raw: Any) -> list[str]:
-    """Every text id a refused message names, whatever it calls it: names that end in `id`, in any spelling."""
+    """Every id a refused message names, whatever it calls it: names that end in `id`, in any spelling.
+
+    Trimmed as the ids of good messages are, and numbers as text: one may be what the message was refused for.
+    """
     if not isinstance(raw, dict):
         return []
     ids = (value for name, value in raw.items() if isinstance(name, str) and name.lower().endswith("id"))
-    return [value[:512] for value in ids if isinstance(value, str) and value]
+    return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]
