@@ -24,7 +24,7 @@ class TrackingConsentView(ImmutableView):
     @schema.read_consent
     def get(self, request: Request) -> Response:
         key = self.key(request)
-        anonymous_id = request.GET.get("anonymousId", "").replace("\x00", "").strip()
+        anonymous_id = _asked(request, "anonymousId")
         problem = _id_problem("anonymousId", anonymous_id)
         if problem:
             raise self.refuse(400, problem["message"], [problem])
@@ -58,7 +58,7 @@ class DataView(ImmutableView):
         named = {
             namespace: value
             for namespace, parameter in ((USER, "userId"), (ANONYMOUS, "anonymousId"))
-            if (value := request.GET.get(parameter, "").replace("\x00", "").strip())
+            if (value := _asked(request, parameter))
         }
         if len(named) != 1:
             raise self.refuse(400, "Name exactly one of userId and anonymousId in the query.")
@@ -70,6 +70,11 @@ class DataView(ImmutableView):
             game=key.game, namespace=namespace, subject=subject, requested_by=f"{SECRET_HEADER} {key.prefix}…"
         )
         return Response(status=202)
+
+
+def _asked(request: Request, parameter: str) -> str:
+    """An id of the query as it was stored: NUL characters became replacement characters (intake/body.py)."""
+    return request.GET.get(parameter, "").replace("\x00", "\ufffd").strip()
 
 
 def _decision_problems(payload: dict[str, object]) -> list[dict[str, str]]:
