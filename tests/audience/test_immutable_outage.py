@@ -1,0 +1,235 @@
+"""When PostgreSQL or the broker is away: nothing is lost, and no client is told to drop its data."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.conf import settings
+from django.db import connection, connections
+from django.http import HttpResponse
+from django.test import Client
+from redis import Redis
+
+from audience import wakeup
+from audience.keys import NewKey
+from audience.models import Batch, Erasure, Event, Rejection
+from consent.models import ConsentDecision
+from tests.audience.immutable import CONSENT, DATA, assert_envelope, message, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+AWAY = "Storage is away for a moment; send this again."
+
+
+def closed_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def postgresql_away() -> Iterator[None]:
+    """Every new connection is refused, as by a server that is down."""
+    port = connection.settings_dict["PORT"]
+    connection.close()
+    connection.settings_dict["PORT"] = closed_port()
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["PORT"] = port
+
+
+def assert_told_to_come_back(answer: HttpResponse) -> None:
+    assert_envelope(answer, 503, "INTERNAL_SERVER_ERROR", AWAY)
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
+
+
+def test_messages_get_503_while_postgresql_is_away_and_are_stored_once_by_the_retry(key: NewKey) -> None:
+    batch = [message(), message(surface="tv")]
+    with postgresql_away():
+        assert_told_to_come_back(send(key, *batch))
+        assert_told_to_come_back(send(key, *batch))
+    assert not Event.objects.exists()
+    assert not Rejection.objects.exists()
+    assert not Batch.objects.exists()
+
+    assert (send(key, *batch).json()["accepted"], send(key, *batch).json()["accepted"]) == (1, 1)
+    assert [event.message_id for event in Event.objects.all()] == [batch[0]["messageId"]]
+
+
+def test_an_unknown_key_is_503_too_while_nobody_can_look_it_up() -> None:
+    headers = {"x-immutable-publishable-key": "pk_imapik-unknown"}
+    with postgresql_away():
+        answer = Client().post("/v1/audience/messages", b"{}", "application/json", headers=headers)
+
+    assert_told_to_come_back(answer)
+
+
+def test_consent_gets_503_while_postgresql_is_away(key: NewKey) -> None:
+    headers = {"x-immutable-publishable-key": key.value}
+    decision = {"anonymousId": "a-1", "status": "none", "source": "banner"}
+    with postgresql_away():
+        assert_told_to_come_back(Client().put(CONSENT, decision, "application/json", headers=headers))
+        assert_told_to_come_back(Client().get(f"{CONSENT}?anonymousId=a-1", headers=headers))
+
+    assert not ConsentDecision.objects.exists()
+
+
+def test_an_erasure_gets_503_while_postgresql_is_away(secret_key: NewKey) -> None:
+    with postgresql_away():
+        answer = Client().delete(f"{DATA}?userId=user-1", headers={"x-immutable-api-key": secret_key.value})
+
+    assert_told_to_come_back(answer)
+    assert not Erasure.objects.exists()
+
+
+def test_a_connection_that_postgresql_cut_since_the_last_request_is_replaced(key: NewKey) -> None:
+    connection.ensure_connection()
+    connection.settings_dict["CONN_HEALTH_CHECKS"] = True
+    _terminate(_backend_pid())
+    # What Django does between two requests.
+    connection.close_if_unusable_or_obsolete()
+
+    assert send(key, message()).status_code == 200
+
+
+def test_a_request_that_loses_postgresql_half_way_stores_nothing_and_gets_503(key: NewKey) -> None:
+    """A row lock holds the request inside its transaction, its events already inserted; then its backend is ended."""
+    answers: list[HttpResponse] = []
+    batch = [message(), message(surface="tv")]
+
+    def request() -> None:
+        try:
+            answers.append(send(key, *batch))
+        finally:
+            connections.close_all()
+
+    with _row_lock(key) as locked:
+        thread = threading.Thread(target=request)
+        thread.start()
+        _terminate(_waiting_pid(locked))
+        thread.join(20)
+
+    assert_told_to_come_back(answers[0])
+    assert not Event.objects.exists()
+    assert not Rejection.objects.exists()
+    assert not Batch.objects.exists()
+    assert send(key, *batch).json()["accepted"] == 1
+
+
+@contextlib.contextmanager
+def _row_lock(key: NewKey) -> Iterator[Any]:
+    """Hold the key's row on a connection of its own."""
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM audience_apikey WHERE id = %s FOR UPDATE", [key.key.pk])
+            yield other
+    finally:
+        other.rollback()
+        other.close()
+
+
+def _waiting_pid(locked: Any) -> int:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if row := cursor.fetchone():
+                return int(row[0])
+        time.sleep(0.02)
+    raise AssertionError("the request never waited for the lock")
+
+
+def _backend_pid() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def _terminate(pid: int) -> None:
+    """End one backend of ours from another connection."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    finally:
+        other.close()
+
+
+# The broker
+
+
+@contextlib.contextmanager
+def broker_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(current_app.conf, "broker_url", f"redis://127.0.0.1:{closed_port()}/0")
+        _forget_connections()
+        yield
+    _forget_connections()
+
+
+def _forget_connections() -> None:
+    current_app._after_fork()
+
+
+def wake_ups() -> list[str]:
+    """The tasks asked for in the real broker's queue."""
+    queued = Redis.from_url(settings.CELERY_BROKER_URL).lrange("celery", 0, -1)
+    return [json.loads(word)["headers"]["task"] for word in queued]
+
+
+def _eventually(condition: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 30 s"
+        time.sleep(0.02)
+
+
+def test_a_batch_wakes_the_digest_once_it_is_stored(key: NewKey) -> None:
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    send(key, message())
+
+    _eventually(lambda: "audience.tasks.digest" in wake_ups())
+
+
+def test_a_batch_with_nothing_new_wakes_nobody(key: NewKey) -> None:
+    once = message()
+    send(key, once)
+    _eventually(lambda: "audience.tasks.digest" in wake_ups())
+    time.sleep(5 * wakeup.INTERVAL)
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    send(key, once)
+    send(key, message(surface="tv"))
+    time.sleep(10 * wakeup.INTERVAL)
+
+    assert wake_ups() == []
+
+
+def test_while_the_broker_is_away_messages_are_answered_at_once_and_stored_and_wake_ups_go_on_after(
+    key: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(key, message())
+    with broker_away(monkeypatch):
+        started = time.monotonic()
+        answers = [send(key, message()) for _ in range(5)]
+        took = time.monotonic() - started
+
+    assert [answer.json()["accepted"] for answer in answers] == [1] * 5
+    assert took < 2
+    assert Event.objects.count() == 6
+    assert Batch.objects.due().count() == 6
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    send(key, message())
+    _eventually(lambda: "audience.tasks.digest" in wake_ups())

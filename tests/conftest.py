@@ -1,0 +1,48 @@
+"""Fixtures that every surface shares: a game, its keys, and a clean event table."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from audience.keys import NewKey, create_key
+from audience.models import Environment, Game, KeyKind
+
+
+@pytest.fixture(autouse=True)
+def _no_events_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that commits is cleaned up by truncating Django's tables, but `audience_event` is not one of them."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = {"transactional_db", "live_server"} & set(request.fixturenames)
+    if not commits and not (marker and marker.kwargs.get("transaction")):
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE audience_event")
+
+
+@pytest.fixture
+def game(db: None) -> Game:
+    return Game.objects.create(name="Sky Raiders", slug="sky-raiders")
+
+
+@pytest.fixture
+def other_game(db: None) -> Game:
+    return Game.objects.create(name="Deep Miners", slug="deep-miners")
+
+
+@pytest.fixture
+def key(game: Game) -> NewKey:
+    return create_key(game=game, name="web")
+
+
+@pytest.fixture
+def sandbox_key(game: Game) -> NewKey:
+    return create_key(game=game, name="staging", environment=Environment.SANDBOX)
+
+
+@pytest.fixture
+def secret_key(game: Game) -> NewKey:
+    return create_key(game=game, name="backend", kind=KeyKind.SECRET)
