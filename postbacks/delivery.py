@@ -11,7 +11,6 @@ from contextlib import closing
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -26,8 +25,6 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
 LANES = 4  # calls at a time, per network and drain
-# What building a request from free-form data may raise; anything else is a bug and ends the drain.
-BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
 
 
 def drain(*, limit: int = 1000, seconds: float = 5.0, lanes: int = LANES) -> bool:
@@ -89,9 +86,11 @@ def _call(taken: Claim) -> tuple[Response | None, Outcome]:
         return None, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE)
     try:
         request = _request(taken)
-    except BAD_DATA as error:
+    except facts.BAD_DATA as error:
         logger.exception("delivery_unbuildable", delivery_id=str(taken.delivery.pk))
-        problem = f"This event cannot be put into {network.label}'s format ({type(error).__name__}). Nothing was sent."
+        problem = (
+            f"This event cannot be turned into a {network.label} event ({type(error).__name__}). Nothing was sent."
+        )
         return None, Outcome(Verdict.PAYLOAD, None, problem)
     response = http.post(request, timeout=TIMEOUT)
     return response, network.classify(response)

@@ -9,9 +9,14 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.core.exceptions import ValidationError
+
 from audience.models import Conversion
 from consent.models import Level
 from postbacks.networks.base import Facts, Item
+
+# What free-form data may yet make a network's own functions raise; anything else is a bug.
+BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
 
 # Where senders put a fact, the usual name first.
 EMAIL = ("email", "email_address", "emailAddress")

@@ -10,12 +10,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent import policy
 from consent.models import ConsentDecision, Level
 from postbacks import facts
 from postbacks.models import PostbackConfig
+
+logger = structlog.get_logger(__name__)
 
 # The order above: of two configs of one network, the one that came further has the more telling reason.
 ORDER = (
@@ -47,7 +51,7 @@ def against(conversion: Conversion, config: PostbackConfig, *, level: Level, now
         return Reason.CONFIG_DISABLED
     if level == Level.NONE:
         return Reason.CONSENT
-    if not config.kind.has_match_key(facts.of(conversion, event_id=str(conversion.pk), level=level)):
+    if not _can_match(conversion, config, level):
         return Reason.NO_MATCH_KEY
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
@@ -63,6 +67,15 @@ def whatever_config(conversion: Conversion) -> Reason | None:
     if conversion.reason in ATTRIBUTION_REASONS:
         return Reason(conversion.reason)
     return Reason.NO_CLICK if conversion.touch is None else None
+
+
+def _can_match(conversion: Conversion, config: PostbackConfig, level: Level) -> bool:
+    try:
+        return config.kind.has_match_key(facts.of(conversion, event_id=str(conversion.pk), level=level))
+    except facts.BAD_DATA:
+        # One odd conversion must not hold up a batch; the sender fails it by itself, with a message.
+        logger.exception("facts_unusable", conversion_id=str(conversion.pk))
+        return True
 
 
 def is_on(config: PostbackConfig, trigger: str) -> bool:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.models import Conversion
-from postbacks import configs, outbox
+from postbacks import configs, facts, outbox
 from postbacks.models import Delivery, DeliveryState
 from tests import factories
 
@@ -229,6 +229,23 @@ def test_it_takes_no_more_queries_for_fifty_players_than_for_two(game: Any, djan
     with django_assert_max_num_queries(9):  # claim, identities, configs, present, consent, insert, close, savepoint
         assert outbox.fan_out_due() == 50
     assert Delivery.objects.filter(state="waiting").count() == 50
+
+
+def test_one_odd_conversion_does_not_hold_up_the_batch(game: Any, player: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = factories.config(game)
+    odd = factories.conversion(player, touch=factories.touch(player))
+    other = factories.person(game)
+    factories.conversion(other, touch=factories.touch(other))
+    known = facts.of
+
+    def of(conversion: Conversion, **given: Any) -> Any:
+        if conversion.pk == odd.pk:
+            raise KeyError("odd")
+        return known(conversion, **given)
+
+    monkeypatch.setattr(facts, "of", of)
+    assert outbox.fan_out_due() == 2
+    assert list(config.deliveries.values_list("state", flat=True)) == ["waiting", "waiting"]
 
 
 def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> None:

@@ -1,0 +1,159 @@
+"""The verbs of a postback, and what the network must be asked about."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from audience.models import Game
+from postbacks import configs, credentials, outbox
+from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+BOTH = ["game_launch", "purchase"]
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    return factories.config(game)
+
+
+def change(config: PostbackConfig, **given: Any) -> CredentialCheck | None:
+    same = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": config.enabled, "changed_by": None}
+    return configs.change(config=config, **{**same, **given})
+
+
+def test_triggers_and_switch_are_changed_without_asking_the_network(config: PostbackConfig) -> None:
+    validated_at = config.validated_at
+    assert change(config, triggers=["purchase"], enabled=False) is None
+    config.refresh_from_db()
+    assert (config.triggers, config.enabled, config.version) == (["purchase"], False, 2)
+    assert config.validated_at == validated_at
+    assert config.credential == {"token": accounts.TIKTOK_TOKEN}
+    assert CredentialCheck.objects.count() == 0
+
+
+def test_saving_what_is_already_so_makes_no_version(config: PostbackConfig) -> None:
+    assert change(config, triggers=BOTH[::-1]) is None
+    config.refresh_from_db()
+    assert config.version == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "token"),
+    [
+        ({"pixel_id": accounts.TIKTOK_SECOND_PIXEL}, accounts.TIKTOK_TOKEN),
+        ({"test_code": "TEST12345"}, accounts.TIKTOK_TOKEN),
+        ({"credential": accounts.TIKTOK_ROTATED_TOKEN}, accounts.TIKTOK_ROTATED_TOKEN),
+    ],
+)
+def test_pixel_credential_and_test_code_go_to_the_network_first(
+    sandbox: Sandbox, config: PostbackConfig, given: dict[str, str], token: str
+) -> None:
+    check = change(config, **given, triggers=["purchase"])
+    assert check is not None
+    config.refresh_from_db()
+    assert (config.version, config.triggers, config.pixel_id) == (1, BOTH, accounts.TIKTOK_PIXEL)
+    credentials.run_check(check_id=str(check.pk))
+    config.refresh_from_db()
+    assert (config.version, config.triggers) == (2, ["purchase"])
+    assert config.pixel_id == given.get("pixel_id", accounts.TIKTOK_PIXEL)
+    assert config.credential == {"token": token}
+    assert sandbox.received("tiktok")[0]["headers"]["Access-Token"] == token
+    assert PostbackConfig.objects.count() == 1
+
+
+def test_a_refused_change_leaves_the_config_as_it_was(sandbox: Sandbox, config: PostbackConfig) -> None:
+    check = change(config, credential="wrong-token", enabled=False)
+    assert check is not None
+    credentials.run_check(check_id=str(check.pk))
+    config.refresh_from_db()
+    assert (config.version, config.enabled, config.credential) == (1, True, {"token": accounts.TIKTOK_TOKEN})
+
+
+def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: PostbackConfig) -> None:
+    with pytest.raises(configs.SettingsRefused, match=r"^This game already has a postback for this pixel"):
+        configs.add(
+            game=config.game,
+            network="tiktok",
+            pixel_id=f" {config.pixel_id} ",
+            credential="a",
+            triggers=BOTH,
+            requested_by=None,
+        )
+    assert CredentialCheck.objects.count() == 0
+
+
+def test_a_pixel_of_another_postback_is_refused_on_editing_too(config: PostbackConfig) -> None:
+    other = factories.config(config.game, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+    with pytest.raises(configs.SettingsRefused, match="already has a postback"):
+        change(other, pixel_id=config.pixel_id)
+    assert CredentialCheck.objects.count() == 0
+
+
+def test_another_game_may_use_the_same_pixel(config: PostbackConfig, other_game: Game) -> None:
+    given = {"network": "tiktok", "pixel_id": config.pixel_id, "credential": "a", "triggers": BOTH}
+    assert configs.add(game=other_game, requested_by=None, **given).state == "pending"
+
+
+@pytest.mark.parametrize("triggers", [[], ["refund"], ["purchase", "refund"]])
+def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: list[str]) -> None:
+    for given in ({}, {"credential": "new"}):
+        with pytest.raises(configs.SettingsRefused, match=r"^Select at least one trigger event\.$"):
+            change(config, triggers=triggers, **given)
+    config.refresh_from_db()
+    assert (config.triggers, config.version) == (BOTH, 1)
+    assert CredentialCheck.objects.count() == 0
+
+
+def test_an_unreadable_credential_has_to_be_entered_again(config: PostbackConfig, settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
+    with pytest.raises(configs.SettingsRefused, match="cannot be read"):
+        change(config, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+    configs.disable(config=config)  # and nothing else is in the way
+    assert change(config, credential=accounts.TIKTOK_TOKEN) is not None
+
+
+def test_enable_and_disable_are_versions_and_happen_once(config: PostbackConfig) -> None:
+    configs.disable(config=config)
+    configs.disable(config=config)
+    config.refresh_from_db()
+    assert (config.enabled, config.version) == (False, 2)
+    configs.enable(config=config)
+    config.refresh_from_db()
+    assert (config.enabled, config.version) == (True, 3)
+
+
+def test_deleting_wipes_the_credential_and_keeps_the_log(config: PostbackConfig) -> None:
+    player = factories.person(config.game)
+    factories.conversion(player, touch=factories.touch(player))
+    outbox.fan_out_due()
+    later = timezone.now() + timedelta(hours=6)
+    Delivery.objects.update(next_attempt_at=later)
+    configs.delete(config=config)
+    configs.delete(config=config)
+    config.refresh_from_db()
+    assert (config.deleted_at is not None, config.enabled, config.credential, config.version) == (True, False, {}, 2)
+    assert Delivery.objects.get().next_attempt_at <= timezone.now()
+    assert list(PostbackConfig.objects.kept()) == []
+    for verb in (configs.enable, configs.disable):
+        with pytest.raises(configs.SettingsRefused, match="deleted"):
+            verb(config=config)
+
+
+def test_a_pixel_can_be_added_again_after_its_postback_was_deleted(sandbox: Sandbox, config: PostbackConfig) -> None:
+    configs.delete(config=config)
+    check = configs.add(
+        game=config.game,
+        network="tiktok",
+        pixel_id=config.pixel_id,
+        credential=accounts.TIKTOK_TOKEN,
+        triggers=BOTH,
+        requested_by=None,
+    )
+    credentials.run_check(check_id=str(check.pk))
+    assert PostbackConfig.objects.kept().get().pk != config.pk

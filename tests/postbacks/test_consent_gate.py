@@ -1,0 +1,232 @@
+"""What leaves the house is what the player allowed: nothing, the click, or everything."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audience.models import Conversion, Game, Person, Touch
+from consent.models import Level
+from consent.services import record_decision
+from postbacks import delivery, facts, gate, outbox
+from postbacks.models import Delivery, DeliveryAttempt
+from postbacks.networks.base import Facts, Item
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+AT = timezone.now()
+PERSONAL = {"email": "Ada@Example.com", "phone_number": "+15554441234"}
+
+
+def bought(**given: Any) -> Conversion:
+    """A purchase that is in no table, with a click and everything personal."""
+    game = Game(pk=1, name="g")
+    person = Person(game=game, traits=PERSONAL)
+    person._prefetched_objects_cache = {"identities": factories.unsaved_identities(person, user="user-1")}  # type: ignore[attr-defined]
+    touch = Touch(
+        network="tiktok",
+        click_id="E.C.P.click",
+        page_url="https://game.example/landing",
+        referrer="https://ads.example/",
+        ip="203.0.113.7",
+        user_agent="Mozilla/5.0 (click)",
+        browser_id="ttp-cookie",
+    )
+    fields = {
+        "trigger": "purchase",
+        "event_at": AT,
+        "properties": {"transaction_id": "t-1", "item_id": "gem", "quantity": 2},
+        "context": {"locale": "en-GB", "ip": "198.51.100.1", "userAgent": "server"},
+        "value": Decimal("9.99"),
+        "currency": "USD",
+    }
+    return Conversion(game=game, person=person, touch=touch, **{**fields, **given})
+
+
+WHAT_WAS_BOUGHT = {
+    "trigger": "purchase",
+    "event_id": "e-1",
+    "event_at": AT,
+    "click_id": "E.C.P.click",
+    "value": Decimal("9.99"),
+    "currency": "USD",
+    "items": (Item(id="gem", quantity=2),),
+}
+
+
+def test_anonymous_consent_gives_the_click_and_what_was_bought() -> None:
+    assert facts.of(bought(), event_id="e-1", level=Level.ANONYMOUS) == Facts(**WHAT_WAS_BOUGHT)
+
+
+def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> None:
+    assert facts.of(bought(), event_id="e-1", level=Level.FULL) == Facts(
+        **WHAT_WAS_BOUGHT,
+        browser_id="ttp-cookie",
+        email="Ada@Example.com",
+        phone="+15554441234",
+        external_id="user-1",
+        ip="203.0.113.7",
+        user_agent="Mozilla/5.0 (click)",
+        locale="en-GB",
+        page_url="https://game.example/landing",
+        referrer="https://ads.example/",
+        order_id="t-1",
+    )
+
+
+def test_the_events_own_words_come_before_the_persons() -> None:
+    known = facts.of(
+        bought(user_id="user-of-the-event", context={"traits": {"email": "new@example.com"}}),
+        event_id="e-1",
+        level=Level.FULL,
+    )
+    assert (known.email, known.phone, known.external_id) == ("new@example.com", "+15554441234", "user-of-the-event")
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"itemId": "a", "item_name": "Gem", "price": "1.50"}, (Item(id="a", name="Gem", price=Decimal("1.50")),)),
+        ({"product_id": 7, "quantity": "3"}, (Item(id="7", quantity=3),)),
+        ({"items": [{"id": "x", "name": "X", "category": "c"}]}, (Item(id="x", name="X", category="c"),)),
+        (
+            {"products": [{"sku": "x"}, None, 4, {"quantity": 1}, {"name": "y", "quantity": 1.5}]},
+            (Item(id="x"), Item(name="y")),
+        ),
+        ({"id": "order", "name": "not an item"}, ()),
+        ({"item_id": " ", "item_name": None}, ()),
+        ({"items": "gem"}, ()),
+    ],
+)
+def test_items_are_read_from_a_list_or_from_the_purchase(properties: dict[str, Any], expected: Any) -> None:
+    assert facts.of(bought(properties=properties), event_id="e", level=Level.FULL).items == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (9.99, Decimal("9.99")),
+        ("9.99", Decimal("9.99")),
+        (" 12 ", Decimal("12")),
+        (0, Decimal("0")),
+        (-1, None),
+        ("nan", None),
+        ("Infinity", None),
+        ("1e400", None),
+        (True, None),
+        ("ten", None),
+        ([1], None),
+    ],
+)
+def test_a_value_is_a_number_from_zero_up_or_nothing(value: Any, expected: Decimal | None) -> None:
+    known = facts.of(bought(value=None, properties={"value": value}), event_id="e", level=Level.FULL)
+    assert known.value == expected
+    negative = bought(value=Decimal("-1"), properties={"value": 5})
+    assert facts.of(negative, event_id="e", level=Level.FULL).value is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = [*facts.EMAIL, *facts.PHONE, *facts.VALUE, *facts.ORDER_ID, *facts.ITEMS, *facts.ITEM_ID, *facts.ITEM_PRICE]
+FREE = st.dictionaries(st.sampled_from([*NAMES, "currency", "quantity", "traits", "locale"]), JSON, max_size=6) | JSON
+
+
+@given(properties=FREE, context=FREE, traits=FREE, integrations=FREE)
+def test_no_json_makes_it_raise(properties: Any, context: Any, traits: Any, integrations: Any) -> None:
+    conversion = bought(properties=properties, context=context, value=None, currency="")
+    conversion.person.traits = traits
+    for level in (Level.ANONYMOUS, Level.FULL):
+        known = facts.of(conversion, event_id="e", level=level)
+        for config in factories.unsaved_configs():
+            config.kind.has_match_key(known)
+    assert gate.is_wanted(integrations, "TikTok Ads") in (True, False)
+
+
+# Which level is in force --------------------------------------------------------------------------
+
+
+def decide(game: Game, anonymous_id: str, level: Level, *, days_ago: float) -> None:
+    at = timezone.now() - timedelta(days=days_ago)
+    record_decision(game_id=game.pk, anonymous_id=anonymous_id, level=level, source="test", decided_at=at)
+
+
+def outcome(game: Game, *, network: str = "tiktok", **of_conversion: Any) -> tuple[str, str]:
+    """(state, reason) of the delivery of one purchase by a player known under two anonymous ids."""
+    factories.config(game, network=network)
+    player = factories.person(game, anonymous="anon-1", user="user-1", traits=PERSONAL)
+    factories.identity(player, value="anon-2")
+    factories.conversion(player, touch=factories.touch(player, network=network), **of_conversion)
+    outbox.fan_out_due()
+    row = Delivery.objects.get()
+    return row.state, row.reason
+
+
+@pytest.mark.django_db
+class TestTheLevelInForce:
+    @pytest.mark.parametrize("stated", ["", "not_set"])
+    def test_without_any_word_it_passes(self, game: Game, stated: str) -> None:
+        assert outcome(game, consent_level=stated) == ("waiting", "")
+
+    def test_without_any_word_a_strict_game_sends_nothing(self, game: Game) -> None:
+        game.strict_consent = True
+        game.save()
+        assert outcome(game) == ("skipped", "consent")
+        assert Conversion.objects.get().reason == "consent"
+
+    def test_the_events_own_word_beats_the_record(self, game: Game) -> None:
+        decide(game, "anon-1", Level.NONE, days_ago=0)
+        assert outcome(game, consent_level="anonymous") == ("waiting", "")
+
+    def test_the_newest_decision_of_any_anonymous_id_counts(self, game: Game) -> None:
+        decide(game, "anon-1", Level.FULL, days_ago=2)
+        decide(game, "anon-2", Level.NONE, days_ago=1)
+        decide(game, "anon-1", Level.FULL, days_ago=3)
+        assert outcome(game) == ("skipped", "consent")
+
+    def test_a_decision_in_another_game_or_of_a_user_id_is_not_his(self, game: Game, other_game: Game) -> None:
+        decide(other_game, "anon-1", Level.NONE, days_ago=0)
+        decide(game, "user-1", Level.NONE, days_ago=0)
+        assert outcome(game) == ("waiting", "")
+
+
+@pytest.mark.django_db
+def test_anonymous_consent_without_a_click_id_matches_nobody(game: Game) -> None:
+    factories.config(game, network="reddit")
+    player = factories.person(game, traits=PERSONAL)
+    click = factories.touch(player, network="reddit", click_id="")
+    factories.conversion(player, touch=click, consent_level="anonymous")
+    outbox.fan_out_due()
+    assert Delivery.objects.values_list("state", "reason").get() == ("skipped", "no_match_key")
+
+
+@pytest.mark.django_db
+def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox, game: Game) -> None:
+    assert outcome(game, consent_level="anonymous") == ("waiting", "")
+    delivery.drain(lanes=0)
+    event = sandbox.received("tiktok")[0]["body"]["data"][0]
+    assert event["user"] == {"ttclid": "E.C.P.click"}
+    assert event["properties"] == {"value": 9.99, "currency": "USD"}
+    assert "page" not in event
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("network", ["tiktok", "reddit"])
+def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Game, network: str) -> None:
+    assert outcome(game, network=network) == ("waiting", "")
+    sandbox.state.add_fault(network, "unavailable", 1)
+    delivery.drain(lanes=0)
+    decide(game, "anon-1", Level.NONE, days_ago=0)
+    Delivery.objects.update(next_attempt_at=timezone.now())
+    delivery.drain(lanes=0)
+    row = Delivery.objects.get()
+    assert (row.state, row.reason, row.next_attempt_at) == ("skipped", "consent", None)
+    assert Conversion.objects.get().reason == "consent"
+    assert DeliveryAttempt.objects.count() == 1
+    assert len(sandbox.received(network)) == 1

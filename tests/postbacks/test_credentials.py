@@ -1,0 +1,262 @@
+"""Saving a postback: the network is asked first, and neither token nor test code is left lying about."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.utils import timezone
+
+from audience.models import Game
+from postbacks import configs, credentials
+from postbacks.fields import seal
+from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+BOTH = ["game_launch", "purchase"]
+TIKTOK = {"network": "tiktok", "pixel_id": accounts.TIKTOK_PIXEL, "credential": accounts.TIKTOK_TOKEN}
+REDDIT = {"network": "reddit", "pixel_id": accounts.REDDIT_PIXEL, "credential": accounts.REDDIT_TOKEN}
+
+
+@pytest.fixture
+def marketer() -> Any:
+    return get_user_model().objects.create_user("marketer", "m@example.com")
+
+
+@pytest.fixture
+def ask(game: Game, marketer: Any) -> Callable[..., CredentialCheck]:
+    """Request a check and run it as the task does; the finished check."""
+
+    def request(**given: Any) -> CredentialCheck:
+        test_code = given.pop("test_code", "")
+        check = configs.add(game=game, requested_by=marketer, **{"triggers": BOTH, **TIKTOK, **given})
+        credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(test_code) if test_code else "")
+        check.refresh_from_db()
+        return check
+
+    return request
+
+
+def stored_credential(table: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT credential FROM {table}")
+        return [row[0] for row in cursor.fetchall()]
+
+
+@pytest.mark.parametrize("settings_", [TIKTOK, REDDIT], ids=["tiktok", "reddit"])
+def test_an_accepted_check_makes_the_config(
+    sandbox: Sandbox, ask: Any, game: Game, marketer: Any, settings_: dict[str, str]
+) -> None:
+    check = ask(**settings_, triggers=["purchase"], enabled=False)
+    assert (check.state, check.http_status, check.finished_at is not None) == ("passed", 200, True)
+    config = PostbackConfig.objects.get()
+    assert (config.game, config.network, config.pixel_id) == (game, settings_["network"], settings_["pixel_id"])
+    assert (config.triggers, config.enabled, config.version) == (["purchase"], False, 1)
+    assert (config.credential, config.created_by) == ({"token": settings_["credential"]}, marketer)
+    assert (timezone.now() - config.validated_at).total_seconds() < 5
+    assert stored_credential("postbacks_credentialcheck") == [""]
+
+
+def test_without_a_test_code_a_harmless_event_is_sent(sandbox: Sandbox, ask: Any) -> None:
+    ask()
+    assert [r["body"]["data"][0]["event"] for r in sandbox.received("tiktok")] == ["Pageview"]
+    assert sandbox.received("tiktok", test=True) == []
+
+
+def test_a_test_code_goes_to_the_networks_test_view(sandbox: Sandbox, ask: Any) -> None:
+    ask(test_code="TEST12345")
+    (request,) = sandbox.received("tiktok", test=True)
+    assert request["body"]["test_event_code"] == "TEST12345"
+    assert sandbox.received("tiktok") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"credential": "wrong-token"}, "Access token is incorrect or has been revoked"),
+        ({"credential": accounts.TIKTOK_FOREIGN_TOKEN}, "No permission to operate pixel code"),
+        ({**REDDIT, "credential": "wrong-token"}, "UNAUTHORIZED"),
+        ({**REDDIT, "pixel_id": "a2_nobodys"}, "You're not authorized to post conversions to Pixel ID a2_nobodys"),
+    ],
+)
+def test_a_refusal_shows_the_networks_words_and_stores_no_config(
+    sandbox: Sandbox, ask: Any, given: dict[str, str], said: str
+) -> None:
+    check = ask(**given)
+    assert check.state == "refused"
+    assert said in check.message
+    assert PostbackConfig.objects.count() == 0
+    assert stored_credential("postbacks_credentialcheck") == [""]
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "html_502", "rate_limited", "reset"])
+def test_trouble_on_the_way_is_no_verdict(sandbox: Sandbox, ask: Any, fault: str) -> None:
+    sandbox.state.add_fault("tiktok", fault, 1)
+    check = ask()
+    assert check.state == "unverified"
+    assert "could not verify" in check.message
+    assert PostbackConfig.objects.count() == 0
+    assert stored_credential("postbacks_credentialcheck") == [""]
+
+
+def test_a_test_code_that_the_network_repeats_is_not_stored(sandbox: Sandbox, game: Game, marketer: Any) -> None:
+    """A short one too, which http.post leaves in the answer."""
+    check = configs.add(game=game, requested_by=marketer, triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
+    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("T77"))
+    check.refresh_from_db()
+    assert check.state == "refused"
+    assert "Pixel ID a2_[hidden]" in check.message
+
+
+def test_a_task_delivered_twice_asks_the_network_once(sandbox: Sandbox, ask: Any) -> None:
+    check = ask()
+    credentials.run_check(check_id=str(check.pk))
+    assert len(sandbox.received("tiktok")) == 1
+    assert PostbackConfig.objects.count() == 1
+
+
+def test_a_check_that_is_gone_is_nobodys_error(sandbox: Sandbox) -> None:
+    credentials.run_check(check_id="8d3c1e0a-0000-4000-8000-000000000000")
+    assert sandbox.received("tiktok") == []
+
+
+def test_the_pending_check_is_unreadable_in_the_database(game: Game) -> None:
+    configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    (stored,) = stored_credential("postbacks_credentialcheck")
+    assert stored.startswith("gAAAA")
+    assert accounts.TIKTOK_TOKEN not in stored
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT row_to_json(c)::text FROM postbacks_credentialcheck c")
+        assert "TEST12345" not in cursor.fetchone()[0]
+
+
+def test_the_task_carries_the_test_code_sealed(
+    game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(credentials.current_app, "send_task", lambda *args, **options: sent.append((args, options)))
+    with django_capture_on_commit_callbacks(execute=True):
+        check = configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    (((name,), options),) = sent
+    assert name == "postbacks.tasks.check_credentials"
+    assert options["args"][0] == str(check.pk)
+    assert credentials._opened(options["args"][1]) == "TEST12345"
+    assert "TEST12345" not in str(sent)
+    assert accounts.TIKTOK_TOKEN not in str(sent)
+    assert options["retry"] is False
+
+
+def test_an_absent_broker_does_not_stop_the_page(
+    game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise credentials.OperationalError("connection refused")
+
+    monkeypatch.setattr(credentials.current_app, "send_task", away)
+    with django_capture_on_commit_callbacks(execute=True):
+        check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    assert check.state == "pending"
+
+
+def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game) -> None:
+    fresh = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    credentials.sweep_checks()
+    fresh.refresh_from_db()
+    assert fresh.state == "pending"
+    CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
+    credentials.sweep_checks()
+    fresh.refresh_from_db()
+    assert fresh.state == "passed"
+    assert PostbackConfig.objects.count() == 1
+
+
+def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> None:
+    check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
+    credentials.sweep_checks()
+    check.refresh_from_db()
+    assert (check.state, check.message) == ("unverified", credentials.COULD_NOT_VERIFY)
+    assert sandbox.received("tiktok") == []
+    assert stored_credential("postbacks_credentialcheck") == [""]
+
+
+def test_an_answer_after_the_sweep_gave_up_changes_nothing(
+    sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    post = credentials.http.post
+
+    def slow(request: Any) -> Any:
+        CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=6))
+        credentials.sweep_checks()
+        return post(request)
+
+    monkeypatch.setattr(credentials.http, "post", slow)
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    assert check.state == "unverified"
+    assert PostbackConfig.objects.count() == 0
+
+
+def test_of_two_checks_for_one_pixel_the_second_is_refused(sandbox: Sandbox, game: Game) -> None:
+    first, second = (configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK) for _ in range(2))
+    for check in (first, second):
+        credentials.run_check(check_id=str(check.pk))
+        check.refresh_from_db()
+    assert (first.state, second.state) == ("passed", "refused")
+    assert second.message == "This game already has a postback for this pixel: edit that one."
+    assert PostbackConfig.objects.count() == 1
+
+
+def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) -> None:
+    config = factories.config(game)
+    check = configs.change(
+        config=config,
+        pixel_id=config.pixel_id,
+        triggers=BOTH,
+        enabled=True,
+        credential=accounts.TIKTOK_ROTATED_TOKEN,
+        changed_by=None,
+    )
+    assert check is not None
+    configs.delete(config=config)
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    config.refresh_from_db()
+    assert (check.state, check.message) == (
+        "refused",
+        "This postback was deleted in the meantime: nothing was saved.",
+    )
+    assert (config.credential, config.deleted_at is not None) == ({}, True)
+
+
+def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
+    sandbox: Sandbox, game: Game, marketer: Any
+) -> None:
+    config = factories.config(game)
+    check = configs.change(
+        config=config,
+        pixel_id=config.pixel_id,
+        triggers=BOTH,
+        enabled=True,
+        credential=accounts.TIKTOK_ROTATED_TOKEN,
+        changed_by=marketer,
+    )
+    assert check is not None
+    credentials.run_check(check_id=str(check.pk))
+    entry = LogEntry.objects.get_for_object(config).filter(action=LogEntry.Action.UPDATE).get()
+    assert entry.actor == marketer
+    assert entry.changes["credential"] == ["•••• set", "•••• set"]
+    assert entry.changes["version"] == ["1", "2"]
+    everything = str(list(LogEntry.objects.values()))
+    assert accounts.TIKTOK_TOKEN not in everything
+    assert accounts.TIKTOK_ROTATED_TOKEN not in everything
+    for token in (accounts.TIKTOK_TOKEN, accounts.TIKTOK_ROTATED_TOKEN):
+        assert token[20:] not in everything

@@ -1,0 +1,455 @@
+"""Sending: over real sockets to the sandbox, from real rows, with the workers dying and racing."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.utils import timezone
+
+from audience.models import Conversion
+from postbacks import attempts, claims, configs, delivery, outbox
+from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
+from postbacks.networks.base import Outcome, Response, Verdict
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def waiting(network: str = "tiktok", count: int = 1, **of_conversion: Any) -> Any:
+    """The first of `count` deliveries that wait to be sent, with config, player and click."""
+    game = factories.game()
+    factories.config(game, network=network)
+    player = factories.person(game, anonymous="anon-1", user="user-1")
+    click = factories.touch(player, network=network)
+    for _ in range(count):
+        factories.conversion(player, touch=click, **of_conversion)
+    outbox.fan_out_due()
+    return Delivery.objects.order_by("created_at").first()
+
+
+def drain() -> bool:
+    """In this thread, so that it sees the test's transaction."""
+    return delivery.drain(lanes=0)
+
+
+def log() -> list[tuple[Any, ...]]:
+    return list(
+        DeliveryAttempt.objects.order_by("number").values_list("number", "status", "verdict", "http_status", "message")
+    )
+
+
+def in_seconds(row: Any) -> float:
+    return float((row.next_attempt_at - timezone.now()).total_seconds())
+
+
+def test_an_accepted_postback_is_delivered_with_one_attempt_in_the_log(sandbox: Sandbox) -> None:
+    row = waiting()
+    assert drain() is False
+    row.refresh_from_db()
+    assert (row.state, row.attempts_made, row.next_attempt_at, row.leased_until) == ("delivered", 1, None, None)
+    assert row.finished_at is not None
+    attempt = DeliveryAttempt.objects.get()
+    assert (attempt.number, attempt.status, attempt.verdict, attempt.http_status) == (1, "success", "success", 200)
+    assert (attempt.provider_code, attempt.message, attempt.config_version) == ("0", "OK", 1)
+    assert attempt.request_id
+    assert attempt.latency_ms is not None
+    assert attempt.finished_at is not None
+    (request,) = sandbox.received("tiktok")
+    event = request["body"]["data"][0]
+    assert event["event_id"] == str(row.conversion_id)
+    assert event["event_time"] == int(row.event_at.timestamp())
+    assert (event["user"]["ttclid"], event["user"]["ip"]) == ("E.C.P.click", "203.0.113.7")
+    assert (event["properties"]["value"], event["properties"]["currency"]) == (9.99, "USD")
+
+
+def test_reddit_gets_its_own_event(sandbox: Sandbox) -> None:
+    row = waiting("reddit", trigger="game_launch", properties={})
+    drain()
+    (request,) = sandbox.received("reddit")
+    event = request["body"]["data"]["events"][0]
+    assert event["type"] == {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"}
+    assert event["event_at"] // 1000 == int(row.event_at.timestamp())
+    assert event["metadata"] == {"conversion_id": str(row.conversion_id)}
+    assert log() == [(1, "success", "success", 200, "Successfully processed 1 conversion events.")]
+
+
+def test_unavailable_twice_then_well_ends_in_one_success(sandbox: Sandbox) -> None:
+    row = waiting()
+    sandbox.state.add_fault("tiktok", "unavailable", 2)
+    with time_machine.travel(timezone.now(), tick=True) as clock:
+        drain()
+        row.refresh_from_db()
+        assert (row.state, row.leased_until) == ("waiting", None)
+        assert 29 < in_seconds(row) <= 33
+        assert drain() is False
+        assert row.attempts.count() == 1
+        clock.shift(34)
+        drain()
+        row.refresh_from_db()
+        assert 119 < in_seconds(row) <= 132
+        clock.shift(133)
+        drain()
+    row.refresh_from_db()
+    assert (row.state, row.attempts_made) == ("delivered", 3)
+    assert [entry[:4] for entry in log()] == [
+        (1, "retried", "transient", 503),
+        (2, "retried", "transient", 503),
+        (3, "success", "success", 200),
+    ]
+    sent = {request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")}
+    assert sent == {str(row.conversion_id)}
+
+
+@pytest.mark.parametrize(
+    ("network", "fault", "verdict", "status"),
+    [
+        ("tiktok", "unauthorized", "credential", 200),
+        ("tiktok", "forbidden", "credential", 200),
+        ("tiktok", "bad_request", "payload", 200),
+        ("reddit", "unauthorized", "credential", 401),
+        ("reddit", "forbidden", "credential", 403),
+        ("reddit", "bad_request", "payload", 400),
+    ],
+)
+def test_a_refusal_fails_and_is_not_retried(
+    sandbox: Sandbox, network: str, fault: str, verdict: str, status: int
+) -> None:
+    row = waiting(network)
+    sandbox.state.add_fault(network, fault, 1)
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.next_attempt_at, row.leased_until) == ("failed", None, None)
+    assert [entry[:4] for entry in log()] == [(1, "failed", verdict, status)]
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        drain()
+    assert DeliveryAttempt.objects.count() == 1
+
+
+@pytest.mark.parametrize(("fault", "status"), [("html_502", 502), ("rate_limited", 200), ("reset", None)])
+def test_trouble_on_the_way_is_retried(sandbox: Sandbox, fault: str, status: int | None) -> None:
+    row = waiting()
+    sandbox.state.add_fault("tiktok", fault, 1)
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.next_attempt_at is not None) == ("waiting", True)
+    assert [entry[:4] for entry in log()] == [(1, "retried", "transient", status)]
+
+
+def test_a_network_that_does_not_answer_is_given_up_on_in_time(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT", 0.2)
+    row = waiting()
+    sandbox.state.add_fault("tiktok", "timeout", 1)
+    drain()
+    assert log() == [(1, "retried", "transient", None, "No answer within 10 s")]
+    assert row.attempts.get().latency_ms >= 200
+
+
+def test_the_last_retry_fails_for_good(sandbox: Sandbox) -> None:
+    row = waiting()
+    Delivery.objects.update(attempts_made=7, first_attempt_at=timezone.now() - timedelta(hours=30))
+    sandbox.state.add_fault("tiktok", "unavailable", 1)
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason, row.next_attempt_at) == ("failed", "", None)
+    assert [entry[:3] for entry in log()] == [(8, "failed", "transient")]
+
+
+def test_nothing_is_sent_47_hours_after_the_first_attempt(sandbox: Sandbox) -> None:
+    row = waiting()
+    Delivery.objects.update(attempts_made=2, first_attempt_at=timezone.now() - timedelta(hours=47, seconds=1))
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("failed", "")
+    assert sandbox.received("tiktok") == []
+    assert log() == []
+
+
+def test_an_event_that_grew_too_old_fails_unsent(sandbox: Sandbox) -> None:
+    row = waiting("reddit")
+    Conversion.objects.update(event_at=timezone.now() - timedelta(hours=168, seconds=1))
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("failed", "too_old")
+    assert sandbox.received("reddit") == []
+
+
+def test_a_retry_that_would_come_too_late_for_the_network_is_not_scheduled(sandbox: Sandbox) -> None:
+    row = waiting("reddit", event_at=timezone.now() - timedelta(hours=167, minutes=59, seconds=40))
+    sandbox.state.add_fault("reddit", "unavailable", 1)
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("failed", "too_old")
+    assert [entry[:2] for entry in log()] == [(1, "failed")]
+
+
+@pytest.mark.parametrize("how", ["disable", "delete"])
+def test_a_postback_switched_off_meanwhile_is_not_sent(sandbox: Sandbox, how: str) -> None:
+    row = waiting()
+    getattr(configs, how)(config=PostbackConfig.objects.get())
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason, row.next_attempt_at) == ("skipped", "config_disabled", None)
+    assert Conversion.objects.get().reason == "config_disabled"
+    assert sandbox.received("tiktok") == []
+    assert log() == []
+
+
+def test_a_launch_that_a_merge_made_a_repeat_is_not_sent(sandbox: Sandbox) -> None:
+    row = waiting(trigger="game_launch")
+    Conversion.objects.update(reason="repeat_launch", fanned_out_at=None)
+    outbox.fan_out_due()
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("skipped", "repeat_launch")
+    assert sandbox.received("tiktok") == []
+
+
+def test_an_erased_conversion_is_cancelled(sandbox: Sandbox) -> None:
+    row = waiting()
+    Conversion.objects.all().delete()
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("cancelled", "erased")
+    assert sandbox.received("tiktok") == []
+
+
+def test_it_uses_the_credential_of_now_and_says_which_version(sandbox: Sandbox) -> None:
+    waiting()
+    PostbackConfig.objects.update(version=5)
+    config = PostbackConfig.objects.get()
+    config.credential = {"token": accounts.TIKTOK_ROTATED_TOKEN}
+    config.save()
+    drain()
+    assert DeliveryAttempt.objects.get().config_version == 5
+    assert sandbox.received("tiktok")[0]["headers"]["Access-Token"] == accounts.TIKTOK_ROTATED_TOKEN
+
+
+def test_a_credential_no_key_opens_fails_its_own_delivery_and_no_other(sandbox: Sandbox, settings: Any) -> None:
+    row = waiting()
+    keys, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, ["A" * 43 + "="]
+    healthy = waiting("reddit")
+    drain()
+    settings.CREDENTIAL_KEYS = keys
+    row.refresh_from_db()
+    healthy = Delivery.objects.get(network="reddit")
+    assert (row.state, healthy.state) == ("failed", "delivered")
+    attempt = row.attempts.get()
+    assert (attempt.verdict, attempt.http_status) == ("credential", None)
+    assert attempt.message == "The stored credential cannot be read: enter it again."
+
+
+def test_an_event_that_cannot_be_built_fails_and_says_so(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: Any, **__: Any) -> Any:
+        raise KeyError("ada@example.com")
+
+    row = waiting()
+    monkeypatch.setattr(delivery.facts, "of", odd)
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.leased_until) == ("failed", None)
+    said = "This event cannot be turned into a TikTok Ads event (KeyError). Nothing was sent."
+    assert log() == [(1, "failed", "payload", None, said)]
+
+
+def test_an_event_time_out_of_range_is_a_failure_not_a_stuck_row(sandbox: Sandbox) -> None:
+    row = waiting()
+    Conversion.objects.update(event_at=timezone.now().replace(year=2290))
+    drain()
+    row.refresh_from_db()
+    assert row.state == "failed"
+    assert sandbox.received("tiktok") == []
+
+
+def test_the_message_never_holds_the_token_and_is_cut(sandbox: Sandbox) -> None:
+    waiting()
+    taken = claims.claim(network="tiktok")
+    assert taken is not None
+    said = f"bad token {accounts.TIKTOK_TOKEN} \x00 " + "x" * 600
+    outcome = Outcome(Verdict.PAYLOAD, "4" * 100, said, request_id="r" * 200)
+    attempts.close(taken, outcome, Response(400, {}, b"", 12))
+    attempt = DeliveryAttempt.objects.get()
+    assert attempt.message.startswith("bad token [hidden]   xxx")
+    assert (len(attempt.message), len(attempt.provider_code), len(attempt.request_id)) == (500, 64, 128)
+    assert accounts.TIKTOK_TOKEN not in repr(taken)
+
+
+# Workers that die, and workers that come back ---------------------------------------------------
+
+
+def answer(verdict: Verdict) -> tuple[Outcome, Response]:
+    return Outcome(verdict, "0", "late"), Response(200, {}, b"", 12)
+
+
+def test_a_killed_workers_delivery_is_sent_again_with_the_same_event_id(sandbox: Sandbox) -> None:
+    row = waiting()
+    assert claims.claim(network="tiktok") is not None  # and then the worker was killed
+    row.refresh_from_db()
+    assert 29 < (row.leased_until - timezone.now()).total_seconds() <= 30
+    drain()
+    assert sandbox.received("tiktok") == []
+    with time_machine.travel(timezone.now() + timedelta(seconds=31)):
+        drain()
+    row.refresh_from_db()
+    assert (row.state, row.attempts_made) == ("delivered", 2)
+    stopped = "The worker stopped before the answer came; sent again with the same event id."
+    assert log() == [(1, "retried", "", None, stopped), (2, "success", "success", 200, "OK")]
+    assert [r["body"]["data"][0]["event_id"] for r in sandbox.received("tiktok")] == [str(row.conversion_id)]
+
+
+def test_a_delivery_that_kills_its_workers_ends(sandbox: Sandbox) -> None:
+    row = waiting()
+    moment = timezone.now()
+    for _ in range(8):
+        with time_machine.travel(moment):
+            assert claims.claim(network="tiktok") is not None
+        moment += timedelta(seconds=31)
+    with time_machine.travel(moment):
+        assert claims.claim(network="tiktok") is None
+    row.refresh_from_db()
+    assert (row.state, row.attempts_made) == ("failed", 8)
+    assert log()[-1] == (8, "failed", "", None, "The worker stopped before the answer came.")
+
+
+def test_a_late_success_wins_over_waiting(sandbox: Sandbox) -> None:
+    row = waiting()
+    late = claims.claim(network="tiktok")
+    with time_machine.travel(timezone.now() + timedelta(seconds=31)):
+        newer = claims.claim(network="tiktok")
+    assert late is not None
+    assert newer is not None
+    attempts.close(late, *answer(Verdict.SUCCESS))
+    row.refresh_from_db()
+    assert row.state == "delivered"
+    attempts.close(newer, *answer(Verdict.TRANSIENT))
+    row.refresh_from_db()
+    assert (row.state, row.next_attempt_at) == ("delivered", None)
+    assert [entry[:2] for entry in log()] == [(1, "success"), (2, "failed")]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.TRANSIENT, Verdict.PAYLOAD, Verdict.CREDENTIAL])
+def test_a_late_failure_changes_nothing_for_the_newer_attempt(sandbox: Sandbox, verdict: Verdict) -> None:
+    row = waiting()
+    late = claims.claim(network="tiktok")
+    with time_machine.travel(timezone.now() + timedelta(seconds=31)):
+        newer = claims.claim(network="tiktok")
+    assert late is not None
+    assert newer is not None
+    row.refresh_from_db()
+    before = (row.state, row.leased_until, row.attempts_made, row.next_attempt_at)
+    attempts.close(late, *answer(verdict))
+    row.refresh_from_db()
+    assert (row.state, row.leased_until, row.attempts_made, row.next_attempt_at) == before
+    attempts.close(newer, *answer(Verdict.SUCCESS))
+    row.refresh_from_db()
+    assert row.state == "delivered"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.TRANSIENT])
+def test_a_delivery_cancelled_in_mid_call_stays_cancelled(sandbox: Sandbox, verdict: Verdict) -> None:
+    row = waiting()
+    taken = claims.claim(network="tiktok")
+    assert taken is not None
+    assert outbox.cancel_for_people([Conversion.objects.get().person_id]) == 1
+    attempts.close(taken, *answer(verdict))
+    row.refresh_from_db()
+    assert (row.state, row.reason, row.next_attempt_at, row.leased_until) == ("cancelled", "erased", None, None)
+    assert log()[0][:2] == (1, "success" if verdict == Verdict.SUCCESS else "failed")
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        drain()
+    assert sandbox.received("tiktok") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_draining_send_each_delivery_once(sandbox: Sandbox) -> None:
+    waiting(count=40)
+
+    def work() -> None:
+        delivery.drain(seconds=20)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sent = [request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")]
+    assert sorted(sent) == sorted(str(pk) for pk in Conversion.objects.values_list("pk", flat=True))
+    assert set(Delivery.objects.values_list("state", "attempts_made")) == {("delivered", 1)}
+    assert DeliveryAttempt.objects.filter(status="success").count() == 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_network_that_hangs_does_not_hold_up_the_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT", 1.0)
+    waiting(count=8)
+    waiting("reddit", count=8)
+    sandbox.state.add_fault("tiktok", "timeout", 8)
+    drain = threading.Thread(target=lambda: (delivery.drain(seconds=0.9), connection.close()))
+    drain.start()
+    drain.join(0.9)
+    assert drain.is_alive()
+    assert len(sandbox.received("reddit")) == 8
+    drain.join()
+
+
+def test_a_drain_keeps_to_its_limit_and_says_that_more_is_left(sandbox: Sandbox) -> None:
+    waiting(count=3)
+    assert delivery.drain(limit=2, lanes=0) is True
+    assert len(sandbox.received("tiktok")) == 2
+    assert delivery.drain(limit=2, lanes=0) is False
+
+
+# Sending again ----------------------------------------------------------------------------------
+
+
+def test_a_failed_delivery_can_be_sent_again_under_the_same_event_id(sandbox: Sandbox) -> None:
+    row = waiting()
+    sandbox.state.add_fault("tiktok", "unauthorized", 1)
+    drain()
+    delivery.send_again(row)
+    row.refresh_from_db()
+    assert (row.state, row.finished_at, row.next_attempt_at is not None) == ("waiting", None, True)
+    drain()
+    row.refresh_from_db()
+    assert (row.state, row.attempts_made) == ("delivered", 2)
+    sent = [request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")]
+    assert sent == [str(row.conversion_id)] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"state": "delivered"}, "Only a failed delivery can be sent again; this one is delivered."),
+        ({"conversion": None}, "The player's data was erased."),
+        (
+            {"first_attempt_at": timezone.now() - timedelta(hours=47, minutes=1)},
+            "Its first attempt is more than 47 hours ago: the network would count it twice.",
+        ),
+        (
+            {"event_at": timezone.now() - timedelta(hours=168, minutes=1)},
+            "The event is too old for the network to accept.",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_again_says_why_and_stays(change: dict[str, Any], problem: str) -> None:
+    row = waiting("reddit")
+    Delivery.objects.update(**{"state": "failed", "next_attempt_at": None, **change})
+    with pytest.raises(delivery.NotSendable, match=problem):
+        delivery.send_again(row)
+    row.refresh_from_db()
+    assert (row.state, row.next_attempt_at) == (change.get("state", "failed"), None)
+
+
+def test_a_disabled_postback_sends_nothing_again() -> None:
+    row = waiting()
+    Delivery.objects.update(state="failed")
+    PostbackConfig.objects.update(enabled=False)
+    with pytest.raises(delivery.NotSendable, match="switched off"):
+        delivery.send_again(row)

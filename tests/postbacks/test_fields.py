@@ -1,0 +1,113 @@
+"""Credentials at rest: sealed under the first key, readable under any, never printed."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.core.serializers import serialize
+from django.db import connection
+
+from audience.models import Game
+from postbacks.fields import SecretDict, reseal, seal, unseal
+from postbacks.models import PostbackConfig
+from tests import factories
+
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+TOKEN = "a-secret-token-of-the-test"
+
+
+def ciphertext() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT credential FROM postbacks_postbackconfig")
+        return str(cursor.fetchone()[0])
+
+
+def test_what_is_sealed_is_unsealed_and_unreadable_in_between() -> None:
+    sealed = seal({"token": TOKEN})
+    assert TOKEN not in sealed
+    assert unseal(sealed) == {"token": TOKEN}
+
+
+def test_a_retired_key_still_opens_and_the_first_one_seals(settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = [OLD]
+    sealed = seal(TOKEN)
+    settings.CREDENTIAL_KEYS = [NEW, OLD]
+    assert unseal(sealed) == TOKEN
+    assert json.loads(Fernet(NEW).decrypt(reseal(sealed).encode())) == TOKEN
+
+
+def test_without_its_key_it_stays_shut(settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = [OLD]
+    sealed = seal(TOKEN)
+    settings.CREDENTIAL_KEYS = [NEW]
+    with pytest.raises(ValidationError, match="No key in CREDENTIAL_KEYS"):
+        unseal(sealed)
+
+
+def test_it_prints_names_and_never_values() -> None:
+    secret = SecretDict(token=TOKEN)
+    assert (repr(secret), str(secret), f"{secret}") == ("SecretDict(token=…)",) * 3
+
+
+@pytest.mark.django_db
+def test_the_field_keeps_ciphertext_and_gives_back_the_mapping(game: Game) -> None:
+    config = factories.config(game, credential={"token": TOKEN})
+    assert TOKEN not in ciphertext()
+    config.refresh_from_db()
+    assert config.credential == {"token": TOKEN}
+    assert TOKEN not in repr(config.credential)
+    assert TOKEN not in serialize("json", [config])
+
+
+@pytest.mark.django_db
+def test_a_row_whose_key_is_lost_can_be_read_and_saved_without_losing_it(game: Game, settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = [OLD]
+    factories.config(game, credential={"token": TOKEN})
+    before = ciphertext()
+    settings.CREDENTIAL_KEYS = [NEW]
+    config = PostbackConfig.objects.get()
+    assert config.credential == {}
+    config.enabled = False
+    config.save()
+    assert ciphertext() == before
+    config.credential = {"token": "a new one"}
+    config.save()
+    config.refresh_from_db()
+    assert config.credential == {"token": "a new one"}
+
+
+def rotate() -> str:
+    out = StringIO()
+    call_command("rotate_credential_keys", stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_rotation_puts_every_credential_under_the_first_key_and_may_run_twice(game: Game, settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = [OLD]
+    config = factories.config(game, credential={"token": TOKEN})
+    factories.config(game, network="reddit", credential={})
+    settings.CREDENTIAL_KEYS = [NEW, OLD]
+    assert rotate().splitlines() == [
+        "postbacks: 1 re-encrypted, 0 already under the first key, 0 unreadable",
+        "checks: 0 re-encrypted, 0 already under the first key, 0 unreadable",
+    ]
+    assert rotate().startswith("postbacks: 0 re-encrypted, 1 already under the first key, 0 unreadable")
+    settings.CREDENTIAL_KEYS = [NEW]
+    config.refresh_from_db()
+    assert config.credential == {"token": TOKEN}
+
+
+@pytest.mark.django_db
+def test_rotation_leaves_what_it_cannot_open_and_says_so(game: Game, settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = [OLD]
+    factories.config(game, credential={"token": TOKEN})
+    before = ciphertext()
+    settings.CREDENTIAL_KEYS = [NEW]
+    with pytest.raises(CommandError, match="None of CREDENTIAL_KEYS opens 1 of them"):
+        rotate()
+    assert ciphertext() == before

@@ -1,0 +1,66 @@
+"""The retry schedule: 30 s to 12 h, jitter upwards only, Retry-After believed, nothing after 47 hours."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postbacks.retry import SCHEDULE, closed, next_attempt
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def wait(attempt: int, *, retry_after: float | None = None, chance: float = 0.0) -> float | None:
+    """Seconds until the next attempt."""
+    at = next_attempt(attempt=attempt, first_attempt_at=NOW, now=NOW, retry_after=retry_after, chance=lambda: chance)
+    return None if at is None else (at - NOW).total_seconds()
+
+
+def test_the_delays_are_those_of_the_brief() -> None:
+    assert [wait(attempt) for attempt in range(1, 9)] == [30, 120, 600, 3600, 10800, 21600, 43200, None]
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 30.0), (0.5, 31.5), (1.0, 33.0)])
+def test_jitter_adds_up_to_a_tenth(chance: float, seconds: float) -> None:
+    assert wait(1, chance=chance) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(5.0, 5.0), (30.0, 30.0), (7200.0, 7200.0), (0.0, 1.0)])
+def test_retry_after_replaces_the_schedule(retry_after: float, seconds: float) -> None:
+    assert wait(1, retry_after=retry_after) == seconds
+
+
+def test_retry_after_buys_no_attempt_beyond_the_schedule() -> None:
+    assert wait(8, retry_after=1.0) is None
+
+
+@pytest.mark.parametrize(("hours", "tries"), [(46.99, True), (46.992, False), (47, False), (60, False)])
+def test_nothing_is_scheduled_after_47_hours(hours: float, tries: bool) -> None:
+    first = NOW - timedelta(hours=hours)
+    at = next_attempt(attempt=1, first_attempt_at=first, now=NOW, chance=lambda: 0.0)
+    assert (at is not None) is tries
+
+
+def test_a_retry_after_beyond_the_window_ends_it() -> None:
+    assert wait(1, retry_after=47 * 3600) == 47 * 3600
+    assert wait(1, retry_after=47 * 3600 + 1) is None
+
+
+@given(attempt=st.integers(1, 8), retry_after=st.none() | st.floats(0, 86400), chance=st.floats(0, 1))
+def test_it_is_never_sooner_than_asked_nor_a_tenth_later(
+    attempt: int, retry_after: float | None, chance: float
+) -> None:
+    seconds = wait(attempt, retry_after=retry_after, chance=chance)
+    if attempt > len(SCHEDULE):
+        assert seconds is None
+        return
+    asked = SCHEDULE[attempt - 1] if retry_after is None else max(retry_after, 1.0)
+    assert seconds is not None
+    assert asked - 1e-5 <= seconds <= asked * 1.1 + 1e-5
+
+
+def test_the_window_opens_with_the_first_attempt() -> None:
+    assert closed(first_attempt_at=None, now=NOW) is False
+    assert closed(first_attempt_at=NOW - timedelta(hours=47), now=NOW) is False
+    assert closed(first_attempt_at=NOW - timedelta(hours=47, seconds=1), now=NOW) is True
