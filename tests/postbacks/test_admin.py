@@ -1,0 +1,121 @@
+"""The operator's pages: to look at, with secrets masked, and one action."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from audience.models import Game
+from postbacks import delivery, outbox
+from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+DELIVERIES = "admin:postbacks_delivery_changelist"
+
+
+@pytest.fixture
+def delivered(sandbox: Sandbox, game: Game) -> Delivery:
+    config = factories.config(game)
+    CredentialCheck.objects.create(
+        game=game, network="tiktok", pixel_id=config.pixel_id, credential=config.credential, triggers=["purchase"]
+    )
+    player = factories.person(game)
+    click = factories.touch(player)
+    for _ in range(2):
+        factories.conversion(player, touch=click)
+    outbox.fan_out_due()
+    sandbox.state.add_fault("tiktok", "unauthorized", 1)
+    delivery.drain(lanes=0)
+    return Delivery.objects.get(state="delivered")
+
+
+def staff(client: Client, *permissions: str) -> Client:
+    user = get_user_model().objects.create_user("operator", "o@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+    return client
+
+
+def said(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def test_no_page_shows_a_credential_and_none_can_be_edited(admin_client: Client, delivered: Delivery) -> None:
+    rows = {
+        "postbackconfig": PostbackConfig.objects.get(),
+        "credentialcheck": CredentialCheck.objects.get(),
+        "delivery": delivered,
+    }
+    for name, row in rows.items():
+        one = reverse(f"admin:postbacks_{name}_change", args=[row.pk])
+        for url in (reverse(f"admin:postbacks_{name}_changelist"), one):
+            page = admin_client.get(url)
+            assert page.status_code == 200
+            assert accounts.TIKTOK_TOKEN not in page.content.decode()
+            assert "gAAAA" not in page.content.decode()
+        assert admin_client.post(one, {"pixel_id": "X"}).status_code == 403
+        assert admin_client.get(reverse(f"admin:postbacks_{name}_add")).status_code == 403
+        assert admin_client.get(reverse(f"admin:postbacks_{name}_delete", args=[row.pk])).status_code == 403
+    assert "•••• set" in admin_client.get(reverse("admin:postbacks_postbackconfig_changelist")).content.decode()
+
+
+def test_the_page_of_a_delivery_lists_its_attempts(admin_client: Client, delivered: Delivery) -> None:
+    page = admin_client.get(reverse("admin:postbacks_delivery_change", args=[delivered.pk])).content.decode()
+    assert "Success" in page
+    assert delivered.attempts.get().request_id in page
+
+
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
+    admin_client: Client, delivered: Delivery, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(12):
+        admin_client.get(reverse(DELIVERIES))
+    player = factories.person(delivered.game)
+    click = factories.touch(player)
+    for _ in range(20):
+        factories.conversion(player, touch=click)
+    outbox.fan_out_due()
+    with django_assert_max_num_queries(12):
+        admin_client.get(reverse(DELIVERIES))
+
+
+def test_send_again_queues_the_failed_and_says_why_not_of_the_others(admin_client: Client, delivered: Delivery) -> None:
+    failed = Delivery.objects.get(state="failed")
+    before = timezone.now()
+    chosen = {"action": "send_again", "_selected_action": [str(failed.pk), str(delivered.pk)]}
+    response = admin_client.post(reverse(DELIVERIES), chosen, follow=True)
+    assert sorted(said(response)) == sorted(
+        [
+            f"{delivered.event_id}: Only a failed delivery can be sent again; this one is delivered.",
+            "Queued again: 1.",
+        ]
+    )
+    failed.refresh_from_db()
+    delivered.refresh_from_db()
+    assert (failed.state, delivered.state) == ("waiting", "delivered")
+    assert failed.next_attempt_at is not None
+    assert failed.next_attempt_at >= before
+
+
+def test_who_may_only_look_cannot_send_again(client: Client, delivered: Delivery) -> None:
+    failed = Delivery.objects.get(state="failed")
+    viewer = staff(client, "view_delivery")
+    assert "Send again" not in viewer.get(reverse(DELIVERIES)).content.decode()
+    viewer.post(reverse(DELIVERIES), {"action": "send_again", "_selected_action": [str(failed.pk)]})
+    failed.refresh_from_db()
+    assert failed.state == "failed"
+
+
+def test_who_may_change_deliveries_can_send_again(client: Client, delivered: Delivery) -> None:
+    failed = Delivery.objects.get(state="failed")
+    operator = staff(client, "view_delivery", "change_delivery")
+    operator.post(reverse(DELIVERIES), {"action": "send_again", "_selected_action": [str(failed.pk)]})
+    failed.refresh_from_db()
+    assert failed.state == "waiting"
