@@ -33,6 +33,7 @@ class Environment:
     state_dir: Path
     metrics_token: str
     trusted_proxies: list[str]
+    json_logs: bool
 
 
 def read(base_dir: Path) -> Environment:
@@ -53,6 +54,7 @@ def read(base_dir: Path) -> Environment:
         state_dir=(base_dir / env.str("STATE_DIR", default=".state")).resolve(),
         metrics_token=env.str("METRICS_TOKEN", default=""),
         trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
+        json_logs=_json_logs(env),
     )
 
 
@@ -72,6 +74,14 @@ def _flag(env: environ.Env, name: str) -> bool:
     if value in {"0", "false", "no", "off", ""}:
         return False
     return _stop(name, f"must be true or false, not {value!r}")
+
+
+def _json_logs(env: environ.Env) -> bool:
+    """LOG_FORMAT json or text; unset, JSON for machines outside DEBUG and text for people."""
+    value = env.str("LOG_FORMAT", default="").strip().lower()
+    if value not in {"", "json", "text"}:
+        _stop("LOG_FORMAT", f"must be json or text, not {value!r}")
+    return value == "json" if value else not (_flag(env, "DEBUG") or sys.stderr.isatty())
 
 
 def _number(env: environ.Env, name: str, default: int) -> int:

@@ -1,5 +1,6 @@
-"""Log lines: readable on a terminal or with DEBUG, one JSON object a line otherwise."""
+"""Log lines: one JSON object a line for machines, readable ones for people (LOG_FORMAT)."""
 
+import sys
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ PROCESSORS: list[Any] = [
 ]
 
 
-def config(*, debug: bool, tty: bool) -> dict[str, Any]:
+def config(*, as_json: bool) -> dict[str, Any]:
     """A logging.dictConfig for the whole process; structlog loggers end in the same handler."""
     structlog.configure(
         processors=[*PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -25,10 +26,10 @@ def config(*, debug: bool, tty: bool) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     ends: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if debug or tty:
-        ends.append(structlog.dev.ConsoleRenderer(colors=tty))
-    else:
+    if as_json:
         ends += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        ends.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24))
     return {
         "version": 1,
         "disable_existing_loggers": False,

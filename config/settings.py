@@ -1,7 +1,6 @@
 """One settings file. Every value an operator sets comes from the environment (see .env.example);
 a bad or missing one stops the boot with one line that names it (config/environment.py)."""
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -213,4 +212,4 @@ CONTENT_SECURITY_POLICY = {
 }
 
 AUDITLOG_INCLUDE_ALL_MODELS = False
-LOGGING = logs.config(debug=DEBUG, tty=sys.stderr.isatty())
+LOGGING = logs.config(as_json=ENV.json_logs)

@@ -36,6 +36,8 @@ WORKER = ["worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-m
 WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "16",
        "--workers-kill-timeout", "5", "--no-ws", "--log-level", "error"]  # fmt: skip
 WSGI = "config.wsgi:application"
+# The children write into pipes, and a person reads what comes out of them.
+QUICKSTART = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
 STOP_ORDER = ("web", "beat", "worker", "sandbox")
 
 
@@ -79,7 +81,7 @@ def _up(state: State, interrupts: Interrupts) -> int:
     addresses = plan.addresses(os.environ)
     state.remember("up", **addresses)
     with services.running(state.path, environ=os.environ) as found:
-        env = {**services.secrets(state.path), **_set(os.environ), **addresses, "PYTHONUNBUFFERED": "1"}
+        env = {**QUICKSTART, **services.secrets(state.path), **_set(os.environ), **addresses}
         env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(state.path)}
         children = Children(services.BASE_DIR)
         say(f"Started {' and '.join(found.started)}." if found.started else "Using DATABASE_URL and REDIS_URL.")

@@ -1,11 +1,13 @@
 """What a newcomer reads once everything runs."""
 
+import json
 import shlex
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from config.quickstart.plan import Plan
 
-EVENT = '{"anonymousId":"visitor-1","event":"game_launch","properties":{"ttclid":"click-1"}}'
 FIRST_ADMIN = "make admin (or python manage.py createsuperuser)"
 
 
@@ -24,7 +26,7 @@ def banner(plan: Plan, demo: dict[str, Any] | None) -> str:
         rows.append(("Ad networks", f"{plan.sandbox_url}/sandbox/requests (imitations; nothing leaves this machine)"))
     lines = ["", "  Afterclick is ready.", "", *(f"  {name:<12} {value}" for name, value in rows), ""]
     if demo:
-        lines += ["  Send an event:", "", f"  {_curl(plan, demo['write_keys']['rudderstack'])}", ""]
+        lines += ["  Send an event:", "", f"  {_curl(plan, demo['publishable_key'])}", ""]
     return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
 
 
@@ -32,5 +34,17 @@ def _login(user: dict[str, str]) -> str:
     return f"{user['email']}  {user['password']}"
 
 
-def _curl(plan: Plan, write_key: str) -> str:
-    return shlex.join(["curl", "-u", f"{write_key}:", f"{plan.public_url}/v1/track", "-d", EVENT])
+def _curl(plan: Plan, key: str) -> str:
+    """A purchase that carries its own click, so that a delivery follows it; good for 30 days."""
+    event = {
+        "type": "track",
+        "messageId": str(uuid.uuid4()),
+        "eventTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventName": "purchase",
+        "userId": "player-1",
+        "properties": {"value": 9.99, "currency": "USD", "ttclid": "E.C.P.first"},
+        "context": {"library": "curl", "libraryVersion": "1"},
+    }
+    body = json.dumps({"messages": [event]}, separators=(",", ":"))
+    url = f"{plan.public_url}/v1/audience/messages"
+    return shlex.join(["curl", url, "-H", f"x-immutable-publishable-key: {key}", "-d", body])
