@@ -82,7 +82,8 @@ def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click 
 def _network(words: Mapping[str, str]) -> tuple[str, str]:
     """(network, click id) of a paid visit, or ('', '')."""
     for parameter, network in CLICK_IDS.items():
-        if words.get(parameter):
+        # Networks write ASCII. LONGEST characters of it fit a B-tree row (2,704 bytes); of Chinese they do not.
+        if words.get(parameter) and words[parameter].isascii():
             return network, words[parameter]
     source = words.get("utm_source", "").lower()
     if source in PAID_SOURCES:

@@ -48,10 +48,8 @@ def _digest_game(game_id: int) -> int:
     """One run over a game's due batches. When it fails each is tried alone: one bad batch stops no other."""
     try:
         return run(game_id=game_id)
-    except OperationalError:
-        # The database went away or chose us in a deadlock; the rows are as they were.
-        raise
-    except DIGEST_ERRORS:
+    except DIGEST_ERRORS as error:
+        _raise_if_passing(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
     batch_ids = list(Batch.objects.due().filter(game_id=game_id).values_list("pk", flat=True)[:AT_ONCE])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
@@ -60,19 +58,28 @@ def _digest_game(game_id: int) -> int:
 def _digest_alone(game_id: int, batch_id: int) -> int:
     try:
         return run(game_id=game_id, only=batch_id)
-    except OperationalError:
-        raise
     except DIGEST_ERRORS as error:
+        _raise_if_passing(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
         _put_off(batch_id, error)
         return 0
+
+
+def _raise_if_passing(error: Exception) -> None:
+    """Go no further when the database went away or chose us in a deadlock: the rows are as they were.
+
+    An index row too large for PostgreSQL (SQLSTATE class 54) is an OperationalError too, and comes back for ever.
+    """
+    if isinstance(error, OperationalError) and not str(getattr(error.__cause__, "sqlstate", "")).startswith("54"):
+        raise error
 
 
 def _put_off(batch_id: int, error: Exception) -> None:
     """Try the batch again later, twice as late each time from 10 s on; after MOST_ATTEMPTS set it aside."""
     batch = Batch.objects.get(pk=batch_id)
     batch.attempts += 1
-    batch.error = f"{type(error).__name__}: {error}"[:2000]
+    # The first line only: PostgreSQL's DETAIL quotes the row, and an erasure does not look in here.
+    batch.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:2000]
     batch.next_attempt_at = timezone.now() + timedelta(seconds=10 * 2**batch.attempts)
     batch.state = BatchState.FAILED if batch.attempts >= MOST_ATTEMPTS else BatchState.PENDING
     batch.save(update_fields=["attempts", "error", "next_attempt_at", "state"])
