@@ -11,8 +11,9 @@ from audience.models.erasure import subject_hash
 
 # Reasons that no click can lift.
 SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
-# Conversion.value has 14 digits before the point.
+# Conversion.value has 14 digits before the point and 6 behind it.
 LARGEST = Decimal(10) ** 14
+SMALLEST = Decimal("0.000001")
 
 
 def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
@@ -31,7 +32,6 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool) ->
         reason = Reason.ERASED
     elif event.name == Trigger.GAME_LAUNCH and not event.test:
         reason = Reason.REPEAT_LAUNCH
-    currency = event.properties.get("currency")
     return Conversion(
         game=game,
         person_id=person_id,
@@ -41,7 +41,7 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool) ->
         event_at=event.event_at,
         user_id=event.user_id,
         value=money(event.properties.get("value")),
-        currency=currency.strip().upper() if isinstance(currency, str) and len(currency.strip()) == 3 else "",
+        currency=currency_code(event.properties.get("currency")),
         properties=event.properties,
         context=event.context,
         integrations=event.integrations,
@@ -52,14 +52,24 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool) ->
 
 
 def money(value: Any) -> Decimal | None:
-    """A number or a decimal string as Decimal; None for anything else, the infinite and the absurd."""
+    """A number or a decimal string as Decimal, to six places; None for anything else, the infinite and the absurd."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         amount = Decimal(str(value).strip())
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and abs(amount) < LARGEST else None
+    if not amount.is_finite() or abs(amount) >= LARGEST:
+        return None
+    # Here and not in the database: 99999999999999.9999999 rounds to one digit more than its column has.
+    rounded = amount.quantize(SMALLEST)
+    return rounded if abs(rounded) < LARGEST else None
+
+
+def currency_code(value: Any) -> str:
+    """An ISO 4217 code in capitals, '' for anything else. ASCII: "ßßß" in capitals is six letters long."""
+    code = value.strip().upper() if isinstance(value, str) else ""
+    return code if len(code) == 3 and code.isascii() and code.isalpha() else ""
 
 
 def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
