@@ -18,6 +18,8 @@ from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import Event, Game, Identity, Person
 
 Key = tuple[str, str]
+# What a set holds: ids, event ids (int) and person ids. Told apart by type: a client may call a namespace anything.
+Member = Key | int | uuid.UUID
 
 # What SDKs send when they have no id. Joining by these would make all players one.
 NOT_AN_ID = frozenset(
@@ -61,10 +63,10 @@ def resolve(*, game: Game, events: Sequence[Event]) -> People:
     sets = _Sets()
     for event in events:
         # The event itself is a member, so that one without any usable id is a player of its own.
-        sets.join([("event", str(event.pk)), *keys_of(event)])
-    known = _known(game, [key for key in sets.members if key[0] != "event"])
+        sets.join([event.pk, *keys_of(event)])
+    known = _known(game, [member for member in sets.members if isinstance(member, tuple)])
     for key, person_id in known.items():
-        sets.join([("person", str(person_id)), key])
+        sets.join([person_id, key])
     people = People()
     persons = _persons(game, sets, events, people)
     _add_identities(game, sets, known, persons, events)
@@ -73,20 +75,20 @@ def resolve(*, game: Game, events: Sequence[Event]) -> People:
 
 
 class _Sets:
-    """Union-find over keys."""
+    """Union-find over members."""
 
     def __init__(self) -> None:
-        self.members: dict[Key, Key] = {}
+        self.members: dict[Member, Member] = {}
 
-    def root(self, key: Key) -> Key:
-        self.members.setdefault(key, key)
-        while self.members[key] != key:
-            self.members[key] = self.members[self.members[key]]
-            key = self.members[key]
-        return key
+    def root(self, member: Member) -> Member:
+        self.members.setdefault(member, member)
+        while self.members[member] != member:
+            self.members[member] = self.members[self.members[member]]
+            member = self.members[member]
+        return member
 
-    def join(self, keys: Iterable[Key]) -> None:
-        roots = [self.root(key) for key in keys]
+    def join(self, members: Iterable[Member]) -> None:
+        roots = [self.root(member) for member in members]
         for other in roots[1:]:
             self.members[self.root(other)] = self.root(roots[0])
 
@@ -103,16 +105,16 @@ def _known(game: Game, keys: Sequence[Key]) -> dict[Key, uuid.UUID]:
         return {(namespace, value): person_id for namespace, value, person_id in cursor.fetchall()}
 
 
-def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -> dict[Key, uuid.UUID]:
+def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -> dict[Member, uuid.UUID]:
     """Set root -> its person: the one it had, a merge of those it had, or a new one. Fills `people`."""
-    had: dict[Key, list[uuid.UUID]] = defaultdict(list)
-    for key in sets.members:
-        if key[0] == "person":
-            had[sets.root(key)].append(uuid.UUID(key[1]))
-    seen: dict[Key, list[datetime]] = defaultdict(list)
+    had: dict[Member, list[uuid.UUID]] = defaultdict(list)
+    for member in sets.members:
+        if isinstance(member, uuid.UUID):
+            had[sets.root(member)].append(member)
+    seen: dict[Member, list[datetime]] = defaultdict(list)
     for event in events:
-        seen[sets.root(("event", str(event.pk)))].append(event.event_at)
-    persons: dict[Key, uuid.UUID] = {}
+        seen[sets.root(event.pk)].append(event.event_at)
+    persons: dict[Member, uuid.UUID] = {}
     new: list[Person] = []
     for root, moments in seen.items():
         candidates = had.get(root, [])
@@ -126,12 +128,12 @@ def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -
             persons[root] = merge.merge(person_ids=candidates)
             people.merged.add(persons[root])
     Person.objects.bulk_create(new)
-    people.by_event = {event.pk: persons[sets.root(("event", str(event.pk)))] for event in events}
+    people.by_event = {event.pk: persons[sets.root(event.pk)] for event in events}
     return persons
 
 
 def _add_identities(
-    game: Game, sets: _Sets, known: dict[Key, uuid.UUID], persons: dict[Key, uuid.UUID], events: Sequence[Event]
+    game: Game, sets: _Sets, known: dict[Key, uuid.UUID], persons: dict[Member, uuid.UUID], events: Sequence[Event]
 ) -> None:
     first_seen: dict[Key, datetime] = {}
     for event in events:
