@@ -28,7 +28,7 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
 def _merge_touches(winner_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
     """The same click known under several persons is one click: the earliest sighting stays."""
     same: dict[tuple[str, str], list[Touch]] = defaultdict(list)
-    for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "pk"):
+    for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "message_id"):
         same[touch.network, touch.click_key].append(touch)
     for kept, *copies in same.values():
         if copies:
