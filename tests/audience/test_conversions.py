@@ -1,0 +1,425 @@
+"""Trigger events: which count, what they are worth, and which click won them."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from audience.digest import run
+from audience.digest.attribution import winner
+from audience.digest.conversions import currency_code, money
+from audience.keys import NewKey
+from audience.models import Batch, BatchState, Conversion, Person, Touch
+from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, page, purchase, send
+
+pytestmark = pytest.mark.django_db
+
+
+def conversions(trigger: str = "game_launch") -> list[Conversion]:
+    return list(Conversion.objects.filter(trigger=trigger).select_related("touch").order_by("event_at"))
+
+
+def reasons(trigger: str = "game_launch") -> list[str]:
+    """Why each was not sent, by the time it happened; '' for one that counts and was won by a click."""
+    return [conversion.reason for conversion in conversions(trigger)]
+
+
+def handed_over() -> None:
+    """What the outbox does with every conversion it has taken."""
+    Conversion.objects.update(fanned_out_at=timezone.now())
+
+
+# Which events
+
+
+def test_a_purchase_and_a_launch_are_conversions(key: NewKey) -> None:
+    bought = purchase("user-1", deviceId="d-1", consentLevel="full")
+    digest(key, bought, launch("user-1"))
+
+    (purchased,) = conversions("purchase")
+    assert (purchased.message_id, purchased.user_id, purchased.consent_level) == (bought["messageId"], "user-1", "full")
+    assert (purchased.value, purchased.currency, purchased.test) == (Decimal("9.99"), "USD", False)
+    assert purchased.properties == {"currency": "USD", "value": 9.99}
+    assert purchased.context == {"library": "my-studio-backend", "library_version": "1.0.0"}
+    assert purchased.event_at.isoformat() == bought["eventTimestamp"].replace("Z", "+00:00")
+    assert (purchased.fanned_out_at, purchased.event_day) == (None, purchased.event_at.date())
+    assert len(conversions("game_launch")) == 1
+
+
+@pytest.mark.parametrize("name", ["sign_up", "Purchase", "game launch", "session_start", "purchased"])
+def test_other_events_are_not(key: NewKey, name: str) -> None:
+    digest(key, message(eventName=name))
+
+    assert not Conversion.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["page", "screen", "identify"])
+def test_only_a_track_is_one(key: NewKey, kind: str) -> None:
+    digest(key, message(type=kind, eventName="purchase"))
+
+    assert not Conversion.objects.exists()
+
+
+def test_purchases_repeat(key: NewKey) -> None:
+    digest(key, click("a-1"), identify("user-1", "a-1"), purchase("user-1"), purchase("user-1"))
+    digest(key, purchase("user-1"))
+
+    assert reasons("purchase") == ["", "", ""]
+
+
+# Launches: once per person
+
+
+def test_a_second_launch_says_so(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
+
+    assert reasons() == ["", "repeat_launch"]
+    assert [launch.touch and launch.touch.click_id for launch in conversions()] == ["T1", None]
+
+
+def test_of_launches_in_one_batch_the_first_by_its_time_counts(key: NewKey) -> None:
+    moments = [ago(minutes=minutes) for minutes in (3, 5, 4)]
+    digest(key, *[launch("user-1", eventTimestamp=moment) for moment in moments])
+
+    assert reasons() == ["no_click", "repeat_launch", "repeat_launch"]
+
+
+def test_an_earlier_launch_that_arrives_later_takes_the_place_of_one_not_handed_over(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+
+    assert reasons() == ["", "repeat_launch"]
+    assert conversions()[0].touch is not None
+
+
+def test_an_earlier_launch_does_not_unseat_one_that_may_have_been_sent(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
+    handed_over()
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+
+    assert reasons() == ["repeat_launch", ""]
+
+
+def test_two_players_found_to_be_one_launched_once(key: NewKey) -> None:
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)), launch("user-2", eventTimestamp=ago(minutes=4)))
+    assert reasons() == ["no_click", "no_click"]
+    digest(key, alias("user-1", "user-2"))
+
+    assert Person.objects.count() == 1
+    assert reasons() == ["no_click", "repeat_launch"]
+
+
+def test_in_a_merge_the_launch_that_may_have_been_sent_counts(key: NewKey) -> None:
+    digest(key, click("a-2", eventTimestamp=ago(minutes=9)), identify("user-2", "a-2"))
+    digest(key, launch("user-2", eventTimestamp=ago(minutes=4)))
+    handed_over()
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+    digest(key, alias("user-1", "user-2"))
+
+    assert reasons() == ["repeat_launch", ""]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_whatever_the_order_of_arrival_the_first_launch_counts(key: NewKey, order: tuple[int, ...]) -> None:
+    history = [
+        launch("user-1", eventTimestamp=ago(minutes=5)),
+        launch("a-1", eventTimestamp=ago(minutes=4)),
+        alias("a-1", "user-1", eventTimestamp=ago(minutes=3)),
+    ]
+    for position in order:
+        digest(key, history[position])
+
+    assert reasons() == ["no_click", "repeat_launch"]
+
+
+def test_a_test_launch_takes_nobodys_place(key: NewKey) -> None:
+    digest(key, launch("user-1", test=True, eventTimestamp=ago(minutes=9)))
+    digest(key, launch("user-1", test=True, eventTimestamp=ago(minutes=8)))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+
+    assert reasons() == ["test_traffic", "test_traffic", "no_click"]
+
+
+def test_each_of_two_players_launches_once(key: NewKey) -> None:
+    digest(key, launch("user-1"), launch("user-2"))
+
+    assert reasons() == ["no_click", "no_click"]
+
+
+# Worth
+
+
+@pytest.mark.parametrize(
+    ("value", "worth"),
+    [
+        (9.99, "9.99"),
+        (10, "10"),
+        (0, "0"),
+        (0.0, "0"),
+        (-5.5, "-5.5"),
+        (0.1, "0.1"),
+        ("9.99", "9.99"),
+        (" 9.99 ", "9.99"),
+        ("0", "0"),
+        ("-3", "-3"),
+        ("1e3", "1000"),
+        ("0.0000004", "0"),
+        ("0.0000006", "0.000001"),
+        ("1e-999999", "0"),
+        ("99999999999999.999999", "99999999999999.999999"),
+        ("0." + "1" * 100_000, "0.111111"),
+        ("99999999999999.9999999", None),
+        ("100000000000000", None),
+        (1e14, None),
+        (1e308, None),
+        ("1e999999", None),
+        ("1" * 5000, None),
+        ("nan", None),
+        ("NaN", None),
+        ("sNaN", None),
+        ("Infinity", None),
+        ("-inf", None),
+        ("", None),
+        ("free", None),
+        ("9,99", None),
+        ("$9.99", None),
+        ("0x10", None),
+        (True, None),
+        (None, None),
+        ([9.99], None),
+        ({"amount": 9.99}, None),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_value_is_a_number_or_a_decimal_string_and_anything_else_is_none(
+    key: NewKey, value: Any, worth: str | None
+) -> None:
+    digest(key, purchase("user-1", properties={"currency": "USD", "value": value}))
+
+    assert [batch.state for batch in Batch.objects.all()] == [BatchState.DONE]
+    (purchased,) = conversions("purchase")
+    assert purchased.value == (None if worth is None else Decimal(worth))
+    assert money(value) == purchased.value
+
+
+@pytest.mark.parametrize(
+    ("currency", "kept"),
+    [
+        ("USD", "USD"),
+        ("usd", "USD"),
+        (" eur ", "EUR"),
+        ("", ""),
+        ("US", ""),
+        ("DOLLAR", ""),
+        ("ßßß", ""),
+        ("ﬃa", ""),
+        ("12€", ""),
+        ("123", ""),
+        (840, ""),
+        (None, ""),
+        (["USD"], ""),
+    ],
+)
+def test_a_currency_is_three_letters_and_anything_else_is_none(key: NewKey, currency: Any, kept: str) -> None:
+    digest(key, purchase("user-1", properties={"currency": currency, "value": 1}))
+
+    assert [batch.state for batch in Batch.objects.all()] == [BatchState.DONE]
+    assert conversions("purchase")[0].currency == kept
+    assert currency_code(currency) == kept
+
+
+def test_a_purchase_without_properties_has_no_worth(key: NewKey) -> None:
+    digest(key, purchase("user-1", properties=ABSENT))
+
+    assert (conversions("purchase")[0].value, conversions("purchase")[0].currency) == (None, "")
+
+
+# The winner
+
+
+def test_without_a_click_it_is_organic(key: NewKey) -> None:
+    digest(key, page("a-1"), identify("user-1", "a-1"), purchase("user-1"))
+
+    assert reasons("purchase") == ["no_click"]
+    assert conversions("purchase")[0].touch is None
+
+
+def test_the_last_paid_click_before_it_wins_across_networks(key: NewKey) -> None:
+    urls = {40: "ttclid=T1", 30: "rdt_cid=R1", 20: "gclid=G1", 5: "ttclid=T2"}
+    pages = [page("a-1", f"https://g.com/?{query}", eventTimestamp=ago(minutes=at)) for at, query in urls.items()]
+    bought = [purchase(ABSENT, anonymousId="a-1", eventTimestamp=ago(minutes=at)) for at in (35, 25, 10)]
+    digest(key, *pages, *bought)
+
+    won = [(c.touch.network, c.touch.click_id) for c in conversions("purchase") if c.touch]
+    assert won == [("tiktok", "T1"), ("reddit", "R1"), ("google", "G1")]
+
+
+def test_an_organic_visit_never_displaces_a_click(key: NewKey) -> None:
+    organic = "https://mygame.com/?utm_source=newsletter&utm_medium=email"
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), page("a-1", eventTimestamp=ago(minutes=8)))
+    digest(key, page("a-1", organic, eventTimestamp=ago(minutes=7)))
+    digest(key, purchase(ABSENT, anonymousId="a-1"))
+
+    assert [(c.touch.click_id, c.reason) for c in conversions("purchase") if c.touch] == [("T1", "")]
+
+
+def test_a_click_after_the_purchase_does_not_win_it(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=1)))
+    digest(key, purchase(ABSENT, anonymousId="a-1", eventTimestamp=ago(minutes=2)))
+
+    assert reasons("purchase") == ["no_click"]
+
+
+def test_a_click_at_the_very_moment_wins(key: NewKey) -> None:
+    moment = ago(minutes=5)
+    digest(key, click("a-1", eventTimestamp=moment), purchase(ABSENT, anonymousId="a-1", eventTimestamp=moment))
+
+    assert reasons("purchase") == [""]
+
+
+@pytest.mark.parametrize(
+    ("age", "reason"), [(timedelta(days=28), ""), (timedelta(days=28, microseconds=1), "outside_window")]
+)
+def test_the_window_is_28_days(key: NewKey, age: timedelta, reason: str) -> None:
+    at = timezone.now() - timedelta(minutes=1)
+    digest(key, click("a-1", eventTimestamp=(at - age).isoformat()))
+    digest(key, purchase(ABSENT, anonymousId="a-1", eventTimestamp=at.isoformat()))
+
+    assert reasons("purchase") == [reason]
+    assert (conversions("purchase")[0].touch is None) == bool(reason)
+
+
+def test_a_game_may_have_a_window_of_its_own(key: NewKey) -> None:
+    game = key.key.game
+    game.attribution_window_days = 1
+    game.save()
+    digest(key, click("a-1", eventTimestamp=ago(hours=25)), purchase(ABSENT, anonymousId="a-1"))
+    digest(key, click("a-2", "T2", eventTimestamp=ago(hours=23)), purchase(ABSENT, anonymousId="a-2"))
+
+    assert reasons("purchase") == ["outside_window", ""]
+
+
+def test_a_click_seen_again_counts_from_its_first_sighting(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=5)))
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)))
+    digest(key, click("a-1", eventTimestamp=ago(minutes=3)))
+
+    (touch,) = Touch.objects.all()
+    assert (timezone.now() - touch.clicked_at) // timedelta(minutes=1) == 9
+
+
+def test_paid_visits_without_a_click_id_are_clicks_each_of_its_own(key: NewKey) -> None:
+    url = "https://mygame.com/?utm_source=tiktok&utm_medium=cpc"
+    digest(key, page("a-1", url), page("a-1", url))
+
+    assert Touch.objects.count() == 2
+
+
+def test_two_clicks_at_one_moment_have_one_winner_in_either_order() -> None:
+    now = timezone.now()
+    touches = [
+        Touch(network="reddit", click_key="a", clicked_at=now),
+        Touch(network="tiktok", click_key="b", clicked_at=now),
+    ]
+    window = timedelta(days=28)
+
+    for order in (touches, touches[::-1]):
+        assert winner(event_at=now, touches=order, window=window) == (touches[1], "")
+
+
+# Test traffic
+
+
+def test_test_traffic_says_so_and_shows_the_click_it_would_have_had(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)))
+    digest(key, purchase(ABSENT, anonymousId="a-1", test=True))
+
+    assert [(c.test, c.reason, c.touch.click_id) for c in conversions("purchase") if c.touch] == [
+        (True, "test_traffic", "T1")
+    ]
+
+
+def test_all_traffic_of_a_sandbox_key_is_test_traffic(sandbox_key: NewKey) -> None:
+    digest(sandbox_key, click("a-1"), purchase(ABSENT, anonymousId="a-1"), launch(ABSENT, anonymousId="a-1"))
+
+    assert [*reasons("purchase"), *reasons()] == ["test_traffic"] * 2
+
+
+# Late clicks and merges
+
+
+@pytest.fixture(params=["click", "merge"])
+def late(request: pytest.FixtureRequest, key: NewKey) -> Iterator[Any]:
+    """Bring a click of 20 days ago to the purchase of user-1 only now."""
+    old = click("a-1", eventTimestamp=ago(days=20))
+    if request.param == "merge":
+        digest(key, old)
+        yield lambda: digest(key, identify("user-1", "a-1"))
+    else:
+        digest(key, identify("user-1", "a-1"))
+        yield lambda: digest(key, old)
+
+
+def test_one_that_arrives_within_7_days_wins_what_is_still_open(key: NewKey, late: Any) -> None:
+    digest(key, purchase("user-1", eventTimestamp=ago(days=6, hours=23)))
+    handed_over()
+    assert reasons("purchase") == ["no_click"]
+    late()
+
+    (purchased,) = conversions("purchase")
+    assert (purchased.reason, purchased.touch and purchased.touch.click_id) == ("", "T1")
+    assert purchased.fanned_out_at is None
+
+
+def test_one_that_arrives_after_7_days_does_not(key: NewKey, late: Any) -> None:
+    digest(key, purchase("user-1", eventTimestamp=ago(days=7, minutes=1)))
+    handed_over()
+    late()
+
+    (purchased,) = conversions("purchase")
+    assert (purchased.reason, purchased.touch) == ("no_click", None)
+    assert purchased.fanned_out_at is not None
+
+
+def test_a_purchase_that_itself_comes_late_still_finds_its_click(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(days=20)))
+    digest(key, purchase(ABSENT, anonymousId="a-1", eventTimestamp=ago(days=15)))
+
+    assert reasons("purchase") == [""]
+
+
+def test_what_a_click_has_won_stays_with_it(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), purchase(ABSENT, anonymousId="a-1"))
+    handed_over()
+    digest(key, click("a-1", "T2", eventTimestamp=ago(minutes=5)))
+
+    (purchased,) = conversions("purchase")
+    assert purchased.touch is not None
+    assert purchased.touch.click_id == "T1"
+    assert purchased.fanned_out_at is not None
+
+
+def test_a_late_click_outside_the_window_changes_the_reason_only(key: NewKey) -> None:
+    key.key.game.attribution_window_days = 1
+    key.key.game.save()
+    digest(key, purchase(ABSENT, anonymousId="a-1"))
+    digest(key, click("a-1", eventTimestamp=ago(days=3)))
+    assert reasons("purchase") == ["outside_window"]
+    digest(key, click("a-1", "T2", eventTimestamp=ago(hours=3)))
+
+    assert reasons("purchase") == [""]
+
+
+def test_an_undigested_batch_leaves_no_conversion(key: NewKey) -> None:
+    send(key, purchase("user-1"))
+    assert not Conversion.objects.exists()
+    run.drain()
+    assert Conversion.objects.count() == 1
