@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from audience.intake.message import USER
 from audience.models import Conversion
 from consent.models import Level
 from postbacks.networks.base import Facts, Item
@@ -85,7 +86,7 @@ def _with_person(bought: Facts, conversion: Conversion, properties: dict[str, An
 
 def _user_identity(conversion: Conversion) -> str | None:
     """The user id the person was first known by."""
-    users = [identity for identity in conversion.person.identities.all() if identity.namespace == "user"]
+    users = [identity for identity in conversion.person.identities.all() if identity.namespace == USER]
     oldest = min(users, key=lambda identity: (identity.first_seen_at, identity.pk), default=None)
     return _text(oldest.value) if oldest else None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from audience.intake.message import ANONYMOUS
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent import policy
@@ -145,4 +146,4 @@ def _newest_decisions(conversions: Iterable[Conversion]) -> dict[tuple[int, str]
 
 
 def anonymous_ids(conversion: Conversion) -> list[str]:
-    return [i.value for i in conversion.person.identities.all() if i.namespace == "anonymous"]
+    return [i.value for i in conversion.person.identities.all() if i.namespace == ANONYMOUS]
