@@ -30,6 +30,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         body = self._read_body()
+        if body is not None and len(body) < int(self.headers.get("Content-Length", "0")):
+            # The caller died in mid-sentence (kill -9): no server takes half a body for a request.
+            self.close_connection = True
+            return None
         if body is None:
             self.close_connection = True
             return self._send(Answer(413, {"error": f"Send a Content-Length of at most {BODY_LIMIT} bytes."}))

@@ -649,3 +649,13 @@ def test_what_the_network_builds_is_what_its_sandbox_takes(sandbox: Sandbox, kin
         gone = {field: None for field in fields if chance.random() < 0.5}
         facts = replace(PURCHASE, event_id=str(number), **gone)
         assert send(sandbox, kind, facts=facts).verdict is Verdict.SUCCESS
+
+
+def test_a_body_cut_off_by_a_dying_caller_is_no_request() -> None:
+    with Sandbox() as sandbox:
+        host, port = sandbox.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall(b"POST /open_api/v1.3/event/track/ HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+            caller.shutdown(socket.SHUT_WR)
+            assert caller.recv(1000) == b""
+        assert sandbox.received("tiktok") == []
