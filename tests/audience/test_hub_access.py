@@ -1,0 +1,164 @@
+"""Who gets what: every Hub address, for every role, by GET and by POST."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from audience.hub.urls import urlpatterns as audience_urls
+from audience.keys import NewKey
+from audience.models import ApiKey, Erasure, Game, Membership, Role
+from postbacks.hub.urls import urlpatterns as postbacks_urls
+from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
+from tests import factories, hub
+
+READ = {"overview", "events", "conversions", "integrations", "integration", "attempt", "keys", "privacy"}
+MARKETER = {"postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
+ADMIN = {"key-new", "key-rotate", "key-revoke", "erase"}
+POST_ONLY = {"postback-enable", "postback-disable", "erase"}
+POSTED = (MARKETER | ADMIN) - {"check"}
+NAMES = sorted(READ | MARKETER | ADMIN)
+
+
+@pytest.fixture
+def addresses(game: Game, key: NewKey) -> dict[str, str]:
+    """An address of every Hub page of `game`, with rows behind the ones that name a row."""
+    return {name: reverse(name, kwargs=kwargs) for name, kwargs in _kwargs(game, key.key).items()}
+
+
+def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
+    config = factories.config(game)
+    person = factories.person(game)
+    conversion = factories.conversion(person, touch=factories.touch(person))
+    check = CredentialCheck.objects.create(game=game, network="tiktok", pixel_id="CABC", triggers=["purchase"])
+    attempt = _attempt(game, config, conversion)
+    on_network = {"slug": game.slug, "network": "tiktok"}
+    pages = {name: {"slug": game.slug} for name in (*READ - {"integration", "attempt"}, "key-new", "erase")}
+    rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check"}}
+    return {
+        **pages,
+        **rows,
+        "integration": on_network,
+        "postback-add": on_network,
+        "check": {**on_network, "pk": check.pk},
+        "attempt": {**on_network, "pk": attempt.pk},
+        "key-rotate": {"slug": game.slug, "pk": key.pk},
+        "key-revoke": {"slug": game.slug, "pk": key.pk},
+    }
+
+
+def _attempt(game: Game, config: PostbackConfig, conversion: Any) -> DeliveryAttempt:
+    delivery = conversion.deliveries.create(
+        game=game,
+        config=config,
+        network=config.network,
+        trigger=conversion.trigger,
+        event_id=str(conversion.pk),
+        event_at=conversion.event_at,
+        config_version=1,
+    )
+    return delivery.attempts.create(config=config, number=1, config_version=1, started_at=conversion.event_at)
+
+
+def _state() -> list[Any]:
+    """Everything that a refused request must leave alone."""
+    rows = [list(model.objects.order_by("pk").values()) for model in (ApiKey, CredentialCheck, Erasure, Membership)]
+    configs = PostbackConfig.objects.order_by("pk").values("pk", "pixel_id", "triggers", "enabled", "deleted_at")
+    return [*rows, list(configs)]
+
+
+def test_every_page_of_a_game_is_in_this_matrix() -> None:
+    assert sorted(url.name for url in [*audience_urls, *postbacks_urls] if url.name != "games") == NAMES
+
+
+def _least(name: str) -> Role:
+    return Role.VIEWER if name in READ else Role.MARKETER if name in MARKETER else Role.ADMIN
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_opens_its_pages_and_no_others(game: Game, addresses: dict[str, str], role: Role) -> None:
+    client, rank = hub.member(game, role), list(Role).index
+    for name in set(NAMES) - POST_ONLY:
+        allowed = rank(role) >= rank(_least(name))
+        assert client.get(addresses[name]).status_code == (200 if allowed else 403), name
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
+def test_a_post_beyond_the_role_is_refused_and_changes_nothing(
+    game: Game, addresses: dict[str, str], role: Role
+) -> None:
+    client, rank = hub.member(game, role), list(Role).index
+    before = _state()
+    for name in [name for name in POSTED if rank(role) < rank(_least(name))]:
+        answer = client.post(addresses[name], {"subject": "u", "confirmation": "u", "namespace": "user"})
+        assert answer.status_code == 403, name
+        assert "An admin of the game can change your role." in answer.content.decode()
+    assert _state() == before
+
+
+def test_a_reading_page_takes_no_post(game: Game, addresses: dict[str, str]) -> None:
+    client = hub.member(game, Role.ADMIN)
+    assert {name: client.post(addresses[name]).status_code for name in READ | {"check"}} == dict.fromkeys(
+        READ | {"check"}, 405
+    )
+
+
+def test_a_member_of_another_game_finds_nothing(game: Game, other_game: Game, addresses: dict[str, str]) -> None:
+    stranger, before = hub.member(other_game, Role.ADMIN), _state()
+    for name, url in addresses.items():
+        if name not in POST_ONLY:
+            assert stranger.get(url).status_code == 404, name
+        if name in POSTED:
+            assert stranger.post(url).status_code == 404, name
+    assert _state() == before
+
+
+def test_rows_of_another_game_are_not_reached_through_ones_own(
+    game: Game, other_game: Game, addresses: dict[str, str]
+) -> None:
+    admin, before = hub.member(other_game, Role.ADMIN), _state()
+    for name in ("postback-edit", "postback-delete", "check", "attempt", "key-rotate", "key-revoke"):
+        assert admin.get(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
+    for name in ("postback-enable", "postback-disable", "postback-delete", "key-rotate", "key-revoke"):
+        assert admin.post(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
+    assert _state() == before
+
+
+def test_a_stranger_is_sent_to_the_sign_in_page(client: Client, addresses: dict[str, str]) -> None:
+    for url in ["/", *(addresses[name] for name in set(NAMES) - POST_ONLY)]:
+        answer = client.get(url)
+        assert (answer.status_code, answer["Location"]) == (302, f"/accounts/login/?next={url}")
+
+
+def test_a_superuser_sees_every_game(game: Game, other_game: Game, addresses: dict[str, str]) -> None:
+    client = hub.signed_in(hub.user("root", is_superuser=True, is_staff=True))
+    page = client.get("/").content.decode()
+    assert game.name in page
+    assert other_game.name in page
+    assert all(client.get(addresses[name]).status_code == 200 for name in set(NAMES) - POST_ONLY)
+
+
+def test_a_network_nobody_knows_is_not_found(game: Game) -> None:
+    client = hub.member(game, Role.ADMIN)
+    for page in ("", "add/"):
+        assert client.get(f"/g/{game.slug}/integrations/myspace/{page}").status_code == 404
+
+
+def test_a_viewer_is_offered_nothing_that_changes(game: Game, addresses: dict[str, str]) -> None:
+    client = hub.member(game, Role.VIEWER)
+    for name in READ:
+        page = client.get(addresses[name]).content.decode()
+        offered = [addresses[other] for other in POSTED if f'"{addresses[other]}"' in page]
+        assert offered == [], name
+
+
+def test_somebody_with_one_game_goes_straight_to_it(game: Game) -> None:
+    answer = hub.member(game, Role.VIEWER).get("/")
+    assert (answer.status_code, answer["Location"]) == (302, f"/g/{game.slug}/")
+
+
+@pytest.mark.django_db
+def test_somebody_without_a_game_reads_what_to_do() -> None:
+    page = hub.signed_in(hub.user("newcomer")).get("/").content.decode()
+    assert "You are not a member of a game yet" in page

@@ -1,0 +1,169 @@
+"""What all pages have in common: they render, empty or full, under a strict policy and with bounded queries."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from audience.keys import create_key
+from audience.models import Event, Game, Rejection, Role
+from tests import factories, hub
+
+EMPTY = {
+    "": "What to do next",
+    "events/": "Waiting for the first event",
+    "conversions/": "No conversions yet",
+    "integrations/": "No postbacks yet",
+    "integrations/tiktok/": "No deliveries in this time range",
+    "integrations/reddit/": "No deliveries in this time range",
+    "keys/": "No key opens this game",
+    "privacy/": "Nobody was erased yet",
+}
+FORMS = ("keys/new/", "integrations/tiktok/add/", "integrations/reddit/add/")
+OUTSIDE = ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/nowhere/")
+
+
+@pytest.fixture
+def admin(game: Game) -> Client:
+    return hub.member(game, Role.ADMIN)
+
+
+@pytest.mark.parametrize("path", EMPTY)
+def test_an_empty_game_says_the_next_step(game: Game, admin: Client, path: str) -> None:
+    answer = admin.get(f"/g/{game.slug}/{path}")
+    assert answer.status_code == 200
+    assert EMPTY[path] in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", [*EMPTY, *FORMS])
+def test_a_page_has_no_inline_code_and_a_strict_policy(game: Game, admin: Client, path: str) -> None:
+    answer = admin.get(f"/g/{game.slug}/{path}")
+    _is_strict(answer)
+    page = answer.content.decode()
+    assert '<html lang="en">' in page
+    assert 'href="#main"' in page
+    assert page.count('id="main"') == 1
+    assert page.count("<h1") == 1
+    assert page.count('name="viewport"') == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", OUTSIDE)
+def test_a_page_outside_the_games_is_as_strict(client: Client, url: str) -> None:
+    _is_strict(client.get(url))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", ["/admin/", "/admin/audience/game/", "/admin/audience/event/", "/accounts/email/"])
+def test_the_admin_is_as_strict(url: str) -> None:
+    _is_strict(hub.signed_in(hub.user("root", is_superuser=True, is_staff=True)).get(url))
+
+
+def _is_strict(answer: Any) -> None:
+    policy = answer["Content-Security-Policy"]
+    assert {"script-src 'self'", "style-src 'self'", "default-src 'none'"} <= set(policy.split("; "))
+    assert "unsafe" not in policy
+    assert hub.inline_code(answer.content.decode()) == []
+
+
+def test_what_does_not_exist_has_a_friendly_page(game: Game, admin: Client) -> None:
+    answer = admin.get("/g/another-game/")
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_nobody_signs_up_alone(client: Client) -> None:
+    assert "Sign-up is closed" in client.get("/accounts/signup/").content.decode()
+
+
+@pytest.mark.django_db
+def test_too_many_failures_lock_the_account_for_a_while(client: Client) -> None:
+    hub.user("ada")
+    given = {"login": "ada@studio.example", "password": "wrong"}
+    answers = [client.post("/accounts/login/", given) for _ in range(settings.AXES_FAILURE_LIMIT)]
+    assert answers[0].status_code == 200
+    locked = client.post("/accounts/login/", {**given, "password": hub.PASSWORD})
+    assert locked.status_code == 429
+    assert "Too many failed sign-ins" in locked.content.decode()
+    assert "15 minutes" in locked.content.decode()
+
+
+@pytest.mark.django_db
+def test_signing_in_leads_on_to_the_page_one_came_for(client: Client) -> None:
+    hub.user("ada")
+    given = {"login": "ada@studio.example", "password": hub.PASSWORD}
+    assert client.post("/accounts/login/?next=/g/x/keys/", {**given, "next": "/g/x/keys/"})["Location"] == "/g/x/keys/"
+
+
+@pytest.mark.django_db
+def test_signing_in_never_leads_to_another_site(client: Client) -> None:
+    hub.user("ada")
+    given = {"login": "ada@studio.example", "password": hub.PASSWORD, "next": "https://evil.example/"}
+    assert client.post("/accounts/login/", given)["Location"] == "/"
+
+
+def _fill(game: Game, count: int) -> None:
+    now = timezone.now()
+    for number in range(count):
+        Event.objects.create(
+            game_id=game.pk,
+            day=now.date(),
+            message_id=f"{game.pk}-{count}-{number}",
+            kind="track",
+            name="purchase",
+            user_id=f"user-{number}",
+            event_at=now,
+            received_at=now,
+            dialect="immutable",
+        )
+        Rejection.objects.create(game=game, dialect="immutable", received_at=now, errors=[], raw={})
+        create_key(game=game, name=f"key {number}")
+        person = factories.person(game)
+        conversion = factories.conversion(person, touch=factories.touch(person))
+        config = game.postback_configs.first() or factories.config(game)
+        delivery = conversion.deliveries.create(
+            game=game,
+            config=config,
+            network="tiktok",
+            trigger="purchase",
+            event_id=str(number),
+            event_at=now,
+            config_version=1,
+        )
+        delivery.attempts.create(config=config, number=1, config_version=1, started_at=now)
+
+
+@pytest.mark.parametrize("path", EMPTY)
+def test_more_rows_need_no_more_queries(
+    game: Game, admin: Client, path: str, django_assert_max_num_queries: Any
+) -> None:
+    _fill(game, 2)
+    with django_assert_max_num_queries(20) as few:
+        admin.get(f"/g/{game.slug}/{path}")
+    _fill(game, 9)
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        admin.get(f"/g/{game.slug}/{path}")
+
+
+@pytest.mark.parametrize("model", ["apikey", "event", "rejection", "person", "touch", "conversion"])
+def test_more_rows_need_no_more_queries_in_the_admin(
+    game: Game, model: str, django_assert_max_num_queries: Any
+) -> None:
+    root = hub.signed_in(hub.user("root", is_superuser=True, is_staff=True))
+    _fill(game, 2)
+    with django_assert_max_num_queries(20) as few:
+        assert root.get(f"/admin/audience/{model}/").status_code == 200
+    _fill(game, 9)
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        root.get(f"/admin/audience/{model}/")
+
+
+def test_the_admin_never_shows_what_opens_a_door(game: Game) -> None:
+    root = hub.signed_in(hub.user("root", is_superuser=True, is_staff=True))
+    secret = create_key(game=game, name="backend")
+    pages = [root.get(f"/admin/audience/apikey/{path}") for path in ("", f"{secret.key.pk}/change/")]
+    assert all(page.status_code == 200 and secret.key.digest not in page.content.decode() for page in pages)
+    assert root.get("/admin/audience/apikey/add/").status_code == 403

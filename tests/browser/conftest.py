@@ -1,0 +1,93 @@
+"""A browser, the site on a port, a Celery worker on the real broker, and the sandbox networks."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.db import connections
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from audience.models import Game, Membership, Role
+from config.celery import app
+from postbacks.sandbox.server import Sandbox
+from tests import hub
+
+# Playwright runs an event loop in the test's thread; the tests' own queries are still plain ones.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    missing = not Path(CHROMIUM).exists() and os.environ.get("CI") != "true"
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=f"{CHROMIUM} is not installed: apt-get install chromium"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: Any) -> Iterator[Page]:
+    """A fresh window; whatever the browser complains about (a policy violation, a script error) fails the test."""
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(15_000)
+    window, complaints = context.new_page(), []
+    window.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    yield window
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def worker(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A real worker, in a thread, so that it shares the test's settings and database."""
+    # Else the thread's connection outlives the test, and the database cannot be dropped.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
+        yield
+
+
+@pytest.fixture
+def sandbox(settings: Any) -> Iterator[Sandbox]:
+    """Both networks, imitated on a port of their own, and the settings pointing there."""
+    with Sandbox(hold=2.0) as running:
+        settings.NETWORK_URLS = {"TIKTOK_API_URL": running.url, "REDDIT_API_URL": running.url}
+        yield running
+
+
+@pytest.fixture
+def marketer(page: Page, game: Game) -> Page:
+    """The window, signed in through the form as a marketer of `game`."""
+    return sign_in(page, game, Role.MARKETER)
+
+
+@pytest.fixture
+def admin(page: Page, game: Game) -> Page:
+    return sign_in(page, game, Role.ADMIN)
+
+
+def sign_in(page: Page, game: Game, role: Role) -> Page:
+    person: Any = hub.user(role.value)
+    Membership.objects.create(game=game, user=person, role=role)
+    page.goto("/")
+    page.get_by_label("Email").fill(person.email)
+    page.get_by_label("Password").fill(hub.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/g/{game.slug}/")
+    return page

@@ -1,0 +1,191 @@
+"""What a marketer and an admin do, in a real browser against a real server, worker and (imitated) network."""
+
+import re
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, expect
+
+from audience.keys import create_key
+from audience.models import ApiKey, Event, Game, KeyKind, Rejection
+from postbacks.models import PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+PAGES = (
+    *("", "events/", "conversions/", "integrations/", "integrations/tiktok/", "integrations/tiktok/add/"),
+    *("keys/", "keys/new/", "privacy/"),
+)
+
+
+def test_a_wrong_token_is_refused_and_a_good_one_listed(
+    marketer: Page, game: Game, sandbox: Sandbox, worker: None
+) -> None:
+    page = marketer
+    page.get_by_role("link", name="Integrations").click()
+    page.get_by_role("link", name="TikTok Ads").click()
+    page.get_by_role("link", name="+ Add postback").click()
+    page.get_by_label("Access token").fill("0" * 40)
+    page.get_by_label("Pixel code").fill(accounts.TIKTOK_PIXEL)
+    page.get_by_label("Purchase (purchase)").check()
+    page.get_by_label("Test event code").fill("TEST12345")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Asking TikTok Ads…")).to_be_visible()
+
+    refusal = page.get_by_role("alert")
+    expect(refusal).to_contain_text("TikTok Ads refused")
+    expect(refusal).to_contain_text("Access token is incorrect or has been revoked")
+    expect(page.get_by_label("Access token")).to_have_value("0" * 40)
+    expect(page.get_by_label("Pixel code")).to_have_value(accounts.TIKTOK_PIXEL)
+    expect(page.get_by_label("Purchase (purchase)")).to_be_checked()
+    assert not PostbackConfig.objects.exists()
+
+    page.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(f"**/g/{game.slug}/integrations/tiktok/")
+    expect(page.get_by_role("status")).to_contain_text("TikTok Ads accepted the credentials")
+    row = page.get_by_role("row").filter(has_text=accounts.TIKTOK_PIXEL)
+    expect(row).to_contain_text("Enabled")
+    expect(row).to_contain_text("No recent activity")
+    assert PostbackConfig.objects.get().triggers == ["purchase"]
+
+
+def test_a_mistake_in_the_form_is_shown_beside_its_field(marketer: Page, game: Game) -> None:
+    page = marketer
+    page.goto(f"/g/{game.slug}/integrations/reddit/add/")
+    page.get_by_label("Conversion access token").fill("a.b.c")
+    page.get_by_label("Pixel ID").fill("not-a-pixel")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not saved yet")
+    expect(page.locator("#id_pixel_id_errors")).to_contain_text("This does not look like a Reddit Ads pixel ID.")
+    expect(page.locator("#id_triggers_errors")).to_contain_text("Select at least one trigger event.")
+    expect(page.get_by_label("Conversion access token")).to_have_value("a.b.c")
+
+
+def test_the_menu_of_a_postback_edits_switches_and_deletes(marketer: Page, game: Game) -> None:
+    config, page = factories.config(game), marketer
+    page.goto(f"/g/{game.slug}/integrations/tiktok/")
+    menu = page.get_by_label(f"Menu of {config.pixel_id}")
+    menu.click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Disable")).to_be_hidden()
+    menu.click()
+    page.get_by_role("button", name="Disable").click()
+    expect(page.get_by_role("row").filter(has_text=config.pixel_id)).to_contain_text("Disabled")
+    page.get_by_label(f"Menu of {config.pixel_id}").click()
+    page.get_by_role("link", name="Edit").click()
+    expect(page.get_by_label("Access token")).to_be_hidden()
+    page.get_by_text("Rotate credentials").click()
+    expect(page.get_by_label("Access token")).to_have_value("")
+    page.goto(f"/g/{game.slug}/integrations/tiktok/{config.pk}/delete/")
+    page.get_by_role("button", name="Delete postback").click()
+    expect(page.get_by_text("No postbacks yet")).to_be_visible()
+
+
+def test_a_delivery_appears_without_reloading(marketer: Page, game: Game) -> None:
+    config, page = factories.config(game), marketer
+    page.goto(f"/g/{game.slug}/integrations/tiktok/")
+    expect(page.get_by_text("No deliveries in this time range")).to_be_visible()
+    _deliver(config)
+    expect(page.get_by_role("row").filter(has_text="Success")).to_contain_text("Purchase", timeout=10_000)
+
+
+def test_a_secret_key_is_seen_once(admin: Page, game: Game) -> None:
+    page = admin
+    page.goto(f"/g/{game.slug}/keys/new/")
+    page.get_by_label("Name").fill("Payment backend")
+    page.get_by_label("Kind").select_option("secret")
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_text("Copy this secret key now")).to_be_visible()
+    value = page.locator("#value").inner_text()
+    assert ApiKey.objects.get().prefix == value[:24]
+    assert value not in page.url
+    page.get_by_role("link", name="Done").click()
+    expect(page.get_by_role("cell", name="Payment backend").first).to_be_visible()
+    assert value not in page.content()
+
+
+@pytest.mark.parametrize("width", [390, 768, 900, 1100, 1440])
+def test_no_page_scrolls_sideways(admin: Page, game: Game, width: int) -> None:
+    page = admin
+    _fill(game)
+    page.set_viewport_size({"width": width, "height": 844})
+    for path in PAGES:
+        page.goto(f"/g/{game.slug}/{path}")
+        content, window = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert content <= window, path
+
+
+def test_the_menu_opens_on_a_phone(admin: Page, game: Game) -> None:
+    page = admin
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/g/{game.slug}/")
+    expect(page.get_by_role("link", name="API keys").last).to_be_hidden()
+    page.locator("summary", has_text="Menu").click()
+    page.get_by_role("link", name="API keys").last.click()
+    page.wait_for_url("**/keys/")
+
+
+def test_without_javascript_a_postback_can_still_be_added(
+    browser: Browser, live_server: Any, marketer: Page, game: Game, sandbox: Sandbox, worker: None
+) -> None:
+    state = marketer.context.storage_state()
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False, storage_state=state)
+    page = context.new_page()
+    page.goto(f"/g/{game.slug}/integrations/reddit/add/")
+    page.get_by_label("Conversion access token").fill(accounts.REDDIT_TOKEN)
+    page.get_by_label("Pixel ID").fill(accounts.REDDIT_PIXEL)
+    page.get_by_label("Game Launch (game_launch)").check()
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(re.compile(r"/integrations/reddit/$"))
+    expect(page.get_by_role("status")).to_contain_text("Reddit Ads accepted the credentials")
+    context.close()
+
+
+def _deliver(config: PostbackConfig) -> None:
+    person, now = factories.person(config.game), timezone.now()
+    conversion = factories.conversion(person, touch=factories.touch(person))
+    delivery = conversion.deliveries.create(
+        game=config.game,
+        config=config,
+        network=config.network,
+        trigger="purchase",
+        event_id=str(conversion.pk),
+        event_at=now,
+        config_version=1,
+        state="delivered",
+    )
+    delivery.attempts.create(
+        config=config,
+        number=1,
+        config_version=1,
+        started_at=now,
+        finished_at=now,
+        status="success",
+        verdict="success",
+        http_status=200,
+        latency_ms=87,
+    )
+
+
+def _fill(game: Game) -> None:
+    """A row of everything, with the longest words there are."""
+    now, long_id = timezone.now(), "averylongidentifierwithoutanyspaces" * 3
+    create_key(game=game, name="A key with a rather long name for a game client")
+    create_key(game=game, name="backend", kind=KeyKind.SECRET)
+    _deliver(factories.config(game))
+    Event.objects.create(
+        game_id=game.pk,
+        day=now.date(),
+        message_id=long_id,
+        kind="track",
+        name=long_id,
+        user_id=long_id,
+        event_at=now,
+        received_at=now,
+        dialect="rudderstack",
+    )
+    errors = [{"field": "properties." + long_id, "code": "INVALID", "message": long_id}]
+    Rejection.objects.create(game=game, dialect="immutable", received_at=now, errors=errors, raw={}, subjects=[long_id])

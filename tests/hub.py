@@ -1,0 +1,50 @@
+"""People for the tests of the Hub, and a reader of its pages."""
+
+from html.parser import HTMLParser
+
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from audience.models import Game, Membership, Role
+
+PASSWORD = "a-password-for-tests"
+
+
+def user(name: str, **given: object) -> object:
+    return get_user_model().objects.create_user(name, f"{name}@studio.example", PASSWORD, **given)
+
+
+def member(game: Game, role: Role) -> Client:
+    """A browser in which a member of the game with this role is signed in."""
+    person = user(f"{role.value}-of-{game.slug}")
+    Membership.objects.create(game=game, user=person, role=role)
+    return signed_in(person)
+
+
+def signed_in(person: object) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+class _Inline(HTMLParser):
+    """Collects what a strict Content-Security-Policy forbids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        if tag == "style" or (tag == "script" and "src" not in names):
+            self.found.append(tag)
+        self.found += [f"{tag} {name}" for name in names if name == "style" or name.startswith(("on", "hx-on"))]
+        if any((names.get(name) or "").startswith("javascript:") for name in ("href", "src", "action")):
+            self.found.append(f"{tag} javascript:")
+
+
+def inline_code(html: str) -> list[str]:
+    """Every inline script, style and event handler of a page."""
+    parser = _Inline()
+    parser.feed(html)
+    return parser.found

@@ -1,0 +1,173 @@
+"""A network's page: adding, changing, switching and deleting postbacks, and what is never shown."""
+
+import re
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.test import Client
+
+from audience.models import Game, Role
+from postbacks import credentials
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from tests import factories, hub
+
+TEST_CODE = "TEST-CODE-4711"
+GIVEN = {
+    "pixel_id": accounts.TIKTOK_PIXEL,
+    "credential": accounts.TIKTOK_TOKEN,
+    "triggers": ["purchase"],
+    "enabled": "on",
+    "test_code": TEST_CODE,
+}
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def url(game: Game) -> str:
+    return f"/g/{game.slug}/integrations/tiktok/"
+
+
+@pytest.fixture
+def marketer(game: Game) -> Client:
+    return hub.member(game, Role.MARKETER)
+
+
+def answered(check: CredentialCheck) -> CredentialCheck:
+    """Play the worker."""
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    return check
+
+
+def test_saving_asks_the_network_and_then_lists_the_postback(url: str, marketer: Client, sandbox: Sandbox) -> None:
+    asked = marketer.post(url + "add/", GIVEN)
+    check = CredentialCheck.objects.get()
+    assert asked["Location"] == f"{url}checks/{check.pk}/"
+    assert "Asking TikTok Ads…" in marketer.get(asked["Location"]).content.decode()
+    assert not PostbackConfig.objects.exists()
+    assert answered(check).state == CheckState.PASSED
+    page = marketer.get(asked["Location"], follow=True).content.decode()
+    assert f"TikTok Ads accepted the credentials: the postback for {accounts.TIKTOK_PIXEL} is saved." in page
+    assert "No recent activity" in page
+    config = PostbackConfig.objects.get()
+    assert (config.triggers, config.enabled, config.created_by.username) == (
+        ["purchase"],
+        True,
+        "marketer-of-sky-raiders",
+    )
+
+
+def test_a_refusal_shows_the_networks_reason_and_saves_nothing(url: str, marketer: Client, sandbox: Sandbox) -> None:
+    where = marketer.post(url + "add/", {**GIVEN, "credential": "0" * 40})["Location"]
+    answered(CredentialCheck.objects.get())
+    page = marketer.get(where).content.decode()
+    assert "TikTok Ads refused" in page
+    assert "Access token is incorrect or has been revoked" in page
+    assert "Nothing was saved." in page
+    assert not PostbackConfig.objects.exists()
+    back = re.search(r'href="([^"]+\?check=[^"]+)"', page)
+    assert back
+    form = marketer.get(back[1]).content.decode()
+    assert accounts.TIKTOK_PIXEL in form
+    assert re.search(r'<input[^>]+value="purchase"[^>]* checked', form)
+    assert not re.search(r'<input[^>]+value="game_launch"[^>]* checked', form)
+
+
+def test_with_htmx_only_the_answer_is_swapped(url: str, marketer: Client, sandbox: Sandbox) -> None:
+    panel = marketer.post(url + "add/", GIVEN, headers=HTMX).content.decode()
+    check = CredentialCheck.objects.get()
+    assert "<html" not in panel
+    assert f'hx-get="{url}checks/{check.pk}/"' in panel
+    assert marketer.get(f"{url}checks/{check.pk}/", headers=HTMX).status_code == 204
+    answered(check)
+    assert marketer.get(f"{url}checks/{check.pk}/", headers=HTMX)["HX-Redirect"] == url
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"triggers": []}, "Select at least one trigger event."),
+        ({"credential": ""}, "This field is required."),
+        ({"pixel_id": "no pixel!"}, "This does not look like a TikTok Ads pixel code."),
+    ],
+)
+def test_a_form_that_cannot_be_right_asks_nobody(
+    url: str, marketer: Client, headers: Any, change: dict[str, Any], reason: str
+) -> None:
+    page = marketer.post(url + "add/", {**GIVEN, **change}, headers=headers).content.decode()
+    assert reason in page
+    assert "Not saved yet" in page
+    assert TEST_CODE not in page
+    assert accounts.TIKTOK_TOKEN not in page
+    assert not CredentialCheck.objects.exists()
+
+
+def test_a_second_postback_for_a_pixel_is_refused(url: str, game: Game, marketer: Client) -> None:
+    factories.config(game)
+    page = marketer.post(url + "add/", GIVEN).content.decode()
+    assert "already has a postback" in page
+    assert not CredentialCheck.objects.exists()
+
+
+def test_a_token_and_a_test_code_are_never_rendered(url: str, game: Game, marketer: Client, sandbox: Sandbox) -> None:
+    config = factories.config(game, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+    pages = [marketer.post(url + "add/", GIVEN, headers=headers) for headers in ({}, HTMX)]
+    check = CredentialCheck.objects.first()
+    assert check
+    pages += [marketer.get(f"{url}checks/{check.pk}/"), marketer.get(f"{url}add/?check={check.pk}")]
+    pages += [marketer.get(url), marketer.get(f"{url}{config.pk}/edit/")]
+    for page in pages:
+        assert accounts.TIKTOK_TOKEN not in page.content.decode()
+        assert TEST_CODE not in page.content.decode()
+    assert accounts.TIKTOK_TOKEN not in str(list(LogEntry.objects.values()))
+
+
+def test_switching_triggers_needs_nobody(url: str, game: Game, marketer: Client) -> None:
+    config = factories.config(game)
+    given = {"pixel_id": config.pixel_id, "credential": "", "triggers": ["game_launch"], "enabled": "on"}
+    assert marketer.post(f"{url}{config.pk}/edit/", given)["Location"] == url
+    config.refresh_from_db()
+    assert config.triggers == ["game_launch"]
+    assert config.credential["token"] == accounts.TIKTOK_TOKEN
+    assert not CredentialCheck.objects.exists()
+
+
+def test_rotating_the_credential_asks_the_network_again(
+    url: str, game: Game, marketer: Client, sandbox: Sandbox
+) -> None:
+    config = factories.config(game)
+    edit = f"{url}{config.pk}/edit/"
+    assert re.search(r"<details[^>]*>\s*<summary>Rotate credentials</summary>", marketer.get(edit).content.decode())
+    given = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": "on"}
+    marketer.post(edit, {**given, "credential": accounts.TIKTOK_ROTATED_TOKEN})
+    answered(CredentialCheck.objects.get())
+    config.refresh_from_db()
+    assert config.credential["token"] == accounts.TIKTOK_ROTATED_TOKEN
+
+
+def test_the_menu_switches_off_and_on(url: str, game: Game, marketer: Client) -> None:
+    config = factories.config(game)
+    page = marketer.post(f"{url}{config.pk}/disable/", follow=True).content.decode()
+    assert "Disabled" in page
+    assert PostbackConfig.objects.get().enabled is False
+    page = marketer.post(f"{url}{config.pk}/enable/", follow=True).content.decode()
+    assert "Enabled" in page
+    assert PostbackConfig.objects.get().enabled is True
+
+
+def test_deleting_asks_first_and_wipes_the_credential(url: str, game: Game, marketer: Client) -> None:
+    config = factories.config(game)
+    assert "This cannot be undone." in marketer.get(f"{url}{config.pk}/delete/").content.decode()
+    assert PostbackConfig.objects.kept().exists()
+    assert (
+        config.pixel_id
+        not in marketer.post(f"{url}{config.pk}/delete/", follow=True).content.decode().split('id="postbacks"')[1]
+    )
+    config.refresh_from_db()
+    assert config.deleted_at is not None
+    assert config.credential == {}
+    assert marketer.get(f"{url}{config.pk}/edit/").status_code == 404
