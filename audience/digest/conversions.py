@@ -75,9 +75,15 @@ def currency_code(value: Any) -> str:
 def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     """Decide which launch of each person counts; the launches that now do."""
     launches: dict[uuid.UUID, list[Conversion]] = defaultdict(list)
-    for launch in Conversion.objects.filter(person_id__in=set(person_ids)).launches():
+    for launch in launches_of(person_ids):
         launches[launch.person_id].append(launch)
     return [promoted for theirs in launches.values() for promoted in elect(theirs)]
+
+
+def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
+    """These persons' launches, held until the end of the transaction: none is handed over while one is elected."""
+    theirs = Conversion.objects.filter(person_id__in=set(person_ids)).launches()
+    return list(theirs.order_by("pk").select_for_update(no_key=True))
 
 
 def elect(launches: Sequence[Conversion]) -> list[Conversion]:
