@@ -44,7 +44,7 @@ def message(**changes: Any) -> dict[str, Any]:
         "type": "track",
         "messageId": f"{next(_number):08x}{str(uuid.uuid4())[8:]}",
         "eventTimestamp": ago(minutes=1),
-        "eventName": "purchase",
+        "eventName": "sign_in",
         "userId": "user-123",
         "context": dict(LIBRARY),
         **changes,
@@ -75,7 +75,9 @@ def alias(from_id: str, to_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def purchase(user_id: Any, **changes: Any) -> dict[str, Any]:
-    return message(**{"userId": user_id, "properties": {"currency": "USD", "value": 9.99}, **changes})
+    return message(
+        **{"userId": user_id, "eventName": "purchase", "properties": {"currency": "USD", "value": 9.99}, **changes}
+    )
 
 
 def launch(user_id: Any, **changes: Any) -> dict[str, Any]:

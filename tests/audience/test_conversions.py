@@ -14,6 +14,7 @@ from audience.digest.attribution import winner
 from audience.digest.conversions import currency_code, money
 from audience.keys import NewKey
 from audience.models import Batch, BatchState, Conversion, Person, Touch
+from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, page, purchase, send
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +105,21 @@ def test_an_earlier_launch_does_not_unseat_one_that_may_have_been_sent(key: NewK
     digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
     handed_over()
     digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+
+    assert reasons() == ["repeat_launch", ""]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_launch_being_handed_over_at_this_moment_keeps_its_place(key: NewKey) -> None:
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
+    send(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+    with own_connection() as outbox, outbox.cursor() as cursor:
+        cursor.execute("UPDATE audience_conversion SET fanned_out_at = now()")
+        worker = in_thread(run.drain)
+        wait_for_a_lock()
+        outbox.commit()
+        worker.join(20)
 
     assert reasons() == ["repeat_launch", ""]
 

@@ -1,14 +1,12 @@
 """How batches are claimed, digested, put off and set aside."""
 
 import secrets
-import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -16,6 +14,7 @@ from audience import tasks
 from audience.digest import run
 from audience.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Event, Identity, Person, Touch
+from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import alias, click, digest, identify, launch, message, purchase, send
 
 pytestmark = pytest.mark.django_db
@@ -27,18 +26,6 @@ def spoil(messages: list[dict[str, Any]], **columns: Any) -> None:
     """Change stored events into what the digest cannot read."""
     ids = [sent["messageId"] for sent in messages]
     assert Event.objects.filter(message_id__in=ids).update(**columns) == len(ids)
-
-
-def in_thread(work: Callable[[], Any]) -> threading.Thread:
-    def run_and_close() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run_and_close)
-    thread.start()
-    return thread
 
 
 def test_it_digests_what_is_due_and_says_how_much(key: NewKey) -> None:
@@ -244,17 +231,11 @@ def test_two_workers_at_once_digest_every_batch_once(key: NewKey) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_second_worker_leaves_a_game_alone_that_a_first_is_at(key: NewKey) -> None:
     send(key, purchase("user-1"))
-    other = connection.copy()
-    try:
-        other.set_autocommit(False)
-        with other.cursor() as cursor:
-            name = f"digest game {key.key.game_id}"
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+    with own_connection() as first, first.cursor() as cursor:
+        name = f"digest game {key.key.game_id}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
         assert run.drain() == 0
         assert Batch.objects.due().count() == 1
-    finally:
-        other.rollback()
-        other.close()
 
     assert run.drain() == 1
 
@@ -271,17 +252,11 @@ def test_a_run_that_dies_half_way_rolls_back_and_runs_again(key: NewKey) -> None
         except OperationalError as error:
             failures.append(error)
 
-    other = connection.copy()
-    try:
-        other.set_autocommit(False)
-        with other.cursor() as cursor:
-            cursor.execute("LOCK audience_conversion IN ACCESS EXCLUSIVE MODE")
+    with own_connection() as other, other.cursor() as cursor:
+        cursor.execute("LOCK audience_conversion IN ACCESS EXCLUSIVE MODE")
         thread = in_thread(work)
-        _end_the_waiting_backend()
+        end_backend(wait_for_a_lock())
         thread.join(20)
-    finally:
-        other.rollback()
-        other.close()
 
     assert len(failures) == 1
     batch = Batch.objects.get()
@@ -291,18 +266,6 @@ def test_a_run_that_dies_half_way_rolls_back_and_runs_again(key: NewKey) -> None
 
     assert run.drain() == 1
     assert [(c.touch.click_id, c.reason) for c in Conversion.objects.select_related("touch")] == [("T1", "")]
-
-
-def _end_the_waiting_backend() -> None:
-    for _ in range(500):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity, pg_sleep(0.02) "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.fetchall():
-                return
-    raise AssertionError("the run never waited for the lock")
 
 
 def test_a_message_without_any_usable_id_is_a_player_of_its_own(key: NewKey) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from redis import Redis
@@ -20,6 +19,7 @@ from audience import wakeup
 from audience.keys import NewKey
 from audience.models import Batch, Erasure, Event, Rejection
 from consent.models import ConsentDecision
+from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import CONSENT, DATA, assert_envelope, message, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +94,7 @@ def test_an_erasure_gets_503_while_postgresql_is_away(secret_key: NewKey) -> Non
 def test_a_connection_that_postgresql_cut_since_the_last_request_is_replaced(key: NewKey) -> None:
     connection.ensure_connection()
     connection.settings_dict["CONN_HEALTH_CHECKS"] = True
-    _terminate(_backend_pid())
+    end_backend(_backend_pid())
     # What Django does between two requests.
     connection.close_if_unusable_or_obsolete()
 
@@ -106,17 +106,11 @@ def test_a_request_that_loses_postgresql_half_way_stores_nothing_and_gets_503(ke
     answers: list[HttpResponse] = []
     batch = [message(), message(surface="tv")]
 
-    def request() -> None:
-        try:
-            answers.append(send(key, *batch))
-        finally:
-            connections.close_all()
-
-    with _row_lock(key) as locked:
-        thread = threading.Thread(target=request)
-        thread.start()
-        _terminate(_waiting_pid(locked))
-        thread.join(20)
+    with own_connection() as other, other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM audience_apikey WHERE id = %s FOR UPDATE", [key.key.pk])
+        request = in_thread(lambda: answers.append(send(key, *batch)))
+        end_backend(wait_for_a_lock())
+        request.join(20)
 
     assert_told_to_come_back(answers[0])
     assert not Event.objects.exists()
@@ -125,47 +119,10 @@ def test_a_request_that_loses_postgresql_half_way_stores_nothing_and_gets_503(ke
     assert send(key, *batch).json()["accepted"] == 1
 
 
-@contextlib.contextmanager
-def _row_lock(key: NewKey) -> Iterator[Any]:
-    """Hold the key's row on a connection of its own."""
-    other = connection.copy()
-    try:
-        other.set_autocommit(False)
-        with other.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM audience_apikey WHERE id = %s FOR UPDATE", [key.key.pk])
-            yield other
-    finally:
-        other.rollback()
-        other.close()
-
-
-def _waiting_pid(locked: Any) -> int:
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if row := cursor.fetchone():
-                return int(row[0])
-        time.sleep(0.02)
-    raise AssertionError("the request never waited for the lock")
-
-
 def _backend_pid() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
-
-
-def _terminate(pid: int) -> None:
-    """End one backend of ours from another connection."""
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-    finally:
-        other.close()
 
 
 # The broker

@@ -1,0 +1,256 @@
+"""Which events are about one player, and what is known of them."""
+
+import itertools
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from audience.digest import run
+from audience.digest.identity import NOT_AN_ID
+from audience.keys import NewKey
+from audience.models import Conversion, Device, Game, Group, Identity, Person
+from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
+
+pytestmark = pytest.mark.django_db
+
+
+def players() -> list[list[str]]:
+    """The ids of each person, as "namespace:value"."""
+    found: dict[Any, list[str]] = {person.pk: [] for person in Person.objects.all()}
+    for identity in Identity.objects.order_by("namespace", "value"):
+        found[identity.person_id].append(f"{identity.namespace}:{identity.value}")
+    return sorted(found.values())
+
+
+def anonymous(anonymous_id: str, **changes: Any) -> dict[str, Any]:
+    return message(userId=ABSENT, anonymousId=anonymous_id, **changes)
+
+
+# Who is who
+
+
+def test_an_id_seen_again_is_the_same_player(key: NewKey) -> None:
+    digest(key, anonymous("a-1"), anonymous("a-1"))
+    digest(key, anonymous("a-1"))
+
+    assert players() == [["anonymous:a-1"]]
+
+
+def test_ids_are_told_apart_by_their_namespace_and_their_case(key: NewKey) -> None:
+    digest(key, anonymous("x"), message(userId="x"), message(userId="X"))
+
+    assert players() == [["anonymous:x"], ["user:X"], ["user:x"]]
+
+
+def test_ids_of_one_message_are_one_player(key: NewKey) -> None:
+    digest(key, message(userId="user-1", anonymousId="a-1", deviceId="d-1"))
+
+    assert players() == [["anonymous:a-1", "device:d-1", "user:user-1"]]
+
+
+def test_players_who_share_a_device_are_one(key: NewKey) -> None:
+    digest(key, message(userId="user-1", deviceId="d-1"))
+    digest(key, message(userId="user-2", deviceId="d-1"))
+
+    assert players() == [["device:d-1", "user:user-1", "user:user-2"]]
+
+
+def test_a_session_is_no_id(key: NewKey) -> None:
+    digest(key, message(userId="user-1", sessionId="s-1"), message(userId="user-2", sessionId="s-1"))
+
+    assert players() == [["user:user-1"], ["user:user-2"]]
+
+
+HISTORY = {
+    "web visit": lambda: page("a-web"),
+    "web login": lambda: identify("user-1", "a-web"),
+    "game on a device": lambda: message(userId=ABSENT, anonymousId="a-game", deviceId="d-1"),
+    "login on the device": lambda: identify("user-1", deviceId="d-1"),
+}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(HISTORY)), ids="; ".join)
+def test_whatever_the_order_of_arrival_they_end_as_one(key: NewKey, order: tuple[str, ...]) -> None:
+    for name in order:
+        digest(key, HISTORY[name]())
+
+    assert players() == [["anonymous:a-game", "anonymous:a-web", "device:d-1", "user:user-1"]]
+
+
+def test_a_chain_within_one_batch_is_one_player(key: NewKey) -> None:
+    digest(key, *[message(userId=f"user-{n}", anonymousId=f"a-{n + 1}") for n in range(20)])
+    digest(key, *[message(userId=f"user-{n}", anonymousId=f"a-{n}") for n in range(20)])
+
+    assert Person.objects.count() == 1
+    assert Identity.objects.count() == 41
+
+
+def test_the_person_seen_first_stays(key: NewKey) -> None:
+    digest(key, message(userId="late", eventTimestamp=ago(minutes=1)))
+    digest(key, message(userId="early", eventTimestamp=ago(minutes=9)))
+    early = Identity.objects.get(value="early").person_id
+    digest(key, alias("late", "early"))
+
+    assert [person.pk for person in Person.objects.all()] == [early]
+
+
+def test_first_and_last_seen_span_all_events(key: NewKey) -> None:
+    moments = [ago(minutes=minutes) for minutes in (5, 9, 1)]
+    for moment in moments:
+        digest(key, message(userId="user-1", eventTimestamp=moment))
+    person = Person.objects.get()
+
+    assert (person.first_seen_at, person.last_seen_at) == (
+        datetime.fromisoformat(moments[1]),
+        datetime.fromisoformat(moments[2]),
+    )
+
+
+# Aliases
+
+
+@pytest.mark.parametrize("first_seen_as", ["anonymousId", "userId", "typed"])
+@pytest.mark.parametrize("alias_first", [True, False])
+def test_an_alias_finds_its_id_however_it_was_seen(key: NewKey, first_seen_as: str, alias_first: bool) -> None:
+    seen = {
+        "anonymousId": lambda: anonymous("7656"),
+        "userId": lambda: message(userId="7656"),
+        "typed": lambda: identify("7656", identityType="steam"),
+    }[first_seen_as]
+    joined = alias("7656", "user-1", fromType="steam", toType="passport")
+    for sent in [joined, seen()] if alias_first else [seen(), joined]:
+        digest(key, sent)
+
+    assert players() == [["anonymous:7656", "passport:user-1", "steam:7656", "user:7656", "user:user-1"]]
+
+
+def test_an_alias_without_types_joins_too(key: NewKey) -> None:
+    digest(key, anonymous("a-1"), message(userId="user-1"), alias("a-1", "user-1"))
+
+    assert players() == [["anonymous:a-1", "user:a-1", "user:user-1"]]
+
+
+def test_a_typed_identify_and_a_typed_alias_meet(key: NewKey) -> None:
+    digest(key, identify("7656", identityType="steam"))
+    digest(key, alias("7656", "user-1", fromType="Steam"))
+
+    assert Person.objects.count() == 1
+
+
+def test_alias_and_identify_of_one_batch_join_what_came_before(key: NewKey) -> None:
+    digest(key, page("a-1"), purchase("user-1"))
+    digest(key, alias("a-1", "user-1", fromType="anonymous", toType="passport"), identify("user-1"))
+
+    assert players() == [["anonymous:a-1", "passport:user-1", "user:a-1", "user:user-1"]]
+
+
+@pytest.mark.parametrize("kind", ["person", "event", "anonymous", "user", "device", "xbox live", "x" * 256, "ünïcode"])
+def test_a_type_may_be_any_word(key: NewKey, kind: str) -> None:
+    digest(key, message(userId="someone else"))
+    digest(key, *[alias(str(number), f"user-{number}", fromType=kind) for number in range(1, 4)])
+
+    assert Person.objects.count() == 4
+
+
+# Placeholders
+
+
+@pytest.mark.parametrize(
+    "placeholder", ["unknown", "UNKNOWN", "00000000-0000-0000-0000-000000000000", *sorted(NOT_AN_ID)]
+)
+def test_a_placeholder_joins_nobody(key: NewKey, placeholder: str) -> None:
+    digest(
+        key,
+        message(userId=placeholder, anonymousId="a-1"),
+        message(userId="user-2", anonymousId=placeholder),
+        message(userId="user-3", deviceId=placeholder),
+        alias("a-4", placeholder),
+        alias(placeholder, "user-5", fromType="steam"),
+        identify(placeholder, identityType="steam"),
+    )
+
+    assert players() == [
+        [],
+        ["anonymous:a-1"],
+        ["anonymous:a-4", "user:a-4"],
+        ["user:user-2"],
+        ["user:user-3"],
+        ["user:user-5"],
+    ]
+
+
+def test_a_conversion_of_nobody_in_particular_is_kept(key: NewKey) -> None:
+    digest(key, purchase("unknown"), purchase("unknown"))
+
+    assert list(Conversion.objects.values_list("reason", flat=True)) == ["no_click", "no_click"]
+
+
+# Traits
+
+
+def test_the_later_event_sets_a_trait_whichever_arrives_first(key: NewKey) -> None:
+    older = identify("user-1", traits={"email": "old@example.com", "level": 1}, eventTimestamp=ago(minutes=9))
+    newer = identify("user-1", traits={"email": "new@example.com"}, eventTimestamp=ago(minutes=5))
+    for order in ([older, newer], [newer, older]):
+        Person.objects.all().delete()
+        for sent in order:
+            digest(key, {**sent, "messageId": message()["messageId"]})
+
+        assert Person.objects.get().traits == {"email": "new@example.com", "level": 1}
+
+
+def test_an_explicit_null_clears_a_trait_and_an_older_word_does_not_bring_it_back(key: NewKey) -> None:
+    digest(key, identify("user-1", traits={"email": "a@example.com", "age": 9}, eventTimestamp=ago(minutes=9)))
+    digest(key, identify("user-1", traits={"email": None}, eventTimestamp=ago(minutes=5)))
+    assert Person.objects.get().traits == {"age": 9}
+    digest(key, identify("user-1", traits={"email": "b@example.com"}, eventTimestamp=ago(minutes=7)))
+
+    assert Person.objects.get().traits == {"age": 9}
+
+
+def test_a_merge_takes_each_trait_from_whoever_said_it_last(key: NewKey) -> None:
+    digest(key, identify("user-1", traits={"a": 1, "b": 1, "c": 1}, eventTimestamp=ago(minutes=9)))
+    digest(key, identify("user-2", traits={"a": 2}, eventTimestamp=ago(minutes=10)))
+    digest(key, identify("user-2", traits={"b": 2, "c": None, "d": 2}, eventTimestamp=ago(minutes=5)))
+    digest(key, alias("user-1", "user-2"))
+
+    assert Person.objects.get().traits == {"a": 1, "b": 2, "d": 2}
+
+
+def test_only_identify_sets_traits(key: NewKey) -> None:
+    digest(key, message(userId="user-1", traits={"email": "a@example.com"}), page("a-1", traits={"x": 1}))
+
+    assert [person.traits for person in Person.objects.all()] == [{}, {}]
+
+
+# What else a merge moves
+
+
+def test_devices_and_groups_come_along_in_a_merge(key: NewKey, game: Game) -> None:
+    digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)), message(userId="user-2"))
+    first, second = (Identity.objects.get(value=value).person for value in ("user-1", "user-2"))
+    Device.objects.create(game=game, person=second, device_id="d-2")
+    guild, clan = (Group.objects.create(game=game, group_id=name) for name in ("guild", "clan"))
+    guild.members.add(first, second)
+    clan.members.add(second)
+    digest(key, alias("user-2", "user-1"))
+
+    assert list(Person.objects.all()) == [first]
+    assert [device.person for device in Device.objects.all()] == [first]
+    assert [list(group.members.all()) for group in (guild, clan)] == [[first], [first]]
+
+
+def test_merging_many_at_once_loses_nobodys_conversions(key: NewKey) -> None:
+    digest(key, *[purchase(f"user-{number}") for number in range(30)])
+    digest(key, *[message(userId=f"user-{number}", deviceId="shared") for number in range(30)])
+
+    assert Person.objects.count() == 1
+    assert Conversion.objects.filter(person=Person.objects.get()).count() == 30
+
+
+def test_what_waits_undigested_is_nobodys_yet(key: NewKey) -> None:
+    send(key, identify("user-1", "a-1"))
+    assert not Person.objects.exists()
+    run.drain()
+    assert Person.objects.count() == 1

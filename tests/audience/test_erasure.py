@@ -1,0 +1,467 @@
+"""DELETE /v1/audience/data and what it does: everything of a player goes, a receipt stays."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+
+from audience import erasure, tasks
+from audience.digest import run
+from audience.keys import NewKey, create_key, revoke_key
+from audience.models import (
+    Batch,
+    Conversion,
+    Device,
+    Erasure,
+    ErasureState,
+    Event,
+    Game,
+    Group,
+    Identity,
+    Person,
+    Rejection,
+)
+from audience.models.erasure import subject_hash
+from consent.models import ConsentDecision
+from postbacks import outbox
+from postbacks.models import Delivery
+from tests import factories
+from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
+from tests.audience.immutable import (
+    ABSENT,
+    CONSENT,
+    DATA,
+    LIBRARY,
+    ago,
+    alias,
+    assert_cors,
+    assert_envelope,
+    click,
+    digest,
+    identify,
+    launch,
+    message,
+    page,
+    purchase,
+    send,
+)
+
+pytestmark = pytest.mark.django_db
+NO_HEADER = "The header x-immutable-api-key is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
+NOT_RECOGNISED = "The secret key is not recognised: check that it is right and not revoked."
+
+USER, ANON, DEVICE, STEAM = "user-forgetme", "anon-forgetme", "device-forgetme", "76561198000000042"
+# Anything that could lead back to the player.
+TRACES = [USER, ANON, DEVICE, STEAM, "forgetme@example.com", "click-forgetme", "203.0.113.66", "Forgetme Browser"]
+
+
+def delete(key: NewKey, query: dict[str, str] | None = None, **headers: str) -> HttpResponse:
+    query = {"userId": USER} if query is None else query
+    headers = headers or {"x-immutable-api-key": key.value}
+    return Client().delete(DATA, query_params=query, headers=headers)
+
+
+def erase(key: NewKey, query: dict[str, str] | None = None) -> Erasure:
+    """Ask for an erasure and let the worker do it; its receipt."""
+    answer = delete(key, query)
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert erasure.drain() == 1
+    return Erasure.objects.latest("requested_at")
+
+
+def traces() -> list[tuple[str, str]]:
+    """(table, trace) for every row of any table of the database that holds one, in whatever column."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        tables = [name for (name,) in cursor.fetchall()]
+        found = []
+        for table in tables:
+            cursor.execute(f"SELECT string_agg(t::text, ' ') FROM \"{table}\" t")
+            text = (cursor.fetchone()[0] or "").lower()
+            found += [(table, trace) for trace in TRACES if trace.lower() in text]
+    return found
+
+
+@pytest.fixture
+def played(key: NewKey, game: Game) -> None:
+    """The player's whole history on web and device, beside that of another player."""
+    headers = {"x-immutable-publishable-key": key.value}
+    for anonymous_id in (ANON, "anon-other"):
+        decision = {"anonymousId": anonymous_id, "status": "full", "source": "banner"}
+        assert Client().put(CONSENT, decision, "application/json", headers=headers).status_code == 204
+    seen = {**LIBRARY, "userAgent": "Forgetme Browser", "ip": "203.0.113.66"}
+    landing = {**seen, "pageUrl": "https://mygame.com/?ttclid=click-forgetme"}
+    digest(key, page(ANON, context=landing, eventTimestamp=ago(minutes=30)), click("anon-other", "click-other"))
+    digest(
+        key,
+        alias(ANON, USER),
+        alias(STEAM, USER, fromType="steam", toType="passport"),
+        identify(USER, traits={"email": "forgetme@example.com"}, context=seen),
+        message(userId=ABSENT, anonymousId=ANON, deviceId=DEVICE),
+        message(userId=ABSENT, anonymousId=STEAM),
+        identify("user-other", "anon-other"),
+    )
+    digest(key, purchase(USER), launch(USER), launch(USER), purchase("user-other"))
+    refused = {"surface": "tv", "traits": {"email": "forgetme@example.com"}}
+    send(key, message(userId=USER, **refused), message(userId=f" {USER} ", **refused), message(surface="tv"))
+    send(key, alias(STEAM, STEAM), message(userId=ABSENT, deviceId=DEVICE))
+    Device.objects.create(game=game, person=person_of(USER), device_id=DEVICE, token="push-token")
+    Group.objects.create(game=game, group_id="guild").members.add(person_of(USER), person_of("user-other"))
+
+
+def person_of(value: str) -> Person:
+    return Identity.objects.get(namespace="user", value=value).person
+
+
+# What goes
+
+
+@pytest.mark.parametrize("query", [{"userId": USER}, {"anonymousId": ANON}, {"userId": STEAM}, {"anonymousId": STEAM}])
+def test_nothing_of_the_player_is_left_by_whichever_id_they_are_named(
+    played: None, secret_key: NewKey, query: dict[str, str]
+) -> None:
+    assert {trace for _, trace in traces()} == set(TRACES)
+    erase(secret_key, query)
+
+    assert traces() == []
+
+
+def test_another_player_is_left_whole(played: None, secret_key: NewKey) -> None:
+    erase(secret_key)
+
+    assert Event.objects.count() == 3
+    assert list(Identity.objects.order_by("value").values_list("value", flat=True)) == ["anon-other", "user-other"]
+    assert [(c.user_id, c.touch.click_id) for c in Conversion.objects.select_related("touch") if c.touch] == [
+        ("user-other", "click-other")
+    ]
+    assert [decision.anonymous_id for decision in ConsentDecision.objects.all()] == ["anon-other"]
+    assert [rejection.subjects[-1] for rejection in Rejection.objects.all()] == ["user-123"]
+    assert list(Group.objects.get().members.all()) == [person_of("user-other")]
+
+
+def test_the_same_ids_in_another_game_are_another_player(played: None, secret_key: NewKey, other_game: Game) -> None:
+    digest(create_key(game=other_game, name="web"), identify(USER, ANON), purchase(USER))
+    erase(secret_key)
+
+    assert Event.objects.filter(game_id=other_game.pk).count() == 2
+    assert Conversion.objects.filter(game=other_game).count() == 1
+
+
+def test_the_receipt_keeps_hashes_counts_and_times(played: None, secret_key: NewKey, game: Game) -> None:
+    before = timezone.now()
+    receipt = erase(secret_key)
+    after = timezone.now()
+
+    assert (receipt.state, receipt.subject, receipt.error, receipt.namespace) == (ErasureState.DONE, "", "", "user")
+    assert receipt.subject_hash == subject_hash(game.pk, USER)
+    assert receipt.linked_hashes == sorted(subject_hash(game.pk, value) for value in (USER, ANON, DEVICE, STEAM))
+    assert receipt.counts == {
+        "postbacks_cancelled": 0,
+        "events": 9,
+        "rejections": 4,
+        "consent_decisions": 1,
+        "conversions": 3,
+        "touches": 1,
+        "devices": 1,
+        "identities": 8,
+        "people": 1,
+    }
+    assert receipt.finished_at is not None
+    assert before <= receipt.requested_at <= receipt.finished_at <= after
+    assert receipt.requested_by == f"x-immutable-api-key {secret_key.key.prefix}…"
+    assert secret_key.value not in receipt.requested_by
+
+
+def test_two_games_receipts_of_one_player_do_not_join(game: Game, other_game: Game) -> None:
+    assert subject_hash(game.pk, USER) != subject_hash(other_game.pk, USER)
+
+
+def test_waiting_postbacks_are_cancelled_and_delivered_ones_stay(
+    played: None, key: NewKey, secret_key: NewKey, game: Game
+) -> None:
+    factories.config(game)
+    outbox.fan_out_due()
+    bought, launched = (
+        Delivery.objects.get(conversion__trigger=trigger, conversion__user_id=USER, state="waiting")
+        for trigger in ("purchase", "game_launch")
+    )
+    Delivery.objects.filter(pk=bought.pk).update(state="delivered", finished_at=timezone.now())
+    receipt = erase(secret_key)
+
+    bought.refresh_from_db()
+    launched.refresh_from_db()
+    assert (bought.state, bought.conversion) == ("delivered", None)
+    assert (launched.state, launched.conversion, launched.next_attempt_at) == ("cancelled", None, None)
+    assert receipt.counts["postbacks_cancelled"] == 1
+    (other,) = Delivery.objects.filter(state="waiting").select_related("conversion")
+    assert other.conversion is not None
+    assert other.conversion.user_id == "user-other"
+    assert traces() == []
+
+
+def test_a_player_with_ids_but_no_events_is_erased_too(secret_key: NewKey, game: Game) -> None:
+    factories.person(game, user=USER, anonymous=ANON)
+    erase(secret_key)
+
+    assert not Person.objects.exists()
+    assert traces() == []
+
+
+def test_consent_of_an_id_without_any_event_is_erased(key: NewKey, secret_key: NewKey) -> None:
+    decision = {"anonymousId": ANON, "status": "none", "source": "banner"}
+    Client().put(CONSENT, decision, "application/json", headers={"x-immutable-publishable-key": key.value})
+    erase(secret_key, {"anonymousId": ANON})
+
+    assert not ConsentDecision.objects.exists()
+
+
+# When it comes at an awkward moment
+
+
+def test_events_undigested_at_the_time_of_the_request_go_too(key: NewKey, secret_key: NewKey) -> None:
+    """Only the alias still in the queue says that the two are one."""
+    digest(key, click(ANON, "click-forgetme"), message(userId=USER))
+    send(key, alias(ANON, USER), message(userId=ABSENT, anonymousId=ANON, deviceId=DEVICE))
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        assert delete(secret_key).status_code == 202
+        assert erasure.drain() == 0
+        receipt = Erasure.objects.get()
+        assert (receipt.state, receipt.next_attempt_at) == ("pending", timezone.now() + erasure.PATIENCE)
+        assert Event.objects.count() == 4
+
+        run.drain()
+        clock.shift(erasure.PATIENCE)
+        assert erasure.drain() == 1
+    assert not Event.objects.exists()
+    assert traces() == []
+
+
+def test_a_batch_that_cannot_be_digested_holds_an_erasure_up_only_until_it_is_set_aside(
+    key: NewKey, secret_key: NewKey
+) -> None:
+    sent = identify(USER)
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        send(key, sent)
+        Event.objects.update(links=[["malformed"]])
+        delete(secret_key)
+        for _ in range(run.MOST_ATTEMPTS):
+            assert erasure.drain() == 0
+            run.drain()
+            clock.move_to(Batch.objects.get().next_attempt_at)
+
+        assert Batch.objects.get().state == "failed"
+        assert erasure.drain() == 1
+    assert traces() == []
+
+
+def test_later_batches_do_not_hold_it_up(key: NewKey, secret_key: NewKey) -> None:
+    digest(key, message(userId=USER))
+    delete(secret_key)
+    send(key, message(userId="somebody else"))
+
+    assert erasure.drain() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_a_digest_of_the_game_that_is_under_way(key: NewKey, secret_key: NewKey, game: Game) -> None:
+    digest(key, message(userId=USER))
+    delete(secret_key)
+    with own_connection() as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"digest game {game.pk}"])
+        worker = in_thread(erasure.drain)
+        wait_for_a_lock()
+        assert Event.objects.count() == 1
+        other.rollback()
+        worker.join(20)
+
+    assert not Event.objects.exists()
+    assert Erasure.objects.get().state == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workers_one_does_it(key: NewKey, secret_key: NewKey) -> None:
+    delete(secret_key)
+    with own_connection() as other, other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM audience_erasure FOR UPDATE")
+        assert erasure.drain() == 0
+    assert erasure.drain() == 1
+
+
+def failing_hook(*, person_ids: Any) -> int:
+    """An ERASURE_HOOK that PostgreSQL refuses."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+    return 0
+
+
+def test_one_that_fails_leaves_all_as_it_was_says_so_and_is_tried_again(
+    key: NewKey, secret_key: NewKey, settings: Any
+) -> None:
+    digest(key, message(userId=USER))
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        delete(secret_key)
+        hook, settings.ERASURE_HOOK = settings.ERASURE_HOOK, "tests.audience.test_erasure.failing_hook"
+        assert erasure.drain() == 0
+        receipt = Erasure.objects.get()
+        assert (receipt.state, receipt.error, receipt.subject) == ("pending", "DataError", USER)
+        assert receipt.next_attempt_at == timezone.now() + erasure.PAUSE
+        assert Event.objects.count() == 1
+
+        settings.ERASURE_HOOK = hook
+        clock.shift(erasure.PAUSE)
+        assert erasure.drain() == 1
+    assert Erasure.objects.get().error == ""
+    assert traces() == []
+
+
+# Again, unknown, and afterwards
+
+
+def test_a_second_erase_is_202_too_and_finds_nothing(played: None, secret_key: NewKey) -> None:
+    erase(secret_key)
+    second = erase(secret_key)
+
+    assert set(second.counts.values()) == {0}
+    assert Erasure.objects.count() == 2
+    assert traces() == []
+
+
+def test_an_unknown_subject_is_202_and_its_receipt_is_empty(secret_key: NewKey, game: Game) -> None:
+    receipt = erase(secret_key, {"userId": "nobody"})
+
+    assert set(receipt.counts.values()) == {0}
+    assert receipt.linked_hashes == [subject_hash(game.pk, "nobody")]
+
+
+def test_the_task_erases(played: None, secret_key: NewKey) -> None:
+    delete(secret_key)
+    tasks.erase()
+
+    assert traces() == []
+
+
+def test_later_events_of_the_same_ids_are_new_data(played: None, key: NewKey, secret_key: NewKey) -> None:
+    erase(secret_key)
+    later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    digest(key, click(ANON, eventTimestamp=later), identify(USER, ANON, eventTimestamp=later))
+    digest(key, purchase(USER, eventTimestamp=later), launch(USER, eventTimestamp=later))
+
+    assert Event.objects.filter(user_id=USER).count() == 3
+    new = Conversion.objects.filter(user_id=USER).select_related("touch")
+    assert sorted((c.trigger, c.reason, c.touch.click_id) for c in new if c.touch) == [
+        ("game_launch", "", "T1"),
+        ("purchase", "", "T1"),
+    ]
+
+
+@pytest.mark.parametrize("who", [{"userId": USER}, {"anonymousId": ANON}, {"userId": "new", "deviceId": DEVICE}])
+def test_a_conversion_from_before_the_erasure_that_arrives_after_it_is_erased(
+    played: None, key: NewKey, secret_key: NewKey, game: Game, who: dict[str, str]
+) -> None:
+    factories.config(game)
+    erase(secret_key)
+    names = {"userId": ABSENT, **who}
+    digest(key, click(ANON), purchase(**_user(names)), launch(**_user(names)))
+    outbox.fan_out_due()
+
+    late = Conversion.objects.filter(event_at__lt=Erasure.objects.get().requested_at).exclude(user_id="user-other")
+    assert [conversion.reason for conversion in late] == ["erased", "erased"]
+    assert not Delivery.objects.filter(conversion__in=late, state="waiting").exists()
+    digest(key, click(ANON, "T2", eventTimestamp=ago(minutes=40)), identify(USER, ANON))
+    outbox.fan_out_due()
+    assert [conversion.reason for conversion in late] == ["erased", "erased"]
+
+
+def _user(names: dict[str, Any]) -> dict[str, Any]:
+    return {"user_id": names["userId"], **{name: value for name, value in names.items() if name != "userId"}}
+
+
+def test_an_erased_launch_does_not_take_the_place_of_a_new_one(key: NewKey, secret_key: NewKey) -> None:
+    erase(secret_key)
+    later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    digest(key, launch(USER), launch(USER, eventTimestamp=later))
+
+    assert list(Conversion.objects.order_by("event_at").values_list("reason", flat=True)) == ["erased", "no_click"]
+
+
+def test_a_strangers_conversion_is_not_erased(played: None, key: NewKey, secret_key: NewKey) -> None:
+    erase(secret_key)
+    digest(key, purchase("user-new"))
+
+    assert Conversion.objects.get(user_id="user-new").reason == "no_click"
+
+
+# Refusals
+
+
+def assert_nothing_asked() -> None:
+    assert not Erasure.objects.exists()
+
+
+def test_without_a_key_it_is_400(game: Game) -> None:
+    answer = Client().delete(f"{DATA}?userId={USER}")
+
+    assert_envelope(answer, 400, "VALIDATION_ERROR", NO_HEADER)
+    assert_nothing_asked()
+
+
+@pytest.mark.parametrize("header", ["x-immutable-publishable-key", "Authorization"])
+def test_a_secret_key_in_another_header_is_400(secret_key: NewKey, header: str) -> None:
+    assert_envelope(delete(secret_key, **{header: secret_key.value}), 400, "VALIDATION_ERROR", NO_HEADER)
+    assert_nothing_asked()
+
+
+def test_a_key_of_another_form_is_400(game: Game, secret_key: NewKey) -> None:
+    answer = delete(secret_key, **{"x-immutable-api-key": secret_key.value.removeprefix("sk_")})
+
+    assert_envelope(answer, 400, "VALIDATION_ERROR", NO_HEADER)
+    assert_nothing_asked()
+
+
+def test_a_publishable_key_is_401(key: NewKey) -> None:
+    assert_envelope(delete(key), 401, "UNAUTHORISED_REQUEST", NOT_RECOGNISED)
+    assert_nothing_asked()
+
+
+def test_an_unknown_or_revoked_secret_key_is_401(secret_key: NewKey) -> None:
+    answer = delete(secret_key, **{"x-immutable-api-key": "sk_imapik-unknown"})
+    assert_envelope(answer, 401, "UNAUTHORISED_REQUEST", NOT_RECOGNISED)
+    revoke_key(key=secret_key.key)
+    assert_envelope(delete(secret_key), 401, "UNAUTHORISED_REQUEST", NOT_RECOGNISED)
+    assert_nothing_asked()
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"userId": ""}, {"userId": " "}, {"deviceId": "d"}, {"userId": USER, "anonymousId": ANON}]
+)
+def test_a_query_that_names_not_exactly_one_id_is_400(secret_key: NewKey, query: dict[str, str]) -> None:
+    complaint = "Name exactly one of userId and anonymousId in the query."
+    assert_envelope(delete(secret_key, query), 400, "VALIDATION_ERROR", complaint)
+    assert_nothing_asked()
+
+
+@pytest.mark.parametrize("name", ["userId", "anonymousId"])
+def test_an_id_of_256_characters_is_taken_and_one_of_257_is_400(secret_key: NewKey, name: str) -> None:
+    complaint = f"{name} is longer than 256 characters."
+    details = [{"field": name, "code": "INVALID_VALUE", "message": complaint}]
+    assert_envelope(delete(secret_key, {name: "x" * 257}), 400, "VALIDATION_ERROR", complaint, details)
+    assert_nothing_asked()
+
+    assert delete(secret_key, {name: "x" * 256}).status_code == 202
+
+
+def test_the_answer_can_be_read_by_a_browser(secret_key: NewKey) -> None:
+    assert_cors(delete(secret_key))
+
+
+def test_a_numeric_id_in_a_refused_message_is_found_too(key: NewKey, secret_key: NewKey) -> None:
+    send(key, {**message(), "userId": int(STEAM)})
+    assert Rejection.objects.get().raw["userId"] == int(STEAM)
+    erase(secret_key, {"userId": STEAM})
+
+    assert traces() == []

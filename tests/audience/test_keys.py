@@ -1,0 +1,158 @@
+"""API keys: made, rotated, revoked, and never stored whole when secret."""
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.db import connection
+from django.utils import timezone
+
+from audience.intake.auth import find_key
+from audience.keys import LONGEST_OVERLAP, NewKey, create_key, revoke_key, rotate_key
+from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "start"),
+    [
+        (KeyKind.PUBLISHABLE, Environment.PRODUCTION, "pk_imapik-"),
+        (KeyKind.PUBLISHABLE, Environment.SANDBOX, "pk_imapik-test-"),
+        (KeyKind.SECRET, Environment.PRODUCTION, "sk_imapik-"),
+        (KeyKind.SECRET, Environment.SANDBOX, "sk_imapik-test-"),
+    ],
+)
+def test_a_key_tells_its_kind_and_environment(game: Game, kind: KeyKind, environment: Environment, start: str) -> None:
+    made = create_key(game=game, name="backend", kind=kind, environment=environment)
+
+    assert re.fullmatch(re.escape(start) + "[0-9a-f]{40}", made.value)
+    assert made.value.startswith(made.key.prefix)
+    assert (made.key.name, made.key.kind, made.key.environment, made.key.is_live) == (
+        "backend",
+        kind,
+        environment,
+        True,
+    )
+    assert made.key.is_sandbox == (environment == Environment.SANDBOX)
+    assert find_key(made.value, kind=kind) == made.key
+
+
+def test_no_two_keys_are_alike(game: Game) -> None:
+    assert len({create_key(game=game, name="k").value for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_a_key_has_a_dialect(game: Game, dialect: Dialect) -> None:
+    assert create_key(game=game, name="k", dialect=dialect).key.dialect == dialect
+    assert create_key(game=game, name="k").key.dialect == Dialect.IMMUTABLE
+
+
+def test_of_a_secret_key_only_prefix_and_digest_are_stored(secret_key: NewKey) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f'SELECT count(*) FROM "{table}" t WHERE t::text LIKE %s', [f"%{secret_key.value}%"])
+            assert cursor.fetchone()[0] == 0
+    stored = ApiKey.objects.get()
+    assert stored.digest == hashlib.sha256(secret_key.value.encode()).hexdigest()
+    assert stored.value == ""
+    assert len(secret_key.value) - len(stored.prefix) >= 18
+
+
+def test_a_publishable_key_is_stored_and_shown(key: NewKey) -> None:
+    assert ApiKey.objects.get().value == key.value
+
+
+def test_a_secret_does_not_slip_into_a_log(secret_key: NewKey) -> None:
+    assert secret_key.value not in f"{secret_key} {secret_key!r} {secret_key.key} {secret_key.key!r}"
+
+
+@pytest.mark.parametrize("value", ["", "sk_imapik-unknown", "pk_imapik-\ud83d", "ünïcode", "x" * 10_000])
+def test_an_unknown_value_finds_nothing(key: NewKey, value: str) -> None:
+    assert find_key(value, kind=KeyKind.PUBLISHABLE) is None
+
+
+def test_a_key_is_found_as_its_own_kind_only(key: NewKey, secret_key: NewKey) -> None:
+    assert find_key(key.value, kind=KeyKind.SECRET) is None
+    assert find_key(secret_key.value, kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(key.value.upper(), kind=KeyKind.PUBLISHABLE) is None
+
+
+# Rotation
+
+
+def test_a_rotated_key_goes_on_beside_its_successor_until_the_overlap_ends(sandbox_key: NewKey) -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        successor = rotate_key(key=sandbox_key.key, overlap=timedelta(hours=1))
+        assert sandbox_key.key.expires_at == NOW + timedelta(hours=1)
+        assert find_key(sandbox_key.value, kind=KeyKind.PUBLISHABLE) == sandbox_key.key
+
+        clock.move_to(NOW + timedelta(minutes=59, seconds=59))
+        assert find_key(sandbox_key.value, kind=KeyKind.PUBLISHABLE) == sandbox_key.key
+        assert sandbox_key.key.is_live
+        clock.move_to(NOW + timedelta(hours=1))
+        assert find_key(sandbox_key.value, kind=KeyKind.PUBLISHABLE) is None
+        assert not sandbox_key.key.is_live
+        assert find_key(successor.value, kind=KeyKind.PUBLISHABLE) == successor.key
+
+
+def test_the_successor_takes_after_its_predecessor(game: Game) -> None:
+    old = create_key(
+        game=game, name="k", kind=KeyKind.SECRET, environment=Environment.SANDBOX, dialect=Dialect.METAROUTER
+    )
+    new = rotate_key(key=old.key, overlap=timedelta(0))
+
+    assert (new.key.game, new.key.name, new.key.kind, new.key.environment, new.key.dialect) == (
+        game,
+        "k",
+        KeyKind.SECRET,
+        Environment.SANDBOX,
+        Dialect.METAROUTER,
+    )
+    assert new.value != old.value
+    assert new.key.expires_at is None
+    assert ApiKey.objects.get(pk=old.key.pk).replaced_by == new.key
+
+
+@pytest.mark.parametrize("overlap", [timedelta(0), LONGEST_OVERLAP])
+def test_an_overlap_is_0_to_7_days(key: NewKey, overlap: timedelta) -> None:
+    with time_machine.travel(NOW, tick=False):
+        rotate_key(key=key.key, overlap=overlap)
+
+    assert ApiKey.objects.get(pk=key.key.pk).expires_at == NOW + overlap
+    assert timedelta(days=7) == LONGEST_OVERLAP
+
+
+@pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=7, seconds=1)])
+def test_another_overlap_is_refused_and_no_key_is_made(key: NewKey, overlap: timedelta) -> None:
+    with pytest.raises(ValueError, match="0 to 7 days"):
+        rotate_key(key=key.key, overlap=overlap)
+
+    (unchanged,) = ApiKey.objects.all()
+    assert (unchanged.expires_at, unchanged.replaced_by) == (None, None)
+
+
+# Revocation
+
+
+def test_a_revoked_key_is_dead_at_once_and_keeps_its_first_moment(key: NewKey) -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        revoke_key(key=key.key)
+        assert find_key(key.value, kind=KeyKind.PUBLISHABLE) is None
+        clock.shift(timedelta(days=1))
+        revoke_key(key=ApiKey.objects.get())
+
+    assert ApiKey.objects.get().revoked_at == NOW
+    assert not key.key.is_live
+
+
+def test_revoking_a_key_ends_its_overlap_and_leaves_its_successor(key: NewKey) -> None:
+    successor = rotate_key(key=key.key, overlap=timedelta(days=1))
+    revoke_key(key=key.key)
+
+    assert [row.pk for row in ApiKey.objects.live()] == [successor.key.pk]
+    assert timezone.now() < key.key.expires_at

@@ -1,0 +1,79 @@
+"""What is kept for a while only."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from audience import prune as pruning
+from audience import tasks
+from audience.keys import NewKey
+from audience.models import Batch, BatchState, Event, Game, Rejection
+from tests.audience.immutable import message, send
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
+
+
+def rejections(game: Game, count: int, **fields: Any) -> None:
+    row = {"game": game, "dialect": "immutable", "errors": [], "raw": {}, "received_at": NOW, **fields}
+    Rejection.objects.bulk_create(Rejection(**row) for _ in range(count))
+
+
+def batch(game: Game, age: timedelta, state: str) -> Batch:
+    counts = {"accepted": 1, "duplicates": 0, "rejected": 0, "event_ids": [1]}
+    return Batch.objects.create(game=game, dialect="immutable", received_at=NOW - age, state=state, **counts)
+
+
+def test_rejections_are_kept_7_days(game: Game) -> None:
+    for age in (timedelta(days=7), timedelta(days=7, seconds=1), timedelta(days=8), timedelta(0)):
+        rejections(game, 1, received_at=NOW - age)
+    with time_machine.travel(NOW, tick=False):
+        assert pruning.prune() == {"rejections": 2, "batches": 0}
+
+    ages = Rejection.objects.order_by("received_at").values_list("received_at", flat=True)
+    assert list(ages) == [NOW - timedelta(days=7), NOW]
+
+
+def test_of_more_than_10_000_a_game_the_newest_are_kept(game: Game, other_game: Game) -> None:
+    rejections(game, 3, message_id="old")
+    rejections(game, 10_000, message_id="new")
+    rejections(other_game, 10_000)
+    with time_machine.travel(NOW, tick=False):
+        assert pruning.prune() == {"rejections": 3, "batches": 0}
+        assert pruning.prune() == {"rejections": 0, "batches": 0}
+
+    assert Rejection.objects.filter(game=game, message_id="new").count() == 10_000
+    assert Rejection.objects.filter(game=other_game).count() == 10_000
+
+
+def test_digested_batches_are_kept_31_days_and_the_others_for_as_long_as_they_are_work(game: Game) -> None:
+    month, older = timedelta(days=31), timedelta(days=31, seconds=1)
+    kept = [batch(game, month, BatchState.DONE), batch(game, older, "pending"), batch(game, older, "failed")]
+    batch(game, older, BatchState.DONE)
+    with time_machine.travel(NOW, tick=False):
+        assert pruning.prune() == {"rejections": 0, "batches": 1}
+
+    assert sorted(Batch.objects.values_list("pk", flat=True)) == sorted(row.pk for row in kept)
+
+
+def test_the_task_prunes_and_leaves_events_alone(key: NewKey) -> None:
+    send(key, message(), message(surface="tv"))
+    Rejection.objects.update(received_at=timezone.now() - timedelta(days=8))
+    tasks.prune()
+
+    assert not Rejection.objects.exists()
+    assert Event.objects.count() == 1
+
+
+def test_a_large_refused_message_is_kept_as_its_size(key: NewKey) -> None:
+    send(key, message(surface="tv", properties={"note": "x" * 40_000}), message(surface="tv"))
+    cut, whole = Rejection.objects.order_by("id")
+
+    assert set(cut.raw) == {"truncated", "bytes"}
+    assert cut.raw["truncated"] is True
+    assert cut.raw["bytes"] > 40_000
+    assert cut.subjects[-1] == "user-123"
+    assert whole.raw["surface"] == "tv"
