@@ -1,0 +1,274 @@
+"""The map of the house, kept true: docs/architecture.md says it in words, this walks the imports."""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Dependencies run one way: each may import itself and what stands behind it.
+ORDER = ["config", "postbacks", "audience", "consent"]
+
+LONGEST_MODULE = 220
+LONGEST_SETTINGS = 230
+LONGEST_FUNCTION = 40
+
+# What opens a connection, whoever's. Only postbacks/http.py may call an ad network.
+SOCKET_MODULES = {
+    "aiohttp",
+    "asyncio",
+    "ftplib",
+    "http.client",
+    "http.server",
+    "httpx",
+    "requests",
+    "smtplib",
+    "socket",
+    "socketserver",
+    "urllib.request",
+    "urllib3",
+}
+SOCKETS_ALLOWED = {
+    "postbacks/http.py": "the one door to the ad networks",
+    "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
+    "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
+    "config/up.py": "asks its own web process whether it serves yet",
+}
+
+# The words of other products. Inside the house they have one name each (design: "One word per thing").
+FOREIGN_WORDS = {
+    # Immutable, RudderStack, MetaRouter
+    "anonymousId",
+    "browserLanguage",
+    "consentLevel",
+    "deviceId",
+    "eventName",
+    "eventTimestamp",
+    "fromId",
+    "identityType",
+    "libraryVersion",
+    "messageId",
+    "originalTimestamp",
+    "pagePath",
+    "pageReferrer",
+    "pageTitle",
+    "pageUrl",
+    "previousId",
+    "sentAt",
+    "sessionId",
+    "toId",
+    "userAgent",
+    "userId",
+    "writeKey",
+    # Parcelvoy
+    "anonymous_id_external",
+    # TikTok, Reddit
+    "Access-Token",
+    "access_token",
+    "event_metadata",
+    "event_source",
+    "event_source_id",
+    "test_event_code",
+    "test_id",
+    "tracking_type",
+    "value_decimal",
+    # URLs
+    "dclid",
+    "fbclid",
+    "gclid",
+    "li_fat_id",
+    "msclkid",
+    "rdt_cid",
+    "ttclid",
+    "twclid",
+}
+FOREIGN_ALLOWED = {
+    "audience/intake/dialects/": "the door for what comes in",
+    "postbacks/networks/": "the door for what goes out",
+    "postbacks/sandbox/": "imitates the networks",
+    "audience/digest/clicks.py": "reads the ad world's URL parameters",
+    "config/demo_history.py": "plays the demo game as a client would, through the Immutable dialect",
+    "config/quickstart/banner.py": "prints a curl line for the Immutable route",
+}
+
+# An app's models are not there yet when its config is imported: Django calls ready() when they are.
+LATE_IMPORTS_ALLOWED = {("postbacks/apps.py", "ready"), ("audience/apps.py", "ready")}
+
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
+SIGNAL_MODULES = ("django.dispatch", "django.db.models.signals", "django.core.signals", "django.test.signals")
+
+
+@cache
+def files() -> list[Path]:
+    """Every module of the house; migrations are history, not architecture."""
+    found = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
+    return [path for path in found if "migrations" not in path.parts]
+
+
+def short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_name(path): path for path in files()}
+
+
+def for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node that runs, hence nothing under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if not for_types_only(child):
+            yield child
+            yield from running(child)
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of what a module imports; `from a import b` is a.b when that is a module of ours, else a."""
+    found = set()
+    for node in running(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            module = node.module or ""
+            names = {f"{module}.{alias.name}" for alias in node.names}
+            found |= {name if name in NAMES else module for name in names}
+            # `from http import client`, `from urllib import request`
+            found |= names & SOCKET_MODULES
+    return found
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, word) of every string, keyword, attribute and name, without docstrings and comments."""
+    docstrings = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            docstrings.add(node.value)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.lineno, node.value
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.value.lineno, node.arg
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.Name):
+            yield node.lineno, node.id
+
+
+def offenders(found: Callable[[Path], Iterable[str]]) -> dict[str, list[str]]:
+    """What is wrong with each module, by its path; empty when the map is true."""
+    wrong = {short(path): sorted(found(path)) for path in files()}
+    return {path: what for path, what in wrong.items() if what}
+
+
+def test_nothing_imports_upward() -> None:
+    def upward(path: Path) -> Iterator[str]:
+        above = {*ORDER[: ORDER.index(path.relative_to(ROOT).parts[0])], "tests"}
+        return (name for name in imported(path) if name.split(".")[0] in above)
+
+    assert offenders(upward) == {}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: sorted(imported(path) & set(NAMES) - {name}) for name, path in NAMES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: list[str]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for other in graph[name]:
+                visit(other, [*way, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def test_imports_stand_at_the_top() -> None:
+    def late(path: Path) -> Iterator[str]:
+        for function in functions(path):
+            if (short(path), function.name) not in LATE_IMPORTS_ALLOWED:
+                for node in running(function):
+                    if isinstance(node, ast.Import | ast.ImportFrom):
+                        yield f"{function.name}, line {node.lineno}"
+
+    assert offenders(late) == {}
+
+
+def sockets(path: Path) -> set[str]:
+    return {name for name in imported(path) if name in SOCKET_MODULES or name.split(".")[0] in SOCKET_MODULES}
+
+
+def test_only_the_door_opens_sockets() -> None:
+    assert {path: names for path, names in offenders(sockets).items() if path not in SOCKETS_ALLOWED} == {}
+
+
+def test_each_exception_from_a_rule_is_still_needed() -> None:
+    assert [path for path in SOCKETS_ALLOWED if not sockets(ROOT / path)] == []
+    assert [path for path in FOREIGN_ALLOWED if not any(map(foreign, files_under(path)))] == []
+
+
+def files_under(start: str) -> list[Path]:
+    return [path for path in files() if short(path).startswith(start)]
+
+
+def foreign(path: Path) -> list[str]:
+    return [f"line {line}: {word}" for line, word in texts(path) if word in FOREIGN_WORDS]
+
+
+def test_foreign_names_die_at_the_door() -> None:
+    doors = tuple(FOREIGN_ALLOWED)
+
+    assert offenders(lambda path: [] if short(path).startswith(doors) else foreign(path)) == {}
+
+
+def test_a_module_fits_on_two_screens() -> None:
+    def too_long(path: Path) -> Iterator[str]:
+        length = len(path.read_text(encoding="utf-8").splitlines())
+        if length > (LONGEST_SETTINGS if path.name == "settings.py" else LONGEST_MODULE):
+            yield f"{length} lines"
+
+    assert offenders(too_long) == {}
+
+
+def test_a_function_fits_on_one() -> None:
+    def too_long(path: Path) -> Iterator[str]:
+        for function in functions(path):
+            length = (function.end_lineno or function.lineno) - function.lineno + 1
+            if length > LONGEST_FUNCTION:
+                yield f"{function.name}: {length} lines"
+
+    assert offenders(too_long) == {}
+
+
+def test_a_modules_name_says_what_it_holds() -> None:
+    assert offenders(lambda path: EMPTY_NAMES & set(module_name(path).split("."))) == {}
+
+
+def test_nothing_listens_to_djangos_signals() -> None:
+    assert offenders(lambda path: (name for name in imported(path) if name.startswith(SIGNAL_MODULES))) == {}
+
+
+def test_the_tests_of_the_map_see_the_house() -> None:
+    assert len(NAMES) > 80
+    assert "audience.digest.clicks" in imported(ROOT / "audience/digest/attribution.py")
+    assert "urllib3" in imported(ROOT / "postbacks/http.py")
+    assert any(word == "ttclid" for _, word in texts(ROOT / "audience/digest/clicks.py"))
