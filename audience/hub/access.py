@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from audience.models import Game, Membership, Role
@@ -41,9 +42,10 @@ def game_view(
     def decorate(view: Callable[Concatenate[HubRequest, Membership, P], HttpResponse]) -> GuardedView:
         @never_cache
         @require_http_methods(list(methods))
-        @login_required
         @wraps(view)
         def guarded(request: HubRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return _to_login(request)
             membership = membership_of(request.user, slug)
             if not has_role(membership, role):
                 raise PermissionDenied(
@@ -56,6 +58,13 @@ def game_view(
         return guarded  # type: ignore[return-value]
 
     return decorate
+
+
+def _to_login(request: HubRequest) -> HttpResponse:
+    """A list that refreshes itself takes the whole page there; it must not swap the form in among its rows."""
+    if request.htmx:
+        return HttpResponseClientRedirect(redirect_to_login(request.htmx.current_url_abs_path or "/").url)
+    return redirect_to_login(request.get_full_path())
 
 
 def membership_of(user: Any, slug: str) -> Membership:

@@ -1,6 +1,6 @@
 """Live events: what the game sent in the last moments, what was taken and what was not, and why."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
@@ -17,22 +17,20 @@ from audience.models import Event, Kind, Membership, Rejection, Role
 SIZE = 50
 STATUSES = (("", "All"), ("accepted", "Accepted"), ("rejected", "Rejected"))
 KINDS = (("", "All kinds"), *Kind.choices)
+Show = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An Event or a Rejection as the list shows it."""
+    """An Event or a Rejection as the list shows it; `stream` and `pk` are its place in its table."""
 
-    key: str
+    stream: str
     pk: int
     at: datetime
-    dialect: str
-    kind: str
-    name: str
+    title: str
+    about: list[str]
     ids: list[tuple[str, str]]
-    test: bool
     errors: list[dict[str, Any]]
-    raw: str
 
 
 @game_view()
@@ -55,7 +53,7 @@ def newest(membership: Membership, *, status: str, kind: str, before: str) -> tu
     """
     event_id, rejection_id = _cursor(before)
     # A viewer may read ids, and needs no addresses.
-    show = str if has_role(membership, Role.MARKETER) else without_emails
+    show: Show = str if has_role(membership, Role.MARKETER) else without_emails
     # A rejection's kind is not known for certain, so a kind filter means events.
     streams = [
         [] if status == "rejected" else _events(membership, kind, event_id, show),
@@ -64,58 +62,47 @@ def newest(membership: Membership, *, status: str, kind: str, before: str) -> tu
     merged = list(islice(merge(*streams, key=lambda row: row.at, reverse=True), SIZE))
     if sum(map(len, streams)) <= SIZE:
         return merged, ""
-    last = {"event": event_id, "rejection": rejection_id} | {row.key: row.pk for row in merged}
+    last = {"event": event_id, "rejection": rejection_id} | {row.stream: row.pk for row in merged}
     return merged, ".".join(str(pk or 0) for pk in last.values())
 
 
-def _events(membership: Membership, kind: str, before: int | None, show: Any) -> list[Row]:
-    found = Event.objects.filter(game_id=membership.game_id)
+def _events(membership: Membership, kind: str, before: int | None, show: Show) -> list[Row]:
+    found = Event.objects.filter(game_id=membership.game_id).defer("raw", "properties", "traits", "context")
     if kind:
         found = found.filter(kind=kind)
     if before:
         found = found.filter(pk__lt=before)
-    return [
-        Row(
-            key="event",
-            pk=event.pk,
-            at=event.received_at,
-            dialect=event.get_dialect_display(),
-            kind=event.get_kind_display(),
-            name=event.name,
-            ids=[
-                (label, show(value))
-                for label, value in (
-                    ("user", event.user_id),
-                    ("anonymous", event.anonymous_id),
-                    ("device", event.device_id),
-                    *event.links,
-                )
-                if value
-            ],
-            test=event.test,
-            errors=[],
-            raw=show(_pretty(event.raw)),
-        )
-        for event in found.order_by("-pk")[: SIZE + 1]
-    ]
+    return [_event_row(event, show) for event in found.order_by("-pk")[: SIZE + 1]]
 
 
-def _rejections(membership: Membership, before: int | None, show: Any) -> list[Row]:
-    found = Rejection.objects.filter(game_id=membership.game_id)
+def _event_row(event: Event, show: Show) -> Row:
+    kind, own = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
+    about = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
+    ids = [*zip(("user", "anonymous", "device"), own, strict=True), *event.links]
+    return Row(
+        stream="event",
+        pk=event.pk,
+        at=event.received_at,
+        title=event.name or kind,
+        about=[word for word in about if word],
+        ids=[(namespace, show(value)) for namespace, value in ids if value],
+        errors=[],
+    )
+
+
+def _rejections(membership: Membership, before: int | None, show: Show) -> list[Row]:
+    found = Rejection.objects.filter(game_id=membership.game_id).defer("raw")
     if before:
         found = found.filter(pk__lt=before)
     return [
         Row(
-            key="rejection",
+            stream="rejection",
             pk=rejection.pk,
             at=rejection.received_at,
-            dialect=rejection.get_dialect_display(),
-            kind="",
-            name=rejection.message_id,
+            title="Message",
+            about=[rejection.get_dialect_display(), rejection.message_id or "no message id"],
             ids=[("named", show(subject)) for subject in rejection.subjects],
-            test=False,
             errors=rejection.errors,
-            raw=show(_pretty(rejection.raw)),
         )
         for rejection in found.order_by("-pk")[: SIZE + 1]
     ]
@@ -126,7 +113,3 @@ def _cursor(before: str) -> tuple[int | None, int | None]:
     if event.isdecimal() and rejection.isdecimal() and len(before) < 40:
         return int(event) or None, int(rejection) or None
     return None, None
-
-
-def _pretty(raw: Any) -> str:
-    return json.dumps(raw, indent=2, ensure_ascii=False)

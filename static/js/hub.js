@@ -27,9 +27,19 @@ function closeMenus(except) {
   });
 }
 
-// A hidden page asks for nothing, and a list stands still while one of its menus is open.
+// A form whose answer never came must not look as if nothing had been asked.
+for (const failure of ["htmx:responseError", "htmx:sendError"]) {
+  document.addEventListener(failure, (event) => {
+    if (!event.detail.elt.matches("form")) return;
+    const notice = Object.assign(document.createElement("p"), { className: "notice bad", role: "alert" });
+    notice.textContent = "The server could not answer this. Nothing was saved: reload the page and try again.";
+    event.detail.target.replaceChildren(notice);
+  });
+}
+
+// A hidden page asks for nothing, and a list stands still while something in it is open.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const target = event.target;
   const polls = (target.getAttribute("hx-trigger") || "").startsWith("every");
-  if (polls && (document.hidden || target.querySelector("details.menu[open]"))) event.preventDefault();
+  if (polls && (document.hidden || target.querySelector("details[open]"))) event.preventDefault();
 });

@@ -131,6 +131,14 @@ def test_a_stranger_is_sent_to_the_sign_in_page(client: Client, addresses: dict[
         assert (answer.status_code, answer["Location"]) == (302, f"/accounts/login/?next={url}")
 
 
+def test_a_refresh_after_the_session_ended_leads_the_whole_page_to_the_sign_in(
+    client: Client, addresses: dict[str, str]
+) -> None:
+    url = addresses["events"]
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{url}?kind=page"}
+    assert client.get(url, headers=headers)["HX-Redirect"] == f"/accounts/login/?next={url}%3Fkind%3Dpage"
+
+
 def test_a_superuser_sees_every_game(game: Game, other_game: Game, addresses: dict[str, str]) -> None:
     client = hub.signed_in(hub.user("root", is_superuser=True, is_staff=True))
     page = client.get("/").content.decode()
