@@ -140,9 +140,10 @@ def _message(raw: dict[str, Any]) -> Message:
         event_at=event_at,
         day=event_at.date(),
         name=_text(raw, "eventName"),
-        # An alias speaks of the player it leads to, whether or not it also says userId.
+        # An alias speaks of the player it leads to, whether or not it also says userId. Both its ids stand in a
+        # column, so that an erasure finds it when one of them is a placeholder that names nobody.
         user_id=_text(raw, "userId") or (_text(raw, "toId") if kind == Kind.ALIAS else ""),
-        anonymous_id=_text(raw, "anonymousId"),
+        anonymous_id=_text(raw, "anonymousId") or (_text(raw, "fromId") if kind == Kind.ALIAS else ""),
         device_id=_text(raw, "deviceId"),
         session_id=_text(raw, "sessionId"),
         surface=_text(raw, "surface"),
