@@ -220,6 +220,17 @@ def test_consent_of_an_id_without_any_event_is_erased(key: NewKey, secret_key: N
     assert not ConsentDecision.objects.exists()
 
 
+@pytest.mark.parametrize("ids", [(ANON, "unknown"), ("unknown", USER)])
+def test_an_alias_with_a_placeholder_at_one_end_goes_with_the_other(
+    key: NewKey, secret_key: NewKey, ids: tuple[str, str]
+) -> None:
+    digest(key, alias(*ids))
+    erase(secret_key, {"anonymousId": ANON} if ANON in ids else {"userId": USER})
+
+    assert not Event.objects.exists()
+    assert traces() == []
+
+
 # When it comes at an awkward moment
 
 
