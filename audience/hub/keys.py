@@ -33,7 +33,8 @@ def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    key = _live_key(membership, pk)
+    # A key has one successor: reloading the answer must not make another.
+    key = _live_key(membership, pk, replaced_by=None)
     form = RotateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         made = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
@@ -51,8 +52,8 @@ def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     return page(request, "hub/key_revoke.html", membership, key=key)
 
 
-def _live_key(membership: Membership, pk: int) -> ApiKey:
-    return get_object_or_404(ApiKey.objects.live(), game=membership.game, pk=pk)
+def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
+    return get_object_or_404(ApiKey.objects.live(), game=membership.game, pk=pk, **state)
 
 
 def _made(request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None) -> HttpResponse:

@@ -73,6 +73,14 @@ def test_a_rotation_keeps_the_old_key_for_the_chosen_time(
     assert old.is_live is (seconds > 0)
 
 
+def test_a_key_has_one_successor_however_often_the_answer_is_reloaded(
+    game: Game, admin: Client, secret_key: NewKey
+) -> None:
+    url = f"/g/{game.slug}/keys/{secret_key.key.pk}/rotate/"
+    assert [admin.post(url, {"overlap": 86_400}).status_code for _ in range(2)] == [200, 404]
+    assert ApiKey.objects.count() == 2
+
+
 def test_another_overlap_is_refused(game: Game, admin: Client, secret_key: NewKey) -> None:
     answer = admin.post(f"/g/{game.slug}/keys/{secret_key.key.pk}/rotate/", {"overlap": 999_999_999})
     assert "not one of the available choices" in answer.content.decode()
