@@ -10,13 +10,13 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from audience import wakeup
-from audience.digest.run import lock_game
+from audience.digest.run import DIGEST_ERRORS, lock_game
 from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import (
     Batch,
@@ -71,7 +71,7 @@ def _attempt(erasure_id: uuid.UUID) -> bool:
         return run(erasure_id)
     except OperationalError:
         raise
-    except DatabaseError as error:
+    except DIGEST_ERRORS as error:
         logger.exception("erasure_failed", erasure_id=str(erasure_id))
         Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__, next_attempt_at=timezone.now() + PAUSE)
         return False

@@ -27,7 +27,7 @@ LONGEST = 20.0
 # A batch that fails this often is set aside for a person to look at (admin: Batches, state Failed).
 MOST_ATTEMPTS = 8
 # What a bug in a digest step, or data it did not expect, raises.
-DIGEST_ERRORS = (DatabaseError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+DIGEST_ERRORS = (DatabaseError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def drain() -> int:

@@ -50,7 +50,7 @@ class Reason(models.TextChoices):
     """Why a conversion was not sent, in the words of its page."""
 
     NO_CLICK = "no_click", "No ad click is known for this player"
-    OTHER_NETWORK = "other_network", "The last ad click belongs to another network"
+    OTHER_NETWORK = "other_network", "The ad click came from a network without a postback here"
     OUTSIDE_WINDOW = "outside_window", "The ad click is older than the attribution window"
     CONSENT = "consent", "The player did not consent"
     NO_MATCH_KEY = "no_match_key", "Nothing the network could match the player by"

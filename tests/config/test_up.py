@@ -25,7 +25,7 @@ from config.quickstart.processes import free_port, is_free
 from config.quickstart.state import ServicesError
 
 DEMO = {
-    "write_keys": {"rudderstack": "wk-1"},
+    "publishable_key": "pk-1",
     "users": {
         "admin": {"email": "admin@example.com", "password": "one"},
         "marketer": {"email": "mara@example.com", "password": "two"},
