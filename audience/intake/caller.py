@@ -24,13 +24,13 @@ def _trusted(address: str) -> bool:
         return False
 
 
-def browser_context(request: HttpRequest) -> dict[str, str]:
-    """The player's address and user agent when the player's own browser calls us, else nothing.
+def seen_by_us(request: HttpRequest) -> dict[str, str]:
+    """What the connection adds to a message's context: request_ip always, ip and user_agent from a player's browser.
 
     Browsers put an Origin on every cross-site POST and backends do not: without one the connection is a game
     server's, and its address must never reach an ad network as the player's.
     """
-    if not request.headers.get("Origin"):
-        return {}
-    found = {"ip": caller_ip(request), "user_agent": request.headers.get("User-Agent", "")[:1024]}
+    found = {"request_ip": caller_ip(request)}
+    if request.headers.get("Origin"):
+        found |= {"ip": found["request_ip"], "user_agent": request.headers.get("User-Agent", "")[:1024]}
     return {name: value for name, value in found.items() if value}

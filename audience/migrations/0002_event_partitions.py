@@ -19,6 +19,7 @@ CREATE TABLE audience_event (
     anonymous_id text NOT NULL,
     device_id text NOT NULL,
     session_id text NOT NULL,
+    group_id text NOT NULL,
     links jsonb NOT NULL,
     event_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,

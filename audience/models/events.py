@@ -38,6 +38,7 @@ class Event(models.Model):
     anonymous_id = models.TextField(blank=True)
     device_id = models.TextField(blank=True)
     session_id = models.TextField(blank=True)
+    group_id = models.TextField(blank=True)
     # [[namespace, value], ...]: further identities this message joins to the ones above (alias, merge, typed ids).
     links = models.JSONField(default=list)
     event_at = models.DateTimeField(
