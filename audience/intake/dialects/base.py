@@ -45,7 +45,7 @@ class IngestView(APIView):
         try:
             return body.read(request._request, limit=limit)
         except body.TooLarge:
-            raise self.refuse(Problem.TOO_LARGE, f"The body is larger than {limit} bytes.") from None
+            raise self.refuse(Problem.TOO_LARGE, f"The body is larger than {limit} bytes; send smaller batches.") from None
         except body.Malformed as error:
             raise self.refuse(Problem.BAD_ENCODING, str(error)) from None
 

@@ -37,7 +37,7 @@ CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}",
-    "Access-Control-Expose-Headers": "Retry-After, X-RateLimit-Reset",
+    "Access-Control-Expose-Headers": "Retry-After",
     "Access-Control-Max-Age": "86400",
 }
 # What a client calls it -> what we call it; other keys of its context stay as they are.
