@@ -26,6 +26,7 @@ CREATE TABLE audience_event (
     key_id bigint,
     dialect varchar(12) NOT NULL,
     surface varchar(16) NOT NULL,
+    request_ip varchar(45) NOT NULL,
     consent_level varchar(10) NOT NULL,
     test boolean NOT NULL,
     properties jsonb NOT NULL,

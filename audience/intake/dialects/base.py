@@ -45,7 +45,8 @@ class IngestView(APIView):
         try:
             return body.read(request._request, limit=limit)
         except body.TooLarge:
-            raise self.refuse(Problem.TOO_LARGE, f"The body is larger than {limit} bytes; send smaller batches.") from None
+            text = f"The body is larger than {limit} bytes; send smaller batches."
+            raise self.refuse(Problem.TOO_LARGE, text) from None
         except body.Malformed as error:
             raise self.refuse(Problem.BAD_ENCODING, str(error)) from None
 

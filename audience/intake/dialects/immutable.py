@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from audience.intake.accept import Receipt, accept
 from audience.intake.auth import find_key
-from audience.intake.caller import seen_by_us
+from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects import immutable_schema as schema
 from audience.intake.dialects.base import IngestView
@@ -101,9 +101,7 @@ class MessagesView(ImmutableView):
                 400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
             )
         messages, rejected = parse(payload["messages"], now=self.received_at)
-        seen = seen_by_us(request._request)
-        for message in messages:
-            message.context = {**seen, **message.context}
+        stamp(request._request, messages)
         receipt = accept(
             key=key,
             dialect=Dialect.IMMUTABLE,

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from audience.intake.accept import accept
 from audience.intake.auth import find_key
-from audience.intake.caller import seen_by_us
+from audience.intake.caller import stamp
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal
@@ -48,9 +48,7 @@ class ParcelvoyView(IngestView):
         return HttpResponse(status=204)
 
     def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
-        seen = seen_by_us(self.request._request)
-        for message in messages:
-            message.context = {**seen, **message.context}
+        stamp(self.request._request, messages)
         accept(
             key=key,
             dialect=Dialect.PARCELVOY,

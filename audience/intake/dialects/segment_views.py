@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from audience.intake.accept import accept
 from audience.intake.auth import find_key
-from audience.intake.caller import seen_by_us
+from audience.intake.caller import stamp
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView, basic_user
 from audience.intake.dialects.words import Problem, Refusal, Taken, Words
@@ -118,14 +118,13 @@ class SegmentView(IngestView):
         try:
             if kind not in segment.TYPES:
                 raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
-            message = segment.parse(raw, kind=kind, frame=frame)
+            return segment.parse(raw, kind=kind, frame=frame)
         except segment.Invalid as error:
             return Rejected(segment.text_of(raw.get("messageId")) or None, [error.violation], raw)
-        message.context = {**seen_by_us(self.request._request), **message.context}
-        return message
 
     def store(self, parsed: Members, key: ApiKey) -> None:
         """All members on disk, or none: a batch may be spread over several keys."""
+        stamp(self.request._request, [what for _, what in parsed if isinstance(what, Message)])
         with transaction.atomic():
             for owner in {(member_key or key).pk: member_key or key for member_key, _ in parsed}.values():
                 theirs = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
