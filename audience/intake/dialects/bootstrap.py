@@ -1,12 +1,12 @@
 """What the two browser SDKs ask for before they send: answered here, so that they run with no cloud."""
 
-from django.http import HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
 from audience.intake.auth import find_key
 from audience.intake.dialects import rudderstack
 from audience.intake.dialects.base import IngestView, basic_user
-from audience.intake.dialects.words import Problem, Refusal
+from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.models import ApiKey, KeyKind
 
 OFF = {"enabled": False}
@@ -23,11 +23,11 @@ class SourceConfigView(BootstrapView):
     def get(self, request: Request) -> HttpResponseBase:
         named = basic_user(request._request) or request.GET.get("writeKey", "")
         if not named:
-            return JsonResponse({"message": "Writekey not found in basic auth"}, status=401)
+            return as_json({"message": "Writekey not found in basic auth"}, status=401)
         key = find_key(named, kind=KeyKind.PUBLISHABLE)
         if key is None:
-            return JsonResponse({"message": "Invalid write key"}, status=400)
-        return JsonResponse(source_config(key, named))
+            return as_json({"message": "Invalid write key"}, status=400)
+        return as_json(source_config(key, named))
 
     def head(self, request: Request) -> HttpResponseBase:
         return HttpResponse(status=204)
@@ -55,7 +55,7 @@ class MetricsView(BootstrapView):
     """POST /rsaMetrics: the SDK's word about itself, not asked for and thanked for."""
 
     def post(self, request: Request) -> HttpResponseBase:
-        return JsonResponse({})
+        return as_json({})
 
 
 class ProjectSettingsView(BootstrapView):
@@ -64,10 +64,10 @@ class ProjectSettingsView(BootstrapView):
     def get(self, request: Request, key: str) -> HttpResponseBase:
         found = find_key(key, kind=KeyKind.PUBLISHABLE)
         if found is None:
-            return JsonResponse({"message": "Invalid write key"}, status=400)
+            return as_json({"message": "Invalid write key"}, status=400)
         protocol = "https" if request.is_secure() else "http"
         sender = {"apiKey": key, "apiHost": f"{request.get_host()}/v1", "protocol": protocol}
-        return JsonResponse(
+        return as_json(
             {
                 "integrations": {"Segment.io": {**sender, "addBundledMetadata": True, "unbundledIntegrations": []}},
                 "plan": {"track": {"__default": {"enabled": True}}, "identify": {"__default": {"enabled": True}}},

@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,7 +14,7 @@ from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects import immutable_schema as schema
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.words import Problem, Refusal
+from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 
@@ -70,7 +70,7 @@ class ImmutableView(IngestView):
             "trace_id": secrets.token_hex(16),
             "details": details or [],
         }
-        return Refusal(JsonResponse(body, status=status))
+        return Refusal(as_json(body, status=status))
 
     def key(self, request: Request, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
         """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""

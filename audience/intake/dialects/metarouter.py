@@ -5,9 +5,9 @@ Never 401, 403 or 404: its mobile SDKs wipe their queue for ever on those.
 
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 
-from audience.intake.dialects.words import Problem, Taken, Words
+from audience.intake.dialects.words import Problem, Taken, Words, as_json
 from audience.intake.message import Rejected
 from audience.models import Dialect
 
@@ -33,10 +33,10 @@ class MetaRouterWords(Words):
     batch_limit = 500 * 1024
 
     def accepted(self) -> HttpResponse:
-        return JsonResponse({"Success": True})
+        return as_json({"Success": True})
 
     def refused(self, rejected: Rejected) -> HttpResponse:
-        return JsonResponse(_error(rejected), status=413 if _too_large(rejected) else 400)
+        return as_json(_error(rejected), status=413 if _too_large(rejected) else 400)
 
     def batch(self, taken: Taken, *, partial: bool) -> HttpResponse:
         if not taken.rejected or (taken.accepted and not partial):
@@ -45,15 +45,13 @@ class MetaRouterWords(Words):
             {**_error(refusal), "index": index, "messageId": refusal.message_id} for index, refusal in taken.rejected
         ]
         status = 207 if taken.accepted else 413 if all(_too_large(r) for _, r in taken.rejected) else 400
-        return JsonResponse(
-            _with_code({"Success": False, "Errors": errors}, errors[0]["Message"], status), status=status
-        )
+        return as_json(_with_code({"Success": False, "Errors": errors}, errors[0]["Message"], status), status=status)
 
     def problem(self, problem: Problem, *, batch: bool) -> HttpResponse:
         status, error, message, details = ANSWERS[problem]
         answer = {"Error": error, "Message": message, "Details": details}
         body: dict[str, Any] = {"Success": False, "Errors": [answer]} if batch else answer
-        return JsonResponse(_with_code(body, message, status), status=status)
+        return as_json(_with_code(body, message, status), status=status)
 
 
 def _error(rejected: Rejected) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
 from audience.intake.accept import accept
@@ -13,7 +13,7 @@ from audience.intake.auth import find_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.words import Problem, Refusal
+from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, USER, Message, Rejected, Violation
 from audience.intake.times import iso
 from audience.models import ApiKey, Dialect, KeyKind, Kind
@@ -74,7 +74,7 @@ class ParcelvoyView(IngestView):
 
 def error(status: int, text: str, code: int | None) -> Refusal:
     body = {"status": "error", "error": text} | ({"code": code} if code else {})
-    return Refusal(JsonResponse(body, status=status))
+    return Refusal(as_json(body, status=status))
 
 
 class AliasView(ParcelvoyView):
