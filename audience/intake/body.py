@@ -87,8 +87,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels == 0 or any(_deeper_than(v, levels - 1) for v in value.values() if isinstance(v, dict | list))
-    if isinstance(value, list):
-        return levels == 0 or any(_deeper_than(v, levels - 1) for v in value if isinstance(v, dict | list))
-    return False
+    """Level by level: a call per value takes over a second for the million of `[],` that fit into 4 MB."""
+    level = [value] if isinstance(value, dict | list) else []
+    while level and levels:
+        inside = (holder.values() if isinstance(holder, dict) else holder for holder in level)
+        level = [v for values in inside for v in values if isinstance(v, dict | list)]
+        levels -= 1
+    return bool(level)
