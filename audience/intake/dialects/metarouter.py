@@ -31,6 +31,7 @@ class MetaRouterWords(Words):
     dialect = Dialect.METAROUTER
     call_limit = 15 * 1024
     batch_limit = 500 * 1024
+    batch_timestamp = True
 
     def accepted(self) -> HttpResponse:
         return as_json({"Success": True})

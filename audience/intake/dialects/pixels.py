@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from audience.intake import body
 from audience.intake.dialects import metarouter, segment
 from audience.intake.dialects.base import basic_user
-from audience.intake.dialects.segment_views import SegmentView, written_key
+from audience.intake.dialects.segment_views import BATCH, SegmentView
 from audience.intake.dialects.words import Problem
 
 # The smallest transparent GIF.
@@ -30,12 +30,14 @@ class DataPixelView(SegmentView):
     """GET /v1/pixel/<kind>?data=: the event as base64, standard or url-safe, with or without padding."""
 
     words = metarouter.WORDS
+    shared = False
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: Request) -> HttpResponseBase:
-        payload = self.payload(self.data(request), basic_user(request._request))
-        named = basic_user(request._request) or written_key(payload) or request.GET.get("writeKey", "")
-        key = self.known_key(named)
+        outside = basic_user(request._request), request.GET.get("writeKey", "")
+        payload = self.payload(self.data(request), "".join(outside))
+        written = segment.text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
+        key = self.known_key(outside[0] or written or outside[1])
         self.admit(key)
         answer = self.take_one(payload, key)
         return gif() if answer.status_code == 200 else answer
@@ -87,20 +89,20 @@ class WebhookView(SegmentView):
     """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, kept as a track event `webhook`."""
 
     words = metarouter.WORDS
+    shared = False
+    kind = "webhook"
 
     def post(self, request: Request) -> HttpResponseBase:
-        data = self.read(request, limit=self.chosen.batch_limit)
         # The query overrides the body.
-        named = request.GET.get("writeKey", "") or basic_user(request._request)
-        payload = self.payload(data, named)
-        key = self.known_key(named or written_key(payload))
-        self.admit(key)
+        key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request._request))
         if not isinstance(payload, dict):
             raise self.refuse(Problem.NOT_AN_EVENT)
-        if "batch" in payload:
-            return self.take_batch(payload, key)
-        if len(data) > self.chosen.call_limit:
+        is_batch = isinstance(payload.get("batch"), list)
+        self.kind = BATCH if is_batch else self.kind
+        if size > (self.chosen.batch_limit if is_batch else self.chosen.call_limit):
             raise self.refuse(Problem.TOO_LARGE)
+        if is_batch:
+            return self.take_batch(payload, key)
         self.kind = segment.text_of(payload.get("type")).lower()
         if self.kind in segment.TYPES:
             return self.take_one(payload, key)

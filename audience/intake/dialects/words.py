@@ -58,6 +58,8 @@ class Words(ABC):
     dialect: Dialect
     call_limit: int
     batch_limit: int
+    # Whether a `timestamp` beside the members of a batch is theirs: analytics-node writes the time of sending there.
+    batch_timestamp = False
 
     @abstractmethod
     def accepted(self) -> HttpResponseBase:
