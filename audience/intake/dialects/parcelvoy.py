@@ -81,7 +81,7 @@ class AliasView(ParcelvoyView):
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, dict, "")
         anonymous_id, external_id = (rules.required(payload, name) for name in ("anonymous_id", "external_id"))
-        links = [(ANONYMOUS, anonymous_id), (USER, anonymous_id)]
+        links = [(ANONYMOUS, anonymous_id), (USER, anonymous_id), (USER, external_id)]
         return [_message(Kind.ALIAS, payload, now, user_id=external_id, links=links)]
 
 
@@ -171,12 +171,19 @@ def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:
     stated = raw.get("created_at")
     at = iso(stated, offset_required=False) if isinstance(stated, str) else None
-    message_id = raw.get("message_id")
     return Message(
         kind=kind,
-        message_id=message_id[:256] if isinstance(message_id, str) and message_id else str(uuid.uuid4()),
+        message_id=_message_id(raw.get("message_id")),
         event_at=at or now,
         day=at.date() if at else None,
         raw=dict(raw),
         **fields,
     )
+
+
+def _message_id(stated: Any) -> str:
+    """The sender's, which is a UUID by contract; ours for none or a blank one. One too long keeps its identity."""
+    text = stated.strip() if isinstance(stated, str) else ""
+    if len(text) > rules.LONGEST:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+    return text or str(uuid.uuid4())

@@ -102,6 +102,7 @@ def _by_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], mess
     elif kind == "alias":
         previous = _required_id(raw, "previousId", kind)
         message.links = [(ANONYMOUS, previous), (USER, previous)]
+        message.links += [(USER, message.user_id)] if message.user_id else []
     elif kind == MERGE:
         message.links = _merge_links(raw)
 
@@ -116,7 +117,10 @@ def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
         if not all(pair):
             text = "mergeProperties must be a list of objects with type and value"
             raise Invalid("mergeProperties", "INVALID_FORMAT", text)
-        links.append((pair[0].lower()[:64], pair[1][:LONGEST_ID]))
+        if len(pair[1]) > LONGEST_ID:
+            text = f"mergeProperties has a value longer than {LONGEST_ID} characters"
+            raise Invalid("mergeProperties", "INVALID_VALUE", text)
+        links.append((pair[0].lower()[:64], pair[1]))
     return links
 
 
@@ -147,7 +151,8 @@ def _times(raw: Mapping[str, Any], frame: Frame) -> tuple[datetime, Any]:
     if original is None:
         return frame.received_at, None
     if sent is None:
-        return original, original.date()
+        # A clock that nothing can correct.
+        return frame.received_at, original.date()
     try:
         return (frame.received_at - (sent - original)).astimezone(UTC), original.date()
     except OverflowError:
@@ -175,11 +180,15 @@ def mapping(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """An id or a name as text: numbers and objects in their JSON spelling; null and control characters are nothing."""
+    """An id or a name as text: numbers and objects in their JSON spelling; null and control characters are nothing.
+
+    NUL characters are control characters too: they come as the U+FFFD that body.decode made of them.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):
         value = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if value.isprintable():
-        return str(value.strip())
-    return "".join(c for c in value if unicodedata.category(c) != "Cc").strip()
+    if not value.isprintable():
+        value = "".join(c for c in value if unicodedata.category(c) != "Cc")
+    value = str(value.strip())
+    return value if value.strip("\ufffd") else ""
