@@ -43,11 +43,14 @@ COLUMNS = {
     "integrations": "jsonb",
     "raw": "jsonb",
 }
+# The ids follow the order of sending, which decides between messages of one moment: the digest sorts by (event_at, id).
 # The order by the unique index's columns makes two requests with the same ids wait for, not deadlock with, each other.
 INSERT = f"""
-    INSERT INTO audience_event ({", ".join(COLUMNS)})
-    SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())})
-        AS new ({", ".join(COLUMNS)})
+    INSERT INTO audience_event (id, {", ".join(COLUMNS)})
+    SELECT new.* FROM (
+        SELECT nextval(pg_get_serial_sequence('audience_event', 'id')), sent.*
+        FROM unnest({", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())}) AS sent
+    ) AS new (id, {", ".join(COLUMNS)})
     WHERE NOT EXISTS (
         SELECT 1 FROM audience_event old, unnest(%s::text[], %s::date[]) AS untimed (message_id, day)
         WHERE untimed.message_id = new.message_id AND old.game_id = new.game_id
@@ -157,11 +160,11 @@ def _bounded(raw: Any) -> Any:
 
 
 def _subjects(raw: Any) -> list[str]:
-    """Every id a refused message names, whatever it calls it: names that end in `id`, in any spelling.
+    """Every id a refused message, or list of messages, names, whatever it calls it: names that end in `id`.
 
     Trimmed as the ids of good messages are, and numbers as text: one may be what the message was refused for.
     """
-    if not isinstance(raw, dict):
-        return []
-    ids = (value for name, value in raw.items() if isinstance(name, str) and name.lower().endswith("id"))
+    messages = raw if isinstance(raw, list) else [raw]
+    named = (pair for message in messages if isinstance(message, dict) for pair in message.items())
+    ids = (value for name, value in named if isinstance(name, str) and name.lower().endswith("id"))
     return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]
