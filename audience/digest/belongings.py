@@ -19,6 +19,10 @@ def _register(game: Game, event: Event, person_id: uuid.UUID) -> None:
     """The later registration says whose device it is; a push token belongs to one device."""
     details = {name: value for name, value in event.properties.items() if name != "token"}
     token = str(event.properties.get("token") or "")
+    others = Device.objects.filter(game=game, token=token).exclude(device_id=event.device_id)
+    if token and others.filter(updated_at__gt=event.event_at).exists():
+        # It has moved on since: registrations arrive in any order.
+        token = ""
     said = {"person_id": person_id, "token": token, "details": details, "updated_at": event.event_at}
     device, made = Device.objects.get_or_create(game=game, device_id=event.device_id, defaults=said)
     if not made and device.updated_at <= event.event_at:
@@ -26,7 +30,6 @@ def _register(game: Game, event: Event, person_id: uuid.UUID) -> None:
         said["token"] = token or device.token
         Device.objects.filter(pk=device.pk).update(**said)
     if token:
-        others = Device.objects.filter(game=game, token=token, updated_at__lte=event.event_at).exclude(pk=device.pk)
         others.update(token="")
 
 
