@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 
-from audience.models import Device, Event, Game, Group, Kind, Person
+from audience.models import Device, Event, Game, Group, Kind
 
 
 def apply(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
@@ -42,4 +42,4 @@ def _join(game: Game, event: Event, person_id: uuid.UUID) -> None:
         group.traits = {**event.traits, **group.traits} if late else {**group.traits, **event.traits}
         group.updated_at = max(event.event_at, group.updated_at)
         group.save(update_fields=["traits", "updated_at"])
-    group.members.add(Person(pk=person_id))
+    group.members.add(person_id)
