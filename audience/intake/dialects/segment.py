@@ -191,4 +191,4 @@ def text_of(value: Any) -> str:
     if not value.isprintable():
         value = "".join(c for c in value if unicodedata.category(c) != "Cc")
     value = str(value.strip())
-    return value if value.strip("\ufffd") else ""
+    return value if value.strip("\ufffd ") else ""
