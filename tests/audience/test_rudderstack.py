@@ -31,7 +31,12 @@ KB = 1024
 NO_ID = "request neither has anonymousId nor userId"
 ROUTES = {
     **{word: word for word in ("identify", "track", "page", "screen", "group", "alias", "merge")},
-    **{"i": "identify", "t": "track", "p": "page", "s": "screen", "g": "group", "a": "alias"},
+    "i": "identify",
+    "t": "track",
+    "p": "page",
+    "s": "screen",
+    "g": "group",
+    "a": "alias",
 }
 ASKED = {
     "event": "Sign In",
@@ -337,7 +342,7 @@ def test_the_key_may_stand(key: NewKey, place: str) -> None:
     value = key.value
     answer = {
         "basic": lambda: post("/v1/track", track(), **basic(value)),
-        "basic without colon": lambda: post("/v1/track", track(), **{"Authorization": _bare(value)}),
+        "basic without colon": lambda: post("/v1/track", track(), Authorization=_bare(value)),
         "body": lambda: post("/v1/track", track(writeKey=value)),
         "batch": lambda: post("/v1/batch", batch(track(), writeKey=value)),
         "member": lambda: post("/v1/batch", batch(track(writeKey=value))),
