@@ -12,7 +12,6 @@ from audience.intake.accept import Receipt, accept
 from audience.intake.auth import find_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
-from audience.intake.dialects import immutable_schema as schema
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
@@ -90,7 +89,6 @@ class ImmutableView(IngestView):
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
 
-    @schema.messages
     def post(self, request: Request) -> Response:
         key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))

@@ -4,7 +4,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audience.erasure import request_erasure
-from audience.intake.dialects import immutable_schema as schema
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
 from audience.intake.message import ANONYMOUS, USER
@@ -21,7 +20,6 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 class TrackingConsentView(ImmutableView):
     """GET and PUT /v1/audience/tracking-consent"""
 
-    @schema.read_consent
     def get(self, request: Request) -> Response:
         key = self.key(request)
         anonymous_id = _asked(request, "anonymousId")
@@ -30,7 +28,6 @@ class TrackingConsentView(ImmutableView):
             raise self.envelope(400, problem["message"], [problem])
         return Response({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
 
-    @schema.record_consent
     def put(self, request: Request) -> Response:
         key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))
@@ -52,7 +49,6 @@ class TrackingConsentView(ImmutableView):
 class DataView(ImmutableView):
     """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
 
-    @schema.erase
     def delete(self, request: Request) -> Response:
         key = self.key(request, KeyKind.SECRET)
         named = {
