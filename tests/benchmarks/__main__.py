@@ -87,6 +87,12 @@ def main() -> None:
         with services.running(folder / "state", durable=True, environ=clean) as found:
             env = {**clean, **services.secrets(folder / "state")}
             env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
+            # A process of its own: only there is Django set up. stdout is ours, so its lines come out among them.
+            subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.parsing"],
+                env={**env, "DJANGO_SETTINGS_MODULE": "config.settings"},
+                check=True,
+            )
             product = Product(env, folder)
             started = time.monotonic()
             try:
