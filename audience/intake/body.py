@@ -73,6 +73,11 @@ def decode(body: bytes) -> Any:
     return value
 
 
+def storable(text: str) -> str:
+    """A text that came outside JSON, as in a query: what `decode` makes of the same text inside it."""
+    return text.replace("\x00", "\ufffd")
+
+
 def _decode_leniently(body: bytes, complaint: str) -> Any:
     """The second try: browsers cut strings in mid-emoji and send the half as `\\ud83d`, which orjson refuses."""
     try:

@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audience.erasure import request_erasure
+from audience.intake import body
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
 from audience.intake.message import ANONYMOUS, USER
@@ -69,8 +70,8 @@ class DataView(ImmutableView):
 
 
 def _asked(request: Request, parameter: str) -> str:
-    """An id of the query as it was stored: NUL characters became replacement characters (intake/body.py)."""
-    return request.GET.get(parameter, "").replace("\x00", "\ufffd").strip()
+    """An id of the query as it was stored."""
+    return body.storable(request.GET.get(parameter, "")).strip()
 
 
 def _decision_problems(payload: dict[str, object]) -> list[dict[str, str]]:

@@ -70,8 +70,9 @@ class QueryPixelView(SegmentView):
         return answer if answer.status_code in {405, 500, 503} else gif()
 
 
-def message_of(query: Mapping[str, Any]) -> dict[str, Any]:
+def message_of(parameters: Mapping[str, str]) -> dict[str, Any]:
     """A query as a message: `properties` may be JSON, and what we have no word for is a property."""
+    query = {body.storable(name): body.storable(value) for name, value in parameters.items()}
     said = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
     properties = {k: v for k, v in query.items() if k not in {*MESSAGE_PARAMETERS, "writeKey", "properties", "type"}}
     try:
