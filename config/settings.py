@@ -196,7 +196,11 @@ SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = SECURE
 # A redirected POST loses its body, and probes come over plain HTTP from inside.
-SECURE_REDIRECT_EXEMPT = [r"^/*v1/", r"^/*api/client/", r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [
+    r"^/*(v1|beacon/v1|pixel/v1|api/client)/",
+    r"^/*(devices|events|sourceConfig|rsaMetrics)/*$",
+    r"^(livez|readyz|metrics)$",
+]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
