@@ -1,6 +1,7 @@
 """The durable write of one request: Events once by message id, one Batch, the Rejections."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db import connection
 from django.db.models import JSONField, Value
 
 from audience.intake.message import Message, Rejected
-from audience.models import ApiKey, Batch, BatchState, Rejection
+from audience.models import ApiKey, Batch, BatchState, Dialect, Rejection
 
 # A message without any client time may be retried past midnight: its copy lies at most this far back.
 UNTIMED_LOOKBACK = timedelta(days=1)
@@ -26,12 +27,14 @@ COLUMNS = {
     "anonymous_id": "text",
     "device_id": "text",
     "session_id": "text",
+    "group_id": "text",
     "links": "jsonb",
     "event_at": "timestamptz",
     "received_at": "timestamptz",
     "key_id": "bigint",
     "dialect": "text",
     "surface": "text",
+    "request_ip": "text",
     "consent_level": "text",
     "test": "boolean",
     "properties": "jsonb",
@@ -40,11 +43,14 @@ COLUMNS = {
     "integrations": "jsonb",
     "raw": "jsonb",
 }
+# The ids follow the order of sending, which decides between messages of one moment: the digest sorts by (event_at, id).
 # The order by the unique index's columns makes two requests with the same ids wait for, not deadlock with, each other.
 INSERT = f"""
-    INSERT INTO audience_event ({", ".join(COLUMNS)})
-    SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())})
-        AS new ({", ".join(COLUMNS)})
+    INSERT INTO audience_event (id, {", ".join(COLUMNS)})
+    SELECT new.* FROM (
+        SELECT nextval(pg_get_serial_sequence('audience_event', 'id')), sent.*
+        FROM unnest({", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())}) AS sent
+    ) AS new (id, {", ".join(COLUMNS)})
     WHERE NOT EXISTS (
         SELECT 1 FROM audience_event old, unnest(%s::text[], %s::date[]) AS untimed (message_id, day)
         WHERE untimed.message_id = new.message_id AND old.game_id = new.game_id
@@ -56,24 +62,33 @@ INSERT = f"""
 """
 
 
-def events(*, key: ApiKey, messages: Sequence[Message], received_at: datetime) -> list[tuple[int, date]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Whose messages these are, in which dialect they were said, and when they came."""
+
+    key: ApiKey
+    dialect: Dialect
+    received_at: datetime
+
+
+def events(request: Request, messages: Sequence[Message]) -> list[tuple[int, date]]:
     """Insert the messages that are not there yet; the (id, day) of those."""
     if not messages:
         return []
-    rows = [_row(key, message, received_at) for message in messages]
+    rows = [_row(request, message) for message in messages]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     untimed = [message.message_id for message in messages if message.day is None]
-    day_before = received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
+    day_before = request.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [*columns, untimed, [day_before] * len(untimed)])
         return [(event_id, day) for event_id, day in cursor.fetchall()]
 
 
-def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...]:
+def _row(request: Request, message: Message) -> tuple[Any, ...]:
     """The values of COLUMNS, in their order."""
     return (
-        key.game_id,
-        message.day or received_at.astimezone(UTC).date(),
+        request.key.game_id,
+        message.day or request.received_at.astimezone(UTC).date(),
         message.message_id,
         message.kind.value,
         message.name,
@@ -81,14 +96,16 @@ def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...
         message.anonymous_id,
         message.device_id,
         message.session_id,
+        message.group_id,
         _json(message.links),
         message.event_at,
-        received_at,
-        key.pk,
-        key.dialect,
+        request.received_at,
+        request.key.pk,
+        request.dialect.value,
         message.surface,
+        message.request_ip,
         message.consent_level,
-        message.test or key.is_sandbox,
+        message.test or request.key.is_sandbox,
         _json(message.properties),
         _json(message.traits),
         _json(message.context),
@@ -97,16 +114,14 @@ def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...
     )
 
 
-def batch(
-    *, key: ApiKey, new: Sequence[tuple[int, date]], duplicates: int, rejected: int, received_at: datetime
-) -> Batch:
+def batch(request: Request, *, new: Sequence[tuple[int, date]], duplicates: int, rejected: int) -> Batch:
     """The record of the request; `pending`, and so the digest's work, when anything new came."""
     days = [day for _, day in new]
     return Batch.objects.create(
-        game_id=key.game_id,
-        key=key,
-        dialect=key.dialect,
-        received_at=received_at,
+        game_id=request.key.game_id,
+        key=request.key,
+        dialect=request.dialect,
+        received_at=request.received_at,
         accepted=len(new),
         duplicates=duplicates,
         rejected=rejected,
@@ -114,17 +129,17 @@ def batch(
         first_day=min(days, default=None),
         last_day=max(days, default=None),
         state=BatchState.PENDING if new else BatchState.DONE,
-        next_attempt_at=received_at,
+        next_attempt_at=request.received_at,
     )
 
 
-def rejections(*, key: ApiKey, rejected: Sequence[Rejected], received_at: datetime) -> None:
+def rejections(request: Request, rejected: Sequence[Rejected]) -> None:
     Rejection.objects.bulk_create(
         Rejection(
-            game_id=key.game_id,
-            key=key,
-            dialect=key.dialect,
-            received_at=received_at,
+            game_id=request.key.game_id,
+            key=request.key,
+            dialect=request.dialect,
+            received_at=request.received_at,
             message_id=refusal.message_id or "",
             errors=[violation.as_dict() for violation in refusal.errors],
             # Django writes a bare None as SQL NULL, which the column refuses: a null message is JSON's null.
@@ -145,11 +160,11 @@ def _bounded(raw: Any) -> Any:
 
 
 def _subjects(raw: Any) -> list[str]:
-    """Every id a refused message names, whatever it calls it: names that end in `id`, in any spelling.
+    """Every id a refused message, or list of messages, names, whatever it calls it: names that end in `id`.
 
     Trimmed as the ids of good messages are, and numbers as text: one may be what the message was refused for.
     """
-    if not isinstance(raw, dict):
-        return []
-    ids = (value for name, value in raw.items() if isinstance(name, str) and name.lower().endswith("id"))
+    messages = raw if isinstance(raw, list) else [raw]
+    named = (pair for message in messages if isinstance(message, dict) for pair in message.items())
+    ids = (value for name, value in named if isinstance(name, str) and name.lower().endswith("id"))
     return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]

@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audience.erasure import request_erasure
-from audience.intake.dialects import immutable_schema as schema
+from audience.intake import body
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
 from audience.intake.message import ANONYMOUS, USER
@@ -21,24 +21,22 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 class TrackingConsentView(ImmutableView):
     """GET and PUT /v1/audience/tracking-consent"""
 
-    @schema.read_consent
     def get(self, request: Request) -> Response:
         key = self.key(request)
         anonymous_id = _asked(request, "anonymousId")
         problem = _id_problem("anonymousId", anonymous_id)
         if problem:
-            raise self.refuse(400, problem["message"], [problem])
+            raise self.envelope(400, problem["message"], [problem])
         return Response({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
 
-    @schema.record_consent
     def put(self, request: Request) -> Response:
         key = self.key(request)
-        payload = self.body(request, limit=MAX_BODY)
+        payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict):
-            raise self.refuse(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
+            raise self.envelope(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
         problems = _decision_problems(payload)
         if problems:
-            raise self.refuse(400, problems[0]["message"], problems)
+            raise self.envelope(400, problems[0]["message"], problems)
         record_decision(
             game_id=key.game_id,
             anonymous_id=payload["anonymousId"].strip(),
@@ -52,7 +50,6 @@ class TrackingConsentView(ImmutableView):
 class DataView(ImmutableView):
     """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
 
-    @schema.erase
     def delete(self, request: Request) -> Response:
         key = self.key(request, KeyKind.SECRET)
         named = {
@@ -61,11 +58,11 @@ class DataView(ImmutableView):
             if (value := _asked(request, parameter))
         }
         if len(named) != 1:
-            raise self.refuse(400, "Name exactly one of userId and anonymousId in the query.")
+            raise self.envelope(400, "Name exactly one of userId and anonymousId in the query.")
         ((namespace, subject),) = named.items()
         problem = _id_problem(f"{namespace}Id", subject)
         if problem:
-            raise self.refuse(400, problem["message"], [problem])
+            raise self.envelope(400, problem["message"], [problem])
         request_erasure(
             game=key.game, namespace=namespace, subject=subject, requested_by=f"{SECRET_HEADER} {key.prefix}…"
         )
@@ -73,8 +70,8 @@ class DataView(ImmutableView):
 
 
 def _asked(request: Request, parameter: str) -> str:
-    """An id of the query as it was stored: NUL characters became replacement characters (intake/body.py)."""
-    return request.GET.get(parameter, "").replace("\x00", "\ufffd").strip()
+    """An id of the query as it was stored."""
+    return body.storable(request.GET.get(parameter, "")).strip()
 
 
 def _decision_problems(payload: dict[str, object]) -> list[dict[str, str]]:

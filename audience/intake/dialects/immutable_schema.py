@@ -2,176 +2,205 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-
 from audience.intake.dialects import immutable_rules as rules
+from audience.intake.dialects import openapi as api
 
-TEXT: dict[str, Any] = {"type": "string", "maxLength": rules.DEFAULT_LENGTH}
-TAG = ["Immutable Audience"]
+TAG = "Immutable Audience"
+TEXT = api.words(rules.DEFAULT_LENGTH)
+NEEDED = api.words(rules.DEFAULT_LENGTH, blank=False)
+SAY: api.Schema = {"type": "string"}
+COUNT: api.Schema = {"type": "integer", "minimum": 0}
+MESSAGE_CODES = (
+    *("MISSING_REQUIRED_FIELD", "INVALID_FORMAT", "INVALID_VALUE", "INVALID_ENUM"),
+    *("UNSUPPORTED_TYPE", "DUPLICATE_MESSAGE_ID"),
+)
+CODES = ("VALIDATION_ERROR", "UNAUTHORISED_REQUEST", "TOO_MANY_REQUESTS_ERROR", "INTERNAL_SERVER_ERROR")
+LEVEL = api.one_of_texts(rules.CONSENT_LEVELS)
+CONTEXT_TEXTS = {name: api.words(rules.CONTEXT_LENGTHS.get(name, 256)) for name in sorted(rules.CONTEXT_TEXTS)}
 
-VIOLATION: dict[str, Any] = {
-    "type": "object",
-    "required": ["field", "code", "message"],
-    "properties": {
-        "field": {"type": "string"},
-        "code": {
-            "type": "string",
-            "enum": [
-                "MISSING_REQUIRED_FIELD",
-                "INVALID_FORMAT",
-                "INVALID_VALUE",
-                "INVALID_ENUM",
-                "UNSUPPORTED_TYPE",
-                "DUPLICATE_MESSAGE_ID",
-            ],
+MESSAGE: api.Schema = {
+    **api.thing(
+        *("type", "messageId", "eventTimestamp", "context"),
+        type=api.one_of_texts(rules.TYPES),
+        messageId=api.said("What a repeated message is told by.", {"type": "string", "format": "uuid"}),
+        eventTimestamp=api.said(
+            "When it happened, with an offset; up to 30 days ago.", {"type": "string", "format": "date-time"}
+        ),
+        eventName=api.said("Required for track.", TEXT),
+        userId=TEXT,
+        anonymousId=TEXT,
+        deviceId=TEXT,
+        sessionId=TEXT,
+        fromId=api.said("Required for alias, as toId is; the two differ.", TEXT),
+        toId=TEXT,
+        fromType=TEXT,
+        toType=TEXT,
+        identityType=api.one_of_texts(rules.IDENTITY_TYPES),
+        surface=api.one_of_texts(rules.SURFACES),
+        consentLevel=LEVEL,
+        test={"type": "boolean"},
+        properties=api.FREE,
+        traits=api.FREE,
+        context=api.thing("library", "libraryVersion", library=NEEDED, libraryVersion=NEEDED, **CONTEXT_TEXTS),
+    ),
+    "allOf": [
+        {
+            "if": {"properties": {"type": {"const": "alias"}}},
+            "then": api.thing("fromId", "toId", fromId=NEEDED, toId=NEEDED),
+            "else": api.either("userId", "anonymousId", of=NEEDED),
         },
-        "message": {"type": "string"},
-    },
-}
-ENVELOPE: dict[str, Any] = {
-    "type": "object",
-    "required": ["code", "message", "link", "trace_id", "details"],
-    "properties": {
-        "code": {
-            "type": "string",
-            "enum": ["VALIDATION_ERROR", "UNAUTHORISED_REQUEST", "TOO_MANY_REQUESTS_ERROR", "INTERNAL_SERVER_ERROR"],
+        {
+            "if": {"properties": {"type": {"const": "track"}}},
+            "then": api.thing("eventName", eventName=NEEDED),
         },
-        "message": {"type": "string"},
-        "link": {"type": "string"},
-        "trace_id": {"type": "string"},
-        "details": {"type": "array", "items": VIOLATION},
-    },
-}
-MESSAGE: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "messageId", "eventTimestamp", "context"],
-    "properties": {
-        "type": {"type": "string", "enum": list(rules.TYPES)},
-        "messageId": {"type": "string", "format": "uuid"},
-        "eventTimestamp": {"type": "string", "format": "date-time"},
-        "eventName": {**TEXT, "description": "Required for track."},
-        "userId": TEXT,
-        "anonymousId": TEXT,
-        "deviceId": TEXT,
-        "sessionId": TEXT,
-        "fromId": {**TEXT, "description": "Required for alias, as toId is."},
-        "toId": TEXT,
-        "fromType": TEXT,
-        "toType": TEXT,
-        "identityType": {"type": "string", "enum": list(rules.IDENTITY_TYPES)},
-        "surface": {"type": "string", "enum": list(rules.SURFACES)},
-        "consentLevel": {"type": "string", "enum": list(rules.CONSENT_LEVELS)},
-        "test": {"type": "boolean"},
-        "properties": {"type": "object"},
-        "traits": {"type": "object"},
-        "context": {
-            "type": "object",
-            "required": ["library", "libraryVersion"],
-            "properties": {"library": TEXT, "libraryVersion": TEXT, "pageUrl": {"type": "string", "maxLength": 2048}},
-        },
-    },
-}
-ACCEPTED: dict[str, Any] = {
-    "type": "object",
-    "required": ["success", "accepted", "rejected", "rejections"],
-    "properties": {
-        "success": {"type": "boolean"},
-        "accepted": {"type": "integer"},
-        "rejected": {"type": "integer"},
-        "rejections": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "messageId": {"type": "string", "nullable": True},
-                    "errors": {"type": "array", "items": VIOLATION},
-                },
-            },
-        },
-    },
-}
-ERRORS: dict[Any, Any] = {(status, "application/json"): ENVELOPE for status in (400, 401, 405, 413, 429, 500, 503)}
-
-
-def _key(name: str, form: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=f"A key, {form}")
-
-
-def _query(name: str, required: bool = True) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.QUERY, required=required)
-
-
-PUBLISHABLE = _key("x-immutable-publishable-key", "pk_imapik-… or pk_imapik-test-…")
-SECRET = _key("x-immutable-api-key", "sk_imapik-… or sk_imapik-test-…")
-
-messages = extend_schema(
-    tags=TAG,
-    summary="Send 1 to 100 events",
-    description="Each message is judged on its own: check `rejected`. Repeating a messageId is safe.",
-    parameters=[PUBLISHABLE],
-    request={
-        "application/json": {
-            "type": "object",
-            "required": ["messages"],
-            "properties": {"messages": {"type": "array", "minItems": 1, "maxItems": 100, "items": MESSAGE}},
-        }
-    },
-    responses={(200, "application/json"): ACCEPTED, **ERRORS},
-    examples=[
-        OpenApiExample(
-            "A purchase",
-            request_only=True,
-            value={
-                "messages": [
-                    {
-                        "type": "track",
-                        "messageId": "550e8400-e29b-41d4-a716-446655440000",
-                        "eventTimestamp": "2026-04-08T12:00:00Z",
-                        "eventName": "purchase",
-                        "userId": "user-123",
-                        "surface": "web",
-                        "properties": {"currency": "USD", "value": 9.99, "itemId": "sword_01"},
-                        "context": {"library": "my-studio-backend", "libraryVersion": "1.0.0"},
-                    }
-                ]
-            },
-        )
     ],
-)
-read_consent = extend_schema(
-    tags=TAG,
-    summary="Read a recorded consent decision",
-    parameters=[PUBLISHABLE, _query("anonymousId")],
-    responses={
-        (200, "application/json"): {
-            "type": "object",
-            "required": ["status"],
-            "properties": {"status": {"type": "string", "enum": list(rules.CONSENT_LEVELS)}},
-        },
-        **ERRORS,
-    },
-)
-record_consent = extend_schema(
-    tags=TAG,
-    summary="Record a consent decision",
-    parameters=[PUBLISHABLE],
-    request={
-        "application/json": {
-            "type": "object",
-            "required": ["anonymousId", "status", "source"],
-            "properties": {
-                "anonymousId": TEXT,
-                "status": {"type": "string", "enum": ["none", "anonymous", "full"]},
-                "source": {"type": "string", "maxLength": 128},
+}
+SCHEMAS: dict[str, api.Schema] = {
+    "ImmutableMessage": MESSAGE,
+    "ImmutableViolation": api.thing(
+        *("field", "code", "message"), field=SAY, code=api.one_of_texts(MESSAGE_CODES), message=SAY
+    ),
+    "ImmutableError": api.thing(
+        *("code", "message", "link", "trace_id", "details"),
+        code=api.one_of_texts(CODES),
+        message=SAY,
+        link=SAY,
+        trace_id={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        details={"type": "array", "items": api.ref("ImmutableViolation")},
+    ),
+    "ImmutableReceipt": api.thing(
+        *("success", "accepted", "rejected", "rejections"),
+        success={"const": True},
+        accepted=COUNT,
+        rejected=COUNT,
+        rejections=api.said(
+            "One entry for each distinct messageId that was refused.",
+            {
+                "type": "array",
+                "items": api.thing(
+                    *("messageId", "errors"),
+                    messageId={"type": ["string", "null"]},
+                    errors={"type": "array", "minItems": 1, "items": api.ref("ImmutableViolation")},
+                ),
             },
-        }
+        ),
+    ),
+}
+
+
+def _envelope(code: str, message: str) -> dict[str, Any]:
+    trace = "3f2a9c0d5b1e4f6788aabbccddeeff00"
+    return {"code": code, "message": message, "link": "/api/docs/", "trace_id": trace, "details": []}
+
+
+def _error(description: str, code: str, message: str, *headers: str) -> api.Schema:
+    body = api.content(api.JSON, api.ref("ImmutableError"), {message: _envelope(code, message)})
+    return api.answer(description, body, *headers)
+
+
+_bad, _fault = "VALIDATION_ERROR", "INTERNAL_SERVER_ERROR"
+ERRORS: api.Answers = {
+    400: _error("The whole request is refused: malformed, or no key.", _bad, "messages must hold 1 to 100 messages."),
+    401: _error(
+        "The key is unknown, revoked or of the other kind.", "UNAUTHORISED_REQUEST", "The key is not recognised."
+    ),
+    405: _error("Another method.", _bad, "PATCH is not served here.", "Allow"),
+    413: _error("Over 2 MB unpacked; a consent decision over 64 KB.", _bad, "The body is larger than 2097152 bytes."),
+    429: _error(
+        "The key calls more often than its limit allows.",
+        "TOO_MANY_REQUESTS_ERROR",
+        "This key may call again in 1 s.",
+        *api.LATER,
+    ),
+    500: _error("Our fault; send it again.", _fault, "Something broke on our side; it is logged."),
+    503: _error("A passing fault; send it again.", _fault, "Storage is away for a moment.", *api.AGAIN),
+}
+RESPONSES = api.shared("Immutable", ERRORS)
+REFUSALS = api.pointing("Immutable", ERRORS)
+BODILESS = {status: REFUSALS[status] for status in REFUSALS if status != 413}
+
+_library = {"library": "my-studio-backend", "libraryVersion": "1.0.0"}
+_sword = {"currency": "USD", "value": 9.99, "itemId": "sword_01"}
+_shop = {**_library, "pageUrl": "https://mygame.com/shop", "pageTitle": "Shop"}
+
+
+def _sample(kind: str, number: int, **fields: Any) -> dict[str, Any]:
+    message_id = f"550e8400-e29b-41d4-a716-{446655440000 + number}"
+    start = {"type": kind, "messageId": message_id, "eventTimestamp": "2026-04-08T12:00:00Z"}
+    return {"messages": [{**start, **fields, "context": fields.get("context", _library)}]}
+
+
+_player = {"name": "Player One", "email": "player@example.com"}
+_steam = {"fromId": "76561198000000001", "fromType": "steam", "toId": "user-123", "toType": "passport"}
+SAMPLES = {
+    "A purchase": _sample("track", 0, eventName="purchase", userId="user-123", surface="web", properties=_sword),
+    "Who a player is": _sample("identify", 4, userId="user-123", identityType="passport", traits=_player),
+    "Two ids of one player": _sample("alias", 5, **_steam),
+    "A page": _sample("page", 6, userId="user-123", properties={"section": "shop"}, context=_shop),
+    "A screen": _sample("screen", 7, userId="user-123", properties={"screenName": "main-menu"}),
+}
+_late = {"field": "eventName", "code": "MISSING_REQUIRED_FIELD", "message": "eventName is required."}
+RECEIPTS = {
+    "All taken": {"success": True, "accepted": 2, "rejected": 0, "rejections": []},
+    "One refused": {
+        "success": True,
+        "accepted": 1,
+        "rejected": 1,
+        "rejections": [{"messageId": "550e8400-e29b-41d4-a716-446655440001", "errors": [_late]}],
     },
-    responses={204: None, **ERRORS},
+}
+BATCH = api.thing("messages", messages={"type": "array", "minItems": 1, "maxItems": 100, "items": {}})
+BATCH["properties"]["messages"]["items"] = api.ref("ImmutableMessage")
+DECISION = api.thing(
+    *("anonymousId", "status", "source"),
+    anonymousId=NEEDED,
+    status=api.one_of_texts(("none", "anonymous", "full")),
+    source=api.words(128, blank=False),
 )
-erase = extend_schema(
-    tags=TAG,
-    summary="Erase a player",
-    description="Exactly one of the two ids. Every linked id is erased too, within minutes.",
-    parameters=[SECRET, _query("userId", required=False), _query("anonymousId", required=False)],
-    responses={202: None, **ERRORS},
-)
+COOKIE_BANNER = {"anonymousId": "anon-device-abc123", "status": "full", "source": "cookie-banner-v1"}
+LEVELS = {"Decided": {"status": "full"}, "Never decided": {"status": "not_set"}}
+PUBLISHABLE = ("publishableKey",)
+
+OPERATIONS: api.Operations = {
+    ("POST", "/v1/audience/messages"): api.operation(
+        "sendMessages",
+        TAG,
+        "Send 1 to 100 messages",
+        description="Each message is judged on its own: check `rejected`. Repeating a messageId is safe.",
+        keys=PUBLISHABLE,
+        body=api.content(api.JSON, BATCH, SAMPLES),
+        answers={
+            200: api.answer("Judged.", api.content(api.JSON, api.ref("ImmutableReceipt"), RECEIPTS)),
+            **REFUSALS,
+        },
+    ),
+    ("GET", "/v1/audience/tracking-consent"): api.operation(
+        "readConsent",
+        TAG,
+        "Read a recorded consent decision",
+        keys=PUBLISHABLE,
+        parameters=[api.query("anonymousId", "Whose.", required=True, schema=NEEDED)],
+        answers={200: api.answer("It.", api.content(api.JSON, api.thing("status", status=LEVEL), LEVELS)), **BODILESS},
+    ),
+    ("PUT", "/v1/audience/tracking-consent"): api.operation(
+        "recordConsent",
+        TAG,
+        "Record a consent decision",
+        description="The last one counts.",
+        keys=PUBLISHABLE,
+        body=api.content(api.JSON, DECISION, {"Agreed in a banner": COOKIE_BANNER}),
+        answers={204: api.answer("On disk."), **REFUSALS},
+    ),
+    ("DELETE", "/v1/audience/data"): api.operation(
+        "eraseData",
+        TAG,
+        "Erase a player",
+        description="Name exactly one of the two ids. Everything of every linked id is erased too, within minutes.",
+        keys=("secretKey",),
+        parameters=[
+            api.query("userId", "This or anonymousId.", schema=NEEDED),
+            api.query("anonymousId", "This or userId.", schema=NEEDED),
+        ],
+        answers={202: api.answer("It will be erased."), **BODILESS},
+    ),
+}

@@ -1,0 +1,186 @@
+"""The routes that RudderStack, Segment and MetaRouter share. The key's dialect, or the route, chooses the words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from django.db import transaction
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+
+from audience.intake.accept import accept
+from audience.intake.auth import find_key, find_keys
+from audience.intake.caller import stamp
+from audience.intake.dialects import metarouter, rudderstack, segment
+from audience.intake.dialects.base import IngestView, basic_user
+from audience.intake.dialects.words import Problem, Refusal, Taken, Words
+from audience.intake.message import Message, Rejected, Violation
+from audience.models import ApiKey, Dialect, KeyKind
+
+BATCH = "batch"
+# Before the key is known, as much is read as any of these dialects takes.
+LARGEST = rudderstack.WORDS.batch_limit
+# A megabyte of `{},` gzips to a kilobyte and costs its reader minutes; SDKs' messages take 200 bytes and more.
+MOST_MEMBERS = 20_000
+SPOKEN: Mapping[str, Words] = {words.dialect: words for words in (rudderstack.WORDS, metarouter.WORDS)}
+Members = list[tuple[ApiKey | None, Message | Rejected]]
+
+
+class SegmentView(IngestView):
+    """One route; `kind` is one of segment.TYPES, or "batch".
+
+    On a `shared` route the key's dialect chooses the words; `words` answer there until the key is known, and a
+    key that speaks neither dialect. Elsewhere they always answer.
+    """
+
+    kind = BATCH
+    words: Words = rudderstack.WORDS
+    shared = True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.chosen = self.words
+        # The keys that a body names, by their value; none when the key stands outside the body, which decides.
+        self.written: Mapping[str, ApiKey] = {}
+        super().initial(request, *args, **kwargs)
+
+    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+        return Refusal(self.chosen.problem(problem, batch=self.kind == BATCH))
+
+    def post(self, request: Request) -> HttpResponseBase:
+        key, payload, size = self.receive(basic_user(request._request) or request.GET.get("writeKey", ""))
+        if size > (self.chosen.batch_limit if self.kind == BATCH else self.chosen.call_limit):
+            raise self.refuse(Problem.TOO_LARGE)
+        if self.kind == BATCH:
+            return self.take_batch(payload, key)
+        return self.take_one(payload, key)
+
+    def receive(self, named: str) -> tuple[ApiKey, Any, int]:
+        """The key, the JSON and its size in bytes; `named` is the key outside the body. The words are chosen here,
+        as early as they can be: also an unreadable body is refused in those of the header's key."""
+        key = find_key(named, kind=KeyKind.PUBLISHABLE) if named else None
+        if key:
+            self.choose(key)
+        data = self.read(self.request, limit=LARGEST)
+        if named and key is None:
+            raise self.refuse(Problem.UNKNOWN_KEY)
+        payload = self.payload(data, named)
+        if key is None:
+            key = self.written_key(payload)
+            self.choose(key)
+        self.admit(key)
+        return key, payload, len(data)
+
+    def payload(self, data: bytes, named: str) -> Any:
+        """The JSON; without a key outside it, a body that cannot be read has no key either."""
+        try:
+            return self.decode(data)
+        except Refusal:
+            if not named:
+                raise self.refuse(Problem.NO_KEY) from None
+            raise
+
+    def known_key(self, value: str) -> ApiKey:
+        if not value:
+            raise self.refuse(Problem.NO_KEY)
+        key = find_key(value, kind=KeyKind.PUBLISHABLE)
+        if key is None:
+            raise self.refuse(Problem.UNKNOWN_KEY)
+        return key
+
+    def written_key(self, payload: Any) -> ApiKey:
+        """The first live key that the body names: one bad member must not lose the others."""
+        named = written_names(payload)
+        if not named:
+            raise self.refuse(Problem.NO_KEY)
+        self.written = find_keys(named, kind=KeyKind.PUBLISHABLE)
+        found = next((self.written[name] for name in named if name in self.written), None)
+        if found is None:
+            raise self.refuse(Problem.UNKNOWN_KEY)
+        return found
+
+    def choose(self, key: ApiKey) -> None:
+        if self.shared:
+            self.chosen = SPOKEN.get(key.dialect, self.words)
+
+    def take_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
+        if not isinstance(raw, dict):
+            raise self.refuse(Problem.NOT_AN_EVENT)
+        # The route overwrites `type`.
+        kind = self.kind
+        parsed = self.parsed(raw, kind, segment.Frame(received_at=self.received_at, sent_at=self.sent_at()))
+        self.store([(key, parsed)], key)
+        return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
+
+    def take_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
+        members = payload.get("batch") if isinstance(payload, dict) else None
+        if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+            raise self.refuse(Problem.NOT_AN_EVENT)
+        if not members:
+            raise self.refuse(Problem.EMPTY_BATCH)
+        if len(members) > MOST_MEMBERS:
+            raise self.refuse(Problem.TOO_LARGE)
+        frame = segment.Frame(
+            received_at=self.received_at,
+            sent_at=payload.get("sentAt") or self.sent_at(),
+            timestamp=payload.get("timestamp") if self.chosen.batch_timestamp else None,
+            context=segment.mapping(payload, "context"),
+            integrations=segment.mapping(payload, "integrations"),
+        )
+        top = segment.text_of(payload.get("writeKey"))
+        parsed = [self.member(member, self.owner(member, top, key), frame) for member in members]
+        self.store(parsed, key)
+        rejected = [(place, what) for place, (_, what) in enumerate(parsed) if isinstance(what, Rejected)]
+        partial = key.dialect == Dialect.METAROUTER
+        return self.chosen.batch(Taken(len(parsed) - len(rejected), rejected), partial=partial)
+
+    def owner(self, raw: dict[str, Any], top: str, key: ApiKey) -> ApiKey | None:
+        """Whose message a member is: its own key's, else the batch's; None when that is no live one."""
+        named = segment.text_of(raw.get("writeKey")) or top
+        return self.written.get(named) if self.written and named else key
+
+    def member(
+        self, raw: dict[str, Any], owner: ApiKey | None, frame: segment.Frame
+    ) -> tuple[ApiKey | None, Message | Rejected]:
+        """One member of a batch, with the `type` it gives itself."""
+        problem = None
+        if len(orjson.dumps(raw)) > self.chosen.call_limit:
+            problem = Violation("", "TOO_LARGE", "request size exceeds max limit")
+        elif owner is None:
+            problem = Violation("writeKey", "UNKNOWN_KEY", "invalid write key")
+        if problem:
+            return owner, Rejected(segment.text_of(raw.get("messageId")) or None, [problem], raw)
+        return owner, self.parsed(raw, segment.text_of(raw.get("type")).lower(), frame)
+
+    def parsed(self, raw: dict[str, Any], kind: str, frame: segment.Frame) -> Message | Rejected:
+        try:
+            if kind not in segment.TYPES:
+                raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
+            return segment.parse(raw, kind=kind, frame=frame)
+        except segment.Invalid as error:
+            return Rejected(segment.text_of(raw.get("messageId")) or None, [error.violation], raw)
+
+    def store(self, parsed: Members, key: ApiKey) -> None:
+        """All members on disk, or none: a batch may be spread over several keys."""
+        stamp(self.request._request, [what for _, what in parsed if isinstance(what, Message)])
+        with transaction.atomic():
+            for owner in {(member_key or key).pk: member_key or key for member_key, _ in parsed}.values():
+                theirs = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
+                accept(
+                    key=owner,
+                    dialect=self.chosen.dialect,
+                    messages=[what for what in theirs if isinstance(what, Message)],
+                    rejected=[what for what in theirs if isinstance(what, Rejected)],
+                    received_at=self.received_at,
+                )
+
+    def sent_at(self) -> str:
+        return self.request.headers.get("SentAt", "")
+
+
+def written_names(payload: Any) -> list[str]:
+    """The values of `writeKey` in a body, each once: at the top, then of a batch's members in their order."""
+    if not isinstance(payload, Mapping):
+        return []
+    members: Sequence[Any] = payload["batch"] if isinstance(payload.get("batch"), list) else []
+    holders = [payload, *(member for member in members[:MOST_MEMBERS] if isinstance(member, Mapping))]
+    return list(dict.fromkeys(filter(None, (segment.text_of(holder.get("writeKey")) for holder in holders))))

@@ -1,0 +1,207 @@
+"""The OpenAPI document: valid, complete, and true of what the server does.
+
+A short, repeatable run by default; SCHEMATHESIS_EXAMPLES=2000 sends about so many random requests, spread over all
+operations.
+"""
+
+import base64
+import os
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections, transaction
+from django.test import Client
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.openapi import checks  # noqa: F401  # registers the conformance checks
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from audience.intake.dialects.wire_schema import OPERATIONS, TAGS
+from audience.keys import create_key
+from audience.models import Dialect, Event, Game, KeyKind
+
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "240"))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Seconds of this thread's own time for one request: a hang, not a slow machine.
+LONGEST = 1.0
+# A request that fails is shown as it came: to shrink a large one takes minutes.
+EFFORT = settings(
+    phases=[Phase.generate],
+    max_examples=max(1, EXAMPLES // len(OPERATIONS)),
+    deadline=None,
+    database=None,
+    derandomize="SCHEMATHESIS_EXAMPLES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
+EVERY = pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=[f"{m} {p}" for m, p in OPERATIONS])
+
+
+@pytest.fixture(autouse=True)
+def _one_connection() -> Iterator[None]:
+    """A WSGI server gives its connection back between requests; here it holds the test's transaction."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@cache
+def document() -> Any:
+    return schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
+
+
+@pytest.fixture
+def credentials(game: Game) -> list[dict[str, dict[str, str]]]:
+    """What a caller with a key puts into headers, query and path, once for each dialect that matters."""
+    secret = create_key(game=game, name="backend", kind=KeyKind.SECRET).value
+    return [
+        _said(create_key(game=game, name=dialect, dialect=dialect).value, secret)
+        for dialect in (Dialect.RUDDERSTACK, Dialect.METAROUTER)
+    ]
+
+
+def _said(value: str, secret: str) -> dict[str, dict[str, str]]:
+    return {
+        "basic": {"Authorization": f"Basic {base64.b64encode(f'{value}:'.encode()).decode()}"},
+        "bearer": {"Authorization": f"Bearer {value}"},
+        "header": {"x-immutable-publishable-key": value, "x-immutable-api-key": secret},
+        "query": {"writeKey": value},
+        "path": {"key": value},
+    }
+
+
+def known(operation: Any, mode: GenerationMode, who: dict[str, dict[str, str]]) -> Any:
+    """Requests by a caller with a key, wherever this operation wants it."""
+    schemes = {name for one in operation.definition.raw["security"] for name in one}
+    headers = who["bearer"] if "bearerKey" in schemes else who["basic"] if "writeKey" in schemes else who["header"]
+    fixed: dict[str, Any] = {"headers": headers}
+    if "{key}" in operation.path:
+        fixed["path_parameters"] = who["path"]
+    if "writeKeyInQuery" in schemes and "writeKey" not in schemes:
+        fixed["query"] = who["query"]
+    return operation.as_strategy(generation_mode=mode, **fixed)
+
+
+def requests(operation: Any, credentials: list[dict[str, dict[str, str]]]) -> Any:
+    """(is good, request): good and bad ones, with a key of either dialect or with whatever stands there."""
+    described = bool(operation.body or operation.query or operation.path_parameters)
+    modes = list(GenerationMode) if described else [GenerationMode.POSITIVE]
+    found = [(mode.is_positive, known(operation, mode, who)) for mode in modes for who in credentials]
+    found += [(False, operation.as_strategy(generation_mode=mode)) for mode in modes]
+    return st.one_of(*(st.tuples(st.just(good), strategy) for good, strategy in found))
+
+
+@EVERY
+def test_answers_are_as_described_what_is_good_is_taken_and_a_refusal_stores_nothing(
+    credentials: list[dict[str, dict[str, str]]], method: str, path: str
+) -> None:
+    operation = document()[path][method]
+
+    @EFFORT
+    @given(request=requests(operation, credentials))
+    def test(request: tuple[bool, Case]) -> None:
+        is_good, case = request
+        # Each request finds the tables as the first one did, so that a failure repeats.
+        with transaction.atomic():
+            answer = sent(case)
+            stored = Event.objects.count()
+            transaction.set_rollback(True)
+        assert stored == 0 or answer.status_code < 400
+        if path == "/v1/audience/messages" and answer.status_code == 200:
+            assert stored <= answer.json()["accepted"]
+        if is_good and "requestBody" in OPERATIONS[method, path] and case.media_type != "text/plain":
+            assert list(refusals(answer)) == []
+
+    test()
+
+
+def sent(case: Case) -> Any:
+    """The answer, checked against the document."""
+    start = time.thread_time()
+    answer = case.call()
+    assert time.thread_time() - start < LONGEST
+    case.validate_response(answer, checks=CHECKS)
+    return answer
+
+
+def refusals(answer: Any) -> Iterator[str]:
+    """Why a good request was refused, but for what JSON Schema has no words for: time zones, the length of an object's
+    text, how long ago, and two that must differ."""
+    if answer.status_code >= 400 and "IANA" not in answer.text and "is longer than" not in answer.text:
+        yield f"{answer.status_code} {answer.text}"
+    if answer.headers.get("content-type") == ["application/json"]:
+        for refused in answer.json().get("rejections", []):
+            yield from (
+                f"{error['field']}: {error['message']}"
+                for error in refused["errors"]
+                if error["field"] not in {"eventTimestamp", "toId"} and error["code"] != "DUPLICATE_MESSAGE_ID"
+            )
+
+
+def test_the_document_is_valid_and_describes_every_route(tmp_path: Path) -> None:
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "openapi.yaml"))
+
+
+def test_every_described_route_is_served() -> None:
+    paths = document().raw_schema["paths"]
+
+    assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == set(OPERATIONS)
+
+
+def test_operations_have_names_of_their_own_and_a_tag_each() -> None:
+    names = [found["operationId"] for found in OPERATIONS.values()]
+
+    assert len(set(names)) == len(names) == len(OPERATIONS)
+    assert {tag for found in OPERATIONS.values() for tag in found["tags"]} == set(TAGS)
+    assert [tag["name"] for tag in document().raw_schema["tags"]] == list(TAGS)
+
+
+def test_every_example_is_as_its_schema_says() -> None:
+    raw = document().raw_schema
+    shown = list(examples(raw))
+
+    assert len(shown) > 100
+    for schema, value in shown:
+        jsonschema.Draft202012Validator({**schema, "components": raw["components"]}).validate(value)
+
+
+def examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """(schema, value) of every example of a body, anywhere in the document."""
+    if isinstance(node, dict):
+        if "schema" in node and "examples" in node:
+            yield from ((node["schema"], one["value"]) for one in node["examples"].values())
+        for child in node.values():
+            yield from examples(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from examples(child)
+
+
+def test_the_page_of_the_document_loads_only_what_we_serve(client: Client) -> None:
+    page = client.get("/api/docs/").content.decode()
+
+    assert "<style" not in page
+    assert "http" not in page

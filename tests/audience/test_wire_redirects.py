@@ -1,0 +1,19 @@
+"""No wire route redirects: a redirected POST loses its body, and an SDK its data."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from audience.intake.dialects.wire_schema import OPERATIONS
+
+PATHS = sorted({path.replace("{key}", "k") for _, path in OPERATIONS})
+
+
+@pytest.mark.parametrize("spelling", ["http://testserver{}", "http://testserver/{}", "http://testserver{}/"])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_portal_on_https_takes_plain_http_without_a_redirect(settings: Any, path: str, spelling: str) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert Client().options(spelling.format(path)).status_code == 204
+    assert Client().get("/accounts/login/").status_code == 301

@@ -1,0 +1,20 @@
+"""The API's page in a real browser; the `page` fixture fails a test on whatever the browser complains about."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from audience.intake.dialects.wire_schema import OPERATIONS, TAGS
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_page_shows_every_operation_by_dialect(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/api/docs/")
+
+    expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
+    assert [tag.get_attribute("data-tag") for tag in page.locator(".opblock-tag").all()] == list(TAGS)
+    page.locator("#operations-MetaRouter-batchShort .opblock-summary-control").click()
+    expect(page.locator("#operations-MetaRouter-batchShort")).to_contain_text("207")
+    page.get_by_role("button", name="Authorize").first.click()
+    expect(page.locator(".modal-ux")).to_contain_text("x-immutable-publishable-key")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
