@@ -24,7 +24,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
-from schemathesis.openapi import checks  # noqa: F401  # registers the conformance checks
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,

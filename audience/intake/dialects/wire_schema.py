@@ -46,7 +46,7 @@ SECURITY_SCHEMES = {
     },
     "writeKey": {"type": "http", "scheme": "basic", "description": f"User name: {_FORM}. Password: empty."},
     "writeKeyInQuery": {"type": "apiKey", "in": "query", "name": "writeKey", "description": _FORM},
-    "bearerKey": {"type": "http", "scheme": "bearer", "description": _FORM},
+    "bearerKey": {"type": "http", "scheme": "bearer", "description": f"{_FORM}; a secret key will do too."},
 }
 
 
