@@ -45,21 +45,29 @@ COLUMNS = {
 }
 # The ids follow the order of sending, which decides between messages of one moment: the digest sorts by (event_at, id).
 # The order by the unique index's columns makes two requests with the same ids wait for, not deadlock with, each other.
-INSERT = f"""
-    INSERT INTO audience_event (id, {", ".join(COLUMNS)})
+INSERT = """
+    INSERT INTO audience_event (id, {columns})
     SELECT new.* FROM (
         SELECT nextval(pg_get_serial_sequence('audience_event', 'id')), sent.*
-        FROM unnest({", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())}) AS sent
-    ) AS new (id, {", ".join(COLUMNS)})
+        FROM unnest({arrays}) AS sent
+    ) AS new (id, {columns})
+    {unless}
+    ORDER BY new.day, new.message_id
+    ON CONFLICT (game_id, message_id, day) DO NOTHING
+    RETURNING id, day
+"""
+UNLESS_THE_DAY_BEFORE = """
     WHERE NOT EXISTS (
         SELECT 1 FROM audience_event old, unnest(%s::text[], %s::date[]) AS untimed (message_id, day)
         WHERE untimed.message_id = new.message_id AND old.game_id = new.game_id
           AND old.message_id = new.message_id AND old.day = untimed.day
     )
-    ORDER BY new.day, new.message_id
-    ON CONFLICT (game_id, message_id, day) DO NOTHING
-    RETURNING id, day
 """
+NAMES = ", ".join(COLUMNS)
+ARRAYS = ", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())
+INSERT_TIMED = INSERT.format(columns=NAMES, arrays=ARRAYS, unless="")
+# Asked only when it must be: planning the look into every partition costs more than the insert itself.
+INSERT_UNTIMED = INSERT.format(columns=NAMES, arrays=ARRAYS, unless=UNLESS_THE_DAY_BEFORE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +88,10 @@ def events(request: Request, messages: Sequence[Message]) -> list[tuple[int, dat
     untimed = [message.message_id for message in messages if message.day is None]
     day_before = request.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [*columns, untimed, [day_before] * len(untimed)])
+        if untimed:
+            cursor.execute(INSERT_UNTIMED, [*columns, untimed, [day_before] * len(untimed)])
+        else:
+            cursor.execute(INSERT_TIMED, columns)
         return [(event_id, day) for event_id, day in cursor.fetchall()]
 
 

@@ -12,7 +12,7 @@ from audience import partitions, tasks
 from audience.intake.accept import accept
 from audience.intake.message import Message
 from audience.keys import NewKey
-from audience.models import Event, Kind
+from audience.models import Dialect, Event, Kind
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 def store(key: NewKey, message_id: str, day: date) -> None:
     at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     message = Message(kind=Kind.TRACK, message_id=message_id, event_at=at, day=day, user_id="user-1")
-    accept(key=key.key, messages=[message], received_at=at)
+    accept(key=key.key, dialect=Dialect.IMMUTABLE, messages=[message], received_at=at)
 
 
 def homes() -> Counter[str]:

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from audience.intake.accept import Receipt, accept
 from audience.intake.message import Message, Rejected, Violation
 from audience.keys import NewKey, create_key
-from audience.models import ApiKey, Batch, BatchState, Event, Game, Kind, Rejection
+from audience.models import ApiKey, Batch, BatchState, Dialect, Event, Game, Kind, Rejection
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def refusal(message_id: str | None = "m-9", raw: Any = None) -> Rejected:
 
 
 def take(key: NewKey, *messages: Message, at: datetime = MIDNIGHT, rejected: Any = ()) -> Receipt:
-    return accept(key=key.key, messages=messages, rejected=rejected, received_at=at)
+    return accept(key=key.key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=at)
 
 
 def test_new_ones_and_copies_are_both_accepted(key: NewKey) -> None:
@@ -196,9 +196,9 @@ def test_the_use_of_a_key_is_noted_once_a_minute(key: NewKey) -> None:
     take(key, timed("m-1"))
     first = ApiKey.objects.get()
     assert first.last_used_at is not None
-    accept(key=first, messages=[timed("m-2")], received_at=MIDNIGHT)
+    accept(key=first, dialect=Dialect.IMMUTABLE, messages=[timed("m-2")], received_at=MIDNIGHT)
     assert ApiKey.objects.get().last_used_at == first.last_used_at
 
     ApiKey.objects.update(last_used_at=first.last_used_at - timedelta(seconds=61))
-    accept(key=ApiKey.objects.get(), messages=[timed("m-3")], received_at=MIDNIGHT)
+    accept(key=ApiKey.objects.get(), dialect=Dialect.IMMUTABLE, messages=[timed("m-3")], received_at=MIDNIGHT)
     assert ApiKey.objects.get().last_used_at > first.last_used_at
