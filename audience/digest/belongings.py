@@ -42,4 +42,4 @@ def _join(game: Game, event: Event, person_id: uuid.UUID) -> None:
         group.traits = {**event.traits, **group.traits} if late else {**group.traits, **event.traits}
         group.updated_at = max(event.event_at, group.updated_at)
         group.save(update_fields=["traits", "updated_at"])
-    group.members.add(person_id)
+    group.members.add(person_id)  # type: ignore[arg-type]  # the stubs know integer keys only
