@@ -4,14 +4,14 @@ from typing import Any
 
 from django.urls import URLPattern, path, re_path
 
-from audience.intake.dialects import metarouter, parcelvoy, pixels
+from audience.intake.dialects import parcelvoy, pixels
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.bootstrap import MetricsView, ProjectSettingsView, SourceConfigView
 from audience.intake.dialects.immutable import MessagesView
 from audience.intake.dialects.immutable_privacy import DataView, TrackingConsentView
-from audience.intake.dialects.segment_views import BATCH, SegmentView
+from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 
-# The full words answer in the key's dialect, the short ones as MetaRouter, where they come from.
+# The full words answer in the key's dialect; the short ones and import always as MetaRouter, where they come from.
 WORDS = ("identify", "track", "page", "screen", "group", "alias", "merge", BATCH)
 SHORT = {
     "i": "identify",
@@ -37,7 +37,7 @@ urlpatterns = [
     *wire("v1/audience/tracking-consent", TrackingConsentView),
     *wire("v1/audience/data", DataView),
     *(url for word in WORDS for url in wire(f"v1/{word}", SegmentView, kind=word)),
-    *(url for s, word in SHORT.items() for url in wire(f"v1/{s}", SegmentView, kind=word, words=metarouter.WORDS)),
+    *(url for short, word in SHORT.items() for url in wire(f"v1/{short}", MetaRouterView, kind=word)),
     *(url for word in PIXELS for url in wire(f"v1/pixel/{word}", pixels.DataPixelView, kind=word)),
     *wire("v1/webhook", pixels.WebhookView),
     *wire("v1/w", pixels.WebhookView),

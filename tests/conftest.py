@@ -7,6 +7,7 @@ from django.db import connection
 
 from audience.keys import NewKey, create_key
 from audience.models import Environment, Game, KeyKind
+from tests.chromium import browser as browser
 
 
 @pytest.fixture(autouse=True)

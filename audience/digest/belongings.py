@@ -42,5 +42,4 @@ def _join(game: Game, event: Event, person_id: uuid.UUID) -> None:
         group.traits = {**event.traits, **group.traits} if late else {**group.traits, **event.traits}
         group.updated_at = max(event.event_at, group.updated_at)
         group.save(update_fields=["traits", "updated_at"])
-    membership = Group.members.through(group_id=group.pk, person_id=person_id)
-    Group.members.through.objects.bulk_create([membership], ignore_conflicts=True)
+    group.members.add(person_id)  # type: ignore[arg-type]  # the stubs know integer keys only

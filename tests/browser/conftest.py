@@ -1,7 +1,5 @@
 """A browser, the site on a port, a Celery worker on the real broker, and the sandbox networks."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,36 +7,22 @@ from typing import Any
 import pytest
 from celery.contrib.testing.worker import start_worker
 from django.db import connections
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from audience.models import Game, Membership, Role
 from config.celery import app
 from postbacks.sandbox.server import Sandbox
-from tests import hub
-
-# Playwright runs an event loop in the test's thread; the tests' own queries are still plain ones.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+from tests import chromium, hub
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    missing = not Path(CHROMIUM).exists() and os.environ.get("CI") != "true"
+    reason = chromium.missing()
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            if missing:
-                item.add_marker(pytest.mark.skip(reason=f"{CHROMIUM} is not installed: apt-get install chromium"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

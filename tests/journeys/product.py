@@ -1,5 +1,6 @@
 """The whole product as separate processes: web, worker, beat and sandbox networks, against a database of its own."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg
 import urllib3
@@ -175,6 +177,26 @@ class Product:
             "WHERE c.user_id = %s ORDER BY a.id",
             user_id,
         )
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Product]:
+    """The real processes over a database and a broker database of their own."""
+    server = urlsplit(os.environ["DATABASE_URL"])
+    name = f"journey_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    # Workers of a parallel run use databases 1 to 8 of the broker; the journeys stay above.
+    broker = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{9 + hash(name) % 7}").geturl()
+    env = {**os.environ, "DATABASE_URL": server._replace(path=f"/{name}").geturl(), "REDIS_URL": broker}
+    product = Product(env, folder)
+    try:
+        product.start()
+        yield product
+    finally:
+        product.stop()
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Browser:

@@ -9,9 +9,9 @@ from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
 from audience.intake import body
-from audience.intake.dialects import metarouter, segment
+from audience.intake.dialects import segment
 from audience.intake.dialects.base import basic_user
-from audience.intake.dialects.segment_views import BATCH, SegmentView
+from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 from audience.intake.dialects.words import Problem
 
 # The smallest transparent GIF.
@@ -26,11 +26,9 @@ def gif() -> HttpResponse:
     return response
 
 
-class DataPixelView(SegmentView):
+class DataPixelView(MetaRouterView):
     """GET /v1/pixel/<kind>?data=: the event as base64, standard or url-safe, with or without padding."""
 
-    words = metarouter.WORDS
-    shared = False
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: Request) -> HttpResponseBase:
@@ -86,11 +84,9 @@ class BeaconView(SegmentView):
     """POST /beacon/v1/batch?writeKey=: a batch that a closing page leaves behind, as text/plain."""
 
 
-class WebhookView(SegmentView):
+class WebhookView(MetaRouterView):
     """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, kept as a track event `webhook`."""
 
-    words = metarouter.WORDS
-    shared = False
     kind = "webhook"
 
     def post(self, request: Request) -> HttpResponseBase:

@@ -177,6 +177,13 @@ class SegmentView(IngestView):
         return self.request.headers.get("SentAt", "")
 
 
+class MetaRouterView(SegmentView):
+    """A route of MetaRouter's own: it answers in these words whatever the key's dialect."""
+
+    words = metarouter.WORDS
+    shared = False
+
+
 def written_names(payload: Any) -> list[str]:
     """The values of `writeKey` in a body, each once: at the top, then of a batch's members in their order."""
     if not isinstance(payload, Mapping):

@@ -1,0 +1,127 @@
+"""The SDKs that run in a player's browser, in real pages of a real Chromium, without their vendors' clouds."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.journeys.product import Product
+from tests.sdk.proxy import AWAY, BUSY, CUT, FlakyProxy
+from tests.sdk.story import (
+    COINS,
+    STORED,
+    Story,
+    assert_copies_were_known,
+    assert_one_person,
+    assert_the_weather_was_met,
+    assert_told_once,
+    digested,
+    events,
+    last_batch,
+)
+from tests.sdk.test_server_sdks import run
+
+pytestmark = [pytest.mark.node, pytest.mark.browser]
+
+# One batch for the calls and one for the coins, as the server SDKs have it; the defaults send one call a request.
+RUDDER_BATCHES = {
+    "queueOptions": {
+        "minRetryDelay": 200,
+        "maxItems": 1000,
+        "batch": {"enabled": True, "maxItems": COINS, "flushInterval": 500},
+    }
+}
+SEGMENT_BATCHES = {
+    "integrations": {
+        "Segment.io": {"deliveryStrategy": {"strategy": "batching", "config": {"size": COINS, "timeout": 500}}}
+    }
+}
+# All of it in one page: one with 250 events in its queue is heavy work for a small machine. Fair weather is in the
+# test of the click.
+WEATHER = (AWAY, BUSY, CUT)
+# RudderStack's browser SDK has no screen().
+WITHOUT_SCREEN = Counter({call: times for call, times in STORED.items() if call[0] != "screen"})
+
+
+# Where everything goes that is not for this machine: a port that refuses. (Playwright's own routes would answer the
+# preflights in the server's place.)
+NOWHERE: Any = {"server": "http://127.0.0.1:1", "bypass": "127.0.0.1"}
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, url: str) -> Iterator[Page]:
+    """A page in a profile of its own; what it asks of another machine does not leave this one, and fails the test."""
+    asked: list[str] = []
+    context = browser.new_context(proxy=NOWHERE)
+    context.set_default_timeout(30_000)
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.goto(url)
+    yield page
+    context.close()
+    assert [address for address in asked if urlsplit(address).hostname != "127.0.0.1"] == []
+
+
+def start(page: Page, proxy: FlakyProxy, key: str, options: dict[str, Any]) -> None:
+    page.evaluate("told => window.start(told)", {"url": proxy.url, "key": key, "options": options})
+
+
+@pytest.mark.parametrize(
+    ("sdk", "options", "stored"),
+    [("rudder", RUDDER_BATCHES, WITHOUT_SCREEN), ("segment", SEGMENT_BATCHES, STORED)],
+    ids=["rudder", "segment"],
+)
+def test_a_browser_sdk_has_every_call_stored_once_with_its_person_in_bad_weather(
+    product: Product,
+    browser: Browser,
+    site: str,
+    sdk: str,
+    options: dict[str, Any],
+    stored: Counter[tuple[str, str]],
+) -> None:
+    key, before, story = product.demo["write_keys"]["rudderstack"], last_batch(product), Story(f"{sdk}-browser", stored)
+    with FlakyProxy(product.url, WEATHER) as proxy, opened(browser, f"{site}/pages/{sdk}.html") as page:
+        start(page, proxy, key, options)
+        # One after the other: Segment's SDK puts a refused batch together with what came since.
+        for step, expected in (("tellCalls", stored.total() - COINS), ("tellCoins", stored.total())):
+            page.evaluate(f"story => window.{step}(story)", story.as_told())
+            product.wait_for(
+                lambda expected=expected: len(events(product, story)) >= expected and proxy.is_clear(), seconds=30
+            )
+    product.wait_for(lambda: digested(product), seconds=30)
+
+    assert_told_once(product, story)
+    assert_one_person(product, story)
+    assert_the_weather_was_met(proxy)
+    assert_copies_were_known(product, before, at_least=stored.total())
+
+
+def test_a_click_in_a_browser_and_a_purchase_in_a_backend_become_a_delivery(
+    product: Product, browser: Browser, site: str
+) -> None:
+    """With the options that a site has by default: one call a request."""
+    key, user = product.demo["write_keys"]["rudderstack"], "sdk-buyer"
+    with FlakyProxy(product.url) as proxy:
+        with opened(browser, f"{site}/pages/rudder.html?ttclid=E.C.P.sdkBuyer") as page:
+            start(page, proxy, key, {})
+            page.evaluate("user => { analytics.page('Landing'); analytics.identify(user); }", user)
+            product.wait_for(lambda: product.rows("SELECT 1 FROM audience_touch WHERE click_id = 'E.C.P.sdkBuyer'"))
+            agent = page.evaluate("navigator.userAgent")
+        asked = sorted((method, path) for method, path, _ in proxy.calls if "sourceConfig" not in path)
+        assert asked == [(method, f"/v1/{call}") for method in ("OPTIONS", "POST") for call in ("identify", "page")]
+        backend = run([sys.executable, "python_purchase.py"], url=product.url, key=key, user=user)
+        output, _ = backend.communicate(timeout=30)
+        assert backend.returncode == 0, output
+    product.wait_for(lambda: product.outcome(user, "purchase") == [("", "delivered")])
+
+    (request,) = [r for r in product.received("tiktok") if "E.C.P.sdkBuyer" in str(r["body"])]
+    (sent,) = request["body"]["data"]
+    assert sent["event"] == "Purchase"
+    assert sent["user"]["ttclid"] == "E.C.P.sdkBuyer"
+    assert sent["user"]["user_agent"] == agent
+    assert (sent["properties"]["value"], sent["properties"]["currency"]) == (9.99, "USD")
