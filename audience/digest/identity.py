@@ -121,7 +121,7 @@ def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -
     for root, moments in seen.items():
         candidates = had.get(root, [])
         if not candidates:
-            person = Person(game=game, first_seen_at=min(moments), last_seen_at=max(moments))
+            person = Person(game=game, first_seen_at=min(moments), last_seen_at=min(moments))
             new.append(person)
             persons[root] = person.pk
         elif len(candidates) == 1:
