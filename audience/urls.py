@@ -1,19 +1,55 @@
 """The wire table: every route that backends and SDKs call."""
 
+from typing import Any
+
 from django.urls import URLPattern, path, re_path
 
+from audience.intake.dialects import metarouter, parcelvoy, pixels
 from audience.intake.dialects.base import IngestView
+from audience.intake.dialects.bootstrap import MetricsView, ProjectSettingsView, SourceConfigView
 from audience.intake.dialects.immutable import MessagesView
 from audience.intake.dialects.immutable_privacy import DataView, TrackingConsentView
+from audience.intake.dialects.segment_views import BATCH, SegmentView
+
+# The full words answer in the key's dialect, the short ones as MetaRouter, where they come from.
+WORDS = ("identify", "track", "page", "screen", "group", "alias", "merge", BATCH)
+SHORT = {
+    "i": "identify",
+    "t": "track",
+    "p": "page",
+    "s": "screen",
+    "g": "group",
+    "a": "alias",
+    "b": BATCH,
+    "import": BATCH,
+}
+PIXELS = ("track", "page", "alias", "identify", "group")
 
 
-def wire(route: str, view: type[IngestView]) -> list[URLPattern]:
+def wire(route: str, view: type[IngestView], **attributes: Any) -> list[URLPattern]:
     """The route, and its twin that takes `//` before and `/` behind without a redirect, as real SDKs write them."""
-    return [path(route, view.as_view()), re_path(rf"^[/]*{route}/*$", view.as_view())]
+    pattern = route.replace("<str:key>", "(?P<key>[^/]+)")
+    return [path(route, view.as_view(**attributes)), re_path(rf"^[/]*{pattern}/*$", view.as_view(**attributes))]
 
 
 urlpatterns = [
     *wire("v1/audience/messages", MessagesView),
     *wire("v1/audience/tracking-consent", TrackingConsentView),
     *wire("v1/audience/data", DataView),
+    *(url for word in WORDS for url in wire(f"v1/{word}", SegmentView, kind=word)),
+    *(url for s, word in SHORT.items() for url in wire(f"v1/{s}", SegmentView, kind=word, words=metarouter.WORDS)),
+    *(url for word in PIXELS for url in wire(f"v1/pixel/{word}", pixels.DataPixelView, kind=word)),
+    *wire("v1/webhook", pixels.WebhookView),
+    *wire("v1/w", pixels.WebhookView),
+    *wire("beacon/v1/batch", pixels.BeaconView),
+    *(url for word in ("track", "page") for url in wire(f"pixel/v1/{word}", pixels.QueryPixelView, kind=word)),
+    *wire("sourceConfig", SourceConfigView),
+    *wire("rsaMetrics", MetricsView),
+    *wire("v1/projects/<str:key>/settings", ProjectSettingsView),
+    *wire("api/client/alias", parcelvoy.AliasView),
+    *wire("api/client/identify", parcelvoy.IdentifyView),
+    *wire("api/client/devices", parcelvoy.DevicesView),
+    *wire("api/client/events", parcelvoy.EventsView),
+    *wire("devices", parcelvoy.DevicesView),
+    *wire("events", parcelvoy.EventsView),
 ]

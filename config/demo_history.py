@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audience.intake.accept import accept
 from audience.intake.dialects import immutable
-from audience.models import ApiKey
+from audience.models import ApiKey, Dialect
 
 NAMESPACE = UUID("6f1c2f0e-3a52-4d9b-9d0b-6a3c1d1f0a77")
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"
@@ -45,7 +45,7 @@ def play(*, key: ApiKey) -> None:
 
 def _send(key: ApiKey, told: list[dict[str, Any]], now: datetime) -> None:
     messages, rejected = immutable.parse(told, now=now)
-    accept(key=key, messages=messages, rejected=rejected, received_at=now)
+    accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)
 
 
 def _journey(name: str, query: str, start: datetime, payments: list[str], currency: str) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from django.db import connection
 
 from audience.digest import merge, traits
 from audience.intake.message import ANONYMOUS, DEVICE, USER
-from audience.models import Event, Game, Identity, Person
+from audience.models import Event, Game, Identity, Kind, Person
 
 Key = tuple[str, str]
 # What a set holds: ids, event ids (int) and person ids. Told apart by type: a client may call a namespace anything.
@@ -53,7 +53,9 @@ class People:
 
 def keys_of(event: Event) -> list[Key]:
     """Every (namespace, value) the event names, without the placeholders."""
-    named = [(ANONYMOUS, event.anonymous_id), (USER, event.user_id), (DEVICE, event.device_id)]
+    named = [(ANONYMOUS, event.anonymous_id), (USER, event.user_id)]
+    # A registration tells whose device it is now, not that all who ever had it are one.
+    named += [(DEVICE, event.device_id)] if event.kind != Kind.DEVICE else []
     named += [(namespace, value) for namespace, value in event.links]
     return [(namespace, value) for namespace, value in named if value and value.lower() not in NOT_AN_ID]
 

@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from audience import wakeup
-from audience.digest import attribution, identity
+from audience.digest import attribution, belongings, identity
 from audience.models import Batch, BatchState, Event, Game
 
 logger = structlog.get_logger(__name__)
@@ -97,6 +97,7 @@ def run(*, game_id: int, only: int | None = None) -> int:
     events = _events(claimed)
     game = Game.objects.get(pk=game_id)
     people = identity.resolve(game=game, events=events)
+    belongings.apply(game=game, events=events, people=people.by_event)
     changed = attribution.attribute(game=game, events=events, people=people)
     Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
     if changed:

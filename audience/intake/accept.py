@@ -10,7 +10,7 @@ from django.utils import timezone
 from audience import wakeup
 from audience.intake import store
 from audience.intake.message import Message, Rejected
-from audience.models import ApiKey
+from audience.models import ApiKey, Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,25 @@ class Receipt:
 
 
 def accept(
-    *, key: ApiKey, messages: Sequence[Message], rejected: Sequence[Rejected] = (), received_at: datetime
+    *,
+    key: ApiKey,
+    dialect: Dialect,
+    messages: Sequence[Message],
+    rejected: Sequence[Rejected] = (),
+    received_at: datetime,
 ) -> Receipt:
-    """Write one request to disk, in one transaction, and wake the digest.
+    """Write one request to disk, in one transaction, and wake the digest. `dialect` is the one it was said in.
 
     When this returns, the rows are committed: only then may the request be acknowledged. Everything slow
     (identity, attribution, postbacks) happens later and elsewhere, so that it can neither delay nor fail
     an acknowledgement. Raises `django.db.OperationalError` when the database is away; nothing is stored then.
     """
     with transaction.atomic():
-        new = store.events(key=key, messages=messages, received_at=received_at)
+        request = store.Request(key=key, dialect=dialect, received_at=received_at)
+        new = store.events(request, messages)
         duplicates = len(messages) - len(new)
-        store.rejections(key=key, rejected=rejected, received_at=received_at)
-        store.batch(key=key, new=new, duplicates=duplicates, rejected=len(rejected), received_at=received_at)
+        store.rejections(request, rejected)
+        store.batch(request, new=new, duplicates=duplicates, rejected=len(rejected))
         _mark_used(key)
     if new:
         wakeup.wake("audience.tasks.digest")

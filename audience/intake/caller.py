@@ -1,9 +1,12 @@
 """Who is at the other end of the connection."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
+
+from audience.intake.message import Message
 
 
 def caller_ip(request: HttpRequest) -> str:
@@ -24,13 +27,16 @@ def _trusted(address: str) -> bool:
         return False
 
 
-def browser_context(request: HttpRequest) -> dict[str, str]:
-    """The player's address and user agent when the player's own browser calls us, else nothing.
+def stamp(request: HttpRequest, messages: Iterable[Message]) -> None:
+    """Add what the connection tells: the caller's address, and, in the context, what a player's browser is.
 
     Browsers put an Origin on every cross-site POST and backends do not: without one the connection is a game
     server's, and its address must never reach an ad network as the player's.
     """
-    if not request.headers.get("Origin"):
-        return {}
-    found = {"ip": caller_ip(request), "user_agent": request.headers.get("User-Agent", "")[:1024]}
-    return {name: value for name, value in found.items() if value}
+    ip = caller_ip(request)
+    agent = request.headers.get("User-Agent", "")[:1024]
+    seen = {"ip": ip, "user_agent": agent} if request.headers.get("Origin") else {}
+    said = {name: value for name, value in seen.items() if value}
+    for message in messages:
+        message.request_ip = ip
+        message.context = {**said, **message.context}

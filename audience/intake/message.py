@@ -34,6 +34,7 @@ class Message:
     group_id: str = ""
     links: list[tuple[str, str]] = field(default_factory=list)
     surface: str = ""
+    request_ip: str = ""
     consent_level: str = ""
     test: bool = False
     properties: dict[str, Any] = field(default_factory=dict)

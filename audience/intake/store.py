@@ -1,6 +1,7 @@
 """The durable write of one request: Events once by message id, one Batch, the Rejections."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db import connection
 from django.db.models import JSONField, Value
 
 from audience.intake.message import Message, Rejected
-from audience.models import ApiKey, Batch, BatchState, Rejection
+from audience.models import ApiKey, Batch, BatchState, Dialect, Rejection
 
 # A message without any client time may be retried past midnight: its copy lies at most this far back.
 UNTIMED_LOOKBACK = timedelta(days=1)
@@ -26,12 +27,14 @@ COLUMNS = {
     "anonymous_id": "text",
     "device_id": "text",
     "session_id": "text",
+    "group_id": "text",
     "links": "jsonb",
     "event_at": "timestamptz",
     "received_at": "timestamptz",
     "key_id": "bigint",
     "dialect": "text",
     "surface": "text",
+    "request_ip": "text",
     "consent_level": "text",
     "test": "boolean",
     "properties": "jsonb",
@@ -56,24 +59,33 @@ INSERT = f"""
 """
 
 
-def events(*, key: ApiKey, messages: Sequence[Message], received_at: datetime) -> list[tuple[int, date]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Whose messages these are, in which dialect they were said, and when they came."""
+
+    key: ApiKey
+    dialect: Dialect
+    received_at: datetime
+
+
+def events(request: Request, messages: Sequence[Message]) -> list[tuple[int, date]]:
     """Insert the messages that are not there yet; the (id, day) of those."""
     if not messages:
         return []
-    rows = [_row(key, message, received_at) for message in messages]
+    rows = [_row(request, message) for message in messages]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     untimed = [message.message_id for message in messages if message.day is None]
-    day_before = received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
+    day_before = request.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [*columns, untimed, [day_before] * len(untimed)])
         return [(event_id, day) for event_id, day in cursor.fetchall()]
 
 
-def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...]:
+def _row(request: Request, message: Message) -> tuple[Any, ...]:
     """The values of COLUMNS, in their order."""
     return (
-        key.game_id,
-        message.day or received_at.astimezone(UTC).date(),
+        request.key.game_id,
+        message.day or request.received_at.astimezone(UTC).date(),
         message.message_id,
         message.kind.value,
         message.name,
@@ -81,14 +93,16 @@ def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...
         message.anonymous_id,
         message.device_id,
         message.session_id,
+        message.group_id,
         _json(message.links),
         message.event_at,
-        received_at,
-        key.pk,
-        key.dialect,
+        request.received_at,
+        request.key.pk,
+        request.dialect.value,
         message.surface,
+        message.request_ip,
         message.consent_level,
-        message.test or key.is_sandbox,
+        message.test or request.key.is_sandbox,
         _json(message.properties),
         _json(message.traits),
         _json(message.context),
@@ -97,16 +111,14 @@ def _row(key: ApiKey, message: Message, received_at: datetime) -> tuple[Any, ...
     )
 
 
-def batch(
-    *, key: ApiKey, new: Sequence[tuple[int, date]], duplicates: int, rejected: int, received_at: datetime
-) -> Batch:
+def batch(request: Request, *, new: Sequence[tuple[int, date]], duplicates: int, rejected: int) -> Batch:
     """The record of the request; `pending`, and so the digest's work, when anything new came."""
     days = [day for _, day in new]
     return Batch.objects.create(
-        game_id=key.game_id,
-        key=key,
-        dialect=key.dialect,
-        received_at=received_at,
+        game_id=request.key.game_id,
+        key=request.key,
+        dialect=request.dialect,
+        received_at=request.received_at,
         accepted=len(new),
         duplicates=duplicates,
         rejected=rejected,
@@ -114,17 +126,17 @@ def batch(
         first_day=min(days, default=None),
         last_day=max(days, default=None),
         state=BatchState.PENDING if new else BatchState.DONE,
-        next_attempt_at=received_at,
+        next_attempt_at=request.received_at,
     )
 
 
-def rejections(*, key: ApiKey, rejected: Sequence[Rejected], received_at: datetime) -> None:
+def rejections(request: Request, rejected: Sequence[Rejected]) -> None:
     Rejection.objects.bulk_create(
         Rejection(
-            game_id=key.game_id,
-            key=key,
-            dialect=key.dialect,
-            received_at=received_at,
+            game_id=request.key.game_id,
+            key=request.key,
+            dialect=request.dialect,
+            received_at=request.received_at,
             message_id=refusal.message_id or "",
             errors=[violation.as_dict() for violation in refusal.errors],
             # Django writes a bare None as SQL NULL, which the column refuses: a null message is JSON's null.

@@ -38,6 +38,7 @@ class Event(models.Model):
     anonymous_id = models.TextField(blank=True)
     device_id = models.TextField(blank=True)
     session_id = models.TextField(blank=True)
+    group_id = models.TextField(blank=True)
     # [[namespace, value], ...]: further identities this message joins to the ones above (alias, merge, typed ids).
     links = models.JSONField(default=list)
     event_at = models.DateTimeField(
@@ -47,6 +48,9 @@ class Event(models.Model):
     key_id = models.BigIntegerField(null=True)
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     surface = models.CharField(max_length=16, blank=True)
+    request_ip = models.CharField(
+        max_length=45, blank=True, help_text="Whose connection it came over: a player's or a backend's."
+    )
     consent_level = models.CharField(max_length=10, blank=True)
     test = models.BooleanField(default=False)
     properties = models.JSONField(default=dict)

@@ -101,6 +101,9 @@ class ApiKey(models.Model):
         default=Dialect.IMMUTABLE,
         help_text="Whose words shared routes answer in.",
     )
+    rate_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Requests a second; empty for the default of 1000."
+    )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     prefix = models.CharField(max_length=32, editable=False, help_text="The first characters, to tell keys apart.")
     value = models.CharField(max_length=80, blank=True, editable=False, help_text="Publishable keys only.")

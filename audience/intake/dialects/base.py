@@ -1,11 +1,12 @@
 """What all wire routes share: authenticate -> size limit -> parse -> accept -> reply in the dialect's words."""
 
-from collections.abc import Mapping
+import binascii
+from base64 import b64decode
 from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -13,7 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audience.intake import body
+from audience.intake import body, cors, limit
+from audience.intake.dialects.words import Problem, Refusal
+from audience.models import ApiKey
 
 logger = structlog.get_logger(__name__)
 
@@ -21,40 +24,50 @@ logger = structlog.get_logger(__name__)
 RETRY_AFTER = 5
 
 
-class Refusal(Exception):
-    """A request answered with an error, in the dialect's words: `body` is what goes out."""
-
-    def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status)
-        self.response = Response(body, status=status, headers=dict(headers or {}))
-
-
 class IngestView(APIView):
-    """The frame of a wire route. A dialect gives the words: `refuse`, and `handle_*` for its methods.
+    """The frame of a wire route. A dialect gives the words (`refuse`) and the handlers of its methods.
 
     Every answer, also an error, carries the CORS headers: a browser hides the status of one without them,
     and an SDK that cannot see a 503 does not retry. A passing fault is always 503 with Retry-After, since
     clients drop their data for good on a 4xx.
     """
 
-    cors: Mapping[str, str] = {}
-
-    def refuse(self, status: int, message: str, details: list[dict[str, str]] | None = None) -> Refusal:
-        """This dialect's error for an HTTP status, to be raised."""
+    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+        """This dialect's error for a whole request, to be raised. `detail` is a sentence where the words have none."""
         raise NotImplementedError(f"{type(self).__name__} has no words for an error")
 
-    def body(self, request: Request, *, limit: int) -> Any:
-        """The request's JSON; refused 400 when it is none and 413 over `limit` bytes, packed or unpacked."""
+    def cors(self, request: HttpRequest) -> dict[str, str]:
+        """The headers that let a browser read the answer."""
+        return cors.echoed(request)
+
+    def read(self, request: Request, *, limit: int) -> bytes:
+        """The body, unpacked; refused when it is larger than `limit` bytes, packed or unpacked."""
         try:
-            return body.decode(body.read(request._request, limit=limit))
+            return body.read(request._request, limit=limit)
         except body.TooLarge:
-            raise self.refuse(413, f"The body is larger than {limit} bytes; send smaller batches.") from None
+            text = f"The body is larger than {limit} bytes; send smaller batches."
+            raise self.refuse(Problem.TOO_LARGE, text) from None
         except body.Malformed as error:
-            raise self.refuse(400, str(error)) from None
+            raise self.refuse(Problem.BAD_ENCODING, str(error)) from None
+
+    def decode(self, data: bytes) -> Any:
+        """The JSON of a body; refused when it is none."""
+        try:
+            return body.decode(data)
+        except body.Malformed as error:
+            raise self.refuse(Problem.BAD_JSON, str(error)) from None
+
+    def admit(self, key: ApiKey) -> None:
+        """Refused when the key calls more often than its limit allows."""
+        wait = limit.seconds_to_wait(key)
+        if wait:
+            refusal = self.refuse(Problem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
+            refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
+            raise refusal
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
         self.received_at = timezone.now()
+        super().initial(request, *args, **kwargs)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
         # An SDK's odd Accept header must not cost its user a 406.
@@ -62,29 +75,38 @@ class IngestView(APIView):
         return renderer, renderer.media_type
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        return Response(status=204)
-
-    def handle_exception(self, exc: Exception) -> Response:
-        response = self._answer(exc)
-        response.exception = True
+        response = Response(status=204)
+        response["Allow"] = ", ".join(self.allowed_methods)
         return response
 
-    def _answer(self, exc: Exception) -> Response:
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]  # dispatch takes any response
         if isinstance(exc, Refusal):
             return exc.response
         if isinstance(exc, OperationalError | InterfaceError):
             logger.warning("storage_away", path=self.request.path, error=str(exc).splitlines()[0][:200])
-            response = self.refuse(503, "Storage is away for a moment; send this again.").response
+            response = self.refuse(Problem.STORAGE_AWAY, "Storage is away for a moment; send this again.").response
             response["Retry-After"] = str(RETRY_AFTER)
             return response
         if isinstance(exc, MethodNotAllowed):
-            response = self.refuse(405, f"{self.request.method} is not served here.").response
+            response = self.refuse(Problem.METHOD, f"{self.request.method} is not served here.").response
             response["Allow"] = ", ".join(self.allowed_methods)
             return response
         logger.error("ingest_failed", path=self.request.path, exc_info=exc)
-        return self.refuse(500, "Something broke on our side; it is logged. Send this again.").response
+        return self.refuse(Problem.BROKEN, "Something broke on our side; it is logged. Send this again.").response
 
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        for name, value in self.cors.items():
-            response[name] = value
-        return super().finalize_response(request, response, *args, **kwargs)
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in self.cors(request._request).items():
+            final[name] = value
+        return final
+
+
+def basic_user(request: HttpRequest) -> str:
+    """The user name of HTTP Basic, which is where Segment's family puts its key; '' when there is none."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return b64decode(encoded.strip()).decode().partition(":")[0].strip()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

@@ -4,17 +4,19 @@ import secrets
 from datetime import datetime
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audience.intake.accept import Receipt, accept
 from audience.intake.auth import find_key
-from audience.intake.caller import browser_context
+from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects import immutable_schema as schema
-from audience.intake.dialects.base import IngestView, Refusal
+from audience.intake.dialects.base import IngestView
+from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
-from audience.models import ApiKey, KeyKind, Kind
+from audience.models import ApiKey, Dialect, KeyKind, Kind
 
 MAX_BODY = 2 * 1024 * 1024
 MAX_MESSAGES = 100
@@ -23,6 +25,21 @@ SECRET_HEADER = "x-immutable-api-key"
 DOCS = "/api/docs/"
 CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
 CODES |= {503: "INTERNAL_SERVER_ERROR"}
+STATUSES = {
+    Problem.UNKNOWN_KEY: 401,
+    Problem.TOO_LARGE: 413,
+    Problem.TOO_MANY_REQUESTS: 429,
+    Problem.METHOD: 405,
+    Problem.STORAGE_AWAY: 503,
+    Problem.BROKEN: 500,
+}
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}",
+    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Max-Age": "86400",
+}
 # What a client calls it -> what we call it; other keys of its context stay as they are.
 CONTEXT_NAMES = {
     "userAgent": "user_agent",
@@ -38,37 +55,35 @@ CONTEXT_NAMES = {
 class ImmutableView(IngestView):
     """Keys, error envelope and CORS of this dialect."""
 
-    cors = {
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-        "Access-Control-Allow-Headers": f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}",
-        "Access-Control-Expose-Headers": "Retry-After",
-        "Access-Control-Max-Age": "86400",
-    }
+    def cors(self, request: HttpRequest) -> dict[str, str]:
+        return CORS
 
-    def refuse(self, status: int, message: str, details: list[dict[str, str]] | None = None) -> Refusal:
-        return Refusal(
-            status,
-            {
-                "code": CODES.get(status, "VALIDATION_ERROR"),
-                "message": message,
-                "link": DOCS,
-                "trace_id": secrets.token_hex(16),
-                "details": details or [],
-            },
-        )
+    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+        return self.envelope(STATUSES.get(problem, 400), detail)
+
+    def envelope(self, status: int, message: str, details: list[dict[str, str]] | None = None) -> Refusal:
+        """The dialect's error, to be raised."""
+        body = {
+            "code": CODES.get(status, "VALIDATION_ERROR"),
+            "message": message,
+            "link": DOCS,
+            "trace_id": secrets.token_hex(16),
+            "details": details or [],
+        }
+        return Refusal(as_json(body, status=status))
 
     def key(self, request: Request, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
         """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""
         header = PUBLISHABLE_HEADER if kind == KeyKind.PUBLISHABLE else SECRET_HEADER
         value = request.headers.get(header, "").strip()
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
-            raise self.refuse(
+            raise self.envelope(
                 400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
             )
         key = find_key(value, kind=kind)
         if key is None:
-            raise self.refuse(401, f"The {kind} key is not recognised: check that it is right and not revoked.")
+            raise self.envelope(401, f"The {kind} key is not recognised: check that it is right and not revoked.")
+        self.admit(key)
         return key
 
 
@@ -78,16 +93,22 @@ class MessagesView(ImmutableView):
     @schema.messages
     def post(self, request: Request) -> Response:
         key = self.key(request)
-        payload = self.body(request, limit=MAX_BODY)
+        payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
-            raise self.refuse(400, 'The body must be an object: {"messages": [...]}.')
+            raise self.envelope(400, 'The body must be an object: {"messages": [...]}.')
         if not 1 <= len(payload["messages"]) <= MAX_MESSAGES:
-            raise self.refuse(400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}.")
+            raise self.envelope(
+                400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
+            )
         messages, rejected = parse(payload["messages"], now=self.received_at)
-        seen = browser_context(request._request)
-        for message in messages:
-            message.context = {**seen, **message.context}
-        receipt = accept(key=key, messages=messages, rejected=rejected, received_at=self.received_at)
+        stamp(request._request, messages)
+        receipt = accept(
+            key=key,
+            dialect=Dialect.IMMUTABLE,
+            messages=messages,
+            rejected=rejected,
+            received_at=self.received_at,
+        )
         return Response(reply(receipt, rejected))
 
 

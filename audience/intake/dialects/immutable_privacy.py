@@ -27,18 +27,18 @@ class TrackingConsentView(ImmutableView):
         anonymous_id = _asked(request, "anonymousId")
         problem = _id_problem("anonymousId", anonymous_id)
         if problem:
-            raise self.refuse(400, problem["message"], [problem])
+            raise self.envelope(400, problem["message"], [problem])
         return Response({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
 
     @schema.record_consent
     def put(self, request: Request) -> Response:
         key = self.key(request)
-        payload = self.body(request, limit=MAX_BODY)
+        payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict):
-            raise self.refuse(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
+            raise self.envelope(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
         problems = _decision_problems(payload)
         if problems:
-            raise self.refuse(400, problems[0]["message"], problems)
+            raise self.envelope(400, problems[0]["message"], problems)
         record_decision(
             game_id=key.game_id,
             anonymous_id=payload["anonymousId"].strip(),
@@ -61,11 +61,11 @@ class DataView(ImmutableView):
             if (value := _asked(request, parameter))
         }
         if len(named) != 1:
-            raise self.refuse(400, "Name exactly one of userId and anonymousId in the query.")
+            raise self.envelope(400, "Name exactly one of userId and anonymousId in the query.")
         ((namespace, subject),) = named.items()
         problem = _id_problem(f"{namespace}Id", subject)
         if problem:
-            raise self.refuse(400, problem["message"], [problem])
+            raise self.envelope(400, problem["message"], [problem])
         request_erasure(
             game=key.game, namespace=namespace, subject=subject, requested_by=f"{SECRET_HEADER} {key.prefix}…"
         )

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from audience.intake.message import Violation
+from audience.intake.times import iso
 
 TYPES = ("track", "identify", "alias", "page", "screen")
 IDENTITY_TYPES = ("passport", "steam", "epic", "google", "apple", "discord", "email", "custom")
@@ -20,8 +21,6 @@ NEWEST = timedelta(hours=24)
 DEFAULT_LENGTH = 256
 CONTEXT_LENGTHS = {"userAgent": 512, "pageUrl": 2048, "pagePath": 2048, "pageReferrer": 2048}
 
-# ISO 8601 with an offset. .NET clients write 7 fractional digits; datetime reads 6.
-TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?([Zz]|[+-]\d\d(?::?\d\d)?)")
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -32,19 +31,7 @@ def missing(value: Any) -> bool:
 
 def timestamp(text: str) -> datetime | None:
     """An aware datetime in UTC, or None when the text is not ISO 8601 with an offset."""
-    match = TIMESTAMP.fullmatch(text.strip())
-    if match is None:
-        return None
-    clock, fraction, offset = match.groups()
-    try:
-        # Year 1 or 9999 with an offset falls off the calendar in UTC: OverflowError.
-        return datetime.fromisoformat(
-            f"{clock.upper()}.{(fraction or '0')[:6].ljust(6, '0')}{offset.upper()}"
-            if clock.count(":") == 2
-            else f"{clock.upper()}{offset.upper()}"
-        ).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return iso(text, offset_required=True)
 
 
 def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:

@@ -1,0 +1,82 @@
+"""What the two browser SDKs ask for before they send: answered here, so that they run with no cloud."""
+
+from django.http import HttpResponse, HttpResponseBase
+from rest_framework.request import Request
+
+from audience.intake.auth import find_key
+from audience.intake.dialects import rudderstack
+from audience.intake.dialects.base import IngestView, basic_user
+from audience.intake.dialects.words import Problem, Refusal, as_json
+from audience.models import ApiKey, KeyKind
+
+OFF = {"enabled": False}
+
+
+class BootstrapView(IngestView):
+    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+        return Refusal(rudderstack.WORDS.problem(problem, batch=False))
+
+
+class SourceConfigView(BootstrapView):
+    """GET /sourceConfig: what a RudderStack SDK may do with a key; HEAD is its ad-blocker probe."""
+
+    def get(self, request: Request) -> HttpResponseBase:
+        named = basic_user(request._request) or request.GET.get("writeKey", "")
+        if not named:
+            return as_json({"message": "Writekey not found in basic auth"}, status=401)
+        key = find_key(named, kind=KeyKind.PUBLISHABLE)
+        if key is None:
+            return as_json({"message": "Invalid write key"}, status=400)
+        return as_json(source_config(key, named))
+
+    def head(self, request: Request) -> HttpResponseBase:
+        return HttpResponse(status=204)
+
+
+def source_config(key: ApiKey, write_key: str) -> dict[str, object]:
+    updated_at = key.created_at.isoformat()
+    return {
+        "source": {
+            "id": str(key.pk),
+            "name": key.name,
+            "writeKey": write_key,
+            "enabled": True,
+            "workspaceId": str(key.game_id),
+            "updatedAt": updated_at,
+            "config": {"statsCollection": {"errors": OFF, "metrics": OFF}},
+            "dataplanes": {},
+            "destinations": [],
+        },
+        "updatedAt": updated_at,
+    }
+
+
+class MetricsView(BootstrapView):
+    """POST /rsaMetrics: the SDK's word about itself, not asked for and thanked for."""
+
+    def post(self, request: Request) -> HttpResponseBase:
+        return as_json({})
+
+
+class ProjectSettingsView(BootstrapView):
+    """GET /v1/projects/<key>/settings: where Segment's browser SDK sends to, which is us."""
+
+    def get(self, request: Request, key: str) -> HttpResponseBase:
+        found = find_key(key, kind=KeyKind.PUBLISHABLE)
+        if found is None:
+            return as_json({"message": "Invalid write key"}, status=400)
+        protocol = "https" if request.is_secure() else "http"
+        sender = {"apiKey": key, "apiHost": f"{request.get_host()}/v1", "protocol": protocol}
+        return as_json(
+            {
+                "integrations": {"Segment.io": {**sender, "addBundledMetadata": True, "unbundledIntegrations": []}},
+                "plan": {"track": {"__default": {"enabled": True}}, "identify": {"__default": {"enabled": True}}},
+                "edgeFunction": {},
+                "analyticsNextEnabled": True,
+                "middlewareSettings": {},
+                "enabledMiddleware": {},
+                "metrics": {"sampleRate": 0},
+                "legacyVideoPluginsEnabled": False,
+                "remotePlugins": [],
+            }
+        )

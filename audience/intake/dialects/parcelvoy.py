@@ -1,0 +1,182 @@
+"""The Parcelvoy client dialect: Bearer key, 204 once the data is on disk, one bad item refuses the request."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework.request import Request
+
+from audience.intake.accept import accept
+from audience.intake.auth import find_key
+from audience.intake.caller import stamp
+from audience.intake.dialects import parcelvoy_rules as rules
+from audience.intake.dialects.base import IngestView
+from audience.intake.dialects.words import Problem, Refusal, as_json
+from audience.intake.message import ANONYMOUS, USER, Message, Rejected, Violation
+from audience.intake.times import iso
+from audience.models import ApiKey, Dialect, KeyKind, Kind
+
+MAX_BODY = 1024 * 1024
+ANSWERS = {
+    Problem.NO_KEY: (401, "Authorization error.", 1000),
+    Problem.UNKNOWN_KEY: (401, "Authorization error.", 1000),
+    Problem.TOO_MANY_REQUESTS: (429, "Too many requests.", None),
+    Problem.METHOD: (405, "Method not allowed.", None),
+    Problem.STORAGE_AWAY: (503, "Storage is away for a moment; send this again.", None),
+    Problem.BROKEN: (500, "An error occurred with this request.", None),
+}
+# Malformed JSON and a body over MAX_BODY.
+OTHERWISE = (400, "An error occurred with this request.", None)
+PROFILE = ("email", "phone", "timezone", "locale")
+
+
+class ParcelvoyView(IngestView):
+    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+        return error(*ANSWERS.get(problem, OTHERWISE))
+
+    def post(self, request: Request) -> HttpResponseBase:
+        key = self.key(request._request)
+        payload = self.decode(self.read(request, limit=MAX_BODY))
+        try:
+            messages = self.parse(payload, now=self.received_at)
+        except rules.Invalid as invalid:
+            self.keep(key, [], [Rejected(None, [Violation(invalid.path, "VALIDATION", str(invalid))], payload)])
+            raise error(422, str(invalid), None) from None
+        self.keep(key, messages, [])
+        return HttpResponse(status=204)
+
+    def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
+        stamp(self.request._request, messages)
+        accept(
+            key=key,
+            dialect=Dialect.PARCELVOY,
+            messages=messages,
+            rejected=rejected,
+            received_at=self.received_at,
+        )
+
+    def key(self, request: HttpRequest) -> ApiKey:
+        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not value.strip().startswith(("pk_", "sk_")):
+            raise self.refuse(Problem.NO_KEY)
+        key = find_key(value.strip(), kind=KeyKind.PUBLISHABLE) or find_key(value.strip(), kind=KeyKind.SECRET)
+        if key is None:
+            raise self.refuse(Problem.UNKNOWN_KEY)
+        self.admit(key)
+        return key
+
+    def parse(self, payload: Any, *, now: datetime) -> list[Message]:
+        """The body as Messages, in its order; raises rules.Invalid."""
+        raise NotImplementedError(type(self).__name__)
+
+
+def error(status: int, text: str, code: int | None) -> Refusal:
+    body = {"status": "error", "error": text} | ({"code": code} if code else {})
+    return Refusal(as_json(body, status=status))
+
+
+class AliasView(ParcelvoyView):
+    def parse(self, payload: Any, *, now: datetime) -> list[Message]:
+        rules.typed(payload, dict, "")
+        anonymous_id, external_id = (rules.required(payload, name) for name in ("anonymous_id", "external_id"))
+        links = [(ANONYMOUS, anonymous_id), (USER, anonymous_id)]
+        return [_message(Kind.ALIAS, payload, now, user_id=external_id, links=links)]
+
+
+class IdentifyView(ParcelvoyView):
+    KNOWN = frozenset({"anonymous_id", "external_id", "data", *PROFILE})
+
+    def parse(self, payload: Any, *, now: datetime) -> list[Message]:
+        rules.typed(payload, dict, "")
+        rules.only(payload, self.KNOWN)
+        anonymous_id, external_id = rules.one_id(payload)
+        traits = _traits(payload)
+        return [_message(Kind.IDENTIFY, payload, now, anonymous_id=anonymous_id, user_id=external_id, traits=traits)]
+
+
+class DevicesView(ParcelvoyView):
+    def parse(self, payload: Any, *, now: datetime) -> list[Message]:
+        rules.typed(payload, dict, "")
+        anonymous_id, external_id = rules.one_id(payload)
+        said = {
+            name: rules.required(payload, name) for name in ("device_id", "os", "model", "app_build", "app_version")
+        }
+        token = payload.get("token")
+        if token is not None:
+            rules.typed(token, str, "token")
+        extra = {k: v for k, v in payload.items() if k not in {"anonymous_id", "external_id", "device_id", "token"}}
+        return [
+            _message(
+                Kind.DEVICE,
+                payload,
+                now,
+                anonymous_id=anonymous_id,
+                user_id=external_id,
+                device_id=said["device_id"],
+                properties={**extra, **({"token": token} if token else {})},
+            )
+        ]
+
+
+class EventsView(ParcelvoyView):
+    def parse(self, payload: Any, *, now: datetime) -> list[Message]:
+        rules.typed(payload, list, "")
+        if not payload:
+            raise rules.Invalid("", "Must NOT have fewer than 1 items")
+        return [message for place, item in enumerate(payload) for message in _event(item, f"{place}", now)]
+
+
+def _event(item: Any, place: str, now: datetime) -> list[Message]:
+    """One item: a track event, and an identify before it where the item says who the user is."""
+    rules.typed(item, dict, place)
+    path = f"{place}/"
+    anonymous_id, external_id = rules.one_id(item, path)
+    # The Android client says `properties`.
+    properties = {**rules.mapping(item, "properties", path), **rules.mapping(item, "data", path)}
+    event = _message(
+        Kind.TRACK,
+        item,
+        now,
+        name=rules.optional(item, "name", path),
+        anonymous_id=anonymous_id,
+        user_id=external_id,
+        properties=properties,
+    )
+    user = rules.mapping(item, "user", path)
+    if not user:
+        return [event]
+    identify = _message(
+        Kind.IDENTIFY,
+        {"created_at": item.get("created_at"), "user": user},
+        now,
+        anonymous_id=anonymous_id,
+        user_id=external_id,
+        traits=_traits(user, f"{path}user/"),
+    )
+    # A retry of the event must repeat this id too.
+    identify.message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.message_id} user"))
+    return [identify, event]
+
+
+def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Profile fields and free-form data; an explicit null stays one, since it clears the trait."""
+    for name in PROFILE:
+        rules.optional(holder, name, path)
+    rules.timezone(holder, path)
+    return {**rules.mapping(holder, "data", path), **{name: holder[name] for name in PROFILE if name in holder}}
+
+
+def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:
+    stated = raw.get("created_at")
+    at = iso(stated, offset_required=False) if isinstance(stated, str) else None
+    message_id = raw.get("message_id")
+    return Message(
+        kind=kind,
+        message_id=message_id[:256] if isinstance(message_id, str) and message_id else str(uuid.uuid4()),
+        event_at=at or now,
+        day=at.date() if at else None,
+        raw=dict(raw),
+        **fields,
+    )

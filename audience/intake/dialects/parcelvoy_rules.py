@@ -1,0 +1,69 @@
+"""What the Parcelvoy dialect asks of a body: the first thing wrong, in the words of its original."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import available_timezones
+
+LONGEST = 255
+TEXTS: dict[type, str] = {str: "string", dict: "object", list: "array"}
+
+
+class Invalid(Exception):
+    """The first violation: `path` is a JSON pointer without its leading slash, as the original writes it."""
+
+    def __init__(self, path: str, text: str) -> None:
+        super().__init__(text)
+        self.path = path
+
+
+def typed(value: Any, kind: type, path: str) -> None:
+    if not isinstance(value, kind):
+        raise Invalid(path, f"The value of `{path}` must be a {TEXTS[kind]}.")
+
+
+def required(holder: Mapping[str, Any], name: str, path: str = "") -> str:
+    """A text that must be there; null and blank are absent."""
+    value = optional(holder, name, path)
+    if not value:
+        raise Invalid(f"{path}{name}", f"Must have required property '{name}'")
+    return value
+
+
+def optional(holder: Mapping[str, Any], name: str, path: str = "") -> str:
+    """A text that may be absent or null; ''."""
+    value = holder.get(name)
+    if value is None:
+        return ""
+    typed(value, str, f"{path}{name}")
+    if len(value) > LONGEST:
+        raise Invalid(f"{path}{name}", f"The value of `{path}{name}` must NOT have more than {LONGEST} characters.")
+    return str(value.strip())
+
+
+def one_id(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
+    """(anonymous_id, external_id), at least one of them."""
+    ids = optional(holder, "anonymous_id", path), optional(holder, "external_id", path)
+    if not any(ids):
+        raise Invalid(f"{path}external_id", "Must have required property 'external_id'")
+    return ids
+
+
+def mapping(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
+    """An object that may be absent or null; {}."""
+    value = holder.get(name)
+    if value is None:
+        return {}
+    typed(value, dict, f"{path}{name}")
+    return dict(value)
+
+
+def only(holder: Mapping[str, Any], known: frozenset[str]) -> None:
+    if set(holder) - known:
+        raise Invalid(sorted(set(holder) - known)[0], "Must NOT have additional properties")
+
+
+def timezone(holder: Mapping[str, Any], path: str = "") -> str:
+    name = optional(holder, "timezone", path)
+    if name and name not in available_timezones():
+        raise Invalid(f"{path}timezone", "The timezone value must be in the IANA format.")
+    return name

@@ -1,0 +1,109 @@
+"""Events in the address of an image: MetaRouter's `?data=<base64 JSON>` and RudderStack's plain query."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+from rest_framework.request import Request
+
+from audience.intake import body
+from audience.intake.dialects import metarouter, segment
+from audience.intake.dialects.base import basic_user
+from audience.intake.dialects.segment_views import SegmentView, written_key
+from audience.intake.dialects.words import Problem
+
+# The smallest transparent GIF.
+GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+# What a query may say about the message itself; every other parameter is a property.
+MESSAGE_PARAMETERS = ("userId", "anonymousId", "event", "name", "messageId", "timestamp", "sentAt", "originalTimestamp")
+
+
+def gif() -> HttpResponse:
+    response = HttpResponse(GIF, content_type="image/gif")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+class DataPixelView(SegmentView):
+    """GET /v1/pixel/<kind>?data=: the event as base64, standard or url-safe, with or without padding."""
+
+    words = metarouter.WORDS
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: Request) -> HttpResponseBase:
+        payload = self.payload(self.data(request), basic_user(request._request))
+        named = basic_user(request._request) or written_key(payload) or request.GET.get("writeKey", "")
+        key = self.known_key(named)
+        self.admit(key)
+        answer = self.take_one(payload, key)
+        return gif() if answer.status_code == 200 else answer
+
+    def data(self, request: Request) -> bytes:
+        # A `+` of standard base64 arrives as a space when the page forgot to escape it.
+        text = request.GET.get("data", "").replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+        try:
+            found = b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise self.refuse(Problem.BAD_JSON) from None
+        if len(found) > self.chosen.call_limit:
+            raise self.refuse(Problem.TOO_LARGE)
+        return found
+
+
+class QueryPixelView(SegmentView):
+    """GET /pixel/v1/<kind>?writeKey=...: always 200 and an image, since nobody reads an image's status."""
+
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: Request) -> HttpResponseBase:
+        key = self.known_key(request.GET.get("writeKey", ""))
+        self.admit(key)
+        self.take_one(message_of(request.GET), key)
+        return gif()
+
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
+        answer = super().handle_exception(exc)
+        return answer if answer.status_code in {405, 500, 503} else gif()
+
+
+def message_of(query: Mapping[str, Any]) -> dict[str, Any]:
+    """A query as a message: `properties` may be JSON, and what we have no word for is a property."""
+    said = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
+    properties = {k: v for k, v in query.items() if k not in {*MESSAGE_PARAMETERS, "writeKey", "properties", "type"}}
+    try:
+        stated = body.decode(query.get("properties", "{}").encode())
+    except body.Malformed:
+        stated = {"properties": query["properties"]}
+    return {**said, "properties": {**properties, **(stated if isinstance(stated, dict) else {})}}
+
+
+class BeaconView(SegmentView):
+    """POST /beacon/v1/batch?writeKey=: a batch that a closing page leaves behind, as text/plain."""
+
+
+class WebhookView(SegmentView):
+    """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, kept as a track event `webhook`."""
+
+    words = metarouter.WORDS
+
+    def post(self, request: Request) -> HttpResponseBase:
+        data = self.read(request, limit=self.chosen.batch_limit)
+        # The query overrides the body.
+        named = request.GET.get("writeKey", "") or basic_user(request._request)
+        payload = self.payload(data, named)
+        key = self.known_key(named or written_key(payload))
+        self.admit(key)
+        if not isinstance(payload, dict):
+            raise self.refuse(Problem.NOT_AN_EVENT)
+        if "batch" in payload:
+            return self.take_batch(payload, key)
+        if len(data) > self.chosen.call_limit:
+            raise self.refuse(Problem.TOO_LARGE)
+        self.kind = segment.text_of(payload.get("type")).lower()
+        if self.kind in segment.TYPES:
+            return self.take_one(payload, key)
+        message = segment.webhook(payload, self.received_at)
+        self.store([(key, message)], key)
+        return self.chosen.accepted()
