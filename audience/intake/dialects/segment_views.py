@@ -31,6 +31,7 @@ class SegmentView(IngestView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.chosen: Words = self.words or rudderstack.WORDS
+        self.frame: dict[str, Any] = {}
         super().initial(request, *args, **kwargs)
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
@@ -77,7 +78,8 @@ class SegmentView(IngestView):
             raise self.refuse(Problem.NOT_AN_EVENT)
         # The route overwrites `type`.
         kind = self.kind
-        parsed = self.parsed(raw, kind, segment.Frame(received_at=self.received_at, sent_at=self.sent_at()))
+        frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at())
+        parsed, self.frame = self.parsed(raw, kind, frame), frame.said()
         self.store([(key, parsed)], key)
         return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
 
@@ -95,6 +97,7 @@ class SegmentView(IngestView):
             integrations=segment.mapping(payload, "integrations"),
         )
         parsed = [self.member(member, key, frame) for member in members]
+        self.frame = frame.said()
         self.store(parsed, key)
         rejected = [(place, what) for place, (_, what) in enumerate(parsed) if isinstance(what, Rejected)]
         partial = key.dialect == Dialect.METAROUTER
@@ -124,6 +127,8 @@ class SegmentView(IngestView):
 
     def store(self, parsed: Members, key: ApiKey) -> None:
         """All members on disk, or none: a batch may be spread over several keys."""
+        for what in (what for _, what in parsed if isinstance(what, Rejected)):
+            what.route, what.frame = self.kind, self.frame
         stamp(self.request._request, [what for _, what in parsed if isinstance(what, Message)])
         with transaction.atomic():
             for owner in {(member_key or key).pk: member_key or key for member_key, _ in parsed}.values():
