@@ -109,7 +109,7 @@ def _forget(erasure: Erasure) -> None:
     values = sorted({value for _, value in keys})
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
-    counts["events"] = Event.objects.filter(_sent_under(game_id, keys)).delete()[0]
+    counts["events"] = Event.objects.filter(sent_under(game_id, keys)).delete()[0]
     counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
     counts["consent_decisions"] = consent.forget(
         game_id=game_id, anonymous_ids=[value for namespace, value in keys if namespace == ANONYMOUS]
@@ -125,7 +125,7 @@ def _forget(erasure: Erasure) -> None:
     erasure.save()
 
 
-def _sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
+def sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
     """Events that name any of these ids as the sender's own."""
     match = Q(pk__in=[])
     for namespace, column in COLUMNS.items():

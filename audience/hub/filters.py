@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class Option:
+    value: str
     text: str
     href: str
     is_chosen: bool
@@ -16,8 +17,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One row of links; `chosen` is the value in force."""
+    """A row of links, or a menu in a form; `chosen` is the value in force."""
 
+    name: str
     label: str
     chosen: str
     options: list[Option]
@@ -31,10 +33,10 @@ def choice(
     asked = request.GET.get(name, default)
     chosen = asked if asked in known else default
     options = [
-        Option(text=text, href=_href(request, name, value, default), is_chosen=value == chosen)
+        Option(value=value, text=text, href=_href(request, name, value, default), is_chosen=value == chosen)
         for value, text in known.items()
     ]
-    return Filter(label=label, chosen=chosen, options=options)
+    return Filter(name=name, label=label, chosen=chosen, options=options)
 
 
 def _href(request: HttpRequest, name: str, value: str, default: str) -> str:

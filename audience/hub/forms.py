@@ -73,3 +73,25 @@ class EraseForm(forms.Form):
         if subject and again and subject != again:
             self.add_error("confirmation", "This is not the same ID. Nothing was erased.")
         return data
+
+
+class ForgetForm(forms.Form):
+    """The id of the player on the page, typed because it cannot be undone."""
+
+    confirmation = forms.CharField(
+        max_length=512,
+        strip=False,
+        widget=forms.TextInput(attrs=NO_SUGGESTIONS),
+        error_messages={"required": "No ID was typed. Nothing was erased."},
+    )
+
+    def __init__(self, *args: Any, subject: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.subject = subject
+        self.fields["confirmation"].label = f"Type {subject} to confirm"
+
+    def clean_confirmation(self) -> str:
+        typed: str = self.cleaned_data["confirmation"]
+        if typed != self.subject:
+            raise forms.ValidationError("This is not the ID of this player. Nothing was erased.")
+        return typed

@@ -1,10 +1,33 @@
-from django.urls import path
+from datetime import date
 
-from audience.hub import events, home, keys, privacy
+from django.urls import path, register_converter
+
+from audience.hub import event_detail, events, home, keys, people, privacy
+
+
+class DayConverter:
+    """A day as in 2026-11-21."""
+
+    regex = r"\d{4}-\d{2}-\d{2}"
+
+    def to_python(self, value: str) -> date:
+        return date.fromisoformat(value)
+
+    def to_url(self, value: date) -> str:
+        return value.isoformat()
+
+
+register_converter(DayConverter, "day")
 
 urlpatterns = [
     path("", home.games, name="games"),
     path("g/<slug:slug>/events/", events.events, name="events"),
+    path("g/<slug:slug>/events/counts/", events.event_counts, name="event-counts"),
+    path("g/<slug:slug>/events/<day:day>/<int:pk>/", event_detail.event, name="event"),
+    path("g/<slug:slug>/events/rejections/<int:pk>/", event_detail.rejection, name="rejection"),
+    path("g/<slug:slug>/events/rejections/<int:pk>/replay/", event_detail.rejection_replay, name="rejection-replay"),
+    path("g/<slug:slug>/people/", people.people, name="people"),
+    path("g/<slug:slug>/people/<uuid:pk>/erase/", people.person_erase, name="person-erase"),
     path("g/<slug:slug>/keys/", keys.key_list, name="keys"),
     path("g/<slug:slug>/keys/new/", keys.key_new, name="key-new"),
     path("g/<slug:slug>/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),

@@ -58,8 +58,13 @@ class Violation:
 
 @dataclass(slots=True)
 class Rejected:
-    """A message not taken. `message_id` is echoed verbatim, None when it had none (or no text one)."""
+    """A message not taken. `message_id` is echoed verbatim, None when it had none (or no text one).
+
+    `route` and `frame` are what its dialect needs beside `raw` to judge it again; '' and {} where that is nothing.
+    """
 
     message_id: str | None
     errors: list[Violation]
     raw: Any
+    route: str = ""
+    frame: dict[str, Any] = field(default_factory=dict)

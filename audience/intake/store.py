@@ -16,6 +16,10 @@ from audience.models import ApiKey, Batch, BatchState, Dialect, Rejection
 UNTIMED_LOOKBACK = timedelta(days=1)
 # What is kept of a rejected message, in bytes of JSON.
 RAW_LIMIT = 32 * 1024
+# And of what stood around it, which a batch repeats for each of its members.
+FRAME_LIMIT = 2 * 1024
+# What stands in the place of more: {"truncated": true, "bytes": 40000}.
+TRUNCATED = "truncated"
 
 COLUMNS = {
     "game_id": "bigint",
@@ -153,8 +157,10 @@ def rejections(request: Request, rejected: Sequence[Rejected]) -> None:
             received_at=request.received_at,
             message_id=refusal.message_id or "",
             errors=[violation.as_dict() for violation in refusal.errors],
+            route=refusal.route,
+            frame=_plain(_bounded(refusal.frame, FRAME_LIMIT)),
             # Django writes a bare None as SQL NULL, which the column refuses: a null message is JSON's null.
-            raw=Value(None, JSONField()) if refusal.raw is None else orjson.loads(_json(_bounded(refusal.raw))),
+            raw=Value(None, JSONField()) if refusal.raw is None else _plain(_bounded(refusal.raw, RAW_LIMIT)),
             subjects=_subjects(refusal.raw),
         )
         for refusal in rejected
@@ -165,9 +171,14 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _bounded(raw: Any) -> Any:
-    size = len(orjson.dumps(raw))
-    return raw if size <= RAW_LIMIT else {"truncated": True, "bytes": size}
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return orjson.loads(orjson.dumps(value))
+
+
+def _bounded(value: Any, limit: int) -> Any:
+    size = len(orjson.dumps(value))
+    return value if size <= limit else {TRUNCATED: True, "bytes": size}
 
 
 def _subjects(raw: Any) -> list[str]:

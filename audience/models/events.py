@@ -2,7 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
 from audience.models.keys import ApiKey, Dialect, Game
@@ -18,6 +18,17 @@ class Kind(models.TextChoices):
     SCREEN = "screen", "Screen"
     GROUP = "group", "Group"
     DEVICE = "device", "Device"
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Words for reading a game's events newest first, which is by id: a long walk over a short index."""
+
+    def before(self, pk: int | None) -> "EventQuerySet":
+        return self.filter(pk__lt=pk) if pk else self
+
+    def floor(self, *, depth: int) -> int:
+        """The id below the newest `depth` events of these; 0 when there are no more. Reads the index alone."""
+        return self.order_by("-pk").values_list("pk", flat=True)[depth : depth + 1].first() or 0
 
 
 class Event(models.Model):
@@ -59,6 +70,8 @@ class Event(models.Model):
     # {"All": false, "TikTok Ads": true}: where the sender lets this event go on to.
     integrations = models.JSONField(default=dict)
     raw = models.JSONField(default=dict, help_text="The message as it was sent.")
+
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         # Created by hand in migration 0002: Django cannot declare partitions.
@@ -116,6 +129,24 @@ class Batch(models.Model):
         return f"batch {self.pk} ({self.accepted} new)"
 
 
+class RejectionQuerySet(models.QuerySet["Rejection"]):
+    """Words for the 10,000 at most that a game has: they are read through, no index names these."""
+
+    def before(self, pk: int | None) -> "RejectionQuerySet":
+        return self.filter(pk__lt=pk) if pk else self
+
+    def saying(self, text: str) -> "RejectionQuerySet":
+        """Those that say exactly this in one of their fields, whatever the field is called, or came by its route."""
+        said = Func(
+            F("raw"),
+            Value({"text": text}, models.JSONField()),
+            template="jsonb_path_exists(%(expressions)s)",
+            arg_joiner=", '$.* ? (@ == $text)'::jsonpath, ",
+            output_field=models.BooleanField(),
+        )
+        return self.filter(Q(route=text) | Q(said))
+
+
 class Rejection(models.Model):
     """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game (audience/prune.py)."""
 
@@ -127,8 +158,14 @@ class Rejection(models.Model):
     # [{"field", "code", "message"}, ...]
     errors = models.JSONField()
     raw = models.JSONField(help_text="The message as it was sent, cut at 32 KB.")
+    # What the message itself does not tell, so that it can be validated again (audience/intake/replay.py): the kind
+    # its route gave it, "batch" when it names its own, and what its batch said for all: segment.Frame, in our words.
+    route = models.CharField(max_length=16, blank=True, default="")
+    frame = models.JSONField(blank=True, default=dict)
     # The ids it named, so that an erasure finds it.
     subjects = ArrayField(models.TextField(), default=list)
+
+    objects = RejectionQuerySet.as_manager()
 
     class Meta:
         indexes = [

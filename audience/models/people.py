@@ -2,10 +2,26 @@
 
 import uuid
 
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
+from django.db.models import Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from audience.models.keys import Game
+
+
+class PersonQuerySet(models.QuerySet["Person"]):
+    def with_email(self, email: str) -> "PersonQuerySet":
+        """Those whose trait `email` is this address, whichever its case."""
+        # Both sides folded by PostgreSQL: Python's idea of a lower case letter may be another.
+        return self.filter(Exact(Lower(KT("traits__email")), Lower(Value(email))))
+
+    def known_as(self, game: Game, value: str) -> "PersonQuerySet":
+        """The game's persons with this id, in any namespace."""
+        return self.filter(pk__in=Identity.objects.filter(game=game, value=value).values("person"))
 
 
 class Person(models.Model):
@@ -19,9 +35,15 @@ class Person(models.Model):
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
 
+    objects = PersonQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "people"
-        indexes = [models.Index(fields=["game", "-last_seen_at"], name="people_newest")]
+        indexes = [
+            models.Index(fields=["game", "-last_seen_at"], name="people_newest"),
+            # PersonQuerySet.with_email. Hashed, since a trait may be longer than a row of a B-tree.
+            HashIndex(Lower(KT("traits__email")), name="people_by_email"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -1,12 +1,13 @@
 from django.urls import path
 
-from postbacks.hub import changes, checks, conversions, integrations, log, overview
+from postbacks.hub import changes, checks, conversions, integrations, log, overview, person
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
 urlpatterns = [
     path("g/<slug:slug>/", overview.overview, name="overview"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
+    path("g/<slug:slug>/people/<uuid:pk>/", person.person, name="person"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),
     path(INTEGRATION, integrations.integration, name="integration"),
     path(INTEGRATION + "add/", checks.postback_add, name="postback-add"),

@@ -1,4 +1,5 @@
-// What HTML and htmx cannot do: copy to the clipboard, close a menu from outside, and keep still in the background.
+// What HTML and htmx cannot do: copy to the clipboard, close a menu from outside, keep still in the background, and
+// let new rows into a list without moving what its reader has opened.
 "use strict";
 
 const revealCopyButtons = (root) => root.querySelectorAll("[data-copy][hidden]").forEach((b) => (b.hidden = false));
@@ -37,9 +38,47 @@ for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   });
 }
 
-// A hidden page asks for nothing, and a list stands still while something in it is open.
+// A hidden or paused page asks for nothing, and a list stands still while something in it is open; but a live one
+// goes on, since its rows are taken in one by one.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const target = event.target;
   const polls = (target.getAttribute("hx-trigger") || "").startsWith("every");
-  if (polls && (document.hidden || target.querySelector("details[open]"))) event.preventDefault();
+  const live = "live" in target.dataset;
+  const still = live ? document.querySelector("[data-pause]:checked") : target.querySelector("details[open]");
+  if (polls && (document.hidden || still)) event.preventDefault();
 });
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const list = event.detail.target;
+  if (!("live" in list.dataset)) return;
+  const answer = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
+  const [rows, fresh] = [list, answer].map((root) => root.querySelector(".entries"));
+  if (!rows || !fresh) return;
+  event.detail.shouldSwap = false;
+  takeIn(rows, [...fresh.children]);
+  const [pager, newer] = [list, answer].map((root) => root.querySelector(".pager"));
+  if (pager && newer && !pager.contains(document.activeElement)) pager.replaceWith(newer);
+});
+
+// A row that is open, has the focus or is in sight stays, however many came after it.
+function takeIn(rows, fresh) {
+  const wanted = new Set(fresh.map((row) => row.id));
+  [...rows.children].filter((row) => !wanted.has(row.id) && !isRead(row)).forEach((row) => row.remove());
+  let place = rows.firstElementChild;
+  for (const row of fresh) {
+    const known = document.getElementById(row.id);
+    if (known) {
+      known.querySelector("time").textContent = row.querySelector("time").textContent;
+      place = known.nextElementSibling;
+    } else {
+      row.classList.add("arrived");
+      rows.insertBefore(row, place);
+      htmx.process(row);
+    }
+  }
+}
+
+function isRead(row) {
+  const { top, bottom } = row.getBoundingClientRect();
+  return row.open || row.contains(document.activeElement) || (top < innerHeight && bottom > 0);
+}

@@ -8,15 +8,18 @@ from django.urls import reverse
 
 from audience.hub.urls import urlpatterns as audience_urls
 from audience.keys import NewKey
-from audience.models import ApiKey, Erasure, Game, Membership, Role
+from audience.models import ApiKey, Erasure, Event, Game, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from tests import factories, hub
+from tests.audience import test_hub_events
 
 READ = {"overview", "events", "conversions", "integrations", "integration", "attempt", "keys", "privacy"}
-MARKETER = {"postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
-ADMIN = {"key-new", "key-rotate", "key-revoke", "erase"}
-POST_ONLY = {"postback-enable", "postback-disable", "erase"}
+READ |= {"event-counts", "event", "rejection", "people", "person"}
+REPLAY = "rejection-replay"
+MARKETER = {REPLAY, "postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
+ADMIN = {"key-new", "key-rotate", "key-revoke", "erase", "person-erase"}
+POST_ONLY = {REPLAY, "person-erase", "postback-enable", "postback-disable", "erase"}
 POSTED = (MARKETER | ADMIN) - {"check"}
 NAMES = sorted(READ | MARKETER | ADMIN)
 
@@ -29,13 +32,14 @@ def addresses(game: Game, key: NewKey) -> dict[str, str]:
 
 def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     config = factories.config(game)
-    person = factories.person(game)
+    person = factories.person(game, user="user-1")
     conversion = factories.conversion(person, touch=factories.touch(person))
     check = CredentialCheck.objects.create(game=game, network="tiktok", pixel_id="CABC", triggers=["purchase"])
     attempt = _attempt(game, config, conversion)
+    event, refused = test_hub_events.event(game, 1), test_hub_events.rejection(game, 2)
     on_network = {"slug": game.slug, "network": "tiktok"}
-    pages = {name: {"slug": game.slug} for name in (*READ - {"integration", "attempt"}, "key-new", "erase")}
-    rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check"}}
+    pages = {name: {"slug": game.slug} for name in (*READ, "key-new", "erase")}
+    rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}
     return {
         **pages,
         **rows,
@@ -43,6 +47,9 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         "postback-add": on_network,
         "check": {**on_network, "pk": check.pk},
         "attempt": {**on_network, "pk": attempt.pk},
+        "event": {"slug": game.slug, "day": event.day, "pk": event.pk},
+        **{name: {"slug": game.slug, "pk": refused.pk} for name in ("rejection", REPLAY)},
+        **{name: {"slug": game.slug, "pk": person.pk} for name in ("person", "person-erase")},
         "key-rotate": {"slug": game.slug, "pk": key.pk},
         "key-revoke": {"slug": game.slug, "pk": key.pk},
     }
@@ -61,9 +68,12 @@ def _attempt(game: Game, config: PostbackConfig, conversion: Any) -> DeliveryAtt
     return delivery.attempts.create(config=config, number=1, config_version=1, started_at=conversion.event_at)
 
 
+STATE: tuple[Any, ...] = (ApiKey, CredentialCheck, Erasure, Event, Membership, Rejection)
+
+
 def _state() -> list[Any]:
     """Everything that a refused request must leave alone."""
-    rows = [list(model.objects.order_by("pk").values()) for model in (ApiKey, CredentialCheck, Erasure, Membership)]
+    rows = [list(model.objects.order_by("pk").values()) for model in STATE]
     configs = PostbackConfig.objects.order_by("pk").values("pk", "pixel_id", "triggers", "enabled", "deleted_at")
     return [*rows, list(configs)]
 
@@ -118,9 +128,11 @@ def test_rows_of_another_game_are_not_reached_through_ones_own(
     game: Game, other_game: Game, addresses: dict[str, str]
 ) -> None:
     admin, before = hub.member(other_game, Role.ADMIN), _state()
-    for name in ("postback-edit", "postback-delete", "check", "attempt", "key-rotate", "key-revoke"):
+    reading = ("event", "rejection", "person")
+    for name in ("postback-edit", "postback-delete", "check", "attempt", "key-rotate", "key-revoke", *reading):
         assert admin.get(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
-    for name in ("postback-enable", "postback-disable", "postback-delete", "key-rotate", "key-revoke"):
+    changing = ("key-rotate", "key-revoke", REPLAY, "person-erase")
+    for name in ("postback-enable", "postback-disable", "postback-delete", *changing):
         assert admin.post(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
     assert _state() == before
 

@@ -1,14 +1,18 @@
 """Live events: what came in and what was refused, newest first, in one list."""
 
 import re
+import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import Event, Game, Rejection, Role
-from tests import hub
+from audience.hub import counts, feed, masking
+from audience.keys import NewKey, create_key
+from audience.models import ApiKey, Batch, Event, Game, Rejection, Role
+from tests import factories, hub
 
 NOW = timezone.now()
 
@@ -111,3 +115,150 @@ def test_a_viewer_reads_ids_and_no_addresses(game: Game, viewer: Client) -> None
     assert "a…@example.com" in page
     assert "anon-7" in page
     assert "ada.lovelace@example.com" in hub.member(game, Role.MARKETER).get(url).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("name=event_2", ["event_2"]),
+        ("name=purchase", ["refused_4"]),
+        ("dialect=parcelvoy", ["event_2"]),
+        ("id=user-1", ["refused_4", "event_1"]),
+        ("id=dev-3", ["event_3"]),
+        ("id=nobody", []),
+        ("kind=track&status=rejected", ["refused_5", "refused_4"]),
+    ],
+)
+def test_each_filter_finds_its_rows_of_both_kinds(game: Game, viewer: Client, query: str, expected: list[str]) -> None:
+    event(game, 1, user_id="user-1")
+    event(game, 2, dialect="parcelvoy", kind="page")
+    event(game, 3, device_id="dev-3")
+    rejection(game, 4, raw={"type": "track", "event": "purchase", "userId": "user-1"}, subjects=["user-1"])
+    rejection(game, 5, raw=[{"name": "boss"}], route="track")
+    # The name stands in its field as well.
+    main = viewer.get(f"/g/{game.slug}/events/?{query}").content.decode().split('class="card')[-1]
+    assert names(main) == expected
+
+
+def test_a_key_filter_shows_its_events_and_its_counts(game: Game, viewer: Client, key: NewKey) -> None:
+    other = create_key(game=game, name="other").key
+    for number, owner in ((1, key.key), (2, other)):
+        event(game, number, key_id=owner.pk)
+        rejection(game, number + 2, key=owner)
+        _batch(game, owner, accepted=number, duplicates=10 * number, rejected=100 * number)
+    page = viewer.get(f"/g/{game.slug}/events/?key={other.pk}").content.decode()
+    assert names(page) == ["refused_4", "event_2"]
+    assert f"{NOW:%a} {NOW.day} {NOW:%b}: 2 accepted, 20 duplicate, 200 rejected" in page
+
+
+def test_the_counts_stand_by_day_and_key_behind_the_chart(game: Game, viewer: Client, key: NewKey) -> None:
+    _batch(game, key.key, accepted=1200, duplicates=1, rejected=0)
+    _batch(game, key.key, accepted=300, duplicates=0, rejected=2, received_at=NOW - timedelta(days=2))
+    _batch(game, key.key, accepted=7, duplicates=0, rejected=0, received_at=NOW - timedelta(days=8))
+    chart = counts.of(game)
+    assert (chart.total.accepted, chart.total.duplicates, chart.total.rejected) == (1500, 1, 2)
+    assert [(line.day, line.key, line.count.accepted) for line in chart.lines] == [
+        (NOW.date(), "web", 1200),
+        (NOW.date() - timedelta(days=2), "web", 300),
+    ]
+    assert [[bar.height for bar in day.bars] for day in chart.days[-3:]] == [[14, 0, 2], [0, 0, 0], [56, 2, 0]]
+    table = viewer.get(f"/g/{game.slug}/events/counts/").content.decode()
+    assert "1,200" in table
+    assert "<html" not in table
+
+
+def test_a_search_that_reads_through_stops_and_goes_on(
+    game: Game, viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "DEPTH", 10)
+    for number in range(25):
+        event(game, number, dialect="parcelvoy" if number in (2, 20) else "immutable")
+    seen, url = [], f"/g/{game.slug}/events/?dialect=parcelvoy"
+    for _ in range(3):
+        page = viewer.get(url).content.decode()
+        seen.append(names(page))
+        older = re.search(r'href="(\?[^"]+)">Older', page)
+        url = f"/g/{game.slug}/events/{older[1].replace('&amp;', '&')}" if older else ""
+    assert seen == [["event_20"], [], ["event_2"]]
+    assert url == ""
+
+
+def test_an_event_opens_to_what_was_sent_and_what_was_understood(game: Game, key: NewKey) -> None:
+    person = factories.person(game, user="ada@players.example")
+    row = event(
+        game,
+        1,
+        user_id="ada@players.example",
+        key_id=key.key.pk,
+        consent_level="full",
+        properties={"contact": {"list": ["ada@players.example"]}, "phone": 15550104477},
+        context={"page_url": "https://x.example/?e=ada%40players.example"},
+        raw={"userId": "ada@players.example", "token": "t" * 40, "note": "sk_imapik-verysecretindeed"},
+    )
+    url = f"/g/{game.slug}/events/{NOW:%Y-%m-%d}/{row.pk}/"
+    page = hub.member(game, Role.MARKETER).get(url).content.decode()
+    assert "ada@players.example" in page
+    assert "15550104477" in page
+    assert f"/people/{person.pk}/" in page
+    assert "&quot;token&quot;: &quot;tttttttt…&quot;" in page
+    assert "verysecret" not in page
+    assert "web, Immutable Audience" in page
+    part = hub.member(game, Role.VIEWER).get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    assert part.count("a…@players.example") + part.count("a…%40players.example") == 4
+    assert "…77" in part
+    assert not re.search(r"ada(@|%40)|155501044", part)
+
+
+def test_a_rejection_opens_to_every_reason(game: Game, key: NewKey) -> None:
+    errors = [
+        {"field": "userId", "code": "INVALID_VALUE", "message": "userId is too long."},
+        {"field": "context", "code": "REQUIRED", "message": "context is required."},
+    ]
+    raw = {"userId": "ada@players.example", "traits": {"mobile": "+1 (555) 010-4477"}}
+    row = rejection(
+        game, 1, key=key.key, errors=errors, raw=raw, frame={"sent_at": "2026-01-01"}, subjects=["ada@players.example"]
+    )
+    url = f"/g/{game.slug}/events/rejections/{row.pk}/"
+    page = hub.member(game, Role.MARKETER).get(url).content.decode()
+    for text in ("userId is too long.", "context is required.", "INVALID_VALUE", "ada@players.example", "2026-01-01"):
+        assert text in page
+    assert "Validate again" in page
+    viewer = hub.member(game, Role.VIEWER)
+    for path in (url, f"/g/{game.slug}/events/"):
+        seen = viewer.get(path).content.decode()
+        assert "ada@" not in seen
+        assert "4477" not in seen
+        assert "Validate again" not in seen
+
+
+@pytest.mark.parametrize("path", ["2026-01-01/999/", "rejections/999/", "2026-02-31/1/"])
+def test_a_row_that_is_gone_is_not_found(game: Game, viewer: Client, path: str) -> None:
+    assert viewer.get(f"/g/{game.slug}/events/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ada@example.com", "a…@example.com"),
+        ("mail björn.å+x@spiel.example now", "mail b…@spiel.example now"),
+        ("?e=ada%40example.com&x=1", "?e=a…%40example.com&x=1"),
+        ("50%zada@example.com", "5…@example.com"),
+        ("call +1 (555) 010-4477 now", "call +…77 now"),
+        ("2026-04-08T12:00:00+00:00 @home", "2026-04-08T12:00:00+00:00 @home"),
+    ],
+)
+def test_addresses_are_masked_wherever_they_stand(text: str, expected: str) -> None:
+    assert masking.without_addresses(text) == expected
+
+
+def test_masking_a_long_text_takes_no_time() -> None:
+    started = time.perf_counter()
+    for text in ("a." * 50_000, "%41" * 30_000, "+1" * 50_000, "@" * 50_000, "+1 " + "1" * 90_000):
+        masking.without_addresses(text)
+    assert time.perf_counter() - started < 2
+
+
+def _batch(game: Game, key: ApiKey, **given: Any) -> Batch:
+    fields = {"received_at": NOW, "dialect": "immutable", "event_ids": [], "state": "done"}
+    return Batch.objects.create(game=game, key=key, **{**fields, **given})

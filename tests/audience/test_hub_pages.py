@@ -14,6 +14,7 @@ from tests import factories, hub
 EMPTY = {
     "": "What to do next",
     "events/": "Waiting for the first event",
+    "people/": "Nobody has played yet",
     "conversions/": "No conversions yet",
     "integrations/": "No postbacks yet",
     "integrations/tiktok/": "No deliveries in this time range",
@@ -121,7 +122,7 @@ def _fill(game: Game, count: int) -> None:
         )
         Rejection.objects.create(game=game, dialect="immutable", received_at=now, errors=[], raw={})
         create_key(game=game, name=f"key {number}")
-        person = factories.person(game)
+        person = factories.person(game, user=f"user-{count}-{number}")
         conversion = factories.conversion(person, touch=factories.touch(person))
         config = game.postback_configs.first() or factories.config(game)
         delivery = conversion.deliveries.create(

@@ -16,7 +16,7 @@ from tests import factories
 
 PAGES = (
     *("", "events/", "conversions/", "integrations/", "integrations/tiktok/", "integrations/tiktok/add/"),
-    *("keys/", "keys/new/", "privacy/"),
+    *("keys/", "keys/new/", "privacy/", "people/"),
 )
 
 
@@ -90,6 +90,50 @@ def test_a_delivery_appears_without_reloading(marketer: Page, game: Game) -> Non
     expect(page.get_by_text("No deliveries in this time range")).to_be_visible()
     _deliver(config)
     expect(page.get_by_role("row").filter(has_text="Success")).to_contain_text("Purchase", timeout=10_000)
+
+
+def test_a_live_event_arrives_while_an_opened_row_stays_open(marketer: Page, game: Game) -> None:
+    page = marketer
+    for number in range(3):
+        _event(game, f"first_{number}")
+    page.goto(f"/g/{game.slug}/events/")
+    page.evaluate("window.neverReloaded = true")
+    opened = page.locator(".entry").filter(has_text="first_1")
+    opened.locator("summary").click()
+    expect(opened.get_by_text("As it was sent")).to_be_visible()
+    opened.locator("pre").first.focus()
+    _event(game, "second_1")
+    expect(page.locator(".entry").first).to_contain_text("second_1", timeout=10_000)
+    expect(opened.locator("pre").first).to_be_visible()
+    expect(opened.locator("pre").first).to_be_focused()
+    # More than a page of newer ones: the rows that nobody reads go, the opened one stays.
+    for number in range(60):
+        _event(game, f"third_{number}")
+    expect(page.locator(".entry").first).to_contain_text("third_59", timeout=10_000)
+    expect(opened.locator("pre").first).to_be_focused()
+    page.locator("[data-pause]").check()
+    _event(game, "paused_1")
+    page.wait_for_timeout(3_500)
+    expect(page.get_by_text("paused_1")).to_have_count(0)
+    page.locator("[data-pause]").uncheck()
+    expect(page.get_by_text("paused_1")).to_be_visible(timeout=10_000)
+    page.locator(".entry").first.locator("summary").click()
+    expect(page.locator(".entry").first.get_by_text("As it was sent")).to_be_visible()
+    assert page.evaluate("window.neverReloaded")
+
+
+def test_a_rejection_is_validated_again_in_its_row(marketer: Page, game: Game) -> None:
+    page, key = marketer, create_key(game=game, name="web").key
+    raw = {"type": "track", "userId": "user-1", "event": "won"}
+    errors = [{"field": "event", "code": "OLD", "message": "A rule of yesterday."}]
+    given = {"errors": errors, "raw": raw, "route": "batch", "dialect": "rudderstack", "received_at": timezone.now()}
+    Rejection.objects.create(game=game, key=key, **given)
+    page.goto(f"/g/{game.slug}/events/?status=rejected")
+    page.locator(".entry summary").click()
+    page.get_by_role("button", name="Validate again").click()
+    expect(page.get_by_text("Accepted. It counts as received when it first came")).to_be_visible()
+    page.get_by_role("link", name="All", exact=True).click()
+    expect(page.locator(".entry").first).to_contain_text("won")
 
 
 def test_a_secret_key_is_seen_once(admin: Page, game: Game) -> None:
@@ -167,6 +211,22 @@ def _deliver(config: PostbackConfig) -> None:
         verdict="success",
         http_status=200,
         latency_ms=87,
+    )
+
+
+def _event(game: Game, name: str) -> None:
+    now = timezone.now()
+    Event.objects.create(
+        game_id=game.pk,
+        day=now.date(),
+        message_id=name,
+        kind="track",
+        name=name,
+        user_id="user-1",
+        event_at=now,
+        received_at=now,
+        dialect="immutable",
+        raw={"eventName": name},
     )
 
 

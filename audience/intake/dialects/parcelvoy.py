@@ -33,6 +33,8 @@ PROFILE = ("email", "phone", "timezone", "locale")
 
 
 class ParcelvoyView(IngestView):
+    route = ""
+
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return error(*ANSWERS.get(problem, OTHERWISE))
 
@@ -42,7 +44,8 @@ class ParcelvoyView(IngestView):
         try:
             messages = self.parse(payload, now=self.received_at)
         except rules.Invalid as invalid:
-            self.keep(key, [], [Rejected(None, [Violation(invalid.path, "VALIDATION", str(invalid))], payload)])
+            found = [Violation(invalid.path, "VALIDATION", str(invalid))]
+            self.keep(key, [], [Rejected(None, found, payload, route=self.route)])
             raise error(422, str(invalid), None) from None
         self.keep(key, messages, [])
         return HttpResponse(status=204)
@@ -78,6 +81,8 @@ def error(status: int, text: str, code: int | None) -> Refusal:
 
 
 class AliasView(ParcelvoyView):
+    route = "alias"
+
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, dict, "")
         anonymous_id, external_id = (rules.required(payload, name) for name in ("anonymous_id", "external_id"))
@@ -86,6 +91,7 @@ class AliasView(ParcelvoyView):
 
 
 class IdentifyView(ParcelvoyView):
+    route = "identify"
     KNOWN = frozenset({"anonymous_id", "external_id", "data", *PROFILE})
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
@@ -97,6 +103,8 @@ class IdentifyView(ParcelvoyView):
 
 
 class DevicesView(ParcelvoyView):
+    route = "device"
+
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, dict, "")
         anonymous_id, external_id = rules.one_id(payload)
@@ -121,6 +129,8 @@ class DevicesView(ParcelvoyView):
 
 
 class EventsView(ParcelvoyView):
+    route = "track"
+
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, list, "")
         if not payload:

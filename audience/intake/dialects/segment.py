@@ -26,6 +26,9 @@ LONGEST_NAME = 256
 LONGEST_MESSAGE_ID = 256
 
 
+FRAMED = ("sent_at", "timestamp", "context", "integrations")
+
+
 class Invalid(Exception):
     """One message that cannot be taken, with its reason."""
 
@@ -43,6 +46,10 @@ class Frame:
     timestamp: Any = None
     context: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
+
+    def said(self) -> dict[str, Any]:
+        """What was said of it, to be kept with a member that is not taken; `Frame(**said)` says it again."""
+        return {name: value for name in FRAMED if (value := getattr(self, name))}
 
 
 def parse(raw: Mapping[str, Any], *, kind: str, frame: Frame) -> Message:

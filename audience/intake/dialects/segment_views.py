@@ -41,6 +41,7 @@ class SegmentView(IngestView):
         self.chosen = self.words
         # The keys that a body names, by their value; none when the key stands outside the body, which decides.
         self.written: Mapping[str, ApiKey] = {}
+        self.frame: dict[str, Any] = {}
         super().initial(request, *args, **kwargs)
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
@@ -107,7 +108,8 @@ class SegmentView(IngestView):
             raise self.refuse(Problem.NOT_AN_EVENT)
         # The route overwrites `type`.
         kind = self.kind
-        parsed = self.parsed(raw, kind, segment.Frame(received_at=self.received_at, sent_at=self.sent_at()))
+        frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at())
+        parsed, self.frame = self.parsed(raw, kind, frame), frame.said()
         self.store([(key, parsed)], key)
         return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
 
@@ -128,6 +130,7 @@ class SegmentView(IngestView):
         )
         top = segment.text_of(payload.get("writeKey"))
         parsed = [self.member(member, self.owner(member, top, key), frame) for member in members]
+        self.frame = frame.said()
         self.store(parsed, key)
         rejected = [(place, what) for place, (_, what) in enumerate(parsed) if isinstance(what, Rejected)]
         partial = key.dialect == Dialect.METAROUTER
@@ -161,6 +164,8 @@ class SegmentView(IngestView):
 
     def store(self, parsed: Members, key: ApiKey) -> None:
         """All members on disk, or none: a batch may be spread over several keys."""
+        for what in (what for _, what in parsed if isinstance(what, Rejected)):
+            what.route, what.frame = self.kind, self.frame
         stamp(self.request._request, [what for _, what in parsed if isinstance(what, Message)])
         with transaction.atomic():
             for owner in {(member_key or key).pk: member_key or key for member_key, _ in parsed}.values():

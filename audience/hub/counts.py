@@ -1,0 +1,99 @@
+"""How many messages were accepted, were duplicates, were rejected: by day and by key, from the record of requests."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from audience.models import ApiKey, Batch, Game
+
+DAYS = 7
+# The drawing of one day, in its own units: three bars side by side over a base line.
+HEIGHT, BAR, GAP, LEAST = 56, 9, 3, 2
+KINDS = ("accepted", "duplicates", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(*(getattr(self, kind) + getattr(other, kind) for kind in KINDS))
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, kind) for kind in KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    kind: str
+    x: int
+    y: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    day: date
+    count: Count
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One key on one day."""
+
+    day: date
+    key: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """`lines` holds the days on which a key sent something, newest first."""
+
+    total: Count
+    days: list[Day]
+    lines: list[Line]
+    key: int | None
+
+
+def of(game: Game, *, key: int | None = None) -> Chart:
+    """The last 7 days (UTC) of a game, of one key or of all."""
+    today = timezone.now().astimezone(UTC).date()
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    batches = Batch.objects.filter(game=game, received_at__gte=datetime.combine(days[0], time.min, UTC))
+    if key:
+        batches = batches.filter(key=key)
+    sums: dict[str, Any] = {kind: Sum(kind) for kind in KINDS}
+    found: Any = batches.values("key", day=TruncDate("received_at", tzinfo=UTC)).annotate(**sums)
+    names = dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))
+    lines = [
+        Line(row["day"], names.get(row["key"], "A deleted key"), Count(*(row[kind] for kind in KINDS))) for row in found
+    ]
+    by_day = {day: sum((line.count for line in lines if line.day == day), Count()) for day in days}
+    return Chart(
+        total=sum(by_day.values(), Count()),
+        days=drawn(by_day),
+        lines=sorted(filter(lambda line: line.count, lines), key=lambda line: (-line.day.toordinal(), line.key)),
+        key=key,
+    )
+
+
+def drawn(by_day: dict[date, Count]) -> list[Day]:
+    """The bars, all on one scale; what is not nothing is seen, however little it is."""
+    highest = max((getattr(count, kind) for count in by_day.values() for kind in KINDS), default=0)
+    return [
+        Day(day, count, [_bar(place, count, highest) for place in range(len(KINDS))]) for day, count in by_day.items()
+    ]
+
+
+def _bar(place: int, count: Count, highest: int) -> Bar:
+    value = getattr(count, KINDS[place])
+    height = max(LEAST, round(HEIGHT * value / highest)) if value else 0
+    return Bar(kind=KINDS[place], x=1 + place * (BAR + GAP), y=HEIGHT - height + 1, height=height)

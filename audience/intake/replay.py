@@ -1,0 +1,85 @@
+"""Validate again: a rejection that our rules, once changed, may take after all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from audience.intake.accept import accept
+from audience.intake.dialects import kept
+from audience.intake.store import TRUNCATED
+from audience.models import ApiKey, Dialect, Event, Rejection
+
+logger = structlog.get_logger(__name__)
+
+JUDGES: dict[Dialect, Callable[[Rejection], kept.Judgement]] = {
+    Dialect.IMMUTABLE: kept.by_immutable,
+    Dialect.RUDDERSTACK: kept.by_rudderstack,
+    Dialect.METAROUTER: kept.by_metarouter,
+    Dialect.PARCELVOY: kept.by_parcelvoy,
+}
+
+
+class Answer(Enum):
+    ACCEPTED = auto()  # stored now; the rejection is gone
+    STORED_BEFORE = auto()  # its message id is known; the rejection is gone
+    REFUSED = auto()  # the rejection stays, with the reasons of today
+    IMPOSSIBLE = auto()  # nothing to judge by, see `replay_obstacle`
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """`errors` are the reasons of today of one REFUSED: [{"field", "code", "message"}, ...]."""
+
+    answer: Answer
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def replay_obstacle(rejection: Rejection) -> str:
+    """Why it cannot be judged again, as a sentence; '' when it can."""
+    if rejection.key_id is None:
+        return "The key it came with has been deleted."
+    if isinstance(rejection.raw, dict) and rejection.raw.get(TRUNCATED) is True and set(rejection.raw) == CUT:
+        return "It was too large to be kept whole, so there is nothing to validate. The sender has to send it again."
+    if rejection.frame.get(TRUNCATED):
+        return "What its batch said for all of its messages was too large to be kept. The sender has to send it again."
+    return ""
+
+
+CUT = {TRUNCATED, "bytes"}
+
+
+@transaction.atomic
+def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
+    """Judge a kept rejection by the rules of today, as of the moment it came, and accept it when it is good.
+
+    It keeps its message id and its time of receipt: a copy that the sender has got through meanwhile is found,
+    and untimed messages stay on their day. Raises `Rejection.DoesNotExist` when it is gone.
+    """
+    row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
+    if replay_obstacle(row):
+        return Replay(Answer.IMPOSSIBLE)
+    judged = JUDGES[Dialect(row.dialect)](row)
+    if judged.errors or judged.key is None:
+        row.errors = [violation.as_dict() for violation in judged.errors]
+        row.save(update_fields=["errors"])
+        return Replay(Answer.REFUSED, row.errors)
+    ids = [message.message_id for message in judged.messages]
+    stored = set(Event.objects.filter(game_id=row.game_id, message_id__in=ids).values_list("message_id", flat=True))
+    fresh = [message for message in judged.messages if message.message_id not in stored]
+    if fresh:
+        key = _as_it_was(judged.key)
+        accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at)
+    row.delete()
+    logger.info("rejection_replayed", game_id=row.game_id, messages=len(fresh), replayed_by=replayed_by)
+    return Replay(Answer.ACCEPTED if fresh else Answer.STORED_BEFORE)
+
+
+def _as_it_was(key: ApiKey) -> ApiKey:
+    """A replay is no use of the key: whoever waits for an old one to fall silent must not see it speak."""
+    key.last_used_at = timezone.now()  # in memory only, which keeps accept() from noting the time
+    return key

@@ -1,0 +1,236 @@
+"""Validate again: a rejection that the rules of today take, and one that they still refuse."""
+
+import base64
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from audience.intake.dialects import immutable_rules, metarouter, parcelvoy_rules, segment
+from audience.intake.replay import Answer, replay, replay_obstacle
+from audience.keys import NewKey, create_key, revoke_key
+from audience.models import ApiKey, Batch, Dialect, Event, Game, Rejection, Role
+from tests import hub
+from tests.audience import immutable
+
+
+def refused(**given: Any) -> Rejection:
+    """The one rejection there is."""
+    return Rejection.objects.get(**given)
+
+
+def again(row: Rejection) -> Answer:
+    return replay(rejection=row, replayed_by="ada").answer
+
+
+def basic(key: NewKey) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{key.value}:".encode()).decode()}
+
+
+@pytest.fixture
+def rudderstack(game: Game) -> NewKey:
+    return create_key(game=game, name="rudder", dialect=Dialect.RUDDERSTACK)
+
+
+def test_a_raised_limit_lets_the_message_in_as_it_first_came(
+    game: Game, key: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(immutable_rules, "DEFAULT_LENGTH", 5)
+        message = immutable.message(userId="user-1234", context={"library": "x", "libraryVersion": "1"})
+        immutable.send(key, message)
+    row = refused()
+    assert again(row) == Answer.ACCEPTED
+    event = Event.objects.get()
+    assert (event.message_id, event.user_id, event.received_at) == (message["messageId"], "user-1234", row.received_at)
+    assert event.raw == message
+    assert not Rejection.objects.exists()
+    batch = Batch.objects.latest("pk")
+    assert (batch.accepted, batch.received_at, batch.state) == (1, row.received_at, "pending")
+
+
+def test_the_thirty_days_are_counted_to_the_day_it_came(game: Game, key: NewKey) -> None:
+    came = timezone.now() - timedelta(days=6)
+    raw = immutable.message(eventTimestamp=immutable.ago(days=35))
+    row = Rejection.objects.create(
+        game=game, key=key.key, dialect="immutable", received_at=came, errors=[], raw=raw, message_id=raw["messageId"]
+    )
+    assert again(row) == Answer.ACCEPTED
+    assert Event.objects.get().received_at == came
+
+
+def test_what_is_still_wrong_is_said_in_the_words_of_today(game: Game, key: NewKey) -> None:
+    immutable.send(key, immutable.message(userId=immutable.ABSENT, context=immutable.ABSENT))
+    row = refused()
+    Rejection.objects.update(errors=[])
+    assert again(row) == Answer.REFUSED
+    row.refresh_from_db()
+    assert [error["field"] for error in row.errors] == ["userId", "context"]
+    assert not Event.objects.exists()
+
+
+def test_a_message_that_got_through_meanwhile_is_not_stored_twice(game: Game, key: NewKey) -> None:
+    good = immutable.message()
+    immutable.send(key, {**good, "userId": 5})
+    immutable.send(key, {**good, "eventTimestamp": immutable.ago(days=3)})
+    row = refused()
+    Rejection.objects.update(raw=good)
+    assert again(row) == Answer.STORED_BEFORE
+    assert Event.objects.count() == 1
+    assert not Rejection.objects.exists()
+
+
+def test_a_second_click_finds_it_gone(game: Game, key: NewKey) -> None:
+    immutable.send(key, immutable.message(userId=5))
+    row = refused()
+    Rejection.objects.update(raw=immutable.message())
+    assert again(row) == Answer.ACCEPTED
+    with pytest.raises(Rejection.DoesNotExist):
+        again(row)
+    assert Event.objects.count() == 1
+
+
+def test_a_single_route_still_gives_the_kind(game: Game, rudderstack: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = {"userId": "user-1", "event": "won", "messageId": "m-1", "type": "identify"}
+    with monkeypatch.context() as before:
+        before.setattr(segment, "LONGEST_ID", 2)
+        answer = Client().post("/v1/track", message, "application/json", headers=basic(rudderstack))
+    assert answer.status_code == 400
+    assert refused().route == "track"
+    assert again(refused()) == Answer.ACCEPTED
+    event = Event.objects.get()
+    assert (event.kind, event.name, event.dialect) == ("track", "won", "rudderstack")
+
+
+def test_what_the_batch_said_for_all_is_said_again(
+    game: Game, rudderstack: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = {"type": "track", "userId": "user-1", "event": "won", "originalTimestamp": "2026-11-01T10:00:00Z"}
+    batch = {"batch": [member], "sentAt": "2026-11-01T10:05:00Z", "integrations": {"All": False}}
+    with monkeypatch.context() as before:
+        before.setattr(segment, "LONGEST_ID", 2)
+        Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
+    row = refused()
+    assert (row.route, row.frame) == ("batch", {"sent_at": "2026-11-01T10:05:00Z", "integrations": {"All": False}})
+    assert again(row) == Answer.ACCEPTED
+    event = Event.objects.get()
+    assert event.integrations == {"All": False}
+    assert event.event_at == row.received_at - timedelta(minutes=5)
+
+
+def test_a_message_over_the_limit_of_its_dialect_stays_out_until_that_is_raised(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = create_key(game=game, name="meta", dialect=Dialect.METAROUTER)
+    member = {"type": "track", "userId": "u", "event": "won", "properties": {"text": "x" * 16_000}}
+    Client().post("/v1/batch", {"batch": [member]}, "application/json", headers=basic(key))
+    row = refused(dialect="metarouter")
+    assert again(row) == Answer.REFUSED
+    assert refused().errors == [{"field": "", "code": "TOO_LARGE", "message": "request size exceeds max limit"}]
+    monkeypatch.setattr(metarouter.WORDS, "call_limit", 32 * 1024)
+    assert again(row) == Answer.ACCEPTED
+
+
+def test_a_key_of_another_game_opens_nothing_here(game: Game, other_game: Game, rudderstack: NewKey) -> None:
+    foreign = create_key(game=other_game, name="theirs")
+    mine = create_key(game=game, name="mine")
+    row = Rejection.objects.create(
+        game=game,
+        key=rudderstack.key,
+        dialect="rudderstack",
+        received_at=timezone.now(),
+        errors=[{"field": "writeKey", "code": "UNKNOWN_KEY", "message": "invalid write key"}],
+        raw={"type": "track", "event": "won", "userId": "u", "writeKey": foreign.value},
+        route="batch",
+    )
+    assert again(row) == Answer.REFUSED
+    assert not Event.objects.exists()
+    Rejection.objects.update(raw={**row.raw, "writeKey": mine.value})
+    assert again(row) == Answer.ACCEPTED
+    assert Event.objects.get().key_id == mine.key.pk
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kinds"),
+    [
+        ("alias", {"anonymous_id": "anon-1", "external_id": "user-1"}, ["alias"]),
+        ("identify", {"external_id": "user-1", "email": "ada@players.example"}, ["identify"]),
+        (
+            "devices",
+            {"external_id": "u-12", "device_id": "d", "os": "a", "model": "b", "app_build": "1", "app_version": "2"},
+            ["device"],
+        ),
+        ("events", [{"external_id": "user-1", "name": "a"}, {"external_id": "user-1", "name": "b"}], ["track"] * 2),
+    ],
+)
+def test_every_route_of_parcelvoy_is_judged_by_its_own_rules(
+    game: Game, monkeypatch: pytest.MonkeyPatch, path: str, body: Any, kinds: list[str]
+) -> None:
+    key = create_key(game=game, name="pv", dialect=Dialect.PARCELVOY)
+    headers = {"Authorization": f"Bearer {key.value}"}
+    with monkeypatch.context() as before:
+        before.setattr(parcelvoy_rules, "LONGEST", 3)
+        answer = Client().post(f"/api/client/{path}", body, "application/json", headers=headers)
+    assert answer.status_code == 422
+    assert again(refused()) == Answer.ACCEPTED
+    assert list(Event.objects.values_list("kind", flat=True)) == kinds
+    assert not Rejection.objects.exists()
+
+
+def test_a_parcelvoy_body_whose_route_is_not_known_stays(game: Game, key: NewKey) -> None:
+    row = Rejection.objects.create(
+        game=game, key=key.key, dialect="parcelvoy", received_at=timezone.now(), errors=[], raw={"external_id": "u"}
+    )
+    assert again(row) == Answer.REFUSED
+    assert refused().errors[0]["code"] == "UNKNOWN_ROUTE"
+
+
+def test_what_was_cut_cannot_be_judged(game: Game, key: NewKey) -> None:
+    immutable.send(key, immutable.message(userId="x" * 300, properties={"text": "x" * 40_000}))
+    row = refused()
+    assert "too large to be kept whole" in replay_obstacle(row)
+    assert again(row) == Answer.IMPOSSIBLE
+    assert Rejection.objects.filter(pk=row.pk).exists()
+    assert not Event.objects.exists()
+
+
+def test_a_message_that_only_looks_cut_can(game: Game, key: NewKey) -> None:
+    immutable.send(key, immutable.message(userId=5, truncated=True))
+    assert replay_obstacle(refused()) == ""
+
+
+def test_without_its_key_or_its_frame_it_cannot_be_judged(game: Game, rudderstack: NewKey) -> None:
+    batch = {"batch": [{"type": "track", "userId": "u"}], "context": {"text": "x" * 3_000}}
+    Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
+    assert "What its batch said" in replay_obstacle(refused())
+    rudderstack.key.delete()
+    assert "key it came with has been deleted" in replay_obstacle(refused())
+    assert again(refused()) == Answer.IMPOSSIBLE
+
+
+def test_a_replay_is_no_use_of_the_key(game: Game, key: NewKey) -> None:
+    row = Rejection.objects.create(
+        game=game, key=key.key, dialect="immutable", received_at=timezone.now(), errors=[], raw=immutable.message()
+    )
+    revoke_key(key=key.key)
+    assert again(row) == Answer.ACCEPTED
+    assert ApiKey.objects.get(pk=key.key.pk).last_used_at is None
+
+
+def test_the_page_says_what_came_of_it(game: Game, key: NewKey) -> None:
+    marketer = hub.member(game, Role.MARKETER)
+    immutable.send(key, immutable.message(userId=5))
+    row = refused()
+    url = f"/g/{game.slug}/events/rejections/{row.pk}/replay/"
+    still = marketer.post(url, follow=True).content.decode()
+    assert "Still not accepted" in still
+    assert "userId must be a string." in still
+    Rejection.objects.update(raw=immutable.message(messageId=str(uuid.uuid4())))
+    part = marketer.post(url, headers={"HX-Request": "true"}).content.decode()
+    assert "Accepted. It counts as received when it first came" in part
+    assert "Validate again" not in part
+    assert "It is no longer here" in marketer.post(url, follow=True).content.decode()
+    assert Event.objects.count() == 1
