@@ -113,7 +113,7 @@ def test_an_alias_is_the_same_in_all_four(db: None) -> None:
     )
 
     links = [["anonymous", "anon-1"], ["user", "anon-1"], ["user", "user-1"]]
-    assert_all_alike(found, 4, kind="alias", user_id="user-1", anonymous_id="", links=links)
+    assert_all_alike(found, 4, kind="alias", user_id="user-1", anonymous_id="anon-1", links=links)
 
 
 @pytest.mark.parametrize("kind", ["page", "screen", "identify"])

@@ -87,7 +87,7 @@ class AliasView(ParcelvoyView):
         rules.typed(payload, dict, "")
         anonymous_id, external_id = (rules.required(payload, name) for name in ("anonymous_id", "external_id"))
         links = [(ANONYMOUS, anonymous_id), (USER, anonymous_id), (USER, external_id)]
-        return [_message(Kind.ALIAS, payload, now, user_id=external_id, links=links)]
+        return [_message(Kind.ALIAS, payload, now, anonymous_id=anonymous_id, user_id=external_id, links=links)]
 
 
 class IdentifyView(ParcelvoyView):

@@ -110,6 +110,8 @@ def _by_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], mess
         previous = _required_id(raw, "previousId", kind)
         message.links = [(ANONYMOUS, previous), (USER, previous)]
         message.links += [(USER, message.user_id)] if message.user_id else []
+        # In a column too, so that an erasure of the old id finds the event.
+        message.anonymous_id = message.anonymous_id or previous
     elif kind == MERGE:
         message.links = _merge_links(raw)
 
