@@ -4,8 +4,10 @@ import re
 from typing import Any
 
 # Written in text, JSON and, as %40, in the address of a page. The local part's first letter stays, to tell two
-# players apart. It starts where a run of its characters does and gives nothing back, so that the search is linear.
-EMAIL = re.compile(r"(?<![\w.+'%\-])(?=[\w.+'%\-])(\w?)(?:[\w.+'\-]|%(?!40))*+(@|%40)([\w\-]+(?:\.[\w\-]+)*)")
+# players apart. It starts where a run of its characters does and gives nothing back, so that the search is linear;
+# said with a lookahead, since the `*+` of Python 3.11.2 (Debian 12) stops at the first `%`.
+LOCAL_PART = r"(?=((?:[\w.+'\-]|%(?!40))*))\2"
+EMAIL = re.compile(rf"(?<![\w.+'%\-])(?=[\w.+'%\-])(\w?){LOCAL_PART}(@|%40)([\w\-]+(?:\.[\w\-]+)*)")
 # International form, with the usual separators: "+1 (555) 010-4477".
 PHONE = re.compile(r"(?<![\w+])\+\d[\d ().\-]{5,20}\d")
 PHONE_NAMES = re.compile(r"phone|mobile|msisdn|whatsapp", re.IGNORECASE)
@@ -16,7 +18,7 @@ ELLIPSIS = "…"
 
 def without_addresses(text: str) -> str:
     """`ada@example.com` becomes `a…@example.com` and `+15550104477` `+…77`, wherever in the text they stand."""
-    return PHONE.sub(lambda found: f"+{ELLIPSIS}{found[0][-2:]}", EMAIL.sub(rf"\1{ELLIPSIS}\2\3", text))
+    return PHONE.sub(lambda found: f"+{ELLIPSIS}{found[0][-2:]}", EMAIL.sub(rf"\1{ELLIPSIS}\3\4", text))
 
 
 def shortened(value: Any) -> str:
