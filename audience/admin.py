@@ -86,16 +86,20 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnly):
-    """Keys are made, rotated and revoked in the Hub, where a secret is shown once."""
+    """Keys are made, rotated and revoked in the Hub, where a secret is shown once; here they get another rate limit."""
 
     list_display = ["name", "prefix", "game", "kind", "environment", "dialect", "last_used_at", "state"]
     list_filter = ["kind", "environment", "dialect", "game"]
     list_select_related = ["game"]
     search_fields = ["name", "prefix", "game__name"]
-    fields = [
+    readonly_fields = [
         *("game", "name", "kind", "environment", "dialect", "prefix", "state"),
         *("created_by", "created_at", "last_used_at", "expires_at", "revoked_at", "replaced_by"),
     ]
+    fields = ["rate_limit", *readonly_fields]
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return admin.ModelAdmin.has_change_permission(self, request, obj)
 
     @admin.display(description="State")
     def state(self, key: ApiKey) -> str:

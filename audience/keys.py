@@ -42,6 +42,7 @@ def create_key(
     environment: Environment = Environment.PRODUCTION,
     dialect: Dialect = Dialect.IMMUTABLE,
     created_by: Any = None,
+    rate_limit: int | None = None,
     entropy: str | None = None,
 ) -> NewKey:
     """Make a key; `entropy` is for a caller that must be able to tell it again (the demo), else it is random."""
@@ -56,6 +57,7 @@ def create_key(
         prefix=value[:PREFIX_LENGTH],
         value=value if kind == KeyKind.PUBLISHABLE else "",
         created_by=created_by,
+        rate_limit=rate_limit,
     )
     return NewKey(key=key, value=value)
 
@@ -72,6 +74,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
         environment=Environment(key.environment),
         dialect=Dialect(key.dialect),
         created_by=rotated_by,
+        rate_limit=key.rate_limit,
     )
     key.replaced_by = successor.key
     key.expires_at = timezone.now() + overlap

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from audience.intake.auth import find_key
@@ -156,3 +157,17 @@ def test_revoking_a_key_ends_its_overlap_and_leaves_its_successor(key: NewKey) -
 
     assert [row.pk for row in ApiKey.objects.live()] == [successor.key.pk]
     assert timezone.now() < key.key.expires_at
+
+
+def test_a_rotated_key_keeps_its_rate_limit(game: Game) -> None:
+    key = create_key(game=game, name="busy", rate_limit=50).key
+    assert rotate_key(key=key, overlap=timedelta(0)).key.rate_limit == 50
+
+
+def test_an_operator_sets_a_keys_rate_limit_in_the_admin_and_nothing_else(game: Game, admin_client: Client) -> None:
+    key = create_key(game=game, name="busy").key
+    answer = admin_client.post(f"/admin/audience/apikey/{key.pk}/change/", {"rate_limit": "25", "name": "renamed"})
+
+    assert answer.status_code == 302
+    key.refresh_from_db()
+    assert (key.rate_limit, key.name) == (25, "busy")
