@@ -106,11 +106,12 @@ HOOK = {
 }
 RESPONSES = {
     **api.shared("MetaRouter", ONE),
+    **api.shared("MetaRouterBatch", MANY),
     **api.shared("MetaRouterWebhook", HOOK),
 }
 
 SHORT = {"i": "identify", "t": "track", "p": "page", "s": "screen", "g": "group", "a": "alias"}
-NOTE = "Answered in JSON, but for a key of the RudderStack dialect in text."
+NOTE = "Answered in MetaRouter's JSON, whatever the key's dialect."
 PIXELS = ("track", "page", "alias", "identify", "group")
 PIXEL_NOTE = (
     "The event as JSON in base64, standard or url-safe, with or without padding. The key is the `writeKey` in it."
@@ -157,8 +158,7 @@ def _batch_route(name: str, description: str) -> api.Schema:
         keys=messages.KEYS,
         keyless=True,
         body=messages.batch_body(messages.SHORT_BATCH),
-        # In the words of the key's dialect (segment_schema.py).
-        answers=api.pointing("SegmentBatch", MANY),
+        answers=api.pointing("MetaRouterBatch", MANY),
     )
 
 
@@ -172,7 +172,7 @@ OPERATIONS: api.Operations = {
             keys=messages.KEYS,
             keyless=True,
             body=messages.body(kind, {kind: messages.SHORT_SAMPLES[kind]}),
-            answers=api.pointing("Segment", ONE),
+            answers=api.pointing("MetaRouter", ONE),
         )
         for short, kind in SHORT.items()
     },
