@@ -30,7 +30,6 @@ class Environment:
     public_url: str
     tiktok_api_url: str
     reddit_api_url: str
-    state_dir: Path
     metrics_token: str
     trusted_proxies: list[str]
     json_logs: bool
@@ -51,7 +50,6 @@ def read(base_dir: Path) -> Environment:
         public_url=_url(env, "PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/"),
         tiktok_api_url=_url(env, "TIKTOK_API_URL", "https://business-api.tiktok.com", ("http", "https")).rstrip("/"),
         reddit_api_url=_url(env, "REDDIT_API_URL", "https://ads-api.reddit.com", ("http", "https")).rstrip("/"),
-        state_dir=(base_dir / env.str("STATE_DIR", default=".state")).resolve(),
         metrics_token=env.str("METRICS_TOKEN", default=""),
         trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
         json_logs=_json_logs(env),

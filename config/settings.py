@@ -20,7 +20,6 @@ SECRET_KEY = ENV.secret_key
 CREDENTIAL_KEYS = ENV.credential_keys
 ALLOWED_HOSTS = ENV.allowed_hosts
 PUBLIC_URL = ENV.public_url
-STATE_DIR = ENV.state_dir
 METRICS_TOKEN = ENV.metrics_token
 TRUSTED_PROXIES = ENV.trusted_proxies
 NETWORK_URLS = {"TIKTOK_API_URL": ENV.tiktok_api_url, "REDDIT_API_URL": ENV.reddit_api_url}
