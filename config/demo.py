@@ -20,7 +20,7 @@ from audience.digest import run as digest
 from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
 from audience.models.keys import digest_of
 from config import demo_history
-from postbacks import outbox
+from postbacks.deciding import outbox
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox import accounts

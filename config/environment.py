@@ -30,6 +30,8 @@ class Environment:
     public_url: str
     tiktok_api_url: str
     reddit_api_url: str
+    tiktok_rate: float
+    reddit_rate: float
     metrics_token: str
     trusted_proxies: list[str]
     json_logs: bool
@@ -50,6 +52,8 @@ def read(base_dir: Path) -> Environment:
         public_url=_url(env, "PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/"),
         tiktok_api_url=_url(env, "TIKTOK_API_URL", "https://business-api.tiktok.com", ("http", "https")).rstrip("/"),
         reddit_api_url=_url(env, "REDDIT_API_URL", "https://ads-api.reddit.com", ("http", "https")).rstrip("/"),
+        tiktok_rate=_rate(env, "TIKTOK_RATE", 100),
+        reddit_rate=_rate(env, "REDDIT_RATE", 10),
         metrics_token=env.str("METRICS_TOKEN", default=""),
         trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
         json_logs=_json_logs(env),
@@ -87,6 +91,17 @@ def _number(env: environ.Env, name: str, default: int) -> int:
     if not value.isdigit() or not 0 < int(value) < 65536:
         _stop(name, f"must be a port number from 1 to 65535, not {value!r}")
     return int(value)
+
+
+def _rate(env: environ.Env, name: str, default: int) -> float:
+    value = env.str(name, default=str(default)).strip() or str(default)
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = 0.0
+    if not 0.1 <= rate <= 10_000:
+        _stop(name, f"must be requests a second and pixel, from 0.1 to 10000, not {value!r}")
+    return rate
 
 
 def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, ...]) -> str:

@@ -23,6 +23,8 @@ PUBLIC_URL = ENV.public_url
 METRICS_TOKEN = ENV.metrics_token
 TRUSTED_PROXIES = ENV.trusted_proxies
 NETWORK_URLS = {"TIKTOK_API_URL": ENV.tiktok_api_url, "REDDIT_API_URL": ENV.reddit_api_url}
+# Requests a second and pixel at most.
+NETWORK_RATES = {"tiktok": ENV.tiktok_rate, "reddit": ENV.reddit_rate}
 
 INSTALLED_APPS = [
     "config",
@@ -125,7 +127,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # Where one app reaches up to the next without importing it (docs/architecture.md, "The two hooks").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
-ERASURE_HOOK = "postbacks.outbox.cancel_for_people"
+ERASURE_HOOK = "postbacks.erasing.cancel_for_people"
 
 # People -------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [

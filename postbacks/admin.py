@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from postbacks import delivery
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
+from postbacks.sending import delivery
 
 
 class ReadOnly:
@@ -87,7 +87,7 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
         "config",
         "created_at",
     ]
-    list_filter = ["state", "network", "trigger", "reason", "game"]
+    list_filter = ["state", "network", "reason", "game"]
     list_select_related = ["game", "config"]
     search_fields = ["=event_id", "config__pixel_id"]
     date_hierarchy = "created_at"

@@ -12,6 +12,6 @@ class PostbacksConfig(AppConfig):
         auditlog.register(
             self.get_model("PostbackConfig"),
             mask_fields=["credential"],
-            mask_callable="postbacks.rules.shown",
+            mask_callable="postbacks.setup.rules.shown",
             exclude_fields=["updated_at"],
         )

@@ -3,7 +3,7 @@
 A call never raises for what the network does: every failure becomes a Response without a status. The whole call is
 bounded by one deadline. urllib3 and the socket time out per operation, so a peer that drips one byte a second would
 hold a worker for ever; hence the reader below. Redirects are not followed and nothing is retried here: a repeat is a
-row in the database (postbacks/retry.py), not a loop.
+row in the database (postbacks/sending/retry.py), not a loop.
 """
 
 import errno

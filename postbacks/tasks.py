@@ -3,7 +3,9 @@
 from celery import shared_task
 
 from audience.wakeup import wake
-from postbacks import credentials, delivery, outbox
+from postbacks.deciding import outbox
+from postbacks.sending import delivery
+from postbacks.setup import credentials
 
 
 @shared_task

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Identity, Person, Touch
-from postbacks.models import PostbackConfig
+from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.sandbox import accounts
 
 _numbers = itertools.count(1)
@@ -80,6 +80,48 @@ def config(of: Game, *, network: str = "tiktok", **given: Any) -> PostbackConfig
         "validated_at": timezone.now(),
     }
     return PostbackConfig.objects.create(**{**fields, **given})
+
+
+def delivery(config: PostbackConfig, *, conversion: Conversion | None = None, **given: Any) -> Delivery:
+    """Waiting and due, for a purchase of a player of its own unless a conversion is given; its deadline is far."""
+    of = conversion or new_conversion(config)
+    fields = {
+        "game": config.game,
+        "conversion": of,
+        "config": config,
+        "network": config.network,
+        "trigger": of.trigger,
+        "event_id": str(of.pk),
+        "event_at": of.event_at,
+        "dead_after": of.event_at + config.kind.max_age,
+        "config_version": config.version,
+        "next_attempt_at": timezone.now(),
+    }
+    return Delivery.objects.create(**{**fields, **given})
+
+
+def new_conversion(config: PostbackConfig) -> Conversion:
+    """A purchase of a new player who clicked an ad of the config's network, fanned out."""
+    player = person(config.game)
+    click = touch(player, network=config.network)
+    return conversion(player, touch=click, fanned_out_at=timezone.now())
+
+
+def attempt(of: Delivery, *, ago: timedelta = timedelta(minutes=5), **given: Any) -> DeliveryAttempt:
+    """The next attempt of a delivery, closed as a success."""
+    at = timezone.now() - ago
+    fields = {
+        "config": of.config,
+        "number": of.attempts.count() + 1,
+        "config_version": 1,
+        "started_at": at,
+        "finished_at": at,
+        "status": "success",
+        "verdict": "success",
+        "http_status": 200,
+        "latency_ms": 123,
+    }
+    return of.attempts.create(**{**fields, **given})
 
 
 def unsaved_identities(of: Person, **values: str) -> list[Identity]:

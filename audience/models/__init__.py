@@ -1,4 +1,4 @@
-from audience.models.attribution import Conversion, Reason, Touch, Trigger
+from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, trigger_label
 from audience.models.erasure import Erasure, ErasureState
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
@@ -16,6 +16,7 @@ __all__ = [
     "ErasureState",
     "Event",
     "Game",
+    "GoalEvent",
     "Group",
     "Identity",
     "KeyKind",
@@ -27,4 +28,5 @@ __all__ = [
     "Role",
     "Touch",
     "Trigger",
+    "trigger_label",
 ]

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -35,15 +36,40 @@ class Touch(models.Model):
             models.UniqueConstraint(fields=["person", "network", "click_key"], name="one_touch_per_click"),
         ]
         # The last paid click of a person before a moment.
-        indexes = [models.Index(fields=["person", "-clicked_at"], name="touch_newest")]
+        indexes = [
+            models.Index(fields=["person", "-clicked_at"], name="touch_newest"),
+            # The Conversions page, asked for a click id; a hash, since a b-tree refuses a text of 2,700 bytes.
+            HashIndex(fields=["click_id"], name="touch_click_id", condition=~Q(click_id="")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.network} click {self.click_key[:24]}"
 
 
 class Trigger(models.TextChoices):
+    """The two built-in triggers; a postback's goals may name further events (GoalEvent)."""
+
     GAME_LAUNCH = "game_launch", "Game Launch"
     PURCHASE = "purchase", "Purchase"
+
+
+def trigger_label(trigger: str) -> str:
+    """A trigger as the pages call it: "Purchase", or the event's own name."""
+    return Trigger(trigger).label if trigger in Trigger.values else trigger
+
+
+class GoalEvent(models.Model):
+    """An event name that makes conversions in a game because a postback's goal counts it, besides the built-in two."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="goal_events")
+    name = models.CharField(max_length=256)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "name"], name="one_goal_event_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Reason(models.TextChoices):
@@ -56,7 +82,9 @@ class Reason(models.TextChoices):
     NO_MATCH_KEY = "no_match_key", "Nothing the network could match the player by"
     CONFIG_DISABLED = "config_disabled", "The postback was switched off for this event"
     TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
+    FILTERED = "filtered", "The event does not meet the goal's condition"
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
+    REPEAT = "repeat", "The goal counts once per player, and this was not the first"
     TOO_OLD = "too_old", "Too old for the network to accept"
     ERASED = "erased", "The player's data was erased"
 
@@ -88,7 +116,8 @@ class Conversion(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="conversions")
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="conversions")
-    trigger = models.CharField(max_length=16, choices=Trigger.choices)
+    # A Trigger, or the name of a GoalEvent.
+    trigger = models.CharField(max_length=256)
     message_id = models.CharField(max_length=256)
     event_day = models.DateField(help_text="The day of its Event, to find it again.")
     event_at = models.DateTimeField()
@@ -126,3 +155,7 @@ class Conversion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trigger} {self.id}"
+
+    @property
+    def trigger_label(self) -> str:
+        return trigger_label(self.trigger)

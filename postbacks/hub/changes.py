@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks import configs
 from postbacks.hub.networks import network_or_404
 from postbacks.models import PostbackConfig
+from postbacks.setup import configs
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))

@@ -15,12 +15,12 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks import configs
 from postbacks.hub.forms import asking, forgetful
 from postbacks.hub.networks import network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.networks.base import Network
 from postbacks.networks.forms import PostbackForm
+from postbacks.setup import configs
 
 METHODS = ("GET", "HEAD", "POST")
 

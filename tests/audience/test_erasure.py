@@ -28,7 +28,7 @@ from audience.models import (
 )
 from audience.models.erasure import subject_hash
 from consent.models import ConsentDecision
-from postbacks import outbox
+from postbacks.deciding import outbox
 from postbacks.models import Delivery
 from tests import factories
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock

@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks import delivery, outbox
+from postbacks.deciding import outbox
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
+from postbacks.sending import delivery
 from tests import factories
 
 pytestmark = pytest.mark.django_db

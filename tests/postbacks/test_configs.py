@@ -7,10 +7,11 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks import configs, credentials, outbox
+from postbacks.deciding import outbox
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
+from postbacks.setup import configs, credentials
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from audience.models import Conversion, Game, Person, Touch
 from consent.models import Level
 from consent.services import record_decision
-from postbacks import delivery, facts, gate, outbox
+from postbacks.deciding import facts, gate, outbox
 from postbacks.models import Delivery, DeliveryAttempt
 from postbacks.networks.base import Facts, Item
 from postbacks.sandbox.server import Sandbox
+from postbacks.sending import delivery
 from tests import factories
 
 AT = timezone.now()

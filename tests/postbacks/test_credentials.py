@@ -11,11 +11,11 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks import configs, credentials
 from postbacks.fields import seal
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
+from postbacks.setup import configs, credentials
 from tests import factories
 
 pytestmark = pytest.mark.django_db

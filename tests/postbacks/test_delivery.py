@@ -10,11 +10,14 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Conversion
-from postbacks import attempts, claims, configs, delivery, outbox
+from postbacks import erasing
+from postbacks.deciding import outbox
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks.base import Outcome, Response, Verdict
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
+from postbacks.sending import attempts, claims, delivery
+from postbacks.setup import configs
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -356,7 +359,7 @@ def test_a_delivery_cancelled_in_mid_call_stays_cancelled(sandbox: Sandbox, verd
     row = waiting()
     taken = claims.claim(network="tiktok")
     assert taken is not None
-    assert outbox.cancel_for_people([Conversion.objects.get().person_id]) == 1
+    assert erasing.cancel_for_people([Conversion.objects.get().person_id]) == 1
     attempts.close(taken, *answer(verdict))
     row.refresh_from_db()
     assert (row.state, row.reason, row.next_attempt_at, row.leased_until) == ("cancelled", "erased", None, None)

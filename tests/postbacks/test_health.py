@@ -7,10 +7,12 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks import delivery, health, outbox
+from postbacks import health
+from postbacks.deciding import outbox
 from postbacks.health import Health
-from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
+from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.sandbox.server import Sandbox
+from postbacks.sending import delivery
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -23,17 +25,7 @@ def config(game: Game) -> PostbackConfig:
 
 def attempted(config: PostbackConfig, *verdicts: str, hours_ago: float = 1) -> None:
     """One delivery with these attempts, a minute apart; 'open' for one still on its way."""
-    player = factories.person(config.game)
-    row = Delivery.objects.create(
-        game=config.game,
-        conversion=factories.conversion(player),
-        config=config,
-        network=config.network,
-        trigger="purchase",
-        event_id="e",
-        event_at=timezone.now(),
-        config_version=1,
-    )
+    row = factories.delivery(config)
     first = timezone.now() - timedelta(hours=hours_ago)
     for number, verdict in enumerate(verdicts, 1):
         at = first + timedelta(minutes=number)

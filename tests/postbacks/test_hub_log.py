@@ -2,49 +2,16 @@
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Role
-from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
+from postbacks.models import PostbackConfig
 from tests import factories, hub
 
 NOW = timezone.now()
-
-
-def delivery(config: PostbackConfig, **given: Any) -> Delivery:
-    person = factories.person(config.game)
-    conversion = factories.conversion(person, touch=factories.touch(person))
-    fields = {
-        "game": config.game,
-        "conversion": conversion,
-        "config": config,
-        "network": config.network,
-        "trigger": conversion.trigger,
-        "event_id": str(conversion.pk),
-        "event_at": conversion.event_at,
-        "config_version": 1,
-    }
-    return Delivery.objects.create(**{**fields, **given})
-
-
-def attempt(of: Delivery, *, ago: timedelta = timedelta(minutes=5), **given: Any) -> DeliveryAttempt:
-    at = timezone.now() - ago
-    fields = {
-        "config": of.config,
-        "number": of.attempts.count() + 1,
-        "config_version": 1,
-        "started_at": at,
-        "finished_at": at,
-        "status": "success",
-        "verdict": "success",
-        "http_status": 200,
-        "latency_ms": 123,
-    }
-    return of.attempts.create(**{**fields, **given})
 
 
 def shown(page: str) -> list[int]:
@@ -67,15 +34,15 @@ def url(game: Game) -> str:
 
 
 def test_a_row_says_what_happened(config: PostbackConfig, viewer: Client, url: str) -> None:
-    row = delivery(config, trigger="game_launch")
-    attempt(row, status="retried", verdict="transient", http_status=503, message="Service unavailable")
+    row = factories.delivery(config, trigger="game_launch")
+    factories.attempt(row, status="retried", verdict="transient", http_status=503, message="Service unavailable")
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", viewer.get(url).content.decode()))
     assert "Time Event Status HTTP Latency Attempt" in page
     assert "5 minutes ago Game Launch Retried Service unavailable 503 123 ms 1" in page.replace("\xa0", " ")
 
 
 def test_a_time_is_relative_with_the_exact_moment_on_hover(config: PostbackConfig, viewer: Client, url: str) -> None:
-    row = attempt(delivery(config))
+    row = factories.attempt(factories.delivery(config))
     assert f'title="{row.started_at:%Y-%m-%d %H:%M:%S} UTC"' in viewer.get(url).content.decode()
 
 
@@ -94,20 +61,20 @@ def test_a_time_is_relative_with_the_exact_moment_on_hover(config: PostbackConfi
 def test_filters_stand_in_the_address(
     config: PostbackConfig, viewer: Client, url: str, query: str, expected: list[int]
 ) -> None:
-    row = delivery(config)
+    row = factories.delivery(config)
     rows = {
-        1: attempt(row),
-        2: attempt(row, ago=timedelta(hours=2)),
-        3: attempt(row, ago=timedelta(days=2), status="failed"),
-        4: attempt(row, ago=timedelta(days=20), status="retried"),
-        5: attempt(row, ago=timedelta(days=31)),
+        1: factories.attempt(row),
+        2: factories.attempt(row, ago=timedelta(hours=2)),
+        3: factories.attempt(row, ago=timedelta(days=2), status="failed"),
+        4: factories.attempt(row, ago=timedelta(days=20), status="retried"),
+        5: factories.attempt(row, ago=timedelta(days=31)),
     }
     assert shown(viewer.get(f"{url}?{query}").content.decode()) == [rows[number].pk for number in expected]
 
 
 def test_older_pages_hold_every_attempt_once(config: PostbackConfig, viewer: Client, url: str) -> None:
-    row = delivery(config)
-    made = [attempt(row, started_at=NOW).pk for _ in range(120)]  # all at one moment
+    row = factories.delivery(config)
+    made = [factories.attempt(row, started_at=NOW).pk for _ in range(120)]  # all at one moment
     first = viewer.get(url).content.decode()
     seen = shown(first)
     while older := re.search(r'href="(\?[^"]*before=[^"]+)">Older', first):
@@ -117,7 +84,7 @@ def test_older_pages_hold_every_attempt_once(config: PostbackConfig, viewer: Cli
 
 
 def test_the_refresh_is_the_rows_alone(config: PostbackConfig, viewer: Client, url: str) -> None:
-    row = attempt(delivery(config))
+    row = factories.attempt(factories.delivery(config))
     page = viewer.get(f"{url}?status=success").content.decode()
     assert f'hx-get="{url}?status=success" hx-trigger="every 5s"' in page
     rows = viewer.get(f"{url}?status=success", headers={"HX-Request": "true"}).content.decode()
@@ -126,15 +93,17 @@ def test_the_refresh_is_the_rows_alone(config: PostbackConfig, viewer: Client, u
 
 
 def test_an_attempt_opens_to_all_that_is_known(config: PostbackConfig, viewer: Client, url: str) -> None:
-    row = delivery(config)
-    first = attempt(row, status="failed", provider_code="40105", message="Access token is revoked", request_id="req-7")
+    row = factories.delivery(config)
+    first = factories.attempt(
+        row, status="failed", provider_code="40105", message="Access token is revoked", request_id="req-7"
+    )
     page = viewer.get(f"{url}attempts/{first.pk}/").content.decode()
     for fact in ("40105", "Access token is revoked", "req-7", row.event_id, config.pixel_id):
         assert fact in page
 
 
 def test_a_deleted_postback_keeps_its_log(config: PostbackConfig, viewer: Client, url: str) -> None:
-    row = attempt(delivery(config))
+    row = factories.attempt(factories.delivery(config))
     PostbackConfig.objects.update(deleted_at=NOW)
     assert shown(viewer.get(url).content.decode()) == [row.pk]
 
@@ -147,7 +116,7 @@ def test_health_stands_beside_the_badge(
     config: PostbackConfig, viewer: Client, url: str, verdict: str | None, words: str
 ) -> None:
     if verdict:
-        attempt(delivery(config), verdict=verdict)
+        factories.attempt(factories.delivery(config), verdict=verdict)
     page = viewer.get(url).content.decode()
     assert "Enabled" in page
     for known in ("Credential failures detected", "No recent activity"):
@@ -169,12 +138,12 @@ def _outcome(game: Game, viewer: Client) -> str:
     ],
 )
 def test_a_conversion_says_where_it_went(config: PostbackConfig, viewer: Client, state: str, words: str) -> None:
-    delivery(config, state=state)
+    factories.delivery(config, state=state)
     assert _outcome(config.game, viewer) == words
 
 
 def test_a_failed_conversion_says_what_the_network_said(config: PostbackConfig, viewer: Client) -> None:
-    attempt(delivery(config, state="failed"), status="failed", message="Invalid pixel code")
+    factories.attempt(factories.delivery(config, state="failed"), status="failed", message="Invalid pixel code")
     assert _outcome(config.game, viewer) == "Failed TikTok Ads Invalid pixel code"
 
 
@@ -185,15 +154,15 @@ def test_a_conversion_that_is_not_sent_says_why(config: PostbackConfig, viewer: 
 
 
 def test_a_skipped_postback_is_told_by_the_conversions_reason(config: PostbackConfig, viewer: Client) -> None:
-    delivery(config, state="skipped", reason="consent")
+    factories.delivery(config, state="skipped", reason="consent")
     Conversion.objects.update(reason="consent", fanned_out_at=NOW)
     assert _outcome(config.game, viewer) == "Not sent The player did not consent"
 
 
 def test_the_overview_counts_the_last_day(config: PostbackConfig, viewer: Client) -> None:
-    delivery(config, state="delivered")
-    delivery(config, state="failed")
-    delivery(config, state="delivered", created_at=NOW - timedelta(days=2))
+    factories.delivery(config, state="delivered")
+    factories.delivery(config, state="failed")
+    factories.delivery(config, state="delivered", created_at=NOW - timedelta(days=2))
     page = viewer.get(f"/g/{config.game.slug}/").content.decode()
     numbers = re.findall(r'data-label="(Delivered|Waiting|Failed)" class="number">(\d+)<', page)
     assert numbers[:3] == [("Delivered", "1"), ("Waiting", "0"), ("Failed", "1")]

@@ -8,10 +8,10 @@ from auditlog.models import LogEntry
 from django.test import Client
 
 from audience.models import Game, Role
-from postbacks import credentials
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
+from postbacks.setup import credentials
 from tests import factories, hub
 
 TEST_CODE = "TEST-CODE-4711"

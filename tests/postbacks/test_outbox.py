@@ -9,8 +9,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.models import Conversion
-from postbacks import configs, facts, outbox
+from postbacks import erasing
+from postbacks.deciding import facts, outbox
 from postbacks.models import Delivery, DeliveryState
+from postbacks.setup import configs
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -259,7 +261,7 @@ def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> Non
     mine = list(Delivery.objects.filter(conversion__person=player).order_by("pk"))
     Delivery.objects.filter(pk=mine[0].pk).update(state=DeliveryState.DELIVERED)
     Delivery.objects.filter(pk=mine[1].pk).update(leased_until=timezone.now() + timedelta(seconds=30))
-    assert outbox.cancel_for_people(person_ids=[player.pk]) == 3
+    assert erasing.cancel_for_people(person_ids=[player.pk]) == 3
     assert sorted(Delivery.objects.values_list("state", "reason")) == [
         ("cancelled", "erased"),
         ("cancelled", "erased"),
@@ -269,7 +271,7 @@ def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> Non
     ]
     gone = Delivery.objects.filter(state="cancelled")
     assert set(gone.values_list("next_attempt_at", "leased_until")) == {(None, None)}
-    assert outbox.cancel_for_people(person_ids=[player.pk]) == 0
+    assert erasing.cancel_for_people(person_ids=[player.pk]) == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -305,7 +307,7 @@ def test_an_erasure_waits_for_a_fan_out_in_progress_and_cancels_its_rows() -> No
 
     def erase() -> None:
         with transaction.atomic():
-            cancelled.append(outbox.cancel_for_people([player.pk]))
+            cancelled.append(erasing.cancel_for_people([player.pk]))
             player.delete()
         connection.close()
 

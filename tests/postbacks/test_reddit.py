@@ -13,7 +13,18 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.base import USER_AGENT, Facts, Item, Outcome, Response, Verdict
 from postbacks.networks.reddit.payload import TYPES
 from postbacks.sandbox.accounts import REDDIT_TOKEN
-from tests.postbacks.facts import AT, EVENT_ID, LAUNCH, NOBODY, PURCHASE, VERDICTS, answered, answers, load, target
+from tests.postbacks.facts import (
+    AT,
+    EVENT_ID,
+    LAUNCH,
+    NOBODY,
+    PURCHASE,
+    VERDICTS,
+    answered,
+    answers,
+    load,
+    target,
+)
 
 REDDIT = NETWORKS["reddit"]
 PIXEL = "a2_sandbox01"

@@ -13,7 +13,18 @@ import pytest
 
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import USER_AGENT, VERSION, Facts, Item, Outcome, Response, Verdict
-from tests.postbacks.facts import AT, EVENT_ID, LAUNCH, NOBODY, PURCHASE, VERDICTS, answered, answers, load, target
+from tests.postbacks.facts import (
+    AT,
+    EVENT_ID,
+    LAUNCH,
+    NOBODY,
+    PURCHASE,
+    VERDICTS,
+    answered,
+    answers,
+    load,
+    target,
+)
 
 TIKTOK = NETWORKS["tiktok"]
 PIXEL = "CSANDBOX0AFTERCLICK1"

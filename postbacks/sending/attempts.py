@@ -10,11 +10,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from audience.models import Reason
-from postbacks import gate, retry
-from postbacks.claims import Claim
+from postbacks.deciding import gate
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.base import Outcome, Response, Verdict
-from postbacks.rules import masked
+from postbacks.sending import retry
+from postbacks.sending.claims import Claim
+from postbacks.setup.rules import masked
 
 MESSAGE_MAX = 500  # characters; enough for the longest answer seen, little enough to keep for ever
 

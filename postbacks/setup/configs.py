@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from audience.models import Game
 from audience.wakeup import wake
-from postbacks import rules
-from postbacks.credentials import request_check
+from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.models import CredentialCheck, Delivery, DeliveryState, PostbackConfig
-from postbacks.outbox import DELIVER_TASK
-from postbacks.rules import SettingsRefused
+from postbacks.setup import rules
+from postbacks.setup.credentials import request_check
+from postbacks.setup.rules import SettingsRefused
 
 __all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable"]
 
@@ -96,7 +96,7 @@ def delete(*, config: PostbackConfig) -> None:
         return
     row.deleted_at, row.enabled, row.credential = timezone.now(), False, {}
     _save(row)
-    # Due now, they are called off now (postbacks/claims.py) instead of at a retry hours ahead.
+    # Due now, they are called off now (postbacks/sending/claims.py) instead of at a retry hours ahead.
     waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING, leased_until=None)
     if waiting.update(next_attempt_at=timezone.now()):
         wake(DELIVER_TASK)

@@ -20,11 +20,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from audience.models import Game
-from postbacks import http, rules
+from postbacks import http
 from postbacks.fields import seal, unseal
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Outcome, Response, Target, Verdict
+from postbacks.setup import rules
 
 logger = structlog.get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """Sending what is due: claim a row, call the network with no transaction open, close the attempt.
 
-Any number of workers may drain at once; a row is in one worker's hands at a time (postbacks/claims.py). Each network
-has lanes of its own, so that one that hangs in time-outs does not hold up the other.
+Any number of workers may drain at once; a row is in one worker's hands at a time (postbacks/sending/claims.py). Each
+network has lanes of its own, so that one that hangs in time-outs does not hold up the other.
 """
 
 import time
@@ -15,11 +15,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.wakeup import wake
-from postbacks import attempts, facts, gate, http, outbox, retry, rules
-from postbacks.claims import Claim, claim
+from postbacks import http
+from postbacks.deciding import facts, gate, outbox
 from postbacks.models import Delivery, DeliveryState
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Outcome, Request, Response, Target, Verdict
+from postbacks.sending import attempts, retry
+from postbacks.sending.claims import Claim, claim
+from postbacks.setup import rules
 
 logger = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent import policy
 from consent.models import ConsentDecision, Level
-from postbacks import facts
+from postbacks.deciding import facts
 from postbacks.models import PostbackConfig
 
 logger = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ rows that were skipped are decided again, every other row has its own life by th
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -18,7 +18,7 @@ from django.utils import timezone
 from audience.models import Conversion, Reason
 from audience.wakeup import wake
 from consent.models import Level
-from postbacks import gate
+from postbacks.deciding import gate
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 
@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 BATCH = 500
 DELIVER_TASK = "postbacks.tasks.deliver"
 # States in which a postback was, or will be, tried: the conversion needs no reason of its own.
-TRIED = (DeliveryState.WAITING, DeliveryState.DELIVERED, DeliveryState.FAILED)
+TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
 # Attribution's own verdicts; the outbox never replaces them.
 SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
 
@@ -106,6 +106,7 @@ def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: date
         trigger=conversion.trigger,
         event_id=gate.event_id(conversion, config),
         event_at=conversion.event_at,
+        dead_after=conversion.event_at + config.kind.max_age,
         config_version=config.version,
         state=DeliveryState.SKIPPED if reason else DeliveryState.WAITING,
         reason=reason or "",
@@ -160,25 +161,6 @@ def _telling(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
         return general or Reason.NO_CLICK
     own = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
     return max(own, key=gate.ORDER.index, default=Reason.OTHER_NETWORK)
-
-
-@transaction.atomic
-def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
-    """Cancel every postback of these people that has not gone out; how many. An erasure calls it before it deletes.
-
-    A call that is on the wire at this moment ends as it may; its worker finds the row cancelled and does not repeat it.
-    """
-    conversions = Conversion.objects.filter(person_id__in=list(person_ids)).order_by("pk")
-    # The lock makes a fan-out in progress finish first, so that the rows it writes are seen and cancelled too.
-    ids = list(conversions.select_for_update().values_list("pk", flat=True))
-    waiting = Delivery.objects.filter(conversion_id__in=ids, state=DeliveryState.WAITING)
-    return waiting.update(
-        state=DeliveryState.CANCELLED,
-        reason=Reason.ERASED,
-        next_attempt_at=None,
-        leased_until=None,
-        finished_at=timezone.now(),
-    )
 
 
 def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from audience.models import Reason
 from consent.models import Level
-from postbacks import gate, outbox, retry
+from postbacks.deciding import gate, outbox
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
+from postbacks.sending import retry
 
 logger = structlog.get_logger(__name__)
 

@@ -1,0 +1,28 @@
+"""The tables of this app, by noun."""
+
+from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Notice, NoticeState, Told
+from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
+from postbacks.models.deliveries import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
+from postbacks.models.flow import Flow
+from postbacks.models.replays import Replay, ReplayState
+
+__all__ = [
+    "Alert",
+    "AlertChoice",
+    "AlertHook",
+    "AttemptStatus",
+    "CheckState",
+    "ConfigVersion",
+    "CredentialCheck",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
+    "Flow",
+    "Notice",
+    "NoticeState",
+    "PostbackConfig",
+    "Purpose",
+    "Replay",
+    "ReplayState",
+    "Told",
+]

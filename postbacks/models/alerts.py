@@ -1,0 +1,115 @@
+"""Who is told when a postback's health changes, and what was told: alerts are an outbox of their own."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from audience.models import Game
+from postbacks.fields import EncryptedJSONField
+from postbacks.models.configs import PostbackConfig
+
+
+class Alert(models.Model):
+    """One stretch of bad health of one config: opened once, recovered once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="alerts")
+    # postbacks.health.Health
+    health = models.CharField(max_length=20)
+    cause = models.TextField(blank=True)
+    next_step = models.TextField(blank=True)
+    opened_at = models.DateTimeField(default=timezone.now)
+    recovered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            # Two beats at once open one alert.
+            models.UniqueConstraint(fields=["config"], condition=Q(recovered_at=None), name="one_open_alert"),
+        ]
+        indexes = [models.Index(fields=["game", "-opened_at"], name="alert_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.health} of {self.config_id}"
+
+
+class Told(models.TextChoices):
+    """How a member wants to hear of alerts."""
+
+    AT_ONCE = "at_once", "An email at once"
+    DAILY = "daily", "In a daily digest"
+    BOTH = "both", "At once and in a daily digest"
+    NEVER = "never", "No email"
+
+
+class AlertChoice(models.Model):
+    """One member's choice for one game; without a row, marketers and admins are told at once."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    told = models.CharField(max_length=8, choices=Told.choices, default=Told.AT_ONCE)
+    digest_sent_on = models.DateField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "user"], name="one_alert_choice")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.game_id}: {self.told}"
+
+
+class AlertHook(models.Model):
+    """A URL of the studio's own that is told of every alert, signed."""
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="alert_hooks")
+    url = models.URLField(max_length=500)
+    # {"key": "..."}: what the HMAC-SHA256 is made with; shown once.
+    secret = EncryptedJSONField(default=dict, editable=False)
+    enabled = models.BooleanField(default=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["game", "url"], name="one_hook_per_url")]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class NoticeState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Failed"
+
+
+class Notice(models.Model):
+    """One message about an alert to one receiver: an email address's owner or a hook. Retried like a delivery."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="notices")
+    # "opened" or "recovered"
+    kind = models.CharField(max_length=10)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    hook = models.ForeignKey(AlertHook, null=True, on_delete=models.CASCADE, related_name="notices")
+    state = models.CharField(max_length=8, choices=NoticeState.choices, default=NoticeState.WAITING)
+    attempts_made = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    message = models.TextField(blank=True, help_text="What the last attempt ended with.")
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            # Each receiver hears each word once, whoever opens the alert.
+            models.UniqueConstraint(fields=["alert", "kind", "user"], name="one_notice_per_user"),
+            models.UniqueConstraint(fields=["alert", "kind", "hook"], name="one_notice_per_hook"),
+        ]
+        indexes = [models.Index(fields=["next_attempt_at"], condition=Q(state="waiting"), name="notice_due")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.user_id or self.hook_id}"

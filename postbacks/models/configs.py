@@ -1,0 +1,170 @@
+"""Where conversions go: PostbackConfig, the versions it has been through, and the checks of its credential."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from audience.models import Game, Trigger
+from postbacks.fields import EncryptedJSONField
+from postbacks.networks import NETWORKS
+
+if TYPE_CHECKING:
+    from postbacks.networks.base import Network
+
+
+class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
+    def kept(self) -> "ConfigQuerySet":
+        """Those not deleted; the deleted ones stay for the log's sake, without their credential."""
+        return self.filter(deleted_at=None)
+
+
+class PostbackConfig(models.Model):
+    """Where conversions of one game go on one network. It exists only once the network has accepted its credential."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="postback_configs")
+    network = models.CharField(max_length=16)
+    pixel_id = models.CharField(max_length=64)
+    credential = EncryptedJSONField(default=dict, editable=False)
+    # The built-in goals that are ticked, and the further ones (postbacks/deciding/goals.py: Goal.as_json).
+    triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
+    goals = models.JSONField(default=list, blank=True)
+    enabled = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Every change makes one.")
+    validated_at = models.DateTimeField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The credential before the last rotation, to go back to until then.
+    previous_credential = EncryptedJSONField(default=dict, editable=False)
+    previous_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # The state of its credential (postbacks/setup/hold.py). Suspected: the network refused it once and is being asked
+    # again; held: it said so twice. Nothing is sent in either state.
+    suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    held_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # networks.base.Access: "token" or "pixel"; blank while not held.
+    held_for = models.CharField(max_length=8, blank=True, editable=False)
+    held_message = models.TextField(blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The last check's answer.")
+    # While a rotation waits for the calls in flight to end: nothing new starts before then.
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ConfigQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["game", "network", "pixel_id"], condition=Q(deleted_at=None), name="one_config_per_pixel"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind.label} {self.pixel_id}"
+
+    @property
+    def kind(self) -> "Network":
+        return NETWORKS[self.network]
+
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether the credential before the last rotation is still kept."""
+        return bool(self.previous_until and self.previous_until > timezone.now())
+
+
+class ConfigVersion(models.Model):
+    """What a config said at one version, and who set it: "sent under v3, set by Ada". Never changed."""
+
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    pixel_id = models.CharField(max_length=64)
+    triggers = ArrayField(models.CharField(max_length=16), blank=True)
+    goals = models.JSONField(default=list, blank=True)
+    enabled = models.BooleanField()
+    change = models.CharField(max_length=120, help_text="What this version changed, in words.")
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    set_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["config", "number"], name="versions_are_numbered")]
+
+    def __str__(self) -> str:
+        return f"v{self.number} of {self.pixel_id}: {self.change}"
+
+
+class CheckState(models.TextChoices):
+    PENDING = "pending", "Asking the network"
+    PASSED = "passed", "Accepted"
+    REFUSED = "refused", "Refused"
+    UNVERIFIED = "unverified", "Could not verify"
+
+
+class Purpose(models.TextChoices):
+    """Why a credential is checked."""
+
+    SAVE = "save", "Settings being saved"
+    SUSPICION = "suspicion", "Refused during a delivery"
+    DAILY = "daily", "Daily check"
+    RELEASE = "release", "Before a release"
+    TEST = "test", "Test conversion"
+
+
+class CheckQuerySet(models.QuerySet["CredentialCheck"]):
+    def pending(self) -> "CheckQuerySet":
+        return self.filter(state=CheckState.PENDING)
+
+
+class CredentialCheck(models.Model):
+    """One question to the network: does this credential work on this pixel?
+
+    SAVE proposes settings, which are applied when it passes; the other purposes ask about a config as it is. In every
+    case the credential is wiped. The test code is not here: it travels sealed in the task's argument only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    network = models.CharField(max_length=16)
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.SAVE)
+    config = models.ForeignKey(
+        PostbackConfig,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="checks",
+        help_text="The config being changed or asked about; none when one is being added.",
+    )
+    pixel_id = models.CharField(max_length=64)
+    credential = EncryptedJSONField(default=dict, editable=False)
+    triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
+    goals = models.JSONField(default=list, blank=True)
+    enabled = models.BooleanField(default=True)
+    state = models.CharField(max_length=10, choices=CheckState.choices, default=CheckState.PENDING)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    provider_code = models.CharField(max_length=64, blank=True)
+    message = models.TextField(blank=True, help_text="The answer in the network's own words, with what to do.")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CheckQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(state="pending"), name="check_pending"),
+            # The last checks of a config, for its page and for how often the network may be asked.
+            models.Index(fields=["config", "-created_at"], name="check_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.network} {self.pixel_id}: {self.state}"

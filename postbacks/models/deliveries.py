@@ -1,0 +1,139 @@
+"""What is sent back: a Delivery per conversion and config, and an attempt per call."""
+
+import uuid
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from audience.models import Conversion, Game, Reason, trigger_label
+from postbacks.models.configs import PostbackConfig
+from postbacks.models.replays import Replay
+
+
+class DeliveryState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    HELD = "held", "Held"
+    DELIVERED = "delivered", "Delivered"
+    FAILED = "failed", "Failed"
+    SKIPPED = "skipped", "Not sent"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def due(self, now: datetime | None = None) -> "DeliveryQuerySet":
+        """Waiting, their time come, and in nobody's hands: never taken, or the lease of a dead worker ran out."""
+        now = now or timezone.now()
+        return (
+            self.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
+            .filter(Q(leased_until=None) | Q(leased_until__lt=now))
+            .order_by("next_attempt_at")
+        )
+
+
+class Delivery(models.Model):
+    """One conversion on its way to one config, or, `skipped`, the recorded reason why it does not go.
+
+    No attempt starts after either deadline: `dead_after`, when the network no longer takes an event of this age, and
+    `safe_until`, when it may have forgotten the first attempt and would count a repeat.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    # None once the player was erased.
+    conversion = models.ForeignKey(Conversion, null=True, on_delete=models.SET_NULL, related_name="deliveries")
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="deliveries")
+    network = models.CharField(max_length=16)
+    trigger = models.CharField(max_length=256)
+    # The network's event name that the goal asks for; blank for the trigger's own.
+    sent_as = models.CharField(max_length=64, blank=True)
+    event_id = models.CharField(max_length=128, help_text="What the network deduplicates by: the same on every retry.")
+    event_at = models.DateTimeField()
+    config_version = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
+    reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
+    # postbacks.networks.base.Verdict of the last answer, blank before it.
+    verdict = models.CharField(max_length=12, blank=True)
+    attempts_made = models.PositiveSmallIntegerField(default=0)
+    # Attempts that the retry schedule counts: those refused for the credential are not the delivery's fault.
+    attempts_counted = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    first_attempt_at = models.DateTimeField(null=True, blank=True)
+    safe_until = models.DateTimeField(null=True, blank=True)
+    dead_after = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    replay = models.ForeignKey(Replay, null=True, blank=True, on_delete=models.SET_NULL, related_name="deliveries")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["conversion", "config"], name="one_delivery_per_conversion_and_config"),
+        ]
+        indexes = [
+            # claims.claim: the send queue of a config, oldest first, is its waiting rows only.
+            models.Index(fields=["config", "next_attempt_at"], condition=Q(state="waiting"), name="delivery_due"),
+            # hold.release: what waits for a good credential.
+            models.Index(fields=["config", "event_at"], condition=Q(state="held"), name="delivery_held"),
+            # replays: what failed between two moments.
+            models.Index(fields=["config", "finished_at"], condition=Q(state="failed"), name="delivery_failed"),
+            models.Index(fields=["config", "-created_at"], name="delivery_newest"),
+            # The Conversions page and the audit, by the day of the event.
+            models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.network} {self.trigger} {self.event_id}"
+
+    @property
+    def deadline(self) -> datetime:
+        """The moment after which no attempt starts."""
+        return min(self.dead_after, self.safe_until) if self.safe_until else self.dead_after
+
+    @property
+    def trigger_label(self) -> str:
+        return trigger_label(self.trigger)
+
+
+class AttemptStatus(models.TextChoices):
+    SENDING = "sending", "Sending"
+    SUCCESS = "success", "Success"
+    FAILED = "failed", "Failed"
+    RETRIED = "retried", "Retried"
+
+
+class DeliveryAttempt(models.Model):
+    """One call to the network: written before it, closed after it. The rows are the delivery log."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    config_version = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    status = models.CharField(max_length=8, choices=AttemptStatus.choices, default=AttemptStatus.SENDING)
+    # postbacks.networks.base.Verdict, blank while sending.
+    verdict = models.CharField(max_length=12, blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    provider_code = models.CharField(max_length=64, blank=True)
+    message = models.TextField(blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    # The JSON body as it was sent (it never holds the credential); None when nothing was, or the player was erased.
+    payload = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempts_are_numbered")]
+        indexes = [
+            # The delivery log and the health of a config: its newest attempts.
+            models.Index(fields=["config", "-started_at"], name="attempt_newest"),
+            # Attempts whose worker died in mid-call.
+            models.Index(fields=["config", "started_at"], condition=Q(finished_at=None), name="attempt_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.delivery_id}: {self.status}"

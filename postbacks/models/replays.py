@@ -1,0 +1,52 @@
+"""Sending failed deliveries again, many at a time: what was asked for, and how far it is."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from audience.models import Game
+from postbacks.models.configs import PostbackConfig
+
+
+class ReplayState(models.TextChoices):
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class Replay(models.Model):
+    """Failed deliveries of one config, between two moments and with one verdict, put back in the queue.
+
+    `total` is counted when it is asked for; what became of them is told by the deliveries that point here.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="replays")
+    # Failed at or after, and before; open ends are None.
+    failed_from = models.DateTimeField(null=True, blank=True)
+    failed_until = models.DateTimeField(null=True, blank=True)
+    # postbacks.networks.base.Verdict of the failure; blank for any.
+    verdict = models.CharField(max_length=12, blank=True)
+    state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.RUNNING)
+    total = models.PositiveIntegerField(default=0)
+    queued = models.PositiveIntegerField(default=0, help_text="Put back in the queue so far.")
+    past_deadline = models.PositiveIntegerField(default=0, help_text="Left alone: a deadline has passed.")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["config", "-created_at"], name="replay_newest"),
+            # replays.advance: those with something left to do.
+            models.Index(fields=["created_at"], condition=Q(state="running"), name="replay_running"),
+        ]
+
+    def __str__(self) -> str:
+        return f"replay of {self.total} by {self.config_id}: {self.state}"
