@@ -1,6 +1,6 @@
 """The tables of this app, by noun."""
 
-from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Notice, NoticeState, Told
+from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Notice, NoticeKind, NoticeState, Told
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.deliveries import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.models.flow import Flow
@@ -19,6 +19,7 @@ __all__ = [
     "DeliveryState",
     "Flow",
     "Notice",
+    "NoticeKind",
     "NoticeState",
     "PostbackConfig",
     "Purpose",

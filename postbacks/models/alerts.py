@@ -23,6 +23,8 @@ class Alert(models.Model):
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)
     opened_at = models.DateTimeField(default=timezone.now)
+    # Since when the health is good again; None while it is bad (postbacks/alerts/watch.py recovers after a while).
+    good_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -86,13 +88,23 @@ class NoticeState(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
+class NoticeKind(models.TextChoices):
+    OPENED = "opened", "Alert"
+    RECOVERED = "recovered", "Recovered"
+    DIGEST = "digest", "Daily digest"
+    TEST = "test", "Test"
+
+
 class Notice(models.Model):
-    """One message about an alert to one receiver: an email address's owner or a hook. Retried like a delivery."""
+    """One message to one receiver: an email address's owner or a hook. Retried like a delivery.
+
+    A digest, of the day before `created_at`, and a test of a hook are about no single alert.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="notices")
-    # "opened" or "recovered"
-    kind = models.CharField(max_length=10)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    alert = models.ForeignKey(Alert, null=True, on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=10, choices=NoticeKind.choices)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
     hook = models.ForeignKey(AlertHook, null=True, on_delete=models.CASCADE, related_name="notices")
     state = models.CharField(max_length=8, choices=NoticeState.choices, default=NoticeState.WAITING)
@@ -109,7 +121,12 @@ class Notice(models.Model):
             models.UniqueConstraint(fields=["alert", "kind", "user"], name="one_notice_per_user"),
             models.UniqueConstraint(fields=["alert", "kind", "hook"], name="one_notice_per_hook"),
         ]
-        indexes = [models.Index(fields=["next_attempt_at"], condition=Q(state="waiting"), name="notice_due")]
+        indexes = [
+            # notices.claim: the messages still to be sent.
+            models.Index(fields=["next_attempt_at"], condition=Q(state="waiting"), name="notice_due"),
+            # The alerts page: the last ones to the hooks of a game.
+            models.Index(fields=["game", "-created_at"], name="notice_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.user_id or self.hook_id}"
