@@ -1,0 +1,115 @@
+"""Per game, network and day: every conversion that a postback is owed, and what became of it.
+
+The two sides are counted apart. `eligible` comes from conversions, clicks and configs alone; the other side from
+Delivery rows alone. Where they differ, a conversion was lost or counted twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+from postbacks.models import DeliveryState
+
+# One per config of the click's network that existed when the conversion was fanned out. Of an erased player the
+# delivery is the only trace left, so it stands on this side too.
+ELIGIBLE = """
+    SELECT game_id, network, day, sum(eligible), sum(erased) FROM (
+        SELECT c.game_id, t.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased
+        FROM audience_conversion c
+        JOIN audience_touch t ON t.id = c.touch_id
+        JOIN postbacks_postbackconfig p ON p.game_id = c.game_id AND p.network = t.network
+        WHERE c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s AND p.network = ANY(%(networks)s)
+          AND c.fanned_out_at IS NOT NULL AND NOT c.test AND c.reason NOT IN ('repeat_launch', 'erased')
+          AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
+        GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date, count(*), count(*)
+        FROM postbacks_delivery d
+        WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s AND d.conversion_id IS NULL
+          AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_owed)s))
+        GROUP BY 1, 2, 3
+    ) AS sides GROUP BY 1, 2, 3
+"""
+# Left out: launches that a merge made repeats after they were handed over (`repeats`), and conversions that wait to be
+# decided again.
+ACCOUNTED = """
+    SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
+           CASE d.state WHEN 'skipped' THEN d.reason ELSE '' END, count(*)
+    FROM postbacks_delivery d LEFT JOIN audience_conversion c ON c.id = d.conversion_id
+    WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
+      AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_owed)s))
+      AND (c.id IS NULL OR (c.fanned_out_at IS NOT NULL AND c.reason NOT IN ('repeat_launch', 'erased')))
+    GROUP BY 1, 2, 3, 4, 5
+"""
+REPEATS = """
+    SELECT count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id
+    WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
+      AND c.reason = 'repeat_launch' AND d.state <> 'skipped'
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """One game, network and UTC day of the events. `erased` of the eligible are known by their delivery only."""
+
+    game: str
+    network: str
+    day: date
+    eligible: int = 0
+    erased: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accounted(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def balances(self) -> bool:
+        return self.eligible == self.accounted
+
+    def as_json(self) -> dict[str, Any]:
+        counts = {state.value: self.states.get(state, 0) for state in DeliveryState}
+        return {
+            "game": self.game,
+            "network": self.network,
+            "day": self.day.isoformat(),
+            "eligible": self.eligible,
+            "accounted": self.accounted,
+            **counts,
+            "skipped_by_reason": self.skipped,
+            "erased": self.erased,
+            "balances": self.balances,
+        }
+
+
+def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[Line]:
+    """Both sides of every day that has any, by game, network and day; `slugs` by game id."""
+    found: dict[tuple[int, str, date], Line] = {}
+
+    def line(game_id: int, network: str, day: date) -> Line:
+        key = (game_id, network, day)
+        return found.setdefault(key, Line(game=slugs[game_id], network=network, day=day))
+
+    with connection.cursor() as cursor:
+        cursor.execute(ELIGIBLE, scope)
+        for *key, eligible, erased in cursor.fetchall():
+            one = line(*key)
+            one.eligible, one.erased = int(eligible), int(erased)
+        cursor.execute(ACCOUNTED, scope)
+        for *key, state, reason, count in cursor.fetchall():
+            one = line(*key)
+            one.states[state] = one.states.get(state, 0) + count
+            if state == DeliveryState.SKIPPED:
+                one.skipped[reason] = count
+    return sorted(found.values(), key=lambda one: (one.game, one.network, one.day))
+
+
+def repeats(scope: Mapping[str, Any]) -> int:
+    """Deliveries of launches that a merge made repeats when they were on their way already; outside the balance."""
+    with connection.cursor() as cursor:
+        cursor.execute(REPEATS, scope)
+        return int(cursor.fetchone()[0])

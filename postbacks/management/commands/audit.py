@@ -1,0 +1,44 @@
+"""`manage.py audit`: the ledger of postbacks, from the tables. Exit code 1 when anything does not add up."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audience.models import Game
+from postbacks.ledger import audit
+
+
+class Command(BaseCommand):
+    help = (
+        "Prove that no conversion was lost and none counted twice: per game, network and day, eligible = delivered + "
+        "waiting + held + failed + skipped + cancelled, and further checks. Changes nothing and may run at any time; "
+        "exits with 1 on a violation."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--game", metavar="SLUG", help="only this game")
+        parser.add_argument(
+            "--days",
+            type=int,
+            default=audit.DAYS,
+            help="events of the last so many UTC days, today included (default %(default)s; 0: all)",
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["days"] < 0:
+            raise CommandError("--days counts from 0.")
+        report = audit.run(game=_game(options["game"]), days=options["days"])
+        self.stdout.write(json.dumps(report.as_json()) if options["json"] else report.text())
+        if report.violations:
+            raise SystemExit(1)
+
+
+def _game(slug: str | None) -> Game | None:
+    if not slug:
+        return None
+    game = Game.objects.filter(slug=slug).first()
+    if game is None:
+        raise CommandError(f"There is no game “{slug}”.")
+    return game
