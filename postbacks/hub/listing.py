@@ -9,11 +9,11 @@ from postbacks.models import PostbackConfig
 
 @dataclass(frozen=True, slots=True)
 class ConfigRow:
-    """`health` is None while everything is well."""
+    """`health` is None for a network that is no longer known."""
 
     config: PostbackConfig
     triggers: list[str]
-    health: health.Health | None
+    health: health.Judgement | None
 
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
@@ -21,7 +21,7 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     found = PostbackConfig.objects.kept().filter(game=game)
     if network:
         found = found.filter(network=network)
-    configs = list(found.order_by("created_at").defer("credential"))
+    configs = list(found.order_by("created_at").defer("credential", "previous_credential"))
     states = health.of(configs)
     return [
         ConfigRow(

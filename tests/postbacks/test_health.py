@@ -1,6 +1,6 @@
-"""The health of a postback comes from its attempts of the last 24 hours."""
+"""The health of a postback: judged from counts, and counted from the rows of the last 24 hours."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,13 +9,166 @@ from django.utils import timezone
 from audience.models import Game
 from postbacks import health
 from postbacks.deciding import outbox
-from postbacks.health import Health
-from postbacks.models import DeliveryAttempt, PostbackConfig
+from postbacks.health import Counts, Health, Indicator, advice, counting, judge
+from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
 from postbacks.sending import delivery
 from tests import factories
 
-pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PIXEL = "CABC0DEFGHIJKLMNOPQR"
+
+
+def ago(**given: float) -> datetime:
+    return NOW - timedelta(**given)
+
+
+def counts(**given: Any) -> Counts:
+    return Counts(**{"kind": NETWORKS["tiktok"], "pixel_id": PIXEL, "now": NOW, **given})
+
+
+HELD = {"held_at": ago(hours=1), "held_for": "token", "held_message": "The token (“expired”) is refused.", "held": 12}
+REFUSED = {"last_word": "credential", "refused_since": ago(minutes=9), "refused_message": "Token is revoked"}
+LIMITED = {"limited_at": ago(seconds=20), "retried_message": "Too many requests", "waiting": 3}
+FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "last_failed_at": ago(minutes=1)}
+
+
+# Judging ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, Health.QUIET),
+        ({"attempts": 4, "delivered": 4}, Health.HEALTHY),
+        ({"attempts": 1}, Health.HEALTHY),
+        (HELD, Health.ON_HOLD),
+        ({**HELD, "enabled": False}, Health.ON_HOLD),
+        ({"suspected_at": ago(seconds=5)}, Health.CREDENTIAL_PROBLEM),
+        (REFUSED, Health.CREDENTIAL_PROBLEM),
+        ({"attempts": 4, "delivered": 4, "enabled": False}, Health.QUIET),
+        (LIMITED, Health.RATE_LIMITED),
+        ({"limited_at": ago(seconds=61), "attempts": 1}, Health.HEALTHY),
+        ({"limited_at": ago(hours=1), "resting_until": NOW + timedelta(minutes=5)}, Health.RATE_LIMITED),
+        ({"limited_at": ago(hours=1), "resting_until": NOW, "attempts": 1}, Health.HEALTHY),
+        (FAILING, Health.DEGRADED),
+        ({"delivered": 95, "failed": 5}, Health.DEGRADED),
+        ({"delivered": 96, "failed": 5, "attempts": 1}, Health.HEALTHY),
+        ({"failed": 1}, Health.DEGRADED),
+        ({**FAILING, "last_failed_at": ago(minutes=16), "last_success_at": ago(minutes=1)}, Health.HEALTHY),
+        ({**FAILING, "last_failed_at": ago(minutes=16), "last_success_at": ago(minutes=17)}, Health.DEGRADED),
+        ({"attempts": 10, "retried": 2, "delivered": 8}, Health.DEGRADED),
+        ({"attempts": 11, "retried": 2, "delivered": 9}, Health.HEALTHY),
+        ({"attempts": 9, "retried": 9}, Health.HEALTHY),
+        ({"attempts": 6, "tripped": True, "waiting": 6}, Health.DEGRADED),
+        ({"attempts": 6, "waiting": 6, "overdue_since": ago(minutes=10)}, Health.DEGRADED),
+        ({"attempts": 6, "waiting": 6, "overdue_since": ago(minutes=9)}, Health.HEALTHY),
+        ({"attempts": 3, "waiting": 1, "failing_since": ago(minutes=11)}, Health.DEGRADED),
+        ({"attempts": 3, "waiting": 0, "failing_since": ago(minutes=11)}, Health.HEALTHY),
+        ({"skipped": {"no_click": 35, "consent": 3}}, Health.SILENT),
+        ({"skipped": {"no_click": 35}, "delivered": 1, "attempts": 1}, Health.HEALTHY),
+        ({"skipped": {"no_click": 35, "other_network": 1}}, Health.QUIET),
+        ({"skipped": {"consent": 1, "other_network": 9}}, Health.SILENT),
+        ({"skipped": {"other_network": 9}}, Health.QUIET),
+    ],
+)
+def test_it_is_the_worst_of_what_is_true(given: dict[str, Any], expected: Health) -> None:
+    assert judge(counts(**given)).health == expected
+
+
+def test_what_is_worse_hides_what_is_better() -> None:
+    everything = {**HELD, **REFUSED, **LIMITED, **FAILING, "attempts": 500}
+    order = []
+    for gone in ({}, {"held_at": None}, {"last_word": "success"}, {"limited_at": None}, {"failed": 0, "delivered": 9}):
+        everything.update(gone)
+        order.append(judge(counts(**everything)).health)
+    assert order == [
+        Health.ON_HOLD,
+        Health.CREDENTIAL_PROBLEM,
+        Health.RATE_LIMITED,
+        Health.DEGRADED,
+        Health.HEALTHY,
+    ]
+
+
+def test_a_hold_says_since_when_what_the_network_said_and_what_to_do() -> None:
+    found = judge(counts(**HELD))
+    assert (found.since, found.why, found.next_step) == (
+        ago(hours=1),
+        "Nothing is sent; 12 conversions are held. The token (“expired”) is refused.",
+        "Rotate the access token: choose Edit, then Rotate credentials. What is held goes out once it is accepted.",
+    )
+
+
+def test_a_hold_for_the_pixel_names_the_pixel() -> None:
+    found = judge(counts(**{**HELD, "held": 0, "held_for": "pixel"}))
+    assert found.next_step == (
+        f"Give the access token access to pixel code {PIXEL}. "
+        "Else rotate the access token: choose Edit, then Rotate credentials."
+    )
+
+
+def test_failures_are_told_as_a_share_of_what_ended() -> None:
+    found = judge(counts(**FAILING, failed_message="Invalid currency", failed_by={"payload": 131}))
+    assert (found.since, found.share, found.cause, found.next_step) == (
+        ago(hours=3),
+        "31 % of 420 sends failed.",
+        "TikTok Ads says: “Invalid currency”.",
+        "Open the failed attempts in the delivery log, fix what the network names, and replay them.",
+    )
+
+
+def test_silence_says_the_most_frequent_reasons() -> None:
+    found = judge(counts(skipped={"consent": 2, "no_click": 35, "no_match_key": 1}, first_conversion_at=ago(hours=5)))
+    assert (found.since, found.why, found.came) == (
+        ago(hours=5),
+        "38 conversions came, none could be sent: 35 had no ad click, 2 lacked the player's consent, "
+        "1 held nothing to match the player by.",
+        38,
+    )
+    assert found.next_step == "Check that the ad links carry ttclid and that the landing page or game reports it."
+
+
+def test_quiet_says_what_was_not_there() -> None:
+    assert judge(counts()).why == "No conversion was attributed to TikTok Ads in 24 h."
+    assert judge(counts(skipped={"other_network": 1})).why == (
+        "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
+    )
+    assert judge(counts(enabled=False)).why == "It is disabled: nothing is sent."
+
+
+def test_a_backlog_says_how_long_the_oldest_waits() -> None:
+    found = judge(counts(waiting=1200, overdue_since=ago(minutes=75)))
+    assert found.why == "1,200 conversions wait, the oldest for 75 minutes."
+
+
+@pytest.mark.parametrize(
+    ("given", "since"),
+    [
+        ({}, LIMITED["limited_at"]),
+        ({"failing_since": ago(minutes=7), "last_success_at": ago(minutes=8)}, ago(minutes=7)),
+        # Some calls are accepted, and yet the queue does not move.
+        ({"last_success_at": ago(seconds=1), "overdue_since": ago(minutes=6)}, ago(minutes=6)),
+        ({"last_success_at": ago(minutes=1), "overdue_since": ago(minutes=6)}, LIMITED["limited_at"]),
+    ],
+)
+def test_rate_limits_last_since_the_network_took_no_more(given: dict[str, Any], since: datetime) -> None:
+    assert judge(counts(**{**LIMITED, **given})).since == since
+
+
+def test_a_quote_holds_nothing_of_a_player() -> None:
+    said = f"Bad user ada@mail.example +15550104477 203.0.113.7 2001:db8:0:1:1:1:1:1 {'ab12' * 16} on {PIXEL}"
+    assert advice.impersonal(said, keep=PIXEL) == f"Bad user a…@mail.example +…77 … … ab12ab… on {PIXEL}"
+    assert len(advice.impersonal("word " * 200)) == advice.QUOTED_MAX
+
+
+def test_the_words_are_those_of_the_pages() -> None:
+    assert Indicator.CREDENTIAL_FAILURES.label == "Credential failures detected"
+    assert Indicator.NO_ACTIVITY.label == "No recent activity"
+
+
+# Counting -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -23,10 +176,11 @@ def config(game: Game) -> PostbackConfig:
     return factories.config(game)
 
 
-def attempted(config: PostbackConfig, *verdicts: str, hours_ago: float = 1) -> None:
+def attempted(config: PostbackConfig, *verdicts: str, hours_ago: float = 1) -> Delivery:
     """One delivery with these attempts, a minute apart; 'open' for one still on its way."""
     row = factories.delivery(config)
     first = timezone.now() - timedelta(hours=hours_ago)
+    status = {"success": "success", "transient": "retried", "open": "sending"}
     for number, verdict in enumerate(verdicts, 1):
         at = first + timedelta(minutes=number)
         is_open = verdict == "open"
@@ -37,66 +191,123 @@ def attempted(config: PostbackConfig, *verdicts: str, hours_ago: float = 1) -> N
             config_version=1,
             started_at=at,
             finished_at=None if is_open else at,
+            status=status.get(verdict, "failed"),
             verdict="" if is_open else verdict,
+            message="" if is_open else f"said {verdict}",
         )
+    return row
 
 
 @pytest.mark.parametrize(
     ("verdicts", "hours_ago", "expected"),
     [
-        ((), 1, Health.NO_ACTIVITY),
-        (("success",), 25, Health.NO_ACTIVITY),
-        (("credential",), 25, Health.NO_ACTIVITY),
+        ((), 1, Indicator.NO_ACTIVITY),
+        (("success",), 25, Indicator.NO_ACTIVITY),
+        (("credential",), 25, Indicator.NO_ACTIVITY),
         (("success",), 1, None),
         (("open",), 1, None),
         (("transient",), 1, None),
-        (("credential",), 1, Health.CREDENTIAL_FAILURES),
-        (("success", "credential"), 1, Health.CREDENTIAL_FAILURES),
-        (("credential", "open"), 1, Health.CREDENTIAL_FAILURES),
-        (("credential", "transient"), 1, Health.CREDENTIAL_FAILURES),
+        (("credential",), 1, Indicator.CREDENTIAL_FAILURES),
+        (("success", "credential"), 1, Indicator.CREDENTIAL_FAILURES),
+        (("credential", "open"), 1, Indicator.CREDENTIAL_FAILURES),
+        (("credential", "transient"), 1, Indicator.CREDENTIAL_FAILURES),
         (("credential", "success"), 1, None),
         (("credential", "payload"), 1, None),
     ],
 )
-def test_it_is_judged_by_the_newest_answer_about_the_credential(
-    config: PostbackConfig, verdicts: tuple[str, ...], hours_ago: float, expected: Health | None
+def test_the_icon_follows_the_newest_answer_about_the_credential(
+    config: PostbackConfig, verdicts: tuple[str, ...], hours_ago: float, expected: Indicator | None
 ) -> None:
     if verdicts:
         attempted(config, *verdicts, hours_ago=hours_ago)
-    assert health.of([config]) == {config.pk: expected}
+    assert health.of([config])[config.pk].indicator == expected
 
 
 def test_a_rotation_alone_does_not_clear_the_warning(config: PostbackConfig) -> None:
-    attempted(config, "credential")
+    attempted(config, "success", "credential", "credential")
     config.validated_at = timezone.now()
     config.save()
-    assert health.of([config]) == {config.pk: Health.CREDENTIAL_FAILURES}
+    found = health.of([config])[config.pk]
+    assert found.health == Health.CREDENTIAL_PROBLEM
+    assert found.cause == "TikTok Ads says: “said credential”."
+    assert found.since == DeliveryAttempt.objects.get(number=2).started_at
 
 
-def test_the_words_are_those_of_the_pages() -> None:
-    assert Health.CREDENTIAL_FAILURES.label == "Credential failures detected"
-    assert Health.NO_ACTIVITY.label == "No recent activity"
+def test_every_count_comes_from_its_rows(config: PostbackConfig) -> None:
+    now = timezone.now()
+    attempted(config, "success", "transient", "transient", "payload", "transient")
+    for state, given in (
+        ("delivered", {}),
+        ("delivered", {"created_at": now - timedelta(hours=25)}),
+        ("failed", {"finished_at": now - timedelta(minutes=3), "verdict": "payload"}),
+        ("failed", {"finished_at": now - timedelta(hours=25), "verdict": "payload"}),
+        ("held", {}),
+        ("held", {"created_at": now - timedelta(days=5)}),
+        ("skipped", {"reason": "no_click"}),
+        ("skipped", {"reason": "no_click"}),
+        ("skipped", {"reason": "consent"}),
+        ("skipped", {"reason": "test_traffic"}),
+        ("skipped", {"reason": "repeat_launch"}),
+        ("cancelled", {"reason": "erased"}),
+    ):
+        factories.delivery(config, state=state, **given)
+    Delivery.objects.filter(state="waiting").update(next_attempt_at=now - timedelta(minutes=2))
+    Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, failures=5, limited_at=now)
+    Flow.objects.create(network="reddit", pixel_id=config.pixel_id, failures=1)
+
+    found = counting.count([config.pk], now=now)[config.pk]
+
+    assert (found.attempts, found.retried, found.last_word) == (5, 3, "payload")
+    assert (found.retried_message, found.failed_message, found.refused_message) == (
+        "said transient",
+        "said payload",
+        "",
+    )
+    assert found.failing_since == found.last_retried_at == DeliveryAttempt.objects.get(number=5).started_at
+    assert found.last_success_at == DeliveryAttempt.objects.get(number=1).started_at
+    assert (found.delivered, found.failed, found.waiting, found.held) == (1, 1, 1, 2)
+    assert (found.failed_by, found.skipped) == ({"payload": 1}, {"no_click": 2, "consent": 1})
+    assert found.first_failed_at == found.last_failed_at == now - timedelta(minutes=3)
+    assert (found.overdue_since, found.limited_at, found.tripped) == (now - timedelta(minutes=2), now, True)
 
 
-def test_a_whole_list_takes_one_query(game: Game, django_assert_num_queries: Any) -> None:
+def test_of_many_rows_the_newest_are_counted(config: PostbackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "SAMPLE", 2)
+    attempted(config, "transient", "success", "success")
+    found = counting.count([config.pk], now=timezone.now())[config.pk]
+    assert (found.attempts, found.retried) == (2, 0)
+
+
+def test_a_whole_list_takes_two_queries(game: Game, django_assert_num_queries: Any) -> None:
     rows = [factories.config(game, pixel_id=f"PIXEL{number:015}") for number in range(5)]
     attempted(rows[0], "credential")
     attempted(rows[1], "success")
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         found = health.of(rows)
-    assert list(map(found.get, [row.pk for row in rows])) == [
-        Health.CREDENTIAL_FAILURES,
-        None,
-        *[Health.NO_ACTIVITY] * 3,
+    assert [found[row.pk].health for row in rows] == [
+        Health.CREDENTIAL_PROBLEM,
+        Health.HEALTHY,
+        *[Health.QUIET] * 3,
     ]
+
+
+def test_an_empty_list_takes_no_query(db: None, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert health.of([]) == {}
 
 
 def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: Sandbox, config: PostbackConfig) -> None:
     player = factories.person(config.game)
     click = factories.touch(player)
     sandbox.state.add_fault("tiktok", "unauthorized", 1)
-    for expected in (Health.CREDENTIAL_FAILURES, None):
-        factories.conversion(player, touch=click)
-        outbox.fan_out_due()
-        delivery.drain(lanes=0)
-        assert health.of([config]) == {config.pk: expected}
+    factories.conversion(player, touch=click)
+    outbox.fan_out_due()
+    delivery.drain(network="tiktok", lanes=0)
+    refused = health.of([config])[config.pk]
+    assert refused.indicator == Indicator.CREDENTIAL_FAILURES
+    assert "Access token is incorrect or has been revoked" in refused.cause
+
+    PostbackConfig.objects.update(suspected_at=None)
+    Delivery.objects.update(state="waiting", next_attempt_at=timezone.now(), leased_until=None)
+    delivery.drain(network="tiktok", lanes=0)
+    assert health.of([config])[config.pk].indicator is None
