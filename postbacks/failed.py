@@ -1,0 +1,174 @@
+"""Failed deliveries, counted: how many there are, how many of them can still be sent, and how far a replay is."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Min, Q, QuerySet
+
+from audience import clock
+from postbacks.deciding import goals
+from postbacks.models import Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.networks.base import Verdict
+
+# A delivery is given up within 47 hours of its first attempt, and from then on it may not be sent at all.
+OFFERED = timedelta(hours=48)
+ON_HOLD = "Its postback is on hold: rotate the credential first."
+SUSPECTED = "The network has just refused its credential and is being asked again: try once more in a minute."
+DISABLED = "Its postback is disabled: enable it first."
+DELETED = "Its postback was deleted: nothing can be sent through it."
+
+# What a verdict means on a page, after the word "failed".
+WORDS = {
+    Verdict.CREDENTIAL.value: "with credential errors",
+    Verdict.TRANSIENT.value: "because the network could not be reached",
+    Verdict.PAYLOAD.value: "because the network refused the event",
+    "": "without an answer",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """`total` is the sum of the three: sendable, past a deadline, and of events that the postback is off for.
+
+    `since` is when the first of them failed, None without any. Those of erased players are not counted.
+    """
+
+    total: int
+    sendable: int
+    past_deadline: int
+    since: datetime | None
+
+    @property
+    def switched_off(self) -> int:
+        return self.total - self.sendable - self.past_deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What failed lately on one config with one verdict, some of it still sendable; `blocked` says why not now."""
+
+    config: PostbackConfig
+    verdict: str
+    counts: Counts
+    blocked: str
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.verdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A replay and what became of its deliveries so far."""
+
+    replay: Replay
+    delivered: int
+    failed: int
+    waiting: int
+    not_sent: int
+
+    @property
+    def settled(self) -> int:
+        return self.delivered + self.failed + self.not_sent + self.replay.past_deadline
+
+    @property
+    def rest(self) -> int:
+        """Still to be queued; of a replay that is over, those left alone or taken up by a later one."""
+        return max(self.replay.total - self.settled - self.waiting, 0)
+
+    @property
+    def words(self) -> str:
+        return f"failed {WORDS[self.replay.verdict]}" if self.replay.verdict else "all that failed"
+
+    @property
+    def is_running(self) -> bool:
+        return self.replay.state == ReplayState.RUNNING
+
+
+def in_time(now: datetime) -> Q:
+    """Neither deadline has passed (Delivery.deadline, in SQL)."""
+    return Q(dead_after__gt=now) & (Q(safe_until=None) | Q(safe_until__gt=now))
+
+
+def events_of(config: PostbackConfig) -> list[str]:
+    """The names of the events that the config sends at present."""
+    return sorted({goal.event for goal in goals.of(config)})
+
+
+def matching(
+    config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
+) -> QuerySet[Delivery]:
+    """Failed at or after, and before (None: open), with this verdict ('': any). Those of erased players are not."""
+    found = Delivery.objects.filter(config=config, state=DeliveryState.FAILED, conversion__isnull=False)
+    if failed_from:
+        found = found.filter(finished_at__gte=failed_from)
+    if failed_until:
+        found = found.filter(finished_at__lt=failed_until)
+    return found.filter(verdict=verdict) if verdict else found
+
+
+def preview(
+    config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
+) -> Counts:
+    """What a replay with this filter would find at this moment."""
+    found = matching(config, failed_from=failed_from, failed_until=failed_until, verdict=verdict)
+    return Counts(**found.aggregate(**_counts(config)))
+
+
+def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
+    """Per config and verdict, what failed in the last 48 hours, where some of it can still be sent."""
+    found = []
+    for config in configs:
+        recent = matching(config, failed_from=clock.now() - OFFERED, failed_until=None, verdict="")
+        rows: Iterable[dict[str, Any]] = recent.values("verdict").annotate(**_counts(config)).order_by("verdict")
+        for row in rows:
+            verdict, counts = row["verdict"], Counts(**{name: row[name] for name in Counts.__slots__})
+            if counts.sendable:
+                found.append(Offer(config=config, verdict=verdict, counts=counts, blocked=unable(config)))
+    return found
+
+
+def _counts(config: PostbackConfig) -> dict[str, Count | Min]:
+    fresh = in_time(clock.now())
+    return {
+        "total": Count("pk"),
+        "sendable": Count("pk", filter=fresh & Q(trigger__in=events_of(config))),
+        "past_deadline": Count("pk", filter=~fresh),
+        "since": Min("finished_at"),
+    }
+
+
+def unable(config: PostbackConfig) -> str:
+    """Why nothing can be sent through this config at present, as a sentence; '' when it can."""
+    if config.deleted_at:
+        return DELETED
+    if not config.enabled:
+        return DISABLED
+    if config.held_at:
+        return ON_HOLD
+    return SUSPECTED if config.suspected_at else ""
+
+
+def progress(replays: Sequence[Replay]) -> list[Progress]:
+    """How far each is, in one query."""
+    states: dict[uuid.UUID, dict[str, int]] = {replay.pk: {} for replay in replays}
+    rows = Delivery.objects.filter(replay__in=states).values_list("replay", "state").annotate(count=Count("pk"))
+    for pk, state, count in rows.order_by():
+        states[pk][state] = count
+    return [_progress(replay, states[replay.pk]) for replay in replays]
+
+
+def _progress(replay: Replay, states: dict[str, int]) -> Progress:
+    def of(*names: DeliveryState) -> int:
+        return sum(states.get(name, 0) for name in names)
+
+    return Progress(
+        replay=replay,
+        delivered=of(DeliveryState.DELIVERED),
+        failed=of(DeliveryState.FAILED),
+        waiting=of(DeliveryState.WAITING, DeliveryState.HELD),
+        not_sent=of(DeliveryState.SKIPPED, DeliveryState.CANCELLED),
+    )
