@@ -1,9 +1,12 @@
 """One request to a sandbox network, and the answer to it."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+HEADER_LIMIT = 64 * 1024  # bytes, of one header
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,19 @@ class Answer:
             html = self.body.lstrip().startswith("<")
             return f"text/{'html' if html else 'plain'}; charset=utf-8", self.body.encode()
         return "application/json", json.dumps(self.body).encode()
+
+    @property
+    def code(self) -> str:
+        """TikTok's word for the outcome, which its HTTP status does not tell; '' where there is none."""
+        return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
+
+
+def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
+    """Names as written, of a repeated one the last. None when the caller is gone before the empty line."""
+    headers: dict[str, str] = {}
+    while line := stream.readline(HEADER_LIMIT):
+        if line in (b"\r\n", b"\n"):
+            return headers
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip()] = value.strip()
+    return None

@@ -44,6 +44,10 @@ def delete_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
     return Answer(204, "")
 
 
+def summary(state: State, query: dict[str, str], body: bytes) -> Answer:
+    return Answer(200, state.summary())
+
+
 def list_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
     return Answer(200, state.faults())
 
@@ -85,6 +89,7 @@ def health(state: State, query: dict[str, str], body: bytes) -> Answer:
 VERBS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] = {
     ("GET", "/sandbox/requests"): list_requests,
     ("DELETE", "/sandbox/requests"): delete_requests,
+    ("GET", "/sandbox/summary"): summary,
     ("GET", "/sandbox/faults"): list_faults,
     ("POST", "/sandbox/faults"): add_fault,
     ("DELETE", "/sandbox/faults"): clear_faults,
@@ -143,6 +148,7 @@ def help_page() -> str:
     lines += ["Networks", "  POST /open_api/v1.3/event/track/", "  POST /api/v3/pixels/<pixel>/conversion_events", ""]
     lines += ["Controls", *(f"  {method} {path}" for method, path in VERBS), ""]
     lines += ["GET /sandbox/requests takes ?network=tiktok|reddit and &test=1 (test events are listed apart)."]
+    lines += ["GET /sandbox/summary counts per network: answers, events taken as new, duplicates, the busiest second."]
     lines += ['POST /sandbox/faults takes {"network", "fault", "times"}; faults: ' + ", ".join(FAULTS) + ".", ""]
     for network, tokens in ACCOUNTS.items():
         lines += [f"{network} accepts"]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postbacks.sandbox.accounts import ACCOUNTS
+from postbacks.sandbox.tally import Tally
 
 REQUESTS_KEPT = 50_000
 EVENTS_KEPT = 200_000
@@ -20,7 +21,8 @@ TIKTOK_QUOTA = 1000  # requests a second, by several integrations
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request and what was answered; `status` is None where a fault let it go without an answer."""
+    """One request and what was answered; `status` is None where a fault let it go without an answer. `received_at` is
+    when it came in, before any ordered latency."""
 
     network: str
     method: str
@@ -48,16 +50,27 @@ class State:
         self._lock = threading.Lock()
         self._received: deque[Received] = deque(maxlen=REQUESTS_KEPT)
         self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._tallies = {network: Tally() for network in ACCOUNTS}
         self._faults: dict[str, deque[str]] = defaultdict(deque)
-        self._revoked: set[tuple[str, str]] = set()
+        self._accounts = {network: dict(tokens) for network, tokens in ACCOUNTS.items()}
         self._delay: dict[str, float] = {}
 
-    def keep(self, received: Received) -> None:
+    def arrive(self, network: str) -> float:
+        """Count a request that has just come in; the moment it did, in Unix seconds."""
+        with self._lock:
+            now = self.clock()
+            self._tallies[network].arrived(now)
+            return now
+
+    def keep(self, received: Received, *, code: str = "") -> None:
+        """Remember a request with its answer; `code` is the network's own word for that."""
         # Every request repeats the same long token; one copy of it is enough.
         for name, value in received.headers.items():
             received.headers[name] = sys.intern(value)
         with self._lock:
             self._received.append(received)
+            tally = self._tallies[received.network]
+            tally.answered(status=received.status, code=code, test=received.test, fault=received.fault)
 
     def requests(self, network: str | None = None) -> list[Received]:
         with self._lock:
@@ -71,15 +84,23 @@ class State:
             self._received.extend(kept)
             for key in [key for key in self._events if network in (None, key[0])]:
                 del self._events[key]
+            self._tallies |= {name: Tally() for name in self._tallies if network in (None, name)}
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """The counts per network: of everything received, however many requests ago."""
+        with self._lock:
+            return {network: tally.as_json() for network, tally in self._tallies.items()}
 
     def seen(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
-        """Remember accepted events; whether one of them had been accepted within 48 h before."""
+        """Remember accepted events (pixel first, event id last); whether one had been accepted within 48 h before."""
         now, repeated = self.clock(), False
         with self._lock:
             for event in events:
                 key = (network, *event)
                 first = self._events.get(key)
-                if first is not None and now - first < DEDUPLICATION_S:
+                duplicate = first is not None and now - first < DEDUPLICATION_S
+                self._tallies[network].took(event[0], event[-1], duplicate=duplicate)
+                if duplicate:
                     repeated = True
                     continue
                 self._events[key] = now
@@ -116,15 +137,16 @@ class State:
             return self._calls > self.quota
 
     def accounts(self, network: str) -> dict[str, set[str]]:
-        with self._lock:
-            return {
-                token: pixels for token, pixels in ACCOUNTS[network].items() if (network, token) not in self._revoked
-            }
+        """credential -> pixels, without the revoked ones."""
+        return self._accounts[network]
 
     def revoke(self, network: str, credential: str, *, revoked: bool) -> None:
         with self._lock:
-            change = self._revoked.add if revoked else self._revoked.discard
-            change((network, credential))
+            known = dict(self._accounts[network])
+            known.pop(credential, None)
+            if not revoked:
+                known[credential] = ACCOUNTS[network][credential]
+            self._accounts[network] = known
 
     def set_delay(self, network: str, seconds: float) -> None:
         with self._lock:

@@ -659,3 +659,113 @@ def test_a_body_cut_off_by_a_dying_caller_is_no_request() -> None:
             caller.shutdown(socket.SHUT_WR)
             assert caller.recv(1000) == b""
         assert sandbox.received("tiktok") == []
+
+
+def summary(sandbox: Sandbox, kind: str) -> dict[str, Any]:
+    counts: dict[str, Any] = call(sandbox, "GET", "/sandbox/summary")[1][kind]
+    return counts
+
+
+NOTHING_YET = {
+    "requests": 0,
+    "tests": 0,
+    "by_status": {},
+    "by_code": {},
+    "by_fault": {},
+    "accepted_as_new": 0,
+    "duplicates": 0,
+    "distinct_ids": 0,
+    "ids_accepted_twice": 0,
+    "peak_per_second": 0,
+    "first_received_at": None,
+    "last_received_at": None,
+}
+
+
+def test_the_summary_counts_answers_events_and_duplicates_per_network(sandbox: Sandbox, clock: Clock):
+    send(sandbox, "tiktok")
+    send(sandbox, "tiktok", test_code="TEST12345")
+    clock.now += 2
+    send(sandbox, "tiktok", credential="wrong")
+    sandbox.state.add_fault("tiktok", "reset", 1)
+    send(sandbox, "tiktok")
+    send(sandbox, "tiktok")
+    send(sandbox, "tiktok", facts=replace(PURCHASE, event_id="another"))
+    assert summary(sandbox, "tiktok") == {
+        "requests": 6,
+        "tests": 1,
+        "by_status": {"200": 5, "none": 1},
+        "by_code": {"0": 4, "40105": 1},
+        "by_fault": {"reset": 1},
+        "accepted_as_new": 2,
+        "duplicates": 1,
+        "distinct_ids": 2,
+        "ids_accepted_twice": 0,
+        "peak_per_second": 4,
+        "first_received_at": "2025-01-03T08:00:00.000+00:00",
+        "last_received_at": "2025-01-03T08:00:02.000+00:00",
+    }
+    assert summary(sandbox, "reddit") == NOTHING_YET
+
+
+@BOTH
+def test_the_summary_tells_an_event_that_was_accepted_twice(sandbox: Sandbox, kind: str, clock: Clock):
+    send(sandbox, kind)
+    send(sandbox, kind, facts=replace(PURCHASE, trigger="game_launch"))
+    clock.now += 48 * 3600
+    send(sandbox, kind, facts=replace(PURCHASE, event_at=datetime.fromtimestamp(clock.now, UTC)))
+    counts = summary(sandbox, kind)
+    # Once under another name, which the network takes for another event, and once after it had forgotten the first.
+    assert (counts["accepted_as_new"], counts["distinct_ids"], counts["ids_accepted_twice"]) == (3, 1, 2)
+
+
+def test_the_busiest_second_slides_over_the_border_of_two(sandbox: Sandbox, clock: Clock):
+    for moment in (0.0, 0.6, 0.9, 1.1, 1.5, 1.65):
+        clock.now = NOW.timestamp() + moment
+        send(sandbox, "reddit")
+    assert summary(sandbox, "reddit")["peak_per_second"] == 4
+
+
+@BOTH
+def test_deleting_the_requests_starts_the_summary_anew(sandbox: Sandbox, kind: str):
+    other = {"tiktok": "reddit", "reddit": "tiktok"}[kind]
+    send(sandbox, kind)
+    send(sandbox, other)
+    assert call(sandbox, "DELETE", f"/sandbox/requests?network={kind}") == (204, "")
+    assert summary(sandbox, kind) == NOTHING_YET
+    assert summary(sandbox, other)["requests"] == 1
+
+
+def test_what_came_in_is_timed_before_an_ordered_latency(clock: Clock):
+    with Sandbox() as sandbox:
+        call(sandbox, "POST", "/sandbox/latency", {"network": "reddit", "ms": 300})
+        started = time.time()
+        send(sandbox, "reddit", facts=replace(PURCHASE, event_at=datetime.now(UTC)))
+    (entry,) = sandbox.received("reddit")
+    assert datetime.fromisoformat(entry["received_at"]).timestamp() - started < 0.25
+
+
+def test_a_request_line_that_is_none_is_refused_and_a_caller_gone_in_its_headers_is_no_request() -> None:
+    with Sandbox() as sandbox:
+        host, port = sandbox.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall(b"what is this\r\n\r\n")
+            assert caller.recv(100).startswith(b"HTTP/1.1 400 ")
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall(b"POST /open_api/v1.3/event/track/ HTTP/1.1\r\nHost: x\r\nAccess-To")
+            caller.shutdown(socket.SHUT_WR)
+            assert caller.recv(100) == b""
+        assert sandbox.received("tiktok") == []
+
+
+def test_a_client_is_told_to_go_on_and_may_ask_for_the_end_of_the_connection() -> None:
+    with Sandbox() as sandbox:
+        host, port = sandbox.url.removeprefix("http://").split(":")
+        head = b"POST /sandbox/faults HTTP/1.1\r\nHost: x\r\nexpect: 100-Continue\r\nConnection: close\r\n"
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall(head + b"Content-Length: 2\r\n\r\n")
+            assert caller.recv(100).startswith(b"HTTP/1.1 100 ")
+            caller.sendall(b"[]")
+            answer = b"".join(iter(lambda: caller.recv(1000), b""))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b'{"error": "The body must be a JSON object."}')

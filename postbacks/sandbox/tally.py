@@ -1,0 +1,81 @@
+"""Counting what a sandbox network received. Counters and not lists, so that a long run costs no memory."""
+
+from collections import Counter, OrderedDict, deque
+from datetime import UTC, datetime
+from typing import Any
+
+# An event id is told from one seen before among this many; the oldest are forgotten.
+IDS_KEPT = 200_000
+WINDOW_S = 1.0
+
+
+class Tally:
+    """One network's counts since the start or the last `DELETE /sandbox/requests`. Not for two threads at once.
+
+    `peak_per_second` is the most requests that came in within any one second, whatever was answered. An event counts
+    by its pixel and id: the same id under another event name is a second event to the network, hence `taken_twice`.
+    """
+
+    def __init__(self) -> None:
+        self.requests = self.tests = self.accepted = self.duplicates = self.distinct = self.taken_twice = 0
+        self.peak = 0
+        self.statuses: Counter[str] = Counter()
+        self.codes: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.first: float | None = None
+        self.last: float | None = None
+        self._window: deque[float] = deque()
+        self._ids: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def arrived(self, at: float) -> None:
+        """A request came in at `at`, in Unix seconds; calls come in the order of their moments."""
+        self.requests += 1
+        self.first = at if self.first is None else self.first
+        self.last = at
+        self._window.append(at)
+        while at - self._window[0] >= WINDOW_S:
+            self._window.popleft()
+        self.peak = max(self.peak, len(self._window))
+
+    def answered(self, *, status: int | None, code: str, test: bool, fault: str | None) -> None:
+        """What was said to it: `status` None without an answer, `code` the network's own word for the outcome."""
+        self.statuses[str(status or "none")] += 1
+        self.tests += test
+        if code:
+            self.codes[code] += 1
+        if fault:
+            self.faults[fault] += 1
+
+    def took(self, pixel: str, event_id: str, *, duplicate: bool) -> None:
+        """An event was accepted: as new, or recognised as a duplicate."""
+        if duplicate:
+            self.duplicates += 1
+            return
+        self.accepted += 1
+        if (pixel, event_id) in self._ids:
+            self.taken_twice += 1
+            return
+        self.distinct += 1
+        self._ids[pixel, event_id] = None
+        if len(self._ids) > IDS_KEPT:
+            self._ids.popitem(last=False)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "tests": self.tests,
+            "by_status": dict(self.statuses),
+            "by_code": dict(self.codes),
+            "by_fault": dict(self.faults),
+            "accepted_as_new": self.accepted,
+            "duplicates": self.duplicates,
+            "distinct_ids": self.distinct,
+            "ids_accepted_twice": self.taken_twice,
+            "peak_per_second": self.peak,
+            "first_received_at": _iso(self.first),
+            "last_received_at": _iso(self.last),
+        }
+
+
+def _iso(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
