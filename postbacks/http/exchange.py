@@ -1,4 +1,4 @@
-"""The only module that opens a socket to an ad network.
+"""Calls to the ad networks, and the connections that all calls are made over.
 
 A call never raises for what the network does: every failure becomes a Response without a status. The whole call is
 bounded by one deadline. urllib3 and the socket time out per operation, so a peer that drips one byte a second would
@@ -71,7 +71,7 @@ class _DeadlineResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach()))
 
 
-class _Connecting:
+class Connecting:
     """Makes the connect time-out count once, not once for every address the host's name resolves to."""
 
     def _new_conn(self: Any) -> socket.socket:
@@ -81,33 +81,37 @@ class _Connecting:
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         last: OSError = OSError(errno.EHOSTUNREACH, "no address")
-        for *_, address in found:
+        for address in self._usable([str(address[0]) for *_, address in found]):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             try:
-                return create_connection((str(address[0]), self.port), left, socket_options=self.socket_options)
+                return create_connection((address, self.port), left, socket_options=self.socket_options)
             except OSError as error:
                 last = error
         if isinstance(last, TimeoutError) or time.monotonic() >= deadline:
             raise ConnectTimeoutError(self, "no connection in time") from last
         raise NewConnectionError(self, str(last)) from last
 
+    def _usable(self, addresses: list[str]) -> list[str]:
+        """Those that may be connected to; an exception when that is none of the host's."""
+        return addresses
 
-class _Plain(_Connecting, HTTPConnection):
+
+class Plain(Connecting, HTTPConnection):
     response_class = _DeadlineResponse
 
 
-class _Secure(_Connecting, HTTPSConnection):
+class Secure(Connecting, HTTPSConnection):
     response_class = _DeadlineResponse
 
 
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
+    ConnectionCls = Plain
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
+    ConnectionCls = Secure
 
 
 def _new_pool() -> urllib3.PoolManager:
@@ -135,19 +139,22 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
     """
     started = time.monotonic()
     try:
-        status, headers, body = _exchange(request, timeout)
+        status, headers, body = exchange(_pool, request, request.url, timeout)
     except (HTTPError, ValueError) as error:
-        return Response(None, {}, b"", _since(started), _failure(error))
+        return Response(None, {}, b"", since(started), failure(error))
     for secret in filter(_worth_hiding, request.secrets):
         body = body.replace(secret.encode(), b"[hidden]")
         headers = {name: value.replace(secret, "[hidden]") for name, value in headers.items()}
-    return Response(status, headers, body, _since(started))
+    return Response(status, headers, body, since(started))
 
 
-def _exchange(request: Request, timeout: float) -> tuple[int, dict[str, str], bytes]:
-    answer = _pool.request(
+def exchange(
+    pool: urllib3.PoolManager | HTTPConnectionPool, request: Request, target: str, timeout: float
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers by their names in lower case, and body, cut at BODY_LIMIT. urllib3's HTTPError, or ValueError."""
+    answer = pool.request(
         request.method,
-        request.url,
+        target,
         body=request.body,
         headers=request.headers,
         timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), total=timeout),
@@ -163,7 +170,7 @@ def _exchange(request: Request, timeout: float) -> tuple[int, dict[str, str], by
         answer.close()
 
 
-def _failure(error: Exception) -> str:
+def failure(error: Exception) -> str:
     """One word for a call without an answer. A ValueError is http.client refusing to write a header."""
     cause = error.__cause__
     if isinstance(error, NameResolutionError):
@@ -184,5 +191,5 @@ def _worth_hiding(secret: str) -> bool:
     return len(secret) >= SHORTEST_SECRET and not secret.isdigit()
 
 
-def _since(started: float) -> int:
+def since(started: float) -> int:
     return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,138 @@
+"""Calls to addresses that a person typed (alert hooks), which must not become calls into the studio's own network.
+
+A name is resolved once, every address found is checked, and the connection goes to an address that was checked: a name
+server that answers differently the second time is never asked a second time. No proxy of the environment is used, and
+a redirect is not followed, since it would lead to an address nobody checked.
+"""
+
+import ipaddress
+import re
+import time
+from collections.abc import Collection
+from typing import Any
+
+import urllib3
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.util import Url, parse_url
+
+from postbacks.http import exchange
+from postbacks.networks.base import Request, Response
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# An IPv4 address inside an IPv6 one that a gateway would unwrap (RFC 6052, RFC 8215).
+NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+# 2130706433, 0x7f.1 and 0177.0.0.1 are all 127.0.0.1 to a resolver.
+NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", re.IGNORECASE)
+
+PRIVATE = "this address is not on the public internet"
+FORBIDDEN = "forbidden"  # Response.failure
+
+
+class ForbiddenAddress(HTTPError):
+    """The host resolves to an address that must not be called."""
+
+
+class _Checked(exchange.Connecting):
+    """Refuses a host of which one address is private, unless the operator allowed it."""
+
+    def __init__(self, *args: Any, private_hosts: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._private_hosts = private_hosts
+
+    def _usable(self: Any, addresses: list[str]) -> list[str]:
+        if not _is_allowed(self.host, self._private_hosts):
+            for address in addresses:
+                if address not in self._private_hosts and not is_public(address):
+                    raise ForbiddenAddress(PRIVATE)
+        return addresses
+
+
+class _CheckedPlain(_Checked, exchange.Plain):
+    pass
+
+
+class _CheckedSecure(_Checked, exchange.Secure):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _CheckedPlain
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _CheckedSecure
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the public internet: not private, loopback, link-local, multicast, reserved or
+    unspecified, nor an IPv6 spelling of such an IPv4 address."""
+    found: Address = ipaddress.ip_address(address.partition("%")[0])
+    inner = _inner(found) if isinstance(found, ipaddress.IPv6Address) else None
+    if inner is not None:
+        return is_public(str(inner))
+    return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
+
+
+def _inner(address: ipaddress.IPv6Address) -> Address | None:
+    """The IPv4 address that a mapped, 6to4, Teredo, NAT64 or (long deprecated) compatible address stands for."""
+    number = int(address)
+    if address.teredo:
+        return address.teredo[1]
+    if any(address in network for network in NAT64) or 1 < number < 1 << 32:
+        return ipaddress.IPv4Address(number & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+def refusal(url: str, *, private_hosts: Collection[str] = ()) -> str:
+    """Why `url` is not called, as the end of a sentence; '' when only its name's addresses are left to be checked."""
+    try:
+        parts = parse_url(url)
+    except LocationParseError:
+        return "this is no URL"
+    host = _host(parts)
+    if parts.scheme not in ("http", "https") or not host:
+        return "it must start with https:// and name a host"
+    if parts.auth is not None:
+        return "it must not hold a user name or password"
+    if _is_allowed(host, private_hosts):
+        return ""
+    if parts.scheme != "https":
+        return "it must start with https://"
+    try:
+        return "" if is_public(host) else PRIVATE
+    except ValueError:
+        numeric = NUMERIC.fullmatch(host) or host == "localhost" or host.endswith(".localhost")
+        return PRIVATE if numeric else ""
+
+
+def post_outward(request: Request, *, private_hosts: Collection[str] = (), timeout: float = 10.0) -> Response:
+    """Send `request` as `exchange.post` does, within `timeout` seconds, over a connection of its own.
+
+    `private_hosts` are host names and addresses that may be private and may be called without TLS. A host that is
+    refused gives a Response without a status whose `failure` is FORBIDDEN.
+    """
+    started = time.monotonic()
+    try:
+        if refusal(request.url, private_hosts=private_hosts):
+            raise ForbiddenAddress(PRIVATE)
+        with _pool(parse_url(request.url), private_hosts) as pool:
+            status, headers, body = exchange.exchange(pool, request, parse_url(request.url).request_uri, timeout)
+    except ForbiddenAddress:
+        return Response(None, {}, b"", exchange.since(started), FORBIDDEN)
+    except (HTTPError, ValueError) as error:
+        return Response(None, {}, b"", exchange.since(started), exchange.failure(error))
+    return Response(status, headers, body, exchange.since(started))
+
+
+def _pool(url: Url, private_hosts: Collection[str]) -> HTTPConnectionPool:
+    pool = _SecurePool if url.scheme == "https" else _PlainPool
+    return pool(url.host or "", url.port, maxsize=1, retries=False, private_hosts=private_hosts)
+
+
+def _host(url: Url) -> str:
+    return (url.host or "").strip("[]").rstrip(".").lower()
+
+
+def _is_allowed(host: str, private_hosts: Collection[str]) -> bool:
+    return host.strip("[]").rstrip(".").lower() in private_hosts
