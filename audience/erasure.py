@@ -12,10 +12,9 @@ import structlog
 from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from audience import wakeup
+from audience import clock, wakeup
 from audience.digest.run import DIGEST_ERRORS, lock_game
 from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import (
@@ -62,7 +61,7 @@ def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: s
 
 def drain() -> int:
     """Run the erasures that are due; how many were finished."""
-    due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=timezone.now())
+    due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
     return sum(_attempt(pk) for pk in due.order_by("requested_at").values_list("pk", flat=True))
 
 
@@ -73,7 +72,7 @@ def _attempt(erasure_id: uuid.UUID) -> bool:
         raise
     except DIGEST_ERRORS as error:
         logger.exception("erasure_failed", erasure_id=str(erasure_id))
-        Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__, next_attempt_at=timezone.now() + PAUSE)
+        Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__, next_attempt_at=clock.now() + PAUSE)
         return False
 
 
@@ -87,7 +86,7 @@ def run(erasure_id: uuid.UUID) -> bool:
     # An alias still in the queue may link further ids to the subject.
     earlier = Batch.objects.filter(game=erasure.game, state=BatchState.PENDING, received_at__lte=erasure.requested_at)
     if earlier.exists():
-        erasure.next_attempt_at = timezone.now() + PATIENCE
+        erasure.next_attempt_at = clock.now() + PATIENCE
         erasure.save(update_fields=["next_attempt_at"])
         wakeup.wake("audience.tasks.digest")
         return False
@@ -121,7 +120,7 @@ def _forget(erasure: Erasure) -> None:
     counts["people"] = len(person_ids)
     erasure.linked_hashes = sorted({subject_hash(game_id, value) for value in values})
     erasure.subject, erasure.error = "", ""
-    erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, timezone.now()
+    erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, clock.now()
     erasure.save()
 
 

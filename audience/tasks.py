@@ -2,18 +2,20 @@
 
 from celery import shared_task
 
-from audience import erasure, partitions
+from audience import clock, erasure, partitions
 from audience import prune as pruning
 from audience.digest import run
 
 
 @shared_task
 def digest() -> None:
+    clock.synchronise()
     run.drain()
 
 
 @shared_task
 def erase() -> None:
+    clock.synchronise()
     erasure.drain()
 
 

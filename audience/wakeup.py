@@ -10,11 +10,16 @@ import time
 
 import structlog
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 logger = structlog.get_logger(__name__)
 
+# While more messages than this lie unread none is added: absent workers shall meet no pile.
+MOST = 200
+# A task's name and its arguments: what one message says.
+Word = tuple[str, tuple[str, ...]]
 # A burst of requests needs one wake-up, since a digest goes on until nothing is left.
 INTERVAL = 0.02
 # How long to leave an absent broker alone before the next try, in seconds.
@@ -26,13 +31,13 @@ class _Publisher(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="wakeup", daemon=True)
-        self._words: set[str] = set()
+        self._words: set[Word] = set()
         self._lock = threading.Lock()
         self._ready = threading.Event()
 
-    def leave(self, task: str) -> None:
+    def leave(self, word: Word) -> None:
         with self._lock:
-            self._words.add(task)
+            self._words.add(word)
         self._ready.set()
 
     def run(self) -> None:
@@ -43,29 +48,37 @@ class _Publisher(threading.Thread):
                 words, self._words = self._words, set()
             time.sleep(INTERVAL if self._publish(words) else PAUSE)
 
-    def _publish(self, words: set[str]) -> bool:
+    def _publish(self, words: set[Word]) -> bool:
         try:
-            for task in sorted(words):
-                current_app.send_task(task, retry=False, expires=60)
+            if _waiting() > MOST:
+                return True  # nobody has listened for a while; one of those waiting will find this work too
+            for task, args in sorted(words):
+                current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGES_KEPT.total_seconds())
         except (OperationalError, OSError) as error:
-            logger.warning("broker_away", tasks=sorted(words), error=type(error).__name__)
+            logger.warning("broker_away", tasks=sorted({task for task, _ in words}), error=type(error).__name__)
             return False
         return True
+
+
+def _waiting() -> int:
+    """Messages that no worker has taken yet."""
+    with current_app.connection_or_acquire() as connection:
+        return int(connection.default_channel.client.llen(current_app.conf.task_default_queue))
 
 
 _publisher: _Publisher | None = None
 _start = threading.Lock()
 
 
-def wake(task: str) -> None:
+def wake(task: str, *args: str) -> None:
     """Ask for `task` to run soon, once the current transaction (if any) has committed. Never blocks, never raises."""
-    transaction.on_commit(lambda: _leave(task))
+    transaction.on_commit(lambda: _leave((task, args)))
 
 
-def _leave(task: str) -> None:
+def _leave(word: Word) -> None:
     global _publisher
     with _start:
         if _publisher is None or not _publisher.is_alive():
             _publisher = _Publisher()
             _publisher.start()
-    _publisher.leave(task)
+    _publisher.leave(word)

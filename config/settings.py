@@ -110,9 +110,13 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 
+# A message nobody took for this long is worth nothing: the sweeps find what it pointed at. Longer than a worker's clock
+# may be off, since Celery judges the age of a message by that.
+MESSAGES_KEPT = timedelta(hours=2)
+
+
 def _every(task: str, period: timedelta) -> dict[str, Any]:
-    """A beat entry whose message dies unread after one period, so that an absent worker meets no pile."""
-    return {"task": task, "schedule": period, "options": {"expires": period.total_seconds()}}
+    return {"task": task, "schedule": period, "options": {"expires": MESSAGES_KEPT.total_seconds()}}
 
 
 CELERY_BEAT_SCHEDULE = {
@@ -123,6 +127,10 @@ CELERY_BEAT_SCHEDULE = {
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),
     "checks": _every("postbacks.tasks.sweep_checks", timedelta(seconds=15)),
+    "alerts": _every("postbacks.tasks.alerts", timedelta(seconds=15)),
+    "notices": _every("postbacks.tasks.notices", timedelta(seconds=15)),
+    "digests": _every("postbacks.tasks.digests", timedelta(minutes=10)),
+    "replay": _every("postbacks.tasks.replay", timedelta(seconds=5)),
 }
 
 # Where one app reaches up to the next without importing it (docs/architecture.md, "The two hooks").
@@ -155,7 +163,11 @@ AXES_USERNAME_FORM_FIELD = "login"
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "account/locked.html"
 AXES_VERBOSE = False
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+# EMAIL_BACKEND, EMAIL_HOST and their like, as EMAIL_URL says.
+globals().update(ENV.email)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.from_email
+# Hosts inside the studio's network that an alert hook may reach all the same.
+ALERT_PRIVATE_HOSTS = ENV.alert_private_hosts
 
 # REST ---------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {

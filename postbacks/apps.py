@@ -11,7 +11,7 @@ class PostbacksConfig(AppConfig):
         # A mask of our own: auditlog's leaves the second half of a value readable.
         auditlog.register(
             self.get_model("PostbackConfig"),
-            mask_fields=["credential"],
+            mask_fields=["credential", "previous_credential"],
             mask_callable="postbacks.setup.rules.shown",
-            exclude_fields=["updated_at"],
+            exclude_fields=["updated_at", "checked_at", "paused_until", "suspected_at"],
         )

@@ -2,29 +2,46 @@
 
 from celery import shared_task
 
+from audience import clock
 from audience.wakeup import wake
+from postbacks import replays
 from postbacks.deciding import outbox
+from postbacks.networks import NETWORKS
 from postbacks.sending import delivery
-from postbacks.setup import credentials
+from postbacks.setup import credentials, upkeep
 
 
 @shared_task
 def fan_out() -> None:
+    clock.synchronise()
     if outbox.drain():
         wake("postbacks.tasks.fan_out")
 
 
 @shared_task
-def deliver() -> None:
-    if delivery.drain():
-        wake("postbacks.tasks.deliver")
+def deliver(network: str = "") -> None:
+    """One network's queue; without a name every network gets a task of its own, so that none waits for another."""
+    for name in [] if network else NETWORKS:
+        wake(outbox.DELIVER_TASK, name)
+    clock.synchronise()
+    if network and delivery.drain(network=network):
+        wake(outbox.DELIVER_TASK, network)
 
 
 @shared_task
 def check_credentials(check_id: str, sealed_test_code: str = "") -> None:
+    clock.synchronise()
     credentials.run_check(check_id=check_id, sealed_test_code=sealed_test_code)
 
 
 @shared_task
 def sweep_checks() -> None:
-    credentials.sweep_checks()
+    clock.synchronise()
+    upkeep.sweep()
+
+
+@shared_task
+def replay() -> None:
+    clock.synchronise()
+    if replays.advance():
+        wake(replays.REPLAY_TASK)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 from psycopg.types.json import Json
 
+from audience import clock
 from audience.digest import clicks, conversions
 from audience.digest.identity import People
 from audience.models import Conversion, Event, Game, Reason, Touch
@@ -36,7 +36,7 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     converted = {conversion.person_id for conversion in new}
     elected = conversions.elect_launches(person_ids=people.merged | converted)
     reopened = Conversion.objects.filter(person_id__in=people.merged | touched).unattributed()
-    recent = reopened.filter(event_at__gte=timezone.now() - OPEN_FOR)
+    recent = reopened.filter(event_at__gte=clock.now() - OPEN_FOR)
     to_decide = {c.pk: c for c in [*recent, *new, *elected] if c.reason not in conversions.SETTLED}
     return _decide(game, list(to_decide.values()), new)
 

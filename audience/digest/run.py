@@ -12,9 +12,8 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
-from django.utils import timezone
 
-from audience import wakeup
+from audience import clock, wakeup
 from audience.digest import attribution, belongings, identity
 from audience.models import Batch, BatchState, Event, Game
 
@@ -80,7 +79,7 @@ def _put_off(batch_id: int, error: Exception) -> None:
     batch.attempts += 1
     # The first line only: PostgreSQL's DETAIL quotes the row, and an erasure does not look in here.
     batch.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:2000]
-    batch.next_attempt_at = timezone.now() + timedelta(seconds=10 * 2**batch.attempts)
+    batch.next_attempt_at = clock.now() + timedelta(seconds=10 * 2**batch.attempts)
     batch.state = BatchState.FAILED if batch.attempts >= MOST_ATTEMPTS else BatchState.PENDING
     batch.save(update_fields=["attempts", "error", "next_attempt_at", "state"])
 

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 
+from audience import clock
 from audience.models.keys import ApiKey, Dialect, Game
 
 
@@ -91,7 +92,7 @@ class BatchState(models.TextChoices):
 class BatchQuerySet(models.QuerySet["Batch"]):
     def due(self) -> "BatchQuerySet":
         """Waiting for a digest whose time has come, oldest first."""
-        return self.filter(state=BatchState.PENDING, next_attempt_at__lte=timezone.now()).order_by("id")
+        return self.filter(state=BatchState.PENDING, next_attempt_at__lte=clock.now()).order_by("id")
 
 
 class Batch(models.Model):

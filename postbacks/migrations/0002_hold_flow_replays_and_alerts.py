@@ -69,6 +69,7 @@ class Migration(migrations.Migration):
                 ('next_slot_at', models.DateTimeField(blank=True, null=True)),
                 ('failures', models.PositiveIntegerField(default=0)),
                 ('open_until', models.DateTimeField(blank=True, null=True)),
+                ('probing', models.BooleanField(default=False, help_text='One call is out to see whether the network is back.')),
                 ('limited_at', models.DateTimeField(blank=True, null=True)),
             ],
         ),

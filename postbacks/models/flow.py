@@ -16,6 +16,7 @@ class Flow(models.Model):
     # The breaker (postbacks/sending/breaker.py): transient failures in a row, and until when nothing is tried.
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
+    probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")
     # The last time the network said "too many requests".
     limited_at = models.DateTimeField(null=True, blank=True)
 

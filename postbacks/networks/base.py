@@ -4,14 +4,16 @@ Plain data and pure functions. Nothing here opens a socket (postbacks/http.py do
 so a golden test is a call and a comparison. One folder beside this module per network.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
+from postbacks.networks.describing import Described, described
 from postbacks.networks.forms import PostbackForm, postback_form
 
 Trigger = Literal["game_launch", "purchase"]
@@ -38,10 +40,12 @@ class Facts:
     """One conversion as a network may know it: raw and unhashed, already cut down to what consent allows.
 
     `event_id` is the Delivery's one stable id, `event_at` is aware, `ip` and `user_agent` are those of the click.
-    `browser_id` is the network's own cookie (`_ttp`, `_rdt_uuid`).
+    `browser_id` is the network's own cookie (`_ttp`, `_rdt_uuid`). `trigger` is the event's name, `sent_as` the
+    network's name for it, '' for the usual one.
     """
 
     trigger: str
+    sent_as: str = ""
     event_id: str
     event_at: datetime
     click_id: str | None = None
@@ -110,7 +114,7 @@ class Outcome:
 
     `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
     seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
-    is known and may not use this pixel).
+    is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
     """
 
     verdict: Verdict
@@ -119,6 +123,7 @@ class Outcome:
     request_id: str | None = None
     retry_after: float | None = None
     access: Access | None = None
+    limited: bool = False
 
 
 class Network(ABC):
@@ -128,6 +133,11 @@ class Network(ABC):
     label: str
     logo: str  # path for {% static %}
     events: Mapping[str, str]  # trigger -> the network's event name, as the pages show it
+    # Event names that the network knows (name on the wire -> label), and what else it takes as a custom event's.
+    standard_events: Mapping[str, str]
+    custom_events: bool
+    custom_event_pattern: str
+    custom_event_help: str
     pixel_label: str
     pixel_pattern: str
     pixel_help: str
@@ -139,6 +149,8 @@ class Network(ABC):
     url_setting: str
     click_param: str
     browser_cookie: str
+    field_notes: Mapping[str, str]  # field of a sent body -> what it is, in words
+    secret_note: tuple[str, str]  # the header that carries the credential, in words
     max_age: timedelta  # an event older than this is refused by the network
 
     @property
@@ -148,11 +160,11 @@ class Network(ABC):
 
     @abstractmethod
     def build(self, target: Target, facts: Facts) -> Request:
-        """The request for one conversion. ValueError: an unknown trigger, or an `event_at` without offset."""
+        """The request for one conversion. ValueError: a name that it does not take, or an `event_at` without offset."""
 
     @abstractmethod
-    def check(self, target: Target, *, event_id: str, now: datetime) -> Request:
-        """The save-time synthetic event: a trigger event when there is a test code, else a harmless page view."""
+    def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
+        """A synthetic event: the built-in `trigger`'s when there is a test code, else a harmless page view."""
 
     @abstractmethod
     def classify(self, response: Response) -> Outcome:
@@ -161,6 +173,15 @@ class Network(ABC):
     @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
         """Whether the network could match the event to anyone; without one it is not sent (`no_match_key`)."""
+
+    def takes_event(self, name: str) -> bool:
+        """Whether an event may go out under `name`: a standard one, to the letter, or a custom one."""
+        custom = self.custom_events and re.fullmatch(self.custom_event_pattern, name)
+        return name in self.standard_events or bool(custom)
+
+    def describe(self, payload: Mapping[str, Any]) -> list[Described]:
+        """A sent body, field by field: [(path, value, what it is), ...]."""
+        return described(payload, notes=self.field_notes, secret=self.secret_note)
 
     def passed(self, outcome: Outcome) -> bool:
         """Whether a save-time check proves that the credential works on the pixel."""

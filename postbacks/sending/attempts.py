@@ -1,81 +1,192 @@
-"""Closing an attempt: what the network answered, written to the log, and what becomes of the delivery.
+"""Closing attempts: what the network answered, written to the log, and what becomes of the deliveries.
 
 A worker may come back late, when its lease ran out and another one has sent the row again. It may still tell what its
 own call brought, and an accepted event is accepted whoever hears of it; it must not touch anything else.
 """
 
-from datetime import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
-from audience.models import Reason
-from postbacks.deciding import gate
-from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
-from postbacks.networks.base import Outcome, Response, Verdict
-from postbacks.sending import retry
+from audience import clock
+from audience.models import Conversion, Reason
+from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow
+from postbacks.networks.base import Outcome, Request, Response, Verdict
+from postbacks.sending import breaker, retry
 from postbacks.sending.claims import Claim
+from postbacks.setup import hold
 from postbacks.setup.rules import masked
 
 MESSAGE_MAX = 500  # characters; enough for the longest answer seen, little enough to keep for ever
+CLOSED = [
+    "status",
+    "finished_at",
+    "verdict",
+    "http_status",
+    "latency_ms",
+    "provider_code",
+    "message",
+    "request_id",
+    "payload",
+]
+MOVED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one call brought. `request` and `response` are None when nothing could be sent."""
+
+    claim: Claim
+    outcome: Outcome
+    request: Request | None = None
+    response: Response | None = None
+
+
+def close(answers: Sequence[Answer]) -> None:
+    """Record the answers on their attempts and move their deliveries on; those that are gone are left out.
+
+    Then, each in a transaction of its own: what a refused credential means for its config, and what all of it means
+    for the pixel. A worker that dies in between leaves deliveries that are tried again and say the same.
+    """
+    _record(answers)
+    for config in {answer.claim.delivery.config for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL}:
+        hold.suspect(config=config)
+    pixels: dict[tuple[str, str], list[Outcome]] = {}
+    for answer in answers:
+        if answer.response is not None:
+            config = answer.claim.delivery.config
+            pixels.setdefault((config.network, config.pixel_id), []).append(answer.outcome)
+    for (network, pixel_id), outcomes in pixels.items():
+        _learn(network, pixel_id, outcomes)
 
 
 @transaction.atomic
-def close(taken: Claim, outcome: Outcome, response: Response | None) -> None:
-    """Record `outcome` on the attempt and move its delivery on. Does nothing when the delivery is gone."""
-    rows = Delivery.objects.select_for_update(of=("self",)).select_related("config")
-    delivery = rows.filter(pk=taken.delivery.pk).first()
-    if delivery is None:
-        return
-    now = timezone.now()
-    ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == taken.attempt.number
-    if outcome.verdict == Verdict.SUCCESS:
-        _record(taken, AttemptStatus.SUCCESS, outcome, response, now)
+def _record(answers: Sequence[Answer]) -> None:
+    ids = [answer.claim.delivery.pk for answer in answers]
+    rows = Delivery.objects.select_for_update(of=("self",)).select_related("config").order_by("pk")
+    present = {row.pk: row for row in rows.filter(pk__in=ids)}
+    now = clock.now()
+    closed, moved = [], []
+    for answer in answers:
+        delivery = present.get(answer.claim.delivery.pk)
+        if delivery is None:
+            continue
+        attempt = _attempt(answer, _decide(delivery, answer, now), now)
+        if delivery.conversion_id is None:
+            attempt.payload = None  # the player was erased meanwhile
+        closed.append(attempt)
+        moved.append(delivery)
+    DeliveryAttempt.objects.bulk_update(closed, CLOSED)
+    Delivery.objects.bulk_update(moved, MOVED)
+    _lift_reasons(moved)
+
+
+def _decide(delivery: Delivery, answer: Answer, now: datetime) -> AttemptStatus:
+    """Move the delivery on, unsaved; what the attempt is called in the log."""
+    number, verdict = answer.claim.attempt.number, answer.outcome.verdict
+    ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == number
+    if verdict == Verdict.SUCCESS:
         if delivery.state != DeliveryState.CANCELLED:
-            _finish(delivery, DeliveryState.DELIVERED, "", now)
-    elif outcome.verdict == Verdict.TRANSIENT and ours:
-        _try_later(delivery, taken, outcome, response, now)
-    elif outcome.verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING:
-        _record(taken, AttemptStatus.RETRIED, outcome, response, now)
-    else:
-        _record(taken, AttemptStatus.FAILED, outcome, response, now)
-        if ours:
-            _finish(delivery, DeliveryState.FAILED, "", now)
+            _finish(delivery, DeliveryState.DELIVERED, "", verdict, now)
+        return AttemptStatus.SUCCESS
+    if not ours:
+        repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
+        return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
+    if verdict == Verdict.PAYLOAD:
+        _finish(delivery, DeliveryState.FAILED, "", verdict, now)
+        return AttemptStatus.FAILED
+    again = _try_later(delivery, answer, now)
+    return AttemptStatus.RETRIED if again and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
 
 
-def _try_later(delivery: Delivery, taken: Claim, outcome: Outcome, response: Response | None, now: datetime) -> None:
-    """Schedule the next attempt, or give up when none is left in time."""
+def _try_later(delivery: Delivery, answer: Answer, now: datetime) -> bool:
+    """Schedule the next attempt, or give up when none is left in time; whether there will be one.
+
+    A refused credential is not the delivery's fault: it waits for the re-check, which holds it or lets it go on.
+    """
+    verdict = answer.outcome.verdict
     at = retry.next_attempt(
-        attempt=taken.attempt.number,
-        first_attempt_at=delivery.first_attempt_at or taken.attempt.started_at,
+        attempt=delivery.attempts_counted,
+        first_attempt_at=delivery.first_attempt_at or now,
         now=now,
-        retry_after=outcome.retry_after,
+        retry_after=answer.outcome.retry_after,
     )
-    too_old = at is not None and gate.is_too_old(delivery.config, delivery.event_at, at)
-    if at is None or too_old:
-        _record(taken, AttemptStatus.FAILED, outcome, response, now)
-        _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if too_old else "", now)
-        return
-    _record(taken, AttemptStatus.RETRIED, outcome, response, now)
-    delivery.next_attempt_at, delivery.leased_until = at, None
-    delivery.save(update_fields=["next_attempt_at", "leased_until"])
+    if verdict == Verdict.CREDENTIAL and delivery.config.held_at is not None:
+        delivery.state, delivery.next_attempt_at = DeliveryState.HELD, None
+    elif verdict == Verdict.CREDENTIAL and delivery.config_version != answer.claim.delivery.config.version:
+        delivery.next_attempt_at = now  # refused under settings that have been changed since
+    elif at is None or at > delivery.deadline:
+        past = at is not None and delivery.deadline == delivery.dead_after
+        _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if past else "", verdict, now)
+        return False
+    else:
+        delivery.next_attempt_at = at
+    delivery.leased_until, delivery.verdict = None, verdict.value
+    return True
 
 
-def _finish(delivery: Delivery, state: DeliveryState, reason: str, now: datetime) -> None:
-    delivery.state, delivery.reason, delivery.finished_at = state, reason, now
+def _finish(delivery: Delivery, state: DeliveryState, reason: str, verdict: Verdict, now: datetime) -> None:
+    delivery.state, delivery.reason, delivery.verdict, delivery.finished_at = state, reason, verdict.value, now
     delivery.next_attempt_at = delivery.leased_until = None
-    delivery.save(update_fields=["state", "reason", "finished_at", "next_attempt_at", "leased_until"])
 
 
-def _record(taken: Claim, status: AttemptStatus, outcome: Outcome, response: Response | None, now: datetime) -> None:
-    attempt = DeliveryAttempt.objects.filter(pk=taken.attempt.pk)
-    attempt.update(
-        status=status,
-        finished_at=now,
-        verdict=outcome.verdict.value,
-        http_status=response.status if response else None,
-        latency_ms=response.latency_ms if response else None,
-        provider_code=(outcome.code or "")[:64],
-        message=masked(outcome.message, taken.token)[:MESSAGE_MAX],
-        request_id=(outcome.request_id or "")[:128],
-    )
+def _attempt(answer: Answer, status: AttemptStatus, now: datetime) -> DeliveryAttempt:
+    """The attempt as it is to be stored, with what was sent."""
+    attempt, outcome, response = answer.claim.attempt, answer.outcome, answer.response
+    attempt.status, attempt.finished_at, attempt.verdict = status, now, outcome.verdict.value
+    attempt.http_status = response.status if response else None
+    attempt.latency_ms = response.latency_ms if response else None
+    attempt.provider_code = (outcome.code or "")[:64]
+    attempt.message = masked(outcome.message, answer.claim.token)[:MESSAGE_MAX]
+    attempt.request_id = (outcome.request_id or "")[:128]
+    attempt.payload = _payload(answer.request)
+    return attempt
+
+
+def _payload(request: Request | None) -> Any:
+    return None if request is None else json.loads(request.body)
+
+
+def _lift_reasons(moved: Sequence[Delivery]) -> None:
+    """A conversion that was delivered after all no longer says why it was not."""
+    delivered = [row.conversion_id for row in moved if row.state == DeliveryState.DELIVERED and row.conversion_id]
+    late = Conversion.objects.filter(pk__in=delivered).exclude(reason="")
+    late.exclude(reason__in=(Reason.ERASED, Reason.REPEAT_LAUNCH)).update(reason="")
+
+
+@transaction.atomic
+def _learn(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> None:
+    flow = Flow.objects.select_for_update().filter(network=network, pixel_id=pixel_id).first()
+    if flow is None:
+        return
+    before = (flow.failures, flow.open_until, flow.limited_at)
+    breaker.learn(flow, outcomes, clock.now())
+    if before != (flow.failures, flow.open_until, flow.limited_at):
+        flow.save(update_fields=["failures", "open_until", "probing", "limited_at", "next_slot_at"])
+
+
+@transaction.atomic
+def take_back(claims: Sequence[Claim]) -> None:
+    """Undo claims whose call was never made: the attempt rows go, the deliveries are as due as before."""
+    numbers = {claim.delivery.pk: claim.attempt.number for claim in claims}
+    rows = Delivery.objects.select_for_update(of=("self",)).order_by("pk").filter(pk__in=numbers)
+    untouched = [row for row in rows if row.attempts_made == numbers[row.pk] and row.state == DeliveryState.WAITING]
+    for row in untouched:
+        row.attempts_made -= 1
+        row.attempts_counted -= 1
+        row.leased_until = None
+        if not row.attempts_made:
+            row.first_attempt_at = row.safe_until = None
+    fields = ["attempts_made", "attempts_counted", "leased_until", "first_attempt_at", "safe_until"]
+    Delivery.objects.bulk_update(untouched, fields)
+    kept = [claim.attempt.pk for claim in claims if claim.delivery.pk in {row.pk for row in untouched}]
+    DeliveryAttempt.objects.filter(pk__in=kept, status=AttemptStatus.SENDING).delete()
+
+
+def latest_start(claim: Claim) -> datetime:
+    """The moment after which a claimed call must not be begun: its deadline, or its lease nearly over."""
+    return min(claim.delivery.deadline, claim.starts_at + timedelta(seconds=15))

@@ -1,33 +1,48 @@
-"""Taking one due Delivery into one worker's hands: looked at once more, leased, its attempt written before the call."""
+"""Taking due Deliveries into one worker's hands: looked at once more, given their moment, the attempt written first.
 
+A claim is one transaction over one pixel. It locks the config (so that a rotation or a hold waits for it, and it for
+them), then the pixel's Flow, then as many due rows as may be sent within the next tenth of a second.
+"""
+
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import Exists, OuterRef, Q, Subquery
 
+from audience import clock
 from audience.models import Reason
 from consent.models import Level
 from postbacks.deciding import gate, outbox
-from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
-from postbacks.sending import retry
+from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
+from postbacks.networks.base import Verdict
+from postbacks.sending import breaker, pace, retry
 
 logger = structlog.get_logger(__name__)
 
 # Longer than any call may take (delivery.TIMEOUT, 10 s) with room for a slow database: until then the row is ours.
 LEASE = timedelta(seconds=30)
+# Claims go side by side, while a rotation that pauses the config waits for those begun before it.
+SHARED = "SELECT * FROM postbacks_postbackconfig WHERE id = %s FOR SHARE"
 STOPPED = "The worker stopped before the answer came"
 STOPPED_AND_SENT_AGAIN = f"{STOPPED}; sent again with the same event id."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A leased delivery with its open attempt. `token` is '' when no key opens the stored credential."""
+    """A leased delivery with its open attempt, to be sent at `starts_at` (the database's clock).
+
+    `token` is '' when no key opens the stored credential.
+    """
 
     delivery: Delivery
     attempt: DeliveryAttempt
     level: Level
+    starts_at: datetime
     token: str = field(repr=False)
 
 
@@ -37,29 +52,99 @@ class _CalledOff:
     reason: Reason | None
 
 
-def claim(*, network: str) -> Claim | None:
-    """The next due delivery of `network`, leased; None when nothing is due. Those called off on the way are closed."""
-    while True:
-        with transaction.atomic():
-            delivery = _next(network)
-            if delivery is None:
-                return None
-            now = timezone.now()
-            level = gate.levels([delivery.conversion])[delivery.conversion.pk] if delivery.conversion else Level.NONE
-            called_off = _called_off(delivery, level, now)
-            if called_off is None:
-                return _lease(delivery, level, now)
-            _close(delivery, called_off, now)
-        # Outside: an erasure locks the conversion before its deliveries, so nobody may lock them the other way round.
-        if called_off.state == DeliveryState.SKIPPED and called_off.reason and delivery.conversion_id:
-            outbox.explain_skipped(conversion_id=delivery.conversion_id, reason=called_off.reason)
+def claim(*, network: str, most: int = 1) -> list[Claim]:
+    """Up to `most` due deliveries of one pixel of `network`, leased; [] when none may be sent now.
+
+    Those called off on the way are closed.
+    """
+    ready = [config_id for config_id, seconds in _chances(network) if seconds <= 0]
+    random.shuffle(ready)  # a pixel with ten thousand waiting must not always come first
+    for config_id in ready:
+        looking = True
+        while looking:
+            taken, called_off = _claim(config_id, most)
+            # Outside: an erasure locks the conversion before its deliveries, nobody may lock them the other way round.
+            for delivery in called_off:
+                _explain(delivery)
+            if taken:
+                return taken
+            looking = bool(called_off)
+    return []
 
 
-def _next(network: str) -> Delivery | None:
-    due = Delivery.objects.due().filter(network=network)
-    related = due.select_related("config", "conversion__game", "conversion__touch", "conversion__person")
+def next_chance(network: str) -> float | None:
+    """In how many seconds something due of `network` may be claimed; None when only time or a person can tell."""
+    return min((seconds for _, seconds in _chances(network)), default=None)
+
+
+def _explain(delivery: Delivery) -> None:
+    """Tell on the conversion why its last open postback was not sent after all."""
+    if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
+        outbox.explain_skipped(conversion_id=delivery.conversion_id, reason=Reason(delivery.reason))
+
+
+def _chances(network: str) -> list[tuple[UUID, float]]:
+    """The configs with something due whose credential and breaker let it go, and the limiter's wait in seconds."""
+    now = clock.now()
+    due = Delivery.objects.due(now).order_by().filter(config=OuterRef("pk"))
+    flow = Flow.objects.filter(network=OuterRef("network"), pixel_id=OuterRef("pixel_id"))
+    quiet = PostbackConfig.objects.filter(network=network, held_at=None, suspected_at=None)
+    free = quiet.filter(Q(paused_until=None) | Q(paused_until__lt=now))
+    found = free.filter(Exists(due), ~Exists(flow.filter(open_until__gt=now)))
+    slots = found.annotate(slot=Subquery(flow.values("next_slot_at")[:1])).values_list("pk", "slot")
+    return [(pk, (slot - pace.AHEAD - now).total_seconds() if slot else 0.0) for pk, slot in slots]
+
+
+@transaction.atomic
+def _claim(config_id: UUID, most: int) -> tuple[list[Claim], list[Delivery]]:
+    """Those leased, and those called off and closed."""
+    config = PostbackConfig.objects.raw(SHARED, [config_id])[0]
+    Flow.objects.get_or_create(network=config.network, pixel_id=config.pixel_id)
+    flow = Flow.objects.select_for_update().get(network=config.network, pixel_id=config.pixel_id)
+    now = clock.now()
+    if not _may_send(config, now) or breaker.is_open(flow, now):
+        return [], []
+    room = min(most, pace.room(flow, now), 1 if breaker.is_tripped(flow) else most)
+    rows = _due(config, now, room)
+    kept, called_off = _sorted_out(rows, now)
+    if kept:
+        if breaker.is_tripped(flow):
+            breaker.probe(flow, now)
+        starts = pace.plan(flow, len(kept), now)
+        flow.save(update_fields=["next_slot_at", "open_until", "probing"])
+        return _lease(config, kept, starts, now), called_off
+    return [], called_off
+
+
+def _may_send(config: PostbackConfig, now: datetime) -> bool:
+    paused = config.paused_until is not None and config.paused_until >= now
+    return config.held_at is None and config.suspected_at is None and not paused
+
+
+def _due(config: PostbackConfig, now: datetime, room: int) -> list[Delivery]:
+    due = Delivery.objects.due(now).filter(config=config)
+    related = due.select_related("conversion__game", "conversion__touch", "conversion__person")
     whole = related.prefetch_related("conversion__person__identities")
-    return whole.select_for_update(skip_locked=True, of=("self",)).first()
+    rows = list(whole.select_for_update(skip_locked=True, of=("self",))[:room]) if room else []
+    for row in rows:
+        row.config = config
+    return rows
+
+
+def _sorted_out(rows: Sequence[Delivery], now: datetime) -> tuple[list[tuple[Delivery, Level]], list[Delivery]]:
+    """Those to send with their consent, and those called off, now closed."""
+    levels = gate.levels([row.conversion for row in rows if row.conversion])
+    kept: list[tuple[Delivery, Level]] = []
+    closed: list[Delivery] = []
+    for row in rows:
+        level = levels[row.conversion.pk] if row.conversion else Level.NONE
+        called_off = _called_off(row, level, now)
+        if called_off is None:
+            kept.append((row, level))
+            continue
+        _close(row, called_off, now)
+        closed.append(row)
+    return kept, closed
 
 
 def _called_off(delivery: Delivery, level: Level, now: datetime) -> _CalledOff | None:
@@ -69,46 +154,50 @@ def _called_off(delivery: Delivery, level: Level, now: datetime) -> _CalledOff |
     reason = gate.against(delivery.conversion, delivery.config, level=level, now=now)
     if reason == Reason.ERASED:
         return _CalledOff(DeliveryState.CANCELLED, reason)
-    if reason == Reason.TOO_OLD:
-        return _CalledOff(DeliveryState.FAILED, reason)
+    if reason == Reason.TOO_OLD or now > delivery.dead_after:
+        return _CalledOff(DeliveryState.FAILED, Reason.TOO_OLD)
     if reason is not None:
         return _CalledOff(DeliveryState.SKIPPED, reason)
-    killed_too_often = delivery.leased_until is not None and delivery.attempts_made > len(retry.SCHEDULE)
-    if killed_too_often or retry.closed(first_attempt_at=delivery.first_attempt_at, now=now):
-        return _CalledOff(DeliveryState.FAILED, None)
-    return None
+    killed_too_often = delivery.leased_until is not None and delivery.attempts_counted > len(retry.SCHEDULE)
+    return _CalledOff(DeliveryState.FAILED, None) if killed_too_often or now > delivery.deadline else None
 
 
-def _lease(delivery: Delivery, level: Level, now: datetime) -> Claim:
-    _close_abandoned(delivery, AttemptStatus.RETRIED, STOPPED_AND_SENT_AGAIN, now)
-    config = delivery.config
-    delivery.attempts_made += 1
-    delivery.leased_until = now + LEASE
-    delivery.first_attempt_at = delivery.first_attempt_at or now
-    delivery.config_version = config.version
-    delivery.save(update_fields=["attempts_made", "leased_until", "first_attempt_at", "config_version"])
-    attempt = DeliveryAttempt.objects.create(
-        delivery=delivery,
-        config=config,
-        number=delivery.attempts_made,
-        config_version=config.version,
-        started_at=now,
-    )
-    return Claim(delivery=delivery, attempt=attempt, level=level, token=config.credential.get("token", ""))
+def _lease(
+    config: PostbackConfig, kept: Sequence[tuple[Delivery, Level]], starts: Sequence[datetime], now: datetime
+) -> list[Claim]:
+    token = config.credential.get("token", "")
+    taken = []
+    for (delivery, level), starts_at in zip(kept, starts, strict=True):
+        _close_abandoned(delivery, AttemptStatus.RETRIED, STOPPED_AND_SENT_AGAIN, now)
+        delivery.attempts_made += 1
+        delivery.attempts_counted += 1
+        delivery.leased_until = starts_at + LEASE
+        delivery.first_attempt_at = delivery.first_attempt_at or now
+        delivery.safe_until = delivery.safe_until or now + retry.WINDOW
+        delivery.config_version = config.version
+        attempt = DeliveryAttempt(
+            delivery=delivery,
+            config=config,
+            number=delivery.attempts_made,
+            config_version=config.version,
+            started_at=now,
+        )
+        taken.append(Claim(delivery=delivery, attempt=attempt, level=level, starts_at=starts_at, token=token))
+    leased = ["attempts_made", "attempts_counted", "leased_until", "first_attempt_at", "safe_until", "config_version"]
+    Delivery.objects.bulk_update([claim.delivery for claim in taken], leased)
+    DeliveryAttempt.objects.bulk_create([claim.attempt for claim in taken])
+    return taken
 
 
 def _close(delivery: Delivery, called_off: _CalledOff, now: datetime) -> None:
     _close_abandoned(delivery, AttemptStatus.FAILED, f"{STOPPED}.", now)
     delivery.state, delivery.reason = called_off.state, called_off.reason or ""
+    if called_off.state == DeliveryState.FAILED:
+        delivery.verdict = delivery.verdict or Verdict.TRANSIENT.value  # all its workers were killed
     delivery.leased_until = delivery.next_attempt_at = None
     delivery.finished_at = now
-    delivery.save(update_fields=["state", "reason", "leased_until", "next_attempt_at", "finished_at"])
-    logger.info(
-        "delivery_called_off",
-        delivery_id=str(delivery.pk),
-        state=delivery.state,
-        reason=delivery.reason,
-    )
+    delivery.save(update_fields=["state", "reason", "verdict", "leased_until", "next_attempt_at", "finished_at"])
+    logger.info("delivery_called_off", delivery_id=str(delivery.pk), state=delivery.state, reason=delivery.reason)
 
 
 def _close_abandoned(delivery: Delivery, status: AttemptStatus, message: str, now: datetime) -> None:

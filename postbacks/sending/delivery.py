@@ -1,140 +1,180 @@
-"""Sending what is due: claim a row, call the network with no transaction open, close the attempt.
+"""Sending what is due: claim rows, call the network with no transaction open, close the attempts.
 
-Any number of workers may drain at once; a row is in one worker's hands at a time (postbacks/sending/claims.py). Each
-network has lanes of its own, so that one that hangs in time-outs does not hold up the other.
+Each network is drained on its own, by one thread of a worker process at a time, so that one that hangs in time-outs
+takes a single thread of the worker and delays nobody. That thread alone touches the database, in small batches; the
+calls run in lanes that only speak HTTP.
 """
 
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
-from django.utils import timezone
 
-from audience.wakeup import wake
+from audience import clock
 from postbacks import http
-from postbacks.deciding import facts, gate, outbox
-from postbacks.models import Delivery, DeliveryState
-from postbacks.networks import NETWORKS
-from postbacks.networks.base import Outcome, Request, Response, Target, Verdict
-from postbacks.sending import attempts, retry
-from postbacks.sending.claims import Claim, claim
+from postbacks.deciding import facts
+from postbacks.networks.base import Outcome, Request, Target, Verdict
+from postbacks.sending import attempts, claims, pace
+from postbacks.sending.attempts import Answer
+from postbacks.sending.claims import Claim
 from postbacks.setup import rules
 
 logger = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
-LANES = 4  # calls at a time, per network and drain
+LANES = 32  # calls in flight at most, per network and worker process
+PATIENCE = 0.01  # seconds to wait for further answers before those that came are written
+
+_turns = pace.Turns()
+_desks: dict[str, "_Desk"] = {}
+_desks_lock = threading.Lock()
 
 
-def drain(*, limit: int = 1000, seconds: float = 5.0, lanes: int = LANES) -> bool:
-    """Send until nothing is due, `limit` calls were made or the time is up; whether something is left.
+class _Desk:
+    """One per network and process: who is at it, and whether somebody asked for another round meanwhile."""
 
-    With a single row due (or `lanes=0`) it runs in the calling thread, else in threads with connections of their own.
+    def __init__(self) -> None:
+        self.taken = threading.Lock()
+        self.again = threading.Event()
+
+
+def drain(*, network: str, seconds: float = 10.0, lanes: int = LANES) -> bool:
+    """Send until nothing may be sent now or the time is up; whether something is left that may.
+
+    Returns at once when another thread of this process is at it; that one goes on for us.
+    With `lanes=0` everything runs in the calling thread.
     """
-    wanted = [network for network in NETWORKS for _ in range(_due(network, lanes))]
-    tickets, until = iter(range(limit)), time.monotonic() + seconds
-    if len(wanted) == 1 or not lanes:
-        for network in wanted or NETWORKS:
-            _lane(network, tickets, until)
-    elif wanted:
-        with ThreadPoolExecutor(len(wanted), thread_name_prefix="deliver") as pool:
-            for finished in [pool.submit(_own_connection, network, tickets, until) for network in wanted]:
-                finished.result()
-    return Delivery.objects.due().exists()
-
-
-def _due(network: str, most: int) -> int:
-    return len(Delivery.objects.due().filter(network=network).values_list("pk")[:most]) if most else 0
-
-
-def _own_connection(network: str, tickets: Iterator[int], until: float) -> None:
-    with closing(connection):
-        _lane(network, tickets, until)
-
-
-def _lane(network: str, tickets: Iterator[int], until: float) -> None:
-    while time.monotonic() < until and next(tickets, None) is not None:
-        taken = claim(network=network)
-        if taken is None:
-            return
-        send(taken)
-
-
-def send(taken: Claim) -> None:
-    """One call to the network for a claimed delivery, with no transaction open, and its attempt closed."""
-    delivery = taken.delivery
-    response, outcome = _call(taken)
-    attempts.close(taken, outcome, response)
-    logger.info(
-        "delivery_attempted",
-        delivery_id=str(delivery.pk),
-        config_id=str(delivery.config_id),
-        network=delivery.network,
-        attempt=taken.attempt.number,
-        verdict=outcome.verdict.value,
-        code=outcome.code,
-        http_status=response.status if response else None,
-        latency_ms=response.latency_ms if response else None,
-    )
-
-
-def _call(taken: Claim) -> tuple[Response | None, Outcome]:
-    network = taken.delivery.config.kind
-    if not taken.token:
-        logger.error("credential_unreadable", config_id=str(taken.delivery.config_id))
-        return None, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE)
+    with _desks_lock:
+        desk = _desks.setdefault(network, _Desk())
+    desk.again.set()
+    if not desk.taken.acquire(blocking=False):
+        return False
     try:
-        request = _request(taken)
+        until = time.monotonic() + seconds
+        while desk.again.is_set() and time.monotonic() < until:
+            desk.again.clear()
+            _drain(network, until, lanes)
+        return claims.next_chance(network) is not None
+    finally:
+        desk.taken.release()
+
+
+def _drain(network: str, until: float, lanes: int) -> None:
+    if not lanes:
+        _Round(network, _Here(), 1).run(until)
+        return
+    with ThreadPoolExecutor(lanes, thread_name_prefix=f"deliver-{network}") as pool:
+        _Round(network, pool, lanes).run(until)
+
+
+class _Here(Executor):
+    """No lanes: what is submitted runs in the calling thread."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(call(*args, **kwargs))
+        return done
+
+
+class _Round:
+    """One stretch of draining: what is in flight, and which configs were refused meanwhile."""
+
+    def __init__(self, network: str, pool: Executor, lanes: int) -> None:
+        self._network, self._pool, self._lanes = network, pool, lanes
+        self._flying: dict[Future[Answer | Claim], Claim] = {}
+        self._refused: set[UUID] = set()
+
+    def run(self, until: float) -> None:
+        while self._flying or time.monotonic() < until:
+            free = self._lanes - len(self._flying)
+            taken = claims.claim(network=self._network, most=free) if free and time.monotonic() < until else []
+            for claim in taken:
+                self._flying[self._pool.submit(_in_turn, claim, self._refused)] = claim
+            if self._flying:
+                self._land()
+            elif not self._rested(until):
+                return
+
+    def _rested(self, until: float) -> bool:
+        """Sleep until the limiter opens, if it does before the time is up."""
+        seconds = claims.next_chance(self._network)
+        if seconds is None or time.monotonic() + seconds > until:
+            return False
+        time.sleep(max(seconds, PATIENCE))
+        return True
+
+    def _land(self) -> None:
+        """Close what has come back. In batches: a commit for each would be most of the work."""
+        done, _ = wait(self._flying, timeout=PATIENCE)
+        results = [future.result() for future in done]
+        for future in done:
+            del self._flying[future]
+        answers = [result for result in results if isinstance(result, Answer)]
+        unsent = [result for result in results if isinstance(result, Claim)]
+        if answers:
+            attempts.close(_logged(answers))
+        if unsent:
+            attempts.take_back(unsent)
+        if not self._flying:
+            self._refused.clear()
+
+
+def _in_turn(claim: Claim, refused: set[UUID]) -> Answer | Claim:
+    """The call, at its moment; the claim itself when it must not be made any more."""
+    config = claim.delivery.config
+    _turns.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
+    if config.pk in refused or clock.now() > attempts.latest_start(claim):
+        return claim
+    return _call(claim, refused)
+
+
+def _call(claim: Claim, refused: set[UUID]) -> Answer:
+    """One call to the network, with no transaction open."""
+    config = claim.delivery.config
+    network = config.kind
+    if not claim.token:
+        logger.error("credential_unreadable", config_id=str(config.pk))
+        return Answer(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
+    try:
+        request = _request(claim)
     except facts.BAD_DATA as error:
-        logger.exception("delivery_unbuildable", delivery_id=str(taken.delivery.pk))
-        problem = (
-            f"This event cannot be turned into a {network.label} event ({type(error).__name__}). Nothing was sent."
-        )
-        return None, Outcome(Verdict.PAYLOAD, None, problem)
+        logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
+        problem = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
+        return Answer(claim, Outcome(Verdict.PAYLOAD, None, f"{problem} Nothing was sent."))
     response = http.post(request, timeout=TIMEOUT)
-    return response, network.classify(response)
+    outcome = network.classify(response)
+    if outcome.verdict == Verdict.CREDENTIAL:
+        refused.add(config.pk)  # before the answer is written: the lanes must not repeat the question
+    return Answer(claim, outcome, request, response)
 
 
-def _request(taken: Claim) -> Request:
-    delivery, config = taken.delivery, taken.delivery.config
+def _request(claim: Claim) -> Request:
+    delivery, config = claim.delivery, claim.delivery.config
     if delivery.conversion is None:
         raise ValueError("a claimed delivery has a conversion")
     base_url = settings.NETWORK_URLS[config.kind.url_setting]
-    target = Target(pixel_id=config.pixel_id, credential=taken.token, base_url=base_url)
-    known = facts.of(delivery.conversion, event_id=delivery.event_id, level=taken.level)
+    target = Target(pixel_id=config.pixel_id, credential=claim.token, base_url=base_url)
+    known = facts.of(delivery.conversion, event_id=delivery.event_id, level=claim.level, sent_as=delivery.sent_as)
     return config.kind.build(target, known)
 
 
-class NotSendable(Exception):
-    """Why a delivery cannot be sent again, as a sentence for the person who asked."""
-
-
-@transaction.atomic
-def send_again(delivery: Delivery) -> None:
-    """Put a failed delivery back in the queue, under the same event id. Raises NotSendable with the reason."""
-    current = Delivery.objects.select_for_update(of=("self",)).select_related("conversion", "config")
-    row = current.get(pk=delivery.pk)
-    _refuse_unsendable(row)
-    row.state, row.reason, row.finished_at, row.leased_until = DeliveryState.WAITING, "", None, None
-    row.next_attempt_at = timezone.now()
-    row.save(update_fields=["state", "reason", "finished_at", "leased_until", "next_attempt_at"])
-    wake(outbox.DELIVER_TASK)
-    logger.info("delivery_sent_again", delivery_id=str(row.pk))
-
-
-def _refuse_unsendable(row: Delivery) -> None:
-    now = timezone.now()
-    if row.state != DeliveryState.FAILED:
-        raise NotSendable(f"Only a failed delivery can be sent again; this one is {row.get_state_display().lower()}.")
-    if row.conversion is None:
-        raise NotSendable("The player's data was erased.")
-    if not gate.is_on(row.config, row.trigger):
-        raise NotSendable("Its postback is switched off for this event, or deleted.")
-    if retry.closed(first_attempt_at=row.first_attempt_at, now=now):
-        raise NotSendable("Its first attempt is more than 47 hours ago: the network would count it twice.")
-    if gate.is_too_old(row.config, row.event_at, now):
-        raise NotSendable("The event is too old for the network to accept.")
+def _logged(answers: Sequence[Answer]) -> Sequence[Answer]:
+    for answer in answers:
+        delivery, response = answer.claim.delivery, answer.response
+        logger.info(
+            "delivery_attempted",
+            delivery_id=str(delivery.pk),
+            config_id=str(delivery.config_id),
+            network=delivery.network,
+            attempt=answer.claim.attempt.number,
+            verdict=answer.outcome.verdict.value,
+            code=answer.outcome.code,
+            http_status=response.status if response else None,
+            latency_ms=response.latency_ms if response else None,
+        )
+    return answers

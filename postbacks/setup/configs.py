@@ -1,20 +1,23 @@
 """The verbs of a PostbackConfig. What the network has a say in goes to it first; the rest is applied at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
+from audience import clock
+from audience import goals as goal_events
 from audience.models import Game
 from audience.wakeup import wake
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.models import CredentialCheck, Delivery, DeliveryState, PostbackConfig
-from postbacks.setup import rules
+from postbacks.setup import hold, rules, versions
 from postbacks.setup.credentials import request_check
 from postbacks.setup.rules import SettingsRefused
 
-__all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable"]
+__all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable", "roll_back"]
+
+NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter the one to use."
 
 
 def add(
@@ -25,6 +28,7 @@ def add(
     credential: str,
     triggers: Sequence[str],
     requested_by: Any,
+    goals: Sequence[Mapping[str, Any]] = (),
     enabled: bool = True,
     test_code: str = "",
 ) -> CredentialCheck:
@@ -35,6 +39,7 @@ def add(
         pixel_id=pixel_id,
         credential=credential,
         triggers=triggers,
+        goals=goals,
         enabled=enabled,
         test_code=test_code,
         requested_by=requested_by,
@@ -49,16 +54,18 @@ def change(
     triggers: Sequence[str],
     enabled: bool,
     changed_by: Any,
+    goals: Sequence[Mapping[str, Any]] | None = None,
     credential: str = "",
     test_code: str = "",
 ) -> CredentialCheck | None:
     """Change a postback: None when it is done, a check when the network has to be asked first.
 
     A new credential or pixel is the network's business, and so is a test code, which asks for a test. A blank
-    `credential` keeps the stored one. Switching triggers or the whole postback on and off concerns only us.
-    Raises SettingsRefused with a sentence for the form.
+    `credential` keeps the stored one, `goals=None` the goals there are. Switching triggers or the whole postback on and
+    off concerns only us. Raises SettingsRefused with a sentence for the form.
     """
     row, pixel_id = _locked(config), pixel_id.strip()
+    wanted = list(row.goals if goals is None else goals)
     if credential or test_code or pixel_id != row.pixel_id:
         return request_check(
             game=row.game,
@@ -66,48 +73,76 @@ def change(
             pixel_id=pixel_id,
             credential=credential,
             triggers=triggers,
+            goals=wanted,
             enabled=enabled,
             config=row,
             test_code=test_code,
             requested_by=changed_by,
         )
-    rules.refuse_bad(triggers)
-    if (set(triggers), enabled) != (set(row.triggers), row.enabled):
-        row.triggers, row.enabled = list(triggers), enabled
-        _save(row)
+    rules.refuse_bad(triggers, wanted)
+    if (set(triggers), wanted, enabled) != (set(row.triggers), list(row.goals), row.enabled):
+        before = PostbackConfig.objects.get(pk=row.pk)
+        row.triggers, row.goals, row.enabled = list(triggers), wanted, enabled
+        goal_events.follow(game=row.game, names=[str(goal["event"]) for goal in wanted])
+        _save(row, versions.difference(before, row, rotated=False), changed_by)
     return None
 
 
-def enable(*, config: PostbackConfig) -> None:
+@transaction.atomic
+def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
+    """Go back to the credential before the last rotation, kept for 24 hours; the network is asked about it first.
+
+    SettingsRefused when there is none any more.
+    """
+    row = _locked(config)
+    token = row.previous_credential.get("token", "")
+    if not row.can_roll_back or not token:
+        raise SettingsRefused(NOTHING_TO_ROLL_BACK)
+    return request_check(
+        game=row.game,
+        network=row.network,
+        pixel_id=row.pixel_id,
+        credential=token,
+        triggers=row.triggers,
+        goals=row.goals,
+        enabled=row.enabled,
+        config=row,
+        requested_by=requested_by,
+    )
+
+
+def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
     """Send from the next conversion on; those skipped while it was off stay skipped. SettingsRefused when deleted."""
-    _switch(config, enabled=True)
+    _switch(config, enabled=True, changed_by=changed_by)
 
 
-def disable(*, config: PostbackConfig) -> None:
+def disable(*, config: PostbackConfig, changed_by: Any = None) -> None:
     """Stop sending; a retry that comes due while it is off is called off. SettingsRefused when deleted."""
-    _switch(config, enabled=False)
+    _switch(config, enabled=False, changed_by=changed_by)
 
 
 @transaction.atomic
-def delete(*, config: PostbackConfig) -> None:
+def delete(*, config: PostbackConfig, changed_by: Any = None) -> None:
     """Take it out of the list and wipe its credential; the delivery log stays. Deleting twice is once."""
     row = _kept(config)
     if row is None:
         return
-    row.deleted_at, row.enabled, row.credential = timezone.now(), False, {}
-    _save(row)
+    row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
+    row.previous_credential, row.previous_until = {}, None
+    _save(row, "Deleted", changed_by)
+    hold.release(config=row)
     # Due now, they are called off now (postbacks/sending/claims.py) instead of at a retry hours ahead.
     waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING, leased_until=None)
-    if waiting.update(next_attempt_at=timezone.now()):
-        wake(DELIVER_TASK)
+    if waiting.update(next_attempt_at=clock.now()):
+        wake(DELIVER_TASK, row.network)
 
 
 @transaction.atomic
-def _switch(config: PostbackConfig, *, enabled: bool) -> None:
+def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> None:
     row = _locked(config)
     if row.enabled != enabled:
         row.enabled = enabled
-        _save(row)
+        _save(row, "Switched on" if enabled else "Switched off", changed_by)
 
 
 def _locked(config: PostbackConfig) -> PostbackConfig:
@@ -123,6 +158,7 @@ def _kept(config: PostbackConfig) -> PostbackConfig | None:
     return rows.select_for_update(of=("self",), no_key=True).first()
 
 
-def _save(row: PostbackConfig) -> None:
+def _save(row: PostbackConfig, change: str, changed_by: Any) -> None:
     row.version += 1
     row.save()
+    versions.record(config=row, change=change, set_by=changed_by)

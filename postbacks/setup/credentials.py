@@ -1,39 +1,29 @@
-"""Asking the network before settings are saved: the CredentialCheck, from the form to the config it becomes.
+"""Asking the network about a credential: before settings are saved, on suspicion, daily, before a release, as a test.
 
 A credential is one string, kept as {"token": "..."}. On a check it lies encrypted until a worker takes it out; whoever
 takes it out runs the check, so a task delivered twice asks once. The test code is in no table: it travels sealed in
 the task's argument (postbacks.fields.seal), and a check whose task was lost runs without one, as the harmless event.
 """
 
-import uuid
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from auditlog.context import set_actor
-from celery import current_app
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils import timezone
-from kombu.exceptions import OperationalError
 
-from audience.models import Game
+from audience import clock
+from audience.models import Game, Trigger
 from postbacks import http
-from postbacks.fields import seal, unseal
-from postbacks.models import CheckState, CredentialCheck, PostbackConfig
+from postbacks.fields import unseal
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Outcome, Response, Target, Verdict
-from postbacks.setup import rules
+from postbacks.setup import applying, checks, hold, rules
 
 logger = structlog.get_logger(__name__)
-
-CHECK_TASK = "postbacks.tasks.check_credentials"
-LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
-GIVE_UP_AFTER = timedelta(minutes=5)
-SWEPT_AT_ONCE = 20
-COULD_NOT_VERIFY = "We could not verify this in time: nothing was saved, try again in a minute."
 
 
 @transaction.atomic
@@ -46,6 +36,7 @@ def request_check(
     triggers: Sequence[str],
     enabled: bool,
     requested_by: Any,
+    goals: Sequence[Mapping[str, Any]] = (),
     config: PostbackConfig | None = None,
     test_code: str = "",
 ) -> CredentialCheck:
@@ -53,10 +44,10 @@ def request_check(
 
     `config` is the one being changed; then a blank `credential` means the stored one. `requested_by` is a user or
     None. SettingsRefused before asking when the answer is known here; KeyError for a network that
-    is none of NETWORKS. Never waits long for the broker: when it is away, `sweep_checks` finds the check.
+    is none of NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
     """
     pixel_id = pixel_id.strip()
-    rules.refuse_bad(triggers)
+    rules.refuse_bad(triggers, goals)
     rules.refuse_duplicate(game=game, network=network, pixel_id=pixel_id, besides=config)
     check = CredentialCheck.objects.create(
         game=game,
@@ -65,24 +56,38 @@ def request_check(
         pixel_id=pixel_id,
         credential={"token": rules.token_to_check(credential, config)},
         triggers=list(triggers),
+        goals=list(goals),
         enabled=enabled,
         requested_by=requested_by,
     )
-    sealed = seal(test_code) if test_code else ""
-    transaction.on_commit(lambda: _enqueue(check.pk, sealed))
+    checks.enqueue(check, test_code=test_code)
     return check
 
 
-def _enqueue(check_id: uuid.UUID, sealed_test_code: str) -> None:
-    lifetime = GIVE_UP_AFTER.total_seconds()
-    try:
-        current_app.send_task(CHECK_TASK, args=[str(check_id), sealed_test_code], retry=False, expires=lifetime)
-    except (OperationalError, OSError) as error:
-        logger.warning("broker_away", task=CHECK_TASK, check_id=str(check_id), error=type(error).__name__)
+def request_test(*, config: PostbackConfig, test_code: str, trigger: str, requested_by: Any) -> CredentialCheck:
+    """Send one test conversion to the network's test view; the check's `message` becomes the answer. Never counted.
+
+    SettingsRefused without a test code, for a trigger that is not built in, or when the stored credential cannot be
+    read.
+    """
+    if not test_code.strip():
+        raise rules.SettingsRefused(f"Enter the {config.kind.test_code_label.lower()}: without one this would count.")
+    if trigger not in Trigger.values:
+        raise rules.SettingsRefused("Select the event to send.")
+    rules.token_to_check("", config)
+    return checks.ask(
+        config=config, purpose=Purpose.TEST, requested_by=requested_by, trigger=trigger, test_code=test_code.strip()
+    )
+
+
+def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
+    """Ask the network once more about a config on hold; accepted, its deliveries go out. May raise SettingsRefused."""
+    rules.token_to_check("", config)
+    return checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
 
 
 def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
-    """Send the synthetic event, write down the answer and, when the network accepts it, apply the settings.
+    """Send the synthetic event, write down the answer and do what follows from it.
 
     Does nothing when another worker has the check or it is over. With a test code the event goes to the network's
     test view; without one it is an event that nobody optimises on.
@@ -92,17 +97,21 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
         return
     check, token = taken
     network, test_code = NETWORKS[check.network], _opened(sealed_test_code)
+    if check.purpose == Purpose.TEST and not test_code:
+        _close(check, CheckState.UNVERIFIED, None, "The test code was lost on the way: nothing was sent, try again.")
+        return
     target = Target(
         pixel_id=check.pixel_id,
         credential=token,
         base_url=settings.NETWORK_URLS[network.url_setting],
         test_code=test_code or None,
     )
-    response = http.post(network.check(target, event_id=str(check.pk), now=timezone.now()))
+    trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
+    response = http.post(network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger))
     outcome = network.classify(response)
     check.message = rules.masked(network.explain(outcome, check.pixel_id), token, test_code)
     check.provider_code = rules.masked(outcome.code or "", token, test_code)[:64]
-    _finish(check, _state(check, outcome), response, token)
+    _finish(check, outcome, response, token)
 
 
 @transaction.atomic
@@ -116,7 +125,7 @@ def _take(check_id: str) -> tuple[CredentialCheck, str] | None:
     check.credential = {}
     if not token:
         logger.error("credential_unreadable", check_id=check_id)
-        check.state, check.message, check.finished_at = CheckState.UNVERIFIED, rules.UNREADABLE, timezone.now()
+        check.state, check.message, check.finished_at = CheckState.UNVERIFIED, rules.UNREADABLE, clock.now()
     check.save(update_fields=["credential", "state", "message", "finished_at"])
     return (check, token) if token else None
 
@@ -136,56 +145,64 @@ def _state(check: CredentialCheck, outcome: Outcome) -> CheckState:
     return CheckState.REFUSED if refused else CheckState.UNVERIFIED
 
 
-@transaction.atomic
-def _finish(check: CredentialCheck, state: CheckState, response: Response, token: str) -> None:
-    if not CredentialCheck.objects.pending().select_for_update().filter(pk=check.pk).exists():
-        return  # given up on by the sweep: the form has said "nothing was saved"
-    if state == CheckState.PASSED:
-        try:
-            # A savepoint: a duplicate must leave the transaction usable for the answer.
-            with transaction.atomic(), set_actor(check.requested_by):
-                _apply(check, token)
-        except IntegrityError:
-            state, check.message = CheckState.REFUSED, rules.DUPLICATE
-        except rules.SettingsRefused as refused:
-            state, check.message = CheckState.REFUSED, str(refused)
-    check.state, check.http_status, check.finished_at = state, response.status, timezone.now()
-    check.save(update_fields=["state", "http_status", "provider_code", "message", "finished_at"])
-    logger.info("credential_checked", check_id=str(check.pk), network=check.network, state=str(state))
-
-
-def _apply(check: CredentialCheck, token: str) -> None:
-    """Create or update the config that the check proposes. SettingsRefused when it was deleted in the meantime."""
-    now = timezone.now()
-    if check.config_id is None:
-        PostbackConfig.objects.create(
-            game=check.game,
-            network=check.network,
-            pixel_id=check.pixel_id,
-            credential={"token": token},
-            triggers=check.triggers,
-            enabled=check.enabled,
-            validated_at=now,
-            created_by=check.requested_by,
-        )
+def _finish(check: CredentialCheck, outcome: Outcome, response: Response, token: str) -> None:
+    state = _state(check, outcome)
+    if check.purpose == Purpose.SAVE:
+        _save(check, state, response, token)
         return
-    config = PostbackConfig.objects.kept().select_for_update(no_key=True).filter(pk=check.config_id).first()
-    if config is None:
-        raise rules.SettingsRefused(rules.DELETED)
-    if config.credential.get("token") != token:
-        config.credential = {"token": token}
-    config.pixel_id, config.triggers, config.enabled = check.pixel_id, check.triggers, check.enabled
-    config.version, config.validated_at = config.version + 1, now
-    config.save()
+    _close(check, state, response, check.message)
+    if check.purpose != Purpose.TEST and check.config_id:
+        _learn(check, outcome, state, token)
 
 
-def sweep_checks() -> None:
-    """Run the checks whose task was lost, without their test code, and give up on those older than five minutes."""
-    now = timezone.now()
-    pending = CredentialCheck.objects.pending()
-    pending.filter(created_at__lt=now - GIVE_UP_AFTER).update(
-        state=CheckState.UNVERIFIED, credential={}, message=COULD_NOT_VERIFY, finished_at=now
+def _save(check: CredentialCheck, state: CheckState, response: Response, token: str) -> None:
+    """Apply the proposed settings when the network accepted them; nothing is sent under the old ones after that."""
+    if state == CheckState.PASSED and check.config_id:
+        applying.quiesce(config_id=check.config_id)
+    with transaction.atomic():
+        if not CredentialCheck.objects.pending().select_for_update().filter(pk=check.pk).exists():
+            applying.resume(config_id=check.config_id)
+            return  # given up on by the upkeep: the form has said "nothing was saved"
+        if state == CheckState.PASSED:
+            try:
+                # A savepoint: a duplicate must leave the transaction usable for the answer.
+                with transaction.atomic(), set_actor(check.requested_by):
+                    applying.apply(check=check, token=token)
+            except IntegrityError:
+                state, check.message = CheckState.REFUSED, rules.DUPLICATE
+            except rules.SettingsRefused as refused:
+                state, check.message = CheckState.REFUSED, str(refused)
+        applying.resume(config_id=check.config_id)
+        _close(check, state, response, check.message)
+
+
+def _close(check: CredentialCheck, state: CheckState, response: Response | None, message: str) -> None:
+    check.state, check.message, check.finished_at = state, message, clock.now()
+    check.http_status = response.status if response else None
+    check.save(update_fields=["state", "http_status", "provider_code", "message", "finished_at"])
+    logger.info(
+        "credential_checked",
+        check_id=str(check.pk),
+        network=check.network,
+        purpose=check.purpose,
+        state=str(state),
+        code=check.provider_code,
+        http_status=check.http_status,
     )
-    lost = pending.filter(created_at__lt=now - LOST_AFTER).exclude(credential="").order_by("created_at")
-    for check_id in list(lost.values_list("pk", flat=True)[:SWEPT_AT_ONCE]):
-        run_check(check_id=str(check_id))
+
+
+def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, token: str) -> None:
+    """What the answer means for the config, unless its credential has been changed since it was asked about."""
+    config = PostbackConfig.objects.kept().filter(checks=check).first()
+    if config is None or config.credential.get("token") != token:
+        return
+    PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())
+    if outcome.verdict == Verdict.CREDENTIAL:
+        if check.purpose == Purpose.DAILY and config.held_at is None:
+            hold.suspect(config=config)  # the second question follows at once
+        else:
+            hold.hold(config=config, access=outcome.access or "token", message=check.message)
+    elif state == CheckState.PASSED and config.held_at:
+        hold.release(config=config)
+    elif state != CheckState.UNVERIFIED:
+        hold.clear(config=config)

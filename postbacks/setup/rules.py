@@ -1,9 +1,12 @@
 """What the settings of a postback must satisfy before any network is asked, and how their secrets are spoken of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from audience.models import Game, Trigger
+from postbacks.deciding.goals import GoalRefused, parse, refuse_name
 from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
 
 DUPLICATE = "This game already has a postback for this pixel: edit that one."
 UNREADABLE = "The stored credential cannot be read: enter it again."
@@ -14,10 +17,20 @@ class SettingsRefused(Exception):
     """Why settings cannot be applied, as a sentence for the form."""
 
 
-def refuse_bad(triggers: Sequence[str]) -> None:
-    """SettingsRefused unless there is at least one trigger and each is one of ours."""
-    if not triggers or not set(triggers) <= set(Trigger.values):
+def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (), *, network: str = "") -> None:
+    """SettingsRefused unless there is a trigger or a goal, each trigger one of ours and each goal one that can count.
+
+    `goals` as in PostbackConfig.goals. With `network` (a kind) the names they are sent under are looked at too.
+    """
+    if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
         raise SettingsRefused("Select at least one trigger event.")
+    try:
+        for goal in parse(goals):
+            if network:
+                refuse_name(goal, network=NETWORKS[network])
+    except GoalRefused as refused:
+        place = "" if refused.row is None else f"Goal {refused.row + 1}: "
+        raise SettingsRefused(f"{place}{refused}") from refused
 
 
 def refuse_duplicate(*, game: Game, network: str, pixel_id: str, besides: PostbackConfig | None) -> None:

@@ -33,7 +33,7 @@ def delivered(sandbox: Sandbox, game: Game) -> Delivery:
         factories.conversion(player, touch=click)
     outbox.fan_out_due()
     sandbox.state.add_fault("tiktok", "unauthorized", 1)
-    delivery.drain(lanes=0)
+    delivery.drain(network="tiktok", lanes=0)
     return Delivery.objects.get(state="delivered")
 
 

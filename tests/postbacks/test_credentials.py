@@ -15,7 +15,7 @@ from postbacks.fields import seal
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import configs, credentials
+from postbacks.setup import checks, configs, credentials, upkeep
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -141,7 +141,7 @@ def test_the_task_carries_the_test_code_sealed(
     game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(credentials.current_app, "send_task", lambda *args, **options: sent.append((args, options)))
+    monkeypatch.setattr(checks.current_app, "send_task", lambda *args, **options: sent.append((args, options)))
     with django_capture_on_commit_callbacks(execute=True):
         check = configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
     (((name,), options),) = sent
@@ -159,7 +159,7 @@ def test_an_absent_broker_does_not_stop_the_page(
     def away(*_: Any, **__: Any) -> None:
         raise credentials.OperationalError("connection refused")
 
-    monkeypatch.setattr(credentials.current_app, "send_task", away)
+    monkeypatch.setattr(checks.current_app, "send_task", away)
     with django_capture_on_commit_callbacks(execute=True):
         check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
     assert check.state == "pending"
@@ -167,11 +167,11 @@ def test_an_absent_broker_does_not_stop_the_page(
 
 def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game) -> None:
     fresh = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
-    credentials.sweep_checks()
+    upkeep.run_lost_checks()
     fresh.refresh_from_db()
     assert fresh.state == "pending"
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
-    credentials.sweep_checks()
+    upkeep.run_lost_checks()
     fresh.refresh_from_db()
     assert fresh.state == "passed"
     assert PostbackConfig.objects.count() == 1
@@ -180,9 +180,9 @@ def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game
 def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> None:
     check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
-    credentials.sweep_checks()
+    upkeep.run_lost_checks()
     check.refresh_from_db()
-    assert (check.state, check.message) == ("unverified", credentials.COULD_NOT_VERIFY)
+    assert (check.state, check.message) == ("unverified", upkeep.COULD_NOT_VERIFY)
     assert sandbox.received("tiktok") == []
     assert stored_credential("postbacks_credentialcheck") == [""]
 
@@ -195,7 +195,7 @@ def test_an_answer_after_the_sweep_gave_up_changes_nothing(
 
     def slow(request: Any) -> Any:
         CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=6))
-        credentials.sweep_checks()
+        upkeep.run_lost_checks()
         return post(request)
 
     monkeypatch.setattr(credentials.http, "post", slow)

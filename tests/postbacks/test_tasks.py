@@ -1,7 +1,5 @@
 """The tasks that the beat schedule and the wake-ups name."""
 
-from typing import Any
-
 import pytest
 from celery import current_app
 from django.conf import settings
@@ -12,17 +10,39 @@ from postbacks import tasks
 def test_every_task_of_this_app_that_a_setting_names_exists() -> None:
     scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     named = {name for name in {*scheduled, settings.CONVERSIONS_READY_TASK} if name.startswith("postbacks.")}
-    assert named == {"postbacks.tasks.fan_out", "postbacks.tasks.deliver", "postbacks.tasks.sweep_checks"}
+    assert {"postbacks.tasks.fan_out", "postbacks.tasks.deliver", "postbacks.tasks.sweep_checks"} <= named
     assert named | {"postbacks.tasks.check_credentials"} <= set(current_app.tasks)
 
 
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What was woken, in order."""
+    found: list[tuple[str, ...]] = []
+    monkeypatch.setattr(tasks, "wake", lambda *word: found.append(word))
+    return found
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(("more", "woken"), [(True, 1), (False, 0)])
-@pytest.mark.parametrize(("task", "room"), [("fan_out", tasks.outbox), ("deliver", tasks.delivery)])
-def test_a_task_that_leaves_work_behind_asks_to_run_again(
-    monkeypatch: pytest.MonkeyPatch, task: str, room: Any, more: bool, woken: int
+def test_a_fan_out_that_leaves_work_behind_asks_to_run_again(
+    monkeypatch: pytest.MonkeyPatch, words: list[tuple[str, ...]], more: bool, woken: int
 ) -> None:
-    words: list[str] = []
-    monkeypatch.setattr(room, "drain", lambda: more)
-    monkeypatch.setattr(tasks, "wake", words.append)
-    getattr(tasks, task)()
-    assert words == [f"postbacks.tasks.{task}"] * woken
+    monkeypatch.setattr(tasks.outbox, "drain", lambda: more)
+    tasks.fan_out()
+    assert words == [("postbacks.tasks.fan_out",)] * woken
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("more", "woken"), [(True, 1), (False, 0)])
+def test_a_network_with_more_to_send_asks_for_its_own_next_run(
+    monkeypatch: pytest.MonkeyPatch, words: list[tuple[str, ...]], more: bool, woken: int
+) -> None:
+    monkeypatch.setattr(tasks.delivery, "drain", lambda network: more)
+    tasks.deliver("reddit")
+    assert words == [("postbacks.tasks.deliver", "reddit")] * woken
+
+
+@pytest.mark.django_db
+def test_the_sweep_gives_every_network_a_task_of_its_own(words: list[tuple[str, ...]]) -> None:
+    tasks.deliver()
+    assert words == [("postbacks.tasks.deliver", "tiktok"), ("postbacks.tasks.deliver", "reddit")]

@@ -24,6 +24,7 @@ def classify(response: Response) -> Outcome:
         ),
         retry_after=retry_after(response) if response.status in (429, 503) else None,
         access=access,
+        limited=response.status == 429,
     )
 
 

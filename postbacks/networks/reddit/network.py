@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target
-from postbacks.networks.reddit import answers, payload
+from postbacks.networks.reddit import answers, payload, payload_notes
 from postbacks.networks.values import json_body
 
 
@@ -14,6 +14,10 @@ class Reddit(Network):
     label = "Reddit Ads"
     logo = "networks/reddit.svg"
     events = {"game_launch": "game_launch (custom event)", "purchase": "Purchase"}
+    standard_events = payload.STANDARD_EVENTS
+    custom_events = True
+    custom_event_pattern = payload.CUSTOM_NAME
+    custom_event_help = "A custom name has at most 64 letters, digits, spaces, dots, colons, hyphens and underscores."
     pixel_label = "Pixel ID"
     pixel_pattern = r"^(a2|t2)_[A-Za-z0-9]+$"  # t2_ on older pixels
     pixel_help = "It looks like a2_xxxxxxxx and stands in Ads Manager, Events Manager, beside your pixel."
@@ -28,16 +32,18 @@ class Reddit(Network):
     url_setting = "REDDIT_API_URL"
     click_param = "rdt_cid"
     browser_cookie = "_rdt_uuid"
+    field_notes = payload_notes.NOTES
+    secret_note = payload_notes.SECRET
     max_age = timedelta(hours=168)  # "event_at timestamp must be less than 168h0m0s old"
 
     def build(self, target: Target, facts: Facts) -> Request:
-        return self._request(target, payload.event_type(facts.trigger), facts)
+        return self._request(target, payload.event_type(facts), facts)
 
-    def check(self, target: Target, *, event_id: str, now: datetime) -> Request:
+    def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
         # PAGE_VISIT is not an event anyone optimises on; with a test id the event reaches Event Testing only.
-        kind = payload.event_type("game_launch") if target.test_code else {"tracking_type": "PAGE_VISIT"}
+        kind = payload.TYPES[trigger] if target.test_code else {"tracking_type": "PAGE_VISIT"}
         facts = Facts(
-            trigger="game_launch",
+            trigger=trigger,
             event_id=event_id,
             event_at=now,
             external_id="afterclick-check",

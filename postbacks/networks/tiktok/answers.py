@@ -27,6 +27,7 @@ def classify(response: Response) -> Outcome:
         request_id=_text(body, "request_id"),
         retry_after=retry_after(response) if _may_wait(response.status, code) else None,
         access=access,
+        limited=verdict is Verdict.TRANSIENT and (response.status == 429 or code == RATE_LIMITED),
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target, Verdict
-from postbacks.networks.tiktok import answers, payload
+from postbacks.networks.tiktok import answers, payload, payload_notes
 from postbacks.networks.values import json_body
 
 
@@ -12,6 +12,13 @@ class TikTok(Network):
     label = "TikTok Ads"
     logo = "networks/tiktok.svg"
     events = payload.EVENTS
+    standard_events = payload.STANDARD_EVENTS
+    custom_events = True
+    custom_event_pattern = payload.CUSTOM_NAME
+    custom_event_help = (
+        "A custom name has at most 50 letters, digits, spaces, dots, colons, hyphens and underscores. "
+        "TikTok cannot optimise on custom events: select a standard one where you can."
+    )
     pixel_label = "Pixel code"
     # Twenty of A-Z and 0-9 in every example seen; TikTok has published no rule, so the check stays soft.
     pixel_pattern = r"^[A-Za-z0-9]{10,40}$"
@@ -24,17 +31,19 @@ class TikTok(Network):
     url_setting = "TIKTOK_API_URL"
     click_param = "ttclid"
     browser_cookie = "_ttp"
+    field_notes = payload_notes.NOTES
+    secret_note = payload_notes.SECRET
     # TikTok names no age limit that we know of, so it has the last word; 28 days is the longest attribution window.
     max_age = timedelta(days=28)
 
     def build(self, target: Target, facts: Facts) -> Request:
-        return self._request(target, payload.event_name(facts.trigger), facts)
+        return self._request(target, payload.event_name(facts), facts)
 
-    def check(self, target: Target, *, event_id: str, now: datetime) -> Request:
+    def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
         # Pageview is not an event anyone optimises on; with a test code the event reaches Test Events only.
-        name = payload.event_name("game_launch") if target.test_code else "Pageview"
+        name = payload.EVENTS[trigger] if target.test_code else "Pageview"
         facts = Facts(
-            trigger="game_launch",
+            trigger=trigger,
             event_id=event_id,
             event_at=now,
             external_id="afterclick-check",

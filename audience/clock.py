@@ -1,0 +1,36 @@
+"""One clock for all workers: the database's.
+
+Leases, retries and deadlines are written by one process and read by another, and a machine whose clock is an hour off
+must neither send early nor sit on its rows. A worker measures its difference to the database when it takes up work and
+counts by it from then on.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import connection
+from django.utils import timezone
+
+logger = structlog.get_logger(__name__)
+
+# Smaller differences are the round trip, and two clocks that are as right as clocks are.
+TOLERANCE = timedelta(seconds=2)
+
+_difference = timedelta()
+
+
+def now() -> datetime:
+    """The time by the database's clock, as far as this process has measured it."""
+    return timezone.now() + _difference
+
+
+def synchronise() -> None:
+    """Measure this process's difference to the database (one round trip), and log it when it changes."""
+    global _difference  # a fact about the process
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        measured: timedelta = cursor.fetchone()[0] - timezone.now()
+    found = measured if abs(measured) > TOLERANCE else timedelta()
+    if abs(found - _difference) > TOLERANCE:
+        logger.warning("clock_off", seconds_behind_database=round(found.total_seconds()))
+        _difference = found

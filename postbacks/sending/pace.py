@@ -1,0 +1,64 @@
+"""The limiter: when the next calls to one pixel may start, however many workers there are.
+
+Each call gets a moment of its own, an even interval after the one before, written on the pixel's Flow row while that
+is locked. An even pace has no bursts, so no window of a second holds more than the rate; what a stalled process missed
+is not caught up with, since its turn at the network (`Turns`) keeps the interval again.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from postbacks.models import Flow
+
+# Calls are planned this far ahead: long enough to be worth a transaction, short enough to stop at once.
+AHEAD = timedelta(milliseconds=100)
+# Of the rate that is allowed; the rest is for clocks and schedulers that are not exact.
+SHARE = 0.95
+# How long a pixel rests after "too many requests" without a Retry-After.
+REST = timedelta(seconds=5)
+
+
+def interval(network: str) -> timedelta:
+    """The time between two calls to one pixel, by settings.NETWORK_RATES (requests a second)."""
+    return timedelta(seconds=1 / (settings.NETWORK_RATES[network] * SHARE))
+
+
+def is_open(flow: Flow, now: datetime) -> bool:
+    """Whether a call may be planned now."""
+    return flow.next_slot_at is None or flow.next_slot_at <= now + AHEAD
+
+
+def room(flow: Flow, now: datetime) -> int:
+    """How many calls may be planned now."""
+    start = max(flow.next_slot_at or now, now)
+    return max(0, (now + AHEAD - start) // interval(flow.network) + 1)
+
+
+def plan(flow: Flow, count: int, now: datetime) -> list[datetime]:
+    """The moments of the next `count` calls, taken off the locked `flow`, which the caller saves."""
+    step, start = interval(flow.network), max(flow.next_slot_at or now, now)
+    flow.next_slot_at = start + count * step
+    return [start + number * step for number in range(count)]
+
+
+class Turns:
+    """Keeps the interval between the calls of this process too, when a stall has made several of them late."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep):
+        self._clock, self._sleep = clock, sleep
+        self._lock = threading.Lock()
+        self._next: dict[tuple[str, str], float] = defaultdict(float)
+
+    def wait(self, network: str, pixel_id: str, seconds: float) -> None:
+        """Sleep `seconds`, and longer until this pixel's turn has come."""
+        self._sleep(max(seconds, 0.0))
+        with self._lock:
+            now = self._clock()
+            turn = max(self._next[network, pixel_id], now)
+            self._next[network, pixel_id] = turn + interval(network).total_seconds()
+        self._sleep(max(turn - now, 0.0))

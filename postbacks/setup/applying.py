@@ -1,0 +1,93 @@
+"""Putting accepted settings into force. A swap is atomic, and nothing is sent under the old ones after it.
+
+For that the calls already begun must have ended: the config is paused (claims lock it, so the pause comes before or
+after a claim, never in the middle), and the swap waits until no attempt of it is open.
+"""
+
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from audience import clock, goals
+from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
+from postbacks.setup import hold, rules, versions
+
+logger = structlog.get_logger(__name__)
+
+# Longer than a call may take (sending.delivery.TIMEOUT, 10 s); an attempt still open then is a dead worker's.
+PATIENCE = timedelta(seconds=13)
+LOOK_EVERY = 0.02  # seconds
+# How long the credential before a rotation is kept to go back to.
+ROLL_BACK_FOR = timedelta(hours=24)
+
+
+def quiesce(*, config_id: UUID) -> bool:
+    """Start nothing new under this config and wait for what is in flight; False when something still is.
+
+    The pause ends by itself should this process die.
+    """
+    now = clock.now()
+    PostbackConfig.objects.filter(pk=config_id).update(paused_until=now + 2 * PATIENCE)
+    flying = DeliveryAttempt.objects.filter(config=config_id, finished_at=None, started_at__gt=now - 2 * PATIENCE)
+    deadline = time.monotonic() + PATIENCE.total_seconds()
+    while flying.exists():
+        if time.monotonic() > deadline:
+            logger.warning("attempts_left_open", config_id=str(config_id))
+            return False
+        time.sleep(LOOK_EVERY)
+    return True
+
+
+def resume(*, config_id: UUID | None) -> None:
+    """End the pause of `quiesce`."""
+    if config_id is not None:
+        PostbackConfig.objects.filter(pk=config_id, paused_until__isnull=False).update(paused_until=None)
+
+
+def apply(*, check: CredentialCheck, token: str) -> PostbackConfig:
+    """Create or change the config that the passed check proposes. SettingsRefused when it was deleted meanwhile."""
+    config = _create(check, token) if check.config_id is None else _change(check, token)
+    goals.follow(game=check.game, names=[str(goal["event"]) for goal in check.goals])
+    return config
+
+
+def _create(check: CredentialCheck, token: str) -> PostbackConfig:
+    now = clock.now()
+    config = PostbackConfig.objects.create(
+        game=check.game,
+        network=check.network,
+        pixel_id=check.pixel_id,
+        credential={"token": token},
+        triggers=check.triggers,
+        goals=check.goals,
+        enabled=check.enabled,
+        validated_at=now,
+        checked_at=now,
+        created_by=check.requested_by,
+    )
+    versions.record(config=config, change="Created", set_by=check.requested_by)
+    return config
+
+
+def _change(check: CredentialCheck, token: str) -> PostbackConfig:
+    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
+    config = kept.filter(checks=check).first()
+    if config is None:
+        raise rules.SettingsRefused(rules.DELETED)
+    before, now = PostbackConfig.objects.get(pk=config.pk), clock.now()
+    rotated = config.credential.get("token") != token
+    if rotated:
+        config.previous_credential, config.previous_until = dict(config.credential), now + ROLL_BACK_FOR
+        config.credential = {"token": token}
+    config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
+    config.enabled, config.version = check.enabled, config.version + 1
+    config.validated_at = config.checked_at = now
+    config.save()
+    versions.record(
+        config=config, change=versions.difference(before, config, rotated=rotated), set_by=check.requested_by
+    )
+    # The check that has just passed is the one a release asks for.
+    hold.release(config=config)
+    return config

@@ -1,0 +1,56 @@
+"""Putting a question to a network: the CredentialCheck row, and the task that takes it there."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from postbacks.fields import seal
+from postbacks.models import CredentialCheck, PostbackConfig, Purpose
+
+logger = structlog.get_logger(__name__)
+
+CHECK_TASK = "postbacks.tasks.check_credentials"
+GIVE_UP_AFTER = timedelta(minutes=5)
+
+
+def enqueue(check: CredentialCheck, *, test_code: str = "") -> None:
+    """Have a worker ask, once the transaction has committed. Never waits for the broker: the upkeep finds the row."""
+    sealed = seal(test_code) if test_code else ""
+    transaction.on_commit(lambda: _send(check.pk, sealed))
+
+
+def ask(
+    *,
+    config: PostbackConfig,
+    purpose: Purpose,
+    requested_by: Any = None,
+    trigger: str = "",
+    test_code: str = "",
+) -> CredentialCheck:
+    """Ask about a config as it is. With a test code and a trigger, that event goes to the network's test view."""
+    check = CredentialCheck.objects.create(
+        game_id=config.game_id,
+        network=config.network,
+        purpose=purpose,
+        config=config,
+        pixel_id=config.pixel_id,
+        credential={"token": config.credential.get("token", "")},
+        triggers=[trigger] if trigger else list(config.triggers),
+        enabled=config.enabled,
+        requested_by=requested_by,
+    )
+    enqueue(check, test_code=test_code)
+    return check
+
+
+def _send(check_id: uuid.UUID, sealed_test_code: str) -> None:
+    lifetime = GIVE_UP_AFTER.total_seconds()
+    try:
+        current_app.send_task(CHECK_TASK, args=[str(check_id), sealed_test_code], retry=False, expires=lifetime)
+    except (OperationalError, OSError) as error:
+        logger.warning("broker_away", task=CHECK_TASK, check_id=str(check_id), error=type(error).__name__)

@@ -1,0 +1,116 @@
+"""What a refused credential means: suspicion, a second question, and the hold, in which deliveries wait unharmed.
+
+A delivery refused for its credential makes the config suspected: nothing more is sent, and the network is asked with a
+synthetic event (postbacks/setup/credentials.py). When that is refused too the config is on hold and its deliveries are
+Held; when it is accepted the suspicion was wrong; when nobody could be asked, it is asked again a little later. A good
+credential releases what is held, the oldest event first, as far as the deadlines allow.
+"""
+
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Least
+
+from audience import clock
+from audience.models import Reason
+from audience.wakeup import wake
+from postbacks.deciding.outbox import DELIVER_TASK
+from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
+from postbacks.networks.base import Verdict
+from postbacks.setup import checks, rules
+
+logger = structlog.get_logger(__name__)
+
+ALERTS_TASK = "postbacks.tasks.alerts"
+# A credential that has just been cleared of a suspicion is not suspected again for this long: the network refuses
+# single events, which then go by the retry schedule.
+TRUSTED_FOR = timedelta(minutes=1)
+
+
+@transaction.atomic
+def suspect(*, config: PostbackConfig) -> bool:
+    """The network refused the credential: send nothing more and ask it again. False when that is known already."""
+    now = clock.now()
+    cleared = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
+    if cleared.filter(finished_at__gt=now - TRUSTED_FOR).exists():
+        return False
+    open_ones = PostbackConfig.objects.kept().filter(pk=config.pk, suspected_at=None, held_at=None)
+    if not open_ones.update(suspected_at=now):
+        return False
+    logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
+    row = PostbackConfig.objects.get(pk=config.pk)
+    if row.credential.get("token"):
+        checks.ask(config=row, purpose=Purpose.SUSPICION)
+    else:
+        hold(config=row, access="token", message=rules.UNREADABLE)
+    return True
+
+
+@transaction.atomic
+def hold(*, config: PostbackConfig, access: str, message: str) -> None:
+    """Put a config on hold: its waiting deliveries become Held and spend no attempts.
+
+    `access` is networks.base.Access, `message` the sentence for its page. Holding twice keeps the first moment.
+    """
+    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    row.held_at = row.held_at or clock.now()
+    row.held_for, row.held_message, row.suspected_at = access, message, None
+    row.save(update_fields=["held_at", "held_for", "held_message", "suspected_at"])
+    held = _put_away(row)
+    wake(ALERTS_TASK)
+    logger.warning("config_held", config_id=str(row.pk), network=row.network, access=access, deliveries=held)
+
+
+@transaction.atomic
+def clear(*, config: PostbackConfig) -> None:
+    """The suspicion was wrong: what waits goes on by its schedule."""
+    if PostbackConfig.objects.filter(pk=config.pk, suspected_at__isnull=False).update(suspected_at=None):
+        wake(DELIVER_TASK, config.network)
+        logger.info("credential_cleared", config_id=str(config.pk), network=config.network)
+
+
+@transaction.atomic
+def release(*, config: PostbackConfig) -> int:
+    """The credential is good: let go what was held, the oldest event first; how many deliveries.
+
+    Those past a deadline end as failed, `too_old`. Releasing a config that is not on hold only clears a suspicion.
+    """
+    now = clock.now()
+    fields = {"held_at": None, "held_for": "", "held_message": "", "suspected_at": None}
+    PostbackConfig.objects.filter(pk=config.pk).update(**fields)
+    expire(config=config)
+    held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
+    # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.
+    released = held.update(state=DeliveryState.WAITING, next_attempt_at=Least(F("event_at"), now), attempts_counted=0)
+    due = Delivery.objects.filter(config=config, state=DeliveryState.WAITING, verdict=Verdict.CREDENTIAL.value)
+    due.filter(leased_until=None).update(next_attempt_at=Least(F("next_attempt_at"), now), attempts_counted=0)
+    wake(DELIVER_TASK, config.network)
+    wake(ALERTS_TASK)
+    logger.info("config_released", config_id=str(config.pk), network=config.network, deliveries=released)
+    return released
+
+
+@transaction.atomic
+def expire(*, config: PostbackConfig) -> int:
+    """End the held deliveries whose deadline has passed; how many. Too old, or its first attempt too long ago."""
+    now = clock.now()
+    held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
+    old = held.filter(dead_after__lt=now).update(state=DeliveryState.FAILED, reason=Reason.TOO_OLD, finished_at=now)
+    return old + held.filter(safe_until__lt=now).update(state=DeliveryState.FAILED, finished_at=now)
+
+
+@transaction.atomic
+def put_away(*, config: PostbackConfig) -> int:
+    """Hold what became waiting while the config was being put on hold; how many."""
+    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    return _put_away(row) if row.held_at else 0
+
+
+def _put_away(row: PostbackConfig) -> int:
+    """Those in a worker's hands are left to it: it will find the config on hold."""
+    waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING)
+    free = waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now()))
+    # A lease that ran out stays on the row: it tells the next claim that a worker died with an attempt open.
+    return free.update(state=DeliveryState.HELD, next_attempt_at=None)

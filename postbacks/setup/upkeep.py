@@ -1,0 +1,76 @@
+"""What must not be forgotten about credentials: lost checks, open suspicions, the daily question, old credentials."""
+
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from audience import clock
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
+from postbacks.setup import checks, hold
+from postbacks.setup.credentials import run_check
+
+LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
+AT_ONCE = 20
+COULD_NOT_VERIFY = "We could not verify this in time: nothing was saved, try again in a minute."
+# While the network cannot be reached a suspicion is neither confirmed nor cleared: ask again, this long after the last.
+ASK_AGAIN_AFTER = timedelta(seconds=30)
+DAILY = timedelta(hours=24)
+# A config on hold may have been put right at the network's end (a permission given back).
+HELD_EVERY = timedelta(hours=1)
+
+
+def sweep() -> None:
+    """Everything below, once; a beat task. May run twice at the same moment."""
+    run_lost_checks()
+    ask_about_suspects()
+    ask_daily()
+    tidy()
+
+
+def run_lost_checks() -> None:
+    """Run the checks whose task was lost, without their test code, and give up on those older than five minutes."""
+    now = clock.now()
+    pending = CredentialCheck.objects.pending()
+    pending.filter(created_at__lt=now - checks.GIVE_UP_AFTER).update(
+        state=CheckState.UNVERIFIED, credential={}, message=COULD_NOT_VERIFY, finished_at=now
+    )
+    lost = pending.filter(created_at__lt=now - LOST_AFTER).exclude(credential="").order_by("created_at")
+    for check_id in list(lost.values_list("pk", flat=True)[:AT_ONCE]):
+        run_check(check_id=str(check_id))
+
+
+def ask_about_suspects() -> None:
+    """Ask again about suspected configs that nobody is asking about."""
+    suspects = PostbackConfig.objects.kept().filter(suspected_at__isnull=False, held_at=None)
+    for config in _unasked(suspects, ASK_AGAIN_AFTER):
+        checks.ask(config=config, purpose=Purpose.SUSPICION)
+
+
+def ask_daily() -> None:
+    """Ask about every enabled config once a day, and once an hour about those on hold."""
+    now = clock.now()
+    kept = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
+    quiet = kept.filter(held_at=None, validated_at__lt=now - DAILY).filter(
+        Q(checked_at=None) | Q(checked_at__lt=now - DAILY)
+    )
+    for config in _unasked(quiet, HELD_EVERY):
+        checks.ask(config=config, purpose=Purpose.DAILY)
+    for config in _unasked(kept.filter(held_at__isnull=False), HELD_EVERY):
+        if config.credential.get("token"):
+            checks.ask(config=config, purpose=Purpose.RELEASE)
+
+
+def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:
+    """Those without a check on its way or ended within the pause."""
+    about = CredentialCheck.objects.filter(config=OuterRef("pk"))
+    recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
+    return list(configs.filter(~Exists(recent)).order_by("checked_at")[:AT_ONCE])
+
+
+def tidy() -> None:
+    """Hold what slipped past a hold, end what has outlived its deadline there, forget credentials past their day."""
+    for config in PostbackConfig.objects.filter(held_at__isnull=False).defer("credential", "previous_credential"):
+        hold.put_away(config=config)
+        hold.expire(config=config)
+    outdated = PostbackConfig.objects.filter(previous_until__lt=clock.now())
+    outdated.update(previous_credential={}, previous_until=None)
