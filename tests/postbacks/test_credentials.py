@@ -157,7 +157,7 @@ def test_an_absent_broker_does_not_stop_the_page(
     game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     def away(*_: Any, **__: Any) -> None:
-        raise credentials.OperationalError("connection refused")
+        raise checks.OperationalError("connection refused")
 
     monkeypatch.setattr(checks.current_app, "send_task", away)
     with django_capture_on_commit_callbacks(execute=True):
