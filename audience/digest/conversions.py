@@ -1,4 +1,4 @@
-"""Trigger events become Conversions; of a person's launches exactly one counts."""
+"""Trigger events, and those that a goal follows, become Conversions; of a person's launches exactly one counts."""
 
 import uuid
 from collections import defaultdict
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from audience import goals
 from audience.models import Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
 from audience.models.erasure import subject_hash
 
@@ -18,7 +19,8 @@ SMALLEST = Decimal("0.000001")
 
 def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
     """Write a Conversion for each trigger event; those written. Launches start as repeats until `elect_launches`."""
-    triggers = [event for event in events if event.kind == Kind.TRACK and event.name in Trigger.values]
+    counted = goals.event_names(game=game)
+    triggers = [event for event in events if event.kind == Kind.TRACK and event.name in counted]
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
     rows = [_conversion(game, event, people[event.pk], event.pk in erased) for event in triggers]
     Conversion.objects.bulk_create(rows, ignore_conflicts=True)
@@ -98,9 +100,11 @@ def elect(launches: Sequence[Conversion]) -> list[Conversion]:
     elected = (handed_over or in_order)[0]
     demoted = [launch for launch in in_order if launch is not elected and launch.reason != Reason.REPEAT_LAUNCH]
     for launch in demoted:
+        # A repeat has no winner, whether or not it once counted; one that was handed over keeps what was told of it.
+        launch.touch_id = launch.touch_id if launch.fanned_out_at else None
         launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
     # Before the promotion: the database holds one counted launch per person at any moment.
-    Conversion.objects.bulk_update(demoted, ["reason", "fanned_out_at"], batch_size=500)
+    Conversion.objects.bulk_update(demoted, ["touch", "reason", "fanned_out_at"], batch_size=500)
     if elected.reason != Reason.REPEAT_LAUNCH:
         return []
     elected.reason, elected.fanned_out_at = "", None

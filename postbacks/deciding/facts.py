@@ -37,8 +37,8 @@ TEXT_MAX = 1024
 MONEY_MAX = Decimal(10) ** 14
 
 
-def of(conversion: Conversion, *, event_id: str, level: Level) -> Facts:
-    """The facts of one conversion at a level of consent.
+def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "") -> Facts:
+    """The facts of one conversion at a level of consent. `sent_as` is the event name its goal asks for (Delivery's).
 
     FULL gives everything; ANONYMOUS gives the click id and what was bought, nothing that leads to a person or a
     device (no email, phone, user id, IP, user agent, browser id, page or order number). NONE is the caller's to
@@ -49,6 +49,7 @@ def of(conversion: Conversion, *, event_id: str, level: Level) -> Facts:
     touch = conversion.touch
     bought = Facts(
         trigger=conversion.trigger,
+        sent_as=sent_as,
         event_id=event_id,
         event_at=conversion.event_at,
         click_id=_text(touch.click_id) if touch else None,
@@ -65,6 +66,7 @@ def _with_person(bought: Facts, conversion: Conversion, properties: dict[str, An
     said = (_object(context.get("traits")), properties, _object(conversion.person.traits))
     return Facts(
         trigger=bought.trigger,
+        sent_as=bought.sent_as,
         event_id=bought.event_id,
         event_at=bought.event_at,
         click_id=bought.click_id,
@@ -87,7 +89,7 @@ def _with_person(bought: Facts, conversion: Conversion, properties: dict[str, An
 def _user_identity(conversion: Conversion) -> str | None:
     """The user id the person was first known by."""
     users = [identity for identity in conversion.person.identities.all() if identity.namespace == USER]
-    oldest = min(users, key=lambda identity: (identity.first_seen_at, identity.pk), default=None)
+    oldest = min(users, key=lambda identity: (identity.first_seen_at, identity.value), default=None)
     return _text(oldest.value) if oldest else None
 
 

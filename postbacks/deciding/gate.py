@@ -1,8 +1,8 @@
 """May this conversion go to this config? The answer is a Reason against it, or none.
 
 The order is fixed, since the first reason that applies is the one people read: what is true of the conversion whatever
-the config (erased, test traffic, a repeat, no click), then whose click it was, then the switches, the player's
-consent, and last what the network itself could do with it.
+the config (erased, test traffic, a repeat, no click), then whose click it was, then the switches and the goals, the
+player's consent, and last what the network itself could do with it.
 """
 
 import uuid
@@ -17,7 +17,7 @@ from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent import policy
 from consent.models import ConsentDecision, Level
-from postbacks.deciding import facts
+from postbacks.deciding import facts, goals
 from postbacks.models import PostbackConfig
 
 logger = structlog.get_logger(__name__)
@@ -31,6 +31,8 @@ ORDER = (
     Reason.OUTSIDE_WINDOW,
     Reason.OTHER_NETWORK,
     Reason.CONFIG_DISABLED,
+    Reason.FILTERED,
+    Reason.REPEAT,
     Reason.CONSENT,
     Reason.NO_MATCH_KEY,
     Reason.TOO_OLD,
@@ -38,18 +40,26 @@ ORDER = (
 EVENT_ID_MAX = 128  # Delivery.event_id
 
 
-def against(conversion: Conversion, config: PostbackConfig, *, level: Level, now: datetime) -> Reason | None:
+def against(
+    conversion: Conversion, config: PostbackConfig, *, level: Level, now: datetime, repeated: bool = False
+) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
-    Expects `touch`, `person` and `person.identities` loaded. `level` is `levels()`'s word for this conversion.
+    Expects `touch`, `person` and `person.identities` loaded. `level` is `levels()`'s word for this conversion,
+    `repeated` that of `once.repeats()`; a delivery that was let through once is no repeat of itself.
     """
     reason = whatever_config(conversion)
     if reason is not None:
         return reason
     if conversion.touch is None or conversion.touch.network != config.network:
         return Reason.OTHER_NETWORK
-    if not is_on(config, conversion.trigger) or not is_wanted(conversion.integrations, config.kind.label):
+    if not is_wanted(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
+    goal = goals.matching(config, conversion)
+    if isinstance(goal, Reason):
+        return goal
+    if repeated:
+        return Reason.REPEAT
     if level == Level.NONE:
         return Reason.CONSENT
     if not _can_match(conversion, config, level):
@@ -80,7 +90,8 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level) -> 
 
 
 def is_on(config: PostbackConfig, trigger: str) -> bool:
-    return config.enabled and config.deleted_at is None and trigger in config.triggers
+    """Whether the config sends anything of this event name."""
+    return config.enabled and config.deleted_at is None and trigger in {goal.event for goal in goals.of(config)}
 
 
 def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:

@@ -3,22 +3,24 @@
 The conversions still to be fanned out are the queue. A batch is claimed, decided and written in one transaction that
 calls nobody, so a worker that dies leaves nothing half done. A conversion may come back (a merge found its click): the
 rows that were skipped are decided again, every other row has its own life by then and stays.
+A postback on hold gets Held rows, which wait for a good credential; a goal may count once per player (once.py).
 """
 
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Conversion, Reason
 from audience.wakeup import wake
 from consent.models import Level
-from postbacks.deciding import gate
+from postbacks.deciding import gate, goals, once
+from postbacks.deciding.goals import Goal
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 
@@ -45,31 +47,28 @@ def drain(*, seconds: float = 10.0) -> bool:
 def fan_out_due(*, limit: int = BATCH) -> int:
     """Decide up to `limit` conversions for every config of their games; how many were decided.
 
-    Wakes the sender after the commit when a row is waiting. May run in any number of workers at once.
+    Wakes the senders after the commit when rows are waiting. May run in any number of workers at once.
     """
     conversions = _claim(limit)
     if not conversions:
         return 0
-    now = timezone.now()
     configs = _configs({conversion.game_id for conversion in conversions})
+    once.lock(config for theirs in configs.values() for config in theirs)
+    _look_at_holds([config for theirs in configs.values() for config in theirs if config.held_at])
+    now = clock.now()
     present = _present(conversions)
-    open_ones = [c for c in conversions if gate.whatever_config(c) is None]
-    levels = gate.levels(open_ones)
-    rows = [
-        _row(conversion, config, levels.get(conversion.pk, Level.NONE), now)
-        for conversion in conversions
-        for config in configs[conversion.game_id]
-    ]
+    rows = _rows(conversions, configs, now)
     _write(rows, present)
     _explain(conversions, rows, present, now)
-    waiting = sum(row.state == DeliveryState.WAITING for row in rows)
-    if waiting:
-        wake(DELIVER_TASK)
-    logger.info("fanned_out", conversions=len(conversions), waiting=waiting)
+    waiting = [row for row in rows if row.state == DeliveryState.WAITING]
+    for network in sorted({row.network for row in waiting}):
+        wake(DELIVER_TASK, network)
+    logger.info("fanned_out", conversions=len(conversions), waiting=len(waiting))
     return len(conversions)
 
 
-Present = dict[tuple[uuid.UUID, uuid.UUID], Delivery]
+Key = tuple[uuid.UUID, uuid.UUID]
+Present = dict[Key, Delivery]
 
 
 def _claim(limit: int) -> list[Conversion]:
@@ -90,27 +89,67 @@ def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:
     return found
 
 
+def _look_at_holds(held: Sequence[PostbackConfig]) -> None:
+    """Read again, locked, whether these configs are on hold: a release at this moment would not see our Held rows."""
+    fresh = PostbackConfig.objects.filter(pk__in=[config.pk for config in held]).order_by("pk").only("held_at")
+    held_at = {row.pk: row.held_at for row in fresh.select_for_update(no_key=True)} if held else {}
+    for config in held:
+        config.held_at = held_at.get(config.pk)
+
+
 def _present(conversions: Sequence[Conversion]) -> Present:
     rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
     return {(row.conversion_id, row.config_id): row for row in rows if row.conversion_id}
 
 
-def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime) -> Delivery:
-    """The Delivery as it should be, were there none yet."""
-    reason = gate.against(conversion, config, level=level, now=now)
+def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackConfig]], now: datetime) -> list[Delivery]:
+    """The Deliveries as they should be, were there none yet."""
+    open_ones = [conversion for conversion in conversions if gate.whatever_config(conversion) is None]
+    levels = gate.levels(open_ones)
+    bids = [
+        bid for conversion in open_ones for config in configs[conversion.game_id] for bid in _bids(conversion, config)
+    ]
+    repeats = once.repeats(bids)
+    return [
+        _row(
+            conversion,
+            config,
+            levels.get(conversion.pk, Level.NONE),
+            now,
+            repeated=(conversion.pk, config.pk) in repeats,
+        )
+        for conversion in conversions
+        for config in configs[conversion.game_id]
+    ]
+
+
+def _bids(conversion: Conversion, config: PostbackConfig) -> Iterator[once.Bid]:
+    """One when it goes to this network under a goal that counts once."""
+    if conversion.touch is None or conversion.touch.network != config.network:
+        return
+    goal = goals.matching(config, conversion)
+    if isinstance(goal, Goal) and goal.once:
+        yield once.Bid(conversion, config, goal)
+
+
+def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime, *, repeated: bool) -> Delivery:
+    goal = goals.matching(config, conversion)
+    reason = gate.against(conversion, config, level=level, now=now, repeated=repeated)
+    state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
     return Delivery(
         game_id=conversion.game_id,
         conversion=conversion,
         config=config,
         network=config.network,
         trigger=conversion.trigger,
+        sent_as=goal.sent_as if isinstance(goal, Goal) else "",
         event_id=gate.event_id(conversion, config),
         event_at=conversion.event_at,
         dead_after=conversion.event_at + config.kind.max_age,
         config_version=config.version,
-        state=DeliveryState.SKIPPED if reason else DeliveryState.WAITING,
+        state=DeliveryState.SKIPPED if reason else state,
         reason=reason or "",
-        next_attempt_at=None if reason else now,
+        next_attempt_at=None if reason or config.held_at else now,
         finished_at=now if reason else None,
         created_at=now,
     )
@@ -119,7 +158,7 @@ def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: date
 def _write(rows: Sequence[Delivery], present: Present) -> None:
     """Insert new rows and decide skipped ones again. The lock on the conversion keeps other fan-outs off its rows."""
     Delivery.objects.bulk_create([row for row in rows if _key(row) not in present])
-    decided = ["state", "reason", "next_attempt_at", "finished_at", "config_version"]
+    decided = ["state", "reason", "next_attempt_at", "finished_at", "config_version", "sent_as"]
     again = []
     for row in rows:
         skipped = present.get(_key(row))
@@ -130,7 +169,7 @@ def _write(rows: Sequence[Delivery], present: Present) -> None:
     Delivery.objects.bulk_update(again, decided, batch_size=BATCH)
 
 
-def _key(row: Delivery) -> tuple[uuid.UUID, uuid.UUID]:
+def _key(row: Delivery) -> Key:
     return (row.conversion_id or uuid.UUID(int=0), row.config_id)
 
 
@@ -167,3 +206,9 @@ def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
     """Write `reason` on a conversion whose last open postback was called off right before it was sent."""
     if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
         Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
+
+
+def explain_sent(*, conversion_id: uuid.UUID) -> None:
+    """Take back the reason on a conversion whose postback was called off while its call was still out, and arrived."""
+    explained = Conversion.objects.filter(pk=conversion_id).exclude(reason__in=("", *SETTLED))
+    explained.update(reason="")

@@ -30,7 +30,12 @@ def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> 
     source: CredentialCheck | PostbackConfig | None = _refused(request, game) or config
     if source is None:
         return {"enabled": True}
-    return {"pixel_id": source.pixel_id, "triggers": source.triggers, "enabled": source.enabled}
+    return {
+        "pixel_id": source.pixel_id,
+        "triggers": source.triggers,
+        "goals": source.goals,
+        "enabled": source.enabled,
+    }
 
 
 def _refused(request: HubRequest, game: Game) -> CredentialCheck | None:

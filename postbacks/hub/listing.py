@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from audience.models import Game, Trigger
 from postbacks import health
+from postbacks.deciding import goals
 from postbacks.models import PostbackConfig
 
 
@@ -13,6 +14,7 @@ class ConfigRow:
 
     config: PostbackConfig
     triggers: list[str]
+    goals: list[str]
     health: health.Judgement | None
 
 
@@ -27,6 +29,7 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
         ConfigRow(
             config=config,
             triggers=[Trigger(trigger).label for trigger in config.triggers],
+            goals=[str(goal) for goal in goals.kept(config.goals)],
             health=states.get(config.pk),
         )
         for config in configs

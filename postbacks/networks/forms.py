@@ -6,6 +6,9 @@ from typing import Any, ClassVar, Protocol
 from django import forms
 from django.core.validators import MaxLengthValidator
 
+from postbacks.deciding.goals import EventWords
+from postbacks.networks.goal_forms import GoalRows
+
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
 # Reddit's tokens are JWTs of 700 characters and more; far above that a paste is a mistake.
 CREDENTIAL_MAX = 4096
@@ -13,10 +16,9 @@ CREDENTIAL_MAX = 4096
 PASTED = {"autocomplete": "off", "spellcheck": "false"}
 
 
-class FormWords(Protocol):
+class FormWords(EventWords, Protocol):
     """The attributes of a Network that the form needs."""
 
-    label: str
     pixel_label: str
     pixel_pattern: str
     pixel_help: str
@@ -27,7 +29,11 @@ class FormWords(Protocol):
 
 
 class PostbackForm(forms.Form):
-    """Pixel, credential, triggers, enabled, test code. `editing=True`: a blank credential keeps the stored one."""
+    """Pixel, credential, triggers, further goals, enabled, test code.
+
+    `editing=True`: a blank credential keeps the stored one. `rows` are those of the goals; `cleaned_data["goals"]` is
+    the list as PostbackConfig.goals has it.
+    """
 
     words: ClassVar[FormWords]
 
@@ -38,11 +44,10 @@ class PostbackForm(forms.Form):
         widget=forms.PasswordInput(render_value=False, attrs=PASTED),
     )
     triggers = forms.MultipleChoiceField(
-        label="Trigger events",
-        choices=TRIGGERS,
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Select at least one trigger event."},
+        label="Trigger events", choices=TRIGGERS, required=False, widget=forms.CheckboxSelectMultiple
     )
+    # Not shown: the errors of the rows as a whole stand here, and what they say comes out here.
+    goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
     test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=PASTED))
 
@@ -58,6 +63,17 @@ class PostbackForm(forms.Form):
         if editing:
             self.fields["credential"].required = False
             self.fields["credential"].help_text = "Leave blank to keep the stored one."
+
+        self.rows = GoalRows(words, self.data if self.is_bound else {}, self.initial.get("goals", ()))
+
+    def clean(self) -> dict[str, Any]:
+        answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
+        answers["goals"] = goals
+        if wrong:
+            self.add_error("goals", "".join(f"Check goal {number}. " for number in wrong).strip())
+        elif not goals and not answers.get("triggers") and "triggers" not in self.errors:
+            self.add_error("triggers", "Select at least one trigger event.")
+        return answers
 
     def clean_pixel_id(self) -> str:
         pixel: str = self.cleaned_data["pixel_id"]

@@ -25,9 +25,9 @@ def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (),
     if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
         raise SettingsRefused("Select at least one trigger event.")
     try:
-        for goal in parse(goals):
+        for row, goal in enumerate(parse(goals)):
             if network:
-                refuse_name(goal, network=NETWORKS[network])
+                refuse_name(goal, network=NETWORKS[network], row=row)
     except GoalRefused as refused:
         place = "" if refused.row is None else f"Goal {refused.row + 1}: "
         raise SettingsRefused(f"{place}{refused}") from refused

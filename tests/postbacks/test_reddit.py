@@ -90,9 +90,34 @@ def test_it_refuses_to_build_an_event_at_no_real_moment(at: datetime):
         REDDIT.build(target(PIXEL), replace(LAUNCH, event_at=at))
 
 
-def test_it_refuses_to_build_an_unknown_trigger():
-    with pytest.raises(ValueError, match="unknown trigger 'level_up'"):
-        REDDIT.build(target(PIXEL), replace(LAUNCH, trigger="level_up"))
+@pytest.mark.parametrize("name", ["", " ", "level\nup", "<b>", "ä", "x" * 65])
+def test_it_refuses_to_build_under_a_name_that_the_network_does_not_take(name: str):
+    assert not REDDIT.takes_event(name)
+    with pytest.raises(ValueError, match="no event name for Reddit"):
+        REDDIT.build(target(PIXEL), replace(LAUNCH, trigger=name))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "sent_as", "expected"),
+    [
+        ("game_launch", "", {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"}),
+        ("game_launch", "SIGN_UP", {"tracking_type": "SIGN_UP"}),
+        ("purchase", "", {"tracking_type": "PURCHASE"}),
+        ("purchase", "big_purchase", {"tracking_type": "CUSTOM", "custom_event_name": "big_purchase"}),
+        ("level_up", "", {"tracking_type": "CUSTOM", "custom_event_name": "level_up"}),
+        ("level_up", "x" * 64, {"tracking_type": "CUSTOM", "custom_event_name": "x" * 64}),
+    ],
+)
+def test_an_event_goes_out_as_its_goal_asks_else_under_its_usual_name(
+    trigger: str, sent_as: str, expected: dict[str, str]
+):
+    assert event(trigger=trigger, sent_as=sent_as)["type"] == expected
+
+
+def test_every_standard_event_is_one_that_its_schema_knows():
+    for name in REDDIT.standard_events:
+        assert REDDIT.takes_event(name)
+        assert event(trigger="level_up", sent_as=name)["type"] == {"tracking_type": name}
 
 
 @pytest.mark.parametrize(
@@ -311,6 +336,7 @@ def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
         "pixel_id": pixel.strip(),
         "credential": REDDIT_TOKEN,
         "triggers": ["game_launch", "purchase"],
+        "goals": [],
         "enabled": False,
         "test_code": "",
     }

@@ -105,9 +105,32 @@ def test_it_refuses_to_build_an_event_at_no_real_moment(at: datetime):
         TIKTOK.build(target(PIXEL), replace(LAUNCH, event_at=at))
 
 
-def test_it_refuses_to_build_an_unknown_trigger():
-    with pytest.raises(ValueError, match="unknown trigger 'level_up'"):
-        TIKTOK.build(target(PIXEL), replace(LAUNCH, trigger="level_up"))
+@pytest.mark.parametrize("name", ["", " ", "level\nup", "<b>", "ä", "x" * 51])
+def test_it_refuses_to_build_under_a_name_that_the_network_does_not_take(name: str):
+    assert not TIKTOK.takes_event(name)
+    with pytest.raises(ValueError, match="no event name for TikTok"):
+        TIKTOK.build(target(PIXEL), replace(LAUNCH, trigger=name))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "sent_as", "expected"),
+    [
+        ("game_launch", "", "CompleteRegistration"),
+        ("purchase", "", "Purchase"),
+        ("purchase", "CompletePayment", "CompletePayment"),
+        ("level_up", "", "level_up"),
+        ("level_up", "Subscribe", "Subscribe"),
+        ("level_up", "Level 10", "Level 10"),
+    ],
+)
+def test_an_event_goes_out_as_its_goal_asks_else_under_its_usual_name(trigger: str, sent_as: str, expected: str):
+    assert sent(replace(LAUNCH, trigger=trigger, sent_as=sent_as))["data"][0]["event"] == expected
+
+
+def test_every_standard_event_is_one_that_it_takes():
+    for name in TIKTOK.standard_events:
+        assert TIKTOK.takes_event(name)
+        assert sent(replace(LAUNCH, trigger="level_up", sent_as=name))["data"][0]["event"] == name
 
 
 @pytest.mark.parametrize(
@@ -242,6 +265,7 @@ def test_every_known_answer_is_judged(case: Any):
         message=body["message"],
         request_id=body.get("request_id"),
         access=ACCESS.get(case["name"]),  # type: ignore[arg-type]
+        limited=case["cls"] == "transient_rate",
     )
 
 
@@ -378,6 +402,7 @@ def test_the_form_trims_what_was_pasted():
         "pixel_id": PIXEL,
         "credential": "abc123",
         "triggers": ["purchase"],
+        "goals": [],
         "enabled": True,
         "test_code": "TEST12345",
     }
@@ -389,6 +414,7 @@ def test_the_form_speaks_the_networks_words():
         "pixel_id": "Pixel code",
         "credential": "Access token",
         "triggers": "Trigger events",
+        "goals": "More goals",
         "enabled": "Enabled",
         "test_code": "Test event code",
     }

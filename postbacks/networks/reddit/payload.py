@@ -7,18 +7,38 @@ from postbacks.networks import values
 from postbacks.networks.base import Facts, Item, Target
 
 TYPES = {
-    "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},  # a name is at most 64 characters
+    "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},
     "purchase": {"tracking_type": "PURCHASE"},
 }
+STANDARD_EVENTS = {
+    "PAGE_VISIT": "Page visit",
+    "VIEW_CONTENT": "View content",
+    "SEARCH": "Search",
+    "ADD_TO_CART": "Add to cart",
+    "ADD_TO_WISHLIST": "Add to wishlist",
+    "PURCHASE": "Purchase",
+    "LEAD": "Lead",
+    "SIGN_UP": "Sign up",
+}
+# At most 64 characters (its API schema). Which ones it does not say: those that names are made of everywhere.
+CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,63}"
 # The `_rdt_uuid` cookie: a UUID, or milliseconds, a dot and a UUID. Anything else rejects the request (seen).
 UUID = re.compile(r"([0-9]+\.)?[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
-def event_type(trigger: str) -> dict[str, str]:
-    """Reddit's `type` of a trigger. ValueError for a trigger it has no type for."""
-    if trigger not in TYPES:
-        raise ValueError(f"unknown trigger {trigger!r}")
-    return TYPES[trigger]
+def event_type(facts: Facts) -> dict[str, str]:
+    """Reddit's `type`: what the goal asks for, that of a trigger, else the event's own name as a custom event.
+
+    ValueError for a name that is none of these.
+    """
+    if not facts.sent_as and facts.trigger in TYPES:
+        return TYPES[facts.trigger]
+    name = facts.sent_as or facts.trigger
+    if name in STANDARD_EVENTS:
+        return {"tracking_type": name}
+    if not re.fullmatch(CUSTOM_NAME, name):
+        raise ValueError(f"no event name for Reddit: {name!r}")
+    return {"tracking_type": "CUSTOM", "custom_event_name": name}
 
 
 def body(target: Target, kind: dict[str, str], facts: Facts) -> dict[str, Any]:

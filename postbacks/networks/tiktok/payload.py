@@ -1,5 +1,6 @@
 """The body of `event/track/`. Events API 2.0 names only: 1.0 names are accepted too, and match nobody (seen)."""
 
+import re
 from typing import Any
 
 from postbacks.networks import values
@@ -7,13 +8,37 @@ from postbacks.networks.base import Facts, Item, Target
 
 # A custom event cannot be optimised on, so a launch goes out under the nearest standard name (many integrations).
 EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}
+# Web events of the vendor's list; both names of a purchase are in use.
+STANDARD_EVENTS = {
+    "AddPaymentInfo": "Add payment info",
+    "AddToCart": "Add to cart",
+    "ClickButton": "Click button",
+    "CompletePayment": "Complete payment",
+    "CompleteRegistration": "Complete registration",
+    "Contact": "Contact",
+    "Download": "Download",
+    "InitiateCheckout": "Initiate checkout",
+    "PlaceAnOrder": "Place an order",
+    "Purchase": "Purchase",
+    "Search": "Search",
+    "StartTrial": "Start trial",
+    "SubmitForm": "Submit form",
+    "Subscribe": "Subscribe",
+    "ViewContent": "View content",
+}
+# TikTok has published no rule that we know of: letters and digits of ASCII, and what stands between words.
+CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,49}"
 
 
-def event_name(trigger: str) -> str:
-    """TikTok's case-sensitive name of a trigger. ValueError for a trigger it has no name for."""
-    if trigger not in EVENTS:
-        raise ValueError(f"unknown trigger {trigger!r}")
-    return EVENTS[trigger]
+def event_name(facts: Facts) -> str:
+    """TikTok's case-sensitive name: what the goal asks for, that of a trigger, else the event's own as a custom event.
+
+    ValueError for a name that is none of these.
+    """
+    name = facts.sent_as or EVENTS.get(facts.trigger) or facts.trigger
+    if name not in STANDARD_EVENTS and not re.fullmatch(CUSTOM_NAME, name):
+        raise ValueError(f"no event name for TikTok: {name!r}")
+    return name
 
 
 def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
