@@ -24,6 +24,7 @@ from postbacks.deciding import outbox
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox import accounts
+from postbacks.setup import versions
 
 SLUG = "demo"
 PEOPLE = {
@@ -94,7 +95,7 @@ def _postbacks(game: Game) -> None:
         account = CREDENTIALS.get(kind)
         if account is None or not _is_local(settings.NETWORK_URLS[network.url_setting]):
             continue
-        PostbackConfig.objects.get_or_create(
+        config, made = PostbackConfig.objects.get_or_create(
             game=game,
             network=kind,
             pixel_id=account["pixel_id"],
@@ -105,6 +106,8 @@ def _postbacks(game: Game) -> None:
                 "validated_at": timezone.now(),
             },
         )
+        if made:
+            versions.record(config=config, change="Created with the demo game", set_by=None)
 
 
 def _is_local(url: str) -> bool:

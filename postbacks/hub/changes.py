@@ -17,7 +17,7 @@ from postbacks.setup import configs
 def postback_enable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = _config(membership, network, pk)
     try:
-        configs.enable(config=config)
+        configs.enable(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is enabled.")
     except configs.SettingsRefused as refused:
         messages.error(request, str(refused))
@@ -28,7 +28,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = _config(membership, network, pk)
     try:
-        configs.disable(config=config)
+        configs.disable(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off.")
     except configs.SettingsRefused as refused:
         messages.error(request, str(refused))
@@ -39,7 +39,7 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
 def postback_delete(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = _config(membership, network, pk)
     if request.method == "POST":
-        configs.delete(config=config)
+        configs.delete(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is deleted, and so are its credentials.")
         return _back(membership, network)
     return page(request, "hub/postback_delete.html", membership, network=network_or_404(network), config=config)

@@ -1,0 +1,87 @@
+"""Looking after a credential in the browser: asked again, gone back to the one before, and the history of both."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from audience.models import Game, Role
+from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from postbacks.setup import credentials, hold
+from tests import factories
+from tests.hub import member
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    return factories.config(game)
+
+
+def at(config: PostbackConfig, what: str) -> str:
+    return f"/g/{config.game.slug}/integrations/{config.network}/{config.pk}/{what}/"
+
+
+def run_pending() -> None:
+    for check in CredentialCheck.objects.pending():
+        credentials.run_check(check_id=str(check.pk))
+
+
+def test_a_held_postback_can_be_asked_about_again(sandbox: Sandbox, config: PostbackConfig) -> None:
+    hold.hold(config=config, access="token", message="revoked")
+    marketer = member(config.game, Role.MARKETER)
+    answer = marketer.post(at(config, "check"))
+    check = CredentialCheck.objects.get()
+    assert (check.purpose, check.requested_by is not None) == ("release", True)
+    assert answer["Location"].endswith(f"/checks/{check.pk}/")
+    run_pending()
+    config.refresh_from_db()
+    assert config.held_at is None
+
+
+def test_the_previous_credential_is_asked_about_and_taken_back(sandbox: Sandbox, config: PostbackConfig) -> None:
+    config.previous_credential = {"token": accounts.TIKTOK_ROTATED_TOKEN}
+    config.previous_until = timezone.now() + timedelta(hours=1)
+    config.save()
+    marketer = member(config.game, Role.MARKETER)
+    menu = marketer.get(f"/g/{config.game.slug}/integrations/tiktok/").content.decode()
+    assert "Back to the previous credential" in menu
+    assert marketer.post(at(config, "roll-back")).status_code == 302
+    run_pending()
+    config.refresh_from_db()
+    assert config.credential["token"] == accounts.TIKTOK_ROTATED_TOKEN
+
+
+def test_without_a_previous_credential_nothing_is_asked(config: PostbackConfig) -> None:
+    marketer = member(config.game, Role.MARKETER)
+    page = marketer.post(at(config, "roll-back"), follow=True).content.decode()
+    assert "The credential before this one is no longer kept: enter the one to use." in page
+    assert "Back to the previous credential" not in page
+    assert not CredentialCheck.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["check", "roll-back"])
+def test_a_viewer_may_do_neither(config: PostbackConfig, what: str) -> None:
+    assert member(config.game, Role.VIEWER).post(at(config, what)).status_code == 403
+    assert not CredentialCheck.objects.exists()
+
+
+def test_the_history_says_what_changed_when_and_by_whom(sandbox: Sandbox, config: PostbackConfig) -> None:
+    marketer = member(config.game, Role.MARKETER)
+    marketer.post(at(config, "disable"))
+    marketer.post(at(config, "check"))
+    run_pending()
+    page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
+    assert "Switched off" in page
+    assert "Before a release" in page
+    assert "TikTok Ads accepted the test event" in page
+    assert page.count("marketer-of-sky-raiders@studio.example") == 2
+    assert accounts.TIKTOK_TOKEN not in page
+
+
+def test_the_history_of_another_game_is_not_there(config: PostbackConfig) -> None:
+    other = member(factories.game(), Role.ADMIN)
+    assert other.get(at(config, "history")).status_code == 404
