@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from postbacks import replays
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
-from postbacks.sending import delivery
 
 
 class ReadOnly:
@@ -105,8 +105,8 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
         sent = 0
         for row in queryset:
             try:
-                delivery.send_again(row)
-            except delivery.NotSendable as problem:
+                replays.send_again(row)
+            except replays.NotSendable as problem:
                 self.message_user(request, f"{row.event_id}: {problem}", messages.WARNING)
                 continue
             self.log_change(request, row, "Sent again.")

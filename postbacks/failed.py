@@ -123,7 +123,7 @@ def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
     found = []
     for config in configs:
         recent = matching(config, failed_from=clock.now() - OFFERED, failed_until=None, verdict="")
-        rows: Iterable[dict[str, Any]] = recent.values("verdict").annotate(**_counts(config)).order_by("verdict")
+        rows: Any = recent.values("verdict").annotate(**_counts(config)).order_by("verdict")
         for row in rows:
             verdict, counts = row["verdict"], Counts(**{name: row[name] for name in Counts.__slots__})
             if counts.sendable:

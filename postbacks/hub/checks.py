@@ -17,7 +17,7 @@ from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.hub.forms import asking, forgetful
 from postbacks.hub.networks import network_or_404
-from postbacks.models import CheckState, CredentialCheck, PostbackConfig
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks.base import Network
 from postbacks.networks.forms import PostbackForm
 from postbacks.setup import configs
@@ -42,12 +42,20 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
     found = network_or_404(network)
     row = get_object_or_404(CredentialCheck, game=membership.game, network=network, pk=pk)
     if row.state == CheckState.PASSED:
-        messages.success(request, f"{found.label} accepted the credentials: the postback for {row.pixel_id} is saved.")
+        messages.success(request, _accepted(found, row))
         return _to_integration(request, membership, network)
     if request.htmx and row.state == CheckState.PENDING:
         return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
     template = "hub/_check.html" if request.htmx else "hub/check.html"
     return page(request, template, membership, network=found, check=row)
+
+
+def _accepted(network: Network, row: CredentialCheck) -> str:
+    if row.purpose == Purpose.SAVE:
+        return f"{network.label} accepted the credentials: the postback for {row.pixel_id} is saved."
+    if row.purpose == Purpose.TEST:
+        return f"{network.label} accepted the test conversion for {row.pixel_id}: look for it in its test view."
+    return row.message
 
 
 def _form(request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None) -> HttpResponse:

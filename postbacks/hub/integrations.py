@@ -4,9 +4,10 @@ from django.http import HttpResponse
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership
-from postbacks.hub import log
+from postbacks.hub import log, replays
 from postbacks.hub.listing import config_rows
 from postbacks.hub.networks import network_or_404
+from postbacks.hub.rehearsal import SendTestForm
 from postbacks.networks import NETWORKS
 
 
@@ -30,5 +31,7 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
         "before": request.GET.get("before", ""),
         "configs": config_rows(game, network=network),
     }
-    template = "hub/_attempt_rows.html" if request.htmx else "hub/integration.html"
-    return page(request, template, membership, **context)
+    if request.htmx:
+        return page(request, "hub/_attempt_rows.html", membership, **context)
+    context |= {**replays.board(game, network), "test_form": SendTestForm(found, game)}
+    return page(request, "hub/integration.html", membership, **context)

@@ -1,0 +1,115 @@
+"""Before going live: what would be sent of a conversion, what settings would have done, and a test conversion."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.hub.access import HubRequest, game_view, page
+from audience.hub.event_detail import pretty, sees_addresses
+from audience.models import Game, Membership, Role, Trigger
+from postbacks.hub.forms import asking
+from postbacks.hub.networks import network_or_404
+from postbacks.models import PostbackConfig
+from postbacks.networks.base import Network
+from postbacks.networks.forms import PASTED, PostbackForm
+from postbacks.rehearsal import dry_run, preview
+from postbacks.setup import credentials
+from postbacks.setup.rules import SettingsRefused
+
+# What a form must get right before it is saved, and a dry run does not read.
+UNREAD = {"pixel_id", "credential", "test_code"}
+
+
+class SendTestForm(forms.Form):
+    """A test conversion: through which postback, to which test view, as which event."""
+
+    config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
+    trigger = forms.ChoiceField(choices=Trigger.choices, label="Event")
+    test_code = forms.CharField(max_length=128, widget=forms.TextInput(attrs=PASTED))
+
+    def __init__(self, network: Network, game: Game, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
+        config, code = self.fields["config"], self.fields["test_code"]
+        assert isinstance(config, forms.ModelChoiceField)
+        config.queryset = _kept(game, network.kind)
+        code.label, code.help_text = network.test_code_label, network.test_code_help
+
+
+def _kept(game: Game, network: str) -> Any:
+    return PostbackConfig.objects.kept().filter(game=game, network=network).order_by("created_at")
+
+
+@game_view()
+def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """`?conversion=` and `?config=` choose; without a postback it shows what one with both triggers would send."""
+    found, game = network_or_404(network), membership.game
+    configs = list(_kept(game, network).defer("credential", "previous_credential"))
+    config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
+    config = config or next(iter(configs), None)
+    among = preview.recent(game, network)
+    conversion = preview.chosen(game, request.GET.get("conversion", ""), among)
+    context: dict[str, Any] = {"network": found, "configs": configs, "config": config, "among": among}
+    if conversion:
+        would_be = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
+        shown = preview.of(conversion, would_be, addresses=sees_addresses(membership))
+        context |= {"preview": shown, "body": pretty(shown.body) if shown.body else ""}
+    return page(request, "hub/preview.html", membership, **context)
+
+
+@game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
+def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID | None = None) -> HttpResponse:
+    """GET judges a postback as it is saved; POST the settings of its form, whether or not they could be saved."""
+    found, game = network_or_404(network), membership.game
+    config = get_object_or_404(_kept(game, network), pk=pk) if pk else None
+    context: dict[str, Any] = {"network": found, "config": config, "configs": list(_kept(game, network))}
+    if request.method == "POST":
+        form = asking(found, request, game=game, config=config)
+        context["problems"] = _problems(form)
+        if not context["problems"]:
+            proposed = _proposed(form.cleaned_data, game, network, config)
+            context |= {"run": dry_run.run(proposed=proposed, current=config), "is_proposed": True}
+    elif config:
+        context["run"] = dry_run.run(proposed=config, current=None)
+    else:
+        return redirect("postback-add", slug=game.slug, network=network)
+    return page(request, "hub/_dry_run.html" if request.htmx else "hub/dry_run.html", membership, **context)
+
+
+def _problems(form: PostbackForm) -> list[str]:
+    rows = [f"Goal {row.number}: {problem}" for row in form.rows.forms for problem in row.problems]
+    read = {name: errors for name, errors in form.errors.items() if name not in UNREAD}
+    return rows or [str(error) for errors in read.values() for error in errors]
+
+
+def _proposed(answers: dict[str, Any], game: Game, network: str, config: PostbackConfig | None) -> PostbackConfig:
+    """The settings as a config that is in no table; under the id of the one they change, whose deliveries count."""
+    proposed = PostbackConfig(
+        game=game,
+        network=network,
+        pixel_id=config.pixel_id if config else "",
+        triggers=answers["triggers"],
+        goals=answers.get("goals", []),
+        enabled=answers["enabled"],
+    )
+    if config:
+        proposed.pk = config.pk
+    return proposed
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def test_conversion(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """On to the network's answer. The test code is never rendered back."""
+    game = membership.game
+    form = SendTestForm(network_or_404(network), game, request.POST)
+    try:
+        if not form.is_valid():
+            raise SettingsRefused(" ".join(f"{form[name].label}: {errors[0]}" for name, errors in form.errors.items()))
+        check = credentials.request_test(requested_by=request.user, **form.cleaned_data)
+    except SettingsRefused as refused:
+        messages.error(request, f"Nothing was sent. {refused}")
+        return redirect("integration", slug=game.slug, network=network)
+    return redirect("check", slug=game.slug, network=network, pk=check.pk)
