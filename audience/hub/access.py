@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -36,14 +37,14 @@ class GuardedView(Protocol):
 
 def game_view(
     *, role: Role = Role.VIEWER, methods: tuple[str, ...] = ("GET", "HEAD")
-) -> Callable[[Callable[Concatenate[HubRequest, Membership, P], HttpResponse]], GuardedView]:
+) -> Callable[[Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]], GuardedView]:
     """Open a view to members of the game in the URL that have at least `role`; it gets their Membership."""
 
-    def decorate(view: Callable[Concatenate[HubRequest, Membership, P], HttpResponse]) -> GuardedView:
+    def decorate(view: Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]) -> GuardedView:
         @never_cache
         @require_http_methods(list(methods))
         @wraps(view)
-        def guarded(request: HubRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HubRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return _to_login(request)
             membership = membership_of(request.user, slug)

@@ -1,90 +1,136 @@
-"""Conversions, newest first: each says where it went, or why it went nowhere."""
+"""Conversions: how many came how far and why not further, the list of them, a search, and all of it as CSV."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Prefetch
-from django.http import HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
+from django.utils import timezone
 
-from audience.hub.access import HubRequest, game_view, page
-from audience.hub.filters import choice
+from audience.hub.access import HubRequest, game_view, has_role, page
+from audience.hub.filters import Filter, choice
 from audience.hub.paging import newest
-from audience.models import Conversion, Membership, Reason, Trigger
-from postbacks.models import Delivery, DeliveryState
+from audience.models import Conversion, Game, Membership, Role, trigger_label
+from postbacks.hub.funnel import drawn
+from postbacks.hub.outcomes import row_of, with_outcomes
+from postbacks.ledger import export, pipeline
+from postbacks.ledger.search import Found, find
 from postbacks.networks import NETWORKS
 
-TRIGGERS = (("", "All events"), *Trigger.choices)
-# The word of a delivery's state, and its dot. A skipped one is told by the conversion's own reason.
-WORDS = {
-    DeliveryState.DELIVERED: ("Delivered", "good"),
-    DeliveryState.WAITING: ("Waiting", "busy"),
-    DeliveryState.FAILED: ("Failed", "bad"),
-    DeliveryState.CANCELLED: ("Not sent", ""),
+RANGES = {
+    "24h": ("24 hours", timedelta(hours=24)),
+    "7d": ("7 days", timedelta(days=7)),
+    "30d": ("30 days", timedelta(days=30)),
 }
+DEFAULT_RANGE = "7d"
+# A click id may be longer than any other id.
+QUERY_MAX = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a conversion on one postback, or, with no `network`, altogether."""
+class View:
+    """The filters of the URL. `only` is a step or a place of the pipeline; `query` looks through all times."""
 
-    word: str
-    dot: str
-    network: str = ""
-    reason: str = ""
-    said: str = ""
+    period: Filter
+    trigger: Filter
+    network: Filter
+    only: Filter
+    query: str
+    asked: pipeline.Asked
+    cut: bool
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    conversion: Conversion
-    click: str
-    outcomes: list[Outcome]
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.query or self.trigger.chosen or self.network.chosen or self.only.chosen)
 
 
 @game_view()
 def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
-    trigger = choice(request, "event", label="Event", choices=TRIGGERS)
-    deliveries = Delivery.objects.order_by("created_at").prefetch_related("attempts")
-    rows = Conversion.objects.filter(game=membership.game).select_related("touch")
-    rows = rows.prefetch_related(Prefetch("deliveries", deliveries))
-    if trigger.chosen:
-        rows = rows.filter(trigger=trigger.chosen)
+    """The list with its pipeline; htmx asks for the rows alone, over and over."""
+    view = viewed(request, membership.game)
+    rows, found = rows_of(view)
     before = request.GET.get("before", "")
-    found = newest(rows, by="event_at", before=before, key=UUID)
-    template = "hub/_conversion_rows.html" if request.htmx else "hub/conversions.html"
-    context = {"rows": [row_of(conversion) for conversion in found.rows], "older": found.older, "before": before}
-    return page(request, template, membership, filters=[trigger], **context)
+    shown = newest(with_outcomes(rows), by="event_at", before=before, key=UUID)
+    addresses = has_role(membership, Role.MARKETER)
+    context = {
+        "rows": [row_of(conversion, addresses=addresses) for conversion in shown.rows],
+        "older": shown.older,
+        "before": before,
+        "view": view,
+        "found": found,
+        "game_has_any": bool(shown.rows) or Conversion.objects.filter(game=membership.game).exists(),
+    }
+    if request.htmx:
+        return page(request, "hub/_conversion_rows.html", membership, **context)
+    if not view.query:
+        context["pipeline"] = drawn(pipeline.of(view.asked))
+    return page(request, "hub/conversions.html", membership, **context)
 
 
-def row_of(conversion: Conversion) -> Row:
-    """Read a conversion with its touch and its deliveries, which the query has fetched."""
-    click = label(conversion.touch.network) if conversion.touch else ""
-    return Row(conversion=conversion, click=click, outcomes=outcomes(conversion))
+@game_view()
+def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResponse:
+    """The pipeline alone."""
+    view = viewed(request, membership.game)
+    context = {"view": view, "pipeline": drawn(pipeline.of(view.asked))}
+    return page(request, "hub/_pipeline.html", membership, **context)
 
 
-def outcomes(conversion: Conversion) -> list[Outcome]:
-    """One for every postback that was tried or called off; when there was none, why not."""
-    found = [_outcome(delivery) for delivery in conversion.deliveries.all() if delivery.state in WORDS]
-    if found:
-        return found
-    if conversion.fanned_out_at is None:
-        return [Outcome("Waiting", "busy", reason="About to be decided")]
-    reason = Reason(conversion.reason).label if conversion.reason else "No postback is set up for this game"
-    return [Outcome("Not sent", "", reason=reason)]
-
-
-def _outcome(delivery: Delivery) -> Outcome:
-    word, dot = WORDS[DeliveryState(delivery.state)]
-    attempts = sorted(delivery.attempts.all(), key=lambda attempt: attempt.number)
-    return Outcome(
-        word=word,
-        dot=dot,
-        network=label(delivery.network),
-        reason=delivery.get_reason_display() if delivery.reason else "",
-        said=attempts[-1].message if attempts and delivery.state != DeliveryState.DELIVERED else "",
+@game_view()
+def conversions_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
+    """The list with the filters of its URL, as a file. For viewers too: it names players by their ids alone."""
+    rows, _ = rows_of(viewed(request, membership.game))
+    response = StreamingHttpResponse(
+        _encoded(export.lines(rows, addresses=has_role(membership, Role.MARKETER))),
+        content_type="text/csv; charset=utf-8",
     )
+    name = f"conversions-{membership.game.slug}-{timezone.now():%Y-%m-%d}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
-def label(network: str) -> str:
-    """The name of a network, also of one that attribution knows and no postback serves."""
-    return NETWORKS[network].label if network in NETWORKS else network.capitalize()
+def viewed(request: HubRequest, game: Game) -> View:
+    """Read the filters of the URL; one that is not known counts as not given."""
+    period = choice(
+        request, "range", label="Period", choices=[(key, text) for key, (text, _) in RANGES.items()], default="7d"
+    )
+    names = [(name, trigger_label(name)) for name in pipeline.trigger_names(game)]
+    trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
+    networks = [(kind, network.label) for kind, network in NETWORKS.items()]
+    network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
+    only = choice(request, "only", label="Standing", choices=[("", "All"), *only_choices()])
+    since, cut = pipeline.reaching_back(game, began(period.chosen))
+    asked = pipeline.Asked(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
+    query = request.GET.get("q", "").replace("\0", "").strip()[:QUERY_MAX]
+    return View(period, trigger, network, only, query, asked, cut)
+
+
+def only_choices() -> Iterator[tuple[str, str]]:
+    keys = [*pipeline.STEPS, *pipeline.Place.values]
+    return ((key, pipeline.LABELS[key]) for key in dict.fromkeys(keys))
+
+
+def began(period: str) -> datetime:
+    return timezone.now() - RANGES[period][1]
+
+
+def rows_of(view: View) -> tuple[QuerySet[Conversion], Found | None]:
+    """The conversions of the list. A search goes through all times, whatever else is chosen."""
+    if view.query:
+        found = find(view.asked.game, view.query)
+        return found.rows, found
+    # Asked for one network's clicks, the list begins where the others have left the pipeline.
+    key = view.only.chosen or (pipeline.ATTRIBUTED if view.network.chosen else pipeline.CONVERSIONS)
+    return pipeline.at(pipeline.placed(view.asked), key), None
+
+
+def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
+    """Bytes of a hundred lines at a time, since each piece costs a write to the socket."""
+    held: list[str] = []
+    for line in lines:
+        held.append(line)
+        if len(held) == 100:
+            yield "".join(held).encode()
+            held.clear()
+    yield "".join(held).encode()

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch
 from django.http import HttpResponse
 
 from audience.erasure import sent_under
@@ -20,8 +19,9 @@ from audience.intake.message import ANONYMOUS
 from audience.models import Event, Identity, Membership, Person, Role
 from consent.models import ConsentDecision, Level
 from consent.policy import effective
-from postbacks.hub.conversions import label, row_of
-from postbacks.models import Delivery
+from postbacks.hub.outcomes import Row as ConversionRow
+from postbacks.hub.outcomes import row_of, with_outcomes
+from postbacks.ledger.words import network_label
 
 # Of each list: one person is at most a page, also the one that a client's mistake made of thousands.
 MOST = 50
@@ -74,7 +74,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "has_more_identities": len(identities) > MOST,
         "belongings": belongings_of(found, addresses=addresses),
         "clicks": clicks_of(found, addresses=addresses),
-        "conversions": conversions_of(found),
+        "conversions": conversions_of(found, addresses=addresses),
         "events": events_of(membership, identities),
         "erase_form": ForgetForm(subject=handle.value) if handle else None,
         "handle": handle,
@@ -124,7 +124,7 @@ def belongings_of(found: Person, *, addresses: bool) -> list[Named]:
 def clicks_of(found: Person, *, addresses: bool) -> list[Click]:
     return [
         Click(
-            network=label(touch.network),
+            network=network_label(touch.network),
             at=touch.clicked_at,
             click_id=masked(touch.click_id, addresses=addresses),
             campaign=" · ".join(str(masked(said, addresses=addresses)) for said in touch.campaign.values() if said),
@@ -134,10 +134,9 @@ def clicks_of(found: Person, *, addresses: bool) -> list[Click]:
     ]
 
 
-def conversions_of(found: Person) -> list[Any]:
-    deliveries = Delivery.objects.order_by("created_at").prefetch_related("attempts")
-    rows = found.conversions.select_related("touch").prefetch_related(Prefetch("deliveries", deliveries))
-    return [row_of(conversion) for conversion in rows.order_by("-event_at", "pk")[:MOST]]
+def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
+    rows = with_outcomes(found.conversions.all()).order_by("-event_at", "pk")[:MOST]
+    return [row_of(conversion, addresses=addresses) for conversion in rows]
 
 
 def events_of(membership: Membership, identities: list[Identity]) -> list[EventRow]:

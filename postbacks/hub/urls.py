@@ -1,20 +1,58 @@
 from django.urls import path
 
-from postbacks.hub import changes, checks, conversions, integrations, log, overview, person
+from postbacks.hub import (
+    alerts,
+    changes,
+    checks,
+    conversion,
+    conversions,
+    integrations,
+    keeping,
+    log,
+    overview,
+    person,
+    rehearsal,
+    replays,
+)
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
 urlpatterns = [
     path("g/<slug:slug>/", overview.overview, name="overview"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
+    path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_pipeline, name="conversion-pipeline"),
+    path("g/<slug:slug>/conversions/export/", conversions.conversions_export, name="conversions-export"),
+    path("g/<slug:slug>/conversions/<uuid:pk>/", conversion.conversion, name="conversion"),
     path("g/<slug:slug>/people/<uuid:pk>/", person.person, name="person"),
+    path("g/<slug:slug>/alerts/", alerts.alerts, name="alerts"),
+    path("g/<slug:slug>/alerts/choice/", alerts.alert_choice, name="alert-choice"),
+    path("g/<slug:slug>/alerts/hooks/add/", alerts.hook_add, name="hook-add"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/enable/", alerts.hook_enable, name="hook-enable"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/disable/", alerts.hook_disable, name="hook-disable"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/test/", alerts.hook_test, name="hook-test"),
+    path("g/<slug:slug>/alerts/hooks/<int:pk>/delete/", alerts.hook_delete, name="hook-delete"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),
     path(INTEGRATION, integrations.integration, name="integration"),
     path(INTEGRATION + "add/", checks.postback_add, name="postback-add"),
     path(INTEGRATION + "checks/<uuid:pk>/", checks.check, name="check"),
+    path(INTEGRATION + "preview/", rehearsal.preview_page, name="preview"),
+    path(INTEGRATION + "dry-run/", rehearsal.dry_run_page, name="dry-run"),
+    path(INTEGRATION + "<uuid:pk>/dry-run/", rehearsal.dry_run_page, name="dry-run"),
+    path(INTEGRATION + "test/", rehearsal.test_conversion, name="test-conversion"),
+    path(INTEGRATION + "replays/", replays.replay_list, name="replays"),
+    path(INTEGRATION + "replays/start/", replays.replay_start, name="replay-start"),
+    path(INTEGRATION + "replays/<uuid:pk>/cancel/", replays.replay_cancel, name="replay-cancel"),
     path(INTEGRATION + "attempts/<int:pk>/", log.attempt_detail, name="attempt"),
     path(INTEGRATION + "<uuid:pk>/edit/", checks.postback_edit, name="postback-edit"),
     path(INTEGRATION + "<uuid:pk>/enable/", changes.postback_enable, name="postback-enable"),
     path(INTEGRATION + "<uuid:pk>/disable/", changes.postback_disable, name="postback-disable"),
+    path(INTEGRATION + "<uuid:pk>/check/", keeping.postback_recheck, name="postback-recheck"),
+    path(INTEGRATION + "<uuid:pk>/roll-back/", keeping.postback_roll_back, name="postback-roll-back"),
+    path(INTEGRATION + "<uuid:pk>/history/", keeping.postback_history, name="postback-history"),
     path(INTEGRATION + "<uuid:pk>/delete/", changes.postback_delete, name="postback-delete"),
+    path(
+        "g/<slug:slug>/conversions/deliveries/<uuid:pk>/send-again/",
+        replays.delivery_send_again,
+        name="delivery-send-again",
+    ),
 ]

@@ -1,0 +1,76 @@
+"""The pipeline as a drawing: one bar per step, what goes on first, then what is lost, piece by piece."""
+
+from dataclasses import dataclass, field
+
+from postbacks.ledger.pipeline import LABELS, Place, Step, Tally
+
+# The length of a full bar in thousandths, and of the shortest piece that is still seen.
+LENGTH, LEAST = 1000, 6
+# How a piece is drawn: a pattern each, so that none is told by its colour alone.
+TONES = {Place.FAILED: "failed", Place.HELD: "held", Place.WAITING: "going", Place.UNDECIDED: "going"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a bar: the conversions that go on (`key` is the next step's), or those that stand at one place."""
+
+    key: str
+    tally: Tally
+    tone: str
+    # In thousandths of the bar.
+    x: int
+    width: int
+
+    @property
+    def left(self) -> str:
+        return f"{self.x / 10}%"
+
+    @property
+    def length(self) -> str:
+        return f"{self.width / 10}%"
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.key]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step; `share` is in per cent of the step before, None where that says nothing."""
+
+    step: Step
+    share: int | None
+    kept: Piece | None
+    lost: list[Piece] = field(default_factory=list)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        return [*([self.kept] if self.kept else []), *self.lost]
+
+
+def drawn(steps: list[Step]) -> list[Bar]:
+    """The bars of the steps, all on one scale."""
+    most = max((step.tally.count for step in steps), default=0)
+    return [_bar(steps, number, most) for number in range(len(steps))]
+
+
+def _bar(steps: list[Step], number: int, most: int) -> Bar:
+    step, before = steps[number], steps[number - 1] if number else None
+    after = steps[number + 1] if number + 1 < len(steps) else step
+    # Of events seen there is no list: the whole bar is one piece.
+    parts = [(after.key, after.tally if number else step.tally, "kept")]
+    parts += [(place, tally, TONES.get(place, "lost")) for place, tally in step.lost]
+    pieces, x = [], 0
+    for key, tally, tone in parts:
+        width = max(LEAST, round(LENGTH * tally.count / most)) if tally.count else 0
+        if width:
+            pieces.append(Piece(key, tally, tone, min(x, LENGTH - LEAST), width))
+            x += width
+    kept = next((piece for piece in pieces if piece.tone == "kept"), None)
+    return Bar(step, _share(step, before), kept, [piece for piece in pieces if piece is not kept])
+
+
+def _share(step: Step, before: Step | None) -> int | None:
+    if before is None or before.at_least or not before.tally.count:
+        return None
+    return round(100 * step.tally.count / before.tally.count)

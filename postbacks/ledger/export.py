@@ -1,0 +1,86 @@
+"""Conversions as CSV, a thousand rows at a time: neither this process nor the database ever holds them all."""
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Prefetch, QuerySet
+
+from audience.hub.masking import masked
+from audience.hub.paging import newest
+from audience.models import Conversion
+from postbacks.models import Delivery, DeliveryState
+from postbacks.networks import NETWORKS
+
+CHUNK = 1000
+COLUMNS = (
+    "conversion_id",
+    "event",
+    "event_time",
+    "message_id",
+    "person_id",
+    "value",
+    "currency",
+    "click_network",
+    *(f"{network}_state" for network in NETWORKS),
+    "reason",
+    "delivered_at",
+    "attempts",
+)
+# A spreadsheet reads a cell that begins so as a formula (OWASP, CSV injection).
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
+    """Lines of CSV with CRLF, the first one the names of the columns; newest first.
+
+    `addresses`: whether the reader may see e-mail addresses, which a sender may have put into an id or an event name.
+    """
+    writer: Any = csv.writer(_Line())
+    yield writer.writerow(COLUMNS)
+    wanted = Delivery.objects.only(
+        "conversion", "network", "state", "reason", "finished_at", "attempts_made", "config"
+    ).order_by("created_at")
+    rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", wanted))
+    rows = rows.defer("properties", "context", "integrations", "touch__campaign", "touch__page_url", "touch__referrer")
+    before = ""
+    while True:
+        page = newest(rows, by="event_at", before=before, key=UUID, size=CHUNK)
+        for conversion in page.rows:
+            yield writer.writerow([_cell(value) for value in _row(conversion, addresses)])
+        before = page.older
+        if not before:
+            return
+
+
+class _Line:
+    """What csv writes to: it hands the line straight back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _row(conversion: Conversion, addresses: bool) -> list[Any]:
+    deliveries = list(conversion.deliveries.all())
+    delivered = [row.finished_at for row in deliveries if row.state == DeliveryState.DELIVERED and row.finished_at]
+    reasons = [conversion.reason, *(row.reason for row in deliveries if row.state != DeliveryState.SKIPPED)]
+    return [
+        conversion.pk,
+        masked(conversion.trigger, addresses=addresses),
+        conversion.event_at.isoformat(),
+        masked(conversion.message_id, addresses=addresses),
+        conversion.person_id,
+        conversion.value,
+        conversion.currency,
+        conversion.touch.network if conversion.touch else "",
+        *(" ".join(row.state for row in deliveries if row.network == network) for network in NETWORKS),
+        " ".join(dict.fromkeys(reason for reason in reasons if reason)),
+        min(delivered).isoformat() if delivered else "",
+        sum(row.attempts_made for row in deliveries),
+    ]
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula, with a ' before it; our own numbers stay numbers."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

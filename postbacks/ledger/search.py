@@ -1,0 +1,64 @@
+"""One conversion among all: by any id that stands on it, on its click or on its player, compared exactly."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from audience.hub.people import found_people
+from audience.models import Conversion, Game, Person, Touch
+from postbacks.models import Delivery
+
+# What a search finds at most, each way; an address or a device that more players share is nobody's.
+MOST = 500
+# Deliveries that are read through for an event id of the sender's own, which no index serves.
+DEPTH = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`click` and `person` are what is known by the words when no conversion is."""
+
+    rows: QuerySet[Conversion]
+    click: Touch | None = None
+    person: Person | None = None
+
+
+def find(game: Game, query: str) -> Found:
+    """The game's conversions that `query` names: the id of a conversion, a message, a click or a player, or an email.
+
+    Each way of naming is asked alone, for its own index.
+    """
+    touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MOST])
+    people = list(found_people(game, query).only("pk")[:MOST])
+    theirs = Conversion.objects.filter(game=game)
+    ways = [
+        theirs.filter(message_id=query),
+        theirs.filter(touch__in=[touch.pk for touch in touches]),
+        theirs.filter(person__in=[person.pk for person in people]),
+        theirs.filter(pk__in=_sent_as(game, query)),
+    ]
+    uuid = _uuid(query)
+    if uuid:
+        ways.append(theirs.filter(Q(pk=uuid) | Q(person=uuid)))
+        people += Person.objects.filter(game=game, pk=uuid)
+    found = {pk for way in ways for pk in way.order_by().values_list("pk", flat=True)[:MOST]}
+    return Found(
+        rows=theirs.filter(pk__in=found),
+        click=touches[0] if touches else None,
+        person=people[0] if people else None,
+    )
+
+
+def _sent_as(game: Game, query: str) -> list[UUID]:
+    """Conversions that a network was told of under this event id, when the sender had given one."""
+    newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")[:DEPTH]
+    found = Delivery.objects.filter(pk__in=newest, event_id=query).values_list("conversion", flat=True)[:MOST]
+    return [pk for pk in found if pk]
+
+
+def _uuid(query: str) -> UUID | None:
+    try:
+        return UUID(query)
+    except ValueError:
+        return None

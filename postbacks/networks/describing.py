@@ -1,0 +1,39 @@
+"""A sent body read back for people: every field with its value and what it is."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Described = tuple[str, str, str]  # path, value, note
+HIDDEN = "********"
+
+
+def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: tuple[str, str]) -> list[Described]:
+    """The header that carries the credential, `secret` = (name, note), then each field in the order of the body.
+
+    A path is written `data[0].user.email`; `notes` names it without the numbers.
+    """
+    name, note = secret
+    return [(name, HIDDEN, note), *(_noted(path, value, notes) for path, value in _leaves(payload, ""))]
+
+
+def _noted(path: str, value: Any, notes: Mapping[str, str]) -> Described:
+    plain = ".".join(part.partition("[")[0] for part in path.split("."))
+    return path, _text(value), notes.get(plain, "")
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{number}]")
+    else:
+        yield path, value
+
+
+def _text(value: Any) -> str:
+    """As it stands in JSON, without the quotation marks."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    return str(value)

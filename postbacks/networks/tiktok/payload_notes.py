@@ -1,0 +1,30 @@
+"""What the fields of an event sent to TikTok are, for those who read it."""
+
+SECRET = ("Header Access-Token", "The access token, never shown")
+NOTES = {
+    "event_source": "Kind of source: web for a pixel",
+    "event_source_id": "The pixel code",
+    "test_event_code": "Test Events only, counted nowhere",
+    "data.event": "TikTok’s name of the event",
+    "data.event_time": "When it happened, in seconds since 1970",
+    "data.event_id": "What TikTok counts once by, the same on every attempt",
+    "data.user.ttclid": "Click ID of the ad, as it came",
+    "data.user.ttp": "TikTok’s browser cookie, as it came",
+    "data.user.email": "SHA-256 of the email, in lower case",
+    "data.user.phone": "SHA-256 of the phone number, with its country code",
+    "data.user.external_id": "SHA-256 of the user ID",
+    "data.user.ip": "IP address at the time of the click",
+    "data.user.user_agent": "Browser at the time of the click",
+    "data.user.locale": "Language of the player",
+    "data.properties.value": "What was paid",
+    "data.properties.currency": "In which currency",
+    "data.properties.content_type": "What the items are",
+    "data.properties.contents.content_id": "ID of the item",
+    "data.properties.contents.content_name": "Name of the item",
+    "data.properties.contents.content_category": "Category of the item",
+    "data.properties.contents.price": "Price of one",
+    "data.properties.contents.quantity": "How many",
+    "data.properties.order_id": "Number of the order",
+    "data.page.url": "Page of the click",
+    "data.page.referrer": "Where the click came from",
+}

@@ -1,0 +1,420 @@
+"""The Conversions page: pipeline and list agree to the row, one is found by any id, all of them leave as CSV."""
+
+import csv
+import io
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
+from postbacks.ledger import export, pipeline
+from postbacks.models import PostbackConfig
+from tests import factories, hub
+
+NOW = timezone.now()
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def viewer(game: Game) -> Client:
+    return hub.member(game, Role.VIEWER)
+
+
+@pytest.fixture
+def marketer(game: Game) -> Client:
+    return hub.member(game, Role.MARKETER)
+
+
+@pytest.fixture
+def url(game: Game) -> str:
+    return f"/g/{game.slug}/conversions/"
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    return factories.config(game)
+
+
+def listed(page: str) -> list[str]:
+    return re.findall(r'id="conversion-([0-9a-f-]{36})"', page)
+
+
+def counts(page: str) -> dict[str, int]:
+    found = re.findall(r'id="count-(\w+)">\s*(?:at least )?([\d,]+)<', page)
+    return {key: int(number.replace(",", "")) for key, number in found}
+
+
+def words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split()).replace("\xa0", " ")
+
+
+def event(game: Game, **given: Any) -> Event:
+    fields = {
+        "game_id": game.pk,
+        "day": NOW.date(),
+        "message_id": str(uuid4()),
+        "kind": "track",
+        "name": "purchase",
+        "event_at": NOW - timedelta(minutes=1),
+        "received_at": NOW,
+        "dialect": "immutable",
+    }
+    return Event.objects.create(**{**fields, **given})
+
+
+def one_at_every_place(config: PostbackConfig) -> None:
+    """As many conversions as places there are, and one more that is delivered."""
+    game = config.game
+    factories.conversion(factories.person(game), test=True, reason="test_traffic", fanned_out_at=NOW)
+    factories.conversion(factories.person(game), trigger="game_launch", reason="repeat_launch", fanned_out_at=NOW)
+    for reason in (Reason.ERASED, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW):
+        factories.conversion(factories.person(game), reason=reason, fanned_out_at=NOW)
+    clicked(game, "google", reason="other_network", fanned_out_at=NOW)
+    clicked(game, "tiktok")
+    for skipped in ("config_disabled", "filtered", "repeat", "consent", "no_match_key", "too_old"):
+        row = clicked(game, "tiktok", reason=skipped, fanned_out_at=NOW)
+        factories.delivery(config, conversion=row, state="skipped", reason=skipped)
+    for state in ("delivered", "delivered", "waiting", "held", "failed", "cancelled"):
+        factories.delivery(config, state=state)
+
+
+def clicked(game: Game, network: str, **given: Any) -> Conversion:
+    player = factories.person(game)
+    return factories.conversion(player, touch=factories.touch(player, network=network), **given)
+
+
+def test_every_reason_is_a_place() -> None:
+    assert set(Reason.values) <= set(pipeline.Place.values)
+    assert {pipeline.Place.DELIVERED, *(place for lost in pipeline.LOST.values() for place in lost)} == set(
+        pipeline.Place
+    )
+
+
+@pytest.mark.parametrize("network", ["", "tiktok", "reddit"])
+def test_each_count_is_the_length_of_the_list_it_links_to(
+    config: PostbackConfig, viewer: Client, url: str, network: str
+) -> None:
+    one_at_every_place(config)
+    counted = counts(viewer.get(f"{url}?network={network}").content.decode())
+    del counted["seen"]
+    assert counted["conversions"] == Conversion.objects.count() == 19
+    for key, number in counted.items():
+        page = viewer.get(f"{url}?network={network}&only={key}").content.decode()
+        assert (key, len(listed(page))) == (key, number)
+
+
+def test_every_place_has_its_segment(config: PostbackConfig, viewer: Client, url: str) -> None:
+    one_at_every_place(config)
+    page = viewer.get(url).content.decode()
+    ones = {place.value: 1 for place in pipeline.Place if place not in ("other_click", "delivered")}
+    steps = {"seen": 19, "conversions": 19, "attributed": 14, "eligible": 12, "delivered": 2}
+    assert counts(page) == {**ones, **steps}
+    for place in ones:
+        assert f'href="{url}?only={place}"' in page
+
+
+def test_one_networks_pipeline_loses_the_clicks_of_others(config: PostbackConfig, viewer: Client, url: str) -> None:
+    clicked(config.game, "reddit", fanned_out_at=NOW, reason="other_network")
+    own = factories.delivery(config, state="delivered").conversion
+    page = viewer.get(f"{url}?network=tiktok").content.decode()
+    assert counts(page) == {
+        "seen": 2,
+        "conversions": 2,
+        "other_click": 1,
+        "attributed": 1,
+        "eligible": 1,
+        "delivered": 1,
+    }
+    assert own is not None
+    assert listed(page) == [str(own.pk)]
+
+
+def test_a_conversion_stands_where_its_best_postback_is(config: PostbackConfig) -> None:
+    second = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
+    first = factories.delivery(config, state="failed")
+    factories.delivery(second, conversion=first.conversion, state="delivered")
+    found = pipeline.placed(pipeline.Asked(game=config.game, since=NOW - WEEK)).get()
+    assert found.place == "delivered"  # type: ignore[attr-defined]
+
+
+def test_values_are_added_up_per_currency(game: Game, viewer: Client, url: str) -> None:
+    for value, currency in (("9.99", "USD"), ("0.01", "USD"), ("1500", "JPY"), ("2", "")):
+        factories.conversion(factories.person(game), value=Decimal(value), currency=currency, fanned_out_at=NOW)
+    factories.conversion(factories.person(game), trigger="game_launch", fanned_out_at=NOW)
+    steps = {step.key: step for step in pipeline.of(pipeline.Asked(game=game, since=NOW - WEEK))}
+    assert steps["conversions"].tally.sums == {"": 2, "JPY": 1500, "USD": 10}
+    shown = words(viewer.get(url).content.decode())
+    assert "Conversions 5 " in shown
+    assert "2.00 without currency 1,500.00 JPY 10.00 USD" in shown
+
+
+def test_events_not_digested_yet_are_seen(game: Game, viewer: Client, url: str) -> None:
+    GoalEvent.objects.create(game=game, name="level_up")
+    factories.conversion(factories.person(game), fanned_out_at=NOW)
+    for given in ({}, {}, {"name": "level_up"}, {"name": "tutorial_done"}, {"kind": "page"}):
+        event(game, **given)
+    event(game, event_at=NOW - timedelta(days=9), day=(NOW - timedelta(days=9)).date())
+    assert counts(viewer.get(url).content.decode())["seen"] == 3
+    assert counts(viewer.get(f"{url}?event=purchase").content.decode())["seen"] == 2
+
+
+def test_too_many_events_are_counted_to_a_depth(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(4):
+        event(game)
+    asked = pipeline.Asked(game=game, since=NOW - WEEK)
+    assert (pipeline.seen(asked, least=0).tally.count, pipeline.seen(asked, least=0).at_least) == (4, False)
+    monkeypatch.setattr(pipeline, "DEPTH", 3)
+    assert (pipeline.seen(asked, least=0).tally.count, pipeline.seen(asked, least=0).at_least) == (3, True)
+
+
+def test_a_long_period_begins_with_the_oldest_that_is_counted(
+    game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        factories.conversion(factories.person(game), event_at=NOW - timedelta(minutes=ago), fanned_out_at=NOW)
+        for ago in range(1, 5)
+    ]
+    monkeypatch.setattr(pipeline, "MOST", 3)
+    page = viewer.get(url).content.decode()
+    assert counts(page)["conversions"] == 3
+    assert listed(page) == [str(row.pk) for row in rows[:3]]
+    assert "The newest 3 conversions are counted" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", [1, 2, 3]),
+        ("range=24h", [1, 2]),
+        ("range=30d", [1, 2, 3, 4]),
+        ("range=30d&event=game_launch", [2, 4]),
+        ("event=game_launch", [2]),
+        ("range=24h&only=no_click", [1]),
+        ("range=30d&network=tiktok", [2]),
+        ("range=century&event=odd&network=odd&only=odd", [1, 2, 3]),
+    ],
+)
+def test_filters_stand_in_the_address(game: Game, viewer: Client, url: str, query: str, expected: list[int]) -> None:
+    rows = {
+        1: factories.conversion(factories.person(game), fanned_out_at=NOW),
+        2: clicked(game, "tiktok", trigger="game_launch", event_at=NOW - timedelta(hours=2)),
+        3: factories.conversion(factories.person(game), event_at=NOW - timedelta(days=3)),
+        4: factories.conversion(factories.person(game), event_at=NOW - timedelta(days=9), trigger="game_launch"),
+        5: factories.conversion(factories.person(game), event_at=NOW - timedelta(days=31)),
+    }
+    assert listed(viewer.get(f"{url}?{query}").content.decode()) == [str(rows[number].pk) for number in expected]
+
+
+def test_a_goals_event_can_be_chosen(game: Game, viewer: Client, url: str) -> None:
+    GoalEvent.objects.create(game=game, name="level_up")
+    row = factories.conversion(factories.person(game), trigger="level_up")
+    factories.conversion(factories.person(game))
+    page = viewer.get(f"{url}?event=level_up").content.decode()
+    assert listed(page) == [str(row.pk)]
+    assert '<option value="level_up" selected>level_up</option>' in page
+
+
+def test_older_pages_keep_the_filters_and_hold_every_row_once(game: Game, viewer: Client, url: str) -> None:
+    made = {str(factories.conversion(factories.person(game), event_at=NOW).pk) for _ in range(60)}
+    page = viewer.get(f"{url}?only=no_click").content.decode()
+    older = re.search(r'href="(\?[^"]*before=[^"]+)">Older', page)
+    assert older is not None
+    assert "only=no_click" in older[1]
+    rest = listed(viewer.get(url + older[1].replace("&amp;", "&")).content.decode())
+    assert len(listed(page) + rest) == 60
+    assert {*listed(page), *rest} == made
+
+
+def test_the_refresh_is_the_rows_alone(game: Game, viewer: Client, url: str) -> None:
+    factories.conversion(factories.person(game))
+    page = viewer.get(f"{url}?event=purchase").content.decode()
+    assert f'hx-get="{url}?event=purchase" hx-trigger="every 5s"' in page
+    assert f'hx-get="{url}pipeline/?event=purchase" hx-trigger="every 60s"' in page
+    rows = viewer.get(f"{url}?event=purchase", headers={"HX-Request": "true"}).content.decode()
+    assert len(listed(rows)) == 1
+    assert "<html" not in rows
+    assert counts(rows) == {}
+    assert counts(viewer.get(f"{url}pipeline/?event=purchase").content.decode())["conversions"] == 1
+
+
+def test_the_page_holds_no_inline_code(config: PostbackConfig, viewer: Client, url: str) -> None:
+    one_at_every_place(config)
+    assert hub.inline_code(viewer.get(url).content.decode()) == []
+
+
+def searched(client: Client, url: str, query: str) -> str:
+    return client.get(url, {"q": query}).content.decode()
+
+
+def test_a_conversion_is_found_by_whatever_names_it(config: PostbackConfig, viewer: Client, url: str) -> None:
+    player = factories.person(config.game, anonymous="anon-7", user="ada-7", traits={"email": "Ada@Players.example"})
+    click = factories.touch(player, click_id="E.C.P." + "x" * 900)
+    row = factories.conversion(player, touch=click, message_id="order-7", event_at=NOW - timedelta(days=300))
+    factories.delivery(config, conversion=row, event_id="pixel-event-7")
+    factories.conversion(factories.person(config.game, user="bob"))
+    names = (
+        row.pk,
+        "order-7",
+        click.click_id,
+        player.pk,
+        "ada-7",
+        "anon-7",
+        " ada@players.example ",
+        "pixel-event-7",
+    )
+    for name in names:
+        assert (name, listed(searched(viewer, url, str(name)))) == (name, [str(row.pk)])
+
+
+@pytest.mark.parametrize("query", ["ORDER-7", "order", "%", "a\0b", "x" * 5000, "ada@", "00000000"])
+def test_a_search_is_exact(game: Game, viewer: Client, url: str, query: str) -> None:
+    factories.conversion(factories.person(game, user="ada"), message_id="order-7")
+    page = searched(viewer, url, query)
+    assert listed(page) == []
+    assert "Nothing is known by this" in page
+    assert "a message ID, a click ID" in words(page)
+
+
+def test_a_search_stays_in_the_game(game: Game, other_game: Game, viewer: Client, url: str) -> None:
+    player = factories.person(other_game, user="ada")
+    row = factories.conversion(player, touch=factories.touch(player), message_id="order-7")
+    for name in (row.pk, "order-7", "E.C.P.click", player.pk, "ada"):
+        page = searched(viewer, url, str(name))
+        assert listed(page) == []
+        assert "Nothing is known by this" in page
+
+
+def test_a_click_without_a_conversion_leads_to_its_player(game: Game, viewer: Client, url: str) -> None:
+    player = factories.person(game)
+    factories.touch(player, click_id="E.C.P.lonely")
+    page = searched(viewer, url, "E.C.P.lonely")
+    assert "This click won no conversion" in page
+    assert f'href="/g/{game.slug}/people/{player.pk}/"' in page
+
+
+def test_a_player_without_a_conversion_is_named(game: Game, viewer: Client, url: str) -> None:
+    player = factories.person(game, user="ada")
+    page = searched(viewer, url, "ada")
+    assert "This player has no conversion" in page
+    assert f'href="/g/{game.slug}/people/{player.pk}/"' in page
+
+
+def test_an_empty_game_says_what_to_do_first(game: Game, viewer: Client, url: str) -> None:
+    page = viewer.get(url).content.decode()
+    assert "No conversions yet" in page
+    assert counts(page) == {}
+
+
+def test_a_quiet_period_offers_a_longer_one(game: Game, viewer: Client, url: str) -> None:
+    factories.conversion(factories.person(game), event_at=NOW - timedelta(days=9))
+    page = viewer.get(url).content.decode()
+    assert "None in this period" in page
+    assert f'href="{url}?range=30d"' in page
+
+
+def test_others_see_nothing(game: Game, other_game: Game, url: str) -> None:
+    stranger = hub.member(other_game, Role.ADMIN)
+    row = factories.conversion(factories.person(game))
+    for address in (url, f"{url}pipeline/", f"{url}export/", f"{url}{row.pk}/"):
+        assert stranger.get(address).status_code == 404
+    assert Client().get(f"{url}export/").status_code == 302
+
+
+def exported(client: Client, address: str) -> list[dict[str, str]]:
+    response = client.get(address)
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    text = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_export_tells_each_conversion_in_a_line(config: PostbackConfig, viewer: Client, url: str) -> None:
+    row = factories.new_conversion(config)
+    Conversion.objects.update(value=Decimal("-9.99"), currency="USD")
+    factories.delivery(config, conversion=row, state="delivered", finished_at=NOW, attempts_made=2)
+    reddit = factories.config(config.game, network="reddit")
+    factories.delivery(reddit, conversion=row, state="skipped", reason="other_network")
+    assert exported(viewer, f"{url}export/") == [
+        {
+            "conversion_id": str(row.pk),
+            "event": "purchase",
+            "event_time": row.event_at.isoformat(),
+            "message_id": row.message_id,
+            "person_id": str(row.person_id),
+            "value": "-9.990000",
+            "currency": "USD",
+            "click_network": "tiktok",
+            "tiktok_state": "delivered",
+            "reddit_state": "skipped",
+            "reason": "",
+            "delivered_at": NOW.isoformat(),
+            "attempts": "2",
+        }
+    ]
+
+
+def test_the_export_has_the_filters_of_the_list(config: PostbackConfig, viewer: Client, url: str) -> None:
+    one_at_every_place(config)
+    for query in ("only=consent", "only=eligible", "network=reddit", "event=game_launch", "q=message-none", ""):
+        ids = [line["conversion_id"] for line in exported(viewer, f"{url}export/?{query}")]
+        assert ids == listed(viewer.get(f"{url}?{query}").content.decode())
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_is_run_as_a_formula(game: Game, viewer: Client, url: str, start: str) -> None:
+    factories.conversion(factories.person(game), message_id=f"{start}HYPERLINK(1)", trigger=f"{start}cmd")
+    (line,) = exported(viewer, f"{url}export/")
+    assert (line["message_id"], line["event"]) == (f"'{start}HYPERLINK(1)", f"'{start}cmd")
+
+
+def test_an_address_in_an_id_is_masked_for_a_viewer(game: Game, viewer: Client, marketer: Client, url: str) -> None:
+    factories.conversion(factories.person(game), message_id="order of ada@players.example")
+    assert exported(viewer, f"{url}export/")[0]["message_id"] == "order of a…@players.example"
+    assert exported(marketer, f"{url}export/")[0]["message_id"] == "order of ada@players.example"
+
+
+def test_the_export_comes_in_chunks_and_misses_nobody(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "CHUNK", 10)
+    player = factories.person(game)
+    made = {str(factories.conversion(player, event_at=NOW).pk) for _ in range(25)}
+    rows = Conversion.objects.filter(game=game)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        told = [line.split(",")[0] for line in export.lines(rows, addresses=True)][1:]
+    assert len(told) == 25
+    assert set(told) == made
+    assert len(queries) == 6  # three chunks, with their deliveries
+
+
+def queries_of(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        response = client.get(address)
+        assert response.status_code == 200
+        if response.streaming:
+            b"".join(response.streaming_content)  # type: ignore[attr-defined]
+    return len(queries)
+
+
+def test_more_rows_ask_no_more_questions(config: PostbackConfig, viewer: Client, url: str) -> None:
+    addresses = (url, f"{url}?only=eligible", f"{url}?q=ada", f"{url}export/")
+
+    def played(times: int) -> None:
+        player = factories.person(config.game)
+        if times == 1:
+            factories.identity(player, namespace="user", value="ada")
+        for _ in range(times):
+            factories.attempt(factories.delivery(config, state="failed"))
+            factories.conversion(player)
+
+    played(1)
+    before = [queries_of(viewer, address) for address in addresses]
+    played(8)
+    assert [queries_of(viewer, address) for address in addresses] == before

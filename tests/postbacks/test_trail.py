@@ -1,0 +1,333 @@
+"""The page of one conversion: its event, its clicks, the consent, and what every postback did with it."""
+
+import json
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audience.models import Conversion, Event, Game, Reason, Role, Touch
+from consent.models import ConsentDecision, Level
+from postbacks.ledger import clicks, trail, words
+from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.base import Verdict
+from tests import factories, hub
+from tests.postbacks.facts import PURCHASE, target
+
+NOW = timezone.now()
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    return factories.config(game)
+
+
+@pytest.fixture
+def viewer(game: Game) -> Client:
+    return hub.member(game, Role.VIEWER)
+
+
+@pytest.fixture
+def marketer(game: Game) -> Client:
+    return hub.member(game, Role.MARKETER)
+
+
+def address(row: Conversion) -> str:
+    return f"/g/{row.game.slug}/conversions/{row.pk}/"
+
+
+def read(client: Client, row: Conversion) -> str:
+    page = client.get(address(row)).content.decode()
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split()).replace("\xa0", " ")
+
+
+def verdicts(row: Conversion) -> dict[str, str]:
+    found = clicks.considered(row, addresses=True)
+    return {click.touch.click_key: click.verdict for click in found}
+
+
+def test_each_click_says_why_it_won_or_did_not(game: Game) -> None:
+    player = factories.person(game)
+    at = NOW - HOUR
+    won = factories.touch(player, click_id="won", clicked_at=at - 3 * HOUR)
+    factories.touch(player, click_id="earlier", clicked_at=at - 8 * HOUR, network="reddit")
+    factories.touch(player, click_id="old", clicked_at=at - timedelta(days=30))
+    factories.touch(player, click_id="after", clicked_at=at + timedelta(minutes=5))
+    factories.touch(player, click_id="late", clicked_at=at - HOUR)
+    row = factories.conversion(player, touch=won, event_at=at)
+    assert verdicts(row) == {
+        "after": "After the event, by 5 minutes",
+        "late": "Not known yet when this conversion was decided",
+        "won": "Won: the last paid click before the event, 3 hours before",
+        "earlier": "Earlier than the winner, by 5 hours",
+        "old": "Outside the 28-day window, 30 days before",
+    }
+
+
+def test_a_click_at_the_moment_of_the_event_wins_at_the_same_moment(game: Game) -> None:
+    player = factories.person(game)
+    click = factories.touch(player, click_id="now", clicked_at=NOW)
+    row = factories.conversion(player, touch=click, event_at=NOW)
+    assert verdicts(row) == {"now": "Won: the last paid click before the event, at the same moment"}
+
+
+def test_the_winner_is_shown_however_many_came_after(game: Game) -> None:
+    player = factories.person(game)
+    won = factories.touch(player, click_id="won", clicked_at=NOW - 9 * HOUR)
+    row = factories.conversion(player, touch=won, event_at=NOW - 8 * HOUR)
+    for number in range(clicks.MOST + 5):
+        factories.touch(player, click_id=f"later-{number}")
+    found = clicks.considered(row, addresses=True)
+    assert len(found) == clicks.MOST + 1
+    assert [click.touch.click_key for click in found if click.won] == ["won"]
+
+
+def decided(game: Game, level: Level, at: datetime) -> None:
+    ConsentDecision.objects.create(game_id=game.pk, anonymous_id="anon-1", level=level, source="banner", decided_at=at)
+
+
+@pytest.mark.parametrize(
+    ("stated", "recorded", "strict", "level", "why"),
+    [
+        ("full", [Level.NONE], True, Level.FULL, "Stated in the message itself"),
+        ("not_set", [Level.FULL, Level.ANONYMOUS], False, Level.ANONYMOUS, "newest recorded decision of this player"),
+        ("", [], True, Level.NONE, "in this game unknown counts as no consent"),
+        ("", [], False, Level.FULL, "this game reads that as consent"),
+        ("whatever", [Level.FULL], False, Level.NONE, "The message states “whatever”"),
+    ],
+)
+def test_the_consent_says_where_it_comes_from(
+    game: Game, stated: str, recorded: list[Level], strict: bool, level: Level, why: str
+) -> None:
+    game.strict_consent = strict
+    game.save()
+    for number, given in enumerate(recorded):
+        decided(game, given, NOW + number * HOUR)
+    row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level=stated)
+    found = trail.consent_of(row)
+    assert found.level == level
+    assert why in found.why
+    by_record = bool(recorded) and stated in ("", "not_set")
+    assert found.at == (NOW + (len(recorded) - 1) * HOUR if by_record else None)
+
+
+def test_every_reason_and_state_has_a_next_step() -> None:
+    assert set(words.REMEDIES) == set(Reason)
+    for state in (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.CANCELLED):
+        assert words.remedy(state=state, reason="", verdict="", in_time=True)
+    for verdict in (Verdict.PAYLOAD, Verdict.CREDENTIAL, Verdict.TRANSIENT):
+        assert words.remedy(state="failed", reason="", verdict=verdict, in_time=True) == words.BY_VERDICT[verdict]
+    assert words.remedy(state="failed", reason="", verdict="transient", in_time=False) == words.PAST_DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (timedelta(days=2, hours=5), "2 days"),
+        (timedelta(hours=1, minutes=59), "1 hour"),
+        (timedelta(seconds=40), "40 seconds"),
+        (timedelta(milliseconds=3), "the same second"),
+    ],
+)
+def test_a_span_is_said_in_its_largest_unit(length: timedelta, said: str) -> None:
+    assert words.span(length) == said
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_every_field_that_is_sent_is_explained(network: str) -> None:
+    request = NETWORKS[network].build(target(factories.PIXELS[network], test_code="T1"), PURCHASE)
+    described = NETWORKS[network].describe(json.loads(request.body))
+    assert [path for path, _, note in described if not note] == []
+    assert described[0][1] == "********"
+    by_path = {path.split(".")[-1]: (value, note) for path, value, note in described}
+    value, note = by_path["email"]
+    assert re.fullmatch("[0-9a-f]{64}", value)
+    assert note.startswith("SHA-256 of the email")
+
+
+def test_the_description_keeps_to_the_order_and_the_places() -> None:
+    body = {"event_source": "web", "data": [{"event": "Purchase", "user": {"new": None, "ok": True}, "list": [1, 2]}]}
+    assert NETWORKS["tiktok"].describe(body)[1:] == [
+        ("event_source", "web", "Kind of source: web for a pixel"),
+        ("data[0].event", "Purchase", "TikTok’s name of the event"),
+        ("data[0].user.new", "null", ""),
+        ("data[0].user.ok", "true", ""),
+        ("data[0].list[0]", "1", ""),
+        ("data[0].list[1]", "2", ""),
+    ]
+
+
+def failed(config: PostbackConfig, **given: Any) -> Conversion:
+    """A delivery that failed after two attempts, under the second version of its config."""
+    ada = hub.user("ada")
+    ConfigVersion.objects.create(
+        config=config,
+        number=2,
+        pixel_id=config.pixel_id,
+        triggers=["purchase"],
+        enabled=True,
+        change="Trigger events: Purchase",
+        set_by=ada,
+        set_at=NOW - 5 * HOUR,
+    )
+    row = factories.delivery(
+        config, **{"state": "failed", "verdict": "payload", "config_version": 2, "attempts_made": 2, **given}
+    )
+    factories.attempt(row, status="retried", verdict="transient", http_status=503, message="Upstream away")
+    factories.attempt(
+        row,
+        status="failed",
+        verdict="payload",
+        http_status=200,
+        provider_code="40002",
+        message="Invalid value for data.0.user.email of grace@players.example",
+        request_id="req-77",
+        payload={"event_source": "web", "data": [{"user": {"email": "ab" * 32, "ttclid": "E.C.P.click"}}]},
+    )
+    assert row.conversion is not None
+    return row.conversion
+
+
+def test_a_failed_conversion_tells_its_whole_way(config: PostbackConfig, marketer: Client) -> None:
+    row = failed(config)
+    page = read(marketer, row)
+    in_order = (
+        "The event",
+        row.message_id,
+        "The ad clicks of this player",
+        "Won: the last paid click before the event",
+        "Consent in force",
+        "Full.",
+        "Postbacks",
+        config.pixel_id,
+        "Failed",
+        "Invalid value for data.0.user.email of grace@players.example",
+        "the event itself was refused",
+        "Send again",
+        "Sent under version 2, set by ada 5 hours ago (Trigger events: Purchase)",
+        "Purchase → Purchase",
+        "no attempt starts after it",
+        "Upstream away",
+        "40002",
+        "req-77",
+        "Header Access-Token ******** The access token, never shown",
+        "SHA-256 of the email, in lower case",
+        "data[0].user.ttclid E.C.P.click Click ID of the ad, as it came",
+    )
+    place = 0
+    for said in in_order:
+        assert said in page[place:], said
+        place = page.index(said, place)
+
+
+def test_it_leads_to_the_event_and_the_player(game: Game, viewer: Client) -> None:
+    row = factories.conversion(factories.person(game))
+    found = Event.objects.create(
+        game_id=game.pk,
+        day=row.event_day,
+        message_id=row.message_id,
+        kind="track",
+        name="purchase",
+        event_at=row.event_at,
+        received_at=NOW,
+        dialect="immutable",
+    )
+    page = viewer.get(address(row)).content.decode()
+    assert f'href="/g/{game.slug}/events/{row.event_day}/{found.pk}/"' in page
+    assert f'href="/g/{game.slug}/people/{row.person_id}/"' in page
+    Event.objects.all().delete()
+    assert "No longer kept" in read(viewer, row)
+
+
+def test_a_viewer_reads_no_address_and_gets_no_button(config: PostbackConfig, viewer: Client) -> None:
+    row = failed(config)
+    Conversion.objects.update(properties={"email": "grace@players.example"}, user_id="grace@players.example")
+    Touch.objects.update(page_url="https://game.example/?mail=grace@players.example")
+    page = viewer.get(address(row)).content.decode()
+    assert "grace@players.example" not in page
+    assert "g…@players.example" in page
+    assert "Send again" not in page
+
+
+@pytest.mark.parametrize(
+    ("given", "offered"),
+    [
+        ({}, True),
+        ({"dead_after": NOW - HOUR}, False),
+        ({"safe_until": NOW - HOUR}, False),
+        ({"state": "delivered"}, False),
+        ({"state": "waiting"}, False),
+    ],
+)
+def test_only_what_failed_in_time_can_be_sent_again(
+    config: PostbackConfig, marketer: Client, given: dict[str, Any], offered: bool
+) -> None:
+    row = failed(config, **given)
+    delivery = row.deliveries.get()
+    page = marketer.get(address(row)).content.decode()
+    assert (f'action="/g/{config.game.slug}/conversions/deliveries/{delivery.pk}/send-again/"' in page) is offered
+
+
+def test_a_conversion_that_went_nowhere_says_what_to_do(game: Game, viewer: Client) -> None:
+    row = factories.conversion(factories.person(game), fanned_out_at=NOW)
+    page = read(viewer, row)
+    assert "No ad click is known for this player." in page
+    assert "What to do: Nothing, if the player came by themselves." in page
+    assert "None: no paid click of this player is known. The last one within 28 days" in page
+    assert "There was no postback in this game when this conversion was decided." in page
+
+
+def test_a_postback_added_later_is_named(config: PostbackConfig, viewer: Client) -> None:
+    row = factories.conversion(factories.person(config.game), fanned_out_at=NOW)
+    assert f"TikTok Ads {config.pixel_id} was added" in read(viewer, row)
+
+
+def test_a_held_postback_says_how_to_release_it(config: PostbackConfig, viewer: Client) -> None:
+    PostbackConfig.objects.update(held_at=NOW, held_for="token", held_message="Access token is revoked")
+    delivery = factories.delivery(config, state="held", next_attempt_at=None)
+    assert delivery.conversion is not None
+    page = read(viewer, delivery.conversion)
+    assert "On hold Why Access token is revoked What to do Rotate the credential" in page
+
+
+def test_an_erased_or_foreign_conversion_is_kindly_missing(game: Game, other_game: Game, viewer: Client) -> None:
+    row = factories.conversion(factories.person(game))
+    foreign = factories.conversion(factories.person(other_game))
+    row.person.delete()
+    for pk in (row.pk, foreign.pk):
+        response = viewer.get(f"/g/{game.slug}/conversions/{pk}/")
+        assert response.status_code == 404
+        assert "This conversion is not here" in response.content.decode()
+
+
+def test_the_page_holds_no_inline_code(config: PostbackConfig, marketer: Client) -> None:
+    assert hub.inline_code(marketer.get(address(failed(config))).content.decode()) == []
+
+
+def test_no_credential_stands_on_the_page(config: PostbackConfig, marketer: Client) -> None:
+    assert factories.TOKENS["tiktok"] not in marketer.get(address(failed(config))).content.decode()
+
+
+def test_a_longer_way_asks_no_more_questions(config: PostbackConfig, viewer: Client) -> None:
+    row = failed(config)
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert viewer.get(address(row)).status_code == 200
+        return len(queries)
+
+    before = asked()
+    delivery = row.deliveries.get()
+    for number in range(5):
+        factories.attempt(delivery)
+        factories.touch(row.person, click_id=f"more-{number}")
+        other = factories.config(config.game, pixel_id=f"C{number}OTHERPIXEL00000000")
+        factories.delivery(other, conversion=row)
+    assert asked() == before
