@@ -278,6 +278,7 @@ def test_every_known_answer_is_judged(case: Any):
         code=None if code is None else str(code),
         message=SAID.get(case["name"]) or error["message"],
         access=ACCESS.get(case["name"]),  # type: ignore[arg-type]
+        limited=case["cls"] == "transient_rate",
     )
 
 

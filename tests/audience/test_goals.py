@@ -1,0 +1,58 @@
+"""Events that a goal counts become conversions, from the moment it is followed."""
+
+import pytest
+
+from audience import goals
+from audience.keys import NewKey
+from audience.models import Conversion, Game, GoalEvent
+from tests.audience.immutable import ago, click, digest, identify, message
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_event_that_is_followed_becomes_a_conversion_with_its_click(game: Game, key: NewKey) -> None:
+    goals.follow(game=game, names=["tutorial_done"])
+    digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
+    properties = {"level": 7, "value": "4.50", "currency": "eur"}
+    done = message(eventName="tutorial_done", userId="user-1", properties=properties)
+    digest(key, done, message(eventName="other", userId="user-1"))
+
+    conversion = Conversion.objects.get()
+    assert (conversion.trigger, conversion.trigger_label, conversion.message_id) == (
+        "tutorial_done",
+        "tutorial_done",
+        done["messageId"],
+    )
+    assert (conversion.touch and conversion.touch.click_id, conversion.reason) == ("T1", "")
+    assert (str(conversion.value), conversion.currency) == ("4.500000", "EUR")
+    assert conversion.properties == properties
+
+
+def test_every_one_of_a_player_is_kept_for_the_goals_to_choose_from(game: Game, key: NewKey) -> None:
+    goals.follow(game=game, names=["tutorial_done"])
+    digest(key, message(eventName="tutorial_done"), message(eventName="tutorial_done"))
+
+    assert [conversion.reason for conversion in Conversion.objects.all()] == ["no_click", "no_click"]
+
+
+def test_events_from_before_make_none(game: Game, key: NewKey) -> None:
+    digest(key, message(eventName="tutorial_done"))
+    goals.follow(game=game, names=["tutorial_done"])
+    digest(key, message(eventName="sign_in"))
+
+    assert not Conversion.objects.exists()
+
+
+def test_another_games_goals_are_not_ours(other_game: Game, key: NewKey) -> None:
+    goals.follow(game=other_game, names=["tutorial_done"])
+    digest(key, message(eventName="tutorial_done"))
+
+    assert not Conversion.objects.exists()
+
+
+def test_following_twice_is_once_and_the_triggers_need_none(game: Game) -> None:
+    goals.follow(game=game, names=["b", "a", "purchase", "a"])
+    goals.follow(game=game, names=["a"])
+
+    assert list(GoalEvent.objects.order_by("name").values_list("name", flat=True)) == ["a", "b"]
+    assert goals.event_names(game=game) == {"a", "b", "purchase", "game_launch"}

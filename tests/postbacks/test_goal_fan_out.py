@@ -1,0 +1,298 @@
+"""Goals at work: which conversions a postback takes, which it leaves with a reason, and what the network gets."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import jsonschema
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from audience import clock
+from audience.models import Conversion, Person
+from postbacks.deciding import outbox
+from postbacks.models import Delivery, PostbackConfig
+from postbacks.sandbox.server import Sandbox
+from postbacks.sending import delivery
+from postbacks.setup import hold
+from tests import factories
+from tests.postbacks.facts import load
+
+pytestmark = pytest.mark.django_db
+
+TUTORIAL = {"event": "tutorial_done", "once": True}
+BIG = {"event": "purchase", "sent_as": "Subscribe", "condition": {"property": "value", "op": "gt", "value": "10"}}
+FIRST_BIG = {**BIG, "once": True}
+
+
+@pytest.fixture
+def player(game: Any) -> Person:
+    return factories.person(game, anonymous="anon-1", user="user-1")
+
+
+def happened(of: Person, *, minutes_ago: float = 1, click: bool = True, **given: Any) -> Conversion:
+    """A conversion of a player who clicked a TikTok ad, or who did not."""
+    touch = (of.touches.first() or factories.touch(of)) if click else None
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    return factories.conversion(of, touch=touch, event_at=at, **{"trigger": "tutorial_done", **given})
+
+
+def told(conversion: Conversion, config: PostbackConfig | None = None) -> tuple[str, str]:
+    """(state, reason) of its delivery, which its own reason agrees with."""
+    rows = conversion.deliveries.filter(config=config) if config else conversion.deliveries.all()
+    row = rows.get()
+    conversion.refresh_from_db()
+    assert config is not None or conversion.reason == row.reason
+    return row.state, row.reason
+
+
+# Conditions ---------------------------------------------------------------------------------------
+
+
+def test_a_condition_lets_through_what_meets_it_and_names_the_rest(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[BIG])
+    small = happened(player, trigger="purchase", properties={"value": "9.99"})
+    big = happened(player, trigger="purchase", properties={"value": "10.01"})
+    other = happened(player, trigger="game_launch")
+    outbox.fan_out_due()
+    assert told(small) == ("skipped", "filtered")
+    assert told(big) == ("waiting", "")
+    assert told(other) == ("skipped", "config_disabled")
+    assert [big.deliveries.get().sent_as, small.deliveries.get().sent_as] == ["Subscribe", ""]
+
+
+def test_the_ticked_box_takes_what_no_goal_has_taken_under_its_usual_name(game: Any, player: Person) -> None:
+    factories.config(game, triggers=["purchase"], goals=[BIG])
+    small = happened(player, trigger="purchase", properties={"value": 1})
+    outbox.fan_out_due()
+    assert told(small) == ("waiting", "")
+    assert small.deliveries.get().sent_as == ""
+
+
+def test_a_missed_condition_is_told_before_consent(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[BIG])
+    small = happened(player, trigger="purchase", properties={"value": 1}, consent_level="none")
+    outbox.fan_out_due()
+    assert told(small) == ("skipped", "filtered")
+
+
+# Once per player ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [(9, 5, 7), (5, 9, 7), (7, 5, 9)])
+def test_of_what_is_there_the_earliest_counts_whatever_the_order(
+    game: Any, player: Person, order: tuple[int, ...]
+) -> None:
+    factories.config(game, triggers=[], goals=[TUTORIAL])
+    done = {minutes: happened(player, minutes_ago=minutes) for minutes in order}
+    while outbox.fan_out_due(limit=1):
+        pass
+    assert {minutes: told(one) for minutes, one in done.items()} == {
+        9: ("waiting", ""),
+        7: ("skipped", "repeat"),
+        5: ("skipped", "repeat"),
+    }
+
+
+@pytest.mark.parametrize("state", ["waiting", "held", "delivered", "failed", "cancelled"])
+def test_one_that_was_handed_over_keeps_its_place(game: Any, player: Person, state: str) -> None:
+    config = factories.config(game, triggers=[], goals=[TUTORIAL])
+    later = happened(player, minutes_ago=1)
+    outbox.fan_out_due()
+    Delivery.objects.update(state=state)
+    earlier = happened(player, minutes_ago=9)
+    outbox.fan_out_due()
+    assert told(later) == (state, "")
+    assert told(earlier, config) == ("skipped", "repeat")
+
+
+def test_one_that_was_only_skipped_keeps_no_place(game: Any, player: Person) -> None:
+    config = factories.config(game, triggers=[], goals=[TUTORIAL], enabled=False)
+    later = happened(player, minutes_ago=1)
+    outbox.fan_out_due()
+    assert told(later) == ("skipped", "config_disabled")
+    PostbackConfig.objects.filter(pk=config.pk).update(enabled=True)
+    earlier = happened(player, minutes_ago=9)
+    outbox.fan_out_due()
+    assert told(earlier) == ("waiting", "")
+
+
+def test_the_first_without_a_click_is_still_the_first(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[TUTORIAL])
+    organic = happened(player, minutes_ago=9, click=False)
+    later = happened(player)
+    outbox.fan_out_due()
+    assert told(organic) == ("skipped", "no_click")
+    assert told(later) == ("skipped", "repeat")
+
+
+def test_only_those_that_meet_the_condition_are_counted(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[FIRST_BIG])
+    values = [(9, 5), (8, 20), (7, 30)]
+    small, first, second = [
+        happened(player, trigger="purchase", minutes_ago=minutes, properties={"value": value})
+        for minutes, value in values
+    ]
+    outbox.fan_out_due()
+    assert [told(one) for one in (small, first, second)] == [
+        ("skipped", "filtered"),
+        ("waiting", ""),
+        ("skipped", "repeat"),
+    ]
+
+
+def test_test_traffic_other_events_and_other_players_take_no_place(game: Any, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[TUTORIAL, {"event": "level_up", "once": True}])
+    other = factories.person(game, anonymous="anon-2")
+    happened(player, minutes_ago=9, test=True, reason="test_traffic")
+    happened(player, minutes_ago=9, reason="erased")
+    theirs = happened(other, minutes_ago=9)
+    level = happened(player, minutes_ago=9, trigger="level_up")
+    done = happened(player)
+    outbox.fan_out_due()
+    assert [told(one) for one in (theirs, level, done)] == [("waiting", "")] * 3
+
+
+def test_each_postback_counts_for_itself(game: Any, player: Person) -> None:
+    once = factories.config(game, triggers=[], goals=[TUTORIAL])
+    always = factories.config(game, triggers=[], goals=[{"event": "tutorial_done"}], pixel_id="CSANDBOX0AFTERCLICK2")
+    happened(player, minutes_ago=9)
+    second = happened(player)
+    outbox.fan_out_due()
+    assert [told(second, once), told(second, always)] == [("skipped", "repeat"), ("waiting", "")]
+    second.refresh_from_db()
+    assert second.reason == ""
+
+
+def test_counting_once_costs_no_more_queries_for_forty_players(game: Any, django_assert_max_num_queries: Any) -> None:
+    factories.config(game, triggers=[], goals=[TUTORIAL])
+    for number in range(40):
+        one = factories.person(game, anonymous=f"a-{number}")
+        happened(one, minutes_ago=5)
+        happened(one, minutes_ago=4)
+    with django_assert_max_num_queries(
+        13
+    ):  # any fan-out, and: the lock, the handed over, the earliest, a second reason
+        assert outbox.fan_out_due() == 80
+    assert Delivery.objects.filter(state="waiting").count() == 40
+    assert Delivery.objects.filter(state="skipped", reason="repeat").count() == 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_fan_outs_at_once_let_one_through() -> None:
+    game = factories.game()
+    factories.config(game, triggers=[], goals=[TUTORIAL])
+    player = factories.person(game)
+    later = happened(player, minutes_ago=1)
+    counts: list[int] = []
+
+    def work() -> None:
+        counts.append(outbox.fan_out_due())
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    with transaction.atomic():
+        assert outbox.fan_out_due() == 1
+        # The earlier one arrives, and another worker decides it, while the first has not committed.
+        arrive = threading.Thread(target=lambda: (happened(player, minutes_ago=9), connection.close()))
+        arrive.start()
+        arrive.join()
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join(20)
+    assert counts == [1]
+    assert told(later) == ("waiting", "")
+    assert sorted(Delivery.objects.values_list("state", "reason")) == [("skipped", "repeat"), ("waiting", "")]
+
+
+# On hold ------------------------------------------------------------------------------------------
+
+
+def test_a_postback_on_hold_gets_held_rows_that_keep_their_deadline(game: Any, player: Person) -> None:
+    config = factories.config(game)
+    hold.hold(config=config, access="token", message="Revoked.")
+    bought = happened(player, trigger="purchase")
+    disallowed = happened(player, trigger="purchase", consent_level="none")
+    outbox.fan_out_due()
+    row = bought.deliveries.get()
+    assert (row.state, row.reason, row.next_attempt_at, row.finished_at) == ("held", "", None, None)
+    assert row.dead_after == bought.event_at + config.kind.max_age
+    assert told(disallowed) == ("skipped", "consent")
+    bought.refresh_from_db()
+    assert bought.reason == ""
+    assert hold.release(config=config) == 1
+    row.refresh_from_db()
+    assert (row.state, row.next_attempt_at) == ("waiting", bought.event_at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_release_at_the_moment_of_the_fan_out_leaves_nothing_held() -> None:
+    game = factories.game()
+    config = factories.config(game, held_at=timezone.now(), held_for="token")
+    player = factories.person(game)
+    happened(player, trigger="purchase")
+
+    def work() -> None:
+        outbox.fan_out_due()
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    with transaction.atomic():
+        hold.release(config=config)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join(20)
+    row = Delivery.objects.get()
+    assert (row.state, row.next_attempt_at is not None) == ("waiting", True)
+
+
+# What is left on the conversion -------------------------------------------------------------------
+
+
+def test_a_late_arrival_takes_the_reason_off_the_conversion(game: Any, player: Person) -> None:
+    bought = happened(player, trigger="purchase", reason="consent", fanned_out_at=clock.now())
+    outbox.explain_sent(conversion_ids=[bought.pk])
+    bought.refresh_from_db()
+    assert bought.reason == ""
+
+
+@pytest.mark.parametrize("reason", ["erased", "repeat_launch"])
+def test_a_late_arrival_leaves_the_reasons_that_are_not_the_postbacks(game: Any, player: Person, reason: str) -> None:
+    bought = happened(player, trigger="game_launch", reason=reason, fanned_out_at=clock.now())
+    outbox.explain_sent(conversion_ids=[bought.pk])
+    bought.refresh_from_db()
+    assert bought.reason == reason
+
+
+# Over the socket ----------------------------------------------------------------------------------
+
+SCHEMAS = {"tiktok": "tiktok_event_track.schema.json", "reddit": "reddit_conversion_events_v3.schema.json"}
+
+
+@pytest.mark.parametrize(
+    ("network", "sent_as", "expected"),
+    [
+        ("tiktok", "", "tutorial_done"),
+        ("tiktok", "StartTrial", "StartTrial"),
+        ("reddit", "", {"tracking_type": "CUSTOM", "custom_event_name": "tutorial_done"}),
+        ("reddit", "LEAD", {"tracking_type": "LEAD"}),
+        ("reddit", "Tutorial", {"tracking_type": "CUSTOM", "custom_event_name": "Tutorial"}),
+    ],
+)
+def test_the_network_accepts_a_goal_under_the_name_it_asks_for(
+    sandbox: Sandbox, game: Any, network: str, sent_as: str, expected: Any
+) -> None:
+    factories.config(game, network=network, triggers=[], goals=[{**TUTORIAL, "sent_as": sent_as}])
+    player = factories.person(game, anonymous="anon-1")
+    factories.touch(player, network=network)
+    done = happened(player)
+    outbox.fan_out_due()
+    delivery.drain(network=network, lanes=0)
+    assert told(done) == ("delivered", "")
+    (call,) = sandbox.received(network)
+    jsonschema.validate(call["body"], load(SCHEMAS[network]))
+    body = call["body"]
+    assert (body["data"][0]["event"] if network == "tiktok" else body["data"]["events"][0]["type"]) == expected
