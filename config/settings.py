@@ -7,7 +7,7 @@ from typing import Any
 
 import django_stubs_ext
 
-from config import environment, logs
+from config import environment, logs, schedule
 
 # Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
 django_stubs_ext.monkeypatch()
@@ -110,28 +110,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 
-# A message nobody took for this long is worth nothing: the sweeps find what it pointed at. Longer than a worker's clock
-# may be off, since Celery judges the age of a message by that.
-MESSAGES_KEPT = timedelta(hours=2)
-
-
-def _every(task: str, period: timedelta) -> dict[str, Any]:
-    return {"task": task, "schedule": period, "options": {"expires": MESSAGES_KEPT.total_seconds()}}
-
-
-CELERY_BEAT_SCHEDULE = {
-    "digest": _every("audience.tasks.digest", timedelta(seconds=2)),
-    "erase": _every("audience.tasks.erase", timedelta(seconds=10)),
-    "partitions": _every("audience.tasks.make_partitions", timedelta(hours=1)),
-    "prune": _every("audience.tasks.prune", timedelta(minutes=10)),
-    "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
-    "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),
-    "checks": _every("postbacks.tasks.sweep_checks", timedelta(seconds=15)),
-    "alerts": _every("postbacks.tasks.alerts", timedelta(seconds=15)),
-    "notices": _every("postbacks.tasks.notices", timedelta(seconds=15)),
-    "digests": _every("postbacks.tasks.digests", timedelta(minutes=10)),
-    "replay": _every("postbacks.tasks.replay", timedelta(seconds=5)),
-}
+CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT
 
 # Where one app reaches up to the next without importing it (docs/architecture.md, "The two hooks").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"

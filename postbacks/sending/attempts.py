@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
 from audience import clock
-from audience.models import Conversion, Reason
+from audience.models import Reason
+from postbacks.deciding import outbox
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow
 from postbacks.networks.base import Outcome, Request, Response, Verdict
 from postbacks.sending import breaker, retry
@@ -52,7 +54,9 @@ def close(answers: Sequence[Answer]) -> None:
     Then, each in a transaction of its own: what a refused credential means for its config, and what all of it means
     for the pixel. A worker that dies in between leaves deliveries that are tried again and say the same.
     """
-    _record(answers)
+    delivered = _record(answers)
+    # Outside: an erasure locks the conversion before its deliveries, so nobody may lock them the other way round.
+    outbox.explain_sent(conversion_ids=delivered)
     for config in {answer.claim.delivery.config for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL}:
         hold.suspect(config=config)
     pixels: dict[tuple[str, str], list[Outcome]] = {}
@@ -65,7 +69,8 @@ def close(answers: Sequence[Answer]) -> None:
 
 
 @transaction.atomic
-def _record(answers: Sequence[Answer]) -> None:
+def _record(answers: Sequence[Answer]) -> list[UUID]:
+    """Write the answers down; the conversions that are delivered."""
     ids = [answer.claim.delivery.pk for answer in answers]
     rows = Delivery.objects.select_for_update(of=("self",)).select_related("config").order_by("pk")
     present = {row.pk: row for row in rows.filter(pk__in=ids)}
@@ -82,7 +87,7 @@ def _record(answers: Sequence[Answer]) -> None:
         moved.append(delivery)
     DeliveryAttempt.objects.bulk_update(closed, CLOSED)
     Delivery.objects.bulk_update(moved, MOVED)
-    _lift_reasons(moved)
+    return [row.conversion_id for row in moved if row.state == DeliveryState.DELIVERED and row.conversion_id]
 
 
 def _decide(delivery: Delivery, answer: Answer, now: datetime) -> AttemptStatus:
@@ -149,13 +154,6 @@ def _attempt(answer: Answer, status: AttemptStatus, now: datetime) -> DeliveryAt
 
 def _payload(request: Request | None) -> Any:
     return None if request is None else json.loads(request.body)
-
-
-def _lift_reasons(moved: Sequence[Delivery]) -> None:
-    """A conversion that was delivered after all no longer says why it was not."""
-    delivered = [row.conversion_id for row in moved if row.state == DeliveryState.DELIVERED and row.conversion_id]
-    late = Conversion.objects.filter(pk__in=delivered).exclude(reason="")
-    late.exclude(reason__in=(Reason.ERASED, Reason.REPEAT_LAUNCH)).update(reason="")
 
 
 @transaction.atomic
