@@ -1,5 +1,6 @@
 # make run    everything on this machine, on http://127.0.0.1:8000 (PORT=... for another)
 # make test   the whole suite, against a real PostgreSQL and a real Valkey
+# make shuffle  500 random histories, each in three orders of arrival; SHUFFLES=... for more
 # make lint   ruff, format check, mypy, migrations check
 # make bench  one JSON line per figure
 # make demo   the demo game and its logins, as one JSON object
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 2
 
-.PHONY: run test lint bench demo admin clean forget
+.PHONY: run test shuffle lint bench demo admin clean forget
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -25,6 +26,10 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+shuffle: export SHUFFLES ?= 500
+shuffle: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/postbacks/test_shuffling.py
 
 # The type checker imports the settings; the values reach nothing (port 1 refuses).
 lint: export DATABASE_URL = postgres://nobody@127.0.0.1:1/nothing

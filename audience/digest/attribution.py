@@ -35,9 +35,11 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     new = conversions.record(game=game, events=events, people=people.by_event)
     converted = {conversion.person_id for conversion in new}
     elected = conversions.elect_launches(person_ids=people.merged | converted)
-    reopened = Conversion.objects.filter(person_id__in=people.merged | touched).unattributed()
-    recent = reopened.filter(event_at__gte=clock.now() - OPEN_FOR)
-    to_decide = {c.pk: c for c in [*recent, *new, *elected] if c.reason not in conversions.SETTLED}
+    theirs = Conversion.objects.filter(person_id__in=people.merged | touched)
+    recent = theirs.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
+    # Nobody has been told of these yet: a click that comes in late still wins them, whatever they were given before.
+    undecided = theirs.filter(fanned_out_at=None)
+    to_decide = {c.pk: c for c in [*recent, *undecided, *new, *elected] if c.reason not in conversions.SETTLED}
     return _decide(game, list(to_decide.values()), new)
 
 

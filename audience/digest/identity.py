@@ -7,7 +7,7 @@ merged into the one seen first.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +18,8 @@ from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import Event, Game, Identity, Kind, Person
 
 Key = tuple[str, str]
+# id -> whose it is, and the time of the earliest event that named it.
+Known = dict[Key, tuple[uuid.UUID, datetime]]
 # What a set holds: ids, event ids (int) and person ids. Told apart by type: a client may call a namespace anything.
 Member = Key | int | uuid.UUID
 
@@ -67,7 +69,7 @@ def resolve(*, game: Game, events: Sequence[Event]) -> People:
         # The event itself is a member, so that one without any usable id is a player of its own.
         sets.join([event.pk, *keys_of(event)])
     known = _known(game, [member for member in sets.members if isinstance(member, tuple)])
-    for key, person_id in known.items():
+    for key, (person_id, _) in known.items():
         sets.join([person_id, key])
     people = People()
     persons = _persons(game, sets, events, people)
@@ -95,16 +97,16 @@ class _Sets:
             self.members[self.root(other)] = self.root(roots[0])
 
 
-def _known(game: Game, keys: Sequence[Key]) -> dict[Key, uuid.UUID]:
-    """The persons that already go by these ids."""
+def _known(game: Game, keys: Sequence[Key]) -> Known:
+    """The persons that already go by these ids, and since when."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT namespace, value, person_id FROM audience_identity "
+            "SELECT namespace, value, person_id, first_seen_at FROM audience_identity "
             "JOIN unnest(%s::text[], %s::text[]) AS asked (namespace, value) USING (namespace, value) "
             "WHERE game_id = %s",
             [[namespace for namespace, _ in keys], [value for _, value in keys], game.pk],
         )
-        return {(namespace, value): person_id for namespace, value, person_id in cursor.fetchall()}
+        return {(namespace, value): (person_id, since) for namespace, value, person_id, since in cursor.fetchall()}
 
 
 def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -> dict[Member, uuid.UUID]:
@@ -135,7 +137,7 @@ def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -
 
 
 def _add_identities(
-    game: Game, sets: _Sets, known: dict[Key, uuid.UUID], persons: dict[Member, uuid.UUID], events: Sequence[Event]
+    game: Game, sets: _Sets, known: Known, persons: dict[Member, uuid.UUID], events: Sequence[Event]
 ) -> None:
     first_seen: dict[Key, datetime] = {}
     for event in events:
@@ -146,3 +148,17 @@ def _add_identities(
         for key, moment in first_seen.items()
         if key not in known
     )
+    _seen_earlier(game, {key: moment for key, moment in first_seen.items() if key in known and moment < known[key][1]})
+
+
+def _seen_earlier(game: Game, moments: Mapping[Key, datetime]) -> None:
+    """An older event came in later. The id that a player was first known by goes to the networks."""
+    if not moments:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE audience_identity AS known SET first_seen_at = seen.at "
+            "FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS seen (namespace, value, at) "
+            "WHERE known.game_id = %s AND known.namespace = seen.namespace AND known.value = seen.value",
+            [[key[0] for key in moments], [key[1] for key in moments], list(moments.values()), game.pk],
+        )

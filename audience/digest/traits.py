@@ -1,5 +1,6 @@
 """What is known of a person: the later event's word wins, trait by trait, in whatever order they arrive."""
 
+import json
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,14 +32,22 @@ def _take(person: Person, events: Sequence[Event]) -> bool:
 
 
 def _set(person: Person, name: str, value: object, at: str) -> None:
-    """Take a trait unless a later event has spoken; an explicit null clears it."""
-    if datetime.fromisoformat(person.trait_times.get(name, at)) > datetime.fromisoformat(at):
+    """Take a trait unless a later event has spoken; an explicit null clears it.
+
+    Of two events of one moment the greater word stays, so that the order of arrival decides nothing.
+    """
+    known = (datetime.fromisoformat(person.trait_times.get(name, at)), _word(person.traits.get(name)))
+    if known > (datetime.fromisoformat(at), _word(value)):
         return
     person.trait_times[name] = at
     if value is None:
         person.traits.pop(name, None)
     else:
         person.traits[name] = value
+
+
+def _word(value: object) -> str:
+    return "" if value is None else json.dumps(value, sort_keys=True)
 
 
 def merge_into(winner: Person, losers: Sequence[Person]) -> None:

@@ -412,6 +412,23 @@ def test_a_purchase_that_itself_comes_late_still_finds_its_click(key: NewKey) ->
     assert reasons("purchase") == [""]
 
 
+def test_a_later_click_that_arrives_late_wins_what_nobody_was_told_of(key: NewKey) -> None:
+    digest(key, click("a-1", "T1", userId="user-1", eventTimestamp=ago(days=10, hours=2)))
+    digest(key, purchase("user-1", eventTimestamp=ago(days=10)))
+    digest(key, click("a-1", "T2", eventTimestamp=ago(days=10, hours=1)))
+
+    assert [c.touch.click_id for c in Conversion.objects.all() if c.touch] == ["T2"]
+
+
+def test_a_launch_that_turns_out_a_repeat_gives_its_click_back(key: NewKey) -> None:
+    digest(key, click("a-1", "T1", userId="user-1", eventTimestamp=ago(minutes=9)))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
+    digest(key, launch("user-1", eventTimestamp=ago(minutes=7)))
+
+    found = [(c.reason, c.touch.click_id if c.touch else None) for c in Conversion.objects.order_by("event_at")]
+    assert found == [("", "T1"), ("repeat_launch", None)]
+
+
 def test_what_a_click_has_won_stays_with_it(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), purchase(ABSENT, anonymousId="a-1"))
     handed_over()

@@ -9,7 +9,7 @@ import pytest
 from audience.digest import run
 from audience.digest.identity import NOT_AN_ID
 from audience.keys import NewKey
-from audience.models import Conversion, Device, Game, Group, Identity, Person
+from audience.models import Conversion, Device, Event, Game, Group, Identity, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +93,17 @@ def test_the_person_seen_first_stays(key: NewKey) -> None:
     digest(key, alias("late", "early"))
 
     assert [person.pk for person in Person.objects.all()] == [early]
+
+
+def test_an_id_is_known_since_the_earliest_event_whichever_arrives_first(key: NewKey) -> None:
+    digest(key, message(userId="user-1", anonymousId="a-1", eventTimestamp=ago(minutes=5)))
+    digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)))
+    digest(key, message(userId="user-1", eventTimestamp=ago(minutes=7)))
+
+    known = dict(Identity.objects.values_list("value", "first_seen_at"))
+    earliest = min(Event.objects.values_list("event_at", flat=True))
+    assert known["user-1"] == earliest
+    assert known["a-1"] > earliest
 
 
 def test_first_and_last_seen_span_all_events(key: NewKey) -> None:
@@ -198,6 +209,18 @@ def test_the_later_event_sets_a_trait_whichever_arrives_first(key: NewKey) -> No
             digest(key, {**sent, "messageId": message()["messageId"]})
 
         assert Person.objects.get().traits == {"email": "new@example.com", "level": 1}
+
+
+def test_of_two_events_of_one_moment_the_same_one_sets_a_trait_in_either_order(key: NewKey) -> None:
+    at = ago(minutes=5)
+    one = identify("user-1", traits={"email": "a@example.com", "level": None}, eventTimestamp=at)
+    two = identify("user-1", traits={"email": "b@example.com", "level": 2}, eventTimestamp=at)
+    for order in ([one, two], [two, one]):
+        Person.objects.all().delete()
+        for sent in order:
+            digest(key, {**sent, "messageId": message()["messageId"]})
+
+        assert Person.objects.get().traits == {"email": "b@example.com", "level": 2}
 
 
 def test_an_explicit_null_clears_a_trait_and_an_older_word_does_not_bring_it_back(key: NewKey) -> None:
