@@ -19,7 +19,7 @@ from audience import clock
 from audience.models import Conversion, Reason
 from audience.wakeup import wake
 from consent.models import Level
-from postbacks.deciding import gate, goals, once
+from postbacks.deciding import gate, goals, once, roster
 from postbacks.deciding.goals import Goal
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -52,7 +52,9 @@ def fan_out_due(*, limit: int = BATCH) -> int:
     conversions = _claim(limit)
     if not conversions:
         return 0
-    configs = _configs({conversion.game_id for conversion in conversions})
+    game_ids = {conversion.game_id for conversion in conversions}
+    roster.hold_still(game_ids)
+    configs = _configs(game_ids)
     once.lock(config for theirs in configs.values() for config in theirs)
     _look_at_holds([config for theirs in configs.values() for config in theirs if config.held_at])
     now = clock.now()
@@ -208,7 +210,7 @@ def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
         Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
 
 
-def explain_sent(*, conversion_id: uuid.UUID) -> None:
-    """Take back the reason on a conversion whose postback was called off while its call was still out, and arrived."""
-    explained = Conversion.objects.filter(pk=conversion_id).exclude(reason__in=("", *SETTLED))
+def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
+    """Take back the reason on conversions whose postback was called off while its call was still out, and arrived."""
+    explained = Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *SETTLED))
     explained.update(reason="")

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from audience import clock, goals
+from postbacks.deciding import roster
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.setup import hold, rules, versions
 
@@ -54,6 +55,7 @@ def apply(*, check: CredentialCheck, token: str) -> PostbackConfig:
 
 
 def _create(check: CredentialCheck, token: str) -> PostbackConfig:
+    roster.change(check.game_id)
     now = clock.now()
     config = PostbackConfig.objects.create(
         game=check.game,
@@ -65,6 +67,7 @@ def _create(check: CredentialCheck, token: str) -> PostbackConfig:
         enabled=check.enabled,
         validated_at=now,
         checked_at=now,
+        created_at=now,
         created_by=check.requested_by,
     )
     versions.record(config=config, change="Created", set_by=check.requested_by)

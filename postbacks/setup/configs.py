@@ -9,6 +9,7 @@ from audience import clock
 from audience import goals as goal_events
 from audience.models import Game
 from audience.wakeup import wake
+from postbacks.deciding import roster
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.models import CredentialCheck, Delivery, DeliveryState, PostbackConfig
 from postbacks.setup import hold, rules, versions
@@ -124,6 +125,7 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> None:
 @transaction.atomic
 def delete(*, config: PostbackConfig, changed_by: Any = None) -> None:
     """Take it out of the list and wipe its credential; the delivery log stays. Deleting twice is once."""
+    roster.change(config.game_id)
     row = _kept(config)
     if row is None:
         return

@@ -1,6 +1,7 @@
 """The ledger: a world that balances, and each way in which one may not."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.digest import run
@@ -17,8 +18,10 @@ from audience.models import Batch, BatchState, Conversion, Event, Game, GoalEven
 from postbacks.deciding import outbox
 from postbacks.ledger import audit
 from postbacks.models import ConfigVersion, Delivery, PostbackConfig
+from postbacks.setup import configs
 from tests import factories
 from tests.audience import immutable
+from tests.audience.concurrency import in_thread, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db
 
@@ -154,6 +157,34 @@ def test_a_launch_that_a_merge_made_a_repeat_after_it_went_out_stands_beside_the
     report = audit.run()
     assert (report.lines, report.repeats, report.violations) == ([], 1, [])
     assert "Besides: 1 for launches that a merge made repeats" in report.text()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_postback_deleted_during_a_fan_out_goes_after_it() -> None:
+    row = config(factories.game())
+    player = factories.person(row.game)
+    factories.conversion(player, touch=factories.touch(player))
+    decided, looked = threading.Event(), threading.Event()
+
+    def fan_out() -> None:
+        with transaction.atomic():
+            outbox.fan_out_due()
+            decided.set()
+            looked.wait(20)
+
+    fanning = in_thread(fan_out)
+    assert decided.wait(20)
+    deleting = in_thread(lambda: configs.delete(config=row))
+    wait_for_a_lock()
+    looked.set()
+    for thread in (fanning, deleting):
+        thread.join(20)
+    row.refresh_from_db()
+    fanned_out_at = Conversion.objects.get().fanned_out_at
+    assert row.deleted_at is not None
+    assert fanned_out_at is not None
+    assert row.deleted_at > fanned_out_at
+    assert audit.run().violations == []
 
 
 # What a violation looks like --------------------------------------------------------------------
