@@ -6,6 +6,7 @@ cannot run must say so at boot, not at the first request.
 
 import sys
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ class Environment:
     metrics_token: str
     trusted_proxies: list[str]
     json_logs: bool
+    email: dict[str, Any]
+    from_email: str
+    alert_private_hosts: frozenset[str]
 
 
 def read(base_dir: Path) -> Environment:
@@ -57,6 +61,9 @@ def read(base_dir: Path) -> Environment:
         metrics_token=env.str("METRICS_TOKEN", default=""),
         trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
         json_logs=_json_logs(env),
+        email=_email(env),
+        from_email=_from_email(env),
+        alert_private_hosts=frozenset(host.strip().lower() for host in env.list("ALERT_PRIVATE_HOSTS", default=[])),
     )
 
 
@@ -109,6 +116,27 @@ def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, .
     parts = urlsplit(value)
     if parts.scheme not in schemes or not (parts.netloc or parts.path):
         _stop(name, f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
+    return value
+
+
+def _email(env: environ.Env) -> dict[str, Any]:
+    """Django's EMAIL_* settings from EMAIL_URL; unset, mail is written to the worker's output."""
+    url = env.str("EMAIL_URL", default="").strip() or "consolemail://"
+    try:
+        found = env.email_url_config(url)
+    except (ValueError, environ.ImproperlyConfigured):
+        _stop("EMAIL_URL", "cannot be read: expected smtp+tls://user:password@host:587, smtp+ssl://… or smtp://…")
+    if "smtp" in found["EMAIL_BACKEND"] and not found["EMAIL_HOST"]:
+        _stop("EMAIL_URL", "names no mail server: expected smtp+tls://user:password@host:587")
+    known = {name: value for name, value in found.items() if name.startswith("EMAIL_") and value is not None}
+    # Longer than any mail server needs to greet; postbacks/alerts/notices.py leases a message for longer.
+    return {**known, "EMAIL_TIMEOUT": 10}
+
+
+def _from_email(env: environ.Env) -> str:
+    value: str = env.str("DEFAULT_FROM_EMAIL", default="").strip() or "Afterclick <afterclick@localhost>"
+    if "@" not in parseaddr(value)[1] or "\n" in value:
+        _stop("DEFAULT_FROM_EMAIL", f"must be an email address, such as Afterclick <alerts@example.com>, not {value!r}")
     return value
 
 

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from audience.models import Batch, BatchState, Conversion
-from postbacks.models import Delivery, DeliveryState
+from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
 
 
 class Queues(Collector):
@@ -25,14 +25,23 @@ class Queues(Collector):
         age = (timezone.now() - pending["since"]).total_seconds() if pending["since"] else 0
         failed = Batch.objects.filter(state=BatchState.FAILED).count()
         unsent = Conversion.objects.to_fan_out().order_by().count()
-        waiting = Delivery.objects.filter(state=DeliveryState.WAITING).count()
+        waiting = Delivery.objects.filter(state=DeliveryState.WAITING)
+        due = waiting.aggregate(count=Count("id"), since=Min("next_attempt_at"))
+        overdue = max((timezone.now() - due["since"]).total_seconds(), 0) if due["since"] else 0
+        held = Delivery.objects.filter(state=DeliveryState.HELD).count()
+        on_hold = PostbackConfig.objects.kept().filter(held_at__isnull=False).count()
+        unsent_notices = Notice.objects.filter(state=NoticeState.WAITING).count()
         for name, text, value in (
             ("database_up", "1 when the database answers.", 1),
             ("batches_pending", "Requests accepted and not yet digested.", pending["count"]),
             ("digest_lag_seconds", "Age of the oldest request not yet digested.", age),
             ("batches_failed", "Requests set aside after their last attempt to digest them.", failed),
             ("conversions_pending", "Conversions the outbox has not looked at.", unsent),
-            ("deliveries_waiting", "Postbacks waiting for their next attempt.", waiting),
+            ("deliveries_waiting", "Postbacks waiting for their next attempt.", due["count"]),
+            ("oldest_waiting_delivery_seconds", "How long the postback that waits longest is past its time.", overdue),
+            ("deliveries_held", "Postbacks held until their credential is accepted.", held),
+            ("configs_on_hold", "Postback settings whose credential the network refuses.", on_hold),
+            ("notices_waiting", "Messages about alerts waiting for their next attempt.", unsent_notices),
         ):
             yield GaugeMetricFamily(f"afterclick_{name}", text, value=value)
 

@@ -5,6 +5,9 @@ from celery import shared_task
 from audience import clock
 from audience.wakeup import wake
 from postbacks import replays
+from postbacks.alerts.digests import write_digests
+from postbacks.alerts.notices import deliver_notices
+from postbacks.alerts.watch import watch
 from postbacks.deciding import outbox
 from postbacks.networks import NETWORKS
 from postbacks.sending import delivery
@@ -45,3 +48,21 @@ def replay() -> None:
     clock.synchronise()
     if replays.advance():
         wake(replays.REPLAY_TASK)
+
+
+@shared_task
+def alerts() -> None:
+    clock.synchronise()
+    watch()
+
+
+@shared_task
+def notices() -> None:
+    clock.synchronise()
+    deliver_notices()
+
+
+@shared_task
+def digests() -> None:
+    clock.synchronise()
+    write_digests()

@@ -10,17 +10,20 @@ from audience.hub.urls import urlpatterns as audience_urls
 from audience.keys import NewKey
 from audience.models import ApiKey, Erasure, Event, Game, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
-from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
+from postbacks.models import AlertHook, CredentialCheck, PostbackConfig
 from tests import factories, hub
 from tests.audience import test_hub_events
 
 READ = {"overview", "events", "conversions", "integrations", "integration", "attempt", "keys", "privacy"}
-READ |= {"event-counts", "event", "rejection", "people", "person"}
+READ |= {"alerts", "event-counts", "event", "rejection", "people", "person"}
 REPLAY = "rejection-replay"
 MARKETER = {REPLAY, "postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
-ADMIN = {"key-new", "key-rotate", "key-revoke", "erase", "person-erase"}
-POST_ONLY = {REPLAY, "person-erase", "postback-enable", "postback-disable", "erase"}
+HOOKS = {"hook-enable", "hook-disable", "hook-test", "hook-delete"}
+ADMIN = {"key-new", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
+POST_ONLY = {REPLAY, "person-erase", "postback-enable", "postback-disable", "erase", *(HOOKS - {"hook-delete"})}
 POSTED = (MARKETER | ADMIN) - {"check"}
+# The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
+OWN = {"alert-choice"}
 NAMES = sorted(READ | MARKETER | ADMIN)
 
 
@@ -35,10 +38,11 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     person = factories.person(game, user="user-1")
     conversion = factories.conversion(person, touch=factories.touch(person))
     check = CredentialCheck.objects.create(game=game, network="tiktok", pixel_id="CABC", triggers=["purchase"])
-    attempt = _attempt(game, config, conversion)
+    attempt = factories.attempt(factories.delivery(config, conversion=conversion))
     event, refused = test_hub_events.event(game, 1), test_hub_events.rejection(game, 2)
     on_network = {"slug": game.slug, "network": "tiktok"}
-    pages = {name: {"slug": game.slug} for name in (*READ, "key-new", "erase")}
+    hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": "k"})
+    pages = {name: {"slug": game.slug} for name in (*READ, "key-new", "erase", "hook-add")}
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}
     return {
         **pages,
@@ -50,25 +54,13 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         "event": {"slug": game.slug, "day": event.day, "pk": event.pk},
         **{name: {"slug": game.slug, "pk": refused.pk} for name in ("rejection", REPLAY)},
         **{name: {"slug": game.slug, "pk": person.pk} for name in ("person", "person-erase")},
+        **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
         "key-rotate": {"slug": game.slug, "pk": key.pk},
         "key-revoke": {"slug": game.slug, "pk": key.pk},
     }
 
 
-def _attempt(game: Game, config: PostbackConfig, conversion: Any) -> DeliveryAttempt:
-    delivery = conversion.deliveries.create(
-        game=game,
-        config=config,
-        network=config.network,
-        trigger=conversion.trigger,
-        event_id=str(conversion.pk),
-        event_at=conversion.event_at,
-        config_version=1,
-    )
-    return delivery.attempts.create(config=config, number=1, config_version=1, started_at=conversion.event_at)
-
-
-STATE: tuple[Any, ...] = (ApiKey, CredentialCheck, Erasure, Event, Membership, Rejection)
+STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Erasure, Event, Membership, Rejection)
 
 
 def _state() -> list[Any]:
@@ -79,7 +71,9 @@ def _state() -> list[Any]:
 
 
 def test_every_page_of_a_game_is_in_this_matrix() -> None:
-    assert sorted(url.name for url in [*audience_urls, *postbacks_urls] if url.name != "games") == NAMES
+    assert sorted(url.name for url in [*audience_urls, *postbacks_urls] if url.name != "games") == sorted(
+        [*NAMES, *OWN]
+    )
 
 
 def _least(name: str) -> Role:
@@ -129,9 +123,18 @@ def test_rows_of_another_game_are_not_reached_through_ones_own(
 ) -> None:
     admin, before = hub.member(other_game, Role.ADMIN), _state()
     reading = ("event", "rejection", "person")
-    for name in ("postback-edit", "postback-delete", "check", "attempt", "key-rotate", "key-revoke", *reading):
+    for name in (
+        "postback-edit",
+        "postback-delete",
+        "check",
+        "attempt",
+        "key-rotate",
+        "key-revoke",
+        "hook-delete",
+        *reading,
+    ):
         assert admin.get(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
-    changing = ("key-rotate", "key-revoke", "person-erase")
+    changing = ("key-rotate", "key-revoke", "person-erase", *HOOKS)
     for name in ("postback-enable", "postback-disable", "postback-delete", *changing):
         assert admin.post(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
     # A rejection may be gone for good reasons, so that this one leads back to the list; it does nothing either.

@@ -13,7 +13,7 @@ from django.db import connection
 
 from audience.models import Game
 from postbacks.fields import SecretDict, reseal, seal, unseal
-from postbacks.models import PostbackConfig
+from postbacks.models import AlertHook, PostbackConfig
 from tests import factories
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -90,16 +90,21 @@ def rotate() -> str:
 def test_rotation_puts_every_credential_under_the_first_key_and_may_run_twice(game: Game, settings: Any) -> None:
     settings.CREDENTIAL_KEYS = [OLD]
     config = factories.config(game, credential={"token": TOKEN})
-    factories.config(game, network="reddit", credential={})
+    factories.config(game, network="reddit", credential={}, previous_credential={"token": TOKEN})
+    hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": TOKEN})
     settings.CREDENTIAL_KEYS = [NEW, OLD]
     assert rotate().splitlines() == [
         "postbacks: 1 re-encrypted, 0 already under the first key, 0 unreadable",
+        "credentials before a rotation: 1 re-encrypted, 0 already under the first key, 0 unreadable",
         "checks: 0 re-encrypted, 0 already under the first key, 0 unreadable",
+        "alert hooks: 1 re-encrypted, 0 already under the first key, 0 unreadable",
     ]
     assert rotate().startswith("postbacks: 0 re-encrypted, 1 already under the first key, 0 unreadable")
     settings.CREDENTIAL_KEYS = [NEW]
     config.refresh_from_db()
     assert config.credential == {"token": TOKEN}
+    hook.refresh_from_db()
+    assert hook.secret == {"key": TOKEN}
 
 
 @pytest.mark.django_db

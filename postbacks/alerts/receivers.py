@@ -1,0 +1,59 @@
+"""Who is told: the members of a game by their choice, and its hooks."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from audience import clock
+from audience.models import Game, Membership, Role
+from audience.wakeup import wake
+from postbacks.models import Alert, AlertChoice, AlertHook, Notice, NoticeKind, Told
+
+NOTICES_TASK = "postbacks.tasks.notices"
+# The hour (UTC) at which the digests of the day before are due.
+DIGEST_HOUR = 8
+AT_ONCE = (Told.AT_ONCE, Told.BOTH)
+DAILY = (Told.DAILY, Told.BOTH)
+
+
+def default_choice(role: str) -> Told:
+    """How a member is told who never chose: a viewer is not."""
+    return Told.NEVER if role == Role.VIEWER else Told.AT_ONCE
+
+
+def choice_of(*, game: Game, user: Any, role: str) -> Told:
+    row = AlertChoice.objects.filter(game=game, user=user).first()
+    return Told(row.told) if row else default_choice(role)
+
+
+@transaction.atomic
+def choose(*, game: Game, user: Any, told: Told) -> None:
+    """Remember how `user` wants to be told. A digest chosen after its hour begins tomorrow."""
+    now = clock.now()
+    sent = {"digest_sent_on": now.date()} if now.hour >= DIGEST_HOUR else {}
+    row, made = AlertChoice.objects.select_for_update().get_or_create(
+        game=game, user=user, defaults={"told": told, **sent}
+    )
+    if not made and row.told != told:
+        started = sent if told in DAILY and row.told not in DAILY else {}
+        AlertChoice.objects.filter(pk=row.pk).update(told=told, **started)
+
+
+def members(game: Game) -> list[Membership]:
+    """The members of a game that mail can reach."""
+    active = Membership.objects.filter(game=game, user__is_active=True).exclude(user__email="")
+    return list(active.select_related("user").order_by("pk"))
+
+
+@transaction.atomic
+def tell(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
+    """Write a Notice for everyone who is told at once, and for every enabled hook. Twice is once."""
+    choices = dict(AlertChoice.objects.filter(game=alert.game_id).values_list("user_id", "told"))
+    told = [m for m in members(alert.game) if choices.get(m.user_id, default_choice(m.role)) in AT_ONCE]
+    hooks = AlertHook.objects.filter(game=alert.game_id, enabled=True)
+    new = {"game_id": alert.game_id, "alert": alert, "kind": kind, "next_attempt_at": now, "created_at": now}
+    rows = [Notice(user_id=membership.user_id, **new) for membership in told]
+    rows += [Notice(hook=hook, **new) for hook in hooks]
+    Notice.objects.bulk_create(rows, ignore_conflicts=True)
+    wake(NOTICES_TASK)

@@ -1,0 +1,106 @@
+"""From health to alerts: opened once when a postback goes bad, kept true while it is, recovered once it is well again.
+
+The rule, in full:
+
+1. An alert opens the moment a config is on hold, refused its credential or degraded; when it has been rate limited for
+   LIMITED_FOR, since a minute of that is a network's everyday; and when it is silent over SILENT_FROM conversions or
+   more, since a few players without an ad click prove nothing.
+2. A config has one open alert at most. Health that goes from bad to bad (suspected, on hold, then degraded while the
+   backlog drains) is one stretch: the alert is rewritten, and nobody is told again.
+3. It recovers when the config has been healthy or quiet for STEADY without a break, so that a state that comes and goes
+   is one alert and not a message a minute. A config that was disabled or deleted has recovered the moment it is seen.
+4. Any number of workers may watch at once: a unique constraint opens and a conditional update recovers.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from audience import clock
+from postbacks import health
+from postbacks.alerts.receivers import tell
+from postbacks.health import Health, Judgement
+from postbacks.models import Alert, NoticeKind, PostbackConfig
+
+logger = structlog.get_logger(__name__)
+
+STEADY = timedelta(seconds=60)
+LIMITED_FOR = timedelta(minutes=5)
+SILENT_FROM = 10  # conversions
+
+
+def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> int:
+    """Compare the health of every config, or of these, with its open alert; how many alerts opened or recovered."""
+    now = now or clock.now()
+    current = Alert.objects.filter(recovered_at=None)
+    has_alert = Exists(current.filter(config=OuterRef("pk")))
+    configs = PostbackConfig.objects.filter(Q(deleted_at=None, enabled=True) | has_alert).select_related("game")
+    if config_ids is not None:
+        configs = configs.filter(pk__in=list(config_ids))
+    rows = list(configs.defer("credential", "previous_credential"))
+    judgements = health.of(rows, now=now)
+    alerts = {alert.config_id: alert for alert in current.filter(config__in=rows)}
+    return sum(_follow(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
+
+
+def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
+    """Whether the alert of this config opened or recovered."""
+    if not _is_on(config):
+        return alert is not None and _recover(alert, now)
+    if _is_bad(judgement, now):
+        return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
+    if alert is None or judgement.health == Health.RATE_LIMITED:
+        return False
+    if alert.good_since is None:
+        Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=None).update(good_since=now)
+        return False
+    return now - alert.good_since >= STEADY and _recover(alert, now)
+
+
+def _is_on(config: PostbackConfig) -> bool:
+    return config.enabled and config.deleted_at is None
+
+
+def _is_bad(judgement: Judgement, now: datetime) -> bool:
+    if judgement.health == Health.RATE_LIMITED:
+        return judgement.since is not None and now - judgement.since >= LIMITED_FOR
+    if judgement.health == Health.SILENT:
+        return judgement.came >= SILENT_FROM
+    return judgement.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED)
+
+
+@transaction.atomic
+def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
+    alert = Alert(game=config.game, config=config, opened_at=now, **_words(judgement))
+    Alert.objects.bulk_create([alert], ignore_conflicts=True)
+    if not Alert.objects.filter(pk=alert.pk).exists():
+        return False  # another worker opened one at the same moment
+    tell(alert=alert, kind=NoticeKind.OPENED, now=now)
+    logger.warning("alert_opened", config_id=str(config.pk), network=config.network, health=judgement.health.value)
+    return True
+
+
+def _rewrite(alert: Alert, judgement: Judgement) -> bool:
+    words = _words(judgement)
+    if alert.good_since is not None or any(getattr(alert, name) != value for name, value in words.items()):
+        Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **words)
+    return False
+
+
+@transaction.atomic
+def _recover(alert: Alert, now: datetime) -> bool:
+    # The same good_since: a beat that saw it bad a moment ago has taken it away.
+    current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
+    if not current.update(recovered_at=now):
+        return False
+    tell(alert=alert, kind=NoticeKind.RECOVERED, now=now)
+    logger.info("alert_recovered", config_id=str(alert.config_id), health=alert.health)
+    return True
+
+
+def _words(judgement: Judgement) -> dict[str, str]:
+    return {"health": judgement.health.value, "cause": judgement.why, "next_step": judgement.next_step}

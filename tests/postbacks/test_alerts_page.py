@@ -1,0 +1,172 @@
+"""The alerts page: what happened, how the reader is told, and the hooks of the game."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from audience.models import Game, Role
+from config.gauges import Queues
+from postbacks.alerts.watch import watch
+from postbacks.models import Alert, AlertChoice, AlertHook, Notice, PostbackConfig
+from tests import factories, hub
+from tests.postbacks.test_alerts import heal, hold
+
+HOOK = "https://chat.example/services/T0/secret-path"
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    return factories.config(game)
+
+
+@pytest.fixture
+def url(game: Game) -> str:
+    return f"/g/{game.slug}/alerts/"
+
+
+@pytest.fixture
+def hook(game: Game) -> AlertHook:
+    return AlertHook.objects.create(game=game, url=HOOK, secret={"key": "whsec_0123456789"})
+
+
+def words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page).replace("\xa0", " ").split())
+
+
+def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: PostbackConfig, url: str) -> None:
+    viewer = hub.member(game, Role.VIEWER)
+    assert "No alert so far" in viewer.get(url).content.decode()
+    hold(config)
+    watch()
+    page = words(viewer.get(url).content.decode())
+    assert f"TikTok Ads {config.pixel_id} On hold Open Nothing is sent; 0 conversions are held." in page
+    assert "Rotate the access token" in page
+    heal(config)
+    watch(now=timezone.now() + timedelta(minutes=1))
+    watch(now=timezone.now() + timedelta(minutes=3))
+    assert f"{config.pixel_id} Recovered On hold, until" in words(viewer.get(url).content.decode())
+
+
+def test_the_refresh_is_the_rows_alone(game: Game, config: PostbackConfig, url: str) -> None:
+    rows = hub.member(game, Role.VIEWER).get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "No alert so far" in rows
+    assert "<html" not in rows
+
+
+def test_older_pages_hold_every_alert_once(game: Game, config: PostbackConfig, url: str) -> None:
+    now = timezone.now()
+    Alert.objects.bulk_create(
+        Alert(game=game, config=config, health="degraded", cause=f"cause {n}.", opened_at=now, recovered_at=now)
+        for n in range(70)
+    )
+    viewer = hub.member(game, Role.VIEWER)
+    page = viewer.get(url).content.decode()
+    seen = re.findall(r"cause \d+", page)
+    older = re.search(r'href="(\?[^"]*before=[^"]+)">Older', page)
+    assert older
+    seen += re.findall(r"cause \d+", viewer.get(url + older[1].replace("&amp;", "&")).content.decode())
+    assert sorted(seen) == sorted(f"cause {n}" for n in range(70))
+
+
+@pytest.mark.parametrize(
+    ("role", "preset"), [(Role.VIEWER, "never"), (Role.MARKETER, "at_once"), (Role.ADMIN, "at_once")]
+)
+def test_a_member_starts_with_the_choice_of_their_role(game: Game, url: str, role: Role, preset: str) -> None:
+    page = hub.member(game, role).get(url).content.decode()
+    assert re.findall(r'value="(\w+)"[^>]*checked', page) == [preset]
+
+
+def test_a_viewer_may_choose_for_themselves(game: Game, other_game: Game, url: str) -> None:
+    viewer = hub.member(game, Role.VIEWER)
+    answer = viewer.post(f"{url}choice/", {"told": "both"}, follow=True)
+    assert "Saved: at once and in a daily digest." in answer.content.decode()
+    row = AlertChoice.objects.get()
+    assert (row.game, row.user.username, row.told) == (game, "viewer-of-sky-raiders", "both")
+    assert re.findall(r'value="(\w+)"[^>]*checked', answer.content.decode()) == ["both"]
+    assert viewer.post(f"/g/{other_game.slug}/alerts/choice/", {"told": "both"}).status_code == 404
+    assert AlertChoice.objects.count() == 1
+
+
+def test_a_choice_that_is_none_changes_nothing(game: Game, url: str) -> None:
+    answer = hub.member(game, Role.ADMIN).post(f"{url}choice/", {"told": "always"}, follow=True)
+    assert "Nothing was saved" in answer.content.decode()
+    assert not AlertChoice.objects.exists()
+
+
+def test_an_admin_adds_a_hook_and_sees_its_secret_once(game: Game, url: str) -> None:
+    admin = hub.member(game, Role.ADMIN)
+    made = admin.post(f"{url}hooks/add/", {"url": HOOK})
+    secret = AlertHook.objects.get().secret["key"]
+    assert re.fullmatch(r"whsec_[\w-]{43}", secret)
+    assert secret in made.content.decode()
+    assert "no-store" in made["Cache-Control"]
+    page = admin.get(url).content.decode()
+    assert HOOK in page
+    assert secret not in page
+
+
+def test_an_address_inside_is_refused_with_the_reason(game: Game, url: str) -> None:
+    page = hub.member(game, Role.ADMIN).post(f"{url}hooks/add/", {"url": "https://169.254.169.254/"}).content.decode()
+    assert "This address cannot be called: this address is not on the public internet." in page
+    assert not AlertHook.objects.exists()
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
+def test_others_see_that_there_is_a_hook_and_not_its_path(game: Game, url: str, hook: AlertHook, role: Role) -> None:
+    page = hub.member(game, role).get(url).content.decode()
+    assert "chat.example/…" in page
+    assert "secret-path" not in page
+    assert "Send a test" not in page
+
+
+def test_a_hook_is_tested_switched_and_deleted(game: Game, url: str, hook: AlertHook) -> None:
+    admin = hub.member(game, Role.ADMIN)
+    admin.post(f"{url}hooks/{hook.pk}/test/")
+    assert [(row.kind, row.hook, row.state) for row in Notice.objects.all()] == [("test", hook, "waiting")]
+    assert "chat.example Test Waiting" in words(admin.get(url).content.decode())
+    admin.post(f"{url}hooks/{hook.pk}/disable/")
+    assert not AlertHook.objects.get().enabled
+    admin.post(f"{url}hooks/{hook.pk}/enable/")
+    assert AlertHook.objects.get().enabled
+    assert "This cannot be undone" in admin.get(f"{url}hooks/{hook.pk}/delete/").content.decode()
+    assert AlertHook.objects.exists()
+    admin.post(f"{url}hooks/{hook.pk}/delete/")
+    assert not AlertHook.objects.exists()
+    assert not Notice.objects.exists()
+
+
+def test_a_reader_sees_the_messages_to_hooks_and_to_themselves(
+    game: Game, config: PostbackConfig, url: str, hook: AlertHook
+) -> None:
+    admin, marketer = hub.member(game, Role.ADMIN), hub.member(game, Role.MARKETER)
+    hold(config)
+    watch()
+    Notice.objects.filter(hook=hook).update(attempts_made=2, message="It answered 500.")
+    for reader in (admin, marketer):
+        page = reader.get(url).content.decode().partition("Last messages")[2]
+        assert page.count('data-label="To"') == 2
+        assert words(page).count("You Alert") == 1
+        assert "chat.example Alert" in words(page)
+        assert "Waiting It answered 500. Tried 2 times, again" in words(page)
+
+
+def test_no_page_holds_inline_code(game: Game, config: PostbackConfig, url: str, hook: AlertHook) -> None:
+    hold(config)
+    watch()
+    admin = hub.member(game, Role.ADMIN)
+    for page in ("", "hooks/add/", f"hooks/{hook.pk}/delete/"):
+        assert hub.inline_code(admin.get(url + page).content.decode()) == []
+    assert hub.inline_code(admin.post(f"{url}hooks/add/", {"url": "https://chat.example/"}).content.decode()) == []
+
+
+def test_the_gauges_count_what_is_held_and_how_long_the_oldest_waits(config: PostbackConfig) -> None:
+    hold(config)
+    factories.delivery(config, state="held")
+    factories.delivery(config, state="held")
+    factories.delivery(config, next_attempt_at=timezone.now() - timedelta(minutes=2))
+    found = {metric.name: metric.samples[0].value for metric in Queues().collect()}
+    assert (found["afterclick_deliveries_held"], found["afterclick_configs_on_hold"]) == (2, 1)
+    assert found["afterclick_deliveries_waiting"] == 1
+    assert 120 <= found["afterclick_oldest_waiting_delivery_seconds"] < 125
