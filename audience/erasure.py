@@ -79,8 +79,9 @@ def _attempt(erasure_id: uuid.UUID) -> bool:
 @transaction.atomic
 def run(erasure_id: uuid.UUID) -> bool:
     """Erase one subject; False when it must wait for the digest of what came before it, or another worker has it."""
-    pending = Erasure.objects.select_for_update(skip_locked=True).filter(pk=erasure_id, state=ErasureState.PENDING)
-    erasure = pending.select_related("game").first()
+    # Of the erasure alone: with its game locked, whoever writes a row of that game waits for us, and we for them.
+    pending = Erasure.objects.select_for_update(skip_locked=True, of=("self",))
+    erasure = pending.filter(pk=erasure_id, state=ErasureState.PENDING).select_related("game").first()
     if erasure is None:
         return False
     # An alias still in the queue may link further ids to the subject.

@@ -295,6 +295,22 @@ def test_it_waits_for_a_digest_of_the_game_that_is_under_way(key: NewKey, secret
 
 
 @pytest.mark.django_db(transaction=True)
+def test_while_it_waits_for_the_digest_events_are_taken_in(key: NewKey, secret_key: NewKey, game: Game) -> None:
+    delete(secret_key)
+    with own_connection() as other, other.cursor() as cursor, connection.cursor() as own:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"digest game {game.pk}"])
+        worker = in_thread(erasure.drain)
+        wait_for_a_lock()
+        own.execute("SET lock_timeout = '2s'")
+        assert send(key, message(userId="somebody-else")).status_code == 200
+        own.execute("SET lock_timeout = 0")
+        other.rollback()
+        worker.join(20)
+
+    assert Erasure.objects.get().state == "done"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_of_two_workers_one_does_it(key: NewKey, secret_key: NewKey) -> None:
     delete(secret_key)
     with own_connection() as other, other.cursor() as cursor:
