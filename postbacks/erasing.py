@@ -1,11 +1,15 @@
-"""What an erasure means here: nothing of these people goes out any more, and no sent payload stays readable."""
+"""What an erasure means here: nothing of these people goes out any more, and no sent payload stays readable.
+
+Their deliveries stay, without their conversion, as the only trace that the ledger has of them. A running replay passes
+over them by that; a preview and an export read conversions, and hold nothing.
+"""
 
 import uuid
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 
@@ -19,13 +23,16 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
     conversions = Conversion.objects.filter(person_id__in=list(person_ids)).order_by("pk")
     # The lock makes a fan-out in progress finish first, so that the rows it writes are seen and cancelled too.
     ids = list(conversions.select_for_update().values_list("pk", flat=True))
-    DeliveryAttempt.objects.filter(delivery__conversion_id__in=ids).update(payload=None)
+    # All of them, whatever their state: a worker that comes back late, or a replay, either is done with its row by now
+    # or finds it without its player. So no body is written behind the one statement that wipes them.
+    theirs = Delivery.objects.filter(conversion_id__in=ids).order_by("pk")
+    deliveries = list(theirs.select_for_update(of=("self",)).values_list("pk", flat=True))
+    DeliveryAttempt.objects.filter(delivery__in=deliveries, payload__isnull=False).update(payload=None)
     open_states = (DeliveryState.WAITING, DeliveryState.HELD)
-    waiting = Delivery.objects.filter(conversion_id__in=ids, state__in=open_states)
-    return waiting.update(
+    return Delivery.objects.filter(pk__in=deliveries, state__in=open_states).update(
         state=DeliveryState.CANCELLED,
         reason=Reason.ERASED,
         next_attempt_at=None,
         leased_until=None,
-        finished_at=timezone.now(),
+        finished_at=clock.now(),
     )

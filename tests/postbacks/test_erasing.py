@@ -1,0 +1,159 @@
+"""An erased player's postbacks: stopped wherever they stand, wiped, and still in the ledger."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from audience import erasure
+from audience.models import Conversion, ErasureState, Person
+from postbacks import replays
+from postbacks.deciding import outbox
+from postbacks.ledger import audit
+from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, PostbackConfig, ReplayState
+from postbacks.sandbox.server import Sandbox
+from postbacks.sending import claims, delivery
+from postbacks.setup import hold
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+BODY = {"data": [{"user": {"email": "a-hash", "ip": "203.0.113.7"}}]}
+
+
+@pytest.fixture
+def config() -> PostbackConfig:
+    row = factories.config(factories.game(), created_at=timezone.now() - timedelta(days=3))
+    ConfigVersion.objects.get_or_create(
+        config=row, number=row.version, defaults={"triggers": row.triggers, "enabled": True}
+    )
+    return row
+
+
+@pytest.fixture
+def player(config: PostbackConfig) -> Person:
+    row = factories.person(config.game, anonymous="anon-1", user="user-1")
+    factories.touch(row)
+    return row
+
+
+def bought(player: Person, **given: Any) -> Delivery:
+    """A purchase of the player, fanned out."""
+    conversion = factories.conversion(player, touch=player.touches.get(), **given)
+    outbox.fan_out_due()
+    return conversion.deliveries.get()
+
+
+def ended(row: Delivery, state: str, verdict: str, **of_attempt: Any) -> None:
+    factories.attempt(row, verdict=verdict, payload=BODY, **of_attempt)
+    fields = {"state": state, "verdict": verdict, "next_attempt_at": None, "finished_at": timezone.now()}
+    Delivery.objects.filter(pk=row.pk).update(**fields)
+
+
+def erase(player: Person) -> dict[str, int]:
+    """The counts of the receipt."""
+    asked = erasure.request_erasure(game=player.game, namespace="user", subject="user-1", requested_by="a test")
+    assert erasure.drain() == 1
+    asked.refresh_from_db()
+    assert asked.state == ErasureState.DONE
+    counts: dict[str, int] = asked.counts
+    return counts
+
+
+def test_the_ledger_balances_after_an_erasure_in_every_state(config: PostbackConfig, player: Person) -> None:
+    ended(bought(player), "delivered", "success")
+    ended(bought(player), "failed", "payload", status="failed")
+    bought(player, consent_level="none")
+    Delivery.objects.filter(pk=bought(player).pk).update(state="held", next_attempt_at=None)
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token")
+    waiting = bought(player)
+    Delivery.objects.filter(pk=waiting.pk).update(state="waiting", next_attempt_at=timezone.now())
+    (before,) = audit.run().lines
+    assert audit.run().violations == []
+    assert (before.eligible, before.erased) == (5, 0)
+    assert before.states == {"delivered": 1, "failed": 1, "skipped": 1, "held": 1, "waiting": 1}
+
+    assert erase(player)["postbacks_cancelled"] == 2
+
+    (after,) = audit.run().lines
+    assert audit.run().violations == []
+    assert (after.eligible, after.erased) == (5, 5)
+    assert after.states == {"delivered": 1, "failed": 1, "skipped": 1, "cancelled": 2}
+    assert set(Delivery.objects.values_list("conversion", flat=True)) == {None}
+    assert set(DeliveryAttempt.objects.values_list("payload", flat=True)) == {None}
+    assert Conversion.objects.count() == 0
+
+
+def test_another_players_postbacks_go_on(config: PostbackConfig, player: Person) -> None:
+    other = factories.person(config.game, user="user-2")
+    factories.touch(other)
+    kept, gone = bought(other), bought(player)
+    ended(bought(other), "failed", "payload", status="failed")
+    erase(player)
+    kept.refresh_from_db()
+    gone.refresh_from_db()
+    assert (kept.state, gone.state, gone.reason) == ("waiting", "cancelled", "erased")
+    assert list(DeliveryAttempt.objects.values_list("payload", flat=True)) == [BODY]
+    assert audit.run().violations == []
+
+
+def test_a_running_replay_passes_over_the_erased(sandbox: Sandbox, config: PostbackConfig, player: Person) -> None:
+    for _ in range(3):
+        ended(bought(player), "failed", "transient", status="failed")
+    replay = replays.start(config=config, failed_from=None, failed_until=None, verdict="", requested_by=None)
+    replays.advance(limit=1)
+    assert sorted(Delivery.objects.values_list("state", flat=True)) == ["failed", "failed", "waiting"]
+
+    assert erase(player)["postbacks_cancelled"] == 1
+    replays.advance()
+
+    replay.refresh_from_db()
+    assert (replay.state, replay.queued) == (ReplayState.DONE, 1)
+    assert sorted(Delivery.objects.values_list("state", flat=True)) == ["cancelled", "failed", "failed"]
+    delivery.drain(network="tiktok", lanes=0)
+    assert sandbox.received("tiktok") == []
+    assert audit.run().violations == []
+
+
+def test_a_release_lets_nothing_of_the_erased_go(sandbox: Sandbox, config: PostbackConfig, player: Person) -> None:
+    bought(player)
+    hold.hold(config=config, access="token", message="revoked")
+    assert Delivery.objects.get().state == "held"
+    erase(player)
+    assert hold.release(config=config) == 0
+    delivery.drain(network="tiktok", lanes=0)
+    assert sandbox.received("tiktok") == []
+    assert Delivery.objects.values_list("state", "reason").get() == ("cancelled", "erased")
+
+
+def test_an_answer_that_comes_after_the_erasure_brings_no_body_back(
+    sandbox: Sandbox, config: PostbackConfig, player: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = bought(player)
+    send = delivery.http.post
+
+    def erased_in_mid_call(*args: Any, **kwargs: Any) -> Any:
+        erase(player)
+        return send(*args, **kwargs)
+
+    monkeypatch.setattr(delivery.http, "post", erased_in_mid_call)
+    delivery.drain(network="tiktok", lanes=0)
+    row.refresh_from_db()
+    attempt = row.attempts.get()
+    assert (row.state, row.reason, attempt.status, attempt.payload) == ("cancelled", "erased", "success", None)
+    assert len(sandbox.received("tiktok")) == 1
+    assert audit.run().violations == []
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        assert claims.claim(network="tiktok") == []
+
+
+def test_a_launch_that_comes_in_after_the_erasure_is_told_apart(config: PostbackConfig, player: Person) -> None:
+    """Fanned out with its reason, and owed to nobody."""
+    factories.conversion(player, touch=player.touches.get(), reason="erased")
+    outbox.fan_out_due()
+    row = Delivery.objects.get()
+    assert (row.state, row.reason) == ("skipped", "erased")
+    report = audit.run()
+    assert (report.lines, report.violations) == ([], [])
