@@ -35,7 +35,7 @@ class PostbackConfigAdmin(ReadOnly, admin.ModelAdmin[PostbackConfig]):
     list_filter = ["network", "enabled", ("deleted_at", admin.EmptyFieldListFilter)]
     list_select_related = ["game"]
     search_fields = ["pixel_id", "game__name"]
-    fields = (*_of(PostbackConfig, besides=("credential",)), "has_credential")
+    fields = (*_of(PostbackConfig, besides=("credential", "previous_credential")), "has_credential")
     show_full_result_count = False
 
     @admin.display(description="credential")

@@ -23,7 +23,7 @@ DELIVERIES = "admin:postbacks_delivery_changelist"
 
 @pytest.fixture
 def delivered(sandbox: Sandbox, game: Game) -> Delivery:
-    config = factories.config(game)
+    config = factories.config(game, goals=[{"event": "tutorial_done"}], previous_credential={"token": "the-old-token"})
     CredentialCheck.objects.create(
         game=game, network="tiktok", pixel_id=config.pixel_id, credential=config.credential, triggers=["purchase"]
     )
@@ -32,7 +32,7 @@ def delivered(sandbox: Sandbox, game: Game) -> Delivery:
     for _ in range(2):
         factories.conversion(player, touch=click)
     outbox.fan_out_due()
-    sandbox.state.add_fault("tiktok", "unauthorized", 1)
+    sandbox.state.add_fault("tiktok", "bad_request", 1)
     delivery.drain(network="tiktok", lanes=0)
     return Delivery.objects.get(state="delivered")
 
@@ -61,10 +61,13 @@ def test_no_page_shows_a_credential_and_none_can_be_edited(admin_client: Client,
             assert page.status_code == 200
             assert accounts.TIKTOK_TOKEN not in page.content.decode()
             assert "gAAAA" not in page.content.decode()
+            assert "the-old-token" not in page.content.decode()
         assert admin_client.post(one, {"pixel_id": "X"}).status_code == 403
         assert admin_client.get(reverse(f"admin:postbacks_{name}_add")).status_code == 403
         assert admin_client.get(reverse(f"admin:postbacks_{name}_delete", args=[row.pk])).status_code == 403
     assert "•••• set" in admin_client.get(reverse("admin:postbacks_postbackconfig_changelist")).content.decode()
+    config = reverse("admin:postbacks_postbackconfig_change", args=[rows["postbackconfig"].pk])
+    assert "tutorial_done" in admin_client.get(config).content.decode()
 
 
 def test_the_page_of_a_delivery_lists_its_attempts(admin_client: Client, delivered: Delivery) -> None:
