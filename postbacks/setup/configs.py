@@ -80,7 +80,7 @@ def change(
             test_code=test_code,
             requested_by=changed_by,
         )
-    rules.refuse_bad(triggers, wanted)
+    rules.refuse_bad(triggers, wanted, network=row.network)
     if (set(triggers), wanted, enabled) != (set(row.triggers), list(row.goals), row.enabled):
         before = PostbackConfig.objects.get(pk=row.pk)
         row.triggers, row.goals, row.enabled = list(triggers), wanted, enabled

@@ -47,7 +47,7 @@ def request_check(
     is none of NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
     """
     pixel_id = pixel_id.strip()
-    rules.refuse_bad(triggers, goals)
+    rules.refuse_bad(triggers, goals, network=network)
     rules.refuse_duplicate(game=game, network=network, pixel_id=pixel_id, besides=config)
     check = CredentialCheck.objects.create(
         game=game,
