@@ -19,10 +19,11 @@ from postbacks.alerts import words
 from postbacks.alerts.outcome import Failed, NotSendable
 from postbacks.http.outward import FORBIDDEN
 from postbacks.models import Alert, Notice
-from postbacks.networks.answers import FAILURES
+from postbacks.networks import answers
 from postbacks.networks.base import USER_AGENT, Request
 
 TIMEOUT = 10.0  # seconds
+FAILURES = {**answers.FAILURES, "dns": "The name of the host could not be resolved"}
 PRIVATE = "Not sent: this address is not on the public internet. The operator can allow it with ALERT_PRIVATE_HOSTS."
 
 
