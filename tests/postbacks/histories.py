@@ -23,6 +23,8 @@ LIBRARY = {"library": "history", "libraryVersion": "1.0.0"}
 BROWSERS, USERS = ("b1", "b2", "b3"), ("u1", "u2", "u3")
 # Shorter than the histories, so that clicks fall out of it.
 WINDOW_DAYS = 3
+# On Reddit: which purchase is a player's first is another thing that the order of arrival must not decide.
+FIRST_PURCHASE = [{"event": "purchase", "sent_as": "", "once": True, "condition": None}]
 
 browsers, users = st.sampled_from(BROWSERS), st.sampled_from(USERS)
 players = st.one_of(
@@ -128,7 +130,7 @@ def new_game() -> Game:
     """A game with an enabled postback on each network."""
     game = factories.game(attribution_window_days=WINDOW_DAYS)
     for network in ("tiktok", "reddit"):
-        row = factories.config(game, network=network)
+        row = factories.config(game, network=network, goals=FIRST_PURCHASE if network == "reddit" else [])
         ConfigVersion.objects.get_or_create(
             config=row,
             number=row.version,
