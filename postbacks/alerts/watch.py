@@ -85,7 +85,9 @@ def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
 
 
 def _rewrite(alert: Alert, judgement: Judgement) -> bool:
-    words = _words(judgement)
+    # A released hold whose first delivery is still on its way: what the alert says of it tells more.
+    released = alert.health == Health.ON_HOLD and judgement.health == Health.CREDENTIAL_PROBLEM
+    words = {} if released else _words(judgement)
     if alert.good_since is not None or any(getattr(alert, name) != value for name, value in words.items()):
         Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **words)
     return False

@@ -81,6 +81,17 @@ def test_suspicion_hold_and_backlog_are_one_stretch(config: PostbackConfig) -> N
     assert told() == [("opened", "admin-default"), ("recovered", "admin-default")]
 
 
+def test_a_hold_that_was_just_released_keeps_its_cause(config: PostbackConfig) -> None:
+    factories.attempt(factories.delivery(config), status="failed", verdict="credential", message="revoked")
+    hold(config)
+    watch()
+    before = Alert.objects.values("health", "cause", "next_step").get()
+    PostbackConfig.objects.update(held_at=None, held_for="", held_message="")
+    assert watch() == 0
+    assert Alert.objects.values("health", "cause", "next_step").get() == before
+    assert before["health"] == "on_hold"
+
+
 def test_a_state_that_comes_and_goes_stays_one_alert(config: PostbackConfig) -> None:
     member(config.game, Role.ADMIN)
     now = timezone.now()
