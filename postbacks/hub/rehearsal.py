@@ -61,21 +61,31 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
 
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
-def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID | None = None) -> HttpResponse:
+def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """GET judges a postback as it is saved; POST the settings of its form, whether or not they could be saved."""
     found, game = network_or_404(network), membership.game
-    config = get_object_or_404(_kept(game, network), pk=pk) if pk else None
-    context: dict[str, Any] = {"network": found, "config": config, "configs": list(_kept(game, network))}
+    config = get_object_or_404(_kept(game, network), pk=pk)
     if request.method == "POST":
-        form = asking(found, request, game=game, config=config)
-        context["problems"] = _problems(form)
-        if not context["problems"]:
-            proposed = _proposed(form.cleaned_data, game, network, config)
-            context |= {"run": dry_run.run(proposed=proposed, current=config), "is_proposed": True}
-    elif config:
-        context["run"] = dry_run.run(proposed=config, current=None)
-    else:
-        return redirect("postback-add", slug=game.slug, network=network)
+        return _tried(request, membership, found, config)
+    run = dry_run.run(proposed=config, current=None)
+    context = {"network": found, "config": config, "configs": list(_kept(game, network)), "run": run}
+    return page(request, "hub/dry_run.html", membership, **context)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def dry_run_new(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """The settings of the form for a postback that is not there yet."""
+    return _tried(request, membership, network_or_404(network), None)
+
+
+def _tried(
+    request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None
+) -> HttpResponse:
+    form = asking(network, request, game=membership.game, config=config)
+    context: dict[str, Any] = {"network": network, "config": config, "problems": _problems(form), "is_proposed": True}
+    if not context["problems"]:
+        proposed = _proposed(form.cleaned_data, membership.game, network.kind, config)
+        context["run"] = dry_run.run(proposed=proposed, current=config)
     return page(request, "hub/_dry_run.html" if request.htmx else "hub/dry_run.html", membership, **context)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from audience import clock
 from audience.goals import event_names
-from audience.models import Conversion, Event, Game, Kind, Reason
+from audience.models import Conversion, Event, Game, Kind, Person, Reason
 from consent.models import Level
 from postbacks.deciding import gate, goals, once
 from postbacks.deciding.goals import Goal
@@ -18,6 +18,7 @@ DAYS = 7
 MOST = 20_000  # conversions, the newest of them
 CHUNK = 1000
 EVENTS_MOST = 20_000  # events looked through for the names of goals that no conversion was made for yet
+SLIGHT = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
 # Where the page of one conversion says it in other words than a sum does.
 WORDS = {
     Reason.OTHER_NETWORK: "The ad click was another network's",
@@ -83,9 +84,9 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     asked = [proposed, *([current] if current else [])]
     told: list[Counter[Reason | None]] = [Counter() for _ in asked]
     oldest, considered = since, 0
-    for chunk in _chunks(proposed.game, since):
+    for chunk in _chunks(proposed.game, proposed.network, since):
         considered, oldest = considered + len(chunk), chunk[-1].event_at
-        levels = gate.levels([conversion for conversion in chunk if gate.whatever_config(conversion) is None])
+        levels = gate.levels([conversion for conversion in chunk if _is_own(conversion, proposed)])
         for config, counter in zip(asked, told, strict=True):
             counter.update(_verdicts(chunk, config, levels))
     is_capped = considered >= MOST
@@ -101,15 +102,31 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     )
 
 
-def _chunks(game: Game, since: datetime) -> Iterator[list[Conversion]]:
-    """The newest first, as the gate wants them loaded."""
+def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversion]]:
+    """The newest first, as the gate wants them loaded; of those that another click or none won it asks no more."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at", "-pk")
-    ids = list(rows.values_list("pk", flat=True)[:MOST])
+    ids = list(rows.values_list("pk", "touch__network", "test")[:MOST])
     for start in range(0, len(ids), CHUNK):
-        some = Conversion.objects.filter(pk__in=ids[start : start + CHUNK]).order_by("-event_at", "-pk")
-        found = list(some.select_related("game", "touch", "person").prefetch_related("person__identities"))
+        some = ids[start : start + CHUNK]
+        own = [pk for pk, won_by, test in some if won_by == network and not test]
+        found = _whole(own, game) + _slight([pk for pk, won_by, test in some if won_by != network or test])
         if found:
-            yield found
+            yield sorted(found, key=lambda conversion: conversion.event_at, reverse=True)
+
+
+def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
+    found = list(Conversion.objects.filter(pk__in=ids).select_related("touch"))
+    people = Person.objects.filter(pk__in={conversion.person_id for conversion in found})
+    by_id = {person.pk: person for person in people.prefetch_related("identities")}
+    kept = [conversion for conversion in found if conversion.person_id in by_id]  # an erasure may come in between
+    for conversion in kept:
+        conversion.game, conversion.person = game, by_id[conversion.person_id]
+    return kept
+
+
+def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
+    """Without what only consent and match keys are judged by, which is most of a row."""
+    return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*SLIGHT))
 
 
 def _verdicts(
@@ -122,13 +139,18 @@ def _verdicts(
         yield gate.against(conversion, config, level=level, now=conversion.created_at, repeated=repeated)
 
 
+def _is_own(conversion: Conversion, config: PostbackConfig) -> bool:
+    """Whether a click of the config's network won it, and nothing speaks against it whatever the config."""
+    won_by = conversion.touch.network if conversion.touch else None
+    return gate.whatever_config(conversion) is None and won_by == config.network
+
+
 def _bids(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator[once.Bid]:
     """Those that a goal which counts once would take."""
     for conversion in chunk:
-        if gate.whatever_config(conversion) is None and conversion.touch and conversion.touch.network == config.network:
-            goal = goals.matching(config, conversion)
-            if isinstance(goal, Goal) and goal.once:
-                yield once.Bid(conversion, config, goal)
+        goal = goals.matching(config, conversion) if _is_own(conversion, config) else None
+        if isinstance(goal, Goal) and goal.once:
+            yield once.Bid(conversion, config, goal)
 
 
 def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[Line]:

@@ -10,7 +10,7 @@ from audience.hub.urls import urlpatterns as audience_urls
 from audience.keys import NewKey
 from audience.models import ApiKey, Erasure, Event, Game, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
-from postbacks.models import AlertHook, CredentialCheck, PostbackConfig
+from postbacks.models import AlertHook, CredentialCheck, Delivery, PostbackConfig, Replay
 from tests import factories, hub
 from tests.audience import test_hub_events
 
@@ -18,9 +18,13 @@ READ = {"overview", "events", "conversions", "integrations", "integration", "att
 READ |= {"alerts", "event-counts", "event", "rejection", "people", "person"}
 REPLAY = "rejection-replay"
 MARKETER = {REPLAY, "postback-add", "postback-edit", "postback-enable", "postback-disable", "postback-delete", "check"}
+READ |= {"preview", "replays"}
+TRYING = {"dry-run-new", "test-conversion", "replay-start"}
+MARKETER |= {"dry-run", "replay-cancel", "delivery-send-again", *TRYING}
 HOOKS = {"hook-enable", "hook-disable", "hook-test", "hook-delete"}
 ADMIN = {"key-new", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
 POST_ONLY = {REPLAY, "person-erase", "postback-enable", "postback-disable", "erase", *(HOOKS - {"hook-delete"})}
+POST_ONLY |= {"replay-cancel", "delivery-send-again", *TRYING}
 POSTED = (MARKETER | ADMIN) - {"check"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
 OWN = {"alert-choice"}
@@ -38,7 +42,9 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     person = factories.person(game, user="user-1")
     conversion = factories.conversion(person, touch=factories.touch(person))
     check = CredentialCheck.objects.create(game=game, network="tiktok", pixel_id="CABC", triggers=["purchase"])
-    attempt = factories.attempt(factories.delivery(config, conversion=conversion))
+    delivery = factories.delivery(config, conversion=conversion)
+    attempt = factories.attempt(delivery)
+    replay = Replay.objects.create(game=game, config=config)
     event, refused = test_hub_events.event(game, 1), test_hub_events.rejection(game, 2)
     on_network = {"slug": game.slug, "network": "tiktok"}
     hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": "k"})
@@ -47,7 +53,9 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     return {
         **pages,
         **rows,
-        "integration": on_network,
+        **dict.fromkeys(("integration", "preview", "replays", *TRYING), on_network),
+        "replay-cancel": {**on_network, "pk": replay.pk},
+        "delivery-send-again": {"slug": game.slug, "pk": delivery.pk},
         "postback-add": on_network,
         "check": {**on_network, "pk": check.pk},
         "attempt": {**on_network, "pk": attempt.pk},
@@ -60,7 +68,7 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     }
 
 
-STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Erasure, Event, Membership, Rejection)
+STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Delivery, Erasure, Event, Membership, Rejection, Replay)
 
 
 def _state() -> list[Any]:

@@ -173,7 +173,9 @@ def test_it_stays_running_while_a_row_is_held(config: PostbackConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"enabled": False}, {"held_at": NOW, "held_for": "token"}, {"suspected_at": NOW}], ids=str
+    "change",
+    [{"enabled": False}, {"held_at": NOW, "held_for": "token"}, {"suspected_at": NOW}],
+    ids=["off", "held", "suspected"],
 )
 def test_it_queues_nothing_for_a_postback_that_cannot_send(config: PostbackConfig, change: dict[str, Any]) -> None:
     failure(config)
