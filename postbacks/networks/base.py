@@ -1,6 +1,6 @@
 """What a Network is: the facts of one conversion in, an HTTP request out, and the network's answer read.
 
-Plain data and pure functions. Nothing here opens a socket (postbacks/http.py does), reads a setting or touches a row,
+Plain data and pure functions. Nothing here opens a socket (postbacks/http does), reads a setting or touches a row,
 so a golden test is a call and a comparison. One folder beside this module per network.
 """
 
