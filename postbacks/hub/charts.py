@@ -1,0 +1,146 @@
+"""Numbers as drawings: widths in per cent, so that a chart fits any screen, heights in pixels. Pure.
+
+`hub/_chart.html` draws a Chart, `hub/_ranking.html` a list of Rank.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+# The plot, and what a value that is not nothing is drawn with at least.
+HEIGHT, LEAST = 120, 2
+# The part of its place that a column fills.
+FILLED = 0.72
+# Tones a piece may have: a fill or a pattern of static/css/charts.css, so that none is told by its colour alone.
+SOLID, HATCHED, DOTTED = "solid", "hatched", "dotted"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is counted, and how it is drawn."""
+
+    label: str
+    tone: str = SOLID
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One place on the time axis: `label` for the axis, `title` in full, a value per series."""
+
+    label: str
+    title: str
+    values: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a column. `y` and `height` in pixels from the top of the plot."""
+
+    series: Series
+    value: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`place` and `x` are the left edges of the column's place and of its bar, as SVG lengths; so are the widths."""
+
+    point: Point
+    place: str
+    x: str
+    width: str
+    pieces: list[Piece]
+    named: list[tuple[Series, int]]  # the values, those that are nothing too
+    has_tick: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the grid with the number it stands for."""
+
+    value: int
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    columns: list[Column]
+    series: list[tuple[Series, int]]  # with its total
+    lines: list[Line]
+    place_width: str
+
+    @property
+    def total(self) -> int:
+        return sum(total for _, total in self.series)
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A row of a ranking: `width` in per cent of the longest bar, as an SVG length."""
+
+    label: str
+    value: int
+    width: str
+    tone: str
+
+
+def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6) -> Chart:
+    """Columns side by side, each the pieces of its point on top of each other, the first series at the bottom.
+
+    About `ticks` columns carry a label of the axis, the first always.
+    """
+    top = ceiling(max((sum(point.values) for point in points), default=0))
+    step = max(1, round(len(points) / ticks))
+    return Chart(
+        columns=[_column(points, place, series, top, has_tick=place % step == 0) for place in range(len(points))],
+        series=[(one, sum(point.values[place] for point in points)) for place, one in enumerate(series)],
+        lines=[Line(top, 0.0), Line(top // 2, HEIGHT / 2), Line(0, float(HEIGHT))],
+        place_width=_percent(1 / len(points)) if points else "0%",
+    )
+
+
+def ranked(rows: Iterable[tuple[str, int, str]]) -> list[Rank]:
+    """(label, value, tone) rows as bars on one scale, in the order given."""
+    found = list(rows)
+    most = max((value for _, value, _ in found), default=0)
+    return [
+        Rank(label, value, _percent(max(0.005, value / most) if value else 0), tone) for label, value, tone in found
+    ]
+
+
+def ceiling(most: int) -> int:
+    """The smallest even number of the kind 1, 2 or 5 with zeros that is not below `most`; 2 at least."""
+    unit = 1
+    while True:
+        for round_number in (unit, 2 * unit, 5 * unit):
+            if round_number >= most and round_number % 2 == 0:
+                return round_number
+        unit *= 10
+
+
+def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: int, *, has_tick: bool) -> Column:
+    share = 1 / len(points)
+    left = place * share
+    return Column(
+        point=points[place],
+        place=_percent(left),
+        x=_percent(left + share * (1 - FILLED) / 2),
+        width=_percent(share * FILLED),
+        pieces=_pieces(points[place], series, top),
+        named=list(zip(series, points[place].values, strict=True)),
+        has_tick=has_tick,
+    )
+
+
+def _pieces(point: Point, series: Sequence[Series], top: int) -> list[Piece]:
+    pieces, y = [], float(HEIGHT)
+    for one, value in zip(series, point.values, strict=True):
+        if value:
+            height = max(float(LEAST), round(HEIGHT * value / top, 1))
+            y = max(0.0, round(y - height, 1))
+            pieces.append(Piece(one, value, y, height))
+    return pieces
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%"

@@ -1,0 +1,67 @@
+"""Numbers as drawings: where each bar stands, how high it is, and what the grid says."""
+
+import pytest
+
+from postbacks.hub import charts
+from postbacks.hub.charts import HATCHED, SOLID, Piece, Point, Rank, Series
+
+ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)
+
+
+def chart(*values: tuple[int, int], ticks: int = 6) -> charts.Chart:
+    points = [Point(f"{hour}:00", f"Sat 21 Nov, {hour}:00", pair) for hour, pair in enumerate(values)]
+    return charts.stacked(points, series=[ACCEPTED, REJECTED], ticks=ticks)
+
+
+def test_columns_share_the_width_and_leave_gaps() -> None:
+    columns = chart((1, 0), (1, 0), (1, 0), (1, 0)).columns
+    assert [column.place for column in columns] == ["0.00%", "25.00%", "50.00%", "75.00%"]
+    assert [column.x for column in columns] == ["3.50%", "28.50%", "53.50%", "78.50%"]
+    assert {column.width for column in columns} == {"18.00%"}
+
+
+def test_pieces_stand_on_each_other_from_the_base() -> None:
+    drawn = chart((60, 40), (0, 0))
+    assert drawn.columns[0].pieces == [Piece(ACCEPTED, 60, 48.0, 72.0), Piece(REJECTED, 40, 0.0, 48.0)]
+    assert drawn.columns[1].pieces == []
+
+
+def test_what_is_not_nothing_is_seen_and_nothing_sticks_out() -> None:
+    pieces = chart((99_999, 1)).columns[0].pieces
+    assert [(piece.y, piece.height) for piece in pieces] == [(0.0, 120.0), (0.0, 2.0)]
+
+
+def test_the_grid_names_the_top_the_middle_and_the_base() -> None:
+    assert [(line.value, line.y) for line in chart((90, 31)).lines] == [(200, 0.0), (100, 60.0), (0, 120.0)]
+
+
+@pytest.mark.parametrize(
+    ("most", "top"), [(0, 2), (1, 2), (2, 2), (3, 10), (10, 10), (11, 20), (49, 50), (51, 100), (123_456, 200_000)]
+)
+def test_the_top_is_a_round_number_with_a_whole_half(most: int, top: int) -> None:
+    assert charts.ceiling(most) == top
+
+
+def test_totals_are_by_series() -> None:
+    drawn = chart((3, 1), (4, 0), (0, 2))
+    assert (drawn.series, drawn.total) == ([(ACCEPTED, 7), (REJECTED, 3)], 10)
+
+
+def test_some_columns_carry_the_labels_of_the_axis() -> None:
+    columns = chart(*[(1, 0)] * 24).columns
+    assert [place for place, column in enumerate(columns) if column.has_tick] == [0, 4, 8, 12, 16, 20]
+
+
+def test_nothing_to_draw_is_an_empty_chart() -> None:
+    empty = charts.stacked([], series=[ACCEPTED])
+    assert (empty.columns, empty.series, empty.total) == ([], [(ACCEPTED, 0)], 0)
+
+
+def test_a_ranking_is_drawn_on_one_scale_and_keeps_its_order() -> None:
+    rows = [("TikTok Ads", 200, SOLID), ("Reddit Ads", 50, SOLID), ("No paid click", 0, HATCHED), ("X", 1, SOLID)]
+    assert charts.ranked(rows) == [
+        Rank("TikTok Ads", 200, "100.00%", SOLID),
+        Rank("Reddit Ads", 50, "25.00%", SOLID),
+        Rank("No paid click", 0, "0.00%", HATCHED),
+        Rank("X", 1, "0.50%", SOLID),
+    ]
