@@ -12,6 +12,7 @@ OVERLAPS = (
     (0, "End the old key now"),
     (3_600, "1 hour"),
     (86_400, "24 hours"),
+    (259_200, "3 days"),
     (604_800, "7 days"),
 )
 NAMESPACES = (("user", "User ID"), ("anonymous", "Anonymous ID"))

@@ -3,23 +3,68 @@
 A secret is part of the one answer that made it: no redirect, no session, no URL ever holds it.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 
 from audience import keys
 from audience.hub.access import HubRequest, game_view, page
+from audience.hub.confirmation import TypedName
 from audience.hub.forms import KeyForm, RotateForm
+from audience.key_usage import NO_USE, Usage, time_left, usage_by_key, used_since_rotation
 from audience.models import ApiKey, Membership, Role
+
+# What ?state= narrows the list to, and what the page calls it.
+STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A key of the list. `left` is how long a rotated one still works, '' when it is not being rotated."""
+
+    key: ApiKey
+    state: str
+    usage: Usage
+    left: str
+    still_used: bool
+
+    @classmethod
+    def of(cls, key: ApiKey, usage: Usage, now: datetime) -> "Row":
+        rotating = key.is_live and key.expires_at is not None
+        return cls(
+            key=key,
+            state="rotating" if rotating else "live" if key.is_live else "ended",
+            usage=usage,
+            left=time_left(key.expires_at, now) if rotating and key.expires_at else "",
+            still_used=used_since_rotation(key),
+        )
 
 
 @game_view()
 def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
-    found = list(ApiKey.objects.filter(game=membership.game))
-    live = [key for key in found if key.is_live]
-    return page(
-        request, "hub/keys.html", membership, live_keys=live, ended_keys=[key for key in found if not key.is_live]
-    )
+    rows = _rows(membership)
+    wanted = request.GET.get("state", "")
+    shown = [row for row in rows if wanted not in STATES or row.state == wanted]
+    context = {
+        "rows": rows,
+        "shown": bool(shown),
+        "working": [row for row in shown if row.state != "ended"],
+        "ended": [row for row in shown if row.state == "ended"],
+        "warnings": [row for row in rows if row.still_used],
+        "state": wanted if wanted in STATES else "",
+        "filters": [(name, label, sum(row.state == name for row in rows)) for name, label in STATES.items()],
+    }
+    return page(request, "hub/keys.html", membership, **context)
+
+
+def _rows(membership: Membership) -> list[Row]:
+    found, usage = ApiKey.objects.filter(game=membership.game), usage_by_key(membership.game)
+    now = timezone.now()
+    return [Row.of(key, usage.get(key.pk, NO_USE), now) for key in found.select_related("replaced_by")]
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -45,11 +90,14 @@ def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResp
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     key = _live_key(membership, pk)
-    if request.method == "POST":
+    posted = request.POST if request.method == "POST" else None
+    form = TypedName(posted, expected=key.name, refusal="The key still works.")
+    if form.is_valid():
         keys.revoke_key(key=key)
         messages.success(request, f"{key.name} is revoked: requests with it are refused from now on.")
         return redirect("keys", slug=membership.game.slug)
-    return page(request, "hub/key_revoke.html", membership, key=key)
+    usage = usage_by_key(membership.game).get(key.pk, NO_USE)
+    return page(request, "hub/key_revoke.html", membership, key=key, form=form, usage=usage)
 
 
 def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
@@ -58,4 +106,5 @@ def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
 
 def _made(request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None) -> HttpResponse:
     # `game_view` answers with Cache-Control: no-store.
-    return page(request, "hub/key_made.html", membership, key=made.key, value=made.value, old=old)
+    left = time_left(old.expires_at, timezone.now()) if old and old.expires_at else ""
+    return page(request, "hub/key_made.html", membership, key=made.key, value=made.value, old=old, left=left)

@@ -2,16 +2,20 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.core import signing
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.keys import NewKey, rotate_key
-from audience.models import ApiKey, Game, Role
+from audience.key_usage import Usage, time_left
+from audience.keys import NewKey, create_key, revoke_key, rotate_key
+from audience.models import ApiKey, Batch, Game, Role
 from audience.models.keys import digest_of
 from tests import hub
 
@@ -59,7 +63,7 @@ def test_a_key_without_a_name_is_refused(game: Game, admin: Client) -> None:
     assert not ApiKey.objects.exists()
 
 
-@pytest.mark.parametrize("seconds", [0, 3_600, 86_400, 604_800])
+@pytest.mark.parametrize("seconds", [0, 3_600, 86_400, 259_200, 604_800])
 def test_a_rotation_keeps_the_old_key_for_the_chosen_time(
     game: Game, admin: Client, secret_key: NewKey, seconds: int
 ) -> None:
@@ -93,7 +97,7 @@ def test_a_rotating_key_says_until_when(game: Game, admin: Client, secret_key: N
     until = secret_key.key.expires_at
     assert until is not None
     assert "Rotating" in page
-    assert "until <time datetime" in page
+    assert "Old key works 23 h 59 min more, until <time datetime" in page
     assert f"{until:%b, %H:%M} UTC" in page
 
 
@@ -101,13 +105,26 @@ def test_revoking_asks_first_and_then_shuts_the_door(game: Game, admin: Client, 
     url = f"/g/{game.slug}/keys/{key.key.pk}/revoke/"
     assert "This cannot be undone." in admin.get(url).content.decode()
     assert ApiKey.objects.get().revoked_at is None
-    assert admin.post(url, follow=True).redirect_chain == [(f"/g/{game.slug}/keys/", 302)]
+    assert admin.post(url, {"confirmation": "web"}, follow=True).redirect_chain == [(f"/g/{game.slug}/keys/", 302)]
     assert ApiKey.objects.get().revoked_at is not None
     assert admin.get(url).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"), [("", "Nothing was typed. The key still works."), ("Web", "This is not “web”.")]
+)
+def test_a_key_is_not_revoked_before_its_name_is_typed(
+    game: Game, admin: Client, key: NewKey, typed: str, said: str
+) -> None:
+    answer = admin.post(f"/g/{game.slug}/keys/{key.key.pk}/revoke/", {"confirmation": typed})
+    assert answer.status_code == 200
+    assert said in answer.content.decode()
+    assert ApiKey.objects.get().revoked_at is None
+    assert LogEntry.objects.get_for_object(key.key).count() == 1
+
+
 def test_every_change_of_a_key_leaves_an_audit_entry_without_the_key(game: Game, admin: Client, key: NewKey) -> None:
-    admin.post(f"/g/{game.slug}/keys/{key.key.pk}/revoke/")
+    admin.post(f"/g/{game.slug}/keys/{key.key.pk}/revoke/", {"confirmation": "web"})
     entry = LogEntry.objects.get_for_object(key.key).first()
     assert entry is not None
     assert list(entry.changes) == ["revoked_at"]
@@ -115,3 +132,105 @@ def test_every_change_of_a_key_leaves_an_audit_entry_without_the_key(game: Game,
     everything = str(list(LogEntry.objects.values()))
     assert key.value not in everything
     assert key.key.digest not in everything
+
+
+def batch(of: ApiKey, *, ago: timedelta, accepted: int = 3, duplicates: int = 1, rejected: int = 1) -> None:
+    Batch.objects.create(
+        game=of.game,
+        key=of,
+        dialect=of.dialect,
+        received_at=timezone.now() - ago,
+        accepted=accepted,
+        duplicates=duplicates,
+        rejected=rejected,
+        event_ids=[],
+    )
+
+
+def test_the_list_says_how_much_each_key_is_used(
+    game: Game, other_game: Game, admin: Client, key: NewKey, secret_key: NewKey
+) -> None:
+    for ago in (timedelta(minutes=5), timedelta(hours=23), timedelta(days=6), timedelta(days=8)):
+        batch(key.key, ago=ago)
+    batch(create_key(game=other_game, name="theirs").key, ago=timedelta(minutes=1))
+    rows = {row.key.pk: row.usage for row in admin.get(f"/g/{game.slug}/keys/").context["rows"]}
+    assert rows[key.key.pk] == Usage(
+        hour_requests=1, day_requests=2, day_messages=10, week_requests=3, week_messages=15
+    )
+    assert rows[secret_key.key.pk] == Usage()
+
+
+def test_a_key_that_is_used_although_it_was_replaced_is_pointed_out(game: Game, admin: Client, key: NewKey) -> None:
+    rotate_key(key=key.key, overlap=timedelta(days=4))
+    url = f"/g/{game.slug}/keys/"
+    assert "is still in use" not in admin.get(url).content.decode()
+    for minutes in (2, 3):
+        batch(key.key, ago=timedelta(minutes=minutes))
+    ApiKey.objects.filter(pk=key.key.pk).update(last_used_at=timezone.now() + timedelta(seconds=5))
+    page = admin.get(url).content.decode()
+    assert "The old key of web is still in use." in page
+    assert "by 2 requests in the last hour" in page
+    assert "stops working in 3 d 23 h" in page
+
+
+def test_a_use_before_the_rotation_warns_of_nothing(game: Game, admin: Client, key: NewKey) -> None:
+    ApiKey.objects.filter(pk=key.key.pk).update(last_used_at=timezone.now() - timedelta(minutes=1))
+    rotate_key(key=ApiKey.objects.get(), overlap=timedelta(days=4))
+    assert "is still in use" not in admin.get(f"/g/{game.slug}/keys/").content.decode()
+
+
+def test_the_list_is_narrowed_by_state(game: Game, admin: Client, key: NewKey, secret_key: NewKey) -> None:
+    rotate_key(key=secret_key.key, overlap=timedelta(hours=1))
+    revoke_key(key=create_key(game=game, name="gone").key)
+    found = {
+        state: sorted(
+            (row.key.name, row.state)
+            for part in ("working", "ended")
+            for row in admin.get(f"/g/{game.slug}/keys/", {"state": state}).context[part]
+        )
+        for state in ("live", "rotating", "ended")
+    }
+    assert found == {
+        "live": [("backend", "live"), ("web", "live")],
+        "rotating": [("backend", "rotating")],
+        "ended": [("gone", "ended")],
+    }
+    assert len(admin.get(f"/g/{game.slug}/keys/", {"state": "no such"}).context["working"]) == 3
+
+
+def test_a_state_without_a_key_says_so(game: Game, admin: Client, key: NewKey) -> None:
+    page = admin.get(f"/g/{game.slug}/keys/", {"state": "ended"}).content.decode()
+    assert "No key has ended" in page
+    assert "No key opens this game" not in page
+
+
+def test_the_list_asks_as_often_for_forty_keys_as_for_two(
+    game: Game, admin: Client, key: NewKey, django_assert_num_queries: Any
+) -> None:
+    url = f"/g/{game.slug}/keys/"
+    rotate_key(key=key.key, overlap=timedelta(days=1))
+    with CaptureQueriesContext(connection) as few:
+        admin.get(url)
+    for number in range(20):
+        made = create_key(game=game, name=f"key {number}").key
+        batch(made, ago=timedelta(minutes=number))
+        rotate_key(key=made, overlap=timedelta(days=1))
+    with django_assert_num_queries(len(few)):
+        assert len(admin.get(url).context["rows"]) == 42
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3 * 86_400 + 4 * 3_600 + 59, "3 d 4 h"),
+        (86_400, "1 d"),
+        (4 * 3_600 + 20 * 60, "4 h 20 min"),
+        (3_600, "1 h"),
+        (120, "2 min"),
+        (59, "less than a minute"),
+        (-5, "less than a minute"),
+    ],
+)
+def test_what_is_left_of_an_overlap_is_said_in_two_units(seconds: int, said: str) -> None:
+    now = timezone.now()
+    assert time_left(now + timedelta(seconds=seconds), now) == said
