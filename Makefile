@@ -1,6 +1,7 @@
 # make run    everything on this machine, on http://127.0.0.1:8000 (PORT=... for another)
 # make test   the whole suite, against a real PostgreSQL and a real Valkey
 # make shuffle  500 random histories, each in three orders of arrival; SHUFFLES=... for more
+# make faults everything that can go wrong, under load, and a proof that nothing was lost; about a quarter of an hour
 # make lint   ruff, format check, mypy, migrations check
 # make bench  one JSON line per figure
 # make demo   the demo game and its logins, as one JSON object
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 2
 
-.PHONY: run test shuffle lint bench demo admin clean forget
+.PHONY: run test shuffle faults lint bench demo admin clean forget
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -30,6 +31,9 @@ test: $(VENV)/.installed-dev
 shuffle: export SHUFFLES ?= 500
 shuffle: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/postbacks/test_shuffling.py
+
+faults: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.faults
 
 # The type checker imports the settings; the values reach nothing (port 1 refuses).
 lint: export DATABASE_URL = postgres://nobody@127.0.0.1:1/nothing

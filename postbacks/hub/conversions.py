@@ -15,7 +15,7 @@ from audience.hub.paging import newest
 from audience.models import Conversion, Game, Membership, Role, trigger_label
 from postbacks.hub.funnel import drawn
 from postbacks.hub.outcomes import row_of, with_outcomes
-from postbacks.ledger import export, pipeline
+from postbacks.ledger import export, pipeline, places
 from postbacks.ledger.search import Found, find
 from postbacks.networks import NETWORKS
 
@@ -38,7 +38,7 @@ class View:
     network: Filter
     only: Filter
     query: str
-    asked: pipeline.Asked
+    asked: places.Asked
     cut: bool
 
     @property
@@ -101,13 +101,13 @@ def viewed(request: HubRequest, game: Game) -> View:
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
     only = choice(request, "only", label="Standing", choices=[("", "All"), *only_choices()])
     since, cut = pipeline.reaching_back(game, began(period.chosen))
-    asked = pipeline.Asked(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
+    asked = places.Asked(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = request.GET.get("q", "").replace("\0", "").strip()[:QUERY_MAX]
     return View(period, trigger, network, only, query, asked, cut)
 
 
 def only_choices() -> Iterator[tuple[str, str]]:
-    keys = [*pipeline.STEPS, *pipeline.Place.values]
+    keys = [*places.STEPS, *places.Place.values]
     return ((key, pipeline.LABELS[key]) for key in dict.fromkeys(keys))
 
 
@@ -121,8 +121,8 @@ def rows_of(view: View) -> tuple[QuerySet[Conversion], Found | None]:
         found = find(view.asked.game, view.query)
         return found.rows, found
     # Asked for one network's clicks, the list begins where the others have left the pipeline.
-    key = view.only.chosen or (pipeline.ATTRIBUTED if view.network.chosen else pipeline.CONVERSIONS)
-    return pipeline.at(pipeline.placed(view.asked), key), None
+    key = view.only.chosen or (places.ATTRIBUTED if view.network.chosen else places.CONVERSIONS)
+    return places.listed(view.asked, key), None
 
 
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:

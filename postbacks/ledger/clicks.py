@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from audience.hub.masking import masked
-from audience.models import Conversion, Touch
+from audience.models import Conversion, Reason, Touch
 from postbacks.ledger import words
 
 # Clicks of a player that are shown; one person is at most a page.
@@ -52,6 +52,8 @@ def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
         return f"Won: the last paid click before the event, {_earlier(before)}"
     if before < timedelta(0):
         return f"After the event, by {words.span(-before)}"
+    if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.ERASED) and winner is None:
+        return "Not asked for: this conversion does not count"
     if before > window:
         return f"Outside the {window.days}-day window, {_earlier(before)}"
     if winner is not None and (touch.clicked_at, touch.network, touch.click_key) < (

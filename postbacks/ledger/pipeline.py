@@ -1,7 +1,7 @@
-"""Where the conversions of a period have got to: events seen, conversions, attributed, eligible, delivered.
+"""How far the conversions of a period have come: events seen, conversions, attributed, eligible, delivered.
 
-Every conversion stands at exactly one Place. A step counts the places behind it, so what a step loses is always the
-sum of the places named under it, and a list filtered by a place holds exactly the conversions counted there.
+A step counts the places behind it, so what a step loses is always the sum of the places named under it, and the list
+of a place holds exactly the conversions counted there.
 """
 
 from collections import defaultdict
@@ -10,70 +10,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import models
-from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import Count, Sum
 
-from audience.models import Conversion, Event, Game, GoalEvent, Kind, Reason, Trigger
-from postbacks.models import Delivery, DeliveryState
+from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger
+from postbacks.ledger.places import ATTRIBUTED, CONVERSIONS, ELIGIBLE, LOST, STEPS, Asked, Place, behind, placed
 
 # Conversions that are counted, newest first; a longer period begins with the oldest of them. Counting 100,000 takes
 # a tenth of a second.
 MOST = 100_000
 # Events that are read through for those with the names of conversions, which no index serves.
 DEPTH = 20_000
-SEEN, CONVERSIONS, ATTRIBUTED, ELIGIBLE = "seen", "conversions", "attributed", "eligible"
-
-
-class Place(models.TextChoices):
-    """The one place at which a conversion stands."""
-
-    TEST_TRAFFIC = "test_traffic", "Test traffic"
-    REPEAT_LAUNCH = "repeat_launch", "Not the first launch"
-    ERASED = "erased", "Erased player"
-    NO_CLICK = "no_click", "No ad click known"
-    OUTSIDE_WINDOW = "outside_window", "Click older than the window"
-    OTHER_CLICK = "other_click", "Another network’s click won"
-    UNDECIDED = "undecided", "About to be decided"
-    OTHER_NETWORK = "other_network", "No postback for the click’s network"
-    CONFIG_DISABLED = "config_disabled", "Postback off for this event"
-    FILTERED = "filtered", "Goal’s condition not met"
-    REPEAT = "repeat", "Counted once already"
-    CONSENT = "consent", "No consent"
-    NO_MATCH_KEY = "no_match_key", "Nothing to match by"
-    TOO_OLD = "too_old", "Too old for the network"
-    CANCELLED = "cancelled", "Called off"
-    FAILED = "failed", "Failed"
-    HELD = "held", "On hold"
-    WAITING = "waiting", "Waiting to be sent"
-    DELIVERED = "delivered", "Delivered"
-
-
-# What each step loses before the next one.
-LOST: dict[str, tuple[Place, ...]] = {
-    CONVERSIONS: (
-        Place.NO_CLICK,
-        Place.OUTSIDE_WINDOW,
-        Place.OTHER_CLICK,
-        Place.REPEAT_LAUNCH,
-        Place.TEST_TRAFFIC,
-        Place.ERASED,
-    ),
-    ATTRIBUTED: (Place.OTHER_NETWORK, Place.UNDECIDED),
-    ELIGIBLE: (
-        Place.FAILED,
-        Place.HELD,
-        Place.WAITING,
-        Place.CONSENT,
-        Place.CONFIG_DISABLED,
-        Place.FILTERED,
-        Place.REPEAT,
-        Place.NO_MATCH_KEY,
-        Place.TOO_OLD,
-        Place.CANCELLED,
-    ),
-    Place.DELIVERED: (),
-}
-STEPS = tuple(LOST)
+SEEN = "seen"
 LABELS = {
     SEEN: "Events seen",
     CONVERSIONS: "Conversions",
@@ -81,16 +28,6 @@ LABELS = {
     ELIGIBLE: "Eligible for a postback",
     **dict(Place.choices),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Which conversions: of `game` since `since`; '' asks for every trigger and for every network's clicks."""
-
-    game: Game
-    since: datetime
-    trigger: str = ""
-    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +50,6 @@ class Step:
     @property
     def label(self) -> str:
         return LABELS[self.key]
-
-
-def placed(asked: Asked) -> QuerySet[Conversion]:
-    """The conversions asked for, each with its `place`."""
-    rows = Conversion.objects.filter(game=asked.game, event_at__gte=asked.since)
-    if asked.trigger:
-        rows = rows.filter(trigger=asked.trigger)
-    return rows.annotate(place=_place(asked.network))
-
-
-def at(rows: Any, key: str) -> QuerySet[Conversion]:
-    """Of `placed` rows, those that count for a step or stand at a place; all of them for a key that is neither."""
-    known: QuerySet[Conversion] = rows
-    if key != CONVERSIONS and key in (*STEPS, *Place.values):
-        known = rows.filter(place__in=behind(key) if key in STEPS else [key])
-    return known
-
-
-def behind(step: str) -> list[str]:
-    """The places whose conversions have come as far as `step`."""
-    return [Place.DELIVERED.value, *(place.value for later in STEPS[STEPS.index(step) :] for place in LOST[later])]
 
 
 def of(asked: Asked) -> list[Step]:
@@ -183,27 +99,3 @@ def _tally(rows: list[dict[str, Any]]) -> Tally:
         if row["total"] is not None:
             sums[row["currency"]] += row["total"]
     return Tally(sum(row["count"] for row in rows), dict(sorted(sums.items())))
-
-
-def _place(network: str) -> Case:
-    """The cheap questions first; only what was handed to a postback is looked up among the deliveries."""
-    reason = F("reason")
-    whens = [
-        When(test=True, then=Value(Place.TEST_TRAFFIC)),
-        When(reason__in=(Reason.REPEAT_LAUNCH, Reason.ERASED), then=reason),
-        When(touch=None, reason=Reason.OUTSIDE_WINDOW, then=reason),
-        When(touch=None, then=Value(Place.NO_CLICK)),
-        *([When(~Q(touch__network=network), then=Value(Place.OTHER_CLICK))] if network else []),
-        When(fanned_out_at=None, then=Value(Place.UNDECIDED)),
-        When(~Q(reason=""), then=reason),
-        *(When(_is_in(state), then=Value(state.value)) for state in FURTHEST_FIRST),
-    ]
-    return Case(*whens, default=Value(Place.CANCELLED), output_field=CharField())
-
-
-# With several postbacks on one network, a conversion stands where it has come furthest.
-FURTHEST_FIRST = (DeliveryState.DELIVERED, DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.FAILED)
-
-
-def _is_in(state: DeliveryState) -> Exists:
-    return Exists(Delivery.objects.filter(conversion=OuterRef("pk"), state=state))

@@ -12,7 +12,7 @@ from audience.hub.event_detail import pretty
 from audience.hub.feed import HEAVY
 from audience.hub.masking import masked
 from audience.intake.message import ANONYMOUS
-from audience.models import Conversion, Event
+from audience.models import Conversion, Event, Reason
 from consent.models import ConsentDecision, Level
 from postbacks.deciding import gate, goals
 from postbacks.ledger import clicks, words
@@ -86,7 +86,8 @@ def of(conversion: Conversion, *, addresses: bool) -> Trail:
 
     Expects one of `loaded`. Without `addresses`, e-mail addresses and phone numbers are masked.
     """
-    deliveries = list(conversion.deliveries.all())
+    network = conversion.touch.network if conversion.touch else ""
+    deliveries = sorted(conversion.deliveries.all(), key=lambda delivery: delivery.network != network)
     versions = _versions(deliveries)
     known = {delivery.config_id for delivery in deliveries}
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
@@ -144,7 +145,7 @@ def _sent(delivery: Delivery, versions: Versions, addresses: bool) -> Sent:
         word=word,
         dot=dot,
         why=masked(_why(delivery), addresses=addresses),
-        remedy=words.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time),
+        remedy=_remedy(delivery, in_time),
         event_name=delivery.sent_as or network.events.get(delivery.trigger, delivery.trigger),
         goal=_goal(version, delivery) if version else "",
         version=version,
@@ -165,8 +166,18 @@ def _goal(version: ConfigVersion, delivery: Delivery) -> str:
     return " or ".join(str(goal) for goal in taken[:1] or named)
 
 
+def _remedy(delivery: Delivery, in_time: bool) -> str:
+    # What to do about a click of a network without a postback is said of the conversion, not of the other postbacks.
+    if delivery.reason == Reason.OTHER_NETWORK:
+        return ""
+    return words.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time)
+
+
 def _why(delivery: Delivery) -> str:
     """The decision in plain words: the recorded reason, else what the network last said."""
+    if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
+        won = words.network_label(delivery.conversion.touch.network)
+        return f"The click that won came from {won}, so this postback has no part in it"
     if delivery.reason:
         return delivery.get_reason_display()
     said = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
@@ -176,4 +187,4 @@ def _why(delivery: Delivery) -> str:
         return delivery.config.held_message or "The network does not accept the credential of this postback"
     if said:
         return said[-1]
-    return "About to be sent" if delivery.state == DeliveryState.WAITING else ""
+    return "About to be sent" if delivery.state == DeliveryState.WAITING else "It ended without an answer"

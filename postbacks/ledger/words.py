@@ -51,8 +51,6 @@ BY_STATE = {
         "Rotate the credential under Integrations: once the network accepts the new one, this is sent by itself, if "
         "that is before the deadline."
     ),
-    DeliveryState.DELIVERED: "Nothing.",
-    DeliveryState.CANCELLED: "Nothing: it was called off.",
 }
 BY_VERDICT = {
     Verdict.PAYLOAD.value: (
@@ -71,7 +69,7 @@ def network_label(network: str) -> str:
 
 
 def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
-    """What to do about one delivery, in a sentence or two."""
+    """What to do about one delivery, in a sentence or two; '' where there is nothing left to do."""
     if state == DeliveryState.FAILED and not in_time:
         return PAST_DEADLINE
     if reason in REMEDIES:

@@ -98,7 +98,9 @@ def expire(*, config: PostbackConfig) -> int:
     now = clock.now()
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
     old = held.filter(dead_after__lt=now).update(state=DeliveryState.FAILED, reason=Reason.TOO_OLD, finished_at=now)
-    return old + held.filter(safe_until__lt=now).update(state=DeliveryState.FAILED, finished_at=now)
+    late = held.filter(safe_until__lt=now)
+    late.filter(verdict="").update(verdict=Verdict.TRANSIENT.value)  # its one attempt died with its worker
+    return old + late.update(state=DeliveryState.FAILED, finished_at=now)
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """What a marketer and an admin do, in a real browser against a real server, worker and (imitated) network."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,14 +10,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from audience.keys import create_key
 from audience.models import ApiKey, Event, Game, KeyKind, Rejection
-from postbacks.models import PostbackConfig
+from postbacks.models import PostbackConfig, Replay
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
 PAGES = (
     *("", "events/", "conversions/", "integrations/", "integrations/tiktok/", "integrations/tiktok/add/"),
-    *("keys/", "keys/new/", "privacy/", "people/"),
+    *("integrations/tiktok/preview/", "integrations/tiktok/replays/", "keys/", "keys/new/", "privacy/", "people/"),
 )
 
 
@@ -189,29 +190,7 @@ def test_without_javascript_a_postback_can_still_be_added(
 
 
 def _deliver(config: PostbackConfig) -> None:
-    person, now = factories.person(config.game), timezone.now()
-    conversion = factories.conversion(person, touch=factories.touch(person))
-    delivery = conversion.deliveries.create(
-        game=config.game,
-        config=config,
-        network=config.network,
-        trigger="purchase",
-        event_id=str(conversion.pk),
-        event_at=now,
-        config_version=1,
-        state="delivered",
-    )
-    delivery.attempts.create(
-        config=config,
-        number=1,
-        config_version=1,
-        started_at=now,
-        finished_at=now,
-        status="success",
-        verdict="success",
-        http_status=200,
-        latency_ms=87,
-    )
+    factories.attempt(factories.delivery(config, state="delivered", next_attempt_at=None), ago=timedelta())
 
 
 def _event(game: Game, name: str) -> None:
@@ -235,7 +214,10 @@ def _fill(game: Game) -> None:
     now, long_id = timezone.now(), "averylongidentifierwithoutanyspaces" * 3
     create_key(game=game, name="A key with a rather long name for a game client")
     create_key(game=game, name="backend", kind=KeyKind.SECRET)
-    _deliver(factories.config(game))
+    config = factories.config(game)
+    _deliver(config)
+    factories.delivery(config, state="failed", verdict="credential", next_attempt_at=None, finished_at=now)
+    Replay.objects.create(game=game, config=config, total=10_000, failed_until=now)
     Event.objects.create(
         game_id=game.pk,
         day=now.date(),

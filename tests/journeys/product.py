@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,13 +59,19 @@ class Product:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    def spawn(self, name: str, *command: str) -> None:
+    def spawn(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> None:
+        """Start one process; `env` comes on top of the product's."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *command],
+                cwd=ROOT,
+                env={**self.env, **(env or {})},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def start(self) -> None:
@@ -73,15 +79,22 @@ class Product:
         self.manage("migrate", "--verbosity", "0")
         self.demo = json.loads(self.manage("demo", "--json"))
         self.start_worker()
-        self.spawn("beat", "-m", "celery", "-A", "config", "beat", "-s", str(self.folder / "schedule"))
-        web = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.spawn("web", *web, "--workers", "1", "--blocking-threads", "4", "config.wsgi:application")
+        self.start_beat()
+        self.start_web()
         self.wait_for(lambda: self.answers(f"{self.url}/readyz") and self.answers(f"{self.sandbox_url}/sandbox/health"))
         # The demo's own history first, so that what a journey counts is its own.
         self.wait_for(lambda: not self.rows("SELECT 1 FROM postbacks_delivery WHERE state = 'waiting'"))
 
-    def start_worker(self) -> None:
-        self.spawn("worker", "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-l", "info")
+    def start_web(self) -> None:
+        web = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.spawn("web", *web, "--workers", "1", "--blocking-threads", "4", "config.wsgi:application")
+
+    def start_worker(self, name: str = "worker", *, env: Mapping[str, str] | None = None) -> None:
+        worker = ["-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-l", "info"]
+        self.spawn(name, *worker, "-n", f"{name}@%h", env=env)
+
+    def start_beat(self, name: str = "beat") -> None:
+        self.spawn(name, "-m", "celery", "-A", "config", "beat", "-s", str(self.folder / f"schedule-{name}"))
 
     def kill(self, name: str) -> None:
         """kill -9, as the kernel or a power cut would."""
@@ -149,6 +162,11 @@ class Product:
             "GET", f"{self.sandbox_url}/sandbox/requests?network={network}"
         ).json()
         return requests
+
+    def summary(self, network: str) -> dict[str, Any]:
+        """What the sandbox network counted since its requests were last deleted."""
+        counts: dict[str, Any] = self.http.request("GET", f"{self.sandbox_url}/sandbox/summary").json()[network]
+        return counts
 
     def fault(self, network: str, fault: str, times: int) -> None:
         answer = self.http.request(

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
-from postbacks.ledger import export, pipeline
+from postbacks.ledger import export, pipeline, places
 from postbacks.models import PostbackConfig
 from tests import factories, hub
 
@@ -92,10 +92,8 @@ def clicked(game: Game, network: str, **given: Any) -> Conversion:
 
 
 def test_every_reason_is_a_place() -> None:
-    assert set(Reason.values) <= set(pipeline.Place.values)
-    assert {pipeline.Place.DELIVERED, *(place for lost in pipeline.LOST.values() for place in lost)} == set(
-        pipeline.Place
-    )
+    assert set(Reason.values) <= set(places.Place.values)
+    assert {places.Place.DELIVERED, *(place for lost in places.LOST.values() for place in lost)} == set(places.Place)
 
 
 @pytest.mark.parametrize("network", ["", "tiktok", "reddit"])
@@ -114,7 +112,7 @@ def test_each_count_is_the_length_of_the_list_it_links_to(
 def test_every_place_has_its_segment(config: PostbackConfig, viewer: Client, url: str) -> None:
     one_at_every_place(config)
     page = viewer.get(url).content.decode()
-    ones = {place.value: 1 for place in pipeline.Place if place not in ("other_click", "delivered")}
+    ones = {place.value: 1 for place in places.Place if place not in ("other_click", "delivered")}
     steps = {"seen": 19, "conversions": 19, "attributed": 14, "eligible": 12, "delivered": 2}
     assert counts(page) == {**ones, **steps}
     for place in ones:
@@ -141,15 +139,17 @@ def test_a_conversion_stands_where_its_best_postback_is(config: PostbackConfig) 
     second = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
     first = factories.delivery(config, state="failed")
     factories.delivery(second, conversion=first.conversion, state="delivered")
-    found = pipeline.placed(pipeline.Asked(game=config.game, since=NOW - WEEK)).get()
-    assert found.place == "delivered"  # type: ignore[attr-defined]
+    asked = places.Asked(game=config.game, since=NOW - WEEK)
+    lengths = {state: places.listed(asked, state).count() for state in places.TRIED}
+    assert lengths == {"delivered": 1, "failed": 0, "held": 0, "waiting": 0}
+    assert {step.key: step.tally.count for step in pipeline.of(asked)}["delivered"] == 1
 
 
 def test_values_are_added_up_per_currency(game: Game, viewer: Client, url: str) -> None:
     for value, currency in (("9.99", "USD"), ("0.01", "USD"), ("1500", "JPY"), ("2", "")):
         factories.conversion(factories.person(game), value=Decimal(value), currency=currency, fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", fanned_out_at=NOW)
-    steps = {step.key: step for step in pipeline.of(pipeline.Asked(game=game, since=NOW - WEEK))}
+    steps = {step.key: step for step in pipeline.of(places.Asked(game=game, since=NOW - WEEK))}
     assert steps["conversions"].tally.sums == {"": 2, "JPY": 1500, "USD": 10}
     shown = words(viewer.get(url).content.decode())
     assert "Conversions 5 " in shown
@@ -169,7 +169,7 @@ def test_events_not_digested_yet_are_seen(game: Game, viewer: Client, url: str) 
 def test_too_many_events_are_counted_to_a_depth(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(4):
         event(game)
-    asked = pipeline.Asked(game=game, since=NOW - WEEK)
+    asked = places.Asked(game=game, since=NOW - WEEK)
     assert (pipeline.seen(asked, least=0).tally.count, pipeline.seen(asked, least=0).at_least) == (4, False)
     monkeypatch.setattr(pipeline, "DEPTH", 3)
     assert (pipeline.seen(asked, least=0).tally.count, pipeline.seen(asked, least=0).at_least) == (3, True)

@@ -78,6 +78,13 @@ def test_a_click_at_the_moment_of_the_event_wins_at_the_same_moment(game: Game) 
     assert verdicts(row) == {"now": "Won: the last paid click before the event, at the same moment"}
 
 
+def test_a_launch_that_does_not_count_asks_for_no_click(game: Game) -> None:
+    player = factories.person(game)
+    factories.touch(player, click_id="won-the-first", clicked_at=NOW - HOUR)
+    row = factories.conversion(player, trigger="game_launch", reason="repeat_launch")
+    assert verdicts(row) == {"won-the-first": "Not asked for: this conversion does not count"}
+
+
 def test_the_winner_is_shown_however_many_came_after(game: Game) -> None:
     player = factories.person(game)
     won = factories.touch(player, click_id="won", clicked_at=NOW - 9 * HOUR)
@@ -120,8 +127,9 @@ def test_the_consent_says_where_it_comes_from(
 
 def test_every_reason_and_state_has_a_next_step() -> None:
     assert set(words.REMEDIES) == set(Reason)
-    for state in (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.CANCELLED):
-        assert words.remedy(state=state, reason="", verdict="", in_time=True)
+    for state in (DeliveryState.WAITING, DeliveryState.HELD):
+        assert words.remedy(state=state, reason="", verdict="", in_time=True) == words.BY_STATE[state]
+    assert words.remedy(state="delivered", reason="", verdict="success", in_time=True) == ""
     for verdict in (Verdict.PAYLOAD, Verdict.CREDENTIAL, Verdict.TRANSIENT):
         assert words.remedy(state="failed", reason="", verdict=verdict, in_time=True) == words.BY_VERDICT[verdict]
     assert words.remedy(state="failed", reason="", verdict="transient", in_time=False) == words.PAST_DEADLINE
@@ -287,6 +295,16 @@ def test_a_conversion_that_went_nowhere_says_what_to_do(game: Game, viewer: Clie
 def test_a_postback_added_later_is_named(config: PostbackConfig, viewer: Client) -> None:
     row = factories.conversion(factories.person(config.game), fanned_out_at=NOW)
     assert f"TikTok Ads {config.pixel_id} was added" in read(viewer, row)
+
+
+def test_the_postback_of_the_clicks_network_comes_first(game: Game, viewer: Client) -> None:
+    other = factories.config(game, network="reddit")
+    row = factories.new_conversion(factories.config(game))
+    factories.delivery(other, conversion=row, state="skipped", reason="other_network")
+    factories.delivery(PostbackConfig.objects.get(network="tiktok"), conversion=row, state="delivered")
+    page = read(viewer, row)
+    said = "The click that won came from TikTok Ads, so this postback has no part in it"
+    assert page.index("Accepted by the network") < page.index(said)
 
 
 def test_a_held_postback_says_how_to_release_it(config: PostbackConfig, viewer: Client) -> None:

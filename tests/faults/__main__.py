@@ -1,0 +1,81 @@
+"""`make faults`: the long form, 20 minutes at most. Prints a report and one JSON line per check; exits with 1 on a
+violation. Everything runs on this machine, over a PostgreSQL and a Valkey of its own.
+
+FAULTS_EVENTS (20000) scales it down for a trial.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from postbacks.sandbox import accounts
+from tests.faults import house as houses
+from tests.faults import outage, revoked, suite
+from tests.faults.house import House
+
+EVENTS = int(os.environ.get("FAULTS_EVENTS", "20000"))
+RATE = 8.0  # players a second, of eight events each
+PAUSE = 5.0  # seconds to each mishap
+# So that the limiter slows nothing down but what is to be slowed down.
+RATES = {"TIKTOK_RATE": "500", "REDDIT_RATE": "500"}
+
+
+def main() -> int:
+    began = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="afterclick-faults-") as folder,
+        houses.running(Path(folder), **RATES) as house,
+    ):
+        violations = [*_mishaps(house), *_revoked(house), *_outage(house)]
+    say(f"{time.monotonic() - began:.0f} s in all.")
+    for violation in violations:
+        say(f"VIOLATION  {violation}")
+    say("" if violations else "Nothing lost, nothing counted twice, everything explained.")
+    return int(bool(violations))
+
+
+def _mishaps(house: House) -> list[str]:
+    say("Mishaps, while players play:")
+    run = suite.play(house, rate=RATE, pause=PAUSE, events=EVENTS, settle_within=300, tell=say)
+    figures = {**run.figures, **run.proof.figures}
+    for name, value in figures.items():
+        say(f"  {name}: {value}")
+    _say_json("mishaps", run.violations, kinds=[name for name, _, _ in run.happened], **figures)
+    return run.violations
+
+
+def _revoked(house: House) -> list[str]:
+    say("A credential revoked under load:")
+    # The mishaps have rotated TikTok's token once.
+    house.control("POST", "tokens/restore", network="tiktok", credential=accounts.TIKTOK_TOKEN)
+    old, new = accounts.TIKTOK_ROTATED_TOKEN, accounts.TIKTOK_TOKEN
+    figures = revoked.revoke(house, buyers=max(EVENTS // 30, 60), rate=15, network="tiktok", old=old, new=new)
+    found = revoked.violations(figures)
+    _say_json("revoked", found, **figures)
+    return found
+
+
+def _outage(house: House) -> list[str]:
+    say("An outage, and what it piled up:")
+    figures = outage.outlast(house, waiting=max(EVENTS // 2, 100), rate=50, away="reddit", other="tiktok")
+    found = outage.violations(figures)
+    _say_json("outage", found, **figures)
+    return found
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _say_json(figure: str, violations: Sequence[str], **more: Any) -> None:
+    say(json.dumps({"figure": figure, "ok": not violations, **more}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

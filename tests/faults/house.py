@@ -1,0 +1,171 @@
+"""The whole product over a PostgreSQL and a Valkey of its own, each of which may be killed and started again."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from config import services
+from config.quickstart import cluster, postgres, valkey
+from config.quickstart.state import State
+from tests.journeys.product import ROOT, Browser, Product, T
+
+SKEWED = Path(__file__).parent / "skewed"
+# Other people's, or of the test run that we are part of.
+NOT_OURS = ("DATABASE_URL", "REDIS_URL", "STATE_DIR", "PORT", "PYTEST_XDIST_WORKER")
+# Sends a task, or without a name all that a beat wakes, so many times; prints how many tasks there are.
+WAKE = """
+import sys
+from config.celery import app
+entries = [entry for entry in app.conf.beat_schedule.values() if sys.argv[1] in ("", entry["task"])]
+for _ in range(int(sys.argv[2])):
+    for entry in entries:
+        app.send_task(entry["task"], args=entry.get("args", ()))
+print(len(entries))
+"""
+
+
+class House(Product):
+    """A Product whose servers are its own too. Everything is started from the thread that made it: the servers die
+    with that thread."""
+
+    def __init__(self, folder: Path, stack: ExitStack, **env: str) -> None:
+        # Durable: what is acknowledged has to survive a kill -9 of the server.
+        self._state, self._stack = State.opened(folder / "services"), stack
+        stack.enter_context(self._state.lock("services", patience=0, busy=f"{folder} is in use"))
+        clean = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+        urls = {"DATABASE_URL": self.start_postgres(), "REDIS_URL": self.start_broker()}
+        super().__init__({**clean, **services.secrets(folder / "services"), **urls, **env}, folder)
+        self._hub: Browser | None = None
+
+    # Servers --------------------------------------------------------------------------------
+    def start_postgres(self) -> str:
+        return self._stack.enter_context(postgres.serving(self._state, durable=True))
+
+    def start_broker(self) -> str:
+        return self._stack.enter_context(valkey.serving(self._state))
+
+    def kill_postgres(self) -> None:
+        pid_file = cluster.home(self._state)[0] / "data" / "postmaster.pid"
+        _kill(int(pid_file.read_text().split("\n", 1)[0]))
+
+    def kill_broker(self) -> None:
+        _kill(self._state.recall("services")["valkey_pid"])
+
+    def flush_broker(self) -> None:
+        with valkey.client(self.env["REDIS_URL"]) as broker:
+            broker.flushall()
+
+    # Processes ------------------------------------------------------------------------------
+    def python(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        """What a program prints that runs in the product's environment."""
+        command, surroundings = [sys.executable, "-c", program, *arguments], {**self.env, **(env or {})}
+        done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def ask(self, *arguments: str) -> tuple[int, str]:
+        """A management command's exit code, and what it printed."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def start_skewed_worker(self, *, seconds: int) -> None:
+        """A worker whose clock is off, for Django, Celery and everything else in it."""
+        path = os.pathsep.join(filter(None, [str(SKEWED), self.env.get("PYTHONPATH", "")]))
+        self.start_worker(env={"PYTHONPATH": path, "CLOCK_OFF_SECONDS": str(seconds)})
+
+    def wake(self, task: str, times: int) -> int:
+        return int(self.python(WAKE, task, str(times)))
+
+    def wake_everything(self, times: int) -> int:
+        """Send every task of the beat that often; how many tasks there are."""
+        return self.wake("", times)
+
+    # Looking and speaking -------------------------------------------------------------------
+    @property
+    def hub(self) -> Browser:
+        if self._hub is None:
+            self._hub = Browser(self, "marketer")
+        return self._hub
+
+    def number(self, query: str, *parameters: Any) -> int:
+        return int(self.rows(query, *parameters)[0][0])
+
+    def execute(self, query: str, *parameters: Any) -> None:
+        with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(query, parameters)  # type: ignore[arg-type]
+
+    def patiently(self, look: Callable[[], T], seconds: float = 60) -> T:
+        """`look()` once what it needs is back: a server or a web process may just be away."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return look()
+            except (psycopg.OperationalError, AssertionError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def control(self, method: str, path: str, **body: Any) -> Any:
+        """One order to the sandbox, under /sandbox/."""
+        told = {"json": body} if body else {}
+        answer = self.http.request(method, f"{self.sandbox_url}/sandbox/{path}", **told)
+        assert answer.status < 300, answer.data
+        return answer.json() if answer.data else None
+
+    def config(self, network: str) -> str:
+        """The id of the demo's postback for a network."""
+        kept = "SELECT id FROM postbacks_postbackconfig WHERE network = %s AND deleted_at IS NULL"
+        return str(self.rows(kept, network)[0][0])
+
+    def page(self, network: str, *steps: str) -> str:
+        return "/".join([f"/g/{self.demo['game']}/integrations/{network}", *steps, ""])
+
+    def rotate(self, network: str, credential: str) -> None:
+        """Give the postback another token, in the Hub, and wait until the network has accepted it."""
+        config, pixel = self.config(network), self.demo["networks"][network]["pixel_id"]
+        version = "SELECT version FROM postbacks_postbackconfig WHERE id = %s"
+        before = self.number(version, config)
+        fields = [("pixel_id", pixel), ("credential", credential), ("triggers", "game_launch"),
+                  ("triggers", "purchase"), ("enabled", "on")]  # fmt: skip
+        answer = self.hub.post(self.page(network, config, "edit"), fields)
+        assert answer.status in {200, 302}, answer.data[-3000:]
+        self.wait_for(lambda: self.number(version, config) > before, seconds=60)
+
+    def switch(self, network: str, to: str) -> None:
+        """`to` is enable or disable."""
+        answer = self.hub.post(self.page(network, self.config(network), to), {})
+        assert answer.status == 302, answer.data[-3000:]
+
+
+def _kill(pid: int) -> None:
+    """kill -9 of a server, its zombie buried: a pid that still exists would count as a running server."""
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def running(folder: Path, **env: str) -> Iterator[House]:
+    """Every process and both servers of one house; `env` comes on top of its environment."""
+    # As root, PostgreSQL runs as another account and has to pass through.
+    folder.chmod(0o711)
+    try:
+        with ExitStack() as stack:
+            house = House(folder, stack, **env)
+            try:
+                house.start()
+                yield house
+            finally:
+                house.stop()
+    finally:
+        services.forget(folder / "services")

@@ -1,0 +1,189 @@
+"""What goes wrong while the crowd plays: each mishap does its harm, repairs it, and returns a few words on it."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from postbacks.sandbox import accounts
+from postbacks.sandbox.faults import FAULTS
+from tests.faults.house import House
+from tests.faults.players import OLD
+
+NETWORKS = ("tiktok", "reddit")
+# A second refusal would put the config on hold, which is a mishap of its own (revoked.py).
+TIMES = {"unauthorized": 1, "forbidden": 1}
+TOKENS = {
+    "tiktok": (accounts.TIKTOK_TOKEN, accounts.TIKTOK_ROTATED_TOKEN),
+    "reddit": (accounts.REDDIT_TOKEN, accounts.REDDIT_ROTATED_TOKEN),
+}
+
+SUSPECTED = "SELECT count(*) FROM postbacks_postbackconfig WHERE suspected_at IS NOT NULL"
+# Seconds for what has to follow; generous, since a breaker rests for a quarter of a minute and more.
+PATIENCE = 120
+
+Mishap = Callable[[House, float], str]
+
+
+def web_killed(house: House, seconds: float) -> str:
+    house.kill("web")
+    time.sleep(seconds / 4)
+    house.start_web()
+    house.wait_for(lambda: house.answers(f"{house.url}/readyz"))
+    return "kill -9, started again"
+
+
+def worker_killed(house: House, seconds: float) -> str:
+    """In mid-call: the networks take their time, so that requests are under way."""
+    for network in NETWORKS:
+        house.control("POST", "latency", network=network, ms=100)
+    time.sleep(seconds / 2)
+    house.kill("worker")
+    under_way = house.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
+    for network in NETWORKS:
+        house.control("POST", "latency", network=network, ms=0)
+    house.start_worker()
+    return f"kill -9 with {under_way} calls under way"
+
+
+def beat_killed(house: House, seconds: float) -> str:
+    house.kill("beat")
+    time.sleep(seconds)
+    house.start_beat()
+    return "kill -9, started again"
+
+
+def broker_killed(house: House, seconds: float) -> str:
+    house.kill_broker()
+    time.sleep(seconds / 2)
+    before = house.env["REDIS_URL"]
+    assert house.start_broker() == before, "the broker came back elsewhere"
+    return "kill -9, empty and back on its port"
+
+
+def broker_flushed(house: House, seconds: float) -> str:
+    for _ in range(3):
+        house.flush_broker()
+        time.sleep(seconds / 3)
+    return "FLUSHALL, three times"
+
+
+def database_killed(house: House, seconds: float) -> str:
+    house.kill_postgres()
+    time.sleep(seconds / 4)
+    before, started = house.env["DATABASE_URL"], time.monotonic()
+    assert house.start_postgres() == before, "the database came back elsewhere"
+    return f"kill -9, recovered in {time.monotonic() - started:.1f} s"
+
+
+def network_fault(house: House, seconds: float, *, fault: str) -> str:
+    """Ordered, and met: the next mishap comes when the networks have answered with all of it."""
+    times = TIMES.get(fault, 4)
+    for network in NETWORKS:
+        house.fault(network, fault, times)
+    house.wait_for(lambda: not house.control("GET", "faults"), seconds=PATIENCE)
+    return f"{times} on each network"
+
+
+def credential_fault(house: House, seconds: float, *, fault: str) -> str:
+    """Refused once, and right when asked again: a suspicion that is cleared, before anything else goes wrong."""
+    refused = "SELECT count(*) FROM postbacks_deliveryattempt WHERE verdict = 'credential'"
+    before = house.number(refused)
+    words = network_fault(house, seconds, fault=fault)
+    house.wait_for(lambda: house.number(refused) >= before + len(NETWORKS), seconds=PATIENCE)
+    time.sleep(1)  # the suspicion is written after the attempt
+    house.wait_for(lambda: not house.number(SUSPECTED), seconds=PATIENCE)
+    return words
+
+
+def clock_off(house: House, seconds: float, *, off: timedelta) -> str:
+    """A worker an hour out does all the work for a while and dies of kill -9, its leases with it."""
+    house.kill("worker")
+    delivered = "SELECT count(*) FROM postbacks_delivery WHERE state = 'delivered'"
+    before = house.number(delivered)
+    house.start_skewed_worker(seconds=round(off.total_seconds()))
+    house.wait_for(lambda: house.number(delivered) > before, seconds=PATIENCE)
+    assert _noticed(house, off), "the worker's clock was not off, or it did not notice"
+    time.sleep(seconds * 2)
+    house.kill("worker")
+    house.start_worker()
+    return f"the only worker was {off.total_seconds():+.0f} s out, delivered, then was killed"
+
+
+def _noticed(house: House, off: timedelta) -> bool:
+    """Whether a worker has logged that its clock is so far ahead of the database's (behind, when negative)."""
+    behind = re.findall(
+        r'"seconds_behind_database": (-?\d+)', (house.folder / "worker.log").read_text(errors="replace")
+    )
+    return any(abs(int(seconds) + off.total_seconds()) < 60 for seconds in behind)
+
+
+def rotated(house: House, seconds: float) -> str:
+    """A new token in the Hub, and the old one revoked at once: nothing may still go out under it."""
+    words = []
+    for network in NETWORKS:
+        old, new = TOKENS[network]
+        house.patiently(lambda network=network, new=new: house.rotate(network, new))  # type: ignore[misc]
+        house.control("POST", "tokens/revoke", network=network, credential=old)
+        words.append(network)
+    time.sleep(seconds)
+    return f"{' and '.join(words)}, the old tokens revoked at once"
+
+
+def switched_off_and_on(house: House, seconds: float) -> str:
+    for network in NETWORKS:
+        house.switch(network, "disable")
+    time.sleep(seconds)
+    for network in NETWORKS:
+        house.switch(network, "enable")
+    return f"both postbacks off for {seconds:.0f} s"
+
+
+def partitions_made(house: House, seconds: float) -> str:
+    """The partition of a day whose events are coming in, asked for many times at once."""
+    partition = f"audience_event_{datetime.now(UTC).date() + timedelta(days=1):%Y%m%d}"
+    aside = house.number("SELECT count(*) FROM audience_event_default")
+    house.wake("audience.tasks.make_partitions", 16)
+    house.wait_for(lambda: house.number("SELECT count(to_regclass(%s))", partition), seconds=PATIENCE)
+    return f"{partition} made while its events came in, {aside} already aside"
+
+
+def two_beats(house: House, seconds: float) -> str:
+    house.start_beat("beat-2")
+    time.sleep(max(seconds * 2, 5))
+    house.kill("beat-2")
+    return "a second beat beside the first"
+
+
+def woken_again_and_again(house: House, seconds: float) -> str:
+    tasks = house.wake_everything(40)
+    return f"each of the {tasks} tasks of the beat 40 times at once"
+
+
+# The partition before anything else that may make it; then those that need time to heal.
+MISHAPS: dict[str, Mishap] = {
+    "partition boundary": partitions_made,
+    "worker killed": worker_killed,
+    "network: unauthorized": partial(credential_fault, fault="unauthorized"),
+    **{f"network: {fault}": partial(network_fault, fault=fault) for fault in FAULTS if fault not in TIMES},
+    "network: forbidden": partial(credential_fault, fault="forbidden"),
+    "clock an hour ahead": partial(clock_off, off=timedelta(hours=1)),
+    "clock an hour behind": partial(clock_off, off=timedelta(hours=-1)),
+    "web killed": web_killed,
+    "broker killed": broker_killed,
+    "broker flushed": broker_flushed,
+    "database killed": database_killed,
+    "beat killed": beat_killed,
+    "two beats": two_beats,
+    "duplicate wake-ups": woken_again_and_again,
+    "switched off and on": switched_off_and_on,
+    "credential rotated": rotated,
+}
+
+
+def drop_partitions(house: House) -> None:
+    """As if the beat had been away: tomorrow and one day of the past have no partition."""
+    today = datetime.now(UTC).date()
+    for day in (today + timedelta(days=1), today - OLD):
+        house.execute(f"DROP TABLE audience_event_{day:%Y%m%d}")

@@ -1,0 +1,118 @@
+"""Players known in advance: every message they will send, and what has to come of it."""
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+CONTEXT = {"library": "faults", "libraryVersion": "1.0.0", "userAgent": "Mozilla/5.0 (player)"}
+PARAMETERS = {"tiktok": "ttclid", "reddit": "rdt_cid"}
+TRIGGERS = ("game_launch", "purchase")
+# A day that lost its partition, so that its events go through the default one. Inside both networks' age limits.
+OLD = timedelta(days=4)
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """`requests` in the order of sending; `network` is '' for one who came without an ad."""
+
+    user_id: str
+    network: str
+    requests: list[list[Message]]
+    erased: bool = False
+
+    @property
+    def messages(self) -> list[Message]:
+        return [message for request in self.requests for message in request]
+
+    def ids(self, *names: str) -> list[str]:
+        """The ids of the messages with one of these event names; without names, of all."""
+        return [m["messageId"] for m in self.messages if not names or m.get("eventName") in names]
+
+
+def player(number: int, *, now: datetime, seed: int = 0, erased: bool | None = None) -> Player:
+    """The player of this number: about eight events, two or three of them launches and purchases.
+
+    One in ten came without an ad, one in five sends in any order, one in six plays around a midnight (the last, the
+    next) or on a day without a partition, one in a hundred asks to be erased right after the last event.
+    """
+    chance = random.Random(f"{seed} {number}")
+    network = chance.choices(("tiktok", "reddit", ""), (45, 45, 10))[0]
+    erased = chance.random() < 0.01 if erased is None else erased
+    story = _story(f"crowd-{seed}-{number}", network, chance, _moments(chance, now, plain=erased))
+    if not erased and chance.random() < 0.2:
+        chance.shuffle(story)
+    return Player(f"crowd-{seed}-{number}", network, list(_parcels(story, chance)), erased)
+
+
+def _moments(chance: random.Random, now: datetime, *, plain: bool) -> list[datetime]:
+    """Nine moments, the click's first."""
+    today = datetime.combine(now.date(), time(), UTC)
+    when = "recent" if plain else chance.choices(("recent", "midnight", "tomorrow", "old"), (84, 8, 4, 4))[0]
+    if when == "recent":
+        start, step = now - timedelta(minutes=chance.uniform(60, 180)), timedelta(minutes=5)
+    elif when == "midnight":
+        start, step = today - timedelta(seconds=2.5), timedelta(seconds=1)
+    elif when == "tomorrow":
+        start, step = now - timedelta(minutes=5), timedelta()
+    else:
+        start, step = now - OLD, timedelta(seconds=1)
+    moments = [start + number * step for number in range(9)]
+    # What a client clock half a day ahead makes of a play tonight: the messages after the click are dated tomorrow.
+    return [moments[0], *[today + timedelta(days=1)] * 8] if when == "tomorrow" else moments
+
+
+def _story(user_id: str, network: str, chance: random.Random, moments: list[datetime]) -> list[Message]:
+    anonymous_id = f"{user_id}-browser"
+    query = f"?{PARAMETERS[network]}={_click_id(network, chance)}" if network else ""
+    page = {"context": {**CONTEXT, "pageUrl": f"https://game.example/landing{query}"}, "anonymousId": anonymous_id}
+    name = {"userId": user_id, "anonymousId": anonymous_id, "traits": {"email": f"{user_id}@players.example"}}
+    money = {"value": round(chance.uniform(1, 90), 2), "currency": "USD"}
+    told: list[Message] = [
+        {"type": "page", **page},
+        {"type": "identify", **name},
+        {"type": "track", "eventName": "game_launch"},
+        {"type": "track", "eventName": "progression", "properties": {"level": 1}},
+        {"type": "track", "eventName": "purchase", "properties": money},
+        {"type": "track", "eventName": "progression", "properties": {"level": 2}},
+        {"type": "track", "eventName": "purchase", "properties": {**money, "value": 0.99}},
+        {"type": "screen", "eventName": "shop"},
+    ]
+    if chance.random() < 0.1:
+        told.append({"type": "track", "eventName": "game_launch"})
+    return [
+        {
+            "messageId": str(uuid.UUID(int=chance.getrandbits(128))),
+            "eventTimestamp": at.isoformat(),
+            "context": CONTEXT,
+            **({} if "anonymousId" in message else {"userId": user_id}),
+            **message,
+        }
+        for message, at in zip(told, moments, strict=False)
+    ]
+
+
+def _click_id(network: str, chance: random.Random) -> str:
+    return f"{'E.C.P.' if network == 'tiktok' else ''}{chance.getrandbits(64):x}"
+
+
+def _parcels(story: list[Message], chance: random.Random) -> Any:
+    """As an SDK sends: one to four messages a request."""
+    rest = list(story)
+    while rest:
+        size = chance.randint(1, 4)
+        yield rest[:size]
+        rest = rest[size:]
+
+
+def buyer(number: int, network: str, *, prefix: str, value: float = 1.0) -> Message:
+    """A purchase that carries its click: one event, one conversion, one delivery."""
+    return {
+        "type": "track",
+        "eventName": "purchase",
+        "userId": f"{prefix}-{number}",
+        "properties": {PARAMETERS[network]: f"click-{prefix}-{number}", "value": value, "currency": "USD"},
+    }

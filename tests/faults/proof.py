@@ -1,0 +1,172 @@
+"""After the mishaps: wait until everything has drained, count, and say what is missing or there twice."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.house import House
+from tests.faults.players import TRIGGERS, Player
+
+NETWORKS = ("tiktok", "reddit")
+# What is still under way, by a name; all of these are empty in the end.
+UNSETTLED = {
+    "batches to digest": "SELECT count(*) FROM audience_batch WHERE state = 'pending'",
+    "conversions to fan out": "SELECT count(*) FROM audience_conversion WHERE fanned_out_at IS NULL",
+    "deliveries waiting": "SELECT count(*) FROM postbacks_delivery WHERE state = 'waiting'",
+    "deliveries held": "SELECT count(*) FROM postbacks_delivery WHERE state = 'held'",
+    "credentials suspected or on hold": "SELECT count(*) FROM postbacks_postbackconfig "
+    "WHERE suspected_at IS NOT NULL OR held_at IS NOT NULL",
+    "erasures to do": "SELECT count(*) FROM audience_erasure WHERE state = 'pending'",
+}
+# Retries, rests of the breaker and batches put off come due now instead of minutes later. Leases run out by themselves.
+HURRY = (
+    "UPDATE postbacks_delivery SET next_attempt_at = now() WHERE state = 'waiting' AND next_attempt_at > now() "
+    "AND leased_until IS NULL",
+    "UPDATE postbacks_flow SET open_until = now() WHERE open_until > now()",
+    "UPDATE audience_batch SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now()",
+)
+# The network refused the event itself, or a marketer had switched the postback off: the only ends but delivered.
+STATE = "d.state || CASE WHEN d.state = 'failed' THEN ' ' || d.verdict ELSE '' END"
+EXPLAINED = {"delivered", "failed payload", "skipped config_disabled"}
+
+
+def settle(house: House, *, seconds: float) -> float:
+    """Wait until nothing is under way any more; the seconds it took. AssertionError with what is left."""
+    started = time.monotonic()
+    while left := unsettled(house):
+        assert time.monotonic() - started < seconds, f"after {seconds} s still under way: {left}\n{_tails(house)}"
+        for statement in HURRY:
+            house.execute(statement)
+        time.sleep(1)
+    return time.monotonic() - started
+
+
+def unsettled(house: House) -> dict[str, int]:
+    counts = {name: house.number(query) for name, query in UNSETTLED.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _tails(house: House) -> str:
+    return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in house.folder.glob("*.log"))
+
+
+@dataclass(slots=True)
+class Proof:
+    """`figures` for the report; `violations` is empty when no conversion was lost and none counted twice."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+    def must_be(self, wanted: int, name: str, found: set[Any] | int, hint: str = "") -> None:
+        count = found if isinstance(found, int) else len(found)
+        self.figures[name] = count
+        if count != wanted:
+            some = "" if isinstance(found, int) else f", such as {sorted(map(str, found))[:3]}"
+            self.violations.append(f"{name}: {count} and not {wanted}{some}{hint}")
+
+
+def prove(house: House, players: Sequence[Player], acknowledged: set[str]) -> Proof:
+    """Compare what the players sent with what the tables and the networks hold."""
+    proof = Proof()
+    kept, erased = [p for p in players if not p.erased], [p for p in players if p.erased]
+    _events(proof, house, kept, erased, acknowledged)
+    _conversions(proof, house, kept, erased)
+    _deliveries(proof, house, kept)
+    for network in NETWORKS:
+        _network(proof, house, network)
+    _ledger(proof, house)
+    return proof
+
+
+def _events(
+    proof: Proof, house: House, kept: Sequence[Player], erased: Sequence[Player], acknowledged: set[str]
+) -> None:
+    stored = Counter(message_id for (message_id,) in house.rows("SELECT message_id FROM audience_event"))
+    gone = {message_id for player in erased for message_id in player.ids()}
+    proof.figures["players"], proof.figures["players erased"] = len(kept) + len(erased), len(erased)
+    proof.figures["events acknowledged"] = len(acknowledged)
+    proof.must_be(0, "acknowledged events missing", acknowledged - gone - stored.keys())
+    proof.must_be(0, "events stored twice", {message_id for message_id, count in stored.items() if count > 1})
+    proof.must_be(0, "events of erased players", gone & stored.keys())
+    proof.must_be(0, "batches set aside", house.number("SELECT count(*) FROM audience_batch WHERE state = 'failed'"))
+
+
+def _conversions(proof: Proof, house: House, kept: Sequence[Player], erased: Sequence[Player]) -> None:
+    found = Counter(message_id for (message_id,) in house.rows("SELECT message_id FROM audience_conversion"))
+    expected = {message_id for player in kept for message_id in player.ids(*TRIGGERS)}
+    gone = {message_id for player in erased for message_id in player.ids()}
+    proof.figures["conversions"] = len(expected)
+    proof.must_be(0, "conversions missing", expected - found.keys())
+    proof.must_be(0, "conversions counted twice", {message_id for message_id, count in found.items() if count > 1})
+    proof.must_be(0, "conversions of erased players", gone & found.keys())
+    counted = dict(
+        house.rows(
+            "SELECT user_id, count(*) FROM audience_conversion WHERE trigger = 'game_launch' "
+            "AND reason <> 'repeat_launch' GROUP BY 1"
+        )
+    )
+    proof.must_be(0, "players without exactly one counted launch", {p.user_id for p in kept if counted[p.user_id] != 1})
+
+
+def _deliveries(proof: Proof, house: House, kept: Sequence[Player]) -> None:
+    """Every conversion that an ad brought has its delivery to that ad's network, ended and explained."""
+    rows = house.rows(
+        f"SELECT c.message_id, {STATE}, d.reason FROM audience_conversion c "
+        "JOIN audience_touch t ON t.id = c.touch_id JOIN postbacks_delivery d ON d.conversion_id = c.id "
+        "AND d.network = t.network WHERE c.reason <> 'repeat_launch' AND c.user_id LIKE 'crowd-%%'"
+    )
+    ends = Counter(message_id for message_id, *_ in rows)
+    eligible = _eligible(house, kept)
+    proof.figures["conversions eligible for a network"] = len(eligible)
+    proof.must_be(0, "eligible conversions without their delivery", eligible - ends.keys())
+    proof.must_be(0, "eligible conversions with two", {message_id for message_id, count in ends.items() if count > 1})
+    proof.must_be(0, "deliveries beyond the eligible", ends.keys() - eligible)
+    outcomes = Counter(f"{state} {reason}".strip() for _, state, reason in rows)
+    proof.figures["ends of deliveries"] = dict(outcomes)
+    proof.must_be(0, "deliveries without an explained end", outcomes.keys() - EXPLAINED)
+    lost = house.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
+    proof.must_be(0, "attempts left open", lost)
+
+
+def _eligible(house: House, kept: Sequence[Player]) -> set[str]:
+    """Message ids of what clicked players did, of several launches the one that was counted."""
+    repeats = {
+        message_id
+        for (message_id,) in house.rows("SELECT message_id FROM audience_conversion WHERE reason = 'repeat_launch'")
+    }
+    return {message_id for player in kept if player.network for message_id in player.ids(*TRIGGERS)} - repeats
+
+
+def _network(proof: Proof, house: House, network: str) -> None:
+    """What the network took as new is what we call delivered: none twice, none unknown, none only believed."""
+    counts = house.summary(network)
+    names = ("requests", "by_code", "by_status", "by_fault", "accepted_as_new", "duplicates", "peak_per_second")
+    proof.figures[network] = {name: counts[name] for name in names}
+    proof.must_be(0, f"{network}: event ids taken twice as new", counts["ids_accepted_twice"])
+    taken = {event_id for request in house.received(network) for event_id in accepted(request)}
+    told = "SELECT event_id FROM postbacks_delivery WHERE network = %s AND state = ANY(%s)"
+    delivered = {event_id for (event_id,) in house.rows(told, network, ["delivered"])}
+    cancelled = {event_id for (event_id,) in house.rows(told, network, ["cancelled"])}
+    checks = {str(check) for (check,) in house.rows("SELECT id FROM postbacks_credentialcheck")}
+    proof.must_be(0, f"{network}: delivered by our tables only", delivered - taken)
+    proof.must_be(0, f"{network}: taken by the network only", taken - delivered - cancelled - checks)
+
+
+def accepted(request: dict[str, Any]) -> list[str]:
+    """The ids of the events that one request to the sandbox brought in as new."""
+    body, answer = request["body"], request["response"]
+    if request["status"] != 200 or request["duplicate"] or not isinstance(body, dict):
+        return []
+    if request["network"] == "tiktok":
+        return [event["event_id"] for event in body["data"]] if answer["code"] == 0 else []
+    return [event["metadata"]["conversion_id"] for event in body["data"]["events"]]
+
+
+def _ledger(proof: Proof, house: House) -> None:
+    """`manage.py audit` of the house itself: it exits with 1 on a violation."""
+    code, told = house.ask("audit", "--json", "--days", "0")
+    proof.figures["ledger balances"] = code == 0
+    if code != 0:
+        proof.violations.append(f"the ledger does not balance: {told[:4000]}")

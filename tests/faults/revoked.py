@@ -1,0 +1,86 @@
+"""A credential revoked under load: how soon it is noticed, how often it is tried, and that a rotation loses nothing."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.faults.house import House
+from tests.faults.load import Buyers, start
+
+HELD = "SELECT count(*) FROM postbacks_postbackconfig WHERE id = %s AND held_at IS NOT NULL"
+ALERTS = "SELECT count(*) FROM postbacks_alert WHERE config_id = %s AND opened_at > %s"
+RECOVERED = f"{ALERTS} AND recovered_at IS NOT NULL"
+REFUSED = (
+    "SELECT count(*) FROM postbacks_deliveryattempt WHERE config_id = %s AND started_at > %s AND verdict = 'credential'"
+)
+STATES = (
+    "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
+    "WHERE d.config_id = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
+)
+
+
+def revoke(
+    house: House, *, buyers: int, rate: float, network: str, old: str, new: str, recovers: bool = True
+) -> dict[str, Any]:
+    """`buyers` purchases at `rate` a second; a third of the way the token dies, at the end it is rotated. Figures.
+
+    `recovers` waits for the end of the alert too, which comes only after a good minute.
+    """
+    config, began = house.config(network), house.rows("SELECT clock_timestamp()")[0][0]
+    with loaded(house, buyers=buyers, rate=rate, network=network) as load:
+        time.sleep(buyers / rate / 3)
+        house.control("POST", "tokens/revoke", network=network, credential=old)
+        revoked = time.monotonic()
+        house.wait_for(lambda: house.number(HELD, config), seconds=90)
+        figures: dict[str, Any] = {"noticed_s": round(time.monotonic() - revoked, 1)}
+    figures["purchases"] = len(load.acknowledged)
+    house.wait_for(lambda: not _waiting(house, config, load), seconds=60)
+    figures["while_on_hold"] = _states(house, config, load)
+    house.wait_for(lambda: house.number(ALERTS, config, began), seconds=60)
+    figures["failed_sends"] = house.number(REFUSED, config, began)
+    rotated = time.monotonic()
+    house.rotate(network, new)
+    house.wait_for(lambda: _states(house, config, load) == {"delivered": buyers}, seconds=60 + buyers / 20)
+    figures["released_s"] = round(time.monotonic() - rotated, 1)
+    figures["in_the_end"] = _states(house, config, load)
+    figures["alerts"] = house.number(ALERTS, config, began)
+    if recovers:
+        house.wait_for(lambda: house.number(RECOVERED, config, began), seconds=150)
+    figures["failed_sends"] = house.number(REFUSED, config, began)
+    house.control("POST", "tokens/restore", network=network, credential=old)
+    return figures
+
+
+@contextmanager
+def loaded(house: House, *, buyers: int, rate: float, network: str) -> Iterator[Buyers]:
+    """The load while the context lasts; at its end it is waited for."""
+    load = start(house, network=network, count=buyers, rate=rate, prefix="revoked")
+    try:
+        yield load
+    finally:
+        load.finish()
+
+
+def violations(figures: dict[str, Any]) -> list[str]:
+    """What of the promise does not hold; empty when all does."""
+    count = figures["purchases"]
+    wanted = {
+        "noticed within 60 s": figures["noticed_s"] <= 60,
+        "at most three failed sends": 1 <= figures["failed_sends"] <= 3,
+        "one alert": figures["alerts"] == 1,
+        "the rest held": set(figures["while_on_hold"]) == {"delivered", "held"},
+        "none lost while on hold": sum(figures["while_on_hold"].values()) == count,
+        "all delivered after the rotation": figures["in_the_end"] == {"delivered": count},
+    }
+    return [f"{promise}: {figures}" for promise, kept in wanted.items() if not kept]
+
+
+def _states(house: House, config: str, load: Buyers) -> dict[str, int]:
+    return dict(house.rows(STATES, config, f"{load.prefix}-%"))
+
+
+def _waiting(house: House, config: str, load: Buyers) -> bool:
+    """Whether some purchase has no delivery yet, or one that is not put away."""
+    states = _states(house, config, load)
+    return "waiting" in states or sum(states.values()) < len(load.acknowledged)
