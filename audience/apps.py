@@ -10,5 +10,6 @@ class AudienceConfig(AppConfig):
 
         auditlog.register(self.get_model("Game"))
         auditlog.register(self.get_model("Membership"))
+        auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])
         # The prefix says which key it was. Left out, not masked: auditlog's mask keeps half of a value readable.
         auditlog.register(self.get_model("ApiKey"), exclude_fields=["digest", "value", "last_used_at"])

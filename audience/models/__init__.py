@@ -2,6 +2,7 @@ from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Tr
 from audience.models.erasure import Erasure, ErasureState
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
+from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Person
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "GoalEvent",
     "Group",
     "Identity",
+    "Invitation",
     "KeyKind",
     "Kind",
     "Membership",
