@@ -1,0 +1,44 @@
+// Toasts: said aloud, gone at a click, at Escape or by themselves. Without this file they stand on the page as text.
+"use strict";
+
+// Long enough to read two lines twice. What failed stays until somebody puts it away.
+const SECONDS_SHOWN = 10;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+document.addEventListener("DOMContentLoaded", () => {
+  const corner = document.getElementById("toasts");
+  if (!corner) return;
+  corner.querySelectorAll("[data-toast]").forEach(show);
+  new MutationObserver((changes) => {
+    for (const change of changes) change.addedNodes.forEach((node) => node.dataset?.toast && show(node));
+  }).observe(corner, { childList: true, subtree: true });
+  // A screen reader tells what changes in a live region, not what is in it when the page comes.
+  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach((toast) => toast.parentNode.append(toast)), 150);
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-dismiss]");
+  if (button) putAway(button.closest("[data-toast]"));
+});
+
+document.addEventListener("keydown", (event) => {
+  const shown = document.querySelectorAll("[data-toast]");
+  if (event.key === "Escape" && shown.length && !event.defaultPrevented) putAway(shown[shown.length - 1]);
+});
+
+function show(toast) {
+  if (toast.dataset.shown) return;
+  toast.dataset.shown = "yes";
+  toast.querySelector("[data-dismiss]").hidden = false;
+  if (["success", "info"].includes(toast.dataset.toast) && !still.matches) leaveLater(toast);
+}
+
+function leaveLater(toast) {
+  setTimeout(() => (toast.matches(":hover, :focus-within") ? leaveLater(toast) : toast.remove()), SECONDS_SHOWN * 1000);
+}
+
+function putAway(toast) {
+  const hadFocus = toast.contains(document.activeElement);
+  toast.remove();
+  if (hadFocus) document.getElementById("main")?.focus();
+}
