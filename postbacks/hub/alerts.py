@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.debug import sensitive_variables
 
 from audience.hub.access import HubRequest, game_view, page
+from audience.hub.confirmation import TypedName
 from audience.hub.paging import newest
 from audience.models import Membership, Role
 from postbacks.alerts import calls, hooks, receivers
@@ -110,11 +111,13 @@ def hook_test(request: HubRequest, membership: Membership, pk: int) -> HttpRespo
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     hook = _hook(membership, pk)
-    if request.method == "POST":
+    posted = request.POST if request.method == "POST" else None
+    form = TypedName(posted, expected=calls.host_of(hook.url), refusal="The hook is still told of alerts.")
+    if form.is_valid():
         hooks.delete_hook(hook=hook)
         messages.success(request, "The hook is deleted, and so is its secret.")
         return _back(membership)
-    return page(request, "hub/hook_delete.html", membership, hook=hook)
+    return page(request, "hub/hook_delete.html", membership, hook=hook, form=form)
 
 
 def _switched(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:

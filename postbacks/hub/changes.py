@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from audience.hub.access import HubRequest, game_view, page
+from audience.hub.confirmation import TypedName
 from audience.models import Membership, Role
 from postbacks.hub.networks import network_or_404
 from postbacks.models import PostbackConfig
@@ -38,11 +39,14 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def postback_delete(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = _config(membership, network, pk)
-    if request.method == "POST":
+    posted = request.POST if request.method == "POST" else None
+    form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
+    if form.is_valid():
         configs.delete(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is deleted, and so are its credentials.")
         return _back(membership, network)
-    return page(request, "hub/postback_delete.html", membership, network=network_or_404(network), config=config)
+    context = {"network": network_or_404(network), "config": config, "form": form}
+    return page(request, "hub/postback_delete.html", membership, **context)
 
 
 def _config(membership: Membership, network: str, pk: UUID) -> PostbackConfig:

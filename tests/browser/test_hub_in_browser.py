@@ -81,6 +81,7 @@ def test_the_menu_of_a_postback_edits_switches_and_deletes(marketer: Page, game:
     page.get_by_text("Rotate credentials").click()
     expect(page.get_by_label("Access token")).to_have_value("")
     page.goto(f"/g/{game.slug}/integrations/tiktok/{config.pk}/delete/")
+    page.get_by_label(f"Type {config.pixel_id} to confirm").fill(config.pixel_id)
     page.get_by_role("button", name="Delete postback").click()
     expect(page.get_by_text("No postbacks yet")).to_be_visible()
 

@@ -131,8 +131,10 @@ def test_a_hook_is_tested_switched_and_deleted(game: Game, url: str, hook: Alert
     admin.post(f"{url}hooks/{hook.pk}/enable/")
     assert AlertHook.objects.get().enabled
     assert "This cannot be undone" in admin.get(f"{url}hooks/{hook.pk}/delete/").content.decode()
+    refused = admin.post(f"{url}hooks/{hook.pk}/delete/", {"confirmation": "another.example"})
+    assert "The hook is still told of alerts." in refused.content.decode()
     assert AlertHook.objects.exists()
-    admin.post(f"{url}hooks/{hook.pk}/delete/")
+    admin.post(f"{url}hooks/{hook.pk}/delete/", {"confirmation": "chat.example"})
     assert not AlertHook.objects.exists()
     assert not Notice.objects.exists()
 

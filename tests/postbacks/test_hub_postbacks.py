@@ -162,11 +162,13 @@ def test_the_menu_switches_off_and_on(url: str, game: Game, marketer: Client) ->
 def test_deleting_asks_first_and_wipes_the_credential(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game)
     assert "This cannot be undone." in marketer.get(f"{url}{config.pk}/delete/").content.decode()
-    assert PostbackConfig.objects.kept().exists()
-    assert (
-        config.pixel_id
-        not in marketer.post(f"{url}{config.pk}/delete/", follow=True).content.decode().split('id="postbacks"')[1]
-    )
+    for typed in ("", config.pixel_id.lower(), f"{config.pixel_id}X"):
+        refused = marketer.post(f"{url}{config.pk}/delete/", {"confirmation": typed})
+        assert refused.status_code == 200
+        assert "Nothing was deleted." in refused.content.decode()
+    assert PostbackConfig.objects.kept().get().credential == config.credential
+    page = marketer.post(f"{url}{config.pk}/delete/", {"confirmation": config.pixel_id}, follow=True).content.decode()
+    assert config.pixel_id not in page.split('id="postbacks"')[1]
     config.refresh_from_db()
     assert config.deleted_at is not None
     assert config.credential == {}
