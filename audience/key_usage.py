@@ -1,6 +1,6 @@
 """How much a game's keys are used: what came in with each, and whether a replaced one is still in use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from django.db.models import Count, F, Q, Sum
@@ -41,7 +41,8 @@ def usage_by_key(game: Game) -> dict[int, Usage]:
             week_messages=Sum(messages, default=0),
         )
     )
-    return {row.pop("key_id"): Usage(**row) for row in rows}
+    counts = [field.name for field in fields(Usage)]
+    return {row["key_id"]: Usage(*(row[name] for name in counts)) for row in rows.values("key_id", *counts)}
 
 
 def used_since_rotation(key: ApiKey) -> bool:

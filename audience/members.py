@@ -3,8 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
@@ -29,7 +28,7 @@ class Invited:
 
 
 @transaction.atomic
-def invite(*, game: Game, email: str, role: Role, invited_by: AbstractUser | None) -> Invited:
+def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Invited:
     """Make the invitation of an address, or renew its expired one; MembersError when it is a member or invited."""
     email = email.strip().lower()
     _lock(game)
@@ -66,7 +65,7 @@ def find(token: str) -> Invitation | None:
 
 
 @transaction.atomic
-def accept(*, invitation: Invitation, user: AbstractUser) -> Membership:
+def accept(*, invitation: Invitation, user: User) -> Membership:
     """Let the invited join, once; somebody who is a member by now keeps the role. MembersError for anyone else."""
     found = _pending(invitation)
     if not found.is_open:
@@ -80,12 +79,12 @@ def accept(*, invitation: Invitation, user: AbstractUser) -> Membership:
 
 
 @transaction.atomic
-def accept_as_new(*, invitation: Invitation, password: str) -> AbstractUser:
+def accept_as_new(*, invitation: Invitation, password: str) -> User:
     """Make the account of the invited address and let it join; MembersError when there is one by now."""
     found = _pending(invitation)
     if account_of(found.email):
         raise MembersError(f"There is an account for {found.email} already. Sign in to join.")
-    user = get_user_model().objects.create_user(_username(found.email), found.email, password)
+    user = User.objects.create_user(_username(found.email), found.email, password)
     accept(invitation=found, user=user)
     return user
 
@@ -108,13 +107,13 @@ def remove(*, membership: Membership) -> None:
     membership.delete()
 
 
-def is_for(invitation: Invitation, user: AbstractUser) -> bool:
+def is_for(invitation: Invitation, user: User) -> bool:
     return user.email.strip().lower() == invitation.email
 
 
-def account_of(email: str) -> AbstractUser | None:
+def account_of(email: str) -> User | None:
     """The account that signs in with this address."""
-    return get_user_model().objects.filter(email__iexact=email).first()
+    return User.objects.filter(email__iexact=email).first()
 
 
 def _lock(game: Game) -> None:
@@ -149,5 +148,5 @@ def _token() -> str:
 
 def _username(email: str) -> str:
     """Nobody signs in with it; it must be free, and Django gives it 150 characters."""
-    taken = get_user_model().objects.filter(username=email[:150]).exists()
+    taken = User.objects.filter(username=email[:150]).exists()
     return f"{email[:133]}-{secrets.token_hex(8)}" if taken else email[:150]

@@ -39,6 +39,7 @@ class Environment:
     email: dict[str, Any]
     from_email: str
     alert_private_hosts: frozenset[str]
+    require_mfa_for_admins: bool
 
 
 def read(base_dir: Path) -> Environment:
@@ -64,6 +65,7 @@ def read(base_dir: Path) -> Environment:
         email=_email(env),
         from_email=_from_email(env),
         alert_private_hosts=frozenset(host.strip().lower() for host in env.list("ALERT_PRIVATE_HOSTS", default=[])),
+        require_mfa_for_admins=_flag(env, "REQUIRE_MFA_FOR_ADMINS"),
     )
 
 

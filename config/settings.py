@@ -1,13 +1,12 @@
 """One settings file. Every value an operator sets comes from the environment (see .env.example);
 a bad or missing one stops the boot with one line that names it (config/environment.py)."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
 
-from config import environment, logs, schedule
+from config import environment, logs, schedule, sign_in
 
 # Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
 django_stubs_ext.monkeypatch()
@@ -46,6 +45,8 @@ INSTALLED_APPS = [
     "django_prometheus",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "axes",
     "auditlog",
     "csp",
@@ -56,6 +57,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.middleware.PermissionsPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -63,8 +65,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "auditlog.middleware.AuditlogMiddleware",
+    "config.middleware.CallerAuditlogMiddleware",
+    "config.middleware.SessionSeenMiddleware",
+    "config.middleware.AdminSecondFactorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "audience.hub.toasts.ToastMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -117,31 +122,8 @@ CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasing.cancel_for_people"
 
 # People -------------------------------------------------------------------------------------
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
-]
-LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/"
-ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_ADAPTER = "config.accounts.InvitedOnlyAdapter"
-ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-# Lockout is axes' (it survives a restart and shows in the admin); allauth's own counters would lock first.
-ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": False, "reset_password": "20/m/ip,5/m/key"}
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_FORM_FIELD = "login"
-AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_TEMPLATE = "account/locked.html"
-AXES_VERBOSE = False
+globals().update(sign_in.SETTINGS)
+REQUIRE_MFA_FOR_ADMINS = ENV.require_mfa_for_admins
 # EMAIL_BACKEND, EMAIL_HOST and their like, as EMAIL_URL says.
 globals().update(ENV.email)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.from_email

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol
 
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from audience import second_factor
 from audience.models import Game, Membership, Role
 
 P = ParamSpec("P")
@@ -53,6 +56,8 @@ def game_view(
                     f"You are a {membership.get_role_display().lower()} of {membership.game}, and this takes a "
                     f"{role.label.lower()}. An admin of the game can change your role."
                 )
+            if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
+                return _to_second_factor(request)
             return view(request, membership, *args, **kwargs)
 
         guarded.role = role  # type: ignore[attr-defined]
@@ -66,6 +71,13 @@ def _to_login(request: HubRequest) -> HttpResponse:
     if request.htmx:
         return HttpResponseClientRedirect(redirect_to_login(request.htmx.current_url_abs_path or "/").url)
     return redirect_to_login(request.get_full_path())
+
+
+def _to_second_factor(request: HubRequest) -> HttpResponse:
+    if request.htmx:
+        return HttpResponseClientRedirect(reverse("mfa_index"))
+    messages.warning(request, second_factor.ASKING)
+    return redirect("mfa_index")
 
 
 def membership_of(user: Any, slug: str) -> Membership:

@@ -2,7 +2,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from audience.hub import event_detail, events, home, keys, people, privacy
+from audience.hub import event_detail, events, home, keys, members, people, privacy
 
 
 class DayConverter:
@@ -21,6 +21,7 @@ register_converter(DayConverter, "day")
 
 urlpatterns = [
     path("", home.games, name="games"),
+    path("games/new/", home.game_new, name="game-new"),
     path("g/<slug:slug>/events/", events.events, name="events"),
     path("g/<slug:slug>/events/counts/", events.event_counts, name="event-counts"),
     path("g/<slug:slug>/events/<day:day>/<int:pk>/", event_detail.event, name="event"),
@@ -32,6 +33,12 @@ urlpatterns = [
     path("g/<slug:slug>/keys/new/", keys.key_new, name="key-new"),
     path("g/<slug:slug>/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),
     path("g/<slug:slug>/keys/<int:pk>/revoke/", keys.key_revoke, name="key-revoke"),
+    path("g/<slug:slug>/members/", members.member_list, name="members"),
+    path("g/<slug:slug>/members/invite/", members.member_invite, name="member-invite"),
+    path("g/<slug:slug>/members/<int:pk>/role/", members.member_role, name="member-role"),
+    path("g/<slug:slug>/members/<int:pk>/remove/", members.member_remove, name="member-remove"),
+    path("g/<slug:slug>/members/invitations/<int:pk>/resend/", members.invitation_resend, name="invitation-resend"),
+    path("g/<slug:slug>/members/invitations/<int:pk>/revoke/", members.invitation_revoke, name="invitation-revoke"),
     path("g/<slug:slug>/privacy/", privacy.privacy, name="privacy"),
     path("g/<slug:slug>/privacy/erase/", privacy.erase, name="erase"),
 ]

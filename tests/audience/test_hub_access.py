@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from audience import members
 from audience.hub.urls import urlpatterns as audience_urls
 from audience.keys import NewKey
-from audience.models import ApiKey, Erasure, Event, Game, Membership, Rejection, Role
+from audience.models import ApiKey, Erasure, Event, Game, Invitation, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
 from postbacks.models import AlertHook, CredentialCheck, Delivery, PostbackConfig, Replay
 from tests import factories, hub
@@ -23,10 +24,17 @@ TRYING = {"dry-run-new", "test-conversion", "replay-start"}
 KEEPING = {"postback-recheck", "postback-roll-back"}
 MARKETER |= {*KEEPING, "dry-run", "replay-cancel", "delivery-send-again", *TRYING}
 HOOKS = {"hook-enable", "hook-disable", "hook-test", "hook-delete"}
-ADMIN = {"key-new", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
+MEMBERS = {"members", "member-invite", "member-role", "member-remove", "invitation-resend", "invitation-revoke"}
+ADMIN = {*MEMBERS, "key-new", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
 POST_ONLY = {REPLAY, "person-erase", "postback-enable", "postback-disable", "erase", *(HOOKS - {"hook-delete"})}
-POST_ONLY |= {"replay-cancel", "delivery-send-again", *KEEPING, *TRYING}
-POSTED = (MARKETER | ADMIN) - {"check"}
+POST_ONLY |= {"invitation-resend", "invitation-revoke", "replay-cancel", "delivery-send-again", *KEEPING, *TRYING}
+POSTED = (MARKETER | ADMIN) - {"check", "members"}
+READ |= {"guide"}
+ADMIN |= {"guide-key"}
+POST_ONLY |= {"guide-key"}
+POSTED |= {"guide-key"}
+# Of no game: tests/postbacks/test_guide.py has who may make one.
+OUTSIDE = {"games", "game-new"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
 OWN = {"alert-choice"}
 NAMES = sorted(READ | MARKETER | ADMIN)
@@ -49,7 +57,9 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     event, refused = test_hub_events.event(game, 1), test_hub_events.rejection(game, 2)
     on_network = {"slug": game.slug, "network": "tiktok"}
     hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": "k"})
-    pages = {name: {"slug": game.slug} for name in (*READ, "key-new", "erase", "hook-add")}
+    invited = members.invite(game=game, email="new@studio.example", role=Role.VIEWER, invited_by=None).invitation
+    belongs = Membership.objects.get_or_create(game=game, user=hub.user("somebody"), defaults={"role": Role.VIEWER})[0]
+    pages = {name: {"slug": game.slug} for name in (*READ, "members", "member-invite", "key-new", "erase", "hook-add", "guide-key")}
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}
     return {
         **pages,
@@ -66,12 +76,15 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         **{name: {"slug": game.slug, "pk": refused.pk} for name in ("rejection", REPLAY)},
         **{name: {"slug": game.slug, "pk": person.pk} for name in ("person", "person-erase")},
         **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
+        **{name: {"slug": game.slug, "pk": belongs.pk} for name in ("member-role", "member-remove")},
+        **{name: {"slug": game.slug, "pk": invited.pk} for name in ("invitation-resend", "invitation-revoke")},
         "key-rotate": {"slug": game.slug, "pk": key.pk},
         "key-revoke": {"slug": game.slug, "pk": key.pk},
     }
 
 
-STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Delivery, Erasure, Event, Membership, Rejection, Replay)
+STATE: tuple[Any, ...] = (AlertHook, ApiKey, CredentialCheck, Delivery, Erasure, Event, Invitation, Membership)
+STATE = (*STATE, Rejection, Replay)
 
 
 def _state() -> list[Any]:
@@ -82,7 +95,7 @@ def _state() -> list[Any]:
 
 
 def test_every_page_of_a_game_is_in_this_matrix() -> None:
-    assert sorted(url.name for url in [*audience_urls, *postbacks_urls] if url.name != "games") == sorted(
+    assert sorted(url.name for url in [*audience_urls, *postbacks_urls] if url.name not in OUTSIDE) == sorted(
         [*NAMES, *OWN]
     )
 
@@ -141,11 +154,13 @@ def test_rows_of_another_game_are_not_reached_through_ones_own(
         "attempt",
         "key-rotate",
         "key-revoke",
+        "member-role",
+        "member-remove",
         "hook-delete",
         *reading,
     ):
         assert admin.get(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
-    changing = ("key-rotate", "key-revoke", "person-erase", *HOOKS)
+    changing = ("key-rotate", "key-revoke", "person-erase", *HOOKS, *(MEMBERS - {"members", "member-invite"}))
     for name in ("postback-enable", "postback-disable", "postback-delete", *changing):
         assert admin.post(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
     # A rejection may be gone for good reasons, so that this one leads back to the list; it does nothing either.
