@@ -1,0 +1,298 @@
+"""Members of a game: invited by mail, joining once, changing, leaving; and never a game without an admin."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from auditlog.models import LogEntry
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audience import members
+from audience.models import Game, Invitation, Membership, Role
+from audience.models.keys import digest_of
+from tests import hub
+
+NEW = "new@studio.example"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def admin(game: Game) -> Client:
+    return hub.member(game, Role.ADMIN)
+
+
+def path(game: Game, rest: str = "") -> str:
+    return f"/g/{game.slug}/members/{rest}"
+
+
+def mailed_path() -> str:
+    """The path of the link in the newest mail."""
+    found = re.search(r"https?://\S+/accounts/invitations/\S+", mail.outbox[-1].body)
+    assert found
+    return urlsplit(found[0]).path
+
+
+def invite(admin: Client, game: Game, *, email: str = NEW, role: str = "marketer") -> str:
+    """Invite somebody through the page; the path of the mailed link."""
+    assert admin.post(path(game, "invite/"), {"email": email, "role": role}).status_code == 302
+    return mailed_path()
+
+
+def member_of(game: Game, name: str) -> Membership:
+    return Membership.objects.get(game=game, user__username=name)
+
+
+def joining(link: str, **given: str) -> tuple[Client, Any]:
+    """A new person's browser, and the answer to the chosen password."""
+    client = Client()
+    return client, client.post(link, {"password": PASSWORD, "again": PASSWORD, **given})
+
+
+def test_an_invitation_is_mailed_and_only_its_digest_is_kept(game: Game, admin: Client, settings: Any) -> None:
+    settings.PUBLIC_URL = "https://hub.example"
+    link = invite(admin, game, email=" New@Studio.example ")
+    token = link.rstrip("/").rsplit("/", 1)[1]
+    message = mail.outbox[0]
+    assert (message.to, message.subject) == ([NEW], "[Afterclick] You are invited to Sky Raiders")
+    assert f"https://hub.example{link}" in message.body
+    assert "admin-of-sky-raiders@studio.example invites you to Sky Raiders on Afterclick, as marketer." in message.body
+    kept = Invitation.objects.get()
+    assert (kept.email, kept.role, kept.digest) == (NEW, "marketer", digest_of(token))
+    assert timedelta(days=6, hours=23) < kept.expires_at - timezone.now() <= timedelta(days=7)
+    assert token not in str(list(Invitation.objects.values())) + str(list(LogEntry.objects.values()))
+    assert digest_of(token) not in str(list(LogEntry.objects.values()))
+
+
+def test_a_new_person_chooses_a_password_and_is_in(game: Game, admin: Client) -> None:
+    link = invite(admin, game)
+    page = Client().get(link).content.decode()
+    assert f'value="{NEW}"' in page
+    assert "as marketer. Choose a password" in page
+    client, answer = joining(link)
+    assert (answer.status_code, answer["Location"]) == (302, f"/g/{game.slug}/")
+    user = User.objects.get(email=NEW)
+    assert user.check_password(PASSWORD)
+    assert (user.is_staff, user.is_superuser) == (False, False)
+    assert Membership.objects.get(user=user).role == Role.MARKETER
+    assert client.get(f"/g/{game.slug}/").status_code == 200
+    assert Client().post("/accounts/login/", {"login": NEW, "password": PASSWORD}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"password": "short7!", "again": "short7!"}, "too short"),
+        ({"password": "password123", "again": "password123"}, "too common"),
+        ({"password": "new@studio.example", "again": "new@studio.example"}, "too similar to the email"),
+        ({"again": "another password"}, "This is not the same password."),
+        ({"password": "", "again": ""}, "This field is required."),
+    ],
+)
+def test_a_bad_password_makes_no_account(game: Game, admin: Client, given: dict[str, str], said: str) -> None:
+    _, answer = joining(invite(admin, game), **given)
+    assert answer.status_code == 200
+    assert said in answer.content.decode()
+    assert not User.objects.filter(email=NEW).exists()
+    assert Invitation.objects.get().is_open
+
+
+def test_a_link_works_once(game: Game, admin: Client) -> None:
+    link = invite(admin, game)
+    joining(link)
+    for client in (Client(), admin):
+        for answer in (client.get(link), client.post(link, {"password": PASSWORD, "again": PASSWORD})):
+            assert answer.status_code == 410
+            assert "This invitation was used" in answer.content.decode()
+    assert User.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"expires_at": timezone.now() - timedelta(seconds=1)}, "This invitation has expired"),
+        ({"revoked_at": timezone.now()}, "This invitation was revoked"),
+    ],
+)
+def test_a_link_that_is_over_lets_nobody_in(game: Game, admin: Client, change: dict[str, Any], said: str) -> None:
+    link = invite(admin, game)
+    Invitation.objects.update(**change)
+    _, answer = joining(link)
+    assert answer.status_code == 410
+    assert said in answer.content.decode()
+    assert User.objects.count() == Membership.objects.count() == 1
+
+
+def test_a_link_that_nobody_made_is_not_found(db: None) -> None:
+    answer = Client().get("/accounts/invitations/" + "x" * 43 + "/")
+    assert answer.status_code == 404
+    assert "There is no such invitation" in answer.content.decode()
+
+
+def test_somebody_with_an_account_signs_in_and_joins(game: Game, admin: Client) -> None:
+    hub.user("new")
+    link, client = invite(admin, game), Client()
+    answer = client.get(link)
+    assert answer["Location"] == f"/accounts/login/?next={link}"
+    answer = client.post("/accounts/login/", {"login": NEW, "password": hub.PASSWORD, "next": link})
+    assert answer["Location"] == link
+    assert "Join Sky Raiders" in client.get(link).content.decode()
+    assert not Membership.objects.filter(user__email=NEW).exists()
+    assert client.post(link)["Location"] == f"/g/{game.slug}/"
+    assert member_of(game, "new").role == Role.MARKETER
+    assert User.objects.filter(email=NEW).count() == 1
+
+
+def test_a_link_for_another_address_than_the_signed_in_one_says_so(game: Game, admin: Client) -> None:
+    link, other = invite(admin, game), hub.signed_in(hub.user("other"))
+    for answer in (other.get(link), other.post(link)):
+        page = answer.content.decode()
+        assert "This invitation is for somebody else" in page
+        assert NEW in page
+        assert "other@studio.example" in page
+    assert not Membership.objects.filter(user__username="other").exists()
+    assert Invitation.objects.get().is_open
+
+
+def test_a_member_is_not_invited_again(game: Game, admin: Client) -> None:
+    hub.member(game, Role.VIEWER)
+    answer = admin.post(path(game, "invite/"), {"email": "VIEWER-of-sky-raiders@studio.example", "role": "admin"})
+    assert "is a member of Sky Raiders already." in answer.content.decode()
+    assert (Invitation.objects.count(), len(mail.outbox)) == (0, 0)
+
+
+def test_an_invited_address_is_not_invited_twice_but_again_after_it_expired(game: Game, admin: Client) -> None:
+    first = invite(admin, game)
+    answer = admin.post(path(game, "invite/"), {"email": NEW, "role": "admin"})
+    assert "is invited already." in answer.content.decode()
+    assert (len(mail.outbox), Invitation.objects.get().role) == (1, "marketer")
+    Invitation.objects.update(expires_at=timezone.now())
+    second = invite(admin, game, role="viewer")
+    assert (Invitation.objects.get().role, Invitation.objects.get().is_open) == ("viewer", True)
+    assert (Client().get(first).status_code, Client().get(second).status_code) == (404, 200)
+
+
+def test_an_invitation_sent_again_has_a_new_link_and_the_old_one_ends(game: Game, admin: Client) -> None:
+    first = invite(admin, game)
+    Invitation.objects.update(expires_at=timezone.now())
+    assert admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/resend/")).status_code == 302
+    assert Client().get(first).status_code == 404
+    assert Client().get(mailed_path()).status_code == 200
+
+
+def test_a_revoked_invitation_is_over_and_leaves_the_list(game: Game, admin: Client) -> None:
+    link = invite(admin, game)
+    page = admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/revoke/"), follow=True).content.decode()
+    assert f"The invitation of {NEW} is revoked" in page
+    assert "Nobody is invited at the moment." in page
+    assert Client().get(link).status_code == 410
+
+
+def test_a_used_invitation_is_neither_sent_again_nor_revoked(game: Game, admin: Client) -> None:
+    joining(invite(admin, game))
+    for what in ("resend", "revoke"):
+        answer = admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/{what}/"), follow=True)
+        assert "This invitation was used or revoked already." in answer.content.decode()
+    assert (Invitation.objects.get().revoked_at, len(mail.outbox)) == (None, 1)
+
+
+def test_a_mail_server_that_is_down_is_told_and_the_invitation_stands(game: Game, admin: Client, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
+    page = admin.post(path(game, "invite/"), {"email": NEW, "role": "viewer"}, follow=True).content.decode()
+    assert f"The mail server did not take the mail to {NEW}." in page
+    assert Invitation.objects.get().is_open
+
+
+def test_the_list_shows_role_last_sign_in_and_second_factor(game: Game, admin: Client) -> None:
+    hub.member(game, Role.VIEWER)
+    invite(admin, game)
+    page = admin.get(path(game)).content.decode()
+    for said in ("viewer-of-sky-raiders@studio.example", "Viewer", "Admin", "Off", NEW, "Waiting", "You"):
+        assert said in page
+    assert hub.inline_code(page) == []
+
+
+def test_a_role_is_changed(game: Game, admin: Client) -> None:
+    hub.member(game, Role.VIEWER)
+    viewer = member_of(game, "viewer-of-sky-raiders")
+    page = admin.post(path(game, f"{viewer.pk}/role/"), {"role": "admin"}, follow=True).content.decode()
+    assert "viewer-of-sky-raiders@studio.example is an admin of Sky Raiders now." in page
+    viewer.refresh_from_db()
+    assert viewer.role == Role.ADMIN
+
+
+def test_an_unknown_role_is_refused(game: Game, admin: Client) -> None:
+    own = member_of(game, "admin-of-sky-raiders")
+    assert admin.post(path(game, f"{own.pk}/role/"), {"role": "owner"}).status_code == 200
+    own.refresh_from_db()
+    assert own.role == Role.ADMIN
+
+
+def test_the_last_admin_neither_leaves_nor_becomes_less(game: Game, admin: Client) -> None:
+    hub.member(game, Role.MARKETER)
+    own = member_of(game, "admin-of-sky-raiders")
+    closed = Membership.objects.create(game=game, user=hub.user("closed", is_active=False), role=Role.ADMIN)
+    for url, data in ((f"{own.pk}/role/", {"role": "viewer"}), (f"{own.pk}/remove/", {})):
+        answer = admin.post(path(game, url), data)
+        assert answer.status_code == 200
+        assert "Sky Raiders needs an admin: make another member an admin before" in answer.content.decode()
+    own.refresh_from_db()
+    assert own.role == Role.ADMIN
+    members.remove(membership=closed)
+
+
+def test_an_admin_leaves_when_there_is_another(game: Game, admin: Client) -> None:
+    Membership.objects.create(game=game, user=hub.user("second"), role=Role.ADMIN)
+    own = member_of(game, "admin-of-sky-raiders")
+    assert admin.post(path(game, f"{own.pk}/remove/"))["Location"] == "/"
+    assert admin.get(path(game)).status_code == 404
+    assert [row.user.username for row in Membership.objects.select_related("user")] == ["second"]
+
+
+def test_a_removed_member_is_out_at_once(game: Game, admin: Client) -> None:
+    viewer = hub.member(game, Role.VIEWER)
+    assert viewer.get(f"/g/{game.slug}/").status_code == 200
+    admin.post(path(game, f"{member_of(game, 'viewer-of-sky-raiders').pk}/remove/"))
+    assert viewer.get(f"/g/{game.slug}/").status_code == 404
+
+
+def test_every_change_leaves_an_audit_entry_with_actor_and_address(game: Game, admin: Client) -> None:
+    link = invite(admin, game)
+    joining(link)
+    joined = Membership.objects.get(user__email=NEW)
+    admin.post(path(game, f"{joined.pk}/role/"), {"role": "admin"}, headers={"X-Forwarded-For": "198.51.100.9"})
+    admin.post(path(game, f"{joined.pk}/remove/"))
+    entries = LogEntry.objects.filter(content_type__model__in=("invitation", "membership"), actor__isnull=False)
+    assert [
+        (entry.content_type.model, entry.get_action_display(), entry.actor.username, entry.remote_addr)
+        for entry in entries.order_by("pk")
+    ] == [
+        ("invitation", "create", "admin-of-sky-raiders", "127.0.0.1"),
+        ("membership", "update", "admin-of-sky-raiders", "127.0.0.1"),
+        ("membership", "delete", "admin-of-sky-raiders", "127.0.0.1"),
+    ]
+    assert LogEntry.objects.get(content_type__model="membership", action=LogEntry.Action.UPDATE).changes == {
+        "role": ["marketer", "admin"]
+    }
+    assert set(
+        LogEntry.objects.filter(content_type__model="invitation").values_list("additional_data__game", flat=True)
+    ) == {game.pk}
+
+
+def test_the_list_asks_as_often_for_many_members_as_for_one(
+    game: Game, admin: Client, django_assert_num_queries: Any
+) -> None:
+    with CaptureQueriesContext(connection) as few:
+        admin.get(path(game))
+    for number in range(20):
+        Membership.objects.create(game=game, user=hub.user(f"user-{number}"), role=Role.VIEWER)
+        members.invite(game=game, email=f"{number}@studio.example", role=Role.VIEWER, invited_by=None)
+    with django_assert_num_queries(len(few)):
+        assert len(admin.get(path(game)).context["rows"]) == 21
