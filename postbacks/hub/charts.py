@@ -51,7 +51,7 @@ class Column:
     width: str
     pieces: list[Piece]
     named: list[tuple[Series, int]]  # the values, those that are nothing too
-    has_tick: bool
+    tick: str  # "major" carries a label, "minor" one where there is room, '' none
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class Rank:
 def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6) -> Chart:
     """Columns side by side, each the pieces of its point on top of each other, the first series at the bottom.
 
-    About `ticks` columns carry a label of the axis, the first always.
+    About `ticks` columns carry a label of the axis, the first always; every second of them is minor.
     """
     top = ceiling(max((sum(point.values) for point in points), default=0))
     step = max(1, round(len(points) / ticks))
     return Chart(
-        columns=[_column(points, place, series, top, has_tick=place % step == 0) for place in range(len(points))],
+        columns=[_column(points, place, series, top, _tick(place, len(points), step)) for place in range(len(points))],
         series=[(one, sum(point.values[place] for point in points)) for place, one in enumerate(series)],
         lines=[Line(top, 0.0), Line(top // 2, HEIGHT / 2), Line(0, float(HEIGHT))],
         place_width=_percent(1 / len(points)) if points else "0%",
@@ -118,7 +118,7 @@ def ceiling(most: int) -> int:
         unit *= 10
 
 
-def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: int, *, has_tick: bool) -> Column:
+def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: int, tick: str) -> Column:
     share = 1 / len(points)
     left = place * share
     return Column(
@@ -128,8 +128,15 @@ def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: 
         width=_percent(share * FILLED),
         pieces=_pieces(points[place], series, top),
         named=list(zip(series, points[place].values, strict=True)),
-        has_tick=has_tick,
+        tick=tick,
     )
+
+
+def _tick(place: int, count: int, step: int) -> str:
+    """A label needs half a step of room up to the right edge."""
+    if place % step or 2 * (count - place) < step:
+        return ""
+    return "minor" if place // step % 2 else "major"
 
 
 def _pieces(point: Point, series: Sequence[Series], top: int) -> list[Piece]:

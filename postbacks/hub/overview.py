@@ -1,89 +1,101 @@
-"""A game at a glance: the last 24 hours, the health of its postbacks, and what to do next."""
+"""A game at a glance: what to look at first, what came in, what it led to, and how the postbacks do."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import TextChoices
 from django.http import HttpResponse
-from django.utils import timezone
 
+from audience import clock
 from audience.hub.access import HubRequest, game_view, page
-from audience.models import ApiKey, Batch, Conversion, Game, Membership, Touch
-from postbacks.hub.listing import ConfigRow, config_rows
-from postbacks.models import Delivery, DeliveryState
+from audience.hub.filters import choice
+from audience.models import Game, Membership
+from postbacks.hub import attention, charts, figures, sent
+from postbacks.hub.figures import Figures, Period
+from postbacks.hub.listing import config_rows
+from postbacks.hub.steps import progress
+from postbacks.ledger.pipeline import Tally
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Network
 
-PERIOD = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of one network's deliveries."""
-
-    network: Network
-    configs: list[ConfigRow]
-    delivered: int
-    waiting: int
-    failed: int
+ACCEPTED = charts.Series("Accepted")
+REJECTED = charts.Series("Rejected", charts.HATCHED)
+DEFAULT = "24h"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step from an empty game to the first postback."""
+class Click(TextChoices):
+    """Where a paid click came from, as far as no postback names it (audience/digest/clicks.py)."""
 
-    text: str
-    done: bool
-    url_name: str
+    META = "meta", "Meta"
+    GOOGLE = "google", "Google"
+    X = "x", "X"
+    AMAZON = "amazon", "Amazon"
+    OTHER = "other", "Another ad network"
+    NONE = "", "No paid click"
 
 
 @game_view()
 def overview(request: HubRequest, membership: Membership) -> HttpResponse:
-    game, since = membership.game, timezone.now() - PERIOD
-    batches = Batch.objects.filter(game=game, received_at__gte=since)
-    intake = batches.aggregate(accepted=Sum("accepted", default=0), rejected=Sum("rejected", default=0))
-    conversions = Conversion.objects.filter(game=game, created_at__gte=since).aggregate(
-        total=Count("pk"), attributed=Count("pk", filter=Q(touch__isnull=False))
-    )
-    sent = sent_by_network(game, since)
+    """The page; htmx asks for its figures alone."""
+    game, now = membership.game, clock.now()
+    choices = [(period.key, period.label) for period in figures.PERIODS.values()]
+    chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
+    period = figures.PERIODS[chosen.chosen]
+    found, configs = figures.of(game, period, now=now), config_rows(game)
+    total, lag_since = figures.total(list(found.values())), attention.digest_lag_since(game)
+    context = {
+        "filter": chosen,
+        "period": period,
+        **setup(game),
+        "items": attention.items(game, configs, lag_since=lag_since),
+        **intake(found, total, period),
+        **outcome(total),
+        "sent": sent.by_network(game, configs, since=period.since(now)),
+        "sample": sent.SAMPLE,
+        "lag_since": lag_since,
+        "now": now,
+    }
     template = "hub/_overview.html" if request.htmx else "hub/overview.html"
-    totals = {"intake": intake, "conversions": conversions, "delivered": sum(row.delivered for row in sent)}
-    return page(request, template, membership, sent=sent, steps=steps(game), **totals)
+    return page(request, template, membership, **context)
 
 
-def sent_by_network(game: Game, since: datetime) -> list[Sent]:
-    """Deliveries made since then and the postbacks in place, for every network there is."""
-    states = (DeliveryState.DELIVERED, DeliveryState.WAITING, DeliveryState.FAILED)
-    made = Delivery.objects.filter(config__game=game, created_at__gte=since, state__in=states)
-    counts = {(kind, state): count for kind, state, count in made.values_list("network", "state").annotate(Count("pk"))}
-    configs = config_rows(game)
-    return [
-        Sent(
-            network=network,
-            configs=[row for row in configs if row.config.network == kind],
-            delivered=counts.get((kind, DeliveryState.DELIVERED), 0),
-            waiting=counts.get((kind, DeliveryState.WAITING), 0),
-            failed=counts.get((kind, DeliveryState.FAILED), 0),
-        )
-        for kind, network in NETWORKS.items()
+def setup(game: Game) -> dict[str, Any]:
+    """How far the guide is walked."""
+    steps = progress(game)
+    next_step = next((step for step in steps if not step.done), None)
+    return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
+
+
+def intake(found: Mapping[datetime, Figures], total: Figures, period: Period) -> dict[str, Any]:
+    unit = "Hour" if period.step == figures.HOUR else "Day"
+    counts = f"{total.accepted:,} accepted, {total.rejected:,} rejected"
+    desc = f"Events per {unit.lower()} in the last {period.label}: {counts}."
+    return {"total": total, "chart": events_chart(found, period), "chart_desc": desc, "chart_unit": f"{unit} (UTC)"}
+
+
+def outcome(total: Figures) -> dict[str, Any]:
+    everything = figures.added(list(total.conversions.values()))
+    unclicked = total.conversions.get("", figures.added([])).count
+    return {"conversions": everything, "attributed": everything.count - unclicked, "clicks": clicks(total)}
+
+
+def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Chart:
+    """Events accepted and rejected, by hour or day (UTC)."""
+    label, title = ("%H:%M", "%a %-d %b, %H:%M") if period.step == figures.HOUR else ("%-d %b", "%a %-d %b")
+    points = [
+        charts.Point(f"{start:{label}}", f"{start:{title}}", (one.accepted, one.rejected))
+        for start, one in found.items()
     ]
+    return charts.stacked(points, series=[ACCEPTED, REJECTED])
 
 
-def steps(game: Game) -> list[Step]:
-    """The way to the first postback; empty once all of it is walked."""
-    found = [
-        Step("Create an API key", ApiKey.objects.live().filter(game=game).exists(), "keys"),
-        Step("Send the first event", Batch.objects.filter(game=game, accepted__gt=0).exists(), "events"),
-        Step("Capture an ad click", Touch.objects.filter(game=game).exists(), "events"),
-        Step("Add a conversion postback", _has_postback(game), "integrations"),
-        Step("See the first delivery arrive", _has_delivery(game), "conversions"),
+def clicks(total: Figures) -> list[tuple[charts.Rank, Tally]]:
+    """Conversions by the network of the click that won them, with their values: the networks with postbacks first."""
+    known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(Click.choices)}
+    shown = [kind for kind in known if kind in NETWORKS or kind in total.conversions]
+    tallies = [total.conversions.get(kind, figures.added([])) for kind in shown]
+    rows = [
+        (known[kind], tally.count, charts.SOLID if kind else charts.DOTTED)
+        for kind, tally in zip(shown, tallies, strict=True)
     ]
-    return [] if all(step.done for step in found) else found
-
-
-def _has_postback(game: Game) -> bool:
-    return game.postback_configs.filter(deleted_at=None).exists()
-
-
-def _has_delivery(game: Game) -> bool:
-    return Delivery.objects.filter(config__game=game, state=DeliveryState.DELIVERED).exists()
+    return list(zip(charts.ranked(rows), tallies, strict=True))

@@ -6,6 +6,7 @@ from postbacks.hub import (
     checks,
     conversion,
     conversions,
+    guide,
     integrations,
     keeping,
     log,
@@ -19,6 +20,8 @@ INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
 urlpatterns = [
     path("g/<slug:slug>/", overview.overview, name="overview"),
+    path("g/<slug:slug>/start/", guide.guide, name="guide"),
+    path("g/<slug:slug>/start/key/", guide.guide_key, name="guide-key"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
     path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_pipeline, name="conversion-pipeline"),
     path("g/<slug:slug>/conversions/export/", conversions.conversions_export, name="conversions-export"),

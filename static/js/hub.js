@@ -10,13 +10,24 @@ document.addEventListener("htmx:afterSettle", (event) => revealCopyButtons(event
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    const label = button.textContent;
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = label), 1500);
+    button.dataset.label ??= button.textContent;
+    button.textContent = (await isCopied(button)) ? "Copied" : "Selected";
+    setTimeout(() => (button.textContent = button.dataset.label), 1500);
   }
   closeMenus(event.target);
 });
+
+// There is no clipboard over plain HTTP, and a browser may refuse it: then the text is selected, ready to be copied.
+async function isCopied(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    return true;
+  } catch {
+    const text = document.getElementById(button.dataset.copyFrom) || button.previousElementSibling;
+    if (text) getSelection().selectAllChildren(text);
+    return false;
+  }
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeMenus(null);

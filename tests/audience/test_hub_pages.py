@@ -12,7 +12,8 @@ from audience.models import Event, Game, Rejection, Role
 from tests import factories, hub
 
 EMPTY = {
-    "": "What to do next",
+    "": "Set up: 0 of 5 steps done",
+    "start/": "Next: Create an API key.",
     "events/": "Waiting for the first event",
     "people/": "Nobody has played yet",
     "conversions/": "No conversions yet",

@@ -1,0 +1,129 @@
+"""What a game's hours or days came to: events accepted and rejected, and conversions by the network of their click.
+
+Hours are counted when the page is asked for. Of longer periods the days that are over are counted once and then kept
+in the process for a while, so that a month of a busy game is not read through for every look at the page.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, F, Sum
+from django.db.models.functions import TruncDay, TruncHour
+
+from audience.models import Batch, Conversion, Game, Reason
+from postbacks.ledger.pipeline import Tally
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+# A merge may still attribute conversions of the last 7 days (audience/digest/conversions.py); what is older stands.
+MOVING = timedelta(days=8)
+KEPT_MOVING, KEPT = timedelta(minutes=30), DAY
+# Neither are conversions that anyone misses: see postbacks/health/counting.py.
+UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """`count` steps back from the current hour or day, that one included (UTC)."""
+
+    key: str
+    label: str
+    step: timedelta
+    count: int
+
+    def starts(self, now: datetime) -> list[datetime]:
+        """Where each hour or day begins, oldest first."""
+        last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        last = last if self.step == HOUR else last.replace(hour=0)
+        return [last - back * self.step for back in reversed(range(self.count))]
+
+    def since(self, now: datetime) -> datetime:
+        """From when on is counted: 24 hours are just these, so that the first column is a part of an hour."""
+        return now - DAY if self.step == HOUR else self.starts(now)[0]
+
+
+PERIODS = {
+    period.key: period
+    for period in (
+        Period("24h", "24 hours", HOUR, 25),
+        Period("7d", "7 days", DAY, 7),
+        Period("30d", "30 days", DAY, 30),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One hour or day, or several added up. `conversions` by the network of the click that won, '' without one."""
+
+    accepted: int = 0
+    rejected: int = 0
+    conversions: dict[str, Tally] = field(default_factory=dict)
+
+
+def of(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
+    """The figures of each hour or day of the period by its start, oldest first."""
+    starts = period.starts(now)
+    if period.step == HOUR:
+        found = counted(game, period.since(now), now + HOUR, period.step)
+    else:
+        found = {**_kept_days(game, starts[:-1], now), **counted(game, starts[-1], now + DAY, period.step)}
+    return {start: found.get(start, Figures()) for start in starts}
+
+
+def total(figures: list[Figures]) -> Figures:
+    """All of them added up, the values per currency."""
+    tallies: dict[str, list[Tally]] = defaultdict(list)
+    for one in figures:
+        for network, tally in one.conversions.items():
+            tallies[network].append(tally)
+    return Figures(
+        accepted=sum(one.accepted for one in figures),
+        rejected=sum(one.rejected for one in figures),
+        conversions={network: added(found) for network, found in tallies.items()},
+    )
+
+
+def added(tallies: list[Tally]) -> Tally:
+    sums: Any = defaultdict(int)
+    for tally in tallies:
+        for currency, value in tally.sums.items():
+            sums[currency] += value
+    return Tally(sum(tally.count for tally in tallies), dict(sorted(sums.items())))
+
+
+def counted(game: Game, start: datetime, end: datetime, step: timedelta) -> dict[datetime, Figures]:
+    """Those from `start` to before `end` in which anything came, in two queries over indexed ranges."""
+    trunc: Any = TruncHour if step == HOUR else TruncDay
+    batches: Any = Batch.objects.filter(game=game, received_at__gte=start, received_at__lt=end).order_by()
+    requests = batches.values(at=trunc("received_at", tzinfo=UTC)).annotate(a=Sum("accepted"), r=Sum("rejected"))
+    came: Any = Conversion.objects.filter(game=game, event_at__gte=start, event_at__lt=end, test=False)
+    rows = came.exclude(reason__in=UNCOUNTED).order_by().values("currency", at=trunc("event_at", tzinfo=UTC))
+    tallies: dict[datetime, dict[str, list[Tally]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows.annotate(network=F("touch__network"), count=Count("pk"), value=Sum("value")):
+        sums = {} if row["value"] is None else {row["currency"]: row["value"]}
+        tallies[row["at"]][row["network"] or ""].append(Tally(row["count"], sums))
+    taken = {row["at"]: (row["a"], row["r"]) for row in requests}
+    return {
+        at: Figures(*taken.get(at, (0, 0)), {network: added(found) for network, found in tallies[at].items()})
+        for at in {*taken, *tallies}
+    }
+
+
+def _kept_days(game: Game, days: list[datetime], now: datetime) -> dict[datetime, Figures]:
+    """Whole days, from what was kept of them; the ones missing there are counted in one go."""
+    name = f"figures:{game.pk}"
+    kept: dict[datetime, tuple[datetime, Figures]] = cache.get(name, {})
+    missing = [day for day in days if day not in kept or now - kept[day][0] >= _keeping(day, now)]
+    if missing:
+        found = counted(game, missing[0], missing[-1] + DAY, DAY)
+        kept = {day: value for day, value in kept.items() if now - day < timedelta(days=32)}
+        kept |= {day: (now, found.get(day, Figures())) for day in missing}
+        cache.set(name, kept, timeout=DAY.total_seconds())
+    return {day: kept[day][1] for day in days}
+
+
+def _keeping(day: datetime, now: datetime) -> timedelta:
+    return KEPT_MOVING if now - day < MOVING else KEPT

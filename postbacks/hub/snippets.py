@@ -1,0 +1,100 @@
+"""Code to paste: how each SDK is pointed at this server, in its own words (templates/hub/snippets/)."""
+
+import json
+import uuid
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from audience import clock
+from audience.models import ApiKey, Dialect
+from postbacks.networks.base import Network
+
+NO_KEY = "YOUR_KEY"
+LANDING = "https://your-game.example/"
+CLICK_ID = "first-click"
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """`tested` is said on the page: docs/migrating.md and tests/sdk tell how. `note` is a sentence or ''."""
+
+    key: str
+    label: str
+    dialect: Dialect
+    language: str
+    tested: bool
+    note: str = ""
+
+
+WEB = "The click is read from the page's address, so call page() on the page that your ads lead to."
+SERVER = "A backend knows no address of a page by itself: pass on the one that the player came by."
+SDKS = {
+    sdk.key: sdk
+    for sdk in (
+        Sdk("curl", "curl", Dialect.IMMUTABLE, "Shell", True, "Each command works once: its messages carry their ids."),
+        Sdk(
+            "unity",
+            "Immutable Unity",
+            Dialect.IMMUTABLE,
+            "C#",
+            False,
+            "It needs a version of the SDK whose AudienceConfig has BaseUrl. It sends game_launch by itself.",
+        ),
+        Sdk("web", "Immutable Web", Dialect.IMMUTABLE, "JavaScript", False, WEB),
+        Sdk("rudder-js", "RudderStack JS", Dialect.RUDDERSTACK, "JavaScript", True, WEB),
+        Sdk("rudder-node", "RudderStack Node", Dialect.RUDDERSTACK, "Node", True, SERVER),
+        Sdk("segment-node", "Segment Node", Dialect.RUDDERSTACK, "Node", True, SERVER),
+        Sdk("segment-python", "Segment Python", Dialect.RUDDERSTACK, "Python", True, SERVER),
+        Sdk(
+            "metarouter",
+            "MetaRouter pixel",
+            Dialect.METAROUTER,
+            "HTML",
+            True,
+            "The event is the base64 text: make one for each page and player.",
+        ),
+        Sdk("parcelvoy", "Parcelvoy JS", Dialect.PARCELVOY, "JavaScript", False, SERVER),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snippets:
+    """What to run first (a page with an ad click in its address, and who it was), and then (a purchase of theirs)."""
+
+    first: str
+    purchase: str
+    landing: str
+
+
+def of(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
+    """The code for one key, with a click that `network` would have made."""
+    value = key.value if key else NO_KEY
+    landing = f"{LANDING}?{network.click_param}={CLICK_ID}"
+    now = clock.now()
+    context = {
+        "key": value,
+        "url": settings.PUBLIC_URL,
+        "landing": landing,
+        "click_param": network.click_param,
+        "click_id": CLICK_ID,
+        "now": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "ids": [str(uuid.uuid4()) for _ in range(3)],
+        "page_data": _data(value, landing, "page"),
+        "purchase_data": _data(value, landing, "purchase"),
+    }
+    return Snippets(_code(sdk, "first", context), _code(sdk, "purchase", context), landing)
+
+
+def _code(sdk: Sdk, part: str, context: dict[str, Any]) -> str:
+    return str(render_to_string(f"hub/snippets/{sdk.key}.txt", {**context, "part": part})).strip()
+
+
+def _data(key: str, landing: str, part: str) -> str:
+    """An event of MetaRouter's pixel: base64 of its JSON, in the alphabet of URLs."""
+    template = render_to_string("hub/snippets/pixel.json", {"key": key, "landing": landing, "part": part})
+    return b64encode(json.dumps(json.loads(template)).encode(), altchars=b"-_").decode()

@@ -1,0 +1,293 @@
+"""The overview: what it counts, of which hours and days, what it puts first, and that it asks the same few questions
+whatever the number of rows."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audience.models import ApiKey, Batch, Game, Role
+from postbacks.hub import attention, figures, sent
+from postbacks.hub.figures import Figures
+from postbacks.hub.listing import config_rows
+from postbacks.ledger.pipeline import Tally
+from postbacks.models import Alert, PostbackConfig
+from tests import factories, hub
+
+NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _no_day_is_kept() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def viewer(game: Game) -> Client:
+    return hub.member(game, Role.VIEWER)
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    return factories.config(game)
+
+
+def batch(game: Game, at: datetime, *, accepted: int = 0, rejected: int = 0, **given: Any) -> Batch:
+    fields = {"dialect": "immutable", "duplicates": 0, "event_ids": [], "state": "done"}
+    return Batch.objects.create(game=game, received_at=at, accepted=accepted, rejected=rejected, **{**fields, **given})
+
+
+def bought(game: Game, at: datetime, value: str, currency: str, *, network: str = "", **given: Any) -> None:
+    person = factories.person(game)
+    click = factories.touch(person, network=network) if network else None
+    factories.conversion(person, touch=click, event_at=at, value=Decimal(value), currency=currency, **given)
+
+
+def only(found: dict[datetime, Figures]) -> dict[datetime, Figures]:
+    return {start: one for start, one in found.items() if one != Figures()}
+
+
+def found(game: Game, period: str, now: datetime = NOW) -> dict[datetime, Figures]:
+    return figures.of(game, figures.PERIODS[period], now=now)
+
+
+def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game) -> None:
+    batch(game, NOW - timedelta(minutes=5), accepted=7, rejected=1)
+    batch(game, NOW - timedelta(minutes=29), accepted=3)
+    batch(game, NOW - timedelta(minutes=31), accepted=2)
+    batch(game, NOW - timedelta(hours=23, minutes=50), accepted=5)
+    batch(game, NOW - timedelta(hours=24, minutes=1), accepted=100)
+    batch(other_game, NOW, accepted=1_000)
+    hour = NOW.replace(minute=0)
+    by_hour = found(game, "24h")
+    assert only(by_hour) == {
+        hour: Figures(accepted=10, rejected=1),
+        hour - timedelta(hours=1): Figures(accepted=2),
+        hour - timedelta(hours=24): Figures(accepted=5),
+    }
+    assert list(by_hour) == [hour - timedelta(hours=back) for back in range(24, -1, -1)]
+
+
+def test_longer_periods_are_counted_by_the_day_in_utc(game: Game) -> None:
+    today = NOW.replace(hour=0, minute=0)
+    batch(game, today, accepted=1)
+    batch(game, today - timedelta(seconds=1), accepted=2)
+    batch(game, today - timedelta(days=6), accepted=3)
+    batch(game, today - timedelta(days=6, seconds=1), accepted=4)
+    week = {today: 1, today - timedelta(days=1): 2, today - timedelta(days=6): 3}
+    assert {day: one.accepted for day, one in only(found(game, "7d")).items()} == week
+    month = found(game, "30d")
+    assert {day: one.accepted for day, one in only(month).items()} == {**week, today - timedelta(days=7): 4}
+    assert len(month) == 30
+
+
+def test_conversions_are_counted_by_the_click_and_values_by_their_currency(game: Game) -> None:
+    bought(game, NOW, "9.99", "USD", network="tiktok")
+    bought(game, NOW, "5.01", "USD", network="tiktok")
+    bought(game, NOW, "7.00", "EUR", network="tiktok")
+    bought(game, NOW - timedelta(hours=2), "3.00", "USD")
+    bought(game, NOW, "100.00", "USD", network="tiktok", test=True)
+    factories.conversion(factories.person(game), event_at=NOW, reason="repeat_launch", trigger="game_launch")
+    total = figures.total(list(found(game, "24h").values()))
+    assert total.conversions == {
+        "tiktok": Tally(3, {"EUR": Decimal("7.000000"), "USD": Decimal("15.000000")}),
+        "": Tally(1, {"USD": Decimal("3.000000")}),
+    }
+
+
+def test_a_day_that_is_over_is_counted_once_and_today_every_time(game: Game) -> None:
+    today = NOW.replace(hour=0, minute=0)
+    batch(game, today - timedelta(days=3), accepted=1)
+    assert found(game, "7d")[today - timedelta(days=3)].accepted == 1
+    batch(game, today - timedelta(days=3), accepted=1)
+    batch(game, today, accepted=5)
+    again = found(game, "7d", NOW + timedelta(minutes=29))
+    assert (again[today - timedelta(days=3)].accepted, again[today].accepted) == (1, 5)
+    later = found(game, "7d", NOW + timedelta(minutes=31))
+    assert later[today - timedelta(days=3)].accepted == 2
+
+
+def test_yesterday_is_counted_anew_once_it_is_over(game: Game) -> None:
+    midnight = NOW.replace(hour=0, minute=0) + timedelta(days=1)
+    found(game, "7d", midnight - timedelta(minutes=2))
+    batch(game, midnight - timedelta(minutes=1), accepted=9)
+    assert found(game, "7d", midnight + timedelta(minutes=1))[midnight - timedelta(days=1)].accepted == 9
+
+
+def test_the_periods_are_links_and_an_unknown_one_is_a_day(game: Game, viewer: Client) -> None:
+    page = viewer.get(f"/g/{game.slug}/?range=7d").content.decode()
+    assert re.findall(r'<a href="(\?[^"]*)"( aria-current="true")?>(\d+ \w+)</a>', page) == [
+        ("?", "", "24 hours"),
+        ("?range=7d", ' aria-current="true"', "7 days"),
+        ("?range=30d", "", "30 days"),
+    ]
+    assert "Events per hour in the last 24 hours: 0 accepted, 0 rejected." in (
+        viewer.get(f"/g/{game.slug}/?range=century").content.decode()
+    )
+
+
+def test_the_page_says_each_number_in_words_and_in_a_table(game: Game, viewer: Client) -> None:
+    now = timezone.now()
+    batch(game, now, accepted=1_200, rejected=34)
+    bought(game, now, "1234.50", "USD", network="reddit")
+    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    assert "Events per hour in the last 24 hours: 1,200 accepted, 34 rejected." in page
+    assert re.search(
+        r'data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">34<', page
+    )
+    assert '<td data-label="Network">Reddit Ads</td><td data-label="Conversions" class="number">1</td>' in page
+    assert "1,234.50 USD" in page
+    assert hub.inline_code(page) == []
+
+
+def test_success_and_speed_are_told_per_network(game: Game, config: PostbackConfig) -> None:
+    factories.config(game, network="reddit")
+    now = timezone.now()
+    for number in range(20):
+        one = factories.delivery(config, state="delivered", finished_at=now)
+        factories.attempt(one, latency_ms=(number + 1) * 10)
+    factories.delivery(config, state="failed", finished_at=now)
+    factories.delivery(config, next_attempt_at=now - timedelta(minutes=3))
+    factories.attempt(
+        factories.delivery(config, state="delivered", created_at=now - timedelta(days=2)),
+        ago=timedelta(days=2),
+        latency_ms=9_000,
+    )
+    tiktok, reddit = sent.by_network(game, config_rows(game), since=now - timedelta(days=1))
+    assert (tiktok.delivered, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
+    # 20 of 21, rounded down; the 19th of 20 latencies.
+    assert (tiktok.rate, tiktok.p95, tiktok.is_sample) == ("95.2 %", 190, False)
+    assert tiktok.due_since == now - timedelta(minutes=3)
+    assert (reddit.rate, reddit.p95, reddit.due_since, reddit.delivered) == ("", None, None, 0)
+
+
+def test_only_no_failure_at_all_is_a_hundred_per_cent() -> None:
+    network = factories.unsaved_configs()[0].kind
+    assert sent.Sent(network, [], delivered=9_999, failed=1).rate == "99.9 %"
+    assert sent.Sent(network, [], delivered=10_000).rate == "100 %"
+
+
+def test_a_sample_says_so(game: Game, config: PostbackConfig, viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sent, "SAMPLE", 2)
+    for _ in range(3):
+        factories.delivery(config, state="delivered")
+    tiktok = sent.by_network(game, config_rows(game), since=timezone.now() - timedelta(days=1))[0]
+    assert (tiktok.delivered, tiktok.is_sample) == (2, True)
+    assert "the newest 2<" in viewer.get(f"/g/{game.slug}/").content.decode()
+
+
+def items(game: Game) -> list[attention.Item]:
+    return attention.items(game, config_rows(game), lag_since=attention.digest_lag_since(game))
+
+
+def test_a_game_that_is_well_has_nothing_to_look_at(game: Game, config: PostbackConfig, viewer: Client) -> None:
+    factories.attempt(factories.delivery(config, state="delivered"))
+    assert items(game) == []
+    assert "Nothing needs attention" in viewer.get(f"/g/{game.slug}/").content.decode()
+
+
+def test_a_hold_comes_first_with_its_next_step(game: Game, config: PostbackConfig, viewer: Client) -> None:
+    batch(game, timezone.now() - timedelta(minutes=5), accepted=1, state="pending")
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", held_message="Access token is expired.")
+    hold, lag = items(game)
+    assert (hold.tone, hold.title, hold.what) == ("bad", "On hold", f"TikTok Ads {config.pixel_id}")
+    assert "Access token is expired." in hold.why
+    assert "Rotate credentials" in hold.next_step
+    assert (lag.tone, lag.title) == ("warn", "Digest behind")
+    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    assert page.index("On hold: ") < page.index("Digest behind: ") < page.index("Events accepted")
+
+
+def test_a_disabled_postback_is_nobodys_trouble(game: Game, config: PostbackConfig) -> None:
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", enabled=False)
+    assert items(game) == []
+
+
+def test_a_lag_under_a_minute_is_none(game: Game, other_game: Game) -> None:
+    batch(game, timezone.now() - timedelta(seconds=50), accepted=1, state="pending")
+    batch(other_game, timezone.now() - timedelta(hours=1), accepted=1, state="pending")
+    assert items(game) == []
+
+
+def test_requests_set_aside_quote_the_error_without_addresses(game: Game) -> None:
+    batch(game, NOW, accepted=2, state="failed", error="ValueError: no such person ada@example.com")
+    batch(
+        game, NOW + timedelta(hours=1), accepted=1, state="failed", error="ValueError: no such person ada@example.com"
+    )
+    (item,) = items(game)
+    assert (item.tone, item.title, item.since) == ("bad", "Events set aside", NOW + timedelta(hours=1))
+    assert "2 requests were stored, but could not be digested." in item.why
+    assert "ada@example.com" not in item.why
+    assert "a…@example.com" in item.why
+
+
+def test_an_alert_over_a_postback_that_is_well_again_is_still_named(game: Game, config: PostbackConfig) -> None:
+    factories.attempt(factories.delivery(config, state="delivered"))
+    Alert.objects.create(game=game, config=config, health="degraded", cause="12 % of 100 sends failed.")
+    (item,) = items(game)
+    assert (item.title, item.why) == ("Alert open", "12 % of 100 sends failed.")
+
+
+def test_an_alert_is_not_said_twice(game: Game, config: PostbackConfig) -> None:
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token")
+    Alert.objects.create(game=game, config=config, health="on_hold", cause="Refused.")
+    assert [item.title for item in items(game)] == ["On hold"]
+
+
+def test_an_old_key_says_whether_it_is_still_used(game: Game) -> None:
+    now = timezone.now()
+    new = ApiKey.objects.create(game=game, name="new", digest="1", prefix="pk_new", created_at=now - timedelta(hours=5))
+    ends = {"game": game, "replaced_by": new, "expires_at": now + timedelta(hours=6, minutes=1)}
+    used = now - timedelta(minutes=2)
+    ApiKey.objects.create(name="Unity client", digest="2", prefix="pk_old", last_used_at=used, **ends)
+    ApiKey.objects.create(name="Website", digest="3", prefix="pk_web", last_used_at=now - timedelta(hours=6), **ends)
+    gone = {**ends, "expires_at": now - timedelta(minutes=1)}
+    ApiKey.objects.create(name="Ended", digest="4", prefix="pk_end", last_used_at=used, **gone)
+    told = {item.what: (item.why, item.since) for item in items(game)}
+    assert told == {
+        "Unity client": ("The old key pk_old… ends in 6\xa0hours and is still used.", used),
+        "Website": ("The old key pk_web… ends in 6\xa0hours and was not used since the new one was made.", None),
+    }
+
+
+@pytest.mark.parametrize("period", list(figures.PERIODS))
+def test_the_questions_asked_do_not_grow_with_the_rows(
+    game: Game, config: PostbackConfig, viewer: Client, period: str
+) -> None:
+    def queries() -> int:
+        cache.clear()
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
+            assert viewer.get(f"/g/{game.slug}/?range={period}").status_code == 200
+        return len(asked)
+
+    def play() -> None:
+        for network in ("tiktok", "reddit", "google"):
+            bought(game, timezone.now() - timedelta(hours=1), "1.00", "USD", network=network)
+        factories.attempt(factories.delivery(config, state="delivered"))
+        batch(game, timezone.now() - timedelta(days=2), accepted=1)
+
+    play()
+    before = queries()
+    for number in range(4):
+        play()
+        factories.config(game, network="reddit", pixel_id=f"a2_more{number}")
+    assert queries() == before
+    assert before < 30
+
+
+def test_a_refresh_brings_the_figures_alone(game: Game, viewer: Client) -> None:
+    part = viewer.get(f"/g/{game.slug}/", headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    assert "Events accepted" in part
