@@ -24,16 +24,23 @@ def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any]
 
     `key` reads a primary key from text. A `before` that cannot be read means the first page.
     """
-    cursor = _cursor(before, key)
-    if cursor:
-        moment, pk = cursor
-        rows = rows.filter(Q(**{f"{by}__lt": moment}) | Q(**{by: moment, "pk__lt": pk}))
+    asked = cursor(before, key)
+    if asked:
+        moment, pk = asked
+        # The first condition is what an index of `by` can start at; without it every page reads all pages before it.
+        rows = rows.filter(Q(**{f"{by}__lte": moment}) & (Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk)))
     found = list(rows.order_by(f"-{by}", "-pk")[: size + 1])
     last = found[size - 1] if len(found) > size else None
-    return Page(rows=found[:size], older=f"{getattr(last, by).isoformat()}~{last.pk}" if last else "")
+    return Page(rows=found[:size], older=after(getattr(last, by), last.pk) if last else "")
 
 
-def _cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
+def after(moment: datetime, pk: Any) -> str:
+    """The `before` of the page that follows this row."""
+    return f"{moment.isoformat()}~{pk}"
+
+
+def cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
+    """The row that a `before` names; None when it cannot be read."""
     moment, _, pk = before.partition("~")
     try:
         at = datetime.fromisoformat(moment)

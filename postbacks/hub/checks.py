@@ -4,6 +4,7 @@ The form stays in the browser while the network is asked, so that what was typed
 A token or a test code is never rendered back.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
+from audience import clock
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
+from postbacks.hub import panel
 from postbacks.hub.forms import asking, forgetful
 from postbacks.hub.networks import network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
@@ -23,6 +26,8 @@ from postbacks.networks.forms import PostbackForm
 from postbacks.setup import configs
 
 METHODS = ("GET", "HEAD", "POST")
+# The longest call to a network ends before this; a check that takes longer waits for a worker.
+SLOW = timedelta(seconds=15)
 
 
 @game_view(role=Role.MARKETER, methods=METHODS)
@@ -44,10 +49,11 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
     if row.state == CheckState.PASSED:
         messages.success(request, _accepted(found, row))
         return _to_integration(request, membership, network)
-    if request.htmx and row.state == CheckState.PENDING:
+    is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW
+    if request.htmx and row.state == CheckState.PENDING and not is_slow:
         return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
     template = "hub/_check.html" if request.htmx else "hub/check.html"
-    return page(request, template, membership, network=found, check=row)
+    return page(request, template, membership, network=found, check=row, is_slow=is_slow)
 
 
 def _accepted(network: Network, row: CredentialCheck) -> str:
@@ -67,8 +73,19 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
             form.add_error(None, str(refused))
         else:
             return _asked(request, membership, network, form, row)
-    template = "hub/_postback_errors.html" if request.htmx else "hub/postback_form.html"
-    return page(request, template, membership, network=network, config=config, form=forgetful(form))
+    template = "hub/_postback_errors.html" if request.htmx and request.method == "POST" else "hub/postback_form.html"
+    context = {
+        "network": network,
+        "config": config,
+        "form": forgetful(form),
+        "frame": panel.frame(request),
+        "rotates": bool("rotate" in request.GET or form["credential"].errors or (config and _is_refused(config))),
+    }
+    return page(request, template, membership, **context)
+
+
+def _is_refused(config: PostbackConfig) -> bool:
+    return bool(config.held_at or config.suspected_at)
 
 
 def _save(

@@ -1,14 +1,23 @@
 """The networks of a game, and the page of each: its postbacks with their health, and its delivery log."""
 
+from typing import Any
+
 from django.http import HttpResponse
 
+from audience import clock
 from audience.hub.access import HubRequest, game_view, page
-from audience.models import Membership
-from postbacks.hub import log, replays
+from audience.models import Game, Membership
+from postbacks.hub import hourly, log, replays
 from postbacks.hub.listing import config_rows
 from postbacks.hub.networks import network_or_404
 from postbacks.hub.rehearsal import SendTestForm
+from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
+from postbacks.networks.base import Network
+
+# What htmx asks for by the id of what it replaces: the log with its filters, or its rows alone.
+LOG = {"log": "hub/_log.html", "rows": "hub/_attempt_rows.html"}
+STATE = "state"
 
 
 @game_view()
@@ -20,18 +29,45 @@ def integrations(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view()
 def integration(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """The page of one network; htmx asks for the rows of its log alone."""
+    """The page of one network, or the part of it that refreshes itself."""
     found, game = network_or_404(network), membership.game
-    period, status = log.filters(request)
+    part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
+    if part == STATE:
+        return page(request, "hub/_integration_state.html", membership, **state(game, found))
+    if part in LOG:
+        return page(request, LOG[part], membership, **_log(request, membership, found))
     context = {
-        "network": found,
-        "attempts": log.read(request, game, network, period, status),
-        "filters": [period, status],
-        "is_filtered": bool(status.chosen or request.GET.get("before")),
-        "before": request.GET.get("before", ""),
-        "configs": config_rows(game, network=network),
+        **_log(request, membership, found),
+        **state(game, found),
+        **replays.board(game, network),
+        "test_form": SendTestForm(found, game),
     }
-    if request.htmx:
-        return page(request, "hub/_attempt_rows.html", membership, **context)
-    context |= {**replays.board(game, network), "test_form": SendTestForm(found, game)}
     return page(request, "hub/integration.html", membership, **context)
+
+
+def state(game: Game, network: Network) -> dict[str, Any]:
+    """The postbacks with their health, and how the calls of the last hours ended."""
+    chart = hourly.chart(log.configs(game, network.kind), now=clock.now())
+    return {
+        "network": network,
+        "configs": config_rows(game, network=network.kind),
+        "chart": chart if chart.total else None,
+        "chart_desc": hourly.described(chart),
+    }
+
+
+def _log(request: HubRequest, membership: Membership, network: Network) -> dict[str, Any]:
+    game, chosen = membership.game, log.filters(request, membership.game)
+    configs = log.configs(game, network.kind)
+    _, status, event = chosen
+    return {
+        "network": network,
+        "attempts": log.read(request, membership, configs, chosen),
+        "filters": chosen[:2],
+        "event_filter": event,
+        "is_filtered": bool(status.chosen or event.chosen or request.GET.get("before")),
+        "before": request.GET.get("before", ""),
+        # Only the empty log asks.
+        "has_postback": PostbackConfig.objects.kept().filter(game=game, network=network.kind).exists,
+        "names_pixels": len(configs) > 1,
+    }

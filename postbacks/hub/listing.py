@@ -1,21 +1,39 @@
-"""Postbacks as the pages list them: the config, and how it fares."""
+"""Postbacks as the pages list them: the config, how it fares, and when something last arrived through it."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+from django.db.models import OuterRef, Subquery
+
+from audience import clock
 from audience.models import Game, Trigger
 from postbacks import health
 from postbacks.deciding import goals
-from postbacks.models import PostbackConfig
+from postbacks.health.counting import count
+from postbacks.models import AttemptStatus, DeliveryAttempt, PostbackConfig
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigRow:
-    """`health` is None for a network that is no longer known."""
+    """`health` is None for a network that is no longer known.
+
+    `delivered` and `ended` count the deliveries of the last 24 hours (of very many, the newest), `last_delivery_at` is
+    when the network last accepted one, None before the first.
+    """
 
     config: PostbackConfig
     triggers: list[str]
     goals: list[str]
     health: health.Judgement | None
+    delivered: int = 0
+    ended: int = 0
+    last_delivery_at: datetime | None = None
+
+    @property
+    def rate(self) -> str:
+        """The share of those that ended which were delivered, "99.2 %", rounded down; '' while none has ended."""
+        return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
 
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
@@ -23,14 +41,21 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     found = PostbackConfig.objects.kept().filter(game=game)
     if network:
         found = found.filter(network=network)
-    configs = list(found.order_by("created_at").defer("credential", "previous_credential"))
-    states = health.of(configs)
-    return [
-        ConfigRow(
-            config=config,
-            triggers=[Trigger(trigger).label for trigger in config.triggers],
-            goals=[str(goal) for goal in goals.kept(config.goals)],
-            health=states.get(config.pk),
-        )
-        for config in configs
-    ]
+    accepted = DeliveryAttempt.objects.filter(config=OuterRef("pk"), status=AttemptStatus.SUCCESS)
+    last = Subquery(accepted.order_by("-started_at").values("started_at")[:1])
+    configs: Any = found.order_by("created_at").defer("credential", "previous_credential").annotate(last_at=last)
+    counted = count([config.pk for config in configs], now=clock.now())
+    return [_row(config, counted.get(config.pk)) for config in configs]
+
+
+def _row(config: Any, counts: health.Counts | None) -> ConfigRow:
+    """`config` with its `last_at`."""
+    return ConfigRow(
+        config=config,
+        triggers=[Trigger(trigger).label for trigger in config.triggers],
+        goals=[str(goal) for goal in goals.kept(config.goals)],
+        health=health.judge(counts) if counts else None,
+        delivered=counts.delivered if counts else 0,
+        ended=counts.delivered + counts.failed if counts else 0,
+        last_delivery_at=config.last_at,
+    )

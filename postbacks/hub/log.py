@@ -1,16 +1,20 @@
-"""The delivery log of one network: every attempt, newest first."""
+"""The delivery log of one network: every attempt, newest first, filtered by the address of the page."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
+from audience.goals import event_names
 from audience.hub.access import HubRequest, game_view, page
+from audience.hub.event_detail import sees_addresses
 from audience.hub.filters import Filter, choice
-from audience.hub.paging import Page, newest
-from audience.models import Game, Membership
+from audience.hub.masking import masked
+from audience.models import Game, Membership, trigger_label
+from postbacks.hub import attempts, panel
 from postbacks.hub.networks import network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, PostbackConfig
 
@@ -27,33 +31,58 @@ STATUSES = (
 )
 
 
-def filters(request: HubRequest) -> tuple[Filter, Filter]:
-    """`range` and `status` of the URL."""
+def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
+    """`range`, `status` and `event` of the URL."""
     ranges = [(value, text) for value, (text, _) in RANGES.items()]
+    events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(event_names(game=game)))]
     return (
         choice(request, "range", label="Time range", choices=ranges, default=DEFAULT_RANGE),
         choice(request, "status", label="Status", choices=STATUSES),
+        choice(request, "event", label="Event", choices=events),
     )
 
 
-def attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:
-    """Attempts of every postback the game has or had on this network."""
-    # A list, so that PostgreSQL reads the index (config, -started_at) instead of joining.
-    configs = list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
-    found = DeliveryAttempt.objects.filter(config__in=configs)
-    return found.select_related("delivery", "config").defer("config__credential")
+def read(
+    request: HubRequest, membership: Membership, configs: list[UUID], chosen: tuple[Filter, Filter, Filter]
+) -> attempts.Log:
+    """The page of the log that was asked for; what the network said is cut down to what the member may see."""
+    period, status, event = (filter.chosen for filter in chosen)
+    asked = attempts.Asked(
+        since=timezone.now() - RANGES[period][1],
+        status=status,
+        event=event,
+        before=request.GET.get("before", ""),
+    )
+    found = attempts.newest(configs, asked)
+    for attempt in found.rows:
+        _cut(attempt, membership)
+    return found
 
 
-def read(request: HubRequest, game: Game, network: str, period: Filter, status: Filter) -> Page[DeliveryAttempt]:
-    rows = attempts(game, network).filter(started_at__gte=timezone.now() - RANGES[period.chosen][1])
-    if status.chosen:
-        rows = rows.filter(status=status.chosen)
-    return newest(rows, by="started_at", before=request.GET.get("before", ""), key=int)
+def configs(game: Game, network: str) -> list[UUID]:
+    """Every postback the game has or had on this network."""
+    return list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
 
 
 @game_view()
 def attempt_detail(request: HubRequest, membership: Membership, network: str, pk: int) -> HttpResponse:
+    """One attempt with all that is known of it: a page, or the side panel beside the log."""
     found = network_or_404(network)
-    attempt = get_object_or_404(attempts(membership.game, network), pk=pk)
-    siblings = attempt.delivery.attempts.order_by("number")
-    return page(request, "hub/attempt.html", membership, network=found, attempt=attempt, siblings=siblings)
+    attempt = get_object_or_404(_attempts(membership.game, network), pk=pk)
+    siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
+    for row in (attempt, *siblings):
+        _cut(row, membership)
+    context = {"network": found, "attempt": attempt, "siblings": siblings, "frame": panel.frame(request)}
+    return page(request, "hub/attempt.html", membership, **context)
+
+
+def _attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:
+    found = DeliveryAttempt.objects.filter(config__game=game, config__network=network)
+    return found.select_related("delivery", "config").defer(
+        "payload", "config__credential", "config__previous_credential"
+    )
+
+
+def _cut(attempt: DeliveryAttempt, membership: Membership) -> None:
+    """A network may repeat an address of the event that it refused. Of the instance only; nothing is saved."""
+    attempt.message = masked(attempt.message, addresses=sees_addresses(membership))

@@ -131,6 +131,8 @@ class DeliveryAttempt(models.Model):
         indexes = [
             # The delivery log and the health of a config: its newest attempts.
             models.Index(fields=["config", "-started_at"], name="attempt_newest"),
+            # The log filtered by status, the chart of the hours, and when something was last accepted.
+            models.Index(fields=["config", "status", "-started_at"], name="attempt_by_status"),
             # Attempts whose worker died in mid-call.
             models.Index(fields=["config", "started_at"], condition=Q(finished_at=None), name="attempt_open"),
         ]

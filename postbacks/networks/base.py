@@ -6,7 +6,7 @@ so a golden test is a call and a comparison. One folder beside this module per n
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from postbacks.networks.describing import Described, described
 from postbacks.networks.forms import PostbackForm, postback_form
+from postbacks.networks.matching import MatchKey
 
 Trigger = Literal["game_launch", "purchase"]
 Access = Literal["token", "pixel"]
@@ -143,6 +144,9 @@ class Network(ABC):
     pixel_help: str
     credential_label: str
     credential_help: str
+    # Where to find the two, a step each, in the words of the network's own pages.
+    credential_steps: Sequence[str]
+    pixel_steps: Sequence[str]
     test_code_label: str
     test_code_help: str
     default_url: str
@@ -151,6 +155,7 @@ class Network(ABC):
     browser_cookie: str
     field_notes: Mapping[str, str]  # field of a sent body -> what it is, in words
     secret_note: tuple[str, str]  # the header that carries the credential, in words
+    match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
     max_age: timedelta  # an event older than this is refused by the network
 
     @property

@@ -87,7 +87,8 @@ def test_the_refresh_is_the_rows_alone(config: PostbackConfig, viewer: Client, u
     row = factories.attempt(factories.delivery(config))
     page = viewer.get(f"{url}?status=success").content.decode()
     assert f'hx-get="{url}?status=success" hx-trigger="every 5s"' in page
-    rows = viewer.get(f"{url}?status=success", headers={"HX-Request": "true"}).content.decode()
+    asked = {"HX-Request": "true", "HX-Target": "rows"}
+    rows = viewer.get(f"{url}?status=success", headers=asked).content.decode()
     assert shown(rows) == [row.pk]
     assert "<html" not in rows
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target
-from postbacks.networks.reddit import answers, payload, payload_notes
+from postbacks.networks.reddit import answers, matching, payload, payload_notes
 from postbacks.networks.values import json_body
 
 
@@ -26,6 +26,15 @@ class Reddit(Network):
         "In Events Manager: your pixel, Conversions API, Generate Conversion Access Token. "
         "It is 700 characters and longer: copy all of it."
     )
+    credential_steps = (
+        "Open Reddit Ads Manager as an administrator of the ad account, then Events Manager.",
+        "Open your pixel, then Conversions API, then Generate Conversion Access Token.",
+        "Copy all of the token. It does not expire. When you generate a new one, rotate it here as well.",
+    )
+    pixel_steps = (
+        "Open Reddit Ads Manager, then Events Manager.",
+        "Copy the ID beside your pixel. It looks like a2_xxxxxxxx; leave out spaces before and after it.",
+    )
     test_code_label = "Test ID"
     test_code_help = "From Events Manager, Event Testing. Used for this check only and never stored."
     default_url = "https://ads-api.reddit.com"
@@ -33,6 +42,7 @@ class Reddit(Network):
     click_param = "rdt_cid"
     browser_cookie = "_rdt_uuid"
     field_notes = payload_notes.NOTES
+    match_keys = matching.KEYS
     secret_note = payload_notes.SECRET
     max_age = timedelta(hours=168)  # "event_at timestamp must be less than 168h0m0s old"
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target, Verdict
-from postbacks.networks.tiktok import answers, payload, payload_notes
+from postbacks.networks.tiktok import answers, matching, payload, payload_notes
 from postbacks.networks.values import json_body
 
 
@@ -25,6 +25,16 @@ class TikTok(Network):
     pixel_help = "About 20 letters and digits, shown in Events Manager beside the pixel's name (it is not the name)."
     credential_label = "Access token"
     credential_help = "In Events Manager: your pixel, Settings, Generate Access Token. TikTok shows it only once."
+    credential_steps = (
+        "Open TikTok Events Manager with an account that has Business Center admin rights on the pixel. A service "
+        "account is best: its token goes on working when someone leaves the team.",
+        "Open your pixel, then Settings, then Generate Access Token.",
+        "Copy the token at once: TikTok shows it only once. It stays valid until someone revokes it.",
+    )
+    pixel_steps = (
+        "Open TikTok Events Manager and find your pixel in the list.",
+        "Copy the pixel code that is shown beside the pixel's name. It is not the name itself.",
+    )
     test_code_label = "Test event code"
     test_code_help = "From Events Manager, Test Events (like TEST12345). Used for this check only and never stored."
     default_url = "https://business-api.tiktok.com"
@@ -32,6 +42,7 @@ class TikTok(Network):
     click_param = "ttclid"
     browser_cookie = "_ttp"
     field_notes = payload_notes.NOTES
+    match_keys = matching.KEYS
     secret_note = payload_notes.SECRET
     # TikTok names no age limit that we know of, so it has the last word; 28 days is the longest attribution window.
     max_age = timedelta(days=28)

@@ -1,0 +1,16 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("postbacks", "0005_notices_of_a_game"),
+    ]
+
+    operations = [
+        # The log filtered by status (attempts.newest), the chart of the hours (hourly.per_hour), and when something was
+        # last accepted (listing.config_rows).
+        migrations.AddIndex(
+            model_name="deliveryattempt",
+            index=models.Index(fields=["config", "status", "-started_at"], name="attempt_by_status"),
+        ),
+    ]
