@@ -22,6 +22,8 @@ SETTINGS: dict[str, Any] = {
     "ACCOUNT_EMAIL_SUBJECT_PREFIX": "[Afterclick] ",
     # A changed password, a passkey added or removed: the owner of the account hears of it by mail.
     "ACCOUNT_EMAIL_NOTIFICATIONS": True,
+    # A stranger's mailbox is not to be told that it has no account here.
+    "ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS": False,
     "ACCOUNT_REAUTHENTICATION_REQUIRED": True,
     "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
     # Passwords are axes' to count (they survive a restart and show in the admin); `login_failed` are the codes of an

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -32,10 +33,17 @@ class Command(BaseCommand):
             counts = {"re-encrypted": 0, "already under the first key": 0, "unreadable": 0}
             for pk, text in _sealed(model, column).values_list("pk", "text").iterator():
                 counts[_rotate(model, column, pk, text)] += 1
-            self.stdout.write(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-            unreadable += counts["unreadable"]
+            unreadable += self._report(name, counts)
+        counts = {"re-encrypted": 0, "already under the first key": 0, "unreadable": 0}
+        for authenticator in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).iterator():
+            counts[_rotate_second_factor(authenticator)] += 1
+        unreadable += self._report("second factors", counts)
         if unreadable:
             raise CommandError(f"None of CREDENTIAL_KEYS opens {unreadable} of them: put the missing key back.")
+
+    def _report(self, name: str, counts: dict[str, int]) -> int:
+        self.stdout.write(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+        return counts["unreadable"]
 
 
 def _sealed(model: type[Model], column: str) -> Any:
@@ -43,16 +51,34 @@ def _sealed(model: type[Model], column: str) -> Any:
     return model._default_manager.exclude(**{column: ""}).annotate(text=Cast(column, TextField()))
 
 
-def _rotate(model: type[Model], column: str, pk: Any, text: str) -> str:
+def _renewed(text: str) -> tuple[str, str]:
+    """The ciphertext to store, and what was done to it."""
     try:
         Fernet(settings.CREDENTIAL_KEYS[0]).decrypt(text.encode())
-        return "already under the first key"
+        return text, "already under the first key"
     except InvalidToken:
         pass
     try:
-        renewed = reseal(text)
+        return reseal(text), "re-encrypted"
     except InvalidToken:
-        return "unreadable"
+        return text, "unreadable"
+
+
+def _rotate_second_factor(authenticator: Any) -> str:
+    """An authenticator app's secret, or the seed of recovery codes, in allauth's JSON."""
+    name = "secret" if authenticator.type == Authenticator.Type.TOTP else "seed"
+    renewed, done = _renewed(authenticator.data[name])
+    if done == "re-encrypted":
+        # Only what we have read is replaced, as below: a recovery code may be used meanwhile.
+        read = Authenticator.objects.filter(pk=authenticator.pk, data=authenticator.data)
+        read.update(data={**authenticator.data, name: renewed})
+    return done
+
+
+def _rotate(model: type[Model], column: str, pk: Any, text: str) -> str:
+    renewed, done = _renewed(text)
+    if done != "re-encrypted":
+        return done
     # Only what we have read is replaced: a credential saved meanwhile is newer, and under the first key.
     _sealed(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
     return "re-encrypted"
