@@ -15,3 +15,11 @@ class PostbacksConfig(AppConfig):
             mask_callable="postbacks.setup.rules.shown",
             exclude_fields=["updated_at", "checked_at", "paused_until", "suspected_at"],
         )
+        # The path of a hook's address is often its secret.
+        auditlog.register(
+            self.get_model("AlertHook"),
+            exclude_fields=["secret"],
+            mask_fields=["url"],
+            mask_callable="postbacks.alerts.calls.host_of",
+        )
+        auditlog.register(self.get_model("Replay"), exclude_fields=["queued", "past_deadline"])

@@ -1,6 +1,7 @@
-"""Erasing a player: admins ask for it here, everyone sees the receipts."""
+"""What is held about a player: admins look one up here and erase them, everyone sees the receipts."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -8,10 +9,16 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from audience.erasure import request_erasure
-from audience.hub.access import HubRequest, game_view, page
+from audience.hub.access import HubRequest, game_view, has_role, page
+from audience.hub.events import said
 from audience.hub.forms import EraseForm
 from audience.hub.paging import newest
-from audience.models import Erasure, Membership, Role
+from audience.hub.people import found_people, rows_of
+from audience.models import Erasure, ErasureState, Membership, Role
+from consent.models import ConsentDecision
+
+# Players, and decisions, that a look-up shows.
+MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,22 @@ def erase(request: HubRequest, membership: Membership) -> HttpResponse:
 def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpResponse:
     before = request.GET.get("before", "")
     found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before, key=UUID)
-    template = "hub/_erasure_rows.html" if request.htmx else "hub/privacy.html"
-    context = {"receipts": [Receipt.of(erasure) for erasure in found.rows], "older": found.older, "before": before}
-    return page(request, template, membership, form=form, **context)
+    context: dict[str, Any] = {
+        "receipts": [Receipt.of(erasure) for erasure in found.rows],
+        "older": found.older,
+        "before": before,
+    }
+    if request.htmx:
+        return page(request, "hub/_erasure_rows.html", membership, **context)
+    context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
+    return page(request, "hub/privacy.html", membership, form=form, **looked_up(request, membership), **context)
+
+
+def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
+    """For admins, `?q=`: the players it names and the consent decisions of the anonymous ID that it may be."""
+    query = said(request, "q") if has_role(membership, Role.ADMIN) else ""
+    if not query:
+        return {"query": ""}
+    people = found_people(membership.game, query).order_by("-last_seen_at", "pk")[:MOST]
+    decisions = ConsentDecision.objects.of(membership.game_id, [query])[:MOST]
+    return {"query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}

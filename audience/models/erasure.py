@@ -49,3 +49,7 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.id} ({self.state})"
+
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.game_id}

@@ -36,6 +36,10 @@ class Game(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.pk}
+
 
 class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"
@@ -56,6 +60,10 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.game}: {self.role}"
+
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.game_id}
 
 
 class Dialect(models.TextChoices):
@@ -123,6 +131,10 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.game_id}
 
     @property
     def is_live(self) -> bool:

@@ -37,7 +37,8 @@ def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
 
 def switch_hook(*, hook: AlertHook, enabled: bool) -> None:
     """Off: nothing is written for it any more, and what still waits ends as failed."""
-    AlertHook.objects.filter(pk=hook.pk).update(enabled=enabled)
+    hook.enabled = enabled
+    hook.save(update_fields=["enabled"])
 
 
 def delete_hook(*, hook: AlertHook) -> None:

@@ -1,6 +1,7 @@
 """Who is told when a postback's health changes, and what was told: alerts are an outbox of their own."""
 
 import uuid
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models
@@ -79,7 +80,12 @@ class AlertHook(models.Model):
         constraints = [models.UniqueConstraint(fields=["game", "url"], name="one_hook_per_url")]
 
     def __str__(self) -> str:
-        return self.url
+        # The path may be a secret, and the audit log keeps what an object is called.
+        return urlsplit(self.url).hostname or "webhook"
+
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.game_id}
 
 
 class NoticeState(models.TextChoices):

@@ -69,6 +69,10 @@ class PostbackConfig(models.Model):
     def __str__(self) -> str:
         return f"{self.kind.label} {self.pixel_id}"
 
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.game_id}
+
     @property
     def kind(self) -> "Network":
         return NETWORKS[self.network]

@@ -50,3 +50,7 @@ class Replay(models.Model):
 
     def __str__(self) -> str:
         return f"replay of {self.total} by {self.config_id}: {self.state}"
+
+    def get_additional_data(self) -> dict[str, int]:
+        """What the audit log finds the entries of one game by."""
+        return {"game": self.game_id}

@@ -9,11 +9,12 @@ credential releases what is held, the oldest event first, as far as the deadline
 from datetime import timedelta
 
 import structlog
+from auditlog.models import LogEntry
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Least
 
-from audience import clock
+from audience import audit_log, clock
 from audience.models import Reason
 from audience.wakeup import wake
 from postbacks.deciding.outbox import DELIVER_TASK
@@ -79,7 +80,12 @@ def release(*, config: PostbackConfig) -> int:
     """
     now = clock.now()
     fields = {"held_at": None, "held_for": "", "held_message": "", "suspected_at": None}
-    PostbackConfig.objects.filter(pk=config.pk).update(**fields)
+    rows = PostbackConfig.objects.filter(pk=config.pk)
+    held_since = rows.values_list("held_at", flat=True).first()
+    rows.update(**fields)
+    if held_since:
+        changes = {"held_at": (str(held_since), "None")}
+        audit_log.record(game=config.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     expire(config=config)
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
     # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.

@@ -33,6 +33,10 @@ READ |= {"guide"}
 ADMIN |= {"guide-key"}
 POST_ONLY |= {"guide-key"}
 POSTED |= {"guide-key"}
+READ |= {"quality"}
+ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
+POST_ONLY |= {"privacy-export"}
+POSTED |= {"privacy-export"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
@@ -59,12 +63,25 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
     hook = AlertHook.objects.create(game=game, url="https://chat.example/", secret={"key": "k"})
     invited = members.invite(game=game, email="new@studio.example", role=Role.VIEWER, invited_by=None).invitation
     belongs = Membership.objects.get_or_create(game=game, user=hub.user("somebody"), defaults={"role": Role.VIEWER})[0]
-    pages = {name: {"slug": game.slug} for name in (*READ, "members", "member-invite", "key-new", "erase", "hook-add", "guide-key")}
+    pages = {
+        name: {"slug": game.slug}
+        for name in (
+            *READ,
+            "audit-log",
+            "audit-log-export",
+            "members",
+            "member-invite",
+            "key-new",
+            "erase",
+            "hook-add",
+            "guide-key",
+        )
+    }
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}
     return {
         **pages,
         **rows,
-        **dict.fromkeys(("integration", "preview", "replays", *TRYING), on_network),
+        **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
         "postback-history": {**on_network, "pk": config.pk},
         "conversion": {"slug": game.slug, "pk": conversion.pk},
         "replay-cancel": {**on_network, "pk": replay.pk},
@@ -74,7 +91,10 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         "attempt": {**on_network, "pk": attempt.pk},
         "event": {"slug": game.slug, "day": event.day, "pk": event.pk},
         **{name: {"slug": game.slug, "pk": refused.pk} for name in ("rejection", REPLAY)},
-        **{name: {"slug": game.slug, "pk": person.pk} for name in ("person", "person-erase")},
+        **{
+            name: {"slug": game.slug, "pk": person.pk}
+            for name in ("person", "person-erase", "privacy-person", "privacy-export")
+        },
         **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
         **{name: {"slug": game.slug, "pk": belongs.pk} for name in ("member-role", "member-remove")},
         **{name: {"slug": game.slug, "pk": invited.pk} for name in ("invitation-resend", "invitation-revoke")},

@@ -1,0 +1,112 @@
+"""An entry of the audit log in words: who, did what, to what, with every value before and after."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from auditlog.models import LogEntry
+
+from audience.hub.masking import masked
+
+# By the model's name in the content types.
+KINDS = {
+    "apikey": "API key",
+    "postbackconfig": "Postback",
+    "membership": "Member",
+    "invitation": "Invitation",
+    "game": "Game settings",
+    "erasure": "Erasure",
+    "person": "Player’s data",
+    "alerthook": "Webhook",
+    "replay": "Replay",
+}
+ACTIONS = {
+    LogEntry.Action.CREATE: "Created",
+    LogEntry.Action.UPDATE: "Changed",
+    LogEntry.Action.DELETE: "Deleted",
+    LogEntry.Action.ACCESS: "Exported",
+}
+# What the entry says elsewhere: the row's own id, its game, and its users by number.
+SILENT = {"id", "game", "user", "config", "created_by", "created_at", "requested_by", "requested_at", "invited_by"}
+LABELS = {
+    "subject_hash": "SHA-256 of the ID",
+    "namespace": "Kind of ID",
+    "held_at": "On hold since",
+    "held_for": "On hold for",
+    "held_message": "The network said",
+    "revoked_at": "Revoked",
+    "expires_at": "Works until",
+    "replaced_by": "Replaced by key",
+    "url": "Host",
+}
+NOTHING = {"", "None", "[]", "{}"}
+MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
+LONGEST = 300
+OURSELVES = "Afterclick"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`is_long`: a row made or deleted lists all it held, which one opens to read."""
+
+    pk: int
+    at: datetime
+    who: str
+    address: str
+    kind: str
+    action: str
+    name: str
+    changes: list[Change]
+    is_long: bool
+
+
+def row_of(entry: Any) -> Row:
+    """Read an entry with its `actor` and `content_type`."""
+    return Row(
+        pk=entry.pk,
+        at=entry.timestamp,
+        who=_who(entry),
+        address=entry.remote_addr or "",
+        kind=KINDS.get(entry.content_type.model, entry.content_type.name.capitalize()),
+        action=ACTIONS[entry.action],
+        name=str(masked(entry.object_repr, addresses=True)),
+        changes=list(_changes(entry)),
+        is_long=entry.action != LogEntry.Action.UPDATE,
+    )
+
+
+def _who(entry: Any) -> str:
+    """The user; without one whoever an erasure names, such as a key; else a worker of ours."""
+    if entry.actor:
+        return str(entry.actor.email or entry.actor.get_username())
+    named = (entry.changes or {}).get("requested_by") if entry.content_type.model == "erasure" else None
+    return str(entry.actor_email or (named and named[-1]) or OURSELVES)
+
+
+def _changes(entry: Any) -> Iterator[Change]:
+    for name, pair in (entry.changes or {}).items():
+        if name in SILENT or not isinstance(pair, list):
+            continue
+        before, after = (_text(value) for value in pair)
+        if before != after:
+            yield Change(LABELS.get(name, name.replace("_", " ").capitalize()), before, after)
+
+
+def _text(value: Any) -> str:
+    """A value as auditlog wrote it, for reading; '' for none."""
+    text = str(masked(str(value), addresses=True))
+    if text in NOTHING:
+        return ""
+    if found := MOMENT.fullmatch(text):
+        return f"{found[1]} {found[2]} UTC"
+    text = {"True": "Yes", "False": "No"}.get(text, text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -1,0 +1,210 @@
+"""The audit log: every change of a game with who, when, from where and both values; secrets and players in none."""
+
+import csv
+import io
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from auditlog.context import set_actor
+from auditlog.models import LogEntry
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from audience.audit_log import entries, record
+from audience.erasure import request_erasure
+from audience.erasure import run as run_erasure
+from audience.keys import create_key, revoke_key
+from audience.models import Erasure, Game, Role
+from postbacks.alerts import hooks
+from postbacks.models import PostbackConfig
+from postbacks.setup import hold
+from tests import factories, hub
+
+pytestmark = pytest.mark.django_db
+FROM = {"REMOTE_ADDR": "203.0.113.9"}
+
+
+@pytest.fixture
+def admin(game: Game) -> Client:
+    return hub.member(game, Role.ADMIN)
+
+
+def page(client: Client, game: Game, **query: str) -> str:
+    answer = client.get(f"/g/{game.slug}/audit-log/", query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def listed(html: str) -> list[str]:
+    return re.findall(r'id="entry-(\d+)"', html)
+
+
+def newest(game: Game) -> Any:
+    return entries(game).order_by("-pk").first()
+
+
+def test_a_revoked_key_says_who_when_and_from_where(game: Game, admin: Client) -> None:
+    key = create_key(game=game, name="backend").key
+    admin.post(f"/g/{game.slug}/keys/{key.pk}/revoke/", {"confirmation": "backend"}, **FROM)
+    entry = newest(game)
+    assert (entry.actor.username, entry.remote_addr) == ("admin-of-sky-raiders", "203.0.113.9")
+    assert list(entry.changes) == ["revoked_at"]
+    html = page(admin, game, kind="apikey", action=str(LogEntry.Action.UPDATE))
+    assert listed(html) == [str(entry.pk)]
+    for text in ("admin-of-sky-raiders@studio.example", "203.0.113.9", "API key", "backend", "Revoked", "nothing"):
+        assert text in html, text
+
+
+def test_a_forged_forwarding_header_is_not_believed(game: Game, admin: Client) -> None:
+    admin.post(f"/g/{game.slug}/keys/new/", KEY, headers={"X-Forwarded-For": "198.51.100.1"}, **FROM)
+    assert newest(game).remote_addr == "203.0.113.9"
+
+
+KEY = {"name": "web", "kind": "secret", "environment": "production", "dialect": "immutable"}
+
+
+def test_no_secret_of_a_key_is_written_down(game: Game, admin: Client) -> None:
+    made = admin.post(f"/g/{game.slug}/keys/new/", KEY).content.decode()
+    value = re.search(r"sk_imapik-[0-9a-f]{40}", made)
+    assert value
+    written = str(list(entries(game).values()))
+    assert value[0] not in written
+    assert value[0] not in page(admin, game)
+
+
+def test_another_games_entries_are_not_listed(game: Game, other_game: Game, admin: Client) -> None:
+    create_key(game=other_game, name="their-key")
+    create_key(game=game, name="our-key")
+    html = page(admin, game, range="all")
+    assert "our-key" in html
+    assert "their-key" not in html
+    assert not hub.member(other_game, Role.VIEWER).get(f"/g/{game.slug}/audit-log/").content.count(b"our-key")
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
+def test_only_admins_read_it(game: Game, role: Role) -> None:
+    client = hub.member(game, role)
+    for path in ("", "export/"):
+        assert client.get(f"/g/{game.slug}/audit-log/{path}").status_code == 403
+
+
+def test_a_postback_put_on_hold_and_released_is_told_without_its_token(game: Game, admin: Client) -> None:
+    config = factories.config(game, credential={"token": "a-secret-token"})
+    hold.hold(config=config, access="token", message="Access token is incorrect.")
+    held = newest(game)
+    assert held.changes["held_message"] == ["", "Access token is incorrect."]
+    hold.release(config=config)
+    released = newest(game)
+    assert released.changes["held_at"][1] == "None"
+    assert PostbackConfig.objects.get().held_at is None
+    html = page(admin, game, kind="postbackconfig")
+    assert listed(html)[:2] == [str(released.pk), str(held.pk)]
+    assert "On hold since" in html
+    assert "Afterclick" in html
+    assert "a-secret-token" not in html + str(list(LogEntry.objects.values()))
+
+
+def test_releasing_what_was_not_on_hold_tells_nothing(game: Game) -> None:
+    config = factories.config(game)
+    before = entries(game).count()
+    hold.release(config=config)
+    assert entries(game).count() == before
+
+
+def test_a_webhook_is_told_by_its_host_alone(game: Game, admin: Client) -> None:
+    hook, secret = hooks.add_hook(game=game, url="https://chat.example/services/T0/very-secret", created_by=None)
+    hooks.switch_hook(hook=hook, enabled=False)
+    hooks.delete_hook(hook=hook)
+    rows = list(entries(game).filter(content_type__model="alerthook").order_by("pk"))
+    assert [row.action for row in rows] == [LogEntry.Action.CREATE, LogEntry.Action.UPDATE, LogEntry.Action.DELETE]
+    assert rows[1].changes == {"enabled": ["True", "False"]}
+    written = str(list(entries(game).values())) + page(admin, game)
+    assert "chat.example" in written
+    assert "very-secret" not in written
+    assert secret not in written
+
+
+def test_an_erasure_is_told_by_its_hash(game: Game, admin: Client) -> None:
+    factories.person(game, user="ada@players.example")
+    erasure = request_erasure(game=game, namespace="user", subject="ada@players.example", requested_by="sk_imapik-1…")
+    assert run_erasure(erasure.pk)
+    erasure.refresh_from_db()
+    html = page(admin, game, kind="erasure")
+    assert len(listed(html)) == 2
+    assert erasure.subject_hash in html
+    assert "sk_imapik-1…" in html
+    assert "ada@players.example" not in html + str(list(LogEntry.objects.values()))
+    assert Erasure.objects.get().state == "done"
+
+
+def test_filters_leave_what_they_name_and_say_when_nothing_is_left(game: Game, admin: Client) -> None:
+    other = hub.user("bo")
+    with set_actor(other):
+        key = create_key(game=game, name="web").key
+        theirs = newest(game)
+    revoke_key(key=key)
+    ours = newest(game)
+    assert listed(page(admin, game, who=str(other.pk))) == [str(theirs.pk)]
+    assert str(ours.pk) in listed(page(admin, game, who="system"))
+    assert listed(page(admin, game, action=str(LogEntry.Action.CREATE), kind="apikey")) == [str(theirs.pk)]
+    LogEntry.objects.filter(pk=theirs.pk).update(timestamp=timezone.now() - timedelta(days=10))
+    assert str(theirs.pk) not in listed(page(admin, game, range="7d"))
+    assert str(theirs.pk) in listed(page(admin, game))
+    assert "Nothing was changed that matches these filters" in page(admin, game, kind="replay")
+    assert listed(page(admin, game, kind="nonsense", who="x", action="9", range="?")) == listed(page(admin, game))
+
+
+def test_older_entries_follow_page_by_page(game: Game, admin: Client) -> None:
+    config = factories.config(game)
+    for _ in range(110):
+        record(game=game, subject=config, action=LogEntry.Action.UPDATE, changes={"enabled": ("True", "False")})
+    seen, url = [], f"/g/{game.slug}/audit-log/?range=all"
+    while url:
+        html = admin.get(url).content.decode()
+        seen += listed(html)
+        older = re.search(r'href="(\?[^"]*before=[^"]+)">Older', html)
+        url = f"/g/{game.slug}/audit-log/{older[1].replace('&amp;', '&')}" if older else ""
+    assert seen == [str(pk) for pk in entries(game).order_by("-timestamp", "-pk").values_list("pk", flat=True)]
+    assert len(seen) >= 111
+
+
+def test_the_export_is_guarded_against_formulas(game: Game, admin: Client) -> None:
+    create_key(game=game, name="=cmd|' /C calc'!A0")
+    answer = admin.get(f"/g/{game.slug}/audit-log/export/", {"kind": "apikey"})
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert re.fullmatch(
+        r'attachment; filename="audit-log-sky-raiders-\d{4}-\d\d-\d\d.csv"', answer["Content-Disposition"]
+    )
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert rows[0] == ["time", "who", "address", "kind", "action", "name", "changes"]
+    assert [row[3:5] for row in rows[1:]] == [["API key", "Created"]]
+    assert rows[1][5].startswith("'=cmd")
+    assert all(not cell.startswith(("=", "+", "-", "@")) for row in rows[1:] for cell in row)
+
+
+def test_more_entries_need_no_more_queries(game: Game, admin: Client, django_assert_max_num_queries: Any) -> None:
+    config = factories.config(game)
+    with django_assert_max_num_queries(25) as few:
+        page(admin, game)
+    for number in range(40):
+        with set_actor(hub.user(f"user-{number}")):
+            record(game=game, subject=config, action=LogEntry.Action.UPDATE, changes={"enabled": ("True", "False")})
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        page(admin, game)
+
+
+def test_the_list_reads_its_index(game: Game, admin: Client) -> None:
+    create_key(game=game, name="web")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    assert "audit_entries_by_game" in entries(game).order_by("-timestamp", "-pk")[:50].explain()
+
+
+def test_an_empty_log_says_what_will_appear(game: Game) -> None:
+    root = hub.signed_in(hub.user("root", is_superuser=True))
+    LogEntry.objects.all().delete()
+    assert "Nothing was changed yet" in page(root, game, range="all")

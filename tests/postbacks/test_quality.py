@@ -1,0 +1,139 @@
+"""Match quality: what the accepted events carried, weighed, and what would raise it."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from audience.models import Game, Role
+from postbacks.hub.quality import Row
+from postbacks.models import DeliveryAttempt, PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.matching import Share, judged
+from postbacks.quality import reading
+from postbacks.quality.reading import quality_of
+from tests import factories, hub
+from tests.postbacks.facts import PURCHASE, target
+
+HASH = "0" * 64
+
+
+def sent(config: PostbackConfig, user: dict[str, str], **given: Any) -> DeliveryAttempt:
+    return factories.attempt(factories.delivery(config), payload={"data": [{"user": user}]}, **given)
+
+
+def by_name(quality: Any) -> dict[str, Share]:
+    return {share.key.name: share for share in quality.shares}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_the_points_of_a_network_add_up_to_a_hundred(network: Any) -> None:
+    assert sum(key.weight for key in network.match_keys) == 100
+    weights = [key.weight for key in network.match_keys]
+    assert weights == sorted(weights, reverse=True)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.django_db
+def test_a_body_with_everything_scores_a_hundred(game: Game, network: Any) -> None:
+    config = factories.config(game, network=network.kind)
+    body = json.loads(network.build(target(config.pixel_id), PURCHASE).body)
+    factories.attempt(factories.delivery(config), payload=body)
+    quality = quality_of(game, network)
+    assert (quality.events, quality.score, quality.best_lift) == (1, 100, None)
+
+
+def test_the_score_is_the_mean_of_what_events_carried() -> None:
+    keys = NETWORKS["tiktok"].match_keys
+    click_only, click_and_email = (True, *[False] * 5), (True, True, *[False] * 4)
+    quality = judged(keys, {click_only: 3, click_and_email: 1})
+    assert (quality.events, quality.score) == (4, 45)
+    shares = by_name(quality)
+    assert (shares["click_id"].share, shares["email"].share, shares["phone"].share) == (1.0, 0.25, 0.0)
+    assert (shares["click_id"].lifted, shares["email"].lifted, shares["phone"].lifted) == (45, 60, 65)
+    assert quality.best_lift == shares["phone"]
+
+
+def test_without_events_there_is_no_score() -> None:
+    quality = judged(NETWORKS["reddit"].match_keys, {})
+    assert (quality.events, quality.score, quality.best_lift) == (0, None, None)
+
+
+@pytest.mark.django_db
+def test_a_key_of_two_fields_needs_both(game: Game) -> None:
+    config = factories.config(game)
+    sent(config, {"ip": "203.0.113.7"})
+    sent(config, {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0"})
+    assert by_name(quality_of(game, NETWORKS["tiktok"]))["connection"].share == 0.5
+
+
+@pytest.mark.django_db
+def test_only_what_was_accepted_lately_and_is_kept_counts(game: Game, other_game: Game) -> None:
+    config = factories.config(game)
+    sent(config, {"ttclid": "E.C.P.1"})
+    sent(config, {"email": HASH}, status="failed", verdict="payload")
+    sent(config, {"email": HASH}, ago=timedelta(days=8))
+    factories.attempt(factories.delivery(config), payload=None)
+    sent(factories.config(game, network="reddit"), {"email": HASH})
+    sent(factories.config(other_game), {"email": HASH})
+    quality = quality_of(game, NETWORKS["tiktok"])
+    assert (quality.events, quality.score) == (1, 40)
+
+
+@pytest.mark.django_db
+def test_the_newest_of_all_postbacks_are_read(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST", 3)
+    first, second = factories.config(game), factories.config(game, pixel_id="COTHERPIXEL0000000000")
+    for minutes in (1, 2):
+        sent(first, {"ttclid": "E.C.P.1"}, ago=timedelta(minutes=minutes))
+    for minutes in (3, 4, 5):
+        sent(second, {"email": HASH}, ago=timedelta(minutes=minutes))
+    quality = quality_of(game, NETWORKS["tiktok"])
+    assert quality.events == 3
+    assert by_name(quality)["email"].share == pytest.approx(1 / 3)
+
+
+@pytest.mark.django_db
+def test_the_page_says_what_to_add(game: Game) -> None:
+    config = factories.config(game)
+    sent(config, {"ttclid": "E.C.P.1", "phone": HASH})
+    page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/tiktok/quality/").content.decode()
+    assert "<strong>60</strong>" in page
+    assert "Email on every event would lift it to" in page
+    assert "60 → 80" in page
+    assert "The points are ours" in page
+    assert hub.inline_code(page) == []
+
+
+@pytest.mark.django_db
+def test_the_networks_page_asks_for_the_summary_alone(game: Game) -> None:
+    client, url = hub.member(game, Role.VIEWER), f"/g/{game.slug}/integrations/tiktok/quality/"
+    assert f'href="{url}"' not in client.get(f"/g/{game.slug}/integrations/tiktok/").content.decode()
+    sent(factories.config(game), {"ttclid": "E.C.P.1"})
+    assert f'hx-get="{url}"' in client.get(f"/g/{game.slug}/integrations/tiktok/").content.decode()
+    summary = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "<strong>40</strong>" in summary
+    assert "<html" not in summary
+
+
+@pytest.mark.django_db
+def test_an_empty_network_says_the_next_step(game: Game) -> None:
+    page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/reddit/quality/").content.decode()
+    assert "Nothing to judge yet" in page
+
+
+@pytest.mark.django_db
+def test_more_attempts_need_no_more_queries(game: Game, django_assert_max_num_queries: Any) -> None:
+    client, config = hub.member(game, Role.VIEWER), factories.config(game)
+    with django_assert_max_num_queries(12) as few:
+        client.get(f"/g/{game.slug}/integrations/tiktok/quality/")
+    for _ in range(10):
+        sent(config, {"ttclid": "E.C.P.1"})
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        client.get(f"/g/{game.slug}/integrations/tiktok/quality/")
+
+
+@pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (0.001, 1), (0.5, 50), (0.999, 99), (1.0, 100)])
+def test_only_all_is_a_hundred_percent_and_only_none_is_zero(share: float, percent: int) -> None:
+    assert Row.of(Share(NETWORKS["tiktok"].match_keys[0], share, 0)).percent == percent
