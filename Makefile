@@ -4,6 +4,8 @@
 # make faults everything that can go wrong, under load, and a proof that nothing was lost; about a quarter of an hour
 # make lint   ruff, format check, mypy, migrations check
 # make bench  one JSON line per figure
+# make bench-pages  how long the server takes for the integration page with a million attempts, one JSON line each
+# make screenshots  every page, light and dark, into .state/screenshots; README=1 for the four of docs/images
 # make demo   the demo game and its logins, as one JSON object
 # make admin  the first administrator of an installation without the demo
 # make clean  remove .venv and caches; the data in .state stays
@@ -18,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 2
 
-.PHONY: run test shuffle faults lint bench demo admin clean forget
+.PHONY: run test shuffle faults lint bench bench-pages demo admin clean forget screenshots
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -48,6 +50,13 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
+
+screenshots: export README ?=
+screenshots: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q -n 0 tests/browser/screenshots.py
+
+bench-pages: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.benchmarks.pages
 
 demo: $(VENV)/.installed
 	@$(BIN)/python manage.py demo --json

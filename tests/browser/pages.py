@@ -1,0 +1,157 @@
+"""Every page there is, in one place: what the browser tests walk through and what `make screenshots` takes.
+
+A Hub address whose name is in none of the tables below fails tests/browser/test_every_page.py.
+"""
+
+import datetime
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from audience.models import Game
+from tests.browser import rows
+
+NETWORK = "tiktok"
+
+# Which row of rows.newest() the address of a page names; "" for a page of the game, or of its network, as a whole.
+ROW_OF = {
+    "games": "",
+    "game-new": "",
+    "account": "",
+    "overview": "",
+    "guide": "",
+    "events": "",
+    "event": "event",
+    "rejection": "rejection",
+    "people": "",
+    "person": "person",
+    "conversions": "",
+    "conversion": "conversion",
+    "integrations": "",
+    "integration": "",
+    "preview": "",
+    "replays": "",
+    "attempt": "attempt",
+    "check": "check",
+    "postback-add": "",
+    "postback-edit": "config",
+    "postback-history": "config",
+    "postback-delete": "config",
+    "dry-run": "config",
+    "alerts": "",
+    "hook-add": "",
+    "hook-delete": "hook",
+    "keys": "",
+    "key-new": "",
+    "key-rotate": "key",
+    "key-revoke": "key",
+    "members": "",
+    "member-invite": "",
+    "member-role": "membership",
+    "member-remove": "membership",
+    "privacy": "",
+    "privacy-person": "person",
+    "audit-log": "",
+    "quality": "",
+}
+# Rows that no game has, by the kind of the address's argument.
+MADE_UP = {"UUIDConverter": uuid.UUID(int=1), "IntConverter": 1, "DayConverter": datetime.date(2026, 11, 21)}
+# Addresses that answer GET, and with no page of their own.
+NO_PAGE = {
+    "conversion-pipeline": "a part of the Conversions page",
+    "conversions-export": "a file",
+    "audit-log-export": "a file",
+    "event-counts": "a part of the Live events page",
+    "invitation": "for whoever holds the link; tests/audience has its own tests",
+}
+# The same pages in another state, under the game's own address.
+STATES = {
+    "events-rejected": "events/?status=rejected",
+    "conversions-failed": "conversions/?only=failed",
+    "conversions-nothing-found": "conversions/?q=nobody",
+    "people-nobody-found": "people/?q=nobody",
+    "integration-reddit": "integrations/reddit/",
+    "postback-add-reddit": "integrations/reddit/add/",
+    "overview-30-days": "?range=30d",
+    "keys-ended": "keys/?state=ended",
+}
+# And those that say that what was asked for is not here (404).
+GONE = {
+    "person-gone": "people/00000000-0000-4000-8000-000000000000/",
+    "conversion-gone": "conversions/00000000-0000-4000-8000-000000000000/",
+}
+
+
+def patterns(found: URLResolver | None = None, way: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """(the whole route, its pattern) of every address the site has."""
+    for entry in (found or get_resolver()).url_patterns:
+        route = f"{way}{entry.pattern}"
+        if isinstance(entry, URLResolver):
+            yield from patterns(entry, route)
+        else:
+            yield route, entry
+
+
+def of_the_hub() -> dict[str, URLPattern]:
+    """The Hub's addresses by their names: those that a view of audience/hub or postbacks/hub answers."""
+    homes = ("audience.hub", "postbacks.hub")
+    return {str(entry.name): entry for _, entry in patterns() if entry.callback.__module__.startswith(homes)}
+
+
+def hub(game: Game) -> dict[str, str]:
+    """The address of every Hub page that this game has the rows for."""
+    present = rows.newest(game)
+    known = of_the_hub()
+    found = {name: _address(known[name], game, present, row) for name, row in ROW_OF.items() if name in known}
+    states = {name: reverse("overview", kwargs={"slug": game.slug}) + path for name, path in STATES.items()}
+    return {name: url for name, url in {**found, **states}.items() if url}
+
+
+def _address(entry: URLPattern, game: Game, present: dict[str, Any], row: str) -> str:
+    """'' when the row is not there."""
+    if row and present[row] is None:
+        return ""
+    given = {"slug": game.slug, "network": NETWORK}
+    if row:
+        given |= {"pk": present[row].pk, "day": getattr(present[row], "day", None)}
+    return reverse(str(entry.name), kwargs={name: given[name] for name in entry.pattern.converters})
+
+
+def made_up(name: str, slug: str) -> str:
+    """The Hub address of that name in the game of that slug, with rows that nobody has."""
+    given = {"slug": slug, "network": NETWORK}
+    arguments = of_the_hub()[name].pattern.converters.items()
+    kwargs = {key: given.get(key) or MADE_UP.get(type(converter).__name__, "x") for key, converter in arguments}
+    return reverse(name, kwargs=kwargs)
+
+
+def account(client: Client) -> dict[str, str]:
+    """allauth's addresses that show a page to this browser; they are its own, and change with its version."""
+    named = {
+        str(entry.name): f"/{route}"
+        for route, entry in patterns()
+        if entry.callback.__module__.startswith("allauth") and not entry.pattern.converters and "<" not in route
+    }
+    return {name: url for name, url in named.items() if _is_page(client, url)}
+
+
+def admin_site(client: Client) -> dict[str, str]:
+    """The admin's front page, and of every model its list, the form of a new row and the page of its first."""
+    found = {"index": reverse("admin:index"), "password": reverse("admin:password_change")}
+    for model in admin.site._registry:
+        base = f"{model._meta.app_label}_{model._meta.model_name}"
+        first = model._default_manager.first()
+        found[base] = reverse(f"admin:{base}_changelist")
+        found[f"{base}-add"] = reverse(f"admin:{base}_add")
+        if first is not None:
+            found[f"{base}-change"] = reverse(f"admin:{base}_change", args=[first.pk])
+    return {name: url for name, url in found.items() if _is_page(client, url)}
+
+
+def _is_page(client: Client, url: str) -> bool:
+    answer = client.get(url)
+    return answer.status_code == 200 and answer.headers.get("Content-Type", "").startswith("text/html")

@@ -1,0 +1,170 @@
+"""A row of everything that a page of the Hub can show, with the longest words there are."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from audience import keys
+from audience.models import (
+    Batch,
+    Conversion,
+    Device,
+    Erasure,
+    Event,
+    Game,
+    Group,
+    Invitation,
+    KeyKind,
+    Kind,
+    Membership,
+    Person,
+    Reason,
+    Rejection,
+    Role,
+)
+from consent.models import ConsentDecision
+from postbacks.models import Alert, AlertHook, CredentialCheck, DeliveryAttempt, Notice, PostbackConfig, Replay
+from postbacks.setup import hold, versions
+from tests import factories, hub
+
+LONG = "averylongidentifierwithoutanyspaces" * 3
+REFUSED = "Access token is incorrect or has been revoked. Make a new one in TikTok Events Manager, then rotate it here."
+
+
+def fill(game: Game) -> None:
+    """What players did, and how the studio set the game up."""
+    take_in(game)
+    set_up(game, by=hub.user("colleague"))
+
+
+def set_up(game: Game, *, by: Any) -> None:
+    """Keys in every state, members, webhooks, receipts, and postbacks that are in trouble."""
+    _keys(game, by)
+    _people(game, by)
+    config = PostbackConfig.objects.kept().filter(game=game, network="tiktok").first() or factories.config(game)
+    versions.record(config=config, change="Trigger events changed", set_by=by)
+    _log(config, by)
+    troubled = factories.config(game, pixel_id="CHELDHELDHELDHELDHEL")
+    factories.delivery(troubled, next_attempt_at=timezone.now())
+    hold.hold(config=troubled, access="token", message=REFUSED)
+    condition = {"property": "value", "op": "gt", "value": 10}
+    goal = {"event": "level_up", "sent_as": "Lead", "once": True, "condition": condition}
+    factories.config(game, network="reddit", pixel_id="t2_disabled", enabled=False, goals=[goal])
+    _alerts(troubled, by)
+    _erasures(game)
+
+
+def take_in(game: Game) -> None:
+    """Events of every kind, refused ones, a player that everything is known of, and conversions of every reason."""
+    now, key = timezone.now(), keys.create_key(game=game, name="A key with a rather long name for a game client").key
+    key.last_used_at = now
+    key.save(update_fields=["last_used_at"])
+    for number, kind in enumerate(Kind.values):
+        fields = {"game_id": game.pk, "day": now.date(), "message_id": f"{kind}-{LONG}", "kind": kind, "name": LONG}
+        fields |= {"event_at": now, "received_at": now - timedelta(seconds=number), "dialect": "rudderstack"}
+        Event.objects.create(**fields, user_id=LONG, raw={"name": LONG, "nested": {"deep": [1, 2, 3]}}, key_id=key.pk)
+    for hours in range(0, 48, 5):
+        sums = {"accepted": 40 + hours, "duplicates": hours % 3, "rejected": hours % 7, "event_ids": []}
+        at = now - timedelta(hours=hours)
+        Batch.objects.create(game=game, key=key, dialect="immutable", received_at=at, state="done", **sums)
+    errors = [{"field": f"properties.{LONG}", "code": "INVALID", "message": LONG}]
+    given = {"raw": {"type": "track", "name": LONG}, "route": "batch", "subjects": [LONG], "errors": errors}
+    Rejection.objects.create(game=game, key=key, dialect="immutable", received_at=now, message_id=LONG, **given)
+    player = _player(game)
+    click = factories.touch(player, page_url=f"https://game.example/?{LONG}")
+    factories.touch(player, network="google", click_id=LONG, campaign={"utm_campaign": LONG})
+    for reason in ("", *Reason.values):
+        trigger = "game_launch" if reason == Reason.REPEAT_LAUNCH else "purchase"
+        told = {"trigger": trigger, "reason": reason, "fanned_out_at": now, "value": "1234567.89", "currency": "USD"}
+        factories.conversion(player, touch=None if reason == Reason.NO_CLICK else click, **told)
+
+
+def _player(game: Game) -> Person:
+    now = timezone.now()
+    traits = {"email": f"{LONG}@players.example", "biography": LONG * 3}
+    player = factories.person(game, anonymous=LONG, user="player-1", traits=traits)
+    Device.objects.create(game=game, person=player, device_id=LONG, token=LONG, details={"os": "Android"})
+    Group.objects.create(game=game, group_id=LONG, traits={"name": "Guild"}).members.add(player)
+    for level in ("full", "none"):
+        ConsentDecision.objects.create(
+            game_id=game.pk, anonymous_id=LONG, level=level, source="cookie banner", decided_at=now
+        )
+    return player
+
+
+def _keys(game: Game, by: Any) -> None:
+    keys.create_key(game=game, name="Payment backend", kind=KeyKind.SECRET, created_by=by)
+    rotated = keys.create_key(game=game, name="Website", created_by=by).key
+    keys.rotate_key(key=rotated, overlap=timedelta(days=3), rotated_by=by)
+    rotated.last_used_at = timezone.now() + timedelta(seconds=1)
+    rotated.save(update_fields=["last_used_at"])
+    keys.revoke_key(key=keys.create_key(game=game, name="An old build", created_by=by).key)
+
+
+def _people(game: Game, by: Any) -> None:
+    Membership.objects.get_or_create(game=game, user=by, defaults={"role": Role.ADMIN})
+    Membership.objects.create(game=game, user=hub.user(f"analyst-of-{game.pk}"), role=Role.VIEWER)
+    for number, days in enumerate((7, -1)):
+        until = timezone.now() + timedelta(days=days)
+        email = f"{LONG[:50]}{number}@studio.example"
+        Invitation.objects.create(game=game, email=email, invited_by=by, digest=f"{number}{game.pk}", expires_at=until)
+
+
+def _log(config: PostbackConfig, by: Any) -> None:
+    """A delivery in every state with its attempts, a replay of what failed, and what the checks said."""
+    now, over = timezone.now(), {"next_attempt_at": None, "finished_at": timezone.now()}
+    done = factories.delivery(config, state="delivered", attempts_made=2, **over)
+    body = {"event": "Purchase", "event_id": str(done.event_id), "user": {"ttclid": "E.C.P.click"}}
+    refused = {"status": "retried", "verdict": "transient", "http_status": 503, "message": "Service unavailable"}
+    factories.attempt(done, ago=timedelta(minutes=9), payload=body, **refused)
+    factories.attempt(done, payload=body, request_id="2026112107", provider_code="0")
+    failed = factories.delivery(config, state="failed", verdict="credential", attempts_made=1, **over)
+    said = {"status": "failed", "verdict": "credential", "http_status": 200, "provider_code": "40105"}
+    factories.attempt(failed, message=REFUSED, payload=body, **said)
+    factories.delivery(config, state="waiting", next_attempt_at=now + timedelta(minutes=4), attempts_made=1)
+    factories.delivery(config, state="skipped", reason=Reason.CONSENT, **over)
+    Replay.objects.create(game=config.game, config=config, total=10_000, queued=1_200, failed_until=now)
+    Replay.objects.create(game=config.game, config=config, total=3, queued=3, state="done", finished_at=now)
+    check = {"game": config.game, "network": config.network, "config": config, "pixel_id": config.pixel_id}
+    asked = {"triggers": ["purchase"], "requested_by": by, "state": "refused", "message": REFUSED}
+    CredentialCheck.objects.create(**check, **asked, http_status=200, provider_code="40105", finished_at=now)
+
+
+def _alerts(config: PostbackConfig, by: Any) -> None:
+    game, now = config.game, timezone.now()
+    hook = AlertHook.objects.create(game=game, url=f"https://chat.example/{LONG}", secret={"key": "k"}, created_by=by)
+    open_one = Alert.objects.create(game=game, config=config, health="on_hold", cause=REFUSED, next_step="Rotate it.")
+    week_ago = now - timedelta(days=7)
+    over = {"opened_at": week_ago, "recovered_at": week_ago + timedelta(hours=2), "cause": "HTTP 503 " + LONG}
+    Alert.objects.create(game=game, config=config, health="degraded", **over)
+    Notice.objects.create(game=game, alert=open_one, kind="opened", hook=hook, attempts_made=2, message="HTTP 500")
+    Notice.objects.create(game=game, alert=open_one, kind="opened", user=by, state="sent", finished_at=now)
+
+
+def _erasures(game: Game) -> None:
+    now, counts = timezone.now(), {"events": 18, "touches": 2, "consent_decisions": 1}
+    asked = {"game": game, "namespace": "user", "subject_hash": "0" * 64, "requested_by": "admin@studio.example"}
+    Erasure.objects.create(**asked, subject="player-9")
+    Erasure.objects.create(**asked, state="done", counts=counts, finished_at=now, requested_at=now - timedelta(days=1))
+
+
+def newest(game: Game) -> dict[str, Any]:
+    """What an address may name, by the noun that tests/browser/pages.py uses; None where the game has none."""
+    live = game.api_keys.live().filter(replaced_by=None)
+    tiktok = PostbackConfig.objects.kept().filter(game=game, network="tiktok")
+    attempts = DeliveryAttempt.objects.filter(delivery__game=game, config__network="tiktok")
+    event = Event.objects.filter(game_id=game.pk).order_by("-received_at").first()
+    return {
+        "attempt": attempts.exclude(payload=None).order_by("-started_at").first(),
+        "check": CredentialCheck.objects.filter(game=game, network="tiktok").order_by("-created_at").first(),
+        "config": tiktok.order_by("created_at").first(),
+        "conversion": Conversion.objects.filter(game=game).order_by("-event_at").first(),
+        "event": event,
+        "hook": AlertHook.objects.filter(game=game).first(),
+        "invitation": Invitation.objects.pending().filter(game=game).first(),
+        "key": live.first(),
+        "membership": game.memberships.filter(role=Role.VIEWER).first(),
+        "person": Person.objects.filter(game=game).order_by("last_seen_at").first(),
+        "rejection": Rejection.objects.filter(game=game).first(),
+    }

@@ -1,0 +1,86 @@
+"""`make screenshots`: every page of the demo game at two widths, light and dark, into .state/screenshots.
+
+`make screenshots README=1` takes the four that README shows, into docs/images. Not a test (the name keeps it out of the
+suite), but run by pytest, whose fixtures give the database, the site and the browser.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from audience.models import Game
+from config import demo
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.sandbox.server import Sandbox
+from postbacks.sending import delivery
+from tests.browser import pages, rows
+from tests.browser.test_every_page import signed_in
+
+ROOT = Path(__file__).resolve().parents[2]
+README = bool(os.environ.get("README"))
+FOLDER = ROOT / "docs" / "images" if README else Path(os.environ.get("STATE_DIR") or ROOT / ".state") / "screenshots"
+SIZES = {"desk": (1440, 900), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+IN_README = ("overview", "integration", "conversion", "guide")
+MOST_BYTES = 200_000
+
+
+@pytest.fixture
+def played(live_server: Any, sandbox: Sandbox) -> Game:
+    """The demo game with its history delivered, and with everything that can be the matter."""
+    demo.load()
+    for network in NETWORKS:
+        delivery.drain(network=network)
+    game = Game.objects.get(slug=demo.SLUG)
+    if not README:
+        rows.set_up(game, by=User.objects.get(username=demo.PEOPLE["marketer"][0]))
+    assert PostbackConfig.objects.filter(game=game).exists()
+    return game
+
+
+@pytest.fixture
+def window(browser: Browser, live_server: Any) -> Iterator[Page]:
+    context: BrowserContext = browser.new_context(base_url=live_server.url, reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
+
+
+def test_take_them_all(window: Page, live_server: Any, played: Game) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    found = {name: url for name, url in pages.account(Client()).items() if not README}
+    _take(window, {f"entrance-{name}": url for name, url in found.items()})
+    client = signed_in(window, live_server, User.objects.get(username=demo.PEOPLE["admin"][0]))
+    found = pages.hub(played)
+    if README:
+        for name in IN_README:
+            _take_one(window, FOLDER / f"{name}.png", found[name])
+        return
+    _take(window, found)
+    _take(window, {f"account-{name}": url for name, url in pages.account(client).items()})
+    admin_pages = ("index", "audience_game", "postbacks_postbackconfig-change")
+    _take(window, {f"admin-{name}": url for name, url in pages.admin_site(client).items() if name in admin_pages})
+
+
+def _take(window: Page, found: dict[str, str]) -> None:
+    for name, url in found.items():
+        window.goto(url)
+        for size, (width, height) in SIZES.items():
+            window.set_viewport_size({"width": width, "height": height})
+            for scheme in SCHEMES:
+                window.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                window.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png", full_page=True)
+
+
+def _take_one(window: Page, path: Path, url: str) -> None:
+    """What fits the window of a laptop: a README shows what is seen first."""
+    window.set_viewport_size({"width": 1280, "height": 800})
+    window.goto(url)
+    window.screenshot(path=path)
+    assert path.stat().st_size < MOST_BYTES, f"{path.name} is larger than {MOST_BYTES} bytes"

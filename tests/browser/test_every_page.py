@@ -1,0 +1,161 @@
+"""Every page in a real browser, light and dark, on a phone, a tablet and a desk: no accessibility violation that
+axe-core knows, nothing to scroll sideways, and nothing that the Content-Security-Policy had to forbid."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from audience.models import Game, Membership, Role
+from tests import hub
+from tests.browser import axe, pages, rows
+from tests.sdk.conftest import packages as packages
+
+WIDTHS = {1440: 900, 768: 1024, 390: 844}
+SCHEMES = ("light", "dark")
+SIDEWAYS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+
+
+@pytest.fixture
+def axe_core(packages: Path) -> Path:
+    return packages / "axe-core" / "axe.min.js"
+
+
+def signed_in(page: Page, live_server: Any, person: Any) -> Client:
+    """The window, and a client beside it, as this person. The sign-in form has tests of its own."""
+    client = hub.signed_in(person)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+    return client
+
+
+def an_admin(game: Game, **given: Any) -> Any:
+    person: Any = hub.user("admin", **given)
+    Membership.objects.create(game=game, user=person, role=Role.ADMIN)
+    return person
+
+
+def all_well(page: Page, found: dict[str, str], axe_core: Path) -> None:
+    """Fails with what is wrong with which page."""
+    wrong = [f"{name}, {line}" for name, url in found.items() for line in _look(page, url, axe_core)]
+    assert not wrong, "\n".join(wrong)
+
+
+def _look(page: Page, url: str, axe_core: Path) -> Iterator[str]:
+    answer = page.goto(url)
+    if answer is None or answer.status != 200:
+        yield f"answered {answer and answer.status}"
+        return
+    axe.load(page, axe_core)
+    for width, height in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        content, window = page.evaluate(SIDEWAYS)
+        if content > window:
+            yield f"{width} px: {content - window} px stand out"
+        for scheme in SCHEMES if width != 768 else ():
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            yield from (f"{width} px, {scheme}: {line}" for line in axe.violations(page))
+
+
+def test_every_page_of_the_hub_is_in_the_table() -> None:
+    names, client = set(pages.of_the_hub()), Client()
+    # A view that takes no OPTIONS says what it takes.
+    taken = {name: client.options(pages.made_up(name, "none")).headers.get("Allow", "GET") for name in names}
+    reading = {name for name, methods in taken.items() if "GET" in methods}
+    assert reading - set(pages.ROW_OF) - set(pages.NO_PAGE) == set()
+    assert {*pages.ROW_OF, *pages.NO_PAGE} - names == set()
+
+
+def test_the_pages_of_a_busy_game(page: Page, live_server: Any, game: Game, other_game: Game, axe_core: Path) -> None:
+    rows.fill(game)
+    signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
+    found = pages.hub(game)
+    assert set(pages.ROW_OF) - set(found) == set()
+    all_well(page, found, axe_core)
+
+
+def test_the_pages_of_an_empty_game(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    signed_in(page, live_server, an_admin(game))
+    found = pages.hub(game)
+    assert len(found) > 20
+    all_well(page, {name: url for name, url in found.items() if name != "game-new"}, axe_core)
+
+
+def test_the_pages_as_a_viewer_sees_them(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    rows.fill(game)
+    viewer: Any = hub.user("viewer")
+    Membership.objects.create(game=game, user=viewer, role=Role.VIEWER)
+    client = signed_in(page, live_server, viewer)
+    found = {name: url for name, url in pages.hub(game).items() if client.get(url).status_code == 200}
+    assert {"overview", "integration", "conversion", "person", "keys", "alerts"} <= set(found)
+    all_well(page, found, axe_core)
+
+
+def test_the_pages_of_signing_in(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    found = pages.account(Client())
+    assert {"account_login", "account_reset_password"} <= set(found)
+    all_well(page, found, axe_core)
+
+
+def test_the_pages_of_an_account(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    client = signed_in(page, live_server, an_admin(game))
+    found = pages.account(client)
+    assert {"account_logout", "account_change_password"} <= set(found)
+    all_well(page, found, axe_core)
+
+
+def test_the_pages_of_the_admin(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    rows.fill(game)
+    client = signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
+    found = pages.admin_site(client)
+    assert len(found) > 20
+    all_well(page, found, axe_core)
+
+
+@pytest.fixture
+def error_window(browser: Browser, live_server: Any) -> Iterator[Page]:
+    """A window that may read of a 404: the browser calls every such answer an error of the page."""
+    context: BrowserContext = browser.new_context(base_url=live_server.url)
+    yield context.new_page()
+    context.close()
+
+
+def test_the_pages_that_say_no(error_window: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    viewer: Any = hub.user("viewer")
+    Membership.objects.create(game=game, user=viewer, role=Role.VIEWER)
+    signed_in(error_window, live_server, viewer)
+    gone = [(f"/g/{game.slug}/{path}", 404) for path in pages.GONE.values()]
+    for url, status in [("/nothing/", 404), (f"/g/{game.slug}/keys/new/", 403), *gone]:
+        answer = error_window.goto(url)
+        assert answer
+        assert answer.status == status
+        axe.load(error_window, axe_core)
+        for scheme in SCHEMES:
+            error_window.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert axe.violations(error_window) == [], url
+
+
+def test_axe_finds_what_is_wrong(error_window: Page, axe_core: Path) -> None:
+    """Else an axe that did not run would pass every page."""
+    error_window.set_content("<html><title>x</title><body><input><img src=''></body></html>")
+    axe.load(error_window, axe_core)
+    found = " ".join(axe.violations(error_window))
+    assert "image-alt" in found
+    assert "label" in found
+    assert "html-has-lang" in found
+
+
+def test_what_the_policy_forbids_is_noticed(error_window: Page, live_server: Any) -> None:
+    """The `page` fixture fails a test on such a line of the console."""
+    said: list[str] = []
+    error_window.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    error_window.goto("/accounts/login/")
+    error_window.evaluate("document.body.setAttribute('style', 'color: red')")
+    error_window.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: '1'}))")
+    error_window.wait_for_timeout(200)
+    assert len(said) == 2, said
+    assert all("Content Security Policy" in line for line in said)
