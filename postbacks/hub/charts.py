@@ -50,7 +50,8 @@ class Column:
     x: str
     width: str
     pieces: list[Piece]
-    named: list[tuple[Series, int]]  # the values, those that are nothing too
+    title: str  # of the point, with its values
+    named: list[tuple[Series, str]]  # the values as they are read, those that are nothing too
     tick: str  # "major" carries a label, "minor" one where there is room, '' none
 
 
@@ -127,9 +128,16 @@ def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: 
         x=_percent(left + share * (1 - FILLED) / 2),
         width=_percent(share * FILLED),
         pieces=_pieces(points[place], series, top),
-        named=list(zip(series, points[place].values, strict=True)),
+        title=_title(points[place], series),
+        named=[(one, f"{value:,}") for one, value in zip(series, points[place].values, strict=True)],
         tick=tick,
     )
+
+
+def _title(point: Point, series: Sequence[Series]) -> str:
+    """`Sat 21 Nov, 10:00: 120 accepted, 3 rejected`."""
+    counts = (f"{value:,} {one.label.lower()}" for one, value in zip(series, point.values, strict=True))
+    return f"{point.title}: {', '.join(counts)}"
 
 
 def _tick(place: int, count: int, step: int) -> str:

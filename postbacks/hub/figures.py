@@ -1,7 +1,7 @@
 """What a game's hours or days came to: events accepted and rejected, and conversions by the network of their click.
 
-Hours are counted when the page is asked for. Of longer periods the days that are over are counted once and then kept
-in the process for a while, so that a month of a busy game is not read through for every look at the page.
+The running hour or day and the one before are counted when the page is asked for. Those before them are counted once
+and kept in the process for a while, so that a month of a busy game is not read through for every look at the page.
 """
 
 from collections import defaultdict
@@ -19,7 +19,9 @@ from postbacks.ledger.pipeline import Tally
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # A merge may still attribute conversions of the last 7 days (audience/digest/conversions.py); what is older stands.
 MOVING = timedelta(days=8)
-KEPT_MOVING, KEPT = timedelta(minutes=30), DAY
+KEPT_HOUR, KEPT_MOVING, KEPT = timedelta(minutes=2), timedelta(minutes=30), DAY
+# The running hour or day, and the one before it, to which late events still come.
+LIVE = 2
 # Neither are conversions that anyone misses: see postbacks/health/counting.py.
 UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
@@ -39,15 +41,11 @@ class Period:
         last = last if self.step == HOUR else last.replace(hour=0)
         return [last - back * self.step for back in reversed(range(self.count))]
 
-    def since(self, now: datetime) -> datetime:
-        """From when on is counted: 24 hours are just these, so that the first column is a part of an hour."""
-        return now - DAY if self.step == HOUR else self.starts(now)[0]
-
 
 PERIODS = {
     period.key: period
     for period in (
-        Period("24h", "24 hours", HOUR, 25),
+        Period("24h", "24 hours", HOUR, 24),
         Period("7d", "7 days", DAY, 7),
         Period("30d", "30 days", DAY, 30),
     )
@@ -66,10 +64,8 @@ class Figures:
 def of(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
     """The figures of each hour or day of the period by its start, oldest first."""
     starts = period.starts(now)
-    if period.step == HOUR:
-        found = counted(game, period.since(now), now + HOUR, period.step)
-    else:
-        found = {**_kept_days(game, starts[:-1], now), **counted(game, starts[-1], now + DAY, period.step)}
+    live = counted(game, starts[-LIVE], starts[-1] + period.step, period.step)
+    found = {**_kept(game, starts[:-LIVE], period.step, now), **live}
     return {start: found.get(start, Figures()) for start in starts}
 
 
@@ -112,18 +108,20 @@ def counted(game: Game, start: datetime, end: datetime, step: timedelta) -> dict
     }
 
 
-def _kept_days(game: Game, days: list[datetime], now: datetime) -> dict[datetime, Figures]:
-    """Whole days, from what was kept of them; the ones missing there are counted in one go."""
-    name = f"figures:{game.pk}"
+def _kept(game: Game, starts: list[datetime], step: timedelta, now: datetime) -> dict[datetime, Figures]:
+    """Hours or days that are over, from what was kept of them; those missing there are counted in one go."""
+    name = f"figures:{game.pk}:{step.total_seconds():.0f}"
     kept: dict[datetime, tuple[datetime, Figures]] = cache.get(name, {})
-    missing = [day for day in days if day not in kept or now - kept[day][0] >= _keeping(day, now)]
+    missing = [start for start in starts if start not in kept or now - kept[start][0] >= _keeping(start, step, now)]
     if missing:
-        found = counted(game, missing[0], missing[-1] + DAY, DAY)
-        kept = {day: value for day, value in kept.items() if now - day < timedelta(days=32)}
-        kept |= {day: (now, found.get(day, Figures())) for day in missing}
+        found = counted(game, missing[0], missing[-1] + step, step)
+        kept = {start: value for start, value in kept.items() if now - start < timedelta(days=32)}
+        kept |= {start: (now, found.get(start, Figures())) for start in missing}
         cache.set(name, kept, timeout=DAY.total_seconds())
-    return {day: kept[day][1] for day in days}
+    return {start: kept[start][1] for start in starts}
 
 
-def _keeping(day: datetime, now: datetime) -> timedelta:
-    return KEPT_MOVING if now - day < MOVING else KEPT
+def _keeping(start: datetime, step: timedelta, now: datetime) -> timedelta:
+    if step == HOUR:
+        return KEPT_HOUR
+    return KEPT_MOVING if now - start < MOVING else KEPT

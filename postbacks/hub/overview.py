@@ -50,7 +50,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "items": attention.items(game, configs, lag_since=lag_since),
         **intake(found, total, period),
         **outcome(total),
-        "sent": sent.by_network(game, configs, since=period.since(now)),
+        "sent": sent.by_network(game, configs, since=period.starts(now)[0]),
         "sample": sent.SAMPLE,
         "lag_since": lag_since,
         "now": now,

@@ -16,7 +16,7 @@ from postbacks.hub.listing import ConfigRow
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Network
 
-SAMPLE = 5_000
+SAMPLE = 2_000
 
 # Per config, deleted ones too: their deliveries were made all the same.
 SENT = """

@@ -26,6 +26,12 @@ def test_pieces_stand_on_each_other_from_the_base() -> None:
     assert drawn.columns[1].pieces == []
 
 
+def test_a_column_says_its_numbers() -> None:
+    column = chart((1_200, 0)).columns[0]
+    assert column.title == "Sat 21 Nov, 0:00: 1,200 accepted, 0 rejected"
+    assert column.named == [(ACCEPTED, "1,200"), (REJECTED, "0")]
+
+
 def test_what_is_not_nothing_is_seen_and_nothing_sticks_out() -> None:
     pieces = chart((99_999, 1)).columns[0].pieces
     assert [(piece.y, piece.height) for piece in pieces] == [(0.0, 120.0), (0.0, 2.0)]

@@ -65,17 +65,17 @@ def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game)
     batch(game, NOW - timedelta(minutes=5), accepted=7, rejected=1)
     batch(game, NOW - timedelta(minutes=29), accepted=3)
     batch(game, NOW - timedelta(minutes=31), accepted=2)
-    batch(game, NOW - timedelta(hours=23, minutes=50), accepted=5)
-    batch(game, NOW - timedelta(hours=24, minutes=1), accepted=100)
+    batch(game, NOW - timedelta(hours=23, minutes=29), accepted=5)
+    batch(game, NOW - timedelta(hours=23, minutes=31), accepted=100)
     batch(other_game, NOW, accepted=1_000)
     hour = NOW.replace(minute=0)
     by_hour = found(game, "24h")
     assert only(by_hour) == {
         hour: Figures(accepted=10, rejected=1),
         hour - timedelta(hours=1): Figures(accepted=2),
-        hour - timedelta(hours=24): Figures(accepted=5),
+        hour - timedelta(hours=23): Figures(accepted=5),
     }
-    assert list(by_hour) == [hour - timedelta(hours=back) for back in range(24, -1, -1)]
+    assert list(by_hour) == [hour - timedelta(hours=back) for back in range(23, -1, -1)]
 
 
 def test_longer_periods_are_counted_by_the_day_in_utc(game: Game) -> None:
@@ -111,17 +111,26 @@ def test_a_day_that_is_over_is_counted_once_and_today_every_time(game: Game) -> 
     assert found(game, "7d")[today - timedelta(days=3)].accepted == 1
     batch(game, today - timedelta(days=3), accepted=1)
     batch(game, today, accepted=5)
+    batch(game, today - timedelta(days=1), accepted=6)
     again = found(game, "7d", NOW + timedelta(minutes=29))
-    assert (again[today - timedelta(days=3)].accepted, again[today].accepted) == (1, 5)
+    assert [again[today - timedelta(days=back)].accepted for back in (3, 1, 0)] == [1, 6, 5]
     later = found(game, "7d", NOW + timedelta(minutes=31))
     assert later[today - timedelta(days=3)].accepted == 2
 
 
-def test_yesterday_is_counted_anew_once_it_is_over(game: Game) -> None:
-    midnight = NOW.replace(hour=0, minute=0) + timedelta(days=1)
-    found(game, "7d", midnight - timedelta(minutes=2))
-    batch(game, midnight - timedelta(minutes=1), accepted=9)
-    assert found(game, "7d", midnight + timedelta(minutes=1))[midnight - timedelta(days=1)].accepted == 9
+def test_an_hour_that_is_over_is_counted_again_after_two_minutes(game: Game) -> None:
+    late = NOW.replace(minute=0) - timedelta(hours=5)
+    assert found(game, "24h")[late].accepted == 0
+    batch(game, late, accepted=4)
+    assert found(game, "24h", NOW + timedelta(seconds=110))[late].accepted == 0
+    assert found(game, "24h", NOW + timedelta(seconds=130))[late].accepted == 4
+
+
+def test_what_came_just_before_the_hour_is_seen_just_after_it(game: Game) -> None:
+    hour = NOW.replace(minute=0)
+    found(game, "24h", hour - timedelta(minutes=2))
+    batch(game, hour - timedelta(minutes=1), accepted=9)
+    assert found(game, "24h", hour + timedelta(seconds=5))[hour - timedelta(hours=1)].accepted == 9
 
 
 def test_the_periods_are_links_and_an_unknown_one_is_a_day(game: Game, viewer: Client) -> None:
