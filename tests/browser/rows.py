@@ -43,7 +43,8 @@ def set_up(game: Game, *, by: Any) -> None:
     _keys(game, by)
     _people(game, by)
     config = PostbackConfig.objects.kept().filter(game=game, network="tiktok").first() or factories.config(game)
-    versions.record(config=config, change="Trigger events changed", set_by=by)
+    if not config.versions.exists():
+        versions.record(config=config, change="Trigger events changed", set_by=by)
     _log(config, by)
     troubled = factories.config(game, pixel_id="CHELDHELDHELDHELDHEL")
     factories.delivery(troubled, next_attempt_at=timezone.now())
