@@ -17,3 +17,6 @@ class ConsentDecisionAdmin(admin.ModelAdmin[ConsentDecision]):
 
     def has_change_permission(self, request: object, obj: object = None) -> bool:
         return False
+
+    def has_delete_permission(self, request: object, obj: object = None) -> bool:
+        return False

@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from audience import second_factor
+from audience.hub.admin_links import admin_url
 from audience.models import Game, Membership, Role
 
 P = ParamSpec("P")
@@ -104,5 +105,6 @@ def page(request: HubRequest, template: str, membership: Membership, **context: 
         "games": Game.objects.visible_to(request.user),
         "is_marketer": has_role(membership, Role.MARKETER),
         "is_admin": has_role(membership, Role.ADMIN),
+        "admin_url": admin_url(request, membership.game, request.user),
     }
     return render(request, template, {**frame, **context})

@@ -19,6 +19,7 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db
 DELIVERIES = "admin:postbacks_delivery_changelist"
+CONFIRMED = {"action": "send_again", "confirmed": "yes"}
 
 
 @pytest.fixture
@@ -94,7 +95,11 @@ def test_send_again_queues_the_failed_and_says_why_not_of_the_others(admin_clien
     failed = Delivery.objects.get(state="failed")
     before = timezone.now()
     chosen = {"action": "send_again", "_selected_action": [str(failed.pk), str(delivered.pk)]}
-    response = admin_client.post(reverse(DELIVERIES), chosen, follow=True)
+    question = admin_client.post(reverse(DELIVERIES), chosen).content.decode()
+    assert "Send these deliveries again?" in question
+    failed.refresh_from_db()
+    assert failed.state == "failed"
+    response = admin_client.post(reverse(DELIVERIES), {**chosen, "confirmed": "yes"}, follow=True)
     assert sorted(said(response)) == sorted(
         [
             f"{delivered.event_id}: Only a failed delivery can be sent again; this one is delivered.",
@@ -112,7 +117,7 @@ def test_who_may_only_look_cannot_send_again(client: Client, delivered: Delivery
     failed = Delivery.objects.get(state="failed")
     viewer = staff(client, "view_delivery")
     assert "Send again" not in viewer.get(reverse(DELIVERIES)).content.decode()
-    viewer.post(reverse(DELIVERIES), {"action": "send_again", "_selected_action": [str(failed.pk)]})
+    viewer.post(reverse(DELIVERIES), {**CONFIRMED, "_selected_action": [str(failed.pk)]})
     failed.refresh_from_db()
     assert failed.state == "failed"
 
@@ -120,6 +125,6 @@ def test_who_may_only_look_cannot_send_again(client: Client, delivered: Delivery
 def test_who_may_change_deliveries_can_send_again(client: Client, delivered: Delivery) -> None:
     failed = Delivery.objects.get(state="failed")
     operator = staff(client, "view_delivery", "change_delivery")
-    operator.post(reverse(DELIVERIES), {"action": "send_again", "_selected_action": [str(failed.pk)]})
+    operator.post(reverse(DELIVERIES), {**CONFIRMED, "_selected_action": [str(failed.pk)]})
     failed.refresh_from_db()
     assert failed.state == "waiting"

@@ -1,0 +1,126 @@
+"""Games, who belongs to them, and their keys."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from audience.admin.reading import ReadOnly, asked
+from audience.keys import revoke_key
+from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
+
+
+class MembershipInline(admin.TabularInline[Membership, Game]):
+    model = Membership
+    extra = 1
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Game)
+class GameAdmin(admin.ModelAdmin[Game]):
+    list_display = ["name", "slug", "attribution_window_days", "strict_consent", "created_at"]
+    list_filter = ["strict_consent", "created_at"]
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+    inlines = [MembershipInline]
+
+    def view_on_site(self, game: Game) -> str:
+        return reverse("overview", kwargs={"slug": game.slug})
+
+    def has_delete_permission(self, request: HttpRequest, obj: Game | None = None) -> bool:
+        # It would take every event and every receipt with it: a job for the shell, with a backup beside it.
+        return False
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin[Membership]):
+    list_display = ["user", "game", "role", "created_at"]
+    list_filter = ["role", "game"]
+    list_select_related = ["user", "game"]
+    search_fields = ["user__email", "user__username", "game__name"]
+    autocomplete_fields = ["user", "game"]
+
+    def view_on_site(self, membership: Membership) -> str:
+        return reverse("members", kwargs={"slug": membership.game.slug})
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnly):
+    """Made and revoked in the Hub, which sends the link; the link itself is kept nowhere."""
+
+    list_display = ["email", "game", "role", "invited_by", "created_at", "state"]
+    list_filter = ["role", "game"]
+    list_select_related = ["game", "invited_by"]
+    search_fields = ["email", "game__name"]
+    exclude = ["digest"]
+
+    def view_on_site(self, invitation: Invitation) -> str:
+        return reverse("members", kwargs={"slug": invitation.game.slug})
+
+    @admin.display(description="State")
+    def state(self, invitation: Invitation) -> str:
+        if invitation.accepted_at:
+            return "Accepted"
+        if invitation.revoked_at:
+            return "Revoked"
+        return "Open" if invitation.is_open else "Expired"
+
+
+@admin.register(GoalEvent)
+class GoalEventAdmin(ReadOnly):
+    """They follow the goals of the postbacks."""
+
+    list_display = ["name", "game", "created_at"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    search_fields = ["name", "game__name"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnly):
+    """Keys are made and rotated in the Hub, where a secret is shown once; here they are revoked, and rate-limited."""
+
+    list_display = ["name", "prefix", "game", "kind", "environment", "dialect", "last_used_at", "state"]
+    list_filter = ["kind", "environment", "dialect", ("revoked_at", admin.EmptyFieldListFilter), "game"]
+    list_select_related = ["game"]
+    search_fields = ["name", "prefix", "game__name"]
+    readonly_fields = [
+        *("game", "name", "kind", "environment", "dialect", "prefix", "state"),
+        *("created_by", "created_at", "last_used_at", "expires_at", "revoked_at", "replaced_by"),
+    ]
+    fields = ["rate_limit", *readonly_fields]
+    actions = ["revoke"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return admin.ModelAdmin.has_change_permission(self, request, obj)
+
+    def view_on_site(self, key: ApiKey) -> str:
+        return reverse("keys", kwargs={"slug": key.game.slug})
+
+    @admin.display(description="State")
+    def state(self, key: ApiKey) -> str:
+        if key.revoked_at:
+            return "Revoked"
+        if not key.is_live:
+            return "Replaced"
+        return f"Rotating until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "Live"
+
+    @admin.action(description="Revoke", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        question = asked(
+            self,
+            request,
+            queryset,
+            action="revoke",
+            title="Revoke these keys?",
+            warning="Every request with one of them is refused from then on, and events sent with it are lost.",
+            button="Revoke",
+        )
+        if question is None:
+            for key in queryset.filter(revoked_at=None):
+                revoke_key(key=key)
+                self.log_change(request, key, "Revoked.")
+            self.message_user(request, "The keys are revoked.", messages.SUCCESS)
+        return question

@@ -1,0 +1,122 @@
+"""Players, where they came from, and what they did that counts."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from audience.admin.reading import ReadOnly, ReadOnlyInline, asked
+from audience.erasure import request_erasure
+from audience.hub.people import erased_by
+from audience.models import Conversion, Device, Erasure, Group, Identity, Person, Touch
+
+
+class IdentityInline(ReadOnlyInline):
+    model = Identity
+    fields = ["namespace", "value", "first_seen_at"]
+
+
+@admin.register(Person)
+class PersonAdmin(ReadOnly):
+    list_display = ["id", "game", "first_seen_at", "last_seen_at"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    search_fields = ["identities__value__exact"]
+    search_help_text = "A whole id of any namespace."
+    ordering = ["-last_seen_at"]
+    inlines = [IdentityInline]
+    actions = ["erase"]
+
+    def view_on_site(self, person: Person) -> str:
+        return reverse("person", kwargs={"slug": person.game.slug, "pk": person.pk})
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        """The row itself is nobody's to delete; the right to delete it is the right to have it erased."""
+        return request.user.has_perm("audience.delete_person")
+
+    @admin.action(description="Erase", permissions=["erase"])
+    def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        question = asked(
+            self,
+            request,
+            queryset,
+            action="erase",
+            title="Erase these players?",
+            warning="Their events, ids, traits, clicks and conversions are removed. This cannot be undone.",
+            button="Erase",
+        )
+        if question is None:
+            for person in queryset.select_related("game"):
+                self._erase(request, person)
+        return question
+
+    def _erase(self, request: HttpRequest, person: Person) -> None:
+        handle = erased_by(person)
+        if handle is None:
+            said = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
+            self.message_user(request, said, messages.WARNING)
+            return
+        request_erasure(
+            game=person.game,
+            namespace=handle.namespace,
+            subject=handle.value,
+            requested_by=request.user.get_username(),
+        )
+        self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)
+
+
+@admin.register(Touch)
+class TouchAdmin(ReadOnly):
+    list_display = ["clicked_at", "network", "click_key", "person_id", "game"]
+    list_filter = ["network", "game"]
+    list_select_related = ["game"]
+    search_fields = ["click_id__exact"]
+    ordering = ["-id"]
+
+
+@admin.register(Conversion)
+class ConversionAdmin(ReadOnly):
+    list_display = ["id", "event_at", "trigger", "value", "currency", "game", "touch", "reason", "test"]
+    list_filter = ["trigger", "reason", "test", "game"]
+    list_select_related = ["game", "touch"]
+    search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
+    ordering = ["-event_at"]
+
+    def view_on_site(self, conversion: Conversion) -> str:
+        return reverse("conversion", kwargs={"slug": conversion.game.slug, "pk": conversion.pk})
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnly):
+    list_display = ["id", "game", "namespace", "state", "requested_by", "requested_at", "finished_at", "error"]
+    list_filter = ["state", "game"]
+    list_select_related = ["game"]
+    search_fields = ["subject_hash__exact", "requested_by"]
+    search_help_text = "The SHA-256 of the id, whole, or who asked."
+    ordering = ["-requested_at"]
+
+    def view_on_site(self, erasure: Erasure) -> str:
+        return reverse("privacy", kwargs={"slug": erasure.game.slug})
+
+
+@admin.register(Device)
+class DeviceAdmin(ReadOnly):
+    list_display = ["device_id", "game", "person_id", "updated_at"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    search_fields = ["device_id__exact"]
+    # A push token is a secret of the player's device.
+    exclude = ["token"]
+    ordering = ["-id"]
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnly):
+    list_display = ["group_id", "game", "updated_at"]
+    list_filter = ["game"]
+    list_select_related = ["game"]
+    search_fields = ["group_id__exact"]
+    exclude = ["members"]
+    ordering = ["-id"]

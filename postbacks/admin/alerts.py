@@ -1,0 +1,62 @@
+"""Alerts, who is told of them, and what was told."""
+
+from django.contrib import admin
+from django.urls import reverse
+
+from audience.admin.reading import ReadOnly
+from postbacks.alerts.calls import host_of
+from postbacks.models import Alert, AlertChoice, AlertHook, Notice
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly):
+    list_display = ["opened_at", "game", "config", "health", "cause", "recovered_at"]
+    list_filter = ["health", ("recovered_at", admin.EmptyFieldListFilter), "game"]
+    list_select_related = ["game", "config"]
+    search_fields = ["config__pixel_id", "game__name", "cause"]
+    ordering = ["-opened_at"]
+
+    def view_on_site(self, alert: Alert) -> str:
+        return reverse("alerts", kwargs={"slug": alert.game.slug})
+
+
+@admin.register(AlertChoice)
+class AlertChoiceAdmin(ReadOnly):
+    """Each member's own choice, made in the Hub."""
+
+    list_display = ["user", "game", "told", "digest_sent_on"]
+    list_filter = ["told", "game"]
+    list_select_related = ["user", "game"]
+    search_fields = ["user__email", "game__name"]
+    ordering = ["pk"]
+
+
+@admin.register(AlertHook)
+class AlertHookAdmin(ReadOnly):
+    """By their host: the path of an address is often a secret."""
+
+    list_display = ["host", "game", "enabled", "created_by", "created_at"]
+    list_filter = ["enabled", "game"]
+    list_select_related = ["game", "created_by"]
+    search_fields = ["game__name"]
+    fields = ("host", "game", "enabled", "created_by", "created_at")
+    ordering = ["-created_at"]
+
+    def view_on_site(self, hook: AlertHook) -> str:
+        return reverse("alerts", kwargs={"slug": hook.game.slug})
+
+    @admin.display(description="Host")
+    def host(self, hook: AlertHook) -> str:
+        return host_of(hook.url)
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnly):
+    list_display = ["created_at", "kind", "game", "user", "hook", "state", "attempts_made"]
+    list_filter = ["kind", "state", "game"]
+    list_select_related = ["game", "user", "hook"]
+    search_fields = ["user__email", "game__name"]
+    ordering = ["-created_at"]
+
+    def view_on_site(self, notice: Notice) -> str:
+        return reverse("alerts", kwargs={"slug": notice.game.slug})

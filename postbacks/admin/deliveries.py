@@ -1,0 +1,92 @@
+"""What is sent back, how fast, and what was sent again."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of
+from postbacks import replays
+from postbacks.models import Delivery, DeliveryAttempt, Flow, Replay
+
+
+class AttemptInline(ReadOnlyInline):
+    model = DeliveryAttempt
+    fields = fields_of(DeliveryAttempt, besides=("id", "delivery", "config", "verdict", "payload"))
+    ordering = ["number"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly):
+    list_display = [
+        *("event_id", "network", "trigger", "state", "reason"),
+        *("attempts_made", "game", "config", "created_at"),
+    ]
+    list_filter = ["state", "network", "reason", "game"]
+    list_select_related = ["game", "config"]
+    search_fields = ["=event_id", "config__pixel_id"]
+    date_hierarchy = "created_at"
+    fields = fields_of(Delivery)
+    inlines = [AttemptInline]
+    actions = ["send_again"]
+
+    def view_on_site(self, delivery: Delivery) -> str | None:
+        if delivery.conversion_id is None:
+            return None
+        return reverse("conversion", kwargs={"slug": delivery.game.slug, "pk": delivery.conversion_id})
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """The row itself is nobody's to edit; the right to change it is the right to send it again."""
+        return request.user.has_perm("postbacks.change_delivery")
+
+    @admin.action(description="Send again", permissions=["operate"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        question = asked(
+            self,
+            request,
+            queryset,
+            action="send_again",
+            title="Send these deliveries again?",
+            warning="Each goes out under the event ID it had, so that the network counts it once.",
+            button="Send again",
+        )
+        if question is None:
+            self._send(request, queryset)
+        return question
+
+    def _send(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        sent = 0
+        for row in rows:
+            try:
+                replays.send_again(row)
+            except replays.NotSendable as problem:
+                self.message_user(request, f"{row.event_id}: {problem}", messages.WARNING)
+                continue
+            self.log_change(request, row, "Sent again.")
+            sent += 1
+        if sent:
+            self.message_user(request, f"Queued again: {sent}.", messages.SUCCESS)
+
+
+@admin.register(Replay)
+class ReplayAdmin(ReadOnly):
+    list_display = ["created_at", "config", "game", "state", "total", "queued", "past_deadline", "requested_by"]
+    list_filter = ["state", "config__network", "game"]
+    list_select_related = ["config", "game", "requested_by"]
+    search_fields = ["config__pixel_id", "game__name"]
+    ordering = ["-created_at"]
+
+    def view_on_site(self, replay: Replay) -> str:
+        return reverse("replays", kwargs={"slug": replay.game.slug, "network": replay.config.network})
+
+
+@admin.register(Flow)
+class FlowAdmin(ReadOnly):
+    """The limiter and the breaker of each pixel."""
+
+    list_display = ["pixel_id", "network", "failures", "open_until", "probing", "limited_at", "next_slot_at"]
+    list_filter = ["network", "probing", ("open_until", admin.EmptyFieldListFilter)]
+    search_fields = ["pixel_id"]
+    ordering = ["network", "pixel_id"]

@@ -1,0 +1,192 @@
+"""Every list of the admin: as many queries for fifty rows as for five, none of our models left out, no secret shown."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from audience.admin.reading import MOST
+from audience.keys import create_key
+from audience.members import invite
+from audience.models import ApiKey, Batch, Device, Erasure, Game, GoalEvent, Group, Identity, Membership, Role
+from audience.models.erasure import subject_hash
+from consent.models import ConsentDecision
+from postbacks.models import Alert, AlertChoice, AlertHook, ConfigVersion, CredentialCheck, Flow, Notice, Replay
+from tests import factories, hub
+from tests.audience.test_hub_events import event, rejection
+
+pytestmark = pytest.mark.django_db
+SECRETS = ("the-old-token", "hook-secret", "fcm-secret", "a-typed-token", "gAAAA", "hidden-path")
+# Seen within their parent: the ids of a person, the attempts of a delivery.
+WITHIN = {"identity", "deliveryattempt"}
+OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]
+LISTED = [model for model in OURS if model._meta.model_name not in WITHIN]
+
+
+def one_more_of_everything(number: int) -> None:
+    """A game with a row in every table."""
+    game, user = factories.game(), hub.user(f"member-{number}")
+    now = timezone.now()
+    Membership.objects.create(game=game, user=user, role=Role.ADMIN)
+    invite(game=game, email=f"new-{number}@studio.example", role=Role.VIEWER, invited_by=user)
+    key = create_key(game=game, name=f"key {number}", created_by=user).key
+    GoalEvent.objects.create(game=game, name="tutorial_done")
+    person = factories.person(game, user=f"player-{number}")
+    click = factories.touch(person)
+    config = factories.config(game, previous_credential={"token": "the-old-token"}, created_by=user)
+    delivery = factories.delivery(config, conversion=factories.conversion(person, touch=click))
+    factories.attempt(delivery)
+    Device.objects.create(game=game, person=person, device_id=f"device-{number}", token="fcm-secret")
+    Group.objects.create(game=game, group_id="guild").members.add(person)
+    event(game, number + 1, user_id=f"player-{number}")
+    rejection(game, number + 1)
+    Batch.objects.create(
+        game=game, key=key, dialect="immutable", received_at=now, accepted=1, duplicates=0, rejected=0, event_ids=[]
+    )
+    Erasure.objects.create(game=game, namespace="user", subject_hash=subject_hash(game.pk, "gone"))
+    ConsentDecision.objects.create(
+        game_id=game.pk, anonymous_id=f"a-{number}", level="full", source="web", decided_at=now
+    )
+    ConfigVersion.objects.create(
+        config=config, number=1, pixel_id=config.pixel_id, triggers=[], enabled=True, change="Created", set_by=user
+    )
+    CredentialCheck.objects.create(
+        game=game,
+        network="tiktok",
+        pixel_id="CABC",
+        credential={"token": "a-typed-token"},
+        triggers=[],
+        requested_by=user,
+    )
+    Flow.objects.create(network="tiktok", pixel_id=f"C{number}")
+    Replay.objects.create(game=game, config=config, requested_by=user)
+    alert = Alert.objects.create(game=game, config=config, health="on_hold")
+    AlertChoice.objects.create(game=game, user=user)
+    hook = AlertHook.objects.create(
+        game=game, url=f"https://chat.example/hidden-path/{number}", secret={"key": "hook-secret"}, created_by=user
+    )
+    Notice.objects.create(game=game, alert=alert, kind="opened", hook=hook)
+    Notice.objects.create(game=game, alert=alert, kind="opened", user=user)
+
+
+def lists() -> Iterator[tuple[str, str]]:
+    for model in (*LISTED, LogEntry):
+        yield str(model._meta.label), reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def asked(client: Client) -> dict[str, int]:
+    """Queries of every list, by its model."""
+    counts = {}
+    for label, url in lists():
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            answer = client.get(url)
+        assert answer.status_code == 200, label
+        counts[label] = len(queries)
+        page = answer.content.decode()
+        assert [secret for secret in SECRETS if secret in page] == [], label
+    return counts
+
+
+def test_every_list_takes_as_many_queries_for_fifty_rows_as_for_five(admin_client: Client) -> None:
+    for number in range(5):
+        one_more_of_everything(number)
+    asked(admin_client)  # content types are read once a process
+    few = asked(admin_client)
+    for number in range(5, 50):
+        one_more_of_everything(number)
+    assert asked(admin_client) == few
+
+
+def test_every_table_of_ours_has_a_place_in_the_admin() -> None:
+    assert [model for model in LISTED if model not in admin.site._registry] == []
+
+
+def test_every_row_opens_without_a_secret_and_leads_to_the_hub_and_back(admin_client: Client) -> None:
+    one_more_of_everything(1)
+    leading = set()
+    for model in LISTED:
+        row = model._default_manager.first()
+        assert row is not None, model
+        answer = admin_client.get(_change(row))
+        assert answer.status_code == 200, model
+        page = answer.content.decode()
+        assert [secret for secret in SECRETS if secret in page] == [], model
+        if "View in the Hub" in page:
+            target = answer.context["absolute_url"]
+            assert admin_client.get(target).status_code == 200, model
+            leading.add(model._meta.model_name)
+    assert {"game", "apikey", "person", "conversion", "postbackconfig", "delivery", "alert", "replay"} <= leading
+
+
+def _change(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def test_staff_are_led_from_the_hub_to_the_row_in_the_admin(game: Game, admin_client: Client) -> None:
+    person = factories.person(game, user="u")
+    conversion = factories.conversion(person)
+    for path, row in (("", game), (f"people/{person.pk}/", person), (f"conversions/{conversion.pk}/", conversion)):
+        assert f'href="{_change(row)}"' in admin_client.get(f"/g/{game.slug}/{path}").content.decode()
+    for client in (hub.member(game, Role.ADMIN), _staff(game)):
+        assert "Open in admin" not in client.get(f"/g/{game.slug}/").content.decode()
+
+
+def _staff(game: Game) -> Client:
+    """Staff without a right in the admin."""
+    user = hub.user("operator", is_staff=True)
+    Membership.objects.create(game=game, user=user, role=Role.VIEWER)
+    return hub.signed_in(user)
+
+
+def chosen(*rows: Model, action: str, **more: str) -> dict[str, Any]:
+    return {"action": action, "_selected_action": [str(row.pk) for row in rows], **more}
+
+
+def test_keys_are_revoked_once_confirmed(game: Game, admin_client: Client) -> None:
+    key, other = create_key(game=game, name="web").key, create_key(game=game, name="backend").key
+    url = reverse("admin:audience_apikey_changelist")
+    question = admin_client.post(url, chosen(key, action="revoke")).content.decode()
+    assert "Revoke these keys?" in question
+    assert "web" in question
+    assert not ApiKey.objects.exclude(revoked_at=None).exists()
+    admin_client.post(url, chosen(key, action="revoke", confirmed="yes"))
+    key.refresh_from_db()
+    other.refresh_from_db()
+    assert key.revoked_at is not None
+    assert timezone.now() - key.revoked_at < timedelta(minutes=1)
+    assert other.revoked_at is None
+    entry = LogEntry.objects.filter(object_pk=str(key.pk)).latest()
+    assert (entry.actor.username, list(entry.changes)) == ("admin", ["revoked_at"])
+
+
+def test_players_are_erased_once_confirmed(game: Game, admin_client: Client) -> None:
+    named, nameless = factories.person(game, user="player-1"), factories.person(game)
+    url = reverse("admin:audience_person_changelist")
+    assert "Erase these players?" in admin_client.post(url, chosen(named, action="erase")).content.decode()
+    assert not Erasure.objects.exists()
+    answer = admin_client.post(url, chosen(named, nameless, action="erase", confirmed="yes"), follow=True)
+    erasure = Erasure.objects.get()
+    assert (erasure.namespace, erasure.subject, erasure.requested_by) == ("user", "player-1", "admin")
+    assert f"Player {nameless.pk} has neither a user id nor an anonymous id" in answer.content.decode()
+
+
+def test_an_action_takes_a_hundred_at_most(game: Game, admin_client: Client) -> None:
+    rows = [factories.person(game, user=f"player-{number}") for number in range(MOST + 1)]
+    url = reverse("admin:audience_person_changelist")
+    everything = chosen(rows[0], action="erase", select_across="1", index="0")
+    answer = admin_client.post(url, everything, follow=True)
+    assert f"Select at most {MOST} at a time." in answer.content.decode()
+    assert Identity.objects.count() == MOST + 1
+    assert not Erasure.objects.exists()
