@@ -16,8 +16,8 @@ from django.db import connection
 from audience.hub.paging import after, cursor
 from postbacks.models import DeliveryAttempt
 
-SIZE = 50
-DEPTH = 10_000
+SIZE = 25
+DEPTH = 5_000
 # A moment that is later than every attempt's.
 NEWEST = ("infinity", 0)
 
@@ -91,4 +91,5 @@ def loaded(pks: Sequence[int]) -> list[DeliveryAttempt]:
 def _rows(query: str, asked: dict[str, Any]) -> list[Any]:
     with connection.cursor() as run:
         run.execute(query, asked)
-        return run.fetchall()
+        found: list[Any] = run.fetchall()
+        return found
