@@ -1,7 +1,7 @@
 """The keys page: made, rotated and revoked by admins, a secret seen once."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.key_usage import Usage, time_left
+from audience.key_usage import Usage, time_left, usage_by_key
 from audience.keys import NewKey, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Batch, Game, Role
 from audience.models.keys import digest_of
@@ -158,6 +158,20 @@ def test_the_list_says_how_much_each_key_is_used(
         hour_requests=1, day_requests=2, day_messages=10, week_requests=3, week_messages=15
     )
     assert rows[secret_key.key.pk] == Usage()
+
+
+def test_hours_that_are_over_are_counted_once(game: Game, key: NewKey) -> None:
+    batch(key.key, ago=timedelta(hours=5))
+    batch(key.key, ago=timedelta(minutes=5))
+    assert usage_by_key(game)[key.key.pk].week_requests == 2
+    with CaptureQueriesContext(connection) as again:
+        batch(key.key, ago=timedelta(minutes=4))
+        found = usage_by_key(game)[key.key.pk]
+    assert (found.hour_requests, found.day_requests, found.week_requests) == (2, 3, 3)
+    read = [query["sql"] for query in again if query["sql"].startswith("SELECT") and "DATE_TRUNC" in query["sql"]]
+    start = re.search(r'"received_at" >= \'([^\']+)\'', read[0])
+    assert start
+    assert timezone.now() - datetime.fromisoformat(start[1]) <= timedelta(hours=2)
 
 
 def test_a_key_that_is_used_although_it_was_replaced_is_pointed_out(game: Game, admin: Client, key: NewKey) -> None:
