@@ -33,11 +33,12 @@ CROSS JOIN LATERAL (
 ) newest
 ORDER BY newest.started_at DESC, newest.id DESC LIMIT %(limit)s
 """
+# Not a join: for a rare event PostgreSQL would read every delivery there is to find its few.
 OF_EVENT = f"""
 WITH walked AS MATERIALIZED ({FOUND})
-(SELECT walked.id, walked.started_at, true AS is_found FROM walked
- JOIN postbacks_delivery delivery ON delivery.id = walked.delivery_id
- WHERE delivery.trigger = %(event)s ORDER BY walked.started_at DESC, walked.id DESC LIMIT %(size)s)
+(SELECT id, started_at, true AS is_found FROM walked
+ WHERE (SELECT trigger FROM postbacks_delivery delivery WHERE delivery.id = walked.delivery_id) = %(event)s
+ ORDER BY started_at DESC, id DESC LIMIT %(size)s)
 UNION ALL
 (SELECT id, started_at, false FROM walked ORDER BY started_at DESC, id DESC OFFSET %(limit)s - 1)
 """
