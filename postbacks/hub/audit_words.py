@@ -8,8 +8,6 @@ from typing import Any
 
 from auditlog.models import LogEntry
 
-from audience.hub.masking import masked
-
 # By the model's name in the content types.
 KINDS = {
     "apikey": "API key",
@@ -43,6 +41,10 @@ LABELS = {
 }
 NOTHING = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
+# What auditlog writes of the rows that point to a new one: "audience.Membership.None".
+POINTING = re.compile(r"\w+\.\w+\.None")
+# A whole secret key, should somebody have pasted one into a name; a stored prefix is shorter.
+WHOLE_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
 LONGEST = 300
 OURSELVES = "Afterclick"
 
@@ -78,7 +80,7 @@ def row_of(entry: Any) -> Row:
         address=entry.remote_addr or "",
         kind=KINDS.get(entry.content_type.model, entry.content_type.name.capitalize()),
         action=ACTIONS[entry.action],
-        name=str(masked(entry.object_repr, addresses=True)),
+        name=WHOLE_KEY.sub(r"\1…", entry.object_repr),
         changes=list(_changes(entry)),
         is_long=entry.action != LogEntry.Action.UPDATE,
     )
@@ -103,8 +105,8 @@ def _changes(entry: Any) -> Iterator[Change]:
 
 def _text(value: Any) -> str:
     """A value as auditlog wrote it, for reading; '' for none."""
-    text = str(masked(str(value), addresses=True))
-    if text in NOTHING:
+    text = WHOLE_KEY.sub(r"\1…", str(value))
+    if text in NOTHING or POINTING.fullmatch(text):
         return ""
     if found := MOMENT.fullmatch(text):
         return f"{found[1]} {found[2]} UTC"

@@ -17,7 +17,7 @@ from audience.audit_log import entries, record
 from audience.erasure import request_erasure
 from audience.erasure import run as run_erasure
 from audience.keys import create_key, revoke_key
-from audience.models import Erasure, Game, Role
+from audience.models import Erasure, Game, KeyKind, Role
 from postbacks.alerts import hooks
 from postbacks.models import PostbackConfig
 from postbacks.setup import hold
@@ -73,6 +73,21 @@ def test_no_secret_of_a_key_is_written_down(game: Game, admin: Client) -> None:
     written = str(list(entries(game).values()))
     assert value[0] not in written
     assert value[0] not in page(admin, game)
+
+
+def test_a_new_game_lists_what_it_was_given_and_nothing_that_points_to_it(game: Game, admin: Client) -> None:
+    html = page(admin, game, kind="game")
+    labels = re.findall(r"<dt>([^<]+)</dt>", html)
+    assert sorted(labels) == ["Attribution window days", "Name", "Slug", "Strict consent"]
+    assert ".None" not in html
+
+
+def test_a_key_pasted_into_a_name_is_cut_and_a_prefix_is_not(game: Game, admin: Client) -> None:
+    pasted = "sk_imapik-" + "ab12" * 10
+    key = create_key(game=game, name=pasted, kind=KeyKind.SECRET).key
+    html = page(admin, game)
+    assert pasted not in html
+    assert f"({key.prefix}…)" in html
 
 
 def test_another_games_entries_are_not_listed(game: Game, other_game: Game, admin: Client) -> None:
