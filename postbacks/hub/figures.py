@@ -1,7 +1,8 @@
 """What a game's hours or days came to: events accepted and rejected, and conversions by the network of their click.
 
-The running hour or day and the one before are counted when the page is asked for. Those before them are counted once
-and kept in the process for a while, so that a month of a busy game is not read through for every look at the page.
+The running hour and the one before are counted when the page is asked for. The hours before them, and the days before
+yesterday, are counted once and kept in the process for a while, so that a month of a busy game is not read through for
+every look at the page.
 """
 
 from collections import defaultdict
@@ -19,9 +20,10 @@ from postbacks.ledger.pipeline import Tally
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # A merge may still attribute conversions of the last 7 days (audience/digest/conversions.py); what is older stands.
 MOVING = timedelta(days=8)
-KEPT_HOUR, KEPT_MOVING, KEPT = timedelta(minutes=2), timedelta(minutes=30), DAY
-# The running hour or day, and the one before it, to which late events still come.
-LIVE = 2
+KEPT_MOVING, KEPT = HOUR, DAY
+# Late events still come to the last hours: those are counted again sooner.
+RECENT = timedelta(hours=6)
+KEPT_RECENT, KEPT_HOUR = timedelta(minutes=2), timedelta(minutes=30)
 # Neither are conversions that anyone misses: see postbacks/health/counting.py.
 UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
@@ -64,9 +66,20 @@ class Figures:
 def of(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
     """The figures of each hour or day of the period by its start, oldest first."""
     starts = period.starts(now)
-    live = counted(game, starts[-LIVE], starts[-1] + period.step, period.step)
-    found = {**_kept(game, starts[:-LIVE], period.step, now), **live}
-    return {start: found.get(start, Figures()) for start in starts}
+    if period.step == HOUR:
+        return _hours(game, starts[0], now)
+    # Today and yesterday are the sum of their hours.
+    hours = _hours(game, starts[-2], now)
+    by_day = {day: total([one for hour, one in hours.items() if day <= hour < day + DAY]) for day in starts[-2:]}
+    return {**_kept(game, starts[:-2], DAY, now), **by_day}
+
+
+def _hours(game: Game, first: datetime, now: datetime) -> dict[datetime, Figures]:
+    """Every hour from `first` to the running one."""
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    starts = [first + number * HOUR for number in range((last - first) // HOUR + 1)]
+    live = counted(game, last - HOUR, last + HOUR, HOUR)
+    return {**_kept(game, starts[:-2], HOUR, now), **{start: live.get(start, Figures()) for start in starts[-2:]}}
 
 
 def total(figures: list[Figures]) -> Figures:
@@ -123,5 +136,5 @@ def _kept(game: Game, starts: list[datetime], step: timedelta, now: datetime) ->
 
 def _keeping(start: datetime, step: timedelta, now: datetime) -> timedelta:
     if step == HOUR:
-        return KEPT_HOUR
+        return KEPT_RECENT if now - start < RECENT else KEPT_HOUR
     return KEPT_MOVING if now - start < MOVING else KEPT
