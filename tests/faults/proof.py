@@ -126,6 +126,8 @@ def _deliveries(proof: Proof, house: House, kept: Sequence[Player]) -> None:
     outcomes = Counter(f"{state} {reason}".strip() for _, state, reason in rows)
     proof.figures["ends of deliveries"] = dict(outcomes)
     proof.must_be(0, "deliveries without an explained end", outcomes.keys() - EXPLAINED)
+    erased = "SELECT count(*) FROM postbacks_delivery WHERE state = 'cancelled' AND reason = 'erased'"
+    proof.figures["deliveries cancelled by an erasure"] = house.number(erased)
     lost = house.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
     proof.must_be(0, "attempts left open", lost)
 
