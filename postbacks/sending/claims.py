@@ -1,7 +1,7 @@
 """Taking due Deliveries into one worker's hands: looked at once more, given their moment, the attempt written first.
 
 A claim is one transaction over one pixel. It locks the config (so that a rotation or a hold waits for it, and it for
-them), then the pixel's Flow, then as many due rows as may be sent within the next tenth of a second.
+them), then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second.
 """
 
 import random

@@ -27,7 +27,7 @@ from postbacks.setup import rules
 logger = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
-LANES = 32  # calls in flight at most, per network and worker process
+LANES = 64  # calls in flight at most, per network and worker process
 PATIENCE = 0.01  # seconds to wait for further answers before those that came are written
 
 _turns = pace.Turns()
