@@ -14,6 +14,7 @@ RECOVERED = f"{ALERTS} AND recovered_at IS NOT NULL"
 REFUSED = (
     "SELECT count(*) FROM postbacks_deliveryattempt WHERE config_id = %s AND started_at > %s AND verdict = 'credential'"
 )
+LONG_AGO = "UPDATE postbacks_credentialcheck SET finished_at = finished_at - interval '2 minutes' WHERE config_id = %s"
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
     "WHERE d.config_id = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
@@ -23,19 +24,21 @@ STATES = (
 def revoke(
     house: House, *, buyers: int, rate: float, network: str, old: str, new: str, recovers: bool = True
 ) -> dict[str, Any]:
-    """`buyers` purchases at `rate` a second; a third of the way the token dies, at the end it is rotated. Figures.
+    """Figures of `buyers` purchases at `rate` a second; a sixth delivered, the token dies, and is rotated at the end.
 
     `recovers` waits for the end of the alert too, which comes only after a good minute.
     """
     config, began = house.config(network), house.rows("SELECT clock_timestamp()")[0][0]
+    # An earlier suspicion that was cleared is trusted for a minute; here it is longer ago.
+    house.execute(LONG_AGO, config)
     with loaded(house, buyers=buyers, rate=rate, network=network) as load:
-        time.sleep(buyers / rate / 3)
+        house.wait_for(lambda: _states(house, config, load).get("delivered", 0) >= buyers / 6)
         house.control("POST", "tokens/revoke", network=network, credential=old)
         revoked = time.monotonic()
         house.wait_for(lambda: house.number(HELD, config), seconds=90)
         figures: dict[str, Any] = {"noticed_s": round(time.monotonic() - revoked, 1)}
     figures["purchases"] = len(load.acknowledged)
-    house.wait_for(lambda: not _waiting(house, config, load), seconds=60)
+    house.wait_for(lambda: not _waiting(house, config, load), seconds=120)
     figures["while_on_hold"] = _states(house, config, load)
     house.wait_for(lambda: house.number(ALERTS, config, began), seconds=60)
     figures["failed_sends"] = house.number(REFUSED, config, began)
@@ -64,12 +67,13 @@ def loaded(house: House, *, buyers: int, rate: float, network: str) -> Iterator[
 
 def violations(figures: dict[str, Any]) -> list[str]:
     """What of the promise does not hold; empty when all does."""
-    count = figures["purchases"]
+    count, on_hold = figures["purchases"], figures["while_on_hold"]
     wanted = {
         "noticed within 60 s": figures["noticed_s"] <= 60,
         "at most three failed sends": 1 <= figures["failed_sends"] <= 3,
         "one alert": figures["alerts"] == 1,
-        "the rest held": set(figures["while_on_hold"]) == {"delivered", "held"},
+        "the rest held": "held" in figures["while_on_hold"]
+        and figures["while_on_hold"].keys() <= {"delivered", "held"},
         "none lost while on hold": sum(figures["while_on_hold"].values()) == count,
         "all delivered after the rotation": figures["in_the_end"] == {"delivered": count},
     }
