@@ -29,7 +29,10 @@ def config(*, as_json: bool) -> dict[str, Any]:
     if as_json:
         ends += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        ends.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24))
+        # Not the default, which prints every local variable where `rich` is installed: some of them are tokens.
+        plain = structlog.dev.plain_traceback
+        colors = sys.stderr.isatty()
+        ends.append(structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain))
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from audience import clock
@@ -19,6 +19,7 @@ from postbacks import failed
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.failed import Counts, preview
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.sending import abandoned
 
 __all__ = ["Counts", "NotSendable", "ReplayRefused", "advance", "cancel", "preview", "send_again", "start"]
 
@@ -165,13 +166,16 @@ def cancel(*, replay: Replay) -> int:
     row = Replay.objects.select_for_update().get(pk=replay.pk)
     if row.state != ReplayState.RUNNING:
         return 0
-    waiting = Delivery.objects.filter(replay=row, state__in=OPEN, leased_until=None)
-    ids = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    unleased = Q(leased_until=None) | Q(leased_until__lt=clock.now())
+    waiting = Delivery.objects.filter(unleased, replay=row, state__in=OPEN)
+    ids = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
+    abandoned.close(ids)
     last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
     Delivery.objects.filter(pk__in=ids).update(
         state=DeliveryState.FAILED,
         replay=None,
         next_attempt_at=None,
+        leased_until=None,
         finished_at=Coalesce(Subquery(last.values("finished_at")[:1]), clock.now()),
     )
     row.queued = max(row.queued - len(ids), 0)

@@ -35,7 +35,9 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     new = conversions.record(game=game, events=events, people=people.by_event)
     converted = {conversion.person_id for conversion in new}
     elected = conversions.elect_launches(person_ids=people.merged | converted)
-    theirs = Conversion.objects.filter(person_id__in=people.merged | touched)
+    # Locked: a fan-out that has one of them in hand now is waited for, and what it decided is seen.
+    every = Conversion.objects.filter(person_id__in=people.merged | touched).order_by("pk")
+    theirs = every.select_for_update(no_key=True, of=("self",))
     recent = theirs.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
     # Nobody has been told of these yet: a click that comes in late still wins them, whatever they were given before.
     undecided = theirs.filter(fanned_out_at=None)

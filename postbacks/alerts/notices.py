@@ -71,6 +71,9 @@ def send(notice: Notice) -> None:
         _close(notice, NoticeState.FAILED, str(gone))
     except Failed as failure:
         _try_later(notice, str(failure))
+    except Exception as error:  # whatever a mail backend or a URL library raises must not be repeated for ever
+        logger.exception("notice_crashed", notice_id=str(notice.pk))
+        _try_later(notice, f"Afterclick failed while sending this ({type(error).__name__}).")
     else:
         _close(notice, NoticeState.SENT, said)
 

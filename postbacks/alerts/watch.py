@@ -53,7 +53,10 @@ def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, n
         return alert is not None and _recover(alert, now)
     if _is_bad(judgement, now):
         return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
-    if alert is None or judgement.health == Health.RATE_LIMITED:
+    if alert is None:
+        return False
+    if judgement.health == Health.RATE_LIMITED:  # neither bad enough to open one, nor good
+        Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None)
         return False
     if alert.good_since is None:
         Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=None).update(good_since=now)

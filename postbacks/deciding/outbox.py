@@ -74,12 +74,11 @@ Present = dict[Key, Delivery]
 
 
 def _claim(limit: int) -> list[Conversion]:
-    queue = Conversion.objects.to_fan_out().select_related("game", "touch", "person")
-    return list(
-        queue.select_for_update(skip_locked=True, of=("self",), no_key=True).prefetch_related("person__identities")[
-            :limit
-        ]
-    )
+    queue = Conversion.objects.to_fan_out().select_for_update(skip_locked=True, no_key=True)
+    ids = list(queue.values_list("pk", flat=True)[:limit])
+    # Read only once they are locked: a join in the locking query would show a click as it was before the lock.
+    whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
+    return list(whole.prefetch_related("person__identities"))
 
 
 def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:

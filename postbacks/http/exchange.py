@@ -33,7 +33,7 @@ from postbacks.networks.base import Request, Response
 
 CONNECT_TIMEOUT = 5.0  # seconds, over all addresses of the host together
 BODY_LIMIT = 64 * 1024  # bytes; both networks answer in well under 1 KB
-POOL_SIZE = 32  # idle connections kept per host; threads above it open their own and close them after use
+POOL_SIZE = 64  # idle connections kept per host; threads above it open their own and close them after use
 SHORTEST_SECRET = 6
 
 # At DEBUG urllib3 logs every request line; there are better logs of what was sent.

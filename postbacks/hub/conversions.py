@@ -93,7 +93,11 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
 def viewed(request: HubRequest, game: Game) -> View:
     """Read the filters of the URL; one that is not known counts as not given."""
     period = choice(
-        request, "range", label="Period", choices=[(key, text) for key, (text, _) in RANGES.items()], default="7d"
+        request,
+        "range",
+        label="Period",
+        choices=[(key, text) for key, (text, _) in RANGES.items()],
+        default=DEFAULT_RANGE,
     )
     names = [(name, trigger_label(name)) for name in pipeline.trigger_names(game)]
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])

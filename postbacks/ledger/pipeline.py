@@ -16,7 +16,7 @@ from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger
 from postbacks.ledger.places import ATTRIBUTED, CONVERSIONS, ELIGIBLE, LOST, STEPS, Asked, Place, behind, placed
 
 # Conversions that are counted, newest first; a longer period begins with the oldest of them. Counting 100,000 takes
-# a tenth of a second.
+# PostgreSQL 0.15 s of one core.
 MOST = 100_000
 # Events that are read through for those with the names of conversions, which no index serves.
 DEPTH = 20_000

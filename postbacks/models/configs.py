@@ -146,6 +146,9 @@ class CredentialCheck(models.Model):
         related_name="checks",
         help_text="The config being changed or asked about; none when one is being added.",
     )
+    config_version = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The config's when the check was asked for: a later one is not overwritten."
+    )
     pixel_id = models.CharField(max_length=64)
     credential = EncryptedJSONField(default=dict, editable=False)
     triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)

@@ -11,18 +11,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+import structlog
+from django.db import DataError, IntegrityError, transaction
 
 from audience import clock
 from audience.models import Reason
 from postbacks.deciding import outbox
-from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow
+from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, ReplayState
 from postbacks.networks.base import Outcome, Request, Response, Verdict
 from postbacks.sending import breaker, retry
 from postbacks.sending.claims import Claim
 from postbacks.setup import hold
 from postbacks.setup.rules import masked
 
+logger = structlog.get_logger(__name__)
+
+# A call that could not start this soon after its moment goes back; setup.applying.PATIENCE counts on it.
+LATEST = timedelta(seconds=2.5)
 MESSAGE_MAX = 500  # characters; enough for the longest answer seen, little enough to keep for ever
 CLOSED = [
     "status",
@@ -54,7 +59,7 @@ def close(answers: Sequence[Answer]) -> None:
     Then, each in a transaction of its own: what a refused credential means for its config, and what all of it means
     for the pixel. A worker that dies in between leaves deliveries that are tried again and say the same.
     """
-    delivered = _record(answers)
+    delivered = _record_all(answers)
     # Outside: an erasure locks the conversion before its deliveries, so nobody may lock them the other way round.
     outbox.explain_sent(conversion_ids=delivered)
     for config in {answer.claim.delivery.config for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL}:
@@ -68,11 +73,26 @@ def close(answers: Sequence[Answer]) -> None:
         _learn(network, pixel_id, outcomes)
 
 
+def _record_all(answers: Sequence[Answer]) -> list[UUID]:
+    """All of them together; when one cannot be stored each alone, so that it takes no other with it."""
+    try:
+        return _record(answers)
+    except (DataError, IntegrityError, ValueError):
+        logger.exception("answers_unstorable_together", answers=len(answers))
+    delivered = []
+    for answer in answers:
+        try:
+            delivered += _record([answer])
+        except (DataError, IntegrityError, ValueError):
+            logger.exception("answer_unstorable", delivery_id=str(answer.claim.delivery.pk))
+    return delivered
+
+
 @transaction.atomic
 def _record(answers: Sequence[Answer]) -> list[UUID]:
     """Write the answers down; the conversions that are delivered."""
     ids = [answer.claim.delivery.pk for answer in answers]
-    rows = Delivery.objects.select_for_update(of=("self",)).select_related("config").order_by("pk")
+    rows = Delivery.objects.select_for_update(of=("self",)).select_related("config", "replay").order_by("pk")
     present = {row.pk: row for row in rows.filter(pk__in=ids)}
     now = clock.now()
     closed, moved = [], []
@@ -113,17 +133,20 @@ def _try_later(delivery: Delivery, answer: Answer, now: datetime) -> bool:
 
     A refused credential is not the delivery's fault: it waits for the re-check, which holds it or lets it go on.
     """
-    verdict = answer.outcome.verdict
+    verdict, refused = answer.outcome.verdict, answer.outcome.verdict == Verdict.CREDENTIAL
     at = retry.next_attempt(
         attempt=delivery.attempts_counted,
         first_attempt_at=delivery.first_attempt_at or now,
         now=now,
         retry_after=answer.outcome.retry_after,
     )
-    if verdict == Verdict.CREDENTIAL and delivery.config.held_at is not None:
-        delivery.state, delivery.next_attempt_at = DeliveryState.HELD, None
-    elif verdict == Verdict.CREDENTIAL and delivery.config_version != answer.claim.delivery.config.version:
-        delivery.next_attempt_at = now  # refused under settings that have been changed since
+    if delivery.replay is not None and delivery.replay.state == ReplayState.CANCELLED:
+        _finish(delivery, DeliveryState.FAILED, "", verdict, now)
+        return False
+    if refused and delivery.config.version != answer.claim.attempt.config_version:
+        delivery.next_attempt_at = now  # under settings that have been changed since
+    elif refused:
+        delivery.next_attempt_at = min(at or delivery.deadline, delivery.deadline)
     elif at is None or at > delivery.deadline:
         past = at is not None and delivery.deadline == delivery.dead_after
         _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if past else "", verdict, now)
@@ -145,9 +168,10 @@ def _attempt(answer: Answer, status: AttemptStatus, now: datetime) -> DeliveryAt
     attempt.status, attempt.finished_at, attempt.verdict = status, now, outcome.verdict.value
     attempt.http_status = response.status if response else None
     attempt.latency_ms = response.latency_ms if response else None
-    attempt.provider_code = (outcome.code or "")[:64]
-    attempt.message = masked(outcome.message, answer.claim.token)[:MESSAGE_MAX]
-    attempt.request_id = (outcome.request_id or "")[:128]
+    token = answer.claim.token
+    attempt.provider_code = masked(outcome.code or "", token)[:64]
+    attempt.message = masked(outcome.message, token)[:MESSAGE_MAX]
+    attempt.request_id = masked(outcome.request_id or "", token)[:128]
     attempt.payload = _payload(answer.request)
     return attempt
 
@@ -170,12 +194,13 @@ def _learn(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> None:
 @transaction.atomic
 def take_back(claims: Sequence[Claim]) -> None:
     """Undo claims whose call was never made: the attempt rows go, the deliveries are as due as before."""
-    numbers = {claim.delivery.pk: claim.attempt.number for claim in claims}
-    rows = Delivery.objects.select_for_update(of=("self",)).order_by("pk").filter(pk__in=numbers)
-    untouched = [row for row in rows if row.attempts_made == numbers[row.pk] and row.state == DeliveryState.WAITING]
+    ours = {claim.delivery.pk: (claim.attempt.number, claim.delivery.leased_until) for claim in claims}
+    rows = Delivery.objects.select_for_update(of=("self",)).order_by("pk").filter(pk__in=ours)
+    waiting = rows.filter(state=DeliveryState.WAITING)
+    untouched = [row for row in waiting if (row.attempts_made, row.leased_until) == ours[row.pk]]
     for row in untouched:
         row.attempts_made -= 1
-        row.attempts_counted -= 1
+        row.attempts_counted = max(row.attempts_counted - 1, 0)
         row.leased_until = None
         if not row.attempts_made:
             row.first_attempt_at = row.safe_until = None
@@ -186,5 +211,5 @@ def take_back(claims: Sequence[Claim]) -> None:
 
 
 def latest_start(claim: Claim) -> datetime:
-    """The moment after which a claimed call must not be begun: its deadline, or its lease nearly over."""
-    return min(claim.delivery.deadline, claim.starts_at + timedelta(seconds=15))
+    """The moment after which a claimed call must not be begun: its deadline, or too late for a swap to wait for it."""
+    return min(claim.delivery.deadline, claim.starts_at + LATEST)

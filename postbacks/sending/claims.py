@@ -1,7 +1,7 @@
 """Taking due Deliveries into one worker's hands: looked at once more, given their moment, the attempt written first.
 
 A claim is one transaction over one pixel. It locks the config (so that a rotation or a hold waits for it, and it for
-them), then the pixel's Flow, then as many due rows as may be sent within the next tenth of a second.
+them), then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second.
 """
 
 import random
@@ -18,9 +18,9 @@ from audience import clock
 from audience.models import Reason
 from consent.models import Level
 from postbacks.deciding import gate, outbox
-from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
+from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
 from postbacks.networks.base import Verdict
-from postbacks.sending import breaker, pace, retry
+from postbacks.sending import abandoned, breaker, pace, retry
 
 logger = structlog.get_logger(__name__)
 
@@ -28,8 +28,6 @@ logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=30)
 # Claims go side by side, while a rotation that pauses the config waits for those begun before it.
 SHARED = "SELECT * FROM postbacks_postbackconfig WHERE id = %s FOR SHARE"
-STOPPED = "The worker stopped before the answer came"
-STOPPED_AND_SENT_AGAIN = f"{STOPPED}; sent again with the same event id."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +166,8 @@ def _lease(
     token = config.credential.get("token", "")
     taken = []
     for (delivery, level), starts_at in zip(kept, starts, strict=True):
-        _close_abandoned(delivery, AttemptStatus.RETRIED, STOPPED_AND_SENT_AGAIN, now)
+        if delivery.leased_until is not None:
+            abandoned.close([delivery.pk], sent_again=True)
         delivery.attempts_made += 1
         delivery.attempts_counted += 1
         delivery.leased_until = starts_at + LEASE
@@ -190,7 +189,8 @@ def _lease(
 
 
 def _close(delivery: Delivery, called_off: _CalledOff, now: datetime) -> None:
-    _close_abandoned(delivery, AttemptStatus.FAILED, f"{STOPPED}.", now)
+    if delivery.leased_until is not None:
+        abandoned.close([delivery.pk])
     delivery.state, delivery.reason = called_off.state, called_off.reason or ""
     if called_off.state == DeliveryState.FAILED:
         delivery.verdict = delivery.verdict or Verdict.TRANSIENT.value  # all its workers were killed
@@ -198,11 +198,3 @@ def _close(delivery: Delivery, called_off: _CalledOff, now: datetime) -> None:
     delivery.finished_at = now
     delivery.save(update_fields=["state", "reason", "verdict", "leased_until", "next_attempt_at", "finished_at"])
     logger.info("delivery_called_off", delivery_id=str(delivery.pk), state=delivery.state, reason=delivery.reason)
-
-
-def _close_abandoned(delivery: Delivery, status: AttemptStatus, message: str, now: datetime) -> None:
-    """The attempt of a worker that was killed, or is so late that its lease ran out."""
-    if delivery.leased_until is None:
-        return
-    left_open = DeliveryAttempt.objects.filter(delivery=delivery, status=AttemptStatus.SENDING)
-    left_open.update(status=status, finished_at=now, message=message)

@@ -27,7 +27,8 @@ from postbacks.setup import rules
 logger = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
-LANES = 32  # calls in flight at most, per network and worker process
+LANES = 64  # calls in flight at most, per network and worker process
+SOON = 2.0  # seconds; what opens later is found by the beat
 PATIENCE = 0.01  # seconds to wait for further answers before those that came are written
 
 _turns = pace.Turns()
@@ -59,7 +60,8 @@ def drain(*, network: str, seconds: float = 10.0, lanes: int = LANES) -> bool:
         while desk.again.is_set() and time.monotonic() < until:
             desk.again.clear()
             _drain(network, until, lanes)
-        return claims.next_chance(network) is not None
+        chance = claims.next_chance(network)
+        return chance is not None and chance <= SOON
     finally:
         desk.taken.release()
 
@@ -77,7 +79,10 @@ class _Here(Executor):
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
-        done.set_result(call(*args, **kwargs))
+        try:
+            done.set_result(call(*args, **kwargs))
+        except Exception as error:  # as a pool would
+            done.set_exception(error)
         return done
 
 
@@ -111,9 +116,7 @@ class _Round:
     def _land(self) -> None:
         """Close what has come back. In batches: a commit for each would be most of the work."""
         done, _ = wait(self._flying, timeout=PATIENCE)
-        results = [future.result() for future in done]
-        for future in done:
-            del self._flying[future]
+        results = [_result(future, self._flying.pop(future)) for future in done]
         answers = [result for result in results if isinstance(result, Answer)]
         unsent = [result for result in results if isinstance(result, Claim)]
         if answers:
@@ -122,6 +125,16 @@ class _Round:
             attempts.take_back(unsent)
         if not self._flying:
             self._refused.clear()
+
+
+def _result(future: Future[Answer | Claim], claim: Claim) -> Answer | Claim:
+    """What a lane brought. One that crashed takes its neighbours' answers with it no more than a lost connection."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    logger.error("delivery_crashed", delivery_id=str(claim.delivery.pk), error=type(error).__name__, exc_info=error)
+    problem = f"Afterclick failed while sending this ({type(error).__name__}): it is sent again with the same event id."
+    return Answer(claim, Outcome(Verdict.TRANSIENT, None, problem))
 
 
 def _in_turn(claim: Claim, refused: set[UUID]) -> Answer | Claim:

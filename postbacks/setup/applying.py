@@ -1,44 +1,39 @@
 """Putting accepted settings into force. A swap is atomic, and nothing is sent under the old ones after it.
 
-For that the calls already begun must have ended: the config is paused (claims lock it, so the pause comes before or
-after a claim, never in the middle), and the swap waits until no attempt of it is open.
+For that the calls already begun must have ended: the swap locks the config, which claims lock too, and waits until no
+attempt of it is open. A pause before that lets them end, so that the lock is short.
 """
 
 import time
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
-
 from audience import clock, goals
 from postbacks.deciding import roster
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.setup import hold, rules, versions
 
-logger = structlog.get_logger(__name__)
-
-# Longer than a call may take (sending.delivery.TIMEOUT, 10 s); an attempt still open then is a dead worker's.
+# The longest from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
 PATIENCE = timedelta(seconds=13)
 LOOK_EVERY = 0.02  # seconds
 # How long the credential before a rotation is kept to go back to.
 ROLL_BACK_FOR = timedelta(hours=24)
 
 
-def quiesce(*, config_id: UUID) -> bool:
-    """Start nothing new under this config and wait for what is in flight; False when something still is.
+def quiesce(*, config_id: UUID) -> None:
+    """Start nothing new under this config for a while and wait for what is in flight: PATIENCE at most.
 
-    The pause ends by itself should this process die.
+    So the swap, which locks the config, need not hold that lock for long. The pause ends by itself.
     """
-    now = clock.now()
-    PostbackConfig.objects.filter(pk=config_id).update(paused_until=now + 2 * PATIENCE)
-    flying = DeliveryAttempt.objects.filter(config=config_id, finished_at=None, started_at__gt=now - 2 * PATIENCE)
-    deadline = time.monotonic() + PATIENCE.total_seconds()
-    while flying.exists():
-        if time.monotonic() > deadline:
-            logger.warning("attempts_left_open", config_id=str(config_id))
-            return False
+    PostbackConfig.objects.filter(pk=config_id).update(paused_until=clock.now() + 2 * PATIENCE)
+    _await_calls(config_id)
+
+
+def _await_calls(config_id: UUID) -> None:
+    """Until no call of this config can be in flight. What is still open and older than PATIENCE is a dead worker's."""
+    flying = DeliveryAttempt.objects.filter(config=config_id, finished_at=None)
+    while flying.filter(started_at__gt=clock.now() - PATIENCE).exists():
         time.sleep(LOOK_EVERY)
-    return True
 
 
 def resume(*, config_id: UUID | None) -> None:
@@ -79,6 +74,9 @@ def _change(check: CredentialCheck, token: str) -> PostbackConfig:
     config = kept.filter(checks=check).first()
     if config is None:
         raise rules.SettingsRefused(rules.DELETED)
+    if config.version != check.config_version:
+        raise rules.SettingsRefused(rules.CHANGED)
+    _await_calls(config.pk)
     before, now = PostbackConfig.objects.get(pk=config.pk), clock.now()
     rotated = config.credential.get("token") != token
     if rotated:

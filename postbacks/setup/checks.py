@@ -38,6 +38,7 @@ def ask(
         network=config.network,
         purpose=purpose,
         config=config,
+        config_version=config.version,
         pixel_id=config.pixel_id,
         credential={"token": config.credential.get("token", "")},
         triggers=[trigger] if trigger else list(config.triggers),

@@ -53,6 +53,7 @@ def request_check(
         game=game,
         network=NETWORKS[network].kind,
         config=config,
+        config_version=config.version if config else None,
         pixel_id=pixel_id,
         credential={"token": rules.token_to_check(credential, config)},
         triggers=list(triggers),
@@ -191,14 +192,16 @@ def _close(check: CredentialCheck, state: CheckState, response: Response | None,
     )
 
 
+@transaction.atomic
 def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, token: str) -> None:
     """What the answer means for the config, unless its credential has been changed since it was asked about."""
-    config = PostbackConfig.objects.kept().filter(checks=check).first()
+    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
+    config = kept.filter(checks=check).first()
     if config is None or config.credential.get("token") != token:
         return
     PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())
     if outcome.verdict == Verdict.CREDENTIAL:
-        if check.purpose == Purpose.DAILY and config.held_at is None:
+        if config.held_at is None and config.suspected_at is None:
             hold.suspect(config=config)  # the second question follows at once
         else:
             hold.hold(config=config, access=outcome.access or "token", message=check.message)

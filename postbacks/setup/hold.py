@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 from auditlog.models import LogEntry
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Least
 
 from audience import audit_log, clock
@@ -20,6 +20,7 @@ from audience.wakeup import wake
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
 from postbacks.networks.base import Verdict
+from postbacks.sending import abandoned
 from postbacks.setup import checks, rules
 
 logger = structlog.get_logger(__name__)
@@ -37,7 +38,9 @@ def suspect(*, config: PostbackConfig) -> bool:
     cleared = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
     if cleared.filter(finished_at__gt=now - TRUSTED_FOR).exists():
         return False
-    open_ones = PostbackConfig.objects.kept().filter(pk=config.pk, suspected_at=None, held_at=None)
+    # Of the version that was refused: a rotation may have come in between.
+    same = PostbackConfig.objects.kept().filter(pk=config.pk, version=config.version)
+    open_ones = same.filter(suspected_at=None, held_at=None)
     if not open_ones.update(suspected_at=now):
         return False
     logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
@@ -87,11 +90,10 @@ def release(*, config: PostbackConfig) -> int:
         changes = {"held_at": (str(held_since), "None")}
         audit_log.record(game=config.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     expire(config=config)
-    held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
-    # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.
-    released = held.update(state=DeliveryState.WAITING, next_attempt_at=Least(F("event_at"), now), attempts_counted=0)
-    due = Delivery.objects.filter(config=config, state=DeliveryState.WAITING, verdict=Verdict.CREDENTIAL.value)
-    due.filter(leased_until=None).update(next_attempt_at=Least(F("next_attempt_at"), now), attempts_counted=0)
+    released = _let_go(config)
+    refused = Delivery.objects.filter(config=config, state=DeliveryState.WAITING, verdict=Verdict.CREDENTIAL.value)
+    due = _locked(refused.filter(leased_until=None))
+    due.update(next_attempt_at=Least(F("next_attempt_at"), now), attempts_counted=0)
     wake(DELIVER_TASK, config.network)
     wake(ALERTS_TASK)
     logger.info("config_released", config_id=str(config.pk), network=config.network, deliveries=released)
@@ -103,10 +105,12 @@ def expire(*, config: PostbackConfig) -> int:
     """End the held deliveries whose deadline has passed; how many. Too old, or its first attempt too long ago."""
     now = clock.now()
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
-    old = held.filter(dead_after__lt=now).update(state=DeliveryState.FAILED, reason=Reason.TOO_OLD, finished_at=now)
-    late = held.filter(safe_until__lt=now)
-    late.filter(verdict="").update(verdict=Verdict.TRANSIENT.value)  # its one attempt died with its worker
-    return old + late.update(state=DeliveryState.FAILED, finished_at=now)
+    past = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
+    abandoned.close(past.values_list("pk", flat=True))
+    past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker died
+    over = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
+    old = past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)
+    return old + past.filter(state=DeliveryState.HELD).update(**over)
 
 
 @transaction.atomic
@@ -116,9 +120,32 @@ def put_away(*, config: PostbackConfig) -> int:
     return _put_away(row) if row.held_at else 0
 
 
+@transaction.atomic
+def free(*, config: PostbackConfig) -> int:
+    """Let go what is held although the config is not on hold any more; how many."""
+    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    released = 0 if row.held_at else _let_go(row)
+    if released:
+        wake(DELIVER_TASK, row.network)
+    return released
+
+
+def _let_go(config: PostbackConfig) -> int:
+    # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.
+    held = _locked(Delivery.objects.filter(config=config, state=DeliveryState.HELD))
+    first = Least(F("event_at"), clock.now())
+    return held.update(state=DeliveryState.WAITING, next_attempt_at=first, attempts_counted=0)
+
+
 def _put_away(row: PostbackConfig) -> int:
-    """Those in a worker's hands are left to it: it will find the config on hold."""
+    """Those in a worker's hands are left to it: what comes of them is put away by the next upkeep."""
     waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING)
-    free = waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now()))
+    unleased = _locked(waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
     # A lease that ran out stays on the row: it tells the next claim that a worker died with an attempt open.
-    return free.update(state=DeliveryState.HELD, next_attempt_at=None)
+    return unleased.update(state=DeliveryState.HELD, next_attempt_at=None)
+
+
+def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """The same rows, locked in the order in which an erasure locks a player's, so that neither waits for the other."""
+    ids = list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+    return Delivery.objects.filter(pk__in=ids)

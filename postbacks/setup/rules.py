@@ -10,6 +10,7 @@ from postbacks.networks import NETWORKS
 
 DUPLICATE = "This game already has a postback for this pixel: edit that one."
 UNREADABLE = "The stored credential cannot be read: enter it again."
+CHANGED = "The settings of this postback were changed in the meantime: nothing was saved. Open it and save again."
 DELETED = "This postback was deleted in the meantime: nothing was saved."
 
 
@@ -58,7 +59,8 @@ def masked(message: str, *secrets: str) -> str:
     the network's answer, except for short codes; this is the last door before the database."""
     for secret in filter(None, secrets):
         message = message.replace(secret, "[hidden]")
-    return message.replace("\x00", " ")
+    # Half of an emoji, as in an answer that was cut, is no text either.
+    return message.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
 def shown(credential: str) -> str:

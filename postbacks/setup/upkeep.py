@@ -5,12 +5,13 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from audience import clock
-from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
+from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
 from postbacks.setup import checks, hold
 from postbacks.setup.credentials import run_check
 
 LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
 AT_ONCE = 20
+SUSPICION_LASTS = timedelta(minutes=1)
 COULD_NOT_VERIFY = "We could not verify this in time: nothing was saved, try again in a minute."
 # While the network cannot be reached a suspicion is neither confirmed nor cleared: ask again, this long after the last.
 ASK_AGAIN_AFTER = timedelta(seconds=30)
@@ -31,9 +32,11 @@ def run_lost_checks() -> None:
     """Run the checks whose task was lost, without their test code, and give up on those older than five minutes."""
     now = clock.now()
     pending = CredentialCheck.objects.pending()
-    pending.filter(created_at__lt=now - checks.GIVE_UP_AFTER).update(
-        state=CheckState.UNVERIFIED, credential={}, message=COULD_NOT_VERIFY, finished_at=now
-    )
+    given_up = {"state": CheckState.UNVERIFIED, "credential": {}, "message": COULD_NOT_VERIFY, "finished_at": now}
+    pending.filter(created_at__lt=now - checks.GIVE_UP_AFTER).update(**given_up)
+    # Nothing is sent while one is out: its worker may have died in mid-call.
+    suspicions = pending.filter(purpose=Purpose.SUSPICION, credential="")
+    suspicions.filter(created_at__lt=now - SUSPICION_LASTS).update(**given_up)
     lost = pending.filter(created_at__lt=now - LOST_AFTER).exclude(credential="").order_by("created_at")
     for check_id in list(lost.values_list("pk", flat=True)[:AT_ONCE]):
         run_check(check_id=str(check_id))
@@ -69,8 +72,12 @@ def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Postba
 
 def tidy() -> None:
     """Hold what slipped past a hold, end what has outlived its deadline there, forget credentials past their day."""
-    for config in PostbackConfig.objects.filter(held_at__isnull=False).defer("credential", "previous_credential"):
+    plain = PostbackConfig.objects.defer("credential", "previous_credential")
+    for config in plain.filter(held_at__isnull=False):
         hold.put_away(config=config)
         hold.expire(config=config)
+    stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
+    for config in plain.filter(Exists(stranded), held_at=None):
+        hold.free(config=config)
     outdated = PostbackConfig.objects.filter(previous_until__lt=clock.now())
     outdated.update(previous_credential={}, previous_until=None)

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from config import services
+from tests.benchmarks import postbacks
 from tests.journeys.product import Product
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "8"))
@@ -67,7 +68,7 @@ def digest(product: Product) -> float:
         connection.rollback()
         start = time.monotonic()
         product.start_worker()
-        product.spawn("beat", "-m", "celery", "-A", "config", "beat", "-s", str(product.folder / "schedule-2"))
+        product.start_beat("beat-2")
         deadline = start + 60
         while time.monotonic() < deadline:
             left = connection.execute(query).fetchone()[0]  # type: ignore[index]
@@ -105,9 +106,11 @@ def main() -> None:
 
 
 def run(product: Product) -> None:
+    postbacks.event_to_request(product, say)
+    product.kill("worker")
+    postbacks.per_second(product, say)
     # Intake alone: what the digest costs is its own figure.
-    for name in ("worker", "beat"):
-        product.kill(name)
+    product.kill("beat")
     single = load(product, 1)
     batch = load(product, 100)
     ceiling = copy_ceiling(product.env["DATABASE_URL"])

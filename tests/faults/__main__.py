@@ -51,10 +51,10 @@ def _mishaps(house: House) -> list[str]:
 
 def _revoked(house: House) -> list[str]:
     say("A credential revoked under load:")
-    # The mishaps have rotated TikTok's token once.
-    house.control("POST", "tokens/restore", network="tiktok", credential=accounts.TIKTOK_TOKEN)
-    old, new = accounts.TIKTOK_ROTATED_TOKEN, accounts.TIKTOK_TOKEN
-    figures = revoked.revoke(house, buyers=max(EVENTS // 30, 60), rate=15, network="tiktok", old=old, new=new)
+    # The mishaps have rotated Reddit's token once.
+    old, new = accounts.REDDIT_ROTATED_TOKEN, accounts.REDDIT_TOKEN
+    house.control("POST", "tokens/restore", network="reddit", credential=new)
+    figures = revoked.revoke(house, buyers=max(EVENTS // 30, 40), old=old, new=new)
     found = revoked.violations(figures)
     _say_json("revoked", found, **figures)
     return found

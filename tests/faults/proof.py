@@ -30,6 +30,12 @@ HURRY = (
 # The network refused the event itself, or a marketer had switched the postback off: the only ends but delivered.
 STATE = "d.state || CASE WHEN d.state = 'failed' THEN ' ' || d.verdict ELSE '' END"
 EXPLAINED = {"delivered", "failed payload", "skipped config_disabled"}
+# Its log says that nobody knows whether the call arrived, and a marketer has forbidden to ask again.
+UNHEARD = (
+    "SELECT DISTINCT d.event_id FROM postbacks_delivery d JOIN postbacks_deliveryattempt a ON a.delivery_id = d.id "
+    "WHERE d.network = %s AND d.state = 'skipped' AND d.reason = 'config_disabled' "
+    "AND a.message LIKE 'The worker stopped before the answer came%%'"
+)
 
 
 def settle(house: House, *, seconds: float) -> float:
@@ -126,6 +132,8 @@ def _deliveries(proof: Proof, house: House, kept: Sequence[Player]) -> None:
     outcomes = Counter(f"{state} {reason}".strip() for _, state, reason in rows)
     proof.figures["ends of deliveries"] = dict(outcomes)
     proof.must_be(0, "deliveries without an explained end", outcomes.keys() - EXPLAINED)
+    erased = "SELECT count(*) FROM postbacks_delivery WHERE state = 'cancelled' AND reason = 'erased'"
+    proof.figures["deliveries cancelled by an erasure"] = house.number(erased)
     lost = house.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
     proof.must_be(0, "attempts left open", lost)
 
@@ -150,8 +158,10 @@ def _network(proof: Proof, house: House, network: str) -> None:
     delivered = {event_id for (event_id,) in house.rows(told, network, ["delivered"])}
     cancelled = {event_id for (event_id,) in house.rows(told, network, ["cancelled"])}
     checks = {str(check) for (check,) in house.rows("SELECT id FROM postbacks_credentialcheck")}
+    unheard = {event_id for (event_id,) in house.rows(UNHEARD, network)}
+    proof.figures[f"{network}: taken, but the worker died before it heard, then switched off"] = len(taken & unheard)
     proof.must_be(0, f"{network}: delivered by our tables only", delivered - taken)
-    proof.must_be(0, f"{network}: taken by the network only", taken - delivered - cancelled - checks)
+    proof.must_be(0, f"{network}: taken by the network only", taken - delivered - cancelled - checks - unheard)
 
 
 def accepted(request: dict[str, Any]) -> list[str]:

@@ -1,4 +1,8 @@
-"""A credential revoked under load: how soon it is noticed, how often it is tried, and that a rotation loses nothing."""
+"""A credential revoked under load: how soon it is noticed, how often it is tried, and that a rotation loses nothing.
+
+On Reddit, at the rate it allows a pixel: a network that refuses a token refuses every call that is under way at that
+moment, and nobody can call those back. At ten a second there are one or two.
+"""
 
 import time
 from collections.abc import Iterator
@@ -14,48 +18,53 @@ RECOVERED = f"{ALERTS} AND recovered_at IS NOT NULL"
 REFUSED = (
     "SELECT count(*) FROM postbacks_deliveryattempt WHERE config_id = %s AND started_at > %s AND verdict = 'credential'"
 )
+NETWORK, LIMIT = "reddit", "10"
+RATE = 8.0  # purchases a second: below the limit, or the queue would be the measure
+LONG_AGO = "UPDATE postbacks_credentialcheck SET finished_at = finished_at - interval '2 minutes' WHERE config_id = %s"
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
     "WHERE d.config_id = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
 )
 
 
-def revoke(
-    house: House, *, buyers: int, rate: float, network: str, old: str, new: str, recovers: bool = True
-) -> dict[str, Any]:
-    """`buyers` purchases at `rate` a second; a third of the way the token dies, at the end it is rotated. Figures.
+def revoke(house: House, *, buyers: int, old: str, new: str, recovers: bool = True) -> dict[str, Any]:
+    """Figures of `buyers` purchases; with a sixth delivered the token dies, and it is rotated at the end.
 
     `recovers` waits for the end of the alert too, which comes only after a good minute.
     """
-    config, began = house.config(network), house.rows("SELECT clock_timestamp()")[0][0]
-    with loaded(house, buyers=buyers, rate=rate, network=network) as load:
-        time.sleep(buyers / rate / 3)
-        house.control("POST", "tokens/revoke", network=network, credential=old)
+    house.kill("worker")
+    house.start_worker(env={"REDDIT_RATE": LIMIT})
+    config, began = house.config(NETWORK), house.rows("SELECT clock_timestamp()")[0][0]
+    # An earlier suspicion that was cleared is trusted for a minute; here it is longer ago.
+    house.execute(LONG_AGO, config)
+    with loaded(house, buyers=buyers) as load:
+        house.wait_for(lambda: _states(house, config, load).get("delivered", 0) >= buyers / 6)
+        house.control("POST", "tokens/revoke", network=NETWORK, credential=old)
         revoked = time.monotonic()
         house.wait_for(lambda: house.number(HELD, config), seconds=90)
         figures: dict[str, Any] = {"noticed_s": round(time.monotonic() - revoked, 1)}
     figures["purchases"] = len(load.acknowledged)
-    house.wait_for(lambda: not _waiting(house, config, load), seconds=60)
+    house.wait_for(lambda: not _waiting(house, config, load), seconds=120)
     figures["while_on_hold"] = _states(house, config, load)
     house.wait_for(lambda: house.number(ALERTS, config, began), seconds=60)
     figures["failed_sends"] = house.number(REFUSED, config, began)
     rotated = time.monotonic()
-    house.rotate(network, new)
-    house.wait_for(lambda: _states(house, config, load) == {"delivered": buyers}, seconds=60 + buyers / 20)
+    house.rotate(NETWORK, new)
+    house.wait_for(lambda: _states(house, config, load) == {"delivered": buyers}, seconds=60 + buyers / 4)
     figures["released_s"] = round(time.monotonic() - rotated, 1)
     figures["in_the_end"] = _states(house, config, load)
     figures["alerts"] = house.number(ALERTS, config, began)
     if recovers:
         house.wait_for(lambda: house.number(RECOVERED, config, began), seconds=150)
     figures["failed_sends"] = house.number(REFUSED, config, began)
-    house.control("POST", "tokens/restore", network=network, credential=old)
+    house.control("POST", "tokens/restore", network=NETWORK, credential=old)
     return figures
 
 
 @contextmanager
-def loaded(house: House, *, buyers: int, rate: float, network: str) -> Iterator[Buyers]:
+def loaded(house: House, *, buyers: int) -> Iterator[Buyers]:
     """The load while the context lasts; at its end it is waited for."""
-    load = start(house, network=network, count=buyers, rate=rate, prefix="revoked")
+    load = start(house, network=NETWORK, count=buyers, rate=RATE, prefix="revoked")
     try:
         yield load
     finally:
@@ -64,13 +73,13 @@ def loaded(house: House, *, buyers: int, rate: float, network: str) -> Iterator[
 
 def violations(figures: dict[str, Any]) -> list[str]:
     """What of the promise does not hold; empty when all does."""
-    count = figures["purchases"]
+    count, on_hold = figures["purchases"], figures["while_on_hold"]
     wanted = {
         "noticed within 60 s": figures["noticed_s"] <= 60,
         "at most three failed sends": 1 <= figures["failed_sends"] <= 3,
         "one alert": figures["alerts"] == 1,
-        "the rest held": set(figures["while_on_hold"]) == {"delivered", "held"},
-        "none lost while on hold": sum(figures["while_on_hold"].values()) == count,
+        "the rest held": "held" in on_hold and on_hold.keys() <= {"delivered", "held"},
+        "none lost while on hold": sum(on_hold.values()) == count,
         "all delivered after the rotation": figures["in_the_end"] == {"delivered": count},
     }
     return [f"{promise}: {figures}" for promise, kept in wanted.items() if not kept]

@@ -46,7 +46,7 @@ def test_a_second_never_holds_more_than_the_rate(settings: Any) -> None:
     row = flow()
     moments = [moment for _ in range(50) for moment in pace.plan(row, 1, NOW)]
     fullest = max(sum(start <= m < start + timedelta(seconds=1) for m in moments) for start in moments)
-    assert fullest == 10
+    assert fullest == 9
 
 
 def test_time_that_passed_unused_is_not_caught_up_with() -> None:
@@ -57,9 +57,9 @@ def test_time_that_passed_unused_is_not_caught_up_with() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "expected"),
-    [(0.5, 1), (10, 1), (100, 10), (1000, 95)],
+    [(0.5, 1), (10, 3), (100, 22), (1000, 213)],
 )
-def test_it_plans_a_tenth_of_a_second_ahead(settings: Any, rate: float, expected: int) -> None:
+def test_it_plans_a_quarter_of_a_second_ahead(settings: Any, rate: float, expected: int) -> None:
     settings.NETWORK_RATES = {"reddit": rate}
     assert pace.room(flow(), NOW) == expected
     assert pace.room(flow(next_slot_at=NOW + timedelta(seconds=1)), NOW) == 0
@@ -179,7 +179,7 @@ def test_two_games_with_one_pixel_share_its_limit(sandbox: Sandbox, settings: An
     queue(1)
     assert len(claims.claim(network="tiktok", most=5)) == 1
     assert claims.claim(network="tiktok", most=5) == []
-    assert 0.8 < (claims.next_chance("tiktok") or 0) <= 1.06
+    assert 0.3 < (claims.next_chance("tiktok") or 0) <= 1.18
 
 
 @pytest.mark.django_db(transaction=True)

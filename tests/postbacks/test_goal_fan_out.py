@@ -172,7 +172,7 @@ def test_counting_once_costs_no_more_queries_for_forty_players(game: Any, django
         happened(one, minutes_ago=5)
         happened(one, minutes_ago=4)
     # Those of any fan-out, and: the lock, the handed over, the earliest, a second reason to close with.
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         assert outbox.fan_out_due() == 80
     assert Delivery.objects.filter(state="waiting").count() == 40
     assert Delivery.objects.filter(state="skipped", reason="repeat").count() == 40

@@ -412,7 +412,7 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
 
 def test_a_pause_stops_new_claims_and_ends_by_itself(config: PostbackConfig) -> None:
     queue(config, 1)
-    assert applying.quiesce(config_id=config.pk) is True
+    applying.quiesce(config_id=config.pk)
     assert claims.claim(network="tiktok") == []
     with time_machine.travel(timezone.now() + 2 * applying.PATIENCE + timedelta(seconds=1)):
         assert len(claims.claim(network="tiktok")) == 1

@@ -1,0 +1,109 @@
+"""How fast conversions leave: so many a second from a full queue, and how long one takes from its event's answer.
+
+The queue is Reddit's: its sandbox imitates no limit, where TikTok's refuses the 1,001st request of a second. The
+limiter is set to 10,000 a second, so that it is not the measure.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from tests.faults import load
+from tests.journeys.product import Product
+
+NETWORK = "reddit"
+UNLIMITED = {"REDDIT_RATE": "10000", "TIKTOK_RATE": "10000"}
+# How many wait, by the latency of the network in ms.
+QUEUES = {0: int(os.environ.get("BENCH_QUEUE", "5000")), 300: int(os.environ.get("BENCH_SLOW_QUEUE", "1500"))}
+BARE = 3000
+STEADY_RATE = float(os.environ.get("BENCH_STEADY_RATE", "20"))  # events a second
+STEADY_SECONDS = float(os.environ.get("BENCH_STEADY_SECONDS", "20"))
+
+Say = Callable[..., None]
+
+
+def event_to_request(product: Product, say: Say) -> None:
+    """Milliseconds from the 200 for a purchase to the moment its request is received, under a modest steady load."""
+    count = round(STEADY_RATE * STEADY_SECONDS)
+    buyers = load.start(product, network="tiktok", count=count, rate=STEADY_RATE, prefix="steady")
+    buyers.finish()
+    product.wait_for(lambda: _delivered(product, "tiktok", buyers.prefix) == count, seconds=60)
+    waits = load.waits_ms(product, buyers, "tiktok")
+    p50, p95, p99 = (load.share(waits, part) for part in (0.5, 0.95, 0.99))
+    say("event_to_request_ms", p50, p50=p50, p95=p95, p99=p99, events=count, events_per_second=STEADY_RATE)
+
+
+def per_second(product: Product, say: Say) -> None:
+    """Deliveries a second by one worker, and the same requests by a bare loop in as many lanes."""
+    from_worker = {latency: _drain(product, latency, count) for latency, count in QUEUES.items()}
+    lanes = _lanes(product)
+    for latency, value in from_worker.items():
+        bare = _bare(product, latency, BARE if latency == 0 else QUEUES[latency], lanes)
+        ratio = round(value / bare, 3)
+        say(
+            "postbacks_per_second", value, latency_ms=latency, bare_client_ratio=ratio, bare=round(bare, 1), lanes=lanes
+        )
+    _latency(product, 0)
+
+
+def _drain(product: Product, latency: int, count: int) -> float:
+    """Fill the queue, start one worker, and read at the network how fast it empties."""
+    _pause(product, "now() + interval '1 hour'")
+    product.start_worker(env=UNLIMITED)
+    prefix = load.all_at_once(product, network=NETWORK, count=count, prefix="queue")
+    waiting = "SELECT count(*) FROM postbacks_delivery WHERE network = %s AND state = 'waiting'"
+    product.wait_for(lambda: product.rows(waiting, NETWORK) == [(count,)], seconds=120)
+    product.kill("worker")
+    _latency(product, latency)
+    product.http.request("DELETE", f"{product.sandbox_url}/sandbox/requests?network={NETWORK}")
+    _pause(product, "NULL")
+    product.start_worker(env=UNLIMITED)
+    product.wait_for(lambda: _delivered(product, NETWORK, prefix) == count, seconds=300)
+    product.kill("worker")
+    counts = product.summary(NETWORK)
+    assert (counts["requests"], counts["accepted_as_new"]) == (count, count), counts
+    first, last = (datetime.fromisoformat(counts[f"{end}_received_at"]) for end in ("first", "last"))
+    return count / (last - first).total_seconds()
+
+
+def _bare(product: Product, latency: int, count: int, lanes: int) -> float:
+    _latency(product, latency)
+    command = [sys.executable, "-m", "tests.benchmarks.bare", product.sandbox_url, str(count), str(lanes)]
+    env = {**product.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    return float(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
+
+
+def _lanes(product: Product) -> int:
+    """How many calls a worker has in flight at most."""
+    program = "import django; django.setup(); from postbacks.sending import delivery; print(delivery.LANES)"
+    env = {**product.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    told = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    return int(told.stdout)
+
+
+def _pause(product: Product, until: str) -> None:
+    """As a rotation does while it waits: nothing is sent, everything is decided."""
+    with psycopg.connect(product.env["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"UPDATE postbacks_postbackconfig SET paused_until = {until}")  # type: ignore[arg-type]
+
+
+def _latency(product: Product, ms: int) -> None:
+    order: dict[str, Any] = {"network": NETWORK, "ms": ms}
+    product.http.request("POST", f"{product.sandbox_url}/sandbox/latency", json=order)
+    time.sleep(0.1)
+
+
+def _delivered(product: Product, network: str, prefix: str) -> int:
+    rows = product.rows(
+        "SELECT count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
+        "WHERE d.network = %s AND d.state = 'delivered' AND c.user_id LIKE %s",
+        network,
+        f"{prefix}-%",
+    )
+    return int(rows[0][0])
