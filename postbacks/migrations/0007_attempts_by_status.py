@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("postbacks", "0005_notices_of_a_game"),
+        ("postbacks", "0006_check_knows_its_version"),
     ]
 
     operations = [
