@@ -72,9 +72,10 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
 
 def _set_aside(game: Game) -> list[Item]:
     failed = Batch.objects.filter(game=game, state=BatchState.FAILED)
-    number, last = failed.count(), failed.order_by("-pk").first()
+    last = failed.order_by("-pk").first()
     if last is None:
         return []
+    number = failed.count()
     requests = "1 request was" if number == 1 else f"{number:,} requests were"
     said = advice.impersonal(last.error)
     return [

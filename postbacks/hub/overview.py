@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import TextChoices
 from django.http import HttpResponse
 
@@ -60,9 +61,12 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def setup(game: Game) -> dict[str, Any]:
-    """How far the guide is walked."""
-    steps = progress(game)
+    """How far the guide is walked. A game that has walked it is not asked about again for a day."""
+    name = f"guide-walked:{game.pk}"
+    steps = [] if cache.get(name) else progress(game)
     next_step = next((step for step in steps if not step.done), None)
+    if next_step is None:
+        cache.set(name, True, timeout=figures.DAY.total_seconds())
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
 
 
