@@ -71,15 +71,14 @@ def of(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
     # Today and yesterday are the sum of their hours.
     hours = _hours(game, starts[-2], now)
     by_day = {day: total([one for hour, one in hours.items() if day <= hour < day + DAY]) for day in starts[-2:]}
-    return {**_kept(game, starts[:-2], DAY, now), **by_day}
+    return {**_kept(game, starts[:-2], DAY, now, live=0), **by_day}
 
 
 def _hours(game: Game, first: datetime, now: datetime) -> dict[datetime, Figures]:
     """Every hour from `first` to the running one."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     starts = [first + number * HOUR for number in range((last - first) // HOUR + 1)]
-    live = counted(game, last - HOUR, last + HOUR, HOUR)
-    return {**_kept(game, starts[:-2], HOUR, now), **{start: live.get(start, Figures()) for start in starts[-2:]}}
+    return _kept(game, starts, HOUR, now, live=2)
 
 
 def total(figures: list[Figures]) -> Figures:
@@ -121,17 +120,19 @@ def counted(game: Game, start: datetime, end: datetime, step: timedelta) -> dict
     }
 
 
-def _kept(game: Game, starts: list[datetime], step: timedelta, now: datetime) -> dict[datetime, Figures]:
-    """Hours or days that are over, from what was kept of them; those missing there are counted in one go."""
+def _kept(game: Game, starts: list[datetime], step: timedelta, now: datetime, *, live: int) -> dict[datetime, Figures]:
+    """Hours or days from what was kept of them; those missing there, and the last `live`, are counted in one go."""
     name = f"figures:{game.pk}:{step.total_seconds():.0f}"
     kept: dict[datetime, tuple[datetime, Figures]] = cache.get(name, {})
-    missing = [start for start in starts if start not in kept or now - kept[start][0] >= _keeping(start, step, now)]
+    over = starts[: len(starts) - live]
+    missing = [start for start in over if start not in kept or now - kept[start][0] >= _keeping(start, step, now)]
+    wanted = [*missing, *starts[len(over) :]]
+    found = counted(game, wanted[0], wanted[-1] + step, step) if wanted else {}
     if missing:
-        found = counted(game, missing[0], missing[-1] + step, step)
         kept = {start: value for start, value in kept.items() if now - start < timedelta(days=32)}
         kept |= {start: (now, found.get(start, Figures())) for start in missing}
         cache.set(name, kept, timeout=DAY.total_seconds())
-    return {start: kept[start][1] for start in starts}
+    return {start: found.get(start, Figures()) if start in wanted else kept[start][1] for start in starts}
 
 
 def _keeping(start: datetime, step: timedelta, now: datetime) -> timedelta:

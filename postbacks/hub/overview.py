@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import TextChoices
 from django.http import HttpResponse
 
@@ -15,7 +14,7 @@ from audience.models import Game, Membership
 from postbacks.hub import attention, charts, figures, sent
 from postbacks.hub.figures import Figures, Period
 from postbacks.hub.listing import config_rows
-from postbacks.hub.steps import progress
+from postbacks.hub.steps import walked
 from postbacks.ledger.pipeline import Tally
 from postbacks.networks import NETWORKS
 
@@ -61,12 +60,9 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def setup(game: Game) -> dict[str, Any]:
-    """How far the guide is walked. A game that has walked it is not asked about again for a day."""
-    name = f"guide-walked:{game.pk}"
-    steps = [] if cache.get(name) else progress(game)
+    """How far the guide is walked."""
+    steps = walked(game)
     next_step = next((step for step in steps if not step.done), None)
-    if next_step is None:
-        cache.set(name, True, timeout=figures.DAY.total_seconds())
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
 from audience.hub.masking import without_addresses
@@ -13,6 +14,13 @@ from postbacks.networks import NETWORKS
 
 # Clicks that are looked at for the newest one: no index serves a game's clicks by time.
 CLICKS = 200
+TITLES = {
+    "key": "Create an API key",
+    "event": "Send the first event",
+    "click": "Capture an ad click",
+    "postback": "Add a conversion postback",
+    "delivery": "See the first delivery arrive",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,21 @@ def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[
     return found if addresses else [_masked(step) for step in found]
 
 
+def walked(game: Game) -> list[Step]:
+    """The same without what was seen, in one query."""
+    configs = PostbackConfig.objects.kept().filter(game=OuterRef("pk"))
+    delivered = Delivery.objects.filter(game=OuterRef("pk"), state=DeliveryState.DELIVERED)
+    keys = ApiKey.objects.live().filter(game=OuterRef("pk"), kind=KeyKind.PUBLISHABLE)
+    found = Game.objects.filter(pk=game.pk).values_list(
+        Exists(keys),
+        Exists(Event.objects.filter(game_id=OuterRef("pk"))),
+        Exists(Touch.objects.filter(game=OuterRef("pk"))),
+        Exists(configs),
+        Exists(delivered),
+    )
+    return [Step(key, title, done) for (key, title), done in zip(TITLES.items(), found.get(), strict=True)]
+
+
 def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
     """A live publishable key: production before sandbox, of the dialect before others, the newest of these."""
     keys = ApiKey.objects.live().filter(game=game, kind=KeyKind.PUBLISHABLE)
@@ -46,12 +69,12 @@ def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
 
 def _key(game: Game, dialect: str) -> Step:
     key = newest_key(game, dialect)
-    title = "Create an API key"
+    title = TITLES["key"]
     return Step("key", title, True, f"{key.name}, {key.prefix}…", key.created_at) if key else Step("key", title, False)
 
 
 def _event(game: Game) -> Step:
-    title = "Send the first event"
+    title = TITLES["event"]
     newest = Event.objects.filter(game_id=game.pk).order_by("-pk").defer("raw", "context", "properties").first()
     if newest:
         who = newest.user_id or newest.anonymous_id or newest.device_id
@@ -68,11 +91,11 @@ def _event(game: Game) -> Step:
 def _click(game: Game) -> Step:
     known = list(Touch.objects.filter(game=game).values_list("pk", flat=True)[:CLICKS])
     if not known:
-        return Step("click", "Capture an ad click", False)
+        return Step("click", TITLES["click"], False)
     newest = Touch.objects.get(pk=max(known))
     network = NETWORKS.get(newest.network)
     seen = f"A {network.label if network else newest.network.title()} click{_shortened(newest.click_id)}"
-    return Step("click", "Capture an ad click", True, seen, newest.clicked_at)
+    return Step("click", TITLES["click"], True, seen, newest.clicked_at)
 
 
 def _shortened(click_id: str) -> str:
@@ -83,12 +106,12 @@ def _shortened(click_id: str) -> str:
 def _postback(game: Game) -> Step:
     configs = PostbackConfig.objects.kept().filter(game=game).defer("credential", "previous_credential")
     newest = configs.order_by("-created_at").first()
-    title = "Add a conversion postback"
+    title = TITLES["postback"]
     return Step("postback", title, True, str(newest), newest.validated_at) if newest else Step("postback", title, False)
 
 
 def _delivery(game: Game) -> Step:
-    title = "See the first delivery arrive"
+    title = TITLES["delivery"]
     delivered = Delivery.objects.filter(game=game, state=DeliveryState.DELIVERED).order_by("-event_at").first()
     if delivered:
         seen = f"{delivered.trigger_label} accepted by {NETWORKS[delivered.network].label}"

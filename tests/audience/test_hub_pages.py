@@ -134,6 +134,7 @@ def _fill(game: Game, count: int) -> None:
             event_id=str(number),
             event_at=now,
             config_version=1,
+            dead_after=now + config.kind.max_age,
         )
         delivery.attempts.create(config=config, number=1, config_version=1, started_at=now)
 
