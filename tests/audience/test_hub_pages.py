@@ -1,5 +1,6 @@
 """What all pages have in common: they render, empty or full, under a strict policy and with bounded queries."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -132,6 +133,7 @@ def _fill(game: Game, count: int) -> None:
             trigger="purchase",
             event_id=str(number),
             event_at=now,
+            dead_after=now + timedelta(days=28),
             config_version=1,
         )
         delivery.attempts.create(config=config, number=1, config_version=1, started_at=now)
