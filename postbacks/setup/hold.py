@@ -18,7 +18,15 @@ from audience import audit_log, clock
 from audience.models import Reason
 from audience.wakeup import wake
 from postbacks.deciding.outbox import DELIVER_TASK
-from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
+from postbacks.models import (
+    CheckState,
+    CredentialCheck,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    PostbackConfig,
+    Purpose,
+)
 from postbacks.networks.base import Verdict
 from postbacks.sending import abandoned
 from postbacks.setup import checks, rules
@@ -26,17 +34,17 @@ from postbacks.setup import checks, rules
 logger = structlog.get_logger(__name__)
 
 ALERTS_TASK = "postbacks.tasks.alerts"
-# A credential that has just been cleared of a suspicion is not suspected again for this long: the network refuses
-# single events, which then go by the retry schedule.
+# A credential that has just been cleared of a suspicion is not suspected again for this long, unless it is refused
+# again and again: a network may refuse single events, which then go by the retry schedule.
 TRUSTED_FOR = timedelta(minutes=1)
+REFUSALS_ALLOWED = 2
 
 
 @transaction.atomic
 def suspect(*, config: PostbackConfig) -> bool:
     """The network refused the credential: send nothing more and ask it again. False when that is known already."""
     now = clock.now()
-    cleared = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
-    if cleared.filter(finished_at__gt=now - TRUSTED_FOR).exists():
+    if _is_trusted(config):
         return False
     # Of the version that was refused: a rotation may have come in between.
     same = PostbackConfig.objects.kept().filter(pk=config.pk, version=config.version)
@@ -50,6 +58,16 @@ def suspect(*, config: PostbackConfig) -> bool:
     else:
         hold(config=row, access="token", message=rules.UNREADABLE)
     return True
+
+
+def _is_trusted(config: PostbackConfig) -> bool:
+    """Whether the network has just cleared this credential, and hardly refused it since."""
+    checks_of = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
+    cleared = checks_of.filter(finished_at__gt=clock.now() - TRUSTED_FOR).order_by("-finished_at").first()
+    if cleared is None:
+        return False
+    since = DeliveryAttempt.objects.filter(config=config, verdict=Verdict.CREDENTIAL.value)
+    return since.filter(started_at__gt=cleared.finished_at).count() <= REFUSALS_ALLOWED
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """What all pages have in common: they render, empty or full, under a strict policy and with bounded queries."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +134,7 @@ def _fill(game: Game, count: int) -> None:
             trigger="purchase",
             event_id=str(number),
             event_at=now,
+            dead_after=now + timedelta(days=28),
             config_version=1,
             dead_after=now + config.kind.max_age,
         )

@@ -171,6 +171,21 @@ def test_single_events_refused_for_their_rights_do_not_stop_the_others_again_and
     assert states() == {"delivered": 3, "waiting": 2}
 
 
+def test_a_token_revoked_right_after_a_false_alarm_is_noticed_all_the_same(
+    sandbox: Sandbox, config: PostbackConfig
+) -> None:
+    queue(config, 20)
+    sandbox.state.add_fault("tiktok", "unauthorized", 1)
+    drain(config)
+    answer_checks()
+    revoke(sandbox, config)
+    drain(config)
+    assert held(config) == (True, False, "")
+    assert DeliveryAttempt.objects.filter(verdict="credential").count() == 1 + 3
+    answer_checks()
+    assert states() == {"held": 20}
+
+
 def test_a_conversion_that_comes_during_a_hold_is_held(sandbox: Sandbox, config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     player = factories.person(config.game)
