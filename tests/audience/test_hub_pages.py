@@ -136,7 +136,6 @@ def _fill(game: Game, count: int) -> None:
             event_at=now,
             dead_after=now + timedelta(days=28),
             config_version=1,
-            dead_after=now + config.kind.max_age,
         )
         delivery.attempts.create(config=config, number=1, config_version=1, started_at=now)
 
