@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, OuterRef, Subquery, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
-from audience.models import Batch, Conversion, Game, Reason
+from audience.models import Batch, Conversion, Game, Reason, Touch
 from postbacks.ledger.pipeline import Tally
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -24,6 +24,8 @@ KEPT_MOVING, KEPT = HOUR, DAY
 # Late events still come to the last hours: those are counted again sooner.
 RECENT = timedelta(hours=6)
 KEPT_RECENT, KEPT_HOUR = timedelta(minutes=2), timedelta(minutes=30)
+# For a few hours' conversions PostgreSQL would read every click of every game into a hash: 30 ms with 100,000 of them.
+NETWORK_ONE_BY_ONE = Subquery(Touch.objects.filter(pk=OuterRef("touch")).values("network")[:1])
 # Neither are conversions that anyone misses: see postbacks/health/counting.py.
 UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
@@ -108,10 +110,12 @@ def counted(game: Game, start: datetime, end: datetime, step: timedelta) -> dict
     batches: Any = Batch.objects.filter(game=game, received_at__gte=start, received_at__lt=end).order_by()
     requests = batches.values(at=trunc("received_at", tzinfo=UTC)).annotate(a=Sum("accepted"), r=Sum("rejected"))
     came: Any = Conversion.objects.filter(game=game, event_at__gte=start, event_at__lt=end, test=False)
-    rows = came.exclude(reason__in=UNCOUNTED).order_by().values("currency", at=trunc("event_at", tzinfo=UTC))
+    network: Any = NETWORK_ONE_BY_ONE if step == HOUR else F("touch__network")
+    found = came.exclude(reason__in=UNCOUNTED).order_by().annotate(network=network)
+    rows = found.values("currency", "network", at=trunc("event_at", tzinfo=UTC))
     tallies: dict[datetime, dict[str, list[Tally]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows.annotate(network=F("touch__network"), count=Count("pk"), value=Sum("value")):
-        sums = {} if row["value"] is None else {row["currency"]: row["value"]}
+    for row in rows.annotate(count=Count("pk"), total=Sum("value")):
+        sums = {} if row["total"] is None else {row["currency"]: row["total"]}
         tallies[row["at"]][row["network"] or ""].append(Tally(row["count"], sums))
     taken = {row["at"]: (row["a"], row["r"]) for row in requests}
     return {
