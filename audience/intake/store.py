@@ -1,6 +1,8 @@
 """The durable write of one request: Events once by message id, one Batch, the Rejections."""
 
-from collections.abc import Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -10,7 +12,7 @@ from django.db import connection
 from django.db.models import JSONField, Value
 
 from audience.intake.message import Message, Rejected
-from audience.models import ApiKey, Batch, BatchState, Dialect, Rejection
+from audience.models import ApiKey, Batch, BatchState, Dialect, Kind, Rejection
 
 # A message without any client time may be retried past midnight: its copy lies at most this far back.
 UNTIMED_LOOKBACK = timedelta(days=1)
@@ -87,7 +89,8 @@ def events(request: Request, messages: Sequence[Message]) -> list[tuple[int, dat
     """Insert the messages that are not there yet; the (id, day) of those."""
     if not messages:
         return []
-    rows = [_row(request, message) for message in messages]
+    of_kind: dict[Kind, Iterator[int]] = defaultdict(itertools.count)
+    rows = [_row(request, message, next(of_kind[message.kind])) for message in messages]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     untimed = [message.message_id for message in messages if message.day is None]
     day_before = request.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
@@ -99,8 +102,14 @@ def events(request: Request, messages: Sequence[Message]) -> list[tuple[int, dat
         return [(event_id, day) for event_id, day in cursor.fetchall()]
 
 
-def _row(request: Request, message: Message) -> tuple[Any, ...]:
-    """The values of COLUMNS, in their order."""
+def _row(request: Request, message: Message, position: int) -> tuple[Any, ...]:
+    """The values of COLUMNS, in their order.
+
+    What happened "now" happened in the order in which it was sent, a microsecond apart: of two words at one moment
+    nothing else could tell which came later (digest/traits.py). `position` counts the messages of its kind.
+    """
+    now = message.event_at == request.received_at
+    event_at = message.event_at + timedelta(microseconds=position if now else 0)
     return (
         request.key.game_id,
         message.day or request.received_at.astimezone(UTC).date(),
@@ -113,7 +122,7 @@ def _row(request: Request, message: Message) -> tuple[Any, ...]:
         message.session_id,
         message.group_id,
         _json(message.links),
-        message.event_at,
+        event_at,
         request.received_at,
         request.key.pk,
         request.dialect.value,

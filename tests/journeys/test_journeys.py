@@ -153,19 +153,22 @@ def test_journey_d_a_network_that_is_away_twice_is_asked_three_times(product: Pr
     assert [request["status"] == 200 for request in requests] == [False, False, True]
 
 
-def test_journey_d_a_revoked_token_fails_at_once_shows_in_health_and_clears_after_rotation(
+def test_journey_d_a_revoked_token_puts_on_hold_shows_in_health_and_clears_after_rotation(
     product: Product, marketer: Browser
 ) -> None:
     from postbacks.sandbox import accounts
 
     page = f"/g/{product.demo['game']}/integrations/tiktok/"
-    product.fault("tiktok", "unauthorized", 1)
+    revoked = {"network": "tiktok", "credential": accounts.TIKTOK_TOKEN}
+    product.http.request("POST", f"{product.sandbox_url}/sandbox/tokens/revoke", json=revoked)
     click(product, "e-a", "ttclid", "E.C.P.journeyE", ago(hours=2))
     link(product, "e-a", "user-e", ago(hours=1))
     event(product, "user-e", "purchase", ago(minutes=20), value=3, currency="USD")
-    product.wait_for(lambda: product.outcome("user-e", "purchase") == [("", "failed")])
+    product.wait_for(lambda: product.outcome("user-e", "purchase") == [("", "held")])
     assert [row[0] for row in product.log("user-e")] == ["failed"]
-    assert b"Credential failures detected" in marketer.get(page).data
+    said = marketer.get(page).data
+    assert b"Credential failures detected" in said
+    assert b"On hold" in said
 
     (config_id,) = product.rows(
         "SELECT id FROM postbacks_postbackconfig WHERE network = 'tiktok' AND deleted_at IS NULL"
@@ -187,7 +190,7 @@ def test_journey_d_a_revoked_token_fails_at_once_shows_in_health_and_clears_afte
         )
     )
     event(product, "user-e", "purchase", ago(minutes=10), value=4, currency="USD")
-    product.wait_for(lambda: product.outcome("user-e", "purchase") == [("", "failed"), ("", "delivered")])
+    product.wait_for(lambda: product.outcome("user-e", "purchase") == [("", "delivered"), ("", "delivered")])
     assert b"Credential failures detected" not in marketer.get(page).data
     (last,) = [r for r in sent_with(product, "tiktok", "E.C.P.journeyE") if r["status"] == 200 and _accepted(r)][-1:]
     assert last["body"]["data"][0]["properties"]["value"] == 4

@@ -21,7 +21,7 @@ from tests.postbacks.histories import History, a_moment, histories, new_game, te
 
 pytestmark = pytest.mark.django_db
 
-SHUFFLES = int(os.environ.get("SHUFFLES", "100"))
+SHUFFLES = int(os.environ.get("SHUFFLES", "60"))
 
 
 def shuffled(examples: int) -> settings:
