@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from audience.intake import auth
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 from audience.models.keys import digest_of
 
@@ -79,6 +80,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
     key.replaced_by = successor.key
     key.expires_at = timezone.now() + overlap
     key.save(update_fields=["replaced_by", "expires_at"])
+    auth.forget_keys()
     return successor
 
 
@@ -87,3 +89,4 @@ def revoke_key(*, key: ApiKey) -> None:
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
+        auth.forget_keys()

@@ -10,39 +10,35 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
-from audience.digest import merge, traits
-from audience.intake.message import ANONYMOUS, DEVICE, USER
-from audience.models import Event, Game, Identity, Kind, Person
+from audience.digest import merge
+from audience.digest.sightings import Key, Sighting
+from audience.models import Game
 
-Key = tuple[str, str]
 # id -> whose it is, and the time of the earliest event that named it.
 Known = dict[Key, tuple[uuid.UUID, datetime]]
-# What a set holds: ids, event ids (int) and person ids. Told apart by type: a client may call a namespace anything.
+# What a set holds: ids, the places of sightings (int) and person ids. Told apart by type: a client may call a
+# namespace anything.
 Member = Key | int | uuid.UUID
 
-# What SDKs send when they have no id. Joining by these would make all players one.
-NOT_AN_ID = frozenset(
-    {
-        "0",
-        "00000000-0000-0000-0000-000000000000",
-        "null",
-        "undefined",
-        "none",
-        "nil",
-        "nan",
-        "unknown",
-        "n/a",
-        "na",
-        "anonymous",
-        "guest",
-        "(null)",
-        "[object object]",
-        "-1",
-    }
-)
+SPAN = "unnest(%(ids)s::uuid[], %(first)s::timestamptz[], %(active)s::timestamptz[]) AS span (id, first_at, active_at)"
+MAKE = f"""
+INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
+SELECT id, %(game)s, '{{}}', '{{}}', first_at, coalesce(active_at, first_at) FROM {SPAN}
+"""
+# greatest() passes over an absent `active_at`.
+WIDEN = f"""
+UPDATE audience_person person
+SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
+FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
+"""
+ADD = """
+INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at)
+SELECT %s, new.* FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS new
+"""
 
 
 @dataclass(slots=True)
@@ -53,28 +49,18 @@ class People:
     merged: set[uuid.UUID] = field(default_factory=set)
 
 
-def keys_of(event: Event) -> list[Key]:
-    """Every (namespace, value) the event names, without the placeholders."""
-    named = [(ANONYMOUS, event.anonymous_id), (USER, event.user_id)]
-    # A registration tells whose device it is now, not that all who ever had it are one.
-    named += [(DEVICE, event.device_id)] if event.kind != Kind.DEVICE else []
-    named += [(namespace, value) for namespace, value in event.links]
-    return [(namespace, value) for namespace, value in named if value and value.lower() not in NOT_AN_ID]
-
-
-def resolve(*, game: Game, events: Sequence[Event]) -> People:
-    """Find or make the person of each event, merge those that turn out to be one, and set their traits."""
+def resolve(*, game: Game, seen: Sequence[Sighting]) -> People:
+    """Find or make the person of each sighting, and merge those that turn out to be one."""
     sets = _Sets()
-    for event in events:
-        # The event itself is a member, so that one without any usable id is a player of its own.
-        sets.join([event.pk, *keys_of(event)])
+    for place, sighting in enumerate(seen):
+        # The sighting itself is a member, so that one without any usable id is a player of its own.
+        sets.join([place, *sighting.keys])
     known = _known(game, [member for member in sets.members if isinstance(member, tuple)])
     for key, (person_id, _) in known.items():
         sets.join([person_id, key])
     people = People()
-    persons = _persons(game, sets, events, people)
-    _add_identities(game, sets, known, persons, events)
-    traits.apply(events=events, people=people.by_event)
+    persons = _persons(game, sets, seen, people)
+    _add_identities(game, sets, known, persons, seen)
     return people
 
 
@@ -109,46 +95,56 @@ def _known(game: Game, keys: Sequence[Key]) -> Known:
         return {(namespace, value): (person_id, since) for namespace, value, person_id, since in cursor.fetchall()}
 
 
-def _persons(game: Game, sets: _Sets, events: Sequence[Event], people: People) -> dict[Member, uuid.UUID]:
+def _persons(game: Game, sets: _Sets, seen: Sequence[Sighting], people: People) -> dict[Member, uuid.UUID]:
     """Set root -> its person: the one it had, a merge of those it had, or a new one. Fills `people`."""
     had: dict[Member, list[uuid.UUID]] = defaultdict(list)
     for member in sets.members:
         if isinstance(member, uuid.UUID):
             had[sets.root(member)].append(member)
-    seen: dict[Member, list[datetime]] = defaultdict(list)
-    for event in events:
-        seen[sets.root(event.pk)].append(event.event_at)
+    theirs: dict[Member, list[Sighting]] = defaultdict(list)
+    for place, sighting in enumerate(seen):
+        theirs[sets.root(place)].append(sighting)
     persons: dict[Member, uuid.UUID] = {}
-    new: list[Person] = []
-    for root, moments in seen.items():
+    new: dict[uuid.UUID, list[Sighting]] = {}
+    old: dict[uuid.UUID, list[Sighting]] = {}
+    for root, group in theirs.items():
         candidates = had.get(root, [])
         if not candidates:
-            person = Person(game=game, first_seen_at=min(moments), last_seen_at=min(moments))
-            new.append(person)
-            persons[root] = person.pk
-        elif len(candidates) == 1:
-            persons[root] = candidates[0]
-        else:
-            persons[root] = merge.merge(person_ids=candidates)
-            people.merged.add(persons[root])
-    Person.objects.bulk_create(new)
-    people.by_event = {event.pk: persons[sets.root(event.pk)] for event in events}
+            persons[root] = uuid.uuid4()
+            new[persons[root]] = group
+            continue
+        persons[root] = candidates[0] if len(candidates) == 1 else merge.merge(person_ids=candidates)
+        people.merged |= {persons[root]} if len(candidates) > 1 else set()
+        old[persons[root]] = group
+    _spans(MAKE, new, game)
+    _spans(WIDEN, old, game)
+    people.by_event = {pk: persons[root] for root, group in theirs.items() for one in group for pk in one.events}
     return persons
 
 
+def _spans(query: str, persons: Mapping[uuid.UUID, Sequence[Sighting]], game: Game) -> None:
+    """Run MAKE or WIDEN with when each person was first seen and last active."""
+    if not persons:
+        return
+    first = [min(one.first_at for one in seen) for seen in persons.values()]
+    active = [max((one.active_at for one in seen if one.active_at), default=None) for seen in persons.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"game": game.pk, "ids": list(persons), "first": first, "active": active})
+
+
 def _add_identities(
-    game: Game, sets: _Sets, known: Known, persons: dict[Member, uuid.UUID], events: Sequence[Event]
+    game: Game, sets: _Sets, known: Known, persons: dict[Member, uuid.UUID], seen: Sequence[Sighting]
 ) -> None:
-    first_seen: dict[Key, datetime] = {}
-    for event in events:
-        for key in keys_of(event):
-            first_seen[key] = min(event.event_at, first_seen.get(key, event.event_at))
-    Identity.objects.bulk_create(
-        Identity(game=game, person_id=persons[sets.root(key)], namespace=key[0], value=key[1], first_seen_at=moment)
-        for key, moment in first_seen.items()
-        if key not in known
-    )
-    _seen_earlier(game, {key: moment for key, moment in first_seen.items() if key in known and moment < known[key][1]})
+    first_at: dict[Key, datetime] = {}
+    for sighting in seen:
+        for key in sighting.keys:
+            first_at[key] = min(sighting.first_at, first_at.get(key, sighting.first_at))
+    new = {key: moment for key, moment in first_at.items() if key not in known}
+    if new:
+        columns: list[list[Any]] = [[persons[sets.root(key)] for key in new], *map(list, zip(*new, strict=True))]
+        with connection.cursor() as cursor:
+            cursor.execute(ADD, [game.pk, *columns, list(new.values())])
+    _seen_earlier(game, {key: at for key, at in first_at.items() if key in known and at < known[key][1]})
 
 
 def _seen_earlier(game: Game, moments: Mapping[Key, datetime]) -> None:

@@ -6,21 +6,23 @@ lock), hence identities and launches are decided without races.
 """
 
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from audience import clock, wakeup
-from audience.digest import attribution, belongings, identity
-from audience.models import Batch, BatchState, Event, Game
+from audience import clock, goals, wakeup
+from audience.digest import attribution, belongings, identity, reading, sightings, traits
+from audience.models import Batch, BatchState, Game
 
 logger = structlog.get_logger(__name__)
 
-# Batches taken together: enough to make the bulk statements worth it, few enough to commit within a second.
-AT_ONCE = 200
+# Taken together: enough to make the bulk statements worth it, few enough to commit within a second.
+BATCHES_AT_ONCE = 2_000
+EVENTS_AT_ONCE = 5_000
+# When a run fails, this many of its batches are tried one by one before the next try together.
+ALONE_AT_ONCE = 200
 # A drain gives its worker thread back after this long, in seconds; the next wake-up goes on.
 LONGEST = 20.0
 # A batch that fails this often is set aside for a person to look at (admin: Batches, state Failed).
@@ -50,7 +52,7 @@ def _digest_game(game_id: int) -> int:
     except DIGEST_ERRORS as error:
         _raise_if_passing(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
-    batch_ids = list(Batch.objects.due().filter(game_id=game_id).values_list("pk", flat=True)[:AT_ONCE])
+    batch_ids = list(Batch.objects.due().filter(game_id=game_id).values_list("pk", flat=True)[:ALONE_AT_ONCE])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
 
 
@@ -86,22 +88,36 @@ def _put_off(batch_id: int, error: Exception) -> None:
 
 @transaction.atomic
 def run(*, game_id: int, only: int | None = None) -> int:
-    """Digest up to AT_ONCE due batches of a game; how many. 0 when another worker is at this game."""
+    """Digest the oldest due batches of a game; how many. 0 when another worker is at this game."""
     if not lock_game(game_id, wait=False):
         return 0
-    batches = Batch.objects.due().select_for_update(skip_locked=True).filter(game_id=game_id)
-    claimed = list(batches.filter(pk=only) if only else batches[:AT_ONCE])
+    claimed = _claimed(game_id, only)
     if not claimed:
         return 0
-    events = _events(claimed)
     game = Game.objects.get(pk=game_id)
-    people = identity.resolve(game=game, events=events)
+    seen = reading.seen(claimed, counted=goals.event_names(game=game))
+    people = identity.resolve(game=game, seen=sightings.sightings(seen))
+    events = reading.whole(claimed, seen)
+    traits.apply(events=events, people=people.by_event)
     belongings.apply(game=game, events=events, people=people.by_event)
     changed = attribution.attribute(game=game, events=events, people=people)
     Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
     if changed:
         wakeup.wake(settings.CONVERSIONS_READY_TASK)
     return len(claimed)
+
+
+def _claimed(game_id: int, only: int | None) -> list[Batch]:
+    """The oldest due batches that together have up to EVENTS_AT_ONCE events, or the first one if it alone has more."""
+    due = Batch.objects.due().filter(game_id=game_id).select_for_update(skip_locked=True)
+    claimed: list[Batch] = []
+    events = 0
+    for batch in due.filter(pk=only) if only else due[:BATCHES_AT_ONCE]:
+        events += batch.accepted
+        if claimed and events > EVENTS_AT_ONCE:
+            break
+        claimed.append(batch)
+    return claimed
 
 
 def lock_game(game_id: int, *, wait: bool) -> bool:
@@ -113,11 +129,3 @@ def lock_game(game_id: int, *, wait: bool) -> bool:
             return True
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
         return bool(cursor.fetchone()[0])
-
-
-def _events(batches: Sequence[Batch]) -> list[Event]:
-    """The batches' events in the order they happened."""
-    ids = [event_id for batch in batches for event_id in batch.event_ids]
-    first = min(batch.first_day for batch in batches if batch.first_day)
-    last = max(batch.last_day for batch in batches if batch.last_day)
-    return list(Event.objects.filter(pk__in=ids, day__gte=first, day__lte=last).defer("raw").order_by("event_at", "pk"))

@@ -10,25 +10,22 @@ from audience.models import Event, Kind, Person
 
 
 def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
-    """Set traits from identify events and widen first and last seen, with one read and one write for all persons."""
-    persons = Person.objects.in_bulk(set(people.values()))
+    """Set the traits that identify events tell, with one read and one write for all persons."""
     by_person: dict[uuid.UUID, list[Event]] = defaultdict(list)
     for event in events:
-        by_person[people[event.pk]].append(event)
+        if event.kind == Kind.IDENTIFY and event.traits:
+            by_person[people[event.pk]].append(event)
+    persons = Person.objects.in_bulk(list(by_person))
     changed = [persons[person_id] for person_id, theirs in by_person.items() if _take(persons[person_id], theirs)]
-    Person.objects.bulk_update(changed, ["traits", "trait_times", "first_seen_at", "last_seen_at"], batch_size=500)
+    Person.objects.bulk_update(changed, ["traits", "trait_times"], batch_size=500)
 
 
 def _take(person: Person, events: Sequence[Event]) -> bool:
-    before = (dict(person.traits), person.first_seen_at, person.last_seen_at)
+    before = (dict(person.traits), dict(person.trait_times))
     for event in events:
-        if event.kind == Kind.IDENTIFY:
-            for name, value in event.traits.items():
-                _set(person, name, value, event.event_at.isoformat())
-        person.first_seen_at = min(person.first_seen_at, event.event_at)
-        if event.context.get("active") is not False:
-            person.last_seen_at = max(person.last_seen_at, event.event_at)
-    return before != (person.traits, person.first_seen_at, person.last_seen_at)
+        for name, value in event.traits.items():
+            _set(person, name, value, event.event_at.isoformat())
+    return before != (person.traits, person.trait_times)
 
 
 def _set(person: Person, name: str, value: object, at: str) -> None:

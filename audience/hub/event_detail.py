@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience.digest.identity import keys_of
+from audience.digest.sightings import keys_of
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.masking import masked
 from audience.intake.replay import Answer, replay, replay_obstacle

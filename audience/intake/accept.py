@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
 from django.utils import timezone
 
 from audience import wakeup
-from audience.intake import store
+from audience.intake import group
 from audience.intake.message import Message, Rejected
+from audience.intake.rows import Sent
+from audience.intake.store import Write
 from audience.models import ApiKey, Dialect
 
 
@@ -35,26 +36,35 @@ def accept(
     rejected: Sequence[Rejected] = (),
     received_at: datetime,
 ) -> Receipt:
-    """Write one request to disk, in one transaction, and wake the digest. `dialect` is the one it was said in.
+    """Write one request to disk, and wake the digest. `dialect` is the one it was said in.
 
     When this returns, the rows are committed: only then may the request be acknowledged. Everything slow
     (identity, attribution, postbacks) happens later and elsewhere, so that it can neither delay nor fail
-    an acknowledgement. Raises `django.db.OperationalError` when the database is away; nothing is stored then.
+    an acknowledgement. Raises `django.db.OperationalError` when the database is away; the sender has to send again,
+    and what was stored all the same is then known by its message ids.
     """
-    with transaction.atomic():
-        request = store.Request(key=key, dialect=dialect, received_at=received_at)
-        new = store.events(request, messages)
-        duplicates = len(messages) - len(new)
-        store.rejections(request, rejected)
-        store.batch(request, new=new, duplicates=duplicates, rejected=len(rejected))
-        _mark_used(key)
-    if new:
+    sent = Sent(key=key, dialect=dialect, received_at=received_at, messages=messages, rejected=rejected)
+    return accept_all([sent])[0]
+
+
+def accept_all(request: Sequence[Sent]) -> list[Receipt]:
+    """The same for a request that speaks for several keys: all of it on disk, or nothing."""
+    writes = [Write(sent) for sent in request]
+    group.commit(writes)
+    for sent in request:
+        _mark_used(sent.key)
+    if any(one.new for one in writes):
         wakeup.wake("audience.tasks.digest")
-    return Receipt(new=len(new), duplicates=duplicates, rejected=len(rejected))
+    return [_receipt(one) for one in writes]
+
+
+def _receipt(one: Write) -> Receipt:
+    return Receipt(new=len(one.new), duplicates=len(one.events) - len(one.new), rejected=len(one.rejections))
 
 
 def _mark_used(key: ApiKey) -> None:
     """Note the time of use, once a minute: exact enough to see an old key still in use, cheap enough for every call."""
     now = timezone.now()
     if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60:
+        key.last_used_at = now
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audience.intake.accept import accept
 from audience.intake.dialects import kept
-from audience.intake.store import TRUNCATED
+from audience.intake.rows import TRUNCATED
 from audience.models import ApiKey, Dialect, Event, Rejection
 
 logger = structlog.get_logger(__name__)

@@ -1,201 +1,132 @@
-"""The durable write of one request: Events once by message id, one Batch, the Rejections."""
+"""The durable write of a group of requests in one transaction: Events once by message id, Batches, Rejections.
 
-import itertools
-from collections import defaultdict
+Copied in, since that is the fastest way into PostgreSQL. COPY knows no ON CONFLICT: when a message of the group is
+stored already, which only a retry brings about, the group is written again by an INSERT that passes over copies.
+"""
+
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import UTC, date, timedelta
 
-import orjson
-from django.db import connection
-from django.db.models import JSONField, Value
+from django.db import IntegrityError, connection, transaction
 
-from audience.intake.message import Message, Rejected
-from audience.models import ApiKey, Batch, BatchState, Dialect, Kind, Rejection
+from audience.intake import rows
+from audience.intake.rows import EventRow, Sent
 
 # A message without any client time may be retried past midnight: its copy lies at most this far back.
 UNTIMED_LOOKBACK = timedelta(days=1)
-# What is kept of a rejected message, in bytes of JSON.
-RAW_LIMIT = 32 * 1024
-# And of what stood around it, which a batch repeats for each of its members.
-FRAME_LIMIT = 2 * 1024
-# What stands in the place of more: {"truncated": true, "bytes": 40000}.
-TRUNCATED = "truncated"
 
-COLUMNS = {
-    "game_id": "bigint",
-    "day": "date",
-    "message_id": "text",
-    "kind": "text",
-    "name": "text",
-    "user_id": "text",
-    "anonymous_id": "text",
-    "device_id": "text",
-    "session_id": "text",
-    "group_id": "text",
-    "links": "jsonb",
-    "event_at": "timestamptz",
-    "received_at": "timestamptz",
-    "key_id": "bigint",
-    "dialect": "text",
-    "surface": "text",
-    "request_ip": "text",
-    "consent_level": "text",
-    "test": "boolean",
-    "properties": "jsonb",
-    "traits": "jsonb",
-    "context": "jsonb",
-    "integrations": "jsonb",
-    "raw": "jsonb",
-}
-# The ids follow the order of sending, which decides between messages of one moment: the digest sorts by (event_at, id).
-# The order by the unique index's columns makes two requests with the same ids wait for, not deadlock with, each other.
+IDS = "SELECT nextval(pg_get_serial_sequence('audience_event', 'id')) FROM generate_series(1, %s)"
+COPY_EVENTS = f"COPY audience_event (id, {', '.join(rows.EVENT)}) FROM STDIN"
+# The order by the unique index's columns makes two groups with the same ids wait for, not deadlock with, each other.
 INSERT = """
     INSERT INTO audience_event (id, {columns})
-    SELECT new.* FROM (
-        SELECT nextval(pg_get_serial_sequence('audience_event', 'id')), sent.*
-        FROM unnest({arrays}) AS sent
-    ) AS new (id, {columns})
+    SELECT new.* FROM unnest({arrays}) AS new (id, {columns})
     {unless}
     ORDER BY new.day, new.message_id
     ON CONFLICT (game_id, message_id, day) DO NOTHING
-    RETURNING id, day
+    RETURNING id
 """
 UNLESS_THE_DAY_BEFORE = """
     WHERE NOT EXISTS (
-        SELECT 1 FROM audience_event old, unnest(%s::text[], %s::date[]) AS untimed (message_id, day)
-        WHERE untimed.message_id = new.message_id AND old.game_id = new.game_id
+        SELECT 1 FROM audience_event old, unnest(%s::bigint[], %s::date[]) AS untimed (id, day)
+        WHERE untimed.id = new.id AND old.game_id = new.game_id
           AND old.message_id = new.message_id AND old.day = untimed.day
     )
 """
-NAMES = ", ".join(COLUMNS)
-ARRAYS = ", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())
+NAMES = ", ".join(rows.EVENT)
+ARRAYS = ", ".join(["%s::bigint[]", *(f"(%s::text[])::{kind}[]" for kind in rows.EVENT.values())])
 INSERT_TIMED = INSERT.format(columns=NAMES, arrays=ARRAYS, unless="")
 # Asked only when it must be: planning the look into every partition costs more than the insert itself.
 INSERT_UNTIMED = INSERT.format(columns=NAMES, arrays=ARRAYS, unless=UNLESS_THE_DAY_BEFORE)
+COPY_REJECTIONS = f"COPY audience_rejection ({', '.join(rows.REJECTION)}) FROM STDIN"
+COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
+    first_day, last_day, state, attempts, next_attempt_at, error) FROM STDIN"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Whose messages these are, in which dialect they were said, and when they came."""
+@dataclass(slots=True)
+class Write:
+    """The rows of what one key sent, and, once they are stored, the ids and days of its new events."""
 
-    key: ApiKey
-    dialect: Dialect
-    received_at: datetime
+    sent: Sent
+    events: list[EventRow] = field(init=False)
+    rejections: list[str] = field(init=False)
+    new: list[tuple[int, date]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.events = rows.events(self.sent)
+        self.rejections = rows.rejections(self.sent)
 
 
-def events(request: Request, messages: Sequence[Message]) -> list[tuple[int, date]]:
-    """Insert the messages that are not there yet; the (id, day) of those."""
-    if not messages:
-        return []
-    of_kind: dict[Kind, Iterator[int]] = defaultdict(itertools.count)
-    rows = [_row(request, message, next(of_kind[message.kind])) for message in messages]
-    columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-    untimed = [message.message_id for message in messages if message.day is None]
-    day_before = request.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
+def write(group: Sequence[Write]) -> None:
+    """Store the group, all of it or nothing, and set what is `new` in each. Raises what the database raises."""
+    with transaction.atomic():
+        if not _copied(group):
+            _inserted(group)
+        _copy(COPY_REJECTIONS, [line for one in group for line in one.rejections])
+        _copy(COPY_BATCHES, [_batch(one) for one in group])
+
+
+def _numbered(group: Sequence[Write]) -> Iterator[tuple[int, Write, EventRow]]:
+    """Each event with an id. They follow the order of sending, which decides between messages of one moment: the
+    digest sorts by (event_at, id)."""
+    every = [(one, row) for one in group for row in one.events]
+    with connection.cursor() as cursor:
+        cursor.execute(IDS, [len(every)])
+        ids = [number for (number,) in cursor.fetchall()]
+    return ((number, one, row) for number, (one, row) in zip(ids, every, strict=True))
+
+
+def _copied(group: Sequence[Write]) -> bool:
+    """False, and nothing stored, when a copy of one of the messages is there already or may lie on another day."""
+    if any(row.untimed for one in group for row in one.events):
+        return False
+    numbered = list(_numbered(group)) if any(one.events for one in group) else []
+    # Sorted as INSERT sorts them, and for the same reason.
+    lines = sorted((row.day, row.message_id, rows.line((str(number), *row.values))) for number, _, row in numbered)
+    try:
+        with transaction.atomic():
+            _copy(COPY_EVENTS, [line for _, _, line in lines])
+    except IntegrityError:
+        return False
+    for number, one, row in numbered:
+        one.new.append((number, row.day))
+    return True
+
+
+def _inserted(group: Sequence[Write]) -> None:
+    numbered = {number: (one, row) for number, one, row in _numbered(group)}
+    columns: list[list[object]] = [list(numbered)]
+    columns += [list(column) for column in zip(*(row.values for _, row in numbered.values()), strict=True)]
+    untimed = {number: _day_before(one) for number, (one, row) in numbered.items() if row.untimed}
     with connection.cursor() as cursor:
         if untimed:
-            cursor.execute(INSERT_UNTIMED, [*columns, untimed, [day_before] * len(untimed)])
+            cursor.execute(INSERT_UNTIMED, [*columns, list(untimed), list(untimed.values())])
         else:
             cursor.execute(INSERT_TIMED, columns)
-        return [(event_id, day) for event_id, day in cursor.fetchall()]
+        for (number,) in sorted(cursor.fetchall()):
+            one, row = numbered[number]
+            one.new.append((number, row.day))
 
 
-def _row(request: Request, message: Message, position: int) -> tuple[Any, ...]:
-    """The values of COLUMNS, in their order.
-
-    What happened "now" happened in the order in which it was sent, a microsecond apart: of two words at one moment
-    nothing else could tell which came later (digest/traits.py). `position` counts the messages of its kind.
-    """
-    now = message.event_at == request.received_at
-    event_at = message.event_at + timedelta(microseconds=position if now else 0)
-    return (
-        request.key.game_id,
-        message.day or request.received_at.astimezone(UTC).date(),
-        message.message_id,
-        message.kind.value,
-        message.name,
-        message.user_id,
-        message.anonymous_id,
-        message.device_id,
-        message.session_id,
-        message.group_id,
-        _json(message.links),
-        event_at,
-        request.received_at,
-        request.key.pk,
-        request.dialect.value,
-        message.surface,
-        message.request_ip,
-        message.consent_level,
-        message.test or request.key.is_sandbox,
-        _json(message.properties),
-        _json(message.traits),
-        _json(message.context),
-        _json(message.integrations),
-        _json(message.raw),
-    )
+def _day_before(one: Write) -> date:
+    return one.sent.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
 
 
-def batch(request: Request, *, new: Sequence[tuple[int, date]], duplicates: int, rejected: int) -> Batch:
+def _batch(one: Write) -> str:
     """The record of the request; `pending`, and so the digest's work, when anything new came."""
-    days = [day for _, day in new]
-    return Batch.objects.create(
-        game_id=request.key.game_id,
-        key=request.key,
-        dialect=request.dialect,
-        received_at=request.received_at,
-        accepted=len(new),
-        duplicates=duplicates,
-        rejected=rejected,
-        event_ids=[event_id for event_id, _ in new],
-        first_day=min(days, default=None),
-        last_day=max(days, default=None),
-        state=BatchState.PENDING if new else BatchState.DONE,
-        next_attempt_at=request.received_at,
-    )
+    sent, days = one.sent, [day for _, day in one.new]
+    received_at = sent.received_at.isoformat()
+    counts = (len(one.new), len(one.events) - len(one.new), len(one.rejections))
+    ids = "{" + ",".join(str(number) for number, _ in one.new) + "}"
+    bounds = (min(days).isoformat(), max(days).isoformat()) if days else ("\\N", "\\N")
+    names = (str(sent.key.game_id), str(sent.key.pk), sent.dialect.value, received_at)
+    state = "pending" if one.new else "done"
+    return "\t".join([*names, *map(str, counts), ids, *bounds, state, "0", received_at, ""]) + "\n"
 
 
-def rejections(request: Request, rejected: Sequence[Rejected]) -> None:
-    Rejection.objects.bulk_create(
-        Rejection(
-            game_id=request.key.game_id,
-            key=request.key,
-            dialect=request.dialect,
-            received_at=request.received_at,
-            message_id=refusal.message_id or "",
-            errors=[violation.as_dict() for violation in refusal.errors],
-            route=refusal.route,
-            frame=_plain(_bounded(refusal.frame, FRAME_LIMIT)),
-            # Django writes a bare None as SQL NULL, which the column refuses: a null message is JSON's null.
-            raw=Value(None, JSONField()) if refusal.raw is None else _plain(_bounded(refusal.raw, RAW_LIMIT)),
-            subjects=_subjects(refusal.raw),
-        )
-        for refusal in rejected
-    )
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back."""
-    return orjson.loads(orjson.dumps(value))
-
-
-def _bounded(value: Any, limit: int) -> Any:
-    size = len(orjson.dumps(value))
-    return value if size <= limit else {TRUNCATED: True, "bytes": size}
-
-
-def _subjects(raw: Any) -> list[str]:
-    """Every id a refused message, or list of messages, names, whatever it calls it: names that end in `id`.
-
-    Trimmed as the ids of good messages are, and numbers as text: one may be what the message was refused for.
-    """
-    messages = raw if isinstance(raw, list) else [raw]
-    named = (pair for message in messages if isinstance(message, dict) for pair in message.items())
-    ids = (value for name, value in named if isinstance(name, str) and name.lower().endswith("id"))
-    return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]
+def _copy(query: str, lines: Sequence[str]) -> None:
+    if not lines:
+        return
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(query) as into:
+        into.write("".join(lines))

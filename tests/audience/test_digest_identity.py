@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from audience.digest import run
-from audience.digest.identity import NOT_AN_ID
+from audience.digest.sightings import NOT_AN_ID
 from audience.keys import NewKey
 from audience.models import Conversion, Device, Event, Game, Group, Identity, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send

@@ -39,12 +39,29 @@ def test_it_digests_what_is_due_and_says_how_much(key: NewKey) -> None:
 
 
 def test_it_digests_more_batches_than_fit_one_run(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "AT_ONCE", 2)
+    monkeypatch.setattr(run, "BATCHES_AT_ONCE", 2)
     for number in range(5):
         send(key, purchase(f"user-{number}"))
 
     assert run.drain() == 5
     assert Person.objects.count() == 5
+
+
+def test_it_takes_whole_batches_up_to_a_number_of_events(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EVENTS_AT_ONCE", 3)
+    for number in range(3):
+        send(key, purchase(f"user-{number}"), purchase(f"other-{number}"))
+
+    assert [run.run(game_id=key.key.game_id) for _ in range(4)] == [1, 1, 1, 0]
+    assert Person.objects.count() == 6
+
+
+def test_a_batch_with_more_events_than_a_run_takes_is_taken_alone(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EVENTS_AT_ONCE", 1)
+    send(key, purchase("user-1"), purchase("user-2"))
+
+    assert run.run(game_id=key.key.game_id) == 1
+    assert Person.objects.count() == 2
 
 
 def test_the_task_digests(key: NewKey) -> None:

@@ -1,7 +1,6 @@
 """What the two browser SDKs ask for before they send: answered here, so that they run with no cloud."""
 
-from django.http import HttpResponse, HttpResponseBase
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.auth import find_key
 from audience.intake.dialects import rudderstack
@@ -20,8 +19,8 @@ class BootstrapView(IngestView):
 class SourceConfigView(BootstrapView):
     """GET /sourceConfig: what a RudderStack SDK may do with a key; HEAD is its ad-blocker probe."""
 
-    def get(self, request: Request) -> HttpResponseBase:
-        named = basic_user(request._request) or request.GET.get("writeKey", "")
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        named = basic_user(request) or request.GET.get("writeKey", "")
         if not named:
             return as_json({"message": "Writekey not found in basic auth"}, status=401)
         key = find_key(named, kind=KeyKind.PUBLISHABLE)
@@ -29,7 +28,7 @@ class SourceConfigView(BootstrapView):
             return as_json({"message": "Invalid write key"}, status=400)
         return as_json(source_config(key, named))
 
-    def head(self, request: Request) -> HttpResponseBase:
+    def head(self, request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(status=204)
 
 
@@ -54,14 +53,14 @@ def source_config(key: ApiKey, write_key: str) -> dict[str, object]:
 class MetricsView(BootstrapView):
     """POST /rsaMetrics: the SDK's word about itself, not asked for and thanked for."""
 
-    def post(self, request: Request) -> HttpResponseBase:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         return as_json({})
 
 
 class ProjectSettingsView(BootstrapView):
     """GET /v1/projects/<key>/settings: where Segment's browser SDK sends to, which is us."""
 
-    def get(self, request: Request, key: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, key: str) -> HttpResponseBase:
         found = find_key(key, kind=KeyKind.PUBLISHABLE)
         if found is None:
             return as_json({"message": "Invalid write key"}, status=400)

@@ -4,9 +4,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest
-from rest_framework.request import Request
-from rest_framework.response import Response
+from django.http import HttpRequest, HttpResponse
 
 from audience.intake.accept import Receipt, accept
 from audience.intake.auth import find_key
@@ -71,7 +69,7 @@ class ImmutableView(IngestView):
         }
         return Refusal(as_json(body, status=status))
 
-    def key(self, request: Request, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
+    def key(self, request: HttpRequest, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
         """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""
         header = PUBLISHABLE_HEADER if kind == KeyKind.PUBLISHABLE else SECRET_HEADER
         value = request.headers.get(header, "").strip()
@@ -89,7 +87,7 @@ class ImmutableView(IngestView):
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
@@ -99,7 +97,7 @@ class MessagesView(ImmutableView):
                 400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
             )
         messages, rejected = parse(payload["messages"], now=self.received_at)
-        stamp(request._request, messages)
+        stamp(request, messages)
         receipt = accept(
             key=key,
             dialect=Dialect.IMMUTABLE,
@@ -107,7 +105,7 @@ class MessagesView(ImmutableView):
             rejected=rejected,
             received_at=self.received_at,
         )
-        return Response(reply(receipt, rejected))
+        return as_json(reply(receipt, rejected))
 
 
 def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Consent and erasure in the Immutable dialect."""
 
-from rest_framework.request import Request
-from rest_framework.response import Response
+from django.http import HttpRequest, HttpResponse
 
 from audience.erasure import request_erasure
 from audience.intake import body
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
+from audience.intake.dialects.words import as_json
 from audience.intake.message import ANONYMOUS, USER
 from audience.models import KeyKind
 from consent.models import Level
@@ -21,15 +21,15 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 class TrackingConsentView(ImmutableView):
     """GET and PUT /v1/audience/tracking-consent"""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
         anonymous_id = _asked(request, "anonymousId")
         problem = _id_problem("anonymousId", anonymous_id)
         if problem:
             raise self.envelope(400, problem["message"], [problem])
-        return Response({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
+        return as_json({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
 
-    def put(self, request: Request) -> Response:
+    def put(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict):
@@ -44,13 +44,13 @@ class TrackingConsentView(ImmutableView):
             source=payload["source"].strip(),
             decided_at=self.received_at,
         )
-        return Response(status=204)
+        return HttpResponse(status=204)
 
 
 class DataView(ImmutableView):
     """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
 
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request, KeyKind.SECRET)
         named = {
             namespace: value
@@ -66,10 +66,10 @@ class DataView(ImmutableView):
         request_erasure(
             game=key.game, namespace=namespace, subject=subject, requested_by=f"{SECRET_HEADER} {key.prefix}…"
         )
-        return Response(status=202)
+        return HttpResponse(status=202)
 
 
-def _asked(request: Request, parameter: str) -> str:
+def _asked(request: HttpRequest, parameter: str) -> str:
     """An id of the query as it was stored."""
     return body.storable(request.GET.get(parameter, "")).strip()
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework.request import Request
 
 from audience.intake.accept import accept
 from audience.intake.auth import find_key
@@ -38,8 +37,8 @@ class ParcelvoyView(IngestView):
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return error(*ANSWERS.get(problem, OTHERWISE))
 
-    def post(self, request: Request) -> HttpResponseBase:
-        key = self.key(request._request)
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         try:
             messages = self.parse(payload, now=self.received_at)
@@ -51,7 +50,7 @@ class ParcelvoyView(IngestView):
         return HttpResponse(status=204)
 
     def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
-        stamp(self.request._request, messages)
+        stamp(self.request, messages)
         accept(
             key=key,
             dialect=Dialect.PARCELVOY,

@@ -5,8 +5,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpResponse, HttpResponseBase
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake import body
 from audience.intake.dialects import segment
@@ -31,8 +30,8 @@ class DataPixelView(MetaRouterView):
 
     http_method_names = ["get", "head", "options"]
 
-    def get(self, request: Request) -> HttpResponseBase:
-        outside = basic_user(request._request), request.GET.get("writeKey", "")
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        outside = basic_user(request), request.GET.get("writeKey", "")
         payload = self.payload(self.data(request), "".join(outside))
         written = segment.text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
         key = self.known_key(outside[0] or written or outside[1])
@@ -40,7 +39,7 @@ class DataPixelView(MetaRouterView):
         answer = self.take_one(payload, key)
         return gif() if answer.status_code == 200 else answer
 
-    def data(self, request: Request) -> bytes:
+    def data(self, request: HttpRequest) -> bytes:
         # A `+` of standard base64 arrives as a space when the page forgot to escape it.
         text = request.GET.get("data", "").replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
         try:
@@ -57,7 +56,7 @@ class QueryPixelView(SegmentView):
 
     http_method_names = ["get", "head", "options"]
 
-    def get(self, request: Request) -> HttpResponseBase:
+    def get(self, request: HttpRequest) -> HttpResponseBase:
         key = self.known_key(request.GET.get("writeKey", ""))
         self.admit(key)
         self.take_one(message_of(request.GET), key)
@@ -89,9 +88,9 @@ class WebhookView(MetaRouterView):
 
     kind = "webhook"
 
-    def post(self, request: Request) -> HttpResponseBase:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         # The query overrides the body.
-        key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request._request))
+        key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
             raise self.refuse(Problem.NOT_AN_EVENT)
         is_batch = isinstance(payload.get("batch"), list)

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from django.db import transaction
-from django.http import HttpResponseBase
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponseBase
 
-from audience.intake.accept import accept
+from audience.intake.accept import accept_all
 from audience.intake.auth import find_key, find_keys
 from audience.intake.caller import stamp
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView, basic_user
 from audience.intake.dialects.words import Problem, Refusal, Taken, Words
 from audience.intake.message import Message, Rejected, Violation
+from audience.intake.rows import Sent
 from audience.models import ApiKey, Dialect, KeyKind
 
 BATCH = "batch"
@@ -37,18 +36,18 @@ class SegmentView(IngestView):
     words: Words = rudderstack.WORDS
     shared = True
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def begin(self) -> None:
         self.chosen = self.words
         # The keys that a body names, by their value; none when the key stands outside the body, which decides.
         self.written: Mapping[str, ApiKey] = {}
         self.frame: dict[str, Any] = {}
-        super().initial(request, *args, **kwargs)
+        super().begin()
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return Refusal(self.chosen.problem(problem, batch=self.kind == BATCH))
 
-    def post(self, request: Request) -> HttpResponseBase:
-        key, payload, size = self.receive(basic_user(request._request) or request.GET.get("writeKey", ""))
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        key, payload, size = self.receive(basic_user(request) or request.GET.get("writeKey", ""))
         if size > (self.chosen.batch_limit if self.kind == BATCH else self.chosen.call_limit):
             raise self.refuse(Problem.TOO_LARGE)
         if self.kind == BATCH:
@@ -166,17 +165,19 @@ class SegmentView(IngestView):
         """All members on disk, or none: a batch may be spread over several keys."""
         for what in (what for _, what in parsed if isinstance(what, Rejected)):
             what.route, what.frame = self.kind, self.frame
-        stamp(self.request._request, [what for _, what in parsed if isinstance(what, Message)])
-        with transaction.atomic():
-            for owner in {(member_key or key).pk: member_key or key for member_key, _ in parsed}.values():
-                theirs = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
-                accept(
-                    key=owner,
-                    dialect=self.chosen.dialect,
-                    messages=[what for what in theirs if isinstance(what, Message)],
-                    rejected=[what for what in theirs if isinstance(what, Rejected)],
-                    received_at=self.received_at,
-                )
+        stamp(self.request, [what for _, what in parsed if isinstance(what, Message)])
+        owners = {(member_key or key).pk: member_key or key for member_key, _ in parsed}
+        accept_all([self.sent(owner, parsed, key) for owner in owners.values()])
+
+    def sent(self, owner: ApiKey, parsed: Members, key: ApiKey) -> Sent:
+        theirs = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
+        return Sent(
+            key=owner,
+            dialect=self.chosen.dialect,
+            received_at=self.received_at,
+            messages=[what for what in theirs if isinstance(what, Message)],
+            rejected=[what for what in theirs if isinstance(what, Rejected)],
+        )
 
     def sent_at(self) -> str:
         return self.request.headers.get("SentAt", "")

@@ -1,0 +1,174 @@
+"""What one request leaves in the tables, as the lines that COPY reads: made before any lock or connection is held."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from audience.intake.message import Message, Rejected
+from audience.models import ApiKey, Dialect, Kind
+
+# What is kept of a rejected message, in bytes of JSON.
+RAW_LIMIT = 32 * 1024
+# And of what stood around it, which a batch repeats for each of its members.
+FRAME_LIMIT = 2 * 1024
+# What stands in the place of more: {"truncated": true, "bytes": 40000}.
+TRUNCATED = "truncated"
+
+# Of an Event, without its id, with the type that a parameter has to be told.
+EVENT = {
+    "game_id": "bigint",
+    "day": "date",
+    "message_id": "text",
+    "kind": "text",
+    "name": "text",
+    "user_id": "text",
+    "anonymous_id": "text",
+    "device_id": "text",
+    "session_id": "text",
+    "group_id": "text",
+    "links": "jsonb",
+    "event_at": "timestamptz",
+    "received_at": "timestamptz",
+    "key_id": "bigint",
+    "dialect": "text",
+    "surface": "text",
+    "request_ip": "text",
+    "consent_level": "text",
+    "test": "boolean",
+    "properties": "jsonb",
+    "traits": "jsonb",
+    "context": "jsonb",
+    "integrations": "jsonb",
+    "raw": "jsonb",
+}
+REJECTION = (
+    *("game_id", "key_id", "dialect", "received_at", "message_id", "errors", "route", "frame", "raw", "subjects"),
+)
+
+# What COPY would read as something else than itself.
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What one key sent in one request: messages as a dialect understood them, and those it refused."""
+
+    key: ApiKey
+    dialect: Dialect
+    received_at: datetime
+    messages: Sequence[Message]
+    rejected: Sequence[Rejected] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """The values of EVENT, as text in PostgreSQL's own notation; `untimed` when the client gave no time."""
+
+    values: tuple[str, ...]
+    day: date
+    message_id: str
+    untimed: bool
+
+
+def events(sent: Sent) -> list[EventRow]:
+    """A row for each message, in the order of sending.
+
+    What happened "now" happened in the order in which it was sent, a microsecond apart: of two words at one moment
+    nothing else could tell which came later (digest/traits.py).
+    """
+    of_kind: Mapping[Kind, Iterator[int]] = defaultdict(itertools.count)
+    return [_event(sent, message, next(of_kind[message.kind])) for message in sent.messages]
+
+
+def _event(sent: Sent, message: Message, position: int) -> EventRow:
+    now = message.event_at == sent.received_at
+    event_at = message.event_at + timedelta(microseconds=position) if now else message.event_at
+    day = message.day or sent.received_at.astimezone(UTC).date()
+    values = (
+        str(sent.key.game_id),
+        day.isoformat(),
+        message.message_id,
+        message.kind.value,
+        message.name,
+        message.user_id,
+        message.anonymous_id,
+        message.device_id,
+        message.session_id,
+        message.group_id,
+        _json(message.links) if message.links else "[]",
+        event_at.isoformat(),
+        sent.received_at.isoformat(),
+        str(sent.key.pk),
+        sent.dialect.value,
+        message.surface,
+        message.request_ip,
+        message.consent_level,
+        "t" if message.test or sent.key.is_sandbox else "f",
+        _json(message.properties) if message.properties else "{}",
+        _json(message.traits) if message.traits else "{}",
+        _json(message.context),
+        _json(message.integrations) if message.integrations else "{}",
+        _json(message.raw),
+    )
+    return EventRow(values, day, message.message_id, message.day is None)
+
+
+def rejections(sent: Sent) -> list[str]:
+    """A line of REJECTION for each refused message."""
+    return [
+        line(
+            (
+                str(sent.key.game_id),
+                str(sent.key.pk),
+                sent.dialect.value,
+                sent.received_at.isoformat(),
+                refusal.message_id or "",
+                _json([violation.as_dict() for violation in refusal.errors]),
+                refusal.route,
+                _json(_bounded(refusal.frame, FRAME_LIMIT)),
+                _json(_bounded(refusal.raw, RAW_LIMIT)),
+                array(_subjects(refusal.raw)),
+            )
+        )
+        for refusal in sent.rejected
+    ]
+
+
+def line(values: Iterable[str]) -> str:
+    """A line of COPY's text format. Most rows have nothing to escape, and asking the whole row is the cheaper way."""
+    values = tuple(values)
+    joined = "\t".join(values)
+    if "\\" in joined or "\n" in joined or "\r" in joined or joined.count("\t") != len(values) - 1:
+        joined = "\t".join(value.translate(ESCAPES) for value in values)
+    return joined + "\n"
+
+
+def array(texts: Iterable[str]) -> str:
+    """A text[] as PostgreSQL writes one."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _bounded(value: Any, limit: int) -> Any:
+    size = len(orjson.dumps(value))
+    return value if size <= limit else {TRUNCATED: True, "bytes": size}
+
+
+def _subjects(raw: Any) -> list[str]:
+    """Every id a refused message, or list of messages, names, whatever it calls it: names that end in `id`.
+
+    Trimmed as the ids of good messages are, and numbers as text: one may be what the message was refused for.
+    """
+    messages = raw if isinstance(raw, list) else [raw]
+    named = (pair for message in messages if isinstance(message, dict) for pair in message.items())
+    ids = (value for name, value in named if isinstance(name, str) and name.lower().endswith("id"))
+    return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]
