@@ -17,7 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }).observe(document.body, { childList: true, subtree: true });
   // A screen reader tells what changes in a live region, not what is in it when the page comes.
-  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach((toast) => toast.parentNode.append(toast)), 150);
+  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach(sayAgain), 150);
 });
 
 document.addEventListener("click", (event) => {
@@ -29,6 +29,11 @@ document.addEventListener("keydown", (event) => {
   const shown = document.querySelectorAll("[data-toast]");
   if (event.key === "Escape" && shown.length && !event.defaultPrevented) putAway(shown[shown.length - 1]);
 });
+
+// Moved, it would lose the focus of whoever is at its button already.
+function sayAgain(toast) {
+  if (!toast.contains(document.activeElement)) toast.parentNode.append(toast);
+}
 
 function show(toast) {
   if (toast.dataset.shown) return;
