@@ -15,7 +15,8 @@ from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
 class MembershipInline(admin.TabularInline[Membership, Game]):
     model = Membership
     extra = 1
-    autocomplete_fields = ["user"]
+    # Not a field that completes itself: its list writes style attributes, which the policy forbids.
+    raw_id_fields = ["user"]
 
 
 @admin.register(Game)
@@ -40,7 +41,7 @@ class MembershipAdmin(admin.ModelAdmin[Membership]):
     list_filter = ["role", "game"]
     list_select_related = ["user", "game"]
     search_fields = ["user__email", "user__username", "game__name"]
-    autocomplete_fields = ["user", "game"]
+    raw_id_fields = ["user"]
 
     def view_on_site(self, membership: Membership) -> str:
         return reverse("members", kwargs={"slug": membership.game.slug})
