@@ -27,6 +27,10 @@ class GameAdmin(admin.ModelAdmin[Game]):
     prepopulated_fields = {"slug": ["name"]}
     inlines = [MembershipInline]
 
+    def get_form(self, request: HttpRequest, obj: Game | None = None, change: bool = False, **kwargs: Any) -> Any:
+        # The admin takes a help text for HTML, and the model's for a tag.
+        return super().get_form(request, obj, change, help_texts={"slug": "Its address in the Hub: /g/slug/"}, **kwargs)
+
     def view_on_site(self, game: Game) -> str:
         return reverse("overview", kwargs={"slug": game.slug})
 
