@@ -30,6 +30,9 @@ def test_a_column_says_its_numbers() -> None:
     column = chart((1_200, 0)).columns[0]
     assert column.title == "Sat 21 Nov, 0:00: 1,200 accepted, 0 rejected"
     assert column.named == [("Accepted", "1,200"), ("Rejected", "0")]
+    assert column.cells == (
+        '<td data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">0</td>'
+    )
 
 
 def test_what_is_not_nothing_is_seen_and_nothing_sticks_out() -> None:
