@@ -2,14 +2,31 @@
 
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from audience.models import Game, Membership, Role
 
 
-@transaction.atomic
 def create_game(*, name: str, slug: str, created_by: Any) -> Game:
-    """A game whose first admin is its maker. A slug that is taken raises IntegrityError."""
+    """A game whose first admin is its maker. Where `slug` is taken its own is the first free of slug-2, slug-3, ..."""
+    number = 1
+    while True:
+        try:
+            return _create(name, _numbered(slug, number), created_by)
+        except IntegrityError:
+            if not Game.objects.filter(slug=_numbered(slug, number)).exists():
+                raise
+            number += 1
+
+
+@transaction.atomic
+def _create(name: str, slug: str, created_by: Any) -> Game:
     game = Game.objects.create(name=name, slug=slug)
     Membership.objects.create(game=game, user=created_by, role=Role.ADMIN)
     return game
+
+
+def _numbered(slug: str, number: int) -> str:
+    ending = f"-{number}" if number > 1 else ""
+    longest = Game._meta.get_field("slug").max_length
+    return slug[: longest and longest - len(ending)] + ending

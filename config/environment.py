@@ -7,6 +7,7 @@ cannot run must say so at boot, not at the first request.
 import sys
 from dataclasses import dataclass
 from email.utils import parseaddr
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -60,7 +61,7 @@ def read(base_dir: Path) -> Environment:
         tiktok_rate=_rate(env, "TIKTOK_RATE", 100),
         reddit_rate=_rate(env, "REDDIT_RATE", 10),
         metrics_token=env.str("METRICS_TOKEN", default=""),
-        trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
+        trusted_proxies=_proxies(env),
         json_logs=_json_logs(env),
         email=_email(env),
         from_email=_from_email(env),
@@ -119,6 +120,16 @@ def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, .
     if parts.scheme not in schemes or not (parts.netloc or parts.path):
         _stop(name, f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
     return value
+
+
+def _proxies(env: environ.Env) -> list[str]:
+    found = [value.strip() for value in env.list("TRUSTED_PROXIES", default=[]) if value.strip()]
+    for value in found:
+        try:
+            ip_network(value)
+        except ValueError:
+            _stop("TRUSTED_PROXIES", f"must be addresses or networks such as 10.0.0.0/8, not {value!r}")
+    return found
 
 
 def _email(env: environ.Env) -> dict[str, Any]:

@@ -160,6 +160,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 # Pages --------------------------------------------------------------------------------------
 TIME_ZONE = "UTC"
 USE_TZ = True
+# English only: asking for every number which language it is for took a tenth of a page.
+USE_I18N = False
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -102,12 +102,16 @@ def matching(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> QuerySet[Delivery]:
     """Failed at or after, and before (None: open), with this verdict ('': any). Those of erased players are not."""
-    found = Delivery.objects.filter(config=config, state=DeliveryState.FAILED, conversion__isnull=False)
+    found = _failed([config])
     if failed_from:
         found = found.filter(finished_at__gte=failed_from)
     if failed_until:
         found = found.filter(finished_at__lt=failed_until)
     return found.filter(verdict=verdict) if verdict else found
+
+
+def _failed(configs: Sequence[PostbackConfig]) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(config__in=configs, state=DeliveryState.FAILED, conversion__isnull=False)
 
 
 def preview(
@@ -119,23 +123,26 @@ def preview(
 
 
 def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
-    """Per config and verdict, what failed in the last 48 hours, where some of it can still be sent."""
+    """Per config and verdict, what failed in the last 48 hours, where some of it can still be sent; in one query."""
+    known = {config.pk: config for config in configs}
+    recent = _failed(list(known.values())).filter(finished_at__gte=clock.now() - OFFERED)
+    rows: Any = recent.values("config", "verdict").annotate(**_counts(*known.values())).order_by("verdict")
     found = []
+    for row in rows:
+        config, counts = known[row["config"]], Counts(**{name: row[name] for name in Counts.__slots__})
+        if counts.sendable:
+            found.append(Offer(config=config, verdict=row["verdict"], counts=counts, blocked=unable(config)))
+    places = {pk: place for place, pk in enumerate(known)}
+    return sorted(found, key=lambda offer: places[offer.config.pk])
+
+
+def _counts(*configs: PostbackConfig) -> dict[str, Count | Min]:
+    fresh, wanted = in_time(clock.now()), Q()
     for config in configs:
-        recent = matching(config, failed_from=clock.now() - OFFERED, failed_until=None, verdict="")
-        rows: Any = recent.values("verdict").annotate(**_counts(config)).order_by("verdict")
-        for row in rows:
-            verdict, counts = row["verdict"], Counts(**{name: row[name] for name in Counts.__slots__})
-            if counts.sendable:
-                found.append(Offer(config=config, verdict=verdict, counts=counts, blocked=unable(config)))
-    return found
-
-
-def _counts(config: PostbackConfig) -> dict[str, Count | Min]:
-    fresh = in_time(clock.now())
+        wanted |= Q(config=config, trigger__in=events_of(config))
     return {
         "total": Count("pk"),
-        "sendable": Count("pk", filter=fresh & Q(trigger__in=events_of(config))),
+        "sendable": Count("pk", filter=fresh & wanted),
         "past_deadline": Count("pk", filter=~fresh),
         "since": Min("finished_at"),
     }

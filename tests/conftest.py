@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.db import connection
 
@@ -9,6 +10,12 @@ from audience.intake import auth
 from audience.keys import NewKey, create_key
 from audience.models import Environment, Game, KeyKind
 from tests.chromium import browser as browser
+
+# A busy machine makes slow examples, and that says nothing about the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -97,6 +97,11 @@ def has_role(membership: Membership, role: Role) -> bool:
     return RANK[Role(membership.role)] >= RANK[role]
 
 
+def asks_for_part(request: HubRequest) -> bool:
+    """Whether htmx refreshes a part: a link that it follows in place, and a step back, take the page as it is."""
+    return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+
+
 def page(request: HubRequest, template: str, membership: Membership, **context: Any) -> HttpResponse:
     """Render a page of one game, with what its sidebar and its buttons ask for."""
     frame = {

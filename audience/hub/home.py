@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -36,6 +37,8 @@ def game_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         game = create_game(name=data["name"], slug=data["slug"], created_by=request.user)
+        if game.slug != data["slug"]:
+            messages.info(request, f"The address {data['slug']} was taken a moment ago: this game has {game.slug}.")
         return redirect("guide", slug=game.slug)
     return render(request, "hub/game_new.html", {"form": form})
 

@@ -10,10 +10,15 @@ from audience.intake.message import Message
 
 
 def caller_ip(request: HttpRequest) -> str:
-    """The caller's address; behind a proxy of TRUSTED_PROXIES, the first of X-Forwarded-For. '' when unreadable."""
-    direct = request.META.get("REMOTE_ADDR", "")
-    forwarded = request.headers.get("X-Forwarded-For", "").split(",")[0].strip()
-    address = forwarded if forwarded and _trusted(direct) else direct
+    """The caller's address, '' when unreadable; behind proxies of TRUSTED_PROXIES, what the outermost of them saw.
+
+    Each proxy adds the address it was called from at the right end of X-Forwarded-For. So from the right on it is
+    believed as far as our own proxies wrote it; whatever stands further left the caller may have made up.
+    """
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    address = request.META.get("REMOTE_ADDR", "")
+    while forwarded and _trusted(address):
+        address = forwarded.pop() or address
     try:
         return str(ip_address(address))
     except ValueError:

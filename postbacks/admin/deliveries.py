@@ -21,7 +21,7 @@ class AttemptInline(ReadOnlyInline):
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnly):
     list_display = [
-        *("event_id", "network", "trigger", "state", "reason"),
+        *("short_event_id", "network", "trigger", "state", "reason"),
         *("attempts_made", "game", "config", "created_at"),
     ]
     list_filter = ["state", "network", "reason", "game"]
@@ -31,6 +31,11 @@ class DeliveryAdmin(ReadOnly):
     fields = fields_of(Delivery)
     inlines = [AttemptInline]
     actions = ["send_again"]
+
+    @admin.display(description="Event ID", ordering="event_id")
+    def short_event_id(self, delivery: Delivery) -> str:
+        """Enough to tell rows apart; whole it would take four lines of each."""
+        return f"{delivery.event_id[:8]}…" if len(delivery.event_id) > 9 else delivery.event_id
 
     def view_on_site(self, delivery: Delivery) -> str | None:
         if delivery.conversion_id is None:

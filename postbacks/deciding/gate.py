@@ -89,11 +89,6 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level) -> 
         return True
 
 
-def is_on(config: PostbackConfig, trigger: str) -> bool:
-    """Whether the config sends anything of this event name."""
-    return config.enabled and config.deleted_at is None and trigger in {goal.event for goal in goals.of(config)}
-
-
 def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:
     return event_at < now - config.kind.max_age
 

@@ -4,19 +4,18 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
 from audience.models import Membership, Role
-from postbacks.hub.networks import network_or_404
-from postbacks.models import PostbackConfig
+from postbacks.hub.networks import config_or_404, network_or_404
 from postbacks.setup import configs
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_enable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    config = _config(membership, network, pk)
+    config = config_or_404(membership, network, pk)
     try:
         configs.enable(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is enabled.")
@@ -27,7 +26,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    config = _config(membership, network, pk)
+    config = config_or_404(membership, network, pk)
     try:
         configs.disable(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off.")
@@ -38,7 +37,7 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def postback_delete(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    config = _config(membership, network, pk)
+    config = config_or_404(membership, network, pk)
     posted = request.POST if request.method == "POST" else None
     form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
     if form.is_valid():
@@ -47,10 +46,6 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
         return _back(membership, network)
     context = {"network": network_or_404(network), "config": config, "form": form}
     return page(request, "hub/postback_delete.html", membership, **context)
-
-
-def _config(membership: Membership, network: str, pk: UUID) -> PostbackConfig:
-    return get_object_or_404(PostbackConfig.objects.kept(), game=membership.game, network=network, pk=pk)
 
 
 def _back(membership: Membership, network: str) -> HttpResponse:

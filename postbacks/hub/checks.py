@@ -19,7 +19,7 @@ from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.hub import panel
 from postbacks.hub.forms import asking, forgetful
-from postbacks.hub.networks import network_or_404
+from postbacks.hub.networks import config_or_404, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks.base import Network
 from postbacks.networks.forms import PostbackForm
@@ -37,8 +37,7 @@ def postback_add(request: HubRequest, membership: Membership, network: str) -> H
 
 @game_view(role=Role.MARKETER, methods=METHODS)
 def postback_edit(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    kept = PostbackConfig.objects.kept().filter(game=membership.game, network=network)
-    return _form(request, membership, network_or_404(network), get_object_or_404(kept, pk=pk))
+    return _form(request, membership, network_or_404(network), config_or_404(membership, network, pk))
 
 
 @game_view(role=Role.MARKETER)

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 
-from audience.hub.access import HubRequest, game_view, has_role, page
+from audience.hub.access import HubRequest, asks_for_part, game_view, has_role, page
 from audience.hub.filters import Filter, choice
 from audience.hub.paging import newest
 from audience.models import Conversion, Game, Membership, Role, trigger_label
@@ -42,6 +42,10 @@ class View:
     cut: bool
 
     @property
+    def period_label(self) -> str:
+        return RANGES[self.period.chosen][0]
+
+    @property
     def is_narrowed(self) -> bool:
         return bool(self.query or self.trigger.chosen or self.network.chosen or self.only.chosen)
 
@@ -62,7 +66,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
         "found": found,
         "game_has_any": bool(shown.rows) or Conversion.objects.filter(game=membership.game).exists(),
     }
-    if request.htmx:
+    if asks_for_part(request):
         return page(request, "hub/_conversion_rows.html", membership, **context)
     if not view.query:
         context["pipeline"] = drawn(pipeline.of(view.asked))

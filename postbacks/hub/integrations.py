@@ -1,6 +1,7 @@
 """The networks of a game, and the page of each: its postbacks with their health, and its delivery log."""
 
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 
@@ -32,22 +33,23 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
     """The page of one network, or the part of it that refreshes itself."""
     found, game = network_or_404(network), membership.game
     part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
+    configs = log.configs(game, network)
     if part == STATE:
-        return page(request, "hub/_integration_state.html", membership, **state(game, found))
+        return page(request, "hub/_integration_state.html", membership, **state(game, found, configs))
     if part in LOG:
-        return page(request, LOG[part], membership, **_log(request, membership, found))
+        return page(request, LOG[part], membership, **_log(request, membership, found, configs))
     context = {
-        **_log(request, membership, found),
-        **state(game, found),
+        **_log(request, membership, found, configs),
+        **state(game, found, configs),
         **replays.board(game, network),
         "test_form": SendTestForm(found, game),
     }
     return page(request, "hub/integration.html", membership, **context)
 
 
-def state(game: Game, network: Network) -> dict[str, Any]:
+def state(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
     """The postbacks with their health, and how the calls of the last hours ended."""
-    chart = hourly.chart(log.configs(game, network.kind), now=clock.now())
+    chart = hourly.chart(configs, now=clock.now())
     return {
         "network": network,
         "configs": config_rows(game, network=network.kind),
@@ -56,9 +58,8 @@ def state(game: Game, network: Network) -> dict[str, Any]:
     }
 
 
-def _log(request: HubRequest, membership: Membership, network: Network) -> dict[str, Any]:
+def _log(request: HubRequest, membership: Membership, network: Network, configs: list[UUID]) -> dict[str, Any]:
     game, chosen = membership.game, log.filters(request, membership.game)
-    configs = log.configs(game, network.kind)
     _, status, event = chosen
     return {
         "network": network,

@@ -1,5 +1,6 @@
 """Looking after the credential of a postback: asked about again, gone back to the one before, and its history."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
@@ -8,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.hub.networks import network_or_404
+from postbacks.hub.networks import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.setup import configs, credentials
 
@@ -19,25 +20,28 @@ MOST = 50
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_recheck(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """Ask the network once more; accepted, what is on hold goes out."""
-    config = _config(membership, network, pk)
-    try:
-        row = credentials.request_release(config=config, requested_by=request.user)
-    except configs.SettingsRefused as refused:
-        messages.error(request, str(refused))
-        return redirect("integration", slug=membership.game.slug, network=network)
-    return redirect("check", slug=membership.game.slug, network=network, pk=row.pk)
+    config = config_or_404(membership, network, pk)
+    return _ask(request, membership, config, credentials.request_release)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_roll_back(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """Go back to the credential before the last rotation, once the network has accepted it."""
-    config = _config(membership, network, pk)
+    config = config_or_404(membership, network, pk)
+    return _ask(request, membership, config, configs.roll_back)
+
+
+def _ask(
+    request: HubRequest, membership: Membership, config: PostbackConfig, verb: Callable[..., CredentialCheck]
+) -> HttpResponse:
+    """On to the answer of the check that `verb` makes, or back with its reason for not asking."""
+    slug, network = membership.game.slug, config.network
     try:
-        row = configs.roll_back(config=config, requested_by=request.user)
+        row = verb(config=config, requested_by=request.user)
     except configs.SettingsRefused as refused:
         messages.error(request, str(refused))
-        return redirect("integration", slug=membership.game.slug, network=network)
-    return redirect("check", slug=membership.game.slug, network=network, pk=row.pk)
+        return redirect("integration", slug=slug, network=network)
+    return redirect("check", slug=slug, network=network, pk=row.pk)
 
 
 @game_view()
@@ -51,7 +55,3 @@ def postback_history(request: HubRequest, membership: Membership, network: str, 
     checks = asked.order_by("-created_at")[:MOST]
     context = {"network": found, "config": config, "versions": versions, "checks": checks}
     return page(request, "hub/postback_history.html", membership, **context)
-
-
-def _config(membership: Membership, network: str, pk: UUID) -> PostbackConfig:
-    return get_object_or_404(PostbackConfig.objects.kept(), game=membership.game, network=network, pk=pk)

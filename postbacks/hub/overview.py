@@ -8,7 +8,7 @@ from django.db.models import TextChoices
 from django.http import HttpResponse
 
 from audience import clock
-from audience.hub.access import HubRequest, game_view, page
+from audience.hub.access import HubRequest, asks_for_part, game_view, page
 from audience.hub.filters import choice
 from audience.models import Game, Membership
 from postbacks.hub import attention, charts, figures, sent
@@ -55,7 +55,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "lag_since": lag_since,
         "now": now,
     }
-    template = "hub/_overview.html" if request.htmx else "hub/overview.html"
+    template = "hub/_overview.html" if asks_for_part(request) else "hub/overview.html"
     return page(request, template, membership, **context)
 
 

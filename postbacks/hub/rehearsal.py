@@ -35,7 +35,8 @@ class SendTestForm(forms.Form):
         super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
-        config.queryset = _kept(game, network.kind)
+        # One query for what is shown and for what may be chosen.
+        config.queryset = _kept(game, network.kind).defer("credential", "previous_credential")
         code.label, code.help_text = network.test_code_label, network.test_code_help
 
 

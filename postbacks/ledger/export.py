@@ -1,12 +1,12 @@
 """Conversions as CSV, a thousand rows at a time: neither this process nor the database ever holds them all."""
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
+from audience.hub import spreadsheet
 from audience.hub.masking import masked
 from audience.hub.paging import newest
 from audience.models import Conversion
@@ -28,8 +28,6 @@ COLUMNS = (
     "delivered_at",
     "attempts",
 )
-# A spreadsheet reads a cell that begins so as a formula (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
@@ -37,8 +35,10 @@ def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
 
     `addresses`: whether the reader may see e-mail addresses, which a sender may have put into an id or an event name.
     """
-    writer: Any = csv.writer(_Line())
-    yield writer.writerow(COLUMNS)
+    return spreadsheet.lines(COLUMNS, _rows(rows, addresses))
+
+
+def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
     wanted = Delivery.objects.only(
         "conversion", "network", "state", "reason", "finished_at", "attempts_made", "config"
     ).order_by("created_at")
@@ -48,17 +48,10 @@ def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
     while True:
         page = newest(rows, by="event_at", before=before, key=UUID, size=CHUNK)
         for conversion in page.rows:
-            yield writer.writerow([_cell(value) for value in _row(conversion, addresses)])
+            yield _row(conversion, addresses)
         before = page.older
         if not before:
             return
-
-
-class _Line:
-    """What csv writes to: it hands the line straight back."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def _row(conversion: Conversion, addresses: bool) -> list[Any]:
@@ -79,8 +72,3 @@ def _row(conversion: Conversion, addresses: bool) -> list[Any]:
         min(delivered).isoformat() if delivered else "",
         sum(row.attempts_made for row in deliveries),
     ]
-
-
-def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula, with a ' before it; our own numbers stay numbers."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

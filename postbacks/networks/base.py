@@ -192,8 +192,11 @@ class Network(ABC):
         """Whether a save-time check proves that the credential works on the pixel."""
         return outcome.verdict is Verdict.SUCCESS
 
-    def explain(self, outcome: Outcome, target_pixel: str) -> str:
-        """One sentence for the marketer's form: what happened, in the network's own words, and what to do."""
+    def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
+        """One sentence for a marketer: what happened, in the network's own words, and what to do.
+
+        `undecided` ends that sentence when the answer proves nothing: what follows from that depends on who asked.
+        """
         said, token = outcome.message.rstrip(" ."), self.credential_label.lower()
         pixel = f"{self.pixel_label[0].lower()}{self.pixel_label[1:]} {target_pixel}"
         if self.passed(outcome):
@@ -210,4 +213,4 @@ class Network(ABC):
                 f"{self.label} did not accept {pixel} (“{said}”): "
                 f"copy it again from Events Manager, and check the {self.test_code_label} if you entered one."
             )
-        return f"{self.label} could not verify this just now (“{said}”): nothing was saved, try again in a minute."
+        return f"{self.label} could not verify this just now (“{said}”): {undecided}"

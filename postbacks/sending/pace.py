@@ -29,11 +29,6 @@ def interval(network: str) -> timedelta:
     return timedelta(seconds=1 / (settings.NETWORK_RATES[network] * SHARE))
 
 
-def is_open(flow: Flow, now: datetime) -> bool:
-    """Whether a call may be planned now."""
-    return flow.next_slot_at is None or flow.next_slot_at <= now + AHEAD
-
-
 def room(flow: Flow, now: datetime) -> int:
     """How many calls may be planned now."""
     start = max(flow.next_slot_at or now, now)

@@ -4,6 +4,7 @@ For that the calls already begun must have ended: the swap locks the config, whi
 attempt of it is open. A pause before that lets them end, so that the lock is short.
 """
 
+import copy
 import time
 from datetime import timedelta
 from uuid import UUID
@@ -77,7 +78,7 @@ def _change(check: CredentialCheck, token: str) -> PostbackConfig:
     if config.version != check.config_version:
         raise rules.SettingsRefused(rules.CHANGED)
     _await_calls(config.pk)
-    before, now = PostbackConfig.objects.get(pk=config.pk), clock.now()
+    before, now = copy.copy(config), clock.now()
     rotated = config.credential.get("token") != token
     if rotated:
         config.previous_credential, config.previous_until = dict(config.credential), now + ROLL_BACK_FOR

@@ -16,6 +16,14 @@ logger = structlog.get_logger(__name__)
 
 CHECK_TASK = "postbacks.tasks.check_credentials"
 GIVE_UP_AFTER = timedelta(minutes=5)
+# What follows from a check that nothing came of, by why it was made: the end of the sentence that says so.
+UNDECIDED: dict[str, str] = {
+    Purpose.SAVE: "nothing was saved, try again in a minute.",
+    Purpose.SUSPICION: "nothing is sent until that is clear, and it is asked again within a minute.",
+    Purpose.DAILY: "sending goes on, and it is asked again within a day.",
+    Purpose.RELEASE: "what is on hold stays on hold, try again in a minute.",
+    Purpose.TEST: "the test conversion may not have arrived, try again in a minute.",
+}
 
 
 def enqueue(check: CredentialCheck, *, test_code: str = "") -> None:

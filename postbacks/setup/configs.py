@@ -1,5 +1,6 @@
 """The verbs of a PostbackConfig. What the network has a say in goes to it first; the rest is applied at once."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,7 +83,7 @@ def change(
         )
     rules.refuse_bad(triggers, wanted, network=row.network)
     if (set(triggers), wanted, enabled) != (set(row.triggers), list(row.goals), row.enabled):
-        before = PostbackConfig.objects.get(pk=row.pk)
+        before = copy.copy(row)
         row.triggers, row.goals, row.enabled = list(triggers), wanted, enabled
         goal_events.follow(game=row.game, names=[str(goal["event"]) for goal in wanted])
         _save(row, versions.difference(before, row, rotated=False), changed_by)

@@ -110,7 +110,8 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
     response = http.post(network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger))
     outcome = network.classify(response)
-    check.message = rules.masked(network.explain(outcome, check.pixel_id), token, test_code)
+    undecided = checks.UNDECIDED[check.purpose]
+    check.message = rules.masked(network.explain(outcome, check.pixel_id, undecided=undecided), token, test_code)
     check.provider_code = rules.masked(outcome.code or "", token, test_code)[:64]
     _finish(check, outcome, response, token)
 

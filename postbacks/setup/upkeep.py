@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
 from audience import clock
 from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
@@ -12,7 +12,7 @@ from postbacks.setup.credentials import run_check
 LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
 AT_ONCE = 20
 SUSPICION_LASTS = timedelta(minutes=1)
-COULD_NOT_VERIFY = "We could not verify this in time: nothing was saved, try again in a minute."
+COULD_NOT_VERIFY = "We could not verify this in time: {}"
 # While the network cannot be reached a suspicion is neither confirmed nor cleared: ask again, this long after the last.
 ASK_AGAIN_AFTER = timedelta(seconds=30)
 DAILY = timedelta(hours=24)
@@ -32,7 +32,7 @@ def run_lost_checks() -> None:
     """Run the checks whose task was lost, without their test code, and give up on those older than five minutes."""
     now = clock.now()
     pending = CredentialCheck.objects.pending()
-    given_up = {"state": CheckState.UNVERIFIED, "credential": {}, "message": COULD_NOT_VERIFY, "finished_at": now}
+    given_up = {"state": CheckState.UNVERIFIED, "credential": {}, "message": _could_not_verify(), "finished_at": now}
     pending.filter(created_at__lt=now - checks.GIVE_UP_AFTER).update(**given_up)
     # Nothing is sent while one is out: its worker may have died in mid-call.
     suspicions = pending.filter(purpose=Purpose.SUSPICION, credential="")
@@ -40,6 +40,12 @@ def run_lost_checks() -> None:
     lost = pending.filter(created_at__lt=now - LOST_AFTER).exclude(credential="").order_by("created_at")
     for check_id in list(lost.values_list("pk", flat=True)[:AT_ONCE]):
         run_check(check_id=str(check_id))
+
+
+def _could_not_verify() -> Case:
+    """The sentence for each check, by its purpose."""
+    ends = checks.UNDECIDED.items()
+    return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(end))) for purpose, end in ends))
 
 
 def ask_about_suspects() -> None:

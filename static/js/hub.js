@@ -39,6 +39,12 @@ function closeMenus(except) {
   });
 }
 
+// No page comes that a screen reader would announce when a filter changes this one in place.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const [said, view] = ["viewed", "view"].map((id) => document.getElementById(id));
+  if (said && event.detail.target?.id === "view") said.textContent = view.dataset.viewed;
+});
+
 // A form whose answer never came must not look as if nothing had been asked.
 for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(failure, (event) => {

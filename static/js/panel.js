@@ -6,6 +6,10 @@ const panel = () => document.getElementById("panel");
 let opener = null;
 let asked = "";
 
+// A form that is closed while the network is asked about it stays in here as it is, its token too: the asking goes on.
+const kept = () => document.getElementById("kept");
+let keptFrom = "";
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-panel]");
   const elsewhere = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
@@ -20,13 +24,16 @@ document.addEventListener("click", (event) => {
 
 function open(link) {
   asked = link.href;
+  const isKept = kept().hasChildNodes() && asked === keptFrom;
+  const inside = isKept ? kept().childNodes : [document.getElementById("panel-waiting").content.cloneNode(true)];
+  if (isKept || !panel().open) panel().replaceChildren(...inside);
   if (!panel().open) {
     const menu = link.closest("details.menu");
     opener = menu ? menu.querySelector("summary") : link;
     if (menu) menu.open = false;
-    panel().replaceChildren(document.getElementById("panel-waiting").content.cloneNode(true));
     panel().showModal();
   }
+  if (isKept) return document.getElementById("panel-title").focus();
   htmx.ajax("GET", asked, { target: "#panel", swap: "innerHTML" });
 }
 
@@ -57,11 +64,45 @@ document.addEventListener(
   "close",
   (event) => {
     if (event.target !== panel()) return;
+    if (panel().querySelector("form.htmx-request, #answer[hx-get]")) {
+      kept().replaceChildren(...panel().childNodes);
+      keptFrom = asked;
+    }
     panel().replaceChildren();
-    if (opener?.isConnected) opener.focus();
+    (opener?.isConnected ? opener : document.getElementById("main")).focus();
   },
   true,
 );
+
+// What the network says to a form that is closed is said on the page, with a way back to the form.
+function tell() {
+  const answer = kept()?.querySelector("#answer > .notice:not(.plain)");
+  const line = document.getElementById("asked");
+  const text = answer?.textContent ?? "";
+  if (!line || (line.dataset.told ?? "") === text) return;
+  line.dataset.told = text;
+  line.replaceChildren();
+  if (!answer) return;
+  const notice = answer.cloneNode(true);
+  notice.append(document.getElementById("way-back").content.cloneNode(true));
+  notice.querySelector("[data-panel]").href = keptFrom;
+  notice.querySelector("[data-forget]").hidden = Boolean(answer.parentNode.getAttribute("hx-get"));
+  line.append(notice);
+}
+
+new MutationObserver(tell).observe(document.body, { childList: true, subtree: true });
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-forget]")) return;
+  kept().replaceChildren();
+  document.getElementById("main").focus();
+});
+
+// Accepted, it leads to the page anew: not while someone is writing here.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const isWriting = panel()?.open || document.activeElement.matches("input, select, textarea");
+  if (isWriting && kept()?.contains(event.target)) event.preventDefault();
+});
 
 // What refreshes itself stands still while someone is in it, or while it would move what is being read.
 document.addEventListener("htmx:beforeRequest", (event) => {

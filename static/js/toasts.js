@@ -9,11 +9,15 @@ document.addEventListener("DOMContentLoaded", () => {
   const corner = document.getElementById("toasts");
   if (!corner) return;
   corner.querySelectorAll("[data-toast]").forEach(show);
+  // Of the whole body: a step back in the history may bring a corner of its own.
   new MutationObserver((changes) => {
-    for (const change of changes) change.addedNodes.forEach((node) => node.dataset?.toast && show(node));
-  }).observe(corner, { childList: true, subtree: true });
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+      if (node.dataset?.toast) show(node);
+      else node.querySelectorAll?.("#toasts [data-toast]").forEach(show);
+    }
+  }).observe(document.body, { childList: true, subtree: true });
   // A screen reader tells what changes in a live region, not what is in it when the page comes.
-  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach((toast) => toast.parentNode.append(toast)), 150);
+  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach(sayAgain), 150);
 });
 
 document.addEventListener("click", (event) => {
@@ -25,6 +29,11 @@ document.addEventListener("keydown", (event) => {
   const shown = document.querySelectorAll("[data-toast]");
   if (event.key === "Escape" && shown.length && !event.defaultPrevented) putAway(shown[shown.length - 1]);
 });
+
+// Moved, it would lose the focus of whoever is at its button already.
+function sayAgain(toast) {
+  if (!toast.contains(document.activeElement)) toast.parentNode.append(toast);
+}
 
 function show(toast) {
   if (toast.dataset.shown) return;

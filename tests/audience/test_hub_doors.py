@@ -1,28 +1,84 @@
 """Who gets through which door, walked from the URL patterns themselves, so that a new page is held to it on the day it
 comes: strangers of another studio, viewers, and people who are not staff."""
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from audience.models import Game, Role
+from postbacks.models import Delivery, Replay
 from tests import hub
 from tests.browser import pages, rows
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # What a viewer may post: their own choice for themselves, and the way out.
 HARMLESS = {"alert-choice": "alerts/choice/", "account_logout": "/accounts/logout/"}
+# Which row the address of a button without a page names, by the words of rows.newest() and two more.
+BUTTONS = {
+    "delivery-send-again": "delivery",
+    "hook-disable": "hook",
+    "hook-enable": "hook",
+    "hook-test": "hook",
+    "invitation-resend": "invitation",
+    "invitation-revoke": "invitation",
+    "person-erase": "person",
+    "postback-disable": "config",
+    "postback-enable": "config",
+    "postback-recheck": "config",
+    "postback-roll-back": "config",
+    "privacy-export": "person",
+    "rejection-replay": "rejection",
+    "replay-cancel": "replay",
+}
+# Hub addresses outside a game, and what a viewer who posts there hears: no page of theirs takes a post.
+OUTSIDE = {"games": 405, "game-new": 403, "account": 405, "invitation": 404}
+# What a session is made of changes with every request.
+SESSIONS = {"sessions", "usersessions"}
 
 
 def addresses(slug: str) -> dict[str, str]:
     """Every Hub address of a game by its name, with made-up rows."""
     known = pages.of_the_hub()
     return {name: pages.made_up(name, slug) for name in known if "slug" in known[name].pattern.converters}
+
+
+def buttons(game: Game) -> dict[str, str]:
+    """The addresses of the buttons without a page, with rows that the game has."""
+    given = {"slug": game.slug, "network": pages.NETWORK}
+    present = rows.newest(game) | {
+        "delivery": Delivery.objects.filter(game=game, state="failed").first(),
+        "replay": Replay.objects.filter(game=game, finished_at=None).first(),
+    }
+    found = {}
+    for name, noun in BUTTONS.items():
+        converters = pages.of_the_hub()[name].pattern.converters
+        found[name] = reverse(name, kwargs={key: given.get(key) or present[noun].pk for key in converters})
+    return found
+
+
+def taken(name: str) -> set[str]:
+    """The methods that an address takes; a view that takes no OPTIONS says which."""
+    allowed = Client().options(pages.made_up(name, "none")).headers.get("Allow", "GET")
+    return {method.strip() for method in allowed.split(",")}
+
+
+def everything() -> dict[str, str]:
+    """A digest of every table but those of sessions."""
+    tables = {model._meta.db_table for model in apps.get_models() if model._meta.app_label not in SESSIONS}
+    found = {}
+    with connection.cursor() as cursor:
+        for table in sorted(tables):
+            cursor.execute(f'SELECT md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM "{table}" t')
+            found[table] = cursor.fetchone()[0]
+    return found
 
 
 @pytest.fixture
@@ -39,6 +95,7 @@ def _said(answer: HttpResponse, slug: str) -> tuple[int, str]:
 def test_another_studios_game_looks_like_none_at_all(game: Game, stranger: Client) -> None:
     real, none = addresses(game.slug), addresses("no-such-game")
     real |= {f"page {name}": url for name, url in pages.hub(game).items() if f"/{game.slug}/" in url}
+    real |= {f"button {name}": url for name, url in buttons(game).items()}
     assert len(real) > 60
     for name, url in real.items():
         for method in METHODS:
@@ -50,13 +107,41 @@ def test_another_studios_game_looks_like_none_at_all(game: Game, stranger: Clien
         assert 404 in {stranger.get(url).status_code, stranger.post(url).status_code}, name
 
 
+def test_every_button_without_a_page_is_in_the_table() -> None:
+    known = pages.of_the_hub()
+    rowless = {"slug", "network"}
+    named = {name for name in addresses("none") if set(known[name].pattern.converters) - rowless}
+    assert {name for name in named if "GET" not in taken(name)} == set(BUTTONS)
+    assert set(known) - set(addresses("none")) == set(OUTSIDE)
+
+
 def test_a_viewer_posts_nothing_anywhere(game: Game) -> None:
+    """With a form's valid token, by hand: 403 wherever a post is taken at all, and no table is any different."""
     rows.fill(game)
-    viewer = hub.member(game, Role.VIEWER)
+    member = hub.member(game, Role.VIEWER)
+    viewer = Client(enforce_csrf_checks=True)
+    viewer.cookies = member.cookies
+    viewer.get(reverse("overview", args=[game.slug]))
+    token = viewer.cookies["csrftoken"].value
     asked = addresses(game.slug) | {f"page {name}": url for name, url in pages.hub(game).items() if "/g/" in url}
+    asked |= buttons(game)
+    before, refused = everything(), set()
     for name, url in asked.items():
         if name not in HARMLESS:
-            assert viewer.post(url, {"confirmation": "x"}).status_code in {403, 405}, name
+            status = viewer.post(url, {"confirmation": "x"}, headers={"x-csrftoken": token}).status_code
+            view = str(resolve(url.partition("?")[0]).url_name)
+            takes = "POST" in taken(view)
+            assert status == (403 if takes else 405), (name, status)
+            refused |= {view} if takes else set()
+    assert len(refused) > 30
+    for name, status in OUTSIDE.items():
+        answer = viewer.post(pages.made_up(name, ""), {"name": "Mine"}, headers={"x-csrftoken": token})
+        assert answer.status_code == status, name
+    assert everything() == before
+    # The token is a valid one: with it the one thing that viewers may change is changed.
+    choice = reverse("alert-choice", args=[game.slug])
+    assert viewer.post(choice, {"told": "never"}, headers={"x-csrftoken": token}).status_code == 302
+    assert everything() != before
 
 
 class _Forms(HTMLParser):
@@ -98,6 +183,10 @@ def test_the_admin_site_is_for_staff(game: Game) -> None:
         if first is not None:
             urls += [reverse(f"{base}_{what}", args=[first.pk]) for what in ("change", "delete", "history")]
     assert len(urls) > 30
+    urls += [reverse("admin:app_list", args=[label]) for label in {m._meta.app_label for m in admin.site._registry}]
+    # And whatever else the admin has an address for.
+    found = [f"/{route}" for route, _ in pages.patterns() if route.startswith("admin/") and "(?P" not in route]
+    urls += [re.sub("<[^>]+>", "1", url) for url in found if not url.endswith(("/login/", "/logout/"))]
     for client in (member, anonymous):
         for url in urls:
             for answer in (client.get(url), client.post(url, {"post": "yes"})):

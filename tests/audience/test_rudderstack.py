@@ -486,8 +486,8 @@ def test_an_alias_joins_the_previous_id_whatever_it_was(key: NewKey) -> None:
 
 
 def test_the_requests_address_is_recorded(key: NewKey, settings: Any) -> None:
-    settings.TRUSTED_PROXIES = ["127.0.0.1/32"]
-    post("/v1/track", track(), key, **{"X-Forwarded-For": "203.0.113.9, 10.0.0.1"})
+    settings.TRUSTED_PROXIES = ["127.0.0.1/32", "10.0.0.0/8"]
+    post("/v1/track", track(), key, **{"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 10.0.0.1"})
     settings.TRUSTED_PROXIES = []
     post("/v1/track", track(), key, **{"X-Forwarded-For": "203.0.113.9"})
 

@@ -74,12 +74,10 @@ def measure() -> None:
 
     django.setup()
     from django.core.cache import cache
-    from django.test.utils import setup_test_environment
 
     from audience.models import Role
     from tests import factories, hub
 
-    setup_test_environment()
     game = factories.game()
     client = hub.member(game, Role.MARKETER)
     started = time.monotonic()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -140,12 +141,26 @@ def account(client: Client) -> dict[str, str]:
 
 
 def admin_site(client: Client) -> dict[str, str]:
-    """The admin's front page, its password form and the list of every model."""
+    """Every page of the admin that this person may open: its front page, each app's, and each model's."""
     found = {"index": reverse("admin:index"), "password": reverse("admin:password_change")}
-    for model in admin.site._registry:
-        base = f"{model._meta.app_label}_{model._meta.model_name}"
-        found[base] = reverse(f"admin:{base}_changelist")
+    for model, page in admin.site._registry.items():
+        app = model._meta.app_label
+        found[app] = reverse("admin:app_list", kwargs={"app_label": app})
+        found |= _of_model(model, page)
     return {name: url for name, url in found.items() if _is_page(client, url)}
+
+
+def _of_model(model: type[Model], page: admin.ModelAdmin[Any]) -> dict[str, str]:
+    """Its list, the list of a search that finds nothing, the empty form, and the pages of its newest row."""
+    base = f"{model._meta.app_label}_{model._meta.model_name}"
+    found = {base: reverse(f"admin:{base}_changelist"), f"{base}-add": reverse(f"admin:{base}_add")}
+    if page.search_fields:
+        found[f"{base}-nothing-found"] = f"{found[base]}?q=00000000-0000-4000-8000-000000000000"
+    row = model._default_manager.order_by("-pk").first()
+    if row is not None:
+        of_row = ("change", "history", "delete")
+        found |= {f"{base}-{kind}": reverse(f"admin:{base}_{kind}", args=[row.pk]) for kind in of_row}
+    return found
 
 
 def _is_page(client: Client, url: str) -> bool:

@@ -64,7 +64,7 @@ def test_take_them_all(window: Page, live_server: Any, played: Game) -> None:
         return
     _take(window, found)
     _take(window, {f"account-{name}": url for name, url in pages.account(client).items()})
-    admin_pages = ("index", "audience_game")
+    admin_pages = ("index", "audience_game", "audience_game-change", "postbacks_delivery", "auth_user-change")
     _take(window, {f"admin-{name}": url for name, url in pages.admin_site(client).items() if name in admin_pages})
 
 

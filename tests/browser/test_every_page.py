@@ -1,22 +1,30 @@
 """Every page in a real browser, light and dark, on a phone, a tablet and a desk: no accessibility violation that
 axe-core knows, nothing to scroll sideways, and nothing that the Content-Security-Policy had to forbid."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page
+from django.urls import reverse
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from audience import members
 from audience.models import Game, Membership, Role
 from tests import hub
-from tests.browser import axe, pages, rows
+from tests.browser import axe, operators, pages, rows
 from tests.sdk.conftest import packages as packages
 
 WIDTHS = {1440: 900, 768: 1024, 390: 844}
-SCHEMES = ("light", "dark")
+# (px, scheme, which rules): structure where there is most of it and where there is least room, colour in both schemes.
+LOOKS: list[tuple[int, Literal["light", "dark"], dict[str, Any]]] = [
+    (1440, "light", {}),
+    (1440, "dark", axe.OF_COLOUR),
+    (390, "dark", {}),
+]
 SIDEWAYS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 
@@ -41,24 +49,29 @@ def an_admin(game: Game, **given: Any) -> Any:
 
 def all_well(page: Page, found: dict[str, str], axe_core: Path) -> None:
     """Fails with what is wrong with which page."""
-    wrong = [f"{name}, {line}" for name, url in found.items() for line in _look(page, url, axe_core)]
+    axe.load(page, axe_core)
+    wrong = [f"{name}, {line}" for name, url in found.items() for line in _opened(page, url)]
     assert not wrong, "\n".join(wrong)
 
 
-def _look(page: Page, url: str, axe_core: Path) -> Iterator[str]:
+def _opened(page: Page, url: str, status: int = 200) -> Iterator[str]:
     answer = page.goto(url)
-    if answer is None or answer.status != 200:
+    if answer is None or answer.status != status:
         yield f"answered {answer and answer.status}"
         return
-    axe.load(page, axe_core)
+    yield from _seen(page)
+
+
+def _seen(page: Page) -> Iterator[str]:
+    """What is wrong with the page that is open."""
     for width, height in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": height})
         content, window = page.evaluate(SIDEWAYS)
         if content > window:
             yield f"{width} px: {content - window} px stand out"
-        for scheme in SCHEMES if width != 768 else ():
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            yield from (f"{width} px, {scheme}: {line}" for line in axe.violations(page))
+        for _, scheme, rules in (look for look in LOOKS if look[0] == width):
+            page.emulate_media(color_scheme=scheme)
+            yield from (f"{width} px, {scheme}: {line}" for line in axe.violations(page, rules))
 
 
 def test_every_page_of_the_hub_is_in_the_table() -> None:
@@ -108,12 +121,45 @@ def test_the_pages_of_an_account(page: Page, live_server: Any, game: Game, axe_c
     all_well(page, found, axe_core)
 
 
-def test_the_pages_of_the_admin(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+@pytest.mark.parametrize("app", ["audience", "postbacks", "others"])
+def test_the_pages_of_the_admin(page: Page, live_server: Any, game: Game, axe_core: Path, app: str) -> None:
     rows.fill(game)
-    client = signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
+    person = an_admin(game, is_staff=True, is_superuser=True)
+    operators.fill(game, person)
+    client = signed_in(page, live_server, person)
     found = pages.admin_site(client)
-    assert len(found) > 20
-    all_well(page, found, axe_core)
+    mine = {name: url for name, url in found.items() if _part(name) == app}
+    assert len(mine) > 20
+    all_well(page, mine, axe_core)
+
+
+def _part(name: str) -> str:
+    app = re.split("[_-]", name)[0]
+    return app if app in {"audience", "postbacks"} else "others"
+
+
+ACTIONS = {
+    "audience_person": "Erase",
+    "audience_apikey": "Revoke",
+    "postbacks_delivery": "Send again",
+    "audience_membership": "Delete selected memberships",
+}
+
+
+def test_what_the_admin_asks_before_it_acts(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+    rows.fill(game)
+    signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
+    axe.load(page, axe_core)
+    for model, action in ACTIONS.items():
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.goto(reverse(f"admin:{model}_changelist"))
+        page.locator("#action-toggle").check()
+        assert list(_seen(page)) == [], model
+        page.get_by_label("Action:").select_option(action)
+        page.get_by_role("button", name="Go", exact=True).click()
+        page.wait_for_selector("#content form, #content-main form, .submit-row")
+        assert page.get_by_role("link", name="Cancel").or_(page.get_by_text("No, take me back")).count() == 1
+        assert list(_seen(page)) == [], action
 
 
 @pytest.fixture
@@ -128,21 +174,41 @@ def test_the_pages_that_say_no(error_window: Page, live_server: Any, game: Game,
     viewer: Any = hub.user("viewer")
     Membership.objects.create(game=game, user=viewer, role=Role.VIEWER)
     signed_in(error_window, live_server, viewer)
+    axe.load(error_window, axe_core)
     gone = [(f"/g/{game.slug}/{path}", 404) for path in pages.GONE.values()]
     for url, status in [("/nothing/", 404), (f"/g/{game.slug}/keys/new/", 403), *gone]:
-        answer = error_window.goto(url)
-        assert answer
-        assert answer.status == status
-        axe.load(error_window, axe_core)
-        for scheme in SCHEMES:
-            error_window.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert axe.violations(error_window) == [], url
+        assert list(_opened(error_window, url, status)) == [], url
+
+
+def test_the_page_of_what_broke(error_window: Page, settings: Any, axe_core: Path) -> None:
+    settings.ROOT_URLCONF = "tests.browser.broken"
+    axe.load(error_window, axe_core)
+    assert list(_opened(error_window, "/broken/", 500)) == []
+    assert error_window.get_by_role("heading", name="Something broke on our side").is_visible()
+
+
+def test_the_pages_behind_an_invitations_link(
+    page: Page, error_window: Page, live_server: Any, game: Game, axe_core: Path
+) -> None:
+    invited = members.invite(game=game, email="new@studio.example", role=Role.MARKETER, invited_by=None)
+    url = reverse("invitation", kwargs={"token": invited.token})
+    all_well(page, {"signed out": url}, axe_core)
+    expect(page.get_by_label("Password again")).to_be_visible()
+    for name, button in (("new", "Join"), ("else", "")):
+        signed_in(page, live_server, hub.user(name))
+        all_well(page, {f"signed in as {name}": url}, axe_core)
+        assert page.get_by_role("button", name=f"Join {game}").count() == bool(button)
+    members.revoke(invitation=invited.invitation)
+    axe.load(error_window, axe_core)
+    assert list(_opened(error_window, url, 410)) == []
+    assert list(_opened(error_window, url[:-2] + "/", 404)) == []
 
 
 def test_axe_finds_what_is_wrong(error_window: Page, axe_core: Path) -> None:
     """Else an axe that did not run would pass every page."""
-    error_window.set_content("<html><title>x</title><body><input><img src=''></body></html>")
     axe.load(error_window, axe_core)
+    error_window.goto("about:blank")
+    error_window.set_content("<html><title>x</title><body><input><img src=''></body></html>")
     found = " ".join(axe.violations(error_window))
     assert "image-alt" in found
     assert "label" in found

@@ -46,7 +46,7 @@ def test_a_wrong_token_is_refused_and_a_good_one_listed(
     page.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(f"**/g/{game.slug}/integrations/tiktok/")
-    expect(page.get_by_role("status")).to_contain_text("TikTok Ads accepted the credentials")
+    expect(page.locator("#said")).to_contain_text("TikTok Ads accepted the credentials")
     row = page.get_by_role("row").filter(has_text=accounts.TIKTOK_PIXEL)
     expect(row).to_contain_text("Enabled")
     expect(row).to_contain_text("No recent activity")
@@ -91,7 +91,9 @@ def test_a_delivery_appears_without_reloading(marketer: Page, game: Game) -> Non
     page.goto(f"/g/{game.slug}/integrations/tiktok/")
     expect(page.get_by_text("No deliveries in this time range")).to_be_visible()
     _deliver(config)
-    expect(page.get_by_role("row").filter(has_text="Success")).to_contain_text("Purchase", timeout=10_000)
+    expect(page.locator("#rows").get_by_role("row").filter(has_text="Success")).to_contain_text(
+        "Purchase", timeout=10_000
+    )
 
 
 def test_a_live_event_arrives_while_an_opened_row_stays_open(marketer: Page, game: Game) -> None:
@@ -186,7 +188,7 @@ def test_without_javascript_a_postback_can_still_be_added(
     page.get_by_label("Game Launch (game_launch)").check()
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/integrations/reddit/$"))
-    expect(page.get_by_role("status")).to_contain_text("Reddit Ads accepted the credentials")
+    expect(page.locator("#said")).to_contain_text("Reddit Ads accepted the credentials")
     context.close()
 
 

@@ -101,6 +101,14 @@ def test_a_claimed_address_does_not_get_around_the_lock(ada: User) -> None:
     assert {row.ip_address for row in AccessAttempt.objects.all()} == {"127.0.0.1"}
 
 
+def test_nor_does_an_address_claimed_before_the_one_the_proxy_saw(ada: User, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    for attempt in range(10):
+        sign_in(Client(headers={"X-Forwarded-For": f"198.51.100.{attempt}, 203.0.113.9"}), password="no")
+    assert sign_in(Client(headers={"X-Forwarded-For": "198.51.100.99, 203.0.113.9"})).status_code == 429
+    assert {row.ip_address for row in AccessAttempt.objects.all()} == {"203.0.113.9"}
+
+
 def test_an_unknown_address_is_refused_in_the_same_words_as_a_wrong_password(ada: User) -> None:
     pages = [
         sign_in(Client(), login=login, password="no").content.decode()

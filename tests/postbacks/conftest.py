@@ -2,8 +2,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from audience.models import Game, Role
+from postbacks.models import PostbackConfig
 from postbacks.sandbox.server import Sandbox
+from tests import factories, hub
 
 
 @pytest.fixture
@@ -12,3 +16,21 @@ def sandbox(settings: Any) -> Iterator[Sandbox]:
     with Sandbox(hold=2.0) as running:
         settings.NETWORK_URLS = {"TIKTOK_API_URL": running.url, "REDDIT_API_URL": running.url}
         yield running
+
+
+@pytest.fixture
+def config(game: Game) -> PostbackConfig:
+    """An enabled postback to TikTok for both triggers."""
+    return factories.config(game)
+
+
+@pytest.fixture
+def viewer(game: Game) -> Client:
+    """A browser in which a viewer of `game` is signed in."""
+    return hub.member(game, Role.VIEWER)
+
+
+@pytest.fixture
+def marketer(game: Game) -> Client:
+    """A browser in which a marketer of `game` is signed in."""
+    return hub.member(game, Role.MARKETER)

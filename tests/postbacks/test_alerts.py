@@ -19,11 +19,6 @@ from tests import factories, hub
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
 def member(game: Game, role: Role, *, told: Told | None = None, name: str = "") -> Any:
     user: Any = hub.user(name or f"{role.value}-{told or 'default'}")
     Membership.objects.create(game=game, user=user, role=role)

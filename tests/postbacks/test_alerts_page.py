@@ -17,11 +17,6 @@ HOOK = "https://chat.example/services/T0/secret-path"
 
 
 @pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
-@pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/alerts/"
 

@@ -29,7 +29,10 @@ def test_pieces_stand_on_each_other_from_the_base() -> None:
 def test_a_column_says_its_numbers() -> None:
     column = chart((1_200, 0)).columns[0]
     assert column.title == "Sat 21 Nov, 0:00: 1,200 accepted, 0 rejected"
-    assert column.named == [(ACCEPTED, "1,200"), (REJECTED, "0")]
+    assert column.named == [("Accepted", "1,200"), ("Rejected", "0")]
+    assert column.cells == (
+        '<td data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">0</td>'
+    )
 
 
 def test_what_is_not_nothing_is_seen_and_nothing_sticks_out() -> None:
@@ -74,4 +77,12 @@ def test_a_ranking_is_drawn_on_one_scale_and_keeps_its_order() -> None:
         Rank("Reddit Ads", 50, "25.00%", SOLID),
         Rank("No paid click", 0, "0.00%", HATCHED),
         Rank("X", 1, "0.50%", SOLID),
+    ]
+
+
+def test_a_box_says_where_its_piece_stands() -> None:
+    (column,) = chart((60, 40)).columns
+    assert column.boxes == [
+        ("solid", 'x="14.00%" y="48.0" width="72.00%" height="72.0"'),
+        ("hatched", 'x="14.00%" y="0.0" width="72.00%" height="48.0"'),
     ]

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db
 BOTH = ["game_launch", "purchase"]
 
 
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
 def change(config: PostbackConfig, **given: Any) -> CredentialCheck | None:
     same = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": config.enabled, "changed_by": None}
     return configs.change(config=config, **{**same, **given})

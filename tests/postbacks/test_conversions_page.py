@@ -24,23 +24,8 @@ WEEK = timedelta(days=7)
 
 
 @pytest.fixture
-def viewer(game: Game) -> Client:
-    return hub.member(game, Role.VIEWER)
-
-
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
-
-
-@pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/conversions/"
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
 
 
 def listed(page: str) -> list[str]:

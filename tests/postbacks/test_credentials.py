@@ -182,7 +182,10 @@ def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> 
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
     check.refresh_from_db()
-    assert (check.state, check.message) == ("unverified", upkeep.COULD_NOT_VERIFY)
+    assert (check.state, check.message) == (
+        "unverified",
+        "We could not verify this in time: nothing was saved, try again in a minute.",
+    )
     assert sandbox.received("tiktok") == []
     assert stored_credential("postbacks_credentialcheck") == [""]
 

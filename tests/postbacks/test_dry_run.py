@@ -27,11 +27,6 @@ def config(game: Game) -> PostbackConfig:
 
 
 @pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
-
-
-@pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audience.models import Game, GoalEvent, Role
+from audience.models import Game, GoalEvent
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox import accounts
@@ -128,11 +128,6 @@ def test_reddit_takes_a_custom_name_of_64_characters() -> None:
 @pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/"
-
-
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
 
 
 @pytest.mark.django_db

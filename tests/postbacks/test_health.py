@@ -171,11 +171,6 @@ def test_the_words_are_those_of_the_pages() -> None:
 # Counting -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
 def attempted(config: PostbackConfig, *verdicts: str, hours_ago: float = 1) -> Delivery:
     """One delivery with these attempts, a minute apart; 'open' for one still on its way."""
     row = factories.delivery(config)

@@ -5,20 +5,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audience.models import Game, Role
-from postbacks.models import CredentialCheck, PostbackConfig
+from audience.models import Role
+from postbacks.fields import seal
+from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import credentials, hold
+from postbacks.setup import checks, credentials, hold, upkeep
 from tests import factories
 from tests.hub import member
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
 
 
 def at(config: PostbackConfig, what: str) -> str:
@@ -80,6 +76,46 @@ def test_the_history_says_what_changed_when_and_by_whom(sandbox: Sandbox, config
     assert "TikTok Ads accepted the test event" in page
     assert page.count("marketer-of-sky-raiders@studio.example") == 2
     assert accounts.TIKTOK_TOKEN not in page
+
+
+# What the page says of a check that nothing came of, by why it was made.
+UNDECIDED = [
+    ("save", "nothing was saved, try again in a minute."),
+    ("suspicion", "nothing is sent until that is clear, and it is asked again within a minute."),
+    ("daily", "sending goes on, and it is asked again within a day."),
+    ("release", "what is on hold stays on hold, try again in a minute."),
+    ("test", "the test conversion may not have arrived, try again in a minute."),
+]
+
+
+@pytest.mark.parametrize(("purpose", "end"), UNDECIDED)
+def test_the_history_says_what_follows_from_an_answer_that_proves_nothing(
+    sandbox: Sandbox, config: PostbackConfig, purpose: str, end: str
+) -> None:
+    check = checks.ask(config=config, purpose=Purpose(purpose))
+    sandbox.state.add_fault("tiktok", "unavailable", 1)
+    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST1") if purpose == "test" else "")
+    check.refresh_from_db()
+    assert (check.state, check.message) == (
+        "unverified",
+        f"TikTok Ads could not verify this just now (“System error”): {end}",
+    )
+    page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
+    assert check.message in page
+    assert ("nothing was saved" in page) == (purpose == "save")
+
+
+@pytest.mark.parametrize(("purpose", "end"), UNDECIDED)
+def test_the_history_says_what_follows_when_no_worker_came_to_ask(
+    config: PostbackConfig, purpose: str, end: str
+) -> None:
+    check = checks.ask(config=config, purpose=Purpose(purpose))
+    CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
+    upkeep.run_lost_checks()
+    check.refresh_from_db()
+    assert (check.state, check.message) == ("unverified", f"We could not verify this in time: {end}")
+    page = member(config.game, Role.VIEWER).get(at(config, "history")).content.decode()
+    assert check.message in page
 
 
 def test_the_history_of_another_game_is_not_there(config: PostbackConfig) -> None:

@@ -7,25 +7,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import Conversion, Game, Role
+from audience.models import Conversion, Game
 from postbacks.models import PostbackConfig
-from tests import factories, hub
+from tests import factories
 
 NOW = timezone.now()
 
 
 def shown(page: str) -> list[int]:
     return [int(pk) for pk in re.findall(r'id="attempt-(\d+)"', page)]
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
-@pytest.fixture
-def viewer(game: Game) -> Client:
-    return hub.member(game, Role.VIEWER)
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from auditlog.models import LogEntry
 from django.test import Client
 
-from audience.models import Game, Role
+from audience.models import Game
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from postbacks.setup import credentials
-from tests import factories, hub
+from tests import factories
 
 TEST_CODE = "TEST-CODE-4711"
 GIVEN = {
@@ -28,11 +28,6 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/"
-
-
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
 
 
 def answered(check: CredentialCheck) -> CredentialCheck:

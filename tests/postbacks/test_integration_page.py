@@ -15,11 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience import goals as followed
-from audience.models import Game, Role
+from audience.models import Game
 from postbacks.hub import attempts, hourly
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from tests import factories, hub
+from tests import factories
 
 NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
 
@@ -27,21 +27,6 @@ NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def nothing_kept() -> None:
     cache.clear()
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
-@pytest.fixture
-def viewer(game: Game) -> Client:
-    return hub.member(game, Role.VIEWER)
-
-
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
 
 
 @pytest.fixture

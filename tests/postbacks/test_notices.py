@@ -20,17 +20,12 @@ from audience.models import Game, Membership, Role
 from postbacks.alerts import calls, hooks, notices
 from postbacks.alerts.watch import watch
 from postbacks.models import Alert, AlertHook, Notice, PostbackConfig
-from tests import factories, hub
+from tests import hub
 from tests.postbacks.test_alerts import heal, hold
 from tests.postbacks.test_http import Peer, peer
 
 OK = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
 CAUSE = "Nothing is sent; 0 conversions are held. TikTok Ads does not accept this access token."
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.models import ApiKey, Batch, Game, Role
+from audience.models import ApiKey, Batch, Game
 from postbacks.hub import attention, figures, sent
 from postbacks.hub.figures import Figures
 from postbacks.hub.listing import config_rows
@@ -30,16 +30,6 @@ def _no_day_is_kept() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
-
-
-@pytest.fixture
-def viewer(game: Game) -> Client:
-    return hub.member(game, Role.VIEWER)
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
 
 
 def batch(game: Game, at: datetime, *, accepted: int = 0, rejected: int = 0, **given: Any) -> Batch:

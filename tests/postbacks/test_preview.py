@@ -40,11 +40,6 @@ def table(found: preview.Preview) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
-@pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/preview/"
 

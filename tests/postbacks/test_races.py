@@ -12,7 +12,7 @@ from django.utils import timezone
 from audience import clock
 from audience.digest import attribution
 from audience.digest.identity import People
-from audience.models import Conversion, Game
+from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
 from postbacks import replays
 from postbacks.alerts import watch
@@ -30,11 +30,6 @@ from tests.postbacks.canned import answering
 
 pytestmark = pytest.mark.django_db
 REFUSED = Outcome(Verdict.CREDENTIAL, "40105", "no", access="token")
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
 
 
 def elsewhere(work: Callable[[], object], seconds: float = 20) -> None:

@@ -21,11 +21,6 @@ NOW = timezone.now()
 ANY: dict[str, Any] = {"failed_from": None, "failed_until": None, "verdict": ""}
 
 
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
 def failure(config: PostbackConfig, *, ago: timedelta = timedelta(minutes=5), **given: Any) -> Delivery:
     """A delivery that was refused for its credential, with its attempt."""
     at = timezone.now() - ago
@@ -337,11 +332,6 @@ def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/"
 
 
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
-
-
 def test_the_page_offers_what_can_still_be_sent_with_its_counts(
     config: PostbackConfig, marketer: Client, url: str
 ) -> None:
@@ -366,6 +356,33 @@ def test_the_page_offers_what_can_still_be_sent_with_its_counts(
     assert "can still be sent" not in page
     assert f'hx-get="{url}replays/" hx-trigger="every 5s"' in page
     assert '<progress max="3" value="1">' in page
+
+
+def test_what_can_be_sent_again_is_counted_in_one_query_however_many_postbacks(
+    game: Game, django_assert_num_queries: Any
+) -> None:
+    purchases, launches, quiet = (
+        factories.config(game, pixel_id=f"C{number}", triggers=triggers)
+        for number, triggers in enumerate((["purchase"], ["game_launch"], ["purchase"]))
+    )
+    failure(purchases, verdict="payload")
+    for event, ago in (("purchase", 3), ("purchase", 2), ("game_launch", 1)):
+        failure(purchases, trigger=event, ago=timedelta(hours=ago))
+        failure(launches, trigger=event, ago=timedelta(hours=ago))
+    failure(launches, safe_until=NOW)
+    failure(launches, ago=timedelta(hours=49))
+    failure(quiet, trigger="game_launch")
+    with django_assert_num_queries(1):
+        found = failed.offers([launches, purchases, quiet])
+    counted = [(offer.config, offer.verdict, offer.counts.total, offer.counts.sendable) for offer in found]
+    assert counted == [
+        (launches, "credential", 4, 1),
+        (purchases, "credential", 3, 2),
+        (purchases, "payload", 1, 1),
+    ]
+    assert (found[0].counts.past_deadline, found[0].counts.switched_off) == (1, 2)
+    with django_assert_num_queries(0):
+        assert failed.offers([]) == []
 
 
 def test_nothing_is_offered_while_nothing_failed_or_can_be_sent(

@@ -19,16 +19,6 @@ TEST_CODE = "TEST-4711"
 
 
 @pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
-
-
-@pytest.fixture
 def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/"
 

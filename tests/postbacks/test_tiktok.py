@@ -381,13 +381,13 @@ def test_a_partial_success_is_delivered_and_proves_no_credential():
         ),
         (
             {"code": 50000, "message": "System error"},
-            "TikTok Ads could not verify this just now (“System error”): nothing was saved, try again in a minute.",
+            "TikTok Ads could not verify this just now (“System error”): nothing was saved.",
         ),
         ({"code": 0, "message": "OK"}, "TikTok Ads accepted the test event for pixel code X."),
     ],
 )
 def test_a_failed_check_is_explained_in_four_different_ways(body: Any, sentence: str):
-    assert TIKTOK.explain(TIKTOK.classify(answered(200, body)), "X") == sentence
+    assert TIKTOK.explain(TIKTOK.classify(answered(200, body)), "X", undecided="nothing was saved.") == sentence
 
 
 def form(*, editing: bool = False, **changes: Any) -> Any:

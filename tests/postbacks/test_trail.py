@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.models import Conversion, Event, Game, Reason, Role, Touch
+from audience.models import Conversion, Event, Game, Reason, Touch
 from consent.models import ConsentDecision, Level
 from postbacks.ledger import clicks, trail, words
 from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
@@ -22,21 +22,6 @@ from tests.postbacks.facts import PURCHASE, target
 
 NOW = timezone.now()
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def config(game: Game) -> PostbackConfig:
-    return factories.config(game)
-
-
-@pytest.fixture
-def viewer(game: Game) -> Client:
-    return hub.member(game, Role.VIEWER)
-
-
-@pytest.fixture
-def marketer(game: Game) -> Client:
-    return hub.member(game, Role.MARKETER)
 
 
 def address(row: Conversion) -> str:

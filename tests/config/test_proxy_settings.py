@@ -1,0 +1,26 @@
+"""The proxies whose word is believed come from the environment; one that cannot be read stops the boot."""
+
+from pathlib import Path
+
+import pytest
+
+from config import environment
+
+
+def test_nobody_is_believed_unless_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRUSTED_PROXIES", raising=False)
+    assert environment.read(tmp_path).trusted_proxies == []
+
+
+def test_addresses_and_networks_are_taken_with_spaces_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", " 10.0.0.0/8, 192.0.2.1 ,2001:db8::/48,")
+    assert environment.read(tmp_path).trusted_proxies == ["10.0.0.0/8", "192.0.2.1", "2001:db8::/48"]
+
+
+@pytest.mark.parametrize("value", ["proxy.internal", "10.0.0.1/8", "10.0.0.0/33"])
+def test_one_that_cannot_be_read_stops_the_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", f"10.0.0.0/8,{value}")
+    with pytest.raises(SystemExit) as stopped:
+        environment.read(tmp_path)
+    said = f"TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, not '{value}'"
+    assert str(stopped.value).startswith(f"Afterclick cannot start: {said}")
