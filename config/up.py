@@ -32,8 +32,9 @@ MANAGE = [PYTHON, str(services.BASE_DIR / "manage.py")]
 # Celery warns of root: this is one person's machine, and the processes die with the terminal.
 CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config", "-q"]
 WORKER = ["worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
-# Granian warns of more threads than cores: ours wait for PostgreSQL most of their time.
-WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "16",
+# Two processes, since one can use one core. Granian warns of more threads than cores: ours wait for PostgreSQL most of
+# their time, and the more of them wait, the more requests one commit serves.
+WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "32",
        "--workers-kill-timeout", "5", "--no-ws", "--log-level", "error"]  # fmt: skip
 WSGI = "config.wsgi:application"
 # The children write into pipes, and a person reads what comes out of them.

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Json
 
-from audience import clock
+from audience import bulk, clock
 from audience.digest import clicks, conversions
 from audience.digest.identity import People
 from audience.models import Conversion, Event, Game, Reason, Touch
@@ -106,5 +106,5 @@ def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Co
         if before != (conversion.touch_id, conversion.reason):
             conversion.fanned_out_at = None
             changed.append(conversion)
-    Conversion.objects.bulk_update(changed, ["touch", "reason", "fanned_out_at"], batch_size=500)
+    bulk.update(changed, ["touch", "reason", "fanned_out_at"])
     return len({conversion.pk for conversion in [*changed, *new]})

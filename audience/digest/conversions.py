@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from audience import goals
+from audience import bulk, goals
 from audience.models import Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
 from audience.models.erasure import subject_hash
 
@@ -104,7 +104,7 @@ def elect(launches: Sequence[Conversion]) -> list[Conversion]:
         launch.touch_id = launch.touch_id if launch.fanned_out_at else None
         launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
     # Before the promotion: the database holds one counted launch per person at any moment.
-    Conversion.objects.bulk_update(demoted, ["touch", "reason", "fanned_out_at"], batch_size=500)
+    bulk.update(demoted, ["touch", "reason", "fanned_out_at"])
     if elected.reason != Reason.REPEAT_LAUNCH:
         return []
     elected.reason, elected.fanned_out_at = "", None

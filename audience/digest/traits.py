@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from audience import bulk
 from audience.models import Event, Kind, Person
 
 
@@ -17,7 +18,7 @@ def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
             by_person[people[event.pk]].append(event)
     persons = Person.objects.in_bulk(list(by_person))
     changed = [persons[person_id] for person_id, theirs in by_person.items() if _take(persons[person_id], theirs)]
-    Person.objects.bulk_update(changed, ["traits", "trait_times"], batch_size=500)
+    bulk.update(changed, ["traits", "trait_times"])
 
 
 def _take(person: Person, events: Sequence[Event]) -> bool:

@@ -20,6 +20,12 @@ logger = structlog.get_logger(__name__)
 
 # Events of one transaction: more would make the others wait longer than the shared disk write saves them.
 LARGEST = 4_000
+# Events that may wait in one process. Past that its memory would grow and its senders would give up before their turn.
+MOST_WAITING = 20_000
+
+
+class Overloaded(Exception):
+    """More waits to be written than this process takes on; nothing of the request is stored."""
 
 
 class _Waiting:
@@ -43,13 +49,18 @@ class Group:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
+        self._waiting_events = 0
         self._is_writing = False
 
     def write(self, writes: Sequence[Write]) -> None:
-        """Return when all of `writes` are committed, in one transaction; raise what the database said of them."""
+        """Return when all of `writes` are committed, in one transaction; raise what the database said of them, or
+        `Overloaded` when too much waits already."""
         mine = _Waiting(writes)
         with self._lock:
+            if self._waiting and self._waiting_events + mine.size > MOST_WAITING:
+                raise Overloaded
             self._waiting.append(mine)
+            self._waiting_events += mine.size
             mine.is_next, self._is_writing = not self._is_writing, True
         if not mine.is_next:
             mine.turn.acquire()
@@ -76,6 +87,7 @@ class Group:
             while self._waiting and size + self._waiting[0].size <= LARGEST:
                 group.append(self._waiting.popleft())
                 size += group[-1].size
+            self._waiting_events -= size
             return group
 
     def _hand_over(self, done: Sequence[_Waiting]) -> None:

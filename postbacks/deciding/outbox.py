@@ -15,7 +15,7 @@ from datetime import datetime
 import structlog
 from django.db import transaction
 
-from audience import clock
+from audience import bulk, clock
 from audience.models import Conversion, Reason
 from audience.wakeup import wake
 from consent.models import Level
@@ -167,7 +167,7 @@ def _write(rows: Sequence[Delivery], present: Present) -> None:
             for name in decided:
                 setattr(skipped, name, getattr(row, name))
             again.append(skipped)
-    Delivery.objects.bulk_update(again, decided, batch_size=BATCH)
+    bulk.update(again, decided)
 
 
 def _key(row: Delivery) -> Key:

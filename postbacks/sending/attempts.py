@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from django.db import DataError, IntegrityError, transaction
 
-from audience import clock
+from audience import bulk, clock
 from audience.models import Reason
 from postbacks.deciding import outbox
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, ReplayState
@@ -40,6 +40,7 @@ CLOSED = [
     "request_id",
     "payload",
 ]
+SEALED = ("config__credential", "config__previous_credential")
 MOVED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until"]
 
 
@@ -93,7 +94,8 @@ def _record(answers: Sequence[Answer]) -> list[UUID]:
     """Write the answers down; the conversions that are delivered."""
     ids = [answer.claim.delivery.pk for answer in answers]
     rows = Delivery.objects.select_for_update(of=("self",)).select_related("config", "replay").order_by("pk")
-    present = {row.pk: row for row in rows.filter(pk__in=ids)}
+    # Opening a credential takes longer than all the rest of a row.
+    present = {row.pk: row for row in rows.defer(*SEALED).filter(pk__in=ids)}
     now = clock.now()
     closed, moved = [], []
     for answer in answers:
@@ -105,8 +107,8 @@ def _record(answers: Sequence[Answer]) -> list[UUID]:
             attempt.payload = None  # the player was erased meanwhile
         closed.append(attempt)
         moved.append(delivery)
-    DeliveryAttempt.objects.bulk_update(closed, CLOSED)
-    Delivery.objects.bulk_update(moved, MOVED)
+    bulk.update(closed, CLOSED)
+    bulk.update(moved, MOVED)
     return [row.conversion_id for row in moved if row.state == DeliveryState.DELIVERED and row.conversion_id]
 
 
@@ -205,7 +207,7 @@ def take_back(claims: Sequence[Claim]) -> None:
         if not row.attempts_made:
             row.first_attempt_at = row.safe_until = None
     fields = ["attempts_made", "attempts_counted", "leased_until", "first_attempt_at", "safe_until"]
-    Delivery.objects.bulk_update(untouched, fields)
+    bulk.update(untouched, fields)
     kept = [claim.attempt.pk for claim in claims if claim.delivery.pk in {row.pk for row in untouched}]
     DeliveryAttempt.objects.filter(pk__in=kept, status=AttemptStatus.SENDING).delete()
 

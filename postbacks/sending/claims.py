@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from audience import clock
+from audience import bulk, clock
 from audience.models import Reason
 from consent.models import Level
 from postbacks.deciding import gate, outbox
@@ -183,7 +183,7 @@ def _lease(
         )
         taken.append(Claim(delivery=delivery, attempt=attempt, level=level, starts_at=starts_at, token=token))
     leased = ["attempts_made", "attempts_counted", "leased_until", "first_attempt_at", "safe_until", "config_version"]
-    Delivery.objects.bulk_update([claim.delivery for claim in taken], leased)
+    bulk.update([claim.delivery for claim in taken], leased)
     DeliveryAttempt.objects.bulk_create([claim.attempt for claim in taken])
     return taken
 

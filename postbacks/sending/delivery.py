@@ -27,9 +27,9 @@ from postbacks.setup import rules
 logger = structlog.get_logger(__name__)
 
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
-LANES = 64  # calls in flight at most, per network and worker process
+LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
-PATIENCE = 0.01  # seconds to wait for further answers before those that came are written
+PATIENCE = 0.03  # seconds to wait for further answers before those that came are written
 
 _turns = pace.Turns()
 _desks: dict[str, "_Desk"] = {}

@@ -12,6 +12,7 @@ from django.db import DatabaseError, OperationalError, connection
 from audience.intake import group, store
 from audience.intake.accept import Receipt, accept
 from audience.intake.message import Message
+from audience.intake.rows import Sent
 from audience.intake.store import Write
 from audience.keys import NewKey
 from audience.models import Batch, Dialect, Event, Kind
@@ -26,6 +27,10 @@ Asked = dict[str, Receipt | BaseException]
 
 def message(message_id: str, user_id: str = "user-1") -> Message:
     return Message(kind=Kind.TRACK, message_id=message_id, event_at=NOW, day=NOW.date(), user_id=user_id)
+
+
+def sent(key: NewKey, *messages: Message) -> Sent:
+    return Sent(key=key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages)
 
 
 class Crowd:
@@ -132,6 +137,30 @@ def test_when_the_database_goes_away_nobody_is_told_that_it_is_stored(
 
     assert [type(answer) for answer in answers.values()] == [OperationalError] * 3
     assert stored() == []
+
+
+def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "MOST_WAITING", 1)
+    refused: list[bool] = []
+
+    def one_too_many() -> None:
+        crowd.wait_until(lambda: len(crowd.group._waiting) == 1)
+        with pytest.raises(group.Overloaded):
+            crowd.group.write([Write(sent(crowd.key, message("m-late")))])
+        refused.append(True)
+        crowd.first_may_go.set()
+
+    late = in_thread(one_too_many)
+    first = in_thread(lambda: crowd.ask("first", message("m-first")))
+    crowd.wait_until(lambda: len(crowd.sizes) == 1)
+    second = in_thread(lambda: crowd.ask("second", message("m-second")))
+    for thread in (late, first, second):
+        thread.join(30)
+
+    assert refused == [True]
+    assert stored() == ["m-first", "m-second"]
 
 
 def test_the_next_group_is_written_after_one_that_failed(crowd: Crowd) -> None:

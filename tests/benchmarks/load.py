@@ -1,73 +1,152 @@
 """The load generator, a process of its own: keep-alive connections that each send the next request when answered.
 
-Usage: python -m tests.benchmarks.load PORT KEY CONNECTIONS SECONDS MESSAGES_PER_REQUEST
-Prints one JSON object: requests, messages, seconds, p50_ms, p99_ms, refused.
+Usage: python -m tests.benchmarks.load PORT KEY CONNECTIONS SECONDS MESSAGES_PER_REQUEST [DIALECT]
+Prints one JSON object: requests, messages, seconds, p50_ms, p99_ms, refused, cpu_s (its own, which the machine has to
+find beside the server's).
 """
 
 import asyncio
 import json
+import random
 import sys
 import time
-import uuid
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+PEOPLE = 20_000
+PROPERTIES = {"status": "complete", "world": "forest", "level": 7, "score": 18250, "duration_sec": 241}
+LIBRARY = {"library": "bench", "libraryVersion": "1.0.0", "locale": "en-US", "screen": "1920x1080"}
 
 
-def request(port: int, key: str, count: int) -> bytes:
-    now = datetime.now(UTC).isoformat()
-    messages = [
+@dataclass(frozen=True)
+class Dialect:
+    """One message with MESSAGE-ID, PERSON and NOW in it, where it goes, alone or with others, and what is around it."""
+
+    message: dict[str, Any]
+    single: str
+    batch: str
+    header: Callable[[str], str]
+    around_one: tuple[str, str]
+    around_many: tuple[str, str]
+
+
+def _basic(key: str) -> str:
+    return "Authorization: Basic " + b64encode(f"{key}:".encode()).decode()
+
+
+SEGMENT = {
+    "type": "track",
+    "messageId": "MESSAGE-ID",
+    "anonymousId": "PERSON",
+    "event": "progression",
+    "originalTimestamp": "NOW",
+    "timestamp": "NOW",
+    "sentAt": "NOW",
+    "properties": PROPERTIES,
+    "context": {"library": {"name": "bench", "version": "1.0.0"}, "locale": "en-US"},
+}
+DIALECTS = {
+    "immutable": Dialect(
         {
             "type": "track",
-            "messageId": str(uuid.uuid4()),
-            "eventTimestamp": now,
+            "messageId": "MESSAGE-ID",
+            "eventTimestamp": "NOW",
             "eventName": "progression",
-            "anonymousId": f"anon-{uuid.uuid4().int % 20_000}",
+            "anonymousId": "PERSON",
             "surface": "unity",
-            "properties": {"status": "complete", "world": "forest", "level": 7, "score": 18250, "duration_sec": 241},
-            "context": {"library": "bench", "libraryVersion": "1.0.0", "locale": "en-US", "screen": "1920x1080"},
-        }
-        for _ in range(count)
-    ]
-    body = json.dumps({"messages": messages}).encode()
-    head = (
-        f"POST /v1/audience/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"x-immutable-publishable-key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+            "properties": PROPERTIES,
+            "context": LIBRARY,
+        },
+        "/v1/audience/messages",
+        "/v1/audience/messages",
+        lambda key: f"x-immutable-publishable-key: {key}",
+        ('{"messages":[', "]}"),
+        ('{"messages":[', "]}"),
+    ),
+    "rudderstack": Dialect(SEGMENT, "/v1/track", "/v1/batch", _basic, ("", ""), ('{"batch":[', "]}")),
+    "metarouter": Dialect(SEGMENT, "/v1/t", "/v1/b", _basic, ("", ""), ('{"batch":[', "]}")),
+    "parcelvoy": Dialect(
+        {
+            "name": "progression",
+            "anonymous_id": "PERSON",
+            "message_id": "MESSAGE-ID",
+            "created_at": "NOW",
+            "data": PROPERTIES,
+        },
+        "/api/client/events",
+        "/api/client/events",
+        lambda key: f"Authorization: Bearer {key}",
+        ("[", "]"),
+        ("[", "]"),
+    ),
+}
 
 
-async def connection(port: int, key: str, until: float, count: int, times: list[float], refused: list[int]) -> None:
+class Requests:
+    """Makes them from a template: the generator shares the machine with what it measures."""
+
+    def __init__(self, port: int, key: str, count: int, dialect: Dialect) -> None:
+        text = json.dumps(dialect.message, separators=(",", ":")).replace("%", "%%")
+        text = text.replace("MESSAGE-ID", "%(id)s").replace("PERSON", "anon-%(person)d")
+        self._message, self._count = text, count
+        self._start, self._end = dialect.around_one if count == 1 else dialect.around_many
+        path = dialect.single if count == 1 else dialect.batch
+        self._head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{dialect.header(key)}\r\nContent-Length: "
+
+    def next(self) -> bytes:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        message = self._message.replace("NOW", now)
+        many = ",".join(message % {"id": _uuid(), "person": random.randrange(PEOPLE)} for _ in range(self._count))
+        body = f"{self._start}{many}{self._end}".encode()
+        return f"{self._head}{len(body)}\r\n\r\n".encode() + body
+
+
+def _uuid() -> str:
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+async def connection(port: int, requests: Requests, until: float, times: list[float], refused: list[int]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while time.monotonic() < until:
-        payload = request(port, key, count)
+        payload = requests.next()
         start = time.monotonic()
         writer.write(payload)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        if b" 200 " in head.split(b"\r\n")[0]:
+        if b"content-length:" in head:
+            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        if head.split(b" ", 2)[1][:1] == b"2":
             times.append(time.monotonic() - start)
         else:
             refused.append(1)
     writer.close()
 
 
-async def main(port: int, key: str, connections: int, seconds: float, count: int) -> dict[str, float]:
+async def main(
+    port: int, key: str, connections: int, seconds: float, count: int, dialect: str = "immutable"
+) -> dict[str, float]:
     times: list[float] = []
     refused: list[int] = []
-    start = time.monotonic()
-    await asyncio.gather(*(connection(port, key, start + seconds, count, times, refused) for _ in range(connections)))
+    start, cpu = time.monotonic(), time.process_time()
+    requests = Requests(port, key, count, DIALECTS[dialect])
+    await asyncio.gather(*(connection(port, requests, start + seconds, times, refused) for _ in range(connections)))
     took = time.monotonic() - start
     times.sort()
     return {
         "requests": len(times),
         "messages": len(times) * count,
         "seconds": round(took, 2),
-        "p50_ms": round(times[len(times) // 2] * 1000, 1),
-        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1),
+        "p50_ms": round(times[len(times) // 2] * 1000, 1) if times else -1,
+        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1) if times else -1,
         "refused": len(refused),
+        "cpu_s": round(time.process_time() - cpu, 2),
     }
 
 
 if __name__ == "__main__":
-    _, port, key, connections, seconds, count = sys.argv
-    sys.stdout.write(json.dumps(asyncio.run(main(int(port), key, int(connections), float(seconds), int(count)))) + "\n")
+    _, port, key, connections, seconds, count, *dialect = sys.argv
+    found = asyncio.run(main(int(port), key, int(connections), float(seconds), int(count), *dialect))
+    sys.stdout.write(json.dumps(found) + "\n")

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from audience.intake import body, cors, limit
 from audience.intake.dialects.words import Problem, Refusal
+from audience.intake.group import Overloaded
 from audience.models import ApiKey
 
 logger = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ class IngestView(APIView):
         """What a handler may rely on."""
         self.received_at = timezone.now()
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """DRF's own without the parts that no wire route has: parsers, authenticators, throttles, negotiation (an
         SDK's odd Accept header must not cost its user a 406). They were most of what a request cost."""
         self.request, self.args, self.kwargs = request, args, kwargs  # type: ignore[assignment]  # a plain one
@@ -89,8 +90,9 @@ class IngestView(APIView):
     def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]  # dispatch takes any response
         if isinstance(exc, Refusal):
             return exc.response
-        if isinstance(exc, OperationalError | InterfaceError):
-            logger.warning("storage_away", path=self.request.path, error=str(exc).splitlines()[0][:200])
+        if isinstance(exc, OperationalError | InterfaceError | Overloaded):
+            event = "intake_overloaded" if isinstance(exc, Overloaded) else "storage_away"
+            logger.warning(event, path=self.request.path, error=str(exc).partition("\n")[0][:200])
             response = self.refuse(Problem.STORAGE_AWAY, "Storage is away for a moment; send this again.").response
             response["Retry-After"] = str(RETRY_AFTER)
             return response
