@@ -2,20 +2,29 @@
 
 import hashlib
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from audience.intake import auth
 from audience.intake.auth import find_key
-from audience.keys import LONGEST_OVERLAP, NewKey, create_key, revoke_key, rotate_key
+from audience.keys import LONGEST_OVERLAP, NewKey, create_key, key_value, revoke_key, rotate_key
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def believing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the product: other tests change keys behind the back of audience/keys.py."""
+    monkeypatch.setattr(auth, "BELIEVED_FOR", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +180,61 @@ def test_an_operator_sets_a_keys_rate_limit_in_the_admin_and_nothing_else(game: 
     assert answer.status_code == 302
     key.refresh_from_db()
     assert (key.rate_limit, key.name) == (25, "busy")
+
+
+# Looked up once a second
+
+
+def test_a_process_asks_once_for_a_key_that_is_used_again(game: Game, believing: None) -> None:
+    made = create_key(game=game, name="k")
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert find_key(made.value, kind=KeyKind.PUBLISHABLE) == made.key
+        assert find_key(made.value, kind=KeyKind.SECRET) is None
+    assert len(asked) == 0
+
+
+def test_a_key_revoked_by_another_process_works_for_a_second_at_most(
+    game: Game, believing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create_key(game=game, name="k")
+    assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    ApiKey.objects.update(revoked_at=timezone.now())
+    later = time.monotonic() + 1.0
+    monkeypatch.setattr(auth.time, "monotonic", lambda: later)
+
+    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) is None
+
+
+def test_a_key_revoked_or_rotated_here_ends_at_once(game: Game, believing: None) -> None:
+    revoked, rotated = create_key(game=game, name="a"), create_key(game=game, name="b")
+    for made in (revoked, rotated):
+        assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    revoke_key(key=revoked.key)
+    rotate_key(key=rotated.key, overlap=timedelta(0))
+
+    assert [find_key(made.value, kind=KeyKind.PUBLISHABLE) for made in (revoked, rotated)] == [None, None]
+
+
+def test_an_overlap_ends_on_time_also_for_a_key_that_is_kept(game: Game, believing: None) -> None:
+    made = create_key(game=game, name="k")
+    ApiKey.objects.update(expires_at=timezone.now() + timedelta(milliseconds=300))
+    assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    time.sleep(0.35)
+    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) is None
+
+
+def test_a_new_key_works_at_once(game: Game, believing: None) -> None:
+    value = key_value(KeyKind.PUBLISHABLE, Environment.PRODUCTION, "f" * 40)
+    assert find_key(value, kind=KeyKind.PUBLISHABLE) is None
+    create_key(game=game, name="k", entropy="f" * 40)
+
+    assert find_key(value, kind=KeyKind.PUBLISHABLE)
+
+
+def test_a_process_keeps_a_bounded_number_of_keys(game: Game, believing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MOST_KEPT", 3)
+    for made in [create_key(game=game, name="k") for _ in range(8)]:
+        assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    assert len(auth._kept) <= 3

@@ -14,7 +14,8 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.intake import body, limit
+from audience.intake import body, group, limit
+from audience.intake.group import Overloaded
 from audience.keys import NewKey, create_key
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from tests.audience.test_immutable_outage import broker_away, closed_port, postgresql_away
@@ -398,3 +399,45 @@ def test_the_wait_is_as_long_as_the_limit_says(game: Game) -> None:
     waits = [limit.seconds_to_wait(wire.key.key) for _ in range(limit.BURST_SECONDS + 2)]
 
     assert waits == [0] * limit.BURST_SECONDS + [1, 1]
+
+
+def test_a_busy_key_takes_tokens_ahead_and_gets_no_more_than_its_limit(game: Game) -> None:
+    wire = wire_of(game, Dialect.RUDDERSTACK)
+    limited(wire, 200)
+    started = time.monotonic()
+    admitted = [limit.seconds_to_wait(wire.key.key) for _ in range(200 * limit.BURST_SECONDS + 400)].count(0)
+    passed = time.monotonic() - started
+
+    assert 200 * limit.BURST_SECONDS <= admitted <= 200 * (limit.BURST_SECONDS + passed) + 1
+
+
+def test_tokens_taken_ahead_are_worth_nothing_later(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = wire_of(game, Dialect.RUDDERSTACK)
+    limited(wire, 100)
+    assert limit.seconds_to_wait(wire.key.key) == 0
+    limiter = limit._the_limiter()
+    assert limiter.spend(wire.key.key.pk, time.monotonic() + limit.LEASE_ENDS + 1) is False
+
+
+# The short way in
+
+
+def test_a_wire_route_touches_no_session_and_its_answer_is_data(wire: Wire) -> None:
+    answer = wire.post(wire.sent({}))
+
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Length"] == str(len(answer.content))
+    assert "Content-Security-Policy" not in answer.headers
+    assert not answer.cookies
+
+
+def test_what_waits_too_long_is_503_in_every_dialect(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(writes: object) -> None:
+        raise Overloaded
+
+    monkeypatch.setattr(group, "commit", full)
+    answer = wire.post(wire.sent({}), Origin=ORIGIN)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.headers["Access-Control-Allow-Origin"] in {"*", ORIGIN}
+    assert_nothing_stored()
