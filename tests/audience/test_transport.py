@@ -307,8 +307,9 @@ def test_what_browsers_load_is_503_too(db: None, path: str) -> None:
 
 @committed
 def test_ingestion_goes_on_without_redis(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "CELERY_BROKER_URL", f"redis://127.0.0.1:{closed_port()}/0")
+    # In this order: Celery's settings are Django's until they are changed, and go back to what they were then.
     with broker_away(monkeypatch):
+        monkeypatch.setattr(settings, "CELERY_BROKER_URL", f"redis://127.0.0.1:{closed_port()}/0")
         started = time.monotonic()
         answers = [wire.post(wire.sent({})) for _ in range(5)]
         took = time.monotonic() - started

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from audience.models import Game
+from audience.models import Conversion, Game, Trigger
 from config import demo
-from postbacks.models import PostbackConfig
+from postbacks.models import DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
 from postbacks.sending import delivery
@@ -59,6 +60,8 @@ def test_take_them_all(window: Page, live_server: Any, played: Game) -> None:
     client = signed_in(window, live_server, User.objects.get(username=demo.PEOPLE["admin"][0]))
     found = pages.hub(played)
     if README:
+        sent = Conversion.objects.filter(deliveries__state=DeliveryState.DELIVERED, trigger=Trigger.PURCHASE)
+        found["conversion"] = reverse("conversion", kwargs={"slug": played.slug, "pk": sent.latest("event_at").pk})
         for name in IN_README:
             _take_one(window, FOLDER / f"{name}.png", found[name])
         return
