@@ -21,7 +21,7 @@ MOST = 200
 # A task's name and its arguments: what one message says.
 Word = tuple[str, tuple[str, ...]]
 # A burst of requests needs one wake-up, since a digest goes on until nothing is left.
-INTERVAL = 0.02
+INTERVAL = 0.05
 # How long to leave an absent broker alone before the next try, in seconds.
 PAUSE = 2.0
 

@@ -34,7 +34,7 @@ CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "conf
 WORKER = ["worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
 # Two processes, since one can use one core. Granian warns of more threads than cores: ours wait for PostgreSQL most of
 # their time, and the more of them wait, the more requests one commit serves.
-WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "32",
+WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "16",
        "--workers-kill-timeout", "5", "--no-ws", "--log-level", "error"]  # fmt: skip
 WSGI = "config.wsgi:application"
 # The children write into pipes, and a person reads what comes out of them.

@@ -116,8 +116,6 @@ def _stored(group: Sequence[_Waiting]) -> None:
 
 def _stored_alone(one: _Waiting) -> None:
     try:
-        for each in one.writes:
-            each.new.clear()
         store.write(one.writes)
     except (DatabaseError, InterfaceError) as error:
         one.error = error

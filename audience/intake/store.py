@@ -4,7 +4,7 @@ Copied in, since that is the fastest way into PostgreSQL. COPY knows no ON CONFL
 stored already, which only a retry brings about, the group is written again by an INSERT that passes over copies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 
@@ -60,11 +60,24 @@ class Write:
 
 def write(group: Sequence[Write]) -> None:
     """Store the group, all of it or nothing, and set what is `new` in each. Raises what the database raises."""
-    with transaction.atomic():
-        if not _copied(group):
-            _inserted(group)
-        _copy(COPY_REJECTIONS, [line for one in group for line in one.rejections])
-        _copy(COPY_BATCHES, [_batch(one) for one in group])
+    may_have_copies = any(row.untimed for one in group for row in one.events)
+    if may_have_copies:
+        _write(group, _inserted)
+        return
+    try:
+        _write(group, _copied)
+    except IntegrityError:
+        _write(group, _inserted)
+
+
+@transaction.atomic
+def _write(group: Sequence[Write], store_events: Callable[[Sequence[Write]], None]) -> None:
+    for one in group:
+        one.new.clear()
+    if any(one.events for one in group):
+        store_events(group)
+    _copy(COPY_REJECTIONS, [line for one in group for line in one.rejections])
+    _copy(COPY_BATCHES, [_batch(one) for one in group])
 
 
 def _numbered(group: Sequence[Write]) -> Iterator[tuple[int, Write, EventRow]]:
@@ -77,21 +90,14 @@ def _numbered(group: Sequence[Write]) -> Iterator[tuple[int, Write, EventRow]]:
     return ((number, one, row) for number, (one, row) in zip(ids, every, strict=True))
 
 
-def _copied(group: Sequence[Write]) -> bool:
-    """False, and nothing stored, when a copy of one of the messages is there already or may lie on another day."""
-    if any(row.untimed for one in group for row in one.events):
-        return False
-    numbered = list(_numbered(group)) if any(one.events for one in group) else []
+def _copied(group: Sequence[Write]) -> None:
+    """Raises IntegrityError when a copy of one of the messages is there already, on its own day."""
+    numbered = list(_numbered(group))
     # Sorted as INSERT sorts them, and for the same reason.
     lines = sorted((row.day, row.message_id, rows.line((str(number), *row.values))) for number, _, row in numbered)
-    try:
-        with transaction.atomic():
-            _copy(COPY_EVENTS, [line for _, _, line in lines])
-    except IntegrityError:
-        return False
+    _copy(COPY_EVENTS, [line for _, _, line in lines])
     for number, one, row in numbered:
         one.new.append((number, row.day))
-    return True
 
 
 def _inserted(group: Sequence[Write]) -> None:
