@@ -1,10 +1,12 @@
 """The short way in for wire routes: past the middleware that pages need and no SDK has a use for."""
 
+import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls.resolvers import RoutePattern
+from prometheus_client import Counter, Histogram
 
 from audience.urls import urlpatterns
 
@@ -16,6 +18,14 @@ VIEWS: dict[str, Respond] = {
     for entry in urlpatterns
     if isinstance(entry.pattern, RoutePattern) and not entry.pattern.converters
 }
+# Of this process, as everything that django-prometheus counts of the pages.
+REQUESTS = Counter("afterclick_intake_requests", "Answers of wire routes, by route and status.", ["route", "status"])
+SECONDS = Histogram(
+    "afterclick_intake_seconds",
+    "From a request on a wire route to its answer, the wait for the disk included.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
 
 
 class IntakeMiddleware:
@@ -32,7 +42,10 @@ class IntakeMiddleware:
         view = VIEWS.get(request.path_info)
         if view is None or (settings.SECURE_SSL_REDIRECT and not request.is_secure()):
             return self.get_response(request)
+        start = time.perf_counter()
         response = view(request)
+        SECONDS.labels(request.path_info).observe(time.perf_counter() - start)
+        REQUESTS.labels(request.path_info, response.status_code).inc()
         response.headers["X-Content-Type-Options"] = "nosniff"
         if isinstance(response, HttpResponse):
             response.headers["Content-Length"] = str(len(response.content))

@@ -13,6 +13,7 @@ import redis
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
+from prometheus_client import REGISTRY
 
 from audience.intake import body, group, limit
 from audience.intake.group import Overloaded
@@ -430,6 +431,15 @@ def test_a_wire_route_touches_no_session_and_its_answer_is_data(wire: Wire) -> N
     assert answer.headers["Content-Length"] == str(len(answer.content))
     assert "Content-Security-Policy" not in answer.headers
     assert not answer.cookies
+
+
+def test_wire_routes_are_counted_for_those_who_watch(wire: Wire) -> None:
+    labels = {"route": wire.path, "status": str(wire.success)}
+    before = REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) or 0
+    wire.post(wire.sent({}))
+
+    assert REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) == before + 1
+    assert REGISTRY.get_sample_value("afterclick_intake_seconds_count", {"route": wire.path})
 
 
 def test_what_waits_too_long_is_503_in_every_dialect(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
