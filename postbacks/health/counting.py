@@ -17,7 +17,7 @@ from postbacks.networks import NETWORKS
 from postbacks.sending import breaker
 
 PERIOD = timedelta(hours=24)
-SAMPLE = 2_000
+SAMPLE = 1_000
 
 # "Telling" are the answers that say whether the credential works: a network that was away (transient) says nothing
 # about it, and an event refused for its content was refused by someone who had let us in.

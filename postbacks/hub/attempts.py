@@ -17,7 +17,7 @@ from audience.hub.paging import after, cursor
 from postbacks.models import DeliveryAttempt
 
 SIZE = 25
-DEPTH = 3_000
+DEPTH = 2_000
 # A moment that is later than every attempt's.
 NEWEST = ("infinity", 0)
 
