@@ -32,11 +32,10 @@ MANAGE = [PYTHON, str(services.BASE_DIR / "manage.py")]
 # Celery warns of root: this is one person's machine, and the processes die with the terminal.
 CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config", "-q"]
 WORKER = ["worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
-# Two processes, since one can use one core. Granian warns of more threads than cores: ours wait for PostgreSQL most of
-# their time, and the more of them wait, the more requests one commit serves.
-WEB = [PYTHON, "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "16",
-       "--workers-kill-timeout", "5", "--no-ws", "--log-level", "error"]  # fmt: skip
-WSGI = "config.wsgi:application"
+# Two processes, since one can use one core.
+WEB = [PYTHON, "-m", "granian", "--interface", "asgi", "--workers", "2", "--workers-kill-timeout", "5", "--no-ws",
+       "--log-level", "error"]  # fmt: skip
+ASGI = "config.asgi:application"
 # The children write into pipes, and a person reads what comes out of them.
 QUICKSTART = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
 STOP_ORDER = ("web", "beat", "worker", "sandbox")
@@ -116,7 +115,7 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str]) -> None:
     demo = _load_demo(children, env) if plan.demo else None
     children.start("worker", [*CELERY, *WORKER], env, seconds_to_stop=15)
     children.start("beat", [*CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
-    children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), WSGI], env, seconds_to_stop=10)
+    children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), ASGI], env, seconds_to_stop=10)
     _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
     _settle(children)
     try:

@@ -7,7 +7,8 @@ from datetime import datetime
 from django.utils import timezone
 
 from audience import wakeup
-from audience.intake import group
+from audience.intake import store
+from audience.intake.group import Group, Overloaded
 from audience.intake.message import Message, Rejected
 from audience.intake.rows import Sent
 from audience.intake.store import Write
@@ -50,16 +51,36 @@ def accept(
 def accept_all(request: Sequence[Sent]) -> list[Receipt]:
     """The same for a request that speaks for several keys: all of it on disk, or nothing."""
     writes = [Write(sent) for sent in request]
-    group.commit(writes)
-    for sent in request:
-        _mark_used(sent.key)
-    if any(one.new for one in writes):
-        wakeup.wake("audience.tasks.digest")
+    _write(writes)
     return [_receipt(one) for one in writes]
 
 
+def refuse_when_full() -> None:
+    """Raise `Overloaded` before anything was done for a request that would be refused in the end."""
+    if _group.is_full:
+        raise Overloaded
+
+
+async def accept_together(request: Sequence[Sent]) -> list[Receipt]:
+    """The same on the event loop, in one transaction with other requests that wait. Raises `Overloaded` besides."""
+    writes = [Write(sent) for sent in request]
+    await _group.commit(writes)
+    return [_receipt(one) for one in writes]
+
+
+def _write(writes: Sequence[Write]) -> None:
+    store.write(writes)
+    for key in {one.sent.key.pk: one.sent.key for one in writes}.values():
+        _mark_used(key)
+    if any(one.new for one in writes):
+        wakeup.wake("audience.tasks.digest")
+
+
+_group = Group(_write)
+
+
 def _receipt(one: Write) -> Receipt:
-    return Receipt(new=len(one.new), duplicates=len(one.events) - len(one.new), rejected=len(one.rejections))
+    return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.rejections))
 
 
 def _mark_used(key: ApiKey) -> None:

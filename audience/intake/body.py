@@ -31,14 +31,16 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
     Content-Type is not looked at: real clients send JSON as text/plain and as a form.
     """
     try:
-        if int(request.headers.get("Content-Length") or 0) > limit:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
             raise TooLarge
         body = request.body
+        if len(body) > limit:
+            raise TooLarge
     except RequestDataTooBig:
         raise TooLarge from None
     except UnreadablePostError:
         raise Malformed("The request ended before its body was complete.") from None
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding in {"gzip", "deflate"}:
         return _unpack(body, limit)
     if encoding not in {"", "identity"}:
@@ -68,7 +70,8 @@ def decode(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         value = _decode_leniently(body, str(error))
-    if _deeper_than(value, DEEPEST):
+    # Fewer brackets than levels cannot be too deep.
+    if body.count(b"{") + body.count(b"[") > DEEPEST and _deeper_than(value, DEEPEST):
         raise Malformed(f"The JSON is nested deeper than {DEEPEST} levels.")
     return value
 

@@ -7,7 +7,7 @@ METHODS = "GET, HEAD, POST, OPTIONS"
 
 def echoed(request: HttpRequest) -> dict[str, str]:
     """The caller's Origin and requested headers back, with credentials: the SDKs of these dialects send cookies."""
-    origin = request.headers.get("Origin")
+    origin = request.META.get("HTTP_ORIGIN")
     if not origin:
         return {"Vary": "Origin"}
     asked = request.headers.get("Access-Control-Request-Headers", "Content-Type, Authorization, AnonymousId")

@@ -1,19 +1,20 @@
 """Group commit: requests that come together are written together, and each is answered after the commit.
 
-One disk write then acknowledges many requests. The first request that finds nobody writing writes what waits, its own
-rows among them, while those that come meanwhile gather; then one of these takes its turn. No thread of its own, and
-nothing waits longer than the write that is under way.
+One disk write then acknowledges many requests: while one thread waits for PostgreSQL, what comes meanwhile gathers on
+the event loop and is written next. Nothing waits longer than the write that is under way.
 """
 
-import threading
+import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from audience.intake import store
 from audience.intake.store import Write
 
 logger = structlog.get_logger(__name__)
@@ -22,114 +23,105 @@ logger = structlog.get_logger(__name__)
 LARGEST = 4_000
 # Events that may wait in one process. Past that its memory would grow and its senders would give up before their turn.
 MOST_WAITING = 20_000
+# Seconds between two looks whether the connection still stands; a lost one costs its group a 503 and a retry.
+LOOK_EVERY = 1.0
 
 
 class Overloaded(Exception):
     """More waits to be written than this process takes on; nothing of the request is stored."""
 
 
+@dataclass(eq=False, slots=True)
 class _Waiting:
     """One request's rows until they are stored or refused."""
 
-    __slots__ = ("error", "is_next", "size", "turn", "writes")
+    writes: Sequence[Write]
+    stored: asyncio.Future[None]
+    error: BaseException | None = None
 
-    def __init__(self, writes: Sequence[Write]) -> None:
-        self.writes = writes
-        self.size = sum(len(one.events) + len(one.rejections) for one in writes)
-        self.error: BaseException | None = None
-        self.is_next = False
-        # Free when there is something to do: to go home, or to write.
-        self.turn = threading.Lock()
-        self.turn.acquire()
+    @property
+    def size(self) -> int:
+        return sum(one.size for one in self.writes)
+
+    def tell(self) -> None:
+        if self.stored.cancelled():
+            return
+        if self.error:
+            self.stored.set_exception(self.error)
+        else:
+            self.stored.set_result(None)
 
 
 class Group:
-    """The requests of one process."""
+    """The requests of one process: gathered on its event loop, written by `write` on a thread of their own."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, write: Callable[[Sequence[Write]], None]) -> None:
+        self._write = write
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake-write")
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
         self._is_writing = False
+        self._looked_at = 0.0
 
-    def write(self, writes: Sequence[Write]) -> None:
+    @property
+    def is_full(self) -> bool:
+        return self._waiting_events >= MOST_WAITING
+
+    async def commit(self, writes: Sequence[Write]) -> None:
         """Return when all of `writes` are committed, in one transaction; raise what the database said of them, or
         `Overloaded` when too much waits already."""
-        mine = _Waiting(writes)
-        with self._lock:
-            if self._waiting and self._waiting_events + mine.size > MOST_WAITING:
-                raise Overloaded
-            self._waiting.append(mine)
-            self._waiting_events += mine.size
-            mine.is_next, self._is_writing = not self._is_writing, True
-        if not mine.is_next:
-            mine.turn.acquire()
-        if mine.is_next:
-            self._lead()
-        if mine.error:
-            raise mine.error
+        mine = _Waiting(writes, asyncio.get_running_loop().create_future())
+        if self._waiting and self._waiting_events + mine.size > MOST_WAITING:
+            raise Overloaded
+        self._waiting.append(mine)
+        self._waiting_events += mine.size
+        if not self._is_writing:
+            self._write_next()
+        await mine.stored
 
-    def _lead(self) -> None:
+    def _write_next(self) -> None:
         group = self._taken()
-        try:
-            _stored(group)
-        except BaseException as error:
-            for one in group:
-                one.error = error
-            raise
-        finally:
-            self._hand_over(group)
+        self._is_writing = True
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._store, group)
+        done.add_done_callback(lambda _: self._written(group))
 
     def _taken(self) -> list[_Waiting]:
-        with self._lock:
-            group = [self._waiting.popleft()]
-            size = group[0].size
-            while self._waiting and size + self._waiting[0].size <= LARGEST:
-                group.append(self._waiting.popleft())
-                size += group[-1].size
-            self._waiting_events -= size
-            return group
+        group = [self._waiting.popleft()]
+        size = group[0].size
+        while self._waiting and size + self._waiting[0].size <= LARGEST:
+            group.append(self._waiting.popleft())
+            size += group[-1].size
+        self._waiting_events -= size
+        return group
 
-    def _hand_over(self, done: Sequence[_Waiting]) -> None:
-        with self._lock:
-            self._is_writing = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].is_next = True
-                self._waiting[0].turn.release()
-        for one in done[1:]:
-            one.turn.release()
-
-
-def _stored(group: Sequence[_Waiting]) -> None:
-    """Write the group, or each alone when that fails: a row that PostgreSQL refuses fails no neighbour."""
-    try:
-        store.write(list(chain.from_iterable(one.writes for one in group)))
-    except (DatabaseError, InterfaceError) as error:
-        if len(group) == 1 or not connection.is_usable():
-            for one in group:
-                one.error = error
-            return
-        logger.warning("group_written_singly", requests=len(group), error=type(error).__name__)
+    def _written(self, group: Sequence[_Waiting]) -> None:
+        self._is_writing = False
+        if self._waiting:
+            self._write_next()
         for one in group:
-            _stored_alone(one)
+            one.tell()
 
+    def _store(self, group: Sequence[_Waiting]) -> None:
+        """Write the group, or each alone when that fails: a row that PostgreSQL refuses fails no neighbour."""
+        self._look_at_connection()
+        error = self._error(list(chain.from_iterable(one.writes for one in group)))
+        if error is None:
+            return
+        alone = len(group) > 1 and isinstance(error, DatabaseError | InterfaceError) and connection.is_usable()
+        if alone:
+            logger.warning("group_written_singly", requests=len(group), error=type(error).__name__)
+        for one in group:
+            one.error = self._error(one.writes) if alone else error
 
-def _stored_alone(one: _Waiting) -> None:
-    try:
-        store.write(one.writes)
-    except (DatabaseError, InterfaceError) as error:
-        one.error = error
+    def _error(self, writes: Sequence[Write]) -> BaseException | None:
+        try:
+            self._write(writes)
+        except BaseException as error:
+            self._looked_at = 0.0
+            return error
+        return None
 
-
-_group = Group()
-
-
-def commit(writes: Sequence[Write]) -> None:
-    """Store what one request brought; when this returns it is on disk.
-
-    Inside a transaction of the caller's the rows are part of that, and shared with nobody.
-    """
-    if connection.in_atomic_block:
-        store.write(writes)
-    else:
-        _group.write(writes)
+    def _look_at_connection(self) -> None:
+        if time.monotonic() - self._looked_at > LOOK_EVERY:
+            close_old_connections()
+            self._looked_at = time.monotonic()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import redis
 import structlog
 from django.conf import settings
+from django.utils.asyncio import async_unsafe
 from redis.commands.core import Script
 
 from audience.models import ApiKey
@@ -74,7 +75,7 @@ def seconds_to_wait(key: ApiKey) -> int:
     rate = key.rate_limit or DEFAULT_RATE
     wanted = max(1, int(rate * LEASE))
     try:
-        wait, given = limiter.take(keys=[f"rate:{key.pk}"], args=[rate, rate * BURST_SECONDS, time.time(), wanted])
+        wait, given = _ask(limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, time.time(), wanted])
     except (redis.RedisError, OSError) as error:
         limiter.paused_until = now + PAUSE
         logger.warning("rate_limit_unavailable", error=type(error).__name__)
@@ -82,6 +83,12 @@ def seconds_to_wait(key: ApiKey) -> int:
     if given > 1:
         limiter.ahead[key.pk] = (given - 1, now + LEASE_ENDS)
     return math.ceil(float(wait))
+
+
+@async_unsafe("Redis may keep a thread waiting, but not the event loop.")
+def _ask(limiter: _Limiter, keys: list[str], args: list[float]) -> tuple[str, int]:
+    wait, given = limiter.take(keys=keys, args=args)
+    return wait, given
 
 
 def _the_limiter() -> _Limiter:

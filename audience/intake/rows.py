@@ -1,4 +1,4 @@
-"""What one request leaves in the tables, as the lines that COPY reads: made before any lock or connection is held."""
+"""What one request leaves in the tables, as texts that PostgreSQL reads: made before any lock or connection is held."""
 
 import itertools
 from collections import defaultdict
@@ -19,7 +19,7 @@ FRAME_LIMIT = 2 * 1024
 # What stands in the place of more: {"truncated": true, "bytes": 40000}.
 TRUNCATED = "truncated"
 
-# Of an Event, without its id, with the type that a parameter has to be told.
+# Of an Event, without its id, with the type of its text.
 EVENT = {
     "game_id": "bigint",
     "day": "date",
@@ -46,9 +46,20 @@ EVENT = {
     "integrations": "jsonb",
     "raw": "jsonb",
 }
-REJECTION = (
-    *("game_id", "key_id", "dialect", "received_at", "message_id", "errors", "route", "frame", "raw", "subjects"),
-)
+REJECTION = {
+    "game_id": "bigint",
+    "key_id": "bigint",
+    "dialect": "text",
+    "received_at": "timestamptz",
+    "message_id": "text",
+    "errors": "jsonb",
+    "route": "text",
+    "frame": "jsonb",
+    "raw": "jsonb",
+    "subjects": "text[]",
+}
+
+STRUCTURED = ("jsonb", "text[]")
 
 # What COPY would read as something else than itself.
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -118,25 +129,33 @@ def _event(sent: Sent, message: Message, position: int) -> EventRow:
     return EventRow(values, day, message.message_id, message.day is None)
 
 
-def rejections(sent: Sent) -> list[str]:
-    """A line of REJECTION for each refused message."""
+def rejections(sent: Sent) -> list[tuple[str, ...]]:
+    """The values of REJECTION of each refused message."""
     return [
-        line(
-            (
-                str(sent.key.game_id),
-                str(sent.key.pk),
-                sent.dialect.value,
-                sent.received_at.isoformat(),
-                refusal.message_id or "",
-                _json([violation.as_dict() for violation in refusal.errors]),
-                refusal.route,
-                _json(_bounded(refusal.frame, FRAME_LIMIT)),
-                _json(_bounded(refusal.raw, RAW_LIMIT)),
-                array(_subjects(refusal.raw)),
-            )
+        (
+            str(sent.key.game_id),
+            str(sent.key.pk),
+            sent.dialect.value,
+            sent.received_at.isoformat(),
+            refusal.message_id or "",
+            _json([violation.as_dict() for violation in refusal.errors]),
+            refusal.route,
+            _json(_bounded(refusal.frame, FRAME_LIMIT)),
+            _json(_bounded(refusal.raw, RAW_LIMIT)),
+            array(_subjects(refusal.raw)),
         )
         for refusal in sent.rejected
     ]
+
+
+def told_as(columns: Mapping[str, str]) -> str:
+    """The columns as json_to_recordset is to read them: JSON in a string stays one, so that `null` is not NULL."""
+    return ", ".join(f"{name} {'text' if kind in STRUCTURED else kind}" for name, kind in columns.items())
+
+
+def cast(columns: Mapping[str, str]) -> str:
+    """The columns of `told_as` as they are stored."""
+    return ", ".join(f"{name}::{kind}" if kind in STRUCTURED else name for name, kind in columns.items())
 
 
 def line(values: Iterable[str]) -> str:

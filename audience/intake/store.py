@@ -1,137 +1,195 @@
-"""The durable write of a group of requests in one transaction: Events once by message id, Batches, Rejections.
+"""The durable write of a group of requests, all of it or nothing: Events once by message id, Batches, Rejections.
 
-Copied in, since that is the fastest way into PostgreSQL. COPY knows no ON CONFLICT: when a message of the group is
-stored already, which only a retry brings about, the group is written again by an INSERT that passes over copies.
+A large group is copied in, since that is the fastest way into PostgreSQL. COPY knows no ON CONFLICT: when a message of
+the group is stored already, which only a retry brings about, the group is written by the statement that passes over
+copies. A small group always is: it goes over in one piece, where a transaction with COPY takes eight.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta
 
+import orjson
+import psycopg
 from django.db import IntegrityError, connection, transaction
 
 from audience.intake import rows
 from audience.intake.rows import EventRow, Sent
 
-# A message without any client time may be retried past midnight: its copy lies at most this far back.
-UNTIMED_LOOKBACK = timedelta(days=1)
+# Events and rejections from which on COPY is the faster way.
+COPY_FROM = 200
 
 IDS = "SELECT nextval(pg_get_serial_sequence('audience_event', 'id')) FROM generate_series(1, %s)"
 COPY_EVENTS = f"COPY audience_event (id, {', '.join(rows.EVENT)}) FROM STDIN"
-# The order by the unique index's columns makes two groups with the same ids wait for, not deadlock with, each other.
-INSERT = """
-    INSERT INTO audience_event (id, {columns})
-    SELECT new.* FROM unnest({arrays}) AS new (id, {columns})
-    {unless}
-    ORDER BY new.day, new.message_id
-    ON CONFLICT (game_id, message_id, day) DO NOTHING
-    RETURNING id
-"""
-UNLESS_THE_DAY_BEFORE = """
-    WHERE NOT EXISTS (
-        SELECT 1 FROM audience_event old, unnest(%s::bigint[], %s::date[]) AS untimed (id, day)
-        WHERE untimed.id = new.id AND old.game_id = new.game_id
-          AND old.message_id = new.message_id AND old.day = untimed.day
-    )
-"""
-NAMES = ", ".join(rows.EVENT)
-ARRAYS = ", ".join(["%s::bigint[]", *(f"(%s::text[])::{kind}[]" for kind in rows.EVENT.values())])
-INSERT_TIMED = INSERT.format(columns=NAMES, arrays=ARRAYS, unless="")
-# Asked only when it must be: planning the look into every partition costs more than the insert itself.
-INSERT_UNTIMED = INSERT.format(columns=NAMES, arrays=ARRAYS, unless=UNLESS_THE_DAY_BEFORE)
 COPY_REJECTIONS = f"COPY audience_rejection ({', '.join(rows.REJECTION)}) FROM STDIN"
 COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
     first_day, last_day, state, attempts, next_attempt_at, error) FROM STDIN"""
 
+# The ids follow the order of sending, which decides between messages of one moment: the digest sorts by (event_at, id).
+# The order by the unique index's columns makes two groups with the same ids wait for, not deadlock with, each other.
+WRITE = """
+    WITH sent AS MATERIALIZED (
+        SELECT nextval(pg_get_serial_sequence('audience_event', 'id')) AS id, given.*
+        FROM json_to_recordset(%(events)s) AS given (place int, untimed boolean, {event_types})
+    ), new AS (
+        INSERT INTO audience_event (id, {event_names})
+        SELECT id, {event_values} FROM sent
+        {unless}
+        ORDER BY day, message_id
+        ON CONFLICT (game_id, message_id, day) DO NOTHING
+        RETURNING id
+    ), stored AS (
+        SELECT place, count(*) AS accepted, array_agg(id ORDER BY id) AS ids, min(day) AS first, max(day) AS last
+        FROM new JOIN sent USING (id) GROUP BY place
+    ), refused AS (
+        INSERT INTO audience_rejection ({rejection_names})
+        SELECT {rejection_values} FROM json_to_recordset(%(rejections)s) AS given ({rejection_types})
+    ), batches AS (
+        INSERT INTO audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
+            first_day, last_day, state, attempts, next_attempt_at, error)
+        SELECT game_id, key_id, dialect, received_at, coalesce(accepted, 0), messages - coalesce(accepted, 0), rejected,
+            coalesce(ids, '{{}}'), first, last, CASE WHEN accepted > 0 THEN 'pending' ELSE 'done' END, 0,
+            received_at, ''
+        FROM json_to_recordset(%(requests)s) AS given (place int, game_id bigint, key_id bigint, dialect text,
+            received_at timestamptz, messages int, rejected int)
+        LEFT JOIN stored USING (place) ORDER BY place
+    )
+    SELECT place, accepted FROM stored
+"""
+# A message without any client time may be retried past midnight: its copy lies a day back at most.
+# Asked only when it must be: planning the look into every partition costs more than the insert itself.
+UNLESS_THE_DAY_BEFORE = """
+    WHERE NOT EXISTS (
+        SELECT 1 FROM audience_event old
+        WHERE sent.untimed AND old.game_id = sent.game_id
+          AND old.message_id = sent.message_id AND old.day = (sent.received_at AT TIME ZONE 'UTC')::date - 1
+    )
+"""
+WORDS = {
+    "event_names": ", ".join(rows.EVENT),
+    "event_types": rows.told_as(rows.EVENT),
+    "event_values": rows.cast(rows.EVENT),
+    "rejection_names": ", ".join(rows.REJECTION),
+    "rejection_types": rows.told_as(rows.REJECTION),
+    "rejection_values": rows.cast(rows.REJECTION),
+}
+WRITE_TIMED = WRITE.format(**WORDS, unless="")
+WRITE_UNTIMED = WRITE.format(**WORDS, unless=UNLESS_THE_DAY_BEFORE)
+
 
 @dataclass(slots=True)
 class Write:
-    """The rows of what one key sent, and, once they are stored, the ids and days of its new events."""
+    """The rows of what one key sent, and, once they are stored, how many of its events were new."""
 
     sent: Sent
     events: list[EventRow] = field(init=False)
-    rejections: list[str] = field(init=False)
-    new: list[tuple[int, date]] = field(default_factory=list)
+    rejections: list[tuple[str, ...]] = field(init=False)
+    new: int = 0
 
     def __post_init__(self) -> None:
         self.events = rows.events(self.sent)
         self.rejections = rows.rejections(self.sent)
 
+    @property
+    def size(self) -> int:
+        return len(self.events) + len(self.rejections)
+
 
 def write(group: Sequence[Write]) -> None:
-    """Store the group, all of it or nothing, and set what is `new` in each. Raises what the database raises."""
-    may_have_copies = any(row.untimed for one in group for row in one.events)
-    if may_have_copies:
-        _write(group, _inserted)
+    """Store the group, and set how many events are `new` in each. Raises what the database raises."""
+    for one in group:
+        one.new = 0
+    if sum(one.size for one in group) < COPY_FROM or any(row.untimed for one in group for row in one.events):
+        _write(group)
         return
     try:
-        _write(group, _copied)
+        _copy(group)
     except IntegrityError:
-        _write(group, _inserted)
+        _write(group)
+
+
+def _write(group: Sequence[Write]) -> None:
+    """Anything, in one statement."""
+    untimed = False
+    events, rejections, requests = [], [], []
+    for place, one in enumerate(group):
+        for row in one.events:
+            events.append({"place": place, "untimed": row.untimed, **dict(zip(rows.EVENT, row.values, strict=True))})
+            untimed = untimed or row.untimed
+        rejections += [dict(zip(rows.REJECTION, values, strict=True)) for values in one.rejections]
+        requests.append(_request(place, one))
+    query = WRITE_UNTIMED if untimed else WRITE_TIMED
+    given = {"events": events, "rejections": rejections, "requests": requests}
+    with _unspoilt(), _planning_once() as cursor:
+        cursor.execute(query, {name: orjson.dumps(value).decode() for name, value in given.items()})
+        for place, accepted in cursor.fetchall():
+            group[place].new = accepted
+
+
+def _unspoilt() -> AbstractContextManager[None]:
+    """A transaction of the caller's stays usable when the statement fails; without one it is its own."""
+    return transaction.atomic() if connection.in_atomic_block else nullcontext()
+
+
+@contextmanager
+def _planning_once() -> Iterator[psycopg.Cursor]:
+    """A cursor whose statement is planned once a connection, which for WRITE takes longer than to run it. Django's own
+    cursors write the values into the statement, so that to PostgreSQL each is another one."""
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    raw = connection.connection
+    raw.prepare_threshold = 0
+    try:
+        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+            yield cursor
+    finally:
+        raw.prepare_threshold = None
+
+
+def _request(place: int, one: Write) -> dict[str, object]:
+    sent = one.sent
+    return {
+        "place": place,
+        "game_id": sent.key.game_id,
+        "key_id": sent.key.pk,
+        "dialect": sent.dialect.value,
+        "received_at": sent.received_at,
+        "messages": len(one.events),
+        "rejected": len(one.rejections),
+    }
 
 
 @transaction.atomic
-def _write(group: Sequence[Write], store_events: Callable[[Sequence[Write]], None]) -> None:
-    for one in group:
-        one.new.clear()
-    if any(one.events for one in group):
-        store_events(group)
-    _copy(COPY_REJECTIONS, [line for one in group for line in one.rejections])
-    _copy(COPY_BATCHES, [_batch(one) for one in group])
-
-
-def _numbered(group: Sequence[Write]) -> Iterator[tuple[int, Write, EventRow]]:
-    """Each event with an id. They follow the order of sending, which decides between messages of one moment: the
-    digest sorts by (event_at, id)."""
-    every = [(one, row) for one in group for row in one.events]
+def _copy(group: Sequence[Write]) -> None:
+    """Raises IntegrityError when a copy of one of the messages is there already, on its own day."""
+    every = [row for one in group for row in one.events]
     with connection.cursor() as cursor:
         cursor.execute(IDS, [len(every)])
         ids = [number for (number,) in cursor.fetchall()]
-    return ((number, one, row) for number, (one, row) in zip(ids, every, strict=True))
+    # Sorted as WRITE sorts them, and for the same reason.
+    lines = sorted(
+        (row.day, row.message_id, rows.line((str(number), *row.values))) for number, row in zip(ids, every, strict=True)
+    )
+    _copy_in(COPY_EVENTS, [line for _, _, line in lines])
+    _copy_in(COPY_REJECTIONS, [rows.line(values) for one in group for values in one.rejections])
+    left = iter(ids)
+    _copy_in(COPY_BATCHES, [_batch(one, [next(left) for _ in one.events]) for one in group])
+    for one in group:
+        one.new = len(one.events)
 
 
-def _copied(group: Sequence[Write]) -> None:
-    """Raises IntegrityError when a copy of one of the messages is there already, on its own day."""
-    numbered = list(_numbered(group))
-    # Sorted as INSERT sorts them, and for the same reason.
-    lines = sorted((row.day, row.message_id, rows.line((str(number), *row.values))) for number, _, row in numbered)
-    _copy(COPY_EVENTS, [line for _, _, line in lines])
-    for number, one, row in numbered:
-        one.new.append((number, row.day))
-
-
-def _inserted(group: Sequence[Write]) -> None:
-    numbered = {number: (one, row) for number, one, row in _numbered(group)}
-    columns: list[list[object]] = [list(numbered)]
-    columns += [list(column) for column in zip(*(row.values for _, row in numbered.values()), strict=True)]
-    untimed = {number: _day_before(one) for number, (one, row) in numbered.items() if row.untimed}
-    with connection.cursor() as cursor:
-        if untimed:
-            cursor.execute(INSERT_UNTIMED, [*columns, list(untimed), list(untimed.values())])
-        else:
-            cursor.execute(INSERT_TIMED, columns)
-        for (number,) in sorted(cursor.fetchall()):
-            one, row = numbered[number]
-            one.new.append((number, row.day))
-
-
-def _day_before(one: Write) -> date:
-    return one.sent.received_at.astimezone(UTC).date() - UNTIMED_LOOKBACK
-
-
-def _batch(one: Write) -> str:
-    """The record of the request; `pending`, and so the digest's work, when anything new came."""
-    sent, days = one.sent, [day for _, day in one.new]
+def _batch(one: Write, ids: Sequence[int]) -> str:
+    """The record of a request without copies; `pending`, and so the digest's work, when it brought anything."""
+    sent, days = one.sent, [row.day for row in one.events]
     received_at = sent.received_at.isoformat()
-    counts = (len(one.new), len(one.events) - len(one.new), len(one.rejections))
-    ids = "{" + ",".join(str(number) for number, _ in one.new) + "}"
     bounds = (min(days).isoformat(), max(days).isoformat()) if days else ("\\N", "\\N")
     names = (str(sent.key.game_id), str(sent.key.pk), sent.dialect.value, received_at)
-    state = "pending" if one.new else "done"
-    return "\t".join([*names, *map(str, counts), ids, *bounds, state, "0", received_at, ""]) + "\n"
+    counts = (str(len(ids)), "0", str(len(one.rejections)))
+    state = "pending" if ids else "done"
+    return "\t".join([*names, *counts, rows.array(map(str, ids)), *bounds, state, "0", received_at, ""]) + "\n"
 
 
-def _copy(query: str, lines: Sequence[str]) -> None:
+def _copy_in(query: str, lines: Sequence[str]) -> None:
     if not lines:
         return
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(query) as into:

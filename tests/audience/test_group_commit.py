@@ -1,22 +1,25 @@
 """Requests that come together share a transaction, and nothing else: not a failure, not an answer before the commit."""
 
+import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 
-from audience.intake import group, store
-from audience.intake.accept import Receipt, accept
+from audience.intake import accept as accepting
+from audience.intake import group
+from audience.intake.accept import Receipt, accept_together
 from audience.intake.message import Message
 from audience.intake.rows import Sent
 from audience.intake.store import Write
 from audience.keys import NewKey
 from audience.models import Batch, Dialect, Event, Kind
-from tests.audience.concurrency import in_thread
+from tests.audience.concurrency import end_backend
+from tests.audience.event_loop import close, on_loop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 4, 8, tzinfo=UTC)
@@ -41,48 +44,50 @@ class Crowd:
         self.answers: Asked = {}
         self.sizes: list[int] = []
         self.first_may_go = threading.Event()
-        self.group = group.Group()
-        monkeypatch.setattr(group, "_group", self.group)
-        monkeypatch.setattr(store, "write", self.counted(store.write))
+        self.write = accepting._write
+        self.group = group.Group(self.counted)
+        monkeypatch.setattr(accepting, "_group", self.group)
 
-    def counted(self, write: Callable[[Sequence[Write]], None]) -> Callable[[Sequence[Write]], None]:
-        def counting(writes: Sequence[Write]) -> None:
-            self.sizes.append(len(writes))
-            if len(self.sizes) == 1:
-                assert self.first_may_go.wait(15)
-            write(writes)
+    def counted(self, writes: Sequence[Write]) -> None:
+        self.sizes.append(len(writes))
+        if len(self.sizes) == 1:
+            assert self.first_may_go.wait(15)
+        self.write(writes)
 
-        return counting
-
-    def ask(self, name: str, *messages: Message) -> None:
+    async def ask(self, name: str, *messages: Message) -> None:
         try:
-            self.answers[name] = accept(key=self.key.key, dialect=Dialect.IMMUTABLE, messages=messages, received_at=NOW)
-        except DatabaseError as error:
+            [self.answers[name]] = await accept_together([sent(self.key, *messages)])
+        except (DatabaseError, group.Overloaded) as error:
             self.answers[name] = error
 
     def come(self, **requests: Message) -> Asked:
-        threads = [in_thread(lambda: self.ask("first", message("m-first")))]
-        self.wait_until(lambda: len(self.sizes) == 1)
-        for place, (name, one) in enumerate(requests.items(), start=1):
-            threads.append(in_thread(lambda name=name, one=one: self.ask(name, one)))  # type: ignore[misc]
-            self.wait_until(lambda place=place: len(self.group._waiting) == place)  # type: ignore[misc]
-        assert self.answers == {}
-        self.first_may_go.set()
-        for thread in threads:
-            thread.join(30)
+        on_loop(lambda: self.coming(requests))
         return self.answers
 
+    async def coming(self, requests: dict[str, Message]) -> None:
+        tasks = [asyncio.create_task(self.ask("first", message("m-first")))]
+        await self.wait_until(lambda: len(self.sizes) == 1)
+        for name, one in requests.items():
+            tasks.append(asyncio.create_task(self.ask(name, one)))
+            await asyncio.sleep(0)
+        assert len(self.group._waiting) + len(self.answers) == len(requests)
+        assert Receipt not in {type(answer) for answer in self.answers.values()}
+        self.first_may_go.set()
+        await asyncio.gather(*tasks)
+
     @staticmethod
-    def wait_until(comes: Callable[[], bool]) -> None:
+    async def wait_until(comes: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 15
         while not comes():
             assert time.monotonic() < deadline
-            time.sleep(0.005)
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
-def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Crowd:
-    return Crowd(key, monkeypatch)
+def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
+    crowd = Crowd(key, monkeypatch)
+    yield crowd
+    close(crowd.group)
 
 
 def stored() -> list[str]:
@@ -125,47 +130,49 @@ def test_when_the_database_goes_away_nobody_is_told_that_it_is_stored(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(writes: Sequence[Write]) -> None:
-        crowd.sizes.append(len(writes))
-        if len(crowd.sizes) == 1:
-            assert crowd.first_may_go.wait(15)
         connection.close()
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(store, "write", gone)
+    crowd.write = gone
     monkeypatch.setattr(type(connection._connections[connection._alias]), "is_usable", lambda self: False)
     answers = crowd.come(a=message("m-a"), b=message("m-b"))
 
     assert [type(answer) for answer in answers.values()] == [OperationalError] * 3
+    assert crowd.sizes == [1, 2]
     assert stored() == []
+
+
+def test_a_connection_that_was_ended_costs_one_group_and_the_next_is_written(crowd: Crowd) -> None:
+    async def twice() -> None:
+        await crowd.ask("before", message("m-before"))
+        end_backend(crowd.group._thread.submit(backend).result(15))
+        await crowd.ask("lost", message("m-lost"))
+        await crowd.ask("after", message("m-after"))
+
+    def backend() -> int:
+        return int(connection.connection.info.backend_pid)
+
+    crowd.first_may_go.set()
+    on_loop(twice)
+
+    assert (crowd.answers["before"], crowd.answers["after"]) == (Receipt(1, 0, 0), Receipt(1, 0, 0))
+    assert isinstance(crowd.answers["lost"], OperationalError)
+    assert stored() == ["m-after", "m-before"]
 
 
 def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "MOST_WAITING", 1)
-    refused: list[bool] = []
+    answers = crowd.come(second=message("m-second"), late=message("m-late"))
 
-    def one_too_many() -> None:
-        crowd.wait_until(lambda: len(crowd.group._waiting) == 1)
-        with pytest.raises(group.Overloaded):
-            crowd.group.write([Write(sent(crowd.key, message("m-late")))])
-        refused.append(True)
-        crowd.first_may_go.set()
-
-    late = in_thread(one_too_many)
-    first = in_thread(lambda: crowd.ask("first", message("m-first")))
-    crowd.wait_until(lambda: len(crowd.sizes) == 1)
-    second = in_thread(lambda: crowd.ask("second", message("m-second")))
-    for thread in (late, first, second):
-        thread.join(30)
-
-    assert refused == [True]
+    assert isinstance(answers["late"], group.Overloaded)
     assert stored() == ["m-first", "m-second"]
 
 
 def test_the_next_group_is_written_after_one_that_failed(crowd: Crowd) -> None:
     crowd.come(bad=message("m-bad", TOO_LONG))
-    crowd.ask("later", message("m-later"))
+    on_loop(lambda: crowd.ask("later", message("m-later")))
 
     assert crowd.answers["later"] == Receipt(1, 0, 0)
     assert stored() == ["m-first", "m-later"]

@@ -15,8 +15,7 @@ from django.http import HttpResponse
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from audience.intake import body, group, limit
-from audience.intake.group import Overloaded
+from audience.intake import body, limit
 from audience.keys import NewKey, create_key
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from tests.audience.test_immutable_outage import broker_away, closed_port, postgresql_away
@@ -440,15 +439,3 @@ def test_wire_routes_are_counted_for_those_who_watch(wire: Wire) -> None:
 
     assert REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) == before + 1
     assert REGISTRY.get_sample_value("afterclick_intake_seconds_count", {"route": wire.path})
-
-
-def test_what_waits_too_long_is_503_in_every_dialect(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(writes: object) -> None:
-        raise Overloaded
-
-    monkeypatch.setattr(group, "commit", full)
-    answer = wire.post(wire.sent({}), Origin=ORIGIN)
-
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert answer.headers["Access-Control-Allow-Origin"] in {"*", ORIGIN}
-    assert_nothing_stored()

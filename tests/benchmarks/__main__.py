@@ -113,7 +113,7 @@ def run(product: Product) -> None:
     # Intake alone: what the digest costs is its own figure.
     product.kill("beat")
     product.kill("web")
-    product.start_web(workers=2, threads=16)  # as config/up.py and docs/operations.md have it
+    product.start_web(workers=2)  # as config/up.py and docs/operations.md have it
     product.wait_for(lambda: product.answers(f"{product.url}/readyz"))
     ingest(product)
     say("digest_eps", digest(product))

@@ -1,10 +1,13 @@
 """What all wire routes share: authenticate -> size limit -> parse -> accept -> reply in the dialect's words."""
 
 import binascii
+import inspect
 from base64 import b64decode
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
@@ -12,8 +15,10 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
 from audience.intake import body, cors, limit
+from audience.intake.accept import Receipt, accept_all, accept_together, refuse_when_full
 from audience.intake.dialects.words import Problem, Refusal
 from audience.intake.group import Overloaded
+from audience.intake.rows import Sent
 from audience.models import ApiKey
 
 logger = structlog.get_logger(__name__)
@@ -25,10 +30,18 @@ RETRY_AFTER = 5
 class IngestView(APIView):
     """The frame of a wire route. A dialect gives the words (`refuse`) and the handlers of its methods.
 
+    A handler that takes messages in is a coroutine, since it waits for the disk, and for nothing else: on the event
+    loop (audience/intake/entry.py) whatever else would have to wait, as for a query, says SynchronousOnlyOperation
+    before anything was done, and the request is answered on a thread instead.
+
     Every answer, also an error, carries the CORS headers: a browser hides the status of one without them,
     and an SDK that cannot see a 503 does not retry. A passing fault is always 503 with Retry-After, since
     clients drop their data for good on a 4xx.
     """
+
+    # To Django every one of them is plain: `dispatch` finishes what is a coroutine itself.
+    view_is_async = False
+    is_on_loop = False
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         """This dialect's error for a whole request, to be raised. `detail` is a sentence where the words have none."""
@@ -63,25 +76,40 @@ class IngestView(APIView):
             refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
             raise refusal
 
+    async def accept(self, request: Sequence[Sent]) -> list[Receipt]:
+        """Acknowledge: on disk when this returns."""
+        return await accept_together(request) if self.is_on_loop else accept_all(request)
+
     def begin(self) -> None:
         """What a handler may rely on."""
         self.received_at = timezone.now()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """DRF's own without the parts that no wire route has: parsers, authenticators, throttles, negotiation (an
-        SDK's odd Accept header must not cost its user a 406). They were most of what a request cost."""
+        """The answer, on a thread that may wait."""
+        response = _finished(self.answer(request, *args, **kwargs))
+        for name, value in self.cors(request).items():
+            response.headers[name] = value
+        return response
+
+    async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The answer without its CORS headers. DRF's own dispatch without the parts that no wire route has (parsers,
+        authenticators, throttles, negotiation): an SDK's odd Accept header must not cost its user a 406, and they were
+        most of what a request cost."""
         self.request, self.args, self.kwargs = request, args, kwargs  # type: ignore[assignment]  # a plain one
         try:
             self.begin()
+            if self.is_on_loop:
+                refuse_when_full()
             method = str(request.method).lower()
             handler = getattr(self, method, None) if method in self.http_method_names else None
             if handler is None:
                 raise MethodNotAllowed(method)
-            response: HttpResponseBase = handler(request, *args, **kwargs)
+            answered = handler(request, *args, **kwargs)
+            response: HttpResponseBase = await answered if inspect.isawaitable(answered) else answered
+        except SynchronousOnlyOperation:
+            raise
         except Exception as error:
             response = self.handle_exception(error)
-        for name, value in self.cors(request).items():
-            response.headers[name] = value
         return response
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
@@ -104,9 +132,19 @@ class IngestView(APIView):
         return self.refuse(Problem.BROKEN, "Something broke on our side; it is logged. Send this again.").response
 
 
+def _finished(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    """What a coroutine returns that never has to wait."""
+    try:
+        answer.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    answer.close()
+    raise RuntimeError("A handler waits for something else than the disk.")
+
+
 def basic_user(request: HttpRequest) -> str:
     """The user name of HTTP Basic, which is where Segment's family puts its key; '' when there is none."""
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
         return ""
     try:

@@ -6,13 +6,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from audience.intake.accept import Receipt, accept
+from audience.intake.accept import Receipt
 from audience.intake.auth import find_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
+from audience.intake.rows import Sent
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 
 MAX_BODY = 2 * 1024 * 1024
@@ -72,7 +73,7 @@ class ImmutableView(IngestView):
     def key(self, request: HttpRequest, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
         """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""
         header = PUBLISHABLE_HEADER if kind == KeyKind.PUBLISHABLE else SECRET_HEADER
-        value = request.headers.get(header, "").strip()
+        value = request.META.get(f"HTTP_{header.upper().replace('-', '_')}", "").strip()
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
             raise self.envelope(
                 400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
@@ -87,7 +88,7 @@ class ImmutableView(IngestView):
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    async def post(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
@@ -98,13 +99,14 @@ class MessagesView(ImmutableView):
             )
         messages, rejected = parse(payload["messages"], now=self.received_at)
         stamp(request, messages)
-        receipt = accept(
+        sent = Sent(
             key=key,
             dialect=Dialect.IMMUTABLE,
             messages=messages,
             rejected=rejected,
             received_at=self.received_at,
         )
+        [receipt] = await self.accept([sent])
         return as_json(reply(receipt, rejected))
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from audience.intake.message import Violation
 from audience.intake.times import iso
@@ -13,6 +12,7 @@ TYPES = ("track", "identify", "alias", "page", "screen")
 IDENTITY_TYPES = ("passport", "steam", "epic", "google", "apple", "discord", "email", "custom")
 SURFACES = ("web", "pixel", "unity", "unreal")
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
+CHOICES = {"identityType": IDENTITY_TYPES, "surface": SURFACES, "consentLevel": CONSENT_LEVELS}
 
 OLDEST = timedelta(days=30)
 NEWEST = timedelta(hours=24)
@@ -39,10 +39,11 @@ def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:
     found = [*_type(message), *_message_id(message), *_when(message, now), *_ids(message)]
     found += _text(message, "eventName", required=message.get("type") == "track")
     for name in ("deviceId", "sessionId", "fromType", "toType"):
-        found += _text(message, name)
-    found += _choice(message, "identityType", IDENTITY_TYPES)
-    found += _choice(message, "surface", SURFACES)
-    found += _choice(message, "consentLevel", CONSENT_LEVELS)
+        if name in message:
+            found += _text(message, name)
+    for name, choices in CHOICES.items():
+        if name in message:
+            found += _choice(message, name, choices)
     if message.get("test") is not None and not isinstance(message["test"], bool):
         found.append(Violation("test", "INVALID_FORMAT", "test must be true or false."))
     found += _context(message)
@@ -72,7 +73,7 @@ def _message_id(message: dict[str, Any]) -> Iterator[Violation]:
 
 def message_id(message: dict[str, Any]) -> str:
     """The id of a good message in its one spelling: UUIDs are the same in either case."""
-    return str(UUID(message["messageId"]))
+    return str(message["messageId"].lower())
 
 
 def _when(message: dict[str, Any], now: datetime) -> Iterator[Violation]:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience.intake.accept import accept
 from audience.intake.auth import find_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, USER, Message, Rejected, Violation
+from audience.intake.rows import Sent
 from audience.intake.times import iso
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 
@@ -37,30 +37,31 @@ class ParcelvoyView(IngestView):
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return error(*ANSWERS.get(problem, OTHERWISE))
 
-    def post(self, request: HttpRequest) -> HttpResponseBase:
+    async def post(self, request: HttpRequest) -> HttpResponseBase:
         key = self.key(request)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         try:
             messages = self.parse(payload, now=self.received_at)
         except rules.Invalid as invalid:
             found = [Violation(invalid.path, "VALIDATION", str(invalid))]
-            self.keep(key, [], [Rejected(None, found, payload, route=self.route)])
+            await self.keep(key, [], [Rejected(None, found, payload, route=self.route)])
             raise error(422, str(invalid), None) from None
-        self.keep(key, messages, [])
+        await self.keep(key, messages, [])
         return HttpResponse(status=204)
 
-    def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
+    async def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
         stamp(self.request, messages)
-        accept(
+        sent = Sent(
             key=key,
             dialect=Dialect.PARCELVOY,
             messages=messages,
             rejected=rejected,
             received_at=self.received_at,
         )
+        await self.accept([sent])
 
     def key(self, request: HttpRequest) -> ApiKey:
-        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not value.strip().startswith(("pk_", "sk_")):
             raise self.refuse(Problem.NO_KEY)
         key = find_key(value.strip(), kind=KeyKind.PUBLISHABLE) or find_key(value.strip(), kind=KeyKind.SECRET)

@@ -30,13 +30,13 @@ class DataPixelView(MetaRouterView):
 
     http_method_names = ["get", "head", "options"]
 
-    def get(self, request: HttpRequest) -> HttpResponseBase:
+    async def get(self, request: HttpRequest) -> HttpResponseBase:
         outside = basic_user(request), request.GET.get("writeKey", "")
         payload = self.payload(self.data(request), "".join(outside))
         written = segment.text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
         key = self.known_key(outside[0] or written or outside[1])
         self.admit(key)
-        answer = self.take_one(payload, key)
+        answer = await self.take_one(payload, key)
         return gif() if answer.status_code == 200 else answer
 
     def data(self, request: HttpRequest) -> bytes:
@@ -56,10 +56,10 @@ class QueryPixelView(SegmentView):
 
     http_method_names = ["get", "head", "options"]
 
-    def get(self, request: HttpRequest) -> HttpResponseBase:
+    async def get(self, request: HttpRequest) -> HttpResponseBase:
         key = self.known_key(request.GET.get("writeKey", ""))
         self.admit(key)
-        self.take_one(message_of(request.GET), key)
+        await self.take_one(message_of(request.GET), key)
         return gif()
 
     def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
@@ -88,7 +88,7 @@ class WebhookView(MetaRouterView):
 
     kind = "webhook"
 
-    def post(self, request: HttpRequest) -> HttpResponseBase:
+    async def post(self, request: HttpRequest) -> HttpResponseBase:
         # The query overrides the body.
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
@@ -98,10 +98,10 @@ class WebhookView(MetaRouterView):
         if size > (self.chosen.batch_limit if is_batch else self.chosen.call_limit):
             raise self.refuse(Problem.TOO_LARGE)
         if is_batch:
-            return self.take_batch(payload, key)
+            return await self.take_batch(payload, key)
         self.kind = segment.text_of(payload.get("type")).lower()
         if self.kind in segment.TYPES:
-            return self.take_one(payload, key)
+            return await self.take_one(payload, key)
         message = segment.webhook(payload, self.received_at)
-        self.store([(key, message)], key)
+        await self.store([(key, message)], key)
         return self.chosen.accepted()

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponseBase
 
-from audience.intake.accept import accept_all
 from audience.intake.auth import find_key, find_keys
 from audience.intake.caller import stamp
 from audience.intake.dialects import metarouter, rudderstack, segment
@@ -46,13 +45,13 @@ class SegmentView(IngestView):
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return Refusal(self.chosen.problem(problem, batch=self.kind == BATCH))
 
-    def post(self, request: HttpRequest) -> HttpResponseBase:
+    async def post(self, request: HttpRequest) -> HttpResponseBase:
         key, payload, size = self.receive(basic_user(request) or request.GET.get("writeKey", ""))
         if size > (self.chosen.batch_limit if self.kind == BATCH else self.chosen.call_limit):
             raise self.refuse(Problem.TOO_LARGE)
         if self.kind == BATCH:
-            return self.take_batch(payload, key)
-        return self.take_one(payload, key)
+            return await self.take_batch(payload, key)
+        return await self.take_one(payload, key)
 
     def receive(self, named: str) -> tuple[ApiKey, Any, int]:
         """The key, the JSON and its size in bytes; `named` is the key outside the body. The words are chosen here,
@@ -102,17 +101,17 @@ class SegmentView(IngestView):
         if self.shared:
             self.chosen = SPOKEN.get(key.dialect, self.words)
 
-    def take_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
+    async def take_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
         if not isinstance(raw, dict):
             raise self.refuse(Problem.NOT_AN_EVENT)
         # The route overwrites `type`.
         kind = self.kind
         frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at())
         parsed, self.frame = self.parsed(raw, kind, frame), frame.said()
-        self.store([(key, parsed)], key)
+        await self.store([(key, parsed)], key)
         return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
 
-    def take_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
+    async def take_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
         members = payload.get("batch") if isinstance(payload, dict) else None
         if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
             raise self.refuse(Problem.NOT_AN_EVENT)
@@ -130,7 +129,7 @@ class SegmentView(IngestView):
         top = segment.text_of(payload.get("writeKey"))
         parsed = [self.member(member, self.owner(member, top, key), frame) for member in members]
         self.frame = frame.said()
-        self.store(parsed, key)
+        await self.store(parsed, key)
         rejected = [(place, what) for place, (_, what) in enumerate(parsed) if isinstance(what, Rejected)]
         partial = key.dialect == Dialect.METAROUTER
         return self.chosen.batch(Taken(len(parsed) - len(rejected), rejected), partial=partial)
@@ -161,13 +160,13 @@ class SegmentView(IngestView):
         except segment.Invalid as error:
             return Rejected(segment.text_of(raw.get("messageId")) or None, [error.violation], raw)
 
-    def store(self, parsed: Members, key: ApiKey) -> None:
+    async def store(self, parsed: Members, key: ApiKey) -> None:
         """All members on disk, or none: a batch may be spread over several keys."""
         for what in (what for _, what in parsed if isinstance(what, Rejected)):
             what.route, what.frame = self.kind, self.frame
         stamp(self.request, [what for _, what in parsed if isinstance(what, Message)])
         owners = {(member_key or key).pk: member_key or key for member_key, _ in parsed}
-        accept_all([self.sent(owner, parsed, key) for owner in owners.values()])
+        await self.accept([self.sent(owner, parsed, key) for owner in owners.values()])
 
     def sent(self, owner: ApiKey, parsed: Members, key: ApiKey) -> Sent:
         theirs = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
@@ -180,7 +179,7 @@ class SegmentView(IngestView):
         )
 
     def sent_at(self) -> str:
-        return self.request.headers.get("SentAt", "")
+        return str(self.request.META.get("HTTP_SENTAT", ""))
 
 
 class MetaRouterView(SegmentView):

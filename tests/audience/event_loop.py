@@ -1,0 +1,38 @@
+"""An event loop as a web process has it, for tests of what happens on it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from django.db import connections
+
+from audience.intake.group import Group
+
+T = TypeVar("T")
+
+
+def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `work` returns, on a thread of its own: a browser test leaves its loop running in the main one."""
+    answers: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(asyncio.run(work()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def close(group: Group) -> None:
+    """End the group's thread and its connection, which would keep the test's database from being dropped."""
+    group._thread.submit(connections.close_all).result(15)
+    group._thread.shutdown()

@@ -1,0 +1,353 @@
+"""The event loop answers as a thread does, to the letter, and hands on what would keep it waiting."""
+
+import asyncio
+import gzip
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+from django.conf import LazySettings
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import Client
+from prometheus_client import REGISTRY
+
+from audience.intake import accept as accepting
+from audience.intake import auth, entry, limit
+from audience.intake.group import MOST_WAITING, Group, Overloaded
+from audience.keys import revoke_key
+from audience.models import Batch, Dialect, Event, Game, Rejection
+from tests.audience.event_loop import close, on_loop
+from tests.audience.test_transport import PATHS, Wire, wire_of
+from tests.audience.wire import ORIGIN
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+
+@dataclass
+class Loop:
+    """A web process's way in, whose pages say 299 and note what reached them."""
+
+    reached: list[tuple[str, bytes]] = field(default_factory=list)
+
+    async def pages(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        read, more = b"", scope["type"] == "http"
+        while more:
+            message = await receive()
+            read += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.reached.append((scope.get("path", scope["type"]), read))
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        await send({"type": "http.response.body", "body": b"a page"})
+
+    def ask(
+        self,
+        path: str,
+        body: bytes | Sequence[bytes] = b"",
+        *,
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
+        scheme: str = "http",
+    ) -> Answer:
+        """One request; a body in parts comes without its size."""
+        parts = [body] if isinstance(body, bytes) else list(body)
+        sized = {"Content-Length": str(len(body))} if isinstance(body, bytes) else {"Transfer-Encoding": "chunked"}
+        raw = [(k.lower().encode(), v.encode()) for k, v in {**sized, **(headers or {})}.items()]
+        path, _, query = path.partition("?")
+        scope: Message = {"type": "http", "http_version": "1.1", "method": method, "path": path, "headers": raw}
+        scope |= {
+            "query_string": query.encode(),
+            "scheme": scheme,
+            "client": ("127.0.0.1", 5),
+            "server": ("testserver", 80),
+        }
+        return on_loop(lambda: self._asked(scope, parts))
+
+    async def _asked(self, scope: Message, parts: list[bytes]) -> Answer:
+        coming = [
+            {"type": "http.request", "body": part, "more_body": place < len(parts)}
+            for place, part in enumerate(parts, start=1)
+        ]
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return coming.pop(0) if coming else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await entry.Front(self.pages)(scope, receive, send)
+        start, *rest = sent
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        assert len(headers) == len(start["headers"]), "no header twice"
+        return Answer(start["status"], headers, b"".join(part["body"] for part in rest))
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
+    # The browser tests set it for themselves; a web process never has it.
+    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)
+    monkeypatch.setattr(auth, "BELIEVED_FOR", 60.0)
+    monkeypatch.setattr(limit, "LEASE", 60.0)
+    monkeypatch.setattr(limit, "LEASE_ENDS", 60.0)
+    group = Group(accepting._write)
+    monkeypatch.setattr(accepting, "_group", group)
+    redis.Redis.from_url(django_settings.CELERY_BROKER_URL).flushdb()
+    limit._limiter = None
+    yield Loop()
+    close(group)
+    auth.forget_keys()
+    limit._limiter = None
+
+
+@pytest.fixture(params=list(PATHS), ids=lambda dialect: dialect.value)
+def wire(request: pytest.FixtureRequest, game: Game) -> Wire:
+    return wire_of(game, request.param)
+
+
+@pytest.fixture
+def immutable(game: Game) -> Wire:
+    return wire_of(game, Dialect.IMMUTABLE)
+
+
+def at_hand(wire: Wire) -> None:
+    """A thread has looked the key up and taken tokens for it."""
+    assert wire.post(wire.sent({})).status_code == wire.success
+    truncate()
+
+
+def truncate() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE audience_event, audience_batch, audience_rejection")
+
+
+def stored() -> tuple[list[Any], list[Any], list[Any]]:
+    own = {"id", "received_at", "next_attempt_at", "event_ids", "event_at", "day", "first_day", "last_day"}
+    tables = [table.objects.order_by("pk").values() for table in (Event, Batch, Rejection)]
+    events, batches, rejections = ([{k: v for k, v in row.items() if k not in own} for row in rows] for rows in tables)
+    return events, batches, rejections
+
+
+def alike(content: bytes) -> bytes:
+    """Without what differs from answer to answer."""
+    return re.sub(rb'"trace_id":"[0-9a-f]{32}"', b'"trace_id":""', content)
+
+
+ASKED: dict[str, Callable[[Wire], tuple[bytes, dict[str, str]]]] = {
+    "a good one": lambda wire: (wire.sent({"a": 1}), {}),
+    "one from a browser": lambda wire: (wire.sent({"a": 1}), {"Origin": ORIGIN, "User-Agent": "Browser/1.0"}),
+    "one that came over a proxy": lambda wire: (wire.sent({}), {"X-Forwarded-For": "203.0.113.7"}),
+    "a packed one": lambda wire: (gzip.compress(wire.sent({"a": 1}), mtime=0), {"Content-Encoding": "gzip"}),
+    "one with a fault": lambda wire: (wire.sent({}, user_id=["no text"]), {}),
+    "no JSON": lambda wire: (b"{", {}),
+    "an empty body": lambda wire: (b"", {}),
+    "an unknown packing": lambda wire: (wire.sent({}), {"Content-Encoding": "br"}),
+    "no list": lambda wire: (b'{"messages":5,"batch":5}', {}),
+}
+
+
+def test_the_loop_answers_and_stores_what_a_thread_does(loop: Loop, wire: Wire) -> None:
+    at_hand(wire)
+    for name, asked in ASKED.items():
+        body, more = asked(wire)
+        headers = {"Content-Type": "application/json", **wire.authorised(), **more}
+        theirs = Client().generic("POST", wire.path, body, "application/json", headers={**wire.authorised(), **more})
+        left = stored()
+        truncate()
+        ours = loop.ask(wire.path, body, headers=headers)
+
+        assert (name, ours.status, alike(ours.content)) == (name, theirs.status_code, alike(theirs.content))
+        assert ours.headers == {name.lower(): value for name, value in theirs.items()}
+        assert (name, stored()) == (name, left)
+        truncate()
+    assert loop.reached == []
+
+
+def test_so_it_is_with_other_methods(loop: Loop, wire: Wire) -> None:
+    for method in ("GET", "PUT", "OPTIONS"):
+        theirs = Client().generic(method, wire.path, b"", headers={"Origin": ORIGIN})
+        ours = loop.ask(wire.path, method=method, headers={"Origin": ORIGIN})
+
+        assert (ours.status, alike(ours.content)) == (theirs.status_code, alike(theirs.content))
+        assert ours.headers == {name.lower(): value for name, value in theirs.items()}
+
+
+def test_requests_of_one_moment_share_a_transaction(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    headers = immutable.authorised()
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": immutable.path, "query_string": b""}
+    bodies = [immutable.sent({"n": n}).replace(b"0d9c1a52", b"%08d" % n) for n in range(20)]
+
+    async def together() -> list[Answer]:
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        asked = [
+            loop._asked({**scope, "headers": [*raw, (b"content-length", b"%d" % len(body))]}, [body]) for body in bodies
+        ]
+        return list(await asyncio.gather(*asked))
+
+    answers = on_loop(together)
+
+    assert {answer.status for answer in answers} == {immutable.success}
+    assert (Event.objects.count(), Batch.objects.count()) == (20, 20)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT xmin::text) FROM audience_batch")
+        assert cursor.fetchone()[0] < 20
+
+
+# What goes on to a thread
+
+
+def test_a_key_that_was_not_looked_up_lately(loop: Loop, immutable: Wire) -> None:
+    body = immutable.sent({"a": 1})
+
+    assert loop.ask(immutable.path, body, headers=immutable.authorised()).status == 299
+    assert loop.reached == [(immutable.path, body)]
+    assert stored() == ([], [], [])
+
+
+def test_a_key_whose_tokens_are_used_up(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    limit._the_limiter().ahead.clear()
+
+    assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
+    assert stored() == ([], [], [])
+
+
+def test_a_revoked_key_is_believed_no_longer_than_it_is_kept(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    revoke_key(key=immutable.key.key)
+
+    assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
+
+
+def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    body = immutable.sent({"long": "x" * entry.LARGEST_ON_LOOP})
+
+    assert loop.ask(immutable.path, body, headers=immutable.authorised()).status == 299
+    assert loop.reached == [(immutable.path, body)]
+
+
+def test_a_large_body_that_did_not_say_its_size(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    body = immutable.sent({"long": "x" * entry.LARGEST_ON_LOOP})
+
+    assert loop.ask(immutable.path, [body[:7], body[7:9000], body[9000:]], headers=immutable.authorised()).status == 299
+    assert loop.reached == [(immutable.path, body)]
+
+
+def test_of_an_endless_body_no_more_than_would_be_too_large(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    loop.ask(immutable.path, [b"x" * 1024 * 1024] * 50, headers=immutable.authorised())
+
+    assert entry.LARGEST < len(loop.reached[0][1]) <= entry.LARGEST + 1024 * 1024
+
+
+def test_a_small_body_that_did_not_say_its_size_stays(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    body = immutable.sent({"a": 1})
+
+    assert (
+        loop.ask(immutable.path, [body[:7], body[7:], b""], headers=immutable.authorised()).status == immutable.success
+    )
+    assert Event.objects.get().properties == {"a": 1}
+
+
+def test_whatever_is_no_wire_route_as_it_is_written(loop: Loop) -> None:
+    paths = ["/", "/healthz", "/v1/audience/messages/", "//v1/batch", "/v1/projects/x/settings"]
+
+    assert [loop.ask(path).status for path in paths] == [299] * len(paths)
+
+
+def test_what_has_to_be_sent_on_to_https(loop: Loop, immutable: Wire, settings: LazySettings) -> None:
+    at_hand(immutable)
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
+    assert (
+        loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised(), scheme="https").status
+        == immutable.success
+    )
+
+
+def test_the_life_of_the_process(loop: Loop) -> None:
+    on_loop(lambda: entry.Front(loop.pages)({"type": "lifespan"}, None, _nothing))  # type: ignore[arg-type]
+
+    assert loop.reached == [("lifespan", b"")]
+
+
+async def _nothing(message: Any) -> None:
+    """Nobody listens."""
+
+
+# And the rest
+
+
+def test_a_sender_that_goes_away_in_the_middle_leaves_nothing(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    body = immutable.sent({"a": 1})
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": immutable.path, "query_string": b""}
+    raw = [(name.lower().encode(), value.encode()) for name, value in immutable.authorised().items()]
+    coming = [{"type": "http.request", "body": body[:40], "more_body": True}, {"type": "http.disconnect"}]
+
+    async def gone() -> None:
+        async def receive() -> Message:
+            return coming.pop(0)
+
+        sized = (b"content-length", b"%d" % len(body))
+        await entry.Front(loop.pages)({**scope, "headers": [*raw, sized]}, receive, _nothing)
+
+    on_loop(gone)
+
+    assert stored() == ([], [], [])
+
+
+def test_a_header_that_only_looks_like_another_is_not_it(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    spoofed = {name.replace("-", "_"): value for name, value in immutable.authorised().items()}
+
+    assert loop.ask(immutable.path, immutable.sent({}), headers=spoofed).status == 400
+
+
+def test_what_would_wait_too_long_is_503_in_every_dialect(
+    loop: Loop, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(writes: object) -> None:
+        raise Overloaded
+
+    at_hand(wire)
+    monkeypatch.setattr(accepting._group, "commit", full)
+    answer = loop.ask(wire.path, wire.sent({}), headers={**wire.authorised(), "Origin": ORIGIN})
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.headers["access-control-allow-origin"] in {"*", ORIGIN}
+    assert stored() == ([], [], [])
+
+
+def test_when_the_process_is_full_nothing_is_even_read(
+    loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting._group, "_waiting_events", MOST_WAITING)
+
+    assert loop.ask(immutable.path, b"{", headers=immutable.authorised()).status == 503
+    assert loop.reached == []
+
+
+def test_what_the_loop_answers_is_counted(loop: Loop, immutable: Wire) -> None:
+    at_hand(immutable)
+    labels = {"route": immutable.path, "status": str(immutable.success)}
+    before = REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) or 0
+    loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised())
+
+    assert REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) == before + 1
