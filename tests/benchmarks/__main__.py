@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from config import services
-from tests.benchmarks import postbacks
+from tests.benchmarks import endurance, growth, postbacks, wrk
 from tests.benchmarks.load import DIALECTS
 from tests.journeys.product import Product
 
@@ -25,12 +25,15 @@ CONNECTIONS = 32
 
 
 def say(figure: str, value: float, **more: Any) -> None:
-    sys.stdout.write(json.dumps({"figure": figure, "value": round(value, 1), **more}) + "\n")
+    sys.stdout.write(json.dumps({"figure": figure, "value": round(value, 3 if value < 10 else 1), **more}) + "\n")
     sys.stdout.flush()
 
 
 def load(product: Product, messages: int, dialect: str) -> dict[str, Any]:
     key = product.demo["publishable_key"]
+    if wrk.is_installed():
+        given = {"connections": CONNECTIONS, "seconds": SECONDS, "messages": messages, "dialect": dialect}
+        return dict(wrk.load(port=product.port, key=key, folder=product.folder, **given))
     arguments = [str(product.port), key, str(CONNECTIONS), str(SECONDS), str(messages), dialect]
     command = [sys.executable, "-m", "tests.benchmarks.load", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -115,14 +118,20 @@ def run(product: Product) -> None:
     product.kill("web")
     product.start_web(workers=2)  # as config/up.py and docs/operations.md have it
     product.wait_for(lambda: product.answers(f"{product.url}/readyz"))
-    ingest(product)
-    say("digest_eps", digest(product))
-
-
-def ingest(product: Product) -> None:
-    """Both intake figures of each dialect, beside the ceiling of the rows that they left."""
     # One person's requests a second are limited; a studio's whole fleet is meant here.
     product.manage("shell", "-c", "from audience.models import ApiKey; ApiKey.objects.update(rate_limit=1_000_000)")
+    capacity = ingest(product)
+    say("digest_eps", digest(product))
+    endurance.sustained(product, say)
+    endurance.overload(product, say, capacity=capacity)
+    product.kill("worker")
+    product.kill("beat-2")
+    grown(product)
+
+
+def ingest(product: Product) -> float:
+    """Both intake figures of each dialect, beside the ceiling of the rows that they left; the Immutable batches'."""
+    say("load_generator", 0, program="wrk" if wrk.is_installed() else "tests/benchmarks/load.py")
     got = {(dialect, count): load(product, count, dialect) for count in (1, 100) for dialect in DIALECTS}
     ceiling = copy_ceiling(product.env["DATABASE_URL"])
     say("copy_ceiling_eps", ceiling)
@@ -132,6 +141,24 @@ def ingest(product: Product) -> None:
         more = {name: seen[name] for name in ("p50_ms", "p99_ms", "refused", "cpu_s")}
         ratio = round(value / ceiling, 3)
         say(figure, value, dialect=dialect, ceiling_ratio=ratio, connections=CONNECTIONS, **more)
+    immutable = got["immutable", 100]
+    return float(immutable["messages"] / immutable["seconds"])
+
+
+def grown(product: Product) -> None:
+    """The same batches into a small table and into a large one, with nothing else to do."""
+    with psycopg.connect(product.env["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("TRUNCATE audience_event, audience_batch")
+    load(product, 100, "immutable")
+    growth.fill(product, growth.FEW, say)
+    few = _eps(load(product, 100, "immutable"))
+    growth.fill(product, growth.MANY, say)
+    many = _eps(load(product, 100, "immutable"))
+    say("growth", many / few, few_eps=round(few), many_eps=round(many))
+
+
+def _eps(seen: dict[str, Any]) -> float:
+    return float(seen["messages"] / seen["seconds"])
 
 
 if __name__ == "__main__":

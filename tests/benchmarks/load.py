@@ -1,8 +1,9 @@
 """The load generator, a process of its own: keep-alive connections that each send the next request when answered.
 
-Usage: python -m tests.benchmarks.load PORT KEY CONNECTIONS SECONDS MESSAGES_PER_REQUEST [DIALECT]
-Prints one JSON object: requests, messages, seconds, p50_ms, p99_ms, refused, cpu_s (its own, which the machine has to
-find beside the server's).
+Usage: python -m tests.benchmarks.load PORT KEY CONNECTIONS SECONDS MESSAGES_PER_REQUEST [DIALECT [RATE]]
+With a RATE, in messages a second of all connections together, each waits for its next turn too. Prints one JSON object:
+requests and messages that were taken, seconds, p50_ms, p99_ms, refused by their status, cpu_s (its own, which the
+machine has to find beside the server's).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import random
 import sys
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,30 +111,40 @@ def _uuid() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
-async def connection(port: int, requests: Requests, until: float, times: list[float], refused: list[int]) -> None:
+async def connection(
+    port: int, requests: Requests, until: float, times: list[float], refused: Counter[str], turn: float
+) -> None:
+    """`turn` is the time from one request to the next, in seconds; one that is late is not caught up with."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    due = time.monotonic() + random.random() * turn
     while time.monotonic() < until:
+        await asyncio.sleep(due - time.monotonic()) if turn else None
+        due = max(due + turn, time.monotonic())
         payload = requests.next()
         start = time.monotonic()
         writer.write(payload)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if b"content-length:" in head:
             await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        if head.split(b" ", 2)[1][:1] == b"2":
+        status = head.split(b" ", 2)[1].decode()
+        if status.startswith("2"):
             times.append(time.monotonic() - start)
         else:
-            refused.append(1)
+            refused[status] += 1
     writer.close()
 
 
 async def main(
-    port: int, key: str, connections: int, seconds: float, count: int, dialect: str = "immutable"
-) -> dict[str, float]:
+    port: int, key: str, connections: int, seconds: float, count: int, dialect: str = "immutable", rate: str = "0"
+) -> dict[str, Any]:
     times: list[float] = []
-    refused: list[int] = []
+    refused: Counter[str] = Counter()
+    turn = connections * count / float(rate) if float(rate) else 0.0
     start, cpu = time.monotonic(), time.process_time()
     requests = Requests(port, key, count, DIALECTS[dialect])
-    await asyncio.gather(*(connection(port, requests, start + seconds, times, refused) for _ in range(connections)))
+    await asyncio.gather(
+        *(connection(port, requests, start + seconds, times, refused, turn) for _ in range(connections))
+    )
     took = time.monotonic() - start
     times.sort()
     return {
@@ -141,7 +153,7 @@ async def main(
         "seconds": round(took, 2),
         "p50_ms": round(times[len(times) // 2] * 1000, 1) if times else -1,
         "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1) if times else -1,
-        "refused": len(refused),
+        "refused": dict(refused),
         "cpu_s": round(time.process_time() - cpu, 2),
     }
 
