@@ -91,14 +91,14 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         view = VIEWS.get(scope["path"]) if scope["type"] == "http" else None
         if view is None:
-            await self.pages(scope, receive, send)
+            await self.pages(scope, _coming(receive), send)
             return
         size = _size(scope)
         if size is None:
             async with self.unsized:
                 await self._take(view, scope, receive, send, size)
         elif size > LARGEST_ON_LOOP:
-            await self.pages(scope, receive, send)
+            await self.pages(scope, _coming(receive), send)
         else:
             await self._take(view, scope, receive, send, size)
 
@@ -172,6 +172,15 @@ async def _read(receive: Receive) -> bytes:
         message = await receive()
         read += message.get("body", b"")
     return bytes(read)
+
+
+def _coming(receive: Receive) -> Receive:
+    """A server may give anything that can be awaited; what runs `pages` on threads takes a coroutine only."""
+
+    async def receive_one() -> Message:
+        return await receive()
+
+    return receive_one
 
 
 def _again(read: bytes, receive: Receive) -> Receive:
