@@ -1,8 +1,8 @@
 """batch -> identity -> touches -> conversions, in bulk, in one transaction per game and run.
 
 At least once: a killed worker's transaction rolls back and the batches are found again. Nothing here calls out
-of the database, so the row locks of the claim are lease enough. One run at a time digests a game (an advisory
-lock), hence identities and launches are decided without races.
+of the database, so the game's lock is lease enough: one run at a time digests a game (an advisory lock), hence
+identities and launches are decided without races, and ten workers at one game get in nobody's way.
 """
 
 import threading
@@ -35,13 +35,12 @@ LONGEST = 20.0
 MOST_ATTEMPTS = 8
 # What a bug in a digest step, or data it did not expect, raises.
 DIGEST_ERRORS = (DatabaseError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
-
-
-_at_it = threading.Lock()
+# Of each game, who of this process's threads is at it, or gathers for it.
+_turns: dict[int, threading.Lock] = {}
 
 
 def drain() -> int:
-    """Digest until nothing is due; how many batches were. Leaves it to another thread of this process that is at it."""
+    """Digest until nothing is due; how many batches were. Leaves to another thread the games that it is at."""
     deadline = time.monotonic() + LONGEST
     digested = 0
     # Asked again after each round, when whoever comes next would be let in: what they came for is seen here.
@@ -49,24 +48,23 @@ def drain() -> int:
         if time.monotonic() > deadline:
             wakeup.wake("audience.tasks.digest")
             break
-        done = _round(dict(due), gather=digested > 0)
+        done = sum(_take_turn(game_id, since, gather=digested > 0) for game_id, since in due)
         if not done:
             break
         digested += done
     return digested
 
 
-def _round(due: dict[int, datetime], *, gather: bool) -> int:
-    """One run for each game of `due` (id -> when its oldest batch was due); how many batches were digested."""
-    if not _at_it.acquire(blocking=False):
+def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:
+    turn = _turns.setdefault(game_id, threading.Lock())
+    if not turn.acquire(blocking=False):
         return 0
     try:
         if gather:
-            wait = min(due.values()) + GATHER - clock.now()
-            time.sleep(max(0.0, wait.total_seconds()))
-        return sum(_digest_game(game_id) for game_id in due)
+            time.sleep(max(0.0, (due_since + GATHER - clock.now()).total_seconds()))
+        return _digest_game(game_id)
     finally:
-        _at_it.release()
+        turn.release()
 
 
 def _digest_game(game_id: int) -> int:

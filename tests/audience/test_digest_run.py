@@ -1,6 +1,7 @@
 """How batches are claimed, digested, put off and set aside."""
 
 import secrets
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -229,7 +230,7 @@ def digested_by_workers(count: int, key: NewKey) -> list[int]:
 
     def work() -> None:
         done = 0
-        # Not drain(): of one process only one thread is at it.
+        # Not drain(): of one process only one thread is at a game.
         while Batch.objects.due().exists():
             done += run.run(game_id=key.key.game_id)
         digested.append(done)
@@ -270,11 +271,12 @@ def test_ten_workers_at_one_hot_player_digest_every_batch_once(key: NewKey, monk
     assert Person.objects.get().last_seen_at == max(Event.objects.values_list("event_at", flat=True))
 
 
-def test_a_thread_leaves_the_digest_to_one_that_is_at_it(key: NewKey) -> None:
+def test_a_thread_leaves_a_game_to_one_that_is_at_it(key: NewKey, other_game: Any) -> None:
     send(key, purchase("user-1"))
-    with run._at_it:
-        assert run.drain() == 0
-        assert Batch.objects.due().count() == 1
+    send(create_key(game=other_game, name="web"), purchase("user-2"))
+    with run._turns.setdefault(key.key.game_id, threading.Lock()):
+        assert run.drain() == 1
+        assert Batch.objects.due().get().game_id == key.key.game_id
 
     assert run.drain() == 1
 
