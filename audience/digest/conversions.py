@@ -79,7 +79,7 @@ def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     launches: dict[uuid.UUID, list[Conversion]] = defaultdict(list)
     for launch in launches_of(person_ids):
         launches[launch.person_id].append(launch)
-    return [promoted for theirs in launches.values() for promoted in elect(theirs)]
+    return elect(launches.values())
 
 
 def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
@@ -88,28 +88,30 @@ def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     return list(theirs.order_by("pk").select_for_update(no_key=True))
 
 
-def elect(launches: Sequence[Conversion]) -> list[Conversion]:
-    """Of one player's launches the first by its own time counts; returned if it did not count before.
-
-    One already handed to a postback keeps its place, since it may have been sent.
-    """
-    in_order = sorted(launches, key=lambda launch: (launch.event_at, launch.message_id))
-    handed_over = [launch for launch in in_order if launch.fanned_out_at and not launch.reason]
-    if not in_order:
-        return []
-    elected = (handed_over or in_order)[0]
-    demoted = [launch for launch in in_order if launch is not elected and launch.reason != Reason.REPEAT_LAUNCH]
+def elect(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
+    """Of each player's launches one counts; write what changed, and return those that did not count before."""
+    demoted: list[Conversion] = []
+    promoted: list[Conversion] = []
+    for launches in players:
+        elected = _first(launches)
+        demoted += (launch for launch in launches if launch is not elected and launch.reason != Reason.REPEAT_LAUNCH)
+        promoted += [elected] if elected.reason == Reason.REPEAT_LAUNCH else []
     for launch in demoted:
         # A repeat has no winner, whether or not it once counted; one that was handed over keeps what was told of it.
         launch.touch_id = launch.touch_id if launch.fanned_out_at else None
         launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
+    for launch in promoted:
+        launch.reason, launch.fanned_out_at = "", None
     # Before the promotion: the database holds one counted launch per person at any moment.
     bulk.update(demoted, ["touch", "reason", "fanned_out_at"])
-    if elected.reason != Reason.REPEAT_LAUNCH:
-        return []
-    elected.reason, elected.fanned_out_at = "", None
-    elected.save(update_fields=["reason", "fanned_out_at"])
-    return [elected]
+    bulk.update(promoted, ["reason", "fanned_out_at"])
+    return promoted
+
+
+def _first(launches: Sequence[Conversion]) -> Conversion:
+    """The first launch by its own time. One already handed to a postback keeps its place: it may have been sent."""
+    handed_over = [launch for launch in launches if launch.fanned_out_at and not launch.reason]
+    return min(handed_over or launches, key=lambda launch: (launch.event_at, launch.message_id))
 
 
 def _erased(

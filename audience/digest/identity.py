@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import connection
 
 from audience.digest import merge
-from audience.digest.sightings import Key, Sighting
+from audience.digest.reading import Sighting
+from audience.digest.sightings import Key
 from audience.models import Game
 
 # id -> whose it is, and the time of the earliest event that named it.
@@ -24,7 +26,8 @@ Known = dict[Key, tuple[uuid.UUID, datetime]]
 # namespace anything.
 Member = Key | int | uuid.UUID
 
-SPAN = "unnest(%(ids)s::uuid[], %(first)s::timestamptz[], %(active)s::timestamptz[]) AS span (id, first_at, active_at)"
+# Rows come in as one JSON text: psycopg writes an array item by item in Python, PostgreSQL takes JSON apart in C.
+SPAN = "jsonb_to_recordset(%(spans)s) AS span (id uuid, first_at timestamptz, active_at timestamptz)"
 MAKE = f"""
 INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
 SELECT id, %(game)s, '{{}}', '{{}}', first_at, coalesce(active_at, first_at) FROM {SPAN}
@@ -35,22 +38,47 @@ UPDATE audience_person person
 SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
 FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
 """
-ADD = """
+NAMED = "jsonb_to_recordset(%(keys)s) AS named (person_id uuid, namespace text, value text, first_at timestamptz)"
+# LIMIT for the reason that stands at reading.WHOSE.
+FOUND = f"""{NAMED} CROSS JOIN LATERAL (
+    SELECT id, person_id, first_seen_at FROM audience_identity
+    WHERE (game_id, namespace, value) = (%(game)s, named.namespace, named.value) LIMIT 1
+) AS known"""
+KNOWN = f"SELECT namespace, value, known.person_id, first_seen_at FROM {FOUND}"
+ADD = f"""
 INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at)
-SELECT %s, new.* FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS new
+SELECT %(game)s, person_id, namespace, value, first_at FROM {NAMED}
+"""
+# An older event came in later. The id that a player was first known by goes to the networks.
+SEEN_EARLIER = f"""
+UPDATE audience_identity SET first_seen_at = first_at
+FROM (SELECT known.id, first_at FROM {FOUND}) AS earlier WHERE audience_identity.id = earlier.id
 """
 
 
 @dataclass(slots=True)
 class People:
-    """Who the events are about: event id -> person id, and the persons that a merge gave something new."""
+    """Whose the events that matter are (event id -> person id), and the persons that a merge gave something new."""
 
     by_event: dict[int, uuid.UUID] = field(default_factory=dict)
     merged: set[uuid.UUID] = field(default_factory=set)
 
 
 def resolve(*, game: Game, seen: Sequence[Sighting]) -> People:
-    """Find or make the person of each sighting, and merge those that turn out to be one."""
+    """Whose each event is: its person's, where that is known already, else one found, made, or merged of several."""
+    people = People()
+    became = _join(game, [one for one in seen if one.person_id is None], people)
+    for one in seen:
+        if one.person_id is not None:
+            people.by_event.update(dict.fromkeys(one.events, became.get(one.person_id, one.person_id)))
+    return people
+
+
+def _join(game: Game, seen: Sequence[Sighting], people: People) -> dict[uuid.UUID, uuid.UUID]:
+    """Find or make the person of each sighting, and merge those that turn out to be one; fills `people`.
+
+    Merged person -> the one that remains.
+    """
     sets = _Sets()
     for place, sighting in enumerate(seen):
         # The sighting itself is a member, so that one without any usable id is a player of its own.
@@ -58,10 +86,12 @@ def resolve(*, game: Game, seen: Sequence[Sighting]) -> People:
     known = _known(game, [member for member in sets.members if isinstance(member, tuple)])
     for key, (person_id, _) in known.items():
         sets.join([person_id, key])
-    people = People()
-    persons = _persons(game, sets, seen, people)
+    persons, became = _persons(game, sets, seen)
+    people.merged |= set(became.values())
+    for place, sighting in enumerate(seen):
+        people.by_event.update(dict.fromkeys(sighting.events, persons[sets.root(place)]))
     _add_identities(game, sets, known, persons, seen)
-    return people
+    return became
 
 
 class _Sets:
@@ -83,20 +113,17 @@ class _Sets:
             self.members[self.root(other)] = self.root(roots[0])
 
 
-def _known(game: Game, keys: Sequence[Key]) -> Known:
+def _known(game: Game, keys: Iterable[Key]) -> Known:
     """The persons that already go by these ids, and since when."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT namespace, value, person_id, first_seen_at FROM audience_identity "
-            "JOIN unnest(%s::text[], %s::text[]) AS asked (namespace, value) USING (namespace, value) "
-            "WHERE game_id = %s",
-            [[namespace for namespace, _ in keys], [value for _, value in keys], game.pk],
-        )
-        return {(namespace, value): (person_id, since) for namespace, value, person_id, since in cursor.fetchall()}
+    asked = [{"namespace": namespace, "value": value} for namespace, value in keys]
+    rows = _execute(KNOWN, game, keys=asked)
+    return {(namespace, value): (person_id, since) for namespace, value, person_id, since in rows}
 
 
-def _persons(game: Game, sets: _Sets, seen: Sequence[Sighting], people: People) -> dict[Member, uuid.UUID]:
-    """Set root -> its person: the one it had, a merge of those it had, or a new one. Fills `people`."""
+def _persons(
+    game: Game, sets: _Sets, seen: Sequence[Sighting]
+) -> tuple[dict[Member, uuid.UUID], dict[uuid.UUID, uuid.UUID]]:
+    """(set root -> its person: the one it had, a merge of those it had, or a new one; merged person -> the merge)."""
     had: dict[Member, list[uuid.UUID]] = defaultdict(list)
     for member in sets.members:
         if isinstance(member, uuid.UUID):
@@ -104,57 +131,43 @@ def _persons(game: Game, sets: _Sets, seen: Sequence[Sighting], people: People) 
     theirs: dict[Member, list[Sighting]] = defaultdict(list)
     for place, sighting in enumerate(seen):
         theirs[sets.root(place)].append(sighting)
-    persons: dict[Member, uuid.UUID] = {}
-    new: dict[uuid.UUID, list[Sighting]] = {}
-    old: dict[uuid.UUID, list[Sighting]] = {}
-    for root, group in theirs.items():
-        candidates = had.get(root, [])
-        if not candidates:
-            persons[root] = uuid.uuid4()
-            new[persons[root]] = group
-            continue
-        persons[root] = candidates[0] if len(candidates) == 1 else merge.merge(person_ids=candidates)
-        people.merged |= {persons[root]} if len(candidates) > 1 else set()
-        old[persons[root]] = group
-    _spans(MAKE, new, game)
-    _spans(WIDEN, old, game)
-    people.by_event = {pk: persons[root] for root, group in theirs.items() for one in group for pk in one.events}
-    return persons
+    merged = {root: merge.merge(person_ids=those) for root, those in had.items() if len(those) > 1}
+    old = {root: merged.get(root, those[0]) for root, those in had.items()}
+    new = {root: uuid.uuid4() for root in theirs if root not in old}
+    _execute(MAKE, game, spans=[_span(person_id, theirs[root]) for root, person_id in new.items()])
+    _execute(WIDEN, game, spans=[_span(person_id, theirs[root]) for root, person_id in old.items()])
+    return {**old, **new}, {one: merged[root] for root in merged for one in had[root]}
 
 
-def _spans(query: str, persons: Mapping[uuid.UUID, Sequence[Sighting]], game: Game) -> None:
-    """Run MAKE or WIDEN with when each person was first seen and last active."""
-    if not persons:
-        return
-    first = [min(one.first_at for one in seen) for seen in persons.values()]
-    active = [max((one.active_at for one in seen if one.active_at), default=None) for seen in persons.values()]
-    with connection.cursor() as cursor:
-        cursor.execute(query, {"game": game.pk, "ids": list(persons), "first": first, "active": active})
+def _span(person_id: uuid.UUID, seen: Iterable[Sighting]) -> dict[str, Any]:
+    """When the person was first seen and last active; `active_at` is None for a player who only was seen."""
+    first_at = min(one.first_at for one in seen)
+    active_at = max((one.active_at for one in seen if one.active_at), default=None)
+    return {"id": person_id, "first_at": first_at, "active_at": active_at}
 
 
 def _add_identities(
-    game: Game, sets: _Sets, known: Known, persons: dict[Member, uuid.UUID], seen: Sequence[Sighting]
+    game: Game, sets: _Sets, known: Known, persons: Mapping[Member, uuid.UUID], seen: Sequence[Sighting]
 ) -> None:
     first_at: dict[Key, datetime] = {}
     for sighting in seen:
         for key in sighting.keys:
             first_at[key] = min(sighting.first_at, first_at.get(key, sighting.first_at))
-    new = {key: moment for key, moment in first_at.items() if key not in known}
-    if new:
-        columns: list[list[Any]] = [[persons[sets.root(key)] for key in new], *map(list, zip(*new, strict=True))]
-        with connection.cursor() as cursor:
-            cursor.execute(ADD, [game.pk, *columns, list(new.values())])
-    _seen_earlier(game, {key: at for key, at in first_at.items() if key in known and at < known[key][1]})
+    new = [_named(key, at, persons[sets.root(key)]) for key, at in first_at.items() if key not in known]
+    earlier = [_named(key, at) for key, at in first_at.items() if key in known and at < known[key][1]]
+    _execute(ADD, game, keys=new)
+    _execute(SEEN_EARLIER, game, keys=earlier)
 
 
-def _seen_earlier(game: Game, moments: Mapping[Key, datetime]) -> None:
-    """An older event came in later. The id that a player was first known by goes to the networks."""
-    if not moments:
-        return
+def _named(key: Key, first_at: datetime, person_id: uuid.UUID | None = None) -> dict[str, Any]:
+    return {"namespace": key[0], "value": key[1], "first_at": first_at, "person_id": person_id}
+
+
+def _execute(query: str, game: Game, **rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """Run one of the statements above with its rows, `spans` or `keys`; nothing at all without any."""
+    given = {name: orjson.dumps(those).decode() for name, those in rows.items() if those}
+    if not given:
+        return []
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE audience_identity AS known SET first_seen_at = seen.at "
-            "FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS seen (namespace, value, at) "
-            "WHERE known.game_id = %s AND known.namespace = seen.namespace AND known.value = seen.value",
-            [[key[0] for key in moments], [key[1] for key in moments], list(moments.values()), game.pk],
-        )
+        cursor.execute(query, {"game": game.pk, **given})
+        return cursor.fetchall() if cursor.description else []

@@ -16,7 +16,8 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
     winner, losers = persons[0], [person.pk for person in persons[1:]]
     _merge_touches(winner.pk, [person.pk for person in persons])
     # Before anything moves: the database holds one counted launch per person at any moment.
-    conversions.elect(conversions.launches_of(person_ids))
+    if launches := conversions.launches_of(person_ids):
+        conversions.elect([launches])
     for model in (Identity, Device, Conversion):
         model._default_manager.filter(person_id__in=losers).update(person=winner)
     _merge_groups(winner.pk, losers)

@@ -1,26 +1,32 @@
 """batch -> identity -> touches -> conversions, in bulk, in one transaction per game and run.
 
 At least once: a killed worker's transaction rolls back and the batches are found again. Nothing here calls out
-of the database, so the row locks of the claim are lease enough. One run at a time digests a game (an advisory
-lock), hence identities and launches are decided without races.
+of the database, so the game's lock is lease enough: one run at a time digests a game (an advisory lock), hence
+identities and launches are decided without races, and ten workers at one game get in nobody's way.
 """
 
+import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import Min
 
 from audience import clock, goals, wakeup
-from audience.digest import attribution, belongings, identity, reading, sightings, traits
+from audience.digest import attribution, belongings, identity, reading, traits
+from audience.digest.reading import Claimed
 from audience.models import Batch, BatchState, Game
 
 logger = structlog.get_logger(__name__)
 
 # Taken together: enough to make the bulk statements worth it, few enough to commit within a second.
 BATCHES_AT_ONCE = 2_000
-EVENTS_AT_ONCE = 5_000
+EVENTS_AT_ONCE = 10_000
+# A run takes some milliseconds however little it has to do. While events keep coming in, the next one waits until the
+# oldest of them is this old, so that it has more to do at once.
+GATHER = timedelta(milliseconds=150)
 # When a run fails, this many of its batches are tried one by one before the next try together.
 ALONE_AT_ONCE = 200
 # A drain gives its worker thread back after this long, in seconds; the next wake-up goes on.
@@ -29,20 +35,36 @@ LONGEST = 20.0
 MOST_ATTEMPTS = 8
 # What a bug in a digest step, or data it did not expect, raises.
 DIGEST_ERRORS = (DatabaseError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+# Of each game, who of this process's threads is at it, or gathers for it.
+_turns: dict[int, threading.Lock] = {}
 
 
 def drain() -> int:
-    """Digest until nothing is due; how many batches were."""
+    """Digest until nothing is due; how many batches were. Leaves to another thread the games that it is at."""
     deadline = time.monotonic() + LONGEST
     digested = 0
-    while time.monotonic() < deadline:
-        games = list(Batch.objects.due().order_by().values_list("game_id", flat=True).distinct())
-        done = sum(_digest_game(game_id) for game_id in games)
+    # Asked again after each round, when whoever comes next would be let in: what they came for is seen here.
+    while due := Batch.objects.due().order_by().values_list("game_id").annotate(Min("next_attempt_at")):
+        if time.monotonic() > deadline:
+            wakeup.wake("audience.tasks.digest")
+            break
+        done = sum(_take_turn(game_id, since, gather=digested > 0) for game_id, since in due)
         if not done:
-            return digested
+            break
         digested += done
-    wakeup.wake("audience.tasks.digest")
     return digested
+
+
+def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:
+    turn = _turns.setdefault(game_id, threading.Lock())
+    if not turn.acquire(blocking=False):
+        return 0
+    try:
+        if gather:
+            time.sleep(max(0.0, (due_since + GATHER - clock.now()).total_seconds()))
+        return _digest_game(game_id)
+    finally:
+        turn.release()
 
 
 def _digest_game(game_id: int) -> int:
@@ -95,24 +117,26 @@ def run(*, game_id: int, only: int | None = None) -> int:
     if not claimed:
         return 0
     game = Game.objects.get(pk=game_id)
-    seen = reading.seen(claimed, counted=goals.event_names(game=game))
-    people = identity.resolve(game=game, seen=sightings.sightings(seen))
-    events = reading.whole(claimed, seen)
-    traits.apply(events=events, people=people.by_event)
-    belongings.apply(game=game, events=events, people=people.by_event)
-    changed = attribution.attribute(game=game, events=events, people=people)
+    seen, events = reading.read(game=game, batches=claimed, counted=goals.event_names(game=game))
+    people = identity.resolve(game=game, seen=seen)
+    if events or people.merged:
+        traits.apply(events=events, people=people.by_event)
+        belongings.apply(game=game, events=events, people=people.by_event)
+        if attribution.attribute(game=game, events=events, people=people):
+            wakeup.wake(settings.CONVERSIONS_READY_TASK)
     Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
-    if changed:
-        wakeup.wake(settings.CONVERSIONS_READY_TASK)
     return len(claimed)
 
 
-def _claimed(game_id: int, only: int | None) -> list[Batch]:
-    """The oldest due batches that together have up to EVENTS_AT_ONCE events, or the first one if it alone has more."""
-    due = Batch.objects.due().filter(game_id=game_id).select_for_update(skip_locked=True)
-    claimed: list[Batch] = []
+def _claimed(game_id: int, only: int | None) -> list[Claimed]:
+    """The oldest due batches that together have up to EVENTS_AT_ONCE events, or the first one if it alone has more.
+
+    No row is locked: whoever digests a batch has its game's lock.
+    """
+    due = Batch.objects.due().filter(game_id=game_id).values_list(*Claimed._fields)
+    claimed: list[Claimed] = []
     events = 0
-    for batch in due.filter(pk=only) if only else due[:BATCHES_AT_ONCE]:
+    for batch in map(Claimed._make, due.filter(pk=only) if only else due[:BATCHES_AT_ONCE]):
         events += batch.accepted
         if claimed and events > EVENTS_AT_ONCE:
             break

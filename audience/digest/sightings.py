@@ -1,11 +1,8 @@
-"""Which ids an event names, and the events of one digest run put together by the ids they name."""
+"""Which ids an event names, and which words are no id."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from audience.digest.reading import Seen
 from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import Kind
 
@@ -33,18 +30,8 @@ NOT_AN_ID = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Sighting:
-    """The events that name just these ids, and between when; `active_at` is the last one of a player who played."""
-
-    keys: Sequence[Key]
-    first_at: datetime
-    events: list[int] = field(default_factory=list)
-    active_at: datetime | None = None
-
-
 class Names(Protocol):
-    """Whatever tells who an event is about: an Event, or a Seen."""
+    """Whatever tells who an event is about: an Event, for one."""
 
     @property
     def kind(self) -> str: ...
@@ -60,23 +47,13 @@ class Names(Protocol):
 
 def keys_of(event: Names) -> list[Key]:
     """Every (namespace, value) the event names, without the placeholders."""
-    named = [(ANONYMOUS, event.anonymous_id), (USER, event.user_id)]
     # A registration tells whose device it is now, not that all who ever had it are one.
-    named += [(DEVICE, event.device_id)] if event.kind != Kind.DEVICE else []
-    named += [(namespace, value) for namespace, value in event.links]
+    device_id = event.device_id if event.kind != Kind.DEVICE else ""
+    return keys_named(event.anonymous_id, event.user_id, device_id, event.links)
+
+
+def keys_named(anonymous_id: str, user_id: str, device_id: str, links: Iterable[Sequence[str]]) -> list[Key]:
+    """These ids as (namespace, value), without the empty ones and the placeholders."""
+    named = [(ANONYMOUS, anonymous_id), (USER, user_id), (DEVICE, device_id)]
+    named += [(namespace, value) for namespace, value in links]
     return [(namespace, value) for namespace, value in named if value and value.lower() not in NOT_AN_ID]
-
-
-def sightings(events: Iterable[Seen]) -> list[Sighting]:
-    """The events, which come in the order they happened, by the ids they name. One that names none stands alone."""
-    found: dict[Any, Sighting] = {}
-    for event in events:
-        named = (event.anonymous_id, event.user_id, event.device_id, event.links_json, event.kind == Kind.DEVICE)
-        sighting = found.get(named)
-        if sighting is None:
-            keys = keys_of(event)
-            sighting = found[named if keys else event.pk] = Sighting(keys, event.event_at)
-        sighting.events.append(event.pk)
-        if event.is_active:
-            sighting.active_at = event.event_at
-    return list(found.values())

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from audience.digest import run
+from audience.digest import reading, run
+from audience.digest.reading import Claimed, Sighting
 from audience.digest.sightings import NOT_AN_ID
-from audience.keys import NewKey
-from audience.models import Conversion, Device, Event, Game, Group, Identity, Person
+from audience.keys import NewKey, create_key
+from audience.models import Batch, Conversion, Device, Event, Game, Group, Identity, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +117,69 @@ def test_first_and_last_seen_span_all_events(key: NewKey) -> None:
         datetime.fromisoformat(moments[1]),
         datetime.fromisoformat(moments[2]),
     )
+
+
+# What is done with in the database
+
+
+def read(key: NewKey, *messages: Any) -> tuple[list[Sighting], list[Event]]:
+    """What a digest would read of these messages, sent as one batch."""
+    send(key, *messages)
+    batches = [Claimed(*row) for row in Batch.objects.due().values_list(*Claimed._fields)]
+    return reading.read(game=key.key.game, batches=batches, counted=["purchase"])
+
+
+def test_progress_of_a_known_player_stays_in_the_database(key: NewKey) -> None:
+    digest(key, message(userId="user-1", anonymousId="a-1", deviceId="d-1", eventTimestamp=ago(minutes=9)))
+    last = ago(minutes=2)
+    known: dict[str, Any] = {"userId": "user-1", "anonymousId": "a-1"}
+    seen = [message(**known, eventTimestamp=at) for at in (ago(minutes=5), last, ago(minutes=3))]
+
+    assert read(key, *seen) == ([], [])
+    assert Person.objects.get().last_seen_at == datetime.fromisoformat(last)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"userId": "user-1", "anonymousId": "new"},
+        {"userId": "user-1", "anonymousId": "a-2"},
+        {"userId": "unknown", "anonymousId": "a-1"},
+        {"userId": "new", "anonymousId": ABSENT},
+        {"userId": "user-1", "anonymousId": "a-1", "eventTimestamp": ago(minutes=30)},
+    ],
+    ids=["a new id", "the id of another player", "a placeholder", "a new player", "earlier than it was known"],
+)
+def test_an_event_that_tells_who_somebody_is_is_looked_at(key: NewKey, ids: dict[str, Any]) -> None:
+    digest(key, message(userId="user-1", anonymousId="a-1", eventTimestamp=ago(minutes=9)), anonymous("a-2"))
+    before = list(Person.objects.order_by("pk").values_list("pk", "last_seen_at"))
+    (sighting,), events = read(key, message(**ids))
+
+    assert (sighting.person_id, sighting.events, events) == (None, [], [])
+    assert list(Person.objects.order_by("pk").values_list("pk", "last_seen_at")) == before
+
+
+def test_an_event_that_matters_of_a_known_player_comes_with_its_player(key: NewKey) -> None:
+    digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)))
+    (sighting,), (event,) = read(key, message(userId="user-1"), purchase("user-1"), message(userId="user-1"))
+
+    assert (sighting.person_id, sighting.events) == (Person.objects.get().pk, [event.pk])
+    assert event.name == "purchase"
+
+
+def test_a_known_player_who_is_merged_in_the_same_run_takes_the_conversion_along(key: NewKey) -> None:
+    digest(key, message(userId="early", eventTimestamp=ago(minutes=9)))
+    digest(key, message(userId="late", eventTimestamp=ago(minutes=8)))
+    digest(key, purchase("late"), alias("late", "early"))
+
+    assert Conversion.objects.get().person == Person.objects.get()
+
+
+def test_the_ids_of_another_game_are_strangers(key: NewKey, other_game: Game) -> None:
+    digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)))
+    (sighting,), _ = read(create_key(game=other_game, name="web"), message(userId="user-1"))
+
+    assert sighting.person_id is None
 
 
 # Aliases

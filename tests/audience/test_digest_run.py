@@ -1,6 +1,7 @@
 """How batches are claimed, digested, put off and set aside."""
 
 import secrets
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from audience.digest import run
 from audience.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Event, Identity, Person, Touch
 from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
-from tests.audience.immutable import alias, click, digest, identify, launch, message, purchase, send
+from tests.audience.immutable import ago, alias, click, digest, identify, launch, message, purchase, send
 
 pytestmark = pytest.mark.django_db
 # Two ids in one namespace where the digest expects pairs: no dialect writes it, so only a test can.
@@ -223,6 +224,22 @@ def test_the_error_of_a_batch_repeats_no_row(key: NewKey) -> None:
 # Two workers, and a killed one
 
 
+def digested_by_workers(count: int, key: NewKey) -> list[int]:
+    """How many batches each of `count` processes digested of the key's game, with nothing left at the end."""
+    digested: list[int] = []
+
+    def work() -> None:
+        done = 0
+        # Not drain(): of one process only one thread is at a game.
+        while Batch.objects.due().exists():
+            done += run.run(game_id=key.key.game_id)
+        digested.append(done)
+
+    for thread in [in_thread(work) for _ in range(count)]:
+        thread.join(60)
+    return digested
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_digest_every_batch_once(key: NewKey) -> None:
     """The same three players in every batch, each launching ten times under ids that only aliases join."""
@@ -231,18 +248,56 @@ def test_two_workers_at_once_digest_every_batch_once(key: NewKey) -> None:
         send(key, *[launch(f"{player}-{number}") for player in players])
         send(key, *[alias(f"{player}-{number}", player) for player in players], *[purchase(p) for p in players])
 
-    def work() -> None:
-        while Batch.objects.due().exists():
-            run.drain()
-
-    for thread in [in_thread(work), in_thread(work)]:
-        thread.join(60)
-
+    assert sum(digested_by_workers(2, key)) == 20
     assert not Batch.objects.exclude(state=BatchState.DONE).exists()
     assert Person.objects.count() == 3
     assert Conversion.objects.filter(trigger="purchase").count() == 30
     assert Conversion.objects.filter(trigger="game_launch").count() == 30
     assert Conversion.objects.filter(trigger="game_launch").exclude(reason="repeat_launch").count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_workers_at_one_hot_player_digest_every_batch_once(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EVENTS_AT_ONCE", 100)
+    for number in range(30):
+        progress = [message(userId="hot", eventTimestamp=ago(seconds=3000 - number)) for _ in range(48)]
+        send(key, *progress, launch("hot"), purchase("hot"))
+
+    digested = digested_by_workers(10, key)
+
+    assert (len(digested), sum(digested)) == (10, 30)
+    assert Conversion.objects.filter(trigger="purchase").count() == 30
+    assert Conversion.objects.filter(trigger="game_launch").exclude(reason="repeat_launch").count() == 1
+    assert Person.objects.get().last_seen_at == max(Event.objects.values_list("event_at", flat=True))
+
+
+def test_a_thread_leaves_a_game_to_one_that_is_at_it(key: NewKey, other_game: Any) -> None:
+    send(key, purchase("user-1"))
+    send(create_key(game=other_game, name="web"), purchase("user-2"))
+    with run._turns.setdefault(key.key.game_id, threading.Lock()):
+        assert run.drain() == 1
+        assert Batch.objects.due().get().game_id == key.key.game_id
+
+    assert run.drain() == 1
+
+
+def test_a_drain_gathers_before_it_goes_on_but_not_before_it_starts(
+    key: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(run, "BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr(run.time, "sleep", waits.append)
+    with time_machine.travel(datetime.now(UTC), tick=False) as now:
+        send(key, purchase("user-1"))
+        send(key, purchase("user-2"))
+        assert run.drain() == 2
+        assert waits == [run.GATHER.total_seconds()]
+
+        send(key, purchase("user-3"))
+        send(key, purchase("user-4"))
+        now.shift(timedelta(seconds=1))
+        assert run.drain() == 2
+        assert waits[1:] == [0.0]
 
 
 @pytest.mark.django_db(transaction=True)
