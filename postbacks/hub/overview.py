@@ -51,7 +51,6 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         **intake(found, total, period),
         **outcome(total),
         "sent": sent.by_network(game, configs, since=period.starts(now)[0]),
-        "sample": sent.SAMPLE,
         "lag_since": lag_since,
         "now": now,
     }
