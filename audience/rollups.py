@@ -13,6 +13,7 @@ that the longer charts show.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -21,13 +22,15 @@ AT_ONCE = 20_000
 # The finest chart of minutes is the last hour of a key's use (audience/key_usage.py).
 MINUTES_KEPT = timedelta(hours=3)
 
+HOUR_OR_MINUTE = """date_bin(CASE WHEN starts_at < %(before)s THEN interval '1 hour' ELSE interval '1 minute' END,
+  starts_at, 'epoch'::timestamptz)"""
 # By place and not by key: the tail has no index to keep, and its rows are never updated.
 FOLD = """
 WITH taken AS (
   DELETE FROM {name}tail WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name}tail LIMIT %(most)s)) RETURNING *
 ), added AS (
   INSERT INTO {name}minute AS kept ({keys}, {sums})
-  SELECT {keys}, {totals} FROM taken GROUP BY {keys} ORDER BY {keys}
+  SELECT {bins}, {totals} FROM taken GROUP BY {bins} ORDER BY {bins}
   ON CONFLICT ({keys}) DO UPDATE SET {sets}
 )
 SELECT count(*) FROM taken
@@ -39,7 +42,7 @@ WITH taken AS (
   WHERE starts_at < %(before)s AND date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at RETURNING *
 )
 INSERT INTO {name}minute AS kept ({keys}, {sums})
-SELECT {hourly}, {totals} FROM taken GROUP BY {hourly}
+SELECT {bins}, {totals} FROM taken GROUP BY {bins}
 ON CONFLICT ({keys}) DO UPDATE SET {sets}
 """
 
@@ -53,12 +56,12 @@ class Rollup:
     sums: tuple[str, ...]
 
     def statement(self, template: str) -> str:
-        hourly = ["date_bin('1 hour', starts_at, 'epoch'::timestamptz)" if k == "starts_at" else k for k in self.keys]
+        bins = [HOUR_OR_MINUTE if key == "starts_at" else key for key in self.keys]
         return template.format(
             name=self.name,
             keys=", ".join(self.keys),
             sums=", ".join(self.sums),
-            hourly=", ".join(hourly),
+            bins=", ".join(bins),
             totals=", ".join(f"sum({column})" for column in self.sums),
             sets=", ".join(f"{column} = kept.{column} + excluded.{column}" for column in self.sums),
         )
@@ -76,23 +79,23 @@ def fold(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
 
 
 def _fold(rollup: Rollup, now: datetime) -> int:
-    total = 0
-    while taken := _folded(rollup):
+    total, asked = 0, {"most": AT_ONCE, "before": now - MINUTES_KEPT}
+    while taken := _folded(rollup, asked):
         total += taken
         if taken < AT_ONCE:
             break
     with transaction.atomic(), connection.cursor() as cursor:
         if _is_ours(rollup):
-            cursor.execute(rollup.statement(COARSEN), {"before": now - MINUTES_KEPT})
+            cursor.execute(rollup.statement(COARSEN), asked)
     return total
 
 
 @transaction.atomic
-def _folded(rollup: Rollup) -> int:
+def _folded(rollup: Rollup, asked: dict[str, Any]) -> int:
     with connection.cursor() as cursor:
         if not _is_ours(rollup):
             return 0
-        cursor.execute(rollup.statement(FOLD), {"most": AT_ONCE})
+        cursor.execute(rollup.statement(FOLD), asked)
         return int(cursor.fetchone()[0])
 
 

@@ -8,8 +8,9 @@ from django.db import migrations, models
 
 # Sixty-second bins whatever the time zone of a session is.
 MINUTE = "date_bin('1 minute', {column}, 'epoch'::timestamptz)"
-RECEIVED = MINUTE.format(column="received_at")
-HAPPENED = MINUTE.format(column="event_at")
+# What is over becomes hours (rollups.MINUTES_KEPT): of the rows there are, at once.
+HOUR_OR_MINUTE = """date_bin(CASE WHEN {column} < now() - interval '3 hours' THEN interval '1 hour'
+  ELSE interval '1 minute' END, {column}, 'epoch'::timestamptz)"""
 
 TABLES = """
 CREATE TABLE audience_{name}minute ({columns}, PRIMARY KEY ({keys}));
@@ -37,9 +38,9 @@ CONVERSIONS = TABLES.format(
 )
 
 # A request is written once and counted as it is written; its record is deleted by age alone.
-COUNT_REQUESTS = f"""
-SELECT game_id, {RECEIVED}, coalesce(key_id, 0), count(*), sum(accepted), sum(duplicates), sum(rejected)
-FROM {{rows}} GROUP BY 1, 2, 3
+COUNT_REQUESTS = """
+SELECT game_id, {at}, coalesce(key_id, 0), count(*), sum(accepted), sum(duplicates), sum(rejected)
+FROM {rows} GROUP BY 1, 2, 3
 """
 # Grouped before clicks are looked up: of an update that moves none, nothing is left to look up. One by one, since for
 # a few PostgreSQL would read every click of every game into a hash.
@@ -54,15 +55,17 @@ FROM (
 WHERE number <> 0 OR valued <> 0 OR value <> 0
 GROUP BY 1, 2, 3, 4
 """
-COUNTED = f"""
-SELECT {{sign}} AS sign, game_id, {HAPPENED} AS minute, touch_id, currency, value FROM {{rows}}
+COUNTED = """
+SELECT {sign} AS sign, game_id, {at} AS minute, touch_id, currency, value FROM {rows}
 WHERE NOT test AND reason NOT IN ('repeat_launch', 'erased')
 """
-OLD, NEW = COUNTED.format(sign=-1, rows="old_rows"), COUNTED.format(sign=1, rows="new_rows")
-EVERY = COUNTED.format(sign=1, rows="audience_conversion")
+HAPPENED = MINUTE.format(column="event_at")
+OLD = COUNTED.format(sign=-1, rows="old_rows", at=HAPPENED)
+NEW = COUNTED.format(sign=1, rows="new_rows", at=HAPPENED)
+NEW_REQUESTS = COUNT_REQUESTS.format(rows="new_rows", at=MINUTE.format(column="received_at"))
 TRIGGERS = f"""
 CREATE FUNCTION audience_count_requests() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO audience_requesttail {COUNT_REQUESTS.format(rows="new_rows")};
+  INSERT INTO audience_requesttail {NEW_REQUESTS};
   RETURN NULL;
 END $$;
 CREATE TRIGGER count_requests AFTER INSERT ON audience_batch REFERENCING NEW TABLE AS new_rows
@@ -86,8 +89,10 @@ CREATE TRIGGER count_changed_conversions AFTER UPDATE ON audience_conversion
 CREATE TRIGGER count_deleted_conversions AFTER DELETE ON audience_conversion
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION audience_count_conversions();
 """
+REQUESTS_THERE_ARE = COUNT_REQUESTS.format(rows="audience_batch", at=HOUR_OR_MINUTE.format(column="received_at"))
+EVERY = COUNTED.format(sign=1, rows="audience_conversion", at=HOUR_OR_MINUTE.format(column="event_at"))
 WHAT_THERE_IS = f"""
-INSERT INTO audience_requestminute {COUNT_REQUESTS.format(rows="audience_batch")};
+INSERT INTO audience_requestminute {REQUESTS_THERE_ARE};
 INSERT INTO audience_conversionminute {COUNT_CONVERSIONS.format(rows=EVERY)};
 """
 UNDO = """

@@ -7,7 +7,9 @@ stay. An attempt that was never made is deleted while it is open, and open ones 
 from django.db import migrations, models
 
 MINUTE = "date_bin('1 minute', {column}, 'epoch'::timestamptz)"
-MADE, STARTED = MINUTE.format(column="created_at"), MINUTE.format(column="started_at")
+# What is over becomes hours (rollups.MINUTES_KEPT): of the rows there are, at once.
+HOUR_OR_MINUTE = """date_bin(CASE WHEN {column} < now() - interval '3 hours' THEN interval '1 hour'
+  ELSE interval '1 minute' END, {column}, 'epoch'::timestamptz)"""
 
 TABLES = """
 CREATE TABLE postbacks_{name}minute ({columns}, number integer NOT NULL, PRIMARY KEY ({keys}));
@@ -41,14 +43,14 @@ CREATE FUNCTION postbacks_latency_bucket(ms integer) RETURNS smallint LANGUAGE s
 $$;
 """
 
-MADE_ROWS = f"SELECT {{sign}} AS sign, config_id, {MADE} AS minute, state FROM {{rows}}"
+MADE_ROWS = "SELECT {sign} AS sign, config_id, {at} AS minute, state FROM {rows}"
 COUNT_DELIVERIES = """
 SELECT config_id, minute, state, sum(sign) FROM ({rows}) moved
 GROUP BY config_id, minute, state HAVING sum(sign) <> 0
 """
-STARTED_ROWS = f"""
-SELECT {{sign}} AS sign, config_id, {STARTED} AS minute, status, postbacks_latency_bucket(latency_ms) AS bucket
-FROM {{rows}} WHERE status <> 'sending'
+STARTED_ROWS = """
+SELECT {sign} AS sign, config_id, {at} AS minute, status, postbacks_latency_bucket(latency_ms) AS bucket
+FROM {rows} WHERE status <> 'sending'
 """
 COUNT_ATTEMPTS = """
 SELECT config_id, minute, status, bucket, sum(sign) FROM ({rows}) moved
@@ -71,15 +73,17 @@ INSERT INTO postbacks_{name}minute {there_are};
 """
 
 
-def counted(name: str, table: str, count: str, rows: str) -> str:
+def counted(name: str, table: str, column: str, count: str, rows: str) -> str:
     """The triggers of a table, and the count of what it holds."""
-    old, new = rows.format(sign=-1, rows="old_rows"), rows.format(sign=1, rows="new_rows")
+    minute = MINUTE.format(column=column)
+    old, new = rows.format(sign=-1, rows="old_rows", at=minute), rows.format(sign=1, rows="new_rows", at=minute)
+    every = rows.format(sign=1, rows=table, at=HOUR_OR_MINUTE.format(column=column))
     return TRIGGERS.format(
         name=name,
         table=table,
         inserted=count.format(rows=new),
         updated=count.format(rows=f"{old} UNION ALL {new}"),
-        there_are=count.format(rows=rows.format(sign=1, rows=table)),
+        there_are=count.format(rows=every),
     )
 
 
@@ -104,8 +108,8 @@ class Migration(migrations.Migration):
             DELIVERIES
             + ATTEMPTS
             + BUCKET
-            + counted("delivery", "postbacks_delivery", COUNT_DELIVERIES, MADE_ROWS)
-            + counted("attempt", "postbacks_deliveryattempt", COUNT_ATTEMPTS, STARTED_ROWS),
+            + counted("delivery", "postbacks_delivery", "created_at", COUNT_DELIVERIES, MADE_ROWS)
+            + counted("attempt", "postbacks_deliveryattempt", "started_at", COUNT_ATTEMPTS, STARTED_ROWS),
             UNDO,
         ),
         migrations.CreateModel(
