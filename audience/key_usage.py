@@ -42,7 +42,7 @@ def usage_by_key(game: Game) -> dict[int, Usage]:
         "week_requests": Sum("requests"),
         "week_messages": Sum(messages),
     }
-    rows = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=now - WEEK).exclude(key_id=0)
+    rows: Any = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=now - WEEK).exclude(key_id=0)
     return {row.pop("key_id"): Usage(**row) for row in rows.values("key_id").annotate(**sums)}
 
 

@@ -79,7 +79,7 @@ def lately() -> int:
         found = tally.client.mget([_name(back) for back in range(MINUTES)])
     except (redis.RedisError, OSError):
         return 0
-    return sum(int(number) for number in found if number)  # type: ignore[union-attr]  # not an awaitable one
+    return sum(int(number) for number in found if number)
 
 
 def _tell(tally: _Tally) -> None:

@@ -79,7 +79,8 @@ def fold(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
 
 
 def _fold(rollup: Rollup, now: datetime) -> int:
-    total, asked = 0, {"most": AT_ONCE, "before": now - MINUTES_KEPT}
+    asked: dict[str, Any] = {"most": AT_ONCE, "before": now - MINUTES_KEPT}
+    total = 0
     while taken := _folded(rollup, asked):
         total += taken
         if taken < AT_ONCE:

@@ -25,7 +25,7 @@ def counted() -> CollectorRegistry:
     if not folder:
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=folder)
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
     return registry
 
 
