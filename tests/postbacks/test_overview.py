@@ -188,7 +188,7 @@ def test_what_keeps_up_is_said_calmly(game: Game, config: PostbackConfig, viewer
     batch(game, timezone.now() - timedelta(seconds=4), accepted=1, state="pending")
     page = viewer.get(f"/g/{game.slug}/").content.decode()
     assert re.search(r"<dt>Digest lag</dt><dd>[4-9] s</dd>", page)
-    assert "Keeping up</span> Events are digested and postbacks sent as they come, and no request was turned" in page
+    assert "Keeping up</span> · Events are digested and postbacks sent as they come, and no request was turned" in page
 
 
 def test_a_digest_that_is_behind_says_how_long_and_what_to_do(game: Game, viewer: Client) -> None:
@@ -198,7 +198,7 @@ def test_a_digest_that_is_behind_says_how_long_and_what_to_do(game: Game, viewer
     assert item.why == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
     assert "Check that a worker and the beat are running" in item.next_step
     page = viewer.get(f"/g/{game.slug}/").content.decode()
-    assert "Behind</span> The oldest event waits for 2 h 5 min. What to do stands above." in page
+    assert "Behind</span> · The oldest event waits for 2 h 5 min. What to do stands above." in page
     assert "Keeping up" not in page
 
 

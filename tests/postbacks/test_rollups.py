@@ -19,11 +19,15 @@ from audience.keys import create_key
 from audience.models import Batch, Conversion, ConversionCount, Game, Reason, RequestCount, Touch
 from postbacks import latency, replays
 from postbacks import tasks as postback_tasks
-from postbacks.hub import sent
+from postbacks.deciding import outbox
+from postbacks.hub import figures, sent
 from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
 from postbacks.rollups import ROLLUPS
+from postbacks.sandbox.server import Sandbox
+from postbacks.sending import delivery
 from tests import factories
 from tests.audience.concurrency import in_thread
+from tests.audience.immutable import ago, click, digest, identify, purchase, send
 
 pytestmark = pytest.mark.django_db
 EVERY = (*rollups.ROLLUPS, *ROLLUPS)
@@ -180,6 +184,26 @@ def test_the_counts_are_those_of_the_tables_whenever_they_are_rolled_up(game: Ga
     assert (tails(), counts()) == (0, tables())
     fold(now=timezone.now() + timedelta(days=3))
     assert counts() == tables()
+
+
+def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sandbox: Sandbox) -> None:
+    key = create_key(game=game, name="web")
+    factories.config(game)
+    send(key, {"type": "nothing"})
+    digest(key, click("a-1", eventTimestamp=ago(minutes=5)), purchase("u-1"))
+    assert [row.network for row in ConversionCount.objects.filter(number__gt=0)] == [""]
+    # Two players turn out to be one, who clicked.
+    digest(key, identify("u-1", anonymous_id="a-1"))
+    outbox.fan_out_due()
+    delivery.drain(network="tiktok", lanes=0)
+    assert counts() == tables()
+    now = timezone.now()
+    total = figures.total(list(figures.of(game, figures.PERIODS["24h"], now=now).values()))
+    assert (total.accepted, total.rejected) == (3, 1)
+    assert {network: tally.count for network, tally in total.conversions.items()} == {"tiktok": 1}
+    fold()
+    assert (tails(), counts()) == (0, tables())
+    assert sent.by_network(game, [], since=now - timedelta(days=1))[0].delivered == 1
 
 
 def test_what_is_rolled_back_was_never_counted(game: Game) -> None:
