@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from audience import clock, erasure, partitions
+from audience import clock, erasure, partitions, rollups
 from audience import prune as pruning
 from audience.digest import run
 
@@ -27,3 +27,9 @@ def make_partitions() -> None:
 @shared_task
 def prune() -> None:
     pruning.prune()
+
+
+@shared_task
+def roll_up() -> None:
+    clock.synchronise()
+    rollups.fold(now=clock.now())

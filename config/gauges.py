@@ -1,15 +1,32 @@
-"""How full the queues are, counted when Prometheus asks. Each query reads a partial index of work still to do."""
+"""What Prometheus is told: what the web processes counted, and how full the queues are.
 
+The queues are counted when it asks; each query reads a partial index of work still to do.
+"""
+
+import os
 from collections.abc import Iterator
 
 from django.db import DatabaseError
 from django.db.models import Count, Min
 from django.utils import timezone
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from audience.models import Batch, BatchState, Conversion
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
+
+
+def counted() -> CollectorRegistry:
+    """What the web processes of this machine counted, all together when PROMETHEUS_MULTIPROC_DIR names the folder they
+    share (config/up.py makes one), else what this process did."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    return registry
 
 
 class Queues(Collector):

@@ -9,11 +9,11 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.gauges import Queues
+from config.gauges import Queues, counted
 
 # A registry of its own: the queues are asked when the metrics are, never when they are declared.
 QUEUES = CollectorRegistry()
@@ -69,7 +69,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text. From loopback, or with METRICS_TOKEN as bearer; anyone else gets 403."""
     if not _may_scrape(request):
         return HttpResponse("Metrics are served to loopback, or with METRICS_TOKEN as bearer.\n", status=403)
-    return HttpResponse(generate_latest(REGISTRY) + generate_latest(QUEUES), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(counted()) + generate_latest(QUEUES), content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_scrape(request: HttpRequest) -> bool:

@@ -17,6 +17,9 @@ BEAT = {
     "erase": _every("audience.tasks.erase", timedelta(seconds=10)),
     "partitions": _every("audience.tasks.make_partitions", timedelta(hours=1)),
     "prune": _every("audience.tasks.prune", timedelta(minutes=10)),
+    # What is not rolled up yet is read row by row by every chart: a minute of it at most, and usually a quarter.
+    "roll-up-intake": _every("audience.tasks.roll_up", timedelta(seconds=15)),
+    "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),
     "checks": _every("postbacks.tasks.sweep_checks", timedelta(seconds=15)),

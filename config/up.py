@@ -86,7 +86,7 @@ def _up(state: State, interrupts: Interrupts) -> int:
         children = Children(services.BASE_DIR)
         say(f"Started {' and '.join(found.started)}." if found.started else "Using DATABASE_URL and REDIS_URL.")
         try:
-            _start(plan, children, env)
+            _start(plan, children, env, metrics=state.emptied("metrics"))
             dead = _watch(children)
         finally:
             interrupts.stopping = True
@@ -106,7 +106,7 @@ def _stop_rank(child: Child) -> int:
     return STOP_ORDER.index(child.name) if child.name in STOP_ORDER else -1
 
 
-def _start(plan: Plan, children: Children, env: Mapping[str, str]) -> None:
+def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: Path) -> None:
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
         _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/requests?network=tiktok")
@@ -115,7 +115,9 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str]) -> None:
     demo = _load_demo(children, env) if plan.demo else None
     children.start("worker", [*CELERY, *WORKER], env, seconds_to_stop=15)
     children.start("beat", [*CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
-    children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), ASGI], env, seconds_to_stop=10)
+    # One process answers a scrape, and has to know what the others counted.
+    shared = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), ASGI], shared, seconds_to_stop=10)
     _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
     _settle(children)
     try:

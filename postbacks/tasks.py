@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from audience import clock
+from audience import clock, rollups
 from audience.wakeup import wake
 from postbacks import replays
 from postbacks.alerts.digests import write_digests
@@ -10,6 +10,7 @@ from postbacks.alerts.notices import deliver_notices
 from postbacks.alerts.watch import watch
 from postbacks.deciding import outbox
 from postbacks.networks import NETWORKS
+from postbacks.rollups import ROLLUPS
 from postbacks.sending import delivery
 from postbacks.setup import credentials, upkeep
 
@@ -66,3 +67,9 @@ def notices() -> None:
 def digests() -> None:
     clock.synchronise()
     write_digests()
+
+
+@shared_task
+def roll_up() -> None:
+    clock.synchronise()
+    rollups.fold(ROLLUPS, now=clock.now())

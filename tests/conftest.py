@@ -1,11 +1,13 @@
 """Fixtures that every surface shares: a game, its keys, and a clean event table."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import hypothesis
 import pytest
 from django.db import connection
 
+from audience import overload
 from audience.intake import auth
 from audience.keys import NewKey, create_key
 from audience.models import Environment, Game, KeyKind
@@ -37,6 +39,13 @@ def _keys_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test changes keys behind the back of audience/keys.py, and expects to be believed at once."""
     monkeypatch.setattr(auth, "BELIEVED_FOR", 0.0)
     auth.forget_keys()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_was_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage of another test is none of this one's."""
+    monkeypatch.setattr(overload, "NAME", f"turned-away-{uuid4()}")
+    monkeypatch.setattr(overload, "_tally", None)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.db.models import Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from audience.models import ApiKey, Batch, Game
+from audience.models import ApiKey, Game, RequestCount
 
 DAYS = 7
 # The drawing of one day, in its own units: three bars side by side over a base line.
@@ -67,14 +67,15 @@ def of(game: Game, *, key: int | None = None) -> Chart:
     """The last 7 days (UTC) of a game, of one key or of all."""
     today = timezone.now().astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
-    batches = Batch.objects.filter(game=game, received_at__gte=datetime.combine(days[0], time.min, UTC))
+    requests = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=datetime.combine(days[0], time.min, UTC))
     if key:
-        batches = batches.filter(key=key)
+        requests = requests.filter(key_id=key)
     sums: dict[str, Any] = {kind: Sum(kind) for kind in KINDS}
-    found: Any = batches.values("key", day=TruncDate("received_at", tzinfo=UTC)).annotate(**sums)
+    found: Any = requests.values("key_id", day=TruncDate("starts_at", tzinfo=UTC)).annotate(**sums)
     names = dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))
     lines = [
-        Line(row["day"], names.get(row["key"], "A deleted key"), Count(*(row[kind] for kind in KINDS))) for row in found
+        Line(row["day"], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS)))
+        for row in found
     ]
     by_day = {day: sum((line.count for line in lines if line.day == day), Count()) for day in days}
     return Chart(

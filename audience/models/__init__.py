@@ -1,4 +1,5 @@
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, trigger_label
+from audience.models.counts import ConversionCount, RequestCount
 from audience.models.erasure import Erasure, ErasureState
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
@@ -10,6 +11,7 @@ __all__ = [
     "Batch",
     "BatchState",
     "Conversion",
+    "ConversionCount",
     "Device",
     "Dialect",
     "Environment",
@@ -27,6 +29,7 @@ __all__ = [
     "Person",
     "Reason",
     "Rejection",
+    "RequestCount",
     "Role",
     "Touch",
     "Trigger",

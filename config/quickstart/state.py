@@ -3,6 +3,7 @@
 services.json   ports, passwords and the place of the database, 0600
 secrets.json    SECRET_KEY and CREDENTIAL_KEYS, 0600
 postgresql/     the cluster (elsewhere if its account cannot come here, see postgres.py)
+metrics/       what the web processes of this run count, for /metrics
 *.log, *.lock
 """
 
@@ -11,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +67,14 @@ class State:
         """Open `name` for writing, empty, 0600, refusing a symbolic link."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         return os.fdopen(os.open(self.path / name, flags, 0o600), "wb")
+
+    def emptied(self, name: str) -> Path:
+        """The folder `name`, made anew with nothing in it."""
+        folder = self.path / name
+        with explained(self.path):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     @contextlib.contextmanager
     def lock(self, name: str, *, patience: float, busy: str) -> Iterator[None]:

@@ -77,14 +77,21 @@ def newest(configs: Sequence[UUID], asked: Asked) -> Log:
 
 def _log(found: list[Any], *, end: Any = None) -> Log:
     """`end` is where the reading stopped, None when everything was read."""
-    rows = loaded([pk for pk, _ in found[:SIZE]])
+    rows = loaded(found[:SIZE])
     if len(found) > SIZE:
         return Log(rows, after(rows[-1].started_at, rows[-1].pk))
     return Log(rows, after(end[1], end[0]), depth=DEPTH) if end else Log(rows, "")
 
 
-def loaded(pks: Sequence[int]) -> list[DeliveryAttempt]:
-    found = DeliveryAttempt.objects.filter(pk__in=pks).select_related("delivery", "config")
+def loaded(rows: Sequence[tuple[int, datetime]]) -> list[DeliveryAttempt]:
+    """Those with these ids and starts, the newest first."""
+    if not rows:
+        return []
+    # By time too, so that of a table in parts only those are looked into that hold some.
+    starts = [started_at for _, started_at in rows]
+    found = DeliveryAttempt.objects.filter(
+        pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
+    ).select_related("delivery", "config")
     heavy = ("payload", "config__credential", "config__previous_credential", "config__goals")
     return list(found.defer(*heavy).order_by("-started_at", "-pk"))
 

@@ -1,19 +1,18 @@
 """What a game's people should look at first, worst first: each with its cause and what to do."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.db.models import Min
 from django.urls import reverse
 from django.utils.timesince import timeuntil
 
-from audience import clock
+from audience import overload
 from audience.models import ApiKey, Batch, BatchState, Game
 from postbacks.health import Health, advice
+from postbacks.hub.backlog import Backlog
 from postbacks.hub.listing import ConfigRow
 from postbacks.models import Alert
 
-LAG = timedelta(minutes=1)
 BAD, WARN = "bad", "warn"
 # The states that ask for somebody; quiet is no trouble, and silent and rate limited are said in the table too.
 LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
@@ -33,18 +32,16 @@ class Item:
     when: str = "Since"
 
 
-def items(game: Game, configs: list[ConfigRow], *, lag_since: datetime | None) -> list[Item]:
-    """All there is, the bad before the merely odd. `lag_since`: `digest_lag_since` of the game."""
-    found = [*_postbacks(game, configs), *_set_aside(game), *_lag(game, lag_since)]
+def items(game: Game, configs: list[ConfigRow], backlog: Backlog) -> list[Item]:
+    """All there is, the bad before the merely odd."""
+    found = [*_postbacks(game, configs), *_set_aside(game), *_behind(game, backlog)]
     found += [*_alerts(game, configs), *_keys(game)]
     return sorted(found, key=lambda item: item.tone != BAD)
 
 
-def digest_lag_since(game: Game) -> datetime | None:
-    """When the oldest request that is not digested yet came in; None while there is none."""
-    waiting = Batch.objects.filter(game=game, state=BatchState.PENDING)
-    since: datetime | None = waiting.aggregate(since=Min("received_at"))["since"]
-    return since
+def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:
+    """Those whose queue nothing but time holds up: the others are told of on their own."""
+    return [row for row in configs if row.config.enabled and not _is_bad(row)]
 
 
 def _is_bad(row: ConfigRow) -> bool:
@@ -92,20 +89,50 @@ def _set_aside(game: Game) -> list[Item]:
     ]
 
 
-def _lag(game: Game, since: datetime | None) -> list[Item]:
-    if since is None or clock.now() - since < LAG:
-        return []
-    return [
-        Item(
-            tone=WARN,
-            title="Digest behind",
-            what="Live events",
-            href=reverse("events", kwargs={"slug": game.slug}),
-            why="Events are stored, but the oldest has not been looked at yet.",
-            next_step="Check that a worker and the beat are running; what waits is digested in its order.",
-            since=since,
+def _behind(game: Game, backlog: Backlog) -> list[Item]:
+    """The server's own trouble, with how long and what to do."""
+    found = []
+    if backlog.refused:
+        found.append(_turned_away(game, backlog.refused))
+    if backlog.digest_is_behind:
+        found.append(
+            Item(
+                tone=WARN,
+                title="Digest behind",
+                what="Live events",
+                href=reverse("events", kwargs={"slug": game.slug}),
+                why=f"Events are stored, but the oldest has waited {backlog.lag} to be looked at.",
+                next_step="Check that a worker and the beat are running; what waits is digested in its order.",
+                since=backlog.lag_since,
+            )
         )
-    ]
+    if backlog.sending_is_behind and backlog.late:
+        config = backlog.late.config
+        found.append(
+            Item(
+                tone=WARN,
+                title="Sending behind",
+                what=f"{config.kind.label} {config.pixel_id}",
+                href=reverse("integration", kwargs={"slug": game.slug, "network": config.network}),
+                why=f"The oldest postback that could go is {backlog.queue_age} past its time.",
+                next_step=advice.BEHIND,
+                since=backlog.due_since,
+            )
+        )
+    return found
+
+
+def _turned_away(game: Game, number: int) -> Item:
+    requests = "1 request was" if number == 1 else f"{number:,} requests were"
+    return Item(
+        tone=WARN,
+        title="Requests turned away",
+        what="Live events",
+        href=reverse("events", kwargs={"slug": game.slug}),
+        why=f"{requests} answered 503 in the last {overload.MINUTES} minutes, of all games on this server: more came"
+        " than could be stored, or the database was away. Nothing acknowledged is lost; senders try again.",
+        next_step="If it goes on, give the web processes and PostgreSQL more of a machine, or have senders batch.",
+    )
 
 
 def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:

@@ -19,7 +19,8 @@ class ConfigRow:
     """`health` is None for a network that is no longer known.
 
     `delivered` and `ended` count the deliveries of the last 24 hours (of very many, the newest), `last_delivery_at` is
-    when the network last accepted one, None before the first.
+    when the network last accepted one, None before the first. `overdue_since` is the time of the delivery that waits
+    longest, which may be still to come.
     """
 
     config: PostbackConfig
@@ -29,6 +30,7 @@ class ConfigRow:
     delivered: int = 0
     ended: int = 0
     last_delivery_at: datetime | None = None
+    overdue_since: datetime | None = None
 
     @property
     def rate(self) -> str:
@@ -58,4 +60,5 @@ def _row(config: Any, counts: health.Counts | None) -> ConfigRow:
         delivered=counts.delivered if counts else 0,
         ended=counts.delivered + counts.failed if counts else 0,
         last_delivery_at=config.last_at,
+        overdue_since=counts.overdue_since if counts else None,
     )

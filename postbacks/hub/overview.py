@@ -11,7 +11,7 @@ from audience import clock
 from audience.hub.access import HubRequest, asks_for_part, game_view, page
 from audience.hub.filters import choice
 from audience.models import Game, Membership
-from postbacks.hub import attention, charts, figures, sent
+from postbacks.hub import attention, backlog, charts, figures, sent
 from postbacks.hub.figures import Figures, Period
 from postbacks.hub.listing import config_rows
 from postbacks.hub.steps import walked
@@ -42,17 +42,16 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
     period = figures.PERIODS[chosen.chosen]
     found, configs = figures.of(game, period, now=now), config_rows(game)
-    total, lag_since = figures.total(list(found.values())), attention.digest_lag_since(game)
+    total, waiting = figures.total(list(found.values())), backlog.read(game, attention.free_to_send(configs), now=now)
     context = {
         "filter": chosen,
         "period": period,
         **setup(game),
-        "items": attention.items(game, configs, lag_since=lag_since),
+        "items": attention.items(game, configs, waiting),
         **intake(found, total, period),
         **outcome(total),
         "sent": sent.by_network(game, configs, since=period.starts(now)[0]),
-        "sample": sent.SAMPLE,
-        "lag_since": lag_since,
+        "backlog": waiting,
         "now": now,
     }
     template = "hub/_overview.html" if asks_for_part(request) else "hub/overview.html"

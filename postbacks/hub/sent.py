@@ -1,57 +1,39 @@
 """How a game's deliveries fare, network by network: what became of them, how fast the network answers, how long the
-longest-waiting one waits.
-
-Bounded like postbacks/health/counting.py: each part reads an index backwards and stops after SAMPLE rows, since a month
-of a busy pixel is a million of them. A share is then that of the newest.
+longest-waiting one waits. Counts from the rollups (audience/rollups.py), the queue from its index.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
+from django.db.models import Sum
 
 from audience.models import Game
+from postbacks import latency
 from postbacks.hub.listing import ConfigRow
+from postbacks.models import AttemptCount, DeliveryCount
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Network
 
-SAMPLE = 2_000
-
-# Per config, deleted ones too: their deliveries were made all the same.
-SENT = """
-SELECT config.network, sum(made.delivered) AS delivered, sum(made.failed) AS failed, sum(made.waiting) AS waiting,
-       sum(made.held) AS held, max(made.n) AS sampled, min(due.since) AS due_since
+SHARE = 0.95
+# Deleted configs too: their deliveries were made all the same. A probe each, since one for all would read the queue.
+CONFIGS = """
+SELECT config.network, config.id, due.since
 FROM postbacks_postbackconfig config
-CROSS JOIN LATERAL (
-  SELECT count(*) AS n, count(*) FILTER (WHERE state = 'delivered') AS delivered,
-    count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'waiting') AS waiting,
-    count(*) FILTER (WHERE state = 'held') AS held
-  FROM (
-    SELECT state FROM postbacks_delivery
-    WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(sample)s
-  ) newest
-) made
 CROSS JOIN LATERAL (
   SELECT min(next_attempt_at) AS since FROM postbacks_delivery WHERE config_id = config.id AND state = 'waiting'
 ) due
-WHERE config.game_id = %(game)s GROUP BY config.network
-"""
-SPEED = """
-SELECT config.network, percentile_disc(0.95) WITHIN GROUP (ORDER BY newest.latency_ms) AS p95
-FROM postbacks_postbackconfig config
-CROSS JOIN LATERAL (
-  SELECT latency_ms FROM postbacks_deliveryattempt
-  WHERE config_id = config.id AND started_at >= %(since)s ORDER BY started_at DESC LIMIT %(sample)s
-) newest
-WHERE config.game_id = %(game)s GROUP BY config.network
+WHERE config.game_id = %s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One network in a period. `p95` in milliseconds, None before the first answer; `due_since`: when the delivery that
-    waits longest fell due, None while none waits."""
+    """One network in a period. `p95` in milliseconds, rounded up as postbacks/latency.py does, None before the first
+    answer; `due_since`: when the delivery that waits longest fell due, None while none waits."""
 
     network: Network
     configs: list[ConfigRow]
@@ -59,7 +41,6 @@ class Sent:
     waiting: int = 0
     held: int = 0
     failed: int = 0
-    is_sample: bool = False
     p95: int | None = None
     due_since: datetime | None = None
 
@@ -77,29 +58,43 @@ class Sent:
 
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[Sent]:
-    """Every network there is, in the order of NETWORKS, in two queries."""
-    asked = {"game": game.pk, "since": since, "sample": SAMPLE}
-    made, speed = _rows(SENT, asked), _rows(SPEED, asked)
+    """Every network there is, in the order of NETWORKS, in three queries. `since` is the start of an hour."""
+    ids, due = _configs(game)
+    every = {"config_id__in": [pk for pks in ids.values() for pk in pks], "starts_at__gte": since}
+    states = _summed(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
+    buckets = _summed(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"))
     return [
-        _sent(
+        Sent(
             network,
             [row for row in configs if row.config.network == kind],
-            made.get(kind, {}),
-            speed.get(kind, {}).get("p95"),
+            **{state: _of(states, ids[kind]).get(state, 0) for state in ("delivered", "waiting", "held", "failed")},
+            p95=latency.within(_of(buckets, ids[kind]), SHARE),
+            due_since=min(due[kind], default=None),
         )
         for kind, network in NETWORKS.items()
     ]
 
 
-def _sent(network: Network, configs: list[ConfigRow], made: dict[str, Any], p95: int | None) -> Sent:
-    counts = {name: int(made.get(name, 0)) for name in ("delivered", "waiting", "held", "failed")}
-    is_sample = made.get("sampled", 0) >= SAMPLE
-    return Sent(network, configs, **counts, is_sample=is_sample, p95=p95, due_since=made.get("due_since"))
-
-
-def _rows(query: str, asked: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rows by their network."""
+def _configs(game: Game) -> tuple[dict[str, list[UUID]], dict[str, list[datetime]]]:
+    """By network the configs there are or were, and since when the oldest delivery of each is due."""
+    ids: dict[str, list[UUID]] = defaultdict(list)
+    due: dict[str, list[datetime]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(query, asked)
-        names = [column.name for column in cursor.description]
-        return {row[0]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
+        cursor.execute(CONFIGS, [game.pk])
+        for network, pk, since in cursor.fetchall():
+            ids[network].append(pk)
+            due[network] += [since] if since else []
+    return ids, due
+
+
+def _summed(rows: Any) -> dict[tuple[UUID, Any], int]:
+    return {(pk, key): total for pk, key, total in rows.annotate(total=Sum("number"))}
+
+
+def _of(summed: dict[tuple[UUID, Any], int], configs: list[UUID]) -> dict[Any, int]:
+    """The numbers of these configs together, by what they were counted by."""
+    found: dict[Any, int] = defaultdict(int)
+    for (pk, key), total in summed.items():
+        if pk in configs:
+            found[key] += total
+    return found

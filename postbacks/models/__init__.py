@@ -2,6 +2,7 @@
 
 from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Notice, NoticeKind, NoticeState, Told
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
+from postbacks.models.counts import AttemptCount, DeliveryCount
 from postbacks.models.deliveries import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.models.flow import Flow
 from postbacks.models.replays import Replay, ReplayState
@@ -10,12 +11,14 @@ __all__ = [
     "Alert",
     "AlertChoice",
     "AlertHook",
+    "AttemptCount",
     "AttemptStatus",
     "CheckState",
     "ConfigVersion",
     "CredentialCheck",
     "Delivery",
     "DeliveryAttempt",
+    "DeliveryCount",
     "DeliveryState",
     "Flow",
     "Notice",

@@ -106,6 +106,14 @@ class AttemptStatus(models.TextChoices):
     RETRIED = "retried", "Retried"
 
 
+DOTS = {
+    AttemptStatus.SENDING: "busy",
+    AttemptStatus.SUCCESS: "good",
+    AttemptStatus.FAILED: "bad",
+    AttemptStatus.RETRIED: "warn",
+}
+
+
 class DeliveryAttempt(models.Model):
     """One call to the network: written before it, closed after it. The rows are the delivery log."""
 
@@ -139,3 +147,8 @@ class DeliveryAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.delivery_id}: {self.status}"
+
+    @property
+    def dot(self) -> str:
+        """The class of the status dot."""
+        return DOTS[AttemptStatus(self.status)]

@@ -219,6 +219,18 @@ def call(run: Run, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env=run.env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
 
 
+def answered(run: Run, route: str) -> float:
+    """What /metrics says after 20 requests, each on a connection of its own, so that both web processes get some."""
+    for _ in range(20):
+        asked = urllib.request.Request(f"{run.url}{route}", method="OPTIONS")
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.status == 204
+    with urllib.request.urlopen(f"{run.url}/metrics") as answer:
+        said = answer.read().decode()
+    line = f'afterclick_intake_requests_total{{route="{route}",status="204"}} '
+    return sum(float(each.removeprefix(line)) for each in said.splitlines() if each.startswith(line))
+
+
 @pytest.fixture(scope="module")
 def state() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="afterclick-test-up-")).resolve()
@@ -242,6 +254,7 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
         with urllib.request.urlopen(f"{run.url}/readyz") as answer:
             assert answer.status == 200
         assert "make admin" in run.said
+        assert answered(run, "/v1/track") == 20.0
 
         second = call(run, "up")
         assert second.returncode == 1

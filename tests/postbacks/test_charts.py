@@ -4,6 +4,7 @@ import pytest
 
 from postbacks.hub import charts
 from postbacks.hub.charts import HATCHED, SOLID, Piece, Point, Rank, Series
+from postbacks.templatetags import drawings
 
 ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)
 
@@ -86,3 +87,15 @@ def test_a_box_says_where_its_piece_stands() -> None:
         ("solid", 'x="14.00%" y="48.0" width="72.00%" height="72.0"'),
         ("hatched", 'x="14.00%" y="0.0" width="72.00%" height="48.0"'),
     ]
+
+
+def test_the_columns_are_drawn_with_their_patterns_and_labels() -> None:
+    points = [Point("00:00", "Sat 21 Nov, 00:00", (3, 1)), Point("01:00", "<b>", (0, 0))]
+    drawn = charts.stacked(points, series=[ACCEPTED, REJECTED])
+    first, second = drawings.columns(drawn, "events").split("\n")
+    assert first.startswith("<g><title>Sat 21 Nov, 00:00: 3 accepted, 1 rejected</title>")
+    assert first.count('<rect class="tone solid"') == first.count('<rect class="tone hatched"') == 1
+    assert first.count('<rect fill="url(#events-hatched)"') == 1
+    assert 'y="136">00:00</text>' in first
+    assert second.startswith("<g><title>&lt;b&gt;: 0 accepted, 0 rejected</title>")
+    assert 'class="tone' not in second

@@ -220,7 +220,7 @@ def test_the_hours_are_counted_by_how_the_calls_ended(config: PostbackConfig) ->
     )
 
 
-def test_hours_that_are_over_are_read_once(config: PostbackConfig) -> None:
+def test_attempts_dropped_by_age_stay_in_the_chart(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     for hours in (0, 1, 2):
         factories.attempt(row, started_at=NOON - timedelta(hours=hours))
