@@ -17,6 +17,7 @@ BEAT = {
     "erase": _every("audience.tasks.erase", timedelta(seconds=10)),
     "partitions": _every("audience.tasks.make_partitions", timedelta(hours=1)),
     "prune": _every("audience.tasks.prune", timedelta(minutes=10)),
+    "prune-attempts": _every("postbacks.tasks.prune", timedelta(minutes=10)),
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),
     "checks": _every("postbacks.tasks.sweep_checks", timedelta(seconds=15)),

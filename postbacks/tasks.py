@@ -4,6 +4,7 @@ from celery import shared_task
 
 from audience import clock
 from audience.wakeup import wake
+from postbacks import prune as pruning
 from postbacks import replays
 from postbacks.alerts.digests import write_digests
 from postbacks.alerts.notices import deliver_notices
@@ -66,3 +67,8 @@ def notices() -> None:
 def digests() -> None:
     clock.synchronise()
     write_digests()
+
+
+@shared_task
+def prune() -> None:
+    pruning.prune()
