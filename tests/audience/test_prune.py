@@ -15,6 +15,7 @@ from audience.keys import NewKey
 from audience.models import Batch, BatchState, Event, Game, Rejection
 from audience.partitions import BATCHES
 from tests.audience.immutable import message, send
+from tests.audience.test_partitions import foreign_keys_checked
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
@@ -97,6 +98,7 @@ def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
     with time_machine.travel(NOW, tick=False):
         rows = [batch(game, timedelta(days=38), state) for state in (BatchState.DONE, "pending", "failed")]
         assert rows[0].received_at == old
+        foreign_keys_checked()
         # The week ended on the second of March: until the second of April somebody may look 31 days back into it.
         with time_machine.travel(datetime(2026, 4, 1, 23, 59, tzinfo=UTC), tick=False):
             assert pruned() == {}
