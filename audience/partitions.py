@@ -184,10 +184,11 @@ def _drop(part: Partition, unless: str, params: Any, keep: str) -> bool:
         if cursor.fetchone()[0]:
             return False
         if keep:
-            cursor.execute(f"CREATE TEMP TABLE kept_rows ON COMMIT DROP AS SELECT * FROM {part.name} WHERE {keep}")
+            cursor.execute(f"CREATE TEMP TABLE kept_rows AS SELECT * FROM {part.name} WHERE {keep}")
         cursor.execute(f"DROP TABLE {part.name}")
         if keep:
             cursor.execute(f"INSERT INTO {table} SELECT * FROM kept_rows")
+            cursor.execute("DROP TABLE kept_rows")
     return True
 
 

@@ -31,7 +31,8 @@ WITH gone AS (
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, or would go. `rows` of a `partition` dropped whole is PostgreSQL's estimate."""
+    """What went, or would go. `rows` of a `partition` dropped whole is PostgreSQL's estimate; `bytes` of single rows is
+    without their indexes."""
 
     what: str
     rows: int

@@ -43,7 +43,7 @@ def affected(game: Game, days: int) -> Affected:
     """What the game has that is older."""
     before = first_day(days)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) some", [game.pk, before, COUNTED + 1])
+        cursor.execute(f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) AS oldest", [game.pk, before, COUNTED + 1])
         counted = int(cursor.fetchone()[0])
         if counted <= COUNTED:
             return Affected(before, counted, is_exact=True)
