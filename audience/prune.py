@@ -1,5 +1,9 @@
 """What is kept only for a while: rejections (7 days, 10,000 a game), digested batches, and the events of a game that
-says so."""
+says so.
+
+Nothing that is still to be decided reads an event once it is digested: a conversion and its deliveries carry all that
+they need, so that only the digest's own work holds events back.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta

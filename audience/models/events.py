@@ -98,8 +98,9 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 class Batch(models.Model):
     """One acknowledged request. While `pending` it is the work still to be digested.
 
-    The table is partitioned by the week of `received_at` (migration 0010), so that old requests are not deleted row by
-    row. As with Event the real primary key has the partition's column in it, and `id` alone comes from one sequence.
+    The table is partitioned by the week of `received_at` (audience/partitions.py), so that old requests are not deleted
+    row by row. As with Event the real primary key has the partition's column in it, and `id` alone comes from one
+    sequence.
     """
 
     # batch_by_time begins with the game, and nothing asks for the batches of a key alone.

@@ -1,5 +1,6 @@
 """How long a game keeps its events: what goes, what stays all the same, and what an admin is told before."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
@@ -20,6 +21,7 @@ from audience.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Dialect, Event, Game, Kind, Person, Role
 from audience.partitions import EVENTS
 from tests import hub
+from tests.audience.concurrency import in_thread
 from tests.audience.test_partitions import foreign_keys_checked, homes
 
 pytestmark = pytest.mark.django_db
@@ -271,3 +273,28 @@ def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
     assert ninth == f"Made {EVENTS.name(far - timedelta(days=1))}, {EVENTS.name(far)}."
     with pytest.raises(CommandError, match="from 0 to 366"):
         said("partitions", "--ahead", "-1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_events_that_come_in_while_their_day_is_dropped_are_all_there(key: NewKey, game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    sent = [f"m{number}" for number in range(60)]
+    going = threading.Event()
+
+    def send() -> None:
+        for message_id in sent:
+            store(key, message_id, day=OLD, digested=False)
+            going.set()
+
+    sender = in_thread(send)
+    going.wait(20)
+    while sender.is_alive():
+        prune.prune()
+    sender.join(20)
+    prune.prune()
+    assert stored() == sorted(sent)
+
+    run.drain()
+    prune.prune()
+    assert stored() == []
+    assert Conversion.objects.count() == len(sent)
