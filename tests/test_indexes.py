@@ -2,15 +2,21 @@
 
 import importlib
 import re
+from datetime import date
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
 
+from audience import partitions
+from audience.digest import run
+from audience.keys import NewKey
 from audience.models import Batch, Conversion, Game, Rejection
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig, Replay
+from postbacks.sending import claims
 from tests import factories
+from tests.audience import immutable
 
 # Index -> who asks what it answers, or, of a constraint, who relies on it.
 READERS = {
@@ -110,3 +116,45 @@ def test_what_a_foreign_key_asks_finds_another_index() -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")
     assert {name: name in rows.explain() for name, rows in asked.items()} == dict.fromkeys(asked, True)
+
+
+def updates(table: str) -> tuple[int, int]:
+    """Rows updated in this transaction, and those of them that stayed in their page without an index entry."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = %s", [table])
+        found: tuple[int, int] = cursor.fetchone()
+        return found
+
+
+@pytest.mark.django_db
+def test_a_sighting_of_a_known_player_touches_no_index(key: NewKey) -> None:
+    immutable.send(key, immutable.message(eventTimestamp=immutable.ago(minutes=10)))
+    run.drain()
+    before = updates("audience_person")
+    immutable.send(key, immutable.message(eventTimestamp=immutable.ago(minutes=1)))
+    run.drain()
+    after = updates("audience_person")
+
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_a_lease_touches_no_index() -> None:
+    *_, delivery = rows()
+    before = updates("postbacks_delivery")
+    assert [claim.delivery.pk for claim in claims.claim(network="tiktok", most=5)] == [delivery.pk]
+    after = updates("postbacks_delivery")
+
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_every_week_of_batches_is_vacuumed_early() -> None:
+    partitions.make(partitions.BATCHES, date(2031, 4, 28))
+    told = "autovacuum_vacuum_scale_factor=0.05,autovacuum_analyze_scale_factor=0.02"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT array_to_string(reloptions, ',') FROM pg_class "
+            "JOIN pg_inherits ON inhrelid = pg_class.oid WHERE inhparent = 'audience_batch'::regclass"
+        )
+        assert cursor.fetchall() == [(told,)]
