@@ -1,33 +1,139 @@
-"""What is kept only for a while: rejections (7 days, 10,000 a game) and digested batches."""
+"""What is kept only for a while: rejections (7 days, 10,000 a game), digested batches, and the events of a game that
+says so.
 
-from datetime import timedelta
+Nothing that is still to be decided reads an event once it is digested: a conversion and its deliveries carry all that
+they need, so that only the digest's own work holds events back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
-from audience.models import Batch, BatchState, Game, Rejection
+from audience import partitions, pruning
+from audience.models import Game
+from audience.partitions import BATCHES, EVENTS, Partition
+from audience.pruning import Pruned, Rows, Step, Whole
+from audience.retention import first_day
 
 REJECTIONS_KEPT = timedelta(days=7)
 REJECTIONS_PER_GAME = 10_000
 # The record of requests behind the counts in the Hub, whose longest view is 30 days.
 BATCHES_KEPT = timedelta(days=31)
+# Of one run of the beat's task, in seconds; the next one goes on.
+LONGEST = 120.0
+
+# Events whose batch is still to be digested, or was set aside: they stay however old they are. Asked in the statement
+# that deletes, since an event and its batch are committed together.
+UNDIGESTED = "audience_batch WHERE state = '{state}' AND first_day < %s AND last_day >= %s"
+STATES = ("pending", "failed")
+ANY_UNDIGESTED = " OR ".join(f"EXISTS (SELECT 1 FROM {UNDIGESTED.format(state=state)})" for state in STATES)
+DIGESTED = " AND ".join(
+    f"stale.id NOT IN (SELECT unnest(event_ids) FROM {UNDIGESTED.format(state=state)})" for state in STATES
+)
 
 
-def prune() -> dict[str, int]:
-    """Delete what is past its time; how many rows of each."""
-    now = timezone.now()
-    old = Rejection.objects.filter(received_at__lt=now - REJECTIONS_KEPT).delete()[0]
-    surplus = sum(_prune_surplus(game_id) for game_id in Game.objects.values_list("pk", flat=True))
-    batches, _ = Batch.objects.filter(state=BatchState.DONE, received_at__lt=now - BATCHES_KEPT).delete()
-    return {"rejections": old + surplus, "batches": batches}
+def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
+    """Delete what is past its time, or only tell; what went."""
+    return list(pruning.run(steps(timezone.now()), dry_run=dry_run, seconds=seconds))
 
 
-def _prune_surplus(game_id: int) -> int:
-    """Delete a game's rejections from the 10,001st newest on."""
+def steps(now: datetime) -> Iterator[Step]:
+    games = list(Game.objects.order_by("pk"))
+    yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT])
+    yield from (_surplus(game) for game in games)
+    yield from _batches(now)
+    yield from _events(games)
+
+
+def _surplus(game: Game) -> Rows:
+    """A game's rejections from the 10,001st newest on."""
+    newest = "SELECT id FROM audience_rejection WHERE game_id = %s ORDER BY id DESC OFFSET %s LIMIT 1"
+    given = [game.pk, game.pk, REJECTIONS_PER_GAME]
+    return Rows(
+        f"rejections of {game} beyond the newest 10,000",
+        "audience_rejection",
+        f"game_id = %s AND id <= ({newest})",
+        given,
+    )
+
+
+def expired(now: datetime) -> set[str]:
+    """The partitions whose days nobody keeps any more, whether or not something in them is still to be digested."""
+    kept_from = [_kept_from(game) for game in Game.objects.all()]
+    events = [
+        part
+        for part in partitions.existing(EVENTS)
+        if kept_from and all(day is not None and not _lies(part, day) for day in kept_from)
+    ]
+    return {part.name for part in (*events, *filter(lambda part: _is_past(part, now), partitions.existing(BATCHES)))}
+
+
+def _is_past(part: Partition, now: datetime) -> bool:
+    return part.end is not None and datetime.combine(part.end, time.min, UTC) <= now - BATCHES_KEPT
+
+
+def _batches(now: datetime) -> Iterator[Step]:
+    """Those digested. The others are work, however old: of a dropped week they go to the default partition."""
+    for part in partitions.existing(BATCHES):
+        if part.end is None:
+            yield Rows("digested batches", part.name, "state = 'done' AND received_at < %s", [now - BATCHES_KEPT])
+        elif _is_past(part, now):
+            yield Whole(f"batches of the week from {part.start}", part, keep="state <> 'done'")
+
+
+def _kept_from(game: Game) -> date | None:
+    """The first day whose events the game keeps; None for all of them."""
+    return None if game.kept_days is None else first_day(game.kept_days)
+
+
+def _events(games: Sequence[Game]) -> Iterator[Step]:
+    kept_from = {game: _kept_from(game) for game in games}
+    latest = max((day for day in kept_from.values() if day), default=None)
+    for part in partitions.existing(EVENTS) if latest else ():
+        if part.start is None or (latest and part.start < latest):
+            yield from _of_partition(part, kept_from)
+
+
+def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[Step]:
+    """The whole day when no game wants it any more, else what the others have in it."""
+    present = _present(part)
+    wanted = [game for game, day in kept_from.items() if game.pk in present and (day is None or _lies(part, day))]
+    if part.start and not wanted and not _undigested(part):
+        keepers = [game.pk for game, day in kept_from.items() if day is None or _lies(part, day)]
+        unless = f"{ANY_UNDIGESTED} OR EXISTS (SELECT 1 FROM {part.name} WHERE game_id = ANY(%s))"
+        yield Whole(f"events of {part.start}", part, unless=unless, params=[*_days(part) * len(STATES), keepers])
+        return
+    for game, day in kept_from.items():
+        if day and game.pk in present and (part.start is None or game not in wanted):
+            bounds = [day, date.min] * len(STATES)
+            where = f"game_id = %s AND day < %s AND {DIGESTED}"
+            yield Rows(f"events of {game} before {day}", part.name, where, [game.pk, day, *bounds])
+
+
+def _lies(part: Partition, kept_from: date) -> bool:
+    """Whether the partition holds days from `kept_from` on."""
+    return part.end is None or part.end > kept_from
+
+
+def _days(part: Partition) -> list[Any]:
+    """The parameters of UNDIGESTED for the days of a partition."""
+    return [part.end, part.start]
+
+
+def _present(part: Partition) -> set[int]:
+    """The games that have events in it, one look into an index for each."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM audience_rejection WHERE game_id = %s AND id <= "
-            "(SELECT id FROM audience_rejection WHERE game_id = %s ORDER BY id DESC OFFSET %s LIMIT 1)",
-            [game_id, game_id, REJECTIONS_PER_GAME],
+            "SELECT game.id FROM audience_game game "
+            f"WHERE EXISTS (SELECT 1 FROM {part.name} stale WHERE stale.game_id = game.id)"
         )
-        return int(cursor.rowcount)
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def _undigested(part: Partition) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {ANY_UNDIGESTED}", _days(part) * len(STATES))
+        return bool(cursor.fetchone()[0])

@@ -20,6 +20,7 @@ BEAT = {
     # What is not rolled up yet is read row by row by every chart: a minute of it at most, and usually a quarter.
     "roll-up-intake": _every("audience.tasks.roll_up", timedelta(seconds=15)),
     "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),
+    "prune-attempts": _every("postbacks.tasks.prune", timedelta(minutes=10)),
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),
     "checks": _every("postbacks.tasks.sweep_checks", timedelta(seconds=15)),

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from audience import clock, rollups
 from audience.wakeup import wake
+from postbacks import prune as pruning
 from postbacks import replays
 from postbacks.alerts.digests import write_digests
 from postbacks.alerts.notices import deliver_notices
@@ -73,3 +74,8 @@ def digests() -> None:
 def roll_up() -> None:
     clock.synchronise()
     rollups.fold(ROLLUPS, now=clock.now())
+
+
+@shared_task
+def prune() -> None:
+    pruning.prune()

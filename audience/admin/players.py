@@ -25,7 +25,7 @@ class PersonAdmin(ReadOnly):
     list_select_related = ["game"]
     search_fields = ["identities__value__exact"]
     search_help_text = "A whole id of any namespace."
-    ordering = ["-last_seen_at"]
+    ordering = ["-first_seen_at"]
     inlines = [IdentityInline]
     actions = ["erase"]
 

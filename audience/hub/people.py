@@ -45,9 +45,9 @@ class Row:
 
 @game_view()
 def people(request: HubRequest, membership: Membership) -> HttpResponse:
-    """`q` is any id or an e-mail address; without it, those last seen."""
+    """`q` is any id or an e-mail address; without it, the newest players."""
     query, before = said(request, "q"), request.GET.get("before", "")
-    found = newest(found_people(membership.game, query), by="last_seen_at", before=before, key=UUID)
+    found = newest(found_people(membership.game, query), by="first_seen_at", before=before, key=UUID)
     rows = rows_of(found.rows, addresses=has_role(membership, Role.MARKETER))
     template = "hub/_people_rows.html" if request.htmx else "hub/people.html"
     return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)

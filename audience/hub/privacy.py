@@ -15,6 +15,7 @@ from audience.hub.forms import EraseForm
 from audience.hub.paging import newest
 from audience.hub.people import found_people, rows_of
 from audience.models import Erasure, ErasureState, Membership, Role
+from audience.retention import first_day
 from consent.models import ConsentDecision
 
 # Players, and decisions, that a look-up shows.
@@ -64,6 +65,7 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
     }
     if request.htmx:
         return page(request, "hub/_erasure_rows.html", membership, **context)
+    context["kept_from"] = first_day(membership.game.kept_days) if membership.game.kept_days else None
     context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
     return page(request, "hub/privacy.html", membership, form=form, **looked_up(request, membership), **context)
 

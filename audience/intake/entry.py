@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls.resolvers import RoutePattern
 from prometheus_client import Counter, Histogram
 
+from audience import overload
 from audience.intake.dialects.base import IngestView
 from audience.urls import urlpatterns
 
@@ -124,6 +125,8 @@ async def _answered(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
         return False
     assert isinstance(response, HttpResponse), "no wire route streams"
     _count(request, response, start)
+    if response.status_code == 503:
+        await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
     content = response.content
     headers = [
         *_raw(tuple(response.items())),

@@ -114,8 +114,8 @@ class Conversion(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="conversions")
-    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="conversions")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="conversions", db_index=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="conversions", db_index=False)
     # A Trigger, or the name of a GoalEvent.
     trigger = models.CharField(max_length=256)
     message_id = models.CharField(max_length=256)
@@ -149,7 +149,9 @@ class Conversion(models.Model):
         indexes = [
             # ConversionQuerySet.to_fan_out: the work waiting for the outbox.
             models.Index(fields=["created_at"], condition=Q(fanned_out_at=None), name="conversion_to_fan_out"),
+            # The Conversions page and the audit.
             models.Index(fields=["game", "-event_at"], name="conversion_newest"),
+            # merge: what a person did that counts; and what an erasure takes along.
             models.Index(fields=["person"], name="conversion_person"),
         ]
 

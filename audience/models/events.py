@@ -96,10 +96,16 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
 
 class Batch(models.Model):
-    """One acknowledged request. While `pending` it is the work still to be digested."""
+    """One acknowledged request. While `pending` it is the work still to be digested.
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
-    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+")
+    The table is partitioned by the week of `received_at` (audience/partitions.py), so that old requests are not deleted
+    row by row. As with Event the real primary key has the partition's column in it, and `id` alone comes from one
+    sequence.
+    """
+
+    # batch_by_time begins with the game, and nothing asks for the batches of a key alone.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     received_at = models.DateTimeField()
     accepted = models.PositiveIntegerField(help_text="Messages newly stored.")
@@ -122,7 +128,7 @@ class Batch(models.Model):
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="batch_due"),
             # How many were set aside (metrics, admin).
             models.Index(fields=["id"], condition=Q(state="failed"), name="batch_set_aside"),
-            # Counts per game and time (Hub) and pruning by age.
+            # Counts per game and time (Hub).
             models.Index(fields=["game", "received_at"], name="batch_by_time"),
         ]
 
@@ -151,8 +157,9 @@ class RejectionQuerySet(models.QuerySet["Rejection"]):
 class Rejection(models.Model):
     """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game (audience/prune.py)."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="rejections")
-    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+")
+    # rejection_newest begins with the game, and nothing asks for the rejections of a key alone.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="rejections", db_index=False)
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     received_at = models.DateTimeField()
     message_id = models.TextField(blank=True)

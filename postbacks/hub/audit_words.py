@@ -37,6 +37,7 @@ LABELS = {
     "revoked_at": "Revoked",
     "expires_at": "Works until",
     "replaced_by": "Replaced by key",
+    "kept_days": "Days that events are kept",
     "url": "Host",
 }
 NOTHING = {"", "None", "[]", "{}"}

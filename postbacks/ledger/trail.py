@@ -59,6 +59,11 @@ class Sent:
     can_send_again: bool
     payload: list[tuple[str, str, str]] = field(default_factory=list)
 
+    @property
+    def are_gone(self) -> bool:
+        """Whether there were attempts, and their time was over (postbacks/prune.py)."""
+        return bool(self.delivery.attempts_made and not self.attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Trail:

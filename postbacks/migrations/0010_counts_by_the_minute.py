@@ -101,7 +101,7 @@ DROP FUNCTION postbacks_latency_bucket(integer);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0007_attempts_by_status")]
+    dependencies = [("postbacks", "0009_room_and_vacuum")]
 
     operations = [
         migrations.RunSQL(

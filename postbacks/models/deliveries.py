@@ -40,10 +40,13 @@ class Delivery(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    # Each of the three begins an index below, or the constraint.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     # None once the player was erased.
-    conversion = models.ForeignKey(Conversion, null=True, on_delete=models.SET_NULL, related_name="deliveries")
-    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="deliveries")
+    conversion = models.ForeignKey(
+        Conversion, null=True, on_delete=models.SET_NULL, related_name="deliveries", db_index=False
+    )
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     network = models.CharField(max_length=16)
     trigger = models.CharField(max_length=256)
     # The network's event name that the goal asks for; blank for the trigger's own.
@@ -64,7 +67,9 @@ class Delivery(models.Model):
     safe_until = models.DateTimeField(null=True, blank=True)
     dead_after = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    replay = models.ForeignKey(Replay, null=True, blank=True, on_delete=models.SET_NULL, related_name="deliveries")
+    replay = models.ForeignKey(
+        Replay, null=True, blank=True, on_delete=models.SET_NULL, related_name="deliveries", db_index=False
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = DeliveryQuerySet.as_manager()
@@ -81,7 +86,10 @@ class Delivery(models.Model):
             models.Index(fields=["config", "event_at"], condition=Q(state="held"), name="delivery_held"),
             # replays: what failed between two moments.
             models.Index(fields=["config", "finished_at"], condition=Q(state="failed"), name="delivery_failed"),
+            # counting.count: how a config's newest deliveries fared.
             models.Index(fields=["config", "-created_at"], name="delivery_newest"),
+            # replays: those of one replay, which very few are.
+            models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
         ]
@@ -117,8 +125,8 @@ DOTS = {
 class DeliveryAttempt(models.Model):
     """One call to the network: written before it, closed after it. The rows are the delivery log."""
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
-    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="attempts")
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveSmallIntegerField()
     config_version = models.PositiveIntegerField()
     started_at = models.DateTimeField()

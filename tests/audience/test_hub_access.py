@@ -37,6 +37,8 @@ READ |= {"quality"}
 ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
 POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
+ADMIN |= {"retention"}
+POSTED |= {"retention"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
@@ -75,6 +77,7 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "erase",
             "hook-add",
             "guide-key",
+            "retention",
         )
     }
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}

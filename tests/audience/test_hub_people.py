@@ -74,7 +74,7 @@ def test_another_games_players_are_not_found(game: Game, other_game: Game, ada: 
 
 
 def test_the_newest_players_come_first_and_page_on(game: Game) -> None:
-    rows = [factories.person(game, last_seen_at=NOW - timedelta(minutes=number)) for number in range(60)]
+    rows = [factories.person(game, first_seen_at=NOW - timedelta(minutes=number)) for number in range(60)]
     client, url, seen = hub.member(game, Role.VIEWER), f"/g/{game.slug}/people/", []
     for _ in range(2):
         page = client.get(url).content.decode()

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from audience import partitions, tasks
 from audience.intake.accept import accept
 from audience.intake.message import Message
 from audience.keys import NewKey
-from audience.models import Dialect, Event, Kind
+from audience.models import Batch, Dialect, Event, Game, Kind
+from audience.partitions import BATCHES, EVENTS
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +35,12 @@ def homes() -> Counter[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT tableoid::regclass::text, count(*) FROM audience_event GROUP BY 1")
         return Counter(dict(cursor.fetchall()))
+
+
+def made() -> tuple[list[str], list[str]]:
+    """The partitions of events and of batches that were made now."""
+    found = partitions.make_ahead()
+    return [name for name in found if "event" in name], [name for name in found if "batch" in name]
 
 
 def indexes_of(table: str) -> set[str]:
@@ -54,17 +63,22 @@ def test_the_migration_made_31_days_back_and_7_ahead(key: NewKey) -> None:
     assert homes() == {f"audience_event_{today + timedelta(days=offset):%Y%m%d}": 1 for offset in (-31, 0, 7)}
 
 
-def test_it_makes_today_and_seven_days_ahead_once() -> None:
+def test_it_makes_seven_days_of_events_and_two_weeks_of_batches_ahead_once() -> None:
     with time_machine.travel(NOON, tick=False):
-        assert partitions.make_ahead() == [DAY + timedelta(days=offset) for offset in range(8)]
+        events, batches = made()
+        assert events == [f"audience_event_{DAY + timedelta(days=offset):%Y%m%d}" for offset in range(8)]
+        # Weeks begin on Monday, and the first of May is a Thursday.
+        assert batches == [f"audience_batch_2031{day}" for day in ("0428", "0505", "0512")]
         assert partitions.make_ahead() == []
     with time_machine.travel(NOON + timedelta(days=2), tick=False):
-        assert partitions.make_ahead() == [DAY + timedelta(days=8), DAY + timedelta(days=9)]
+        assert partitions.make_ahead() == ["audience_event_20310509", "audience_event_20310510"]
+    with time_machine.travel(NOON + timedelta(days=4), tick=False):
+        assert partitions.make_ahead()[2:] == ["audience_batch_20310519"]
 
 
 def test_the_day_is_that_of_greenwich() -> None:
     with time_machine.travel(datetime.fromisoformat("2031-05-01T23:30:00-05:00"), tick=False):
-        assert partitions.make_ahead()[0] == DAY + timedelta(days=1)
+        assert partitions.make_ahead()[0] == "audience_event_20310502"
 
 
 def test_the_task_makes_them() -> None:
@@ -87,14 +101,14 @@ def test_a_new_partition_takes_over_its_day_from_the_default_one(key: NewKey) ->
     store(key, "next", DAY + timedelta(days=1))
     before = list(Event.objects.order_by("id").values())
 
-    assert partitions.make(DAY) is True
-    assert partitions.make(DAY) is False
+    assert partitions.make(EVENTS, DAY) is True
+    assert partitions.make(EVENTS, DAY) is False
     assert homes() == {"audience_event_20310501": 3, "audience_event_default": 1}
     assert list(Event.objects.order_by("id").values()) == before
 
 
 def test_a_new_partition_has_the_indexes_and_stores_a_message_once(key: NewKey) -> None:
-    partitions.make(DAY)
+    partitions.make(EVENTS, DAY)
     store(key, "m1", DAY)
     store(key, "m1", DAY)
     store(key, "m2", DAY)
@@ -110,7 +124,7 @@ def test_two_beats_at_once_make_a_partition_once(key: NewKey) -> None:
     made: list[Any] = []
     with own_connection() as other, other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audience_event partitions'))")
-        threads = [in_thread(lambda: made.append(partitions.make(DAY))) for _ in range(2)]
+        threads = [in_thread(lambda: made.append(partitions.make(EVENTS, DAY))) for _ in range(2)]
         wait_for_a_lock()
         other.rollback()
         for thread in threads:
@@ -122,3 +136,109 @@ def test_two_beats_at_once_make_a_partition_once(key: NewKey) -> None:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS audience_event_20310501")
+
+
+def batch(game: Game, received_at: datetime, state: str = "done") -> Batch:
+    counts = {"accepted": 1, "duplicates": 0, "rejected": 0, "event_ids": [1]}
+    return Batch.objects.create(game=game, dialect="immutable", received_at=received_at, state=state, **counts)
+
+
+def foreign_keys_checked() -> None:
+    """As at a commit: with checks pending no table is dropped."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def homes_of_batches() -> dict[int, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, tableoid::regclass::text FROM audience_batch")
+        return dict(cursor.fetchall())
+
+
+def test_batches_lie_in_the_week_they_came_in(game: Game) -> None:
+    sunday = datetime(2031, 5, 4, 23, 59, 59, tzinfo=UTC)
+    before, after = batch(game, sunday), batch(game, sunday + timedelta(seconds=1))
+    partitions.make(BATCHES, date(2031, 4, 28))
+
+    assert homes_of_batches() == {before.pk: "audience_batch_20310428", after.pk: "audience_batch_default"}
+    assert indexes_of("audience_batch_20310428") == indexes_of("audience_batch_default")
+    assert Batch.objects.get(pk=before.pk).received_at == sunday
+
+
+def test_todays_batches_are_at_home(key: NewKey) -> None:
+    store(key, "m1", datetime.now(UTC).date())
+
+    assert not Batch.objects.filter(received_at__gte=timezone.now()).exists()
+    monday = NOON.date() - timedelta(days=NOON.weekday())
+    assert list(homes_of_batches().values()) == [BATCHES.name(BATCHES.start(datetime.now(UTC).date()))]
+    assert BATCHES.start(NOON.date()) == monday
+
+
+def test_a_list_of_partitions_says_range_rows_and_size(key: NewKey) -> None:
+    partitions.make(EVENTS, DAY)
+    store(key, "m1", DAY)
+    *_, last, default = partitions.existing(EVENTS)
+
+    assert (last.name, last.start, last.end) == ("audience_event_20310501", DAY, DAY + timedelta(days=1))
+    assert (last.rows, last.counted()) == (None, 1)
+    assert last.bytes > 0
+    assert (default.name, default.start, default.end) == ("audience_event_default", None, None)
+
+
+def test_a_partition_goes_unless_something_holds_it(game: Game) -> None:
+    partitions.make(BATCHES, date(2031, 4, 28))
+    done, waits = batch(game, NOON), batch(game, NOON, "pending")
+    foreign_keys_checked()
+    part = next(part for part in partitions.existing(BATCHES) if part.start == date(2031, 4, 28))
+
+    held = "EXISTS (SELECT 1 FROM audience_batch WHERE id = %s)"
+    assert partitions.drop(part, unless=held, params=[done.pk]) is False
+    assert set(homes_of_batches()) == {done.pk, waits.pk}
+    assert partitions.drop(part, keep="state <> 'done'") is True
+    assert homes_of_batches() == {waits.pk: "audience_batch_default"}
+    assert partitions.drop(part) is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_busy_table_is_waited_for_briefly_and_again(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "TRIES", 2)
+    monkeypatch.setattr(partitions, "PAUSE", 0.01)
+    partitions.make(EVENTS, DAY)
+    part = next(part for part in partitions.existing(EVENTS) if part.start == DAY)
+    with own_connection() as other, other.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audience_event")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            partitions.drop(part)
+        assert part.name in [found.name for found in partitions.existing(EVENTS)]
+        other.rollback()
+
+    assert partitions.drop(part) is True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_carries_every_batch_over_and_back(key: NewKey) -> None:
+    game, now = key.key.game, timezone.now()
+    try:
+        migrated("0009_days_that_events_are_kept")
+        for weeks in (0, 3, 60):
+            batch(game, now - timedelta(weeks=weeks), "pending" if weeks else "done")
+        Batch.objects.filter(state="done").update(key=key.key)
+        before = list(Batch.objects.order_by("id").values())
+        migrated("0010_batch_partitions")
+        assert list(Batch.objects.order_by("id").values()) == before
+        homes = homes_of_batches()
+        assert [homes[row["id"]] == "audience_batch_default" for row in before] == [False, False, True]
+        assert batch(game, now).pk > before[-1]["id"]
+        migrated("0009_days_that_events_are_kept")
+        assert list(Batch.objects.order_by("id").values())[:3] == before
+        assert batch(game, now).pk == Batch.objects.order_by("-id").values_list("pk", flat=True)[0]
+    finally:
+        MigrationExecutor(connection).migrate(newest_migrations())
+
+
+def migrated(name: str) -> None:
+    MigrationExecutor(connection).migrate([("audience", name)])
+
+
+def newest_migrations() -> list[tuple[str, str]]:
+    return MigrationExecutor(connection).loader.graph.leaf_nodes()

@@ -1,20 +1,32 @@
 """What is kept for a while only."""
 
-from datetime import UTC, datetime, timedelta
+import time
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.utils import timezone
 
+from audience import partitions, tasks
 from audience import prune as pruning
-from audience import tasks
 from audience.keys import NewKey
 from audience.models import Batch, BatchState, Event, Game, Rejection
+from audience.partitions import BATCHES
 from tests.audience.immutable import message, send
+from tests.audience.test_partitions import foreign_keys_checked
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
+
+
+def pruned() -> dict[str, int]:
+    """Rows by the first word of what they were."""
+    found: Counter[str] = Counter()
+    for one in pruning.prune():
+        found[one.what.removeprefix("digested ").split()[0]] += one.rows
+    return dict(found)
 
 
 def rejections(game: Game, count: int, **fields: Any) -> None:
@@ -31,7 +43,7 @@ def test_rejections_are_kept_7_days(game: Game) -> None:
     for age in (timedelta(days=7), timedelta(days=7, seconds=1), timedelta(days=8), timedelta(0)):
         rejections(game, 1, received_at=NOW - age)
     with time_machine.travel(NOW, tick=False):
-        assert pruning.prune() == {"rejections": 2, "batches": 0}
+        assert pruned() == {"rejections": 2}
 
     ages = Rejection.objects.order_by("received_at").values_list("received_at", flat=True)
     assert list(ages) == [NOW - timedelta(days=7), NOW]
@@ -42,8 +54,8 @@ def test_of_more_than_10_000_a_game_the_newest_are_kept(game: Game, other_game: 
     rejections(game, 10_000, message_id="new")
     rejections(other_game, 10_000)
     with time_machine.travel(NOW, tick=False):
-        assert pruning.prune() == {"rejections": 3, "batches": 0}
-        assert pruning.prune() == {"rejections": 0, "batches": 0}
+        assert pruned() == {"rejections": 3}
+        assert pruned() == {}
 
     assert Rejection.objects.filter(game=game, message_id="new").count() == 10_000
     assert Rejection.objects.filter(game=other_game).count() == 10_000
@@ -54,7 +66,7 @@ def test_digested_batches_are_kept_31_days_and_the_others_for_as_long_as_they_ar
     kept = [batch(game, month, BatchState.DONE), batch(game, older, "pending"), batch(game, older, "failed")]
     batch(game, older, BatchState.DONE)
     with time_machine.travel(NOW, tick=False):
-        assert pruning.prune() == {"rejections": 0, "batches": 1}
+        assert pruned() == {"batches": 1}
 
     assert sorted(Batch.objects.values_list("pk", flat=True)) == sorted(row.pk for row in kept)
 
@@ -77,3 +89,43 @@ def test_a_large_refused_message_is_kept_as_its_size(key: NewKey) -> None:
     assert cut.raw["bytes"] > 40_000
     assert cut.subjects[-1] == "user-123"
     assert whole.raw["surface"] == "tv"
+
+
+def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
+    week = date(2026, 2, 23)
+    partitions.make(BATCHES, week)
+    old = NOW - timedelta(days=38)
+    with time_machine.travel(NOW, tick=False):
+        rows = [batch(game, timedelta(days=38), state) for state in (BatchState.DONE, "pending", "failed")]
+        assert rows[0].received_at == old
+        foreign_keys_checked()
+        # The week ended on the second of March: until the second of April somebody may look 31 days back into it.
+        with time_machine.travel(datetime(2026, 4, 1, 23, 59, tzinfo=UTC), tick=False):
+            assert pruned() == {}
+        would = pruning.prune(dry_run=True)
+        assert Batch.objects.count() == 3
+        assert [(one.partition, one.rows) for one in would] == [("audience_batch_20260223", 3)]
+        assert pruning.prune() == would
+
+    assert sorted(Batch.objects.values_list("state", flat=True)) == ["failed", "pending"]
+    assert "audience_batch_20260223" not in {part.name for part in partitions.existing(BATCHES)}
+
+
+def test_many_rows_go_in_steps_until_the_time_is_over(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audience.pruning.ROWS_AT_ONCE", 10)
+    rejections(game, 35, received_at=NOW - timedelta(days=8))
+    with time_machine.travel(NOW, tick=False):
+        first = pruning.prune(seconds=1e-9)
+        assert [one.rows for one in first] == []
+        step = next(iter(pruning.steps(NOW)))
+        assert step.carry_out(time.monotonic()).rows == 10
+        assert step.carry_out(time.monotonic() + 60).rows == 25
+
+
+def test_the_bytes_are_those_of_the_rows(game: Game) -> None:
+    rejections(game, 2, received_at=NOW - timedelta(days=8), message_id="x" * 100)
+    with time_machine.travel(NOW, tick=False):
+        (would,) = pruning.prune(dry_run=True)
+        assert pruning.prune() == [would]
+
+    assert 200 < would.bytes < 1_000

@@ -55,6 +55,7 @@ ROW_OF = {
     "member-role": "membership",
     "member-remove": "membership",
     "privacy": "",
+    "retention": "",
     "privacy-person": "person",
     "audit-log": "",
     "quality": "",

@@ -108,7 +108,7 @@ DROP TABLE audience_requestminute, audience_requesttail, audience_conversionminu
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0008_name_the_game_of_audit_entries")]
+    dependencies = [("audience", "0012_room_and_vacuum")]
 
     operations = [
         migrations.RunSQL(REQUESTS + CONVERSIONS + TRIGGERS + WHAT_THERE_IS, UNDO),

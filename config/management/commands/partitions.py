@@ -1,0 +1,45 @@
+"""`manage.py partitions`: the partitions that there are, and, asked for, more of them ahead."""
+
+from datetime import date
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+
+from audience import partitions, prune
+
+LINE = "{:<26} {:<31} {:>13} {:>10}  {}"
+
+
+class Command(BaseCommand):
+    help = "List each partition with its range, rows (an estimate), size, and whether anything in it is still kept."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--ahead", type=int, metavar="N", help="first make those of today and N days ahead")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ahead = options["ahead"]
+        if ahead is not None:
+            if not 0 <= ahead <= 366:
+                raise CommandError("--ahead counts days, from 0 to 366.")
+            made = partitions.make_ahead(ahead)
+            self.stdout.write(f"Made {', '.join(made)}." if made else "All of them were there.")
+        expired = prune.expired(timezone.now())
+        self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
+        for of in partitions.TABLES:
+            for part in partitions.existing(of):
+                kept = "no longer" if part.name in expired else "yes"
+                self.stdout.write(LINE.format(part.name, _range(part.start, part.end), _rows(part), _size(part), kept))
+
+
+def _range(start: date | None, end: date | None) -> str:
+    return f"{start} to before {end}" if start and end else "every other day"
+
+
+def _rows(part: partitions.Partition) -> str:
+    return "unknown" if part.rows is None else f"{part.rows:,}"
+
+
+def _size(part: partitions.Partition) -> str:
+    return filesizeformat(part.bytes).replace("\xa0", " ")

@@ -1,0 +1,34 @@
+"""What is deleted of the log: the attempts of deliveries that ended longer ago than their game keeps its events.
+
+The deliveries themselves stay, since they are the ledger. One that is waiting, held or being sent keeps its attempts,
+and so does one that ended lately, however old its first attempt is.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from audience import pruning
+from audience.models import Game
+from audience.prune import LONGEST
+from audience.pruning import Pruned, Rows, Step
+from postbacks.models import PostbackConfig
+
+ENDED = """config_id = %s AND started_at < %s AND EXISTS (
+    SELECT 1 FROM postbacks_delivery delivery WHERE delivery.id = stale.delivery_id AND delivery.finished_at < %s
+    AND delivery.state NOT IN ('waiting', 'held'))"""
+
+
+def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
+    """Delete what is past its time, or only tell; what went."""
+    return list(pruning.run(steps(timezone.now()), dry_run=dry_run, seconds=seconds))
+
+
+def steps(now: datetime) -> Iterator[Step]:
+    limited = {game.pk: game for game in Game.objects.exclude(kept_days=None)}
+    for config in PostbackConfig.objects.filter(game__in=limited).defer("credential", "previous_credential"):
+        game = limited[config.game_id]
+        ended_before = now - timedelta(days=game.kept_days or 0)
+        what = f"attempts of {game}, {config}, ended before {ended_before:%Y-%m-%d}"
+        yield Rows(what, "postbacks_deliveryattempt", ENDED, [config.pk, ended_before, ended_before])

@@ -1,0 +1,300 @@
+"""How long a game keeps its events: what goes, what stays all the same, and what an admin is told before."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from io import StringIO
+
+import pytest
+import time_machine
+from auditlog.models import LogEntry
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+
+from audience import partitions, prune, retention
+from audience.digest import run
+from audience.intake.accept import accept
+from audience.intake.message import Message
+from audience.keys import NewKey, create_key
+from audience.models import Batch, BatchState, Conversion, Dialect, Event, Game, Kind, Person, Role
+from audience.partitions import EVENTS
+from tests import hub
+from tests.audience.concurrency import in_thread
+from tests.audience.test_partitions import foreign_keys_checked, homes
+
+pytestmark = pytest.mark.django_db
+NOON = datetime.combine(datetime.now(UTC).date(), time(12), UTC)
+# With 90 days; older than any partition that the migration made.
+KEPT = NOON.date() - timedelta(days=90)
+WORDS = "%-d %B %Y"
+YOUNGER, OLD = KEPT - timedelta(days=1), KEPT - timedelta(days=2)
+
+
+@pytest.fixture(autouse=True)
+def _at_noon() -> Iterator[None]:
+    with time_machine.travel(NOON, tick=False):
+        for day in (OLD, YOUNGER, KEPT):
+            partitions.make(EVENTS, day)
+        prune.prune()  # of the weeks that the migration made the first may be over
+        yield
+
+
+def store(key: NewKey, *message_ids: str, day: date, digested: bool = True) -> None:
+    at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    messages = [
+        Message(kind=Kind.TRACK, name="purchase", message_id=one, event_at=at, day=day, user_id="user-1")
+        for one in message_ids
+    ]
+    accept(key=key.key, dialect=Dialect.IMMUTABLE, messages=messages, received_at=NOON)
+    if digested:
+        run.drain()
+    foreign_keys_checked()
+
+
+def stored() -> list[str]:
+    return sorted(Event.objects.values_list("message_id", flat=True))
+
+
+def names() -> set[str]:
+    return {part.name for part in partitions.existing(EVENTS)}
+
+
+@pytest.fixture
+def other_key(other_game: Game) -> NewKey:
+    return create_key(game=other_game, name="web")
+
+
+def test_without_a_word_events_are_kept_for_ever(key: NewKey) -> None:
+    store(key, "old", day=OLD)
+
+    assert prune.prune() == []
+    assert stored() == ["old"]
+    assert EVENTS.name(OLD) in names()
+
+
+def test_a_day_that_nobody_keeps_is_dropped_whole(key: NewKey, game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    for day, message_id in ((OLD, "old"), (YOUNGER, "younger"), (KEPT, "kept")):
+        store(key, message_id, day=day)
+    would = prune.prune(dry_run=True)
+
+    assert [(one.what, one.rows) for one in would] == [(f"events of {OLD}", 1), (f"events of {YOUNGER}", 1)]
+    assert stored() == ["kept", "old", "younger"]
+    assert prune.prune() == would
+    assert stored() == ["kept"]
+    assert names() & {EVENTS.name(OLD), EVENTS.name(YOUNGER), EVENTS.name(KEPT)} == {EVENTS.name(KEPT)}
+    # What came of them stays.
+    assert Conversion.objects.count() == 3
+    assert Person.objects.count() == 1
+
+
+def test_of_a_day_that_another_game_keeps_only_its_own_events_go(
+    key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience.pruning.ROWS_AT_ONCE", 2)
+    retention.set_kept_days(game=game, days=90)
+    store(key, *(f"mine-{number}" for number in range(5)), day=OLD)
+    store(other_key, "theirs", day=OLD)
+    (would,) = (one for one in prune.prune(dry_run=True) if one.what.startswith("events of Sky"))
+    assert (would.what, would.rows, would.partition) == (f"events of Sky Raiders before {KEPT}", 5, "")
+    prune.prune()
+
+    assert stored() == ["theirs"]
+    assert homes() == {EVENTS.name(OLD): 1}
+
+
+def test_the_longer_of_two_times_keeps_the_partition(key: NewKey, game: Game, other_game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    retention.set_kept_days(game=other_game, days=200)
+    store(create_key(game=other_game, name="web"), "theirs", day=OLD)
+    prune.prune()
+    assert stored() == ["theirs"]
+
+    retention.set_kept_days(game=other_game, days=91)
+    prune.prune()
+    assert stored() == []
+    assert EVENTS.name(OLD) not in names()
+
+
+@pytest.mark.parametrize("state", [BatchState.PENDING, BatchState.FAILED])
+def test_an_event_that_is_not_digested_stays(key: NewKey, game: Game, state: str) -> None:
+    retention.set_kept_days(game=game, days=90)
+    store(key, "digested", day=OLD)
+    store(key, "waits", day=OLD, digested=False)
+    store(key, "imported", day=date(2019, 1, 1), digested=False)
+    Batch.objects.exclude(state=BatchState.DONE).update(state=state)
+    prune.prune()
+    assert stored() == ["imported", "waits"]
+    assert EVENTS.name(OLD) in names()
+
+    Batch.objects.update(state=BatchState.PENDING)
+    run.drain()
+    prune.prune()
+    assert stored() == []
+    assert Conversion.objects.count() == 3
+
+
+def test_old_events_of_the_default_partition_go_row_by_row(key: NewKey, other_key: NewKey, game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    for day in (date(2019, 1, 1), date(2020, 1, 1), NOON.date()):
+        store(key, f"mine-{day}", day=day)
+        store(other_key, f"theirs-{day}", day=day)
+    prune.prune()
+
+    assert stored() == [f"mine-{NOON.date()}", "theirs-2019-01-01", "theirs-2020-01-01", f"theirs-{NOON.date()}"]
+
+
+def test_a_drop_looks_once_more_when_nobody_can_write(key: NewKey, game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    store(key, "old", day=OLD)
+    (drop,) = (step for step in prune.steps(NOON) if step.would().partition == EVENTS.name(OLD))
+    store(key, "late", day=OLD, digested=False)
+
+    assert drop.carry_out(float("inf")).partition == ""
+    assert stored() == ["late", "old"]
+
+
+def test_a_month_is_the_least(game: Game) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        retention.set_kept_days(game=game, days=30)
+    game.kept_days = 30
+    with pytest.raises(ValidationError, match="greater than or equal to 31"):
+        game.full_clean()
+    retention.set_kept_days(game=game, days=31)
+    retention.set_kept_days(game=game, days=None)
+
+
+def test_what_a_shorter_time_deletes_is_counted_and_beyond_ten_thousand_estimated(
+    key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(key, "a", "b", "c", day=OLD)
+    store(key, "kept", day=KEPT)
+    store(other_key, "theirs", day=OLD)
+    assert retention.affected(game, 90) == retention.Affected(KEPT, 3, is_exact=True)
+
+    monkeypatch.setattr(retention, "COUNTED", 2)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE audience_event")
+    found = retention.affected(game, 90)
+    assert (found.before, found.is_exact) == (KEPT, False)
+    assert 3 <= found.events <= 6
+
+
+def edit(client: Client, game: Game, **given: object) -> str:
+    return client.post(f"/g/{game.slug}/privacy/retention/", given, follow=True).content.decode()
+
+
+def test_an_admin_is_told_what_goes_and_types_the_name(key: NewKey, game: Game) -> None:
+    store(key, "old", "older", day=OLD)
+    admin = hub.member(game, Role.ADMIN)
+    page = edit(admin, game, kept_days="90")
+    assert f"2 events of the days before {KEPT:{WORDS}} are deleted within the next minutes" in page
+    assert "Type Sky Raiders to confirm" in page
+    page = edit(admin, game, kept_days="90", confirmation="sky")
+    assert "This is not “Sky Raiders”. Nothing was changed or deleted." in page
+    game.refresh_from_db()
+    assert game.kept_days is None
+
+    page = edit(admin, game, kept_days="90", confirmation="Sky Raiders")
+    assert "Events of Sky Raiders are kept for 90 days. Older ones are deleted within the next minutes." in page
+    assert f"those of the days before {KEPT:{WORDS}} are deleted" in page
+    game.refresh_from_db()
+    assert game.kept_days == 90
+    entry = LogEntry.objects.get_for_object(game).latest("pk")
+    assert entry.changes == {"kept_days": ["None", "90"]}
+    assert entry.actor.username == "admin-of-sky-raiders"
+    assert "Days that events are kept" in admin.get(f"/g/{game.slug}/audit-log/").content.decode()
+
+
+def test_a_longer_time_needs_no_name(game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    admin = hub.member(game, Role.ADMIN)
+    assert "kept for 365 days" in edit(admin, game, kept_days="365")
+    assert "Events and the delivery log are kept for ever." in edit(admin, game, kept_days="")
+    game.refresh_from_db()
+    assert game.kept_days is None
+
+
+@pytest.mark.parametrize(("given", "said"), [("30", "at least 31 days"), ("4000", "At most"), ("x", "whole number")])
+def test_a_time_that_cannot_be_kept_is_refused(game: Game, given: str, said: str) -> None:
+    assert said in edit(hub.member(game, Role.ADMIN), game, kept_days=given, confirmation="Sky Raiders")
+    game.refresh_from_db()
+    assert game.kept_days is None
+
+
+def test_others_read_how_long_events_are_kept(game: Game) -> None:
+    marketer = hub.member(game, Role.MARKETER)
+    page = marketer.get(f"/g/{game.slug}/privacy/").content.decode()
+    assert "kept for ever" in page
+    assert "privacy/retention/" not in page
+    assert marketer.get(f"/g/{game.slug}/privacy/retention/").status_code == 403
+
+
+def said(*arguments: str) -> list[str]:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def test_the_command_prunes_and_tells_before(key: NewKey, other_key: NewKey, game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    store(key, "a", day=OLD)
+    store(key, "b", day=YOUNGER)
+    store(other_key, "theirs", day=YOUNGER)
+    first = said("prune", "--dry-run")
+    assert stored() == ["a", "b", "theirs"]
+    second = said("prune")
+
+    assert [line.rpartition(", ")[0] for line in first[:-1]] == [
+        f"events of {OLD}: partition {EVENTS.name(OLD)}, about 1 row",
+        f"events of Sky Raiders before {KEPT}: 1 row",
+    ]
+    assert first[:-1] == second[:-1]
+    assert first[-1].startswith("Would delete 2 rows, ")
+    assert second[-1] == first[-1].replace("Would delete", "Deleted")
+    assert stored() == ["theirs"]
+    assert said("prune") == ["Deleted 0 rows, 0 partitions, 0 bytes."]
+
+
+def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    lines = said("partitions", "--ahead", "1")
+    by_name = {line.split()[0]: line.split() for line in lines}
+
+    assert lines[0] == "All of them were there."
+    assert by_name[EVENTS.name(YOUNGER)][1:5] == [str(YOUNGER), "to", "before", str(KEPT)]
+    assert by_name[EVENTS.name(YOUNGER)][-2:] == ["no", "longer"]
+    assert by_name[EVENTS.name(KEPT)][-1] == "yes"
+    assert by_name["audience_batch_default"][1:4] == ["every", "other", "day"]
+    far = NOON.date() + timedelta(days=9)
+    ninth = said("partitions", "--ahead", "9")[0]
+    assert ninth == f"Made {EVENTS.name(far - timedelta(days=1))}, {EVENTS.name(far)}."
+    with pytest.raises(CommandError, match="from 0 to 366"):
+        said("partitions", "--ahead", "-1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_events_that_come_in_while_their_day_is_dropped_are_all_there(key: NewKey, game: Game) -> None:
+    retention.set_kept_days(game=game, days=90)
+    sent = [f"m{number}" for number in range(60)]
+    going = threading.Event()
+
+    def send() -> None:
+        for message_id in sent:
+            store(key, message_id, day=OLD, digested=False)
+            going.set()
+
+    sender = in_thread(send)
+    going.wait(20)
+    while sender.is_alive():
+        prune.prune()
+    sender.join(20)
+    prune.prune()
+    assert stored() == sorted(sent)
+
+    run.drain()
+    prune.prune()
+    assert stored() == []
+    assert Conversion.objects.count() == len(sent)

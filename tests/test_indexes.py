@@ -1,0 +1,160 @@
+"""Each index of the tables that grow, with who reads it: it costs every row that is written, and has to earn that."""
+
+import importlib
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+
+from audience import partitions
+from audience.digest import run
+from audience.keys import NewKey
+from audience.models import Batch, Conversion, Game, Rejection
+from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig, Replay
+from postbacks.sending import claims
+from tests import factories
+from tests.audience import immutable
+
+# Index -> who asks what it answers, or, of a constraint, who relies on it.
+READERS = {
+    "audience_event": {
+        "audience_event_pkey": "audience.digest.reading.seen",
+        "event_once": "audience.intake.store.write",
+        "event_newest": "audience.hub.feed.newest",
+        "event_by_user": "audience.erasure.sent_under",
+        "event_by_anonymous": "audience.erasure.sent_under",
+        "event_by_device": "audience.erasure.sent_under",
+    },
+    "audience_batch": {
+        "audience_batch_pkey": "audience.digest.run.run",
+        "batch_due": "audience.digest.run.drain",
+        "batch_set_aside": "config.gauges.Queues",
+        "batch_by_time": "audience.hub.counts.of",
+    },
+    "audience_rejection": {
+        "audience_rejection_pkey": "audience.intake.replay.replay",
+        "rejection_newest": "audience.hub.feed.newest",
+        "rejection_age": "audience.prune.steps",
+    },
+    "audience_person": {
+        "audience_person_pkey": "audience.digest.identity.resolve",
+        "people_newest": "audience.hub.people.people",
+        "people_by_email": "audience.hub.people.found_people",
+    },
+    "audience_conversion": {
+        "audience_conversion_pkey": "postbacks.deciding.outbox.fan_out_due",
+        "one_conversion_per_event": "audience.digest.conversions.record",
+        "one_launch_per_person": "audience.digest.conversions.elect",
+        "conversion_to_fan_out": "postbacks.deciding.outbox.fan_out_due",
+        "conversion_newest": "postbacks.hub.conversions.conversions",
+        "conversion_person": "audience.digest.merge.merge",
+        "audience_conversion_touch_id": "audience.digest.merge.merge",
+    },
+    "postbacks_delivery": {
+        "postbacks_delivery_pkey": "postbacks.sending.attempts.close",
+        "one_delivery_per_conversion_and_config": "postbacks.deciding.outbox.fan_out_due",
+        "delivery_due": "postbacks.sending.claims.claim",
+        "delivery_held": "postbacks.setup.hold.release",
+        "delivery_failed": "postbacks.failed.matching",
+        "delivery_newest": "postbacks.health.counting.count",
+        "delivery_of_replay": "postbacks.replays.cancel",
+        "delivery_by_time": "postbacks.ledger.audit.run",
+    },
+    "postbacks_deliveryattempt": {
+        "postbacks_deliveryattempt_pkey": "postbacks.sending.attempts.close",
+        "attempts_are_numbered": "postbacks.sending.claims.claim",
+        "attempt_newest": "postbacks.hub.attempts.newest",
+        "attempt_by_status": "postbacks.hub.attempts.newest",
+        "attempt_open": "postbacks.setup.applying.quiesce",
+    },
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", READERS)
+def test_every_index_has_a_reader(table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", [table])
+        # Django ends the name of one that it made for a foreign key in a hash.
+        found = {re.sub(r"_id_[0-9a-f]{8}$", "_id", name) for (name,) in cursor.fetchall()}
+    assert found == set(READERS[table])
+
+
+@pytest.mark.parametrize("reader", sorted({reader for indexes in READERS.values() for reader in indexes.values()}))
+def test_every_reader_is_there(reader: str) -> None:
+    module, _, name = reader.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def rows() -> tuple[Game, PostbackConfig, Replay, Delivery]:
+    config = factories.config(factories.game())
+    replay = Replay.objects.create(game=config.game, config=config)
+    return config.game, config, replay, factories.delivery(config, replay=replay)
+
+
+@pytest.mark.django_db
+def test_what_a_foreign_key_asks_finds_another_index() -> None:
+    """Where Django's own index of a foreign key was dropped as one too many."""
+    game, config, replay, delivery = rows()
+    asked: dict[str, QuerySet[Any]] = {
+        "attempts_are_numbered": delivery.attempts.order_by("number"),
+        "attempt_newest": DeliveryAttempt.objects.filter(config=config).order_by("-started_at"),
+        "one_delivery_per_conversion_and_config": Delivery.objects.filter(conversion=delivery.conversion_id),
+        "delivery_newest": Delivery.objects.filter(config=config),
+        "delivery_by_time": Delivery.objects.filter(game=game),
+        "delivery_of_replay": Delivery.objects.filter(replay=replay),
+        "conversion_newest": Conversion.objects.filter(game=game).order_by("-event_at"),
+        "conversion_person": Conversion.objects.filter(person__in=["0" * 32]),
+        "people_newest": game.people.order_by("-first_seen_at"),
+        "rejection_newest": Rejection.objects.filter(game=game).order_by("-pk"),
+        "game_id_received_at": Batch.objects.filter(game=game, received_at__gte=game.created_at),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    assert {name: name in rows.explain() for name, rows in asked.items()} == dict.fromkeys(asked, True)
+
+
+def updates(table: str) -> tuple[int, int]:
+    """Rows updated in this transaction, and those of them that stayed in their page without an index entry."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = %s", [table])
+        found: tuple[int, int] = cursor.fetchone()
+        return found
+
+
+@pytest.mark.django_db
+def test_a_sighting_of_a_known_player_touches_no_index(key: NewKey) -> None:
+    immutable.send(key, immutable.message(eventTimestamp=immutable.ago(minutes=10)))
+    run.drain()
+    before = updates("audience_person")
+    immutable.send(key, immutable.message(eventTimestamp=immutable.ago(minutes=1)))
+    run.drain()
+    after = updates("audience_person")
+
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_a_lease_touches_no_index() -> None:
+    *_, delivery = rows()
+    before = updates("postbacks_delivery")
+    assert [claim.delivery.pk for claim in claims.claim(network="tiktok", most=5)] == [delivery.pk]
+    after = updates("postbacks_delivery")
+
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_every_week_of_batches_is_vacuumed_early() -> None:
+    partitions.make(partitions.BATCHES, date(2031, 4, 28))
+    told = "autovacuum_vacuum_scale_factor=0.05,autovacuum_analyze_scale_factor=0.02"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT array_to_string(reloptions, ',') FROM pg_class "
+            "JOIN pg_inherits ON inhrelid = pg_class.oid WHERE inhparent = 'audience_batch'::regclass"
+        )
+        assert cursor.fetchall() == [(told,)]
