@@ -65,22 +65,20 @@ def copy_ceiling(url: str) -> float:
 
 
 def digest(product: Product) -> float:
-    """Events a second of the waiting batches, by one worker; None waiting is an error of the benchmark."""
-    with psycopg.connect(product.env["DATABASE_URL"]) as connection:
-        query = "SELECT coalesce(sum(accepted), 0) FROM audience_batch WHERE state = 'pending'"
-        before = connection.execute(query).fetchone()[0]  # type: ignore[index]
-        connection.rollback()
-        start = time.monotonic()
+    """Events a second of the waiting batches, by one worker, from the moment that it has finished its first run."""
+    with psycopg.connect(product.env["DATABASE_URL"], autocommit=True) as connection:
+
+        def left() -> int:
+            query = "SELECT coalesce(sum(accepted), 0) FROM audience_batch WHERE state = 'pending'"
+            return int(connection.execute(query).fetchone()[0])  # type: ignore[index]
+
+        waiting = left()
         product.start_worker()
         product.start_beat("beat-2")
-        deadline = start + 60
-        while time.monotonic() < deadline:
-            left = connection.execute(query).fetchone()[0]  # type: ignore[index]
-            connection.rollback()
-            if not left:
-                break
-            time.sleep(0.2)
-        return float(before - left) / (time.monotonic() - start)
+        product.wait_for(lambda: left() < waiting, seconds=60)
+        start, before = time.monotonic(), left()
+        product.wait_for(lambda: not left(), seconds=180)
+        return before / (time.monotonic() - start)
 
 
 def main() -> None:
