@@ -1,6 +1,7 @@
 """What a full table costs: intake with ten million stored events beside intake with a hundred thousand."""
 
 import os
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -11,6 +12,8 @@ FEW = int(os.environ.get("BENCH_FEW_EVENTS", "100000"))
 MANY = int(os.environ.get("BENCH_MANY_EVENTS", "10000000"))
 DAYS = 28
 STEP = 500_000
+# Seconds until PostgreSQL has written out what the filling left.
+SETTLING = 20.0
 COLUMNS = (
     "kind, name, user_id, device_id, session_id, group_id, links, received_at, key_id, dialect, surface, request_ip,"
     " consent_level, test, properties, traits, context, integrations, raw"
@@ -33,8 +36,8 @@ def fill(product: Product, upto: int, say: Callable[..., None]) -> None:
         for start in range(stored + 1, upto + 1, STEP):
             connection.execute(FILL, [start, min(start + STEP - 1, upto)])
         connection.execute("VACUUM (ANALYZE) audience_event")
-        connection.execute("CHECKPOINT")
         size = connection.execute(
             "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'audience_event'::regclass"
         ).fetchone()[0]  # type: ignore[index]
         say("stored_events", max(upto, stored), gigabytes=round(float(size) / 1e9, 2))
+    time.sleep(SETTLING)
