@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
@@ -30,11 +31,16 @@ FILL = f"""
 
 def fill(product: Product, upto: int, say: Callable[..., None]) -> None:
     """Events that came in long ago, until there are `upto`; without batches, since nobody waits for them."""
-    with psycopg.connect(product.env["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("SET synchronous_commit = off")
-        stored = connection.execute("SELECT count(*) FROM audience_event").fetchone()[0]  # type: ignore[index]
-        for start in range(stored + 1, upto + 1, STEP):
+    url = product.env["DATABASE_URL"]
+
+    def add(start: int) -> None:
+        with psycopg.connect(url) as connection:
             connection.execute(FILL, [start, min(start + STEP - 1, upto)])
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        stored = connection.execute("SELECT count(*) FROM audience_event").fetchone()[0]  # type: ignore[index]
+        with ThreadPoolExecutor(2) as both_cores:
+            list(both_cores.map(add, range(stored + 1, upto + 1, STEP)))
         connection.execute("VACUUM (ANALYZE) audience_event")
         size = connection.execute(
             "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'audience_event'::regclass"
