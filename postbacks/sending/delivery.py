@@ -29,6 +29,7 @@ TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
 LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
 ENOUGH = 64  # answers that are written at once: a commit for each would be most of the work
+MOST = 128  # deliveries claimed at once: while a claim lasts, no answer is written
 PATIENCE = 0.05  # seconds to wait for that many before those that came are written
 
 _turns = pace.Turns()
@@ -71,8 +72,8 @@ class _Round:
 
     def __init__(self, network: str, lanes: int) -> None:
         self._network, self._lanes = network, Lanes(self._call, lanes, f"deliver-{network}")
-        # As many claims as came back last time wait for a lane, so that none stands idle while we write; no more, since
-        # they are ours for nothing while the network hangs.
+        # As many claims as came back last time wait for a lane, so that none stands idle while rows are written; no
+        # more, since they would be ours for nothing while the network hangs.
         self._ahead = 0
         self._refused: set[UUID] = set()  # configs
         self._resting: set[str] = set()  # pixels
@@ -80,15 +81,23 @@ class _Round:
     def run(self, until: float) -> None:
         with self._lanes as lanes:
             while lanes.flying or time.monotonic() < until:
-                free = max(lanes.most, 1) + self._ahead - lanes.flying
-                if free > 0 and time.monotonic() < until:
-                    taken = claims.claim(network=self._network, most=free)
-                    self._resting.difference_update([claim.delivery.config.pixel_id for claim in taken])
-                    lanes.start(taken)
+                if time.monotonic() < until:
+                    self._claim()
                 if lanes.flying:
                     self._land()
                 elif not self._rested(until):
                     return
+
+    def _claim(self) -> None:
+        """Fill the lanes and what waits for them, in parts: the first are on their way while the next are claimed."""
+        lanes, at_once = self._lanes, max(self._lanes.most, 1)
+        taken, asked = 1, 1
+        while taken == asked and (lanes.flying < at_once or at_once + self._ahead - lanes.flying >= ENOUGH):
+            asked = min(at_once + self._ahead - lanes.flying, MOST)
+            found = claims.claim(network=self._network, most=asked)
+            self._resting.difference_update([claim.delivery.config.pixel_id for claim in found])
+            lanes.start(found)
+            taken = len(found)
 
     def _rested(self, until: float) -> bool:
         """Sleep until the limiter opens, if it does before the time is up."""
@@ -107,7 +116,7 @@ class _Round:
             self._resting.update(attempts.close(_logged(answers)))
         if unsent:
             attempts.take_back(unsent)
-        self._ahead = min(len(answers), self._lanes.most // 2)
+        self._ahead = min(len(answers), self._lanes.most)
         if not self._lanes.flying:
             self._refused.clear()
 

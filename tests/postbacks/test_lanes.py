@@ -118,9 +118,7 @@ def test_the_body_is_kept_to_the_letter(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.django_db
-def test_a_claim_costs_as_many_statements_whatever_its_size(
-    sandbox: Sandbox, django_assert_num_queries: Any
-) -> None:
+def test_a_claim_costs_as_many_statements_whatever_its_size(sandbox: Sandbox, django_assert_num_queries: Any) -> None:
     config = factories.config(factories.game())
     for _ in range(15):
         factories.delivery(config)
