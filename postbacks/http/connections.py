@@ -107,7 +107,7 @@ class InOnePiece:
         return super().getresponse(*args, **given)  # type: ignore[misc]
 
     def close(self: Any) -> None:
-        self._head = None
+        self._head, self._holding = None, False
         super().close()  # type: ignore[misc]
 
 

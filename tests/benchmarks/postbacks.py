@@ -45,6 +45,8 @@ def event_to_request(product: Product, say: Say) -> None:
     product.manage("shell", "-c", "from audience.models import ApiKey; ApiKey.objects.update(rate_limit=1_000_000)")
     product.kill("worker")
     product.start_worker(env=QUICK)
+    first = load.all_at_once(product, network="tiktok", count=1, prefix="first")
+    product.wait_for(lambda: _delivered(product, "tiktok", first) == 1)  # the worker has started
     buying = STEADY_RATE * BUYING
     count = round(buying * STEADY_SECONDS)
     buyers = load.start(product, network="tiktok", count=count, rate=buying, prefix="steady")
