@@ -5,14 +5,15 @@ use. Nothing in this module raises for bad data: one odd purchase must not hold 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import Prefetch, prefetch_related_objects
 
 from audience.intake.message import USER
-from audience.models import Conversion
+from audience.models import Conversion, Identity
 from consent.models import Level
 from postbacks.networks.base import Facts, Item
 
@@ -37,17 +38,25 @@ TEXT_MAX = 1024
 MONEY_MAX = Decimal(10) ** 14
 
 
+def load_names(conversions: Sequence[Conversion]) -> None:
+    """Load, in one query, what `of` reads of the identities: for events without a user id the person's."""
+    unnamed = [conversion.person for conversion in conversions if not conversion.user_id]
+    users = Identity.objects.filter(namespace=USER).only("person_id", "namespace", "value", "first_seen_at")
+    prefetch_related_objects(unnamed, Prefetch("identities", users))
+
+
 def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "") -> Facts:
     """The facts of one conversion at a level of consent. `sent_as` is the event name its goal asks for (Delivery's).
 
     FULL gives everything; ANONYMOUS gives the click id and what was bought, nothing that leads to a person or a
     device (no email, phone, user id, IP, user agent, browser id, page or order number). NONE is the caller's to
     refuse. IP and user agent are those of the click, never those of the server that reported the conversion.
-    Reads `touch`, `person` and `person.identities`: prefetch them for more than one.
+    Reads `touch`, `person` and, without a user id, `person.identities`: for more than one load them, `load_names`.
     """
     properties = _object(conversion.properties)
+    personal = _personal(conversion, properties) if level == Level.FULL else {}
     touch = conversion.touch
-    bought = Facts(
+    return Facts(
         trigger=conversion.trigger,
         sent_as=sent_as,
         event_id=event_id,
@@ -56,34 +65,27 @@ def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = ""
         value=_value(conversion, properties),
         currency=_text(conversion.currency.upper()) or _upper(_first(properties, ("currency",))),
         items=_items(properties),
+        **personal,
     )
-    return bought if level != Level.FULL else _with_person(bought, conversion, properties)
 
 
-def _with_person(bought: Facts, conversion: Conversion, properties: dict[str, Any]) -> Facts:
+def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, str | None]:
+    """The facts that lead to a person or a device, by their names in Facts."""
     context, touch = _object(conversion.context), conversion.touch
     # What the event itself states is nearer than what is known of the person.
     said = (_object(context.get("traits")), properties, _object(conversion.person.traits))
-    return Facts(
-        trigger=bought.trigger,
-        sent_as=bought.sent_as,
-        event_id=bought.event_id,
-        event_at=bought.event_at,
-        click_id=bought.click_id,
-        value=bought.value,
-        currency=bought.currency,
-        items=bought.items,
-        email=_first_text(said, EMAIL),
-        phone=_first_text(said, PHONE),
-        external_id=_text(conversion.user_id) or _user_identity(conversion),
-        locale=_text(context.get("locale")),
-        order_id=_text(_first(properties, ORDER_ID)),
-        browser_id=_text(touch.browser_id) if touch else None,
-        ip=_text(touch.ip) if touch else None,
-        user_agent=_text(touch.user_agent) if touch else None,
-        page_url=_text(touch.page_url, longest=2048) if touch else None,
-        referrer=_text(touch.referrer, longest=2048) if touch else None,
-    )
+    return {
+        "email": _first_text(said, EMAIL),
+        "phone": _first_text(said, PHONE),
+        "external_id": _text(conversion.user_id) or _user_identity(conversion),
+        "locale": _text(context.get("locale")),
+        "order_id": _text(_first(properties, ORDER_ID)),
+        "browser_id": _text(touch.browser_id) if touch else None,
+        "ip": _text(touch.ip) if touch else None,
+        "user_agent": _text(touch.user_agent) if touch else None,
+        "page_url": _text(touch.page_url, longest=2048) if touch else None,
+        "referrer": _text(touch.referrer, longest=2048) if touch else None,
+    }
 
 
 def _user_identity(conversion: Conversion) -> str | None:
@@ -150,11 +152,19 @@ def _object(raw: Any) -> dict[str, Any]:
 
 def _first(fields: dict[str, Any], names: Iterable[str]) -> Any:
     """The first of `names` that holds something; a blank string is nothing."""
-    return next((fields[name] for name in names if fields.get(name) not in (None, "")), None)
+    for name in names:
+        value = fields.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def _first_text(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> str | None:
-    return next((text for place in places for name in names if (text := _text(place.get(name)))), None)
+    for place in places:
+        for name in names:
+            if name in place and (text := _text(place[name])):
+                return text
+    return None
 
 
 def _text(raw: Any, *, longest: int = TEXT_MAX) -> str | None:

@@ -6,19 +6,21 @@ player's consent, and last what the network itself could do with it.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
+from django.db import connection
 
 from audience.intake.message import ANONYMOUS
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent import policy
-from consent.models import ConsentDecision, Level
+from consent.models import Level
 from postbacks.deciding import facts, goals
 from postbacks.models import PostbackConfig
+from postbacks.networks.base import Facts
 
 logger = structlog.get_logger(__name__)
 
@@ -38,15 +40,32 @@ ORDER = (
     Reason.TOO_OLD,
 )
 EVENT_ID_MAX = 128  # Delivery.event_id
+# One step into the index for each anonymous id, however many decisions it has.
+NEWEST = """
+SELECT DISTINCT ON (known.person_id) known.person_id, decision.level
+FROM audience_identity known, LATERAL (
+  SELECT level, decided_at, id FROM consent_consentdecision
+  WHERE game_id = known.game_id AND anonymous_id = known.value ORDER BY decided_at DESC, id DESC LIMIT 1
+) decision
+WHERE known.person_id = ANY(%s) AND known.namespace = %s
+ORDER BY known.person_id, decision.decided_at DESC, decision.id DESC
+"""
 
 
 def against(
-    conversion: Conversion, config: PostbackConfig, *, level: Level, now: datetime, repeated: bool = False
+    conversion: Conversion,
+    config: PostbackConfig,
+    *,
+    level: Level,
+    now: datetime,
+    repeated: bool = False,
+    known: Facts | None = None,
 ) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
-    Expects `touch`, `person` and `person.identities` loaded. `level` is `levels()`'s word for this conversion,
-    `repeated` that of `once.repeats()`; a delivery that was let through once is no repeat of itself.
+    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is `levels()`'s word for this conversion,
+    `repeated` that of `once.repeats()`; a delivery that was let through once is no repeat of itself. `known` are its
+    facts at that level, where the caller has read them.
     """
     reason = whatever_config(conversion)
     if reason is not None:
@@ -62,7 +81,7 @@ def against(
         return Reason.REPEAT
     if level == Level.NONE:
         return Reason.CONSENT
-    if not _can_match(conversion, config, level):
+    if not _can_match(conversion, config, level, known):
         return Reason.NO_MATCH_KEY
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
@@ -80,9 +99,9 @@ def whatever_config(conversion: Conversion) -> Reason | None:
     return Reason.NO_CLICK if conversion.touch is None else None
 
 
-def _can_match(conversion: Conversion, config: PostbackConfig, level: Level) -> bool:
+def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, known: Facts | None) -> bool:
     try:
-        return config.kind.has_match_key(facts.of(conversion, event_id=str(conversion.pk), level=level))
+        return config.kind.has_match_key(known or facts.of(conversion, event_id=str(conversion.pk), level=level))
     except facts.BAD_DATA:
         # One odd conversion must not hold up a batch; the sender fails it by itself, with a message.
         logger.exception("facts_unusable", conversion_id=str(conversion.pk))
@@ -120,36 +139,23 @@ def event_id(conversion: Conversion, config: PostbackConfig) -> str:
 
 
 def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
-    """The consent in force per conversion id, in at most one query; the games and identities must be loaded."""
-    unstated = [c for c in conversions if c.consent_level in ("", Level.NOT_SET)]
-    newest = _newest_decisions(unstated)
-    return {c.pk: _level(c, newest) for c in conversions}
+    """The consent in force per conversion id, in at most one query; the games must be loaded."""
+    unstated = {c.person_id for c in conversions if c.consent_level in ("", Level.NOT_SET)}
+    newest = _newest_decisions(list(unstated))
+    return {c.pk: _level(c, newest.get(c.person_id)) for c in conversions}
 
 
-def _level(conversion: Conversion, newest: dict[tuple[int, str], ConsentDecision]) -> Level:
+def _level(conversion: Conversion, recorded: Level | None) -> Level:
     stated = conversion.consent_level
     if stated and stated not in Level.values:
         return Level.NONE  # a word nobody defined is no permission
-    keys = [(conversion.game_id, anonymous_id) for anonymous_id in anonymous_ids(conversion)]
-    decisions = [newest[key] for key in keys if key in newest]
-    last = max(decisions, key=lambda decision: (decision.decided_at, decision.pk), default=None)
-    recorded = Level(last.level) if last else None
     return policy.effective(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
 
 
-def _newest_decisions(conversions: Iterable[Conversion]) -> dict[tuple[int, str], ConsentDecision]:
-    """The newest decision of every anonymous id behind these conversions, by (game id, anonymous id)."""
-    games: dict[int, set[str]] = {}
-    for conversion in conversions:
-        games.setdefault(conversion.game_id, set()).update(anonymous_ids(conversion))
-    everyone = set().union(*games.values()) if games else set()
-    if not everyone:
+def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:
+    """What these people decided last under any of their anonymous ids; those who never did are left out."""
+    if not people:
         return {}
-    found = ConsentDecision.objects.filter(game_id__in=games, anonymous_id__in=everyone)
-    per_id = ("game_id", "anonymous_id")
-    newest = found.order_by(*per_id, "-decided_at", "-id").distinct(*per_id)
-    return {(decision.game_id, decision.anonymous_id): decision for decision in newest}
-
-
-def anonymous_ids(conversion: Conversion) -> list[str]:
-    return [i.value for i in conversion.person.identities.all() if i.namespace == ANONYMOUS]
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST, [people, ANONYMOUS])
+        return {person: Level(level) for person, level in cursor.fetchall()}

@@ -19,7 +19,7 @@ from audience import bulk, clock
 from audience.models import Conversion, Reason
 from audience.wakeup import wake
 from consent.models import Level
-from postbacks.deciding import gate, goals, once, roster
+from postbacks.deciding import facts, gate, goals, once, roster
 from postbacks.deciding.goals import Goal
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -78,7 +78,9 @@ def _claim(limit: int) -> list[Conversion]:
     ids = list(queue.values_list("pk", flat=True)[:limit])
     # Read only once they are locked: a join in the locking query would show a click as it was before the lock.
     whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
-    return list(whole.prefetch_related("person__identities"))
+    conversions = list(whole)
+    facts.load_names(conversions)
+    return conversions
 
 
 def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:

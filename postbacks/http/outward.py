@@ -16,7 +16,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import Url, parse_url
 
-from postbacks.http import exchange
+from postbacks.http import connections, exchange
 from postbacks.networks.base import Request, Response
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -33,7 +33,7 @@ class ForbiddenAddress(HTTPError):
     """The host resolves to an address that must not be called."""
 
 
-class _Checked(exchange.Connecting):
+class _Checked(connections.Connecting):
     """Refuses a host of which one address is private, unless the operator allowed it."""
 
     def __init__(self, *args: Any, private_hosts: Collection[str] = (), **kwargs: Any) -> None:
@@ -48,11 +48,11 @@ class _Checked(exchange.Connecting):
         return addresses
 
 
-class _CheckedPlain(_Checked, exchange.Plain):
+class _CheckedPlain(_Checked, connections.Plain):
     pass
 
 
-class _CheckedSecure(_Checked, exchange.Secure):
+class _CheckedSecure(_Checked, connections.Secure):
     pass
 
 

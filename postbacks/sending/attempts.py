@@ -4,22 +4,21 @@ A worker may come back late, when its lease ran out and another one has sent the
 own call brought, and an accepted event is accepted whoever hears of it; it must not touch anything else.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
+import orjson
 import structlog
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import QuerySet
 
 from audience import bulk, clock
-from audience.models import Reason
 from postbacks.deciding import outbox
-from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, ReplayState
+from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow
 from postbacks.networks.base import Outcome, Request, Response, Verdict
-from postbacks.sending import breaker, retry
+from postbacks.sending import breaker, settling
 from postbacks.sending.claims import Claim
 from postbacks.setup import hold
 from postbacks.setup.rules import masked
@@ -29,17 +28,15 @@ logger = structlog.get_logger(__name__)
 # A call that could not start this soon after its moment goes back; setup.applying.PATIENCE counts on it.
 LATEST = timedelta(seconds=2.5)
 MESSAGE_MAX = 500  # characters; enough for the longest answer seen, little enough to keep for ever
-CLOSED = [
-    "status",
-    "finished_at",
-    "verdict",
-    "http_status",
-    "latency_ms",
-    "provider_code",
-    "message",
-    "request_id",
-    "payload",
-]
+# The body goes from the wire to the row as it is: reading it and writing it anew took longer than sending it on.
+CLOSE = """
+UPDATE postbacks_deliveryattempt old SET finished_at = %s, status = new.status, verdict = new.verdict,
+  http_status = new.http_status, latency_ms = new.latency_ms, provider_code = new.provider_code,
+  message = new.message, request_id = new.request_id, payload = new.payload
+FROM json_to_recordset(%s::json) AS new (id bigint, status text, verdict text, http_status smallint,
+  latency_ms integer, provider_code text, message text, request_id text, payload jsonb)
+WHERE old.id = new.id
+"""
 SEALED = ("config__credential", "config__previous_credential")
 MOVED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until"]
 
@@ -54,11 +51,12 @@ class Answer:
     response: Response | None = None
 
 
-def close(answers: Sequence[Answer]) -> None:
+def close(answers: Sequence[Answer]) -> set[str]:
     """Record the answers on their attempts and move their deliveries on; those that are gone are left out.
 
     Then, each in a transaction of its own: what a refused credential means for its config, and what all of it means
-    for the pixel. A worker that dies in between leaves deliveries that are tried again and say the same.
+    for the pixel. A worker that dies in between leaves deliveries that are tried again and say the same. Returns the
+    pixels that rest from now on: what is claimed of theirs already would only hear the same.
     """
     delivered = _record_all(answers)
     # Outside: an erasure locks the conversion before its deliveries, so nobody may lock them the other way round.
@@ -70,8 +68,13 @@ def close(answers: Sequence[Answer]) -> None:
         if answer.response is not None:
             config = answer.claim.delivery.config
             pixels.setdefault((config.network, config.pixel_id), []).append(answer.outcome)
+    resting = set()
     for (network, pixel_id), outcomes in pixels.items():
-        _learn(network, pixel_id, outcomes)
+        flows = Flow.objects.filter(network=network, pixel_id=pixel_id)
+        troubled = any(outcome.verdict == Verdict.TRANSIENT for outcome in outcomes)
+        if (troubled or flows.filter(breaker.TROUBLED).exists()) and _learn(flows, outcomes):
+            resting.add(pixel_id)
+    return resting
 
 
 def _record_all(answers: Sequence[Answer]) -> list[UUID]:
@@ -92,111 +95,94 @@ def _record_all(answers: Sequence[Answer]) -> list[UUID]:
 @transaction.atomic
 def _record(answers: Sequence[Answer]) -> list[UUID]:
     """Write the answers down; the conversions that are delivered."""
-    ids = [answer.claim.delivery.pk for answer in answers]
-    rows = Delivery.objects.select_for_update(of=("self",)).select_related("config", "replay").order_by("pk")
-    # Opening a credential takes longer than all the rest of a row.
-    present = {row.pk: row for row in rows.defer(*SEALED).filter(pk__in=ids)}
-    now = clock.now()
-    closed, moved = [], []
+    now, rows, closed = clock.now(), _Rows(answers), []
     for answer in answers:
-        delivery = present.get(answer.claim.delivery.pk)
-        if delivery is None:
-            continue
-        attempt = _attempt(answer, _decide(delivery, answer, now), now)
-        if delivery.conversion_id is None:
-            attempt.payload = None  # the player was erased meanwhile
-        closed.append(attempt)
-        moved.append(delivery)
-    bulk.update(closed, CLOSED)
-    bulk.update(moved, MOVED)
-    return [row.conversion_id for row in moved if row.state == DeliveryState.DELIVERED and row.conversion_id]
+        pk = answer.claim.delivery.pk
+        if pk in rows.conversions:
+            closed.append(_row(answer, rows.settle(answer, now), erased=rows.conversions[pk] is None))
+    with connection.cursor() as cursor:
+        cursor.execute(CLOSE, [now, orjson.dumps(closed).decode()])
+    return rows.save(now)
 
 
-def _decide(delivery: Delivery, answer: Answer, now: datetime) -> AttemptStatus:
-    """Move the delivery on, unsaved; what the attempt is called in the log."""
-    number, verdict = answer.claim.attempt.number, answer.outcome.verdict
-    ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == number
-    if verdict == Verdict.SUCCESS:
-        if delivery.state != DeliveryState.CANCELLED:
-            _finish(delivery, DeliveryState.DELIVERED, "", verdict, now)
+class _Rows:
+    """The deliveries of some answers, locked. Of an accepted one no more is read, since its end is known."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        ids = [answer.claim.delivery.pk for answer in answers]
+        locked = Delivery.objects.select_for_update().order_by("pk").filter(pk__in=ids)
+        found = list(locked.values_list("pk", "state", "conversion_id"))
+        self.conversions = {pk: conversion for pk, _, conversion in found}
+        self._cancelled = {pk for pk, state, _ in found if state == DeliveryState.CANCELLED}
+        other = {answer.claim.delivery.pk for answer in answers if answer.outcome.verdict != Verdict.SUCCESS}
+        self._others = _whole(other & self.conversions.keys())
+        self._accepted: set[UUID] = set()
+
+    def settle(self, answer: Answer, now: datetime) -> AttemptStatus:
+        """Decide what becomes of the answer's delivery; what the attempt is called in the log."""
+        pk = answer.claim.delivery.pk
+        if answer.outcome.verdict != Verdict.SUCCESS:
+            return settling.settle(self._others[pk], answer.claim, answer.outcome, now)
+        if pk not in self._cancelled:
+            self._accepted.add(pk)
         return AttemptStatus.SUCCESS
-    if not ours:
-        repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
-        return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
-    if verdict == Verdict.PAYLOAD:
-        _finish(delivery, DeliveryState.FAILED, "", verdict, now)
-        return AttemptStatus.FAILED
-    again = _try_later(delivery, answer, now)
-    return AttemptStatus.RETRIED if again and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
+
+    def save(self, now: datetime) -> list[UUID]:
+        """Write what was decided; the conversions that are delivered. An acceptance stands, whatever else was heard."""
+        bulk.update(list(self._others.values()), MOVED)
+        Delivery.objects.filter(pk__in=self._accepted).update(
+            state=DeliveryState.DELIVERED,
+            reason="",
+            verdict=Verdict.SUCCESS.value,
+            finished_at=now,
+            next_attempt_at=None,
+            leased_until=None,
+        )
+        return [found for pk in self._accepted if (found := self.conversions[pk]) is not None]
 
 
-def _try_later(delivery: Delivery, answer: Answer, now: datetime) -> bool:
-    """Schedule the next attempt, or give up when none is left in time; whether there will be one.
-
-    A refused credential is not the delivery's fault: it waits for the re-check, which holds it or lets it go on.
-    """
-    verdict, refused = answer.outcome.verdict, answer.outcome.verdict == Verdict.CREDENTIAL
-    at = retry.next_attempt(
-        attempt=delivery.attempts_counted,
-        first_attempt_at=delivery.first_attempt_at or now,
-        now=now,
-        retry_after=answer.outcome.retry_after,
-    )
-    if delivery.replay is not None and delivery.replay.state == ReplayState.CANCELLED:
-        _finish(delivery, DeliveryState.FAILED, "", verdict, now)
-        return False
-    if refused and delivery.config.version != answer.claim.attempt.config_version:
-        delivery.next_attempt_at = now  # under settings that have been changed since
-    elif refused:
-        delivery.next_attempt_at = min(at or delivery.deadline, delivery.deadline)
-    elif at is None or at > delivery.deadline:
-        past = at is not None and delivery.deadline == delivery.dead_after
-        _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if past else "", verdict, now)
-        return False
-    else:
-        delivery.next_attempt_at = at
-    delivery.leased_until, delivery.verdict = None, verdict.value
-    return True
+def _whole(ids: Set[UUID]) -> dict[UUID, Delivery]:
+    """Locked rows with what settling reads. Opening a credential takes longer than all the rest of a row."""
+    if not ids:
+        return {}
+    rows = Delivery.objects.select_related("config", "replay").defer(*SEALED)
+    return {row.pk: row for row in rows.filter(pk__in=ids)}
 
 
-def _finish(delivery: Delivery, state: DeliveryState, reason: str, verdict: Verdict, now: datetime) -> None:
-    delivery.state, delivery.reason, delivery.verdict, delivery.finished_at = state, reason, verdict.value, now
-    delivery.next_attempt_at = delivery.leased_until = None
-
-
-def _attempt(answer: Answer, status: AttemptStatus, now: datetime) -> DeliveryAttempt:
-    """The attempt as it is to be stored, with what was sent."""
-    attempt, outcome, response = answer.claim.attempt, answer.outcome, answer.response
-    attempt.status, attempt.finished_at, attempt.verdict = status, now, outcome.verdict.value
-    attempt.http_status = response.status if response else None
-    attempt.latency_ms = response.latency_ms if response else None
-    token = answer.claim.token
-    attempt.provider_code = masked(outcome.code or "", token)[:64]
-    attempt.message = masked(outcome.message, token)[:MESSAGE_MAX]
-    attempt.request_id = masked(outcome.request_id or "", token)[:128]
-    attempt.payload = _payload(answer.request)
-    return attempt
-
-
-def _payload(request: Request | None) -> Any:
-    return None if request is None else json.loads(request.body)
+def _row(answer: Answer, status: AttemptStatus, *, erased: bool) -> dict[str, object]:
+    """The attempt as CLOSE takes it, with what was sent unless the player was erased meanwhile."""
+    request, outcome, response, token = answer.request, answer.outcome, answer.response, answer.claim.token
+    return {
+        "id": answer.claim.attempt_id,
+        "status": status.value,
+        "verdict": outcome.verdict.value,
+        "http_status": response.status if response else None,
+        "latency_ms": response.latency_ms if response else None,
+        "provider_code": masked(outcome.code or "", token)[:64],
+        "message": masked(outcome.message, token)[:MESSAGE_MAX],
+        "request_id": masked(outcome.request_id or "", token)[:128],
+        "payload": None if request is None or erased else orjson.Fragment(request.body),
+    }
 
 
 @transaction.atomic
-def _learn(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> None:
-    flow = Flow.objects.select_for_update().filter(network=network, pixel_id=pixel_id).first()
+def _learn(flows: QuerySet[Flow], outcomes: Sequence[Outcome]) -> bool:
+    """Whether the pixel rests now: its breaker is open, or it was told to slow down."""
+    flow = flows.select_for_update().first()
     if flow is None:
-        return
+        return False
     before = (flow.failures, flow.open_until, flow.limited_at)
-    breaker.learn(flow, outcomes, clock.now())
+    now = clock.now()
+    breaker.learn(flow, outcomes, now)
     if before != (flow.failures, flow.open_until, flow.limited_at):
         flow.save(update_fields=["failures", "open_until", "probing", "limited_at", "next_slot_at"])
+    return breaker.is_open(flow, now) or any(outcome.limited for outcome in outcomes)
 
 
 @transaction.atomic
 def take_back(claims: Sequence[Claim]) -> None:
     """Undo claims whose call was never made: the attempt rows go, the deliveries are as due as before."""
-    ours = {claim.delivery.pk: (claim.attempt.number, claim.delivery.leased_until) for claim in claims}
+    ours = {claim.delivery.pk: (claim.number, claim.delivery.leased_until) for claim in claims}
     rows = Delivery.objects.select_for_update(of=("self",)).order_by("pk").filter(pk__in=ours)
     waiting = rows.filter(state=DeliveryState.WAITING)
     untouched = [row for row in waiting if (row.attempts_made, row.leased_until) == ours[row.pk]]
@@ -208,7 +194,8 @@ def take_back(claims: Sequence[Claim]) -> None:
             row.first_attempt_at = row.safe_until = None
     fields = ["attempts_made", "attempts_counted", "leased_until", "first_attempt_at", "safe_until"]
     bulk.update(untouched, fields)
-    kept = [claim.attempt.pk for claim in claims if claim.delivery.pk in {row.pk for row in untouched}]
+    undone = {row.pk for row in untouched}
+    kept = [claim.attempt_id for claim in claims if claim.delivery.pk in undone]
     DeliveryAttempt.objects.filter(pk__in=kept, status=AttemptStatus.SENDING).delete()
 
 

@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from postbacks.models import Flow
 from postbacks.networks.base import Outcome, Verdict
 from postbacks.sending import pace
@@ -20,6 +22,8 @@ LONGEST_REST = timedelta(minutes=10)
 JITTER = 0.25
 # A probe whose worker died is given up by then (longer than a call's time-out).
 PROBE = timedelta(seconds=15)
+# Flows that a good answer changes.
+TROUBLED = Q(failures__gt=0) | Q(open_until__isnull=False) | Q(probing=True)
 
 
 def is_open(flow: Flow, now: datetime) -> bool:

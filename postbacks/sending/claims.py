@@ -14,13 +14,13 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from audience import bulk, clock
+from audience import clock
 from audience.models import Reason
 from consent.models import Level
-from postbacks.deciding import gate, outbox
-from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
-from postbacks.networks.base import Verdict
-from postbacks.sending import abandoned, breaker, pace, retry
+from postbacks.deciding import facts, gate, outbox
+from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
+from postbacks.networks.base import Facts, Verdict
+from postbacks.sending import abandoned, breaker, leases, pace, retry
 
 logger = structlog.get_logger(__name__)
 
@@ -34,14 +34,26 @@ SHARED = "SELECT * FROM postbacks_postbackconfig WHERE id = %s FOR SHARE"
 class Claim:
     """A leased delivery with its open attempt, to be sent at `starts_at` (the database's clock).
 
-    `token` is '' when no key opens the stored credential.
+    `facts` is None when the conversion's data could not be read; `token` is '' when no key opens the stored credential.
     """
 
     delivery: Delivery
-    attempt: DeliveryAttempt
+    attempt_id: int
+    number: int
+    config_version: int
     level: Level
+    facts: Facts | None = field(repr=False)
     starts_at: datetime
     token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A delivery that is to be sent, and what may be told of its player."""
+
+    delivery: Delivery
+    level: Level
+    facts: Facts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +109,12 @@ def _chances(network: str) -> list[tuple[UUID, float]]:
 def _claim(config_id: UUID, most: int) -> tuple[list[Claim], list[Delivery]]:
     """Those leased, and those called off and closed."""
     config = PostbackConfig.objects.raw(SHARED, [config_id])[0]
-    Flow.objects.get_or_create(network=config.network, pixel_id=config.pixel_id)
-    flow = Flow.objects.select_for_update().get(network=config.network, pixel_id=config.pixel_id)
+    flow = _flow(config)
     now = clock.now()
     if not _may_send(config, now) or breaker.is_open(flow, now):
         return [], []
     room = min(most, pace.room(flow, now), 1 if breaker.is_tripped(flow) else most)
-    rows = _due(config, now, room)
-    kept, called_off = _sorted_out(rows, now)
+    kept, called_off = _sorted_out(leases.due(config, now=now, most=room), now)
     if kept:
         if breaker.is_tripped(flow):
             breaker.probe(flow, now)
@@ -119,37 +129,48 @@ def _may_send(config: PostbackConfig, now: datetime) -> bool:
     return config.held_at is None and config.suspected_at is None and not paused
 
 
-def _due(config: PostbackConfig, now: datetime, room: int) -> list[Delivery]:
-    due = Delivery.objects.due(now).filter(config=config)
-    related = due.select_related("conversion__game", "conversion__touch", "conversion__person")
-    whole = related.prefetch_related("conversion__person__identities")
-    rows = list(whole.select_for_update(skip_locked=True, of=("self",))[:room]) if room else []
-    for row in rows:
-        row.config = config
-    return rows
+def _flow(config: PostbackConfig) -> Flow:
+    """The pixel's row, locked."""
+    rows = Flow.objects.select_for_update().filter(network=config.network, pixel_id=config.pixel_id)
+    found = rows.first()
+    if found is None:
+        Flow.objects.get_or_create(network=config.network, pixel_id=config.pixel_id)
+        found = rows.get()
+    return found
 
 
-def _sorted_out(rows: Sequence[Delivery], now: datetime) -> tuple[list[tuple[Delivery, Level]], list[Delivery]]:
-    """Those to send with their consent, and those called off, now closed."""
+def _sorted_out(rows: Sequence[Delivery], now: datetime) -> tuple[list[_Kept], list[Delivery]]:
+    """Those to send, and those called off, now closed."""
     levels = gate.levels([row.conversion for row in rows if row.conversion])
-    kept: list[tuple[Delivery, Level]] = []
+    kept: list[_Kept] = []
     closed: list[Delivery] = []
     for row in rows:
         level = levels[row.conversion.pk] if row.conversion else Level.NONE
-        called_off = _called_off(row, level, now)
+        known = _facts(row, level)
+        called_off = _called_off(row, level, known, now)
         if called_off is None:
-            kept.append((row, level))
+            kept.append(_Kept(row, level, known))
             continue
         _close(row, called_off, now)
         closed.append(row)
     return kept, closed
 
 
-def _called_off(delivery: Delivery, level: Level, now: datetime) -> _CalledOff | None:
+def _facts(delivery: Delivery, level: Level) -> Facts | None:
+    """Read once, for the gate and for the request; None for data that the sender will fail with a message."""
+    if delivery.conversion is None:
+        return None
+    try:
+        return facts.of(delivery.conversion, event_id=delivery.event_id, level=level, sent_as=delivery.sent_as)
+    except facts.BAD_DATA:
+        return None
+
+
+def _called_off(delivery: Delivery, level: Level, known: Facts | None, now: datetime) -> _CalledOff | None:
     """What has happened since the row was written (hours ago, for a retry) that forbids sending it."""
     if delivery.conversion is None:
         return _CalledOff(DeliveryState.CANCELLED, Reason.ERASED)
-    reason = gate.against(delivery.conversion, delivery.config, level=level, now=now)
+    reason = gate.against(delivery.conversion, delivery.config, level=level, now=now, known=known)
     if reason == Reason.ERASED:
         return _CalledOff(DeliveryState.CANCELLED, reason)
     if reason == Reason.TOO_OLD or now > delivery.dead_after:
@@ -160,32 +181,26 @@ def _called_off(delivery: Delivery, level: Level, now: datetime) -> _CalledOff |
     return _CalledOff(DeliveryState.FAILED, None) if killed_too_often or now > delivery.deadline else None
 
 
-def _lease(
-    config: PostbackConfig, kept: Sequence[tuple[Delivery, Level]], starts: Sequence[datetime], now: datetime
-) -> list[Claim]:
+def _lease(config: PostbackConfig, kept: Sequence[_Kept], starts: Sequence[datetime], now: datetime) -> list[Claim]:
     token = config.credential.get("token", "")
-    taken = []
-    for (delivery, level), starts_at in zip(kept, starts, strict=True):
-        if delivery.leased_until is not None:
-            abandoned.close([delivery.pk], sent_again=True)
-        delivery.attempts_made += 1
-        delivery.attempts_counted += 1
-        delivery.leased_until = starts_at + LEASE
-        delivery.first_attempt_at = delivery.first_attempt_at or now
-        delivery.safe_until = delivery.safe_until or now + retry.WINDOW
-        delivery.config_version = config.version
-        attempt = DeliveryAttempt(
-            delivery=delivery,
-            config=config,
-            number=delivery.attempts_made,
+    rows = [each.delivery for each in kept]
+    left = [row.pk for row in rows if row.leased_until is not None]
+    if left:
+        abandoned.close(left, sent_again=True)
+    attempts = leases.lease(config, rows, [at + LEASE for at in starts], now)
+    return [
+        Claim(
+            delivery=each.delivery,
+            attempt_id=attempts[each.delivery.pk],
+            number=each.delivery.attempts_made,
             config_version=config.version,
-            started_at=now,
+            level=each.level,
+            facts=each.facts,
+            starts_at=starts_at,
+            token=token,
         )
-        taken.append(Claim(delivery=delivery, attempt=attempt, level=level, starts_at=starts_at, token=token))
-    leased = ["attempts_made", "attempts_counted", "leased_until", "first_attempt_at", "safe_until", "config_version"]
-    bulk.update([claim.delivery for claim in taken], leased)
-    DeliveryAttempt.objects.bulk_create([claim.attempt for claim in taken])
-    return taken
+        for each, starts_at in zip(kept, starts, strict=True)
+    ]
 
 
 def _close(delivery: Delivery, called_off: _CalledOff, now: datetime) -> None:

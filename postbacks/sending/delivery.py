@@ -7,9 +7,7 @@ calls run in lanes that only speak HTTP.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
@@ -22,6 +20,7 @@ from postbacks.networks.base import Outcome, Request, Target, Verdict
 from postbacks.sending import attempts, claims, pace
 from postbacks.sending.attempts import Answer
 from postbacks.sending.claims import Claim
+from postbacks.sending.lanes import Lanes
 from postbacks.setup import rules
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +28,9 @@ logger = structlog.get_logger(__name__)
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
 LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
-PATIENCE = 0.03  # seconds to wait for further answers before those that came are written
+ENOUGH = 64  # answers that are written at once: a commit for each would be most of the work
+MOST = 128  # deliveries claimed at once: while a claim lasts, no answer is written
+PATIENCE = 0.05  # seconds to wait for that many before those that came are written
 
 _turns = pace.Turns()
 _desks: dict[str, "_Desk"] = {}
@@ -59,51 +60,44 @@ def drain(*, network: str, seconds: float = 10.0, lanes: int = LANES) -> bool:
         until = time.monotonic() + seconds
         while desk.again.is_set() and time.monotonic() < until:
             desk.again.clear()
-            _drain(network, until, lanes)
+            _Round(network, lanes).run(until)
         chance = claims.next_chance(network)
         return chance is not None and chance <= SOON
     finally:
         desk.taken.release()
 
 
-def _drain(network: str, until: float, lanes: int) -> None:
-    if not lanes:
-        _Round(network, _Here(), 1).run(until)
-        return
-    with ThreadPoolExecutor(lanes, thread_name_prefix=f"deliver-{network}") as pool:
-        _Round(network, pool, lanes).run(until)
-
-
-class _Here(Executor):
-    """No lanes: what is submitted runs in the calling thread."""
-
-    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(call(*args, **kwargs))
-        except Exception as error:  # as a pool would
-            done.set_exception(error)
-        return done
-
-
 class _Round:
-    """One stretch of draining: what is in flight, and which configs were refused meanwhile."""
+    """One stretch of draining: its lanes, and what must not be called any more by them."""
 
-    def __init__(self, network: str, pool: Executor, lanes: int) -> None:
-        self._network, self._pool, self._lanes = network, pool, lanes
-        self._flying: dict[Future[Answer | Claim], Claim] = {}
-        self._refused: set[UUID] = set()
+    def __init__(self, network: str, lanes: int) -> None:
+        self._network, self._lanes = network, Lanes(self._call, lanes, f"deliver-{network}")
+        # As many claims as came back last time wait for a lane, so that none stands idle while rows are written; no
+        # more, since they would be ours for nothing while the network hangs.
+        self._ahead = 0
+        self._refused: set[UUID] = set()  # configs
+        self._resting: set[str] = set()  # pixels
 
     def run(self, until: float) -> None:
-        while self._flying or time.monotonic() < until:
-            free = self._lanes - len(self._flying)
-            taken = claims.claim(network=self._network, most=free) if free and time.monotonic() < until else []
-            for claim in taken:
-                self._flying[self._pool.submit(_in_turn, claim, self._refused)] = claim
-            if self._flying:
-                self._land()
-            elif not self._rested(until):
-                return
+        with self._lanes as lanes:
+            while lanes.flying or time.monotonic() < until:
+                if time.monotonic() < until:
+                    self._claim()
+                if lanes.flying:
+                    self._land()
+                elif not self._rested(until):
+                    return
+
+    def _claim(self) -> None:
+        """Fill the lanes and what waits for them, in parts: the first are on their way while the next are claimed."""
+        lanes, at_once = self._lanes, max(self._lanes.most, 1)
+        taken, asked = 1, 1
+        while taken == asked and (lanes.flying < at_once or at_once + self._ahead - lanes.flying >= ENOUGH):
+            asked = min(at_once + self._ahead - lanes.flying, MOST)
+            found = claims.claim(network=self._network, most=asked)
+            self._resting.difference_update([claim.delivery.config.pixel_id for claim in found])
+            lanes.start(found)
+            taken = len(found)
 
     def _rested(self, until: float) -> bool:
         """Sleep until the limiter opens, if it does before the time is up."""
@@ -114,34 +108,34 @@ class _Round:
         return True
 
     def _land(self) -> None:
-        """Close what has come back. In batches: a commit for each would be most of the work."""
-        done, _ = wait(self._flying, timeout=PATIENCE)
-        results = [_result(future, self._flying.pop(future)) for future in done]
+        """Close what has come back."""
+        results = self._lanes.gather(enough=ENOUGH, seconds=PATIENCE)
         answers = [result for result in results if isinstance(result, Answer)]
         unsent = [result for result in results if isinstance(result, Claim)]
         if answers:
-            attempts.close(_logged(answers))
+            self._resting.update(attempts.close(_logged(answers)))
         if unsent:
             attempts.take_back(unsent)
-        if not self._flying:
+        self._ahead = min(len(answers), self._lanes.most)
+        if not self._lanes.flying:
             self._refused.clear()
 
+    def _call(self, claim: Claim) -> Answer | Claim:
+        """One that crashes takes its neighbours' answers with it no more than a lost connection."""
+        try:
+            return _in_turn(claim, self._refused, self._resting)
+        except Exception as error:
+            name = type(error).__name__
+            logger.exception("delivery_crashed", delivery_id=str(claim.delivery.pk), error=name)
+            problem = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
+            return Answer(claim, Outcome(Verdict.TRANSIENT, None, problem))
 
-def _result(future: Future[Answer | Claim], claim: Claim) -> Answer | Claim:
-    """What a lane brought. One that crashed takes its neighbours' answers with it no more than a lost connection."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    logger.error("delivery_crashed", delivery_id=str(claim.delivery.pk), error=type(error).__name__, exc_info=error)
-    problem = f"Afterclick failed while sending this ({type(error).__name__}): it is sent again with the same event id."
-    return Answer(claim, Outcome(Verdict.TRANSIENT, None, problem))
 
-
-def _in_turn(claim: Claim, refused: set[UUID]) -> Answer | Claim:
+def _in_turn(claim: Claim, refused: set[UUID], resting: set[str]) -> Answer | Claim:
     """The call, at its moment; the claim itself when it must not be made any more."""
     config = claim.delivery.config
     _turns.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
-    if config.pk in refused or clock.now() > attempts.latest_start(claim):
+    if config.pk in refused or config.pixel_id in resting or clock.now() > attempts.latest_start(claim):
         return claim
     return _call(claim, refused)
 
@@ -172,7 +166,9 @@ def _request(claim: Claim) -> Request:
         raise ValueError("a claimed delivery has a conversion")
     base_url = settings.NETWORK_URLS[config.kind.url_setting]
     target = Target(pixel_id=config.pixel_id, credential=claim.token, base_url=base_url)
-    known = facts.of(delivery.conversion, event_id=delivery.event_id, level=claim.level, sent_as=delivery.sent_as)
+    known = claim.facts or facts.of(
+        delivery.conversion, event_id=delivery.event_id, level=claim.level, sent_as=delivery.sent_as
+    )
     return config.kind.build(target, known)
 
 
@@ -184,7 +180,7 @@ def _logged(answers: Sequence[Answer]) -> Sequence[Answer]:
             delivery_id=str(delivery.pk),
             config_id=str(delivery.config_id),
             network=delivery.network,
-            attempt=answer.claim.attempt.number,
+            attempt=answer.claim.number,
             verdict=answer.outcome.verdict.value,
             code=answer.outcome.code,
             http_status=response.status if response else None,

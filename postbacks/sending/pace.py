@@ -52,9 +52,13 @@ class Turns:
 
     def wait(self, network: str, pixel_id: str, seconds: float) -> None:
         """Sleep `seconds`, and longer until this pixel's turn has come."""
-        self._sleep(max(seconds, 0.0))
+        # A sleep of nothing still hands Python's lock to another thread, and waits to have it back.
+        if seconds > 0:
+            self._sleep(seconds)
+        step = interval(network).total_seconds()
         with self._lock:
             now = self._clock()
             turn = max(self._next[network, pixel_id], now)
-            self._next[network, pixel_id] = turn + interval(network).total_seconds()
-        self._sleep(max(turn - now, 0.0))
+            self._next[network, pixel_id] = turn + step
+        if turn > now:
+            self._sleep(turn - now)

@@ -28,7 +28,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         found.append(address)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("postbacks.http.exchange.create_connection", create)
+    monkeypatch.setattr("postbacks.http.connections.create_connection", create)
     return found
 
 
@@ -42,7 +42,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def found(host: str, port: int, **_: Any) -> list[Any]:
             return [(0, 0, 0, "", (address, port)) for address in (left.pop(0) if len(left) > 1 else left[0])]
 
-        monkeypatch.setattr("postbacks.http.exchange.socket.getaddrinfo", found)
+        monkeypatch.setattr("postbacks.http.connections.socket.getaddrinfo", found)
 
     return to
 

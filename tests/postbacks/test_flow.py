@@ -78,7 +78,7 @@ def test_turns_keep_the_interval_after_a_stall(settings: Any) -> None:
     for _ in range(3):  # three whose moment passed while the process stood still
         turns.wait("reddit", "a2_x", -5)
     turns.wait("reddit", "a2_other", 0)
-    assert slept == [0, 0, 0, 0.1, 0, 0.1, 0, 0]
+    assert slept == [0.1, 0.1]
 
 
 # The breaker ------------------------------------------------------------------------------------
@@ -192,8 +192,7 @@ def test_two_drains_together_keep_to_the_rate(sandbox: Sandbox, settings: Any, m
         connection.close()
 
     def elsewhere() -> None:  # as another process would: with a desk and turns of its own
-        mine = delivery._Round("tiktok", delivery._Here(), 1)
-        mine.run(delivery.time.monotonic() + 20)
+        delivery._Round("tiktok", 0).run(delivery.time.monotonic() + 20)
         connection.close()
 
     threads = [threading.Thread(target=work), threading.Thread(target=elsewhere)]

@@ -214,7 +214,7 @@ def test_a_call_taken_back_by_two_workers_leaves_the_row_as_due_as_before(config
     attempts.take_back([two])
     attempts.take_back([one])
     Flow.objects.update(next_slot_at=None)
-    assert claimed().attempt.number == 2
+    assert claimed().number == 2
 
 
 def test_a_call_taken_back_after_a_release_is_no_longer_ours(config: PostbackConfig) -> None:
