@@ -13,8 +13,8 @@ from audience.intake.entry import Front
 # Threads of a process for pages, exports and whatever else waits for a query; each may hold a database connection.
 PAGE_THREADS = 12
 
-# What has been made so far stays for ever. Looking through it for garbage takes tens of milliseconds, and everybody waits;
-# so it is left out, and the rest is looked through after 50,000 new objects, some hundred requests, instead of 700.
+# What has been made so far stays for ever. Looking through it for garbage takes tens of milliseconds, in which all
+# requests wait: it is left out, and the rest is looked through after 50,000 new objects (some hundred requests), not 700.
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 

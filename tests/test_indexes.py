@@ -21,7 +21,7 @@ from tests.audience import immutable
 # Index -> who asks what it answers, or, of a constraint, who relies on it.
 READERS = {
     "audience_event": {
-        "audience_event_pkey": "audience.digest.reading.seen",
+        "audience_event_pkey": "audience.digest.reading.read",
         "event_once": "audience.intake.store.write",
         "event_newest": "audience.hub.feed.newest",
         "event_by_user": "audience.erasure.sent_under",

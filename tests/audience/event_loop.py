@@ -1,6 +1,7 @@
 """An event loop as a web process has it, for tests of what happens on it."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from django.db import connections
 from audience.intake.group import Group
 
 T = TypeVar("T")
+UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"
 
 
 def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -24,8 +26,12 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             errors.append(error)
 
     thread = threading.Thread(target=run)
+    # The browser tests set it for their own loop; a web process never has it.
+    unsafe = os.environ.pop(UNSAFE, None)
     thread.start()
     thread.join(60)
+    if unsafe is not None:
+        os.environ[UNSAFE] = unsafe
     assert not thread.is_alive()
     if errors:
         raise errors[0]

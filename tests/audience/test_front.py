@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 from prometheus_client import REGISTRY
 
+from audience import overload
 from audience.intake import accept as accepting
 from audience.intake import auth, entry, limit
 from audience.intake.group import MOST_WAITING, Group, Overloaded
@@ -101,8 +102,6 @@ class Loop:
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
-    # The browser tests set it for themselves; a web process never has it.
-    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)
     monkeypatch.setattr(auth, "BELIEVED_FOR", 60.0)
     monkeypatch.setattr(limit, "LEASE", 60.0)
     monkeypatch.setattr(limit, "LEASE_ENDS", 60.0)
@@ -338,6 +337,7 @@ def test_what_would_wait_too_long_is_503_in_every_dialect(
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert answer.headers["access-control-allow-origin"] in {"*", ORIGIN}
     assert stored() == ([], [], [])
+    assert overload.lately() == 1
 
 
 def test_when_the_process_is_full_nothing_is_even_read(

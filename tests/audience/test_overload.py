@@ -77,7 +77,7 @@ def test_a_request_that_cannot_be_stored_is_counted(key: NewKey, monkeypatch: py
     def full(*given: object) -> None:
         raise Overloaded
 
-    monkeypatch.setattr(accept.group, "commit", full)
+    monkeypatch.setattr(accept, "_write", full)
     answer = send(key, message())
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     assert overload.lately() == 1
