@@ -14,7 +14,7 @@ from audience.intake.entry import Front
 PAGE_THREADS = 12
 
 # What has been made so far stays for ever. Looking through it for garbage takes tens of milliseconds, in which all
-# requests wait: it is left out, and the rest is looked through after 50,000 new objects (some hundred requests), not 700.
+# requests wait: it is left out, and the rest is looked through after 50,000 new objects (some hundred requests).
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 
