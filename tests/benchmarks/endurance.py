@@ -20,6 +20,7 @@ from tests.journeys.product import Product
 SUSTAINED_SECONDS = float(os.environ.get("BENCH_SUSTAINED_SECONDS", "300"))
 SUSTAINED_RATE = float(os.environ.get("BENCH_SUSTAINED_RATE", "8000"))
 OVERLOAD_SECONDS = float(os.environ.get("BENCH_OVERLOAD_SECONDS", "600"))
+STEADY = 64
 # Enough that more waits than a process takes on (audience/intake/group.py: MOST_WAITING).
 CROWD = 600
 MESSAGES = 100
@@ -40,7 +41,7 @@ Sample = dict[str, float]
 def sustained(product: Product, say: Say) -> None:
     """Events a second that were taken and digested, and how far the digest was behind at the start and at the end."""
     before = _digested(product)
-    load = _load(product, connections=32, seconds=SUSTAINED_SECONDS, rate=SUSTAINED_RATE)
+    load = _load(product, connections=STEADY, seconds=SUSTAINED_SECONDS, rate=SUSTAINED_RATE)
     lags = [lag for lag, _ in _watched(load, lambda: _behind(product))]
     seen = _answer(load)
     done = _digested(product) - before

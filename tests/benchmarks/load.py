@@ -114,12 +114,13 @@ def _uuid() -> str:
 async def connection(
     port: int, requests: Requests, until: float, times: list[float], refused: Counter[str], turn: float
 ) -> None:
-    """`turn` is the time from one request to the next, in seconds; one that is late is not caught up with."""
+    """`turn` is the time from one request to the next, in seconds; what is late is caught up with."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     due = time.monotonic() + random.random() * turn
     while time.monotonic() < until:
-        await asyncio.sleep(due - time.monotonic()) if turn else None
-        due = max(due + turn, time.monotonic())
+        if due > time.monotonic():
+            await asyncio.sleep(due - time.monotonic())
+        due += turn
         payload = requests.next()
         start = time.monotonic()
         writer.write(payload)
