@@ -145,7 +145,8 @@ def test_when_the_database_goes_away_nobody_is_told_that_it_is_stored(
 def test_a_connection_that_was_ended_costs_one_group_and_the_next_is_written(crowd: Crowd) -> None:
     async def twice() -> None:
         await crowd.ask("before", message("m-before"))
-        end_backend(crowd.group._thread.submit(backend).result(15))
+        pid = crowd.group._thread.submit(backend).result(15)
+        await asyncio.to_thread(end_backend, pid)
         await crowd.ask("lost", message("m-lost"))
         await crowd.ask("after", message("m-after"))
 
