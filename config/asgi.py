@@ -8,7 +8,7 @@ from config import wsgi  # first: it sets Django up
 # isort: split
 from a2wsgi import WSGIMiddleware
 
-from audience.intake.entry import Front
+from audience.intake.front import Front
 
 # Threads of a process for pages, exports and whatever else waits for a query; each may hold a database connection.
 PAGE_THREADS = 12

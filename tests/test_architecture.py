@@ -33,7 +33,7 @@ SOCKETS_ALLOWED = {
     "postbacks/http/exchange.py": "the one door to the ad networks",
     "postbacks/http/outward.py": "the same door, for addresses that people typed",
     "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
-    "audience/intake/entry.py": "answers on the event loop of the web server, whose sockets they are",
+    "audience/intake/front.py": "answers on the event loop of the web server, whose sockets they are",
     "audience/intake/group.py": "gathers on the same loop",
     "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
     "config/up.py": "asks its own web process whether it serves yet",

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from audience import overload
 from audience.intake import accept as accepting
-from audience.intake import auth, entry, limit
+from audience.intake import auth, front, limit
 from audience.intake.group import MOST_WAITING, Group, Overloaded
 from audience.keys import revoke_key
 from audience.models import Batch, Dialect, Event, Game, Rejection
@@ -93,7 +93,7 @@ class Loop:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await entry.Front(self.pages)(scope, receive, send)
+        await front.Front(self.pages)(scope, receive, send)
         start, *rest = sent
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
         assert len(headers) == len(start["headers"]), "no header twice"
@@ -237,7 +237,7 @@ def test_a_revoked_key_is_believed_no_longer_than_it_is_kept(loop: Loop, immutab
 
 def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    body = immutable.sent({"long": "x" * entry.LARGEST_ON_LOOP})
+    body = immutable.sent({"long": "x" * front.LARGEST_ON_LOOP})
 
     assert loop.ask(immutable.path, body, headers=immutable.authorised()).status == 299
     assert loop.reached == [(immutable.path, body)]
@@ -245,7 +245,7 @@ def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> Non
 
 def test_a_large_body_that_did_not_say_its_size(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    body = immutable.sent({"long": "x" * entry.LARGEST_ON_LOOP})
+    body = immutable.sent({"long": "x" * front.LARGEST_ON_LOOP})
 
     assert loop.ask(immutable.path, [body[:7], body[7:9000], body[9000:]], headers=immutable.authorised()).status == 299
     assert loop.reached == [(immutable.path, body)]
@@ -255,7 +255,7 @@ def test_of_an_endless_body_no_more_than_would_be_too_large(loop: Loop, immutabl
     at_hand(immutable)
     loop.ask(immutable.path, [b"x" * 1024 * 1024] * 50, headers=immutable.authorised())
 
-    assert entry.LARGEST < len(loop.reached[0][1]) <= entry.LARGEST + 1024 * 1024
+    assert front.LARGEST < len(loop.reached[0][1]) <= front.LARGEST + 1024 * 1024
 
 
 def test_a_small_body_that_did_not_say_its_size_stays(loop: Loop, immutable: Wire) -> None:
@@ -286,7 +286,7 @@ def test_what_has_to_be_sent_on_to_https(loop: Loop, immutable: Wire, settings: 
 
 
 def test_the_life_of_the_process(loop: Loop) -> None:
-    on_loop(lambda: entry.Front(loop.pages)({"type": "lifespan"}, None, _nothing))  # type: ignore[arg-type]
+    on_loop(lambda: front.Front(loop.pages)({"type": "lifespan"}, None, _nothing))  # type: ignore[arg-type]
 
     assert loop.reached == [("lifespan", b"")]
 
@@ -310,7 +310,7 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_nothing(loop: Loop, immuta
             return coming.pop(0)
 
         sized = (b"content-length", b"%d" % len(body))
-        await entry.Front(loop.pages)({**scope, "headers": [*raw, sized]}, receive, _nothing)
+        await front.Front(loop.pages)({**scope, "headers": [*raw, sized]}, receive, _nothing)
 
     on_loop(gone)
 
@@ -338,6 +338,38 @@ def test_what_would_wait_too_long_is_503_in_every_dialect(
     assert answer.headers["access-control-allow-origin"] in {"*", ORIGIN}
     assert stored() == ([], [], [])
     assert overload.lately() == 1
+
+
+def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
+    loop: Loop, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_hand(wire)
+    body = wire.sent({})
+    monkeypatch.setattr(front, "MOST_IN_HAND", len(body) + 10)
+    raw = [(name.lower().encode(), value.encode()) for name, value in wire.authorised().items()]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": wire.path, "query_string": b""}
+    scope["headers"] = [*raw, (b"content-length", b"%d" % len(body))]
+    web = front.Front(loop.pages)
+
+    async def two() -> list[int]:
+        return list(await asyncio.gather(one(), one()))
+
+    async def one() -> int:
+        coming, statuses = [{"type": "http.request", "body": body}], []
+
+        async def receive() -> Message:
+            await asyncio.sleep(0)
+            return coming.pop()
+
+        async def send(message: Message) -> None:
+            statuses.append(message.get("status"))
+
+        await web(dict(scope), receive, send)
+        assert coming == []
+        return int(statuses[0])
+
+    assert on_loop(two) == [wire.success, 503]
+    assert (Event.objects.count(), web.in_hand) == (1, 0)
 
 
 def test_when_the_process_is_full_nothing_is_even_read(

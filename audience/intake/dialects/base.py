@@ -31,7 +31,7 @@ class IngestView(APIView):
     """The frame of a wire route. A dialect gives the words (`refuse`) and the handlers of its methods.
 
     A handler that takes messages in is a coroutine, since it waits for the disk, and for nothing else: on the event
-    loop (audience/intake/entry.py) whatever else would have to wait, as for a query, says SynchronousOnlyOperation
+    loop (audience/intake/front.py) whatever else would have to wait, as for a query, says SynchronousOnlyOperation
     before anything was done, and the request is answered on a thread instead.
 
     Every answer, also an error, carries the CORS headers: a browser hides the status of one without them,
@@ -90,6 +90,12 @@ class IngestView(APIView):
         for name, value in self.cors(request).items():
             response.headers[name] = value
         return response
+
+    def turn_away(self, request: HttpRequest) -> HttpResponseBase:
+        """The answer to a request that is not even read, since too many are in hand."""
+        self.request = request  # type: ignore[assignment]  # a plain one
+        self.begin()
+        return self.handle_exception(Overloaded("too many requests in hand"))
 
     async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The answer without its CORS headers. DRF's own dispatch without the parts that no wire route has (parsers,
