@@ -1,6 +1,7 @@
 """The ASGI application of a web process.
 
-It answers wire routes itself, all of them on one thread: a request needs the processor for a fraction of a millisecond and then waits for the disk with others.
+It answers wire routes itself, all of them on one thread: a request needs the processor for a fraction of a millisecond
+and then waits for the disk with others.
 
 What would keep that thread from its next request (a page, a large body, a key not looked up lately) goes on to Django's
 own threads, where `entry.IntakeMiddleware` takes the same short way.
