@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import structlog
@@ -33,11 +33,11 @@ class Overloaded(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """One request's rows until they are stored or refused."""
+    """One request's rows until they are stored or refused. Until `_store` says otherwise they are not stored."""
 
     writes: Sequence[Write]
     stored: asyncio.Future[None]
-    error: BaseException | None = None
+    error: BaseException | None = field(default_factory=lambda: InterfaceError("the write was not carried out"))
 
     @property
     def size(self) -> int:
@@ -105,9 +105,8 @@ class Group:
         """Write the group, or each alone when that fails: a row that PostgreSQL refuses fails no neighbour."""
         self._look_at_connection()
         error = self._error(list(chain.from_iterable(one.writes for one in group)))
-        if error is None:
-            return
-        alone = len(group) > 1 and isinstance(error, DatabaseError | InterfaceError) and connection.is_usable()
+        refused = isinstance(error, DatabaseError | InterfaceError)
+        alone = refused and len(group) > 1 and connection.is_usable()
         if alone:
             logger.warning("group_written_singly", requests=len(group), error=type(error).__name__)
         for one in group:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from audience.intake import accept as accepting
 from audience.intake import group
@@ -57,7 +57,7 @@ class Crowd:
     async def ask(self, name: str, *messages: Message) -> None:
         try:
             [self.answers[name]] = await accept_together([sent(self.key, *messages)])
-        except (DatabaseError, group.Overloaded) as error:
+        except (DatabaseError, InterfaceError, group.Overloaded) as error:
             self.answers[name] = error
 
     def come(self, **requests: Message) -> Asked:
@@ -159,6 +159,18 @@ def test_a_connection_that_was_ended_costs_one_group_and_the_next_is_written(cro
     assert (crowd.answers["before"], crowd.answers["after"]) == (Receipt(1, 0, 0), Receipt(1, 0, 0))
     assert isinstance(crowd.answers["lost"], OperationalError)
     assert stored() == ["m-after", "m-before"]
+
+
+def test_what_nobody_could_try_to_write_is_not_taken_for_stored(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("before anything was written")
+
+    monkeypatch.setattr(group, "close_old_connections", broken)
+    crowd.first_may_go.set()
+    on_loop(lambda: crowd.ask("first", message("m-first")))
+
+    assert isinstance(crowd.answers["first"], InterfaceError)
+    assert (crowd.sizes, stored()) == ([], [])
 
 
 def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
