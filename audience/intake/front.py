@@ -31,8 +31,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Bytes. Reading a batch of a hundred messages takes the event loop some milliseconds, and others wait so long.
 LARGEST_ON_LOOP = 128 * 1024
-# Bytes of all bodies in hand. At a few thousand events a second these are some seconds' work; whoever comes on
-# top would wait until its sender has given up, and is told to come back instead.
+# Bytes of all bodies that are here and not answered. At a few thousand events a second these are some seconds' work;
+# whoever comes on top would wait until its sender has given up, and is told to come back instead.
 MOST_IN_HAND = 8 * 1024 * 1024
 # Requests in hand whose size is unknown: each may turn out to have the size below.
 MOST_UNSIZED = 16
@@ -54,35 +54,36 @@ class Front:
             await self.pages(scope, _coming(receive), send)
             return
         size = _size(scope)
-        told = LARGEST_ON_LOOP if size is None else size
-        if self.in_hand and self.in_hand + told > MOST_IN_HAND:
-            await _turn_away(view, scope, receive, send)
-            return
-        self.in_hand += told
-        try:
-            if size is None:
-                async with self.unsized:
-                    await self._take(view, scope, receive, send, size)
-            elif size > LARGEST_ON_LOOP:
-                await self.pages(scope, _coming(receive), send)
-            else:
-                await self._take(view, scope, receive, send, size)
-        finally:
-            self.in_hand -= told
-
-    async def _take(self, view: Any, scope: Scope, receive: Receive, send: Send, size: int | None) -> None:
-        read = await _read(receive)
         if size is None:
-            scope["headers"] = [*scope["headers"], (b"content-length", str(len(read)).encode())]
-        if len(read) > LARGEST_ON_LOOP or not await _answered(view, scope, read, send):
-            await self.pages(scope, _again(read, receive), send)
+            async with self.unsized:
+                read = await _read(receive)
+                scope["headers"] = [*scope["headers"], (b"content-length", str(len(read)).encode())]
+                await self._take(view, scope, read, receive, send)
+        elif size > LARGEST_ON_LOOP:
+            await self.pages(scope, _coming(receive), send)
+        else:
+            await self._take(view, scope, await _read(receive), receive, send)
+
+    async def _take(self, view: Any, scope: Scope, read: bytes, receive: Receive, send: Send) -> None:
+        if len(read) <= LARGEST_ON_LOOP:
+            # Counted once it is here: a slow sender's body must not keep others out while it comes.
+            if self.in_hand and self.in_hand + len(read) > MOST_IN_HAND:
+                await _turn_away(view, scope, send)
+                return
+            self.in_hand += len(read)
+            try:
+                # Behind those that have come meanwhile: they are counted before one of them is worked on.
+                await asyncio.sleep(0)
+                if await _answered(view, scope, read, send):
+                    return
+            finally:
+                self.in_hand -= len(read)
+        await self.pages(scope, _again(read, receive), send)
 
 
-async def _turn_away(view: Any, scope: Scope, receive: Receive, send: Send) -> None:
-    """503 without a look at the body, which is read all the same if it is short: the connection stays of use."""
+async def _turn_away(view: Any, scope: Scope, send: Send) -> None:
+    """503 without a look at the body."""
     start = time.perf_counter()
-    if (_size(scope) or LARGEST) <= LARGEST_ON_LOOP:
-        await _read(receive)
     request = ASGIRequest(scope, BytesIO())
     route: IngestView = view.view_class(**view.view_initkwargs)
     await _send(route, request, route.turn_away(request), start, send)
@@ -120,8 +121,8 @@ async def _send(route: IngestView, request: HttpRequest, response: HttpResponseB
     await send({"type": "http.response.body", "body": content})
 
 
-# Most answers carry the same ones.
-@lru_cache(maxsize=1024)
+# Most answers carry the same ones. Few are kept, since senders write some of them as long as they like.
+@lru_cache(maxsize=64)
 def _raw(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 

@@ -340,6 +340,35 @@ def test_what_would_wait_too_long_is_503_in_every_dialect(
     assert overload.lately() == 1
 
 
+def test_a_body_that_is_still_coming_keeps_nobody_out(
+    loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_hand(immutable)
+    body = immutable.sent({})
+    monkeypatch.setattr(front, "MOST_IN_HAND", len(body) + 10)
+    raw = [(name.lower().encode(), value.encode()) for name, value in immutable.authorised().items()]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": immutable.path, "query_string": b""}
+    scope["headers"] = [*raw, (b"content-length", b"%d" % len(body))]
+    web = front.Front(loop.pages)
+
+    async def beside_a_slow_one() -> list[Any]:
+        slow = asyncio.create_task(web(dict(scope), asyncio.Event().wait, _nothing))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        statuses: list[Any] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Message) -> None:
+            statuses.append(message.get("status"))
+
+        await web(dict(scope), receive, send)
+        slow.cancel()
+        return statuses
+
+    assert on_loop(beside_a_slow_one)[0] == immutable.success
+
+
 def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
     loop: Loop, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
