@@ -20,8 +20,8 @@ def caller_ip(request: HttpRequest) -> str:
     return _believed(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), trusted)
 
 
-# A backend calls from one address all day.
-@lru_cache(maxsize=1024)
+# A backend calls from one address all day. Few are kept, since a caller writes the header as long as it likes.
+@lru_cache(maxsize=64)
 def _believed(address: str, forwarded_for: str, proxies: tuple[str, ...]) -> str:
     forwarded = [part.strip() for part in forwarded_for.split(",")]
     while forwarded and _trusted(address, proxies):

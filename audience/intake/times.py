@@ -11,11 +11,20 @@ ISO = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}
 MILLISECONDS = 100_000_000_000
 
 
-# A batch says the same moment often, and a dialect that first judges and then reads a message asks twice.
-@lru_cache(maxsize=4096)
+# The longest text that ISO matches.
+LONGEST = 35
+
+
 def iso(text: str, *, offset_required: bool) -> datetime | None:
     """An aware datetime in UTC; None when it is not ISO 8601. Without an offset it is UTC, where that is allowed."""
-    match = ISO.fullmatch(text.strip())
+    text = text.strip()
+    return _iso(text, offset_required) if len(text) <= LONGEST else None
+
+
+# A batch says the same moment often, and a dialect that first judges and then reads a message asks twice.
+@lru_cache(maxsize=4096)
+def _iso(text: str, offset_required: bool) -> datetime | None:
+    match = ISO.fullmatch(text)
     if match is None or (offset_required and not match[4]):
         return None
     day, clock, fraction, offset = match.groups()
