@@ -35,7 +35,7 @@ _requests = lru_cache(maxsize=None)(REQUESTS.labels)
 
 
 class IntakeMiddleware:
-    """The outermost: sessions, CSRF, policies for pages and the like together take longer than taking an event in.
+    """Before whatever pages need: sessions, CSRF, policies and the like together take longer than taking an event in.
 
     A wire route authenticates by key and answers data, so none of them protects anything there. A request that has
     to be sent on to HTTPS goes the long way and is.

@@ -3,7 +3,7 @@
 services.json   ports, passwords and the place of the database, 0600
 secrets.json    SECRET_KEY and CREDENTIAL_KEYS, 0600
 postgresql/     the cluster (elsewhere if its account cannot come here, see postgres.py)
-metrics/       what the web processes of this run count, for /metrics
+metrics/        what the web processes of this run count, for /metrics
 *.log, *.lock
 """
 
