@@ -2,7 +2,12 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 
+from django.utils.asyncio import async_unsafe
+
+from audience.intake import ahead
 from audience.models import ApiKey, KeyKind
 from audience.models.keys import digest_of
 
@@ -11,20 +16,35 @@ BELIEVED_FOR = 1.0
 # Keys kept at most; a studio has a few dozen.
 MOST_KEPT = 1_000
 
-# The live keys found lately by their digest, each until when it is believed (time.monotonic()).
-_kept: dict[str, tuple[ApiKey, float]] = {}
+
+@dataclass(slots=True)
+class _Kept:
+    """A live key, until when it is believed (time.monotonic()), and whether somebody is looking it up again."""
+
+    key: ApiKey
+    until: float
+    is_looked_up: bool = False
+
+
+# Those found lately, by their digest.
+_kept: dict[str, _Kept] = {}
 
 
 def find_key(value: str, *, kind: KeyKind) -> ApiKey | None:
     """The live key with this value, with its game; None when unknown, revoked, expired or of the other kind.
 
-    Unknown ones are not kept: a key works from the moment it is made.
+    Unknown ones are not kept: a key works from the moment it is made. On the event loop SynchronousOnlyOperation, when
+    the database has to be asked.
     """
     digest, now = digest_of(value), time.monotonic()
-    key, until = _kept.get(digest, (None, 0.0))
-    if key is None or until <= now:
-        key = ApiKey.objects.live().select_related("game").filter(digest=digest).first()
-        _keep(digest, key, now + BELIEVED_FOR)
+    kept = _kept.get(digest)
+    if kept is None or kept.until <= now:
+        key = _look_up(digest)
+    else:
+        key = kept.key
+        if not kept.is_looked_up and kept.until - now < BELIEVED_FOR / 2 and ahead.is_worthwhile():
+            kept.is_looked_up = True
+            ahead.fetch(partial(_look_up, digest))
     return key if key and key.kind == kind and key.is_live else None
 
 
@@ -40,10 +60,14 @@ def forget_keys() -> None:
     _kept.clear()
 
 
-def _keep(digest: str, key: ApiKey | None, until: float) -> None:
+@async_unsafe("A query keeps a thread waiting, but not the event loop.")
+def _look_up(digest: str) -> ApiKey | None:
+    now = time.monotonic()
+    key = ApiKey.objects.live().select_related("game").filter(digest=digest).first()
     if key is None:
         _kept.pop(digest, None)
-        return
+        return None
     if len(_kept) >= MOST_KEPT:
         _kept.clear()
-    _kept[digest] = (key, until)
+    _kept[digest] = _Kept(key, now + BELIEVED_FOR)
+    return key

@@ -4,11 +4,10 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from django.db import connections
-
-from audience.intake.group import Group
 
 T = TypeVar("T")
 UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"
@@ -38,7 +37,7 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return answers[0]
 
 
-def close(group: Group) -> None:
-    """End the group's thread and its connection, which would keep the test's database from being dropped."""
-    group._thread.submit(connections.close_all).result(15)
-    group._thread.shutdown()
+def close(thread: ThreadPoolExecutor) -> None:
+    """End it and its connection, which would keep the test's database from being dropped."""
+    thread.submit(connections.close_all).result(15)
+    thread.shutdown()

@@ -103,14 +103,14 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr(auth, "BELIEVED_FOR", 60.0)
-    monkeypatch.setattr(limit, "LEASE", 60.0)
+    monkeypatch.setattr(limit, "LEASE", 4.0)
     monkeypatch.setattr(limit, "LEASE_ENDS", 60.0)
     group = Group(accepting._write)
     monkeypatch.setattr(accepting, "_group", group)
     redis.Redis.from_url(django_settings.CELERY_BROKER_URL).flushdb()
     limit._limiter = None
     yield Loop()
-    close(group)
+    close(group._thread)
     auth.forget_keys()
     limit._limiter = None
 
@@ -222,7 +222,7 @@ def test_a_key_that_was_not_looked_up_lately(loop: Loop, immutable: Wire) -> Non
 
 def test_a_key_whose_tokens_are_used_up(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    limit._the_limiter().ahead.clear()
+    limit._the_limiter().leases.clear()
 
     assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
     assert stored() == ([], [], [])

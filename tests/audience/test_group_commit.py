@@ -87,7 +87,7 @@ class Crowd:
 def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
     crowd = Crowd(key, monkeypatch)
     yield crowd
-    close(crowd.group)
+    close(crowd.group._thread)
 
 
 def stored() -> list[str]:

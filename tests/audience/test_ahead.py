@@ -1,0 +1,193 @@
+"""What requests on the event loop will need soon is fetched before they do, and nobody waits for it meanwhile."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import OperationalError
+from django.utils import timezone
+
+from audience.intake import ahead, auth, limit
+from audience.intake.auth import find_key
+from audience.keys import NewKey, create_key
+from audience.models import ApiKey, Game, KeyKind
+from tests.audience.event_loop import close, on_loop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadPoolExecutor]:
+    """The thread that fetches; its work is done when its `submit` of something later is."""
+    own = ThreadPoolExecutor(1)
+    monkeypatch.setattr(ahead, "_thread", own)
+    monkeypatch.setattr(auth, "BELIEVED_FOR", 1.0)
+    limit._limiter = None
+    redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
+    yield own
+    close(own)
+    auth.forget_keys()
+    limit._limiter = None
+
+
+@pytest.fixture
+def made(game: Game) -> NewKey:
+    return create_key(game=game, name="k", rate_limit=1000)
+
+
+def found(made: NewKey) -> ApiKey | None:
+    """On the event loop."""
+
+    async def find() -> ApiKey | None:
+        return find_key(made.value, kind=KeyKind.PUBLISHABLE)
+
+    return on_loop(find)
+
+
+def admitted(made: NewKey, times: int = 1) -> list[int]:
+    """The waits, on the event loop."""
+
+    async def ask() -> list[int]:
+        return [limit.seconds_to_wait(made.key) for _ in range(times)]
+
+    return on_loop(ask)
+
+
+def age(made: NewKey, seconds: float) -> None:
+    for kept in auth._kept.values():
+        kept.until -= seconds
+    for lease in limit._the_limiter().leases.values():
+        lease.until -= seconds
+
+
+def left(made: NewKey) -> int:
+    return limit._the_limiter().leases[made.key.pk].left
+
+
+def done(thread: ThreadPoolExecutor) -> None:
+    thread.submit(lambda: None).result(15)
+
+
+def test_a_key_that_grows_old_is_looked_up_once_while_requests_go_on_with_it(
+    thread: ThreadPoolExecutor, made: NewKey
+) -> None:
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    age(made, 0.6)
+    may_go = threading.Event()
+    thread.submit(may_go.wait, 15)
+    submitted = thread._work_queue.qsize()
+
+    assert [found(made), found(made), found(made)] == [made.key] * 3
+    assert thread._work_queue.qsize() - submitted == 1
+    may_go.set()
+    done(thread)
+    [kept] = auth._kept.values()
+    assert kept.until - time.monotonic() > 0.6
+    assert found(made) == made.key
+
+
+def test_a_young_key_is_not_looked_up(thread: ThreadPoolExecutor, made: NewKey) -> None:
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    [before] = auth._kept.values()
+    found(made)
+    done(thread)
+
+    assert list(auth._kept.values()) == [before]
+    assert not before.is_looked_up
+
+
+def test_a_key_that_was_revoked_elsewhere_is_found_out_by_looking_again(
+    thread: ThreadPoolExecutor, made: NewKey
+) -> None:
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    ApiKey.objects.update(revoked_at=timezone.now())
+    age(made, 0.6)
+    found(made)
+    done(thread)
+
+    assert auth._kept == {}
+    with pytest.raises(SynchronousOnlyOperation):
+        found(made)
+
+
+def test_a_key_that_could_not_be_looked_up_ends_on_time(
+    thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    age(made, 0.6)
+
+    def away(digest: str) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(auth, "_look_up", away)
+    assert found(made) == made.key
+    done(thread)
+    assert "not_fetched_ahead" in caplog.text
+    age(made, 0.5)
+    with pytest.raises(OperationalError):
+        found(made)
+
+
+def test_on_a_thread_nothing_is_fetched_ahead(thread: ThreadPoolExecutor, made: NewKey) -> None:
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    assert limit.seconds_to_wait(made.key) == 0
+    age(made, 0.6)
+
+    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) == made.key
+    assert limit.seconds_to_wait(made.key) == 0
+    assert not thread._threads
+
+
+def test_tokens_are_renewed_once_half_of_them_are_spent(thread: ThreadPoolExecutor, made: NewKey) -> None:
+    assert limit.seconds_to_wait(made.key) == 0
+    size = int(1000 * limit.LEASE)
+    assert left(made) == size - 1
+
+    admitted(made, left(made) - size // 2)
+    done(thread)
+    assert left(made) == size // 2
+    admitted(made, 1)
+    done(thread)
+    assert left(made) == size
+
+
+def test_tokens_are_renewed_once_half_of_their_time_is_over(thread: ThreadPoolExecutor, made: NewKey) -> None:
+    limit.seconds_to_wait(made.key)
+    age(made, 0.6)
+    before = limit._the_limiter().leases[made.key.pk]
+
+    assert admitted(made, 3) == [0, 0, 0]
+    done(thread)
+    now = limit._the_limiter().leases[made.key.pk]
+    assert now is not before
+    assert now.until - time.monotonic() > 0.6
+
+
+def test_a_key_that_has_spent_all_waits_on_a_thread_for_what_it_may_do(
+    thread: ThreadPoolExecutor, made: NewKey
+) -> None:
+    limit.seconds_to_wait(made.key)
+    limit._the_limiter().leases[made.key.pk].left = 0
+
+    with pytest.raises(SynchronousOnlyOperation):
+        admitted(made)
+
+
+def test_with_tokens_taken_ahead_too_a_key_gets_no_more_than_its_limit(thread: ThreadPoolExecutor, game: Game) -> None:
+    made = create_key(game=game, name="k", rate_limit=200)
+    started, admissions = time.monotonic(), 0
+    for _ in range(200 * limit.BURST_SECONDS + 400):
+        try:
+            [wait] = admitted(made)
+        except SynchronousOnlyOperation:
+            wait = limit.seconds_to_wait(made.key)
+        admissions += wait == 0
+        done(thread)
+    passed = time.monotonic() - started
+
+    assert 200 * limit.BURST_SECONDS <= admissions <= 200 * (limit.BURST_SECONDS + passed) + 1
