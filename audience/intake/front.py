@@ -38,6 +38,8 @@ MOST_IN_HAND = 8 * 1024 * 1024
 MOST_UNSIZED = 16
 # Bytes, more than any dialect takes. The rest of a longer body is not read.
 LARGEST = 5 * 1024 * 1024
+# The stream of a request whose body has been read.
+NOTHING = BytesIO()
 
 
 class Front:
@@ -84,7 +86,7 @@ class Front:
 async def _turn_away(view: Any, scope: Scope, send: Send) -> None:
     """503 without a look at the body."""
     start = time.perf_counter()
-    request = ASGIRequest(scope, BytesIO())
+    request = ASGIRequest(scope, NOTHING)
     route: IngestView = view.view_class(**view.view_initkwargs)
     await _send(route, request, route.turn_away(request), start, send)
 
@@ -92,7 +94,8 @@ async def _turn_away(view: Any, scope: Scope, send: Send) -> None:
 async def _answered(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
     """False, and nothing sent, when the request needs a thread or has to be sent on to HTTPS."""
     start = time.perf_counter()
-    request = ASGIRequest(scope, BytesIO(read))
+    request = ASGIRequest(scope, NOTHING)
+    request._body = read
     if must_be_https(request):
         return False
     route: IngestView = view.view_class(**view.view_initkwargs)
@@ -112,8 +115,7 @@ async def _send(route: IngestView, request: HttpRequest, response: HttpResponseB
         await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
     content = response.content
     headers = [
-        *_raw(tuple(response.items())),
-        *_raw(tuple(route.cors(request).items())),
+        *_raw((*response.items(), *route.cors(request).items())),
         (b"x-content-type-options", b"nosniff"),
         (b"content-length", str(len(content)).encode()),
     ]

@@ -4,13 +4,13 @@ import binascii
 import inspect
 from base64 import b64decode
 from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
@@ -82,7 +82,7 @@ class IngestView(APIView):
 
     def begin(self) -> None:
         """What a handler may rely on."""
-        self.received_at = timezone.now()
+        self.received_at = datetime.now(UTC)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The answer, on a thread that may wait."""

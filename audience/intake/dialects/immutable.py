@@ -20,6 +20,7 @@ MAX_BODY = 2 * 1024 * 1024
 MAX_MESSAGES = 100
 PUBLISHABLE_HEADER = "x-immutable-publishable-key"
 SECRET_HEADER = "x-immutable-api-key"
+META_NAMES = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in (PUBLISHABLE_HEADER, SECRET_HEADER)}
 DOCS = "/api/docs/"
 CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
 CODES |= {503: "INTERNAL_SERVER_ERROR"}
@@ -73,7 +74,7 @@ class ImmutableView(IngestView):
     def key(self, request: HttpRequest, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
         """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""
         header = PUBLISHABLE_HEADER if kind == KeyKind.PUBLISHABLE else SECRET_HEADER
-        value = request.META.get(f"HTTP_{header.upper().replace('-', '_')}", "").strip()
+        value = request.META.get(META_NAMES[header], "").strip()
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
             raise self.envelope(
                 400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
@@ -152,7 +153,8 @@ def _message(raw: dict[str, Any]) -> Message:
     kind = Kind(raw["type"])
     event_at = rules.timestamp(raw["eventTimestamp"])
     assert event_at is not None, "violations() has read it"
-    context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
+    ours = CONTEXT_NAMES.get
+    context = {ours(name, name): value for name, value in raw["context"].items() if value is not None}
     message = Message(
         kind=kind,
         message_id=rules.message_id(raw),
