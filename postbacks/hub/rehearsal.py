@@ -35,8 +35,9 @@ class SendTestForm(forms.Form):
         super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
-        # One query for what is shown and for what may be chosen.
         config.queryset = _kept(game, network.kind).defer("credential", "previous_credential")
+        # Read once: the widget asks for its choices several times over, and a queryset is read anew each time.
+        config.choices = [(row.pk, str(row)) for row in config.queryset]
         code.label, code.help_text = network.test_code_label, network.test_code_help
 
 
