@@ -410,6 +410,16 @@ def test_when_the_process_is_full_nothing_is_even_read(
     assert loop.reached == []
 
 
+def test_a_browser_may_ask_even_then_so_that_it_reads_when_to_come_back(
+    loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting._group, "_waiting_events", MOST_WAITING)
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    answer = loop.ask(immutable.path, method="OPTIONS", headers=asked)
+
+    assert (answer.status, answer.headers["access-control-expose-headers"]) == (204, "Retry-After")
+
+
 def test_what_the_loop_answers_is_counted(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     labels = {"route": immutable.path, "status": str(immutable.success)}

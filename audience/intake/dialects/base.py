@@ -104,9 +104,10 @@ class IngestView(APIView):
         self.request, self.args, self.kwargs = request, args, kwargs  # type: ignore[assignment]  # a plain one
         try:
             self.begin()
-            if self.is_on_loop:
-                refuse_when_full()
             method = str(request.method).lower()
+            # A browser that is refused the question before its message never reads when to come back.
+            if self.is_on_loop and method != "options":
+                refuse_when_full()
             handler = getattr(self, method, None) if method in self.http_method_names else None
             if handler is None:
                 raise MethodNotAllowed(method)
