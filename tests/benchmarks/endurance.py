@@ -18,7 +18,8 @@ import psycopg
 from tests.journeys.product import Product
 
 SUSTAINED_SECONDS = float(os.environ.get("BENCH_SUSTAINED_SECONDS", "300"))
-SUSTAINED_RATE = float(os.environ.get("BENCH_SUSTAINED_RATE", "8000"))
+# A little more than the aim of 8,000, which could not be reached by offering just as much.
+SUSTAINED_RATE = float(os.environ.get("BENCH_SUSTAINED_RATE", "8500"))
 OVERLOAD_SECONDS = float(os.environ.get("BENCH_OVERLOAD_SECONDS", "600"))
 STEADY = 64
 # Enough that more waits than a process takes on (audience/intake/group.py: MOST_WAITING).
