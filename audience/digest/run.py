@@ -26,7 +26,7 @@ BATCHES_AT_ONCE = 2_000
 EVENTS_AT_ONCE = 10_000
 # A run takes some milliseconds however little it has to do. While events keep coming in, the next one waits until the
 # oldest of them is this old, so that it has more to do at once.
-GATHER = timedelta(milliseconds=100)
+GATHER = timedelta(milliseconds=150)
 # When a run fails, this many of its batches are tried one by one before the next try together.
 ALONE_AT_ONCE = 200
 # A drain gives its worker thread back after this long, in seconds; the next wake-up goes on.
