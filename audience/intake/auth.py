@@ -62,8 +62,10 @@ def forget_keys() -> None:
 
 @async_unsafe("A query keeps a thread waiting, but not the event loop.")
 def _look_up(digest: str) -> ApiKey | None:
-    now = time.monotonic()
+    now, before = time.monotonic(), _kept.get(digest)
     key = ApiKey.objects.live().select_related("game").filter(digest=digest).first()
+    if _kept.get(digest) is not before:
+        return key  # forgotten meanwhile, or looked up by another thread, which may have seen more
     if key is None:
         _kept.pop(digest, None)
         return None

@@ -77,6 +77,10 @@ class _Limiter:
     paused_until: float = 0.0
     leases: dict[int, _Lease] = field(default_factory=dict)
 
+    def left(self, key_id: int, now: float) -> int:
+        lease = self.leases.get(key_id)
+        return lease.left if lease and lease.until >= now else 0
+
 
 _limiter: _Limiter | None = None
 
@@ -102,16 +106,16 @@ def _take(limiter: _Limiter, key: ApiKey, *, spent: int) -> int:
     now = time.monotonic()
     rate = key.rate_limit or DEFAULT_RATE
     size = max(1, int(rate * LEASE))
-    lease = limiter.leases.get(key.pk)
-    left = lease.left if lease and lease.until >= now else 0
+    wanted = max(1, size - limiter.left(key.pk, now))
     try:
-        wait, given = _ask(limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, time.time(), max(1, size - left)])
+        wait, given = _ask(limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, time.time(), wanted])
     except (redis.RedisError, OSError) as error:
         limiter.paused_until = now + PAUSE
         logger.warning("rate_limit_unavailable", error=type(error).__name__)
         return 0
     if given:
-        limiter.leases[key.pk] = _Lease(size, left + given - spent, now + LEASE_ENDS)
+        # Looked at anew: requests went on spending while Redis was asked.
+        limiter.leases[key.pk] = _Lease(size, limiter.left(key.pk, now) + given - spent, now + LEASE_ENDS)
     return math.ceil(float(wait))
 
 

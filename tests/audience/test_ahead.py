@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis
@@ -115,6 +116,23 @@ def test_a_key_that_was_revoked_elsewhere_is_found_out_by_looking_again(
         found(made)
 
 
+def test_a_key_that_changed_here_while_it_was_looked_up_is_not_kept(
+    thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    age(made, 0.6)
+    live = auth.ApiKey.objects.live
+
+    def forgotten_meanwhile() -> object:
+        auth.forget_keys()
+        return live()
+
+    monkeypatch.setattr(auth.ApiKey.objects, "live", forgotten_meanwhile)
+    found(made)
+    done(thread)
+    assert auth._kept == {}
+
+
 def test_a_key_that_could_not_be_looked_up_ends_on_time(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -166,6 +184,28 @@ def test_tokens_are_renewed_once_half_of_their_time_is_over(thread: ThreadPoolEx
     now = limit._the_limiter().leases[made.key.pk]
     assert now is not before
     assert now.until - time.monotonic() > 0.6
+
+
+def test_what_is_spent_while_redis_is_asked_stays_spent(
+    thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit.seconds_to_wait(made.key)
+    age(made, 0.6)
+    admitted(made)
+    done(thread)
+    age(made, 0.6)
+    before, ask = left(made), limit._ask
+
+    def spending(*asked: Any) -> Any:
+        answer = ask(*asked)
+        limit._the_limiter().leases[made.key.pk].left -= 7
+        return answer
+
+    monkeypatch.setattr(limit, "_ask", spending)
+    admitted(made)
+    done(thread)
+    assert left(made) == int(1000 * limit.LEASE) - 7
+    assert before > 7
 
 
 def test_a_key_that_has_spent_all_waits_on_a_thread_for_what_it_may_do(

@@ -131,6 +131,30 @@ def at_hand(wire: Wire) -> None:
     truncate()
 
 
+def scope_of(wire: Wire, body: bytes) -> Message:
+    """Of a request that says how large its body is."""
+    headers = {**wire.authorised(), "Content-Length": str(len(body))}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": wire.path, "query_string": b""}
+    return {**scope, "headers": raw}
+
+
+async def posted(web: front.Front, wire: Wire, body: bytes) -> int:
+    """The status of one request, which has been read to its end."""
+    coming, statuses = [{"type": "http.request", "body": body}], []
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return coming.pop()
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status"))
+
+    await web(scope_of(wire, body), receive, send)
+    assert coming == []
+    return int(statuses[0])
+
+
 def truncate() -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE audience_event, audience_batch, audience_rejection")
@@ -189,16 +213,10 @@ def test_so_it_is_with_other_methods(loop: Loop, wire: Wire) -> None:
 
 def test_requests_of_one_moment_share_a_transaction(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    headers = immutable.authorised()
-    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": immutable.path, "query_string": b""}
     bodies = [immutable.sent({"n": n}).replace(b"0d9c1a52", b"%08d" % n) for n in range(20)]
 
     async def together() -> list[Answer]:
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        asked = [
-            loop._asked({**scope, "headers": [*raw, (b"content-length", b"%d" % len(body))]}, [body]) for body in bodies
-        ]
-        return list(await asyncio.gather(*asked))
+        return list(await asyncio.gather(*(loop._asked(scope_of(immutable, body), [body]) for body in bodies)))
 
     answers = on_loop(together)
 
@@ -301,16 +319,13 @@ async def _nothing(message: Any) -> None:
 def test_a_sender_that_goes_away_in_the_middle_leaves_nothing(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     body = immutable.sent({"a": 1})
-    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": immutable.path, "query_string": b""}
-    raw = [(name.lower().encode(), value.encode()) for name, value in immutable.authorised().items()]
     coming = [{"type": "http.request", "body": body[:40], "more_body": True}, {"type": "http.disconnect"}]
 
     async def gone() -> None:
         async def receive() -> Message:
             return coming.pop(0)
 
-        sized = (b"content-length", b"%d" % len(body))
-        await front.Front(loop.pages)({**scope, "headers": [*raw, sized]}, receive, _nothing)
+        await front.Front(loop.pages)(scope_of(immutable, body), receive, _nothing)
 
     on_loop(gone)
 
@@ -346,27 +361,17 @@ def test_a_body_that_is_still_coming_keeps_nobody_out(
     at_hand(immutable)
     body = immutable.sent({})
     monkeypatch.setattr(front, "MOST_IN_HAND", len(body) + 10)
-    raw = [(name.lower().encode(), value.encode()) for name, value in immutable.authorised().items()]
-    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": immutable.path, "query_string": b""}
-    scope["headers"] = [*raw, (b"content-length", b"%d" % len(body))]
     web = front.Front(loop.pages)
 
-    async def beside_a_slow_one() -> list[Any]:
-        slow = asyncio.create_task(web(dict(scope), asyncio.Event().wait, _nothing))  # type: ignore[arg-type]
+    async def beside_a_slow_one() -> int:
+        never = asyncio.Event().wait
+        slow = asyncio.create_task(web(scope_of(immutable, body), never, _nothing))  # type: ignore[arg-type]
         await asyncio.sleep(0)
-        statuses: list[Any] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body}
-
-        async def send(message: Message) -> None:
-            statuses.append(message.get("status"))
-
-        await web(dict(scope), receive, send)
+        status = await posted(web, immutable, body)
         slow.cancel()
-        return statuses
+        return status
 
-    assert on_loop(beside_a_slow_one)[0] == immutable.success
+    assert on_loop(beside_a_slow_one) == immutable.success
 
 
 def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
@@ -375,27 +380,10 @@ def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
     at_hand(wire)
     body = wire.sent({})
     monkeypatch.setattr(front, "MOST_IN_HAND", len(body) + 10)
-    raw = [(name.lower().encode(), value.encode()) for name, value in wire.authorised().items()]
-    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": wire.path, "query_string": b""}
-    scope["headers"] = [*raw, (b"content-length", b"%d" % len(body))]
     web = front.Front(loop.pages)
 
     async def two() -> list[int]:
-        return list(await asyncio.gather(one(), one()))
-
-    async def one() -> int:
-        coming, statuses = [{"type": "http.request", "body": body}], []
-
-        async def receive() -> Message:
-            await asyncio.sleep(0)
-            return coming.pop()
-
-        async def send(message: Message) -> None:
-            statuses.append(message.get("status"))
-
-        await web(dict(scope), receive, send)
-        assert coming == []
-        return int(statuses[0])
+        return list(await asyncio.gather(posted(web, wire, body), posted(web, wire, body)))
 
     assert on_loop(two) == [wire.success, 503]
     assert (Event.objects.count(), web.in_hand) == (1, 0)

@@ -153,8 +153,7 @@ def _message(raw: dict[str, Any]) -> Message:
     kind = Kind(raw["type"])
     event_at = rules.timestamp(raw["eventTimestamp"])
     assert event_at is not None, "violations() has read it"
-    ours = CONTEXT_NAMES.get
-    context = {ours(name, name): value for name, value in raw["context"].items() if value is not None}
+    context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
     message = Message(
         kind=kind,
         message_id=rules.message_id(raw),
