@@ -72,13 +72,14 @@ _start = threading.Lock()
 
 def wake(task: str, *args: str) -> None:
     """Ask for `task` to run soon, once the current transaction (if any) has committed. Never blocks, never raises."""
-    transaction.on_commit(lambda: _leave((task, args)))
+    transaction.on_commit(lambda: wake_now(task, *args))
 
 
-def _leave(word: Word) -> None:
+def wake_now(task: str, *args: str) -> None:
+    """The same without a look at any transaction, and so for an event loop, which has none."""
     global _publisher
     with _start:
         if _publisher is None or not _publisher.is_alive():
             _publisher = _Publisher()
             _publisher.start()
-    _publisher.leave(word)
+    _publisher.leave((task, args))

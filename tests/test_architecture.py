@@ -35,6 +35,7 @@ SOCKETS_ALLOWED = {
     "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
     "audience/intake/front.py": "answers on the event loop of the web server, whose sockets they are",
     "audience/intake/group.py": "gathers on the same loop",
+    "audience/intake/channel.py": "waits on the same loop for PostgreSQL, over the connection that psycopg made",
     "audience/intake/ahead.py": "asks whether it is on that loop",
     "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
     "config/up.py": "asks its own web process whether it serves yet",

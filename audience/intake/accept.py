@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.utils import timezone
 
 from audience import wakeup
-from audience.intake import store
+from audience.intake import ahead, store
+from audience.intake.channel import Channel
 from audience.intake.group import Group, Overloaded
 from audience.intake.message import Message, Rejected
 from audience.intake.rows import Sent
@@ -51,7 +53,11 @@ def accept(
 def accept_all(request: Sequence[Sent]) -> list[Receipt]:
     """The same for a request that speaks for several keys: all of it on disk, or nothing."""
     writes = [Write(sent) for sent in request]
-    _write(writes)
+    store.write(writes)
+    for key in _keys_to_mark(writes):
+        _mark_used(key)
+    if any(one.new for one in writes):
+        wakeup.wake("audience.tasks.digest")
     return [_receipt(one) for one in writes]
 
 
@@ -68,24 +74,30 @@ async def accept_together(request: Sequence[Sent]) -> list[Receipt]:
     return [_receipt(one) for one in writes]
 
 
-def _write(writes: Sequence[Write]) -> None:
-    store.write(writes)
-    for key in {one.sent.key.pk: one.sent.key for one in writes}.values():
-        _mark_used(key)
+def _note(writes: Sequence[Write]) -> None:
+    """What follows the commit, on the event loop: nothing here waits."""
+    for key in _keys_to_mark(writes):
+        ahead.fetch(partial(_mark_used, key))
     if any(one.new for one in writes):
-        wakeup.wake("audience.tasks.digest")
+        wakeup.wake_now("audience.tasks.digest")
 
 
-_group = Group(_write)
+_group = Group(store.write, _note, partial(Channel, store.STATEMENTS))
 
 
 def _receipt(one: Write) -> Receipt:
     return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.rejections))
 
 
-def _mark_used(key: ApiKey) -> None:
-    """Note the time of use, once a minute: exact enough to see an old key still in use, cheap enough for every call."""
+def _keys_to_mark(writes: Sequence[Write]) -> list[ApiKey]:
+    """Once a minute: exact enough to see an old key still in use, cheap enough for every call."""
     now = timezone.now()
-    if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60:
+    keys = {one.sent.key.pk: one.sent.key for one in writes}.values()
+    due = [key for key in keys if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60]
+    for key in due:
         key.last_used_at = now
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    return due
+
+
+def _mark_used(key: ApiKey) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)

@@ -1,7 +1,10 @@
 """Group commit: requests that come together are written together, and each is answered after the commit.
 
-One disk write then acknowledges many requests: while one thread waits for PostgreSQL, what comes meanwhile gathers on
-the event loop and is written next. Nothing waits longer than the write that is under way.
+One disk write then acknowledges many requests: while PostgreSQL writes, what comes meanwhile gathers on the event loop
+and is written next. Nothing waits longer than the write that is under way.
+
+A small group goes through a channel, which the event loop serves itself. A thread writes large ones, and any when there
+is no channel or it failed: it may wait, try again and find out whose fault it was.
 """
 
 import asyncio
@@ -10,11 +13,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
+import psycopg
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from audience.intake import store
+from audience.intake.channel import Channel, Row
 from audience.intake.store import Write
 
 logger = structlog.get_logger(__name__)
@@ -53,10 +60,22 @@ class _Waiting:
 
 
 class Group:
-    """The requests of one process: gathered on its event loop, written by `write` on a thread of their own."""
+    """The requests of one process: gathered on its event loop, written there or by `write` on a thread of their own.
 
-    def __init__(self, write: Callable[[Sequence[Write]], None]) -> None:
+    `open_channel`, which is called on that thread, may take its time and fail. `noted` is told on the event loop what
+    is committed now, and may do neither.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Write]], None],
+        noted: Callable[[Sequence[Write]], None],
+        open_channel: Callable[[], Channel | None],
+    ) -> None:
         self._write = write
+        self._noted = noted
+        self._open_channel = open_channel
+        self._channel: Channel | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake-write")
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
@@ -82,6 +101,30 @@ class Group:
     def _write_next(self) -> None:
         group = self._taken()
         self._is_writing = True
+        writes = _writes(group)
+        if self._channel and self._channel.is_open and store.is_small(writes):
+            self._send(self._channel, group, writes)
+        else:
+            self._write_on_thread(group)
+
+    def _send(self, channel: Channel, group: Sequence[_Waiting], writes: Sequence[Write]) -> None:
+        try:
+            channel.send(*store.statement(writes), partial(self._answered, group, writes))
+        except Exception as error:
+            self._answered(group, writes, error)
+
+    def _answered(self, group: Sequence[_Waiting], writes: Sequence[Write], outcome: list[Row] | Exception) -> None:
+        if isinstance(outcome, Exception):
+            # If it is stored all the same, its message ids say so when it is written again.
+            logger.warning("intake_channel_failed", requests=len(group), error=type(outcome).__name__)
+            self._write_on_thread(group)
+            return
+        store.learn(writes, outcome)
+        for one in group:
+            one.error = None
+        self._written(group)
+
+    def _write_on_thread(self, group: Sequence[_Waiting]) -> None:
         done = asyncio.get_running_loop().run_in_executor(self._thread, self._store, group)
         done.add_done_callback(lambda _: self._written(group))
 
@@ -100,17 +143,26 @@ class Group:
             self._write_next()
         for one in group:
             one.tell()
+        self._noted(_writes([one for one in group if not one.error]))
 
     def _store(self, group: Sequence[_Waiting]) -> None:
         """Write the group, or each alone when that fails: a row that PostgreSQL refuses fails no neighbour."""
         self._look_at_connection()
-        error = self._error(list(chain.from_iterable(one.writes for one in group)))
+        error = self._error(_writes(group))
         refused = isinstance(error, DatabaseError | InterfaceError)
         alone = refused and len(group) > 1 and connection.is_usable()
         if alone:
             logger.warning("group_written_singly", requests=len(group), error=type(error).__name__)
         for one in group:
             one.error = self._error(one.writes) if alone else error
+        if not error and not (self._channel and self._channel.is_open):
+            self._reopen()
+
+    def _reopen(self) -> None:
+        try:
+            self._channel = self._open_channel()
+        except (psycopg.Error, DatabaseError, InterfaceError) as failure:
+            logger.warning("intake_channel_not_opened", error=type(failure).__name__)
 
     def _error(self, writes: Sequence[Write]) -> BaseException | None:
         try:
@@ -124,3 +176,7 @@ class Group:
         if time.monotonic() - self._looked_at > LOOK_EVERY:
             close_old_connections()
             self._looked_at = time.monotonic()
+
+
+def _writes(group: Sequence[_Waiting]) -> list[Write]:
+    return list(chain.from_iterable(one.writes for one in group))

@@ -5,9 +5,10 @@ the group is stored already, which only a retry brings about, the group is writt
 copies. A small group always is: it goes over in one piece, where a transaction with COPY takes eight.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import psycopg
@@ -30,7 +31,7 @@ COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, ac
 WRITE = """
     WITH sent AS MATERIALIZED (
         SELECT nextval(pg_get_serial_sequence('audience_event', 'id')) AS id, given.*
-        FROM json_to_recordset(%(events)s) AS given (place int, untimed boolean, {event_types})
+        FROM json_to_recordset({events}) AS given (place int, untimed boolean, {event_types})
     ), new AS (
         INSERT INTO audience_event (id, {event_names})
         SELECT id, {event_values} FROM sent
@@ -43,14 +44,14 @@ WRITE = """
         FROM new JOIN sent USING (id) GROUP BY place
     ), refused AS (
         INSERT INTO audience_rejection ({rejection_names})
-        SELECT {rejection_values} FROM json_to_recordset(%(rejections)s) AS given ({rejection_types})
+        SELECT {rejection_values} FROM json_to_recordset({rejections}) AS given ({rejection_types})
     ), batches AS (
         INSERT INTO audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
             first_day, last_day, state, attempts, next_attempt_at, error)
         SELECT game_id, key_id, dialect, received_at, coalesce(accepted, 0), messages - coalesce(accepted, 0), rejected,
             coalesce(ids, '{{}}'), first, last, CASE WHEN accepted > 0 THEN 'pending' ELSE 'done' END, 0,
             received_at, ''
-        FROM json_to_recordset(%(requests)s) AS given (place int, game_id bigint, key_id bigint, dialect text,
+        FROM json_to_recordset({requests}) AS given (place int, game_id bigint, key_id bigint, dialect text,
             received_at timestamptz, messages int, rejected int)
         LEFT JOIN stored USING (place) ORDER BY place
     )
@@ -73,8 +74,12 @@ WORDS = {
     "rejection_types": rows.told_as(rows.REJECTION),
     "rejection_values": rows.cast(rows.REJECTION),
 }
-WRITE_TIMED = WRITE.format(**WORDS, unless="")
-WRITE_UNTIMED = WRITE.format(**WORDS, unless=UNLESS_THE_DAY_BEFORE)
+GIVEN = {"events": "$1", "rejections": "$2", "requests": "$3"}
+# Their names are those of prepared statements.
+STATEMENTS = {
+    b"write_timed": WRITE.format(**WORDS, **GIVEN, unless=""),
+    b"write_untimed": WRITE.format(**WORDS, **GIVEN, unless=UNLESS_THE_DAY_BEFORE),
+}
 
 
 @dataclass(slots=True)
@@ -99,7 +104,7 @@ def write(group: Sequence[Write]) -> None:
     """Store the group, and set how many events are `new` in each. Raises what the database raises."""
     for one in group:
         one.new = 0
-    if sum(one.size for one in group) < COPY_FROM or any(row.untimed for one in group for row in one.events):
+    if is_small(group) or any(row.untimed for one in group for row in one.events):
         _write(group)
         return
     try:
@@ -108,8 +113,13 @@ def write(group: Sequence[Write]) -> None:
         _write(group)
 
 
-def _write(group: Sequence[Write]) -> None:
-    """Anything, in one statement."""
+def is_small(group: Sequence[Write]) -> bool:
+    """Whether `statement` is the best way to store it."""
+    return sum(one.size for one in group) < COPY_FROM
+
+
+def statement(group: Sequence[Write]) -> tuple[bytes, list[bytes]]:
+    """Which of STATEMENTS stores this group, and its values."""
     untimed = False
     events, rejections, requests = [], [], []
     for place, one in enumerate(group):
@@ -118,12 +128,24 @@ def _write(group: Sequence[Write]) -> None:
             untimed = untimed or row.untimed
         rejections += [dict(zip(rows.REJECTION, values, strict=True)) for values in one.rejections]
         requests.append(_request(place, one))
-    query = WRITE_UNTIMED if untimed else WRITE_TIMED
-    given = {"events": events, "rejections": rejections, "requests": requests}
+    name = b"write_untimed" if untimed else b"write_timed"
+    return name, [orjson.dumps(values) for values in (events, rejections, requests)]
+
+
+def learn(group: Sequence[Write], answer: Iterable[Sequence[Any]]) -> None:
+    """Set how many events are `new` in each, from the rows of `statement`."""
+    for one in group:
+        one.new = 0
+    for place, accepted in answer:
+        group[int(place)].new = int(accepted)
+
+
+def _write(group: Sequence[Write]) -> None:
+    """Anything, in one statement."""
+    name, values = statement(group)
     with _unspoilt(), _planning_once() as cursor:
-        cursor.execute(query, {name: orjson.dumps(value).decode() for name, value in given.items()})
-        for place, accepted in cursor.fetchall():
-            group[place].new = accepted
+        cursor.execute(STATEMENTS[name], [value.decode() for value in values])
+        learn(group, cursor.fetchall())
 
 
 def _unspoilt() -> AbstractContextManager[None]:
@@ -132,7 +154,7 @@ def _unspoilt() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _planning_once() -> Iterator[psycopg.Cursor]:
+def _planning_once() -> Iterator[psycopg.RawCursor]:
     """A cursor whose statement is planned once a connection, which for WRITE takes longer than to run it. Django's own
     cursors write the values into the statement, so that to PostgreSQL each is another one."""
     connection.close_if_health_check_failed()
@@ -140,7 +162,7 @@ def _planning_once() -> Iterator[psycopg.Cursor]:
     raw = connection.connection
     raw.prepare_threshold = 0
     try:
-        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        with connection.wrap_database_errors, psycopg.RawCursor(raw) as cursor:
             yield cursor
     finally:
         raw.prepare_threshold = None

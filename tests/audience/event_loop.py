@@ -1,13 +1,20 @@
 """An event loop as a web process has it, for tests of what happens on it."""
 
 import asyncio
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import pytest
 from django.db import connections
+
+from audience.intake import accept, ahead, store
+from audience.intake.channel import Channel
+from audience.intake.group import Group
+from audience.intake.store import Write
 
 T = TypeVar("T")
 UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"
@@ -35,6 +42,26 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     if errors:
         raise errors[0]
     return answers[0]
+
+
+@contextlib.contextmanager
+def web_process(
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Sequence[Write]], None] = store.write,
+    open_channel: Callable[[], Channel | None] = lambda: None,
+) -> Iterator[Group]:
+    """What a web process has of its own, and ends with it."""
+    fetching = ThreadPoolExecutor(1)
+    group = Group(write, accept._note, open_channel)
+    monkeypatch.setattr(ahead, "_thread", fetching)
+    monkeypatch.setattr(accept, "_group", group)
+    try:
+        yield group
+    finally:
+        close(group._thread)
+        close(fetching)
+        if group._channel:
+            group._channel.close()
 
 
 def close(thread: ThreadPoolExecutor) -> None:

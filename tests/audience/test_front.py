@@ -18,10 +18,10 @@ from prometheus_client import REGISTRY
 from audience import overload
 from audience.intake import accept as accepting
 from audience.intake import auth, front, limit
-from audience.intake.group import MOST_WAITING, Group, Overloaded
+from audience.intake.group import MOST_WAITING, Overloaded
 from audience.keys import revoke_key
 from audience.models import Batch, Dialect, Event, Game, Rejection
-from tests.audience.event_loop import close, on_loop
+from tests.audience.event_loop import on_loop, web_process
 from tests.audience.test_transport import PATHS, Wire, wire_of
 from tests.audience.wire import ORIGIN
 
@@ -105,12 +105,10 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr(auth, "BELIEVED_FOR", 60.0)
     monkeypatch.setattr(limit, "LEASE", 4.0)
     monkeypatch.setattr(limit, "LEASE_ENDS", 60.0)
-    group = Group(accepting._write)
-    monkeypatch.setattr(accepting, "_group", group)
     redis.Redis.from_url(django_settings.CELERY_BROKER_URL).flushdb()
     limit._limiter = None
-    yield Loop()
-    close(group._thread)
+    with web_process(monkeypatch):
+        yield Loop()
     auth.forget_keys()
     limit._limiter = None
 

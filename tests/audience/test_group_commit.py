@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from audience.intake import accept as accepting
-from audience.intake import group
+from audience.intake import group, store
 from audience.intake.accept import Receipt, accept_together
 from audience.intake.message import Message
 from audience.intake.rows import Sent
@@ -19,7 +18,7 @@ from audience.intake.store import Write
 from audience.keys import NewKey
 from audience.models import Batch, Dialect, Event, Kind
 from tests.audience.concurrency import end_backend
-from tests.audience.event_loop import close, on_loop
+from tests.audience.event_loop import on_loop, web_process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 4, 8, tzinfo=UTC)
@@ -39,14 +38,14 @@ def sent(key: NewKey, *messages: Message) -> Sent:
 class Crowd:
     """Requests of one moment: the first holds its transaction back until all the others wait behind it."""
 
-    def __init__(self, key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    group: group.Group
+
+    def __init__(self, key: NewKey) -> None:
         self.key = key
         self.answers: Asked = {}
         self.sizes: list[int] = []
         self.first_may_go = threading.Event()
-        self.write = accepting._write
-        self.group = group.Group(self.counted)
-        monkeypatch.setattr(accepting, "_group", self.group)
+        self.write = store.write
 
     def counted(self, writes: Sequence[Write]) -> None:
         self.sizes.append(len(writes))
@@ -85,9 +84,9 @@ class Crowd:
 
 @pytest.fixture
 def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
-    crowd = Crowd(key, monkeypatch)
-    yield crowd
-    close(crowd.group._thread)
+    crowd = Crowd(key)
+    with web_process(monkeypatch, crowd.counted) as crowd.group:
+        yield crowd
 
 
 def stored() -> list[str]:

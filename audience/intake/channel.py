@@ -1,0 +1,119 @@
+"""A connection to PostgreSQL that the event loop watches itself: a statement goes out, its answer calls back.
+
+A thread that waits for the database and the event loop take the interpreter from each other several times a statement,
+which together cost more than everything else that is done for a small group. libpq, by way of psycopg.pq
+(psycopg.org/psycopg3/docs/api/pq.html), does the work; here is only the waiting for the socket.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
+
+Row = tuple[bytes | None, ...]
+# Called once, on the event loop: with the rows when what was sent is committed, else with the reason.
+Answered = Callable[[list[Row] | psycopg.Error], None]
+
+
+class Channel:
+    """One statement at a time, each a transaction of its own. Whatever goes wrong closes it, and when the connection
+    was lost nobody knows whether the statement was committed."""
+
+    def __init__(self, statements: Mapping[bytes, str]) -> None:
+        """Connect as Django does and prepare `statements` by name, which keeps a thread waiting; raises what the
+        database raises."""
+        wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
+        wrapper.ensure_connection()
+        self._connection: psycopg.Connection = wrapper.connection
+        self._libpq = self._connection.pgconn
+        self._answered: Answered | None = None
+        self._results: list[PGresult] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        try:
+            for name, text in statements.items():
+                self._raise(self._libpq.prepare(name, text.encode()))
+        except psycopg.Error:
+            self._connection.close()
+            raise
+        self._libpq.nonblocking = 1
+
+    @property
+    def is_open(self) -> bool:
+        return not self._connection.closed
+
+    def send(self, statement: bytes, values: Sequence[bytes], answered: Answered) -> None:
+        """Run a prepared statement with these texts. Of the event loop that calls first, and of no other.
+
+        Raises psycopg.Error when it cannot even be sent.
+        """
+        assert self._answered is None, "one statement at a time"
+        try:
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+                self._loop.add_reader(self._libpq.socket, self._read)
+            self._libpq.send_query_prepared(statement, values)
+            self._flush()
+        except psycopg.Error:
+            self.close()
+            raise
+        self._answered, self._results = answered, []
+
+    def close(self) -> None:
+        if self._loop and self.is_open and not self._loop.is_closed():
+            self._loop.remove_reader(self._libpq.socket)
+            self._loop.remove_writer(self._libpq.socket)
+        self._connection.close()
+
+    def _flush(self) -> None:
+        """Hand the rest over when the socket takes more, should it not take all of it at once."""
+        assert self._loop
+        if self._libpq.flush():
+            self._loop.add_writer(self._libpq.socket, self._write)
+
+    def _write(self) -> None:
+        assert self._loop
+        self._loop.remove_writer(self._libpq.socket)
+        try:
+            self._flush()
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _read(self) -> None:
+        """Nothing is answered before PostgreSQL is ready for the next statement: the commit follows the rows, and an
+        error there follows them as well."""
+        try:
+            self._libpq.consume_input()
+            if self._answered is None:
+                return  # a notice, or the first half of a farewell
+            while not self._libpq.is_busy():
+                result = self._libpq.get_result()
+                if result is None:
+                    self._succeed()
+                    return
+                self._results.append(result)
+                self._raise(result)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _succeed(self) -> None:
+        answered, self._answered = self._answered, None
+        assert answered
+        answered([row for result in self._results for row in _rows(result)])
+
+    def _fail(self, error: psycopg.Error) -> None:
+        answered, self._answered = self._answered, None
+        self.close()
+        if answered:
+            answered(error)
+
+    def _raise(self, result: PGresult) -> None:
+        if result.status not in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
+            raise psycopg.errors.error_from_result(result)
+
+
+def _rows(result: PGresult) -> list[Row]:
+    columns = range(result.nfields)
+    return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]

@@ -1,0 +1,363 @@
+"""Statements that the event loop sends and waits for itself, and groups of requests written through them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection
+
+from audience.intake import ahead, store
+from audience.intake.accept import Receipt, accept_all, accept_together
+from audience.intake.channel import Channel, Row
+from audience.intake.group import Group
+from audience.intake.message import Message, Rejected, Violation
+from audience.intake.rows import Sent
+from audience.keys import NewKey
+from audience.models import ApiKey, Batch, Dialect, Event, Kind, Rejection
+from tests.audience.concurrency import end_backend
+from tests.audience.event_loop import on_loop, web_process
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = datetime(2026, 4, 8, tzinfo=UTC)
+# Longer than a row of the index by user may be, whatever PostgreSQL makes of it.
+TOO_LONG = "".join(f"{number:x}" for number in range(20_000))
+STATEMENTS = {
+    b"add": "INSERT INTO tried VALUES ($1::int) RETURNING number",
+    b"length": "SELECT length($1::text), NULL",
+    b"echo": "SELECT repeat($1::text, 2000000)",
+    b"sleep": "SELECT pg_sleep(60), $1::text",
+    b"pid": "SELECT pg_backend_pid(), $1::text",
+}
+Outcome = list[Row] | Exception
+# Raises where a commit can still fail: after the rows were told.
+AT_COMMIT = """
+CREATE FUNCTION refuse_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  RAISE EXCEPTION 'not committed'; END $$;
+CREATE CONSTRAINT TRIGGER refuse_at_commit AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse_at_commit();
+"""
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def elsewhere(statement: str) -> None:
+    """On a thread, which would keep its connection."""
+    try:
+        execute(statement)
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def tried() -> Iterator[None]:
+    execute("CREATE TABLE tried (number int PRIMARY KEY)")
+    yield
+    execute("DROP TABLE tried; DROP FUNCTION IF EXISTS refuse_at_commit")
+
+
+def numbers() -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM tried ORDER BY 1")
+        return [number for (number,) in cursor.fetchall()]
+
+
+async def ask(channel: Channel, name: bytes, value: bytes) -> Outcome:
+    answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    channel.send(name, [value], answered.set_result)
+    return await asyncio.wait_for(answered, 20)
+
+
+def with_channel(work: Callable[[Channel], Coroutine[Any, Any, Any]], statements: Mapping[bytes, str]) -> Any:
+    async def run() -> Any:
+        channel = await asyncio.to_thread(Channel, statements)
+        try:
+            return await work(channel)
+        finally:
+            channel.close()
+
+    return on_loop(run)
+
+
+def test_what_is_answered_is_committed(tried: None) -> None:
+    async def work(channel: Channel) -> list[Outcome]:
+        return [await ask(channel, b"add", b"1"), await ask(channel, b"add", b"2")]
+
+    assert with_channel(work, STATEMENTS) == [[(b"1",)], [(b"2",)]]
+    assert numbers() == [1, 2]
+
+
+def test_rows_are_texts_and_nothing_is_nothing(tried: None) -> None:
+    assert with_channel(lambda channel: ask(channel, b"length", "Zoë".encode()), STATEMENTS) == [(b"3", None)]
+
+
+def test_a_statement_and_an_answer_larger_than_a_socket_takes_at_once(tried: None) -> None:
+    async def work(channel: Channel) -> tuple[Outcome, Outcome]:
+        return await ask(channel, b"length", b"x" * 20_000_000), await ask(channel, b"echo", b"four")
+
+    length, echo = with_channel(work, STATEMENTS)
+    assert length == [(b"20000000", None)]
+    assert echo == [(b"four" * 2_000_000,)]
+
+
+def test_a_refusal_closes_the_channel_and_stores_nothing(tried: None) -> None:
+    async def work(channel: Channel) -> tuple[Outcome, Outcome, bool]:
+        return await ask(channel, b"add", b"1"), await ask(channel, b"add", b"1"), channel.is_open
+
+    first, again, is_open = with_channel(work, STATEMENTS)
+    assert first == [(b"1",)]
+    assert isinstance(again, psycopg.errors.UniqueViolation)
+    assert not is_open
+
+
+def test_an_error_at_the_commit_is_no_success(tried: None) -> None:
+    """The rows are told before the commit, and it fails after them."""
+    execute(AT_COMMIT.format(table="tried", when="NEW.number = 2"))
+
+    async def work(channel: Channel) -> tuple[Outcome, Outcome]:
+        return await ask(channel, b"add", b"1"), await ask(channel, b"add", b"2")
+
+    good, bad = with_channel(work, STATEMENTS)
+    assert good == [(b"1",)]
+    assert isinstance(bad, psycopg.errors.RaiseException)
+    assert numbers() == [1]
+
+
+def test_a_connection_that_ends_in_the_middle_is_told(tried: None) -> None:
+    async def work(channel: Channel) -> tuple[Outcome, bool]:
+        [(pid, _)] = await ask(channel, b"pid", b"")  # type: ignore[misc]
+        asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(asyncio.to_thread(end, pid)))
+        return await ask(channel, b"sleep", b""), channel.is_open
+
+    def end(pid: bytes | None) -> None:
+        end_backend(int(pid or 0))
+
+    outcome, is_open = with_channel(work, STATEMENTS)
+    assert isinstance(outcome, psycopg.OperationalError)
+    assert not is_open
+
+
+def test_a_connection_that_ends_while_it_is_idle_is_noticed(tried: None) -> None:
+    async def work(channel: Channel) -> None:
+        [(pid, _)] = await ask(channel, b"pid", b"")  # type: ignore[misc]
+        await asyncio.to_thread(end_backend, int(pid or 0))
+        while channel.is_open:
+            await asyncio.sleep(0.01)
+        with pytest.raises(psycopg.OperationalError):
+            channel.send(b"pid", [b""], lambda outcome: None)
+
+    async def soon(channel: Channel) -> None:
+        await asyncio.wait_for(work(channel), 15)
+
+    with_channel(soon, STATEMENTS)
+
+
+def test_a_statement_that_cannot_be_prepared_is_said_at_once() -> None:
+    with pytest.raises(psycopg.errors.SyntaxError):
+        with_channel(lambda channel: ask(channel, b"odd", b""), {b"odd": "SELEKT 1"})
+
+
+# Groups
+
+
+def message(message_id: str, user_id: str = "user-1") -> Message:
+    return Message(kind=Kind.TRACK, message_id=message_id, event_at=NOW, day=NOW.date(), user_id=user_id)
+
+
+class Crowd:
+    """Requests of one process that has a channel."""
+
+    group: Group
+
+    def __init__(self, key: NewKey) -> None:
+        self.key = key
+        self.on_thread: list[int] = []
+
+    def counted(self, writes: Sequence[store.Write]) -> None:
+        self.on_thread.append(len(writes))
+        store.write(writes)
+
+    def sent(self, *messages: Message, rejected: Sequence[Rejected] = ()) -> Sent:
+        return Sent(key=self.key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages, rejected=rejected)
+
+    async def ask(self, *messages: Message) -> Receipt | BaseException:
+        try:
+            [receipt] = await accept_together([self.sent(*messages)])
+        except Exception as error:
+            return error
+        return receipt
+
+    async def open(self) -> None:
+        """The first request, which goes by the thread."""
+        assert await self.ask(message("m-first")) == Receipt(1, 0, 0)
+        assert self.on_thread.pop() == 1
+
+    async def together(self, *messages: Message) -> list[Receipt | BaseException]:
+        return list(await asyncio.gather(*(self.ask(one) for one in messages)))
+
+    async def end(self) -> None:
+        assert self.group._channel
+        await asyncio.to_thread(end_backend, self.group._channel._libpq.backend_pid)
+
+
+@pytest.fixture
+def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
+    crowd = Crowd(key)
+    with web_process(monkeypatch, crowd.counted, partial(Channel, store.STATEMENTS)) as crowd.group:
+        yield crowd
+
+
+def stored() -> list[str]:
+    return sorted(Event.objects.values_list("message_id", flat=True))
+
+
+def test_small_groups_need_no_thread_once_there_is_a_channel(crowd: Crowd) -> None:
+    async def work() -> list[Receipt | BaseException]:
+        await crowd.open()
+        return await crowd.together(message("m-a"), message("m-b"), message("m-a"), message("m-c"))
+
+    assert on_loop(work) == [Receipt(1, 0, 0), Receipt(1, 0, 0), Receipt(0, 1, 0), Receipt(1, 0, 0)]
+    assert crowd.on_thread == []
+    assert stored() == ["m-a", "m-b", "m-c", "m-first"]
+    # The first alone, and what came while it was written together.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT xmin::text) FROM audience_batch WHERE received_at = %s", [NOW])
+        assert cursor.fetchone() == (3,)
+
+
+def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
+    refused = Rejected("m-9", [Violation("type", "UNSUPPORTED_TYPE", "No such type.")], {"userId": "u"})
+
+    def request(name: str) -> list[Sent]:
+        untimed = Message(kind=Kind.IDENTIFY, message_id=f"{name}-2", event_at=NOW, day=None, traits={"a": "\u00e9"})
+        return [crowd.sent(message(f"{name}-1"), untimed, rejected=[refused])]
+
+    def rows(prefix: str) -> list[Any]:
+        own = {"id", "message_id"}
+        events = Event.objects.filter(message_id__startswith=prefix).order_by("message_id").values()
+        return [{name: value for name, value in event.items() if name not in own} for event in events]
+
+    async def work() -> list[Receipt]:
+        await crowd.open()
+        return await accept_together(request("channel"))
+
+    assert on_loop(work) == accept_all(request("thread")) == [Receipt(2, 0, 1)]
+    assert crowd.on_thread == []
+    assert rows("channel") == rows("thread") != []
+    own = {"id", "event_ids"}
+    last, before = (
+        {k: v for k, v in row.items() if k not in own} for row in Batch.objects.order_by("-id").values()[:2]
+    )
+    assert last == before
+    one, other = ({k: v for k, v in row.items() if k != "id"} for row in Rejection.objects.values())
+    assert one == other
+
+
+def test_a_large_group_goes_by_the_thread(crowd: Crowd) -> None:
+    async def work() -> Receipt | BaseException:
+        await crowd.open()
+        return await crowd.ask(*(message(f"m-{number}") for number in range(store.COPY_FROM)))
+
+    assert on_loop(work) == Receipt(store.COPY_FROM, 0, 0)
+    assert crowd.on_thread == [1]
+
+
+def test_a_refused_message_fails_no_neighbour_and_the_channel_comes_back(crowd: Crowd) -> None:
+    async def work() -> list[list[Receipt | BaseException]]:
+        await crowd.open()
+        first = await crowd.together(message("m-0"), message("m-a"), message("m-bad", TOO_LONG), message("m-b"))
+        return [first, await crowd.together(message("m-c"))]
+
+    (zero, a, bad, b), (c,) = on_loop(work)
+    assert [zero, a, b, c] == [Receipt(1, 0, 0)] * 4
+    assert isinstance(bad, DatabaseError)
+    assert crowd.on_thread == [3, 1, 1, 1, 1]
+    assert stored() == ["m-0", "m-a", "m-b", "m-c", "m-first"]
+
+
+def test_what_is_not_committed_is_not_acknowledged(crowd: Crowd) -> None:
+    execute(AT_COMMIT.format(table="audience_batch", when="NEW.rejected = 0"))
+    try:
+        [answer] = on_loop(lambda: crowd.together(message("m-a")))
+        assert isinstance(answer, DatabaseError)
+    finally:
+        execute("DROP FUNCTION refuse_at_commit CASCADE")
+
+    async def work() -> list[Receipt | BaseException]:
+        await crowd.open()
+        await asyncio.to_thread(elsewhere, AT_COMMIT.format(table="audience_batch", when="NEW.rejected = 0"))
+        return await crowd.together(message("m-b"))
+
+    try:
+        [answer] = on_loop(work)
+        assert isinstance(answer, DatabaseError)
+        assert stored() == ["m-first"]
+    finally:
+        execute("DROP FUNCTION refuse_at_commit CASCADE")
+
+
+def test_a_channel_that_was_ended_costs_nobody_anything(crowd: Crowd) -> None:
+    async def work() -> list[list[Receipt | BaseException]]:
+        await crowd.open()
+        await crowd.end()
+        after = await crowd.together(message("m-a"), message("m-b"))
+        return [after, await crowd.together(message("m-c"))]
+
+    assert on_loop(work) == [[Receipt(1, 0, 0)] * 2, [Receipt(1, 0, 0)]]
+    assert crowd.on_thread in ([1], [1, 1])
+    assert stored() == ["m-a", "m-b", "m-c", "m-first"]
+
+
+def test_without_a_channel_the_thread_writes_on(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse() -> Channel:
+        raise psycopg.OperationalError("too many connections")
+
+    crowd.group._open_channel = refuse
+
+    async def work() -> list[Receipt | BaseException]:
+        return [await crowd.ask(message("m-a")), await crowd.ask(message("m-b"))]
+
+    assert on_loop(work) == [Receipt(1, 0, 0)] * 2
+    assert crowd.on_thread == [1, 1]
+
+
+def test_what_cannot_even_be_put_into_a_statement_is_the_threads_to_refuse(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong on the loop: the next group is written."""
+
+    def broken(writes: Sequence[store.Write]) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    async def work() -> list[Receipt | BaseException]:
+        await crowd.open()
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "statement", broken)
+            bad = await crowd.ask(message("m-a"))
+        return [bad, await crowd.ask(message("m-b"))]
+
+    bad, good = on_loop(work)
+    assert isinstance(bad, RuntimeError)
+    assert good == Receipt(1, 0, 0)
+
+
+def test_a_key_used_through_the_channel_is_marked_as_used(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on the loop, where a query would keep everybody waiting."""
+    left: list[Callable[[], object]] = []
+    monkeypatch.setattr(ahead, "fetch", left.append)
+
+    async def work() -> None:
+        await crowd.open()
+        await crowd.ask(message("m-a"))
+
+    on_loop(work)
+    assert ApiKey.objects.get().last_used_at is None
+    [mark] = left
+    mark()
+    assert ApiKey.objects.get().last_used_at == crowd.key.key.last_used_at is not None
