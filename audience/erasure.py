@@ -89,7 +89,7 @@ def run(erasure_id: uuid.UUID) -> bool:
     if earlier.exists():
         erasure.next_attempt_at = clock.now() + PATIENCE
         erasure.save(update_fields=["next_attempt_at"])
-        wakeup.wake("audience.tasks.digest")
+        wakeup.wake(wakeup.DIGEST)
         return False
     lock_game(erasure.game_id, wait=True)
     _forget(erasure)

@@ -1,6 +1,7 @@
 """One settings file. Every value an operator sets comes from the environment (see .env.example);
 a bad or missing one stops the boot with one line that names it (config/environment.py)."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3, "health_check_interval": 10}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# By itself Celery closes the connection around every task, and tasks here are many and short. Django's own rule
+# (config/celery.py) keeps it instead.
+CELERY_DB_REUSE_MAX = sys.maxsize
 
 
 CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT

@@ -46,7 +46,7 @@ def drain() -> int:
     # Asked again after each round, when whoever comes next would be let in: what they came for is seen here.
     while due := Batch.objects.due().order_by().values_list("game_id").annotate(Min("next_attempt_at")):
         if time.monotonic() > deadline:
-            wakeup.wake("audience.tasks.digest")
+            wakeup.wake(wakeup.DIGEST)
             break
         done = sum(_take_turn(game_id, since, gather=digested > 0) for game_id, since in due)
         if not done:

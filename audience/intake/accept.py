@@ -57,7 +57,7 @@ def accept_all(request: Sequence[Sent]) -> list[Receipt]:
     for key in _keys_to_mark(writes):
         _mark_used(key)
     if any(one.new for one in writes):
-        wakeup.wake("audience.tasks.digest")
+        wakeup.wake(wakeup.DIGEST)
     return [_receipt(one) for one in writes]
 
 
@@ -79,7 +79,7 @@ def _note(writes: Sequence[Write]) -> None:
     for key in _keys_to_mark(writes):
         ahead.fetch(partial(_mark_used, key))
     if any(one.new for one in writes):
-        wakeup.wake_now("audience.tasks.digest")
+        wakeup.wake_now(wakeup.DIGEST)
 
 
 _group = Group(store.write, _note, partial(Channel, store.STATEMENTS))

@@ -165,11 +165,11 @@ def test_a_batch_with_nothing_new_wakes_nobody(key: NewKey) -> None:
     once = message()
     send(key, once)
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
-    time.sleep(5 * wakeup.INTERVAL)
+    time.sleep(2 * wakeup.DIGEST_INTERVAL)
     Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
     send(key, once)
     send(key, message(surface="tv"))
-    time.sleep(10 * wakeup.INTERVAL)
+    time.sleep(2 * wakeup.DIGEST_INTERVAL)
 
     assert wake_ups() == []
 
