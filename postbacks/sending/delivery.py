@@ -1,8 +1,8 @@
 """Sending what is due: claim rows, call the network with no transaction open, close the attempts.
 
 Each network is drained on its own, by one thread of a worker process at a time, so that one that hangs in time-outs
-takes a single thread of the worker and delays nobody. That thread alone touches the database, in small batches; the
-calls run in lanes that only speak HTTP.
+takes a single thread of the worker and delays nobody. That thread, and under load one beside it, touch the database, in
+small batches; the calls run in lanes that only speak HTTP.
 """
 
 import threading
@@ -20,6 +20,7 @@ from postbacks.networks.base import Outcome, Request, Target, Verdict
 from postbacks.sending import attempts, claims, pace
 from postbacks.sending.attempts import Answer
 from postbacks.sending.claims import Claim
+from postbacks.sending.closing import Closing
 from postbacks.sending.lanes import Lanes
 from postbacks.setup import rules
 
@@ -75,11 +76,12 @@ class _Round:
         # As many claims as came back last time wait for a lane, so that none stands idle while rows are written; no
         # more, since they would be ours for nothing while the network hangs.
         self._ahead = 0
+        self._closing = Closing(_close)
         self._refused: set[UUID] = set()  # configs
         self._resting: set[str] = set()  # pixels
 
     def run(self, until: float) -> None:
-        with self._lanes as lanes:
+        with self._lanes as lanes, self._closing:
             while lanes.flying or time.monotonic() < until:
                 if time.monotonic() < until:
                     self._claim()
@@ -108,12 +110,14 @@ class _Round:
         return True
 
     def _land(self) -> None:
-        """Close what has come back."""
+        """Close what has come back: beside us, while there is something else to do."""
         results = self._lanes.gather(enough=ENOUGH, seconds=PATIENCE)
         answers = [result for result in results if isinstance(result, Answer)]
         unsent = [result for result in results if isinstance(result, Claim)]
-        if answers:
-            self._resting.update(attempts.close(_logged(answers)))
+        if answers and self._lanes.flying:
+            self._resting.update(self._closing.start(answers))
+        elif answers:
+            self._resting.update(self._closing.wait(), _close(answers))
         if unsent:
             attempts.take_back(unsent)
         self._ahead = min(len(answers), self._lanes.most)
@@ -172,7 +176,7 @@ def _request(claim: Claim) -> Request:
     return config.kind.build(target, known)
 
 
-def _logged(answers: Sequence[Answer]) -> Sequence[Answer]:
+def _close(answers: Sequence[Answer]) -> set[str]:
     for answer in answers:
         delivery, response = answer.claim.delivery, answer.response
         logger.info(
@@ -186,4 +190,4 @@ def _logged(answers: Sequence[Answer]) -> Sequence[Answer]:
             http_status=response.status if response else None,
             latency_ms=response.latency_ms if response else None,
         )
-    return answers
+    return attempts.close(answers)
