@@ -38,12 +38,9 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
         return page(request, "hub/_integration_state.html", membership, **state(game, found, configs))
     if part in LOG:
         return page(request, LOG[part], membership, **_log(request, membership, found, configs))
-    context = {
-        **_log(request, membership, found, configs),
-        **state(game, found, configs),
-        **replays.board(game, network),
-        "test_form": SendTestForm(found, game),
-    }
+    context = {**_log(request, membership, found, configs), **state(game, found, configs)}
+    kept = [row.config for row in context["configs"]]
+    context |= {**replays.board(kept), "test_form": SendTestForm(found, game, configs=kept)}
     return page(request, "hub/integration.html", membership, **context)
 
 

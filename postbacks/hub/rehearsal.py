@@ -1,5 +1,6 @@
 """Before going live: what would be sent of a conversion, what settings would have done, and a test conversion."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -31,13 +32,16 @@ class SendTestForm(forms.Form):
     trigger = forms.ChoiceField(choices=Trigger.choices, label="Event")
     test_code = forms.CharField(max_length=128, widget=forms.TextInput(attrs=PASTED))
 
-    def __init__(self, network: Network, game: Game, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, network: Network, game: Game, *args: Any, configs: Iterable[PostbackConfig] | None = None, **kwargs: Any
+    ) -> None:
+        """`configs` are the postbacks of the game, where they have been read already."""
         super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
         config.queryset = _kept(game, network.kind).defer("credential", "previous_credential")
         # Read once: the widget asks for its choices several times over, and a queryset is read anew each time.
-        config.choices = [(row.pk, str(row)) for row in config.queryset]
+        config.choices = [(row.pk, str(row)) for row in (config.queryset if configs is None else configs)]
         code.label, code.help_text = network.test_code_label, network.test_code_help
 
 

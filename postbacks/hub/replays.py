@@ -1,5 +1,6 @@
 """Sending failed deliveries again, from the page of a network (many) and from the page of a conversion (one)."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
@@ -23,9 +24,8 @@ NEWEST = 5  # replays listed
 ASKING = {"conversion", "conversions", "attempt"}
 
 
-def board(game: Game, network: str) -> dict[str, Any]:
-    """What the section of failed deliveries shows: what can be sent again, and the replays, newest first."""
-    configs = list(kept(game, network))
+def board(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
+    """What the section of failed deliveries shows of these: what can be sent again, and the replays, newest first."""
     rows = Replay.objects.filter(config__in=configs).select_related("config", "requested_by")
     found = failed.progress(list(rows.defer("config__credential").order_by("-created_at")[:NEWEST]))
     running = {row.replay.config_id for row in found if row.is_running}
@@ -42,7 +42,7 @@ def kept(game: Game, network: str) -> QuerySet[PostbackConfig]:
 def replay_list(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
     """The section alone for its own refresh; else a page with the filter and, once it is filled in, its counts."""
     found, game = network_or_404(network), membership.game
-    context: dict[str, Any] = {"network": found, **board(game, network)}
+    context: dict[str, Any] = {"network": found, **board(list(kept(game, network)))}
     if request.htmx:
         return page(request, "hub/_replays.html", membership, **context)
     form = ReplayForm(request.GET if "config" in request.GET else None, configs=kept(game, network))
