@@ -15,7 +15,7 @@ from psycopg.pq.abc import PGresult
 
 Row = tuple[bytes | None, ...]
 # Called once, on the event loop: with the rows when what was sent is committed, else with the reason.
-Answered = Callable[[list[Row] | psycopg.Error], None]
+Answered = Callable[[list[Row] | Exception], None]
 
 
 class Channel:
@@ -32,6 +32,8 @@ class Channel:
         self._answered: Answered | None = None
         self._results: list[PGresult] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Kept, since libpq closes and forgets the socket of a lost connection before anybody else learns of it.
+        self._socket = self._libpq.socket
         try:
             for name, text in statements.items():
                 self._raise(self._libpq.prepare(name, text.encode()))
@@ -47,63 +49,69 @@ class Channel:
     def send(self, statement: bytes, values: Sequence[bytes], answered: Answered) -> None:
         """Run a prepared statement with these texts. Of the event loop that calls first, and of no other.
 
-        Raises psycopg.Error when it cannot even be sent.
+        Raises psycopg.Error when it cannot even be sent; then nobody is called.
         """
         assert self._answered is None, "one statement at a time"
+        if not self.is_open:
+            raise psycopg.OperationalError("the channel is closed")
         try:
             if self._loop is None:
                 self._loop = asyncio.get_running_loop()
-                self._loop.add_reader(self._libpq.socket, self._read)
+                self._loop.add_reader(self._socket, self._read)
             self._libpq.send_query_prepared(statement, values)
             self._flush()
-        except psycopg.Error:
+        except Exception:
             self.close()
             raise
         self._answered, self._results = answered, []
 
     def close(self) -> None:
-        if self._loop and self.is_open and not self._loop.is_closed():
-            self._loop.remove_reader(self._libpq.socket)
-            self._loop.remove_writer(self._libpq.socket)
+        loop, self._loop = self._loop, None
+        if loop and not loop.is_closed():
+            loop.remove_reader(self._socket)
+            loop.remove_writer(self._socket)
         self._connection.close()
 
     def _flush(self) -> None:
         """Hand the rest over when the socket takes more, should it not take all of it at once."""
         assert self._loop
         if self._libpq.flush():
-            self._loop.add_writer(self._libpq.socket, self._write)
+            self._loop.add_writer(self._socket, self._write)
 
     def _write(self) -> None:
         assert self._loop
-        self._loop.remove_writer(self._libpq.socket)
+        self._loop.remove_writer(self._socket)
         try:
             self._flush()
-        except psycopg.Error as error:
+        except Exception as error:
             self._fail(error)
 
     def _read(self) -> None:
-        """Nothing is answered before PostgreSQL is ready for the next statement: the commit follows the rows, and an
-        error there follows them as well."""
         try:
-            self._libpq.consume_input()
-            if self._answered is None:
-                return  # a notice, or the first half of a farewell
-            while not self._libpq.is_busy():
-                result = self._libpq.get_result()
-                if result is None:
-                    self._succeed()
-                    return
-                self._results.append(result)
-                self._raise(result)
-        except psycopg.Error as error:
+            if not self._is_complete():
+                return
+            rows = [row for result in self._results for row in _rows(result)]
+        except Exception as error:
             self._fail(error)
-
-    def _succeed(self) -> None:
+            return
         answered, self._answered = self._answered, None
         assert answered
-        answered([row for result in self._results for row in _rows(result)])
+        answered(rows)
 
-    def _fail(self, error: psycopg.Error) -> None:
+    def _is_complete(self) -> bool:
+        """Whether PostgreSQL is ready for the next statement. Nothing is answered before: the commit follows the rows,
+        and an error there follows them as well."""
+        self._libpq.consume_input()
+        # Without a statement it is a notice, or the first half of a farewell.
+        while self._answered and not self._libpq.is_busy():
+            result = self._libpq.get_result()
+            if result is None:
+                return True
+            self._results.append(result)
+            self._raise(result)
+        return False
+
+    def _fail(self, error: Exception) -> None:
         answered, self._answered = self._answered, None
         self.close()
         if answered:

@@ -32,6 +32,8 @@ LARGEST = 4_000
 MOST_WAITING = 20_000
 # Seconds between two looks whether the connection still stands; a lost one costs its group a 503 and a retry.
 LOOK_EVERY = 1.0
+# Bytes of messages, as they came, that the event loop makes a statement of; with more it would keep others waiting.
+LIGHT = 256 * 1024
 
 
 class Overloaded(Exception):
@@ -80,7 +82,7 @@ class Group:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
         self._is_writing = False
-        self._looked_at = 0.0
+        self._looked_at = self._opened_at = -LOOK_EVERY
 
     @property
     def is_full(self) -> bool:
@@ -102,7 +104,7 @@ class Group:
         group = self._taken()
         self._is_writing = True
         writes = _writes(group)
-        if self._channel and self._channel.is_open and store.is_small(writes):
+        if self._channel and self._channel.is_open and _is_light(writes):
             self._send(self._channel, group, writes)
         else:
             self._write_on_thread(group)
@@ -117,6 +119,7 @@ class Group:
         if isinstance(outcome, Exception):
             # If it is stored all the same, its message ids say so when it is written again.
             logger.warning("intake_channel_failed", requests=len(group), error=type(outcome).__name__)
+            self._looked_at = -LOOK_EVERY  # the thread's connection may be lost as well
             self._write_on_thread(group)
             return
         store.learn(writes, outcome)
@@ -143,7 +146,10 @@ class Group:
             self._write_next()
         for one in group:
             one.tell()
-        self._noted(_writes([one for one in group if not one.error]))
+        stored = [one for one in group if not one.error]
+        if stored:
+            self._noted(_writes(stored))
+            self._reopen_soon()
 
     def _store(self, group: Sequence[_Waiting]) -> None:
         """Write the group, or each alone when that fails: a row that PostgreSQL refuses fails no neighbour."""
@@ -155,8 +161,13 @@ class Group:
             logger.warning("group_written_singly", requests=len(group), error=type(error).__name__)
         for one in group:
             one.error = self._error(one.writes) if alone else error
-        if not error and not (self._channel and self._channel.is_open):
-            self._reopen()
+
+    def _reopen_soon(self) -> None:
+        """A channel that was lost, or not to be had, at most once in LOOK_EVERY: each try is a log-in."""
+        is_open = self._channel and self._channel.is_open
+        if not is_open and time.monotonic() - self._opened_at > LOOK_EVERY:
+            self._opened_at = time.monotonic()
+            self._thread.submit(self._reopen)
 
     def _reopen(self) -> None:
         try:
@@ -168,7 +179,7 @@ class Group:
         try:
             self._write(writes)
         except BaseException as error:
-            self._looked_at = 0.0
+            self._looked_at = -LOOK_EVERY
             return error
         return None
 
@@ -180,3 +191,7 @@ class Group:
 
 def _writes(group: Sequence[_Waiting]) -> list[Write]:
     return list(chain.from_iterable(one.writes for one in group))
+
+
+def _is_light(writes: Sequence[Write]) -> bool:
+    return store.is_small(writes) and sum(len(row.values[-1]) for one in writes for row in one.events) < LIGHT

@@ -48,3 +48,11 @@ class Closing:
         """The pixels that rest since the bunch under way, if there is one."""
         under_way, self._under_way = self._under_way, None
         return under_way.result() if under_way else set()
+
+    def finish(self, answers: Sequence[Answer]) -> set[str]:
+        """Close these in place after those under way, also when those failed; the pixels that rest since either."""
+        try:
+            resting = self.wait()
+        finally:
+            own = self._close(answers) if answers else set()
+        return resting | own

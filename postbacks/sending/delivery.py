@@ -30,7 +30,7 @@ TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
 LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
 ENOUGH = 64  # answers that are written at once: a commit for each would be most of the work
-MOST = 128  # deliveries claimed at once: while a claim lasts, no answer is written
+MOST = 128  # deliveries claimed at once: while a claim lasts, no answer is gathered
 PATIENCE = 0.05  # seconds to wait for that many before those that came are written
 
 _turns = pace.Turns()
@@ -114,10 +114,11 @@ class _Round:
         results = self._lanes.gather(enough=ENOUGH, seconds=PATIENCE)
         answers = [result for result in results if isinstance(result, Answer)]
         unsent = [result for result in results if isinstance(result, Claim)]
-        if answers and self._lanes.flying:
-            self._resting.update(self._closing.start(answers))
+        # What some were not sent for has to be written down before they are claimed again.
+        if unsent or not self._lanes.flying:
+            self._resting.update(self._closing.finish(answers))
         elif answers:
-            self._resting.update(self._closing.wait(), _close(answers))
+            self._resting.update(self._closing.start(answers))
         if unsent:
             attempts.take_back(unsent)
         self._ahead = min(len(answers), self._lanes.most)

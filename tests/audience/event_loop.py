@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from django.db import connections
 
 from audience.intake import accept, ahead, store
@@ -27,7 +28,8 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     def run() -> None:
         try:
-            answers.append(asyncio.run(work()))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                answers.append(runner.run(work()))
         except BaseException as error:
             errors.append(error)
 

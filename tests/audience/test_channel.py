@@ -1,6 +1,7 @@
 """Statements that the event loop sends and waits for itself, and groups of requests written through them."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection
 
-from audience.intake import ahead, store
+from audience.intake import ahead, group, store
 from audience.intake.accept import Receipt, accept_all, accept_together
 from audience.intake.channel import Channel, Row
 from audience.intake.group import Group
@@ -133,7 +134,9 @@ def test_a_connection_that_ends_in_the_middle_is_told(tried: None) -> None:
     async def work(channel: Channel) -> tuple[Outcome, bool]:
         [(pid, _)] = await ask(channel, b"pid", b"")  # type: ignore[misc]
         asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(asyncio.to_thread(end, pid)))
-        return await ask(channel, b"sleep", b""), channel.is_open
+        outcome = await ask(channel, b"sleep", b"")
+        assert not asyncio.get_running_loop().remove_reader(channel._socket), "the loop still looks at it"
+        return outcome, channel.is_open
 
     def end(pid: bytes | None) -> None:
         end_backend(int(pid or 0))
@@ -149,6 +152,7 @@ def test_a_connection_that_ends_while_it_is_idle_is_noticed(tried: None) -> None
         await asyncio.to_thread(end_backend, int(pid or 0))
         while channel.is_open:
             await asyncio.sleep(0.01)
+        assert not asyncio.get_running_loop().remove_reader(channel._socket), "the loop still looks at it"
         with pytest.raises(psycopg.OperationalError):
             channel.send(b"pid", [b""], lambda outcome: None)
 
@@ -197,6 +201,12 @@ class Crowd:
         """The first request, which goes by the thread."""
         assert await self.ask(message("m-first")) == Receipt(1, 0, 0)
         assert self.on_thread.pop() == 1
+        await self.reopened()
+
+    async def reopened(self) -> None:
+        """What the thread was asked for is done."""
+        await asyncio.wrap_future(self.group._thread.submit(lambda: None))
+        assert self.group._channel
 
     async def together(self, *messages: Message) -> list[Receipt | BaseException]:
         return list(await asyncio.gather(*(self.ask(one) for one in messages)))
@@ -268,6 +278,18 @@ def test_a_large_group_goes_by_the_thread(crowd: Crowd) -> None:
     assert crowd.on_thread == [1]
 
 
+def test_what_would_keep_the_loop_busy_goes_by_the_thread(crowd: Crowd) -> None:
+    heavy = message("m-heavy")
+    heavy.raw = {"note": "x" * group.LIGHT}
+
+    async def work() -> list[Receipt | BaseException]:
+        await crowd.open()
+        return [await crowd.ask(heavy), await crowd.ask(message("m-light"))]
+
+    assert on_loop(work) == [Receipt(1, 0, 0)] * 2
+    assert crowd.on_thread == [1]
+
+
 def test_a_refused_message_fails_no_neighbour_and_the_channel_comes_back(crowd: Crowd) -> None:
     async def work() -> list[list[Receipt | BaseException]]:
         await crowd.open()
@@ -306,12 +328,37 @@ def test_a_channel_that_was_ended_costs_nobody_anything(crowd: Crowd) -> None:
     async def work() -> list[list[Receipt | BaseException]]:
         await crowd.open()
         await crowd.end()
+        crowd.group._opened_at = -group.LOOK_EVERY
         after = await crowd.together(message("m-a"), message("m-b"))
+        await crowd.reopened()
+        crowd.on_thread.append(0)
+        # Over a new channel, whose socket may have the old one's number.
         return [after, await crowd.together(message("m-c"))]
 
     assert on_loop(work) == [[Receipt(1, 0, 0)] * 2, [Receipt(1, 0, 0)]]
-    assert crowd.on_thread in ([1], [1, 1])
+    assert crowd.on_thread in ([1, 0], [1, 1, 0])
     assert stored() == ["m-a", "m-b", "m-c", "m-first"]
+
+
+def test_a_channel_is_not_asked_for_all_the_time(crowd: Crowd) -> None:
+    asked: list[float] = []
+
+    def refuse() -> Channel:
+        asked.append(time.monotonic())
+        raise psycopg.OperationalError("too many connections")
+
+    crowd.group._open_channel = refuse
+
+    async def work() -> None:
+        for number in range(10):
+            assert await crowd.ask(message(f"m-{number}")) == Receipt(1, 0, 0)
+        crowd.group._opened_at -= group.LOOK_EVERY
+        assert await crowd.ask(message("m-later")) == Receipt(1, 0, 0)
+        await asyncio.wrap_future(crowd.group._thread.submit(lambda: None))
+
+    began = time.monotonic()
+    on_loop(work)
+    assert 2 <= len(asked) <= 2 + (time.monotonic() - began) // group.LOOK_EVERY
 
 
 def test_without_a_channel_the_thread_writes_on(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:

@@ -161,6 +161,13 @@ def test_a_batch_wakes_the_digest_once_it_is_stored(key: NewKey) -> None:
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
 
 
+def test_a_digest_is_asked_for_less_often_than_anything_else() -> None:
+    """It goes on while events come in; nobody else waits for the next message longer than need be."""
+    assert wakeup._interval({("postbacks.tasks.fan_out", ())}) == wakeup.INTERVAL
+    assert wakeup._interval({("postbacks.tasks.fan_out", ()), (wakeup.DIGEST, ())}) == wakeup.DIGEST_INTERVAL
+    assert wakeup.DIGEST in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+
+
 def test_a_batch_with_nothing_new_wakes_nobody(key: NewKey) -> None:
     once = message()
     send(key, once)
