@@ -1,5 +1,6 @@
 """The delivery log of one network: every attempt, newest first, filtered by the address of the page."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -53,10 +54,8 @@ def read(
         event=event,
         before=request.GET.get("before", ""),
     )
-    found = attempts.newest(configs, asked)
-    for attempt in found.rows:
-        _cut(attempt, membership)
-    return found
+    found, addresses = attempts.newest(configs, asked), sees_addresses(membership)
+    return replace(found, rows=[row._replace(message=masked(row.message, addresses=addresses)) for row in found.rows])
 
 
 def configs(game: Game, network: str) -> list[UUID]:

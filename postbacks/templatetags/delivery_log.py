@@ -1,0 +1,57 @@
+"""The rows of the delivery log. A tag, since a template takes ten times as long for two dozen of the same thing."""
+
+from collections.abc import Iterable
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+
+from audience.models import trigger_label
+from audience.templatetags.moments import moment
+from postbacks.hub.attempts import Line
+from postbacks.models import AttemptStatus
+from postbacks.models.deliveries import DOTS
+
+register = template.Library()
+
+ROW = """<tr id="row-{pk}">
+  <td data-label="Time"><a id="attempt-{pk}" data-panel href="{way}attempts/{pk}/">{time}</a></td>
+  <td data-label="Event"{kind}><span>{event}{pixel}</span></td>
+  <td data-label="Status"><span><span class="status {dot}">{status}</span>{message}</span></td>
+  <td data-label="HTTP" class="number">{http}</td>
+  <td data-label="Latency" class="number">{latency}</td>
+  <td data-label="Attempt" class="number">{number}</td>
+</tr>
+"""
+PIXEL = '<span class="second mono">{}</span>'
+MESSAGE = '<span class="second anywhere">{}</span>'
+LONGEST = 120  # characters of a message
+NONE = "–"
+STATUSES = {status.value: (DOTS[status], status.label) for status in AttemptStatus}
+
+
+@register.simple_tag
+def log_rows(lines: Iterable[Line], way: str, names_pixels: bool) -> SafeString:
+    """A row for each; `way` is the address of the network's page, below which the attempts' own are."""
+    return SafeString("".join(_row(line, way, names_pixels) for line in lines))
+
+
+def _row(line: Line, way: str, names_pixels: bool) -> SafeString:
+    dot, status = STATUSES[line.status]
+    tells = bool(line.message) and line.status != AttemptStatus.SUCCESS
+    return format_html(
+        ROW,
+        pk=line.pk,
+        way=way,
+        time=moment(line.started_at),
+        event=trigger_label(line.trigger),
+        kind=SafeString(' class="pixel"') if names_pixels else "",
+        pixel=format_html(PIXEL, line.pixel_id) if names_pixels else "",
+        dot=dot,
+        status=status,
+        message=format_html(MESSAGE, Truncator(line.message).chars(LONGEST)) if tells else "",
+        http=NONE if line.http_status is None else line.http_status,
+        latency=NONE if line.latency_ms is None else f"{line.latency_ms} ms",
+        number=line.number,
+    )
