@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
 from audience import overload
-from audience.intake import accept
+from audience.intake import store
 from audience.intake.group import Overloaded
 from audience.keys import NewKey
 from audience.models import Batch
@@ -78,7 +78,7 @@ def test_a_request_that_cannot_be_stored_is_counted(key: NewKey, monkeypatch: py
     def full(*given: object) -> None:
         raise Overloaded
 
-    monkeypatch.setattr(accept, "_write", full)
+    monkeypatch.setattr(store, "write", full)
     answer = send(key, message())
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     assert overload.lately() == 1
