@@ -22,8 +22,8 @@ MOST = 200
 Word = tuple[str, tuple[str, ...]]
 # Seconds between two messages: a burst needs one wake-up, since whoever comes goes on until nothing is left.
 INTERVAL = 0.05
-# Events keep coming, from several processes, and a digest that is at them needs no waking: under load the messages for
-# nothing took a third of a worker's time. Whatever else the same process wants done waits so long too.
+# Events keep coming, from several processes, and a digest that is at them needs no waking: a message for nothing costs
+# a worker some milliseconds. Whatever else the same process wants done waits so long too.
 DIGEST_INTERVAL = 0.25
 DIGEST = "audience.tasks.digest"
 # How long to leave an absent broker alone before the next try, in seconds.

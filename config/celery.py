@@ -14,6 +14,6 @@ app.autodiscover_tasks(["audience", "postbacks"])
 
 
 @task_prerun.connect
-def keep_connections(**_: object) -> None:
+def drop_old_connection(**_: object) -> None:
     """As before a request: the thread's connection stays unless it is broken or CONN_MAX_AGE old."""
     close_old_connections()

@@ -104,7 +104,8 @@ DATABASES = {
         **ENV.database,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # A host that is gone without a word is noticed within ten seconds or so, not after TCP's quarter of an hour.
+        # A host that is gone without a word is noticed after ten seconds of sending, or a minute of waiting for an
+        # answer, not after TCP's quarter of an hour.
         "OPTIONS": {
             "keepalives_idle": 30,
             "keepalives_interval": 5,

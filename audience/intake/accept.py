@@ -1,6 +1,6 @@
 """The page to read first: what happens to a request between being understood and being answered."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -54,10 +54,7 @@ def accept_all(request: Sequence[Sent]) -> list[Receipt]:
     """The same for a request that speaks for several keys: all of it on disk, or nothing."""
     writes = [Write(sent) for sent in request]
     store.write(writes)
-    for key in _keys_to_mark(writes):
-        _mark_used(key)
-    if any(one.new for one in writes):
-        wakeup.wake(wakeup.DIGEST)
+    _note(writes, _mark_used, wakeup.wake)
     return [_receipt(one) for one in writes]
 
 
@@ -74,30 +71,29 @@ async def accept_together(request: Sequence[Sent]) -> list[Receipt]:
     return [_receipt(one) for one in writes]
 
 
-def _note(writes: Sequence[Write]) -> None:
-    """What follows the commit, on the event loop: nothing here waits."""
-    for key in _keys_to_mark(writes):
-        ahead.fetch(partial(_mark_used, key))
-    if any(one.new for one in writes):
-        wakeup.wake_now(wakeup.DIGEST)
-
-
-_group = Group(store.write, _note, partial(Channel, store.STATEMENTS))
-
-
-def _receipt(one: Write) -> Receipt:
-    return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.rejections))
-
-
-def _keys_to_mark(writes: Sequence[Write]) -> list[ApiKey]:
-    """Once a minute: exact enough to see an old key still in use, cheap enough for every call."""
+def _note(writes: Sequence[Write], mark: Callable[[ApiKey], None], wake: Callable[[str], None]) -> None:
+    """What follows the commit. A key's use is noted once a minute: exact enough to see an old key still in use, cheap
+    enough for every call."""
     now = timezone.now()
-    keys = {one.sent.key.pk: one.sent.key for one in writes}.values()
-    due = [key for key in keys if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60]
-    for key in due:
-        key.last_used_at = now
-    return due
+    for key in {one.sent.key.pk: one.sent.key for one in writes}.values():
+        if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60:
+            key.last_used_at = now
+            mark(key)
+    if any(one.new for one in writes):
+        wake(wakeup.DIGEST)
+
+
+def _note_on_loop(writes: Sequence[Write]) -> None:
+    """The same without waiting for anything."""
+    _note(writes, lambda key: ahead.fetch(partial(_mark_used, key)), wakeup.wake_now)
 
 
 def _mark_used(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
+
+
+_group = Group(store.write, _note_on_loop, partial(Channel, store.STATEMENTS))
+
+
+def _receipt(one: Write) -> Receipt:
+    return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.rejections))

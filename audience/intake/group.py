@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
-import psycopg
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
@@ -30,10 +29,11 @@ logger = structlog.get_logger(__name__)
 LARGEST = 4_000
 # Events that may wait in one process. Past that its memory would grow and its senders would give up before their turn.
 MOST_WAITING = 20_000
-# Seconds between two looks whether the connection still stands; a lost one costs its group a 503 and a retry.
+# Seconds between two looks whether the thread's connection still stands, where a lost one costs its group a 503 and a
+# retry; and between two tries to open a channel.
 LOOK_EVERY = 1.0
-# Bytes of messages, as they came, that the event loop makes a statement of; with more it would keep others waiting.
-LIGHT = 256 * 1024
+# Characters of rows that the event loop makes a statement of; with more it would keep others waiting.
+LIGHT = 512 * 1024
 
 
 class Overloaded(Exception):
@@ -172,7 +172,7 @@ class Group:
     def _reopen(self) -> None:
         try:
             self._channel = self._open_channel()
-        except (psycopg.Error, DatabaseError, InterfaceError) as failure:
+        except Exception as failure:
             logger.warning("intake_channel_not_opened", error=type(failure).__name__)
 
     def _error(self, writes: Sequence[Write]) -> BaseException | None:
@@ -194,4 +194,8 @@ def _writes(group: Sequence[_Waiting]) -> list[Write]:
 
 
 def _is_light(writes: Sequence[Write]) -> bool:
-    return store.is_small(writes) and sum(len(row.values[-1]) for one in writes for row in one.events) < LIGHT
+    if not store.is_small(writes):
+        return False
+    events = (row.values for one in writes for row in one.events)
+    rejections = (values for one in writes for values in one.rejections)
+    return sum(sum(map(len, values)) for values in chain(events, rejections)) < LIGHT

@@ -102,8 +102,6 @@ class Write:
 
 def write(group: Sequence[Write]) -> None:
     """Store the group, and set how many events are `new` in each. Raises what the database raises."""
-    for one in group:
-        one.new = 0
     if is_small(group) or any(row.untimed for one in group for row in one.events):
         _write(group)
         return

@@ -1,4 +1,4 @@
-"""The rows of the delivery log. A tag, since a template takes ten times as long for two dozen of the same thing."""
+"""The rows of the delivery log. A tag, since a template takes three times as long for two dozen of the same thing."""
 
 from collections.abc import Iterable
 

@@ -54,7 +54,7 @@ def web_process(
 ) -> Iterator[Group]:
     """What a web process has of its own, and ends with it."""
     fetching = ThreadPoolExecutor(1)
-    group = Group(write, accept._note, open_channel)
+    group = Group(write, accept._note_on_loop, open_channel)
     monkeypatch.setattr(ahead, "_thread", fetching)
     monkeypatch.setattr(accept, "_group", group)
     try:

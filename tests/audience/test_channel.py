@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,14 +17,12 @@ from audience.intake.group import Group
 from audience.intake.message import Message, Rejected, Violation
 from audience.intake.rows import Sent
 from audience.keys import NewKey
-from audience.models import ApiKey, Batch, Dialect, Event, Kind, Rejection
+from audience.models import ApiKey, Batch, Event, Kind, Rejection
 from tests.audience.concurrency import end_backend
 from tests.audience.event_loop import on_loop, web_process
+from tests.audience.test_group_commit import NOW, TOO_LONG, message, sent, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NOW = datetime(2026, 4, 8, tzinfo=UTC)
-# Longer than a row of the index by user may be, whatever PostgreSQL makes of it.
-TOO_LONG = "".join(f"{number:x}" for number in range(20_000))
 STATEMENTS = {
     b"add": "INSERT INTO tried VALUES ($1::int) RETURNING number",
     b"length": "SELECT length($1::text), NULL",
@@ -170,10 +167,6 @@ def test_a_statement_that_cannot_be_prepared_is_said_at_once() -> None:
 # Groups
 
 
-def message(message_id: str, user_id: str = "user-1") -> Message:
-    return Message(kind=Kind.TRACK, message_id=message_id, event_at=NOW, day=NOW.date(), user_id=user_id)
-
-
 class Crowd:
     """Requests of one process that has a channel."""
 
@@ -187,12 +180,9 @@ class Crowd:
         self.on_thread.append(len(writes))
         store.write(writes)
 
-    def sent(self, *messages: Message, rejected: Sequence[Rejected] = ()) -> Sent:
-        return Sent(key=self.key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages, rejected=rejected)
-
     async def ask(self, *messages: Message) -> Receipt | BaseException:
         try:
-            [receipt] = await accept_together([self.sent(*messages)])
+            [receipt] = await accept_together([sent(self.key, *messages)])
         except Exception as error:
             return error
         return receipt
@@ -223,10 +213,6 @@ def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
         yield crowd
 
 
-def stored() -> list[str]:
-    return sorted(Event.objects.values_list("message_id", flat=True))
-
-
 def test_small_groups_need_no_thread_once_there_is_a_channel(crowd: Crowd) -> None:
     async def work() -> list[Receipt | BaseException]:
         await crowd.open()
@@ -246,7 +232,7 @@ def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
 
     def request(name: str) -> list[Sent]:
         untimed = Message(kind=Kind.IDENTIFY, message_id=f"{name}-2", event_at=NOW, day=None, traits={"a": "\u00e9"})
-        return [crowd.sent(message(f"{name}-1"), untimed, rejected=[refused])]
+        return [sent(crowd.key, message(f"{name}-1"), untimed, rejected=[refused])]
 
     def rows(prefix: str) -> list[Any]:
         own = {"id", "message_id"}

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from audience.intake import group, store
 from audience.intake.accept import Receipt, accept_together
-from audience.intake.message import Message
+from audience.intake.message import Message, Rejected
 from audience.intake.rows import Sent
 from audience.intake.store import Write
 from audience.keys import NewKey
@@ -31,8 +31,8 @@ def message(message_id: str, user_id: str = "user-1") -> Message:
     return Message(kind=Kind.TRACK, message_id=message_id, event_at=NOW, day=NOW.date(), user_id=user_id)
 
 
-def sent(key: NewKey, *messages: Message) -> Sent:
-    return Sent(key=key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages)
+def sent(key: NewKey, *messages: Message, rejected: Sequence[Rejected] = ()) -> Sent:
+    return Sent(key=key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages, rejected=rejected)
 
 
 class Crowd:
