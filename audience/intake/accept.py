@@ -75,7 +75,7 @@ def _note(writes: Sequence[Write], mark: Callable[[ApiKey], None], wake: Callabl
     """What follows the commit. A key's use is noted once a minute: exact enough to see an old key still in use, cheap
     enough for every call."""
     now = timezone.now()
-    for key in {one.sent.key.pk: one.sent.key for one in writes}.values():
+    for key in {one.sent.key.id: one.sent.key for one in writes}.values():
         if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60:
             key.last_used_at = now
             mark(key)

@@ -1,7 +1,8 @@
 """Group commit: requests that come together are written together, and each is answered after the commit.
 
 One disk write then acknowledges many requests: while PostgreSQL writes, what comes meanwhile gathers on the event loop
-and is written next. Nothing waits longer than the write that is under way.
+and is written next, together with what is just being read. Nothing waits longer than for the write that is under way
+and for requests that are here already.
 
 A small group goes through a channel, which the event loop serves itself. A thread writes large ones, and any when there
 is no channel or it failed: it may wait, try again and find out whose fault it was.
@@ -32,6 +33,8 @@ MOST_WAITING = 20_000
 # Seconds between two looks whether the thread's connection still stands, where a lost one costs its group a 503 and a
 # retry; and between two tries to open a channel.
 LOOK_EVERY = 1.0
+# Requests that are enough to be written: no more of those that are here are read first.
+ENOUGH = 64
 # Characters of rows that the event loop makes a statement of; with more it would keep others waiting.
 LIGHT = 512 * 1024
 
@@ -81,7 +84,7 @@ class Group:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake-write")
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
-        self._is_writing = False
+        self._is_writing = False  # or about to
         self._looked_at = self._opened_at = -LOOK_EVERY
 
     @property
@@ -97,12 +100,19 @@ class Group:
         self._waiting.append(mine)
         self._waiting_events += mine.size
         if not self._is_writing:
-            self._write_next()
+            self._is_writing = True
+            self._gather()
         await mine.stored
+
+    def _gather(self, found: int = 0) -> None:
+        """Write when a turn of the event loop has brought no other request than the `found` ones."""
+        if found < len(self._waiting) < ENOUGH:
+            asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
+        else:
+            self._write_next()
 
     def _write_next(self) -> None:
         group = self._taken()
-        self._is_writing = True
         writes = _writes(group)
         if self._channel and self._channel.is_open and _is_light(writes):
             self._send(self._channel, group, writes)
@@ -141,9 +151,9 @@ class Group:
         return group
 
     def _written(self, group: Sequence[_Waiting]) -> None:
-        self._is_writing = False
+        self._is_writing = bool(self._waiting)
         if self._waiting:
-            self._write_next()
+            self._gather()
         for one in group:
             one.tell()
         stored = [one for one in group if not one.error]

@@ -92,15 +92,32 @@ def events(sent: Sent) -> list[EventRow]:
     nothing else could tell which came later (digest/traits.py).
     """
     of_kind: Mapping[Kind, Iterator[int]] = defaultdict(itertools.count)
-    return [_event(sent, message, next(of_kind[message.kind])) for message in sent.messages]
+    request = _Request.of(sent)
+    return [_event(request, message, next(of_kind[message.kind])) for message in sent.messages]
 
 
-def _event(sent: Sent, message: Message, position: int) -> EventRow:
-    now = message.event_at == sent.received_at
+class _Request(NamedTuple):
+    """What all messages of a request have in common, as EVENT has it."""
+
+    received_at: datetime
+    received: str
+    game: str
+    key: str
+    dialect: str
+    is_sandbox: bool
+
+    @classmethod
+    def of(cls, sent: Sent) -> "_Request":
+        key, at = sent.key, sent.received_at
+        return cls(at, at.isoformat(), str(key.game_id), str(key.id), sent.dialect.value, key.is_sandbox)
+
+
+def _event(request: _Request, message: Message, position: int) -> EventRow:
+    now = message.event_at == request.received_at
     event_at = message.event_at + timedelta(microseconds=position) if now else message.event_at
-    day = message.day or sent.received_at.astimezone(UTC).date()
+    day = message.day or request.received_at.astimezone(UTC).date()
     values = (
-        str(sent.key.game_id),
+        request.game,
         day.isoformat(),
         message.message_id,
         message.kind.value,
@@ -112,13 +129,13 @@ def _event(sent: Sent, message: Message, position: int) -> EventRow:
         message.group_id,
         _json(message.links) if message.links else "[]",
         event_at.isoformat(),
-        sent.received_at.isoformat(),
-        str(sent.key.pk),
-        sent.dialect.value,
+        request.received,
+        request.key,
+        request.dialect,
         message.surface,
         message.request_ip,
         message.consent_level,
-        "t" if message.test or sent.key.is_sandbox else "f",
+        "t" if message.test or request.is_sandbox else "f",
         _json(message.properties) if message.properties else "{}",
         _json(message.traits) if message.traits else "{}",
         _json(message.context),

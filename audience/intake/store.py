@@ -66,6 +66,8 @@ UNLESS_THE_DAY_BEFORE = """
           AND old.message_id = sent.message_id AND old.day = (sent.received_at AT TIME ZONE 'UTC')::date - 1
     )
 """
+# The names of what `sent` is made of.
+TOLD = ("place", "untimed", *rows.EVENT)
 WORDS = {
     "event_names": ", ".join(rows.EVENT),
     "event_types": rows.told_as(rows.EVENT),
@@ -122,7 +124,7 @@ def statement(group: Sequence[Write]) -> tuple[bytes, list[bytes]]:
     events, rejections, requests = [], [], []
     for place, one in enumerate(group):
         for row in one.events:
-            events.append({"place": place, "untimed": row.untimed, **dict(zip(rows.EVENT, row.values, strict=True))})
+            events.append(dict(zip(TOLD, (place, row.untimed, *row.values), strict=True)))
             untimed = untimed or row.untimed
         rejections += [dict(zip(rows.REJECTION, values, strict=True)) for values in one.rejections]
         requests.append(_request(place, one))

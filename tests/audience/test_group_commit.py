@@ -102,6 +102,26 @@ def test_those_that_wait_are_written_together(crowd: Crowd) -> None:
     assert sorted(Batch.objects.values_list("accepted", flat=True)) == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(("enough", "sizes"), [(64, [5]), (3, [3, 2])])
+def test_one_that_comes_as_another_is_read_is_written_with_it(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, enough: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(group, "ENOUGH", enough)
+    crowd.first_may_go.set()
+
+    async def come(turn: int) -> None:
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        await crowd.ask(f"{turn}", message(f"m-{turn}"))
+
+    async def all_come() -> None:
+        await asyncio.gather(*map(come, reversed(range(5))))
+
+    on_loop(all_come)
+    assert crowd.answers == {str(turn): Receipt(1, 0, 0) for turn in range(5)}
+    assert crowd.sizes == sizes
+
+
 def test_a_copy_in_the_same_group_is_told_from_the_first_one(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), again=message("m-a"), b=message("m-b"))
 
