@@ -123,7 +123,7 @@ def run(product: Product) -> None:
     endurance.sustained(product, say)
     product.kill("worker")
     product.kill("beat-2")
-    grown(product)
+    growth.measure(product, say, lambda: _eps(load(product, 100, "immutable")))
     product.start_worker()
     product.start_beat("beat-3")
     endurance.overload(product, say, capacity=capacity)
@@ -144,19 +144,6 @@ def ingest(product: Product) -> float:
         say(figure, value, dialect=dialect, ceiling_ratio=ratio, connections=CONNECTIONS, **more)
     immutable = got["immutable", 100]
     return float(immutable["messages"] / immutable["seconds"])
-
-
-def grown(product: Product) -> None:
-    """The same batches into a small table and into a large one, with nothing else to do."""
-    with psycopg.connect(product.env["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("TRUNCATE audience_event")
-        connection.execute("UPDATE audience_batch SET state = 'done' WHERE state = 'pending'")
-    load(product, 100, "immutable")
-    growth.fill(product, growth.FEW, say)
-    few = _eps(load(product, 100, "immutable"))
-    growth.fill(product, growth.MANY, say)
-    many = _eps(load(product, 100, "immutable"))
-    say("growth", many / few, few_eps=round(few), many_eps=round(many))
 
 
 def _eps(seen: dict[str, Any]) -> float:

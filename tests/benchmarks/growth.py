@@ -1,16 +1,22 @@
-"""What a full table costs: intake with ten million stored events beside intake with a hundred thousand."""
+"""What a full table costs: intake with ten million stored events beside intake with a hundred thousand.
+
+Each has a database of its own and they take turns, since filling takes minutes, in which the machine may become another.
+"""
 
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import psycopg
+from psycopg import sql
 
 from tests.journeys.product import Product
 
 FEW = int(os.environ.get("BENCH_FEW_EVENTS", "100000"))
 MANY = int(os.environ.get("BENCH_MANY_EVENTS", "10000000"))
+TURNS = 3
 DAYS = 28
 STEP = 500_000
 # Seconds until PostgreSQL has written out what the filling left.
@@ -27,6 +33,39 @@ FILL = f"""
     FROM generate_series(%s, %s) n,
         (SELECT * FROM audience_event WHERE name = 'progression' ORDER BY id DESC LIMIT 1) like_this
 """
+
+
+def measure(product: Product, say: Callable[..., None], intake: Callable[[], float]) -> None:
+    """`intake` gives the events a second that it brought to the web process. No process but web and sandbox may run."""
+    urls = {"few": product.env["DATABASE_URL"] + "_few", "many": product.env["DATABASE_URL"]}
+    seen: dict[str, list[float]] = {name: [] for name in urls}
+    with psycopg.connect(urls["many"], autocommit=True) as connection:
+        connection.execute("TRUNCATE audience_event")
+        connection.execute("UPDATE audience_batch SET state = 'done' WHERE state = 'pending'")
+    intake()  # what the rows of `fill` are made like
+    fill(product, FEW, say)
+    _copy(product, urls["many"])
+    fill(product, MANY, say)
+    for _ in range(TURNS):
+        for name, url in urls.items():
+            product.kill("web")
+            product.start_web(workers=2, env={"DATABASE_URL": url})
+            product.wait_for(lambda: product.answers(f"{product.url}/readyz"))
+            intake()  # what a process does for the first time
+            seen[name].append(intake())
+    few, many = median(seen["few"]), median(seen["many"])
+    turns = {f"{name}_eps": [round(eps) for eps in values] for name, values in seen.items()}
+    say("growth", many / few, **turns)
+
+
+def _copy(product: Product, url: str) -> None:
+    """A database like that of `url`, with `_few` behind its name. The web process goes, since nobody may be connected."""
+    product.kill("web")
+    with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        names = {"one": sql.Identifier(str(name)), "other": sql.Identifier(f"{name}_few")}
+        connection.execute(sql.SQL("CREATE DATABASE {other} TEMPLATE {one}").format(**names))
+    product.start_web(workers=2)
 
 
 def fill(product: Product, upto: int, say: Callable[..., None]) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -24,6 +25,7 @@ UNLIMITED = {"REDDIT_RATE": "10000", "TIKTOK_RATE": "10000"}
 # How many wait, by the latency of the network in ms.
 QUEUES = {0: int(os.environ.get("BENCH_QUEUE", "5000")), 300: int(os.environ.get("BENCH_SLOW_QUEUE", "1500"))}
 BARE = 3000
+TURNS = 3
 STEADY_RATE = float(os.environ.get("BENCH_STEADY_RATE", "500"))  # events a second
 STEADY_SECONDS = float(os.environ.get("BENCH_STEADY_SECONDS", "20"))
 # One event in ten is a purchase, in a request of its own: more than any game sells. The others say how far players are,
@@ -78,15 +80,17 @@ def _level(part: int, number: int) -> dict[str, Any]:
 
 
 def per_second(product: Product, say: Say) -> None:
-    """Deliveries a second by one worker, and the same requests by a bare loop in as many lanes."""
-    from_worker = {latency: _drain(product, latency, count) for latency, count in QUEUES.items()}
+    """Deliveries a second by one worker, and the same requests by a bare loop in as many lanes, in turns."""
     lanes = _lanes(product)
-    for latency, value in from_worker.items():
-        bare = _bare(product, latency, BARE if latency == 0 else QUEUES[latency], lanes)
-        ratio = round(value / bare, 3)
-        say(
-            "postbacks_per_second", value, latency_ms=latency, bare_client_ratio=ratio, bare=round(bare, 1), lanes=lanes
-        )
+    for latency, count in QUEUES.items():
+        drained, bare = [], []
+        for _ in range(TURNS):
+            drained.append(_drain(product, latency, count))
+            bare.append(_bare(product, latency, BARE if latency == 0 else count, lanes))
+        value, beside = median(drained), median(bare)
+        ratio = round(value / beside, 3)
+        turns = {"drained": [round(each) for each in drained], "bare": [round(each) for each in bare]}
+        say("postbacks_per_second", value, latency_ms=latency, bare_client_ratio=ratio, lanes=lanes, **turns)
     _latency(product, 0)
 
 

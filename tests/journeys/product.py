@@ -87,10 +87,10 @@ class Product:
         # The demo's own history first, so that what a journey counts is its own.
         self.wait_for(lambda: not self.rows("SELECT 1 FROM postbacks_delivery WHERE state = 'waiting'"))
 
-    def start_web(self, *, workers: int = 1) -> None:
+    def start_web(self, *, workers: int = 1, env: Mapping[str, str] | None = None) -> None:
         """A small one, unless told otherwise: a suite starts many."""
         web = ["-m", "granian", "--interface", "asgi", "--no-ws", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.spawn("web", *web, "--workers", str(workers), "config.asgi:application")
+        self.spawn("web", *web, "--workers", str(workers), "config.asgi:application", env=env)
 
     def start_worker(self, name: str = "worker", *, env: Mapping[str, str] | None = None) -> None:
         worker = ["-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-l", "info"]
