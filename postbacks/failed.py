@@ -161,6 +161,8 @@ def unable(config: PostbackConfig) -> str:
 
 def progress(replays: Sequence[Replay]) -> list[Progress]:
     """How far each is, in one query."""
+    if not replays:
+        return []
     states: dict[uuid.UUID, dict[str, int]] = {replay.pk: {} for replay in replays}
     rows = Delivery.objects.filter(replay__in=states).values_list("replay", "state").annotate(count=Count("pk"))
     for pk, state, count in rows.order_by():

@@ -1,9 +1,10 @@
-"""The rows of the delivery log. A tag, since a template takes three times as long for two dozen of the same thing."""
+"""The rows of the delivery log. A tag, since a template takes three times as long for two dozen of the same thing; and
+with `html.escape` for each text from outside, since `format_html` takes five times as long."""
 
 from collections.abc import Iterable
+from html import escape
 
 from django import template
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
@@ -24,8 +25,6 @@ ROW = """<tr id="row-{pk}">
   <td data-label="Attempt" class="number">{number}</td>
 </tr>
 """
-PIXEL = '<span class="second mono">{}</span>'
-MESSAGE = '<span class="second anywhere">{}</span>'
 LONGEST = 120  # characters of a message
 NONE = "–"
 STATUSES = {status.value: (DOTS[status], status.label) for status in AttemptStatus}
@@ -37,21 +36,25 @@ def log_rows(lines: Iterable[Line], way: str, names_pixels: bool) -> SafeString:
     return SafeString("".join(_row(line, way, names_pixels) for line in lines))
 
 
-def _row(line: Line, way: str, names_pixels: bool) -> SafeString:
+def _row(line: Line, way: str, names_pixels: bool) -> str:
     dot, status = STATUSES[line.status]
     tells = bool(line.message) and line.status != AttemptStatus.SUCCESS
-    return format_html(
-        ROW,
+    return ROW.format(
         pk=line.pk,
-        way=way,
+        way=escape(way),
         time=moment(line.started_at),
-        event=trigger_label(line.trigger),
-        kind=SafeString(' class="pixel"') if names_pixels else "",
-        pixel=format_html(PIXEL, line.pixel_id) if names_pixels else "",
+        event=escape(trigger_label(line.trigger)),
+        kind=' class="pixel"' if names_pixels else "",
+        pixel=_second("mono", line.pixel_id) if names_pixels else "",
         dot=dot,
         status=status,
-        message=format_html(MESSAGE, Truncator(line.message).chars(LONGEST)) if tells else "",
+        message=_second("anywhere", Truncator(line.message).chars(LONGEST)) if tells else "",
         http=NONE if line.http_status is None else line.http_status,
         latency=NONE if line.latency_ms is None else f"{line.latency_ms} ms",
         number=line.number,
     )
+
+
+def _second(kind: str, text: str) -> str:
+    """A line below the first one of a cell."""
+    return f'<span class="second {kind}">{escape(text)}</span>'

@@ -1,6 +1,6 @@
 """What a full table costs: intake with ten million stored events beside intake with a hundred thousand.
 
-Each has a database of its own and they take turns, since filling takes minutes, in which the machine may become another.
+Each has a database of its own and they take turns: filling takes minutes, in which the machine may become another.
 """
 
 import os
@@ -59,7 +59,7 @@ def measure(product: Product, say: Callable[..., None], intake: Callable[[], flo
 
 
 def _copy(product: Product, url: str) -> None:
-    """A database like that of `url`, with `_few` behind its name. The web process goes, since nobody may be connected."""
+    """A database like that of `url`, with `_few` behind its name; for a moment nobody may be connected."""
     product.kill("web")
     with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]

@@ -31,9 +31,6 @@ def test_a_column_says_its_numbers() -> None:
     column = chart((1_200, 0)).columns[0]
     assert column.title == "Sat 21 Nov, 0:00: 1,200 accepted, 0 rejected"
     assert column.named == [("Accepted", "1,200"), ("Rejected", "0")]
-    assert column.cells == (
-        '<td data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">0</td>'
-    )
 
 
 def test_what_is_not_nothing_is_seen_and_nothing_sticks_out() -> None:
@@ -99,3 +96,15 @@ def test_the_columns_are_drawn_with_their_patterns_and_labels() -> None:
     assert 'y="136">00:00</text>' in first
     assert second.startswith("<g><title>&lt;b&gt;: 0 accepted, 0 rejected</title>")
     assert 'class="tone' not in second
+
+
+def test_the_figures_are_told_as_a_table_too() -> None:
+    points = [Point("00:00", "Sat 21 Nov, 00:00", (3000, 1)), Point("01:00", "<b>", (0, 0))]
+    drawn = charts.stacked(points, series=[ACCEPTED, REJECTED])
+    first, second = drawings.figures(drawn, 'Hour "UTC"').split("\n")
+    assert first == (
+        '<tr><td data-label="Hour &quot;UTC&quot;" class="short">Sat 21 Nov, 00:00</td>'
+        '<td data-label="Accepted" class="number">3,000</td><td data-label="Rejected" class="number">1</td></tr>'
+    )
+    assert ">&lt;b&gt;</td>" in second
+    assert second.count(">0</td>") == 2
