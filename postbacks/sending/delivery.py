@@ -29,9 +29,11 @@ logger = structlog.get_logger(__name__)
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
 LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
-ENOUGH = 64  # answers that are written at once: a commit for each would be most of the work
-MOST = 128  # deliveries claimed at once: while a claim lasts, no answer is gathered
-PATIENCE = 0.05  # seconds to wait for that many before those that came are written
+AHEAD = 320  # claims that wait for a lane at most
+ENOUGH = 128  # answers that are written at once: a commit for each would be most of the work
+MOST = 320  # deliveries claimed at once: while a claim lasts, no answer is gathered
+NAP = 0.05  # seconds to sleep at least before the limiter is asked again
+PATIENCE = 0.2  # seconds to wait for that many before those that came are written
 
 _turns = pace.Turns()
 _desks: dict[str, "_Desk"] = {}
@@ -106,7 +108,7 @@ class _Round:
         seconds = claims.next_chance(self._network)
         if seconds is None or time.monotonic() + seconds > until:
             return False
-        time.sleep(max(seconds, PATIENCE))
+        time.sleep(max(seconds, NAP))
         return True
 
     def _land(self) -> None:
@@ -121,7 +123,7 @@ class _Round:
             self._resting.update(self._closing.start(answers))
         if unsent:
             attempts.take_back(unsent)
-        self._ahead = min(len(answers), self._lanes.most)
+        self._ahead = min(len(answers), AHEAD)
         if not self._lanes.flying:
             self._refused.clear()
 
