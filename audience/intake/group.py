@@ -33,7 +33,7 @@ MOST_WAITING = 20_000
 # Seconds between two looks whether the thread's connection still stands, where a lost one costs its group a 503 and a
 # retry; and between two tries to open a channel.
 LOOK_EVERY = 1.0
-# Requests that are enough to be written: no more of those that are here are read first.
+# Events that are enough to be written: no more of the requests that are here are read first.
 ENOUGH = 64
 # Characters of rows that the event loop makes a statement of; with more it would keep others waiting.
 LIGHT = 512 * 1024
@@ -106,7 +106,7 @@ class Group:
 
     def _gather(self, found: int = 0) -> None:
         """Write when a turn of the event loop has brought no other request than the `found` ones."""
-        if found < len(self._waiting) < ENOUGH:
+        if found < len(self._waiting) and self._waiting_events < ENOUGH:
             asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
         else:
             self._write_next()

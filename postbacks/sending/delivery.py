@@ -29,7 +29,6 @@ logger = structlog.get_logger(__name__)
 TIMEOUT = 10.0  # seconds, for one call; claims.LEASE must stay longer
 LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
-AHEAD = 320  # claims that wait for a lane at most
 ENOUGH = 128  # answers that are written at once: a commit for each would be most of the work
 MOST = 320  # deliveries claimed at once: while a claim lasts, no answer is gathered
 NAP = 0.05  # seconds to sleep at least before the limiter is asked again
@@ -123,7 +122,7 @@ class _Round:
             self._resting.update(self._closing.start(answers))
         if unsent:
             attempts.take_back(unsent)
-        self._ahead = min(len(answers), AHEAD)
+        self._ahead = min(len(answers), 2 * self._lanes.most)
         if not self._lanes.flying:
             self._refused.clear()
 
