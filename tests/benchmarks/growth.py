@@ -30,7 +30,7 @@ FILL = f"""
     INSERT INTO audience_event (game_id, day, message_id, anonymous_id, event_at, {COLUMNS})
     SELECT like_this.game_id, current_date - (n %% {DAYS})::int, gen_random_uuid()::text, 'old-' || n %% 100000,
         current_date - (n %% {DAYS})::int + n %% 86400 * interval '1 s', {COLUMNS}
-    FROM generate_series(%s, %s) n,
+    FROM generate_series(%s::int, %s::int) n,
         (SELECT * FROM audience_event WHERE name = 'progression' ORDER BY id DESC LIMIT 1) like_this
 """
 
