@@ -95,7 +95,8 @@ class Group:
         """Return when all of `writes` are committed, in one transaction; raise what the database said of them, or
         `Overloaded` when too much waits already."""
         mine = _Waiting(writes, asyncio.get_running_loop().create_future())
-        if self._waiting and self._waiting_events + mine.size > MOST_WAITING:
+        # The largest batch is as large as that: it may join the few that are about to be written.
+        if self._waiting_events >= ENOUGH and self._waiting_events + mine.size > MOST_WAITING:
             raise Overloaded
         self._waiting.append(mine)
         self._waiting_events += mine.size

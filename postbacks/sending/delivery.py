@@ -31,8 +31,9 @@ LANES = 160  # calls in flight at most, per network and worker process
 SOON = 2.0  # seconds; what opens later is found by the beat
 ENOUGH = 128  # answers that are written at once: a commit for each would be most of the work
 MOST = 320  # deliveries claimed at once: while a claim lasts, no answer is gathered
-NAP = 0.05  # seconds to sleep at least before the limiter is asked again
-PATIENCE = 0.2  # seconds to wait for that many before those that came are written
+# Seconds to wait for that many before those that came are written. The longer one is for when more are out: with fewer,
+# as at a limited pixel, what is planned for the next 0.25 s (pace.AHEAD) would be over before more is claimed.
+PATIENCE, LONG_PATIENCE = 0.05, 0.2
 
 _turns = pace.Turns()
 _desks: dict[str, "_Desk"] = {}
@@ -107,12 +108,13 @@ class _Round:
         seconds = claims.next_chance(self._network)
         if seconds is None or time.monotonic() + seconds > until:
             return False
-        time.sleep(max(seconds, NAP))
+        time.sleep(max(seconds, PATIENCE))
         return True
 
     def _land(self) -> None:
         """Close what has come back: beside us, while there is something else to do."""
-        results = self._lanes.gather(enough=ENOUGH, seconds=PATIENCE)
+        seconds = LONG_PATIENCE if self._lanes.flying > ENOUGH else PATIENCE
+        results = self._lanes.gather(enough=ENOUGH, seconds=seconds)
         answers = [result for result in results if isinstance(result, Answer)]
         unsent = [result for result in results if isinstance(result, Claim)]
         # What some were not sent for has to be written down before they are claimed again.

@@ -196,10 +196,26 @@ def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "MOST_WAITING", 1)
+    monkeypatch.setattr(group, "ENOUGH", 1)
     answers = crowd.come(second=message("m-second"), late=message("m-late"))
 
     assert isinstance(answers["late"], group.Overloaded)
     assert stored() == ["m-first", "m-second"]
+
+
+def test_as_large_a_batch_as_may_wait_is_taken_beside_the_few_that_gather(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "MOST_WAITING", 3)
+    monkeypatch.setattr(group, "ENOUGH", 2)
+    crowd.first_may_go.set()
+
+    async def come() -> None:
+        large = [message(f"m-{number}") for number in range(3)]
+        await asyncio.gather(crowd.ask("one", message("m-one")), crowd.ask("large", *large))
+
+    on_loop(come)
+    assert crowd.answers == {"one": Receipt(1, 0, 0), "large": Receipt(3, 0, 0)}
 
 
 def test_the_next_group_is_written_after_one_that_failed(crowd: Crowd) -> None:

@@ -37,35 +37,40 @@ FILL = f"""
 
 def measure(product: Product, say: Callable[..., None], intake: Callable[[], float]) -> None:
     """`intake` gives the events a second that it brought to the web process. No process but web and sandbox may run."""
-    urls = {"few": product.env["DATABASE_URL"] + "_few", "many": product.env["DATABASE_URL"]}
+    url = product.env["DATABASE_URL"]
+    urls = {"few": f"{url}_few", "many": url}
     seen: dict[str, list[float]] = {name: [] for name in urls}
-    with psycopg.connect(urls["many"], autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("TRUNCATE audience_event")
-        connection.execute("UPDATE audience_batch SET state = 'done' WHERE state = 'pending'")
     intake()  # what the rows of `fill` are made like
     fill(product, FEW, say)
-    _copy(product, urls["many"])
+    product.kill("web")  # nobody may be connected to what is copied
+    _copy(url, "", "_template")
     fill(product, MANY, say)
     for _ in range(TURNS):
-        for name, url in urls.items():
-            product.kill("web")
-            product.start_web(workers=2, env={"DATABASE_URL": url})
+        _copy(url, "_template", "_few")  # the turn before has left its events
+        for name, each in urls.items():
+            product.start_web(workers=2, env={"DATABASE_URL": each})
             product.wait_for(lambda: product.answers(f"{product.url}/readyz"))
             intake()  # what a process does for the first time
             seen[name].append(intake())
+            product.kill("web")
+    product.start_web(workers=2)
+    product.wait_for(lambda: product.answers(f"{product.url}/readyz"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE audience_batch SET state = 'done' WHERE state = 'pending'")
     few, many = median(seen["few"]), median(seen["many"])
     turns = {f"{name}_eps": [round(eps) for eps in values] for name, values in seen.items()}
     say("growth", many / few, **turns)
 
 
-def _copy(product: Product, url: str) -> None:
-    """A database like that of `url`, with `_few` behind its name; for a moment nobody may be connected."""
-    product.kill("web")
+def _copy(url: str, one: str, other: str) -> None:
+    """The database of `url` with `one` behind its name, copied to that with `other`."""
+    name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    names = {"one": sql.Identifier(name + one), "other": sql.Identifier(name + other)}
     with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
-        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-        names = {"one": sql.Identifier(str(name)), "other": sql.Identifier(f"{name}_few")}
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {other}").format(**names))
         connection.execute(sql.SQL("CREATE DATABASE {other} TEMPLATE {one}").format(**names))
-    product.start_web(workers=2)
 
 
 def fill(product: Product, upto: int, say: Callable[..., None]) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from postbacks.models import Delivery, DeliveryAttempt, Flow
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery
+from postbacks.sending import attempts, claims, delivery, pace
 from postbacks.sending.lanes import Lanes
 from tests import factories
 
@@ -103,6 +103,20 @@ def test_what_is_claimed_of_a_pixel_that_rests_is_taken_back(
     assert (DeliveryAttempt.objects.count(), Delivery.objects.filter(attempts_made=0).count()) == expected
     assert Delivery.objects.filter(leased_until__isnull=False).count() == 0
     assert Flow.objects.get().open_until is not None if rests else Flow.objects.get().open_until is None
+
+
+@pytest.mark.parametrize("flying", [1, delivery.ENOUGH, delivery.ENOUGH + 1])
+def test_a_limited_pixel_has_most_of_its_plan_left_when_more_is_claimed(
+    monkeypatch: pytest.MonkeyPatch, flying: int
+) -> None:
+    waited: list[float] = []
+    desk = delivery._Round("tiktok", 0)
+    monkeypatch.setattr(desk._lanes, "flying", flying)
+    monkeypatch.setattr(desk._lanes, "gather", lambda *, enough, seconds: waited.append(seconds) or [])
+
+    desk._land()
+    is_limited = flying <= delivery.ENOUGH
+    assert (waited[0] <= pace.AHEAD.total_seconds() / 5) is is_limited
 
 
 @pytest.mark.django_db
