@@ -23,7 +23,10 @@ class DeliveryState(models.TextChoices):
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self, now: datetime | None = None) -> "DeliveryQuerySet":
-        """Waiting, their time come, and in nobody's hands: never taken, or the lease of a dead worker ran out."""
+        """Waiting, their time come, and in nobody's hands: never taken, or the lease of a dead worker ran out.
+
+        sending/leases.py has it as SQL.
+        """
         now = now or timezone.now()
         return (
             self.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)

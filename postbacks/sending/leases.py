@@ -1,7 +1,7 @@
 """The rows of a claim: read with what sending needs of them and nothing else, leased with the attempts written.
 
-A delivery with its conversion, player and click is some seventy columns. Putting the query together, reading each
-value by its type and making four objects of a row was most of what a claim cost: here a row comes as one JSON document.
+A delivery with its conversion, player and click is some seventy columns. Having the ORM put the query together and read
+each value was most of what a claim cost: here a row comes as one JSON document.
 """
 
 import json
@@ -43,7 +43,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "DateTimeField": datetime.fromisoformat,
     "DecimalField": Decimal,
 }
-# Delivery.objects.due, as its index has it.
+# Delivery.objects.due; tests/postbacks/test_leases.py holds them together.
 DUE = """
 SELECT json_build_array({columns})::text
 FROM postbacks_delivery delivery
@@ -71,24 +71,24 @@ RETURNING delivery_id, id
 """
 
 
+def _kinds(model: type[Model]) -> list[str]:
+    """The types of the columns that are read; a foreign key has that of the key it holds."""
+    fields: dict[str, Any] = {field.attname: field for field in model._meta.concrete_fields}
+    read = (fields[name] for name in READ[model])
+    return [(field.target_field if field.is_relation else field).get_internal_type() for field in read]
+
+
 def _columns(model: type[Model]) -> str:
     """A JSON array of what is read of a table; NULL where the join found no row."""
     table = model._meta.model_name
-    exact = {field.attname for field in model._meta.concrete_fields if field.get_internal_type() == "DecimalField"}
-    columns = (f"{table}.{name}::text" if name in exact else f"{table}.{name}" for name in READ[model])
+    named = zip(READ[model], _kinds(model), strict=True)
+    columns = (f"{table}.{name}{'::text' if kind == 'DecimalField' else ''}" for name, kind in named)
     return f"CASE WHEN {table}.id IS NOT NULL THEN json_build_array({', '.join(columns)}) END"
 
 
 def _readers(model: type[Model]) -> list[tuple[int, Callable[[str], object]]]:
     """Which values of `_columns` are to be read from text, and how."""
-    kinds = {field.attname: _kind(field) for field in model._meta.concrete_fields}
-    found = ((place, READERS.get(kinds[name])) for place, name in enumerate(READ[model]))
-    return [(place, reader) for place, reader in found if reader]
-
-
-def _kind(field: Any) -> str:
-    """The type of a column, and of a foreign key's that of the key it holds."""
-    return str((field.target_field if field.is_relation else field).get_internal_type())
+    return [(place, READERS[kind]) for place, kind in enumerate(_kinds(model)) if kind in READERS]
 
 
 _DUE = DUE.format(columns=", ".join(map(_columns, READ)))
