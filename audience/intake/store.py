@@ -20,7 +20,7 @@ from audience.intake.rows import EventRow, Sent
 # Events and rejections from which on COPY is the faster way.
 COPY_FROM = 200
 
-IDS = "SELECT nextval(pg_get_serial_sequence('audience_event', 'id')) FROM generate_series(1, %s)"
+IDS = "SELECT nextval('audience_event_id_seq') FROM generate_series(1, %s)"
 COPY_EVENTS = f"COPY audience_event (id, {', '.join(rows.EVENT)}) FROM STDIN"
 COPY_REJECTIONS = f"COPY audience_rejection ({', '.join(rows.REJECTION)}) FROM STDIN"
 COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
@@ -30,7 +30,7 @@ COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, ac
 # The order by the unique index's columns makes two groups with the same ids wait for, not deadlock with, each other.
 WRITE = """
     WITH sent AS MATERIALIZED (
-        SELECT nextval(pg_get_serial_sequence('audience_event', 'id')) AS id, given.*
+        SELECT nextval('audience_event_id_seq') AS id, given.*
         FROM json_to_recordset({events}) AS given (place int, untimed boolean, {event_types})
     ), new AS (
         INSERT INTO audience_event (id, {event_names})

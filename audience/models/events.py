@@ -104,8 +104,10 @@ class Batch(models.Model):
     """
 
     # batch_by_time begins with the game, and nothing asks for the batches of a key alone.
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
-    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    key = models.ForeignKey(
+        ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
+    )
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     received_at = models.DateTimeField()
     accepted = models.PositiveIntegerField(help_text="Messages newly stored.")
@@ -158,8 +160,12 @@ class Rejection(models.Model):
     """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game (audience/prune.py)."""
 
     # rejection_newest begins with the game, and nothing asks for the rejections of a key alone.
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="rejections", db_index=False)
-    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    game = models.ForeignKey(
+        Game, on_delete=models.CASCADE, related_name="rejections", db_index=False, db_constraint=False
+    )
+    key = models.ForeignKey(
+        ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
+    )
     dialect = models.CharField(max_length=12, choices=Dialect.choices)
     received_at = models.DateTimeField()
     message_id = models.TextField(blank=True)

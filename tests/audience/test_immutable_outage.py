@@ -102,12 +102,13 @@ def test_a_connection_that_postgresql_cut_since_the_last_request_is_replaced(key
 
 
 def test_a_request_that_loses_postgresql_half_way_stores_nothing_and_gets_503(key: NewKey) -> None:
-    """A row lock holds the request inside its transaction, its events already inserted; then its backend is ended."""
+    """A lock holds the request inside its transaction, its rows inserted and about to be counted; then its backend is
+    ended."""
     answers: list[HttpResponse] = []
     batch = [message(), message(surface="tv")]
 
     with own_connection() as other, other.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM audience_apikey WHERE id = %s FOR UPDATE", [key.key.pk])
+        cursor.execute("LOCK TABLE audience_requesttail IN SHARE MODE")
         request = in_thread(lambda: answers.append(send(key, *batch)))
         end_backend(wait_for_a_lock())
         request.join(20)

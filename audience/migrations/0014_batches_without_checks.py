@@ -1,0 +1,27 @@
+"""No foreign keys of batches and rejections in the database: checking them locks the rows of the game and of the key.
+
+Every request of a key wrote to the one row of that key, and two processes at once made a multixact of it.
+"""
+
+from django.db import migrations, models
+from django.db.models import CASCADE, SET_NULL
+
+UNCHECKED = {"db_constraint": False, "db_index": False}
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audience", "0013_counts_by_the_minute")]
+    operations = [
+        migrations.AlterField(
+            "batch", "game", models.ForeignKey("audience.game", CASCADE, related_name="+", **UNCHECKED)
+        ),
+        migrations.AlterField(
+            "batch", "key", models.ForeignKey("audience.apikey", SET_NULL, null=True, related_name="+", **UNCHECKED)
+        ),
+        migrations.AlterField(
+            "rejection", "game", models.ForeignKey("audience.game", CASCADE, related_name="rejections", **UNCHECKED)
+        ),
+        migrations.AlterField(
+            "rejection", "key", models.ForeignKey("audience.apikey", SET_NULL, null=True, related_name="+", **UNCHECKED)
+        ),
+    ]
