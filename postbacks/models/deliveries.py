@@ -126,10 +126,18 @@ DOTS = {
 
 
 class DeliveryAttempt(models.Model):
-    """One call to the network: written before it, closed after it. The rows are the delivery log."""
+    """One call to the network: written before it, closed after it. The rows are the delivery log.
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False)
-    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="attempts", db_index=False)
+    The database checks no foreign key of theirs: a claim has just read and locked what they name, and each check would
+    lock it once more, row by row.
+    """
+
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
+    )
+    config = models.ForeignKey(
+        PostbackConfig, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
+    )
     number = models.PositiveSmallIntegerField()
     config_version = models.PositiveIntegerField()
     started_at = models.DateTimeField()
