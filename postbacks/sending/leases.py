@@ -44,14 +44,15 @@ READERS: dict[str, Callable[[str], object]] = {
     "DecimalField": Decimal,
 }
 # Delivery.objects.due; tests/postbacks/test_leases.py holds them together.
+WAITS = """delivery.state = 'waiting' AND delivery.next_attempt_at <= %(now)s
+  AND (delivery.leased_until IS NULL OR delivery.leased_until < %(now)s)"""
 DUE = """
 SELECT json_build_array({columns})::text
 FROM postbacks_delivery delivery
 LEFT JOIN audience_conversion conversion ON conversion.id = delivery.conversion_id
 LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
 LEFT JOIN audience_person person ON person.id = conversion.person_id
-WHERE delivery.config_id = %(config)s AND delivery.state = 'waiting' AND delivery.next_attempt_at <= %(now)s
-  AND (delivery.leased_until IS NULL OR delivery.leased_until < %(now)s)
+WHERE delivery.config_id = %(config)s AND {waits}
 ORDER BY delivery.next_attempt_at LIMIT %(most)s
 FOR UPDATE OF delivery SKIP LOCKED
 """
@@ -91,7 +92,7 @@ def _readers(model: type[Model]) -> list[tuple[int, Callable[[str], object]]]:
     return [(place, READERS[kind]) for place, kind in enumerate(_kinds(model)) if kind in READERS]
 
 
-_DUE = DUE.format(columns=", ".join(map(_columns, READ)))
+_DUE = DUE.format(columns=", ".join(map(_columns, READ)), waits=WAITS)
 _READERS = {model: _readers(model) for model in READ}
 
 
