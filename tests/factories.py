@@ -124,15 +124,6 @@ def attempt(of: Delivery, *, ago: timedelta = timedelta(minutes=5), **given: Any
     return of.attempts.create(**{**fields, **given})
 
 
-def unsaved_identities(of: Person, **values: str) -> list[Identity]:
-    """Identities that are in no table, by namespace."""
-    now = timezone.now()
-    return [
-        Identity(pk=number, person=of, namespace=namespace, value=value, first_seen_at=now)
-        for number, (namespace, value) in enumerate(values.items(), 1)
-    ]
-
-
 def unsaved_configs() -> list[PostbackConfig]:
     """One config per network, in no table."""
     return [PostbackConfig(network=network, pixel_id=pixel) for network, pixel in PIXELS.items()]

@@ -10,7 +10,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Prefetch, prefetch_related_objects
 
 from audience.intake.message import USER
 from audience.models import Conversion, Identity
@@ -41,8 +40,12 @@ MONEY_MAX = Decimal(10) ** 14
 def load_names(conversions: Sequence[Conversion]) -> None:
     """Load, in one query, what `of` reads of the identities: for events without a user id the person's."""
     unnamed = [conversion.person for conversion in conversions if not conversion.user_id]
-    users = Identity.objects.filter(namespace=USER).only("person_id", "namespace", "value", "first_seen_at")
-    prefetch_related_objects(unnamed, Prefetch("identities", users))
+    if unnamed:
+        users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in unnamed})
+        first = users.order_by("person", "first_seen_at", "value").distinct("person")
+        found = dict(first.values_list("person", "value"))
+        for person in unnamed:
+            person.first_user_id = found.get(person.pk)
 
 
 def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "") -> Facts:
@@ -51,7 +54,7 @@ def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = ""
     FULL gives everything; ANONYMOUS gives the click id and what was bought, nothing that leads to a person or a
     device (no email, phone, user id, IP, user agent, browser id, page or order number). NONE is the caller's to
     refuse. IP and user agent are those of the click, never those of the server that reported the conversion.
-    Reads `touch`, `person` and, without a user id, `person.identities`: for more than one load them, `load_names`.
+    Reads `touch`, `person` and, without a user id, the person's: for more than one load them, `load_names`.
     """
     properties = _object(conversion.properties)
     personal = _personal(conversion, properties) if level == Level.FULL else {}
@@ -90,9 +93,9 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, s
 
 def _user_identity(conversion: Conversion) -> str | None:
     """The user id the person was first known by."""
-    users = [identity for identity in conversion.person.identities.all() if identity.namespace == USER]
-    oldest = min(users, key=lambda identity: (identity.first_seen_at, identity.value), default=None)
-    return _text(oldest.value) if oldest else None
+    if not hasattr(conversion.person, "first_user_id"):
+        load_names([conversion])
+    return _text(conversion.person.first_user_id)
 
 
 def _value(conversion: Conversion, properties: dict[str, Any]) -> Decimal | None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -39,7 +40,7 @@ READ: dict[type[Model], tuple[str, ...]] = {
 }
 # From JSON, by the type of the column; a Decimal is told as text, since a JSON number would be read as a float.
 READERS: dict[str, Callable[[str], object]] = {
-    "UUIDField": UUID,
+    "UUIDField": lru_cache(maxsize=1024)(UUID),  # each is named two or three times, the config's in every row
     "DateTimeField": datetime.fromisoformat,
     "DecimalField": Decimal,
 }

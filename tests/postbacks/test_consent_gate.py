@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 
 from audience.models import Conversion, Game, Person, Touch
 from consent.models import Level
@@ -27,7 +28,7 @@ def bought(**given: Any) -> Conversion:
     """A purchase that is in no table, with a click and everything personal."""
     game = Game(pk=1, name="g")
     person = Person(game=game, traits=PERSONAL)
-    person._prefetched_objects_cache = {"identities": factories.unsaved_identities(person, user="user-1")}  # type: ignore[attr-defined]
+    person.first_user_id = "user-1"
     touch = Touch(
         network="tiktok",
         click_id="E.C.P.click",
@@ -86,6 +87,24 @@ def test_the_events_own_words_come_before_the_persons() -> None:
         level=Level.FULL,
     )
     assert (known.email, known.phone, known.external_id) == ("new@example.com", "+15554441234", "user-of-the-event")
+
+
+@pytest.mark.django_db
+def test_a_player_is_named_by_the_first_user_id(game: Game, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    twice, never = factories.person(game, anonymous="browser-1"), factories.person(game, anonymous="browser-2")
+    for value, hours in (("user-b", 2), ("user-a", 2), ("user-0", 1)):
+        factories.identity(twice, namespace="user", value=value, first_seen_at=AT - timedelta(hours=hours))
+    rows = [factories.conversion(person) for person in (twice, never, twice)]
+    named = factories.conversion(never, user_id="of-the-event")
+    with django_assert_num_queries(1):
+        facts.load_names([*rows, named])
+    with django_assert_num_queries(0):
+        known = [facts.of(row, event_id="e-1", level=Level.FULL).external_id for row in (*rows, named)]
+
+    assert known == ["user-a", None, "user-a", "of-the-event"]
+    # Of a single one it is looked up when it is asked for.
+    alone = Conversion.objects.get(pk=rows[0].pk)
+    assert facts.of(alone, event_id="e-1", level=Level.FULL).external_id == "user-a"
 
 
 @pytest.mark.parametrize(

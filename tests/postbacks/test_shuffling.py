@@ -53,7 +53,7 @@ def deliveries(game: Game) -> dict[Any, Any]:
     """(message id, network) -> state, reason, what the network deduplicates by and what it is told."""
     related = ("conversion__game", "conversion__person", "conversion__touch", "config")
     rows = Delivery.objects.filter(game=game).select_related(*related)
-    whole = list(rows.prefetch_related("conversion__person__identities"))
+    whole = list(rows)
     levels = gate.levels([row.conversion for row in whole if row.conversion])
     return {(row.conversion.message_id, row.network): _told(row, levels) for row in whole if row.conversion}
 
