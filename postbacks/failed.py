@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q, QuerySet
+import orjson
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
 
 from audience import clock
 from postbacks.deciding import goals
@@ -19,6 +21,21 @@ ON_HOLD = "Its postback is on hold: rotate the credential first."
 SUSPECTED = "The network has just refused its credential and is being asked again: try once more in a minute."
 DISABLED = "Its postback is disabled: enable it first."
 DELETED = "Its postback was deleted: nothing can be sent through it."
+
+# In plain SQL, since the page of a network asks for it each time and the ORM takes longer to put it together than
+# PostgreSQL to answer it. The filters are those of `matching`, the deadlines those of `in_time`.
+COUNTED = """
+SELECT config_id, verdict, count(*), count(*) FILTER (WHERE in_time AND %(wanted)s::jsonb -> config_id::text ? trigger),
+  count(*) FILTER (WHERE NOT in_time), min(finished_at)
+FROM (
+  SELECT *, dead_after > %(now)s AND (safe_until IS NULL OR safe_until > %(now)s) AS in_time FROM postbacks_delivery
+) delivery
+WHERE config_id = ANY(%(configs)s) AND state = 'failed' AND conversion_id IS NOT NULL
+  AND finished_at >= coalesce(%(failed_from)s::timestamptz, '-infinity')
+  AND finished_at < coalesce(%(failed_until)s::timestamptz, 'infinity') AND %(verdict)s IN ('', verdict)
+GROUP BY config_id, verdict ORDER BY verdict
+"""
+COUNTS = ("total", "sendable", "past_deadline", "since")
 
 # What a verdict means on a page, after the word "failed".
 WORDS = {
@@ -102,7 +119,7 @@ def matching(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> QuerySet[Delivery]:
     """Failed at or after, and before (None: open), with this verdict ('': any). Those of erased players are not."""
-    found = _failed([config])
+    found = Delivery.objects.filter(config=config, state=DeliveryState.FAILED, conversion__isnull=False)
     if failed_from:
         found = found.filter(finished_at__gte=failed_from)
     if failed_until:
@@ -110,42 +127,42 @@ def matching(
     return found.filter(verdict=verdict) if verdict else found
 
 
-def _failed(configs: Sequence[PostbackConfig]) -> QuerySet[Delivery]:
-    return Delivery.objects.filter(config__in=configs, state=DeliveryState.FAILED, conversion__isnull=False)
-
-
 def preview(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> Counts:
-    """What a replay with this filter would find at this moment."""
-    found = matching(config, failed_from=failed_from, failed_until=failed_until, verdict=verdict)
-    return Counts(**found.aggregate(**_counts(config)))
+    """What a replay with this filter would find at this moment: the counts of `matching`."""
+    given = {"failed_from": failed_from, "failed_until": failed_until, "verdict": verdict}
+    found = [counts for _, _, counts in _counted([config], **given)]
+    return Counts(
+        total=sum(counts.total for counts in found),
+        sendable=sum(counts.sendable for counts in found),
+        past_deadline=sum(counts.past_deadline for counts in found),
+        since=min((counts.since for counts in found if counts.since), default=None),
+    )
 
 
 def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
     """Per config and verdict, what failed in the last 48 hours, where some of it can still be sent; in one query."""
     known = {config.pk: config for config in configs}
-    recent = _failed(list(known.values())).filter(finished_at__gte=clock.now() - OFFERED)
-    rows: Any = recent.values("config", "verdict").annotate(**_counts(*known.values())).order_by("verdict")
-    found = []
-    for row in rows:
-        config, counts = known[row["config"]], Counts(**{name: row[name] for name in Counts.__slots__})
-        if counts.sendable:
-            found.append(Offer(config=config, verdict=row["verdict"], counts=counts, blocked=unable(config)))
+    recent = {"failed_from": clock.now() - OFFERED, "failed_until": None, "verdict": ""}
+    found = [
+        Offer(config=known[pk], verdict=verdict, counts=counts, blocked=unable(known[pk]))
+        for pk, verdict, counts in _counted(list(known.values()), **recent)
+        if counts.sendable
+    ]
     places = {pk: place for place, pk in enumerate(known)}
     return sorted(found, key=lambda offer: places[offer.config.pk])
 
 
-def _counts(*configs: PostbackConfig) -> dict[str, Count | Min]:
-    fresh, wanted = in_time(clock.now()), Q()
-    for config in configs:
-        wanted |= Q(config=config, trigger__in=events_of(config))
-    return {
-        "total": Count("pk"),
-        "sendable": Count("pk", filter=fresh & wanted),
-        "past_deadline": Count("pk", filter=~fresh),
-        "since": Min("finished_at"),
-    }
+def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uuid.UUID, str, Counts]]:
+    """The counts of `matching` per config and verdict, the verdicts in order."""
+    if not configs:
+        return []
+    wanted = orjson.dumps({str(config.pk): events_of(config) for config in configs}).decode()
+    given = {"configs": [config.pk for config in configs], "wanted": wanted, "now": clock.now(), **filters}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTED, given)
+        return [(pk, verdict, Counts(**dict(zip(COUNTS, counts, strict=True)))) for pk, verdict, *counts in cursor]
 
 
 def unable(config: PostbackConfig) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
-from django.db.models.functions import TruncHour
+from django.db import connection
 
 from postbacks.hub import charts
-from postbacks.models import AttemptCount, AttemptStatus
+from postbacks.models import AttemptStatus
 
 HOURS = 24
 HOUR = timedelta(hours=1)
@@ -18,6 +18,13 @@ SERIES = {
     AttemptStatus.FAILED: charts.Series(AttemptStatus.FAILED.label, charts.HATCHED),
 }
 Ended = dict[str, int]  # by status
+# The hours are those of UTC, whatever the time zone of the session.
+PER_HOUR = """
+SELECT date_trunc('hour', starts_at, 'UTC'), status, sum(number)
+FROM postbacks_attemptcount
+WHERE config_id = ANY(%(configs)s) AND starts_at >= %(since)s AND starts_at < %(until)s AND status = ANY(%(ended)s)
+GROUP BY 1, 2 HAVING sum(number) > 0
+"""
 
 
 def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
@@ -40,10 +47,10 @@ def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, Ended]
     """What the attempts of each hour ended with, oldest hour first; those still open are not counted."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - back * HOUR for back in reversed(range(HOURS))]
-    within = AttemptCount.objects.filter(config_id__in=configs, starts_at__gte=hours[0], starts_at__lt=last + HOUR)
-    ended = within.filter(status__in=list(SERIES))
-    rows = ended.values_list(TruncHour("starts_at", tzinfo=UTC), "status").annotate(total=Sum("number"))
+    given: dict[str, Any] = {"configs": list(configs), "since": hours[0], "until": last + HOUR, "ended": list(SERIES)}
     found: dict[datetime, Ended] = {hour: {} for hour in hours}
-    for hour, status, total in rows.filter(total__gt=0):
-        found[hour][status] = total
+    with connection.cursor() as cursor:
+        cursor.execute(PER_HOUR, given)
+        for hour, status, total in cursor:
+            found[hour][status] = total
     return found

@@ -4,14 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import DateTimeField
+from django.db.models.expressions import RawSQL
 
 from audience import clock
 from audience.models import Game, Trigger
 from postbacks import health
 from postbacks.deciding import goals
 from postbacks.health.counting import count
-from postbacks.models import AttemptStatus, DeliveryAttempt, PostbackConfig
+from postbacks.models import PostbackConfig
+
+# By attempt_by_status. Plain SQL, since every page with postbacks on it asks.
+LAST_ACCEPTED = """SELECT started_at FROM postbacks_deliveryattempt
+WHERE config_id = postbacks_postbackconfig.id AND status = 'success' ORDER BY started_at DESC LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,7 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     found = PostbackConfig.objects.kept().filter(game=game)
     if network:
         found = found.filter(network=network)
-    accepted = DeliveryAttempt.objects.filter(config=OuterRef("pk"), status=AttemptStatus.SUCCESS)
-    last = Subquery(accepted.order_by("-started_at").values("started_at")[:1])
+    last = RawSQL(LAST_ACCEPTED, [], output_field=DateTimeField())
     configs: Any = found.order_by("created_at").defer("credential", "previous_credential").annotate(last_at=last)
     counted = count([config.pk for config in configs], now=clock.now())
     return [_row(config, counted.get(config.pk)) for config in configs]

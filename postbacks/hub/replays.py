@@ -26,8 +26,12 @@ ASKING = {"conversion", "conversions", "attempt"}
 
 def board(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
     """What the section of failed deliveries shows of these: what can be sent again, and the replays, newest first."""
-    rows = Replay.objects.filter(config__in=configs).select_related("config", "requested_by")
-    found = failed.progress(list(rows.defer("config__credential").order_by("-created_at")[:NEWEST]))
+    known = {config.pk: config for config in configs}
+    newest = Replay.objects.filter(config__in=known).order_by("-created_at")
+    rows = list(newest.prefetch_related("requested_by")[:NEWEST])
+    for row in rows:
+        row.config = known[row.config_id]
+    found = failed.progress(rows)
     running = {row.replay.config_id for row in found if row.is_running}
     offers = [offer for offer in failed.offers(configs) if offer.config.pk not in running]
     return {"offers": offers, "replays": found, "has_running_replay": bool(running)}
