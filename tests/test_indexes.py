@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from audience import partitions
 from audience.digest import run
 from audience.keys import NewKey
-from audience.models import Batch, Conversion, Game, Rejection
+from audience.models import Conversion, Game, Rejection
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig, Replay
 from postbacks.sending import claims
 from tests import factories
@@ -32,7 +32,6 @@ READERS = {
         "audience_batch_pkey": "audience.digest.run.run",
         "batch_due": "audience.digest.run.drain",
         "batch_set_aside": "config.gauges.Queues",
-        "batch_by_time": "audience.hub.counts.of",
     },
     "audience_rejection": {
         "audience_rejection_pkey": "audience.intake.replay.replay",
@@ -110,7 +109,6 @@ def test_what_a_foreign_key_asks_finds_another_index() -> None:
         "conversion_person": Conversion.objects.filter(person__in=["0" * 32]),
         "people_newest": game.people.order_by("-first_seen_at"),
         "rejection_newest": Rejection.objects.filter(game=game).order_by("-pk"),
-        "game_id_received_at": Batch.objects.filter(game=game, received_at__gte=game.created_at),
     }
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")

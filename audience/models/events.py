@@ -103,7 +103,7 @@ class Batch(models.Model):
     sequence.
     """
 
-    # batch_by_time begins with the game, and nothing asks for the batches of a key alone.
+    # Nothing asks for all batches of a game or of a key.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     key = models.ForeignKey(
         ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
@@ -130,8 +130,6 @@ class Batch(models.Model):
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="batch_due"),
             # How many were set aside (metrics, admin).
             models.Index(fields=["id"], condition=Q(state="failed"), name="batch_set_aside"),
-            # Counts per game and time (Hub).
-            models.Index(fields=["game", "received_at"], name="batch_by_time"),
         ]
 
     def __str__(self) -> str:
