@@ -7,6 +7,7 @@ identities and launches are decided without races, and ten workers at one game g
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -116,7 +117,9 @@ def run(*, game_id: int, only: int | None = None) -> int:
     claimed = _claimed(game_id, only)
     if not claimed:
         return 0
-    game = Game.objects.get(pk=game_id)
+    game = Game.objects.filter(pk=game_id).first()
+    if game is None:
+        return _leave(claimed, game_id)
     seen, events = reading.read(game=game, batches=claimed, counted=goals.event_names(game=game))
     people = identity.resolve(game=game, seen=seen)
     if events or people.merged:
@@ -126,6 +129,13 @@ def run(*, game_id: int, only: int | None = None) -> int:
             wakeup.wake(settings.CONVERSIONS_READY_TASK)
     Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
     return len(claimed)
+
+
+def _leave(claimed: Sequence[Claimed], game_id: int) -> int:
+    """Be done with requests that came while their game was deleted (from the shell: no page does): how many."""
+    logger.warning("game_deleted", game_id=game_id, batches=len(claimed))
+    rows = Batch.objects.filter(pk__in=[batch.pk for batch in claimed])
+    return rows.update(state=BatchState.DONE, error="The game was deleted.")
 
 
 def _claimed(game_id: int, only: int | None) -> list[Claimed]:

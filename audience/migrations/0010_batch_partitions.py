@@ -12,7 +12,7 @@ WEEKS_BACK = 5
 WEEKS_AHEAD = 2
 SETTINGS = "autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02"
 
-# As in audience/models/events.py: due, set_aside, by_time.
+# As audience/models/events.py had them: due, set_aside, by_time.
 INDEXES = """
 CREATE INDEX batch_due ON audience_batch (next_attempt_at, id) WHERE state = 'pending';
 CREATE INDEX batch_set_aside ON audience_batch (id) WHERE state = 'failed';

@@ -103,7 +103,7 @@ class Batch(models.Model):
     sequence.
     """
 
-    # Nothing asks for all batches of a game or of a key.
+    # No page asks for all batches of a game or of a key.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     key = models.ForeignKey(
         ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models.functions import Collate
 
 from audience.intake.message import USER
 from audience.models import Conversion, Identity
@@ -39,10 +40,11 @@ MONEY_MAX = Decimal(10) ** 14
 
 def load_names(conversions: Sequence[Conversion]) -> None:
     """Load, in one query, what `of` reads of the identities: for events without a user id the person's."""
-    unnamed = [conversion.person for conversion in conversions if not conversion.user_id]
+    unnamed = [conversion.person for conversion in conversions if not _text(conversion.user_id)]
     if unnamed:
         users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in unnamed})
-        first = users.order_by("person", "first_seen_at", "value").distinct("person")
+        # "C": of two that an alias named at one moment the same one in every database.
+        first = users.order_by("person", "first_seen_at", Collate("value", "C")).distinct("person")
         found = dict(first.values_list("person", "value"))
         for person in unnamed:
             person.first_user_id = found.get(person.pk)

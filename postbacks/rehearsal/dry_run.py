@@ -10,7 +10,7 @@ from audience import clock
 from audience.goals import event_names
 from audience.models import Conversion, Event, Game, Kind, Person, Reason
 from consent.models import Level
-from postbacks.deciding import gate, goals, once
+from postbacks.deciding import facts, gate, goals, once
 from postbacks.deciding.goals import Goal
 from postbacks.models import PostbackConfig
 
@@ -117,10 +117,11 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
 def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
     found = list(Conversion.objects.filter(pk__in=ids).select_related("touch"))
     people = Person.objects.filter(pk__in={conversion.person_id for conversion in found})
-    by_id = {person.pk: person for person in people.prefetch_related("identities")}
+    by_id = {person.pk: person for person in people}
     kept = [conversion for conversion in found if conversion.person_id in by_id]  # an erasure may come in between
     for conversion in kept:
         conversion.game, conversion.person = game, by_id[conversion.person_id]
+    facts.load_names(kept)
     return kept
 
 

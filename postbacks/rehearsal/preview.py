@@ -77,7 +77,7 @@ def chosen(game: Game, pk: str, among: Sequence[Conversion]) -> Conversion | Non
 
 
 def _whole(rows: Any) -> Any:
-    return rows.select_related("game", "touch", "person").prefetch_related("person__identities")
+    return rows.select_related("game", "touch", "person")
 
 
 def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from audience import tasks
 from audience.digest import run
 from audience.keys import NewKey, create_key
-from audience.models import Batch, BatchState, Conversion, Event, Identity, Person, Touch
+from audience.models import Batch, BatchState, Conversion, Event, Game, Identity, Person, Touch
 from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import ago, alias, click, digest, identify, launch, message, purchase, send
 
@@ -172,6 +172,20 @@ def test_a_poisoned_game_does_not_stop_another(key: NewKey, other_game: Any) -> 
     run.drain()
 
     assert list(Conversion.objects.values_list("game_id", flat=True)) == [other_game.pk]
+
+
+def test_requests_that_came_while_their_game_was_deleted_stop_no_other_game(key: NewKey, other_game: Game) -> None:
+    """Deleting a game takes its requests along, but not one that comes behind it: its key is believed for a second."""
+    send(key, purchase("user-1"))
+    left = Batch.objects.get()
+    key.key.game.delete()
+    left.save(force_insert=True)
+    send(create_key(game=other_game, name="theirs"), purchase("user-2"))
+
+    assert run.drain() == 2
+    left.refresh_from_db()
+    assert (left.state, left.error) == (BatchState.DONE, "The game was deleted.")
+    assert Conversion.objects.get().game == other_game
 
 
 def test_it_is_tried_again_twice_as_late_each_time_and_then_set_aside(key: NewKey) -> None:
