@@ -17,8 +17,9 @@ from config.accounts import LISTED
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
-# Everything the pages do not use; passkeys are the one thing they do.
-NOT_USED = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "bluetooth", "midi", "display-capture")
+# Everything the pages do not use; passkeys are the one thing they do. Not bluetooth: Chromium on Linux does not know
+# the name, and says so in the console of every page.
+NOT_USED = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "midi", "display-capture")
 PERMISSIONS_POLICY = ", ".join(
     [f"{name}=()" for name in NOT_USED] + ["publickey-credentials-get=(self)", "publickey-credentials-create=(self)"]
 )
