@@ -101,6 +101,9 @@ class Batch(models.Model):
     The table is partitioned by the week of `received_at` (audience/partitions.py), so that old requests are not deleted
     row by row. As with Event the real primary key has the partition's column in it, and `id` alone comes from one
     sequence.
+
+    The database checks no foreign key of what intake writes, of Rejection neither: a check locks the row it finds, and
+    all requests of a key would meet at that key's row and its game's.
     """
 
     # No page asks for all batches of a game or of a key.

@@ -56,7 +56,8 @@ def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = ""
     FULL gives everything; ANONYMOUS gives the click id and what was bought, nothing that leads to a person or a
     device (no email, phone, user id, IP, user agent, browser id, page or order number). NONE is the caller's to
     refuse. IP and user agent are those of the click, never those of the server that reported the conversion.
-    Reads `touch`, `person` and, without a user id, the person's: for more than one load them, `load_names`.
+    Reads `touch`, `person` and, without a user id, the one the person was first known by, which is a query unless
+    `load_names` has loaded it.
     """
     properties = _object(conversion.properties)
     personal = _personal(conversion, properties) if level == Level.FULL else {}

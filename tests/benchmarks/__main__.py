@@ -150,7 +150,7 @@ def ingest(product: Product) -> float:
 
 
 def _turn(product: Product) -> tuple[float, dict[tuple[str, int], dict[str, Any]]]:
-    """The ceiling, and what every dialect took in, within the same minute and a half."""
+    """The ceiling, and what every dialect took in, within the same minute."""
     got = {(dialect, count): load(product, count, dialect) for count in (1, 100) for dialect in DIALECTS}
     return copy_ceiling(product.env["DATABASE_URL"]), got
 
