@@ -1,8 +1,9 @@
 """Writing many rows at once. Django's bulk_update names each row in a CASE per column, a millisecond a row; from
 arrays it is some microseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Field, Model
@@ -24,6 +25,11 @@ def update(rows: Sequence[Model], fields: Sequence[str]) -> None:
     values = [[_stored(column, row) for row in rows] for column in columns]
     with connection.cursor() as cursor:
         cursor.execute(_statement(meta.db_table, columns), values)
+
+
+def array(ids: Iterable[UUID]) -> str:
+    """A uuid[] as text, for `= ANY(%s::uuid[])`."""
+    return "{" + ",".join(map(str, ids)) + "}"
 
 
 def _stored(column: Field[Any, Any], row: Model) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from audience import bulk, clock
 from audience.models import Conversion, Reason
@@ -32,6 +32,7 @@ DELIVER_TASK = "postbacks.tasks.deliver"
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
 # Attribution's own verdicts; the outbox never replaces them.
 SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
+EXPLAIN_SENT = "UPDATE audience_conversion SET reason = '' WHERE id = ANY(%s::uuid[]) AND reason <> ALL(%s)"
 
 
 def drain(*, seconds: float = 10.0) -> bool:
@@ -213,5 +214,5 @@ def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
 
 def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
     """Take back the reason on conversions whose postback was called off while its call was still out, and arrived."""
-    explained = Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *SETTLED))
-    explained.update(reason="")
+    with connection.cursor() as cursor:
+        cursor.execute(EXPLAIN_SENT, [bulk.array(conversion_ids), ["", *(reason.value for reason in SETTLED)]])

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Kept, since json.dumps makes one for each call that wants anything else than its own ways.
+JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -123,4 +125,4 @@ def _ranged(moment: int, low: int) -> int:
 
 def json_body(payload: Mapping[str, Any]) -> bytes:
     """Compact UTF-8 JSON. ValueError for a number that JSON has no word for."""
-    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return JSON.encode(payload).encode()
