@@ -20,8 +20,9 @@ NAME = "afterclick"
 # Crash recovery after a power cut replays up to max_wal_size.
 SECONDS_TO_START = 300.0
 # PostgreSQL's own are for the smallest machine. After each checkpoint it writes every page out anew, at thousands of
-# events a second twice a minute unless the log may grow; memory that is not touched is not taken.
-DURABLE = ("max_wal_size=4GB", "shared_buffers=512MB")
+# events a second twice a minute unless the log may grow; memory that is not touched is not taken. Segments of the log
+# that are kept need not be made anew (cluster.WAL_SEGMENTS).
+DURABLE = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
 # For tests: the cluster does not outlive the session, so nothing needs to reach the disk.
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
 

@@ -98,6 +98,19 @@ def test_it_starts_both_services_and_stops_them_at_the_end(fresh: Path) -> None:
     assert is_free(int(str(known["valkey_port"])))
 
 
+def test_a_database_that_lasts_is_durable_and_keeps_commits_from_waiting_for_its_log(fresh: Path) -> None:
+    expected = {
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "wal_segment_size": "4MB",
+        "min_wal_size": "1GB",
+        "max_wal_size": "4GB",
+    }
+    with services.running(fresh, durable=True, environ={"REDIS_URL": "redis://elsewhere/0"}) as found:
+        assert {name: ask(found.database_url, f"SHOW {name}") for name in expected} == expected
+
+
 def test_the_role_may_make_test_databases_and_is_no_superuser(made: Path) -> None:
     with start(made) as found:
         assert ask(found.database_url, "SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user") is True
