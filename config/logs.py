@@ -17,6 +17,18 @@ PROCESSORS: list[Any] = [
     structlog.processors.UnicodeDecoder(),
 ]
 
+LOGGERS: dict[str, Any] = {
+    "django": {"handlers": [], "level": "INFO", "propagate": True},
+    # A refused request is the caller's business; the views log what is ours.
+    "django.request": {"level": "ERROR"},
+    "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+    # Celery says "received" and "succeeded" for every wake-up: two lines that tell nothing.
+    "celery.app.trace": {"level": "WARNING"},
+    "celery.worker.strategy": {"level": "WARNING"},
+    "celery.beat": {"level": "WARNING"},
+    "axes": {"level": "WARNING"},
+}
+
 
 def config(*, as_json: bool) -> dict[str, Any]:
     """A logging.dictConfig for the whole process; structlog loggers end in the same handler."""
@@ -47,17 +59,7 @@ def config(*, as_json: bool) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
-        "loggers": {
-            "django": {"handlers": [], "level": "INFO", "propagate": True},
-            # A refused request is the caller's business; the views log what is ours.
-            "django.request": {"level": "ERROR"},
-            "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
-            # Celery says "received" and "succeeded" for every wake-up: two lines that tell nothing.
-            "celery.app.trace": {"level": "WARNING"},
-            "celery.worker.strategy": {"level": "WARNING"},
-            "celery.beat": {"level": "WARNING"},
-            "axes": {"level": "WARNING"},
-        },
+        "loggers": LOGGERS,
     }
 
 
