@@ -21,6 +21,9 @@ REFUSED = (
 NETWORK, LIMIT = "reddit", "10"
 RATE = 8.0  # purchases a second: below the limit, or the queue would be the measure
 LONG_AGO = "UPDATE postbacks_credentialcheck SET finished_at = finished_at - interval '2 minutes' WHERE config_id = %s"
+# An alert that an earlier trouble left open, since it recovers only after a good minute: this one would be told as part
+# of it.
+OVER = "UPDATE postbacks_alert SET recovered_at = clock_timestamp() WHERE config_id = %s AND recovered_at IS NULL"
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
     "WHERE d.config_id = %s AND c.user_id LIKE %s AND d.reason <> 'other_network' GROUP BY 1"
@@ -37,6 +40,7 @@ def revoke(house: House, *, buyers: int, old: str, new: str, recovers: bool = Tr
     config, began = house.config(NETWORK), house.rows("SELECT clock_timestamp()")[0][0]
     # An earlier suspicion that was cleared is trusted for a minute; here it is longer ago.
     house.execute(LONG_AGO, config)
+    house.execute(OVER, config)
     with loaded(house, buyers=buyers) as load:
         house.wait_for(lambda: _states(house, config, load).get("delivered", 0) >= buyers / 6)
         house.control("POST", "tokens/revoke", network=NETWORK, credential=old)
