@@ -94,11 +94,11 @@ def test_a_player_of_a_thousand_ids_shows_the_first_few(game: Game) -> None:
     assert re.findall(r'mono">([^<]+)<', page) == ["player-1", "anon-0", "anon-1", "anon-2"]
 
 
-def test_the_email_search_reads_its_index(game: Game, ada: Person) -> None:
+def test_the_email_search_reads_its_index(ada: Person) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    plan = Person.objects.filter(game=game).with_email(EMAIL).explain()
-    assert "people_by_email" in plan
+    # Of no game: of few rows the indexes by game would cost as little, and the plan hang on the statistics.
+    assert "people_by_email" in Person.objects.with_email(EMAIL).explain()
 
 
 def test_a_trait_of_any_length_can_be_stored(game: Game) -> None:
