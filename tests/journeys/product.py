@@ -17,10 +17,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
+import redis
 import urllib3
+
+from config.quickstart import valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
+# The tests of a parallel run's workers use databases 1 to 8 of the broker.
+BROKER_DATABASES = range(9, valkey.DATABASES)
 T = TypeVar("T")
 
 
@@ -207,17 +212,28 @@ def running(folder: Path) -> Iterator[Product]:
     name = f"journey_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    # Workers of a parallel run use databases 1 to 8 of the broker; the journeys stay above.
-    broker = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{9 + hash(name) % 7}").geturl()
-    env = {**os.environ, "DATABASE_URL": server._replace(path=f"/{name}").geturl(), "REDIS_URL": broker}
-    product = Product(env, folder)
-    try:
-        product.start()
-        yield product
-    finally:
-        product.stop()
-        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        broker = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{free_database(connection)}").geturl()
+        redis.Redis.from_url(broker).flushdb()
+        env = {**os.environ, "DATABASE_URL": server._replace(path=f"/{name}").geturl(), "REDIS_URL": broker}
+        product = Product(env, folder)
+        try:
+            product.start()
+            yield product
+        finally:
+            product.stop()
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def free_database(connection: psycopg.Connection[Any]) -> int:
+    """The number of a broker database that no other product of this run has, until the connection closes.
+
+    Two products in one would take each other's messages, and each find nothing of them in its own tables.
+    """
+    for number in BROKER_DATABASES:
+        (is_ours,) = connection.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone() or (False,)
+        if is_ours:
+            return number
+    raise AssertionError(f"{len(BROKER_DATABASES)} products run already: there is no broker database for another")
 
 
 class Browser:

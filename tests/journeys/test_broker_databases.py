@@ -1,0 +1,20 @@
+"""Products of a parallel run share one broker, and must not share a database of it."""
+
+import os
+
+import psycopg
+
+from tests.journeys.product import BROKER_DATABASES, free_database
+
+
+def test_no_two_products_are_given_the_same_database() -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"]) as one, psycopg.connect(os.environ["DATABASE_URL"]) as other:
+        given = free_database(one), free_database(other)
+    assert len(set(given)) == 2
+    assert set(given) <= set(BROKER_DATABASES)
+
+
+def test_a_database_is_free_again_when_its_product_is_gone() -> None:
+    for _ in range(len(BROKER_DATABASES) + 1):  # one more than there are
+        with psycopg.connect(os.environ["DATABASE_URL"]) as passing:
+            assert free_database(passing) in BROKER_DATABASES
