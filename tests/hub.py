@@ -1,8 +1,10 @@
 """People for the tests of the Hub, and a reader of its pages."""
 
+import functools
 from html.parser import HTMLParser
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 
 from audience.models import Game, Membership, Role
@@ -11,7 +13,16 @@ PASSWORD = "a-password-for-tests"
 
 
 def user(name: str, **given: object) -> object:
-    return get_user_model().objects.create_user(name, f"{name}@studio.example", PASSWORD, **given)
+    """Somebody whose password is PASSWORD."""
+    person = get_user_model()(username=name, email=f"{name}@studio.example", password=_hashed(), **given)
+    person.save()
+    return person
+
+
+@functools.cache
+def _hashed() -> str:
+    """Once a process: hashing costs a fifth of a second, as it should, and a thousand tests want a user."""
+    return make_password(PASSWORD)
 
 
 def member(game: Game, role: Role) -> Client:
