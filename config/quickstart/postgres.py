@@ -22,7 +22,11 @@ SECONDS_TO_START = 300.0
 # PostgreSQL's own are for the smallest machine. After each checkpoint it writes every page out anew, at thousands of
 # events a second twice a minute unless the log may grow; memory that is not touched is not taken. Segments of the log
 # that are kept need not be made anew (cluster.WAL_SEGMENTS).
-DURABLE = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
+GENEROUS = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
+# Pages that left its memory lie in the kernel's for half a minute and then go to the disk all at once, and commits wait
+# behind them: clean ahead of the backends, and send to the disk soon.
+STEADY = ("bgwriter_delay=50ms", "bgwriter_lru_maxpages=1000", "bgwriter_lru_multiplier=4", "backend_flush_after=512kB")
+DURABLE = (*GENEROUS, *STEADY)
 # For tests: the cluster does not outlive the session, so nothing needs to reach the disk.
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
 

@@ -106,6 +106,8 @@ def test_a_database_that_lasts_is_durable_and_keeps_commits_from_waiting_for_its
         "wal_segment_size": "4MB",
         "min_wal_size": "1GB",
         "max_wal_size": "4GB",
+        "bgwriter_lru_maxpages": "1000",
+        "backend_flush_after": "512kB",
     }
     with services.running(fresh, durable=True, environ={"REDIS_URL": "redis://elsewhere/0"}) as found:
         assert {name: ask(found.database_url, f"SHOW {name}") for name in expected} == expected
