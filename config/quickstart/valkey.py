@@ -17,7 +17,7 @@ from config.quickstart.state import ServicesError, State, explained
 
 SECONDS_TO_START = 20.0
 STOPPING = ((signal.SIGTERM, 5.0),)
-# One database per pytest-xdist worker, and one for the run itself.
+# One database for the run itself, one for each pytest-xdist worker, and above them one for each product of a journey.
 DATABASES = 64
 
 

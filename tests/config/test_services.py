@@ -106,7 +106,9 @@ def test_a_database_that_lasts_is_durable_and_keeps_commits_from_waiting_for_its
         "wal_segment_size": "4MB",
         "min_wal_size": "1GB",
         "max_wal_size": "4GB",
+        "bgwriter_delay": "50ms",
         "bgwriter_lru_maxpages": "1000",
+        "bgwriter_lru_multiplier": "4",
         "backend_flush_after": "512kB",
     }
     with services.running(fresh, durable=True, environ={"REDIS_URL": "redis://elsewhere/0"}) as found:

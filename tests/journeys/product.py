@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
-import redis
 import urllib3
 
 from config.quickstart import valkey
@@ -213,7 +212,8 @@ def running(folder: Path) -> Iterator[Product]:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         broker = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{free_database(connection)}").geturl()
-        redis.Redis.from_url(broker).flushdb()
+        with valkey.client(broker) as client:
+            client.flushdb()
         env = {**os.environ, "DATABASE_URL": server._replace(path=f"/{name}").geturl(), "REDIS_URL": broker}
         product = Product(env, folder)
         try:
