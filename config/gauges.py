@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from audience.models import Batch, BatchState, Conversion
+from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
 
 
@@ -61,7 +61,19 @@ class Queues(Collector):
             ("notices_waiting", "Messages about alerts waiting for their next attempt.", unsent_notices),
         ):
             yield GaugeMetricFamily(f"afterclick_{name}", text, value=value)
+        yield _set_aside(failed)
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing, so that registering asks the database nothing."""
         return []
+
+
+def _set_aside(batches: int) -> GaugeMetricFamily:
+    """How many rows of each queue were set aside, those with none too; `digest` counts requests."""
+    text = "Rows set aside after their last attempt, by queue."
+    gauge = GaugeMetricFamily("afterclick_set_aside", text, labels=["queue"])
+    found = FailedWork.objects.set_aside().values("queue").annotate(number=Count("pk"))
+    counts = {row["queue"]: row["number"] for row in found}
+    for queue, number in {"digest": batches, **{queue: counts.get(queue, 0) for queue in Queue.values}}.items():
+        gauge.add_metric([queue], number)
+    return gauge

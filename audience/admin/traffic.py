@@ -1,8 +1,13 @@
 """What came in."""
 
-from django.contrib import admin
+from typing import Any
 
-from audience.admin.reading import ReadOnly
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from audience import retrying
+from audience.admin.reading import ReadOnly, asked
 from audience.models import Batch, Event, Rejection
 
 
@@ -21,6 +26,28 @@ class BatchAdmin(ReadOnly):
     list_filter = ["state", "dialect", "game"]
     list_select_related = ["game"]
     ordering = ["-id"]
+    actions = ["digest_again"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """The row itself is nobody's to edit; the right to change it is the right to have it digested again."""
+        return request.user.has_perm("audience.change_batch")
+
+    @admin.action(description="Digest again", permissions=["operate"])
+    def digest_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        question = asked(
+            self,
+            request,
+            queryset,
+            action="digest_again",
+            title="Digest these requests again?",
+            warning="Only those in the state Failed are: each is tried alone, and set aside again if it keeps failing.",
+            button="Digest again",
+        )
+        if question is None:
+            number = retrying.retry_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
+            level = messages.SUCCESS if number else messages.WARNING
+            self.message_user(request, f"To be digested again: {number}.", level)
+        return question
 
 
 @admin.register(Rejection)

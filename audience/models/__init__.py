@@ -2,6 +2,7 @@ from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Tr
 from audience.models.counts import ConversionCount, RequestCount
 from audience.models.erasure import Erasure, ErasureState
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
+from audience.models.failed_work import FailedWork, Queue
 from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Person
@@ -18,6 +19,7 @@ __all__ = [
     "Erasure",
     "ErasureState",
     "Event",
+    "FailedWork",
     "Game",
     "GoalEvent",
     "Group",
@@ -27,6 +29,7 @@ __all__ = [
     "Kind",
     "Membership",
     "Person",
+    "Queue",
     "Reason",
     "Rejection",
     "RequestCount",

@@ -1,0 +1,139 @@
+"""What was set aside: counted for Prometheus, listed in the admin, tried again when a person asks for it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily
+
+from audience import clock, retrying
+from audience.models import Batch, BatchState, FailedWork, Game, Queue
+from config import gauges
+
+pytestmark = pytest.mark.django_db
+
+
+def failed(game: Game | None, queue: Queue = Queue.FAN_OUT, *, row: str = "1", aside: bool = True) -> FailedWork:
+    now = timezone.now()
+    return FailedWork.objects.create(
+        game=game,
+        queue=queue,
+        row=row,
+        attempts=8 if aside else 1,
+        error="OverflowError: date value out of range",
+        next_attempt_at=now + timedelta(minutes=30),
+        set_aside_at=now if aside else None,
+    )
+
+
+def batch(game: Game, state: BatchState) -> Batch:
+    sums = {"accepted": 1, "duplicates": 0, "rejected": 0, "event_ids": [1], "attempts": 8, "error": "ValueError: no"}
+    later = timezone.now() + timedelta(minutes=30)
+    return Batch.objects.create(
+        game=game, dialect="immutable", received_at=timezone.now(), state=state, next_attempt_at=later, **sums
+    )
+
+
+def staff(client: Client, *permissions: str) -> Client:
+    user = get_user_model().objects.create_user("operator", "o@example.com", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+    return client
+
+
+def told(entry: Any) -> tuple[str, dict[str, list[str]]]:
+    return str(entry.object_repr), entry.changes
+
+
+def gauge() -> dict[str, float]:
+    """afterclick_set_aside by queue, without the queues that have nothing."""
+    (found,) = [one for one in gauges.Queues().collect() if one.name == "afterclick_set_aside"]
+    assert isinstance(found, GaugeMetricFamily)
+    return {sample.labels["queue"]: sample.value for sample in found.samples if sample.value}
+
+
+def test_blocking_are_those_set_aside_and_those_whose_time_has_not_come(game: Game) -> None:
+    aside, later, due = failed(game), failed(game, row="2", aside=False), failed(game, row="3", aside=False)
+    FailedWork.objects.filter(pk=due.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+    failed(game, Queue.REPLAY)
+
+    assert set(FailedWork.objects.blocking(Queue.FAN_OUT)) == {aside, later}
+    assert list(FailedWork.objects.due()) == [due]
+    assert set(FailedWork.objects.of(Queue.FAN_OUT).set_aside()) == {aside}
+
+
+def test_the_failures_of_a_game_go_with_it(game: Game, other_game: Game) -> None:
+    failed(game)
+    kept = failed(other_game)
+    game.delete()
+    assert list(FailedWork.objects.all()) == [kept]
+
+
+def test_prometheus_is_told_of_each_queue_how_many_were_set_aside(game: Game, other_game: Game) -> None:
+    assert gauge() == {}
+    failed(game), failed(other_game), failed(None, Queue.PRUNE), failed(game, Queue.REPLAY, aside=False)
+    batch(game, BatchState.FAILED)
+    assert gauge() == {"digest": 1, "fan_out": 2, "prune": 1}
+
+
+def test_trying_again_gives_a_row_all_its_attempts_and_says_so_in_the_audit_log(game: Game, other_game: Game) -> None:
+    rows = [failed(game), failed(game, row="2"), failed(None, Queue.ROLLUP)]
+    left = failed(other_game)
+
+    assert retrying.retry(FailedWork.objects.exclude(pk=left.pk)) == 3
+    for row in rows:
+        row.refresh_from_db()
+        assert (row.attempts, row.set_aside_at) == (0, None)
+        assert row.next_attempt_at <= clock.now()
+    left.refresh_from_db()
+    assert left.attempts == 8
+    entries = LogEntry.objects.filter(changes__has_key="set-aside work")
+    assert [told(entry) for entry in entries] == [("Sky Raiders", {"set-aside work": ["2", "tried again"]})]
+
+
+def test_digesting_again_takes_the_failed_requests_only(game: Game) -> None:
+    aside, done = batch(game, BatchState.FAILED), batch(game, BatchState.DONE)
+
+    assert retrying.retry_batches(Batch.objects.all()) == 1
+    assert retrying.retry_batches(Batch.objects.all()) == 0
+    aside.refresh_from_db()
+    done.refresh_from_db()
+    assert (aside.state, aside.attempts, done.state, done.attempts) == ("pending", 0, "done", 8)
+    assert list(Batch.objects.due()) == [aside]
+
+
+@pytest.mark.parametrize(
+    ("model", "action"), [("audience_batch", "digest_again"), ("audience_failedwork", "try_again")]
+)
+def test_the_admin_asks_before_it_has_rows_tried_again(
+    admin_client: Client, game: Game, model: str, action: str
+) -> None:
+    aside, row = batch(game, BatchState.FAILED), failed(game)
+    chosen = {"action": action, "_selected_action": [aside.pk if action == "digest_again" else row.pk]}
+    url = reverse(f"admin:{model}_changelist")
+
+    assert "?</h1>" in admin_client.post(url, chosen).content.decode()
+    assert (Batch.objects.get().attempts, FailedWork.objects.get().attempts) == (8, 8)
+
+    page = admin_client.post(url, {**chosen, "confirmed": "yes"}, follow=True)
+    assert [str(message).rpartition(" ")[2] for message in page.context["messages"]] == ["1."]
+    found = (Batch.objects.get().attempts, FailedWork.objects.get().attempts)
+    assert found == ((0, 8) if action == "digest_again" else (8, 0))
+
+
+def test_looking_is_not_enough_to_have_a_row_tried_again(client: Client, game: Game) -> None:
+    row = failed(game)
+    staff(client, "view_failedwork")
+    url = reverse("admin:audience_failedwork_changelist")
+    client.post(url, {"action": "try_again", "confirmed": "yes", "_selected_action": [row.pk]})
+    row.refresh_from_db()
+    assert row.attempts == 8
+    page = client.get(url).content.decode()
+    assert "date value out of range" in page
+    assert "Try again" not in page
