@@ -131,7 +131,8 @@ class CredentialCheck(models.Model):
     """One question to the network: does this credential work on this pixel?
 
     SAVE proposes settings, which are applied when it passes; the other purposes ask about a config as it is. In every
-    case the credential is wiped. The test code is not here: it travels sealed in the task's argument only.
+    case the credential is wiped. The test code is not here: it travels sealed in the task's argument only, and the row
+    says that there is one, so that nothing goes out without it when it is lost.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -154,6 +155,7 @@ class CredentialCheck(models.Model):
     triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
     goals = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
+    has_test_code = models.BooleanField(default=False, help_text="Whether its event may only go out with a test code.")
     state = models.CharField(max_length=10, choices=CheckState.choices, default=CheckState.PENDING)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
     provider_code = models.CharField(max_length=64, blank=True)

@@ -51,6 +51,7 @@ def ask(
         credential={"token": config.credential.get("token", "")},
         triggers=[trigger] if trigger else list(config.triggers),
         enabled=config.enabled,
+        has_test_code=bool(test_code),
         requested_by=requested_by,
     )
     enqueue(check, test_code=test_code)

@@ -2,7 +2,8 @@
 
 A credential is one string, kept as {"token": "..."}. On a check it lies encrypted until a worker takes it out; whoever
 takes it out runs the check, so a task delivered twice asks once. The test code is in no table: it travels sealed in
-the task's argument (postbacks.fields.seal), and a check whose task was lost runs without one, as the harmless event.
+the task's argument (postbacks.fields.seal). A check asked without one is run by the upkeep when its task was lost; one
+asked with a code is refused then, since its event would count as a live one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from postbacks.setup import applying, checks, hold, rules
 
 logger = structlog.get_logger(__name__)
 
+LOST_CODE = "The test code was lost on the way: nothing was sent, try again."
+
 
 @transaction.atomic
 def request_check(
@@ -46,7 +49,7 @@ def request_check(
     None. SettingsRefused before asking when the answer is known here; KeyError for a network that
     is none of NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
     """
-    pixel_id = pixel_id.strip()
+    pixel_id, test_code = pixel_id.strip(), test_code.strip()
     rules.refuse_bad(triggers, goals, network=network)
     rules.refuse_duplicate(game=game, network=network, pixel_id=pixel_id, besides=config)
     check = CredentialCheck.objects.create(
@@ -59,6 +62,7 @@ def request_check(
         triggers=list(triggers),
         goals=list(goals),
         enabled=enabled,
+        has_test_code=bool(test_code),
         requested_by=requested_by,
     )
     checks.enqueue(check, test_code=test_code)
@@ -91,15 +95,16 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     """Send the synthetic event, write down the answer and do what follows from it.
 
     Does nothing when another worker has the check or it is over. With a test code the event goes to the network's
-    test view; without one it is an event that nobody optimises on.
+    test view; without one it is an event that nobody optimises on. A check that was asked with a code sends nothing
+    when the code did not arrive.
     """
     taken = _take(check_id)
     if taken is None:
         return
     check, token = taken
     network, test_code = NETWORKS[check.network], _opened(sealed_test_code)
-    if check.purpose == Purpose.TEST and not test_code:
-        _close(check, CheckState.UNVERIFIED, None, "The test code was lost on the way: nothing was sent, try again.")
+    if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
+        _close(check, CheckState.UNVERIFIED, None, LOST_CODE)
         return
     target = Target(
         pixel_id=check.pixel_id,

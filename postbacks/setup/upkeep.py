@@ -29,7 +29,10 @@ def sweep() -> None:
 
 
 def run_lost_checks() -> None:
-    """Run the checks whose task was lost, without their test code, and give up on those older than five minutes."""
+    """Run the checks whose task was lost, and give up on those older than five minutes.
+
+    One that was asked with a test code sends nothing and says so: the code was in the task alone.
+    """
     now = clock.now()
     pending = CredentialCheck.objects.pending()
     given_up = {"state": CheckState.UNVERIFIED, "credential": {}, "message": _could_not_verify(), "finished_at": now}

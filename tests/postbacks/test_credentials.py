@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.fields import seal
-from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from postbacks.setup import checks, configs, credentials, upkeep
@@ -263,3 +263,98 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
     assert accounts.TIKTOK_ROTATED_TOKEN not in everything
     for token in (accounts.TIKTOK_TOKEN, accounts.TIKTOK_ROTATED_TOKEN):
         assert token[20:] not in everything
+
+
+def asked_with_a_code(game: Game) -> CredentialCheck:
+    return configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+
+
+def assert_refused_unsent(check: CredentialCheck, sandbox: Sandbox) -> None:
+    check.refresh_from_db()
+    assert (check.state, check.http_status) == ("unverified", None)
+    assert check.message == "The test code was lost on the way: nothing was sent, try again."
+    assert sandbox.received("tiktok") == sandbox.received("tiktok", test=True) == []
+    assert PostbackConfig.objects.count() == 0
+    assert stored_credential("postbacks_credentialcheck") == [""]
+
+
+def test_a_check_that_lost_its_test_code_sends_no_live_event_and_saves_nothing(sandbox: Sandbox, game: Game) -> None:
+    check = asked_with_a_code(game)
+    CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
+    upkeep.run_lost_checks()
+    assert_refused_unsent(check, sandbox)
+
+
+def test_a_change_that_lost_its_test_code_leaves_the_postback_as_it_was(sandbox: Sandbox, game: Game) -> None:
+    config = factories.config(game)
+    check = configs.change(
+        config=config,
+        pixel_id=config.pixel_id,
+        triggers=["purchase"],
+        enabled=False,
+        test_code="TEST12345",
+        changed_by=None,
+    )
+    assert check is not None
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    assert check.message == "The test code was lost on the way: nothing was sent, try again."
+    before = (config.triggers, config.enabled, config.version)
+    config.refresh_from_db()
+    assert (config.triggers, config.enabled, config.version) == before
+    assert sandbox.received("tiktok") == []
+
+
+def test_a_test_code_that_no_key_opens_counts_as_lost(sandbox: Sandbox, game: Game) -> None:
+    check = asked_with_a_code(game)
+    credentials.run_check(check_id=str(check.pk), sealed_test_code="gAAAAAsealed-under-a-key-removed-since")
+    assert_refused_unsent(check, sandbox)
+
+
+def test_the_first_of_two_tasks_decides_whether_the_code_is_there(sandbox: Sandbox, game: Game) -> None:
+    with_code, without = str(asked_with_a_code(game).pk), str(asked_with_a_code(game).pk)
+    credentials.run_check(check_id=without)
+    credentials.run_check(check_id=without, sealed_test_code=seal("TEST12345"))
+    assert sandbox.received("tiktok", test=True) == []
+    credentials.run_check(check_id=with_code, sealed_test_code=seal("TEST12345"))
+    credentials.run_check(check_id=with_code)
+    assert len(sandbox.received("tiktok", test=True)) == 1
+    assert sandbox.received("tiktok") == []
+    states = dict(CredentialCheck.objects.values_list("pk", "state"))
+    assert {str(pk): state for pk, state in states.items()} == {with_code: "passed", without: "unverified"}
+
+
+def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
+    sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = asked_with_a_code(game)
+
+    def killed(_: Any) -> Any:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(credentials.http, "post", killed)
+        with pytest.raises(SystemExit):
+            credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST12345"))
+    for age in (timedelta(seconds=16), timedelta(minutes=5, seconds=1)):
+        CredentialCheck.objects.update(created_at=timezone.now() - age)
+        upkeep.run_lost_checks()
+        credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST12345"))
+    check.refresh_from_db()
+    assert (check.state, check.message) == (
+        "unverified",
+        "We could not verify this in time: nothing was saved, try again in a minute.",
+    )
+    assert sandbox.received("tiktok") == sandbox.received("tiktok", test=True) == []
+    assert PostbackConfig.objects.count() == 0
+
+
+@pytest.mark.parametrize("purpose", ["daily", "suspicion", "release"])
+def test_a_lost_question_about_a_postback_is_asked_again(sandbox: Sandbox, game: Game, purpose: str) -> None:
+    check = checks.ask(config=factories.config(game), purpose=Purpose(purpose))
+    assert check.has_test_code is False
+    CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
+    upkeep.run_lost_checks()
+    check.refresh_from_db()
+    assert check.state == "passed"
+    assert [request["body"]["data"][0]["event"] for request in sandbox.received("tiktok")] == ["Pageview"]
