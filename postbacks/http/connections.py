@@ -25,6 +25,15 @@ POOL_SIZE = 256
 POOLS_MAX = 16  # hosts; one network has one
 
 
+class _Call(threading.local):
+    """The call that a thread makes or made last: whether some of its request was written to a connection."""
+
+    is_written = False
+
+
+call = _Call()
+
+
 class _DeadlineReader(io.RawIOBase):
     """A socket's reading end with one deadline for all reads instead of a time-out for each."""
 
@@ -84,10 +93,18 @@ class Connecting:
 
 
 class InOnePiece:
-    """Sends head and body of a request together: as two they are two system calls, and two packets on the way."""
+    """Sends head and body of a request together: as two they are two system calls, and two packets on the way.
+
+    Connects before it sends, so that a failure to connect is never taken for one of a request that was written.
+    """
 
     _head: bytes | None = None
     _holding = False
+
+    def request(self: Any, *args: Any, **given: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        super().request(*args, **given)  # type: ignore[misc]
 
     def endheaders(self: Any, *args: Any, **given: Any) -> None:
         self._holding = True
@@ -99,6 +116,7 @@ class InOnePiece:
             self._head = (self._head or b"") + data
             return
         head, self._head = self._head, None
+        call.is_written = True
         super().send(data if head is None else head + data)  # type: ignore[misc]
 
     def getresponse(self: Any, *args: Any, **given: Any) -> Any:

@@ -58,6 +58,7 @@ def exchange(
 
     `target` is the path with the query.
     """
+    connections.call.is_written = False
     answer = pool.urlopen(
         request.method,
         target,
@@ -93,19 +94,32 @@ def _timeout(seconds: float) -> urllib3.Timeout:
 
 
 def failure(error: Exception) -> str:
-    """One word for a call without an answer. A ValueError is http.client refusing to write a header."""
-    cause = error.__cause__
+    """One word for a call without an answer; one of `networks.base.UNSENT` when no byte of the request was written.
+
+    Of the call that this thread made last.
+    """
+    if isinstance(error, LocationParseError):
+        return "network"
+    return _failure_of_an_answer(error) if connections.call.is_written else _failure_to_send(error)
+
+
+def _failure_to_send(error: Exception) -> str:
+    """A ValueError is http.client refusing to write a header."""
     if isinstance(error, NameResolutionError):
         return "dns"
     if isinstance(error, NewConnectionError):  # before its parent class, a time-out
-        return "refused" if isinstance(cause, ConnectionRefusedError) else "network"
-    if isinstance(error, Urllib3TimeoutError):
-        return "timeout"
+        return "refused" if isinstance(error.__cause__, ConnectionRefusedError) else "network"
+    if isinstance(error, Urllib3TimeoutError):  # also of a TLS handshake
+        return "no_connection"
     if isinstance(error, SSLError):
         return "tls"
-    if isinstance(error, ProtocolError):
-        return "reset"
     return "network" if isinstance(error, HTTPError) else "unsendable"
+
+
+def _failure_of_an_answer(error: Exception) -> str:
+    if isinstance(error, Urllib3TimeoutError):
+        return "timeout"
+    return "reset" if isinstance(error, ProtocolError | SSLError) else "unreadable"
 
 
 def _worth_hiding(secret: str) -> bool:

@@ -15,6 +15,8 @@ MESSAGE_MAX = 500
 FAILURES = {
     "timeout": "No answer within 10 s",
     "reset": "The connection was closed before an answer came",
+    "unreadable": "The answer could not be read",
+    "no_connection": "No connection within 5 s",
     "refused": "The connection was refused",
     "dns": "The network's address could not be resolved",
     "tls": "No secure connection could be made",
@@ -50,7 +52,8 @@ def shortened(message: str) -> str:
 
 def unanswered(response: Response) -> Outcome:
     """The Outcome of a call that got no HTTP answer: always worth another try."""
-    return Outcome(Verdict.TRANSIENT, None, FAILURES.get(response.failure or "", "The network could not be reached"))
+    message = FAILURES.get(response.failure or "", "The network could not be reached")
+    return Outcome(Verdict.TRANSIENT, None, message, unknown=response.is_unknown)
 
 
 def retry_after(response: Response) -> float | None:

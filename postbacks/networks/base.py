@@ -91,6 +91,10 @@ class Request:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
+# The failures after which the network cannot have the request: no byte of it was written.
+UNSENT = frozenset({"dns", "forbidden", "network", "no_connection", "refused", "tls", "unsendable"})
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What came back. With no HTTP answer `status` is None and `failure` says why; header names are lower case."""
@@ -100,6 +104,12 @@ class Response:
     body: bytes
     latency_ms: int
     failure: str | None = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the network may have taken the request although no answer came: a time-out, a reset or an answer
+        that was cut off, after some of the request had been written."""
+        return self.status is None and self.failure not in UNSENT
 
 
 class Verdict(StrEnum):
@@ -116,6 +126,7 @@ class Outcome:
     `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
     seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
     is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
+    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown).
     """
 
     verdict: Verdict
@@ -125,6 +136,7 @@ class Outcome:
     retry_after: float | None = None
     access: Access | None = None
     limited: bool = False
+    unknown: bool = False
 
 
 class Network(ABC):

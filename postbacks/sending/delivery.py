@@ -136,7 +136,7 @@ class _Round:
             name = type(error).__name__
             logger.exception("delivery_crashed", delivery_id=str(claim.delivery.pk), error=name)
             problem = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
-            return Answer(claim, Outcome(Verdict.TRANSIENT, None, problem))
+            return Answer(claim, Outcome(Verdict.TRANSIENT, None, problem, unknown=True))
 
 
 def _in_turn(claim: Claim, refused: set[UUID], resting: set[str]) -> Answer | Claim:

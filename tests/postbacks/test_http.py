@@ -223,6 +223,66 @@ def test_a_broken_answer_is_no_answer(answer: bytes):
     assert (response.status, response.failure) == (None, "reset")
 
 
+def test_a_call_after_which_the_network_may_have_the_request_is_told_from_one_that_was_never_sent(certificate: Path):
+    def silence(connection: socket.socket) -> None:
+        time.sleep(1)
+
+    def cut(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
+        connection.close()
+
+    def nonsense(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnone")
+
+    assert _ended(silence) == ("timeout", True)
+    assert _ended(lambda connection: connection.close()) == ("reset", True)
+    assert _ended(cut) == ("reset", True)
+    assert _ended(nonsense) == ("unreadable", True)
+    assert _ended(lambda connection: connection.sendall(OK)) == (None, False)
+    with peer(cut, tls=certificate) as network:
+        response = post(request(network.url.replace("http://127.0.0.1", "https://localhost")))
+    assert (response.failure, response.is_unknown) == ("reset", True)
+
+
+def _ended(script: Callable[[socket.socket], None]) -> tuple[str | None, bool]:
+    with peer(script) as network:
+        response = post(request(network.url), timeout=0.4)
+    return response.failure, response.is_unknown
+
+
+def test_a_host_that_takes_no_connection_was_sent_nothing():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as stack:
+        host = listener.getsockname()[:2]
+        for _ in range(2):  # what the kernel holds for a server that accepts nobody
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(host)
+        response = post(request(f"http://127.0.0.1:{host[1]}/"), timeout=0.4)
+    assert (response.failure, response.is_unknown) == ("no_connection", False)
+
+
+def test_a_handshake_that_does_not_come_to_its_end_was_sent_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        response = post(request(f"https://127.0.0.1:{listener.getsockname()[1]}/"), timeout=0.4)
+    assert (response.failure, response.is_unknown) == ("no_connection", False)
+
+
+def test_a_handshake_that_is_reset_was_sent_nothing():
+    with peer(lambda connection: connection.close(), end=b"") as network:
+        response = post(request(network.url.replace("http:", "https:")))
+    assert response.failure in {"tls", "network"}
+    assert response.is_unknown is False
+
+
+@pytest.mark.parametrize(
+    "url", ["http://nothing-here.invalid/", "http://[broken/", "ftp://127.0.0.1/"], ids=["no name", "no URL", "no HTTP"]
+)
+def test_what_failed_before_says_nothing_of_a_call_that_was_never_made(url: str):
+    with peer(lambda connection: connection.close()) as network:
+        assert post(request(network.url)).is_unknown is True
+    assert post(request(url)).is_unknown is False
+
+
 def test_a_closed_port_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -281,7 +341,7 @@ def test_an_address_that_is_none_is_a_network_failure(url: str):
 def test_a_token_that_no_header_can_carry_is_not_raised_with_its_value(token: str):
     with peer(lambda connection: connection.sendall(OK)) as network:
         response = post(request(network.url, Authorization=token))
-    assert (response.status, response.failure) == (None, "unsendable")
+    assert (response.status, response.failure, response.is_unknown) == (None, "unsendable", False)
     assert network.requests == []
 
 
