@@ -44,6 +44,34 @@ READERS = {
         "people_newest": "audience.hub.people.people",
         "people_by_email": "audience.hub.people.found_people",
     },
+    "audience_identity": {
+        "audience_identity_pkey": "audience.admin.players.IdentityInline",
+        "one_person_per_identity": "audience.digest.identity.resolve",
+        "identity_by_value": "audience.erasure.drain",
+        "audience_identity_person_id": "audience.digest.merge.merge",
+    },
+    "audience_device": {
+        "audience_device_pkey": "audience.digest.belongings.apply",
+        "one_row_per_device": "audience.digest.belongings.apply",
+        "device_by_token": "audience.digest.belongings.apply",
+        "audience_device_person_id": "audience.digest.merge.merge",
+    },
+    "audience_group": {
+        "audience_group_pkey": "audience.digest.belongings.apply",
+        "one_row_per_group": "audience.digest.belongings.apply",
+    },
+    "audience_group_members": {
+        "audience_group_members_pkey": "audience.models.people.GroupMembership",
+        "audience_group_members_group_id_person_id_ba097cfd_uniq": "audience.digest.belongings.apply",
+        "audience_group_members_person_id": "audience.digest.merge.merge",
+    },
+    "audience_touch": {
+        "audience_touch_pkey": "audience.digest.attribution.attribute",
+        "one_touch_per_click": "audience.digest.attribution.attribute",
+        "touch_newest": "audience.digest.attribution.attribute",
+        "touch_click_id": "postbacks.ledger.search.find",
+        "audience_touch_game_id": "postbacks.hub.steps.walked",
+    },
     "audience_conversion": {
         "audience_conversion_pkey": "postbacks.deciding.outbox.fan_out_due",
         "one_conversion_per_event": "audience.digest.conversions.record",
@@ -108,6 +136,53 @@ def test_a_foreign_key_without_an_index_of_its_own_leads_another(table: str) -> 
         )
         leading = {name for (name,) in cursor.fetchall()}
     assert keys - leading == UNREAD.get(table, set())
+
+
+# Two indexes of one table of which the first is the beginning of the other, so that the other answers whatever the
+# first does. A partial index is no substitute for a whole one, nor a whole one for the short list of a partial one.
+BEGINNINGS = """
+SELECT part.indexrelid::regclass::text, whole.indexrelid::regclass::text
+FROM pg_index part JOIN pg_index whole USING (indrelid)
+JOIN pg_class short ON short.oid = part.indexrelid JOIN pg_class long ON long.oid = whole.indexrelid
+JOIN pg_class of ON of.oid = indrelid
+WHERE part.indexrelid <> whole.indexrelid AND NOT part.indisunique AND short.relam = long.relam
+AND short.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') AND NOT of.relispartition
+AND part.indexprs IS NULL AND whole.indexprs IS NULL
+AND pg_get_expr(part.indpred, indrelid) IS NOT DISTINCT FROM pg_get_expr(whole.indpred, indrelid)
+AND (whole.indkey::int2[])[:part.indnkeyatts - 1] = (part.indkey::int2[])[:part.indnkeyatts - 1]
+AND (whole.indclass::oid[])[:part.indnkeyatts - 1] = (part.indclass::oid[])[:part.indnkeyatts - 1]
+AND of.relname ~ %s ORDER BY 1, 2
+"""
+OURS = "^(audience|postbacks|consent)_"
+
+
+def beginnings(tables: str = OURS) -> list[tuple[str, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(BEGINNINGS, [tables])
+        return list(cursor.fetchall())
+
+
+@pytest.mark.django_db
+def test_no_index_is_the_beginning_of_another() -> None:
+    """While a game is not in its statistics the planner prefers the short one, and reads the whole game for each id."""
+    assert beginnings() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ("(game_id)", [("short", "one_person_per_identity"), ("short", "identity_by_value")]),
+        ("(game_id, namespace DESC)", [("short", "one_person_per_identity")]),
+        ("(value)", []),
+        ("(game_id) WHERE value <> ''", []),
+        ("(game_id, value text_pattern_ops)", []),
+    ],
+)
+def test_an_index_that_begins_another_would_be_seen(columns: str, found: list[tuple[str, str]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE INDEX short ON audience_identity {columns}")
+    assert sorted(beginnings()) == sorted(found)
 
 
 @pytest.mark.django_db

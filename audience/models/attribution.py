@@ -15,7 +15,7 @@ class Touch(models.Model):
     """A paid click of one person. A click id seen again is the same click: the earliest sighting counts."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
-    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches", db_index=False)
     network = models.CharField(max_length=16)
     # The click id, or, for a paid visit known by its UTM words only, "message:<message id>".
     click_key = models.TextField()
@@ -61,7 +61,7 @@ def trigger_label(trigger: str) -> str:
 class GoalEvent(models.Model):
     """An event name that makes conversions in a game because a postback's goal counts it, besides the built-in two."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="goal_events")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="goal_events", db_index=False)
     name = models.CharField(max_length=256)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

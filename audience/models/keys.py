@@ -68,7 +68,7 @@ class Role(models.TextChoices):
 class Membership(models.Model):
     """What a user may do in a game: viewer reads, marketer also runs postbacks, admin also keys, members, privacy."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

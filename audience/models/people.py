@@ -4,7 +4,7 @@ import uuid
 
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models import Value
+from django.db.models import Q, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
@@ -56,7 +56,9 @@ class Person(models.Model):
 class Identity(models.Model):
     """An id that a Person is known by, within its namespace: anonymous, user, device, or a provider such as steam."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    # No index of the game alone, here and below: while a game is not in PostgreSQL's statistics the planner takes it
+    # for empty, prefers that index to the longer one, and reads every row of the game for each id.
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="identities")
     namespace = models.CharField(max_length=64)
     value = models.TextField()
@@ -75,7 +77,7 @@ class Identity(models.Model):
 class Device(models.Model):
     """A device a person played on, with its push token where a client registered one."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="devices")
     device_id = models.TextField()
     token = models.TextField(blank=True)
@@ -84,6 +86,8 @@ class Device(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "device_id"], name="one_row_per_device")]
+        # Whose device had a push token before; a hash, since a b-tree refuses a text of 2,700 bytes.
+        indexes = [HashIndex(fields=["token"], name="device_by_token", condition=~Q(token=""))]
 
     def __str__(self) -> str:
         return self.device_id
@@ -92,10 +96,10 @@ class Device(models.Model):
 class Group(models.Model):
     """A guild, company or team that persons belong to."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     group_id = models.TextField()
     traits = models.JSONField(default=dict, blank=True)
-    members = models.ManyToManyField(Person, related_name="groups", blank=True)
+    members = models.ManyToManyField(Person, through="GroupMembership", related_name="groups", blank=True)
     updated_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -103,3 +107,21 @@ class Group(models.Model):
 
     def __str__(self) -> str:
         return self.group_id
+
+
+class GroupMembership(models.Model):
+    """That a person belongs to a group. Django would make this table by itself, with an index of the group alone."""
+
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        db_table = "audience_group_members"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "person"], name="audience_group_members_group_id_person_id_ba097cfd_uniq"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"person {self.person_id} in group {self.group_id}"

@@ -17,7 +17,7 @@ class Alert(models.Model):
     """One stretch of bad health of one config: opened once, recovered once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="alerts")
     # postbacks.health.Health
     health = models.CharField(max_length=20)
@@ -51,7 +51,7 @@ class Told(models.TextChoices):
 class AlertChoice(models.Model):
     """One member's choice for one game; without a row, marketers and admins are told at once."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     told = models.CharField(max_length=8, choices=Told.choices, default=Told.AT_ONCE)
     digest_sent_on = models.DateField(null=True, blank=True)
@@ -66,7 +66,7 @@ class AlertChoice(models.Model):
 class AlertHook(models.Model):
     """A URL of the studio's own that is told of every alert, signed."""
 
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="alert_hooks")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="alert_hooks", db_index=False)
     url = models.URLField(max_length=500)
     # {"key": "..."}: what the HMAC-SHA256 is made with; shown once.
     secret = EncryptedJSONField(default=dict, editable=False)
@@ -108,8 +108,8 @@ class Notice(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
-    alert = models.ForeignKey(Alert, null=True, on_delete=models.CASCADE, related_name="notices")
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    alert = models.ForeignKey(Alert, null=True, on_delete=models.CASCADE, related_name="notices", db_index=False)
     kind = models.CharField(max_length=10, choices=NoticeKind.choices)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
     hook = models.ForeignKey(AlertHook, null=True, on_delete=models.CASCADE, related_name="notices")

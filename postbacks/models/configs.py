@@ -86,7 +86,7 @@ class PostbackConfig(models.Model):
 class ConfigVersion(models.Model):
     """What a config said at one version, and who set it: "sent under v3, set by Ada". Never changed."""
 
-    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="versions")
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     pixel_id = models.CharField(max_length=64)
     triggers = ArrayField(models.CharField(max_length=16), blank=True)
@@ -145,6 +145,7 @@ class CredentialCheck(models.Model):
         blank=True,
         on_delete=models.CASCADE,
         related_name="checks",
+        db_index=False,
         help_text="The config being changed or asked about; none when one is being added.",
     )
     config_version = models.PositiveIntegerField(

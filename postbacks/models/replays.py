@@ -25,7 +25,7 @@ class Replay(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
-    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="replays")
+    config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="replays", db_index=False)
     # Failed at or after, and before; open ends are None.
     failed_from = models.DateTimeField(null=True, blank=True)
     failed_until = models.DateTimeField(null=True, blank=True)

@@ -17,19 +17,15 @@ from typing import Any
 import psycopg
 
 from config import services
-from tests.benchmarks import endurance, growth, postbacks, wrk
+from tests.benchmarks import endurance, growth, new_game, postbacks, wrk
 from tests.benchmarks.load import DIALECTS
+from tests.benchmarks.output import say
 from tests.journeys.product import Product
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "6"))
 CONNECTIONS = 32
 # The machine may be half as fast a minute later: a figure and its ceiling are compared within a turn.
 TURNS = 3
-
-
-def say(figure: str, value: float, **more: Any) -> None:
-    sys.stdout.write(json.dumps({"figure": figure, "value": round(value, 3 if value < 10 else 1), **more}) + "\n")
-    sys.stdout.flush()
 
 
 def load(product: Product, messages: int, dialect: str) -> dict[str, Any]:
@@ -99,6 +95,7 @@ def main() -> None:
                 env={**env, "DJANGO_SETTINGS_MODULE": "config.settings"},
                 check=True,
             )
+            new_game.in_database_of_its_own(env)
             product = Product(env, folder)
             started = time.monotonic()
             try:

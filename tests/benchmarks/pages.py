@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from config import services
-from tests.benchmarks.__main__ import say
+from tests.benchmarks.output import say
 
 FIRST = 1_000_000
 ATTEMPTS = int(os.environ.get("ATTEMPTS", FIRST))
