@@ -1,40 +1,26 @@
 """What a game's people should look at first, worst first: each with its cause and what to do."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.urls import reverse
 from django.utils.timesince import timeuntil
 
 from audience import overload
-from audience.models import ApiKey, Batch, BatchState, Game
+from audience.models import ApiKey, Game
 from postbacks.health import Health, advice
+from postbacks.hub import set_aside
 from postbacks.hub.backlog import Backlog
+from postbacks.hub.items import BAD, WARN, Item
 from postbacks.hub.listing import ConfigRow
 from postbacks.models import Alert
 
-BAD, WARN = "bad", "warn"
 # The states that ask for somebody; quiet is no trouble, and silent and rate limited are said in the table too.
 LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One notice. `what` leads to `href`; `why` and `next_step` are sentences or ''."""
-
-    tone: str
-    title: str
-    what: str
-    href: str
-    why: str
-    next_step: str
-    since: datetime | None = None
-    when: str = "Since"
-
-
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog) -> list[Item]:
     """All there is, the bad before the merely odd."""
-    found = [*_postbacks(game, configs), *_set_aside(game), *_behind(game, backlog)]
+    found = [*_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
     found += [*_alerts(game, configs), *_keys(game)]
     return sorted(found, key=lambda item: item.tone != BAD)
 
@@ -64,28 +50,6 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
             since=judged.since,
         )
         for row, judged in bad
-    ]
-
-
-def _set_aside(game: Game) -> list[Item]:
-    failed = Batch.objects.filter(game=game, state=BatchState.FAILED)
-    last = failed.order_by("-pk").first()
-    if last is None:
-        return []
-    number = failed.count()
-    requests = "1 request was" if number == 1 else f"{number:,} requests were"
-    said = advice.impersonal(last.error)
-    return [
-        Item(
-            tone=BAD,
-            title="Events set aside",
-            what="Live events",
-            href=reverse("events", kwargs={"slug": game.slug}),
-            why=f"{requests} stored, but could not be digested. Nothing is lost. {said}".strip(),
-            next_step="Ask whoever runs this server to look at Batches in the admin and digest them again.",
-            since=last.received_at,
-            when="The last came in",
-        )
     ]
 
 

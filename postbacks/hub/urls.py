@@ -17,12 +17,14 @@ from postbacks.hub import (
     quality,
     rehearsal,
     replays,
+    set_aside,
 )
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
 urlpatterns = [
     path("g/<slug:slug>/", overview.overview, name="overview"),
+    path("g/<slug:slug>/set-aside/retry/", set_aside.set_aside_retry, name="set-aside-retry"),
     path("g/<slug:slug>/start/", guide.guide, name="guide"),
     path("g/<slug:slug>/start/key/", guide.guide_key, name="guide-key"),
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),

@@ -39,6 +39,9 @@ POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
 ADMIN |= {"retention"}
 POSTED |= {"retention"}
+ADMIN |= {"set-aside-retry"}
+POST_ONLY |= {"set-aside-retry"}
+POSTED |= {"set-aside-retry"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.

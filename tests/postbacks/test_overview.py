@@ -16,6 +16,7 @@ from audience import overload
 from audience.models import ApiKey, Batch, Game
 from postbacks.hub import attention, backlog, figures, sent
 from postbacks.hub.figures import Figures
+from postbacks.hub.items import Item
 from postbacks.hub.listing import config_rows
 from postbacks.ledger.pipeline import Tally
 from postbacks.models import Alert, PostbackConfig
@@ -149,7 +150,7 @@ def test_only_no_failure_at_all_is_a_hundred_per_cent() -> None:
     assert sent.Sent(network, [], delivered=10_000).rate == "100 %"
 
 
-def items(game: Game) -> list[attention.Item]:
+def items(game: Game) -> list[Item]:
     configs = config_rows(game)
     return attention.items(game, configs, backlog.read(game, attention.free_to_send(configs)))
 

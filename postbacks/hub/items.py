@@ -1,0 +1,22 @@
+"""One notice of the Overview."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+BAD, WARN = "bad", "warn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """`what` leads to `href`; `why` and `next_step` are sentences or ''. `button` posts to `action`, for admins."""
+
+    tone: str
+    title: str
+    what: str
+    href: str
+    why: str
+    next_step: str
+    since: datetime | None = None
+    when: str = "Since"
+    action: str = ""
+    button: str = ""

@@ -1,0 +1,138 @@
+"""What was set aside, on the Overview: what it is, where it stands, and the button that has it tried again."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+
+from audience.models import Batch, FailedWork, Game, Queue, Role
+from postbacks.hub import set_aside
+from postbacks.hub.items import Item
+from postbacks.models import PostbackConfig
+from tests import factories, hub
+
+pytestmark = pytest.mark.django_db
+
+
+def failed(game: Game | None, queue: Queue, row: Any = "1", *, aside: bool = True) -> FailedWork:
+    now = timezone.now()
+    return FailedWork.objects.create(
+        game=game,
+        queue=queue,
+        row=str(row),
+        attempts=8,
+        error="OverflowError: date value out of range",
+        first_failed_at=now - timedelta(minutes=40),
+        set_aside_at=now if aside else None,
+    )
+
+
+def batch(game: Game) -> Batch:
+    sums = {"accepted": 1, "duplicates": 0, "rejected": 0, "event_ids": [1], "attempts": 8}
+    return Batch.objects.create(game=game, dialect="immutable", received_at=timezone.now(), state="failed", **sums)
+
+
+def items(game: Game) -> list[Item]:
+    return list(set_aside.items(game))
+
+
+def retry(slug: str, queue: str) -> str:
+    return f"/g/{slug}/set-aside/retry/?queue={queue}"
+
+
+def test_nothing_is_said_of_what_is_still_being_tried(game: Game, other_game: Game) -> None:
+    failed(game, Queue.FAN_OUT, aside=False)
+    failed(other_game, Queue.FAN_OUT)
+    assert items(game) == []
+
+
+def test_one_conversion_is_named_with_its_page_its_error_and_a_button(game: Game) -> None:
+    row = factories.conversion(factories.person(game))
+    failed(game, Queue.FAN_OUT, row.pk)
+    (item,) = items(game)
+    assert (item.tone, item.title, item.what) == ("bad", "Set aside", "Fan-out of conversions")
+    assert item.href == f"/g/{game.slug}/conversions/{row.pk}/"
+    assert item.why == (
+        "1 conversion was stored, but could not be given to the postbacks. Nothing is lost. "
+        "OverflowError: date value out of range"
+    )
+    assert (item.action, item.button) == (retry(game.slug, "fan_out"), "Try again")
+
+
+def test_one_postback_leads_to_its_conversion(game: Game, config: PostbackConfig) -> None:
+    row = factories.delivery(config)
+    failed(game, Queue.SENDING, row.pk)
+    assert [item.href for item in items(game)] == [f"/g/{game.slug}/conversions/{row.conversion_id}/"]
+
+
+def test_many_of_a_queue_are_one_notice(game: Game) -> None:
+    for number in range(3):
+        failed(game, Queue.NOTICE, number)
+    (item,) = items(game)
+    assert (item.href, item.why.partition(".")[0]) == (
+        f"/g/{game.slug}/alerts/",
+        "3 messages were written, but could not be sent",
+    )
+
+
+@pytest.mark.parametrize("queue", Queue)
+def test_every_queue_has_its_words_and_its_page(marketer: Client, game: Game, queue: Queue) -> None:
+    failed(game, queue)
+    page = marketer.get(f"/g/{game.slug}/").content.decode()
+    (item,) = items(game)
+    assert item.what in page
+    assert marketer.get(item.href).status_code == 200
+
+
+def test_what_concerns_every_game_is_the_operators(game: Game) -> None:
+    failed(None, Queue.PRUNE, "rejections")
+    (item,) = items(game)
+    assert (item.action, item.button) == ("", "")
+    assert item.next_step == "Ask whoever runs this server to look at Failed work in the admin."
+
+
+def test_an_admin_has_it_tried_again(game: Game, other_game: Game) -> None:
+    admin, mine = hub.member(game, Role.ADMIN), failed(game, Queue.FAN_OUT)
+    others = [failed(game, Queue.REPLAY), failed(other_game, Queue.FAN_OUT), failed(None, Queue.FAN_OUT)]
+    page = admin.get(f"/g/{game.slug}/").content.decode()
+    assert f'action="{retry(game.slug, "fan_out")}"' in page
+
+    answer = admin.post(retry(game.slug, "fan_out"), follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["To be tried again: 1."]
+    mine.refresh_from_db()
+    assert (mine.attempts, mine.set_aside_at) == (0, None)
+    assert FailedWork.objects.set_aside().count() == len(others)
+    entry = LogEntry.objects.get(changes__has_key="set-aside work")
+    assert (entry.actor, entry.changes) == (answer.wsgi_request.user, {"set-aside work": ["1", "tried again"]})
+
+
+def test_an_admin_has_requests_digested_again(game: Game, other_game: Game) -> None:
+    admin, mine, other = hub.member(game, Role.ADMIN), batch(game), batch(other_game)
+    (item,) = items(game)
+    assert (item.title, item.button) == ("Events set aside", "Digest again")
+
+    answer = admin.post(item.action, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["To be digested again: 1."]
+    mine.refresh_from_db()
+    other.refresh_from_db()
+    assert (mine.state, mine.attempts, other.state) == ("pending", 0, "failed")
+    assert items(game) == []
+
+
+def test_a_marketer_reads_it_and_has_no_button(marketer: Client, game: Game) -> None:
+    failed(game, Queue.FAN_OUT)
+    page = marketer.get(f"/g/{game.slug}/").content.decode()
+    assert "could not be given to the postbacks" in page
+    assert "set-aside/retry" not in page
+    assert marketer.post(retry(game.slug, "fan_out")).status_code == 403
+    assert FailedWork.objects.set_aside().count() == 1
+
+
+@pytest.mark.parametrize("queue", ["", "no-such-queue"])
+def test_an_unknown_queue_is_not_found(game: Game, queue: str) -> None:
+    failed(game, Queue.FAN_OUT)
+    assert hub.member(game, Role.ADMIN).post(retry(game.slug, queue)).status_code == 404
+    assert FailedWork.objects.set_aside().count() == 1
