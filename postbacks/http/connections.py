@@ -1,12 +1,10 @@
 """The connections that all calls are made over: to a host, within one deadline, kept for the next call.
 
-urllib3 and the socket time out per operation, so a peer that drips one byte a second would hold a worker for ever;
-hence the reader below.
+urllib3 and the socket time out per operation, so a peer that drips one byte a second would hold a worker for ever; and
+a connection that is kept may hold what belongs to no request. Hence answer.py.
 """
 
 import errno
-import http.client
-import io
 import os
 import socket
 import threading
@@ -18,6 +16,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util import parse_url
 from urllib3.util.connection import create_connection
+
+from postbacks.http.answer import Answer, is_quiet
 
 # Idle connections kept per host: more than a worker has lanes, since a call that finds none opens its own and closes it
 # after use. What a network closes meanwhile is noticed when it is taken out.
@@ -32,37 +32,6 @@ class _Call(threading.local):
 
 
 call = _Call()
-
-
-class _DeadlineReader(io.RawIOBase):
-    """A socket's reading end with one deadline for all reads instead of a time-out for each."""
-
-    def __init__(self, sock: socket.socket, raw: Any) -> None:
-        self._sock, self._raw = sock, raw
-        left = sock.gettimeout()  # urllib3 has just set what is left of the total
-        self._deadline = None if left is None else time.monotonic() + left
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self._deadline is not None:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the answer took too long")
-            self._sock.settimeout(left)
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _DeadlineResponse(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach()))
 
 
 class Connecting:
@@ -95,13 +64,21 @@ class Connecting:
 class InOnePiece:
     """Sends head and body of a request together: as two they are two system calls, and two packets on the way.
 
-    Connects before it sends, so that a failure to connect is never taken for one of a request that was written.
+    It sends over a connection on which nothing is unread, and connects before it sends, so that a failure to connect is
+    never taken for one of a request that was written.
     """
 
     _head: bytes | None = None
     _holding = False
 
+    @property
+    def is_connected(self: Any) -> bool:
+        """Whether it is worth taking out of the pool; `request` looks closer, at the last moment."""
+        return self.sock is not None
+
     def request(self: Any, *args: Any, **given: Any) -> None:
+        if self.sock is not None and not is_quiet(self.sock):
+            self.close()  # what came is not the answer to this request
         if self.sock is None:
             self.connect()
         super().request(*args, **given)  # type: ignore[misc]
@@ -130,11 +107,11 @@ class InOnePiece:
 
 
 class Plain(InOnePiece, Connecting, HTTPConnection):
-    response_class = _DeadlineResponse
+    response_class = Answer
 
 
 class Secure(InOnePiece, Connecting, HTTPSConnection):
-    response_class = _DeadlineResponse
+    response_class = Answer
 
 
 class _PlainPool(HTTPConnectionPool):
