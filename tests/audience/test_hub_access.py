@@ -81,6 +81,7 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "hook-add",
             "guide-key",
             "retention",
+            "set-aside-retry",
         )
     }
     rows = {name: {**on_network, "pk": config.pk} for name in MARKETER - {"postback-add", "check", REPLAY}}
