@@ -29,6 +29,7 @@ SOCKET_MODULES = {
     "urllib3",
 }
 SOCKETS_ALLOWED = {
+    "postbacks/http/answer.py": "what comes in at the one door",
     "postbacks/http/connections.py": "the sockets of the one door",
     "postbacks/http/exchange.py": "the one door to the ad networks",
     "postbacks/http/outward.py": "the same door, for addresses that people typed",
