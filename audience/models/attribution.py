@@ -81,6 +81,7 @@ class Reason(models.TextChoices):
     CONSENT = "consent", "The player did not consent"
     NO_MATCH_KEY = "no_match_key", "Nothing the network could match the player by"
     CONFIG_DISABLED = "config_disabled", "The postback was switched off for this event"
+    CONFIG_DELETED = "config_deleted", "The postback was deleted"
     TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
     FILTERED = "filtered", "The event does not meet the goal's condition"
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"

@@ -10,8 +10,8 @@ from postbacks.models import Alert, AlertChoice, AlertHook, Notice
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnly):
-    list_display = ["opened_at", "game", "config", "health", "cause", "recovered_at"]
-    list_filter = ["health", ("recovered_at", admin.EmptyFieldListFilter), "game"]
+    list_display = ["opened_at", "game", "config", "health", "cause", "recovered_at", "ending"]
+    list_filter = ["health", "ending", ("recovered_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "config"]
     search_fields = ["config__pixel_id", "game__name", "cause"]
     ordering = ["-opened_at"]

@@ -75,7 +75,7 @@ def _request(notice: Notice, url: str, secret: str) -> Request:
 
 
 def event(notice: Notice) -> str:
-    """`alert.opened`, `alert.recovered` or `test`."""
+    """`alert.opened`, `alert.recovered` (it is over, in the way that `ending` says) or `test`."""
     return notice.kind if notice.alert is None else f"alert.{notice.kind}"
 
 
@@ -110,5 +110,6 @@ def _alert(alert: Alert, kind: str) -> dict[str, Any]:
             "next_step": alert.next_step,
             "opened_at": alert.opened_at.isoformat(),
             "recovered_at": recovered.isoformat() if recovered else None,
+            "ending": alert.ending or None,
         },
     }

@@ -1,4 +1,4 @@
-"""From health to alerts: opened once when a postback goes bad, kept true while it is, recovered once it is well again.
+"""From health to alerts: opened once when a postback goes bad, kept true while it is, ended once it is well again.
 
 The rule, in full:
 
@@ -8,7 +8,8 @@ The rule, in full:
 2. A config has one open alert at most. Health that goes from bad to bad (suspected, on hold, then degraded while the
    backlog drains) is one stretch: the alert is rewritten, and nobody is told again.
 3. It recovers when the config has been healthy or quiet for STEADY without a break, so that a state that comes and goes
-   is one alert and not a message a minute. A config that was disabled or deleted has recovered the moment it is seen.
+   is one alert and not a message a minute. The alert of a config that was disabled or deleted ends the moment that is
+   seen, and says so: it has not recovered.
 4. Any number of workers may watch at once: a unique constraint opens and a conditional update recovers.
 """
 
@@ -24,7 +25,7 @@ from audience import clock
 from postbacks import health
 from postbacks.alerts.receivers import tell
 from postbacks.health import Health, Judgement
-from postbacks.models import Alert, NoticeKind, PostbackConfig
+from postbacks.models import Alert, Ending, NoticeKind, PostbackConfig
 
 logger = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ SILENT_FROM = 10  # conversions
 
 
 def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> int:
-    """Compare the health of every config, or of these, with its open alert; how many alerts opened or recovered."""
+    """Compare the health of every config, or of these, with its open alert; how many alerts opened or ended."""
     now = now or clock.now()
     current = Alert.objects.filter(recovered_at=None)
     has_alert = Exists(current.filter(config=OuterRef("pk")))
@@ -48,9 +49,9 @@ def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = No
 
 
 def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
-    """Whether the alert of this config opened or recovered."""
-    if not _is_on(config):
-        return alert is not None and _recover(alert, now)
+    """Whether the alert of this config opened or ended."""
+    if not config.enabled or config.deleted_at:
+        return alert is not None and _end(alert, Ending.DELETED if config.deleted_at else Ending.DISABLED, now)
     if _is_bad(judgement, now):
         return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
     if alert is None:
@@ -61,11 +62,7 @@ def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, n
     if alert.good_since is None:
         Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=None).update(good_since=now)
         return False
-    return now - alert.good_since >= STEADY and _recover(alert, now)
-
-
-def _is_on(config: PostbackConfig) -> bool:
-    return config.enabled and config.deleted_at is None
+    return now - alert.good_since >= STEADY and _end(alert, Ending.RECOVERED, now)
 
 
 def _is_bad(judgement: Judgement, now: datetime) -> bool:
@@ -97,13 +94,13 @@ def _rewrite(alert: Alert, judgement: Judgement) -> bool:
 
 
 @transaction.atomic
-def _recover(alert: Alert, now: datetime) -> bool:
+def _end(alert: Alert, ending: Ending, now: datetime) -> bool:
     # The same good_since: a beat that saw it bad a moment ago has taken it away.
     current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
-    if not current.update(recovered_at=now):
+    if not current.update(recovered_at=now, ending=ending):
         return False
     tell(alert=alert, kind=NoticeKind.RECOVERED, now=now)
-    logger.info("alert_recovered", config_id=str(alert.config_id), health=alert.health)
+    logger.info("alert_ended", config_id=str(alert.config_id), health=alert.health, ending=ending.value)
     return True
 
 

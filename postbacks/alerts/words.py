@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from audience.models import Game
 from postbacks.health import Health
-from postbacks.models import Alert, NoticeKind
+from postbacks.models import Alert, Ending, NoticeKind
 
 
 def moment(at: datetime) -> str:
@@ -23,6 +23,8 @@ def headline(alert: Alert, kind: str) -> str:
     """`Starfall: TikTok Ads CABC is on hold`"""
     postback = one_line(f"{alert.game}: {alert.config}")
     if kind == NoticeKind.RECOVERED:
+        if alert.ending in (Ending.DISABLED, Ending.DELETED):
+            return f"{postback}: {alert.get_ending_display()}"
         return f"{postback} has recovered"
     state = {
         Health.ON_HOLD: "is on hold",
@@ -34,10 +36,10 @@ def headline(alert: Alert, kind: str) -> str:
 
 
 def ending(alert: Alert) -> str:
-    """Why an alert is over, after it has recovered."""
-    if alert.config.deleted_at:
-        return "The postback was deleted."
-    if not alert.config.enabled:
+    """Why an alert is over. Of the end itself, whatever became of the postback since."""
+    if alert.ending == Ending.DELETED:
+        return "The postback was deleted: nothing is sent through it any more."
+    if alert.ending == Ending.DISABLED:
         return "The postback was disabled: nothing is sent while it is off."
     return "Conversions go out as they should."
 

@@ -32,6 +32,7 @@ ORDER = (
     Reason.NO_CLICK,
     Reason.OUTSIDE_WINDOW,
     Reason.OTHER_NETWORK,
+    Reason.CONFIG_DELETED,
     Reason.CONFIG_DISABLED,
     Reason.FILTERED,
     Reason.REPEAT,
@@ -72,6 +73,8 @@ def against(
         return reason
     if conversion.touch is None or conversion.touch.network != config.network:
         return Reason.OTHER_NETWORK
+    if config.deleted_at is not None:
+        return Reason.CONFIG_DELETED
     if not is_wanted(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
     goal = goals.matching(config, conversion)

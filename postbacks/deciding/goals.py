@@ -155,9 +155,12 @@ def kept(raw: Any) -> list[Goal]:
 def matching(config: "PostbackConfig", conversion: Conversion) -> Goal | Reason:
     """The goal that takes this conversion, or why none does. Reads no table.
 
-    CONFIG_DISABLED: the config is off, or no goal names the event; FILTERED: some do, and no condition holds.
+    CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal names the event; FILTERED: some do, and no condition
+    holds.
     """
-    if not config.enabled or config.deleted_at is not None:
+    if config.deleted_at is not None:
+        return Reason.CONFIG_DELETED
+    if not config.enabled:
         return Reason.CONFIG_DISABLED
     named = [goal for goal in of(config) if goal.event == conversion.trigger]
     if not named:

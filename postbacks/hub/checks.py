@@ -23,7 +23,7 @@ from postbacks.hub.networks import config_or_404, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks.base import Network
 from postbacks.networks.forms import PostbackForm
-from postbacks.setup import configs
+from postbacks.setup import configs, unsent
 
 METHODS = ("GET", "HEAD", "POST")
 # The longest call to a network ends before this; a check that takes longer waits for a worker.
@@ -72,6 +72,8 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
             form.add_error(None, str(refused))
         else:
             return _asked(request, membership, network, form, row)
+    if config and config.enabled and (left := unsent.of(config)):
+        form.fields["enabled"].help_text = f"If you switch it off: {left.words}"
     template = "hub/_postback_errors.html" if request.htmx and request.method == "POST" else "hub/postback_form.html"
     context = {
         "network": network,

@@ -28,6 +28,7 @@ class Place(models.TextChoices):
     UNDECIDED = "undecided", "About to be decided"
     OTHER_NETWORK = "other_network", "No postback for the click’s network"
     CONFIG_DISABLED = "config_disabled", "Postback off for this event"
+    CONFIG_DELETED = "config_deleted", "Postback deleted"
     FILTERED = "filtered", "Goal’s condition not met"
     REPEAT = "repeat", "Counted once already"
     CONSENT = "consent", "No consent"
@@ -57,6 +58,7 @@ LOST: dict[str, tuple[Place, ...]] = {
         Place.WAITING,
         Place.CONSENT,
         Place.CONFIG_DISABLED,
+        Place.CONFIG_DELETED,
         Place.FILTERED,
         Place.REPEAT,
         Place.NO_MATCH_KEY,

@@ -36,6 +36,10 @@ REMEDIES: dict[str, str] = {
         "Switch the postback or this trigger event on under Integrations, if conversions like this one should be sent. "
         "An event that names its destinations itself (integrations) can leave a network out, too."
     ),
+    Reason.CONFIG_DELETED: (
+        "Nothing for this one: what a postback had not sent when it was deleted is not sent. Add a postback under "
+        "Integrations for the conversions to come."
+    ),
     Reason.TEST_TRAFFIC: "Nothing: test traffic never reaches a real network. Send the event with a live key.",
     Reason.FILTERED: "Change the goal’s condition under Integrations, if conversions like this one should count.",
     Reason.REPEAT_LAUNCH: "Nothing: a player’s first launch counts, and there is one already.",

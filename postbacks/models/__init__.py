@@ -1,6 +1,6 @@
 """The tables of this app, by noun."""
 
-from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Notice, NoticeKind, NoticeState, Told
+from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Ending, Notice, NoticeKind, NoticeState, Told
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.counts import AttemptCount, DeliveryCount
 from postbacks.models.deliveries import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
@@ -20,6 +20,7 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryCount",
     "DeliveryState",
+    "Ending",
     "Flow",
     "Notice",
     "NoticeKind",

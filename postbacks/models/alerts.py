@@ -13,8 +13,16 @@ from postbacks.fields import EncryptedJSONField
 from postbacks.models.configs import PostbackConfig
 
 
+class Ending(models.TextChoices):
+    """What ended an alert."""
+
+    RECOVERED = "recovered", "Recovered"
+    DISABLED = "disabled", "Postback disabled"
+    DELETED = "deleted", "Postback deleted"
+
+
 class Alert(models.Model):
-    """One stretch of bad health of one config: opened once, recovered once."""
+    """One stretch of bad health of one config: opened once, ended once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -26,7 +34,10 @@ class Alert(models.Model):
     opened_at = models.DateTimeField(default=timezone.now)
     # Since when the health is good again; None while it is bad (postbacks/alerts/watch.py recovers after a while).
     good_since = models.DateTimeField(null=True, blank=True)
+    # When it ended, however it did.
     recovered_at = models.DateTimeField(null=True, blank=True)
+    # Blank while it is open.
+    ending = models.CharField(max_length=10, choices=Ending.choices, blank=True)
 
     class Meta:
         constraints = [
@@ -136,3 +147,9 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.user_id or self.hook_id}"
+
+    @property
+    def about(self) -> str:
+        """What the message is about, in words; of the end of an alert how it ended."""
+        ended = self.alert if self.kind == NoticeKind.RECOVERED else None
+        return ended.get_ending_display() if ended and ended.ending else self.get_kind_display()

@@ -10,31 +10,31 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import structlog
 from django.db import connection, transaction
 
 from audience import clock
-from audience.models import Reason
 from consent.models import Level
-from postbacks.deciding import facts, gate, outbox
-from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
-from postbacks.networks.base import Facts, Verdict
-from postbacks.sending import abandoned, breaker, leases, pace, retry
-
-logger = structlog.get_logger(__name__)
+from postbacks.deciding import facts, gate
+from postbacks.models import Delivery, Flow, PostbackConfig
+from postbacks.networks.base import Facts
+from postbacks.sending import abandoned, breaker, calling_off, leases, pace
 
 # Longer than any call may take (delivery.TIMEOUT, 10 s) with room for a slow database: until then the row is ours.
 LEASE = timedelta(seconds=30)
+CALLED_OFF_MOST = 320  # rows of a config that is switched off, called off in one transaction
 # Claims go side by side, while a rotation that pauses the config waits for those begun before it.
 SHARED = "SELECT * FROM postbacks_postbackconfig WHERE id = %s FOR SHARE"
+# What is due of a config that is switched off or deleted is only called off, which waits for nothing.
 # Asked before each claim: putting it together anew took the ORM longer than PostgreSQL to answer it.
 CHANCES = f"""
-SELECT config.id, flow.next_slot_at
+SELECT config.id, CASE WHEN config.enabled THEN flow.next_slot_at END
 FROM postbacks_postbackconfig config
 LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id = config.pixel_id
-WHERE config.network = %(network)s AND config.held_at IS NULL AND config.suspected_at IS NULL
-  AND (config.paused_until IS NULL OR config.paused_until < %(now)s)
-  AND (flow.open_until IS NULL OR flow.open_until <= %(now)s)
+WHERE config.network = %(network)s AND (NOT config.enabled OR (
+    config.held_at IS NULL AND config.suspected_at IS NULL
+    AND (config.paused_until IS NULL OR config.paused_until < %(now)s)
+    AND (flow.open_until IS NULL OR flow.open_until <= %(now)s)
+  ))
   AND EXISTS (SELECT 1 FROM postbacks_delivery delivery WHERE delivery.config_id = config.id AND {leases.WAITS})
 """
 
@@ -65,12 +65,6 @@ class _Kept:
     facts: Facts | None
 
 
-@dataclass(frozen=True, slots=True)
-class _CalledOff:
-    state: DeliveryState
-    reason: Reason | None
-
-
 def claim(*, network: str, most: int = 1) -> list[Claim]:
     """Up to `most` due deliveries of one pixel of `network`, leased; [] when none may be sent now.
 
@@ -84,7 +78,7 @@ def claim(*, network: str, most: int = 1) -> list[Claim]:
             taken, called_off = _claim(config_id, most)
             # Outside: an erasure locks the conversion before its deliveries, nobody may lock them the other way round.
             for delivery in called_off:
-                _explain(delivery)
+                calling_off.explain(delivery)
             if taken:
                 return taken
             looking = bool(called_off)
@@ -94,12 +88,6 @@ def claim(*, network: str, most: int = 1) -> list[Claim]:
 def next_chance(network: str) -> float | None:
     """In how many seconds something due of `network` may be claimed; None when only time or a person can tell."""
     return min((seconds for _, seconds in _chances(network)), default=None)
-
-
-def _explain(delivery: Delivery) -> None:
-    """Tell on the conversion why its last open postback was not sent after all."""
-    if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
-        outbox.explain_skipped(conversion_id=delivery.conversion_id, reason=Reason(delivery.reason))
 
 
 def _chances(network: str) -> list[tuple[UUID, float]]:
@@ -114,6 +102,8 @@ def _chances(network: str) -> list[tuple[UUID, float]]:
 def _claim(config_id: UUID, most: int) -> tuple[list[Claim], list[Delivery]]:
     """Those leased, and those called off and closed."""
     config = PostbackConfig.objects.raw(SHARED, [config_id])[0]
+    if not config.enabled:
+        return [], _sorted_out(leases.due(config, now=clock.now(), most=CALLED_OFF_MOST), clock.now())[1]
     flow = _flow(config)
     now = clock.now()
     if not _may_send(config, now) or breaker.is_open(flow, now):
@@ -152,11 +142,11 @@ def _sorted_out(rows: Sequence[Delivery], now: datetime) -> tuple[list[_Kept], l
     for row in rows:
         level = levels[row.conversion.pk] if row.conversion else Level.NONE
         known = _facts(row, level)
-        called_off = _called_off(row, level, known, now)
+        called_off = calling_off.called_off(row, level, known, now)
         if called_off is None:
             kept.append(_Kept(row, level, known))
             continue
-        _close(row, called_off, now)
+        calling_off.close(row, called_off, now)
         closed.append(row)
     return kept, closed
 
@@ -169,21 +159,6 @@ def _facts(delivery: Delivery, level: Level) -> Facts | None:
         return facts.of(delivery.conversion, event_id=delivery.event_id, level=level, sent_as=delivery.sent_as)
     except facts.BAD_DATA:
         return None
-
-
-def _called_off(delivery: Delivery, level: Level, known: Facts | None, now: datetime) -> _CalledOff | None:
-    """What has happened since the row was written (hours ago, for a retry) that forbids sending it."""
-    if delivery.conversion is None:
-        return _CalledOff(DeliveryState.CANCELLED, Reason.ERASED)
-    reason = gate.against(delivery.conversion, delivery.config, level=level, now=now, known=known)
-    if reason == Reason.ERASED:
-        return _CalledOff(DeliveryState.CANCELLED, reason)
-    if reason == Reason.TOO_OLD or now > delivery.dead_after:
-        return _CalledOff(DeliveryState.FAILED, Reason.TOO_OLD)
-    if reason is not None:
-        return _CalledOff(DeliveryState.SKIPPED, reason)
-    killed_too_often = delivery.leased_until is not None and delivery.attempts_counted > len(retry.SCHEDULE)
-    return _CalledOff(DeliveryState.FAILED, None) if killed_too_often or now > delivery.deadline else None
 
 
 def _lease(config: PostbackConfig, kept: Sequence[_Kept], starts: Sequence[datetime], now: datetime) -> list[Claim]:
@@ -206,15 +181,3 @@ def _lease(config: PostbackConfig, kept: Sequence[_Kept], starts: Sequence[datet
         )
         for each, starts_at in zip(kept, starts, strict=True)
     ]
-
-
-def _close(delivery: Delivery, called_off: _CalledOff, now: datetime) -> None:
-    if delivery.leased_until is not None:
-        abandoned.close([delivery.pk])
-    delivery.state, delivery.reason = called_off.state, called_off.reason or ""
-    if called_off.state == DeliveryState.FAILED:
-        delivery.verdict = delivery.verdict or Verdict.TRANSIENT.value  # all its workers were killed
-    delivery.leased_until = delivery.next_attempt_at = None
-    delivery.finished_at = now
-    delivery.save(update_fields=["state", "reason", "verdict", "leased_until", "next_attempt_at", "finished_at"])
-    logger.info("delivery_called_off", delivery_id=str(delivery.pk), state=delivery.state, reason=delivery.reason)

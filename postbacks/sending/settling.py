@@ -43,6 +43,8 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
         return False
     if refused and delivery.config.version != claim.config_version:
         delivery.next_attempt_at = now  # under settings that have been changed since
+    elif not delivery.config.enabled:
+        delivery.next_attempt_at = now  # to be called off, not at a retry hours ahead
     elif refused:
         delivery.next_attempt_at = min(at or delivery.deadline, delivery.deadline)
     elif at is None or at > delivery.deadline:

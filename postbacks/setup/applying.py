@@ -92,4 +92,6 @@ def _change(check: CredentialCheck, token: str) -> PostbackConfig:
     )
     # The check that has just passed is the one a release asks for.
     hold.release(config=config)
+    if not config.enabled:
+        hold.call_off(config=config)
     return config

@@ -4,18 +4,19 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auditlog.context import disable_auditlog
+from auditlog.models import LogEntry
 from django.db import transaction
 
-from audience import clock
+from audience import audit_log, clock
 from audience import goals as goal_events
 from audience.models import Game
-from audience.wakeup import wake
 from postbacks.deciding import roster
-from postbacks.deciding.outbox import DELIVER_TASK
-from postbacks.models import CredentialCheck, Delivery, DeliveryState, PostbackConfig
-from postbacks.setup import hold, rules, versions
+from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.setup import hold, rules, unsent, versions
 from postbacks.setup.credentials import request_check
 from postbacks.setup.rules import SettingsRefused
+from postbacks.setup.unsent import Unsent
 
 __all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable", "roll_back"]
 
@@ -81,12 +82,7 @@ def change(
             test_code=test_code,
             requested_by=changed_by,
         )
-    rules.refuse_bad(triggers, wanted, network=row.network)
-    if (set(triggers), wanted, enabled) != (set(row.triggers), list(row.goals), row.enabled):
-        before = copy.copy(row)
-        row.triggers, row.goals, row.enabled = list(triggers), wanted, enabled
-        goal_events.follow(game=row.game, names=[str(goal["event"]) for goal in wanted])
-        _save(row, versions.difference(before, row, rotated=False), changed_by)
+    _apply(row, triggers=triggers, goals=wanted, enabled=enabled, changed_by=changed_by)
     return None
 
 
@@ -118,34 +114,59 @@ def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
     _switch(config, enabled=True, changed_by=changed_by)
 
 
-def disable(*, config: PostbackConfig, changed_by: Any = None) -> None:
-    """Stop sending; a retry that comes due while it is off is called off. SettingsRefused when deleted."""
-    _switch(config, enabled=False, changed_by=changed_by)
+@transaction.atomic
+def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
+    """Stop sending, and call off what waits or is held; what that was. SettingsRefused when deleted."""
+    row = _switch(config, enabled=False, changed_by=changed_by)
+    left = unsent.of(row)
+    hold.call_off(config=row)
+    return left
 
 
 @transaction.atomic
-def delete(*, config: PostbackConfig, changed_by: Any = None) -> None:
-    """Take it out of the list and wipe its credential; the delivery log stays. Deleting twice is once."""
+def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
+    """Take it out of the list, wipe its credential, and call off what waits or is held; what that was.
+
+    The delivery log stays. Deleting twice is once.
+    """
     roster.change(config.game_id)
     row = _kept(config)
     if row is None:
-        return
+        return unsent.of(config)
+    left, change = unsent.of(row), {"enabled": (str(row.enabled), "False")}
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
     row.previous_credential, row.previous_until = {}, None
-    _save(row, "Deleted", changed_by)
+    with disable_auditlog():  # which would file it as a change: the row stays, for the log's sake
+        _save(row, "Deleted", changed_by)
+    change |= {"credential": (rules.shown("{...}"), rules.shown("{}"))}
+    audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
     hold.release(config=row)
-    # Due now, they are called off now (postbacks/sending/claims.py) instead of at a retry hours ahead.
-    waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING, leased_until=None)
-    if waiting.update(next_attempt_at=clock.now()):
-        wake(DELIVER_TASK, row.network)
+    hold.call_off(config=row)
+    return left
+
+
+def _apply(
+    row: PostbackConfig, *, triggers: Sequence[str], goals: list[Mapping[str, Any]], enabled: bool, changed_by: Any
+) -> None:
+    """Change what is no business of the network, on the locked `row`."""
+    rules.refuse_bad(triggers, goals, network=row.network)
+    if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):
+        return
+    before = copy.copy(row)
+    row.triggers, row.goals, row.enabled = list(triggers), goals, enabled
+    goal_events.follow(game=row.game, names=[str(goal["event"]) for goal in goals])
+    _save(row, versions.difference(before, row, rotated=False), changed_by)
+    if before.enabled and not enabled:
+        hold.call_off(config=row)
 
 
 @transaction.atomic
-def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> None:
+def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> PostbackConfig:
     row = _locked(config)
     if row.enabled != enabled:
         row.enabled = enabled
         _save(row, "Switched on" if enabled else "Switched off", changed_by)
+    return row
 
 
 def _locked(config: PostbackConfig) -> PostbackConfig:

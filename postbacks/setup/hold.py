@@ -80,7 +80,7 @@ def hold(*, config: PostbackConfig, access: str, message: str) -> None:
     row.held_at = row.held_at or clock.now()
     row.held_for, row.held_message, row.suspected_at = access, message, None
     row.save(update_fields=["held_at", "held_for", "held_message", "suspected_at"])
-    held = _put_away(row)
+    held = _put_away(row) if row.enabled else 0
     wake(ALERTS_TASK)
     logger.warning("config_held", config_id=str(row.pk), network=row.network, access=access, deliveries=held)
 
@@ -135,7 +135,23 @@ def expire(*, config: PostbackConfig) -> int:
 def put_away(*, config: PostbackConfig) -> int:
     """Hold what became waiting while the config was being put on hold; how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    if not row.enabled:
+        return call_off(config=row)
     return _put_away(row) if row.held_at else 0
+
+
+@transaction.atomic
+def call_off(*, config: PostbackConfig) -> int:
+    """Have what waits or is held of a postback that was disabled or deleted called off now, not at its time; how many.
+
+    The claim that finds it due writes why on it (postbacks/sending/claims.py). What a worker has in its hands goes on.
+    """
+    open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+    unleased = _locked(open_ones.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
+    called_off = unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now())
+    if called_off:
+        wake(DELIVER_TASK, config.network)
+    return called_off
 
 
 @transaction.atomic

@@ -30,7 +30,6 @@ BUTTONS = {
     "invitation-resend": "invitation",
     "invitation-revoke": "invitation",
     "person-erase": "person",
-    "postback-disable": "config",
     "postback-enable": "config",
     "postback-recheck": "config",
     "postback-roll-back": "config",

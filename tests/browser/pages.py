@@ -41,6 +41,7 @@ ROW_OF = {
     "postback-add": "",
     "postback-edit": "config",
     "postback-history": "config",
+    "postback-disable": "config",
     "postback-delete": "config",
     "dry-run": "config",
     "alerts": "",

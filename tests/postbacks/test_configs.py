@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.deciding import outbox
+from postbacks.fields import seal
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
@@ -54,12 +55,13 @@ def test_pixel_credential_and_test_code_go_to_the_network_first(
     assert check is not None
     config.refresh_from_db()
     assert (config.version, config.triggers, config.pixel_id) == (1, BOTH, accounts.TIKTOK_PIXEL)
-    credentials.run_check(check_id=str(check.pk))
+    code = given.get("test_code")
+    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(code) if code else "")
     config.refresh_from_db()
     assert (config.version, config.triggers) == (2, ["purchase"])
     assert config.pixel_id == given.get("pixel_id", accounts.TIKTOK_PIXEL)
     assert config.credential == {"token": token}
-    assert sandbox.received("tiktok")[0]["headers"]["Access-Token"] == token
+    assert sandbox.received("tiktok", test=bool(code))[0]["headers"]["Access-Token"] == token
     assert PostbackConfig.objects.count() == 1
 
 

@@ -198,14 +198,14 @@ def test_a_retry_that_would_come_too_late_for_the_network_is_not_scheduled(sandb
     assert [entry[:2] for entry in log()] == [(1, "failed")]
 
 
-@pytest.mark.parametrize("how", ["disable", "delete"])
-def test_a_postback_switched_off_meanwhile_is_not_sent(sandbox: Sandbox, how: str) -> None:
+@pytest.mark.parametrize(("how", "reason"), [("disable", "config_disabled"), ("delete", "config_deleted")])
+def test_a_postback_switched_off_meanwhile_is_not_sent(sandbox: Sandbox, how: str, reason: str) -> None:
     row = waiting()
     getattr(configs, how)(config=PostbackConfig.objects.get())
     drain()
     row.refresh_from_db()
-    assert (row.state, row.reason, row.next_attempt_at) == ("skipped", "config_disabled", None)
-    assert Conversion.objects.get().reason == "config_disabled"
+    assert (row.state, row.reason, row.next_attempt_at) == ("skipped", reason, None)
+    assert Conversion.objects.get().reason == reason
     assert sandbox.received("tiktok") == []
     assert log() == []
 

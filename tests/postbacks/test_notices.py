@@ -97,7 +97,7 @@ def test_nobody_hears_of_a_recovery_before_the_alert(config: PostbackConfig, adm
     assert notices.deliver_notices() == 0
     later(hours=2)
     assert notices.deliver_notices() == 2
-    assert [message.subject.rpartition(" ")[2] for message in mail.outbox] == ["hold", "recovered"]
+    assert [message.subject.rpartition(" ")[2] for message in mail.outbox] == ["hold", "disabled"]
     assert "The postback was disabled" in mail.outbox[1].body
 
 
@@ -248,6 +248,7 @@ def test_a_hook_gets_signed_json_about_the_alert(config: PostbackConfig, inside:
             "next_step": "Rotate the access token: choose Edit, then Rotate credentials.",
             "opened_at": alert.opened_at.isoformat(),
             "recovered_at": None,
+            "ending": None,
         },
     }
     assert (notice.state, notice.message) == ("sent", "It answered 204.")

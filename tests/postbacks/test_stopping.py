@@ -1,0 +1,303 @@
+"""A postback is disabled or deleted: what waits or is held is named before, called off at once, and says why after."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from audience.models import Conversion, Game, Membership, Role
+from postbacks.alerts import calls, notices
+from postbacks.alerts.watch import watch
+from postbacks.ledger import audit
+from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
+from postbacks.sandbox import accounts
+from postbacks.sandbox.server import Sandbox
+from postbacks.sending import claims, delivery
+from postbacks.setup import configs, credentials, hold, unsent, upkeep
+from tests import factories, hub
+
+pytestmark = pytest.mark.django_db
+LATER = timedelta(hours=6)
+
+
+@pytest.fixture
+def url(game: Game, config: PostbackConfig) -> str:
+    return f"/g/{game.slug}/integrations/tiktok/{config.pk}/"
+
+
+def waiting(config: PostbackConfig, count: int = 1, **given: Any) -> list[Delivery]:
+    """Deliveries whose next attempt is hours ahead."""
+    later = timezone.now() + LATER
+    return [factories.delivery(config, **{"next_attempt_at": later, **given}) for _ in range(count)]
+
+
+def held(config: PostbackConfig, count: int = 1) -> list[Delivery]:
+    hold.hold(config=config, access="token", message="TikTok Ads does not accept this access token.")
+    return waiting(config, count, state="held", next_attempt_at=None)
+
+
+def stop(how: str, config: PostbackConfig) -> Any:
+    return getattr(configs, how)(config=config)
+
+
+def drain() -> None:
+    delivery.drain(network="tiktok", lanes=0, seconds=5)
+
+
+def ends() -> set[tuple[str, str]]:
+    return set(Delivery.objects.values_list("state", "reason"))
+
+
+# Before -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((0, 0, 0), ""),
+        ((1, 0, 0), "1 conversion waits; it will not be sent."),
+        ((0, 1, 0), "1 conversion is held; it will not be sent."),
+        ((0, 3, 0), "3 conversions are held; they will not be sent."),
+        ((12, 3, 0), "12 conversions wait and 3 are held; they will not be sent."),
+        ((1, 1, 0), "1 conversion waits and 1 is held; they will not be sent."),
+        (
+            (1200, 0, 1),
+            "1,200 conversions wait; they will not be sent. "
+            "1 conversion is being sent at this moment and may still arrive.",
+        ),
+        ((0, 0, 2), "2 conversions are being sent at this moment and may still arrive."),
+    ],
+)
+def test_what_is_left_in_words(counts: tuple[int, int, int], words: str) -> None:
+    waits, is_held, sending = counts
+    assert unsent.Unsent(waiting=waits, held=is_held, sending=sending).words == words
+
+
+@pytest.mark.parametrize("how", ["disable", "delete"])
+def test_the_page_that_asks_names_exactly_what_would_not_be_sent(
+    config: PostbackConfig, game: Game, marketer: Client, url: str, how: str
+) -> None:
+    assert "No conversion waits or is held." in marketer.get(f"{url}{how}/").content.decode()
+    held(config, 3)
+    waiting(config, 12)
+    waiting(config, 1, leased_until=timezone.now() + timedelta(seconds=20))
+    for state in ("delivered", "failed", "skipped", "cancelled"):
+        waiting(config, state=state)
+    waiting(factories.config(game, pixel_id=accounts.TIKTOK_SECOND_PIXEL), 5)
+    page = marketer.get(f"{url}{how}/").content.decode()
+    assert "12 conversions wait and 3 are held; they will not be sent." in page
+    assert "1 conversion is being sent at this moment and may still arrive." in page
+    config.refresh_from_db()
+    assert (config.enabled, config.deleted_at, config.version) == (True, None, 1)
+    assert Delivery.objects.filter(config=config, state="held").count() == 3
+
+
+def test_the_menu_asks_only_when_something_would_not_be_sent(
+    config: PostbackConfig, marketer: Client, url: str
+) -> None:
+    row = waiting(config)[0]
+    answer = marketer.post(f"{url}disable/", {"ask": "1"})
+    assert answer["Location"] == f"{url}disable/"
+    config.refresh_from_db()
+    assert (config.enabled, config.version) == (True, 1)
+    row.delete()
+    marketer.post(f"{url}disable/", {"ask": "1"})
+    config.refresh_from_db()
+    assert config.enabled is False
+
+
+def test_confirmed_it_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
+    waiting(config, 2)
+    page = marketer.post(f"{url}disable/", follow=True).content.decode()
+    assert "is disabled: nothing is sent while it is off. 2 conversions wait; they will not be sent." in page
+
+
+def test_deleted_it_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
+    waiting(config, 2)
+    page = marketer.post(f"{url}delete/", {"confirmation": config.pixel_id}, follow=True).content.decode()
+    assert "is deleted, and so are its credentials. 2 conversions wait; they will not be sent." in page
+
+
+def test_the_form_names_them_beside_its_switch(config: PostbackConfig, marketer: Client, url: str) -> None:
+    assert "If you switch it off" not in marketer.get(f"{url}edit/").content.decode()
+    waiting(config, 2)
+    page = marketer.get(f"{url}edit/").content.decode()
+    assert "If you switch it off: 2 conversions wait; they will not be sent." in page
+
+
+def test_a_viewer_is_told_nothing_and_changes_nothing(config: PostbackConfig, viewer: Client, url: str) -> None:
+    waiting(config)
+    assert viewer.get(f"{url}disable/").status_code == viewer.post(f"{url}disable/").status_code == 403
+    config.refresh_from_db()
+    assert config.enabled is True
+
+
+# After ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "words"),
+    [
+        ("disable", "config_disabled", "The postback was switched off for this event"),
+        ("delete", "config_deleted", "The postback was deleted"),
+    ],
+)
+def test_what_waits_and_what_is_held_ends_at_once_with_the_true_reason(
+    sandbox: Sandbox, config: PostbackConfig, marketer: Client, game: Game, how: str, reason: str, words: str
+) -> None:
+    held(config, 2)
+    waiting(config, 3)
+    left = stop(how, config)
+    assert (left.waiting, left.held, left.sending) == (3, 2, 0)
+    drain()
+    assert ends() == {("skipped", reason)}
+    assert set(Conversion.objects.values_list("reason", flat=True)) == {reason}
+    assert sandbox.received("tiktok") == []
+    page = marketer.get(f"/g/{game.slug}/conversions/{Conversion.objects.all()[0].pk}/").content.decode()
+    assert words in page
+    listed = marketer.get(f"/g/{game.slug}/conversions/", {"only": reason}).content.decode()
+    assert all(str(pk) in listed for pk in Conversion.objects.values_list("pk", flat=True))
+    assert reason in b"".join(marketer.get(f"/g/{game.slug}/conversions/export/")).decode()
+    assert audit.run().violations == []
+
+
+@pytest.mark.parametrize("how", ["disable", "delete"])
+def test_neither_a_limit_nor_a_resting_network_keeps_them_waiting(config: PostbackConfig, how: str) -> None:
+    waiting(config, 3)
+    far = timezone.now() + LATER
+    Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, failures=9, open_until=far, next_slot_at=far)
+    PostbackConfig.objects.update(suspected_at=timezone.now(), paused_until=far)
+    stop(how, config)
+    assert claims.next_chance("tiktok") == 0
+    assert claims.claim(network="tiktok", most=1) == []
+    assert {state for state, _ in ends()} == {"skipped"}
+    assert claims.next_chance("tiktok") is None
+
+
+def test_the_hold_of_a_disabled_postback_stays_and_holds_nothing_again(config: PostbackConfig) -> None:
+    held(config, 2)
+    configs.disable(config=config)
+    upkeep.tidy()
+    assert ends() == {("waiting", "")}
+    drain()
+    assert ends() == {("skipped", "config_disabled")}
+    config.refresh_from_db()
+    assert config.held_at is not None
+
+
+def test_what_a_fan_out_holds_a_moment_too_late_is_called_off_too(config: PostbackConfig) -> None:
+    hold.hold(config=config, access="token", message="revoked")
+    configs.disable(config=config)
+    waiting(config, state="held", next_attempt_at=None)
+    upkeep.tidy()
+    drain()
+    assert ends() == {("skipped", "config_disabled")}
+
+
+def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, config: PostbackConfig) -> None:
+    sandbox.state.add_fault("tiktok", "unavailable", 1)
+    waiting(config, next_attempt_at=timezone.now())
+    (claim,) = claims.claim(network="tiktok")
+    left = configs.disable(config=config)
+    assert (left.waiting, left.sending) == (0, 1)
+    answer = delivery._call(claim, set())
+    delivery.attempts.close([answer])
+    assert Delivery.objects.get().next_attempt_at <= timezone.now()
+    drain()
+    assert ends() == {("skipped", "config_disabled")}
+    assert len(sandbox.received("tiktok")) <= 1
+
+
+def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandbox, config: PostbackConfig) -> None:
+    same: dict[str, Any] = {"pixel_id": config.pixel_id, "triggers": config.triggers, "changed_by": None}
+    waiting(config)
+    configs.change(config=config, enabled=False, **same)
+    drain()
+    assert ends() == {("skipped", "config_disabled")}
+    configs.enable(config=config)
+    waiting(config)
+    check = configs.change(config=config, enabled=False, credential=accounts.TIKTOK_ROTATED_TOKEN, **same)
+    assert check is not None
+    credentials.run_check(check_id=str(check.pk))
+    assert CredentialCheck.objects.get().state == "passed"
+    drain()
+    assert ends() == {("skipped", "config_disabled")}
+
+
+def test_a_deletion_counts_what_is_there_at_that_moment_and_twice_is_once(config: PostbackConfig) -> None:
+    waiting(config, 2)
+    assert configs.delete(config=config).words == "2 conversions wait; they will not be sent."
+    drain()
+    assert configs.delete(config=config).words == ""
+    assert ConfigVersion.objects.filter(config=config, change="Deleted").count() == 1
+
+
+# The alert ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "headline", "ending"),
+    [
+        ("delete", "Postback deleted", "The postback was deleted: nothing is sent through it any more."),
+        ("disable", "Postback disabled", "The postback was disabled: nothing is sent while it is off."),
+    ],
+)
+def test_the_alert_ends_with_what_ended_it_and_never_says_recovered(
+    config: PostbackConfig, game: Game, how: str, headline: str, ending: str
+) -> None:
+    admin: Any = hub.user("ada")
+    Membership.objects.create(game=game, user=admin, role=Role.ADMIN)
+    held(config)
+    assert watch() == 1
+    stop(how, config)
+    assert watch() == 1
+    alert = Alert.objects.get()
+    assert (alert.ending, alert.get_ending_display()) == (f"{how}d", headline)
+    notices.deliver_notices()
+    ended = mail.outbox[1]
+    assert ended.subject == f"[Afterclick] {game}: {config}: {headline}"
+    assert ending in ended.body
+    payload = calls.payload(Notice.objects.get(kind="recovered"))
+    assert payload["text"] == f"{game}: {config}: {headline}. {ending}"
+    assert payload["alert"]["ending"] == f"{how}d"
+    page = hub.signed_in(admin).get(f"/g/{game.slug}/alerts/").content.decode()
+    assert page.count(headline) == 2
+    for text in (ended.subject, ended.body, payload["text"], page.replace("once more when it has recovered", "")):
+        assert "has recovered" not in text
+        assert ">Recovered<" not in text
+
+
+def test_an_alert_that_had_recovered_stays_so_when_its_postback_is_deleted(config: PostbackConfig, game: Game) -> None:
+    now = timezone.now()
+    held(config)
+    watch(now=now)
+    PostbackConfig.objects.update(held_at=None, held_for="")
+    Delivery.objects.all().delete()
+    for minutes in (1, 3):
+        watch(now=now + timedelta(minutes=minutes))
+    configs.delete(config=config)
+    alert = Alert.objects.get()
+    assert (alert.ending, calls.words.ending(alert)) == ("recovered", "Conversions go out as they should.")
+
+
+# The audit log -----------------------------------------------------------------------------------
+
+
+def test_the_audit_log_files_a_deletion_under_deleted(config: PostbackConfig, game: Game, url: str) -> None:
+    admin = hub.member(game, Role.ADMIN)
+    admin.post(f"{url}delete/", {"confirmation": config.pixel_id})
+    (entry,) = LogEntry.objects.get_for_object(config).exclude(action=LogEntry.Action.CREATE)
+    assert (entry.action, entry.actor.username) == (LogEntry.Action.DELETE, f"admin-of-{game.slug}")
+    assert entry.changes == {
+        "enabled": ["True", "False"],
+        "credential": ["•••• set", "none"],
+    }
+    deleted = {"kind": "postbackconfig", "action": str(LogEntry.Action.DELETE)}
+    assert config.pixel_id in admin.get(f"/g/{game.slug}/audit-log/", deleted).content.decode()
+    changed = {**deleted, "action": str(LogEntry.Action.UPDATE)}
+    assert config.pixel_id not in admin.get(f"/g/{game.slug}/audit-log/", changed).content.decode()
+    assert accounts.TIKTOK_TOKEN not in str(entry.changes)
