@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 
 from audience import clock
 from postbacks.deciding import goals
-from postbacks.models import Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.networks.base import Verdict
 
 # A delivery is given up within 47 hours of its first attempt, and from then on it may not be sent at all.
@@ -85,11 +85,13 @@ class Progress:
     delivered: int
     failed: int
     waiting: int
+    may_have_arrived: int
     not_sent: int
 
     @property
     def settled(self) -> int:
-        return self.delivered + self.failed + self.not_sent + self.replay.past_deadline
+        called_off = self.may_have_arrived + self.not_sent
+        return self.delivered + self.failed + called_off + self.replay.past_deadline
 
     @property
     def rest(self) -> int:
@@ -181,14 +183,16 @@ def progress(replays: Sequence[Replay]) -> list[Progress]:
     if not replays:
         return []
     states: dict[uuid.UUID, dict[str, int]] = {replay.pk: {} for replay in replays}
-    rows = Delivery.objects.filter(replay__in=states).values_list("replay", "state").annotate(count=Count("pk"))
-    for pk, state, count in rows.order_by():
-        states[pk][state] = count
+    rows = Delivery.objects.filter(replay__in=states).values_list("replay", "state")
+    counts = rows.annotate(count=Count("pk"), unknown=Count("pk", filter=UNKNOWN))
+    for pk, state, count, unknown in counts.order_by():
+        states[pk][state] = count - unknown
+        states[pk]["unknown"] = states[pk].get("unknown", 0) + unknown
     return [_progress(replay, states[replay.pk]) for replay in replays]
 
 
 def _progress(replay: Replay, states: dict[str, int]) -> Progress:
-    def of(*names: DeliveryState) -> int:
+    def of(*names: str) -> int:
         return sum(states.get(name, 0) for name in names)
 
     return Progress(
@@ -196,5 +200,6 @@ def _progress(replay: Replay, states: dict[str, int]) -> Progress:
         delivered=of(DeliveryState.DELIVERED),
         failed=of(DeliveryState.FAILED),
         waiting=of(DeliveryState.WAITING, DeliveryState.HELD),
+        may_have_arrived=of("unknown"),
         not_sent=of(DeliveryState.SKIPPED, DeliveryState.CANCELLED),
     )

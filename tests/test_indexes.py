@@ -82,6 +82,7 @@ READERS = {
         "audience_conversion_touch_id": "audience.digest.merge.merge",
     },
     "postbacks_delivery": {
+        "delivery_unknown": "postbacks.ledger.places.placed",
         "postbacks_delivery_pkey": "postbacks.sending.attempts.close",
         "one_delivery_per_conversion_and_config": "postbacks.deciding.outbox.fan_out_due",
         "delivery_due": "postbacks.sending.claims.claim",

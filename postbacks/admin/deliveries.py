@@ -22,9 +22,9 @@ class AttemptInline(ReadOnlyInline):
 class DeliveryAdmin(ReadOnly):
     list_display = [
         *("short_event_id", "network", "trigger", "state", "reason"),
-        *("attempts_made", "game", "config", "created_at"),
+        *("may_have_arrived", "attempts_made", "game", "config", "created_at"),
     ]
-    list_filter = ["state", "network", "reason", "game"]
+    list_filter = ["state", "may_have_arrived", "network", "reason", "game"]
     list_select_related = ["game", "config"]
     search_fields = ["=event_id", "config__pixel_id"]
     date_hierarchy = "created_at"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from audience.models import Conversion, Reason
 from postbacks.deciding import goals
@@ -55,7 +55,8 @@ def _repeats(bids: Sequence[Bid]) -> list[Bid]:
     """Those of one config."""
     config = bids[0].config
     known = _of_the_players({bid.conversion.person_id for bid in bids}, {bid.goal.event for bid in bids})
-    tried = Delivery.objects.filter(config=config, conversion=OuterRef("pk")).exclude(state=DeliveryState.SKIPPED)
+    handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
+    tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
     counted = _firsts(config, known.filter(Exists(tried)))
     open_ones = {bid.conversion.person_id for bid in bids if _place(bid.conversion, bid.goal) not in counted}
     counted = {**_firsts(config, known.filter(person_id__in=open_ones)), **counted}

@@ -62,12 +62,14 @@ SELECT config.id, made.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0) AS delivered,
+    coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0) AS may_have_arrived,
     jsonb_object_agg(reason, n) FILTER (WHERE state = 'skipped'
       AND reason NOT IN ('test_traffic', 'repeat_launch', 'erased')) AS skipped,
     min(first) AS first_conversion_at
   FROM (
     SELECT state, reason, count(*) AS n, min(created_at) AS first FROM (
-      SELECT state, reason, created_at FROM postbacks_delivery
+      SELECT CASE WHEN may_have_arrived AND state IN ('skipped', 'cancelled') THEN 'unknown' ELSE state END AS state,
+        reason, created_at FROM postbacks_delivery
       WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(sample)s
     ) newest GROUP BY state, reason
   ) grouped
@@ -124,7 +126,7 @@ def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> C
         facts[name] = facts[name] or ""
     for name in ("skipped", "failed_by"):
         deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
-    for name in ("delivered", "failed"):
+    for name in ("delivered", "may_have_arrived", "failed"):
         deliveries[name] = int(deliveries[name])
     tripped = row["failures"] >= breaker.FAILURES
     return Counts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)

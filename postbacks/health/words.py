@@ -59,6 +59,7 @@ class Counts:
     failing_since: datetime | None = None
     # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the longest-waiting one fell due.
     delivered: int = 0
+    may_have_arrived: int = 0  # called off after a call without an answer; not among the skipped
     failed: int = 0
     failed_by: Mapping[str, int] = field(default_factory=dict)  # by verdict
     first_failed_at: datetime | None = None
@@ -71,8 +72,8 @@ class Counts:
 
     @property
     def eligible(self) -> int:
-        """Conversions of the last 24 hours that went, go or failed to go to this config."""
-        return self.delivered + self.failed + self.waiting + self.held
+        """Conversions of the last 24 hours that went, may have gone, go or failed to go to this config."""
+        return self.delivered + self.may_have_arrived + self.failed + self.waiting + self.held
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from audience.hub.masking import masked
 from audience.models import Game, Membership, trigger_label
 from postbacks.hub import attempts, panel
 from postbacks.hub.networks import network_or_404
+from postbacks.ledger.words import shown
 from postbacks.models import AttemptStatus, DeliveryAttempt, PostbackConfig
 
 RANGES = {
@@ -71,7 +72,14 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
     siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
     for row in (attempt, *siblings):
         _cut(row, membership)
-    context = {"network": found, "attempt": attempt, "siblings": siblings, "frame": panel.frame(request)}
+    standing = shown(attempt.delivery)[0] if attempt.delivery.is_unknown else attempt.delivery.get_state_display()
+    context = {
+        "network": found,
+        "attempt": attempt,
+        "siblings": siblings,
+        "standing": standing,
+        "frame": panel.frame(request),
+    }
     return page(request, "hub/attempt.html", membership, **context)
 
 

@@ -6,7 +6,7 @@ from django.db.models import Prefetch, QuerySet
 
 from audience.hub.masking import masked
 from audience.models import Conversion, Reason
-from postbacks.ledger.words import STATES, network_label
+from postbacks.ledger.words import network_label, shown
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 
 # What a list does not show, and is long.
@@ -51,8 +51,8 @@ def row_of(conversion: Conversion, *, addresses: bool) -> Row:
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
     """One for every postback that was tried or called off; when there was none, why not."""
-    # A skipped one is told by the conversion's own reason.
-    tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED]
+    # A skipped one is told by the conversion's own reason, unless it went out before.
+    tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
     if tried:
         return [_outcome(delivery, addresses) for delivery in tried]
     if conversion.fanned_out_at is None:
@@ -62,7 +62,7 @@ def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
 
 
 def _outcome(delivery: Delivery, addresses: bool) -> Outcome:
-    word, dot = STATES[DeliveryState(delivery.state)]
+    word, dot = shown(delivery)
     said = [attempt.message for attempt in delivery.attempts.all()][-1:]
     return Outcome(
         word=word,

@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Count, Sum
 
 from audience.models import Game
 from postbacks import latency
 from postbacks.hub.listing import ConfigRow
-from postbacks.models import AttemptCount, DeliveryCount
+from postbacks.models import UNKNOWN, AttemptCount, Delivery, DeliveryCount
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Network
 
@@ -33,7 +33,9 @@ WHERE config.game_id = %s
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One network in a period. `p95` in milliseconds, rounded up as postbacks/latency.py does, None before the first
-    answer; `due_since`: when the delivery that waits longest fell due, None while none waits."""
+    answer; `due_since`: when the delivery that waits longest fell due, None while none waits. `may_have_arrived` were
+    called off after a call without an answer.
+    """
 
     network: Network
     configs: list[ConfigRow]
@@ -41,6 +43,7 @@ class Sent:
     waiting: int = 0
     held: int = 0
     failed: int = 0
+    may_have_arrived: int = 0
     p95: int | None = None
     due_since: datetime | None = None
 
@@ -58,16 +61,23 @@ class Sent:
 
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[Sent]:
-    """Every network there is, in the order of NETWORKS, in three queries. `since` is the start of an hour."""
+    """Every network there is, in the order of NETWORKS, in four queries. `since` is the start of an hour."""
     ids, due = _configs(game)
     every = {"config_id__in": [pk for pks in ids.values() for pk in pks], "starts_at__gte": since}
     states = _summed(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
     buckets = _summed(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"))
+    unknown = dict(
+        Delivery.objects.filter(UNKNOWN, game=game, created_at__gte=since)
+        .values_list("network")
+        .annotate(Count("pk"))
+        .order_by()
+    )
     return [
         Sent(
             network,
             [row for row in configs if row.config.network == kind],
             **{state: _of(states, ids[kind]).get(state, 0) for state in ("delivered", "waiting", "held", "failed")},
+            may_have_arrived=unknown.get(kind, 0),
             p95=latency.within(_of(buckets, ids[kind]), SHARE),
             due_since=min(due[kind], default=None),
         )

@@ -37,7 +37,8 @@ ELIGIBLE = """
 # decided again.
 ACCOUNTED = """
     SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
-           CASE d.state WHEN 'skipped' THEN d.reason ELSE '' END, count(*)
+           CASE d.state WHEN 'skipped' THEN d.reason ELSE '' END, count(*),
+           count(*) FILTER (WHERE d.may_have_arrived AND d.state IN ('skipped', 'cancelled', 'failed'))
     FROM postbacks_delivery d LEFT JOIN audience_conversion c ON c.id = d.conversion_id
     WHERE d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s
       AND NOT (d.state = 'skipped' AND d.reason = ANY(%(not_owed)s))
@@ -53,7 +54,10 @@ REPEATS = """
 
 @dataclass(slots=True, kw_only=True)
 class Line:
-    """One game, network and UTC day of the events. `erased` of the eligible are known by their delivery only."""
+    """One game, network and UTC day of the events. `erased` of the eligible are known by their delivery only.
+
+    `may_have_arrived` of those skipped, cancelled or failed went out once without an answer.
+    """
 
     game: str
     network: str
@@ -62,6 +66,7 @@ class Line:
     erased: int = 0
     states: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    may_have_arrived: int = 0
 
     @property
     def accounted(self) -> int:
@@ -81,6 +86,7 @@ class Line:
             "accounted": self.accounted,
             **counts,
             "skipped_by_reason": self.skipped,
+            "may_have_arrived": self.may_have_arrived,
             "erased": self.erased,
             "balances": self.balances,
         }
@@ -100,8 +106,9 @@ def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[Line]:
             one = line(*key)
             one.eligible, one.erased = int(eligible), int(erased)
         cursor.execute(ACCOUNTED, scope)
-        for *key, state, reason, count in cursor.fetchall():
+        for *key, state, reason, count, unknown in cursor.fetchall():
             one = line(*key)
+            one.may_have_arrived += unknown
             one.states[state] = one.states.get(state, 0) + count
             if state == DeliveryState.SKIPPED:
                 one.skipped[reason] = count

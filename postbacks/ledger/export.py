@@ -27,6 +27,7 @@ COLUMNS = (
     "reason",
     "delivered_at",
     "attempts",
+    "may_have_arrived",
 )
 
 
@@ -40,7 +41,7 @@ def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
 
 def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
     wanted = Delivery.objects.only(
-        "conversion", "network", "state", "reason", "finished_at", "attempts_made", "config"
+        "conversion", "network", "state", "reason", "finished_at", "attempts_made", "config", "may_have_arrived"
     ).order_by("created_at")
     rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", wanted))
     rows = rows.defer("properties", "context", "integrations", "touch__campaign", "touch__page_url", "touch__referrer")
@@ -71,4 +72,5 @@ def _row(conversion: Conversion, addresses: bool) -> list[Any]:
         " ".join(dict.fromkeys(reason for reason in reasons if reason)),
         min(delivered).isoformat() if delivered else "",
         sum(row.attempts_made for row in deliveries),
+        " ".join(row.network for row in deliveries if row.is_unknown),
     ]

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from audience.models import Conversion, Game, Reason
-from postbacks.models import Delivery, DeliveryState
+from postbacks.models import UNKNOWN, Delivery, DeliveryState
 
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
@@ -34,6 +34,7 @@ class Place(models.TextChoices):
     CONSENT = "consent", "No consent"
     NO_MATCH_KEY = "no_match_key", "Nothing to match by"
     TOO_OLD = "too_old", "Too old for the network"
+    MAY_HAVE_ARRIVED = "may_have_arrived", "May have arrived"
     CANCELLED = "cancelled", "Called off"
     FAILED = "failed", "Failed"
     HELD = "held", "On hold"
@@ -56,6 +57,7 @@ LOST: dict[str, tuple[Place, ...]] = {
         Place.FAILED,
         Place.HELD,
         Place.WAITING,
+        Place.MAY_HAVE_ARRIVED,
         Place.CONSENT,
         Place.CONFIG_DISABLED,
         Place.CONFIG_DELETED,
@@ -104,8 +106,9 @@ def placed(asked: Asked) -> QuerySet[Conversion]:
         When(touch=None, then=Value(Place.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Place.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Place.UNDECIDED)),
-        When(~Q(reason=""), then=reason),
+        When(~Q(reason="") & ~_called_off_unanswered(asked), then=reason),
         *(When(_has(asked, state), then=Value(state.value)) for state in TRIED),
+        When(_unanswered(asked), then=Value(Place.MAY_HAVE_ARRIVED)),
     ]
     return asked_for(asked).annotate(place=Case(*whens, default=Value(Place.CANCELLED), output_field=CharField()))
 
@@ -146,13 +149,34 @@ def _decided(asked: Asked, key: str) -> Q:
     decided = Q(fanned_out_at__isnull=False)
     if key == ELIGIBLE:
         return decided & ~Q(reason=Reason.OTHER_NETWORK)
-    if key in Reason.values:
+    if key == Reason.OTHER_NETWORK:
         return decided & Q(reason=key)
+    if key in Reason.values:
+        return decided & Q(reason=key) & ~Q(_unanswered(asked))
+    if key == Place.MAY_HAVE_ARRIVED:
+        left = decided & Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
+        return left & (~Q(reason="") | ~_tried(asked))
     better = TRIED[: TRIED.index(DeliveryState(key))] if key in TRIED else TRIED
     found = decided & Q(reason="")
     for state in better:
         found &= ~Q(_has(asked, state))
-    return found & Q(_has(asked, key)) if key in TRIED else found
+    return found & Q(_has(asked, key)) if key in TRIED else found & ~Q(_unanswered(asked))
+
+
+def _tried(asked: Asked) -> Q:
+    found = Q(pk__in=[])
+    for state in TRIED:
+        found |= Q(_has(asked, state))
+    return found
+
+
+def _called_off_unanswered(asked: Asked) -> Q:
+    """Those with a reason why they were not sent, of which a call had gone out before."""
+    return Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
+
+
+def _unanswered(asked: Asked) -> Exists:
+    return Exists(Delivery.objects.filter(UNKNOWN, game=asked.game, conversion=OuterRef("pk")))
 
 
 def _has(asked: Asked, state: str) -> Exists:

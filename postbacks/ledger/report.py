@@ -112,7 +112,8 @@ class Report:
 
 def _row(line: Line) -> tuple[str, ...]:
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(line.skipped.items()))
-    remark = f"skipped: {reasons}" if reasons else ""
+    unknown = f"may have arrived: {line.may_have_arrived}" if line.may_have_arrived else ""
+    remark = "; ".join(filter(None, (f"skipped: {reasons}" if reasons else "", unknown)))
     if not line.balances:
         remark = f"VIOLATION: {line.eligible} eligible, {line.accounted} accounted for; {remark}".rstrip("; ")
     counts = (str(line.states.get(state, 0)) for state in STATES)

@@ -139,7 +139,7 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
 
 def _sent(delivery: Delivery, versions: Versions, addresses: bool) -> Sent:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
-    word, dot = words.STATES[DeliveryState(delivery.state)]
+    word, dot = words.shown(delivery)
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
     body = masked(sent, addresses=addresses)
     version = versions.get((delivery.config_id, delivery.config_version))
@@ -149,7 +149,7 @@ def _sent(delivery: Delivery, versions: Versions, addresses: bool) -> Sent:
         network=network,
         word=word,
         dot=dot,
-        why=masked(_why(delivery), addresses=addresses),
+        why=masked(_doubted(delivery, _why(delivery)), addresses=addresses),
         remedy=_remedy(delivery, in_time),
         event_name=delivery.sent_as or network.events.get(delivery.trigger, delivery.trigger),
         goal=_goal(version, delivery) if version else "",
@@ -175,7 +175,14 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
     # What to do about a click of a network without a postback is said of the conversion, not of the other postbacks.
     if delivery.reason == Reason.OTHER_NETWORK:
         return ""
+    if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
+        return words.IN_DOUBT
     return words.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time)
+
+
+def _doubted(delivery: Delivery, why: str) -> str:
+    """`why`, and what is not known of the calls before it."""
+    return f"{why.rstrip('. ')}; {words.UNANSWERED}" if delivery.is_unknown else why
 
 
 def _why(delivery: Delivery) -> str:

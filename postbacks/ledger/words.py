@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from audience.models import Reason
-from postbacks.models import DeliveryState
+from postbacks.models import Delivery, DeliveryState
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Verdict
 
@@ -16,6 +16,10 @@ STATES = {
     DeliveryState.SKIPPED: ("Not sent", ""),
     DeliveryState.CANCELLED: ("Called off", ""),
 }
+# Of one that is over, whose call ended without an answer: the word is the same wherever it is shown or counted.
+MAY_HAVE_ARRIVED = "May have arrived"
+FAILED_OR_ARRIVED = "Failed, may have arrived"
+UNANSWERED = "a call for it ended without an answer, so that it may have arrived"
 
 # What a marketer can do about it; for most single conversions nothing, but for the next ones something.
 REMEDIES: dict[str, str] = {
@@ -64,12 +68,20 @@ BY_VERDICT = {
     Verdict.CREDENTIAL.value: "Rotate the credential under Integrations, then send this again.",
     Verdict.TRANSIENT.value: "Send it again: the network could not be reached in time.",
 }
+IN_DOUBT = "Look for the event ID in the network’s own reports, which alone can tell whether it was counted."
 PAST_DEADLINE = "Nothing any more: its deadline has passed, and a repeat could be refused or counted twice."
 
 
 def network_label(network: str) -> str:
     """The name of a network, also of one that attribution knows and no postback serves."""
     return NETWORKS[network].label if network in NETWORKS else network.capitalize()
+
+
+def shown(delivery: Delivery) -> tuple[str, str]:
+    """The word of what became of a delivery, and its dot."""
+    if not delivery.is_unknown:
+        return STATES[DeliveryState(delivery.state)]
+    return (FAILED_OR_ARRIVED, "bad") if delivery.state == DeliveryState.FAILED else (MAY_HAVE_ARRIVED, "warn")
 
 
 def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:

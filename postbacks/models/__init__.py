@@ -3,11 +3,12 @@
 from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Ending, Notice, NoticeKind, NoticeState, Told
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.counts import AttemptCount, DeliveryCount
-from postbacks.models.deliveries import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
+from postbacks.models.deliveries import UNKNOWN, AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.models.flow import Flow
 from postbacks.models.replays import Replay, ReplayState
 
 __all__ = [
+    "UNKNOWN",
     "Alert",
     "AlertChoice",
     "AlertHook",

@@ -21,6 +21,12 @@ class DeliveryState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+# Final states in which nothing was accepted, of rows that were called off.
+CALLED_OFF = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
+# A call of theirs ended without an answer, and none that settles it came since.
+UNKNOWN = Q(may_have_arrived=True, state__in=CALLED_OFF)
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self, now: datetime | None = None) -> "DeliveryQuerySet":
         """Waiting, their time come, and in nobody's hands: never taken, or the lease of a dead worker ran out.
@@ -68,6 +74,11 @@ class Delivery(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
     safe_until = models.DateTimeField(null=True, blank=True)
+    # Written with every answer, since a page cannot read the attempts of each row it counts.
+    may_have_arrived = models.BooleanField(
+        default=False,
+        help_text="A call ended without an answer (cut off, timed out, its worker stopped): the network may have it.",
+    )
     dead_after = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     replay = models.ForeignKey(
@@ -95,6 +106,8 @@ class Delivery(models.Model):
             models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
+            # The pipeline and the overview: those called off that may have arrived, which very few are.
+            models.Index(fields=["conversion"], condition=UNKNOWN, name="delivery_unknown"),
         ]
 
     def __str__(self) -> str:
@@ -108,6 +121,11 @@ class Delivery(models.Model):
     @property
     def trigger_label(self) -> str:
         return trigger_label(self.trigger)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is over, was not accepted, and may have arrived all the same."""
+        return self.may_have_arrived and self.state in (*CALLED_OFF, DeliveryState.FAILED)
 
 
 class AttemptStatus(models.TextChoices):

@@ -42,11 +42,13 @@ WHERE old.id = new.id
 LOCK = "SELECT id, state, conversion_id FROM postbacks_delivery WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
 ACCEPT = """
 UPDATE postbacks_delivery SET state = 'delivered', verdict = 'success', reason = '', finished_at = %s,
-  next_attempt_at = NULL, leased_until = NULL
+  next_attempt_at = NULL, leased_until = NULL, may_have_arrived = false
 WHERE id = ANY(%s::uuid[])
 """
+# Accepted after an erasure had called it off: it stays cancelled.
+ARRIVED = "UPDATE postbacks_delivery SET may_have_arrived = true WHERE id = ANY(%s::uuid[])"
 SEALED = ("config__credential", "config__previous_credential")
-MOVED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until"]
+MOVED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,14 @@ class _Rows:
         other = {answer.claim.delivery.pk for answer in answers if answer.outcome.verdict != Verdict.SUCCESS}
         self._others = _whole(other & self.conversions.keys())
         self._accepted: set[UUID] = set()
+        self._arrived: set[UUID] = set()
 
     def settle(self, answer: Answer, now: datetime) -> AttemptStatus:
         """Decide what becomes of the answer's delivery; what the attempt is called in the log."""
         pk = answer.claim.delivery.pk
         if answer.outcome.verdict != Verdict.SUCCESS:
             return settling.settle(self._others[pk], answer.claim, answer.outcome, now)
-        if pk not in self._cancelled:
-            self._accepted.add(pk)
+        (self._arrived if pk in self._cancelled else self._accepted).add(pk)
         return AttemptStatus.SUCCESS
 
     def save(self, now: datetime) -> list[UUID]:
@@ -140,6 +142,8 @@ class _Rows:
         bulk.update(list(self._others.values()), MOVED)
         with connection.cursor() as cursor:
             cursor.execute(ACCEPT, [now, bulk.array(self._accepted)])
+            if self._arrived:
+                cursor.execute(ARRIVED, [bulk.array(self._arrived)])
         return [found for pk in self._accepted if (found := self.conversions[pk]) is not None]
 
 

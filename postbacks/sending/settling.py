@@ -15,11 +15,15 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
     Expects `config` and `replay` loaded, and any verdict but SUCCESS, which leaves nothing to decide.
     """
     verdict = outcome.verdict
+    if outcome.unknown and delivery.state != DeliveryState.DELIVERED:
+        delivery.may_have_arrived = True
     ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == claim.number
     if not ours:
         repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
         return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
     if verdict == Verdict.PAYLOAD:
+        # The network knows the event by its id, and does not take it: nor did it when no answer came.
+        delivery.may_have_arrived = False
         _finish(delivery, DeliveryState.FAILED, "", verdict, now)
         return AttemptStatus.FAILED
     again = _try_later(delivery, claim, outcome, now)

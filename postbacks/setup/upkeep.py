@@ -6,6 +6,7 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
 from audience import clock
 from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
+from postbacks.sending import abandoned
 from postbacks.setup import checks, hold
 from postbacks.setup.credentials import run_check
 
@@ -88,5 +89,6 @@ def tidy() -> None:
     stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
     for config in plain.filter(Exists(stranded), held_at=None):
         hold.free(config=config)
+    abandoned.close_forgotten()
     outdated = PostbackConfig.objects.filter(previous_until__lt=clock.now())
     outdated.update(previous_credential={}, previous_until=None)

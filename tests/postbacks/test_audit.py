@@ -410,6 +410,7 @@ def test_json_is_one_object_with_both_sides() -> None:
         "skipped": 1,
         "cancelled": 0,
         "skipped_by_reason": {"consent": 1},
+        "may_have_arrived": 0,
         "erased": 0,
         "balances": True,
     }

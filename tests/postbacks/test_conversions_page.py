@@ -64,9 +64,11 @@ def one_at_every_place(config: PostbackConfig) -> None:
         factories.conversion(factories.person(game), reason=reason, fanned_out_at=NOW)
     clicked(game, "google", reason="other_network", fanned_out_at=NOW)
     clicked(game, "tiktok")
-    for skipped in ("config_disabled", "filtered", "repeat", "consent", "no_match_key", "too_old"):
+    for skipped in ("config_disabled", "config_deleted", "filtered", "repeat", "consent", "no_match_key", "too_old"):
         row = clicked(game, "tiktok", reason=skipped, fanned_out_at=NOW)
         factories.delivery(config, conversion=row, state="skipped", reason=skipped)
+    sent = clicked(game, "tiktok", reason="consent", fanned_out_at=NOW)
+    factories.delivery(config, conversion=sent, state="skipped", reason="consent", may_have_arrived=True)
     for state in ("delivered", "delivered", "waiting", "held", "failed", "cancelled"):
         factories.delivery(config, state=state)
 
@@ -88,7 +90,7 @@ def test_each_count_is_the_length_of_the_list_it_links_to(
     one_at_every_place(config)
     counted = counts(viewer.get(f"{url}?network={network}").content.decode())
     del counted["seen"]
-    assert counted["conversions"] == Conversion.objects.count() == 19
+    assert counted["conversions"] == Conversion.objects.count() == 21
     for key, number in counted.items():
         page = viewer.get(f"{url}?network={network}&only={key}").content.decode()
         assert (key, len(listed(page))) == (key, number)
@@ -98,7 +100,7 @@ def test_every_place_has_its_segment(config: PostbackConfig, viewer: Client, url
     one_at_every_place(config)
     page = viewer.get(url).content.decode()
     ones = {place.value: 1 for place in places.Place if place not in ("other_click", "delivered")}
-    steps = {"seen": 19, "conversions": 19, "attributed": 14, "eligible": 12, "delivered": 2}
+    steps = {"seen": 21, "conversions": 21, "attributed": 16, "eligible": 14, "delivered": 2}
     assert counts(page) == {**ones, **steps}
     for place in ones:
         assert f'href="{url}?only={place}"' in page
@@ -341,6 +343,7 @@ def test_the_export_tells_each_conversion_in_a_line(config: PostbackConfig, view
             "reason": "",
             "delivered_at": NOW.isoformat(),
             "attempts": "2",
+            "may_have_arrived": "",
         }
     ]
 

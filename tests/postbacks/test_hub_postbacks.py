@@ -8,6 +8,7 @@ from auditlog.models import LogEntry
 from django.test import Client
 
 from audience.models import Game
+from postbacks.fields import seal
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
@@ -31,8 +32,9 @@ def url(game: Game) -> str:
 
 
 def answered(check: CredentialCheck) -> CredentialCheck:
-    """Play the worker."""
-    credentials.run_check(check_id=str(check.pk))
+    """Play the worker, whose task carries the code sealed."""
+    sealed = seal(TEST_CODE) if check.has_test_code else ""
+    credentials.run_check(check_id=str(check.pk), sealed_test_code=sealed)
     check.refresh_from_db()
     return check
 
