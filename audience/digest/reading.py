@@ -36,7 +36,7 @@ BY_DEVICE = WHOSE.format(column="device_id", namespace=DEVICE, name="d")
 # least and greatest pass over NULL.
 SEE = f"""
 WITH event AS MATERIALIZED (
-  SELECT id, anonymous_id, user_id, event_at,
+  SELECT id, anonymous_id, user_id, least(event_at, received_at) AS event_at,
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
     context -> 'active' IS DISTINCT FROM 'false' AS is_active,
@@ -118,6 +118,9 @@ def read(*, game: Game, batches: Iterable[Claimed], counted: Iterable[str]) -> t
         sightings += found
         if matter := [pk for one in found for pk in one.events]:
             events += Event.objects.filter(pk__in=matter, day__gte=first, day__lte=last).defer("raw")
+    for event in events:
+        # Events that an earlier release stored were not bounded.
+        event.event_at = min(event.event_at, event.received_at)
     return sightings, sorted(events, key=lambda event: (event.event_at, event.pk))
 
 

@@ -12,7 +12,9 @@ from django.shortcuts import get_object_or_404, redirect
 from audience.digest.sightings import keys_of
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.masking import masked
+from audience.intake.message import TIME_NOTE
 from audience.intake.replay import Answer, replay, replay_obstacle
+from audience.intake.times import TimeNote
 from audience.models import ApiKey, Event, Identity, Membership, Rejection, Role
 
 SAID = {
@@ -20,6 +22,12 @@ SAID = {
     Answer.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
     Answer.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
     Answer.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
+}
+AT_RECEIPT = "so the event counts as having happened when it was received."
+TIME_NOTES: dict[str, str] = {
+    TimeNote.UNREADABLE: f"The time in the message could not be read, {AT_RECEIPT}",
+    TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, which is no real time, {AT_RECEIPT}",
+    TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
 }
 GONE = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
 DONE = (Answer.ACCEPTED, Answer.STORED_BEFORE)
@@ -38,10 +46,12 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
     """`day` is its partition: an event is looked up in one."""
     found = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
     names = ("properties", "traits", "context", "integrations")
+    time_note = found.context.pop(TIME_NOTE, "")
     shown = masked({name: getattr(found, name) for name in names}, addresses=sees_addresses(membership))
     context = {
         "event": found,
         "ids": _ids(found, membership),
+        "time_note": TIME_NOTES.get(str(time_note), ""),
         "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
         "person_id": _person_id(found),
         "parts": [Part(name, pretty(value)) for name, value in shown.items() if value],

@@ -10,13 +10,18 @@ from audience.models import Kind
 ANONYMOUS = "anonymous"
 USER = "user"
 DEVICE = "device"
+# The key in an Event's context that says why the event does not have the time that its sender stated.
+# A sender's own value of that name is dropped, and no network is sent it.
+TIME_NOTE = "_time_note"
 
 
 @dataclass(slots=True, kw_only=True)
 class Message:
     """One understood message.
 
-    `day` is the UTC date of the client's own unmodified time, None when it gave none. `event_at` is aware.
+    `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may lie after the receipt, as
+    rows.py bounds it; `day` is the UTC date of the client's own unmodified time, None when it gave no readable one.
+    `joined`: the sender's one item made this message and the one before it, which happened at the same moment.
     `links` are further (namespace, value) pairs that are the same player as the ids above.
     `context` uses our keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
     screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
@@ -26,6 +31,8 @@ class Message:
     message_id: str
     event_at: datetime
     day: date | None
+    time_note: str = ""
+    joined: bool = False
     name: str = ""
     user_id: str = ""
     anonymous_id: str = ""
@@ -42,6 +49,13 @@ class Message:
     context: dict[str, Any] = field(default_factory=dict)
     integrations: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
+
+    def noted_context(self) -> dict[str, Any]:
+        """The context as it is stored: with our note about the time, and never with one that the sender wrote."""
+        if not self.time_note and TIME_NOTE not in self.context:
+            return self.context
+        theirs = {name: value for name, value in self.context.items() if name != TIME_NOTE}
+        return {**theirs, TIME_NOTE: self.time_note} if self.time_note else theirs
 
 
 @dataclass(frozen=True, slots=True)

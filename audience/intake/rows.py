@@ -1,16 +1,17 @@
 """What one request leaves in the tables, as texts that PostgreSQL reads: made before any lock or connection is held."""
 
-import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import orjson
 
+from audience.intake import times
 from audience.intake.message import Message, Rejected
-from audience.models import ApiKey, Dialect, Kind
+from audience.models import ApiKey, Dialect
+from audience.models.keys import LEAST_KEPT_DAYS
 
 # What is kept of a rejected message, in bytes of JSON.
 RAW_LIMIT = 32 * 1024
@@ -77,29 +78,30 @@ class Sent:
 
 
 class EventRow(NamedTuple):
-    """The values of EVENT, as text in PostgreSQL's own notation; `untimed` when the client gave no time."""
+    """The values of EVENT, as text in PostgreSQL's own notation.
+
+    `days_back`: on how many days before `day` a copy of it may lie, 0 where the client's own time gave the day.
+    """
 
     values: tuple[str, ...]
     day: date
     message_id: str
-    untimed: bool
+    days_back: int
 
 
 def events(sent: Sent) -> list[EventRow]:
-    """A row for each message, in the order of sending.
-
-    What happened "now" happened in the order in which it was sent, a microsecond apart: of two words at one moment
-    nothing else could tell which came later (digest/traits.py).
-    """
-    of_kind: Mapping[Kind, Iterator[int]] = defaultdict(itertools.count)
+    """A row for each message, in the order of sending; no event happened after it was received."""
     request = _Request.of(sent)
-    return [_event(request, message, next(of_kind[message.kind])) for message in sent.messages]
+    moments = times.bounded([message.event_at for message in sent.messages if not message.joined], sent.received_at)
+    places = accumulate((not message.joined for message in sent.messages), initial=-1)
+    next(places)
+    return [_event(request, message, moments[place]) for message, place in zip(sent.messages, places, strict=True)]
 
 
 class _Request(NamedTuple):
     """What all messages of a request have in common, as EVENT has it."""
 
-    received_at: datetime
+    day: date
     received: str
     game: str
     key: str
@@ -109,13 +111,12 @@ class _Request(NamedTuple):
     @classmethod
     def of(cls, sent: Sent) -> "_Request":
         key, at = sent.key, sent.received_at
-        return cls(at, at.isoformat(), str(key.game_id), str(key.id), sent.dialect.value, key.is_sandbox)
+        day = at.astimezone(UTC).date()
+        return cls(day, at.isoformat(), str(key.game_id), str(key.id), sent.dialect.value, key.is_sandbox)
 
 
-def _event(request: _Request, message: Message, position: int) -> EventRow:
-    now = message.event_at == request.received_at
-    event_at = message.event_at + timedelta(microseconds=position) if now else message.event_at
-    day = message.day or request.received_at.astimezone(UTC).date()
+def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
+    day = message.day or request.day
     values = (
         request.game,
         day.isoformat(),
@@ -138,11 +139,19 @@ def _event(request: _Request, message: Message, position: int) -> EventRow:
         "t" if message.test or request.is_sandbox else "f",
         _json(message.properties) if message.properties else "{}",
         _json(message.traits) if message.traits else "{}",
-        _json(message.context),
+        _json(message.noted_context()),
         _json(message.integrations) if message.integrations else "{}",
         _json(message.raw),
     )
-    return EventRow(values, day, message.message_id, message.day is None)
+    return EventRow(values, day, message.message_id, _days_back(message))
+
+
+def _days_back(message: Message) -> int:
+    """A message without a time may be sent again past midnight, and one with an unreadable time as late as any other:
+    a client that states a time stores its messages until they are taken."""
+    if message.day is not None:
+        return 0
+    return LEAST_KEPT_DAYS if message.time_note else 1
 
 
 def rejections(sent: Sent) -> list[tuple[str, ...]]:

@@ -31,7 +31,7 @@ COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, ac
 WRITE = """
     WITH sent AS MATERIALIZED (
         SELECT nextval('audience_event_id_seq') AS id, given.*
-        FROM json_to_recordset({events}) AS given (place int, untimed boolean, {event_types})
+        FROM json_to_recordset({events}) AS given (place int, days_back int, {event_types})
     ), new AS (
         INSERT INTO audience_event (id, {event_names})
         SELECT id, {event_values} FROM sent
@@ -57,17 +57,17 @@ WRITE = """
     )
     SELECT place, accepted FROM stored
 """
-# A message without any client time may be retried past midnight: its copy lies a day back at most.
+# A message without a readable client time lies on the day of its receipt, so that its copy may lie on an earlier day.
 # Asked only when it must be: planning the look into every partition costs more than the insert itself.
-UNLESS_THE_DAY_BEFORE = """
+UNLESS_ON_A_DAY_BEFORE = """
     WHERE NOT EXISTS (
         SELECT 1 FROM audience_event old
-        WHERE sent.untimed AND old.game_id = sent.game_id
-          AND old.message_id = sent.message_id AND old.day = (sent.received_at AT TIME ZONE 'UTC')::date - 1
+        WHERE sent.days_back > 0 AND old.game_id = sent.game_id AND old.message_id = sent.message_id
+          AND old.day < sent.day AND old.day >= sent.day - sent.days_back
     )
 """
 # The names of what `sent` is made of.
-TOLD = ("place", "untimed", *rows.EVENT)
+TOLD = ("place", "days_back", *rows.EVENT)
 WORDS = {
     "event_names": ", ".join(rows.EVENT),
     "event_types": rows.told_as(rows.EVENT),
@@ -80,7 +80,7 @@ GIVEN = {"events": "$1", "rejections": "$2", "requests": "$3"}
 # Their names are those of prepared statements.
 STATEMENTS = {
     b"write_timed": WRITE.format(**WORDS, **GIVEN, unless=""),
-    b"write_untimed": WRITE.format(**WORDS, **GIVEN, unless=UNLESS_THE_DAY_BEFORE),
+    b"write_untimed": WRITE.format(**WORDS, **GIVEN, unless=UNLESS_ON_A_DAY_BEFORE),
 }
 
 
@@ -104,7 +104,7 @@ class Write:
 
 def write(group: Sequence[Write]) -> None:
     """Store the group, and set how many events are `new` in each. Raises what the database raises."""
-    if is_small(group) or any(row.untimed for one in group for row in one.events):
+    if is_small(group) or any(row.days_back for one in group for row in one.events):
         _write(group)
         return
     try:
@@ -124,8 +124,8 @@ def statement(group: Sequence[Write]) -> tuple[bytes, list[bytes]]:
     events, rejections, requests = [], [], []
     for place, one in enumerate(group):
         for row in one.events:
-            events.append(dict(zip(TOLD, (place, row.untimed, *row.values), strict=True)))
-            untimed = untimed or row.untimed
+            events.append(dict(zip(TOLD, (place, row.days_back, *row.values), strict=True)))
+            untimed = untimed or row.days_back > 0
         rejections += [dict(zip(rows.REJECTION, values, strict=True)) for values in one.rejections]
         requests.append(_request(place, one))
     name = b"write_untimed" if untimed else b"write_timed"

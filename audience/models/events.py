@@ -35,9 +35,9 @@ class EventQuerySet(models.QuerySet["Event"]):
 class Event(models.Model):
     """One message as we understood it, with the words it came in beside it.
 
-    The table is partitioned by `day`, the UTC date of the client's own unmodified time: a retry repeats
-    that time, so the unique index (game, message_id, day) sees the copy (migration 0002). PostgreSQL wants
-    the partition key in every unique index, hence the real primary key is (id, day); `id` alone comes from
+    The table is partitioned by `day`, the UTC date of the client's own unmodified time (audience/intake/times.py): a
+    retry repeats that time, so the unique index (game, message_id, day) sees the copy (migration 0002). PostgreSQL
+    wants the partition key in every unique index, hence the real primary key is (id, day); `id` alone comes from
     one sequence and is unique too. No foreign key points here, so that a partition can be dropped.
     """
 
@@ -54,7 +54,7 @@ class Event(models.Model):
     # [[namespace, value], ...]: further identities this message joins to the ones above (alias, merge, typed ids).
     links = models.JSONField(default=list)
     event_at = models.DateTimeField(
-        help_text="When it happened, corrected for the client's clock where the dialect can."
+        help_text="When it happened, corrected for the client's clock where the dialect can; never after received_at."
     )
     received_at = models.DateTimeField()
     key_id = models.BigIntegerField(null=True)

@@ -7,7 +7,7 @@ player's consent, and last what the network itself could do with it.
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -113,6 +113,14 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, kno
 
 def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:
     return event_at < now - config.kind.max_age
+
+
+def deadline(config: PostbackConfig, event_at: datetime) -> datetime:
+    """The last moment at which the network takes the event; the end of the calendar for a time that is close to it."""
+    try:
+        return event_at + config.kind.max_age
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def is_wanted(integrations: Any, destination: str) -> bool:

@@ -149,7 +149,7 @@ def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: date
         sent_as=goal.sent_as if isinstance(goal, Goal) else "",
         event_id=gate.event_id(conversion, config),
         event_at=conversion.event_at,
-        dead_after=conversion.event_at + config.kind.max_age,
+        dead_after=gate.deadline(config, conversion.event_at),
         config_version=config.version,
         state=DeliveryState.SKIPPED if reason else state,
         reason=reason or "",

@@ -73,7 +73,7 @@ def _pixel(kind: str) -> api.Schema:
             api.query("userId", "This or anonymousId."),
             api.query("anonymousId", "This or userId."),
             api.query("messageId", "What a repeated message is told by."),
-            api.query("timestamp", "ISO 8601."),
+            api.query("timestamp", "As in the body of a track event."),
             api.query("properties", "A JSON object."),
         ],
         answers=api.pointing("Pixel", PIXEL_ANSWERS),

@@ -14,6 +14,7 @@ from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
 from audience.intake.rows import Sent
+from audience.intake.times import timed
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 
 MAX_BODY = 2 * 1024 * 1024
@@ -144,21 +145,21 @@ def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], lis
             rejected.append(Rejected(message_id, found, raw))
             continue
         taken.add(raw["messageId"].lower())
-        messages.append(_message(raw))
+        messages.append(_message(raw, now))
     return messages, rejected
 
 
-def _message(raw: dict[str, Any]) -> Message:
+def _message(raw: dict[str, Any], now: datetime) -> Message:
     """A good message in our words."""
     kind = Kind(raw["type"])
-    event_at = rules.timestamp(raw["eventTimestamp"])
-    assert event_at is not None, "violations() has read it"
+    timing = timed(rules.timestamp(raw["eventTimestamp"]), received_at=now)
     context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
     message = Message(
         kind=kind,
         message_id=rules.message_id(raw),
-        event_at=event_at,
-        day=event_at.date(),
+        event_at=timing.event_at,
+        day=timing.day,
+        time_note=timing.note,
         name=_text(raw, "eventName"),
         # An alias speaks of the player it leads to, whether or not it also says userId. Both its ids stand in a
         # column, so that an erasure finds it when one of them is a placeholder that names nobody.

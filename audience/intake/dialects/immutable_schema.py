@@ -24,7 +24,8 @@ MESSAGE: api.Schema = {
         type=api.one_of_texts(rules.TYPES),
         messageId=api.said("What a repeated message is told by.", {"type": "string", "format": "uuid"}),
         eventTimestamp=api.said(
-            "When it happened, with an offset; up to 30 days ago.", {"type": "string", "format": "date-time"}
+            "When it happened, with an offset; up to 30 days ago. Up to 24 hours ahead, it is the time of receipt.",
+            {"type": "string", "format": "date-time"},
         ),
         eventName=api.said("Required for track.", TEXT),
         userId=TEXT,

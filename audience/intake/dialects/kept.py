@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce
 
 from audience.intake.auth import find_key
 from audience.intake.dialects import immutable, metarouter, parcelvoy, parcelvoy_rules, rudderstack, segment
-from audience.intake.dialects.segment_views import BATCH
+from audience.intake.dialects.segment_views import BATCH, corrects_both_directions
 from audience.intake.dialects.words import Words
 from audience.intake.message import Message, Violation
 from audience.models import ApiKey, KeyKind, Rejection
@@ -68,7 +68,8 @@ def _by_segment(kept: Rejection, words: Words) -> Judgement:
     try:
         if kind not in segment.TYPES:
             raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
-        frame = segment.Frame(received_at=kept.received_at, **kept.frame)
+        both = corrects_both_directions(kept.key or key)
+        frame = segment.Frame(received_at=kept.received_at, both_directions=both, **kept.frame)
         return Judgement(key, [segment.parse(kept.raw, kind=kind, frame=frame)])
     except segment.Invalid as error:
         return Judgement(key, errors=[error.violation])

@@ -14,7 +14,7 @@ from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
 from audience.intake.message import ANONYMOUS, USER, Message, Rejected, Violation
 from audience.intake.rows import Sent
-from audience.intake.times import iso
+from audience.intake.times import timed
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 
 MAX_BODY = 1024 * 1024
@@ -165,6 +165,7 @@ def _event(item: Any, place: str, now: datetime) -> list[Message]:
         user_id=external_id,
         traits=_traits(user, f"{path}user/"),
     )
+    event.joined = True
     # A retry of the event must repeat this id too.
     identify.message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.message_id} user"))
     return [identify, event]
@@ -179,13 +180,13 @@ def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:
-    stated = raw.get("created_at")
-    at = iso(stated, offset_required=False) if isinstance(stated, str) else None
+    timing = timed(raw.get("created_at"), received_at=now)
     return Message(
         kind=kind,
         message_id=_message_id(raw.get("message_id")),
-        event_at=at or now,
-        day=at.date() if at else None,
+        event_at=timing.event_at,
+        day=timing.day,
+        time_note=timing.note,
         raw=dict(raw),
         **fields,
     )

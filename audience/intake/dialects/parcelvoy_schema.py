@@ -8,7 +8,11 @@ from audience.intake.dialects.parcelvoy_rules import LONGEST
 TAG = "Parcelvoy"
 TEXT = {"type": ["string", "null"], "maxLength": LONGEST}
 NEEDED = api.words(LONGEST, blank=False)
-MOMENT = api.said("ISO 8601; when it happened, else the time of receipt.", {"type": ["string", "null"]})
+MOMENT = api.said(
+    "When it happened: ISO 8601, RFC 2822, or a Unix time in seconds or milliseconds. Absent, unreadable, before 2000 "
+    "or after the receipt, it is the time of receipt.",
+    {"type": ["string", "number", "null"]},
+)
 DATA = api.said("Traits; an explicit null clears one.", api.FREE)
 ZONE = api.said("An IANA name; an explicit null clears it.", {**TEXT, "examples": ["America/Chicago"]})
 PROFILE = {"email": TEXT, "phone": TEXT, "timezone": ZONE, "locale": TEXT, "data": DATA}

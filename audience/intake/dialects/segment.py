@@ -5,14 +5,14 @@ import unicodedata
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from audience.intake.dialects import segment_context
 from audience.intake.message import ANONYMOUS, USER, Message, Violation
-from audience.intake.times import moment
+from audience.intake.times import Timing, is_stated, moment, timed
 from audience.models import Kind
 
 # What `type` of a batch member, or the route, makes of a message.
@@ -39,9 +39,13 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What stands around a message: when it came, and what its batch says for members that do not say it."""
+    """What stands around a message: when it came, and what its batch says for members that do not say it.
+
+    `both_directions`: `timestamp` is corrected by `sentAt` also where the client's clock was behind.
+    """
 
     received_at: datetime
+    both_directions: bool = False
     sent_at: Any = None
     timestamp: Any = None
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -55,12 +59,13 @@ class Frame:
 def parse(raw: Mapping[str, Any], *, kind: str, frame: Frame) -> Message:
     """One wire object as a Message. `kind` is one of TYPES; raises Invalid."""
     context = {**frame.context, **mapping(raw, "context")}
-    event_at, day = _times(raw, frame)
+    timing = _timing(raw, frame)
     message = Message(
         kind=KINDS.get(kind, Kind.ALIAS),
         message_id=_message_id(raw),
-        event_at=event_at,
-        day=day,
+        event_at=timing.event_at,
+        day=timing.day,
+        time_note=timing.note,
         name=_name(raw, kind),
         user_id=_id(raw, "userId"),
         anonymous_id=_id(raw, "anonymousId"),
@@ -148,24 +153,23 @@ def _message_id(raw: Mapping[str, Any]) -> str:
     return found or str(uuid.uuid4())
 
 
-def _times(raw: Mapping[str, Any], frame: Frame) -> tuple[datetime, Any]:
-    """(event_at, day): the sender's timestamp as it is, else its clock corrected by sentAt, else the receipt.
+def _timing(raw: Mapping[str, Any], frame: Frame) -> Timing:
+    """The sender's timestamp, with its clock corrected by sentAt where that is ahead of the receipt; else the original
+    timestamp by sentAt in either direction; else the receipt.
 
     The day is always that of the unmodified client time, since a retry repeats that and nothing else.
     """
-    stated = moment(raw.get("timestamp")) or moment(frame.timestamp)
-    if stated:
-        return stated, stated.date()
-    original, sent = moment(raw.get("originalTimestamp")), moment(raw.get("sentAt") or frame.sent_at)
-    if original is None:
-        return frame.received_at, None
-    if sent is None:
-        # A clock that nothing can correct.
-        return frame.received_at, original.date()
-    try:
-        return (frame.received_at - (sent - original)).astimezone(UTC), original.date()
-    except OverflowError:
-        return frame.received_at, original.date()
+    received_at, sent_at = frame.received_at, moment(raw.get("sentAt") or frame.sent_at)
+    timestamps = (raw.get("timestamp"), frame.timestamp)
+    for value in timestamps:
+        if moment(value):
+            return timed(value, received_at=received_at, sent_at=sent_at, both_directions=frame.both_directions)
+    original = raw.get("originalTimestamp")
+    if moment(original):
+        corrected = timed(original, received_at=received_at, sent_at=sent_at, both_directions=True)
+        # Without sentAt nothing shows how far this clock is off.
+        return corrected if sent_at else Timing(received_at, corrected.day)
+    return timed(next(filter(is_stated, (*timestamps, original)), None), received_at=received_at)
 
 
 def _id(raw: Mapping[str, Any], name: str) -> str:

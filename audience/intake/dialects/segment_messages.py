@@ -18,7 +18,13 @@ ID: api.Schema = {
 ID_OR_NULL: api.Schema = {"anyOf": [api.ref("SegmentId"), {"type": "null"}]}
 MOMENT: api.Schema = {
     "type": ["string", "number", "null"],
-    "description": "ISO 8601, UTC where it names no offset; or a Unix time in seconds or milliseconds.",
+    "description": "ISO 8601 or RFC 2822, UTC where it names no offset; or a Unix time in seconds or milliseconds.",
+}
+TIMESTAMP: api.Schema = {
+    **MOMENT,
+    "description": f"When it happened. {MOMENT['description']} Where `sentAt` is ahead of the receipt, the difference "
+    "is taken off; with a key of another dialect than RudderStack's also where it is behind. A time after the receipt, "
+    "before 2000 or unreadable becomes the time of receipt.",
 }
 CONTEXT = api.said(
     "Kept as sent. `page.url` and `campaign` feed attribution; `active: false` is no sign of activity.",
@@ -40,7 +46,7 @@ COMMON: dict[str, api.Schema] = {
     "userId": ID_OR_NULL,
     "anonymousId": ID_OR_NULL,
     "messageId": {"type": ["string", "null"], "description": "What a repeated message is told by; else one of ours."},
-    "timestamp": MOMENT,
+    "timestamp": TIMESTAMP,
     "originalTimestamp": MOMENT,
     "sentAt": MOMENT,
     "context": api.ref("SegmentContext"),

@@ -106,7 +106,8 @@ class SegmentView(IngestView):
             raise self.refuse(Problem.NOT_AN_EVENT)
         # The route overwrites `type`.
         kind = self.kind
-        frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at())
+        both = corrects_both_directions(key)
+        frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at(), both_directions=both)
         parsed, self.frame = self.parsed(raw, kind, frame), frame.said()
         await self.store([(key, parsed)], key)
         return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
@@ -121,6 +122,7 @@ class SegmentView(IngestView):
             raise self.refuse(Problem.TOO_LARGE)
         frame = segment.Frame(
             received_at=self.received_at,
+            both_directions=corrects_both_directions(key),
             sent_at=payload.get("sentAt") or self.sent_at(),
             timestamp=payload.get("timestamp") if self.chosen.batch_timestamp else None,
             context=segment.mapping(payload, "context"),
@@ -187,6 +189,11 @@ class MetaRouterView(SegmentView):
 
     words = metarouter.WORDS
     shared = False
+
+
+def corrects_both_directions(key: ApiKey) -> bool:
+    """MetaRouter documents that `timestamp` is corrected by `sentAt`; RudderStack that it is stored as it was sent."""
+    return key.dialect != Dialect.RUDDERSTACK
 
 
 def written_names(payload: Any) -> list[str]:
