@@ -113,6 +113,14 @@ def _partition(of: Partitioned, name: str, bound: str, rows: int, size: int) -> 
     return Partition(of, name, start, end, known, size)
 
 
+def missing(day: date) -> list[str]:
+    """The names of the partitions that a row of `day` would need and that are not there."""
+    needed = {of.name(of.start(day)) for of in TABLES}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relname = ANY(%s)", [sorted(needed)])
+        return sorted(needed - {name for (name,) in cursor.fetchall()})
+
+
 def make_ahead(days: int | None = None) -> list[str]:
     """Create the missing partitions from today to so many days ahead; their names. Safe to run twice at once."""
     today = datetime.now(UTC).date()

@@ -9,6 +9,8 @@ from config import wsgi  # first: it sets Django up
 from a2wsgi import WSGIMiddleware
 
 from audience.intake.front import Front
+from audience.models import ProcessKind
+from config.pulse import Pulse
 
 # Threads of a process for pages, exports and whatever else waits for a query; each may hold a database connection.
 PAGE_THREADS = 12
@@ -23,3 +25,4 @@ django: Any = wsgi.application
 pages: Any = WSGIMiddleware(django, workers=PAGE_THREADS)
 
 application = Front(pages)
+Pulse(ProcessKind.WEB).start()

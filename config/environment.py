@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import environ
 from cryptography.fernet import Fernet
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 # Below this, Django's own deploy check (security.W009) calls the key guessable.
 SECRET_KEY_LENGTH = 50
@@ -39,6 +41,7 @@ class Environment:
     json_logs: bool
     email: dict[str, Any]
     from_email: str
+    operators_email: list[str]
     alert_private_hosts: frozenset[str]
     require_mfa_for_admins: bool
 
@@ -65,6 +68,7 @@ def read(base_dir: Path) -> Environment:
         json_logs=_json_logs(env),
         email=_email(env),
         from_email=_from_email(env),
+        operators_email=_operators_email(env),
         alert_private_hosts=frozenset(host.strip().lower() for host in env.list("ALERT_PRIVATE_HOSTS", default=[])),
         require_mfa_for_admins=_flag(env, "REQUIRE_MFA_FOR_ADMINS"),
     )
@@ -151,6 +155,16 @@ def _from_email(env: environ.Env) -> str:
     if "@" not in parseaddr(value)[1] or "\n" in value:
         _stop("DEFAULT_FROM_EMAIL", f"must be an email address, such as Afterclick <alerts@example.com>, not {value!r}")
     return value
+
+
+def _operators_email(env: environ.Env) -> list[str]:
+    found = [value.strip() for value in env.list("OPERATORS_EMAIL", default=[]) if value.strip()]
+    for value in found:
+        try:
+            validate_email(value)
+        except ValidationError:
+            _stop("OPERATORS_EMAIL", f"must be email addresses, comma-separated, not {value!r}")
+    return list(dict.fromkeys(found))
 
 
 def _database(env: environ.Env) -> dict[str, Any]:

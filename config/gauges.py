@@ -8,14 +8,16 @@ from collections.abc import Iterator
 
 from django.db import DatabaseError
 from django.db.models import Count, Min
-from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from audience import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
+from postbacks.monitoring import server_troubles
+from postbacks.monitoring.trouble import Kind
 
 
 def counted() -> CollectorRegistry:
@@ -39,12 +41,12 @@ class Queues(Collector):
 
     def _gauges(self) -> Iterator[GaugeMetricFamily]:
         pending = Batch.objects.filter(state=BatchState.PENDING).aggregate(count=Count("id"), since=Min("received_at"))
-        age = (timezone.now() - pending["since"]).total_seconds() if pending["since"] else 0
+        age = (clock.now() - pending["since"]).total_seconds() if pending["since"] else 0
         failed = Batch.objects.filter(state=BatchState.FAILED).count()
         unsent = Conversion.objects.to_fan_out().order_by().count()
         waiting = Delivery.objects.filter(state=DeliveryState.WAITING)
         due = waiting.aggregate(count=Count("id"), since=Min("next_attempt_at"))
-        overdue = max((timezone.now() - due["since"]).total_seconds(), 0) if due["since"] else 0
+        overdue = max((clock.now() - due["since"]).total_seconds(), 0) if due["since"] else 0
         held = Delivery.objects.filter(state=DeliveryState.HELD).count()
         on_hold = PostbackConfig.objects.kept().filter(held_at__isnull=False).count()
         unsent_notices = Notice.objects.filter(state=NoticeState.WAITING).count()
@@ -62,6 +64,7 @@ class Queues(Collector):
         ):
             yield GaugeMetricFamily(f"afterclick_{name}", text, value=value)
         yield _set_aside(failed)
+        yield _troubles()
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing, so that registering asks the database nothing."""
@@ -76,4 +79,14 @@ def _set_aside(batches: int) -> GaugeMetricFamily:
     counts = {row["queue"]: row["number"] for row in found}
     for queue, number in {"digest": batches, **{queue: counts.get(queue, 0) for queue in Queue.values}}.items():
         gauge.add_metric([queue], number)
+    return gauge
+
+
+def _troubles() -> GaugeMetricFamily:
+    """The server's troubles (postbacks/monitoring), those that are not there too."""
+    text = "Troubles of the server itself: 0 when well, else how many requests, conversions, tables or processes."
+    gauge = GaugeMetricFamily("afterclick_server_trouble", text, labels=["kind"])
+    counts = {trouble.kind: trouble.count for trouble in server_troubles.found()}
+    for kind in Kind:
+        gauge.add_metric([kind.value], counts.get(kind, 0))
     return gauge

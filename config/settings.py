@@ -130,6 +130,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_DB_REUSE_MAX = sys.maxsize
 
 
+CELERY_IMPORTS = ["config.worker"]
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT
 
 # Where one app reaches up to the next without importing it (docs/architecture.md, "The two hooks").
@@ -142,6 +144,7 @@ REQUIRE_MFA_FOR_ADMINS = ENV.require_mfa_for_admins
 # EMAIL_BACKEND, EMAIL_HOST and their like, as EMAIL_URL says.
 globals().update(ENV.email)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.from_email
+OPERATORS_EMAIL = ENV.operators_email
 # Hosts inside the studio's network that an alert hook may reach all the same.
 ALERT_PRIVATE_HOSTS = ENV.alert_private_hosts
 

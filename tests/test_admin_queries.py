@@ -18,17 +18,40 @@ from django.utils import timezone
 from audience.admin.reading import MOST
 from audience.keys import create_key
 from audience.members import invite
-from audience.models import ApiKey, Batch, Device, Erasure, Game, GoalEvent, Group, Identity, Membership, Role
+from audience.models import (
+    ApiKey,
+    Batch,
+    Device,
+    Erasure,
+    FailedWork,
+    Game,
+    GoalEvent,
+    Group,
+    Heartbeat,
+    Identity,
+    Membership,
+    Role,
+)
 from audience.models.erasure import subject_hash
 from consent.models import ConsentDecision
-from postbacks.models import Alert, AlertChoice, AlertHook, ConfigVersion, CredentialCheck, Flow, Notice, Replay
+from postbacks.models import (
+    Alert,
+    AlertChoice,
+    AlertHook,
+    ConfigVersion,
+    CredentialCheck,
+    Flow,
+    Notice,
+    Replay,
+    ServerTrouble,
+)
 from tests import factories, hub
 from tests.audience.test_hub_events import event, rejection
 
 pytestmark = pytest.mark.django_db
 SECRETS = ("the-old-token", "hook-secret", "fcm-secret", "a-typed-token", "gAAAA", "hidden-path")
-# Seen within their parent: the ids of a person, the attempts of a delivery.
-WITHIN = {"identity", "deliveryattempt"}
+# Seen within their parent: the ids of a person and its groups, the attempts of a delivery.
+WITHIN = {"identity", "groupmembership", "deliveryattempt"}
 # What charts read: sums of rows that are listed.
 SUMS = {"requestcount", "conversioncount", "deliverycount", "attemptcount"}
 OURS = [model for app in ("audience", "postbacks", "consent") for model in apps.get_app_config(app).get_models()]
@@ -79,6 +102,10 @@ def one_more_of_everything(number: int) -> None:
     )
     Notice.objects.create(game=game, alert=alert, kind="opened", hook=hook)
     Notice.objects.create(game=game, alert=alert, kind="opened", user=user)
+    FailedWork.objects.create(game=game, queue="notice", row=str(number), set_aside_at=now)
+    Heartbeat.objects.create(kind="web", name=f"host:{number}", started_at=now, seen_at=now)
+    said = {"title": "No beat", "sentence": "No beat has reported.", "next_step": "Start the beat."}
+    ServerTrouble.objects.create(kind="no_beat", began_at=now, seen_at=now, ended_at=now, next_mail_at=now, **said)
 
 
 def lists() -> Iterator[tuple[str, str]]:

@@ -79,7 +79,7 @@ class TouchAdmin(ReadOnly):
 @admin.register(Conversion)
 class ConversionAdmin(ReadOnly):
     list_display = ["id", "event_at", "trigger", "value", "currency", "game", "touch", "reason", "test"]
-    list_filter = ["trigger", "reason", "test", "game"]
+    list_filter = ["trigger", "reason", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "touch"]
     search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
     ordering = ["-event_at"]

@@ -3,6 +3,7 @@ from audience.models.counts import ConversionCount, RequestCount
 from audience.models.erasure import Erasure, ErasureState
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue
+from audience.models.heartbeats import Heartbeat, ProcessKind
 from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Person
@@ -22,6 +23,7 @@ __all__ = [
     "FailedWork",
     "Game",
     "GoalEvent",
+    "Heartbeat",
     "Group",
     "Identity",
     "Invitation",
@@ -29,6 +31,7 @@ __all__ = [
     "Kind",
     "Membership",
     "Person",
+    "ProcessKind",
     "Queue",
     "Reason",
     "Rejection",

@@ -1,6 +1,7 @@
 """What a game's people should look at first, worst first: each with its cause and what to do."""
 
 from datetime import datetime
+from typing import Any
 
 from django.urls import reverse
 from django.utils.timesince import timeuntil
@@ -13,14 +14,20 @@ from postbacks.hub.backlog import Backlog
 from postbacks.hub.items import BAD, WARN, Item
 from postbacks.hub.listing import ConfigRow
 from postbacks.models import Alert
+from postbacks.monitoring import server_troubles
+from postbacks.monitoring.trouble import Kind, Trouble
 
 # The states that ask for somebody; quiet is no trouble, and silent and rate limited are said in the table too.
 LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
 
 
-def items(game: Game, configs: list[ConfigRow], backlog: Backlog) -> list[Item]:
-    """All there is, the bad before the merely odd."""
-    found = [*_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
+# What is said of this game already, with its own figures.
+SAID_OF_THE_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
+
+
+def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[Item]:
+    """All there is, the bad before the merely odd. `user` decides which links into the admin there are."""
+    found = [*_server(user, backlog.now), *_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
     found += [*_alerts(game, configs), *_keys(game)]
     return sorted(found, key=lambda item: item.tone != BAD)
 
@@ -32,6 +39,26 @@ def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:
 
 def _is_bad(row: ConfigRow) -> bool:
     return row.config.enabled and row.health is not None and row.health.health in LOOKED_AT
+
+
+def _server(user: Any, now: datetime) -> list[Item]:
+    """The troubles of the server itself, which concern every game; the rows behind them are for its operators."""
+    return [
+        Item(
+            tone=BAD,
+            title=trouble.title,
+            what="This server",
+            href=trouble.href if _may_see(user, trouble) else "",
+            why=trouble.sentence,
+            next_step=trouble.next_step,
+            since=trouble.since,
+        )
+        for trouble in server_troubles.found(now=now, without=SAID_OF_THE_GAME)
+    ]
+
+
+def _may_see(user: Any, trouble: Trouble) -> bool:
+    return bool(trouble.permission and user and user.is_staff and user.has_perm(trouble.permission))
 
 
 def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:

@@ -8,7 +8,8 @@ BAD, WARN = "bad", "warn"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """`what` leads to `href`; `why` and `next_step` are sentences or ''. `button` posts to `action`, for admins."""
+    """`what` leads to `href`, if there is one; `why` and `next_step` are sentences or ''. `button` posts to `action`,
+    for admins."""
 
     tone: str
     title: str

@@ -47,7 +47,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "filter": chosen,
         "period": period,
         **setup(game),
-        "items": attention.items(game, configs, waiting),
+        "items": attention.items(game, configs, waiting, user=request.user),
         **intake(found, total, period),
         **outcome(total),
         "sent": sent.by_network(game, configs, since=period.starts(now)[0]),

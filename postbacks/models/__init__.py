@@ -6,6 +6,7 @@ from postbacks.models.counts import AttemptCount, DeliveryCount
 from postbacks.models.deliveries import UNKNOWN, AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.models.flow import Flow
 from postbacks.models.replays import Replay, ReplayState
+from postbacks.models.server import ServerTrouble
 
 __all__ = [
     "UNKNOWN",
@@ -30,5 +31,6 @@ __all__ = [
     "Purpose",
     "Replay",
     "ReplayState",
+    "ServerTrouble",
     "Told",
 ]

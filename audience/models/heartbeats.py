@@ -1,0 +1,28 @@
+"""Which processes of this installation run: one row each, written by the process itself."""
+
+from django.db import models
+
+
+class ProcessKind(models.TextChoices):
+    BEAT = "beat", "Beat"
+    WORKER = "worker", "Worker"
+    WEB = "web", "Web process"
+
+
+class Heartbeat(models.Model):
+    """One process. All times are the database's, so that no machine's clock makes a process seem silent.
+
+    The table has as many rows as there were processes within a day, hence no `game_id` and no further index.
+    """
+
+    kind = models.CharField(max_length=8, choices=ProcessKind.choices)
+    name = models.CharField(max_length=255, help_text="Its host and process id, or a worker's Celery name.")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="When it last said that it runs.")
+    worked_at = models.DateTimeField(null=True, blank=True, help_text="When this worker last took up a task.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="one_heartbeat_per_process")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name}"

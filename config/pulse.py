@@ -1,0 +1,58 @@
+"""What every process of the product does beside its work, four times a minute, on a thread of its own.
+
+It measures its clock against the database's, says that it runs, and looks for troubles of the server
+(postbacks/monitoring/watch.py). Every kind of process does so, since no process can report its own death.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from django.db import DatabaseError, connection
+
+from audience import clock, heartbeats
+from audience.models import ProcessKind
+from postbacks.monitoring import watch
+
+logger = structlog.get_logger(__name__)
+
+
+class Pulse(threading.Thread):
+    """Start it once in each process. `is_well` says whether the work beside it goes on: without that no heartbeat."""
+
+    def __init__(self, kind: ProcessKind, *, name: str = "", is_well: Callable[[], bool] = lambda: True) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self._kind, self._process, self._is_well = kind, name or heartbeats.own_name(), is_well
+        self._has_started = False
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            self.once()
+            self._ending.wait(heartbeats.INTERVAL_SECONDS)
+
+    def stop(self) -> None:
+        self._ending.set()
+
+    def once(self) -> None:
+        """One round. What fails is logged and tried again in the next."""
+        try:
+            self._round()
+        except DatabaseError as error:
+            logger.warning("heartbeat_failed", kind=self._kind.value, error=str(error).strip())
+        except Exception:
+            # A defect of one check must not end the thread: the process would be taken for dead.
+            logger.exception("heartbeat_failed", kind=self._kind.value)
+        finally:
+            # One connection fewer to hold for the fourteen seconds in between.
+            connection.close()
+
+    def _round(self) -> None:
+        clock.synchronise()
+        if not self._has_started:
+            heartbeats.start(self._kind, self._process)
+            self._has_started = True
+        elif self._is_well():
+            heartbeats.beat(self._kind, self._process)
+        heartbeats.forget_old()
+        watch.look()

@@ -1,0 +1,32 @@
+"""The server's own troubles, as far as anybody was told of them."""
+
+from django.db import models
+from django.db.models import Q
+
+
+class ServerTrouble(models.Model):
+    """One trouble from its beginning to its end (postbacks/monitoring/watch.py), and who was mailed about it.
+
+    It concerns every game, hence no `game_id`; a month of them is kept.
+    """
+
+    # postbacks.monitoring.server_troubles.Kind
+    kind = models.CharField(max_length=32)
+    title = models.CharField(max_length=100)
+    sentence = models.TextField()
+    next_step = models.TextField()
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="When it was last found.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    begin_mailed_at = models.DateTimeField(null=True, blank=True)
+    end_mailed_at = models.DateTimeField(null=True, blank=True)
+    # Whoever is about to send a mail puts this off first, so that no two processes send the same one.
+    next_mail_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind"], condition=Q(ended_at=None), name="one_open_trouble_of_a_kind")
+        ]
+
+    def __str__(self) -> str:
+        return self.title

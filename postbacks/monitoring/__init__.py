@@ -1,0 +1,1 @@
+"""Whether the server itself is well, and telling whoever runs it when it is not."""

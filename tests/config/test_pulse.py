@@ -1,0 +1,143 @@
+"""What each process does beside its work: its heartbeat, its clock, and looking for troubles."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.core import mail
+from django.db import DatabaseError, connection
+from django.test import override_settings
+from django.utils import timezone
+
+from audience import heartbeats
+from audience.models import FailedWork, Heartbeat, ProcessKind, Queue
+from audience.tasks import digest
+from config import services, worker
+from config.beat import Scheduler
+from config.pulse import Pulse
+from config.schedule import BEAT
+from postbacks.monitoring import watch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def rows() -> list[tuple[str, str]]:
+    return list(Heartbeat.objects.order_by("pk").values_list("kind", "name"))
+
+
+def test_a_process_says_that_it_runs() -> None:
+    pulse = Pulse(ProcessKind.WEB)
+    pulse.once()
+    assert rows() == [("web", heartbeats.own_name())]
+    first = Heartbeat.objects.get()
+    pulse.once()
+    second = Heartbeat.objects.get()
+    assert second.started_at == first.started_at
+    assert second.seen_at > first.seen_at
+
+
+def test_a_process_that_starts_anew_under_its_old_name_has_just_started() -> None:
+    old = timezone.now() - timedelta(hours=3)
+    Heartbeat.objects.create(kind="worker", name="celery@a", started_at=old, seen_at=old, worked_at=old)
+    Pulse(ProcessKind.WORKER, name="celery@a").once()
+    row = Heartbeat.objects.get()
+    assert row.started_at == row.seen_at > old
+    assert row.worked_at is None
+
+
+def test_a_process_whose_work_is_stuck_gives_no_heartbeat_but_still_looks() -> None:
+    is_well = [True, False]
+    pulse = Pulse(ProcessKind.BEAT, is_well=lambda: is_well.pop(0))
+    pulse.once()
+    pulse.once()
+    seen = Heartbeat.objects.get().seen_at
+    FailedWork.objects.create(queue=Queue.PRUNE, row="events", set_aside_at=timezone.now())
+    with override_settings(OPERATORS_EMAIL=["ops@studio.example"]):
+        pulse.once()
+    assert Heartbeat.objects.get().seen_at == seen
+    assert [message.subject.partition(" on ")[0] for message in mail.outbox] == ["[Afterclick] Work set aside"]
+
+
+def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
+    now = timezone.now()
+    for name, hours in (("old", 25), ("newer", 23)):
+        at = now - timedelta(hours=hours)
+        Heartbeat.objects.create(kind="web", name=name, started_at=at, seen_at=at)
+    Pulse(ProcessKind.WEB, name="own").once()
+    assert rows() == [("web", "newer"), ("web", "own")]
+
+
+def test_a_round_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    errors: list[Exception] = [DatabaseError("the database is away"), KeyError("a defect")]
+
+    def fail() -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(watch, "look", fail)
+    pulse = Pulse(ProcessKind.WEB)
+    pulse.once()
+    pulse.once()
+    assert errors == []
+    assert len([record for record in caplog.records if "heartbeat_failed" in record.getMessage()]) == 2
+
+
+def test_a_round_holds_no_connection_afterwards() -> None:
+    Pulse(ProcessKind.WEB).once()
+    assert connection.connection is None
+
+
+def test_a_worker_notes_that_it_takes_up_tasks_once_in_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    Pulse(ProcessKind.WORKER, name="celery@a").once()
+    task: Any = SimpleNamespace(request=SimpleNamespace(hostname="celery@a"))
+    monkeypatch.setattr(worker, "_next_note", 0.0)
+    worker.note_work(task=task)
+    worked = Heartbeat.objects.get().worked_at
+    assert worked is not None
+    worker.note_work(task=task)
+    assert Heartbeat.objects.get().worked_at == worked
+
+
+def test_the_beat_sends_every_task_when_it_starts_and_writes_no_file(tmp_path: Any) -> None:
+    scheduler = Scheduler(current_app, schedule_filename=str(tmp_path / "schedule"))
+    due = [name for name, entry in scheduler.schedule.items() if entry.is_due().is_due]
+    assert sorted(due) == sorted(BEAT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_beat_is_well_while_its_loop_goes_round() -> None:
+    sent = []
+
+    class Quiet(Scheduler):
+        def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
+            sent.append(entry.task)
+
+    scheduler = Quiet(current_app)
+    assert scheduler.goes_round() is False
+    for _ in BEAT:
+        scheduler.tick()
+    assert scheduler.goes_round() is True
+    assert digest.name in sent
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("nobody", "'nobody'"),
+        ("ops@studio.example,root", "'root'"),
+        ("Ops <ops@studio.example>", "'Ops <ops@studio.example>'"),
+    ],
+)
+def test_a_bad_operators_email_stops_the_boot_with_one_line(value: str, problem: str) -> None:
+    env = {**os.environ, "OPERATORS_EMAIL": value, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    command = [sys.executable, "-c", "import django; django.setup()"]
+    done = subprocess.run(command, env=env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Afterclick cannot start: OPERATORS_EMAIL must be email addresses, comma-separated, not"
+        f" {problem} (see .env.example).\n"
+    )

@@ -1,0 +1,150 @@
+"""The mail to OPERATORS_EMAIL: one when a trouble begins, one when it ends, whoever looks and however often."""
+
+import smtplib
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.test import override_settings
+from django.utils import timezone
+
+from audience.models import FailedWork, Queue
+from postbacks.models import ServerTrouble
+from postbacks.monitoring import server_troubles, watch
+from postbacks.monitoring.trouble import Kind
+
+pytestmark = pytest.mark.django_db
+
+OPERATORS = ["ops@studio.example", "oncall@studio.example"]
+SENTENCE = "1 row of work was set aside after failing several times. Nothing is lost; they wait for a person."
+
+
+@pytest.fixture(autouse=True)
+def _operators() -> Iterator[None]:
+    with override_settings(OPERATORS_EMAIL=OPERATORS, PUBLIC_URL="https://afterclick.example"):
+        yield
+
+
+class Broken(EmailBackend):
+    """A mail server that takes nothing."""
+
+    def send_messages(self, messages: object) -> int:
+        raise smtplib.SMTPRecipientsRefused({"ops@studio.example": (550, b"no such user")})
+
+
+BROKEN = f"{__name__}.Broken"
+
+
+def trouble() -> FailedWork:
+    return FailedWork.objects.create(queue=Queue.PRUNE, row="events", set_aside_at=timezone.now())
+
+
+def look(*, after: timedelta = timedelta()) -> None:
+    """One look of a process, so much later than now."""
+    now = timezone.now() + after
+    watch.record(server_troubles.found(now=now), now=now)
+    watch.send_due(now=now)
+
+
+def subjects() -> list[str]:
+    return [message.subject for message in mail.outbox]
+
+
+def test_a_trouble_is_mailed_once_when_it_begins_and_once_when_it_ends() -> None:
+    row = trouble()
+    for seconds in (0, 15, 30, 3600):
+        look(after=timedelta(seconds=seconds))
+    assert subjects() == ["[Afterclick] Work set aside on afterclick.example"]
+    began = mail.outbox[0]
+    assert began.to == OPERATORS
+    assert SENTENCE in began.body
+    assert (
+        "What to do: Read the error under Failed work in the admin, remove its cause and have them tried again."
+        in began.body
+    )
+    assert "https://afterclick.example/admin/postbacks/servertrouble/" in began.body
+
+    row.delete()
+    for seconds in (3610, 3625, 3661, 3700, 7200):
+        look(after=timedelta(seconds=seconds))
+    assert subjects()[1:] == ["[Afterclick] Over: Work set aside on afterclick.example"]
+    assert f"What it was: {SENTENCE}" in mail.outbox[1].body
+    (known,) = ServerTrouble.objects.all()
+    assert known.ended_at is not None
+    assert known.begin_mailed_at is not None
+    assert known.end_mailed_at is not None
+
+
+def test_one_that_comes_and_goes_is_mailed_once() -> None:
+    row = trouble()
+    look()
+    row.delete()
+    look(after=timedelta(seconds=30))
+    trouble()
+    look(after=timedelta(seconds=45))
+    look(after=timedelta(seconds=100))
+    assert subjects() == ["[Afterclick] Work set aside on afterclick.example"]
+    assert ServerTrouble.objects.count() == 1
+
+
+def test_one_that_comes_again_after_its_end_is_mailed_again() -> None:
+    row = trouble()
+    look()
+    row.delete()
+    look(after=timedelta(seconds=61))
+    trouble()
+    look(after=timedelta(seconds=120))
+    assert [subject.partition(" on ")[0] for subject in subjects()] == [
+        "[Afterclick] Work set aside",
+        "[Afterclick] Over: Work set aside",
+        "[Afterclick] Work set aside",
+    ]
+
+
+@override_settings(OPERATORS_EMAIL=[])
+def test_without_operators_it_is_recorded_and_nobody_is_mailed() -> None:
+    trouble()
+    look()
+    assert subjects() == []
+    assert list(ServerTrouble.objects.values_list("kind", "sentence")) == [(Kind.WORK_SET_ASIDE.value, SENTENCE)]
+
+
+def test_what_the_mail_server_refuses_is_tried_again_a_minute_later() -> None:
+    trouble()
+    with override_settings(EMAIL_BACKEND=BROKEN):
+        look()
+    look(after=timedelta(seconds=30))
+    assert subjects() == []
+    look(after=timedelta(seconds=61))
+    assert subjects() == ["[Afterclick] Work set aside on afterclick.example"]
+
+
+def test_the_end_of_what_was_never_mailed_is_not_mailed() -> None:
+    row = trouble()
+    with override_settings(EMAIL_BACKEND=BROKEN):
+        look()
+    row.delete()
+    look(after=timedelta(seconds=70))
+    look(after=timedelta(seconds=140))
+    assert subjects() == []
+
+
+def test_what_another_process_is_sending_is_not_sent_twice() -> None:
+    trouble()
+    now = timezone.now()
+    watch.record(server_troubles.found(now=now), now=now)
+    (due,) = watch.due(now)
+    watch.send_due(now=now)
+    assert watch.take(due, now) is False
+    assert len(subjects()) == 1
+
+
+def test_a_month_of_ended_troubles_is_kept() -> None:
+    now = timezone.now()
+    said = {"title": "No beat", "sentence": "…", "next_step": "…", "began_at": now, "seen_at": now}
+    for days in (29, 31):
+        ServerTrouble.objects.create(kind="no_beat", ended_at=now - timedelta(days=days), next_mail_at=now, **said)
+    watch.record([], now=now)
+    assert ServerTrouble.objects.count() == 1

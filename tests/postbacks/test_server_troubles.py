@@ -1,0 +1,269 @@
+"""The troubles of the server itself: when each begins and ends, what the Overview and /metrics say of it."""
+
+import html
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+
+from audience import partitions
+from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, ProcessKind, Queue, Role
+from postbacks.monitoring import server_troubles
+from postbacks.monitoring.trouble import Kind, Trouble
+from tests import factories, hub
+
+pytestmark = pytest.mark.django_db
+
+LONG = timedelta(minutes=2)
+
+
+def process(kind: str, *, silent: timedelta = timedelta(), age: timedelta = LONG * 5, **given: Any) -> Heartbeat:
+    """One that started `age` ago and was last heard of `silent` ago."""
+    now = timezone.now()
+    fields = {"started_at": now - age, "seen_at": now - silent, **given}
+    return Heartbeat.objects.create(kind=kind, name=f"host:{Heartbeat.objects.count()}", **fields)
+
+
+def all_well() -> dict[str, Heartbeat]:
+    """A web process, a beat, and a worker that takes up tasks."""
+    worked = {"worker": {"worked_at": timezone.now()}}
+    return {str(kind): process(kind, **worked.get(kind, {})) for kind in ProcessKind.values}
+
+
+def batch(game: Game, **given: Any) -> Batch:
+    fields = {"dialect": "immutable", "accepted": 1, "duplicates": 0, "rejected": 0, "event_ids": [1]}
+    return Batch.objects.create(game=game, **{**fields, "received_at": timezone.now() - LONG, **given})
+
+
+def silence(kind: str) -> Callable[[Game], None]:
+    return lambda game: process_is_silent(kind)
+
+
+def process_is_silent(kind: str) -> None:
+    Heartbeat.objects.filter(kind=kind).update(seen_at=timezone.now() - LONG)
+
+
+def idle(game: Game) -> None:
+    Heartbeat.objects.filter(kind="worker").update(worked_at=timezone.now() - LONG)
+
+
+def late_batches(game: Game) -> None:
+    for _ in range(2):
+        batch(game, next_attempt_at=timezone.now() - LONG)
+
+
+def failing_batch(game: Game) -> None:
+    batch(game, attempts=1, next_attempt_at=timezone.now() + timedelta(seconds=20))
+
+
+def batch_aside(game: Game) -> None:
+    batch(game, state="failed", attempts=8, error="ValueError: …")
+
+
+def undecided(game: Game) -> None:
+    factories.conversion(factories.person(game), created_at=timezone.now() - LONG)
+
+
+def work_aside(game: Game) -> None:
+    now = timezone.now()
+    for number in range(1200):
+        FailedWork.objects.create(game=game, queue=Queue.NOTICE, row=str(number), set_aside_at=now)
+
+
+def no_partition(game: Game) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {partitions.EVENTS.name(tomorrow)}")
+
+
+# How each trouble comes about, how much it counts, and the sentence of the Overview.
+TROUBLES: dict[Kind, tuple[Callable[[Game], None], int, str]] = {
+    Kind.NO_BEAT: (
+        silence("beat"),
+        1,
+        "No beat has reported for over a minute. What comes in is still stored, and most of it digested and sent, but"
+        " whatever waits for its time (retries, alerts, erasures, deleting old rows) stands still.",
+    ),
+    Kind.NO_WORKER: (
+        silence("worker"),
+        1,
+        "No worker has reported for over a minute. What comes in is still stored, but nothing is digested or sent.",
+    ),
+    Kind.IDLE_WORKERS: (
+        idle,
+        1,
+        "Workers and the beat run, but no worker has taken up a task for over a minute.",
+    ),
+    Kind.DIGEST_BEHIND: (
+        late_batches,
+        2,
+        "2 requests are stored, and should have been digested over a minute ago.",
+    ),
+    Kind.BATCHES_FAILING: (
+        failing_batch,
+        1,
+        "1 request could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and then set"
+        " aside.",
+    ),
+    Kind.BATCHES_SET_ASIDE: (
+        batch_aside,
+        1,
+        "1 request could not be digested and was set aside. Nothing is lost.",
+    ),
+    Kind.CONVERSIONS_UNDECIDED: (
+        undecided,
+        1,
+        "1 conversion has waited over a minute to be given to the postbacks. Nothing is lost, but none of them is"
+        " sent.",
+    ),
+    Kind.WORK_SET_ASIDE: (
+        work_aside,
+        1200,
+        "1,200 rows of work were set aside after failing several times. Nothing is lost; they wait for a person.",
+    ),
+}
+every_trouble = pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.value) for kind in TROUBLES])
+
+
+def found() -> list[Trouble]:
+    return server_troubles.found()
+
+
+def overview(game: Game, **who: Any) -> str:
+    client = hub.signed_in(hub.user("ops", **who))
+    return html.unescape(client.get(f"/g/{game.slug}/").content.decode())
+
+
+def scraped() -> dict[str, float]:
+    """The gauge of every trouble, by its kind."""
+    text = Client().get("/metrics").content.decode()
+    families = [f for f in text_string_to_metric_families(text) if f.name == "afterclick_server_trouble"]
+    return {sample.labels["kind"]: sample.value for family in families for sample in family.samples}
+
+
+def test_every_kind_of_trouble_is_tested() -> None:
+    assert {*TROUBLES, Kind.NO_PARTITION_AHEAD} == set(Kind)
+    assert {*server_troubles.CHECKS, Kind.NO_BEAT, Kind.NO_WORKER, Kind.IDLE_WORKERS} == set(Kind)
+
+
+def test_a_server_that_is_well_has_no_trouble(game: Game) -> None:
+    all_well()
+    batch(game)
+    factories.conversion(factories.person(game))
+    assert found() == []
+    assert scraped() == {kind.value: 0.0 for kind in Kind}
+    assert "This server" not in overview(game, is_superuser=True)
+
+
+@every_trouble
+def test_a_trouble_is_found_with_its_sentence_and_its_figure(kind: Kind, game: Game) -> None:
+    all_well()
+    happen, count, sentence = TROUBLES[kind]
+    happen(game)
+    assert [(one.kind, one.count, one.sentence) for one in found()] == [(kind, count, sentence)]
+    assert scraped() == {**{other.value: 0.0 for other in Kind}, kind.value: float(count)}
+
+
+@every_trouble
+def test_the_overview_says_so_to_everybody_and_leads_operators_to_the_rows(kind: Kind, game: Game) -> None:
+    all_well()
+    happen, _, sentence = TROUBLES[kind]
+    happen(game)
+    (trouble,) = found()
+    seen = overview(game, is_superuser=True, is_staff=True)
+    if kind in (Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE):
+        assert sentence not in seen  # the game's own notice has the game's own figure
+        return
+    assert f"<h3>{kind.label}: " in seen
+    assert sentence in seen
+    assert trouble.next_step in seen
+    assert (f'href="{trouble.href}"' in seen) == bool(trouble.href)
+
+
+def test_a_member_who_is_not_staff_reads_the_sentence_without_the_link(game: Game) -> None:
+    all_well()
+    undecided(game)
+    client = hub.member(game, Role.VIEWER)
+    seen = client.get(f"/g/{game.slug}/").content.decode()
+    assert "<h3>Conversions undecided: This server</h3>" in seen
+    assert "1 conversion has waited over a minute" in seen
+    assert "/admin/" not in seen
+
+
+def test_the_link_leads_to_exactly_the_rows(game: Game) -> None:
+    all_well()
+    undecided(game)
+    factories.conversion(factories.person(game), fanned_out_at=timezone.now(), message_id="decided")
+    (trouble,) = found()
+    listed = hub.signed_in(hub.user("ops", is_superuser=True, is_staff=True)).get(trouble.href)
+    assert listed.status_code == 200
+    assert listed.context["cl"].result_count == 1
+
+
+def test_a_partition_that_is_missing_tomorrow_is_named(game: Game) -> None:
+    all_well()
+    no_partition(game)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    (trouble,) = found()
+    assert trouble.kind == Kind.NO_PARTITION_AHEAD
+    assert trouble.count == 1
+    assert trouble.sentence == (
+        f"There is no partition for tomorrow: audience_event_{tomorrow:%Y%m%d}. Nothing is lost, but rows of a day"
+        " without one are slower to store and to delete."
+    )
+    partitions.make_ahead()
+    assert found() == []
+
+
+def test_a_conversion_set_aside_is_told_of_once() -> None:
+    all_well()
+    game = factories.game()
+    undecided(game)
+    row = str(Conversion.objects.get().pk)
+    FailedWork.objects.create(game=game, queue=Queue.FAN_OUT, row=row, set_aside_at=timezone.now())
+    assert [one.kind for one in found()] == [Kind.WORK_SET_ASIDE]
+
+
+@pytest.mark.parametrize("kind", ["beat", "worker"])
+def test_a_process_is_silent_after_a_minute_and_not_before(kind: str) -> None:
+    processes = all_well()
+    now = timezone.now()
+    Heartbeat.objects.filter(pk=processes[kind].pk).update(seen_at=now - timedelta(seconds=59))
+    assert server_troubles.found(now=now) == []
+    (trouble,) = server_troubles.found(now=now + timedelta(seconds=2))
+    assert (trouble.kind.value, trouble.since) == (f"no_{kind}", now - timedelta(seconds=59))
+
+
+def test_one_process_of_a_kind_is_enough() -> None:
+    all_well()
+    process("worker", silent=LONG, worked_at=timezone.now() - LONG)
+    process("beat", silent=LONG)
+    assert found() == []
+
+
+def test_while_everything_is_being_started_nobody_is_silent() -> None:
+    process("beat", silent=timedelta(hours=8), age=timedelta(hours=9))
+    process("worker", silent=timedelta(hours=8), age=timedelta(hours=9))
+    web = process("web", age=timedelta(seconds=30))
+    assert found() == []
+    Heartbeat.objects.filter(pk=web.pk).update(started_at=timezone.now() - timedelta(seconds=61))
+    assert [one.kind for one in found()] == [Kind.NO_BEAT, Kind.NO_WORKER]
+
+
+def test_a_worker_that_was_never_started_is_missed() -> None:
+    process("web")
+    process("beat")
+    (trouble,) = found()
+    assert (trouble.kind, trouble.since) == (Kind.NO_WORKER, None)
+
+
+def test_workers_are_not_called_idle_while_no_beat_sends_tasks() -> None:
+    all_well()
+    process_is_silent("beat")
+    Heartbeat.objects.filter(kind="worker").update(worked_at=timezone.now() - LONG)
+    assert [one.kind for one in found()] == [Kind.NO_BEAT]
