@@ -10,12 +10,12 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils.module_loading import import_string
 
-from audience import clock, wakeup
-from audience.digest.run import DIGEST_ERRORS, lock_game
+from audience import clock, isolation, wakeup
+from audience.digest.run import lock_game
 from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import (
     Batch,
@@ -25,9 +25,11 @@ from audience.models import (
     Erasure,
     ErasureState,
     Event,
+    FailedWork,
     Game,
     Identity,
     Person,
+    Queue,
     Rejection,
     Touch,
 )
@@ -38,8 +40,6 @@ logger = structlog.get_logger(__name__)
 
 # How long to wait for events accepted before the request to be digested, before looking again.
 PATIENCE = timedelta(seconds=2)
-# After a failure; the error stands on the receipt's page until it is done.
-PAUSE = timedelta(minutes=1)
 COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
 
 
@@ -60,20 +60,25 @@ def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: s
 
 
 def drain() -> int:
-    """Run the erasures that are due; how many were finished."""
+    """Run the erasures that are due; how many were finished. One that fails stops no other (audience/isolation.py)."""
     due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
-    return sum(_attempt(pk) for pk in due.order_by("requested_at").values_list("pk", flat=True))
+    rows = list(due.order_by("requested_at").values_list("pk", "game_id"))
+    done = isolation.each(Queue.ERASURE, rows, lambda row: _attempt(row[0]), row_of=_place)
+    return sum(done)
+
+
+def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
+    return isolation.Row(str(row[0]), row[1])
 
 
 def _attempt(erasure_id: uuid.UUID) -> bool:
+    """The error stands on the receipt's page until it is done."""
     try:
         return run(erasure_id)
-    except OperationalError:
+    except Exception as error:
+        isolation.raise_if_passing(error)
+        Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__)
         raise
-    except DIGEST_ERRORS as error:
-        logger.exception("erasure_failed", erasure_id=str(erasure_id))
-        Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__, next_attempt_at=clock.now() + PAUSE)
-        return False
 
 
 @transaction.atomic
@@ -109,6 +114,8 @@ def _forget(erasure: Erasure) -> None:
     values = sorted({value for _, value in keys})
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
+    conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
+    FailedWork.objects.filter(game_id=game_id, row__in=[str(pk) for pk in conversions]).delete()
     counts["events"] = Event.objects.filter(sent_under(game_id, keys)).delete()[0]
     counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
     counts["consent_decisions"] = consent.forget(

@@ -7,9 +7,10 @@ a deadlock) is raised: the rows are as they were, and the next sweep of the beat
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -38,6 +39,10 @@ UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
 PROGRAM_LIMIT = "54"
 
 
+class NotNow(Exception):
+    """Raised by work that could not be tried at this moment: the failed row stays, and is asked for again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What a failure is noted under. `kept` is what a further attempt needs and no other row holds."""
@@ -60,18 +65,26 @@ def _sqlstate(error: Exception) -> str:
 
 
 def described(error: Exception) -> str:
-    """The error in one line without anything that it quotes; with the constraint that a row broke.
+    """The error in one line without anything that it quotes but the name of a constraint.
 
     Only the first line: PostgreSQL's DETAIL quotes the row, and an erasure does not look in here.
     """
-    line = UNCLOSED.sub("…", QUOTED.sub("…", str(error).partition("\n")[0]))
-    broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-    return f"{type(error).__name__}: {line}{f' ({broken})' if broken else ''}"[:ERROR_MAX]
+    line, ours = str(error).partition("\n")[0], f'"{_constraint(error)}"'
+    before, named, after = line.partition(ours)
+    return f"{type(error).__name__}: {_without_quotes(before)}{named}{_without_quotes(after)}"[:ERROR_MAX]
+
+
+def _constraint(error: Exception) -> str:
+    return str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "")
+
+
+def _without_quotes(text: str) -> str:
+    return UNCLOSED.sub("…", QUOTED.sub("…", text))
 
 
 def pause(attempts: int) -> timedelta:
     """How long to leave a row alone after so many failures."""
-    return FIRST_PAUSE * 2 ** min(attempts, MAX_ATTEMPTS)
+    return FIRST_PAUSE * (1 << min(attempts, MAX_ATTEMPTS))
 
 
 def together(
@@ -96,29 +109,30 @@ def together(
     return [result for half in halves for result in together(queue, half, work, row_of=row_of)]
 
 
-def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], Row]) -> list[T]:
-    """What `work` returns for each row, alone; those that failed before are tried when they are due."""
+def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], Row]) -> Iterator[T]:
+    """What `work` returns for each row, alone; those that failed before are tried when they are due.
+
+    The work is done while the results are read.
+    """
     known = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
-    results = []
     for row in rows:
         place = row_of(row)
         failure = known.get((place.game_id, place.name))
         if failure is None or _take(failure):
-            results += _alone(queue, place, lambda row=row: work(row), failure)  # type: ignore[misc]
-    return results
+            yield from _alone(queue, place, partial(work, row), failure)
 
 
 def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[FailedWork] | None = None) -> int:
     """Try the failed rows of a queue that are due (or `rows`, those among them), each alone; how many succeeded.
 
-    `work` does nothing, and so succeeds, for a row that is gone.
+    `work` does nothing, and so succeeds, for a row that is gone; it raises NotNow when it cannot try.
     """
     due = FailedWork.objects.of(queue).due()[:RETRIES_AT_ONCE] if rows is None else rows
     done = 0
     for failure in list(due):
         if _take(failure):
             place = Row(failure.row, failure.game_id, failure.kept)
-            done += len(_alone(queue, place, lambda failure=failure: work(failure), failure))  # type: ignore[misc]
+            done += len(_alone(queue, place, partial(work, failure), failure))
     return done
 
 
@@ -130,6 +144,8 @@ def alone(queue: Queue, row: Row, work: Callable[[], T]) -> list[T]:
 def _alone(queue: Queue, row: Row, work: Callable[[], T], failure: FailedWork | None) -> list[T]:
     try:
         result = work()
+    except NotNow:
+        return []
     except Exception as error:  # as in `together`
         raise_if_passing(error)
         note(queue, row, error, again=failure is not None)
@@ -164,7 +180,8 @@ def _note(queue: Queue, row: Row, error: Exception, again: bool) -> None:
     now = clock.now()
     new = {"kept": row.kept, "first_failed_at": now, "next_attempt_at": now}
     rows = FailedWork.objects.select_for_update(of=("self",))
-    failure, made = rows.get_or_create(game_id=row.game_id, queue=queue, row=row.name, defaults=new)
+    place: dict[str, Any] = {"game_id": row.game_id, "queue": queue, "row": row.name}
+    failure, made = rows.get_or_create(**place, defaults=new)
     if not made and not again:
         return
     failure.attempts += 1

@@ -17,7 +17,7 @@ Two tables that grow too are plain, and pruned in steps:
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -119,16 +119,6 @@ def missing(day: date) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relname = ANY(%s)", [sorted(needed)])
         return sorted(needed - {name for (name,) in cursor.fetchall()})
-
-
-def make_ahead(days: int | None = None) -> list[str]:
-    """Create the missing partitions from today to so many days ahead; their names. Safe to run twice at once."""
-    today = datetime.now(UTC).date()
-    made = []
-    for of in TABLES:
-        ahead = (today + timedelta(days=offset) for offset in range((of.days_ahead if days is None else days) + 1))
-        made += [of.name(start) for start in sorted({of.start(day) for day in ahead}) if make(of, start)]
-    return made
 
 
 def make(of: Partitioned, start: date) -> bool:

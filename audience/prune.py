@@ -22,6 +22,10 @@ REJECTIONS_KEPT = timedelta(days=7)
 REJECTIONS_PER_GAME = 10_000
 # The record of requests behind the counts in the Hub, whose longest view is 30 days.
 BATCHES_KEPT = timedelta(days=31)
+# Work that was to be tried again and that nobody has come for since is no work any more: the step of another day, a
+# postback that was deleted. What was set aside stays until a person has it tried again.
+FAILED_WORK_KEPT = timedelta(days=1)
+FORGOTTEN = "set_aside_at IS NULL AND next_attempt_at < %s"
 # Of one run of the beat's task, in seconds; the next one goes on.
 LONGEST = 120.0
 
@@ -42,7 +46,8 @@ def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
 
 def steps(now: datetime) -> Iterator[Step]:
     games = list(Game.objects.order_by("pk"))
-    yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT])
+    yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
+    yield Rows("failed work", "audience_failedwork", FORGOTTEN, [now - FAILED_WORK_KEPT], "failed work")
     yield from (_surplus(game) for game in games)
     yield from _batches(now)
     yield from _events(games)
@@ -57,6 +62,8 @@ def _surplus(game: Game) -> Rows:
         "audience_rejection",
         f"game_id = %s AND id <= ({newest})",
         given,
+        "rejections beyond the newest",
+        game.pk,
     )
 
 
@@ -79,7 +86,8 @@ def _batches(now: datetime) -> Iterator[Step]:
     """Those digested. The others are work, however old: of a dropped week they go to the default partition."""
     for part in partitions.existing(BATCHES):
         if part.end is None:
-            yield Rows("digested batches", part.name, "state = 'done' AND received_at < %s", [now - BATCHES_KEPT])
+            done = "state = 'done' AND received_at < %s"
+            yield Rows("digested batches", part.name, done, [now - BATCHES_KEPT], "digested batches")
         elif _is_past(part, now):
             yield Whole(f"batches of the week from {part.start}", part, keep="state <> 'done'")
 
@@ -110,7 +118,8 @@ def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Ite
         if day and game.pk in present and (part.start is None or game not in wanted):
             bounds = [day, date.min] * len(STATES)
             where = f"game_id = %s AND day < %s AND {DIGESTED}"
-            yield Rows(f"events of {game} before {day}", part.name, where, [game.pk, day, *bounds])
+            what, given = f"events of {game} before {day}", [game.pk, day, *bounds]
+            yield Rows(what, part.name, where, given, part.name, game.pk)
 
 
 def _lies(part: Partition, kept_from: date) -> bool:

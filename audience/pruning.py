@@ -3,6 +3,7 @@
 A step of many rows leaves as much time to everybody else as it took: what is pruned is past its time anyway.
 """
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any, Protocol
 import structlog
 from django.db import OperationalError, connection
 
-from audience import partitions
+from audience import isolation, partitions
+from audience.models import Queue
 
 logger = structlog.get_logger(__name__)
 
@@ -41,7 +43,13 @@ class Pruned:
 
 
 class Step(Protocol):
-    """One thing to prune."""
+    """One thing to prune. `key` names it, the same every day, and `game_id` the one game that it concerns."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def game_id(self) -> int | None: ...
 
     def would(self) -> Pruned: ...
 
@@ -58,6 +66,8 @@ class Rows:
     table: str
     where: str
     params: Sequence[Any]
+    key: str
+    game_id: int | None = None
 
     def would(self) -> Pruned:
         return Pruned(self.what, *self._run(COUNT))
@@ -90,6 +100,11 @@ class Whole:
     unless: str = "false"
     params: Sequence[Any] = ()
     keep: str = ""
+    game_id: None = None
+
+    @property
+    def key(self) -> str:
+        return self.partition.name
 
     def would(self) -> Pruned:
         return Pruned(self.what, self.partition.counted(), self.partition.bytes, self.partition.name)
@@ -107,13 +122,19 @@ class Whole:
 
 
 def run(steps: Iterable[Step], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
-    """Carry the steps out for so many seconds, or say what they would do; those that found something."""
+    """Carry the steps out for so many seconds, or say what they would do; those that found something.
+
+    A step that cannot be carried out stops no other (audience/isolation.py).
+    """
     until = time.monotonic() + seconds
-    for step in steps:
-        if time.monotonic() >= until and not dry_run:
-            return
-        pruned = step.would() if dry_run else step.carry_out(until)
+    in_time = itertools.takewhile(lambda _: time.monotonic() < until, steps)
+    done = isolation.each(Queue.PRUNE, in_time, lambda step: step.carry_out(until), row_of=_place)
+    for pruned in (step.would() for step in steps) if dry_run else done:
         if pruned.rows or pruned.partition:
             if not dry_run:
                 logger.info("pruned", what=pruned.what, rows=pruned.rows, bytes=pruned.bytes)
             yield pruned
+
+
+def _place(step: Step) -> isolation.Row:
+    return isolation.Row(step.key, step.game_id)

@@ -10,12 +10,18 @@ Rows dropped by age fire no trigger, so their counts stay. Minutes that are over
 that the longer charts show.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
+
+from audience import isolation
+from audience.models import FailedWork, Queue
+
+logger = structlog.get_logger(__name__)
 
 # Rows of the tail in one transaction: a tenth of a second's work.
 AT_ONCE = 20_000
@@ -27,7 +33,7 @@ HOUR_OR_MINUTE = """date_bin(CASE WHEN starts_at < %(before)s THEN interval '1 h
 # By place and not by key: the tail has no index to keep, and its rows are never updated.
 FOLD = """
 WITH taken AS (
-  DELETE FROM {name}tail WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name}tail LIMIT %(most)s)) RETURNING *
+  DELETE FROM {name}tail WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name}tail WHERE {which} LIMIT %(most)s)) RETURNING *
 ), added AS (
   INSERT INTO {name}minute AS kept ({keys}, {sums})
   SELECT {bins}, {totals} FROM taken GROUP BY {bins} ORDER BY {bins}
@@ -39,26 +45,43 @@ SELECT count(*) FROM taken
 COARSEN = """
 WITH taken AS (
   DELETE FROM {name}minute
-  WHERE starts_at < %(before)s AND date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at RETURNING *
+  WHERE starts_at < %(before)s AND date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at AND {which}
+  RETURNING *
 )
 INSERT INTO {name}minute AS kept ({keys}, {sums})
 SELECT {bins}, {totals} FROM taken GROUP BY {bins}
 ON CONFLICT ({keys}) DO UPDATE SET {sets}
 """
+GROUPS = """
+SELECT {group}::text FROM {name}tail WHERE {which}
+UNION SELECT {group}::text FROM {name}minute
+  WHERE date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at AND {which}
+ORDER BY 1
+"""
+# Which groups a statement takes: these alone, or all but these. The tail has no index that a cast would spoil.
+ALONE = "{group}::text = ANY(%(groups)s)"
+OTHERS = f"NOT {ALONE}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """The tables `<name>minute` and `<name>tail`: `keys` (with starts_at) tell rows apart, `sums` are added up."""
+    """The tables `<name>minute` and `<name>tail`: `keys` (with starts_at) tell rows apart, `sums` are added up.
+
+    The first key groups them: rows of a group that cannot be added up stop no other group. `game_of` asks for the
+    game of a group, which is given as text.
+    """
 
     name: str
     keys: tuple[str, ...]
     sums: tuple[str, ...]
+    game_of: str = "SELECT id FROM audience_game WHERE id::text = %s"
 
-    def statement(self, template: str) -> str:
+    def statement(self, template: str, which: str = "true") -> str:
         bins = [HOUR_OR_MINUTE if key == "starts_at" else key for key in self.keys]
         return template.format(
             name=self.name,
+            which=which.format(group=self.keys[0]),
+            group=self.keys[0],
             keys=", ".join(self.keys),
             sums=", ".join(self.sums),
             bins=", ".join(bins),
@@ -74,29 +97,70 @@ ROLLUPS = (
 
 
 def fold(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
-    """Fold the tails as they stand into minutes, and minutes that are over for a while into hours; the rows taken."""
+    """Fold the tails as they stand into minutes, and minutes that are over for a while into hours; the rows taken.
+
+    When that fails each group is folded alone, and one that fails is left in the tail (audience/isolation.py).
+    """
     return sum(_fold(rollup, now) for rollup in rollups)
 
 
 def _fold(rollup: Rollup, now: datetime) -> int:
-    asked: dict[str, Any] = {"most": AT_ONCE, "before": now - MINUTES_KEPT}
+    failed = FailedWork.objects.of(Queue.ROLLUP).filter(row__startswith=f"{rollup.name} ")
+    left_out = [_group(failure) for failure in failed]
+    isolation.retry(Queue.ROLLUP, lambda failure: _take(rollup, now, ALONE, [_group(failure)]), rows=failed)
+    try:
+        return _take(rollup, now, OTHERS if left_out else "true", left_out)
+    except Exception as error:  # whatever a row makes the sums raise; audience/isolation.py has the rule
+        isolation.raise_if_passing(error)
+        logger.warning("fold_failed_together", rollup=rollup.name, error=type(error).__name__)
+    groups = _groups(rollup, left_out)
+    taken = isolation.together(
+        Queue.ROLLUP,
+        groups,
+        lambda some: _take(rollup, now, ALONE, some),
+        row_of=lambda group: isolation.Row(f"{rollup.name} {group}", _game_of(rollup, group)),
+    )
+    return sum(taken)
+
+
+def _group(failure: FailedWork) -> str:
+    return failure.row.rpartition(" ")[2]
+
+
+def _groups(rollup: Rollup, left_out: Sequence[str]) -> list[str]:
+    """Those in the tail, and those with minutes that are no full hour."""
+    with connection.cursor() as cursor:
+        cursor.execute(rollup.statement(GROUPS, OTHERS), {"groups": list(left_out)})
+        return [group for (group,) in cursor.fetchall()]
+
+
+def _game_of(rollup: Rollup, group: str) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(rollup.game_of, [group])
+        found = cursor.fetchone()
+        return int(found[0]) if found else None
+
+
+def _take(rollup: Rollup, now: datetime, which: str, groups: Sequence[str]) -> int:
+    """Fold what `which` of `groups` names, then make hours of its minutes; the rows taken from the tail."""
+    asked: dict[str, Any] = {"most": AT_ONCE, "before": now - MINUTES_KEPT, "groups": list(groups)}
     total = 0
-    while taken := _folded(rollup, asked):
+    while taken := _folded(rollup, which, asked):
         total += taken
         if taken < AT_ONCE:
             break
     with transaction.atomic(), connection.cursor() as cursor:
         if _is_ours(rollup):
-            cursor.execute(rollup.statement(COARSEN), asked)
+            cursor.execute(rollup.statement(COARSEN, which), asked)
     return total
 
 
 @transaction.atomic
-def _folded(rollup: Rollup, asked: dict[str, Any]) -> int:
+def _folded(rollup: Rollup, which: str, asked: dict[str, Any]) -> int:
     with connection.cursor() as cursor:
         if not _is_ours(rollup):
             return 0
-        cursor.execute(rollup.statement(FOLD), asked)
+        cursor.execute(rollup.statement(FOLD, which), asked)
         return int(cursor.fetchone()[0])
 
 

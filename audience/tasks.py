@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from audience import clock, erasure, partitions, rollups
+from audience import clock, erasure, rollups, upcoming
 from audience import prune as pruning
 from audience.digest import run
 
@@ -21,7 +21,7 @@ def erase() -> None:
 
 @shared_task
 def make_partitions() -> None:
-    partitions.make_ahead()
+    upcoming.make_ahead()
 
 
 @shared_task

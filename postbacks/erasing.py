@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from audience import clock
-from audience.models import Conversion, Reason
+from audience.models import Conversion, FailedWork, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 
 
@@ -28,6 +28,7 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
     theirs = Delivery.objects.filter(conversion_id__in=ids).order_by("pk")
     deliveries = list(theirs.select_for_update(of=("self",)).values_list("pk", flat=True))
     DeliveryAttempt.objects.filter(delivery__in=deliveries, payload__isnull=False).update(payload=None)
+    FailedWork.objects.filter(row__in=[str(pk) for pk in deliveries]).delete()
     open_states = (DeliveryState.WAITING, DeliveryState.HELD)
     return Delivery.objects.filter(pk__in=deliveries, state__in=open_states).update(
         state=DeliveryState.CANCELLED,

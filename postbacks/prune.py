@@ -31,4 +31,5 @@ def steps(now: datetime) -> Iterator[Step]:
         game = limited[config.game_id]
         ended_before = now - timedelta(days=game.kept_days or 0)
         what = f"attempts of {game}, {config}, ended before {ended_before:%Y-%m-%d}"
-        yield Rows(what, "postbacks_deliveryattempt", ENDED, [config.pk, ended_before, ended_before])
+        given = [config.pk, ended_before, ended_before]
+        yield Rows(what, "postbacks_deliveryattempt", ENDED, given, f"attempts of {config.pk}", game.pk)

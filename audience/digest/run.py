@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Min
 
-from audience import clock, goals, wakeup
+from audience import clock, goals, isolation, wakeup
 from audience.digest import attribution, belongings, identity, reading, traits
 from audience.digest.reading import Claimed
 from audience.models import Batch, BatchState, Game
@@ -32,10 +32,6 @@ GATHER = timedelta(milliseconds=150)
 ALONE_AT_ONCE = 200
 # A drain gives its worker thread back after this long, in seconds; the next wake-up goes on.
 LONGEST = 20.0
-# A batch that fails this often is set aside for a person to look at (admin: Batches, state Failed).
-MOST_ATTEMPTS = 8
-# What a bug in a digest step, or data it did not expect, raises.
-DIGEST_ERRORS = (DatabaseError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 # Of each game, who of this process's threads is at it, or gathers for it.
 _turns: dict[int, threading.Lock] = {}
 
@@ -72,8 +68,8 @@ def _digest_game(game_id: int) -> int:
     """One run over a game's due batches. When it fails each is tried alone: one bad batch stops no other."""
     try:
         return run(game_id=game_id)
-    except DIGEST_ERRORS as error:
-        _raise_if_passing(error)
+    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+        isolation.raise_if_passing(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
     batch_ids = list(Batch.objects.due().filter(game_id=game_id).values_list("pk", flat=True)[:ALONE_AT_ONCE])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
@@ -82,30 +78,20 @@ def _digest_game(game_id: int) -> int:
 def _digest_alone(game_id: int, batch_id: int) -> int:
     try:
         return run(game_id=game_id, only=batch_id)
-    except DIGEST_ERRORS as error:
-        _raise_if_passing(error)
+    except Exception as error:  # as above
+        isolation.raise_if_passing(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
         _put_off(batch_id, error)
         return 0
 
 
-def _raise_if_passing(error: Exception) -> None:
-    """Go no further when the database went away or chose us in a deadlock: the rows are as they were.
-
-    An index row too large for PostgreSQL (SQLSTATE class 54) is an OperationalError too, and comes back for ever.
-    """
-    if isinstance(error, OperationalError) and not str(getattr(error.__cause__, "sqlstate", "")).startswith("54"):
-        raise error
-
-
 def _put_off(batch_id: int, error: Exception) -> None:
-    """Try the batch again later, twice as late each time from 10 s on; after MOST_ATTEMPTS set it aside."""
+    """Try the batch again later; after so many attempts set it aside for a person to look at (state Failed)."""
     batch = Batch.objects.get(pk=batch_id)
     batch.attempts += 1
-    # The first line only: PostgreSQL's DETAIL quotes the row, and an erasure does not look in here.
-    batch.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:2000]
-    batch.next_attempt_at = clock.now() + timedelta(seconds=10 * 2**batch.attempts)
-    batch.state = BatchState.FAILED if batch.attempts >= MOST_ATTEMPTS else BatchState.PENDING
+    batch.error = isolation.described(error)
+    batch.next_attempt_at = clock.now() + isolation.pause(batch.attempts)
+    batch.state = BatchState.FAILED if batch.attempts >= isolation.MAX_ATTEMPTS else BatchState.PENDING
     batch.save(update_fields=["attempts", "error", "next_attempt_at", "state"])
 
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.db.models.functions import Cast
+from django.db.models.lookups import In
 from django.utils import timezone
 
 from audience import clock
@@ -87,9 +88,9 @@ class FailedWork(models.Model):
 
 
 def not_failed(queue: Queue) -> Q:
-    """A condition that leaves out what failed, for a query over a queue's table, which has a `game`.
+    """A condition that leaves out what failed, for a query over a queue's table.
 
     What failed is tried on its own, so that it fails no other row again.
     """
-    known = FailedWork.objects.filter(game=OuterRef("game"), queue=queue, row=Cast(OuterRef("pk"), models.CharField()))
-    return Q(~Exists(known))
+    # Hashed once, and asked row by row: as a join it would change the plan of a query that is made for an index.
+    return ~Q(In(Cast("pk", models.CharField()), FailedWork.objects.of(queue).values("row")))

@@ -3,6 +3,8 @@
 The conversions still to be fanned out are the queue. A batch is claimed, decided and written in one transaction that
 calls nobody, so a worker that dies leaves nothing half done. A conversion may come back (a merge found its click): the
 rows that were skipped are decided again, every other row has its own life by then and stays.
+One that cannot be decided stops no other (audience/isolation.py): such as one of the year 9999, whose deadline is past
+the calendar.
 A postback on hold gets Held rows, which wait for a good credential; a goal may count once per player (once.py).
 """
 
@@ -13,13 +15,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import QuerySet
 
-from audience import bulk, clock
-from audience.models import Conversion, Reason
+from audience import bulk, clock, isolation
+from audience.models import Conversion, FailedWork, Queue
+from audience.models.failed_work import not_failed
 from audience.wakeup import wake
 from consent.models import Level
-from postbacks.deciding import facts, gate, goals, once, roster
+from postbacks.deciding import explaining, facts, gate, goals, once, roster
 from postbacks.deciding.goals import Goal
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -28,29 +32,45 @@ logger = structlog.get_logger(__name__)
 
 BATCH = 500
 DELIVER_TASK = "postbacks.tasks.deliver"
-# States in which a postback was, or will be, tried: the conversion needs no reason of its own.
-TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
-# Attribution's own verdicts; the outbox never replaces them.
-SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
-EXPLAIN_SENT = "UPDATE audience_conversion SET reason = '' WHERE id = ANY(%s::uuid[]) AND reason <> ALL(%s)"
 
 
 def drain(*, seconds: float = 10.0) -> bool:
     """Fan out until nothing is left or the time is up; whether something may be left."""
     until = time.monotonic() + seconds
+    isolation.retry(Queue.FAN_OUT, _fan_out_again)
     while time.monotonic() < until:
         if fan_out_due(limit=BATCH) < BATCH:
             return False
     return True
 
 
-@transaction.atomic
 def fan_out_due(*, limit: int = BATCH) -> int:
-    """Decide up to `limit` conversions for every config of their games; how many were decided.
+    """Decide up to `limit` conversions for every config of their games; how many were decided, or could not be.
 
     Wakes the senders after the commit when rows are waiting. May run in any number of workers at once.
     """
-    conversions = _claim(limit)
+    try:
+        return _fan_out(limit=limit)
+    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+        isolation.raise_if_passing(error)
+        logger.warning("fan_out_failed_together", error=type(error).__name__)
+    rows = list(_queue().values_list("pk", "game_id")[:limit])
+    isolation.together(Queue.FAN_OUT, rows, lambda some: _fan_out(only=[pk for pk, _ in some]), row_of=_place)
+    return len(rows)
+
+
+def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
+    return isolation.Row(str(row[0]), row[1])
+
+
+def _fan_out_again(failure: FailedWork) -> None:
+    _fan_out(only=[uuid.UUID(failure.row)])
+
+
+@transaction.atomic
+def _fan_out(*, limit: int = BATCH, only: Sequence[uuid.UUID] = ()) -> int:
+    """Decide up to `limit` conversions of the queue, or `only` these; how many."""
+    conversions = _claim(limit, only)
     if not conversions:
         return 0
     game_ids = {conversion.game_id for conversion in conversions}
@@ -74,9 +94,13 @@ Key = tuple[uuid.UUID, uuid.UUID]
 Present = dict[Key, Delivery]
 
 
-def _claim(limit: int) -> list[Conversion]:
-    queue = Conversion.objects.to_fan_out().select_for_update(skip_locked=True, no_key=True)
-    ids = list(queue.values_list("pk", flat=True)[:limit])
+def _queue() -> QuerySet[Conversion]:
+    return Conversion.objects.to_fan_out().filter(not_failed(Queue.FAN_OUT))
+
+
+def _claim(limit: int, only: Sequence[uuid.UUID]) -> list[Conversion]:
+    queue = Conversion.objects.to_fan_out().filter(pk__in=only) if only else _queue()
+    ids = list(queue.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:limit])
     # Read only once they are locked: a join in the locking query would show a click as it was before the lock.
     whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
     conversions = list(whole)
@@ -185,34 +209,6 @@ def _explain(conversions: Sequence[Conversion], rows: Sequence[Delivery], presen
             final[row.conversion_id][row.config_id] = row
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
     for conversion in conversions:
-        by_reason[_telling(conversion, list(final[conversion.pk].values()))].append(conversion.pk)
+        by_reason[explaining.telling(conversion, list(final[conversion.pk].values()))].append(conversion.pk)
     for reason, ids in by_reason.items():
         Conversion.objects.filter(pk__in=ids).update(reason=reason, fanned_out_at=now)
-
-
-def _telling(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
-    """The reason that tells most: attribution's, else that of the click's own network, the furthest come first."""
-    # Lifting a repeat would break "one counted launch per person".
-    if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
-        return conversion.reason
-    if any(delivery.state in TRIED for delivery in deliveries):
-        return ""
-    if conversion.reason in SETTLED:
-        return conversion.reason
-    general = gate.whatever_config(conversion)
-    if general is not None or conversion.touch is None:
-        return general or Reason.NO_CLICK
-    own = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
-    return max(own, key=gate.ORDER.index, default=Reason.OTHER_NETWORK)
-
-
-def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
-    """Write `reason` on a conversion whose last open postback was called off right before it was sent."""
-    if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
-        Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
-
-
-def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
-    """Take back the reason on conversions whose postback was called off while its call was still out, and arrived."""
-    with connection.cursor() as cursor:
-        cursor.execute(EXPLAIN_SENT, [bulk.array(conversion_ids), ["", *(reason.value for reason in SETTLED)]])

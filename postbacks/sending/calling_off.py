@@ -1,24 +1,66 @@
 """Calling a due delivery off: what forbids sending it now, and how it ends then."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
-from audience.models import Reason
+from audience import isolation
+from audience.models import Queue, Reason
 from consent.models import Level
-from postbacks.deciding import gate, outbox
+from postbacks.deciding import explaining, facts, gate
 from postbacks.models import Delivery, DeliveryState
 from postbacks.networks.base import Facts, Verdict
 from postbacks.sending import abandoned, retry
 
 logger = structlog.get_logger(__name__)
 
+# What is to be tried again of a called-off delivery (postbacks/sending/unwritten.py).
+EXPLAIN_SKIPPED = "explain_skipped"
+
 
 @dataclass(frozen=True, slots=True)
 class CalledOff:
     state: DeliveryState
     reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A delivery that is to be sent, and what may be told of its player."""
+
+    delivery: Delivery
+    level: Level
+    facts: Facts | None
+
+
+def sorted_out(rows: Sequence[Delivery], now: datetime) -> tuple[list[Kept], list[Delivery]]:
+    """Those to send, and those called off, now closed."""
+    levels = gate.levels([row.conversion for row in rows if row.conversion])
+    kept: list[Kept] = []
+    closed: list[Delivery] = []
+    for row in rows:
+        level = levels[row.conversion.pk] if row.conversion else Level.NONE
+        known = _facts(row, level)
+        against = called_off(row, level, known, now)
+        if against is None:
+            kept.append(Kept(row, level, known))
+            continue
+        close(row, against, now)
+        closed.append(row)
+    return kept, closed
+
+
+def _facts(delivery: Delivery, level: Level) -> Facts | None:
+    """Read once, for the gate and for the request; None for data that the sender will fail with a message."""
+    if delivery.conversion is None:
+        return None
+    try:
+        return facts.of(delivery.conversion, event_id=delivery.event_id, level=level, sent_as=delivery.sent_as)
+    except facts.BAD_DATA:
+        return None
 
 
 def called_off(delivery: Delivery, level: Level, known: Facts | None, now: datetime) -> CalledOff | None:
@@ -51,4 +93,8 @@ def close(delivery: Delivery, called_off: CalledOff, now: datetime) -> None:
 def explain(delivery: Delivery) -> None:
     """Tell on the conversion why its last open postback was not sent after all."""
     if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
-        outbox.explain_skipped(conversion_id=delivery.conversion_id, reason=Reason(delivery.reason))
+        conversion_id, reason = delivery.conversion_id, Reason(delivery.reason)
+        kept = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
+        place = isolation.Row(str(conversion_id), delivery.config.game_id, kept)
+        explained = partial(explaining.explain_skipped, conversion_id=conversion_id, reason=reason)
+        isolation.alone(Queue.CLOSING, place, explained)

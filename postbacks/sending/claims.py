@@ -1,7 +1,8 @@
 """Taking due Deliveries into one worker's hands: looked at once more, given their moment, the attempt written first.
 
 A claim is one transaction over one pixel. It locks the config (so that a rotation or a hold waits for it, and it for
-them), then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second.
+them), then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second. A row that
+cannot be claimed stops no other (audience/isolation.py); it stays waiting, and nobody sends it until it can.
 """
 
 import random
@@ -10,18 +11,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 
-from audience import clock
+from audience import clock, isolation
+from audience.models import FailedWork, Queue
 from consent.models import Level
-from postbacks.deciding import facts, gate
-from postbacks.models import Delivery, Flow, PostbackConfig
+from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
 from postbacks.networks.base import Facts
 from postbacks.sending import abandoned, breaker, calling_off, leases, pace
+from postbacks.sending.calling_off import Kept
+
+logger = structlog.get_logger(__name__)
 
 # Longer than any call may take (delivery.TIMEOUT, 10 s) with room for a slow database: until then the row is ours.
 LEASE = timedelta(seconds=30)
 CALLED_OFF_MOST = 320  # rows of a config that is switched off, called off in one transaction
+# Deliveries that failed and are tried again, alone, before the others.
+RETRIES_AT_ONCE = 100
 # Claims go side by side, while a rotation that pauses the config waits for those begun before it.
 SHARED = "SELECT * FROM postbacks_postbackconfig WHERE id = %s FOR SHARE"
 # What is due of a config that is switched off or deleted is only called off, which waits for nothing.
@@ -35,7 +42,8 @@ WHERE config.network = %(network)s AND (NOT config.enabled OR (
     AND (config.paused_until IS NULL OR config.paused_until < %(now)s)
     AND (flow.open_until IS NULL OR flow.open_until <= %(now)s)
   ))
-  AND EXISTS (SELECT 1 FROM postbacks_delivery delivery WHERE delivery.config_id = config.id AND {leases.WAITS})
+  AND EXISTS (SELECT 1 FROM postbacks_delivery delivery WHERE delivery.config_id = config.id AND {leases.WAITS}
+    AND {leases.NOT_FAILED})
 """
 
 
@@ -56,15 +64,6 @@ class Claim:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A delivery that is to be sent, and what may be told of its player."""
-
-    delivery: Delivery
-    level: Level
-    facts: Facts | None
-
-
 def claim(*, network: str, most: int = 1) -> list[Claim]:
     """Up to `most` due deliveries of one pixel of `network`, leased; [] when none may be sent now.
 
@@ -75,14 +74,32 @@ def claim(*, network: str, most: int = 1) -> list[Claim]:
     for config_id in ready:
         looking = True
         while looking:
-            taken, called_off = _claim(config_id, most)
-            # Outside: an erasure locks the conversion before its deliveries, nobody may lock them the other way round.
-            for delivery in called_off:
-                calling_off.explain(delivery)
+            taken, called_off = _claim_isolated(network, config_id, most)
             if taken:
                 return taken
             looking = bool(called_off)
     return []
+
+
+def claim_failed(*, network: str) -> list[Claim]:
+    """Claim alone the deliveries of `network` that could not be claimed and are due again; leased."""
+    claims: list[Claim] = []
+    failed = FailedWork.objects.of(Queue.SENDING).filter(kept__network=network).due()
+    isolation.retry(Queue.SENDING, lambda failure: claims.extend(_again(failure)), rows=failed[:RETRIES_AT_ONCE])
+    return claims
+
+
+def _again(failure: FailedWork) -> list[Claim]:
+    delivery_id = UUID(failure.row)
+    taken, called_off = _claim(UUID(failure.kept["config"]), 1, only=[delivery_id])
+    if not taken and not called_off and Delivery.objects.filter(pk=delivery_id, state=DeliveryState.WAITING).exists():
+        raise isolation.NotNow  # on hold, at the limit of its pixel, or not due
+    return taken
+
+
+def place(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.Row:
+    """What a delivery that could not be claimed, or given back, is noted under."""
+    return isolation.Row(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
 
 
 def next_chance(network: str) -> float | None:
@@ -98,18 +115,43 @@ def _chances(network: str) -> list[tuple[UUID, float]]:
         return [(pk, (slot - pace.AHEAD - now).total_seconds() if slot else 0.0) for pk, slot in cursor.fetchall()]
 
 
+def _claim_isolated(network: str, config_id: UUID, most: int) -> tuple[list[Claim], list[Delivery]]:
+    """As `_claim`; when that fails, each half of the due rows, and so on."""
+    try:
+        return _claim(config_id, most)
+    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+        isolation.raise_if_passing(error)
+        logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
+    found = isolation.together(
+        Queue.SENDING,
+        leases.due_ids(config_id, now=clock.now(), most=max(most, CALLED_OFF_MOST)),
+        lambda rows: _claim(config_id, min(most, len(rows)), only=[pk for pk, _ in rows]),
+        row_of=lambda row: place(network, config_id, *row),
+    )
+    return [claim for taken, _ in found for claim in taken], [row for _, called_off in found for row in called_off]
+
+
+def _claim(config_id: UUID, most: int, *, only: Sequence[UUID] = ()) -> tuple[list[Claim], list[Delivery]]:
+    """Those leased, and those called off and closed: of what is due, or of `only` these."""
+    taken, called_off = _claim_due(config_id, most, only)
+    # Outside: an erasure locks the conversion before its deliveries, nobody may lock them the other way round.
+    for delivery in called_off:
+        calling_off.explain(delivery)
+    return taken, called_off
+
+
 @transaction.atomic
-def _claim(config_id: UUID, most: int) -> tuple[list[Claim], list[Delivery]]:
-    """Those leased, and those called off and closed."""
+def _claim_due(config_id: UUID, most: int, only: Sequence[UUID]) -> tuple[list[Claim], list[Delivery]]:
     config = PostbackConfig.objects.raw(SHARED, [config_id])[0]
     if not config.enabled:
-        return [], _sorted_out(leases.due(config, now=clock.now(), most=CALLED_OFF_MOST), clock.now())[1]
+        rows = leases.due(config, now=clock.now(), most=CALLED_OFF_MOST, only=only)
+        return [], calling_off.sorted_out(rows, clock.now())[1]
     flow = _flow(config)
     now = clock.now()
     if not _may_send(config, now) or breaker.is_open(flow, now):
         return [], []
     room = min(most, pace.room(flow, now), 1 if breaker.is_tripped(flow) else most)
-    kept, called_off = _sorted_out(leases.due(config, now=now, most=room), now)
+    kept, called_off = calling_off.sorted_out(leases.due(config, now=now, most=room, only=only), now)
     if kept:
         if breaker.is_tripped(flow):
             breaker.probe(flow, now)
@@ -134,34 +176,7 @@ def _flow(config: PostbackConfig) -> Flow:
     return found
 
 
-def _sorted_out(rows: Sequence[Delivery], now: datetime) -> tuple[list[_Kept], list[Delivery]]:
-    """Those to send, and those called off, now closed."""
-    levels = gate.levels([row.conversion for row in rows if row.conversion])
-    kept: list[_Kept] = []
-    closed: list[Delivery] = []
-    for row in rows:
-        level = levels[row.conversion.pk] if row.conversion else Level.NONE
-        known = _facts(row, level)
-        called_off = calling_off.called_off(row, level, known, now)
-        if called_off is None:
-            kept.append(_Kept(row, level, known))
-            continue
-        calling_off.close(row, called_off, now)
-        closed.append(row)
-    return kept, closed
-
-
-def _facts(delivery: Delivery, level: Level) -> Facts | None:
-    """Read once, for the gate and for the request; None for data that the sender will fail with a message."""
-    if delivery.conversion is None:
-        return None
-    try:
-        return facts.of(delivery.conversion, event_id=delivery.event_id, level=level, sent_as=delivery.sent_as)
-    except facts.BAD_DATA:
-        return None
-
-
-def _lease(config: PostbackConfig, kept: Sequence[_Kept], starts: Sequence[datetime], now: datetime) -> list[Claim]:
+def _lease(config: PostbackConfig, kept: Sequence[Kept], starts: Sequence[datetime], now: datetime) -> list[Claim]:
     token = config.credential.get("token", "")
     rows = [each.delivery for each in kept]
     left = [row.pk for row in rows if row.leased_until is not None]

@@ -16,8 +16,8 @@ from django.conf import settings
 from audience import clock
 from postbacks import http
 from postbacks.deciding import facts
-from postbacks.networks.base import Outcome, Request, Target, Verdict
-from postbacks.sending import attempts, claims, pace
+from postbacks.networks.base import Outcome, Request, Response, Target, Verdict
+from postbacks.sending import attempts, claims, pace, unwritten
 from postbacks.sending.attempts import Answer
 from postbacks.sending.claims import Claim
 from postbacks.sending.closing import Closing
@@ -61,6 +61,7 @@ def drain(*, network: str, seconds: float = 10.0, lanes: int = LANES) -> bool:
         return False
     try:
         until = time.monotonic() + seconds
+        unwritten.retry(network=network)
         while desk.again.is_set() and time.monotonic() < until:
             desk.again.clear()
             _Round(network, lanes).run(until)
@@ -84,6 +85,7 @@ class _Round:
 
     def run(self, until: float) -> None:
         with self._lanes as lanes, self._closing:
+            lanes.start(claims.claim_failed(network=self._network))
             while lanes.flying or time.monotonic() < until:
                 if time.monotonic() < until:
                     self._claim()
@@ -162,10 +164,22 @@ def _call(claim: Claim, refused: set[UUID]) -> Answer:
         problem = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
         return Answer(claim, Outcome(Verdict.PAYLOAD, None, f"{problem} Nothing was sent."))
     response = http.post(request, timeout=TIMEOUT)
-    outcome = network.classify(response)
+    outcome = _judged(claim, response)
     if outcome.verdict == Verdict.CREDENTIAL:
         refused.add(config.pk)  # before the answer is written: the lanes must not repeat the question
     return Answer(claim, outcome, request, response)
+
+
+def _judged(claim: Claim, response: Response) -> Outcome:
+    """The network's own reading of its answer; an answer that cannot be read says nothing of what it did."""
+    try:
+        return claim.delivery.config.kind.classify(response)
+    except Exception as error:  # an answer that nobody foresaw must not take the record of the call with it
+        logger.exception("answer_unreadable", delivery_id=str(claim.delivery.pk))
+        problem = (
+            f"The answer could not be read ({type(error).__name__}): the event is sent again with the same event id."
+        )
+        return Outcome(Verdict.TRANSIENT, None, problem, unknown=True)
 
 
 def _request(claim: Claim) -> Request:

@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Model
 from django.db.models.base import ModelState
 
+from audience import bulk
 from audience.models import Conversion, Person, Touch
 from postbacks.deciding import facts
 from postbacks.models import Delivery, PostbackConfig
@@ -47,15 +48,26 @@ READERS: dict[str, Callable[[str], object]] = {
 # Delivery.objects.due; tests/postbacks/test_leases.py holds them together.
 WAITS = """delivery.state = 'waiting' AND delivery.next_attempt_at <= %(now)s
   AND (delivery.leased_until IS NULL OR delivery.leased_until < %(now)s)"""
+# Left out of the queue: what failed is tried alone (audience/isolation.py), and of what failed to be closed the answer
+# is known, so that it must not be sent again. Hashed once, since as a join it would change the plan.
+NOT_FAILED = """delivery.id::text NOT IN (
+    SELECT failed.row FROM audience_failedwork failed WHERE failed.queue IN ('sending', 'closing'))"""
+CHOSEN = """delivery.id = ANY(%(only)s::uuid[]) AND delivery.id::text NOT IN (
+    SELECT failed.row FROM audience_failedwork failed WHERE failed.queue = 'closing')"""
 DUE = """
 SELECT json_build_array({columns})::text
 FROM postbacks_delivery delivery
 LEFT JOIN audience_conversion conversion ON conversion.id = delivery.conversion_id
 LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
 LEFT JOIN audience_person person ON person.id = conversion.person_id
-WHERE delivery.config_id = %(config)s AND {waits}
+WHERE delivery.config_id = %(config)s AND {waits} AND {which}
 ORDER BY delivery.next_attempt_at LIMIT %(most)s
 FOR UPDATE OF delivery SKIP LOCKED
+"""
+DUE_IDS = f"""
+SELECT delivery.id, delivery.game_id FROM postbacks_delivery delivery
+WHERE delivery.config_id = %(config)s AND {WAITS} AND {NOT_FAILED}
+ORDER BY delivery.next_attempt_at LIMIT %(most)s
 """
 # One statement and one parameter for all rows: from arrays each value is quoted by Python, column by column.
 LEASE = """
@@ -93,19 +105,32 @@ def _readers(model: type[Model]) -> list[tuple[int, Callable[[str], object]]]:
     return [(place, READERS[kind]) for place, kind in enumerate(_kinds(model)) if kind in READERS]
 
 
-_DUE = DUE.format(columns=", ".join(map(_columns, READ)), waits=WAITS)
+_ALL_COLUMNS = ", ".join(map(_columns, READ))
+_DUE = DUE.format(columns=_ALL_COLUMNS, waits=WAITS, which=NOT_FAILED)
+_DUE_ALONE = DUE.format(columns=_ALL_COLUMNS, waits=WAITS, which=CHOSEN)
 _READERS = {model: _readers(model) for model in READ}
 
 
-def due(config: PostbackConfig, *, now: datetime, most: int) -> list[Delivery]:
-    """Up to `most` due deliveries of `config`, locked, the longest waiting first; the rest of each is deferred."""
+def due(config: PostbackConfig, *, now: datetime, most: int, only: Sequence[UUID] = ()) -> list[Delivery]:
+    """Up to `most` due deliveries of `config`, locked, the longest waiting first; the rest of each is deferred.
+
+    Those that failed are left out, unless `only` names them.
+    """
     if not most:
         return []
+    given: dict[str, Any] = {"config": config.pk, "now": now, "most": most, "only": bulk.array(only)}
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"config": config.pk, "now": now, "most": most})
+        cursor.execute(_DUE_ALONE if only else _DUE, given)
         found = [_delivery(config, *json.loads(told)) for (told,) in cursor.fetchall()]
     facts.load_names([row.conversion for row in found if row.conversion is not None])
     return found
+
+
+def due_ids(config_id: UUID, *, now: datetime, most: int) -> list[tuple[UUID, int]]:
+    """What `due` would read, not locked and not looked at: the ids of the deliveries, and of their game."""
+    with connection.cursor() as cursor:
+        cursor.execute(DUE_IDS, {"config": config_id, "now": now, "most": most})
+        return [(pk, game_id) for pk, game_id in cursor.fetchall()]
 
 
 def _delivery(config: PostbackConfig, delivery: Any, conversion: Any, touch: Any, person: Any) -> Delivery:

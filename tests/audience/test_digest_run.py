@@ -11,7 +11,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from audience import tasks
+from audience import isolation, tasks
 from audience.digest import run
 from audience.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Event, Game, Identity, Person, Touch
@@ -195,7 +195,7 @@ def test_it_is_tried_again_twice_as_late_each_time_and_then_set_aside(key: NewKe
     with time_machine.travel(now, tick=False) as clock:
         send(key, bad)
         spoil([bad], links=MALFORMED)
-        for _ in range(run.MOST_ATTEMPTS):
+        for _ in range(isolation.MAX_ATTEMPTS):
             run.drain()
             batch = Batch.objects.get()
             waits.append(batch.next_attempt_at - timezone.now())

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from audience import erasure, tasks
+from audience import erasure, isolation, tasks
 from audience.digest import run
 from audience.keys import NewKey, create_key, revoke_key
 from audience.models import (
@@ -20,6 +20,7 @@ from audience.models import (
     Erasure,
     ErasureState,
     Event,
+    FailedWork,
     Game,
     Group,
     Identity,
@@ -260,7 +261,7 @@ def test_a_batch_that_cannot_be_digested_holds_an_erasure_up_only_until_it_is_se
         send(key, sent)
         Event.objects.update(links=[["malformed"]])
         delete(secret_key)
-        for _ in range(run.MOST_ATTEMPTS):
+        for _ in range(isolation.MAX_ATTEMPTS):
             assert erasure.drain() == 0
             run.drain()
             clock.move_to(Batch.objects.get().next_attempt_at)
@@ -336,12 +337,17 @@ def test_one_that_fails_leaves_all_as_it_was_says_so_and_is_tried_again(
         assert erasure.drain() == 0
         receipt = Erasure.objects.get()
         assert (receipt.state, receipt.error, receipt.subject) == ("pending", "DataError", USER)
-        assert receipt.next_attempt_at == timezone.now() + erasure.PAUSE
+        failure = FailedWork.objects.get()
+        assert (failure.queue, failure.row, failure.game_id) == ("erasure", str(receipt.pk), receipt.game_id)
+        assert (failure.attempts, failure.error) == (1, "DataError: division by zero")
+        assert erasure.drain() == 0
+        assert FailedWork.objects.get().attempts == 1
         assert Event.objects.count() == 1
 
         settings.ERASURE_HOOK = hook
-        clock.shift(erasure.PAUSE)
+        clock.shift(timedelta(seconds=20))
         assert erasure.drain() == 1
+        assert not FailedWork.objects.exists()
     assert Erasure.objects.get().error == ""
     assert traces() == []
 

@@ -1,0 +1,180 @@
+"""The rule of isolation: what is a row's fault, what is said of it, and how often it is tried."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.utils import timezone
+
+from audience import isolation
+from audience.isolation import Row
+from audience.models import FailedWork, Game, Queue
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def raised(query: str) -> DatabaseError:
+    with pytest.raises(DatabaseError) as caught, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(query)
+    return caught.value
+
+
+def halve(rows: Sequence[int]) -> list[int]:
+    """Work that no odd number gets through."""
+    if any(row % 2 for row in rows):
+        raise ValueError("odd")
+    return [row // 2 for row in rows]
+
+
+def place(row: int) -> Row:
+    return Row(str(row), None)
+
+
+def halved(rows: Sequence[int]) -> list[list[int]]:
+    return isolation.together(Queue.FAN_OUT, rows, halve, row_of=place)
+
+
+def come_due() -> None:
+    FailedWork.objects.update(next_attempt_at=timezone.now())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("server closed the connection"), InterfaceError("connection already closed")],
+)
+def test_a_lost_connection_is_no_rows_fault(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        isolation.raise_if_passing(error)
+
+
+def test_a_lock_that_was_not_free_is_no_rows_fault() -> None:
+    error = raised("DO $$ BEGIN RAISE lock_not_available; END $$")
+    with pytest.raises(OperationalError):
+        isolation.raise_if_passing(error)
+
+
+def test_a_row_too_large_for_its_index_is_a_rows_fault() -> None:
+    error = raised("DO $$ BEGIN RAISE program_limit_exceeded; END $$")
+    assert isinstance(error, OperationalError)
+    isolation.raise_if_passing(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OverflowError("date value out of range"), "OverflowError: date value out of range"),
+        (KeyError("ada@example.com"), "KeyError: …"),
+        (ValueError("no number: 'O\\'Brien'"), "ValueError: no number: …"),
+        (ValueError("no such person ada@example.com here"), "ValueError: no such person … here"),
+        (ValueError("cut off: 'Ada Love"), "ValueError: cut off: …"),
+        (TypeError("can't compare offset-naive datetimes"), "TypeError: can't compare offset-naive datetimes"),
+        (ValueError("first line\nKey (email)=(ada)"), "ValueError: first line"),
+    ],
+)
+def test_an_error_is_told_without_what_it_quotes(error: Exception, said: str) -> None:
+    assert isolation.described(error) == said
+
+
+def test_a_database_error_names_its_constraint_and_no_value() -> None:
+    error = raised("SELECT 'ada-lovelace'::int")
+    assert isolation.described(error) == "DataError: invalid input syntax for type integer: …"
+    game = factories.game(slug="ada")
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+        Game.objects.create(name="Other", slug=game.slug)
+    said = isolation.described(caught.value)
+    assert said.startswith('IntegrityError: duplicate key value violates unique constraint "audience_game_slug')
+    assert "ada" not in said
+
+
+def test_an_endless_error_is_cut() -> None:
+    assert len(isolation.described(ValueError("x" * 5000))) == 2000
+
+
+def test_rows_that_fail_are_noted_and_their_neighbours_go_through() -> None:
+    assert [row for half in halved([2, 4, 5, 6, 8, 9]) for row in half] == [1, 2, 3, 4]
+    noted = FailedWork.objects.order_by("row").values_list("queue", "row", "attempts", "error")
+    assert list(noted) == [("fan_out", "5", 1, "ValueError: odd"), ("fan_out", "9", 1, "ValueError: odd")]
+
+
+def test_a_row_that_another_worker_noted_meanwhile_is_not_counted_twice() -> None:
+    halved([5])
+    halved([5])
+    assert FailedWork.objects.get().attempts == 1
+
+
+def test_a_failed_row_is_tried_alone_twice_as_late_each_time_and_then_set_aside() -> None:
+    halved([5])
+    waits = []
+    for attempt in range(1, isolation.MAX_ATTEMPTS):
+        failure = FailedWork.objects.get()
+        assert (failure.attempts, failure.set_aside_at) == (attempt, None)
+        waits.append(round((failure.next_attempt_at - timezone.now()).total_seconds(), -1))
+        assert isolation.retry(Queue.FAN_OUT, lambda failure: halve([int(failure.row)])) == 0
+        assert FailedWork.objects.get().attempts == attempt
+        come_due()
+        assert isolation.retry(Queue.FAN_OUT, lambda failure: halve([int(failure.row)])) == 0
+    assert waits == [20, 40, 80, 160, 320, 640, 1280]
+    failure = FailedWork.objects.get()
+    assert failure.attempts == isolation.MAX_ATTEMPTS == 8
+    assert failure.set_aside_at is not None
+    come_due()
+    assert isolation.retry(Queue.FAN_OUT, lambda failure: None) == 0
+
+
+def test_a_failed_row_that_gets_through_is_forgotten() -> None:
+    halved([5])
+    come_due()
+    assert isolation.retry(Queue.FAN_OUT, lambda failure: halve([6])) == 1
+    assert not FailedWork.objects.exists()
+
+
+def test_a_failed_row_that_cannot_be_tried_now_stays() -> None:
+    halved([5])
+    come_due()
+
+    def work(failure: FailedWork) -> None:
+        raise isolation.NotNow
+
+    assert isolation.retry(Queue.FAN_OUT, work) == 0
+    failure = FailedWork.objects.get()
+    assert failure.attempts == 1
+    assert timedelta() < failure.next_attempt_at - timezone.now() <= isolation.LEASE
+
+
+def test_the_database_going_away_notes_nothing() -> None:
+    def work(rows: Sequence[int]) -> None:
+        raise OperationalError("server closed the connection")
+
+    with pytest.raises(OperationalError):
+        isolation.together(Queue.FAN_OUT, [1, 2], work, row_of=place)
+    assert not FailedWork.objects.exists()
+
+
+def test_steps_are_taken_one_by_one_and_a_failed_one_only_when_it_is_due() -> None:
+    tried: list[int] = []
+
+    def step(row: int) -> int:
+        tried.append(row)
+        return halve([row])[0]
+
+    def sweep() -> list[int]:
+        tried.clear()
+        return list(isolation.each(Queue.PRUNE, [2, 3, 4], step, row_of=place))
+
+    assert (sweep(), tried) == ([1, 2], [2, 3, 4])
+    assert (sweep(), tried) == ([1, 2], [2, 4])
+    come_due()
+    assert (sweep(), tried) == ([1, 2], [2, 3, 4])
+    assert FailedWork.objects.get().attempts == 2
+
+
+def test_a_failure_in_a_game_that_is_gone_is_not_kept() -> None:
+    gone = factories.game()
+    pk = gone.pk
+    gone.delete()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    isolation.note(Queue.FAN_OUT, Row("1", pk), ValueError("odd"))
+    assert not FailedWork.objects.exists()
