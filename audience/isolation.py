@@ -151,7 +151,7 @@ def _alone(queue: Queue, row: Row, work: Callable[[], T], failure: FailedWork | 
         note(queue, row, error, again=failure is not None)
         return []
     if failure is not None:
-        failure.delete()
+        FailedWork.objects.filter(pk=failure.pk).delete()
         logger.info("failed_row_done", queue=queue.value, row=row.name)
     return [result]
 

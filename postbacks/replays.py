@@ -1,7 +1,8 @@
 """Sending failed deliveries again: one, or all that a filter finds, always under the event id they had.
 
 A replay puts its rows back in the queue a few at a time, so that cancelling one means something; the sender's limiter
-makes the pace. The rows' state is the truth: a replay that is advanced twice, or dies in between, does no harm.
+makes the pace. The rows' state is the truth: a replay that is advanced twice, or dies in between, does no harm. A row
+or a replay that fails stops no other (audience/isolation.py).
 """
 
 import uuid
@@ -10,12 +11,13 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from audience import clock
+from audience import clock, isolation
+from audience.models import FailedWork, Queue
 from audience.wakeup import wake
-from postbacks import failed
+from postbacks import failed, replay_rows
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.failed import Counts, preview
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
@@ -53,7 +55,7 @@ def start(
     What fails after this moment is never part of it. ReplayRefused when the config cannot send, when it has a replay
     that is running, or when nothing that failed can still be sent.
     """
-    row = _locked(config.pk)
+    row = replay_rows.locked(config.pk)
     if problem := failed.unable(row):
         raise ReplayRefused(problem)
     if Replay.objects.filter(config=row, state=ReplayState.RUNNING).exists():
@@ -91,9 +93,16 @@ def advance(*, limit: int = BATCH) -> bool:
 
     Whether one could go on at once. May run in any number of workers: a replay is in one's hands at a time.
     """
-    running = Replay.objects.filter(state=ReplayState.RUNNING).order_by("created_at").values_list("pk", flat=True)
-    went_on = [_advance(pk, limit) for pk in list(running)]
-    return any(went_on)
+    rows = FailedWork.objects.of(Queue.REPLAY).filter(kept__has_key="replay").due()
+    isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.RETRIES_AT_ONCE])
+    running = Replay.objects.filter(state=ReplayState.RUNNING).order_by("created_at").values_list("pk", "game_id")
+    went_on = isolation.each(
+        Queue.REPLAY,
+        list(running),
+        lambda row: _advance(row[0], limit),
+        row_of=lambda row: isolation.Row(str(row[0]), row[1]),
+    )
+    return any(list(went_on))
 
 
 @transaction.atomic
@@ -103,61 +112,44 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
     if replay is None:
         return False
     # Locked, so that a hold which sweeps the waiting rows aside at this moment misses none of ours.
-    config = _locked(replay.config_id)
+    config = replay_rows.locked(replay.config_id)
     if config.deleted_at:
-        _close(replay, ReplayState.CANCELLED)
+        replay_rows.close(replay, ReplayState.CANCELLED)
         return False
     waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
     room = 0 if failed.unable(config) else max(min(limit, BACKLOG - waiting), 0)
     queued = _queue(replay, config, room) if room else 0
-    if not queued and not waiting and not _sendable(replay, config).exists():
-        _close(replay, ReplayState.DONE, config)
+    if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
+        replay_rows.close(replay, ReplayState.DONE, config)
     return bool(queued) and queued == limit
 
 
 def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
-    chosen = _sendable(replay, config).order_by("finished_at").select_for_update(skip_locked=True)
+    chosen = replay_rows.sendable(replay, config).order_by("finished_at").select_for_update(skip_locked=True)
     ids = list(chosen.values_list("pk", flat=True)[:room])
     if not ids:
         return 0
-    _wait_again(Delivery.objects.filter(pk__in=ids), replay=replay)
-    Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + len(ids))
+    queued = isolation.together(
+        Queue.REPLAY,
+        ids,
+        lambda some: replay_rows.wait_again(Delivery.objects.filter(pk__in=some), replay=replay),
+        row_of=lambda pk: isolation.Row(str(pk), replay.game_id, {"replay": str(replay.pk)}),
+    )
+    Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + sum(queued))
     wake(DELIVER_TASK, config.network)
-    logger.info("replay_advanced", replay_id=str(replay.pk), queued=len(ids))
+    logger.info("replay_advanced", replay_id=str(replay.pk), queued=sum(queued))
     return len(ids)
 
 
-def _left(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
-    """What the filter finds and this replay has not taken up: each row gets one more chance of one replay."""
-    found = failed.matching(
-        config, failed_from=replay.failed_from, failed_until=replay.failed_until, verdict=replay.verdict
-    )
-    return found.exclude(replay=replay)
-
-
-def _sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
-    return _left(replay, config).filter(failed.in_time(clock.now()), trigger__in=failed.events_of(config))
-
-
-def _wait_again(rows: QuerySet[Delivery], **also: Any) -> None:
-    """The verdict stays until the next answer: a cancelled replay gives it back."""
-    rows.update(
-        state=DeliveryState.WAITING,
-        reason="",
-        attempts_counted=0,
-        next_attempt_at=clock.now(),
-        leased_until=None,
-        finished_at=None,
-        **also,
-    )
-
-
-def _close(replay: Replay, state: ReplayState, config: PostbackConfig | None = None) -> None:
-    replay.state, replay.finished_at = state, clock.now()
-    if config:
-        replay.past_deadline = _left(replay, config).exclude(failed.in_time(clock.now())).count()
-    replay.save(update_fields=["state", "finished_at", "past_deadline"])
-    logger.info("replay_closed", replay_id=str(replay.pk), state=str(state))
+@transaction.atomic
+def _queue_again(failure: FailedWork) -> None:
+    """Queue a delivery of a replay that could not be queued with the others; nothing when the replay is over."""
+    replay = Replay.objects.select_for_update().filter(pk=failure.kept["replay"], state=ReplayState.RUNNING).first()
+    if replay is not None:
+        config = replay_rows.locked(replay.config_id)
+        chosen = replay_rows.left(replay, config).filter(pk=failure.row)
+        Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + replay_rows.wait_again(chosen, replay=replay))
+        wake(DELIVER_TASK, config.network)
 
 
 @transaction.atomic
@@ -180,19 +172,19 @@ def cancel(*, replay: Replay) -> int:
     )
     row.queued = max(row.queued - len(ids), 0)
     row.save(update_fields=["queued"])
-    _close(row, ReplayState.CANCELLED)
+    replay_rows.close(row, ReplayState.CANCELLED)
     return len(ids)
 
 
 @transaction.atomic
 def send_again(delivery: Delivery) -> None:
     """Put one failed delivery back in the queue, under the same event id. NotSendable with the reason."""
-    config = _locked(delivery.config_id)
+    config = replay_rows.locked(delivery.config_id)
     row = Delivery.objects.select_for_update().get(pk=delivery.pk)
     row.config = config
     if problem := refusal(row):
         raise NotSendable(problem)
-    _wait_again(Delivery.objects.filter(pk=row.pk))
+    replay_rows.wait_again(Delivery.objects.filter(pk=row.pk))
     wake(DELIVER_TASK, row.network)
     logger.info("delivery_sent_again", delivery_id=str(row.pk))
 
@@ -211,8 +203,3 @@ def refusal(row: Delivery) -> str:
     if row.safe_until and row.safe_until <= now:
         return "Its first attempt is more than 47 hours ago: the network would count it twice."
     return "The event is too old for the network to accept." if row.dead_after <= now else ""
-
-
-def _locked(pk: uuid.UUID) -> PostbackConfig:
-    """Against a change or a hold at this moment, not against the deliveries that point to it."""
-    return PostbackConfig.objects.defer("credential", "previous_credential").select_for_update(no_key=True).get(pk=pk)

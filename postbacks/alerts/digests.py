@@ -2,7 +2,7 @@
 
 Written once per member, game and day, at the first look after DIGEST_HOUR: `digest_sent_on` and the Notice are one
 transaction, and from then on it is sent and retried as every message is. After days of downtime there is one digest,
-of yesterday.
+of yesterday. A game or a member that fails stops no other (audience/isolation.py).
 """
 
 from collections import defaultdict
@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.template.defaultfilters import pluralize
 
-from audience import clock
-from audience.models import Conversion, Game, Reason
+from audience import clock, isolation
+from audience.models import Conversion, Game, Queue, Reason
 from audience.wakeup import wake
 from postbacks.alerts import words
 from postbacks.alerts.receivers import DAILY, DIGEST_HOUR, NOTICES_TASK, members
@@ -53,13 +53,25 @@ def write_digests(*, now: datetime | None = None) -> int:
     by_game: dict[Game, list[AlertChoice]] = defaultdict(list)
     for choice in due:
         by_game[choice.game].append(choice)
-    return sum(_write(game, choices, now) for game, choices in by_game.items())
+    written = isolation.each(
+        Queue.ALERT_DIGEST,
+        by_game.items(),
+        lambda row: _write(*row, now),
+        row_of=lambda row: isolation.Row(f"game {row[0].pk}", row[0].pk),
+    )
+    return sum(written)
 
 
 def _write(game: Game, choices: Iterable[AlertChoice], now: datetime) -> int:
     tells = any(read(game=game, day=day_of(now)).values())
     reachable = {membership.user_id for membership in members(game)}
-    return sum(_write_one(choice, now, tells=tells and choice.user_id in reachable) for choice in choices)
+    written = isolation.each(
+        Queue.ALERT_DIGEST,
+        choices,
+        lambda choice: _write_one(choice, now, tells=tells and choice.user_id in reachable),
+        row_of=lambda choice: isolation.Row(f"choice {choice.pk}", game.pk),
+    )
+    return sum(written)
 
 
 @transaction.atomic

@@ -11,9 +11,10 @@ The rule, in full:
    is one alert and not a message a minute. The alert of a config that was disabled or deleted ends the moment that is
    seen, and says so: it has not recovered.
 4. Any number of workers may watch at once: a unique constraint opens and a conditional update recovers.
+5. A config that cannot be judged stops no other (audience/isolation.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,7 +22,9 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from audience import clock
+from audience import clock, isolation
+from audience.models import Queue
+from audience.models.failed_work import not_failed
 from postbacks import health
 from postbacks.alerts.receivers import tell
 from postbacks.health import Health, Judgement
@@ -42,9 +45,19 @@ def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = No
     configs = PostbackConfig.objects.filter(Q(deleted_at=None, enabled=True) | has_alert).select_related("game")
     if config_ids is not None:
         configs = configs.filter(pk__in=list(config_ids))
-    rows = list(configs.defer("credential", "previous_credential"))
+    plain = configs.defer("credential", "previous_credential")
+    isolation.retry(Queue.ALERT, lambda failure: _watch(list(plain.filter(pk=failure.row)), now))
+    rows = list(plain.filter(not_failed(Queue.ALERT)))
+    return sum(isolation.together(Queue.ALERT, rows, lambda some: _watch(some, now), row_of=_place))
+
+
+def _place(config: PostbackConfig) -> isolation.Row:
+    return isolation.Row(str(config.pk), config.game_id)
+
+
+def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
     judgements = health.of(rows, now=now)
-    alerts = {alert.config_id: alert for alert in current.filter(config__in=rows)}
+    alerts = {alert.config_id: alert for alert in Alert.objects.filter(recovered_at=None, config__in=rows)}
     return sum(_follow(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
 
 
