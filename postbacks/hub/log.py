@@ -17,8 +17,9 @@ from audience.hub.masking import masked
 from audience.models import Game, Membership, trigger_label
 from postbacks.hub import attempts, panel
 from postbacks.hub.networks import network_or_404
+from postbacks.ledger import stuck
 from postbacks.ledger.words import shown
-from postbacks.models import AttemptStatus, DeliveryAttempt, PostbackConfig
+from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
 
 RANGES = {
     "1h": ("Last hour", timedelta(hours=1)),
@@ -72,12 +73,15 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
     siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
     for row in (attempt, *siblings):
         _cut(row, membership)
-    standing = shown(attempt.delivery)[0] if attempt.delivery.is_unknown else attempt.delivery.get_state_display()
+    delivery = attempt.delivery
+    standing = shown(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
+    failed = stuck.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     context = {
         "network": found,
         "attempt": attempt,
         "siblings": siblings,
         "standing": standing,
+        "stuck": failed.get(delivery.pk),
         "frame": panel.frame(request),
     }
     return page(request, "hub/attempt.html", membership, **context)

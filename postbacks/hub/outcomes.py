@@ -6,6 +6,8 @@ from django.db.models import Prefetch, QuerySet
 
 from audience.hub.masking import masked
 from audience.models import Conversion, Reason
+from postbacks.ledger import stuck
+from postbacks.ledger.stuck import Stuck
 from postbacks.ledger.words import network_label, shown
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 
@@ -36,7 +38,12 @@ def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """`rows` with everything that `row_of` reads."""
     attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
     deliveries = Delivery.objects.order_by("created_at").prefetch_related(Prefetch("attempts", attempts))
-    return rows.select_related("touch").defer(*HEAVY).prefetch_related(Prefetch("deliveries", deliveries))
+    return (
+        stuck.with_failures(rows)
+        .select_related("touch")
+        .defer(*HEAVY)
+        .prefetch_related(Prefetch("deliveries", deliveries))
+    )
 
 
 def row_of(conversion: Conversion, *, addresses: bool) -> Row:
@@ -56,9 +63,15 @@ def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
     if tried:
         return [_outcome(delivery, addresses) for delivery in tried]
     if conversion.fanned_out_at is None:
-        return [Outcome("Waiting", "busy", reason="About to be decided")]
+        return [_undecided(stuck.undecided(conversion))]
     reason = Reason(conversion.reason).label if conversion.reason else "No postback is set up for this game"
     return [Outcome("Not sent", "", reason=reason)]
+
+
+def _undecided(failed: Stuck | None) -> Outcome:
+    if failed and failed.is_set_aside:
+        return Outcome("Set aside", "bad", reason=failed.sentence)
+    return Outcome("Waiting", "busy", reason=failed.sentence if failed else "About to be decided")
 
 
 def _outcome(delivery: Delivery, addresses: bool) -> Outcome:

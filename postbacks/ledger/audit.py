@@ -22,7 +22,10 @@ NOT_OWED = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.OTHER_NETWORK, Reason
 
 UNDECIDED = """
     SELECT game_id, what, count(*), min(since) FROM (
-        SELECT game_id, 'conversions' AS what, created_at AS since FROM audience_conversion WHERE fanned_out_at IS NULL
+        SELECT game_id, CASE WHEN id::text IN (
+            SELECT row FROM audience_failedwork WHERE queue = 'fan_out' AND set_aside_at IS NOT NULL
+        ) THEN 'conversions set aside' ELSE 'conversions' END AS what, created_at AS since
+        FROM audience_conversion WHERE fanned_out_at IS NULL
         UNION ALL
         SELECT game_id, CASE state WHEN 'pending' THEN 'batches' ELSE 'batches set aside' END, received_at
         FROM audience_batch WHERE state IN ('pending', 'failed')

@@ -174,6 +174,17 @@ CHECKS = (
               SELECT 1 FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id AND a.payload IS NOT NULL))
         """,
     ),
+    Check(
+        "nothing_set_aside",
+        "Nothing was set aside after failing again and again.",
+        # Whenever it was: what is set aside stays undone until a person has it tried again. What concerns every game
+        # concerns each of them.
+        """
+        SELECT f.queue || ' ' || f.row FROM audience_failedwork f
+        WHERE f.set_aside_at IS NOT NULL AND (f.game_id = ANY(%(games)s) OR f.game_id IS NULL)
+        UNION ALL SELECT 'digest ' || b.id FROM audience_batch b WHERE b.state = 'failed' AND b.game_id = ANY(%(games)s)
+        """,
+    ),
 )
 
 

@@ -15,7 +15,8 @@ from audience.intake.message import ANONYMOUS
 from audience.models import Conversion, Event, Reason
 from consent.models import ConsentDecision, Level
 from postbacks.deciding import gate, goals
-from postbacks.ledger import clicks, words
+from postbacks.ledger import clicks, stuck, words
+from postbacks.ledger.stuck import Stuck
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.base import Network
 
@@ -67,7 +68,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """`later` are postbacks of the game that were added after this conversion was decided."""
+    """`later` are postbacks of the game that were added after this conversion was decided.
+
+    `stuck` says why it is not decided although it was tried; '' otherwise.
+    """
 
     conversion: Conversion
     event: Event | None
@@ -75,6 +79,7 @@ class Trail:
     consent: Allowed
     postbacks: list[Sent]
     later: list[PostbackConfig]
+    stuck: str = ""
 
 
 def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
@@ -82,7 +87,7 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
     in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
-    whole = rows.select_related("game", "person", "touch")
+    whole = stuck.with_failures(rows).select_related("game", "person", "touch")
     return whole.prefetch_related("person__identities", Prefetch("deliveries", in_order))
 
 
@@ -96,13 +101,18 @@ def of(conversion: Conversion, *, addresses: bool) -> Trail:
     versions = _versions(deliveries)
     known = {delivery.config_id for delivery in deliveries}
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
+    failed, undecided = (
+        stuck.of(conversion.game_id, [delivery.pk for delivery in deliveries]),
+        stuck.undecided(conversion),
+    )
     return Trail(
         conversion=conversion,
         event=event_of(conversion),
         clicks=clicks.considered(conversion, addresses=addresses),
         consent=consent_of(conversion),
-        postbacks=[_sent(delivery, versions, addresses) for delivery in deliveries],
+        postbacks=[_sent(delivery, versions, failed.get(delivery.pk), addresses) for delivery in deliveries],
         later=[config for config in configs.defer("credential", "previous_credential") if config.pk not in known],
+        stuck=undecided.sentence if undecided else "",
     )
 
 
@@ -137,9 +147,10 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
     return {(version.config_id, version.number): version for version in found}
 
 
-def _sent(delivery: Delivery, versions: Versions, addresses: bool) -> Sent:
+def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresses: bool) -> Sent:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
-    word, dot = words.shown(delivery)
+    failed = failed if delivery.state == DeliveryState.WAITING else None
+    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else words.shown(delivery)
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
     body = masked(sent, addresses=addresses)
     version = versions.get((delivery.config_id, delivery.config_version))
@@ -149,8 +160,8 @@ def _sent(delivery: Delivery, versions: Versions, addresses: bool) -> Sent:
         network=network,
         word=word,
         dot=dot,
-        why=masked(_doubted(delivery, _why(delivery)), addresses=addresses),
-        remedy=_remedy(delivery, in_time),
+        why=failed.sentence if failed else masked(_doubted(delivery, _why(delivery)), addresses=addresses),
+        remedy="" if failed else _remedy(delivery, in_time),
         event_name=delivery.sent_as or network.events.get(delivery.trigger, delivery.trigger),
         goal=_goal(version, delivery) if version else "",
         version=version,

@@ -1,0 +1,28 @@
+"""`manage.py retry_batches`: requests that were set aside by the digest are digested again."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from audience import retrying
+from audience.management import selecting
+from audience.models import Batch
+
+
+class Command(BaseCommand):
+    help = (
+        "Have requests digested again that were set aside: batches in the state Failed, of every game unless one is"
+        " named. Each gets all its attempts again. Running it twice does no harm."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="only these batches")
+        selecting.add_game(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        batches, game = Batch.objects.all(), selecting.game_of(options["game"])
+        if game is not None:
+            batches = batches.filter(game=game)
+        if options["ids"]:
+            batches = batches.filter(pk__in=options["ids"])
+        self.stdout.write(f"To be digested again: {retrying.retry_batches(batches)}.")

@@ -1,0 +1,19 @@
+"""What the commands that try work again share."""
+
+from django.core.management.base import CommandError, CommandParser
+
+from audience.models import Game
+
+
+def add_game(parser: CommandParser) -> None:
+    parser.add_argument("--game", metavar="SLUG", help="only of this game")
+
+
+def game_of(slug: str | None) -> Game | None:
+    """The game of that slug, None without one. CommandError when there is no such game."""
+    if not slug:
+        return None
+    game = Game.objects.filter(slug=slug).first()
+    if game is None:
+        raise CommandError(f"There is no game “{slug}”.")
+    return game

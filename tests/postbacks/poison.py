@@ -1,0 +1,386 @@
+"""A bad row beside a good one for each task of the beat, as tests/postbacks/test_poison.py needs them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import time_machine
+from django.contrib.auth import get_user_model
+from django.core import mail
+from django.db import connection
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from audience import erasure
+from audience.keys import create_key
+from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue
+from config.schedule import BEAT
+from postbacks import replays
+from postbacks.alerts.digests import write_digests
+from postbacks.models import (
+    Alert,
+    AlertChoice,
+    CredentialCheck,
+    Delivery,
+    DeliveryAttempt,
+    Notice,
+    PostbackConfig,
+    Replay,
+)
+from postbacks.sending import delivery
+from tests import factories
+from tests.audience import immutable
+
+TRIGGER = """
+CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
+  AS $$ BEGIN RAISE data_exception USING MESSAGE = 'poisoned'; END $$;
+CREATE TRIGGER {name} BEFORE {on} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}();
+"""
+FAR = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def execute(query: str, *params: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(query, params or None)
+
+
+def counted(query: str, *params: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(query, params)
+        return int(cursor.fetchone()[0])
+
+
+def refused(table: str, when: str, *, on: str = "UPDATE") -> Callable[[], None]:
+    """Have the database refuse to change a row; what lets it be changed again."""
+    name = f"poison_{uuid4().hex[:8]}"
+    execute(TRIGGER.format(name=name, table=table, when=when, on=on))
+    return lambda: execute(f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}")
+
+
+@dataclass
+class Poison:
+    """What a test needs of a bad row and its neighbour. `errors` is what its failure is told as."""
+
+    task: str
+    queue: str
+    row: str
+    error: str
+    neighbour_went_through: Callable[[], bool]
+    heal: Callable[[], object]
+    went_through: Callable[[], bool]
+    run: Callable[[], object] | None = None
+    game: Game | None = None
+    failures: Callable[[], list[tuple[int, bool, str]]] = field(init=False)
+    come_due: Callable[[], object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failures = self._failed_batches if self.queue == "digest" else self._failed_work
+        model: Any = Batch if self.queue == "digest" else FailedWork
+        self.come_due = lambda: model.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+
+    def sweep(self) -> None:
+        (self.run or import_string(str(BEAT[self.task]["task"])))()
+
+    def _failed_work(self) -> list[tuple[int, bool, str]]:
+        """(attempts, set aside, error) of the row; nothing else failed."""
+        rows = FailedWork.objects.values_list("queue", "row", "attempts", "set_aside_at", "error")
+        assert {(queue, row) for queue, row, *_ in rows} <= {(self.queue, self.row)}, list(rows)
+        return [(attempts, aside is not None, error) for *_, attempts, aside, error in rows]
+
+    def _failed_batches(self) -> list[tuple[int, bool, str]]:
+        rows = Batch.objects.filter(pk=self.row, attempts__gt=0, state__in=("pending", "failed"))
+        return [(row.attempts, row.state == "failed", row.error) for row in rows]
+
+
+POISONED = "DataError: poisoned"
+
+
+def digest() -> Poison:
+    game = factories.game()
+    key = create_key(game=game, name="web")
+    immutable.send(key, immutable.message(userId="bad"))
+    Event.objects.update(links=[["malformed"]])
+    bad = Batch.objects.get()
+    immutable.send(key, immutable.message(userId="good"))
+
+    def known(user: str) -> bool:
+        return Identity.objects.filter(value=user).exists()
+
+    error = "ValueError: not enough values to unpack (expected 2, got 1)"
+    heal = lambda: Event.objects.update(links=[])  # noqa: E731
+    return Poison("digest", "digest", str(bad.pk), error, lambda: known("good"), heal, lambda: known("bad"))
+
+
+def erase() -> Poison:
+    game = factories.game()
+    bad, good = factories.person(game, user="bad"), factories.person(game, user="good")
+    asked = [
+        erasure.request_erasure(game=game, namespace="user", subject=name, requested_by="test")
+        for name in ("bad", "good")
+    ]
+    heal = refused("audience_person", f"OLD.id = '{bad.pk}'", on="DELETE")
+
+    def done(pk: Any) -> bool:
+        return Erasure.objects.filter(pk=pk, state="done").exists()
+
+    row = str(asked[0].pk)
+    assert good.pk
+    return Poison("erase", Queue.ERASURE, row, POISONED, lambda: done(asked[1].pk), heal, lambda: done(asked[0].pk))
+
+
+def partition() -> Poison:
+    at = datetime(2031, 5, 1, 12, tzinfo=UTC)
+    day = date(2031, 5, 3)
+    columns = "game_id, day, message_id, kind, name, user_id, anonymous_id, device_id, session_id, group_id, links,"
+    columns += "event_at, received_at, dialect, surface, request_ip, consent_level, test, properties, traits, context,"
+    columns += "integrations, raw"
+    values = "1, %s, 'm', 'track', '', '', '', '', '', '', '[]', now(), now(), 'immutable', '', '', '', false,"
+    values += "'{}', '{}', '{}', '{}', '{}'"
+    execute(f"INSERT INTO audience_event ({columns}) VALUES ({values})", day)
+    heal = refused("audience_event_default", f"OLD.day = '{day}'", on="DELETE")
+
+    def run() -> None:
+        with time_machine.travel(at, tick=False):
+            import_string(str(BEAT["partitions"]["task"]))()
+
+    def is_there(name: str) -> bool:
+        return counted("SELECT count(to_regclass(%s))", name) == 1
+
+    name = "audience_event_20310503"
+    neighbour = lambda: is_there("audience_event_20310504")  # noqa: E731
+    return Poison("partitions", Queue.PARTITION, name, POISONED, neighbour, heal, lambda: is_there(name), run=run)
+
+
+def prune() -> Poison:
+    from audience.models import Rejection
+
+    game, old = factories.game(), timezone.now() - timedelta(days=60)
+    given = {"game": game, "dialect": "immutable", "received_at": old}
+    Rejection.objects.create(**given, errors=[], raw={})
+    Batch.objects.create(**given, accepted=0, duplicates=0, rejected=0, event_ids=[], state="done")
+    heal = refused("audience_rejection", "true", on="DELETE")
+    neighbour = lambda: not Batch.objects.exists()  # noqa: E731
+    through = lambda: not Rejection.objects.exists()  # noqa: E731
+    return Poison("prune", Queue.PRUNE, "old rejections", POISONED, neighbour, heal, through)
+
+
+def roll_up_intake() -> Poison:
+    bad, good = factories.game(), factories.game()
+    most = 2**31 - 1
+    for game, number in ((bad, most), (bad, most), (good, 1)):
+        execute(
+            "INSERT INTO audience_requesttail VALUES (%s, date_trunc('minute', now()), 0, %s, 0, 0, 0)", game.pk, number
+        )
+    left = "SELECT count(*) FROM audience_requesttail WHERE game_id = %s"
+    return Poison(
+        "roll-up-intake",
+        Queue.ROLLUP,
+        f"audience_request {bad.pk}",
+        "DataError: integer out of range",
+        lambda: counted(left, good.pk) == 0,
+        lambda: execute("UPDATE audience_requesttail SET requests = 1 WHERE game_id = %s", bad.pk),
+        lambda: counted(left, bad.pk) == 0,
+        game=bad,
+    )
+
+
+def roll_up_postbacks() -> Poison:
+    game = factories.game()
+    bad, good = factories.config(game), factories.config(game, network="reddit")
+    for config, number in ((bad, 2**31 - 1), (bad, 2**31 - 1), (good, 1)):
+        execute(
+            "INSERT INTO postbacks_attempttail VALUES (%s, date_trunc('minute', now()), 'success', 1, %s)",
+            config.pk,
+            number,
+        )
+    left = "SELECT count(*) FROM postbacks_attempttail WHERE config_id = %s"
+    return Poison(
+        "roll-up-postbacks",
+        Queue.ROLLUP,
+        f"postbacks_attempt {bad.pk}",
+        "DataError: integer out of range",
+        lambda: counted(left, good.pk) == 0,
+        lambda: execute("UPDATE postbacks_attempttail SET number = 1 WHERE config_id = %s", bad.pk),
+        lambda: counted(left, bad.pk) == 0,
+        game=game,
+    )
+
+
+def prune_attempts() -> Poison:
+    game, long_ago = factories.game(kept_days=31), timezone.now() - timedelta(days=60)
+    configs = [factories.config(game), factories.config(game, network="reddit")]
+    for config in configs:
+        ended = factories.delivery(config, state="delivered", finished_at=long_ago)
+        factories.attempt(ended, ago=timedelta(days=60))
+    bad, good = configs
+    heal = refused("postbacks_deliveryattempt", f"OLD.config_id = '{bad.pk}'", on="DELETE")
+
+    def gone(config: PostbackConfig) -> bool:
+        return not DeliveryAttempt.objects.filter(config=config).exists()
+
+    row = f"attempts of {bad.pk}"
+    return Poison("prune-attempts", Queue.PRUNE, row, POISONED, lambda: gone(good), heal, lambda: gone(bad))
+
+
+def fan_out() -> Poison:
+    """A time that no calendar has room for after it, as one event with a public key could bring it in."""
+    config = factories.config(factories.game())
+    click = factories.touch(factories.person(config.game))
+    bad = factories.conversion(click.person, touch=click, event_at=FAR)
+    good = factories.conversion(click.person, touch=click)
+
+    def decided(row: Conversion) -> bool:
+        return Delivery.objects.filter(conversion=row, state="waiting").exists()
+
+    heal = lambda: Conversion.objects.filter(pk=bad.pk).update(event_at=timezone.now())  # noqa: E731
+    error = "OverflowError: date value out of range"
+    return Poison("fan-out", Queue.FAN_OUT, str(bad.pk), error, lambda: decided(good), heal, lambda: decided(bad))
+
+
+def deliver() -> Poison:
+    config = factories.config(factories.game())
+    bad, good = factories.delivery(config), factories.delivery(config)
+    heal = refused("postbacks_delivery", f"NEW.id = '{bad.pk}'")
+
+    def delivered(row: Delivery) -> bool:
+        return Delivery.objects.filter(pk=row.pk, state="delivered").exists()
+
+    run = lambda: delivery.drain(network="tiktok", lanes=0)  # noqa: E731
+    row = str(bad.pk)
+    return Poison(
+        "deliver", Queue.SENDING, row, POISONED, lambda: delivered(good), heal, lambda: delivered(bad), run=run
+    )
+
+
+def checks() -> Poison:
+    game, lost = factories.game(), timezone.now() - timedelta(minutes=1)
+    given = {"game": game, "network": "tiktok", "purpose": "daily", "triggers": ["purchase"], "created_at": lost}
+    given |= {"credential": {"token": factories.TOKENS["tiktok"]}, "pixel_id": factories.PIXELS["tiktok"]}
+    bad, good = CredentialCheck.objects.create(**given), CredentialCheck.objects.create(**given)
+    heal = refused("postbacks_credentialcheck", f"NEW.id = '{bad.pk}'")
+
+    def passed(row: CredentialCheck) -> bool:
+        return CredentialCheck.objects.filter(pk=row.pk, state="passed").exists()
+
+    return Poison("checks", Queue.CHECK, str(bad.pk), POISONED, lambda: passed(good), heal, lambda: passed(bad))
+
+
+def alerts() -> Poison:
+    """A postback to a network that this version does not know, as an older one left behind would have it."""
+    game, held = factories.game(), {"held_at": timezone.now(), "held_for": "token"}
+    bad, good = factories.config(game, **held), factories.config(game, network="reddit", **held)
+    PostbackConfig.objects.filter(pk=bad.pk).update(network="myspace")
+
+    def opened(config: PostbackConfig) -> bool:
+        return Alert.objects.filter(config=config, recovered_at=None).exists()
+
+    heal = lambda: PostbackConfig.objects.filter(pk=bad.pk).update(network="tiktok")  # noqa: E731
+    return Poison("alerts", Queue.ALERT, str(bad.pk), "KeyError: …", lambda: opened(good), heal, lambda: opened(bad))
+
+
+def _member(game: Game, name: str) -> Any:
+    user = get_user_model().objects.create_user(name, f"{name}@example.com")
+    game.memberships.create(user=user, role="marketer")
+    return user
+
+
+def notices() -> Poison:
+    game = factories.game()
+    config = factories.config(game)
+    alert = Alert.objects.create(game=game, config=config, health="on_hold", cause="Refused.", next_step="Rotate it.")
+    rows = [
+        Notice.objects.create(game=game, alert=alert, kind="opened", user=_member(game, name))
+        for name in ("bad", "good")
+    ]
+    heal = refused("postbacks_notice", f"NEW.id = '{rows[0].pk}'")
+
+    def sent(name: str) -> bool:
+        return [f"{name}@example.com"] in [message.to for message in mail.outbox]
+
+    row = str(rows[0].pk)
+    return Poison("notices", Queue.NOTICE, row, POISONED, lambda: sent("good"), heal, lambda: sent("bad"))
+
+
+def digests() -> Poison:
+    game = factories.game()
+    rows = [AlertChoice.objects.create(game=game, user=_member(game, name), told="daily") for name in ("bad", "good")]
+    heal = refused("postbacks_alertchoice", f"NEW.id = {rows[0].pk}")
+    at = timezone.now().replace(hour=12)
+
+    def written(row: AlertChoice) -> bool:
+        return AlertChoice.objects.filter(pk=row.pk, digest_sent_on=at.date()).exists()
+
+    bad, good = rows
+    return Poison(
+        "digests",
+        Queue.ALERT_DIGEST,
+        f"choice {bad.pk}",
+        POISONED,
+        lambda: written(good),
+        heal,
+        lambda: written(bad),
+        run=lambda: write_digests(now=at),
+    )
+
+
+def replay() -> Poison:
+    game = factories.game()
+    configs = [factories.config(game), factories.config(game, network="reddit")]
+    failed = {"state": "failed", "verdict": "payload", "finished_at": timezone.now() - timedelta(minutes=5)}
+    rows = [factories.delivery(config, **failed, next_attempt_at=None) for config in configs]
+    asked = {"failed_from": None, "failed_until": None, "verdict": "", "requested_by": None}
+    begun = [replays.start(config=config, **asked) for config in configs]
+    heal = refused("postbacks_replay", f"NEW.id = '{begun[0].pk}'")
+
+    def queued(row: Delivery) -> bool:
+        return Delivery.objects.filter(pk=row.pk, state="waiting").exists()
+
+    bad, good = rows
+    assert Replay.objects.count() == 2
+    return Poison("replay", Queue.REPLAY, str(begun[0].pk), POISONED, lambda: queued(good), heal, lambda: queued(bad))
+
+
+# One for each task of the beat.
+CASES: dict[str, Callable[[], Poison]] = {
+    "digest": digest,
+    "erase": erase,
+    "partitions": partition,
+    "prune": prune,
+    "roll-up-intake": roll_up_intake,
+    "roll-up-postbacks": roll_up_postbacks,
+    "prune-attempts": prune_attempts,
+    "fan-out": fan_out,
+    "deliver": deliver,
+    "checks": checks,
+    "alerts": alerts,
+    "notices": notices,
+    "digests": digests,
+    "replay": replay,
+}
+
+
+@contextmanager
+def poisoned(task: str) -> Iterator[Poison]:
+    """The case of a task; what it did to the schema is undone."""
+    poison = CASES[task]()
+    healed = False
+
+    def heal() -> object:
+        nonlocal healed
+        healed = True
+        return inner()
+
+    inner, poison.heal = poison.heal, heal
+    try:
+        yield poison
+    finally:
+        if not healed:
+            poison.heal()
+        for name in ("audience_event_2031%", "audience_batch_2031%"):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT relname FROM pg_class WHERE relname LIKE %s AND relkind = 'r'", [name])
+                for (found,) in cursor.fetchall():
+                    cursor.execute(f"DROP TABLE {found}")
