@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from audience import erasure
 from audience.keys import create_key
-from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue
+from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue, Rejection
 from config.schedule import BEAT
 from postbacks import replays
 from postbacks.alerts.digests import write_digests
@@ -155,8 +155,6 @@ def partition() -> Poison:
 
 
 def prune() -> Poison:
-    from audience.models import Rejection
-
     game, old = factories.game(), timezone.now() - timedelta(days=60)
     given = {"game": game, "dialect": "immutable", "received_at": old}
     Rejection.objects.create(**given, errors=[], raw={})
@@ -269,16 +267,14 @@ def checks() -> Poison:
 
 
 def alerts() -> Poison:
-    """A postback to a network that this version does not know, as an older one left behind would have it."""
     game, held = factories.game(), {"held_at": timezone.now(), "held_for": "token"}
     bad, good = factories.config(game, **held), factories.config(game, network="reddit", **held)
-    PostbackConfig.objects.filter(pk=bad.pk).update(network="myspace")
+    heal = refused("postbacks_alert", f"NEW.config_id = '{bad.pk}'", on="INSERT")
 
     def opened(config: PostbackConfig) -> bool:
         return Alert.objects.filter(config=config, recovered_at=None).exists()
 
-    heal = lambda: PostbackConfig.objects.filter(pk=bad.pk).update(network="tiktok")  # noqa: E731
-    return Poison("alerts", Queue.ALERT, str(bad.pk), "KeyError: …", lambda: opened(good), heal, lambda: opened(bad))
+    return Poison("alerts", Queue.ALERT, str(bad.pk), POISONED, lambda: opened(good), heal, lambda: opened(bad))
 
 
 def _member(game: Game, name: str) -> Any:
