@@ -135,7 +135,7 @@ def test_words_that_cannot_be_stored_do_not_keep_an_acceptance_from_being_writte
     bad, good = factories.delivery(config), factories.delivery(config)
     taken = {claim.delivery.pk: claim for claim in claims.claim(network="tiktok", most=2)}
     # PostgreSQL keeps no NUL in JSON.
-    sent = Request("https://network.example", {}, b'{"note": "nul \\u0000"}')
+    sent = Request("POST", "https://network.example", {}, b'{"note": "nul \\u0000"}')
     odd = replace(accepted(taken[bad.pk]), request=sent)
     attempts.close([odd, accepted(taken[good.pk])])
 
