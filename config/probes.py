@@ -1,7 +1,6 @@
 """What an orchestrator and Prometheus ask: alive, ready, and how full the queues are."""
 
 import hmac
-from ipaddress import ip_address
 
 import redis
 from django.conf import settings
@@ -13,8 +12,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from audience.intake.caller import read_address
 from config.gauges import Queues, counted
 
+# What a proxy writes of the caller, one or the other.
+FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 # A registry of its own: the queues are asked when the metrics are, never when they are declared.
 QUEUES = CollectorRegistry()
 QUEUES.register(Queues())
@@ -76,8 +78,6 @@ def _may_scrape(request: HttpRequest) -> bool:
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
     if settings.METRICS_TOKEN and hmac.compare_digest(given.encode(), settings.METRICS_TOKEN.encode()):
         return True
-    try:
-        # A proxy on this machine is no proof that the caller is.
-        return ip_address(request.META["REMOTE_ADDR"]).is_loopback and "X-Forwarded-For" not in request.headers
-    except ValueError:
-        return False
+    address = read_address(request.META.get("REMOTE_ADDR", ""))
+    # A proxy on this machine is no proof that the caller is.
+    return address is not None and address.is_loopback and not any(name in request.headers for name in FORWARDED)

@@ -1,42 +1,71 @@
 """Who is at the other end of the connection."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from audience.intake.message import Message
 
+Address = IPv4Address | IPv6Address
+# RFC 7239, section 6: an IPv6 address that has a port stands in brackets. Azure's gateways add a port always.
+BRACKETED = re.compile(r"\[([^\]]*)\](?::\d{1,5})?", re.ASCII)
+WITH_PORT = re.compile(r"([0-9.]+):\d{1,5}", re.ASCII)
+MAPPED = ip_network("::ffff:0:0/96")
+
 
 def caller_ip(request: HttpRequest) -> str:
     """The caller's address, '' when unreadable; behind proxies of TRUSTED_PROXIES, what the outermost of them saw.
 
     Each proxy adds the address it was called from at the right end of X-Forwarded-For. So from the right on it is
-    believed as far as our own proxies wrote it; whatever stands further left the caller may have made up.
+    believed as far as our own proxies wrote it; whatever stands further left the caller may have made up. Of several
+    such headers a server makes one, in their order.
     """
     trusted = tuple(settings.TRUSTED_PROXIES)
     return _believed(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), trusted)
+
+
+def read_address(text: str) -> Address | None:
+    """An address as servers and proxies write it; None when it is none.
+
+    `203.0.113.9`, `203.0.113.9:443`, `2001:db8::9`, `[2001:db8::9]`, `[2001:db8::9]:443`. A zone (`%eth0`) is left out,
+    and an IPv4 address mapped into IPv6 (`::ffff:203.0.113.9`, what a socket for both says) is the IPv4 address.
+    """
+    text = text.strip()
+    if match := BRACKETED.fullmatch(text) or WITH_PORT.fullmatch(text):
+        text = match[1]
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
 # A backend calls from one address all day. Few are kept, since a caller writes the header as long as it likes.
 @lru_cache(maxsize=64)
 def _believed(address: str, forwarded_for: str, proxies: tuple[str, ...]) -> str:
     forwarded = [part.strip() for part in forwarded_for.split(",")]
-    while forwarded and _trusted(address, proxies):
+    while forwarded and _is_trusted(address, proxies):
         address = forwarded.pop() or address
-    try:
-        return str(ip_address(address))
-    except ValueError:
-        return ""
+    found = read_address(address)
+    return str(found) if found else ""
 
 
-def _trusted(address: str, proxies: tuple[str, ...]) -> bool:
-    try:
-        return any(ip_address(address) in ip_network(proxy) for proxy in proxies)
-    except ValueError:
-        return False
+def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
+    found = read_address(address)
+    return found is not None and any(found in _network(proxy) for proxy in proxies)
+
+
+def _network(proxy: str) -> IPv4Network | IPv6Network:
+    """An entry of TRUSTED_PROXIES; one of mapped addresses is the IPv4 network, as the addresses are."""
+    found = ip_network(proxy)
+    if isinstance(found, IPv6Network) and isinstance(MAPPED, IPv6Network) and found.subnet_of(MAPPED):
+        first = found.network_address.ipv4_mapped
+        return ip_network(f"{first}/{found.prefixlen - MAPPED.prefixlen}")
+    return found
 
 
 def stamp(request: HttpRequest, messages: Iterable[Message]) -> None:

@@ -9,7 +9,7 @@ own threads, where `entry.IntakeMiddleware` takes the same short way.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -51,6 +51,8 @@ class Front:
         self.in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["headers"] = without_underscores(scope["headers"])
         view = VIEWS.get(scope["path"]) if scope["type"] == "http" else None
         if view is None:
             await self.pages(scope, _coming(receive), send)
@@ -127,6 +129,12 @@ async def _send(route: IngestView, request: HttpRequest, response: HttpResponseB
 @lru_cache(maxsize=64)
 def _raw(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def without_underscores(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers whose names are unambiguous: to Django X_Forwarded_For, which no proxy replaces, would be the
+    X-Forwarded-For that our own proxies write."""
+    return [header for header in headers if b"_" not in header[0]]
 
 
 def _size(scope: Scope) -> int | None:

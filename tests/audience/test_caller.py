@@ -33,7 +33,19 @@ def seen(forwarded: str | None, *, direct: str = "10.0.0.2") -> str:
         ("10.9.9.9, 10.0.0.1", "10.9.9.9"),
         # Nothing that our proxy wrote can be read: what is left of it is not believed instead.
         ("198.51.100.1, unknown", ""),
-        ("198.51.100.1, 203.0.113.9:4711", ""),
+        ("198.51.100.1, 203.0.113.9:x", ""),
+        ("198.51.100.1, [203.0.113.9", ""),
+        ("198.51.100.1, 203.0.113.09", ""),
+        # With a port, in brackets, mapped into IPv6, with a zone: one address each.
+        ("198.51.100.1, 203.0.113.9:4711", "203.0.113.9"),
+        ("198.51.100.1, [2001:db8::9]:443", "2001:db8::9"),
+        ("198.51.100.1, [2001:DB8::9]", "2001:db8::9"),
+        ("198.51.100.1, ::ffff:203.0.113.9", "203.0.113.9"),
+        ("198.51.100.1, [::ffff:203.0.113.9]:443", "203.0.113.9"),
+        ("198.51.100.1, fe80::1%eth0", "fe80::1"),
+        # Proxies of ours in each of these forms.
+        ("203.0.113.9, 10.0.0.1:4711", "203.0.113.9"),
+        ("203.0.113.9, ::ffff:10.0.0.1, [2001:db8:aaaa::1]:443", "203.0.113.9"),
         ("", "10.0.0.2"),
         (None, "10.0.0.2"),
     ],
@@ -51,6 +63,19 @@ def test_nobody_else_is_believed(settings: Any) -> None:
     assert seen("198.51.100.1, 10.0.0.1", direct="203.0.113.9") == "203.0.113.9"
     settings.TRUSTED_PROXIES = []
     assert seen("198.51.100.1", direct="10.0.0.2") == "10.0.0.2"
+
+
+@pytest.mark.parametrize("direct", ["::ffff:10.0.0.2", "10.0.0.2:80", "[::ffff:10.0.0.2]:80"])
+@pytest.mark.parametrize("proxies", [["10.0.0.0/8"], ["::ffff:10.0.0.0/104"], ["::ffff:10.0.0.2"]])
+def test_a_proxy_is_known_by_any_spelling_of_its_address(settings: Any, direct: str, proxies: list[str]) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    assert seen("203.0.113.9", direct=direct) == "203.0.113.9"
+    assert seen("203.0.113.9", direct="::ffff:11.0.0.2") == "11.0.0.2"
+
+
+def test_a_network_of_other_ipv6_addresses_holds_no_ipv4_address(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ["2001:db8::/32"]
+    assert seen("198.51.100.1", direct="::ffff:10.0.0.2") == "10.0.0.2"
 
 
 @pytest.mark.parametrize("direct", ["", "unix:"])

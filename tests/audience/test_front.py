@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import redis
+from a2wsgi import WSGIMiddleware
 from django.conf import LazySettings
 from django.conf import settings as django_settings
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import connection
 from django.test import Client
 from prometheus_client import REGISTRY
@@ -18,6 +20,7 @@ from prometheus_client import REGISTRY
 from audience import overload
 from audience.intake import accept as accepting
 from audience.intake import auth, front, limit
+from audience.intake.caller import caller_ip
 from audience.intake.group import MOST_WAITING, Overloaded
 from audience.keys import revoke_key
 from audience.models import Batch, Dialect, Event, Game, Rejection
@@ -413,3 +416,43 @@ def test_what_the_loop_answers_is_counted(loop: Loop, immutable: Wire) -> None:
     loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised())
 
     assert REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) == before + 1
+
+
+def test_a_header_with_an_underscore_is_no_word_of_a_proxy(loop: Loop, game: Game, settings: LazySettings) -> None:
+    """To WSGI both spellings are one name, and a proxy replaces one of them only."""
+    settings.TRUSTED_PROXIES = ["127.0.0.1/32"]
+    wire, name = wire_of(game, Dialect.RUDDERSTACK), "X_Forwarded_For"
+    at_hand(wire)
+    headers = {**wire.authorised(), name: "198.51.100.1"}
+    assert loop.ask(wire.path, wire.sent({}), headers=headers).status == wire.success
+    assert Event.objects.get().request_ip == "127.0.0.1"
+
+    noted, through = web_pages()
+    for forwarded in ({}, {"X-Forwarded-For": "203.0.113.9"}):
+        through.ask("/g/", method="GET", headers={name: "198.51.100.1", **forwarded})
+        through.ask("/g/", method="GET", headers={**forwarded, name: "198.51.100.1"})
+    assert noted == ["127.0.0.1", "127.0.0.1", "203.0.113.9", "203.0.113.9"]
+
+
+def web_pages() -> tuple[list[str], Loop]:
+    """The way of a page, over the WSGI bridge, to a view that notes whose address it sees; and the notes."""
+    noted: list[str] = []
+
+    def view(environ: Any, start_response: Any) -> list[bytes]:
+        noted.append(caller_ip(WSGIRequest(environ)))
+        start_response("200 OK", [])
+        return [b""]
+
+    through = Loop()
+    through.pages = WSGIMiddleware(view)  # type: ignore[method-assign,assignment]
+    return noted, through
+
+
+def test_several_forwarded_for_headers_are_read_in_their_order(settings: LazySettings) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1/32", "10.0.0.0/8"]
+    noted, through = web_pages()
+    names = ("X-Forwarded-For", "x-forwarded-for", "X-FORWARDED-FOR")  # of one dict, and three headers on the wire
+    values = ("198.51.100.1", "203.0.113.9:80", "10.0.0.1")
+    through.ask("/g/", method="GET", headers=dict(zip(names, values, strict=True)))
+
+    assert noted == ["203.0.113.9"]

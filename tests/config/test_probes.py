@@ -1,0 +1,21 @@
+"""Who may read /metrics without a token: this machine itself, however its address is spelt, and not through a proxy."""
+
+import pytest
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_may(address: str) -> None:
+    assert Client().get("/metrics", REMOTE_ADDR=address).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "::ffff:203.0.113.9", "2001:db8::1", "", "unix:"])
+def test_another_may_not(address: str) -> None:
+    assert Client().get("/metrics", REMOTE_ADDR=address).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_whoever_comes_over_a_proxy_on_this_machine_may_not(name: str) -> None:
+    assert Client().get("/metrics", headers={name: "127.0.0.1"}).status_code == 403
