@@ -13,8 +13,15 @@ from django.http import HttpRequest, UnreadablePostError
 DEEPEST = 64
 # `\u0000` behind an even run of backslashes: behind an odd one it is a backslash and the word u0000.
 ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-# zlib window bits: 15, plus 32 to take a gzip or a zlib header, whichever comes.
-ANY_HEADER = 15 + 32
+# zlib's window bits with a gzip header, a zlib header, and none (RFC 1952, 1950, 1951).
+GZIP, ZLIB, RAW = 16 + 15, 15, -15
+GZIP_MAGIC = b"\x1f\x8b"
+# Bytes unpacked at once: what is behind a gzip member is copied for each of them.
+CHUNK = 64 * 1024
+# Clients write one, or two where they append; an empty one is 20 bytes.
+MAX_MEMBERS = 1000
+UTF_8_BOM = b"\xef\xbb\xbf"
+OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class TooLarge(Exception):
@@ -41,29 +48,52 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
     except UnreadablePostError:
         raise Malformed("The request ended before its body was complete.") from None
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
-    if encoding in {"gzip", "deflate"}:
-        return _unpack(body, limit)
+    if encoding in {"gzip", "x-gzip", "deflate"}:
+        return _unpack(body, _window_bits(body, encoding), limit)
     if encoding not in {"", "identity"}:
         raise Malformed(f"Content-Encoding {encoding[:20]!r} is not supported: use gzip, deflate or none.")
     return body
 
 
-def _unpack(body: bytes, limit: int) -> bytes:
-    unpacker = zlib.decompressobj(ANY_HEADER)
-    try:
-        plain = unpacker.decompress(body, limit + 1)
-    except zlib.error:
-        raise Malformed("The body is not valid gzip.") from None
-    if len(plain) > limit:
-        raise TooLarge
+def _window_bits(body: bytes, encoding: str) -> int:
+    """Which of the three formats it is, told by its first bytes; some clients of `deflate` send no header (.NET)."""
+    if body.startswith(GZIP_MAGIC):
+        return GZIP
+    has_zlib_header = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+    return ZLIB if has_zlib_header or encoding != "deflate" else RAW
+
+
+def _unpack(body: bytes, window_bits: int, limit: int) -> bytes:
+    """All members of a gzip body (RFC 1952, section 2.2), or the one stream of another; nothing may follow it."""
+    plain, members = bytearray(), 1
+    unpacker = zlib.decompressobj(window_bits)
+    for start in range(0, len(body), CHUNK):
+        piece = body[start : start + CHUNK]
+        while piece:
+            if unpacker.eof:
+                members += 1
+                if window_bits != GZIP or members > MAX_MEMBERS:
+                    raise Malformed("There are bytes behind the end of the compressed body.")
+                unpacker = zlib.decompressobj(GZIP)
+            try:
+                plain += unpacker.decompress(piece, limit + 1 - len(plain))
+            except zlib.error:
+                raise Malformed("The body is not valid gzip or deflate.") from None
+            if len(plain) > limit:
+                raise TooLarge
+            piece = unpacker.unused_data
     if not unpacker.eof:
-        raise Malformed("The gzip body is incomplete.")
-    return plain
+        raise Malformed("The compressed body is incomplete.")
+    return bytes(plain)
 
 
 def decode(body: bytes) -> Any:
     """JSON to Python values without NUL characters or lone surrogates, which PostgreSQL cannot hold: each
-    becomes a replacement character. Raises `Malformed` with a sentence."""
+    becomes a replacement character. A byte order mark of UTF-8 is skipped (RFC 8259, section 8.1). Raises `Malformed`
+    with a sentence."""
+    if body.startswith(OTHER_BOMS):
+        raise Malformed("The body is UTF-16 or UTF-32: JSON has to be sent as UTF-8.")
+    body = body.removeprefix(UTF_8_BOM)
     if b"\\u0000" in body:
         body = ESCAPED_NUL.sub(rb"\1\\ufffd", body)
     try:

@@ -114,5 +114,7 @@ def assert_envelope(answer: HttpResponse, status: int, code: str, message: str, 
     assert_cors(answer)
 
 
-def assert_cors(answer: HttpResponse) -> None:
-    assert {name: answer.headers.get(name) for name in CORS} == CORS
+def assert_cors(answer: HttpResponse, *, allowed: str = CORS["Access-Control-Allow-Headers"]) -> None:
+    """`allowed` are the headers that the browser asked for."""
+    expected = {**CORS, "Access-Control-Allow-Headers": allowed}
+    assert {name: answer.headers.get(name) for name in CORS} == expected

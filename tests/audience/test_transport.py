@@ -1,6 +1,7 @@
 """What all four dialects do alike with a request: bodies, encodings, text, numbers, methods, limits, outages."""
 
 import gzip
+import random
 import time
 import tracemalloc
 import zlib
@@ -124,10 +125,109 @@ def test_a_packed_body_is_unpacked(wire: Wire, encoding: str, pack: Any) -> None
     assert Event.objects.get().properties == {"a": 1}
 
 
+def raw_deflate(data: bytes) -> bytes:
+    """What .NET's DeflateStream writes."""
+    pack = zlib.compressobj(wbits=-15)
+    return pack.compress(data) + pack.flush()
+
+
+def in_members(data: bytes, count: int) -> bytes:
+    size = len(data) // count + 1
+    return b"".join(gzip.compress(data[start : start + size]) for start in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_the_members_of_a_gzip_body_are_one_body(wire: Wire, count: int) -> None:
+    sent = wire.sent({"note": "x" * 1000})
+
+    assert_taken(wire, wire.post(in_members(sent, count), **{"Content-Encoding": "gzip"}))
+    assert Event.objects.get().properties == {"note": "x" * 1000}
+
+
+def test_a_member_may_begin_anywhere_and_be_empty(wire: Wire) -> None:
+    """Around the place where the body is cut to be unpacked."""
+    sent = wire.sent({"a": 1})
+    # Noise that does not get smaller, so that the first member ends right before, at and behind the cut.
+    noise = random.Random(1).randbytes(body.CHUNK)
+    for length in range(body.CHUNK - 40, body.CHUNK, 7):
+        spaces = gzip.compress(b" " * length, compresslevel=0)
+        packed = b"".join([spaces, gzip.compress(b""), gzip.compress(sent)])
+        assert_taken(wire, wire.post(packed, **{"Content-Encoding": "gzip"}))
+    assert wire.post(gzip.compress(noise), **{"Content-Encoding": "gzip"}).status_code == 400
+
+
+@pytest.mark.parametrize("encoding", ["deflate", "DEFLATE"])
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_raw_deflate_is_told_by_its_first_byte(wire: Wire, encoding: str, level: int) -> None:
+    pack = zlib.compressobj(level, wbits=-15)
+    sent = pack.compress(wire.sent({"a": 1})) + pack.flush()
+
+    assert_taken(wire, wire.post(sent, **{"Content-Encoding": encoding}))
+    assert Event.objects.get().properties == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("pack", "encoding"), [(gzip.compress, "gzip"), (zlib.compress, "deflate"), (raw_deflate, "deflate")]
+)
+@pytest.mark.parametrize(
+    "behind",
+    [b"\n", b"\0" * 8, b"junk", zlib.compress(b" "), gzip.compress(b" and something else"), gzip.compress(b" ")[:-1]],
+)
+def test_bytes_behind_the_last_member_refuse_the_body(wire: Wire, pack: Any, encoding: str, behind: bytes) -> None:
+    """Also a further member of what is not gzip; one of gzip is read, and this one leaves no JSON."""
+    is_blank_member = pack is gzip.compress and behind == gzip.compress(b" ")
+    assert not is_blank_member
+    assert wire.post(pack(wire.sent({})) + behind, **{"Content-Encoding": encoding}).status_code == 400
+    assert_nothing_stored()
+
+
+def test_a_bomb_in_many_members_is_refused(wire: Wire) -> None:
+    member = gzip.compress(b" " * (MB // 2))
+    started = time.monotonic()
+
+    answer = wire.post(member * 100, **{"Content-Encoding": "gzip"})
+    assert answer.status_code == TOO_LARGE[wire.key.key.dialect]
+    assert wire.post(gzip.compress(b"") * 20_000, **{"Content-Encoding": "gzip"}).status_code == 400
+    assert time.monotonic() - started < 5
+    assert_nothing_stored()
+
+
+def test_the_limit_holds_across_members(game: Game) -> None:
+    wire = wire_of(game, Dialect.PARCELVOY)
+    for size, status in ((MB, 204), (MB + 1, 400)):
+        sent = wire.sent({"a": 1})
+        padded = sent + b" " * (size - len(sent))
+        assert wire.post(in_members(padded, 3), **{"Content-Encoding": "gzip"}).status_code == status
+    assert Event.objects.count() == 1
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, raw_deflate], ids=["plain", "gzip", "deflate"])
+def test_a_byte_order_mark_is_skipped(wire: Wire, pack: Any) -> None:
+    """C#'s Encoding.UTF8 and PowerShell write one."""
+    encoding = {bytes: "identity", gzip.compress: "gzip"}.get(pack, "deflate")
+    sent = pack(b"\xef\xbb\xbf" + wire.sent({"a": 1}))
+
+    assert_taken(wire, wire.post(sent, **{"Content-Encoding": encoding}))
+    assert Event.objects.get().properties == {"a": 1}
+
+
+def test_another_byte_order_mark_is_refused_with_a_sentence(game: Game) -> None:
+    wire = wire_of(game, Dialect.IMMUTABLE)
+    for encoding in ("utf-16", "utf-32"):
+        answer = wire.post(wire.sent({}).decode().encode(encoding))
+        assert answer.status_code == 400
+        assert said(answer)["message"] == "The body is UTF-16 or UTF-32: JSON has to be sent as UTF-8."
+    assert_nothing_stored()
+
+
 @pytest.mark.parametrize(
     ("sent", "encoding"),
     [
         (b"no gzip", "gzip"),
+        (raw_deflate(b"[{}]"), "gzip"),
+        (b"", "deflate"),
+        (b"x", "deflate"),
+        (raw_deflate(b"[{}]")[:-1], "deflate"),
         (b"", "gzip"),
         (gzip.compress(b"[{}]", mtime=0)[:-9], "gzip"),
         (gzip.compress(b"[{}]", mtime=0)[:-8] + b"12345678", "gzip"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from audience.intake import cors
 from audience.intake.accept import Receipt
 from audience.intake.auth import find_key
 from audience.intake.caller import stamp
@@ -33,12 +34,13 @@ STATUSES = {
     Problem.STORAGE_AWAY: 503,
     Problem.BROKEN: 500,
 }
+ALLOWED_HEADERS = f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}"
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}",
     "Access-Control-Expose-Headers": "Retry-After",
     "Access-Control-Max-Age": "86400",
+    "Vary": "Access-Control-Request-Headers",
 }
 # What a client calls it -> what we call it; other keys of its context stay as they are.
 CONTEXT_NAMES = {
@@ -56,7 +58,8 @@ class ImmutableView(IngestView):
     """Keys, error envelope and CORS of this dialect."""
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
-        return CORS
+        """Without credentials, so that any page may call; the headers that it asks for are allowed."""
+        return {**CORS, "Access-Control-Allow-Headers": cors.requested_headers(request, ALLOWED_HEADERS)}
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return self.envelope(STATUSES.get(problem, 400), detail)
