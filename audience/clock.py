@@ -1,8 +1,9 @@
-"""One clock for all workers: the database's.
+"""One clock for all processes: the database's.
 
-Leases, retries and deadlines are written by one process and read by another, and a machine whose clock is an hour off
-must neither send early nor sit on its rows. A worker measures its difference to the database when it takes up work and
-counts by it from then on.
+Receipts, leases, retries and deadlines are written by one process and read by another, and a machine whose clock is an
+hour off must neither send early nor sit on its rows, nor have events come in an hour ago. Each process measures its
+difference to the database when it starts and four times a minute (config/pulse.py), a worker also when it takes up a
+task, and counts by it from then on.
 """
 
 from datetime import datetime, timedelta
@@ -37,5 +38,5 @@ def synchronise() -> None:
     measured = database - after
     found = measured if abs(measured) > TOLERANCE else timedelta()
     if abs(found - _difference) > TOLERANCE:
-        logger.warning("clock_off", seconds_behind_database=round(found.total_seconds()))
+        logger.warning("clock_skew", seconds_behind_database=round(found.total_seconds()))
         _difference = found

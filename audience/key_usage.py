@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F, Q, Sum
-from django.utils import timezone
 
+from audience import clock
 from audience.models import ApiKey, Game, RequestCount
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
@@ -32,7 +32,7 @@ NO_USE = Usage()
 
 def usage_by_key(game: Game) -> dict[int, Usage]:
     """The last seven days by key id; an unused key is left out. From counts (audience/rollups.py)."""
-    now = timezone.now()
+    now = clock.now()
     last_hour, day = Q(starts_at__gte=now.replace(second=0, microsecond=0) - HOUR), Q(starts_at__gte=now - DAY)
     messages = F("accepted") + F("duplicates") + F("rejected")
     sums: dict[str, Any] = {

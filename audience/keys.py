@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
+from audience import clock
 from audience.intake import auth
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 from audience.models.keys import digest_of
@@ -78,7 +78,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
         rate_limit=key.rate_limit,
     )
     key.replaced_by = successor.key
-    key.expires_at = timezone.now() + overlap
+    key.expires_at = clock.now() + overlap
     key.save(update_fields=["replaced_by", "expires_at"])
     auth.forget_keys()
     return successor
@@ -87,6 +87,6 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
 def revoke_key(*, key: ApiKey) -> None:
     """Shut the door at once. Revoking twice keeps the first moment."""
     if key.revoked_at is None:
-        key.revoked_at = timezone.now()
+        key.revoked_at = clock.now()
         key.save(update_fields=["revoked_at"])
         auth.forget_keys()

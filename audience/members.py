@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Game, Invitation, Membership, Role
 from audience.models.keys import digest_of
 from audience.models.members import in_seven_days
@@ -55,7 +55,7 @@ def renew(*, invitation: Invitation) -> Invited:
 def revoke(*, invitation: Invitation) -> None:
     """End the link. MembersError when somebody has followed it already."""
     found = _pending(invitation)
-    found.revoked_at = timezone.now()
+    found.revoked_at = clock.now()
     found.save(update_fields=["revoked_at"])
 
 
@@ -72,7 +72,7 @@ def accept(*, invitation: Invitation, user: User) -> Membership:
         raise MembersError("This invitation has expired.")
     if not is_for(found, user):
         raise MembersError(f"This invitation is for {found.email}.")
-    found.accepted_at = timezone.now()
+    found.accepted_at = clock.now()
     found.save(update_fields=["accepted_at"])
     member, _ = Membership.objects.get_or_create(game=found.game, user=user, defaults={"role": found.role})
     return member

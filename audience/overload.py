@@ -15,6 +15,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from audience import clock
+
 logger = structlog.get_logger(__name__)
 
 MINUTES = 15
@@ -99,7 +101,7 @@ def _tell(tally: _Tally) -> None:
 
 
 def _name(back: int = 0) -> str:
-    return f"{NAME}:{int(time.time() // 60) - back}"
+    return f"{NAME}:{int(clock.now().timestamp() // 60) - back}"
 
 
 def _the_tally() -> _Tally:

@@ -10,9 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 
-from audience import partitions, pruning
+from audience import clock, partitions, pruning
 from audience.models import Game
 from audience.partitions import BATCHES, EVENTS, Partition
 from audience.pruning import Pruned, Rows, Step, Whole
@@ -41,7 +40,7 @@ DIGESTED = " AND ".join(
 
 def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
     """Delete what is past its time, or only tell; what went."""
-    return list(pruning.run(steps(timezone.now()), dry_run=dry_run, seconds=seconds))
+    return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
 def steps(now: datetime) -> Iterator[Step]:

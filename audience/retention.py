@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 
 from django.db import connection
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Game
 
 # Counted up to here; beyond, PostgreSQL's estimate does: a page must not read every event there is.
@@ -36,7 +36,7 @@ def shortens(game: Game, days: int | None) -> bool:
 
 def first_day(days: int) -> date:
     """The first day whose events are kept today, in UTC."""
-    return timezone.now().astimezone(UTC).date() - timedelta(days=days)
+    return clock.now().astimezone(UTC).date() - timedelta(days=days)
 
 
 def affected(game: Game, days: int) -> Affected:

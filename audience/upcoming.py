@@ -1,10 +1,10 @@
 """The partitions of the days to come: made ahead by the beat, so that no insert waits for one."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from django.db import OperationalError
 
-from audience import isolation, partitions
+from audience import clock, isolation, partitions
 from audience.models import Queue
 from audience.partitions import Partitioned
 
@@ -14,7 +14,7 @@ def make_ahead(days: int | None = None) -> list[str]:
 
     One that cannot be made stops no other (audience/isolation.py).
     """
-    today = datetime.now(UTC).date()
+    today = clock.now().date()
     wanted: list[tuple[Partitioned, date]] = []
     for of in partitions.TABLES:
         ahead = (today + timedelta(days=offset) for offset in range((of.days_ahead if days is None else days) + 1))

@@ -25,4 +25,4 @@ django: Any = wsgi.application
 pages: Any = WSGIMiddleware(django, workers=PAGE_THREADS)
 
 application = Front(pages)
-Pulse(ProcessKind.WEB).start()
+Pulse(ProcessKind.WEB).begin()

@@ -4,6 +4,7 @@ It measures its clock against the database's, says that it runs, and looks for t
 (postbacks/monitoring/watch.py). Every kind of process does so, since no process can report its own death.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ from postbacks.monitoring import watch
 
 logger = structlog.get_logger(__name__)
 
+# Until the first round succeeds: the database may be started a moment after us.
+AGAIN_SECONDS = 1.0
+
 
 class Pulse(threading.Thread):
     """Start it once in each process. `is_well` says whether the work beside it goes on: without that no heartbeat."""
@@ -26,10 +30,20 @@ class Pulse(threading.Thread):
         self._has_started = False
         self._ending = threading.Event()
 
+    def begin(self) -> None:
+        """Measure the clock, so that nothing is received by a wrong one, then start the thread.
+
+        With the database away this takes three seconds at most, and the thread measures once it is back.
+        """
+        with contextlib.suppress(DatabaseError):
+            clock.synchronise()
+        connection.close()
+        self.start()
+
     def run(self) -> None:
         while not self._ending.is_set():
             self.once()
-            self._ending.wait(heartbeats.INTERVAL_SECONDS)
+            self._ending.wait(heartbeats.INTERVAL_SECONDS if self._has_started else AGAIN_SECONDS)
 
     def stop(self) -> None:
         self._ending.set()

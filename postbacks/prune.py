@@ -7,9 +7,7 @@ and so does one that ended lately, however old its first attempt is.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
-from audience import pruning
+from audience import clock, pruning
 from audience.models import Game
 from audience.prune import LONGEST
 from audience.pruning import Pruned, Rows, Step
@@ -22,7 +20,7 @@ ENDED = """config_id = %s AND started_at < %s AND EXISTS (
 
 def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
     """Delete what is past its time, or only tell; what went."""
-    return list(pruning.run(steps(timezone.now()), dry_run=dry_run, seconds=seconds))
+    return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
 def steps(now: datetime) -> Iterator[Step]:

@@ -247,6 +247,24 @@ def test_foreign_names_die_at_the_door() -> None:
     assert offenders(lambda path: [] if short(path).startswith(doors) else foreign(path)) == {}
 
 
+# A process that reads its own clock writes or compares a moment that no other process shares.
+OWN_CLOCK = ("timezone.now", "datetime.now", "datetime.utcnow", "time.time")
+OWN_CLOCK_ALLOWED = {
+    "audience/clock.py": "measures it against the database's",
+    "postbacks/networks/answers.py": "reads a Retry-After against the answer's own date, and this where it has none",
+    "postbacks/sandbox/": "the imitation networks have no database",
+}
+
+
+def test_only_the_clock_reads_the_clock() -> None:
+    def own(path: Path) -> Iterator[str]:
+        if not short(path).startswith(("config/", *OWN_CLOCK_ALLOWED)):
+            attributes = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute))
+            yield from (ast.unparse(node) for node in attributes if ast.unparse(node) in OWN_CLOCK)
+
+    assert offenders(own) == {}
+
+
 def test_a_module_fits_on_two_screens() -> None:
     def too_long(path: Path) -> Iterator[str]:
         length = len(path.read_text(encoding="utf-8").splitlines())

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db.models import Sum
 from django.db.models.functions import TruncDate
-from django.utils import timezone
 
+from audience import clock
 from audience.models import ApiKey, Game, RequestCount
 
 DAYS = 7
@@ -65,7 +65,7 @@ class Chart:
 
 def of(game: Game, *, key: int | None = None) -> Chart:
     """The last 7 days (UTC) of a game, of one key or of all."""
-    today = timezone.now().astimezone(UTC).date()
+    today = clock.now().astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     requests = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=datetime.combine(days[0], time.min, UTC))
     if key:

@@ -9,9 +9,8 @@ from datetime import datetime
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils import timezone
 
-from audience import keys
+from audience import clock, keys
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
 from audience.hub.forms import KeyForm, RotateForm
@@ -63,7 +62,7 @@ def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
 
 def _rows(membership: Membership) -> list[Row]:
     found, usage = ApiKey.objects.filter(game=membership.game), usage_by_key(membership.game)
-    now = timezone.now()
+    now = clock.now()
     return [Row.of(key, usage.get(key.pk, NO_USE), now) for key in found.select_related("replaced_by")]
 
 
@@ -106,5 +105,5 @@ def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
 
 def _made(request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None) -> HttpResponse:
     # `game_view` answers with Cache-Control: no-store.
-    left = time_left(old.expires_at, timezone.now()) if old and old.expires_at else ""
+    left = time_left(old.expires_at, clock.now()) if old and old.expires_at else ""
     return page(request, "hub/key_made.html", membership, key=made.key, value=made.value, old=old, left=left)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from django.utils import timezone
-
-from audience import wakeup
+from audience import clock, wakeup
 from audience.intake import ahead, store
 from audience.intake.channel import Channel
 from audience.intake.group import Group, Overloaded
@@ -74,7 +72,7 @@ async def accept_together(request: Sequence[Sent]) -> list[Receipt]:
 def _note(writes: Sequence[Write], mark: Callable[[ApiKey], None], wake: Callable[[str], None]) -> None:
     """What follows the commit. A key's use is noted once a minute: exact enough to see an old key still in use, cheap
     enough for every call."""
-    now = timezone.now()
+    now = clock.now()
     for key in {one.sent.key.id: one.sent.key for one in writes}.values():
         if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60:
             key.last_used_at = now

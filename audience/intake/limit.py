@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.asyncio import async_unsafe
 from redis.commands.core import Script
 
+from audience import clock
 from audience.intake import ahead
 from audience.models import ApiKey
 
@@ -108,7 +109,7 @@ def _take(limiter: _Limiter, key: ApiKey, *, spent: int) -> int:
     size = max(1, int(rate * LEASE))
     wanted = max(1, size - limiter.left(key.pk, now))
     try:
-        wait, given = _ask(limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, time.time(), wanted])
+        wait, given = _ask(limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, clock.now().timestamp(), wanted])
     except (redis.RedisError, OSError) as error:
         limiter.paused_until = now + PAUSE
         logger.warning("rate_limit_unavailable", error=type(error).__name__)

@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
+from audience import clock
 from audience.intake.accept import accept
 from audience.intake.dialects import kept
 from audience.intake.rows import TRUNCATED
@@ -81,5 +81,5 @@ def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
 
 def _as_it_was(key: ApiKey) -> ApiKey:
     """A replay is no use of the key: whoever waits for an old one to fall silent must not see it speak."""
-    key.last_used_at = timezone.now()  # in memory only, which keeps accept() from noting the time
+    key.last_used_at = clock.now()  # in memory only, which keeps accept() from noting the time
     return key

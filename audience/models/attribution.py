@@ -5,8 +5,8 @@ import uuid
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from audience import clock
 from audience.models.keys import Game
 from audience.models.people import Person
 
@@ -63,7 +63,7 @@ class GoalEvent(models.Model):
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="goal_events", db_index=False)
     name = models.CharField(max_length=256)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "name"], name="one_goal_event_per_name")]
@@ -122,7 +122,7 @@ class Conversion(models.Model):
     message_id = models.CharField(max_length=256)
     event_day = models.DateField(help_text="The day of its Event, to find it again.")
     event_at = models.DateTimeField()
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
     user_id = models.TextField(blank=True)
     value = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)

@@ -7,8 +7,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from audience import clock
 from audience.models.keys import Game
 
 
@@ -35,9 +35,9 @@ class Erasure(models.Model):
     state = models.CharField(max_length=8, choices=ErasureState.choices, default=ErasureState.PENDING)
     counts = models.JSONField(default=dict)
     requested_by = models.CharField(max_length=200, blank=True, help_text="The key or the user that asked.")
-    requested_at = models.DateTimeField(default=timezone.now)
+    requested_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    next_attempt_at = models.DateTimeField(default=clock.now)
     error = models.TextField(blank=True)
 
     class Meta:

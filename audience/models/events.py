@@ -3,7 +3,6 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.utils import timezone
 
 from audience import clock
 from audience.models.keys import ApiKey, Dialect, Game
@@ -121,7 +120,7 @@ class Batch(models.Model):
     last_day = models.DateField(null=True)
     state = models.CharField(max_length=8, choices=BatchState.choices, default=BatchState.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    next_attempt_at = models.DateTimeField(default=clock.now)
     error = models.TextField(blank=True, help_text="Why the last attempt to digest it failed.")
 
     objects = BatchQuerySet.as_manager()

@@ -6,7 +6,6 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast
 from django.db.models.lookups import In
-from django.utils import timezone
 
 from audience import clock
 from audience.models.keys import Game
@@ -68,8 +67,8 @@ class FailedWork(models.Model):
     error = models.TextField(blank=True, help_text="What the last attempt failed with; it quotes no data.")
     # What a further attempt needs and no other row holds, such as the verdict of an answer. Nothing of a player.
     kept = models.JSONField(default=dict, blank=True, editable=False)
-    first_failed_at = models.DateTimeField(default=timezone.now)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    first_failed_at = models.DateTimeField(default=clock.now)
+    next_attempt_at = models.DateTimeField(default=clock.now)
     set_aside_at = models.DateTimeField(null=True, blank=True)
 
     objects = FailedWorkQuerySet.as_manager()

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+
+from audience import clock
 
 # A stored event is what a copy of it is known by, and senders repeat events of up to 30 days ago. The longest view of
 # the Hub is as long.
@@ -39,7 +40,7 @@ class Game(models.Model):
         help_text="Events older than this, by their own day, are deleted, and so are the calls made for deliveries "
         "that ended longer ago. Empty: kept for ever.",
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     objects = GameQuerySet.as_manager()
 
@@ -71,7 +72,7 @@ class Membership(models.Model):
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "user"], name="one_membership_per_game")]
@@ -111,7 +112,7 @@ def digest_of(value: str) -> str:
 class KeyQuerySet(models.QuerySet["ApiKey"]):
     def live(self) -> "KeyQuerySet":
         """Keys that open the door now: neither revoked nor past the end of a rotation's overlap."""
-        return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+        return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=clock.now()))
 
 
 class ApiKey(models.Model):
@@ -136,7 +137,7 @@ class ApiKey(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Set by a rotation: the end of the overlap.")
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -156,7 +157,7 @@ class ApiKey(models.Model):
 
     @property
     def is_live(self) -> bool:
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > clock.now())
 
     @property
     def is_sandbox(self) -> bool:

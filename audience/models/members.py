@@ -6,15 +6,15 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from audience import clock
 from audience.models.keys import Game, Role
 
 VALID_FOR = timedelta(days=7)
 
 
 def in_seven_days() -> Any:
-    return timezone.now() + VALID_FOR
+    return clock.now() + VALID_FOR
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
@@ -33,7 +33,7 @@ class Invitation(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     expires_at = models.DateTimeField(default=in_seven_days)
     accepted_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -56,7 +56,7 @@ class Invitation(models.Model):
     @property
     def is_open(self) -> bool:
         """Whether its link still works."""
-        return self.accepted_at is None and self.revoked_at is None and self.expires_at > timezone.now()
+        return self.accepted_at is None and self.revoked_at is None and self.expires_at > clock.now()
 
     def get_additional_data(self) -> dict[str, int]:
         """What the audit log finds the entries of one game by."""

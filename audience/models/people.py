@@ -8,8 +8,8 @@ from django.db.models import Q, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
-from django.utils import timezone
 
+from audience import clock
 from audience.models.keys import Game
 
 
@@ -62,7 +62,7 @@ class Identity(models.Model):
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="identities")
     namespace = models.CharField(max_length=64)
     value = models.TextField()
-    first_seen_at = models.DateTimeField(default=timezone.now)
+    first_seen_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         verbose_name_plural = "identities"
@@ -82,7 +82,7 @@ class Device(models.Model):
     device_id = models.TextField()
     token = models.TextField(blank=True)
     details = models.JSONField(default=dict, blank=True)
-    updated_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "device_id"], name="one_row_per_device")]
@@ -100,7 +100,7 @@ class Group(models.Model):
     group_id = models.TextField()
     traits = models.JSONField(default=dict, blank=True)
     members = models.ManyToManyField(Person, through="GroupMembership", related_name="groups", blank=True)
-    updated_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "group_id"], name="one_row_per_group")]

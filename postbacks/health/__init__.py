@@ -7,8 +7,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.utils import timezone
-
+from audience import clock
 from postbacks.health.counting import count
 from postbacks.health.judging import judge
 from postbacks.health.words import Counts, Health, Indicator, Judgement
@@ -19,5 +18,5 @@ __all__ = ["Counts", "Health", "Indicator", "Judgement", "judge", "of"]
 
 def of(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
     """The judgement on each config by its id, in two queries for the whole list."""
-    counted = count([config.pk for config in configs], now=now or timezone.now())
+    counted = count([config.pk for config in configs], now=now or clock.now())
     return {pk: judge(counts) for pk, counts in counted.items()}

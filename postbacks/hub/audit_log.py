@@ -9,8 +9,8 @@ from auditlog.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
-from django.utils import timezone
 
+from audience import clock
 from audience.audit_log import entries
 from audience.hub import spreadsheet
 from audience.hub.access import HubRequest, game_view, page
@@ -58,7 +58,7 @@ def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
 def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
     """The log with the filters of its URL, as CSV."""
     cells = (_cells(row) for row in _every(asking(request, membership.game).entries))
-    name = f"audit-log-{membership.game.slug}-{timezone.now():%Y-%m-%d}.csv"
+    name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
     lines = spreadsheet.lines(COLUMNS, cells)
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
@@ -73,7 +73,7 @@ def asking(request: HubRequest, game: Game) -> Asked:
     action = choice(request, "action", label="Action", choices=[("", "Any action"), *actions])
     rows = entries(game).select_related("actor", "content_type")
     if span := PERIODS[period.chosen][1]:
-        rows = rows.filter(timestamp__gte=timezone.now() - span)
+        rows = rows.filter(timestamp__gte=clock.now() - span)
     if who.chosen:
         rows = rows.filter(actor=None) if who.chosen == SYSTEM else rows.filter(actor=int(who.chosen))
     if kind.chosen:

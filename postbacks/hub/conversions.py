@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
-from django.utils import timezone
 
+from audience import clock
 from audience.hub.access import HubRequest, asks_for_part, game_view, has_role, page
 from audience.hub.filters import Filter, choice
 from audience.hub.paging import newest
@@ -89,7 +89,7 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
         _encoded(export.lines(rows, addresses=has_role(membership, Role.MARKETER))),
         content_type="text/csv; charset=utf-8",
     )
-    name = f"conversions-{membership.game.slug}-{timezone.now():%Y-%m-%d}.csv"
+    name = f"conversions-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
@@ -120,7 +120,7 @@ def only_choices() -> Iterator[tuple[str, str]]:
 
 
 def began(period: str) -> datetime:
-    return timezone.now() - RANGES[period][1]
+    return clock.now() - RANGES[period][1]
 
 
 def rows_of(view: View) -> tuple[QuerySet[Conversion], Found | None]:

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from auditlog.models import LogEntry
 from django.http import Http404, HttpResponse, StreamingHttpResponse
-from django.utils import timezone
 
-from audience import audit_log
+from audience import audit_log, clock
 from audience.erasure import sent_under
 from audience.hub import spreadsheet
 from audience.hub.access import HubRequest, game_view, page
@@ -53,7 +52,7 @@ def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> Str
     """By POST, since it leaves an entry in the audit log."""
     person = _person(membership, pk)
     audit_log.record(game=membership.game, subject=person, action=LogEntry.Action.ACCESS, changes={})
-    name = f"player-{person.pk}-{timezone.now():%Y-%m-%d}.json"
+    name = f"player-{person.pk}-{clock.now():%Y-%m-%d}.json"
     return spreadsheet.streamed(person_export.pieces(person), name=name, content_type="application/json")
 
 

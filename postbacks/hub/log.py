@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 
+from audience import clock
 from audience.goals import event_names
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.event_detail import sees_addresses
@@ -51,7 +51,7 @@ def read(
     """The page of the log that was asked for; what the network said is cut down to what the member may see."""
     period, status, event = (filter.chosen for filter in chosen)
     asked = attempts.Asked(
-        since=timezone.now() - RANGES[period][1],
+        since=clock.now() - RANGES[period][1],
         status=status,
         event=event,
         before=request.GET.get("before", ""),

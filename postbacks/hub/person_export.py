@@ -16,8 +16,8 @@ from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, Prefetch, QuerySet
-from django.utils import timezone
 
+from audience import clock
 from audience.erasure import sent_under
 from audience.hub.masking import masked
 from audience.hub.paging import newest
@@ -40,7 +40,7 @@ def pieces(person: Person) -> Iterator[str]:
     """The text of the file, in pieces."""
     head = {
         "format": FORMAT,
-        "exported_at": timezone.now(),
+        "exported_at": clock.now(),
         "game": {"name": person.game.name, "slug": person.game.slug},
         "person": {name: getattr(person, name) for name in HEAD},
     }

@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
-from django.utils import timezone
 
+from audience import clock
 from audience.hub.event_detail import pretty
 from audience.hub.feed import HEAVY
 from audience.hub.masking import masked
@@ -154,7 +154,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresse
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
     body = masked(sent, addresses=addresses)
     version = versions.get((delivery.config_id, delivery.config_version))
-    in_time = delivery.deadline > timezone.now()
+    in_time = delivery.deadline > clock.now()
     return Sent(
         delivery=delivery,
         network=network,

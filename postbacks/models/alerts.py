@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Game
 from postbacks.fields import EncryptedJSONField
 from postbacks.models.configs import PostbackConfig
@@ -31,7 +31,7 @@ class Alert(models.Model):
     health = models.CharField(max_length=20)
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)
-    opened_at = models.DateTimeField(default=timezone.now)
+    opened_at = models.DateTimeField(default=clock.now)
     # Since when the health is good again; None while it is bad (postbacks/alerts/watch.py recovers after a while).
     good_since = models.DateTimeField(null=True, blank=True)
     # When it ended, however it did.
@@ -85,7 +85,7 @@ class AlertHook(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "url"], name="one_hook_per_url")]
@@ -126,10 +126,10 @@ class Notice(models.Model):
     hook = models.ForeignKey(AlertHook, null=True, on_delete=models.CASCADE, related_name="notices")
     state = models.CharField(max_length=8, choices=NoticeState.choices, default=NoticeState.WAITING)
     attempts_made = models.PositiveSmallIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    next_attempt_at = models.DateTimeField(default=clock.now)
     leased_until = models.DateTimeField(null=True, blank=True)
     message = models.TextField(blank=True, help_text="What the last attempt ended with.")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

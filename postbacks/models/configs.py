@@ -7,8 +7,8 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Game, Trigger
 from postbacks.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS
@@ -40,7 +40,7 @@ class PostbackConfig(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The credential before the last rotation, to go back to until then.
@@ -80,7 +80,7 @@ class PostbackConfig(models.Model):
     @property
     def can_roll_back(self) -> bool:
         """Whether the credential before the last rotation is still kept."""
-        return bool(self.previous_until and self.previous_until > timezone.now())
+        return bool(self.previous_until and self.previous_until > clock.now())
 
 
 class ConfigVersion(models.Model):
@@ -96,7 +96,7 @@ class ConfigVersion(models.Model):
     set_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    set_at = models.DateTimeField(default=timezone.now)
+    set_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["config", "number"], name="versions_are_numbered")]
@@ -164,7 +164,7 @@ class CredentialCheck(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = CheckQuerySet.as_manager()

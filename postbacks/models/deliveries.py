@@ -5,8 +5,8 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Conversion, Game, Reason, trigger_label
 from postbacks.models.configs import PostbackConfig
 from postbacks.models.replays import Replay
@@ -33,7 +33,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         sending/leases.py has it as SQL.
         """
-        now = now or timezone.now()
+        now = now or clock.now()
         return (
             self.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
             .filter(Q(leased_until=None) | Q(leased_until__lt=now))
@@ -84,7 +84,7 @@ class Delivery(models.Model):
     replay = models.ForeignKey(
         Replay, null=True, blank=True, on_delete=models.SET_NULL, related_name="deliveries", db_index=False
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=clock.now)
 
     objects = DeliveryQuerySet.as_manager()
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from django.db import connection
-from django.utils import timezone
 
+from audience import clock
 from audience.models import Game
 from postbacks.models import AttemptStatus, PostbackConfig
 from postbacks.networks.base import Network
@@ -47,7 +47,7 @@ def _combinations(game: Game, network: Network) -> Combinations:
     carried = ", ".join(_carried(key) for key in keys)
     places = ", ".join(str(place) for place in range(1, len(keys) + 1))
     paths = [list(path) for key in keys for path in key.paths]
-    since = timezone.now() - PERIOD
+    since = clock.now() - PERIOD
     with connection.cursor() as cursor:
         cursor.execute(
             SENT.format(carried=carried, places=places),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -24,16 +25,18 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = time.time()
 
-    def time(self) -> float:
+    def monotonic(self) -> float:
         return self.seconds
 
-    monotonic = time
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(overload, "time", found)
+    monkeypatch.setattr(overload, "clock", found)
     return found
 
 

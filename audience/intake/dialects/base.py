@@ -4,7 +4,6 @@ import binascii
 import inspect
 from base64 import b64decode
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -14,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
+from audience import clock
 from audience.intake import body, cors, limit
 from audience.intake.accept import Receipt, accept_all, accept_together, refuse_when_full
 from audience.intake.dialects.words import Problem, Refusal
@@ -82,7 +82,7 @@ class IngestView(APIView):
 
     def begin(self) -> None:
         """What a handler may rely on."""
-        self.received_at = datetime.now(UTC)
+        self.received_at = clock.now()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The answer, on a thread that may wait."""
