@@ -8,6 +8,7 @@
 # make screenshots  every page, light and dark, into .state/screenshots; README=1 for the four of docs/images
 # make demo   the demo game and its logins, as one JSON object
 # make admin  the first administrator of an installation without the demo
+# make lock   requirements.lock and requirements-dev.lock anew from pyproject.toml; UPGRADE=1 for newer versions
 # make clean  remove .venv and caches; the data in .state stays
 # make forget delete the quickstart's database
 
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 3 --dist worksteal
 
-.PHONY: run test shuffle faults lint bench bench-pages demo admin clean forget screenshots
+.PHONY: run test shuffle faults lint lock bench bench-pages demo admin clean forget screenshots
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -47,6 +48,20 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
+
+# In a folder of its own. Versions that the files name stay, unless UPGRADE is set; every file of each release is listed,
+# so that one lock serves all Pythons and machines. No index is named: a mirror serves the same files.
+lock: LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
+lock:
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; $(PYTHON) -m venv "$$tools"; \
+	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install uv==0.13.9; PATH="$$tools/bin:$$PATH"; \
+	write() { { sed -n '/^#/p' "$$2"; sed '/^#/d' "$$1"; } > "$$1.new"; mv "$$1.new" "$$2"; }; \
+	cp requirements.lock "$$tools/run"; $(LOCK) --extra quickstart -o "$$tools/run"; write "$$tools/run" requirements.lock; \
+	sed '/^#/d' requirements.lock requirements-dev.lock > "$$tools/dev"; \
+	$(LOCK) --extra quickstart --extra dev -c requirements.lock -o "$$tools/dev" \
+		$$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements.lock); \
+	write "$$tools/dev" requirements-dev.lock
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
@@ -78,10 +93,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python requirements.lock
 	@echo "Installing the dependencies, about a minute the first time ..."
-	@$(PIP) install -r requirements.lock
+	@$(PIP) install --require-hashes -r requirements.lock
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@echo "Installing the test and lint tools ..."
-	@$(PIP) install -r requirements-dev.lock
+	@$(PIP) install --require-hashes -r requirements.lock -r requirements-dev.lock
 	@touch $@
