@@ -1,13 +1,28 @@
 from django.apps import AppConfig
 
+ACCOUNT = ["username", "email", "first_name", "last_name", "is_active", "is_staff", "is_superuser"]
+
 
 class AudienceConfig(AppConfig):
     name = "audience"
 
     def ready(self) -> None:
         # Here, not at the top: the registry's module imports models, which are not loaded yet up there.
+        from allauth.mfa.models import Authenticator
         from auditlog.registry import auditlog
+        from django.contrib.auth import get_user_model
 
+        # Not `last_login`: the sign-ins are axes' to list.
+        auditlog.register(
+            get_user_model(),
+            include_fields=[*ACCOUNT, "password"],
+            mask_fields=["password"],
+            mask_callable="audience.audit_log.hidden",
+            m2m_fields={"groups", "user_permissions"},
+        )
+        of_user = {"mask_fields": ["user"], "mask_callable": "audience.audit_log.account_name"}
+        auditlog.register(Authenticator, include_fields=["user", "type"], **of_user)
+        auditlog.register(self.get_model("AddressChange"), include_fields=["user", "email"], **of_user)
         auditlog.register(self.get_model("Game"))
         auditlog.register(self.get_model("Membership"))
         auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])

@@ -7,7 +7,9 @@ goes past the model, and somebody reading, are told by `record`. Actor and addre
 from collections.abc import Mapping
 from typing import Any
 
+from auditlog.context import auditlog_value
 from auditlog.models import LogEntry
+from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
 from django.db.models.fields.json import KT
 
@@ -36,3 +38,26 @@ def entries(game: Game) -> QuerySet[Any]:
     """The entries of a game. In the words of the index audit_entries_by_game, to be read by it."""
     rows: QuerySet[Any] = LogEntry.objects.alias(of_game=KT("additional_data__game")).filter(of_game=str(game.pk))
     return rows
+
+
+def act_as(user: Any = None, *, email: str = "") -> None:
+    """Name the actor of what this request changes from now on: whoever followed the link in their mail.
+
+    By `email` alone while there is no account yet.
+    """
+    context = auditlog_value.get(None)
+    if context is not None:
+        context["actor"], context["actor_email"] = user, email or user.email
+
+
+def hidden(value: str) -> str:
+    """What an entry says of a password: whether there is one. "!" begins what Django keeps for none."""
+    return "" if not value or value == "None" else "none" if value.startswith("!") else "set"
+
+
+def account_name(pk: str) -> str:
+    """What an entry calls the account of a second factor; its number once there is no such account."""
+    if not pk.isdigit():
+        return ""
+    account = get_user_model().objects.filter(pk=pk).first()
+    return (account.email or account.get_username()) if account else pk

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from audience import clock
+from audience import addresses, clock
+from audience.audit_log import act_as
 from audience.models import Game, Invitation, Membership, Role
 from audience.models.keys import digest_of
 from audience.models.members import in_seven_days
@@ -82,9 +83,12 @@ def accept(*, invitation: Invitation, user: User) -> Membership:
 def accept_as_new(*, invitation: Invitation, password: str) -> User:
     """Make the account of the invited address and let it join; MembersError when there is one by now."""
     found = _pending(invitation)
-    if account_of(found.email):
+    addresses.hold(found.email)
+    if addresses.account_of(found.email):
         raise MembersError(f"There is an account for {found.email} already. Sign in to join.")
-    user = User.objects.create_user(_username(found.email), found.email, password)
+    act_as(email=found.email)
+    user = User.objects.create_user(free_username(found.email), found.email, password)
+    act_as(user)
     accept(invitation=found, user=user)
     return user
 
@@ -108,12 +112,13 @@ def remove(*, membership: Membership) -> None:
 
 
 def is_for(invitation: Invitation, user: User) -> bool:
-    return user.email.strip().lower() == invitation.email
+    return addresses.normal(user.email) == invitation.email
 
 
-def account_of(email: str) -> User | None:
-    """The account that signs in with this address."""
-    return User.objects.filter(email__iexact=email).first()
+def free_username(email: str) -> str:
+    """Nobody signs in with it; it must be free, and Django gives it 150 characters."""
+    taken = User.objects.filter(username=email[:150]).exists()
+    return f"{email[:133]}-{secrets.token_hex(8)}" if taken else email[:150]
 
 
 def _lock(game: Game) -> None:
@@ -144,9 +149,3 @@ def _with_new_link(invitation: Invitation) -> Invited:
 
 def _token() -> str:
     return secrets.token_urlsafe(32)
-
-
-def _username(email: str) -> str:
-    """Nobody signs in with it; it must be free, and Django gives it 150 characters."""
-    taken = User.objects.filter(username=email[:150]).exists()
-    return f"{email[:133]}-{secrets.token_hex(8)}" if taken else email[:150]

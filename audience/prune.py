@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from audience import clock, partitions, pruning
+from audience import clock, partitions, prune_accounts, pruning
 from audience.models import Game
 from audience.partitions import BATCHES, EVENTS, Partition
 from audience.pruning import Pruned, Rows, Step, Whole
@@ -48,6 +48,7 @@ def steps(now: datetime) -> Iterator[Step]:
     yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
     yield Rows("failed work", "audience_failedwork", FORGOTTEN, [now - FAILED_WORK_KEPT], "failed work")
     yield from (_surplus(game) for game in games)
+    yield from prune_accounts.steps(now)
     yield from _batches(now)
     yield from _events(games)
 

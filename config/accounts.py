@@ -1,21 +1,47 @@
-"""Where allauth and axes ask the house: who may sign up, who is calling, how a second factor's secret is kept."""
+"""Where allauth and axes ask us: who may sign up, who is calling, how a second factor's secret is kept."""
 
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from auditlog.context import disable_auditlog
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AbstractBaseUser, User
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
+from audience import addresses, sign_in_pace
 from audience.intake.caller import caller_ip
 from postbacks.fields import seal, unseal
 
 logger = structlog.get_logger(__name__)
 
 LISTED = "listed"
+
+
+class AddressBackend(ModelBackend):
+    """Signs in by the one confirmed address of an account; rows of allauth's EmailAddress identify nobody."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **given: Any
+    ) -> User | None:
+        email = given.get("email")
+        if not email or password is None:
+            return None
+        found = addresses.accounts_of(email)
+        # A password that is hashed anew by better means is no change of it.
+        with disable_auditlog():
+            right = [user for user in found if user.check_password(password) and self.user_can_authenticate(user)]
+        if not found:
+            User().set_password(password)  # takes as long as for an account that there is
+        return right[0] if right else None
 
 
 class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -25,12 +51,35 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         return False
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Failed passwords are counted by axes; allauth's count would lock first, and be lost with the process."""
+        """Failed passwords are counted by axes per address, and here per account; allauth's count would lock first."""
+        if not AxesProxyHandler.is_allowed(request, credentials):
+            return  # whoever is locked out anyway does not slow the account down
+        if seconds := sign_in_pace.take(request, typed_login(request, credentials)):
+            raise ValidationError(
+                f"Somebody tries many passwords for this account. Wait {seconds} seconds, then try again. "
+                "A passkey works at once, and so does a browser in which you signed in before."
+            )
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
+        user: AbstractBaseUser | None = super().authenticate(request, **credentials)
+        if user:
+            sign_in_pace.give_back(request, typed_login(request, credentials))
+        return user
+
+    def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
+        found = self.authenticate(self.request, email=getattr(user, "email", ""), password=password)
+        return found is not None and found.pk == user.pk
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         super().login(request, user)
         # allauth lists this session for its owner: SessionSeenMiddleware keeps the row fresh.
         request.session[LISTED] = True
+
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **given: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **given)
+        if email := getattr(user, "email", ""):
+            sign_in_pace.remember(response, email, secure=settings.SESSION_COOKIE_SECURE)
+        return response
 
     def get_client_ip(self, request: HttpRequest) -> str:
         address = caller_ip(request)
@@ -38,10 +87,23 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
             raise PermissionDenied("The address of the caller is not known.")
         return address
 
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Under PUBLIC_URL: the Host of a request is whatever its sender wrote there."""
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return str(settings.PUBLIC_URL) + path.replace("UID-KEY", quote(key))
+
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """To the account's address."""
+        if email or user.email:
+            super().send_notification_mail(template_prefix, user, context, email or user.email)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """A mail server that is down must not fail a page; what the page says stays true of an unknown address too."""
         try:
-            super().send_mail(template_prefix, email, context)
+            here = {"domain": urlsplit(settings.PUBLIC_URL).netloc, "name": "Afterclick"}
+            super().send_mail(template_prefix, email, {**context, "current_site": here, "hub": settings.PUBLIC_URL})
         except OSError as error:  # smtplib's errors are OSErrors; their text repeats the address
             logger.error("account_mail_not_sent", template=template_prefix, error=type(error).__name__)
 
@@ -61,10 +123,19 @@ class SealedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # all
 
 
 def typed_login(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Whose sign-in failed, in lower case: what was typed, else what the code that asked gave.
+    """Whose sign-in failed, in lower case.
 
     allauth authenticates with `email`, which axes does not look for by itself: all accounts would share one counter.
     """
     given = credentials or {}
-    found = request.POST.get("login") or given.get("email") or given.get("username") or given.get("login") or ""
+    # What is being authenticated comes first: the form of a reauthentication has no `login`, and could be sent one.
+    found = given.get("email") or given.get("username") or given.get("login") or request.POST.get("login") or ""
     return str(found).strip().lower()
+
+
+def counted_address(request: HttpRequest) -> str:
+    """What failed sign-ins are counted by: the caller's address, or its /64, since a caller has all of that."""
+    address = caller_ip(request)
+    if address and isinstance(ip_address(address), IPv6Address):
+        return str(ip_network(f"{address}/64", strict=False).network_address)
+    return address

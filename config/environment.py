@@ -27,6 +27,7 @@ class Environment:
 
     debug: bool
     secret_key: str
+    secret_key_fallbacks: list[str]
     credential_keys: tuple[str, ...]
     database: dict[str, Any]
     redis_url: str
@@ -44,6 +45,7 @@ class Environment:
     operators_email: list[str]
     alert_private_hosts: frozenset[str]
     require_mfa_for_admins: bool
+    audit_log_kept_days: int | None
 
 
 def read(base_dir: Path) -> Environment:
@@ -54,6 +56,7 @@ def read(base_dir: Path) -> Environment:
     return Environment(
         debug=_flag(env, "DEBUG"),
         secret_key=_secret_key(env),
+        secret_key_fallbacks=_secret_key_fallbacks(env),
         credential_keys=_credential_keys(env),
         database=_database(env),
         redis_url=_url(env, "REDIS_URL", None, ("redis", "rediss", "unix")),
@@ -71,6 +74,7 @@ def read(base_dir: Path) -> Environment:
         operators_email=_operators_email(env),
         alert_private_hosts=frozenset(host.strip().lower() for host in env.list("ALERT_PRIVATE_HOSTS", default=[])),
         require_mfa_for_admins=_flag(env, "REQUIRE_MFA_FOR_ADMINS"),
+        audit_log_kept_days=_kept_days(env, "AUDIT_LOG_KEPT_DAYS"),
     )
 
 
@@ -180,6 +184,27 @@ def _secret_key(env: environ.Env) -> str:
     if len(key) < SECRET_KEY_LENGTH:
         _stop("SECRET_KEY", f"must have at least {SECRET_KEY_LENGTH} characters")
     return key
+
+
+def _secret_key_fallbacks(env: environ.Env) -> list[str]:
+    keys = [key.strip() for key in env.str("SECRET_KEY_FALLBACKS", default="").split(",") if key.strip()]
+    for position, key in enumerate(keys, 1):
+        if len(key) < SECRET_KEY_LENGTH:
+            _stop(
+                "SECRET_KEY_FALLBACKS",
+                f"holds no former SECRET_KEY at position {position}: at least {SECRET_KEY_LENGTH} characters",
+            )
+    return keys
+
+
+def _kept_days(env: environ.Env, name: str) -> int | None:
+    """Whole days, None for ever."""
+    value = env.str(name, default="").strip()
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36_500):
+        _stop(name, f"must be a number of days from 1 to 36500, or empty for ever, not {value!r}")
+    return int(value)
 
 
 def _credential_keys(env: environ.Env) -> tuple[str, ...]:

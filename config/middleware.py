@@ -5,11 +5,14 @@ from datetime import timedelta
 
 from allauth.usersessions.models import UserSession
 from auditlog.middleware import AuditlogMiddleware
+from django.conf import settings
 from django.contrib import messages
 from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
+from django_htmx.http import HttpResponseClientRedirect
 
 from audience import second_factor
 from audience.intake.caller import caller_ip
@@ -25,6 +28,16 @@ PERMISSIONS_POLICY = ", ".join(
 )
 # How exact "last seen" of a session is: one write in this time, and not one with every refresh of a page.
 SEEN_EVERY = timedelta(minutes=5)
+
+# What somebody may open who has yet to set up a second factor: that, the questions before it, signing out; and what
+# answers anybody.
+SETTING_UP = {
+    *("mfa_index", "mfa_activate_totp", "mfa_list_webauthn", "mfa_add_webauthn", "mfa_authenticate"),
+    *("mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_download_recovery_codes"),
+    *("account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"),
+    *("account_login", "mfa_login_webauthn", "account_logout", "logout", "login"),
+    *("livez", "readyz", "metrics"),
+}
 
 
 class PermissionsPolicyMiddleware:
@@ -62,7 +75,10 @@ class SessionSeenMiddleware:
 
 
 class AdminSecondFactorMiddleware:
-    """Where admins must have a second factor, the Django admin asks for one as the Hub does."""
+    """Where admins must have a second factor, a superuser without one sets one up, and can do nothing else.
+
+    Other staff are kept out of the Django admin and of making games; the Hub keeps a game's admins out of the game.
+    """
 
     def __init__(self, get_response: Respond) -> None:
         self.get_response = get_response
@@ -71,9 +87,25 @@ class AdminSecondFactorMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *view: object) -> HttpResponse | None:
-        match = request.resolver_match
-        inside = match is not None and match.app_name == "admin" and match.url_name not in {"login", "logout"}
-        if inside and request.user.is_staff and second_factor.is_missing(request.user):
-            messages.warning(request, second_factor.ASKING)
-            return redirect("mfa_index")
+        if not settings.REQUIRE_MFA_FOR_ADMINS or not _is_kept_out(request):
+            return None
+        if second_factor.is_missing(request.user):
+            return _to_second_factor(request)
         return None
+
+
+def _is_kept_out(request: HttpRequest) -> bool:
+    """Whether this page asks its reader for a second factor."""
+    match, user = request.resolver_match, request.user
+    if match is None or match.url_name in SETTING_UP:
+        return False
+    return user.is_superuser or (user.is_staff and (match.app_name == "admin" or match.url_name == "game-new"))
+
+
+def _to_second_factor(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return JsonResponse({"detail": second_factor.ASKING}, status=403)
+    if request.headers.get("HX-Request"):
+        return HttpResponseClientRedirect(reverse("mfa_index"))
+    messages.warning(request, second_factor.ASKING)
+    return redirect("mfa_index")

@@ -7,7 +7,7 @@ from typing import Any
 
 import django_stubs_ext
 
-from config import environment, logs, schedule, sign_in
+from config import cache, environment, logs, schedule, sign_in
 
 # Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
 django_stubs_ext.monkeypatch()
@@ -17,6 +17,7 @@ ENV = environment.read(BASE_DIR)
 
 DEBUG = ENV.debug
 SECRET_KEY = ENV.secret_key
+SECRET_KEY_FALLBACKS = ENV.secret_key_fallbacks
 CREDENTIAL_KEYS = ENV.credential_keys
 ALLOWED_HOSTS = ENV.allowed_hosts
 PUBLIC_URL = ENV.public_url
@@ -117,6 +118,8 @@ DATABASES = {
     }
 }
 
+CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "LOCATION": ENV.redis_url, "KEY_PREFIX": cache.PREFIX}}
+
 CELERY_BROKER_URL = ENV.redis_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -141,6 +144,7 @@ ERASURE_HOOK = "postbacks.erasing.cancel_for_people"
 # People -------------------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)
 REQUIRE_MFA_FOR_ADMINS = ENV.require_mfa_for_admins
+AUDIT_LOG_KEPT_DAYS = ENV.audit_log_kept_days
 # EMAIL_BACKEND, EMAIL_HOST and their like, as EMAIL_URL says.
 globals().update(ENV.email)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.from_email

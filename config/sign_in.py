@@ -6,8 +6,7 @@ from typing import Any
 SETTINGS: dict[str, Any] = {
     "AUTHENTICATION_BACKENDS": [
         "axes.backends.AxesStandaloneBackend",
-        "django.contrib.auth.backends.ModelBackend",
-        "allauth.account.auth_backends.AuthenticationBackend",
+        "config.accounts.AddressBackend",
     ],
     "AUTH_PASSWORD_VALIDATORS": [
         {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -18,6 +17,11 @@ SETTINGS: dict[str, Any] = {
     "ACCOUNT_LOGIN_METHODS": {"email"},
     "ACCOUNT_SIGNUP_FIELDS": ["email*", "password1*"],
     "ACCOUNT_ADAPTER": "config.accounts.InvitedOnlyAdapter",
+    "ACCOUNT_FORMS": {
+        "reset_password": "config.account_forms.NewPasswordLinkForm",
+        "reset_password_from_key": "config.account_forms.NewPasswordForm",
+    },
+    # An address is confirmed before an account gets it (audience/addresses.py), not afterwards.
     "ACCOUNT_EMAIL_VERIFICATION": "none",
     "ACCOUNT_EMAIL_SUBJECT_PREFIX": "[Afterclick] ",
     # A changed password, a passkey added or removed: the owner of the account hears of it by mail.
@@ -28,8 +32,17 @@ SETTINGS: dict[str, Any] = {
     "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
     # Passwords are axes' to count (they survive a restart and show in the admin); `login_failed` are the codes of an
     # authenticator app, which only somebody who knows the password is asked for.
-    "ACCOUNT_RATE_LIMITS": {"login": "60/m/ip", "login_failed": "10/15m/key", "reset_password": "20/m/ip,5/m/key"},
+    "ACCOUNT_RATE_LIMITS": {
+        "login": "60/m/ip",
+        "login_failed": "10/15m/key",
+        "reset_password": "20/m/ip,5/m/key",
+        "change_email": "5/h/user",
+    },
     "MFA_ADAPTER": "config.accounts.SealedSecondFactorAdapter",
+    "MFA_FORMS": {
+        "authenticate": "config.account_forms.CodeForm",
+        "reauthenticate": "config.account_forms.CodeAgainForm",
+    },
     "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
     "MFA_PASSKEY_LOGIN_ENABLED": True,
     "MFA_TOTP_ISSUER": "Afterclick",
@@ -40,7 +53,9 @@ SETTINGS: dict[str, Any] = {
     "AXES_LOCKOUT_PARAMETERS": [["username", "ip_address"]],
     "AXES_USERNAME_FORM_FIELD": "login",
     "AXES_USERNAME_CALLABLE": "config.accounts.typed_login",
-    "AXES_CLIENT_IP_CALLABLE": "audience.intake.caller.caller_ip",
+    "AXES_CLIENT_IP_CALLABLE": "config.accounts.counted_address",
+    # Not written down with a failure: `next` may be an invitation's link.
+    "AXES_SENSITIVE_PARAMETERS": ["username", "ip_address", "login", "next", "csrfmiddlewaretoken"],
     "AXES_RESET_ON_SUCCESS": True,
     "AXES_LOCKOUT_TEMPLATE": "account/locked.html",
     "AXES_VERBOSE": False,

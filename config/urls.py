@@ -9,13 +9,13 @@ from config import probes
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
-    path("livez", probes.livez),
-    path("readyz", probes.readyz),
-    path("metrics", probes.metrics),
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("accounts/", include("audience.hub.account_urls")),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
     path("", include("audience.urls")),
     path("", include("audience.hub.urls")),

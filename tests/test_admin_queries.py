@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from audience import addresses
 from audience.admin.reading import MOST
 from audience.keys import create_key
 from audience.members import invite
@@ -32,6 +33,7 @@ from audience.models import (
     Membership,
     Role,
 )
+from audience.models.accounts import SignInPace
 from audience.models.erasure import subject_hash
 from consent.models import ConsentDecision
 from postbacks.models import (
@@ -65,6 +67,9 @@ def one_more_of_everything(number: int) -> None:
     Membership.objects.create(game=game, user=user, role=Role.ADMIN)
     invite(game=game, email=f"new-{number}@studio.example", role=Role.VIEWER, invited_by=user)
     key = create_key(game=game, name=f"key {number}", created_by=user).key
+    addresses.ask(user=user, email=f"newer-{number}@studio.example")
+    SignInPace.objects.create(account=f"{number:064}", attempts=3, last_at=now, free_at=now)
+    FailedWork.objects.create(game=game, queue="fan_out", row=str(number), error="ValueError")
     GoalEvent.objects.create(game=game, name="tutorial_done")
     person = factories.person(game, user=f"player-{number}")
     click = factories.touch(person)

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from audience.admin import accounts, failed_work, games, players, processes, traffic
+from audience.admin import accounts, failed_work, games, libraries, players, processes, traffic
 
-__all__ = ["accounts", "failed_work", "games", "players", "processes", "traffic"]
+__all__ = ["accounts", "failed_work", "games", "libraries", "players", "processes", "traffic"]
 
 admin.site.site_header = "Afterclick"
 admin.site.site_title = "Afterclick"

@@ -1,4 +1,8 @@
-"""People who sign in: their accounts, second factors and sessions, in forms that any reader can use."""
+"""People who sign in: their accounts, second factors and sessions, in forms that any reader can use.
+
+An account is its games. So whoever is no superuser may see accounts where the permissions say so, and change none:
+not the flags, which make a superuser, and not the password, the address or the second factor, which are the account.
+"""
 
 from typing import Any
 
@@ -10,11 +14,18 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import path
 
-from audience.admin.reading import ReadOnly
+from audience import addresses
+from audience.admin import account_links
+from audience.admin.reading import Declared, ReadOnly
+from audience.members import free_username
+from audience.models import AddressChange, SignInPace
 
 # The modules above have registered theirs by being imported.
 admin.site.unregister([Authenticator, Group, User, UserSession])
+
+PASSWORD_LINK, ADDRESS_LINK = "auth_user_password_link", "auth_user_address_link"
 
 
 def in_boxes(field: Any) -> Any:
@@ -23,8 +34,25 @@ def in_boxes(field: Any) -> Any:
     return field
 
 
+class BySuperusers:
+    """Seen by whom the permissions let see, changed by superusers."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False) and request.user.is_active)
+
+
 @admin.register(Group)
-class PermissionGroupAdmin(GroupAdmin):
+class PermissionGroupAdmin(BySuperusers, Declared, GroupAdmin):
     """Sets of permissions for operators."""
 
     filter_horizontal = ()
@@ -33,14 +61,68 @@ class PermissionGroupAdmin(GroupAdmin):
         return in_boxes(super().formfield_for_manytomany(db_field, request, **kwargs))
 
 
+class NewAccountForm(forms.ModelForm[User]):
+    """An account for an address. It has no password: the link made next sets one."""
+
+    class Meta:
+        model = User
+        fields = ["email"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].required = True
+
+    def clean_email(self) -> str:
+        email = addresses.normal(self.cleaned_data["email"])
+        addresses.hold(email)
+        if addresses.account_of(email):
+            raise forms.ValidationError("There is an account for this address already.")
+        return email
+
+    def save(self, commit: bool = True) -> User:
+        self.instance.username = free_username(self.instance.email)
+        self.instance.set_unusable_password()
+        return super().save(commit)
+
+
 @admin.register(User)
-class AccountAdmin(UserAdmin[User]):
+class AccountAdmin(BySuperusers, Declared, UserAdmin[User]):
+    """An address is changed by a link that is mailed there, whoever asks."""
+
+    list_display = ("email", "username", "is_active", "is_staff", "is_superuser", "last_login")
     filter_horizontal = ()
     # Facts, and nobody's to set.
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["email", "password_state", "last_login", "date_joined"]
+    fieldsets = (
+        (None, {"fields": ("email", "username", "password_state", "first_name", "last_name")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    # Django's is about usernames and passwords, and its script is about both.
+    add_form_template = "admin/change_form.html"
+    add_form = NewAccountForm
+    add_fieldsets = ((None, {"fields": ("email",)}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields if obj else []
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change=change, **(kwargs if obj else {**kwargs, "form": self.add_form}))
+
+    @admin.display(description="Password")
+    def password_state(self, account: User) -> str:
+        return "Set" if account.has_usable_password() else "None"
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return in_boxes(super().formfield_for_manytomany(db_field, request, **kwargs))
+
+    def get_urls(self) -> list[Any]:
+        """Two more pages; without Django's of the password, which whoever opens it would know."""
+        ours = [
+            path("<int:pk>/password/", self.admin_site.admin_view(account_links.password_link), name=PASSWORD_LINK),
+            path("<int:pk>/address/", self.admin_site.admin_view(account_links.address_link), name=ADDRESS_LINK),
+        ]
+        return [*ours, *(url for url in super().get_urls() if url.name != "auth_user_password_change")]
 
 
 class Ended(ReadOnly):
@@ -61,6 +143,9 @@ class AuthenticatorAdmin(Ended):
     search_fields = ["user__email", "user__username"]
     ordering = ["-pk"]
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
 
 @admin.register(UserSession)
 class UserSessionAdmin(Ended):
@@ -77,3 +162,23 @@ class UserSessionAdmin(Ended):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for session in queryset:
             session.end()
+
+
+@admin.register(AddressChange)
+class AddressChangeAdmin(Ended):
+    """Asked for by the owner, or for them on the page of the account; deleted, its link ends."""
+
+    list_display = ["email", "user", "created_at", "expires_at"]
+    list_select_related = ["user"]
+    fields = ["email", "user", "created_at", "expires_at"]
+    search_fields = ["email", "user__email"]
+    ordering = ["-created_at"]
+
+
+@admin.register(SignInPace)
+class SignInPaceAdmin(Ended):
+    """By a hash of the address that was typed. Deleted, the next try need not wait."""
+
+    list_display = ["pk", "attempts", "last_at", "free_at"]
+    fields = ["attempts", "last_at", "free_at"]
+    ordering = ["-last_at"]

@@ -7,7 +7,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from audience.admin.reading import ReadOnly, asked
+from audience.admin.reading import Declared, ReadOnly, asked
 from audience.keys import revoke_key
 from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
 
@@ -20,7 +20,7 @@ class MembershipInline(admin.TabularInline[Membership, Game]):
 
 
 @admin.register(Game)
-class GameAdmin(admin.ModelAdmin[Game]):
+class GameAdmin(Declared, admin.ModelAdmin[Game]):
     list_display = ["name", "slug", "attribution_window_days", "strict_consent", "created_at"]
     list_filter = ["strict_consent", "created_at"]
     search_fields = ["name", "slug"]
@@ -40,7 +40,7 @@ class GameAdmin(admin.ModelAdmin[Game]):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin[Membership]):
+class MembershipAdmin(Declared, admin.ModelAdmin[Membership]):
     list_display = ["user", "game", "role", "created_at"]
     list_filter = ["role", "game"]
     list_select_related = ["user", "game"]

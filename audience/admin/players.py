@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from audience.admin.reading import ReadOnly, ReadOnlyInline, asked
+from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of, masks
 from audience.erasure import request_erasure
 from audience.hub.people import erased_by
 from audience.models import Conversion, Device, Erasure, Group, Identity, Person, Touch
@@ -19,12 +19,14 @@ class IdentityInline(ReadOnlyInline):
 
 
 @admin.register(Person)
+@masks("traits")
 class PersonAdmin(ReadOnly):
     list_display = ["id", "game", "first_seen_at", "last_seen_at"]
     list_filter = ["game"]
     list_select_related = ["game"]
     search_fields = ["identities__value__exact"]
     search_help_text = "A whole id of any namespace."
+    fields = [*fields_of(Person, besides=("traits", "trait_times")), "masked_traits"]
     ordering = ["-first_seen_at"]
     inlines = [IdentityInline]
     actions = ["erase"]
@@ -76,12 +78,18 @@ class TouchAdmin(ReadOnly):
     ordering = ["-id"]
 
 
+# As the event said it.
+CONVERSION_SAID = ("message_id", "properties", "context", "integrations")
+
+
 @admin.register(Conversion)
+@masks(*CONVERSION_SAID)
 class ConversionAdmin(ReadOnly):
     list_display = ["id", "event_at", "trigger", "value", "currency", "game", "touch", "reason", "test"]
     list_filter = ["trigger", "reason", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "touch"]
     search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
+    fields = [*fields_of(Conversion, besides=CONVERSION_SAID), *(f"masked_{name}" for name in CONVERSION_SAID)]
     ordering = ["-event_at"]
 
     def view_on_site(self, conversion: Conversion) -> str:
@@ -102,21 +110,23 @@ class ErasureAdmin(ReadOnly):
 
 
 @admin.register(Device)
+@masks("details")
 class DeviceAdmin(ReadOnly):
     list_display = ["device_id", "game", "person_id", "updated_at"]
     list_filter = ["game"]
     list_select_related = ["game"]
     search_fields = ["device_id__exact"]
     # A push token is a secret of the player's device.
-    exclude = ["token"]
+    fields = [*fields_of(Device, besides=("token", "details")), "masked_details"]
     ordering = ["-id"]
 
 
 @admin.register(Group)
+@masks("traits")
 class GroupAdmin(ReadOnly):
     list_display = ["group_id", "game", "updated_at"]
     list_filter = ["game"]
     list_select_related = ["game"]
     search_fields = ["group_id__exact"]
-    exclude = ["members"]
+    fields = [*fields_of(Group, besides=("traits",)), "masked_traits"]
     ordering = ["-id"]

@@ -1,15 +1,20 @@
 """What the admin classes share: records that are only read, and actions that ask before they act."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+
+from audience.hub.masking import masked
 
 # Rows that one action takes: more are a replay's job, or a mistake.
 MOST = 100
@@ -26,6 +31,54 @@ class BoundedPaginator(Paginator[Any]):
         return rows.order_by().values("pk")[: self.LIMIT].count() if isinstance(rows, QuerySet) else len(rows)
 
 
+class Declared:
+    """A ModelAdmin that filters by nothing but its own list_filter and date_hierarchy.
+
+    Django allows every column of the table in the address (`?session_key__startswith=`), shown or not, so that
+    whoever may see the list could find out a hidden value letter by letter.
+    """
+
+    def lookup_allowed(self: Any, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return lookup in declared_lookups(self, request)
+
+
+def declared_lookups(page: Any, request: HttpRequest | None) -> set[str]:
+    """The parameters that the filters and the date links of this page write into its address."""
+    names: set[str] = set()
+    for given in page.get_list_filter(request):
+        if parameter := getattr(given, "parameter_name", ""):
+            names.add(parameter)
+            continue
+        path = given[0] if isinstance(given, (tuple, list)) else given
+        names |= {path, *(f"{path}__{how}" for how in ("exact", "isnull", "isempty", "gte", "lt"))}
+        field: Any = get_fields_from_path(page.model, path)[-1]
+        if field.is_relation:
+            names.add(f"{path}__{field.target_field.name}__exact")
+    if page.date_hierarchy:
+        names |= {f"{page.date_hierarchy}__{part}" for part in ("year", "month", "day", "gte", "lt")}
+    return names
+
+
+def masks(*names: str) -> Callable[[type], type]:
+    """Give a ModelAdmin a column `masked_<name>` per field: its value without tokens and secrets, as in the Hub."""
+
+    def decorate(page: type) -> type:
+        for name in names:
+            setattr(page, f"masked_{name}", _masked_column(name))
+        return page
+
+    return decorate
+
+
+def _masked_column(name: str) -> Callable[[Any, Model], str]:
+    @admin.display(description=name.replace("_", " "))
+    def column(page: Any, row: Model) -> str:
+        value = masked(getattr(row, name), addresses=True)
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+    return column
+
+
 class Untouched:
     """Seen by whom the permissions let see, changed by nobody."""
 
@@ -39,7 +92,7 @@ class Untouched:
         return False
 
 
-class ReadOnly(Untouched, admin.ModelAdmin[Any]):
+class ReadOnly(Untouched, Declared, admin.ModelAdmin[Any]):
     """A record: looked at here, written elsewhere."""
 
     paginator = BoundedPaginator

@@ -7,16 +7,22 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from audience import retrying
-from audience.admin.reading import ReadOnly, asked
+from audience.admin.reading import ReadOnly, asked, fields_of, masks
 from audience.models import Batch, Event, Rejection
+
+# What a sender may have put a push token, a key or a password into.
+EVENT_SAID = ("name", "message_id", "links", "properties", "traits", "context", "integrations", "raw")
+REJECTION_SAID = ("message_id", "errors", "frame", "subjects", "raw")
 
 
 @admin.register(Event)
+@masks(*EVENT_SAID)
 class EventAdmin(ReadOnly):
-    list_display = ["id", "received_at", "kind", "name", "user_id", "anonymous_id", "dialect", "game_id", "test"]
+    list_display = ["id", "received_at", "kind", "masked_name", "user_id", "anonymous_id", "dialect", "game_id", "test"]
     list_filter = ["kind", "dialect", "test"]
     search_fields = ["message_id__exact", "user_id__exact", "anonymous_id__exact"]
     search_help_text = "A whole message id, user id or anonymous id."
+    fields = [*fields_of(Event, besides=EVENT_SAID), *(f"masked_{name}" for name in EVENT_SAID)]
     ordering = ["-id"]
 
 
@@ -51,9 +57,11 @@ class BatchAdmin(ReadOnly):
 
 
 @admin.register(Rejection)
+@masks(*REJECTION_SAID)
 class RejectionAdmin(ReadOnly):
-    list_display = ["id", "game", "received_at", "dialect", "message_id", "errors"]
+    list_display = ["id", "game", "received_at", "dialect", "masked_message_id", "masked_errors"]
     list_filter = ["dialect", "game"]
     list_select_related = ["game"]
     search_fields = ["message_id__exact"]
+    fields = [*fields_of(Rejection, besides=REJECTION_SAID), *(f"masked_{name}" for name in REJECTION_SAID)]
     ordering = ["-id"]

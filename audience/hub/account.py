@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from audience import second_factor
 from audience.hub.access import HubRequest
-from audience.models import Membership
+from audience.models import AddressChange, Membership
 
 
 @never_cache
@@ -20,6 +20,7 @@ def account(request: HubRequest) -> HttpResponse:
     found = list(Authenticator.objects.filter(user=request.user))
     codes = next((row for row in found if row.type == Authenticator.Type.RECOVERY_CODES), None)
     context = {
+        "change": AddressChange.objects.filter(user=request.user).first(),
         "totp": any(row.type == Authenticator.Type.TOTP for row in found),
         "passkeys": sum(row.type == Authenticator.Type.WEBAUTHN for row in found),
         "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,

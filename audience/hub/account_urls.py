@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from audience.hub import account, invitation
+from audience.hub import account, address, invitation
 
 urlpatterns = [
     path("", account.account, name="account"),
+    path("email/", address.address, name="account_email"),
+    path("email/<str:token>/", address.address_confirm, name="address-confirm"),
     path("invitations/<str:token>/", invitation.invitation, name="invitation"),
 ]

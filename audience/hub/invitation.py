@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audience import members
+from audience import addresses, members
 from audience.hub.access import HubRequest
 from audience.models import Invitation
 
@@ -61,7 +61,7 @@ def invitation(request: HubRequest, token: str) -> HttpResponse:
         return render(request, "hub/invitation_over.html", {"invitation": found}, status=404 if found is None else 410)
     if request.user.is_authenticated:
         return _as_member(request, found)
-    if members.account_of(found.email):
+    if addresses.account_of(found.email):
         return redirect_to_login(request.path, reverse("account_login"))
     return _as_new(request, found)
 

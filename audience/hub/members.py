@@ -4,14 +4,19 @@ from dataclasses import dataclass
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience import invitation_mail, members, second_factor
+from audience import address_mail, invitation_mail, members, second_factor
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Invitation, Membership, Role
 
 ROLES_HELP = "Viewers read. Marketers also run postbacks. Admins also manage keys, members and privacy."
+
+NO_MAIL_SERVER = (
+    "this installation has no mail server. A superuser copies the link, in the menu of the invitation below."
+)
 
 
 class RoleForm(forms.Form):
@@ -51,7 +56,7 @@ def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
         for row in found
     ]
     pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
-    return page(request, "hub/members.html", membership, rows=rows, invitations=pending)
+    return page(request, "hub/members.html", membership, rows=rows, invitations=pending, is_sent=address_mail.is_sent())
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -107,6 +112,21 @@ def invitation_resend(request: HubRequest, membership: Membership, pk: int) -> H
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
+def invitation_link(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    """A new link, shown once. For superusers: whoever has the link of an address is taken for its owner, in every game
+    that address is invited to."""
+    if not request.user.is_superuser:
+        raise PermissionDenied("Only a superuser copies the link of an invitation: it stands for its mailbox.")
+    try:
+        invited = members.renew(invitation=_invitation(membership, pk))
+    except members.MembersError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("members", slug=membership.game.slug)
+    context = {"invitation": invited.invitation, "link": invitation_mail.link(invited)}
+    return page(request, "hub/invitation_link.html", membership, **context)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
 def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     invitation = _invitation(membership, pk)
     try:
@@ -119,7 +139,10 @@ def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> H
 
 def _send(request: HubRequest, membership: Membership, invited: members.Invited) -> HttpResponse:
     email = invited.invitation.email
-    if invitation_mail.send(invited):
+    sent = invitation_mail.send(invited)
+    if not address_mail.is_sent():
+        messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
+    elif sent:
         messages.success(request, f"The invitation is on its way to {email}. Its link works for 7 days.")
     else:
         messages.error(request, f"The mail server did not take the mail to {email}. Send the invitation again below.")

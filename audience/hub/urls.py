@@ -38,6 +38,7 @@ urlpatterns = [
     path("g/<slug:slug>/members/<int:pk>/role/", members.member_role, name="member-role"),
     path("g/<slug:slug>/members/<int:pk>/remove/", members.member_remove, name="member-remove"),
     path("g/<slug:slug>/members/invitations/<int:pk>/resend/", members.invitation_resend, name="invitation-resend"),
+    path("g/<slug:slug>/members/invitations/<int:pk>/link/", members.invitation_link, name="invitation-link"),
     path("g/<slug:slug>/members/invitations/<int:pk>/revoke/", members.invitation_revoke, name="invitation-revoke"),
     path("g/<slug:slug>/privacy/", privacy.privacy, name="privacy"),
     path("g/<slug:slug>/privacy/erase/", privacy.erase, name="erase"),

@@ -1,3 +1,4 @@
+from audience.models.accounts import AddressChange, SignInPace
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, trigger_label
 from audience.models.counts import ConversionCount, RequestCount
 from audience.models.erasure import Erasure, ErasureState
@@ -9,6 +10,7 @@ from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Person
 
 __all__ = [
+    "AddressChange",
     "ApiKey",
     "Batch",
     "BatchState",
@@ -37,6 +39,7 @@ __all__ = [
     "Rejection",
     "RequestCount",
     "Role",
+    "SignInPace",
     "Touch",
     "Trigger",
     "trigger_label",

@@ -42,6 +42,9 @@ POSTED |= {"retention"}
 ADMIN |= {"set-aside-retry"}
 POST_ONLY |= {"set-aside-retry"}
 POSTED |= {"set-aside-retry"}
+ADMIN |= {"invitation-link"}
+POST_ONLY |= {"invitation-link"}
+POSTED |= {"invitation-link"}
 # Of no game: tests/postbacks/test_guide.py has who may make one.
 OUTSIDE = {"games", "game-new"}
 # The one thing a viewer changes, and for themselves only: tests/postbacks/test_alerts_page.py.
@@ -104,7 +107,10 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         },
         **{name: {"slug": game.slug, "pk": hook.pk} for name in HOOKS},
         **{name: {"slug": game.slug, "pk": belongs.pk} for name in ("member-role", "member-remove")},
-        **{name: {"slug": game.slug, "pk": invited.pk} for name in ("invitation-resend", "invitation-revoke")},
+        **{
+            name: {"slug": game.slug, "pk": invited.pk}
+            for name in ("invitation-resend", "invitation-revoke", "invitation-link")
+        },
         "key-rotate": {"slug": game.slug, "pk": key.pk},
         "key-revoke": {"slug": game.slug, "pk": key.pk},
     }

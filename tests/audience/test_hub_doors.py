@@ -27,6 +27,7 @@ BUTTONS = {
     "hook-disable": "hook",
     "hook-enable": "hook",
     "hook-test": "hook",
+    "invitation-link": "invitation",
     "invitation-resend": "invitation",
     "invitation-revoke": "invitation",
     "person-erase": "person",
@@ -39,6 +40,7 @@ BUTTONS = {
 }
 # Hub addresses outside a game, and what a viewer who posts there hears: no page of theirs takes a post.
 OUTSIDE = {"games": 405, "game-new": 403, "account": 405, "invitation": 404}
+OUTSIDE |= {"account_email": 302, "address-confirm": 410}
 # What a session is made of changes with every request.
 SESSIONS = {"sessions", "usersessions"}
 

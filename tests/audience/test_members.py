@@ -275,6 +275,8 @@ def test_every_change_leaves_an_audit_entry_with_actor_and_address(game: Game, a
         for entry in entries.order_by("pk")
     ] == [
         ("invitation", "create", "admin-of-sky-raiders", "127.0.0.1"),
+        ("invitation", "update", NEW, "127.0.0.1"),
+        ("membership", "create", NEW, "127.0.0.1"),
         ("membership", "update", "admin-of-sky-raiders", "127.0.0.1"),
         ("membership", "delete", "admin-of-sky-raiders", "127.0.0.1"),
     ]

@@ -23,6 +23,7 @@ ROW_OF = {
     "games": "",
     "game-new": "",
     "account": "",
+    "account_email": "",
     "overview": "",
     "guide": "",
     "events": "",
@@ -69,6 +70,7 @@ NO_PAGE = {
     "conversions-export": "a file",
     "audit-log-export": "a file",
     "event-counts": "a part of the Live events page",
+    "address-confirm": "for whoever holds the link; tests/audience has its own tests",
     "invitation": "for whoever holds the link; tests/audience has its own tests",
 }
 # The same pages in another state, under the game's own address.

@@ -1,0 +1,100 @@
+"""Links that let somebody into an account: for superusers only, who hand them over where no mail server does.
+
+Nobody less: a link to set a password or to confirm an address is the account itself, with every game it administers.
+"""
+
+from typing import Any
+
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
+from auditlog.models import LogEntry
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+from audience import address_mail, addresses
+from audience.models import AddressChange
+
+
+class NewAddressForm(forms.Form):
+    """What an account shall sign in with."""
+
+    email = forms.EmailField(label="New address", max_length=254)
+
+
+def password_url(user: User) -> str:
+    """Where this account sets a password, once, without the old one; the address is PUBLIC_URL's."""
+    path = reverse(
+        "account_reset_password_from_key",
+        kwargs={"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)},
+    )
+    return str(settings.PUBLIC_URL) + path
+
+
+@never_cache
+def password_link(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a link that sets the password, and show it once."""
+    account = _account(request, pk)
+    link = ""
+    if request.method == "POST":
+        link = password_url(account)
+        _record(account, "link for a new password")
+    about = "Whoever opens this link sets a new password for the account and can sign in with it. It works once."
+    return _page(request, account, title="Link for a new password", about=about, button="Make the link", link=link)
+
+
+@never_cache
+def address_link(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for another address of the account, mail the link there and show it once."""
+    account = _account(request, pk)
+    waiting = AddressChange.objects.filter(user=account).first()
+    form = NewAddressForm(request.POST or None, initial={"email": waiting.email if waiting else ""})
+    link = ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            asked = addresses.ask(user=account, email=form.cleaned_data["email"])
+        except addresses.AddressError as refusal:
+            form.add_error("email", str(refusal))
+        else:
+            link = _ask(form, asked, account)
+    about = (
+        "The account goes on with its present address until somebody who is signed in to it opens the link. The link "
+        "is mailed to the new address, and word of it to the present one."
+    )
+    context = {"form": form, "waiting": waiting}
+    return _page(request, account, title="Change of address", about=about, button="Make the link", link=link, **context)
+
+
+def _ask(form: NewAddressForm, asked: addresses.Asked, account: User) -> str:
+    """The link; '' for an address of another account, which is said on the form."""
+    if asked.taken:
+        addresses.cancel(user=account)
+        form.add_error("email", f"Another account signs in with {asked.change.email}.")
+        return ""
+    address_mail.send_link(asked)
+    address_mail.tell_asked(asked, account.email)
+    return address_mail.link(asked)
+
+
+def _account(request: HttpRequest, pk: int) -> User:
+    if not getattr(request.user, "is_superuser", False):
+        raise PermissionDenied("Only a superuser makes a link into an account.")
+    return get_object_or_404(User, pk=pk)
+
+
+def _record(account: User, what: str) -> None:
+    LogEntry.objects.log_create(
+        account, force_log=True, action=LogEntry.Action.UPDATE, changes={what: ["None", "made"]}
+    )
+
+
+def _page(request: HttpRequest, account: User, **context: Any) -> HttpResponse:
+    frame = {**admin.site.each_context(request), "opts": User._meta, "account": account}
+    return TemplateResponse(request, "admin/account_link.html", {**frame, "is_sent": address_mail.is_sent(), **context})

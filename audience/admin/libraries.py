@@ -1,0 +1,67 @@
+"""The admin classes of libraries and of `consent`, which filter by their declared filters only, as ours do."""
+
+from typing import Any
+
+from allauth.account.admin import EmailAddress
+from auditlog.admin import LogEntryAdmin
+from auditlog.models import LogEntry
+from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
+
+from audience.admin.reading import Declared
+from consent.admin import ConsentDecisionAdmin
+from consent.models import ConsentDecision
+
+# The classes imported above are registered by being imported. Nobody is known by a row of EmailAddress.
+admin.site.unregister([AccessAttempt, AccessFailureLog, AccessLog, ConsentDecision, EmailAddress, LogEntry])
+
+
+@admin.register(AccessAttempt)
+class AttemptAdmin(Declared, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
+    """Without what was typed: the page that a sign-in was to lead to may be an invitation's link."""
+
+    fieldsets = [
+        (None, {"fields": ("username", "path_info", "failures_since_start")}),
+        ("Browser", {"fields": ("user_agent", "ip_address", "http_accept")}),
+    ]
+    readonly_fields = [
+        *("username", "path_info", "attempt_time", "failures_since_start"),
+        *("user_agent", "ip_address", "http_accept"),
+    ]
+
+
+@admin.register(AccessLog)
+class SignInAdmin(Declared, AccessLogAdmin):  # type: ignore[misc]  # axes ships no types
+    pass
+
+
+@admin.register(AccessFailureLog)
+class FailureAdmin(Declared, AccessFailureLogAdmin):  # type: ignore[misc]  # axes ships no types
+    pass
+
+
+@admin.register(LogEntry)
+class AuditEntryAdmin(Declared, LogEntryAdmin):  # type: ignore[misc]  # auditlog ships no types
+    """Every entry of the installation. Those of one game are on its Audit log page, too."""
+
+    list_display = ["created", "who", "remote_addr", "action", "resource_url", "msg_short"]
+    fieldsets = [
+        (None, {"fields": ["created", "who", "remote_addr", "resource_url"]}),
+        ("Changes", {"fields": ["action", "msg"]}),
+    ]
+    readonly_fields = ["created", "who", "remote_addr", "resource_url", "action", "msg"]
+    list_per_page = 50
+    show_full_result_count = False
+
+    @admin.display(description="By")
+    def who(self, entry: Any) -> str:
+        """The account; without one the command or the visitor that the entry names."""
+        if entry.actor:
+            return str(entry.actor.email or entry.actor.get_username())
+        return str(entry.actor_email or "Afterclick")
+
+
+@admin.register(ConsentDecision)
+class DecisionAdmin(Declared, ConsentDecisionAdmin):
+    pass

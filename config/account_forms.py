@@ -1,0 +1,50 @@
+"""allauth's forms, where they would ask its table of addresses or believe a code twice."""
+
+from typing import Any
+
+from allauth.account.forms import ResetPasswordForm, ResetPasswordKeyForm
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from django.http import HttpRequest
+
+from audience import addresses, second_factor
+from audience.audit_log import act_as
+
+
+class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth ships no types
+    """Asks for the link; it goes to the address of the account, whatever was typed."""
+
+    def clean_email(self) -> str:
+        self.users = [user for user in addresses.accounts_of(self.cleaned_data["email"]) if user.is_active]
+        return addresses.normal(self.cleaned_data["email"])
+
+
+class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]  # allauth ships no types
+    """Sets the password of a mailed link. The audit log names the account, whose mailbox it was."""
+
+    def save(self) -> None:
+        act_as(self.user)
+        super().save()
+
+
+class _CodeOnce:
+    """A code of an authenticator app is taken once, by whichever process."""
+
+    def clean_code(self: Any) -> str:
+        code: str = super().clean_code()  # type: ignore[misc]
+        if not second_factor.spend(self.authenticator, code):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
+
+
+class CodeForm(_CodeOnce, AuthenticateForm):  # type: ignore[misc]  # allauth ships no types
+    """The second step of signing in."""
+
+
+class CodeAgainForm(_CodeOnce, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
+    """Asked for before a change of the account."""
+
+
+def spend_activation(sender: object, request: HttpRequest, authenticator: Any, **given: object) -> None:
+    """The code that set an app up does not sign in a moment later."""
+    second_factor.spend(authenticator, request.POST.get("code", ""))

@@ -1,0 +1,13 @@
+"""Django's command, with an entry in the audit log that names it."""
+
+from typing import Any
+
+from django.contrib.auth.management.commands import changepassword
+
+from config.shell_actor import named
+
+
+class Command(changepassword.Command):
+    def handle(self, *args: Any, **options: Any) -> Any:
+        with named("changepassword"):
+            return super().handle(*args, **options)
