@@ -159,6 +159,51 @@ def woken_again_and_again(house: House, seconds: float) -> str:
     return f"each of the {tasks} tasks of the beat 40 times at once"
 
 
+# The database refuses a quarter of the rows, always the same ones.
+REFUSING = """
+CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
+  AS $$ BEGIN RAISE data_exception USING MESSAGE = 'poisoned'; END $$;
+CREATE TRIGGER {name} BEFORE {on} ON {table} FOR EACH ROW
+  WHEN (get_byte(decode(md5(NEW.{column}::text), 'hex'), 0) BETWEEN {least} AND {least} + 63) EXECUTE FUNCTION {name}();
+"""
+
+
+def poisoned(house: House, seconds: float, *, triggers: dict[str, tuple[str, str, str, int]], passed: str) -> str:
+    """Rows that a queue cannot get past, by queue: its neighbours go on; `passed` counts them. Then it can again.
+
+    What failed is tried again when proof.settle says that its time has come.
+    """
+    failed = "SELECT count(*) FROM audience_failedwork WHERE queue = %s"
+    for queue, (on, table, column, least) in triggers.items():
+        name = f"poison_{queue}"
+        house.execute(REFUSING.format(name=name, on=on, table=table, column=column, least=least))
+    for queue in triggers:
+        house.wait_for(lambda queue=queue: house.number(failed, queue), seconds=PATIENCE)  # type: ignore[misc]
+    before = house.number(passed)
+    house.wait_for(lambda: house.number(passed) > before, seconds=PATIENCE)
+    time.sleep(seconds)
+    counts = [f"{house.number(failed, queue)} in {queue}" for queue in triggers]
+    for queue, (_, table, _, _) in triggers.items():
+        drop = f"DROP TRIGGER poison_{queue} ON {table}; DROP FUNCTION poison_{queue}()"
+        house.patiently(lambda drop=drop: house.execute(drop))  # type: ignore[misc]
+    return f"a quarter of the rows refused: {', '.join(counts)}; the others went on"
+
+
+POISONED_FAN_OUT = partial(
+    poisoned,
+    triggers={"fan_out": ("INSERT", "postbacks_delivery", "conversion_id", 0)},
+    passed="SELECT count(*) FROM audience_conversion WHERE fanned_out_at IS NOT NULL",
+)
+POISONED_SENDING = partial(
+    poisoned,
+    triggers={
+        "sending": ("INSERT", "postbacks_deliveryattempt", "delivery_id", 0),
+        "closing": ("UPDATE", "postbacks_deliveryattempt", "delivery_id", 64),
+    },
+    passed="SELECT count(*) FROM postbacks_delivery WHERE state = 'delivered'",
+)
+
+
 # The partition before anything else that may make it; the rotation while no call of a killed worker is waited for; and
 # the kill of the worker after those whose clock is off.
 MISHAPS: dict[str, Mishap] = {
@@ -167,6 +212,8 @@ MISHAPS: dict[str, Mishap] = {
     "network: unauthorized": partial(credential_fault, fault="unauthorized"),
     **{f"network: {fault}": partial(network_fault, fault=fault) for fault in FAULTS if fault not in TIMES},
     "network: forbidden": partial(credential_fault, fault="forbidden"),
+    "poisoned rows in fan-out": POISONED_FAN_OUT,
+    "poisoned rows in sending": POISONED_SENDING,
     "clock an hour ahead": partial(clock_off, off=timedelta(hours=1)),
     "clock an hour behind": partial(clock_off, off=timedelta(hours=-1)),
     "worker killed": worker_killed,

@@ -18,14 +18,17 @@ UNSETTLED = {
     "deliveries held": "SELECT count(*) FROM postbacks_delivery WHERE state = 'held'",
     "credentials suspected or on hold": "SELECT count(*) FROM postbacks_postbackconfig "
     "WHERE suspected_at IS NOT NULL OR held_at IS NOT NULL",
+    "rows that failed": "SELECT count(*) FROM audience_failedwork",
     "erasures to do": "SELECT count(*) FROM audience_erasure WHERE state = 'pending'",
 }
-# Retries, rests of the breaker and batches put off come due now instead of minutes later. Leases run out by themselves.
+# Retries, rests of the breaker, batches put off and rows that failed come due now instead of minutes later. Leases run
+# out by themselves.
 HURRY = (
     "UPDATE postbacks_delivery SET next_attempt_at = now() WHERE state = 'waiting' AND next_attempt_at > now() "
     "AND leased_until IS NULL",
     "UPDATE postbacks_flow SET open_until = now() WHERE open_until > now()",
     "UPDATE audience_batch SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now()",
+    "UPDATE audience_failedwork SET next_attempt_at = now() WHERE set_aside_at IS NULL AND next_attempt_at > now()",
 )
 # The network refused the event itself, or a marketer had switched the postback off: the only ends but delivered.
 STATE = "d.state || CASE WHEN d.state = 'failed' THEN ' ' || d.verdict ELSE '' END"
