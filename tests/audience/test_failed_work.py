@@ -1,5 +1,6 @@
 """What was set aside: counted for Prometheus, listed in the admin, tried again when a person asks for it."""
 
+import io
 from datetime import timedelta
 from typing import Any
 
@@ -7,12 +8,13 @@ import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from audience import clock, retrying
+from audience import clock, prune, retrying
 from audience.models import Batch, BatchState, FailedWork, Game, Queue
 from config import gauges
 
@@ -137,3 +139,48 @@ def test_looking_is_not_enough_to_have_a_row_tried_again(client: Client, game: G
     page = client.get(url).content.decode()
     assert "date value out of range" in page
     assert "Try again" not in page
+
+
+def command(name: str, *arguments: str) -> str:
+    told = io.StringIO()
+    call_command(name, *arguments, stdout=told)
+    return told.getvalue()
+
+
+def test_retry_batches_says_how_many_and_a_second_time_none(game: Game, other_game: Game) -> None:
+    aside, other = batch(game, BatchState.FAILED), batch(other_game, BatchState.FAILED)
+
+    assert command("retry_batches", "--game", game.slug) == "To be digested again: 1.\n"
+    assert command("retry_batches", "--game", game.slug) == "To be digested again: 0.\n"
+    assert {row.pk: row.state for row in Batch.objects.all()} == {aside.pk: "pending", other.pk: "failed"}
+    assert command("retry_batches", str(aside.pk), str(other.pk)) == "To be digested again: 1.\n"
+    assert list(Batch.objects.due()) == [aside, other]
+
+
+def test_retry_set_aside_takes_what_was_set_aside_alone(game: Game, other_game: Game) -> None:
+    mine, waiting = failed(game), failed(game, row="2", aside=False)
+    replay, other = failed(game, Queue.REPLAY), failed(other_game)
+
+    assert command("retry_set_aside", "--game", game.slug, "--queue", "fan_out") == "To be tried again: 1.\n"
+    attempts = dict(FailedWork.objects.values_list("pk", "attempts"))
+    assert attempts == {mine.pk: 0, waiting.pk: 1, replay.pk: 8, other.pk: 8}
+    assert command("retry_set_aside", str(other.pk)) == "To be tried again: 1.\n"
+    assert command("retry_set_aside") == "To be tried again: 1.\n"
+    assert command("retry_set_aside") == "To be tried again: 0.\n"
+    assert not FailedWork.objects.set_aside().exists()
+
+
+@pytest.mark.parametrize("name", ["retry_batches", "retry_set_aside"])
+def test_an_unknown_game_is_said_to_be_one_and_nothing_is_tried(game: Game, name: str) -> None:
+    failed(game), batch(game, BatchState.FAILED)
+    with pytest.raises(CommandError, match="There is no game “sky-riders”."):
+        command(name, "--game", "sky-riders")
+    assert (FailedWork.objects.set_aside().count(), Batch.objects.get().state) == (1, "failed")
+
+
+def test_what_nobody_tries_any_more_is_forgotten_and_what_was_set_aside_is_not(game: Game) -> None:
+    forgotten, aside, waiting = failed(game, aside=False), failed(game, row="2"), failed(game, row="3", aside=False)
+    long_ago = timezone.now() - timedelta(hours=25)
+    FailedWork.objects.filter(pk__in=[forgotten.pk, aside.pk]).update(next_attempt_at=long_ago)
+    prune.prune()
+    assert set(FailedWork.objects.all()) == {aside, waiting}

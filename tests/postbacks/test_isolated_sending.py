@@ -1,5 +1,6 @@
 """A row that sending cannot get past: its neighbours go out, and no event is sent twice because of it."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,8 +12,10 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience import retrying
+from audience import erasure, retrying
 from audience.models import Conversion, FailedWork, Game, Queue
+from postbacks import replays
+from postbacks.deciding import outbox
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.networks.base import Outcome, Request, Response, Verdict
 from postbacks.sandbox.server import Sandbox
@@ -242,7 +245,6 @@ def test_a_failed_delivery_on_hold_keeps_its_place_and_its_attempts(config: Post
 
 
 def test_a_replay_goes_on_past_a_delivery_that_cannot_be_queued(config: PostbackConfig, refuse: Any) -> None:
-    from postbacks import replays
 
     failed = {"state": "failed", "verdict": "payload", "finished_at": timezone.now() - timedelta(minutes=5)}
     rows = [factories.delivery(config, **failed, next_attempt_at=None) for _ in range(3)]
@@ -262,7 +264,6 @@ def test_a_replay_goes_on_past_a_delivery_that_cannot_be_queued(config: Postback
 
 
 def test_an_erasure_takes_the_notes_about_the_players_rows_along(game: Game, config: PostbackConfig) -> None:
-    from audience import erasure
 
     row = factories.delivery(config)
     assert row.conversion is not None
@@ -303,3 +304,18 @@ def test_what_failed_is_left_out_without_a_join() -> None:
         cursor.execute(f"EXPLAIN {claims.CHANCES}", {"network": "tiktok", "now": timezone.now()})
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "hashed SubPlan" in plan
+
+
+def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt(config: PostbackConfig) -> None:
+    migration = importlib.import_module("audience.migrations.0020_conversions_of_the_far_future")
+    click = factories.touch(factories.person(config.game))
+    stuck = factories.conversion(click.person, touch=click, event_at=poison.FAR)
+    soon = timezone.now() + timedelta(hours=3)
+    ahead = factories.conversion(click.person, touch=click, event_at=soon)
+    sent = factories.conversion(click.person, touch=click, event_at=soon + timedelta(days=9), fanned_out_at=soon)
+    poison.execute(migration.REPAIR)
+
+    found = dict(Conversion.objects.values_list("pk", "event_at"))
+    assert found == {stuck.pk: stuck.created_at, ahead.pk: soon, sent.pk: soon + timedelta(days=9)}
+    outbox.fan_out_due()
+    assert Delivery.objects.filter(conversion=stuck, state="waiting").exists()
