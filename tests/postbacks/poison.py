@@ -36,7 +36,7 @@ from tests.audience import immutable
 
 TRIGGER = """
 CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
-  AS $$ BEGIN RAISE data_exception USING MESSAGE = 'poisoned'; END $$;
+  AS $$ BEGIN RAISE {condition} USING MESSAGE = 'poisoned'; END $$;
 CREATE TRIGGER {name} BEFORE {on} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}();
 """
 FAR = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -53,10 +53,10 @@ def counted(query: str, *params: Any) -> int:
         return int(cursor.fetchone()[0])
 
 
-def refused(table: str, when: str, *, on: str = "UPDATE") -> Callable[[], None]:
-    """Have the database refuse to change a row; what lets it be changed again."""
+def refused(table: str, when: str, *, on: str = "UPDATE", condition: str = "data_exception") -> Callable[[], None]:
+    """Have the database refuse to change a row, for this reason; what lets it be changed again."""
     name = f"poison_{uuid4().hex[:8]}"
-    execute(TRIGGER.format(name=name, table=table, when=when, on=on))
+    execute(TRIGGER.format(name=name, table=table, when=when, on=on, condition=condition))
     return lambda: execute(f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}")
 
 

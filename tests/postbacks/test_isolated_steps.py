@@ -1,0 +1,147 @@
+"""What the beat looks after besides sending: one that fails stops no other, and what was done is not done twice."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import OperationalError
+from django.utils import timezone
+
+from audience import erasure, rollups
+from audience.models import Erasure, FailedWork, Game
+from postbacks.alerts.notices import deliver_notices
+from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
+from postbacks.rollups import ROLLUPS
+from postbacks.setup import upkeep
+from tests import factories, hub
+from tests.postbacks import poison
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def refuse() -> Iterator[Callable[..., Callable[[], None]]]:
+    """poison.refused, undone at the end."""
+    lifts: list[Callable[[], None]] = []
+
+    def made(table: str, when: str, **given: Any) -> Callable[[], None]:
+        lift = poison.refused(table, when, **given)
+        lifts.append(lift)
+        return lambda: (lifts.remove(lift), lift())[1]
+
+    yield made
+    for lift in lifts:
+        lift()
+
+
+def failures() -> list[tuple[str, str, int]]:
+    return list(FailedWork.objects.order_by("queue", "row").values_list("queue", "row", "attempts"))
+
+
+def come_due() -> None:
+    FailedWork.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.fixture
+def configs(game: Game) -> list[PostbackConfig]:
+    """Two postbacks; the first is the one that fails."""
+    return [factories.config(game), factories.config(game, network="reddit")]
+
+
+def test_a_hold_that_cannot_be_tidied_stops_no_other(configs: list[PostbackConfig], refuse: Any) -> None:
+    bad, good = configs
+    rows = [factories.delivery(config) for config in configs]
+    PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", checked_at=timezone.now())
+    lift = refuse("postbacks_delivery", f"NEW.id = '{rows[0].pk}'")
+    upkeep.tidy()
+    states = dict(Delivery.objects.values_list("pk", "state"))
+    assert states == {rows[0].pk: "waiting", rows[1].pk: "held"}
+    assert failures() == [("upkeep", f"put away {bad.pk}", 1)]
+    assert good.pk != bad.pk
+
+    lift()
+    upkeep.tidy()
+    assert Delivery.objects.filter(state="held").count() == 1, "its time has not come"
+    come_due()
+    upkeep.tidy()
+    assert (Delivery.objects.filter(state="held").count(), failures()) == (2, [])
+
+
+def test_a_postback_that_cannot_be_asked_about_stops_no_other(configs: list[PostbackConfig], refuse: Any) -> None:
+    bad, good = configs
+    PostbackConfig.objects.update(validated_at=timezone.now() - timedelta(days=2))
+    refuse("postbacks_credentialcheck", f"NEW.config_id = '{bad.pk}'", on="INSERT")
+    upkeep.ask_daily()
+    assert [check.config_id for check in CredentialCheck.objects.all()] == [good.pk]
+    assert failures() == [("upkeep", str(bad.pk), 1)]
+    upkeep.ask_daily()
+    assert failures() == [("upkeep", str(bad.pk), 1)]
+
+
+def test_a_check_that_cannot_be_given_up_stops_no_other(game: Game, refuse: Any) -> None:
+    given: dict[str, Any] = {"game": game, "network": "tiktok", "pixel_id": "CABC", "triggers": ["purchase"]}
+    old = timezone.now() - timedelta(minutes=6)
+    bad, good = (CredentialCheck.objects.create(**given, created_at=old) for _ in range(2))
+    refuse("postbacks_credentialcheck", f"NEW.id = '{bad.pk}'")
+    upkeep.sweep()
+    states = dict(CredentialCheck.objects.values_list("pk", "state"))
+    assert states == {bad.pk: "pending", good.pk: "unverified"}
+    assert failures() == [("check", str(bad.pk), 1)]
+
+
+def test_a_message_whose_end_cannot_be_written_is_not_sent_again(game: Game, refuse: Any) -> None:
+    config, user = factories.config(game), hub.user("ada")
+    alert = Alert.objects.create(game=game, config=config, health="on_hold", cause="Refused.", next_step="Rotate it.")
+    row = Notice.objects.create(game=game, alert=alert, kind="opened", user=user)
+    lift = refuse("postbacks_notice", f"NEW.id = '{row.pk}' AND NEW.state <> 'waiting'")
+    deliver_notices()
+    assert failures() == [("notice", str(row.pk), 1)]
+    Notice.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    for _ in range(3):
+        come_due()
+        deliver_notices()
+    assert failures() == [("notice", str(row.pk), 4)]
+
+    lift()
+    come_due()
+    deliver_notices()
+    row.refresh_from_db()
+    assert (row.state, failures(), len(mail.outbox)) == ("sent", [], 1)
+
+
+def test_an_erasure_too_large_for_an_index_stops_no_other(game: Game, refuse: Any) -> None:
+    rows = [
+        erasure.request_erasure(game=game, namespace="user", subject=name, requested_by="test")
+        for name in ("large", "small")
+    ]
+    when = f"NEW.id = '{rows[0].pk}' AND NEW.state = 'done'"
+    refuse("audience_erasure", when, condition="program_limit_exceeded")
+    assert erasure.drain() == 1
+    states = dict(Erasure.objects.values_list("pk", "state"))
+    assert states == {rows[0].pk: "pending", rows[1].pk: "done"}
+    assert failures() == [("erasure", str(rows[0].pk), 1)]
+    assert Erasure.objects.get(pk=rows[0].pk).error == "OperationalError"
+
+
+def test_a_lock_that_is_not_free_is_held_against_no_row(game: Game, refuse: Any) -> None:
+    erasure.request_erasure(game=game, namespace="user", subject="ada", requested_by="test")
+    refuse("audience_erasure", "NEW.state = 'done'", condition="lock_not_available")
+    with pytest.raises(OperationalError):
+        erasure.drain()
+    assert failures() == []
+
+
+def test_counts_of_a_failing_game_stay_in_the_tail_where_the_charts_still_read_them(
+    game: Game, other_game: Game
+) -> None:
+    minute = timezone.now().replace(second=0, microsecond=0)
+    for of, number in ((game, 2**31 - 1), (game, 1), (other_game, 3)):
+        poison.execute("INSERT INTO audience_requesttail VALUES (%s, %s, 0, %s, 0, 0, 0)", of.pk, minute, number)
+    for _ in range(2):
+        rollups.fold((*rollups.ROLLUPS, *ROLLUPS), now=timezone.now())
+    assert failures() == [("rollup", f"audience_request {game.pk}", 1)]
+    assert FailedWork.objects.get().game_id == game.pk
+    counts = "SELECT sum(requests) FROM audience_requestcount WHERE game_id = %s"
+    assert (poison.counted(counts, game.pk), poison.counted(counts, other_game.pk)) == (2**31, 3)
