@@ -1,19 +1,20 @@
 """Steps of a pruning: rows deleted some thousand at a time, partitions dropped whole. Each can say what it would do.
 
-A step of many rows leaves as much time to everybody else as it took: what is pruned is past its time anyway.
+A step of many rows leaves as much time to everybody else as it took: what is pruned is past its time anyway. A row that
+cannot be deleted, or a partition that cannot be dropped, stops no other (audience/isolation.py).
 """
 
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
 from django.db import OperationalError, connection
 
 from audience import isolation, partitions
-from audience.models import Queue
+from audience.models import FailedWork, Queue
 
 logger = structlog.get_logger(__name__)
 
@@ -21,6 +22,7 @@ logger = structlog.get_logger(__name__)
 ROWS_AT_ONCE = 5_000
 
 COUNT = "SELECT count(*), coalesce(sum(pg_column_size(stale.*)), 0) FROM {table} stale WHERE {where}"
+IDS = "SELECT id FROM {table} stale WHERE {where} LIMIT {most}"
 # By place, not by id: the rows just found need no second look into an index. One that is changed meanwhile has moved
 # on, and stays until next time.
 DELETE = """
@@ -73,15 +75,44 @@ class Rows:
         return Pruned(self.what, *self._run(COUNT))
 
     def carry_out(self, until: float) -> Pruned:
+        failed = FailedWork.objects.of(Queue.PRUNE).filter(game=self.game_id, kept__step=self.key)
+        isolation.retry(Queue.PRUNE, lambda failure: self._only([failure.kept["id"]])._run(DELETE), rows=failed.due())
+        left_out = list(failed.values_list("kept__id", flat=True))
         rows, size = 0, 0
         while True:
             started = time.monotonic()
-            deleted, freed = self._run(DELETE)
+            deleted, freed = self._and("NOT stale.id = ANY(%s)", left_out)._isolated() if left_out else self._isolated()
             rows, size = rows + deleted, size + freed
             took = time.monotonic() - started
             if deleted < ROWS_AT_ONCE or time.monotonic() + took >= until:
                 return Pruned(self.what, rows, size)
             time.sleep(took)
+
+    def _isolated(self) -> tuple[int, int]:
+        """How many rows were deleted, and their bytes: all at once, or, when that fails, each half, and so on."""
+        try:
+            return self._run(DELETE)
+        except Exception as error:  # whatever a row makes a statement raise; audience/isolation.py has the rule
+            isolation.raise_if_passing(error)
+            logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
+        found = isolation.together(
+            Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._place
+        )
+        return sum(rows for rows, _ in found), sum(size for _, size in found)
+
+    def _ids(self) -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(IDS.format(table=self.table, where=self.where, most=ROWS_AT_ONCE), self.params)
+            return [pk for (pk,) in cursor.fetchall()]
+
+    def _place(self, pk: int) -> isolation.Row:
+        return isolation.Row(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
+
+    def _only(self, ids: Sequence[int]) -> "Rows":
+        return self._and("stale.id = ANY(%s)", list(ids))
+
+    def _and(self, condition: str, *params: Any) -> "Rows":
+        return replace(self, where=f"({self.where}) AND {condition}", params=[*self.params, *params])
 
     def _run(self, query: str) -> tuple[int, int]:
         with connection.cursor() as cursor:

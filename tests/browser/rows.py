@@ -12,6 +12,7 @@ from audience.models import (
     Device,
     Erasure,
     Event,
+    FailedWork,
     Game,
     Group,
     Invitation,
@@ -19,6 +20,7 @@ from audience.models import (
     Kind,
     Membership,
     Person,
+    Queue,
     Reason,
     Rejection,
     Role,
@@ -69,6 +71,8 @@ def take_in(game: Game) -> None:
         sums = {"accepted": 40 + hours, "duplicates": hours % 3, "rejected": hours % 7, "event_ids": []}
         at = now - timedelta(hours=hours)
         Batch.objects.create(game=game, key=key, dialect="immutable", received_at=at, state="done", **sums)
+    aside = {"attempts": 8, "error": f"ValueError: {LONG}", "set_aside_at": now}
+    FailedWork.objects.create(game=game, queue=Queue.FAN_OUT, row=LONG, **aside)
     errors = [{"field": f"properties.{LONG}", "code": "INVALID", "message": LONG}]
     given = {"raw": {"type": "track", "name": LONG}, "route": "batch", "subjects": [LONG], "errors": errors}
     Rejection.objects.create(game=game, key=key, dialect="immutable", received_at=now, message_id=LONG, **given)

@@ -157,12 +157,16 @@ def partition() -> Poison:
 def prune() -> Poison:
     game, old = factories.game(), timezone.now() - timedelta(days=60)
     given = {"game": game, "dialect": "immutable", "received_at": old}
-    Rejection.objects.create(**given, errors=[], raw={})
+    bad, good = (Rejection.objects.create(**given, errors=[], raw={}) for _ in range(2))
     Batch.objects.create(**given, accepted=0, duplicates=0, rejected=0, event_ids=[], state="done")
-    heal = refused("audience_rejection", "true", on="DELETE")
-    neighbour = lambda: not Batch.objects.exists()  # noqa: E731
-    through = lambda: not Rejection.objects.exists()  # noqa: E731
-    return Poison("prune", Queue.PRUNE, "old rejections", POISONED, neighbour, heal, through)
+    heal = refused("audience_rejection", f"OLD.id = {bad.pk}", on="DELETE")
+
+    def gone(row: Rejection) -> bool:
+        return not Rejection.objects.filter(pk=row.pk).exists()
+
+    row = f"audience_rejection {bad.pk}"
+    neighbours = lambda: gone(good) and not Batch.objects.exists()  # noqa: E731
+    return Poison("prune", Queue.PRUNE, row, POISONED, neighbours, heal, lambda: gone(bad))
 
 
 def roll_up_intake() -> Poison:
@@ -209,17 +213,15 @@ def roll_up_postbacks() -> Poison:
 
 def prune_attempts() -> Poison:
     game, long_ago = factories.game(kept_days=31), timezone.now() - timedelta(days=60)
-    configs = [factories.config(game), factories.config(game, network="reddit")]
-    for config in configs:
-        ended = factories.delivery(config, state="delivered", finished_at=long_ago)
-        factories.attempt(ended, ago=timedelta(days=60))
-    bad, good = configs
-    heal = refused("postbacks_deliveryattempt", f"OLD.config_id = '{bad.pk}'", on="DELETE")
+    config = factories.config(game)
+    ended = [factories.delivery(config, state="delivered", finished_at=long_ago) for _ in range(2)]
+    bad, good = (factories.attempt(row, ago=timedelta(days=60)) for row in ended)
+    heal = refused("postbacks_deliveryattempt", f"OLD.id = {bad.pk}", on="DELETE")
 
-    def gone(config: PostbackConfig) -> bool:
-        return not DeliveryAttempt.objects.filter(config=config).exists()
+    def gone(row: DeliveryAttempt) -> bool:
+        return not DeliveryAttempt.objects.filter(pk=row.pk).exists()
 
-    row = f"attempts of {bad.pk}"
+    row = f"postbacks_deliveryattempt {bad.pk}"
     return Poison("prune-attempts", Queue.PRUNE, row, POISONED, lambda: gone(good), heal, lambda: gone(bad))
 
 
