@@ -57,7 +57,10 @@ WHERE config.id = ANY(%(ids)s)
 """
 
 # Test traffic, repeated launches and erased players are no conversions that anyone misses.
-DELIVERIES = """
+# Told of on the Overview as such, and no worker will come for them.
+SET_ASIDE = """SELECT failed.row FROM audience_failedwork failed
+      WHERE failed.queue IN ('sending', 'closing') AND failed.set_aside_at IS NOT NULL"""
+DELIVERIES = f"""
 SELECT config.id, made.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
@@ -88,7 +91,8 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT count(*) AS waiting, min(next_attempt_at) AS overdue_since FROM (
     SELECT next_attempt_at FROM postbacks_delivery
-    WHERE config_id = config.id AND state = 'waiting' ORDER BY next_attempt_at LIMIT %(sample)s
+    WHERE config_id = config.id AND state = 'waiting' AND id::text NOT IN ({SET_ASIDE})
+    ORDER BY next_attempt_at LIMIT %(sample)s
   ) oldest
 ) due
 CROSS JOIN LATERAL (

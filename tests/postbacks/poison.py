@@ -226,17 +226,17 @@ def prune_attempts() -> Poison:
 
 
 def fan_out() -> Poison:
-    """A time that no calendar has room for after it, as one event with a public key could bring it in."""
+    """A time that PostgreSQL keeps and Python has no word for."""
     config = factories.config(factories.game())
     click = factories.touch(factories.person(config.game))
-    bad = factories.conversion(click.person, touch=click, event_at=FAR)
-    good = factories.conversion(click.person, touch=click)
+    bad, good = factories.conversion(click.person, touch=click), factories.conversion(click.person, touch=click)
+    execute("UPDATE audience_conversion SET event_at = '12000-01-01Z' WHERE id = %s", bad.pk)
 
     def decided(row: Conversion) -> bool:
-        return Delivery.objects.filter(conversion=row, state="waiting").exists()
+        return counted("SELECT count(*) FROM postbacks_delivery WHERE conversion_id = %s", row.pk) == 1
 
-    heal = lambda: Conversion.objects.filter(pk=bad.pk).update(event_at=timezone.now())  # noqa: E731
-    error = "OverflowError: date value out of range"
+    heal = lambda: execute("UPDATE audience_conversion SET event_at = now() WHERE id = %s", bad.pk)  # noqa: E731
+    error = "DataError: timestamp too large (after year 10K): …"
     return Poison("fan-out", Queue.FAN_OUT, str(bad.pk), error, lambda: decided(good), heal, lambda: decided(bad))
 
 

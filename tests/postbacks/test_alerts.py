@@ -165,7 +165,7 @@ def test_only_the_named_configs_are_looked_at(game: Game) -> None:
 def test_watching_many_takes_the_queries_of_one(game: Game, django_assert_num_queries: Any) -> None:
     for number in range(5):
         factories.config(game, pixel_id=f"PIXEL{number:015}")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         watch()
 
 

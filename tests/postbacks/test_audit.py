@@ -408,7 +408,7 @@ def test_a_violation_is_the_exit_code() -> None:
     assert "VIOLATION: 1 eligible, 0 accounted for" in out.getvalue()
     assert "VIOLATION  conversions_fanned_out: 1. Every decided conversion" in out.getvalue()
     assert f"           for example {delivery.conversion_id}" in out.getvalue()
-    assert out.getvalue().endswith("2 of 15 checks found violations.\n")
+    assert out.getvalue().endswith("2 of 16 checks found violations.\n")
 
 
 def test_json_is_one_object_with_both_sides() -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audience import erasure, retrying
 from audience.models import Conversion, FailedWork, Game, Queue
-from postbacks import replays
+from postbacks import health, replays
 from postbacks.deciding import outbox
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.networks.base import Outcome, Request, Response, Verdict
@@ -319,3 +319,12 @@ def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt
     assert found == {stuck.pk: stuck.created_at, ahead.pk: soon, sent.pk: soon + timedelta(days=9)}
     outbox.fan_out_due()
     assert Delivery.objects.filter(conversion=stuck, state="waiting").exists()
+
+
+def test_a_postback_set_aside_is_not_a_queue_that_nobody_works_on(game: Game, config: PostbackConfig) -> None:
+    row = factories.delivery(config, next_attempt_at=timezone.now() - timedelta(hours=3))
+    (judged,) = health.of([config]).values()
+    assert judged.health == "degraded"
+    FailedWork.objects.create(game=game, queue=Queue.SENDING, row=str(row.pk), set_aside_at=timezone.now())
+    (judged,) = health.of([config]).values()
+    assert judged.health != "degraded"

@@ -93,6 +93,7 @@ def test_a_check_that_cannot_be_given_up_stops_no_other(game: Game, refuse: Any)
 
 def test_a_message_whose_end_cannot_be_written_is_not_sent_again(game: Game, refuse: Any) -> None:
     config, user = factories.config(game), hub.user("ada")
+    game.memberships.create(user=user, role="marketer")
     alert = Alert.objects.create(game=game, config=config, health="on_hold", cause="Refused.", next_step="Rotate it.")
     row = Notice.objects.create(game=game, alert=alert, kind="opened", user=user)
     lift = refuse("postbacks_notice", f"NEW.id = '{row.pk}' AND NEW.state <> 'waiting'")
