@@ -4,7 +4,8 @@ from django.db import models
 
 
 class Level(models.TextChoices):
-    """How much may leave the house, least first; NOT_SET is no decision at all."""
+    """How much may leave the house, least first; NOT_SET is no decision, and on a message
+    counts as none."""
 
     NOT_SET = "not_set", "Not set"
     NONE = "none", "None"

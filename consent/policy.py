@@ -4,11 +4,15 @@ from consent.models import Level
 
 
 def effective(*, stated: str, recorded: Level | None, strict: bool) -> Level:
-    """The message's own level wins, else the newest recorded decision, else pass-through.
+    """The message's own level wins, else the newest recorded decision, else the game's setting.
 
-    `stated` is '' or not_set when the message says nothing. A strict game reads "unknown" as none.
+    `stated` is '' when the message states none, as in a dialect without levels. A stated not_set says that the player
+    was asked and has not answered, or was not asked yet, and counts as none (Immutable's document). `strict` is the
+    game's setting for players of whom nothing was ever stated: none, instead of full.
     """
-    if stated and stated != Level.NOT_SET:
+    if stated == Level.NOT_SET:
+        return Level.NONE
+    if stated:
         return Level(stated)
     if recorded is not None:
         return recorded

@@ -2,7 +2,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from audience.hub import event_detail, events, home, keys, members, people, privacy, retention
+from audience.hub import consent, event_detail, events, home, keys, members, people, privacy, retention
 
 
 class DayConverter:
@@ -42,5 +42,6 @@ urlpatterns = [
     path("g/<slug:slug>/members/invitations/<int:pk>/revoke/", members.invitation_revoke, name="invitation-revoke"),
     path("g/<slug:slug>/privacy/", privacy.privacy, name="privacy"),
     path("g/<slug:slug>/privacy/erase/", privacy.erase, name="erase"),
+    path("g/<slug:slug>/privacy/consent/", consent.consent_edit, name="consent"),
     path("g/<slug:slug>/privacy/retention/", retention.retention_edit, name="retention"),
 ]

@@ -22,6 +22,7 @@ class Message:
     `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may lie after the receipt, as
     rows.py bounds it; `day` is the UTC date of the client's own unmodified time, None when it gave no readable one.
     `joined`: the sender's one item made this message and the one before it, which happened at the same moment.
+    `consent_level` is the level that the message states, not_set included; '' where it states none.
     `links` are further (namespace, value) pairs that are the same player as the ids above.
     `context` uses our keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
     screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.

@@ -151,7 +151,7 @@ def event_id(conversion: Conversion, config: PostbackConfig) -> str:
 
 def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
     """The consent in force per conversion id, in at most one query; the games must be loaded."""
-    unstated = {c.person_id for c in conversions if c.consent_level in ("", Level.NOT_SET)}
+    unstated = {c.person_id for c in conversions if not c.consent_level}
     newest = _newest_decisions(list(unstated))
     return {c.pk: _level(c, newest.get(c.person_id)) for c in conversions}
 

@@ -38,6 +38,7 @@ LABELS = {
     "expires_at": "Works until",
     "replaced_by": "Replaced by key",
     "kept_days": "Days that events are kept",
+    "strict_consent": "Nothing is sent of players without a stated consent level",
     "url": "Host",
 }
 NOTHING = {"", "None", "[]", "{}"}

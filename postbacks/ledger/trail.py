@@ -127,7 +127,9 @@ def consent_of(conversion: Conversion) -> Allowed:
     level, stated = gate.levels([conversion])[conversion.pk], conversion.consent_level
     if stated and stated not in Level.values:
         return Allowed(level, f"The message states “{stated}”, a level that nobody defined: it counts as none.")
-    if stated and stated != Level.NOT_SET:
+    if stated == Level.NOT_SET:
+        return Allowed(level, "The message states “not_set”, which counts as none.")
+    if stated:
         return Allowed(level, "Stated in the message itself, which goes before any recorded decision.")
     ids = [row.value for row in conversion.person.identities.all() if row.namespace == ANONYMOUS]
     decision = ConsentDecision.objects.of(conversion.game_id, ids).first() if ids else None

@@ -37,8 +37,8 @@ READ |= {"quality"}
 ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
 POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
-ADMIN |= {"retention"}
-POSTED |= {"retention"}
+ADMIN |= {"retention", "consent"}
+POSTED |= {"retention", "consent"}
 ADMIN |= {"set-aside-retry"}
 POST_ONLY |= {"set-aside-retry"}
 POSTED |= {"set-aside-retry"}
@@ -84,6 +84,7 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             "hook-add",
             "guide-key",
             "retention",
+            "consent",
             "set-aside-retry",
         )
     }

@@ -255,9 +255,10 @@ def test_it_takes_the_surface(key: NewKey, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"), [("not_set", ""), ("none", "none"), ("anonymous", "anonymous"), ("full", "full")]
+    ("sent", "kept"),
+    [("not_set", "not_set"), (None, ""), ("none", "none"), ("anonymous", "anonymous"), ("full", "full")],
 )
-def test_it_takes_the_consent_level(key: NewKey, sent: str, kept: str) -> None:
+def test_it_takes_the_consent_level(key: NewKey, sent: str | None, kept: str) -> None:
     assert send(key, message(consentLevel=sent)).json()["accepted"] == 1
     assert stored()[0].consent_level == kept
 

@@ -58,6 +58,7 @@ ROW_OF = {
     "member-remove": "membership",
     "privacy": "",
     "retention": "",
+    "consent": "",
     "privacy-person": "person",
     "audit-log": "",
     "quality": "",

@@ -16,17 +16,17 @@ def test_the_messages_own_level_wins(stated: Level, recorded: Level | None, stri
 
 
 @pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("recorded", [None, *LEVELS])
+def test_a_stated_not_set_counts_as_none(recorded: Level | None, strict: bool) -> None:
+    assert effective(stated="not_set", recorded=recorded, strict=strict) == Level.NONE
+
+
+@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("recorded", LEVELS)
-@pytest.mark.parametrize("stated", ["", "not_set"])
-def test_else_the_recorded_decision_is_in_force(stated: str, recorded: Level, strict: bool) -> None:
-    assert effective(stated=stated, recorded=recorded, strict=strict) == recorded
+def test_where_none_is_stated_the_recorded_decision_is_in_force(recorded: Level, strict: bool) -> None:
+    assert effective(stated="", recorded=recorded, strict=strict) == recorded
 
 
-@pytest.mark.parametrize("stated", ["", "not_set"])
-def test_without_any_decision_everything_passes(stated: str) -> None:
-    assert effective(stated=stated, recorded=None, strict=False) == Level.FULL
-
-
-@pytest.mark.parametrize("stated", ["", "not_set"])
-def test_a_strict_game_reads_no_decision_as_none(stated: str) -> None:
-    assert effective(stated=stated, recorded=None, strict=True) == Level.NONE
+def test_where_nothing_was_ever_stated_the_game_decides() -> None:
+    assert effective(stated="", recorded=None, strict=False) == Level.FULL
+    assert effective(stated="", recorded=None, strict=True) == Level.NONE

@@ -190,9 +190,33 @@ def outcome(game: Game, *, network: str = "tiktok", **of_conversion: Any) -> tup
 
 @pytest.mark.django_db
 class TestTheLevelInForce:
-    @pytest.mark.parametrize("stated", ["", "not_set"])
-    def test_without_any_word_it_passes(self, game: Game, stated: str) -> None:
-        assert outcome(game, consent_level=stated) == ("waiting", "")
+    def test_without_any_word_it_passes(self, game: Game) -> None:
+        assert outcome(game, consent_level="") == ("waiting", "")
+
+    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("recorded", [None, Level.NONE, Level.ANONYMOUS, Level.FULL])
+    @pytest.mark.parametrize(
+        ("stated", "sent"),
+        [("not_set", "none"), ("none", "none"), ("anonymous", "anonymous"), ("full", "full"), ("", "")],
+    )
+    def test_each_combination_of_what_was_stated_and_decided(
+        self, sandbox: Sandbox, game: Game, stated: str, sent: str, recorded: Level | None, strict: bool
+    ) -> None:
+        """What reaches the network: nothing, the click alone, or the email too."""
+        game.strict_consent = strict
+        game.save()
+        if recorded:
+            decide(game, "anon-2", recorded, days_ago=1)
+        expected = sent or (recorded.value if recorded else "none" if strict else "full")
+
+        state, reason = outcome(game, consent_level=stated)
+        assert (state, reason) == (("skipped", "consent") if expected == "none" else ("waiting", ""))
+        delivery.drain(network="tiktok", lanes=0)
+        users = [request["body"]["data"][0]["user"] for request in sandbox.received("tiktok")]
+        assert [set(user) >= {"email"} for user in users] == {"none": [], "anonymous": [False], "full": [True]}[
+            expected
+        ]
+        assert all(user["ttclid"] == "E.C.P.click" for user in users)
 
     def test_without_any_word_a_strict_game_sends_nothing(self, game: Game) -> None:
         game.strict_consent = True

@@ -89,7 +89,8 @@ def decided(game: Game, level: Level, at: datetime) -> None:
     ("stated", "recorded", "strict", "level", "why"),
     [
         ("full", [Level.NONE], True, Level.FULL, "Stated in the message itself"),
-        ("not_set", [Level.FULL, Level.ANONYMOUS], False, Level.ANONYMOUS, "newest recorded decision of this player"),
+        ("", [Level.FULL, Level.ANONYMOUS], False, Level.ANONYMOUS, "newest recorded decision of this player"),
+        ("not_set", [Level.FULL], False, Level.NONE, "The message states “not_set”, which counts as none."),
         ("", [], True, Level.NONE, "in this game unknown counts as no consent"),
         ("", [], False, Level.FULL, "this game reads that as consent"),
         ("whatever", [Level.FULL], False, Level.NONE, "The message states “whatever”"),
@@ -106,7 +107,7 @@ def test_the_consent_says_where_it_comes_from(
     found = trail.consent_of(row)
     assert found.level == level
     assert why in found.why
-    by_record = bool(recorded) and stated in ("", "not_set")
+    by_record = bool(recorded) and not stated
     assert found.at == (NOW + (len(recorded) - 1) * HOUR if by_record else None)
 
 

@@ -171,7 +171,7 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         device_id=_text(raw, "deviceId"),
         session_id=_text(raw, "sessionId"),
         surface=_text(raw, "surface"),
-        consent_level="" if raw.get("consentLevel") == "not_set" else _text(raw, "consentLevel"),
+        consent_level=_text(raw, "consentLevel"),
         test=raw.get("test") is True,
         properties=raw.get("properties") or {},
         traits=raw.get("traits") or {},

@@ -98,7 +98,7 @@ def webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
     )
 
 
-CONSENT_LEVELS = ("none", "anonymous", "full")
+CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
 
 def _by_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], message: Message) -> None:
