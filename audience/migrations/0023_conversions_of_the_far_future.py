@@ -17,5 +17,5 @@ WHERE conversion.fanned_out_at IS NULL AND conversion.event_at > conversion.crea
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0019_heartbeats")]
+    dependencies = [("audience", "0022_addresses_that_were_proven")]
     operations = [migrations.RunSQL(REPAIR, migrations.RunSQL.noop)]
