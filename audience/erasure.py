@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.module_loading import import_string
 
-from audience import clock, isolation, wakeup
+from audience import clock, echoes, isolation, wakeup
 from audience.digest.run import lock_game
 from audience.intake.message import ANONYMOUS, DEVICE, USER
 from audience.models import (
@@ -33,7 +33,7 @@ from audience.models import (
     Rejection,
     Touch,
 )
-from audience.models.erasure import subject_hash
+from audience.models.erasure import subject_hash, subject_hashes
 from consent import services as consent
 
 logger = structlog.get_logger(__name__)
@@ -46,12 +46,13 @@ COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
 def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
     """Take the request down and wake a worker; `namespace` is user or anonymous. Asking twice is fine."""
     with transaction.atomic():
+        named = subject_hash(game.pk, subject)
         erasure = Erasure.objects.create(
             game=game,
             namespace=namespace,
             subject=subject,
-            subject_hash=subject_hash(game.pk, subject),
-            linked_hashes=[subject_hash(game.pk, subject)],
+            subject_hash=named,
+            linked_hashes=[named],
             requested_by=requested_by,
         )
         wakeup.wake("audience.tasks.erase")
@@ -112,6 +113,7 @@ def _forget(erasure: Erasure) -> None:
     linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
     keys = sorted({*named, *linked})
     values = sorted({value for _, value in keys})
+    _forget_echoes(game_id, [*echoes.of_people(person_ids), *values])
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
     conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
@@ -126,10 +128,18 @@ def _forget(erasure: Erasure) -> None:
     # The person's conversions, touches, devices, identities and memberships go with them (ON DELETE CASCADE).
     Person.objects.filter(pk__in=person_ids).delete()
     counts["people"] = len(person_ids)
-    erasure.linked_hashes = sorted({subject_hash(game_id, value) for value in values})
+    erasure.linked_hashes = sorted(subject_hashes(game_id, values).values())
     erasure.subject, erasure.error = "", ""
     erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, clock.now()
     erasure.save()
+
+
+def _forget_echoes(game_id: int, values: list[str]) -> None:
+    """Cut these out of why requests could not be digested, which may quote what was sent."""
+    for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
+        error = echoes.without(batch.error, values)
+        if error != batch.error:
+            Batch.objects.filter(pk=batch.pk).update(error=error)
 
 
 def sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:

@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from audience import addresses, sign_in_pace
 from audience.intake.caller import caller_ip
-from postbacks.fields import seal, unseal
+from audience.sealing import seal, unseal
 
 logger = structlog.get_logger(__name__)
 

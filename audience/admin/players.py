@@ -10,7 +10,7 @@ from django.urls import reverse
 from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of, masks
 from audience.erasure import request_erasure
 from audience.hub.people import erased_by
-from audience.models import Conversion, Device, Erasure, Group, Identity, Person, Touch
+from audience.models import Conversion, Device, Erasure, Group, Identity, Person, ReceiptKey, Touch
 
 
 class IdentityInline(ReadOnlyInline):
@@ -102,11 +102,21 @@ class ErasureAdmin(ReadOnly):
     list_filter = ["state", "game"]
     list_select_related = ["game"]
     search_fields = ["subject_hash__exact", "requested_by"]
-    search_help_text = "The SHA-256 of the id, whole, or who asked."
+    search_help_text = "The keyed hash of the id, whole, or who asked. By the id itself: on the game's Privacy page."
     ordering = ["-requested_at"]
 
     def view_on_site(self, erasure: Erasure) -> str:
         return reverse("privacy", kwargs={"slug": erasure.game.slug})
+
+
+@admin.register(ReceiptKey)
+class ReceiptKeyAdmin(ReadOnly):
+    """Whether a game has one; never what it is."""
+
+    list_display = ["game", "created_at"]
+    list_select_related = ["game"]
+    fields = ("game", "created_at")
+    ordering = ["pk"]
 
 
 @admin.register(Device)

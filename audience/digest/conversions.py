@@ -8,7 +8,7 @@ from typing import Any
 
 from audience import bulk, goals
 from audience.models import Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
-from audience.models.erasure import subject_hash
+from audience.models.erasure import receipt_key, subject_hashes
 
 # Reasons that no click can lift.
 SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
@@ -118,11 +118,14 @@ def _erased(
     game: Game, person_ids: set[uuid.UUID], triggers: Sequence[Event], people: Mapping[int, uuid.UUID]
 ) -> set[int]:
     """The trigger events that happened before their player asked to be erased."""
-    if not triggers:
+    key = receipt_key(game.pk) if triggers else None
+    if key is None:  # nothing asked for, or nobody of this game was ever erased
         return set()
     hashes: dict[uuid.UUID, set[str]] = defaultdict(set)
-    for identity in Identity.objects.filter(person_id__in=person_ids):
-        hashes[identity.person_id].add(subject_hash(game.pk, identity.value))
+    known = list(Identity.objects.filter(person_id__in=person_ids).values_list("person_id", "value"))
+    hashed = subject_hashes(game.pk, {value for _, value in known}, key=key)
+    for person_id, value in known:
+        hashes[person_id].add(hashed[value])
     every = set().union(*hashes.values()) if hashes else set()
     receipts = (
         Erasure.objects.filter(game=game, linked_hashes__overlap=list(every)) if every else Erasure.objects.none()

@@ -71,10 +71,13 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
 
 
 def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
-    """For admins, `?q=`: the players it names and the consent decisions of the anonymous ID that it may be."""
+    """For admins, `?q=`: the players it names, the consent decisions of the anonymous ID that it may be, and the
+    receipts of the erasures that it was named in or linked to."""
     query = said(request, "q") if has_role(membership, Role.ADMIN) else ""
     if not query:
         return {"query": ""}
     people = found_people(membership.game, query).order_by("-last_seen_at", "pk")[:MOST]
     decisions = ConsentDecision.objects.of(membership.game_id, [query])[:MOST]
-    return {"query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}
+    receipts = Erasure.objects.naming(membership.game_id, query).order_by("-requested_at")[:MOST]
+    found = {"receipts_of": [Receipt.of(erasure) for erasure in receipts]}
+    return {**found, "query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}

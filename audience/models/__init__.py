@@ -1,7 +1,7 @@
 from audience.models.accounts import AddressChange, SignInPace
 from audience.models.attribution import Conversion, GoalEvent, Reason, Touch, Trigger, trigger_label
 from audience.models.counts import ConversionCount, RequestCount
-from audience.models.erasure import Erasure, ErasureState
+from audience.models.erasure import Erasure, ErasureState, ReceiptKey
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue
 from audience.models.heartbeats import Heartbeat, ProcessKind
@@ -36,6 +36,7 @@ __all__ = [
     "ProcessKind",
     "Queue",
     "Reason",
+    "ReceiptKey",
     "Rejection",
     "RequestCount",
     "Role",

@@ -29,7 +29,7 @@ ACTIONS = {
 # What the entry says elsewhere: the row's own id, its game, and its users by number.
 SILENT = {"id", "game", "user", "config", "created_by", "created_at", "requested_by", "requested_at", "invited_by"}
 LABELS = {
-    "subject_hash": "SHA-256 of the ID",
+    "subject_hash": "Keyed hash of the ID",
     "namespace": "Kind of ID",
     "held_at": "On hold since",
     "held_for": "On hold for",

@@ -181,7 +181,7 @@ def _whole(ids: Set[UUID]) -> dict[UUID, Delivery]:
 
 
 def _row(answer: Answer, status: AttemptStatus, *, erased: bool) -> dict[str, object]:
-    """The attempt as CLOSE takes it, with what was sent unless the player was erased meanwhile."""
+    """The attempt as CLOSE takes it, with what was sent and said unless the player was erased meanwhile."""
     request, outcome, response, token = answer.request, answer.outcome, answer.response, answer.claim.token
     return {
         "id": answer.claim.attempt_id,
@@ -189,8 +189,8 @@ def _row(answer: Answer, status: AttemptStatus, *, erased: bool) -> dict[str, ob
         "verdict": outcome.verdict.value,
         "http_status": response.status if response else None,
         "latency_ms": response.latency_ms if response else None,
-        "provider_code": masked(outcome.code or "", token)[:64],
-        "message": masked(outcome.message, token)[:MESSAGE_MAX],
-        "request_id": masked(outcome.request_id or "", token)[:128],
+        "provider_code": "" if erased else masked(outcome.code or "", token)[:64],
+        "message": "" if erased else masked(outcome.message, token)[:MESSAGE_MAX],
+        "request_id": "" if erased else masked(outcome.request_id or "", token)[:128],
         "payload": None if request is None or erased else orjson.Fragment(request.body),
     }

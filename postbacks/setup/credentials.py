@@ -2,7 +2,7 @@
 
 A credential is one string, kept as {"token": "..."}. On a check it lies encrypted until a worker takes it out; whoever
 takes it out runs the check, so a task delivered twice asks once. The test code is in no table: it travels sealed in
-the task's argument (postbacks.fields.seal). A check asked without one is run by the upkeep when its task was lost; one
+the task's argument (audience.sealing.seal). A check asked without one is run by the upkeep when its task was lost; one
 asked with a code is refused then, since its event would count as a live one.
 """
 
@@ -17,8 +17,8 @@ from django.db import IntegrityError, transaction
 
 from audience import clock
 from audience.models import Game, Trigger
+from audience.sealing import unseal
 from postbacks import http
-from postbacks.fields import unseal
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.base import Outcome, Response, Target, Verdict

@@ -1,11 +1,21 @@
 """DELETE /v1/audience/data and what it does: everything of a player goes, a receipt stays."""
 
+import hashlib
+import importlib
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 import time_machine
+from auditlog.models import LogEntry
+from cryptography.fernet import Fernet
+from django.apps import apps
+from django.conf import settings as settings_module
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.exceptions import IrreversibleError
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -25,13 +35,18 @@ from audience.models import (
     Group,
     Identity,
     Person,
+    ReceiptKey,
     Rejection,
+    Role,
 )
-from audience.models.erasure import subject_hash
+from audience.models.erasure import KeyLost, keyed_hash, subject_hash
+from audience.sealing import unseal
 from consent.models import ConsentDecision
+from postbacks.alerts import watch
 from postbacks.deciding import outbox
-from postbacks.models import Delivery
-from tests import factories
+from postbacks.models import Alert, Delivery, DeliveryAttempt
+from postbacks.sending import delivery
+from tests import factories, hub
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import (
     ABSENT,
@@ -51,6 +66,7 @@ from tests.audience.immutable import (
     purchase,
     send,
 )
+from tests.postbacks.echo import Echo
 
 pytestmark = pytest.mark.django_db
 NO_HEADER = "The header x-immutable-api-key is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
@@ -77,15 +93,19 @@ def erase(key: NewKey, query: dict[str, str] | None = None) -> Erasure:
 
 def traces() -> list[tuple[str, str]]:
     """(table, trace) for every row of any table of the database that holds one, in whatever column."""
+    return [(table, trace) for table, text in tables() for trace in TRACES if trace.lower() in text.lower()]
+
+
+def tables() -> list[tuple[str, str]]:
+    """Every table of the database with all its rows as text."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-        tables = [name for (name,) in cursor.fetchall()]
-        found = []
-        for table in tables:
+        names = [name for (name,) in cursor.fetchall()]
+        texts = []
+        for table in names:
             cursor.execute(f"SELECT string_agg(t::text, ' ') FROM \"{table}\" t")
-            text = (cursor.fetchone()[0] or "").lower()
-            found += [(table, trace) for trace in TRACES if trace.lower() in text]
-    return found
+            texts.append((table, cursor.fetchone()[0] or ""))
+    return texts
 
 
 @pytest.fixture
@@ -203,6 +223,150 @@ def test_waiting_postbacks_are_cancelled_and_delivered_ones_stay(
     assert other.conversion is not None
     assert other.conversion.user_id == "user-other"
     assert traces() == []
+
+
+@pytest.mark.parametrize(("network", "clicked"), [("tiktok", "ttclid"), ("reddit", "rdt_cid")])
+@pytest.mark.parametrize("status", [400, 503])
+def test_what_a_network_repeats_of_the_player_goes_too(
+    key: NewKey, secret_key: NewKey, game: Game, settings: Any, network: str, clicked: str, status: int
+) -> None:
+    """Wherever it was written: the attempts, and the alert that quotes them."""
+    config = factories.config(game, network=network)
+    seen = {**LIBRARY, "userAgent": "Forgetme Browser", "ip": "203.0.113.66"}
+    landing = {**seen, "pageUrl": f"https://mygame.com/?{clicked}=click-forgetme"}
+    digest(key, page(ANON, context=landing, eventTimestamp=ago(minutes=30)), alias(ANON, USER))
+    digest(key, *(purchase(USER, context=seen) for _ in range(10)))
+    outbox.fan_out_due()
+    with Echo() as echo:
+        echo.answer(status)
+        settings.NETWORK_URLS = dict.fromkeys(settings.NETWORK_URLS, echo.url)
+        delivery.drain(network=network, lanes=0, seconds=3)
+        assert len(echo.received) >= (10 if status == 400 else 5)
+    watch.watch()
+    assert {"postbacks_deliveryattempt", "postbacks_alert"} <= {table for table, _ in traces()}
+    alert = Alert.objects.get(config=config)
+    made = DeliveryAttempt.objects.count()
+    erase(secret_key)
+
+    assert traces() == []
+    attempts = DeliveryAttempt.objects.values_list("payload", "message", "provider_code", "request_id").distinct()
+    assert list(attempts) == [(None, "", "", "")]
+    assert DeliveryAttempt.objects.exclude(http_status=status).count() == 0
+    assert DeliveryAttempt.objects.count() == made
+    quoted = Alert.objects.get(config=config).cause
+    assert quoted.partition("“")[0] == alert.cause.partition("“")[0]
+    assert "“…”" in quoted
+
+
+def test_why_a_request_was_set_aside_repeats_nobody(key: NewKey, secret_key: NewKey, game: Game) -> None:
+    digest(key, identify(USER, traits={"email": "forgetme@example.com"}))
+    failed = set_aside(game, error=f"ValueError: no number: '{USER}' of FORGETME@example.com")
+    erase(secret_key)
+
+    failed.refresh_from_db()
+    assert failed.error == "ValueError: no number: '…' of …"
+    assert traces() == []
+
+
+def set_aside(game: Game, **given: Any) -> Batch:
+    """A request that was set aside."""
+    counts = {"accepted": 0, "duplicates": 0, "rejected": 0}
+    return Batch.objects.create(
+        game=game, dialect="immutable", state="failed", event_ids=[], received_at=timezone.now(), **counts, **given
+    )
+
+
+# Receipts
+
+
+def test_a_guess_cannot_be_confirmed_with_the_database_alone(secret_key: NewKey, game: Game) -> None:
+    receipt = erase(secret_key, {"userId": "forgetme@example.com"})
+
+    guess = hashlib.sha256(f"{game.pk}:forgetme@example.com".encode()).hexdigest()
+    (sealed,) = ReceiptKey.objects.values_list("sealed", flat=True)
+    for key in ("", sealed, str(game.pk), settings_module.SECRET_KEY):
+        assert receipt.subject_hash not in (guess, keyed_hash(key, guess))
+    everything = " ".join(text for _, text in tables())
+    assert guess not in everything
+    assert unseal(sealed) not in everything
+    assert receipt.subject_hash in everything
+
+
+def test_a_receipt_is_found_by_its_id_for_ever(played: None, secret_key: NewKey, game: Game, settings: Any) -> None:
+    receipt = erase(secret_key)
+    admin = hub.member(game, Role.ADMIN)
+    settings.SECRET_KEY = "another-secret-key-" * 4
+    old, new = settings.CREDENTIAL_KEYS[0], Fernet.generate_key().decode()
+    before = ReceiptKey.objects.get().sealed
+    settings.CREDENTIAL_KEYS = [new, old]
+    call_command("rotate_credential_keys", stdout=StringIO())
+    settings.CREDENTIAL_KEYS = [new]
+    assert ReceiptKey.objects.get().sealed != before
+
+    assert receipt.subject_hash == subject_hash(game.pk, USER)
+    admin.force_login(admin_user := get_user_model().objects.get(username__startswith="admin-of"))
+    assert admin_user.is_active
+    for named in (USER, ANON, STEAM, DEVICE):
+        assert list(Erasure.objects.naming(game.pk, named)) == [receipt]
+        page_ = admin.get(f"/g/{game.slug}/privacy/", {"q": named}).content.decode()
+        assert receipt.subject_hash in page_.split("Receipts of erasures of this ID")[1].split("</table>")[0]
+    page_ = admin.get(f"/g/{game.slug}/privacy/", {"q": "somebody-else"}).content.decode()
+    assert "None: nobody was erased under this ID." in page_
+    assert subject_hash(game.pk, USER) == receipt.subject_hash
+    assert ReceiptKey.objects.count() == 1
+
+
+def test_what_comes_of_an_erased_player_is_known_after_a_rotation(
+    played: None, key: NewKey, secret_key: NewKey, settings: Any
+) -> None:
+    erase(secret_key)
+    settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode(), *settings.CREDENTIAL_KEYS]
+    call_command("rotate_credential_keys", stdout=StringIO())
+    settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS[:1]
+    digest(key, purchase(USER, eventTimestamp=ago(minutes=20)))
+
+    assert Conversion.objects.get(user_id=USER).reason == "erased"
+
+
+def test_without_its_key_nothing_of_an_erased_player_comes_back(
+    played: None, key: NewKey, secret_key: NewKey, game: Game, settings: Any
+) -> None:
+    erase(secret_key)
+    kept, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, [Fernet.generate_key().decode()]
+    send(key, purchase(USER, eventTimestamp=ago(minutes=20)))
+    run.drain()
+    with pytest.raises(KeyLost, match="put the missing one back"):
+        Erasure.objects.naming(game.pk, USER)
+
+    assert not Conversion.objects.filter(user_id=USER).exists()
+    batch = Batch.objects.get(state="pending")
+    assert batch.error.startswith("KeyLost: ")
+    settings.CREDENTIAL_KEYS = kept
+    Batch.objects.update(next_attempt_at=timezone.now())
+    run.drain()
+    assert Conversion.objects.get(user_id=USER).reason == "erased"
+
+
+def test_receipts_from_before_are_keyed_and_so_are_their_entries_in_the_audit_log(game: Game) -> None:
+    def plain(value: str) -> str:
+        return hashlib.sha256(f"{game.pk}:{value}".encode()).hexdigest()
+
+    old = Erasure.objects.create(
+        game=game, namespace="user", subject_hash=plain(USER), linked_hashes=[plain(ANON), plain(USER)], state="done"
+    )
+    key_receipts = importlib.import_module("audience.migrations.0024_key_receipts")
+    key_receipts.key_receipts(apps, None)
+
+    assert [list(Erasure.objects.naming(game.pk, value)) for value in (USER, ANON, "other")] == [[old], [old], []]
+    everything = " ".join(text for _, text in tables())
+    assert plain(USER) not in everything
+    assert plain(ANON) not in everything
+    entry = LogEntry.objects.get_for_object(old).get(action=LogEntry.Action.CREATE)
+    assert entry.changes["subject_hash"] == ["None", subject_hash(game.pk, USER)]
+    with pytest.raises(IrreversibleError):
+        key_receipts.refuse(apps, None)
+    Erasure.objects.all().delete()
+    assert key_receipts.refuse(apps, None) is None
 
 
 def test_a_player_with_ids_but_no_events_is_erased_too(secret_key: NewKey, game: Game) -> None:

@@ -1,22 +1,25 @@
 """An erased player's postbacks: stopped wherever they stand, wiped, and still in the ledger."""
 
+import importlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from audience import erasure
-from audience.models import Conversion, ErasureState, Person
+from audience.models import Conversion, ErasureState, Person, Role
 from postbacks import replays
 from postbacks.deciding import outbox
 from postbacks.ledger import audit
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, PostbackConfig, ReplayState
+from postbacks.networks.base import Outcome, Verdict
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import claims, delivery
+from postbacks.sending import attempts, claims, delivery
 from postbacks.setup import hold
-from tests import factories
+from tests import factories, hub
 
 pytestmark = pytest.mark.django_db
 
@@ -147,6 +150,47 @@ def test_an_answer_that_comes_after_the_erasure_brings_no_body_back(
     assert audit.run().violations == []
     with time_machine.travel(timezone.now() + timedelta(days=1)):
         assert claims.claim(network="tiktok") == []
+
+
+def test_an_answer_that_comes_after_the_erasure_repeats_nothing(config: PostbackConfig, player: Person) -> None:
+    row = bought(player)
+    (claim,) = claims.claim(network="tiktok")
+    erase(player)
+    said = "user-1 of 203.0.113.7"
+    attempts.close([attempts.Answer(claim, Outcome(Verdict.PAYLOAD, said, said, request_id=said))])
+    attempt = row.attempts.get()
+    assert (attempt.status, attempt.verdict, attempt.finished_at is not None) == ("failed", "payload", True)
+    assert (attempt.message, attempt.provider_code, attempt.request_id, attempt.payload) == ("", "", "", None)
+
+
+def test_another_players_answers_stay(config: PostbackConfig, player: Person) -> None:
+    other = factories.person(config.game, user="user-2")
+    factories.touch(other)
+    ended(bought(other), "failed", "payload", message="Bad event", provider_code="40002", request_id="r-1")
+    ended(bought(player), "failed", "payload", message="Bad user-1", provider_code="40002", request_id="r-2")
+    erase(player)
+    said = DeliveryAttempt.objects.order_by("pk").values_list("message", "provider_code", "request_id")
+    assert list(said) == [("Bad event", "40002", "r-1"), ("", "", "")]
+
+
+def test_the_page_of_a_wiped_attempt_says_why_it_is_empty(config: PostbackConfig, player: Person) -> None:
+    ended(bought(player), "failed", "payload", message="Bad user-1")
+    url = f"/g/{config.game.slug}/integrations/tiktok/attempts/{DeliveryAttempt.objects.get().pk}/"
+    marketer = hub.member(config.game, Role.MARKETER)
+    assert "Bad user-1" in marketer.get(url).content.decode()
+    erase(player)
+    assert "Erased with the player" in marketer.get(url).content.decode()
+
+
+def test_answers_about_players_erased_before_are_wiped_by_the_upgrade(config: PostbackConfig, player: Person) -> None:
+    ended(bought(player), "failed", "payload", message="Bad user-1", provider_code="40002", request_id="r-1")
+    ended(bought(player), "failed", "payload", message="Bad user-2", provider_code="40002", request_id="r-2")
+    Delivery.objects.filter(pk=DeliveryAttempt.objects.earliest("pk").delivery_id).update(conversion=None)
+    forget = importlib.import_module("postbacks.migrations.0020_forget_answers_of_the_erased").FORGET
+    with connection.cursor() as cursor:
+        cursor.execute(forget)
+    said = DeliveryAttempt.objects.order_by("pk").values_list("message", "provider_code", "request_id", "payload")
+    assert list(said) == [("", "", "", None), ("Bad user-2", "40002", "r-2", BODY)]
 
 
 def test_a_launch_that_comes_in_after_the_erasure_is_told_apart(config: PostbackConfig, player: Person) -> None:

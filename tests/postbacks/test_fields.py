@@ -98,6 +98,7 @@ def test_rotation_puts_every_credential_under_the_first_key_and_may_run_twice(ga
         "credentials before a rotation: 1 re-encrypted, 0 already under the first key, 0 unreadable",
         "checks: 0 re-encrypted, 0 already under the first key, 0 unreadable",
         "alert hooks: 1 re-encrypted, 0 already under the first key, 0 unreadable",
+        "keys of receipts: 0 re-encrypted, 0 already under the first key, 0 unreadable",
         "second factors: 0 re-encrypted, 0 already under the first key, 0 unreadable",
     ]
     assert rotate().startswith("postbacks: 0 re-encrypted, 1 already under the first key, 0 unreadable")

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model, TextField, Value
 from django.db.models.functions import Cast
 
-from postbacks.fields import reseal
+from audience.models import ReceiptKey
+from audience.sealing import reseal
 from postbacks.models import AlertHook, CredentialCheck, PostbackConfig
 
 # Every column of secrets, and what its rows are called in the report.
@@ -18,6 +19,7 @@ SEALED: tuple[tuple[type[Model], str, str], ...] = (
     (PostbackConfig, "previous_credential", "credentials before a rotation"),
     (CredentialCheck, "credential", "checks"),
     (AlertHook, "secret", "alert hooks"),
+    (ReceiptKey, "sealed", "keys of receipts"),
 )
 
 
