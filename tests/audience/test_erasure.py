@@ -354,7 +354,7 @@ def test_receipts_from_before_are_keyed_and_so_are_their_entries_in_the_audit_lo
     old = Erasure.objects.create(
         game=game, namespace="user", subject_hash=plain(USER), linked_hashes=[plain(ANON), plain(USER)], state="done"
     )
-    key_receipts = importlib.import_module("audience.migrations.0024_key_receipts")
+    key_receipts = importlib.import_module("audience.migrations.0025_key_receipts")
     key_receipts.key_receipts(apps, None)
 
     assert [list(Erasure.objects.naming(game.pk, value)) for value in (USER, ANON, "other")] == [[old], [old], []]

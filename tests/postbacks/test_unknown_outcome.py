@@ -240,10 +240,10 @@ def test_the_answer_to_a_call_that_was_out_during_an_erasure_decides(
 def test_a_worker_killed_during_an_erasure_leaves_no_attempt_open(row: Delivery) -> None:
     assert claims.claim(network="tiktok")
     erase(row.game)
-    upkeep.tidy()
+    upkeep.sweep()
     assert DeliveryAttempt.objects.get().status == "sending"
     DeliveryAttempt.objects.update(started_at=timezone.now() - timedelta(minutes=3))
-    upkeep.tidy()
+    upkeep.sweep()
     attempt = DeliveryAttempt.objects.get()
     assert (attempt.status, attempt.message) == ("failed", "The worker stopped before the answer came.")
     row.refresh_from_db()
@@ -253,7 +253,7 @@ def test_a_worker_killed_during_an_erasure_leaves_no_attempt_open(row: Delivery)
 def test_the_sweep_leaves_what_a_claim_will_find(row: Delivery) -> None:
     killed(row)
     DeliveryAttempt.objects.update(started_at=timezone.now() - timedelta(minutes=3))
-    upkeep.tidy()
+    upkeep.sweep()
     assert DeliveryAttempt.objects.get().status == "sending"
 
 

@@ -59,5 +59,5 @@ def refuse(apps: Any, _: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0023_receipt_keys"), ("auditlog", "0017_add_actor_email")]
+    dependencies = [("audience", "0024_receipt_keys"), ("auditlog", "0017_add_actor_email")]
     operations = [migrations.RunPython(key_receipts, refuse)]

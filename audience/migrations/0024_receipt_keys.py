@@ -4,10 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("audience", "0020_conversions_of_the_far_future"),
-        ("audience", "0022_addresses_that_were_proven"),
-    ]
+    dependencies = [("audience", "0023_conversions_of_the_far_future")]
     operations = [
         migrations.CreateModel(
             name="ReceiptKey",
