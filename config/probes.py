@@ -12,7 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from audience.intake.bodies import Receive
 from audience.intake.caller import read_address
+from audience.intake.front import Scope, Send
 from config.gauges import Queues, counted
 
 # What a proxy writes of the caller, one or the other.
@@ -26,6 +28,17 @@ QUEUES.register(Queues())
 def livez(request: HttpRequest) -> HttpResponse:
     """200 `ok` while the process can answer at all; it touches nothing else."""
     return HttpResponse("ok", content_type="text/plain")
+
+
+async def alive(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same as an ASGI application, for a web process: on the event loop, however busy its threads are."""
+    is_safe = scope["method"] in {"GET", "HEAD"}
+    body = b"ok" if is_safe else b""
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    if not is_safe:
+        headers.append((b"allow", b"GET, HEAD"))
+    await send({"type": "http.response.start", "status": 200 if is_safe else 405, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 @require_safe

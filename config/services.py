@@ -16,6 +16,7 @@ import redis
 from cryptography.fernet import Fernet
 
 from config.quickstart import cluster, postgres, valkey
+from config.quickstart.processes import Server
 from config.quickstart.state import ServicesError, State
 
 __all__ = [
@@ -38,11 +39,11 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Two URLs that answer. `started` names what we run ourselves, in the order of starting."""
+    """Two URLs that answer. `started` is what we run ourselves, in the order of starting."""
 
     database_url: str
     redis_url: str
-    started: tuple[str, ...] = ()
+    started: tuple[Server, ...] = ()
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
@@ -63,15 +64,15 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
         return
     state = State.opened(state_dir)
     busy = f"Another process runs the services of {state_dir}: stop it, or set STATE_DIR to another folder."
-    started = []
+    started: list[Server] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(state.lock("services", patience=PATIENCE, busy=busy))
         if not database_url:
-            database_url = stack.enter_context(postgres.serving(state, durable=durable))
-            started.append("PostgreSQL")
+            started.append(stack.enter_context(postgres.serving(state, durable=durable)))
+            database_url = started[-1].url
         if not redis_url:
-            redis_url = stack.enter_context(valkey.serving(state))
-            started.append("Valkey")
+            started.append(stack.enter_context(valkey.serving(state)))
+            redis_url = started[-1].url
         yield Services(database_url=database_url, redis_url=redis_url, started=tuple(started))
 
 

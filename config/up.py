@@ -9,33 +9,25 @@ import http.client
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from config import services
+from config.quickstart import commands
 from config.quickstart.banner import banner
 from config.quickstart.children import TICK, Child, Children
 from config.quickstart.plan import Plan
 from config.quickstart.state import ServicesError, State
-from config.quickstart.terminal import complain, paint, say
+from config.quickstart.terminal import say
+from config.quickstart.watching import Watch
 
-RED = 31
 SECONDS_TO_READY = 60.0
 SECONDS_TO_SETTLE = 5.0
 QUIET = 0.8
-PYTHON = sys.executable
-MANAGE = [PYTHON, str(services.BASE_DIR / "manage.py")]
-# Celery warns of root: this is one person's machine, and the processes die with the terminal.
-CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config", "-q"]
-WORKER = ["worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
-# Two processes, since one can use one core.
-WEB = [PYTHON, "-m", "granian", "--interface", "asgi", "--workers", "2", "--workers-kill-timeout", "5", "--no-ws",
-       "--log-level", "error"]  # fmt: skip
-ASGI = "config.asgi:application"
+MANAGE = [commands.PYTHON, str(services.BASE_DIR / "manage.py")]
 # The children write into pipes, and a person reads what comes out of them.
 QUICKSTART = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
 STOP_ORDER = ("web", "beat", "worker", "sandbox")
@@ -62,13 +54,13 @@ class Interrupts:
 
 
 def main() -> int:
-    """Run until Ctrl-C (exit code 0) or until a child dies (1). Raises ServicesError when it cannot start."""
+    """Run until Ctrl-C; the exit code. Raises ServicesError when it cannot start, or cannot go on."""
     interrupts = Interrupts()
     try:
         state = State.opened(services.state_dir(os.environ))
         busy = f"Afterclick already runs with {state.path}: stop it, or set STATE_DIR and PORT for a second one."
         with state.lock("up", patience=0, busy=busy):
-            return _up(state, interrupts)
+            _up(state, interrupts)
     except KeyboardInterrupt:
         say("Stopped.")
         return 0
@@ -76,7 +68,7 @@ def main() -> int:
         interrupts.stopping = True
 
 
-def _up(state: State, interrupts: Interrupts) -> int:
+def _up(state: State, interrupts: Interrupts) -> NoReturn:
     plan = Plan.read(os.environ)
     addresses = plan.addresses(os.environ)
     state.remember("up", **addresses)
@@ -84,17 +76,18 @@ def _up(state: State, interrupts: Interrupts) -> int:
         env = {**QUICKSTART, **services.secrets(state.path), **_set(os.environ), **addresses}
         env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(state.path)}
         children = Children(services.BASE_DIR)
-        say(f"Started {' and '.join(found.started)}." if found.started else "Using DATABASE_URL and REDIS_URL.")
+        started = " and ".join(server.name for server in found.started)
+        say(f"Started {started}." if started else "Using DATABASE_URL and REDIS_URL.")
         try:
             _start(plan, children, env, metrics=state.emptied("metrics"))
-            dead = _watch(children)
+            watch = Watch(children, found.started)
+            while True:
+                watch.step()
         finally:
             interrupts.stopping = True
             say("Stopping ...")
             children.running.sort(key=_stop_rank)
             children.stop(lambda: interrupts.hurried)
-    complain(paint(f"{dead.name} ended with exit code {dead.exit_code}; everything else was stopped.", RED))
-    return 1
 
 
 def _set(environ: Mapping[str, str]) -> dict[str, str]:
@@ -113,11 +106,11 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     say("Bringing the database up to date ...")
     _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
-    children.start("worker", [*CELERY, *WORKER], env, seconds_to_stop=15)
-    children.start("beat", [*CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
+    children.start("worker", commands.WORKER, env, seconds_to_stop=15)
+    children.start("beat", [*commands.CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
     # One process answers a scrape, and has to know what the others counted.
     shared = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
-    children.start("web", [*WEB, "--host", plan.host, "--port", str(plan.port), ASGI], shared, seconds_to_stop=10)
+    children.start("web", commands.web(host=plan.host, port=plan.port), shared, seconds_to_stop=10)
     _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
     _settle(children)
     try:
@@ -173,11 +166,3 @@ def _settle(children: Children) -> None:
     deadline = time.monotonic() + SECONDS_TO_SETTLE
     while time.monotonic() < deadline and children.pump(QUIET):
         pass
-
-
-def _watch(children: Children) -> Child:
-    """Show output until a child dies."""
-    while not (dead := children.dead()):
-        children.pump(TICK)
-    children.pump(TICK)
-    return dead

@@ -35,10 +35,12 @@ SOCKETS_ALLOWED = {
     "postbacks/http/outward.py": "the same door, for addresses that people typed",
     "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
     "audience/intake/front.py": "answers on the event loop of the web server, whose sockets they are",
+    "audience/intake/bodies.py": "reads bodies on the same loop",
     "audience/intake/group.py": "gathers on the same loop",
     "audience/intake/channel.py": "waits on the same loop for PostgreSQL, over the connection that psycopg made",
     "audience/intake/ahead.py": "asks whether it is on that loop",
     "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
+    "config/pages.py": "hands answers to that server on the same loop",
     "config/up.py": "asks its own web process whether it serves yet",
 }
 

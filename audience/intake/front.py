@@ -4,12 +4,13 @@ It answers wire routes itself, all of them on one thread: a request needs the pr
 and then waits for the disk with others.
 
 What would keep that thread from its next request (a page, a large body, a key not looked up lately) goes on to Django's
-own threads, where `entry.IntakeMiddleware` takes the same short way.
+own threads, where `entry.IntakeMiddleware` takes the same short way. Its body has been read by then: no thread waits
+for a sender (bodies.py).
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -19,13 +20,12 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience import overload
-from audience.intake.dialects.base import IngestView
+from audience.intake.bodies import Bodies, Crowded, Dropped, Gone, Message, Receive
+from audience.intake.dialects.base import RETRY_AFTER, IngestView
 from audience.intake.entry import VIEWS, count, must_be_https
 
-# The words of ASGI (asgi.readthedocs.io): what is asked, what comes in and what goes out.
+# The words of ASGI (asgi.readthedocs.io): what is asked, and what goes out.
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -34,63 +34,97 @@ LARGEST_ON_LOOP = 128 * 1024
 # Bytes of all bodies that are here and not answered. At a few thousand events a second these are some seconds' work;
 # whoever comes on top would wait until its sender has given up, and is told to come back instead.
 MOST_IN_HAND = 8 * 1024 * 1024
-# Requests in hand whose size is unknown: each may turn out to have the size below.
-MOST_UNSIZED = 16
-# Bytes, more than any dialect takes. The rest of a longer body is not read.
+# Bytes, more than any dialect or page takes. The rest of a longer body is not read.
 LARGEST = 5 * 1024 * 1024
 # The stream of a request whose body has been read.
 NOTHING = BytesIO()
 
 
 class Front:
-    """`pages` is the ASGI application of everything that does not fit on the event loop."""
+    """`pages` is the ASGI application of everything that does not fit on the event loop; `quick`, by path, are those
+    that need neither a body nor a thread."""
 
-    def __init__(self, pages: Application) -> None:
-        self.pages = pages
-        self.unsized = asyncio.Semaphore(MOST_UNSIZED)
+    def __init__(self, pages: Application, quick: Mapping[str, Application] | None = None) -> None:
+        self.pages, self.quick = pages, quick or {}
+        self.bodies = Bodies()
         self.in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["headers"] = without_underscores(scope["headers"])
-        view = VIEWS.get(scope["path"]) if scope["type"] == "http" else None
-        if view is None:
+        if scope["type"] != "http":
             await self.pages(scope, _coming(receive), send)
             return
+        scope["headers"] = without_underscores(scope["headers"])
+        view = VIEWS.get(scope["path"])
+        if view is None and (quick := self.quick.get(scope["path"])) is not None:
+            await quick(scope, receive, send)
+            return
+        try:
+            await self._take(view, scope, receive, send)
+        except Gone:
+            return  # nobody is there to be answered
+        except Dropped as why:
+            await (_refuse_page(scope, why, send) if view is None else _turn_away(view, scope, why, send))
+
+    async def _take(self, view: Any, scope: Scope, receive: Receive, send: Send) -> None:
         size = _size(scope)
+        # Of one that says itself that it is too long not a byte is taken; a wire route says so in its own words.
+        read = b"" if size == 0 or (size or 0) > LARGEST else await self.bodies.read(receive, limit=LARGEST)
         if size is None:
-            async with self.unsized:
-                read = await _read(receive)
-                scope["headers"] = [*scope["headers"], (b"content-length", str(len(read)).encode())]
-                await self._take(view, scope, read, receive, send)
-        elif size > LARGEST_ON_LOOP:
-            await self.pages(scope, _coming(receive), send)
-        else:
-            await self._take(view, scope, await _read(receive), receive, send)
+            scope["headers"] = [*scope["headers"], (b"content-length", str(len(read)).encode())]
+        if view is None and max(size or 0, len(read)) > LARGEST:
+            await _say(scope, 413, f"The request is larger than {LARGEST} bytes.", send)
+            return
+        if view is not None and len(read) <= LARGEST_ON_LOOP and await self._answer(view, scope, read, send):
+            return
+        with self.bodies.holding(len(read)):
+            await self.pages(scope, _again(read, receive), send)
 
-    async def _take(self, view: Any, scope: Scope, read: bytes, receive: Receive, send: Send) -> None:
-        if len(read) <= LARGEST_ON_LOOP:
-            # Counted once it is here: a slow sender's body must not keep others out while it comes.
-            if self.in_hand and self.in_hand + len(read) > MOST_IN_HAND:
-                await _turn_away(view, scope, send)
-                return
-            self.in_hand += len(read)
-            try:
-                # Behind those that have come meanwhile: they are counted before one of them is worked on.
-                await asyncio.sleep(0)
-                if await _answered(view, scope, read, send):
-                    return
-            finally:
-                self.in_hand -= len(read)
-        await self.pages(scope, _again(read, receive), send)
+    async def _answer(self, view: Any, scope: Scope, read: bytes, send: Send) -> bool:
+        """False, and nothing sent, when the request needs a thread."""
+        # Counted once it is here: a slow sender's body must not keep others out while it comes.
+        if self.in_hand and self.in_hand + len(read) > MOST_IN_HAND:
+            raise Crowded
+        self.in_hand += len(read)
+        try:
+            # Behind those that have come meanwhile: they are counted before one of them is worked on.
+            await asyncio.sleep(0)
+            return await _answered(view, scope, read, send)
+        finally:
+            self.in_hand -= len(read)
 
 
-async def _turn_away(view: Any, scope: Scope, send: Send) -> None:
-    """503 without a look at the body."""
+async def _turn_away(view: Any, scope: Scope, why: Dropped, send: Send) -> None:
+    """503 without a look at the body, in the words of the route.
+
+    Also to a sender that was too slow: its next try may be faster, and what is answered 4xx is lost for good.
+    """
     start = time.perf_counter()
     request = ASGIRequest(scope, NOTHING)
     route: IngestView = view.view_class(**view.view_initkwargs)
-    await _send(route, request, route.turn_away(request), start, send)
+    response = route.turn_away(request, str(why))
+    if scope["http_version"] == "1.1":
+        response.headers["Connection"] = "close"  # the rest of the body may still come
+    await _send(route, request, response, start, send)
+    if isinstance(why, Crowded):
+        await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
+
+
+async def _refuse_page(scope: Scope, why: Dropped, send: Send) -> None:
+    if isinstance(why, Crowded):
+        await _say(scope, 503, "The server has too much in hand; try again in a few seconds.", send)
+        await asyncio.to_thread(overload.note)
+    else:
+        await _say(scope, 408, "The request took too long to arrive.", send)
+
+
+async def _say(scope: Scope, status: int, sentence: str, send: Send) -> None:
+    """An answer without Django, after which the connection is closed: more of the body may come."""
+    body = f"{sentence}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"retry-after", str(RETRY_AFTER).encode())] if status == 503 else []
+    headers += [(b"connection", b"close")] if scope["http_version"] == "1.1" else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _answered(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
@@ -106,6 +140,8 @@ async def _answered(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
         response = await route.answer(request)
     except SynchronousOnlyOperation:
         return False
+    if response.status_code == 503:
+        await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
     await _send(route, request, response, start, send)
     return True
 
@@ -113,8 +149,6 @@ async def _answered(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
 async def _send(route: IngestView, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
     assert isinstance(response, HttpResponse), "no wire route streams"
     count(request, response, start)
-    if response.status_code == 503:
-        await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
     content = response.content
     headers = [
         *_raw((*response.items(), *route.cors(request).items())),
@@ -138,26 +172,14 @@ def without_underscores(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[by
 
 
 def _size(scope: Scope) -> int | None:
-    """What the sender says of its body; None when it does not know."""
-    size: int | None = 0
+    """What the sender says of its body; None when it does not know, or over HTTP/2 says nothing."""
+    size: int | None = 0 if scope["http_version"].startswith("1") else None
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value) if value.isdigit() else None
         if name == b"transfer-encoding":
             size = None
     return size
-
-
-async def _read(receive: Receive) -> bytes:
-    """The body, or so much that it is too large for every dialect, or what came before its sender went away."""
-    message = await receive()
-    if not message.get("more_body", False):
-        return bytes(message.get("body", b""))
-    read = bytearray(message["body"])
-    while message.get("more_body", False) and len(read) <= LARGEST:
-        message = await receive()
-        read += message.get("body", b"")
-    return bytes(read)
 
 
 def _coming(receive: Receive) -> Receive:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.quickstart.processes import spawn
+from config.quickstart.processes import shell_code, spawn
 from config.quickstart.terminal import PALETTE, paint, say
 
 NAME_WIDTH = 8
@@ -21,6 +21,8 @@ class Child:
     """One process. `kept` collects stdout instead of showing it, for a command whose output is an answer."""
 
     name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
     process: subprocess.Popen[bytes]
     colour: int
     seconds_to_stop: float
@@ -31,8 +33,7 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         """As a shell tells it (128 + n for signal n); None while it runs."""
-        code = self.process.poll()
-        return code if code is None or code >= 0 else 128 - code
+        return shell_code(self.process.poll())
 
 
 class Children:
@@ -42,7 +43,7 @@ class Children:
         self.cwd = cwd
         self.running: list[Child] = []
         self._selector = selectors.DefaultSelector()
-        self._started = 0
+        self._colours: dict[str, int] = {}
 
     def start(
         self,
@@ -56,9 +57,8 @@ class Children:
         """Start a child whose lines are shown under its name. Raises OSError."""
         errors = subprocess.PIPE if keep else subprocess.STDOUT
         process = spawn(argv, output=subprocess.PIPE, errors=errors, death_signal=signal.SIGTERM, cwd=self.cwd, env=env)
-        colour = PALETTE[self._started % len(PALETTE)]
-        child = Child(name, process, colour, seconds_to_stop, kept=bytearray() if keep else None)
-        self._started += 1
+        colour = self._colours.setdefault(name, PALETTE[len(self._colours) % len(PALETTE)])
+        child = Child(name, argv, env, process, colour, seconds_to_stop, kept=bytearray() if keep else None)
         self.running.append(child)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -74,6 +74,16 @@ class Children:
             self.pump(TICK)
         self.running.remove(child)
         return child
+
+    def bury(self, child: Child) -> None:
+        """End what a child that has died left behind: granian's workers would go on without it, on its port."""
+        self._signal(child, signal.SIGKILL)
+        self.pump(0)
+        self.running.remove(child)
+
+    def start_again(self, child: Child) -> None:
+        """Raises OSError."""
+        self.start(child.name, child.argv, child.env, seconds_to_stop=child.seconds_to_stop)
 
     def dead(self) -> Child | None:
         """The first child that ended though nobody asked it to."""

@@ -4,7 +4,8 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from config.quickstart import binaries, cluster
 from config.quickstart.binaries import PostgresBinaries
-from config.quickstart.processes import Account, free_port, spawn, stop
+from config.quickstart.processes import Account, Server, free_port, spawn, stop
 from config.quickstart.state import ServicesError, State, disk_full, explained
 
 NAME = "afterclick"
@@ -32,8 +33,8 @@ NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "w
 
 
 @contextlib.contextmanager
-def serving(state: State, *, durable: bool) -> Iterator[str]:
-    """Run PostgreSQL for as long as the context lasts; yields its DATABASE_URL. Raises ServicesError.
+def serving(state: State, *, durable: bool) -> Iterator[Server]:
+    """Run PostgreSQL for as long as the context lasts. Raises ServicesError.
 
     The caller holds the "services" lock of `state`: any server found on the cluster is an orphan.
     """
@@ -44,11 +45,24 @@ def serving(state: State, *, durable: bool) -> Iterator[str]:
     if not data.exists():
         cluster.initialise(state, installed, home, account, durable=durable)
     cluster.clear(data)
-    server = _launch(state, installed, data, account, durable=durable)
+    launch = partial(_launch, state, installed, data, account, durable=durable)
+    server = Server("PostgreSQL", "", launch(), partial(_relaunch, state, data, launch))
     try:
-        yield _prepare(state, data)
+        server.url = _prepare(state, data)
+        yield server
     finally:
+        stop(server.process, cluster.STOPPING)
+
+
+def _relaunch(state: State, data: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """On its port, which everybody knows by now; what the ended server left behind is cleared away first."""
+    before = url(state)
+    cluster.clear(data)
+    server = launch()
+    if url(state) != before:
         stop(server, cluster.STOPPING)
+        raise ServicesError("PostgreSQL ended, and its port was taken by another program: start again.")
+    return server
 
 
 def _launch(

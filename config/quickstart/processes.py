@@ -89,6 +89,29 @@ def plain_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
+@dataclass(slots=True)
+class Server:
+    """A server that we run, at `url` for as long as we do. `launch` starts it there again; ServicesError."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+    launch: Callable[[], subprocess.Popen[bytes]]
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell tells it; None while it runs."""
+        return shell_code(self.process.poll())
+
+    def restart(self) -> None:
+        self.process = self.launch()
+
+
+def shell_code(code: int | None) -> int | None:
+    """128 + n for signal n."""
+    return code if code is None or code >= 0 else 128 - code
+
+
 def stop(process: subprocess.Popen[bytes], steps: Iterable[tuple[signal.Signals, float]]) -> None:
     """Send each signal and wait its seconds until the process is gone; SIGKILL after the last."""
     for number, seconds in steps:

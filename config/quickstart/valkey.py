@@ -6,13 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.quickstart import binaries
-from config.quickstart.processes import free_port, spawn, stop, stop_orphan
+from config.quickstart.processes import Server, free_port, is_free, spawn, stop, stop_orphan
 from config.quickstart.state import ServicesError, State, explained
 
 SECONDS_TO_START = 20.0
@@ -22,8 +23,8 @@ DATABASES = 64
 
 
 @contextlib.contextmanager
-def serving(state: State) -> Iterator[str]:
-    """Run Valkey for as long as the context lasts; yields its REDIS_URL. Raises ServicesError.
+def serving(state: State) -> Iterator[Server]:
+    """Run Valkey for as long as the context lasts. Raises ServicesError.
 
     The caller holds the "services" lock of `state`.
     """
@@ -33,19 +34,36 @@ def serving(state: State) -> Iterator[str]:
     state.remember("services", valkey_password=memory.get("valkey_password", secrets.token_urlsafe(24)))
     for _ in range(5):
         state.remember("services", valkey_port=free_port(memory.get("valkey_port")))
-        server = _launch(state, binary)
+        server = Server("Valkey", url(state), _launch(state, binary), partial(_relaunch, state, binary))
         try:
-            if _answers(state, server):
-                state.remember("services", valkey_pid=server.pid)
-                yield url(state)
+            if _answers(state, server.process):
+                state.remember("services", valkey_pid=server.process.pid)
+                yield server
                 return
         finally:
-            stop(server, STOPPING)
+            stop(server.process, STOPPING)
         text = (state.path / "valkey.log").read_text(errors="replace")
         if "Address already in use" not in text:
             break
-    lines = [line for line in text.splitlines() if line.strip()] or ["no output"]
-    raise ServicesError(f"Valkey did not start: {lines[-1]} (the whole log is {state.path / 'valkey.log'}).")
+    raise ServicesError(f"Valkey did not start: {_last_line(state)} (the whole log is {state.path / 'valkey.log'}).")
+
+
+def _relaunch(state: State, binary: str) -> subprocess.Popen[bytes]:
+    """On its port, which everybody knows by now."""
+    port = state.recall("services")["valkey_port"]
+    if not is_free(port):
+        raise ServicesError(f"Valkey ended, and its port {port} was taken by another program: start again.")
+    server = _launch(state, binary)
+    if not _answers(state, server):
+        stop(server, STOPPING)
+        raise ServicesError(f"Valkey ended and did not start again: {_last_line(state)}.")
+    state.remember("services", valkey_pid=server.pid)
+    return server
+
+
+def _last_line(state: State) -> str:
+    text = (state.path / "valkey.log").read_text(errors="replace")
+    return ([line for line in text.splitlines() if line.strip()] or ["no output"])[-1]
 
 
 def url(state: State) -> str:

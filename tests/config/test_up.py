@@ -214,6 +214,33 @@ def of_this_run(state: Path) -> dict[int, str]:
     return found
 
 
+def parent(pid: int) -> int:
+    return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def offspring(pid: int, state: Path) -> set[int]:
+    found = set()
+    for process in of_this_run(state):
+        with contextlib.suppress(OSError):
+            if parent(process) == pid:
+                found.add(process)
+    return found
+
+
+def children_of(run: Run, state: Path, words: str) -> list[int]:
+    """The processes that the supervisor itself has started and whose command line holds `words`."""
+    commands, ours = of_this_run(state), offspring(run.process.pid, state)
+    return [pid for pid, command in commands.items() if words in command and pid in ours]
+
+
+def is_ready(run: Run) -> bool:
+    try:
+        with urllib.request.urlopen(f"{run.url}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def call(run: Run, *command: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "manage.py", *command]
     return subprocess.run(argv, env=run.env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
@@ -268,7 +295,7 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
     assert all(is_free(int(port)) for port in ports.values())
 
 
-def test_a_second_run_shows_a_demo_that_works_until_a_child_dies(state: Path, ports: Mapping[str, str]) -> None:
+def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, **ports) as run:
         run.until("Ctrl-C stops everything.")
         del run.env["PORT"], run.env["SANDBOX_PORT"]  # as in a second terminal
@@ -282,10 +309,48 @@ def test_a_second_run_shows_a_demo_that_works_until_a_child_dies(state: Path, po
         sent = subprocess.run([*shlex.split(line), "-sf"], capture_output=True, check=False)
         assert (sent.returncode, json.loads(sent.stdout)["accepted"]) == (0, 1)
 
-        beat = next(pid for pid, command in of_this_run(state).items() if " beat " in command)
-        os.kill(beat, signal.SIGKILL)
+        run.process.send_signal(signal.SIGINT)
+        assert run.ends() == 0
+    assert of_this_run(state) == {}
+
+
+def test_whatever_dies_is_started_again_until_it_dies_too_often(state: Path, ports: Mapping[str, str]) -> None:
+    with Run(state, DEMO="0", **ports) as run:
+        run.until("Ctrl-C stops everything.")
+        for name, words in ((" worker ", "worker"), (" beat ", "beat"), (" sandbox ", "sandbox"), ("granian", "web")):
+            before = children_of(run, state, name)
+            assert len(before) == 1
+            os.kill(before[0], signal.SIGKILL)
+            run.until(f"{words} ended with exit code 137; it is started again in 0.5 s.")
+            wait_for(lambda name=name: children_of(run, state, name), seconds=20)  # type: ignore[misc]
+            assert set(children_of(run, state, name)).isdisjoint(before)
+        wait_for(lambda: is_ready(run), seconds=30)
+        assert is_ready(run)
+
+        web = children_of(run, state, "granian")[0]
+        workers = offspring(web, state)
+        assert len(workers) == 2
+        os.kill(min(workers), signal.SIGKILL)
+        wait_for(lambda: len(offspring(web, state) - workers) == 1, seconds=20)
+        assert len(offspring(web, state) - workers) == 1
+        assert children_of(run, state, "granian") == [web]
+
+        for name, words in (("postgres -D", "PostgreSQL"), ("valkey-server", "Valkey")):
+            before = children_of(run, state, name)
+            os.kill(before[0], signal.SIGKILL)
+            run.until(f"{words} is back.")
+            assert set(children_of(run, state, name)).isdisjoint(before)
+        wait_for(lambda: is_ready(run), seconds=30)
+        assert is_ready(run)
+
+        for deaths in range(2, 7):  # the first was above
+            wait_for(lambda: children_of(run, state, " beat "), seconds=20)
+            os.kill(children_of(run, state, " beat ")[0], signal.SIGKILL)
+            if deaths < 6:
+                run.until(f"beat ended with exit code 137; it is started again in {2 ** (deaths - 2):g} s.")
         assert run.ends() == 1
-        assert "beat ended with exit code 137; everything else was stopped." in run.said
+        sentence = "beat ended 6 times within a minute, the last time with exit code 137; everything else was stopped."
+        assert run.said.endswith(f"{sentence}\n")
     assert of_this_run(state) == {}
 
 

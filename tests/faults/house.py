@@ -48,10 +48,10 @@ class House(Product):
 
     # Servers --------------------------------------------------------------------------------
     def start_postgres(self) -> str:
-        return self._stack.enter_context(postgres.serving(self._state, durable=True))
+        return self._stack.enter_context(postgres.serving(self._state, durable=True)).url
 
     def start_broker(self) -> str:
-        return self._stack.enter_context(valkey.serving(self._state))
+        return self._stack.enter_context(valkey.serving(self._state)).url
 
     def kill_postgres(self) -> None:
         pid_file = cluster.home(self._state)[0] / "data" / "postmaster.pid"

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 import urllib3
 
-from config.quickstart import valkey
+from config.quickstart import commands, valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
@@ -93,8 +93,8 @@ class Product:
 
     def start_web(self, *, workers: int = 1, env: Mapping[str, str] | None = None) -> None:
         """A small one, unless told otherwise: a suite starts many."""
-        web = ["-m", "granian", "--interface", "asgi", "--no-ws", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.spawn("web", *web, "--workers", str(workers), "config.asgi:application", env=env)
+        _, *web = commands.web(host="127.0.0.1", port=self.port, workers=workers)
+        self.spawn("web", *web, env=env)
 
     def start_worker(self, name: str = "worker", *, env: Mapping[str, str] | None = None) -> None:
         worker = ["-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-l", "info"]

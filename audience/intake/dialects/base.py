@@ -91,11 +91,11 @@ class IngestView(APIView):
             response.headers[name] = value
         return response
 
-    def turn_away(self, request: HttpRequest) -> HttpResponseBase:
-        """The answer to a request that is not even read, since too many are in hand."""
+    def turn_away(self, request: HttpRequest, why: str) -> HttpResponseBase:
+        """The answer to a request that is not read to its end."""
         self.request = request  # type: ignore[assignment]  # a plain one
         self.begin()
-        return self.handle_exception(Overloaded("too many requests in hand"))
+        return self.handle_exception(Overloaded(why))
 
     async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The answer without its CORS headers. DRF's own dispatch without the parts that no wire route has (parsers,
