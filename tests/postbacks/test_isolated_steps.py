@@ -135,11 +135,12 @@ def test_a_lock_that_is_not_free_is_held_against_no_row(game: Game, refuse: Any)
 
 
 def test_counts_of_a_failing_game_stay_in_the_tail_where_the_charts_still_read_them(
-    game: Game, other_game: Game
+    game: Game, other_game: Game, request: pytest.FixtureRequest
 ) -> None:
     minute = timezone.now().replace(second=0, microsecond=0)
     for of, number in ((game, 2**31 - 1), (game, 1), (other_game, 3)):
         poison.execute("INSERT INTO audience_requesttail VALUES (%s, %s, 0, %s, 0, 0, 0)", of.pk, minute, number)
+    request.addfinalizer(lambda: poison.execute("DELETE FROM audience_requesttail"))
     for _ in range(2):
         rollups.fold((*rollups.ROLLUPS, *ROLLUPS), now=timezone.now())
     assert failures() == [("rollup", f"audience_request {game.pk}", 1)]
