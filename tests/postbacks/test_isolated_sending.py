@@ -307,7 +307,7 @@ def test_what_failed_is_left_out_without_a_join() -> None:
 
 
 def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt(config: PostbackConfig) -> None:
-    migration = importlib.import_module("audience.migrations.0020_conversions_of_the_far_future")
+    migration = importlib.import_module("audience.migrations.0023_conversions_of_the_far_future")
     click = factories.touch(factories.person(config.game))
     stuck = factories.conversion(click.person, touch=click, event_at=poison.FAR)
     soon = timezone.now() + timedelta(hours=3)
