@@ -85,7 +85,8 @@ class GoalEventAdmin(ReadOnly):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnly):
-    """Keys are made and rotated in the Hub, where a secret is shown once; here they are revoked, and rate-limited."""
+    """Keys are made, restricted and rotated in the Hub, where a secret is shown once; here they are revoked, and
+    rate-limited."""
 
     list_display = ["name", "prefix", "game", "kind", "environment", "dialect", "last_used_at", "state"]
     list_filter = ["kind", "environment", "dialect", ("revoked_at", admin.EmptyFieldListFilter), "game"]
@@ -93,6 +94,7 @@ class ApiKeyAdmin(ReadOnly):
     search_fields = ["name", "prefix", "game__name"]
     readonly_fields = [
         *("game", "name", "kind", "environment", "dialect", "prefix", "state"),
+        *("allowed_events", "allowed_origins", "allowed_addresses"),
         *("created_by", "created_at", "last_used_at", "expires_at", "revoked_at", "replaced_by"),
     ]
     fields = ["rate_limit", *readonly_fields]
@@ -109,8 +111,9 @@ class ApiKeyAdmin(ReadOnly):
         if key.revoked_at:
             return "Revoked"
         if not key.is_live:
-            return "Replaced"
-        return f"Rotating until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else "Live"
+            return "Replaced" if key.replaced_by_id else "Ended"
+        until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
+        return f"Rotating{until}" if key.is_rotating else f"Live{until}"
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

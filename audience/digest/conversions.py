@@ -2,13 +2,14 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from audience import bulk, goals
-from audience.models import Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
+from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
 from audience.models.erasure import receipt_key, subject_hashes
+from audience.models.keys import SERVER_KINDS
 
 # Reasons that no click can lift.
 SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
@@ -22,13 +23,22 @@ def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUI
     counted = goals.event_names(game=game)
     triggers = [event for event in events if event.kind == Kind.TRACK and event.name in counted]
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
-    rows = [_conversion(game, event, people[event.pk], event.pk in erased) for event in triggers]
+    servers = _server_keys(triggers)
+    rows = [_conversion(game, event, people[event.pk], event.pk in erased, servers) for event in triggers]
     Conversion.objects.bulk_create(rows, ignore_conflicts=True)
     # A run repeated after a crash finds its rows there already, under other ids.
     return list(Conversion.objects.filter(pk__in=[row.pk for row in rows]))
 
 
-def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool) -> Conversion:
+def _server_keys(events: Sequence[Event]) -> set[int]:
+    """Which of the events' keys are kept on a server. A key's kind never changes; a deleted key counts as public."""
+    named = {event.key_id for event in events if event.key_id is not None}
+    if not named:
+        return set()
+    return set(ApiKey.objects.filter(pk__in=named, kind__in=SERVER_KINDS).values_list("pk", flat=True))
+
+
+def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, servers: Container[int]) -> Conversion:
     reason = ""
     if erased:
         reason = Reason.ERASED
@@ -49,6 +59,9 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool) ->
         integrations=event.integrations,
         consent_level=event.consent_level,
         test=event.test,
+        key_id=event.key_id,
+        from_server=event.key_id in servers,
+        origin=event.origin,
         reason=reason,
     )
 
@@ -109,9 +122,12 @@ def elect(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
 
 
 def _first(launches: Sequence[Conversion]) -> Conversion:
-    """The first launch by its own time. One already handed to a postback keeps its place: it may have been sent."""
+    """The first launch by its own time. One already handed to a postback keeps its place: it may have been sent.
+
+    Those from a server go before others: with a public key anyone can report an earlier launch.
+    """
     handed_over = [launch for launch in launches if launch.fanned_out_at and not launch.reason]
-    return min(handed_over or launches, key=lambda launch: (launch.event_at, launch.message_id))
+    return min(handed_over or launches, key=lambda launch: (not launch.from_server, launch.event_at, launch.message_id))
 
 
 def _erased(

@@ -1,10 +1,14 @@
 """The forms of the key and privacy pages."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 
+from audience import clock
+from audience.intake.restrictions import network_of, origin_of
+from audience.keys import Restrictions
 from audience.models import ApiKey, Dialect, Environment, KeyKind
 
 # What a rotation offers, in seconds; audience/keys.py takes anything up to 7 days.
@@ -19,7 +23,87 @@ NAMESPACES = (("user", "User ID"), ("anonymous", "Anonymous ID"))
 NO_SUGGESTIONS = {"autocomplete": "off", "spellcheck": "false"}
 
 
-class KeyForm(forms.ModelForm[ApiKey]):
+MAX_LINES = 100
+
+
+class LinesField(forms.CharField):
+    """A list of texts, one a line, each as `read` spells it; a ValueError of `read` is the line's error."""
+
+    widget = forms.Textarea
+
+    def __init__(self, *, read: Callable[[str], str], **kwargs: Any) -> None:
+        super().__init__(required=False, widget=forms.Textarea(attrs={"rows": 3, **NO_SUGGESTIONS}), **kwargs)
+        self.read = read
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list | tuple) else value
+
+    def clean(self, value: Any) -> Any:
+        lines = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+        if len(lines) > MAX_LINES:
+            raise forms.ValidationError(f"List at most {MAX_LINES}.")
+        try:
+            return list(dict.fromkeys(self.read(line) for line in lines))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+def event_name(text: str) -> str:
+    """An event's name as it is stored. ValueError with a sentence for the form."""
+    if len(text) > 256 or "\x00" in text:
+        raise ValueError("An event name has at most 256 characters.")
+    return text
+
+
+class RestrictionsForm(forms.Form):
+    """What a key is restricted to; everything is optional."""
+
+    allowed_events = LinesField(
+        label="Event names",
+        read=event_name,
+        help_text="One a line, in the exact spelling. The key may then send track events of these names only: leave "
+        "out “purchase” and nobody can report one with it. Pages, identify, alias and groups are not restricted: they "
+        "make no conversions.",
+    )
+    allowed_origins = LinesField(
+        label="Origins",
+        read=origin_of,
+        help_text="One a line, such as https://game.example or https://*.game.example. Requests from other web pages "
+        "are refused, and so are those that name no page: games outside a browser and backends. Only browsers tell "
+        "the truth about their origin, so this keeps other websites out, and no one else.",
+    )
+    allowed_addresses = LinesField(
+        label="IP addresses",
+        read=network_of,
+        help_text="One address or range a line, such as 192.0.2.7 or 2001:db8::/48. Meant for the keys of servers: "
+        "players have no fixed addresses.",
+    )
+    ends_on = forms.DateField(
+        label="Last day",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text="The key works until the end of this day (UTC). The game’s admins get a mail a week before.",
+    )
+
+    def clean_ends_on(self) -> Any:
+        day = self.cleaned_data["ends_on"]
+        if day and day < clock.now().astimezone(UTC).date():
+            raise forms.ValidationError("This day is over. To end a key at once, revoke it.")
+        return day
+
+    def restrictions(self) -> Restrictions:
+        """The form's answers, once it is valid."""
+        data = self.cleaned_data
+        day = data.get("ends_on")
+        return Restrictions(
+            events=data["allowed_events"],
+            origins=data["allowed_origins"],
+            addresses=data["allowed_addresses"],
+            ends_at=datetime.combine(day + timedelta(days=1), time.min, UTC) if day else None,
+        )
+
+
+class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
     """What a new key is for."""
 
     class Meta:
@@ -27,7 +111,10 @@ class KeyForm(forms.ModelForm[ApiKey]):
         fields = ["name", "kind", "environment", "dialect"]
         help_texts = {
             "name": "Where it will be used, such as “Unity client” or “Payment backend”.",
-            "kind": "Publishable keys go into games and websites. Secret keys stay on your servers and may also erase.",
+            "kind": "Publishable keys go into games and websites and are public: anyone who opens your game or site "
+            "can read the key and send events with it, also purchases of any value, which reach the ad network and "
+            "your revenue figures. Server keys send events too and stay on your servers: report purchases with one. "
+            "Secret keys stay on your servers and erase players.",
             "environment": "Events of a sandbox key are test traffic: shown here, never posted to an ad network.",
             "dialect": "Whose words the shared routes answer in.",
         }
@@ -40,7 +127,29 @@ class KeyForm(forms.ModelForm[ApiKey]):
             "kind": KeyKind(data["kind"]),
             "environment": Environment(data["environment"]),
             "dialect": Dialect(data["dialect"]),
+            "restrictions": self.restrictions(),
         }
+
+
+class KeyChangeForm(RestrictionsForm):
+    """What can be changed about a key; the end of a rotation's overlap cannot."""
+
+    name = forms.CharField(max_length=80)
+    field_order = ("name", "allowed_events", "allowed_origins", "allowed_addresses", "ends_on")
+
+    def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
+        last = key.expires_at.astimezone(UTC) - timedelta(microseconds=1) if key.expires_at else None
+        initial = {
+            "name": key.name,
+            "allowed_events": key.allowed_events,
+            "allowed_origins": key.allowed_origins,
+            "allowed_addresses": key.allowed_addresses,
+            "ends_on": last.date() if last else None,
+        }
+        kwargs["initial"] = initial
+        super().__init__(*args, **kwargs)
+        if key.replaced_by_id is not None:
+            del self.fields["ends_on"]
 
 
 class RotateForm(forms.Form):

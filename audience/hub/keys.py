@@ -13,9 +13,9 @@ from django.shortcuts import get_object_or_404, redirect
 from audience import clock, keys
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
-from audience.hub.forms import KeyForm, RotateForm
+from audience.hub.forms import KeyChangeForm, KeyForm, RotateForm
 from audience.key_usage import NO_USE, Usage, time_left, usage_by_key, used_since_rotation
-from audience.models import ApiKey, Membership, Role
+from audience.models import ApiKey, KeyKind, Membership, Role
 
 # What ?state= narrows the list to, and what the page calls it.
 STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
@@ -23,7 +23,7 @@ STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A key of the list. `left` is how long a rotated one still works, '' when it is not being rotated."""
+    """A key of the list. `left` is how long one with an end still works, else ''."""
 
     key: ApiKey
     state: str
@@ -31,14 +31,20 @@ class Row:
     left: str
     still_used: bool
 
+    @property
+    def restricted(self) -> list[tuple[str, list[str]]]:
+        """What the key is restricted to, by what the page calls it."""
+        key = self.key
+        lists = (("Events", key.allowed_events), ("Origins", key.allowed_origins), ("Addresses", key.allowed_addresses))
+        return [(label, values) for label, values in lists if values]
+
     @classmethod
     def of(cls, key: ApiKey, usage: Usage, now: datetime) -> "Row":
-        rotating = key.is_live and key.expires_at is not None
         return cls(
             key=key,
-            state="rotating" if rotating else "live" if key.is_live else "ended",
+            state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
             usage=usage,
-            left=time_left(key.expires_at, now) if rotating and key.expires_at else "",
+            left=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
             still_used=used_since_rotation(key),
         )
 
@@ -68,11 +74,23 @@ def _rows(membership: Membership) -> list[Row]:
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
-    form = KeyForm(request.POST or None)
+    asked = request.GET.get("kind", "")
+    form = KeyForm(request.POST or None, initial={"kind": asked} if asked in KeyKind.values else None)
     if request.method == "POST" and form.is_valid():
         made = keys.create_key(game=membership.game, created_by=request.user, **form.choices())
         return _made(request, membership, made)
     return page(request, "hub/key_new.html", membership, form=form)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def key_change(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    key = _live_key(membership, pk)
+    form = KeyChangeForm(request.POST or None, key=key)
+    if request.method == "POST" and form.is_valid():
+        keys.change_key(key=key, name=form.cleaned_data["name"], restrictions=form.restrictions())
+        messages.success(request, f"{key.name} is changed: requests with it are judged by this within a second.")
+        return redirect("keys", slug=membership.game.slug)
+    return page(request, "hub/key_change.html", membership, form=form, key=key)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))

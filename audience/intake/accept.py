@@ -70,12 +70,9 @@ async def accept_together(request: Sequence[Sent]) -> list[Receipt]:
 
 
 def _note(writes: Sequence[Write], mark: Callable[[ApiKey], None], wake: Callable[[str], None]) -> None:
-    """What follows the commit. A key's use is noted once a minute: exact enough to see an old key still in use, cheap
-    enough for every call."""
-    now = clock.now()
+    """What follows the commit."""
     for key in {one.sent.key.id: one.sent.key for one in writes}.values():
-        if key.last_used_at is None or (now - key.last_used_at).total_seconds() > 60:
-            key.last_used_at = now
+        if _is_news(key):
             mark(key)
     if any(one.new for one in writes):
         wake(wakeup.DIGEST)
@@ -86,6 +83,24 @@ def _note_on_loop(writes: Sequence[Write]) -> None:
     _note(writes, lambda key: ahead.fetch(partial(_mark_used, key)), wakeup.wake_now)
 
 
+def note_use(key: ApiKey) -> None:
+    """Note that a request came with this key, whatever becomes of the request. Waits for nothing on the event loop."""
+    if _is_news(key):
+        if ahead.is_worthwhile():
+            ahead.fetch(partial(_mark_used, key))
+        else:
+            _mark_used(key)
+
+
+def _is_news(key: ApiKey) -> bool:
+    """A key's use is noted once a minute: exact enough to see an old key still in use, cheap enough for every call."""
+    now = clock.now()
+    if key.last_used_at is not None and (now - key.last_used_at).total_seconds() <= 60:
+        return False
+    key.last_used_at = now
+    return True
+
+
 def _mark_used(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
@@ -94,4 +109,4 @@ _group = Group(store.write, _note_on_loop, partial(Channel, store.STATEMENTS))
 
 
 def _receipt(one: Write) -> Receipt:
-    return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.rejections))
+    return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.sent.rejected))

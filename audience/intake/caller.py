@@ -4,11 +4,15 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
 
-from audience.intake.message import Message
+from audience.intake.message import Message, Rejected
+
+# Of an origin: a host has at most 253 characters. A longer text is no origin.
+LONGEST_ORIGIN = 300
 
 Address = IPv4Address | IPv6Address
 # RFC 7239, section 6: an IPv6 address that has a port stands in brackets. Azure's gateways add a port always.
@@ -68,16 +72,37 @@ def _network(proxy: str) -> IPv4Network | IPv6Network:
     return found
 
 
-def stamp(request: HttpRequest, messages: Iterable[Message]) -> None:
-    """Add what the connection tells: the caller's address, and, in the context, what a player's browser is.
+def origin(request: HttpRequest) -> str:
+    """The web page that sent the request, as its browser names it ("https://game.example"); '' when none does.
+
+    An image is fetched without an Origin, so for GET the Referer stands in.
+    """
+    named = request.META.get("HTTP_ORIGIN", "")
+    if not named and request.method in ("GET", "HEAD"):
+        named = _origin_of(request.META.get("HTTP_REFERER", ""))
+    return named.strip().lower() if len(named) <= LONGEST_ORIGIN and "\x00" not in named else ""
+
+
+def _origin_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme and parts.netloc else ""
+    except ValueError:
+        return ""
+
+
+def stamp(request: HttpRequest, messages: Iterable[Message], rejected: Iterable[Rejected] = ()) -> None:
+    """Add what the connection tells: the caller's address and origin, and, in the context, what a player's browser is.
 
     Browsers put an Origin on every cross-site POST and backends do not: without one the connection is a game
     server's, and its address must never reach an ad network as the player's.
     """
-    ip = caller_ip(request)
+    ip, page = caller_ip(request), origin(request)
     agent = request.META.get("HTTP_USER_AGENT", "")[:1024]
     seen = {"ip": ip, "user_agent": agent} if request.META.get("HTTP_ORIGIN") else {}
     said = {name: value for name, value in seen.items() if value}
     for message in messages:
-        message.request_ip = ip
+        message.request_ip, message.origin = ip, page
         message.context = {**said, **message.context}
+    for refusal in rejected:
+        refusal.request_ip, refusal.origin = ip, page

@@ -13,6 +13,8 @@ DEVICE = "device"
 # The key in an Event's context that says why the event does not have the time that its sender stated.
 # A sender's own value of that name is dropped, and no network is sent it.
 TIME_NOTE = "_time_note"
+# Stands for the content of a request that was refused without a look at it.
+NOT_KEPT = {"not_kept": True}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Message:
     links: list[tuple[str, str]] = field(default_factory=list)
     surface: str = ""
     request_ip: str = ""
+    origin: str = ""
     consent_level: str = ""
     test: bool = False
     properties: dict[str, Any] = field(default_factory=dict)
@@ -83,3 +86,5 @@ class Rejected:
     raw: Any
     route: str = ""
     frame: dict[str, Any] = field(default_factory=dict)
+    request_ip: str = ""
+    origin: str = ""

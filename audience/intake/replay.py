@@ -9,8 +9,11 @@ import structlog
 from django.db import transaction
 
 from audience import clock
+from audience.intake import restrictions
 from audience.intake.accept import accept
 from audience.intake.dialects import kept
+from audience.intake.message import NOT_KEPT, Violation
+from audience.intake.message_ids import stored_id
 from audience.intake.rows import TRUNCATED
 from audience.models import ApiKey, Dialect, Event, Rejection
 
@@ -43,6 +46,8 @@ def replay_obstacle(rejection: Rejection) -> str:
     """Why it cannot be judged again, as a sentence; '' when it can."""
     if rejection.key_id is None:
         return "The key it came with has been deleted."
+    if rejection.raw == NOT_KEPT:
+        return "The request was refused as a whole and its content was not kept. The sender has to send it again."
     if isinstance(rejection.raw, dict) and rejection.raw.get(TRUNCATED) is True and set(rejection.raw) == CUT:
         return "It was too large to be kept whole, so there is nothing to validate. The sender has to send it again."
     if rejection.frame.get(TRUNCATED):
@@ -64,19 +69,34 @@ def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
     if replay_obstacle(row):
         return Replay(Answer.IMPOSSIBLE)
     judged = JUDGES[Dialect(row.dialect)](row)
-    if judged.errors or judged.key is None:
-        row.errors = [violation.as_dict() for violation in judged.errors]
+    errors = judged.errors or _not_allowed(judged, row)
+    if errors or judged.key is None:
+        row.errors = [violation.as_dict() for violation in errors]
         row.save(update_fields=["errors"])
         return Replay(Answer.REFUSED, row.errors)
-    ids = [message.message_id for message in judged.messages]
+    is_server = judged.key.is_server
+    ids = [stored_id(message.message_id, is_server=is_server) for message in judged.messages]
     stored = set(Event.objects.filter(game_id=row.game_id, message_id__in=ids).values_list("message_id", flat=True))
-    fresh = [message for message in judged.messages if message.message_id not in stored]
+    fresh = [message for message, known in zip(judged.messages, ids, strict=True) if known not in stored]
+    for message in fresh:
+        message.request_ip, message.origin = row.request_ip, row.origin
     if fresh:
         key = _as_it_was(judged.key)
         accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at)
     row.delete()
     logger.info("rejection_replayed", game_id=row.game_id, messages=len(fresh), replayed_by=replayed_by)
     return Replay(Answer.ACCEPTED if fresh else Answer.STORED_BEFORE)
+
+
+def _not_allowed(judged: kept.Judgement, row: Rejection) -> list[Violation]:
+    """Why its key, as it is restricted today, may not send this from where it came."""
+    if judged.key is None:
+        return []
+    found = (
+        restrictions.against(judged.key, message, origin=row.origin, address=row.request_ip)
+        for message in judged.messages
+    )
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _as_it_was(key: ApiKey) -> ApiKey:

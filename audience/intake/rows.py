@@ -1,6 +1,6 @@
 """What one request leaves in the tables, as texts that PostgreSQL reads: made before any lock or connection is held."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import accumulate
@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from audience.intake import times
+from audience.intake import notation, times
 from audience.intake.message import Message, Rejected
+from audience.intake.message_ids import stored_id
 from audience.models import ApiKey, Dialect
 from audience.models.keys import LEAST_KEPT_DAYS
 
@@ -39,6 +40,7 @@ EVENT = {
     "dialect": "text",
     "surface": "text",
     "request_ip": "text",
+    "origin": "text",
     "consent_level": "text",
     "test": "boolean",
     "properties": "jsonb",
@@ -58,12 +60,9 @@ REJECTION = {
     "frame": "jsonb",
     "raw": "jsonb",
     "subjects": "text[]",
+    "origin": "text",
+    "request_ip": "text",
 }
-
-STRUCTURED = ("jsonb", "text[]")
-
-# What COPY would read as something else than itself.
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +106,23 @@ class _Request(NamedTuple):
     key: str
     dialect: str
     is_sandbox: bool
+    is_server: bool
 
     @classmethod
     def of(cls, sent: Sent) -> "_Request":
         key, at = sent.key, sent.received_at
         day = at.astimezone(UTC).date()
-        return cls(day, at.isoformat(), str(key.game_id), str(key.id), sent.dialect.value, key.is_sandbox)
+        names = (str(key.game_id), str(key.id), sent.dialect.value)
+        return cls(day, at.isoformat(), *names, key.is_sandbox, key.is_server)
 
 
 def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
     day = message.day or request.day
+    message_id = stored_id(message.message_id, is_server=request.is_server)
     values = (
         request.game,
         day.isoformat(),
-        message.message_id,
+        message_id,
         message.kind.value,
         message.name,
         message.user_id,
@@ -135,6 +137,7 @@ def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
         request.dialect,
         message.surface,
         message.request_ip,
+        message.origin,
         message.consent_level,
         "t" if message.test or request.is_sandbox else "f",
         _json(message.properties) if message.properties else "{}",
@@ -143,7 +146,7 @@ def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
         _json(message.integrations) if message.integrations else "{}",
         _json(message.raw),
     )
-    return EventRow(values, day, message.message_id, _days_back(message))
+    return EventRow(values, day, message_id, _days_back(message))
 
 
 def _days_back(message: Message) -> int:
@@ -154,8 +157,8 @@ def _days_back(message: Message) -> int:
     return LEAST_KEPT_DAYS if message.time_note else 1
 
 
-def rejections(sent: Sent) -> list[tuple[str, ...]]:
-    """The values of REJECTION of each refused message."""
+def rejections(sent: Sent, *, keep: int) -> list[tuple[str, ...]]:
+    """The values of REJECTION of the first `keep` refused messages."""
     return [
         (
             str(sent.key.game_id),
@@ -167,35 +170,12 @@ def rejections(sent: Sent) -> list[tuple[str, ...]]:
             refusal.route,
             _json(_bounded(refusal.frame, FRAME_LIMIT)),
             _json(_bounded(refusal.raw, RAW_LIMIT)),
-            array(_subjects(refusal.raw)),
+            notation.array(_subjects(refusal.raw)),
+            refusal.origin,
+            refusal.request_ip,
         )
-        for refusal in sent.rejected
+        for refusal in sent.rejected[:keep]
     ]
-
-
-def told_as(columns: Mapping[str, str]) -> str:
-    """The columns as json_to_recordset is to read them: JSON in a string stays one, so that `null` is not NULL."""
-    return ", ".join(f"{name} {'text' if kind in STRUCTURED else kind}" for name, kind in columns.items())
-
-
-def cast(columns: Mapping[str, str]) -> str:
-    """The columns of `told_as` as they are stored."""
-    return ", ".join(f"{name}::{kind}" if kind in STRUCTURED else name for name, kind in columns.items())
-
-
-def line(values: Iterable[str]) -> str:
-    """A line of COPY's text format. Most rows have nothing to escape, and asking the whole row is the cheaper way."""
-    values = tuple(values)
-    joined = "\t".join(values)
-    if "\\" in joined or "\n" in joined or "\r" in joined or joined.count("\t") != len(values) - 1:
-        joined = "\t".join(value.translate(ESCAPES) for value in values)
-    return joined + "\n"
-
-
-def array(texts: Iterable[str]) -> str:
-    """A text[] as PostgreSQL writes one."""
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _json(value: Any) -> str:

@@ -14,7 +14,7 @@ import orjson
 import psycopg
 from django.db import IntegrityError, connection, transaction
 
-from audience.intake import rows
+from audience.intake import allowance, notation, rows
 from audience.intake.rows import EventRow, Sent
 
 # Events and rejections from which on COPY is the faster way.
@@ -70,11 +70,11 @@ UNLESS_ON_A_DAY_BEFORE = """
 TOLD = ("place", "days_back", *rows.EVENT)
 WORDS = {
     "event_names": ", ".join(rows.EVENT),
-    "event_types": rows.told_as(rows.EVENT),
-    "event_values": rows.cast(rows.EVENT),
+    "event_types": notation.told_as(rows.EVENT),
+    "event_values": notation.cast(rows.EVENT),
     "rejection_names": ", ".join(rows.REJECTION),
-    "rejection_types": rows.told_as(rows.REJECTION),
-    "rejection_values": rows.cast(rows.REJECTION),
+    "rejection_types": notation.told_as(rows.REJECTION),
+    "rejection_values": notation.cast(rows.REJECTION),
 }
 GIVEN = {"events": "$1", "rejections": "$2", "requests": "$3"}
 # Their names are those of prepared statements.
@@ -86,7 +86,7 @@ STATEMENTS = {
 
 @dataclass(slots=True)
 class Write:
-    """The rows of what one key sent, and, once they are stored, how many of its events were new."""
+    """The rows of what one key sent, as far as they are kept; once stored, how many of its events were `new`."""
 
     sent: Sent
     events: list[EventRow] = field(init=False)
@@ -95,7 +95,8 @@ class Write:
 
     def __post_init__(self) -> None:
         self.events = rows.events(self.sent)
-        self.rejections = rows.rejections(self.sent)
+        keep = allowance.take(self.sent.key.game_id, len(self.sent.rejected))
+        self.rejections = rows.rejections(self.sent, keep=keep)
 
     @property
     def size(self) -> int:
@@ -177,7 +178,7 @@ def _request(place: int, one: Write) -> dict[str, object]:
         "dialect": sent.dialect.value,
         "received_at": sent.received_at,
         "messages": len(one.events),
-        "rejected": len(one.rejections),
+        "rejected": len(sent.rejected),
     }
 
 
@@ -190,10 +191,11 @@ def _copy(group: Sequence[Write]) -> None:
         ids = [number for (number,) in cursor.fetchall()]
     # Sorted as WRITE sorts them, and for the same reason.
     lines = sorted(
-        (row.day, row.message_id, rows.line((str(number), *row.values))) for number, row in zip(ids, every, strict=True)
+        (row.day, row.message_id, notation.line((str(number), *row.values)))
+        for number, row in zip(ids, every, strict=True)
     )
     _copy_in(COPY_EVENTS, [line for _, _, line in lines])
-    _copy_in(COPY_REJECTIONS, [rows.line(values) for one in group for values in one.rejections])
+    _copy_in(COPY_REJECTIONS, [notation.line(values) for one in group for values in one.rejections])
     left = iter(ids)
     _copy_in(COPY_BATCHES, [_batch(one, [next(left) for _ in one.events]) for one in group])
     for one in group:
@@ -206,9 +208,9 @@ def _batch(one: Write, ids: Sequence[int]) -> str:
     received_at = sent.received_at.isoformat()
     bounds = (min(days).isoformat(), max(days).isoformat()) if days else ("\\N", "\\N")
     names = (str(sent.key.game_id), str(sent.key.pk), sent.dialect.value, received_at)
-    counts = (str(len(ids)), "0", str(len(one.rejections)))
+    counts = (str(len(ids)), "0", str(len(sent.rejected)))
     state = "pending" if ids else "done"
-    return "\t".join([*names, *counts, rows.array(map(str, ids)), *bounds, state, "0", received_at, ""]) + "\n"
+    return "\t".join([*names, *counts, notation.array(map(str, ids)), *bounds, state, "0", received_at, ""]) + "\n"
 
 
 def _copy_in(query: str, lines: Sequence[str]) -> None:

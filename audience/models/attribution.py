@@ -84,6 +84,10 @@ class Reason(models.TextChoices):
     CONFIG_DELETED = "config_deleted", "The postback was deleted"
     TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
     FILTERED = "filtered", "The event does not meet the goal's condition"
+    NOT_FROM_SERVER = (
+        "not_from_server",
+        "The goal counts events from a server key only, and this came with another",
+    )
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
     REPEAT = "repeat", "The goal counts once per player, and this was not the first"
     TOO_OLD = "too_old", "Too old for the network to accept"
@@ -131,6 +135,11 @@ class Conversion(models.Model):
     integrations = models.JSONField(default=dict, blank=True)
     consent_level = models.CharField(max_length=10, blank=True)
     test = models.BooleanField(default=False)
+    # The key it came with, which the database does not check: it may be deleted later. None where that was not kept.
+    key_id = models.BigIntegerField(null=True, blank=True)
+    # Whether that was a key of a server's. None, for conversions from before this was kept, counts as no.
+    from_server = models.BooleanField(null=True, blank=True)
+    origin = models.CharField(max_length=300, blank=True, db_default="", help_text="As of its Event.")
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")
     reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
     fanned_out_at = models.DateTimeField(null=True, blank=True, editable=False)

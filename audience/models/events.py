@@ -62,6 +62,9 @@ class Event(models.Model):
     request_ip = models.CharField(
         max_length=45, blank=True, help_text="Whose connection it came over: a player's or a backend's."
     )
+    origin = models.CharField(
+        max_length=300, blank=True, db_default="", help_text="The web page that sent it, as its browser named it."
+    )
     consent_level = models.CharField(max_length=10, blank=True)
     test = models.BooleanField(default=False)
     properties = models.JSONField(default=dict)
@@ -176,6 +179,9 @@ class Rejection(models.Model):
     # its route gave it, "batch" when it names its own, and what its batch said for all: segment.Frame, in our words.
     route = models.CharField(max_length=16, blank=True, default="")
     frame = models.JSONField(blank=True, default=dict)
+    # Who sent it, as of an Event: what its key's restrictions are judged by when it is validated again.
+    origin = models.CharField(max_length=300, blank=True, db_default="")
+    request_ip = models.CharField(max_length=45, blank=True, db_default="")
     # The ids it named, so that an erasure finds it.
     subjects = ArrayField(models.TextField(), default=list)
 

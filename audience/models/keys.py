@@ -1,9 +1,11 @@
 """Games, the people who run them, and the keys that their software calls us with."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -95,8 +97,21 @@ class Dialect(models.TextChoices):
 
 
 class KeyKind(models.TextChoices):
+    """A publishable key is public. A server key sends events as well and stays on a server. A secret key erases."""
+
     PUBLISHABLE = "publishable", "Publishable"
+    SERVER = "server", "Server"
     SECRET = "secret", "Secret"
+
+
+# Kinds whose holder is a server of the studio's own: what comes with one was not made up by a reader of the client.
+SERVER_KINDS = (KeyKind.SERVER, KeyKind.SECRET)
+# What a rotation without an overlap leaves between the successor and the end of the old key, at most.
+AT_ONCE = timedelta(seconds=10)
+# What a server key has behind its "sk_imapik-", or "sk_imapik-test-".
+SERVER_KEY = "server-"
+# Kinds that every dialect takes events with.
+SENDER_KINDS = (KeyKind.PUBLISHABLE, KeyKind.SERVER)
 
 
 class Environment(models.TextChoices):
@@ -111,12 +126,15 @@ def digest_of(value: str) -> str:
 
 class KeyQuerySet(models.QuerySet["ApiKey"]):
     def live(self) -> "KeyQuerySet":
-        """Keys that open the door now: neither revoked nor past the end of a rotation's overlap."""
+        """Keys that work now: neither revoked nor past their end."""
         return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=clock.now()))
 
 
 class ApiKey(models.Model):
-    """A publishable key is public and shown; of a secret one only the prefix and the SHA-256 are kept."""
+    """A publishable key is public and shown; of the others only the prefix and the SHA-256 are kept.
+
+    The three lists restrict it (audience/intake/restrictions.py); an empty one restricts nothing.
+    """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=80)
@@ -139,7 +157,14 @@ class ApiKey(models.Model):
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Set by a rotation: the end of the overlap.")
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it stops working: set by an admin, or by a rotation to end its overlap."
+    )
+    # When the admins are reminded of an end that one of them has set; None when there is nothing to remind of.
+    remind_at = models.DateTimeField(null=True, blank=True, editable=False)
+    allowed_events = ArrayField(models.CharField(max_length=256), default=list, blank=True)
+    allowed_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
+    allowed_addresses = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     replaced_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="replaces")
 
@@ -158,6 +183,28 @@ class ApiKey(models.Model):
     @property
     def is_live(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > clock.now())
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is kept on a server, so that what comes with it was not made up by a reader of the client."""
+        return self.kind in SERVER_KINDS
+
+    @property
+    def is_restricted(self) -> bool:
+        return bool(self.allowed_events or self.allowed_origins or self.allowed_addresses)
+
+    @property
+    def is_rotating(self) -> bool:
+        """Whether a successor has taken over and this one still works beside it."""
+        return self.is_live and self.replaced_by_id is not None
+
+    @property
+    def has_run_out(self) -> bool:
+        """Whether its time is over, so that a client may not know yet. One that somebody shut at once, by revoking it
+        or with a rotation that left no overlap, has not run out: it may be in the wrong hands."""
+        if self.revoked_at or self.expires_at is None or self.expires_at > clock.now():
+            return False
+        return self.replaced_by is None or self.expires_at - self.replaced_by.created_at > AT_ONCE
 
     @property
     def is_sandbox(self) -> bool:

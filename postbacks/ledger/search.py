@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from audience.hub.people import found_people
+from audience.intake.message_ids import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
 
@@ -33,7 +34,7 @@ def find(game: Game, query: str) -> Found:
     people = list(found_people(game, query).only("pk")[:MOST])
     theirs = Conversion.objects.filter(game=game)
     ways = [
-        theirs.filter(message_id=query),
+        theirs.filter(message_id__in=(query, SERVER_IDS + query)),
         theirs.filter(touch__in=[touch.pk for touch in touches]),
         theirs.filter(person__in=[person.pk for person in people]),
         theirs.filter(pk__in=_sent_as(game, query)),

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience import clock
-from audience.models import Game
+from audience.models import ApiKey, Game
 from postbacks.fields import EncryptedJSONField
 from postbacks.models.configs import PostbackConfig
 
@@ -110,18 +110,20 @@ class NoticeKind(models.TextChoices):
     RECOVERED = "recovered", "Recovered"
     DIGEST = "digest", "Daily digest"
     TEST = "test", "Test"
+    KEY_ENDS = "key_ends", "Key ends"
 
 
 class Notice(models.Model):
     """One message to one receiver: an email address's owner or a hook. Retried like a delivery.
 
-    A digest, of the day before `created_at`, and a test of a hook are about no single alert.
+    A digest, of the day before `created_at`, a test of a hook and the coming end of a `key` are about no single alert.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     alert = models.ForeignKey(Alert, null=True, on_delete=models.CASCADE, related_name="notices", db_index=False)
     kind = models.CharField(max_length=10, choices=NoticeKind.choices)
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
     hook = models.ForeignKey(AlertHook, null=True, on_delete=models.CASCADE, related_name="notices")
     state = models.CharField(max_length=8, choices=NoticeState.choices, default=NoticeState.WAITING)

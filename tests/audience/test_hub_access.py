@@ -25,7 +25,7 @@ KEEPING = {"postback-recheck", "postback-roll-back"}
 MARKETER |= {*KEEPING, "dry-run", "replay-cancel", "delivery-send-again", *TRYING}
 HOOKS = {"hook-enable", "hook-disable", "hook-test", "hook-delete"}
 MEMBERS = {"members", "member-invite", "member-role", "member-remove", "invitation-resend", "invitation-revoke"}
-ADMIN = {*MEMBERS, "key-new", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
+ADMIN = {*MEMBERS, "key-new", "key-change", "key-rotate", "key-revoke", "erase", "person-erase", "hook-add", *HOOKS}
 POST_ONLY = {REPLAY, "person-erase", "postback-enable", "erase", *(HOOKS - {"hook-delete"})}
 POST_ONLY |= {"invitation-resend", "invitation-revoke", "replay-cancel", "delivery-send-again", *KEEPING, *TRYING}
 POSTED = (MARKETER | ADMIN) - {"check", "members"}
@@ -112,6 +112,7 @@ def _kwargs(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
             name: {"slug": game.slug, "pk": invited.pk}
             for name in ("invitation-resend", "invitation-revoke", "invitation-link")
         },
+        "key-change": {"slug": game.slug, "pk": key.pk},
         "key-rotate": {"slug": game.slug, "pk": key.pk},
         "key-revoke": {"slug": game.slug, "pk": key.pk},
     }
@@ -186,6 +187,7 @@ def test_rows_of_another_game_are_not_reached_through_ones_own(
         "postback-delete",
         "check",
         "attempt",
+        "key-change",
         "key-rotate",
         "key-revoke",
         "member-role",
@@ -194,7 +196,14 @@ def test_rows_of_another_game_are_not_reached_through_ones_own(
         *reading,
     ):
         assert admin.get(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
-    changing = ("key-rotate", "key-revoke", "person-erase", *HOOKS, *(MEMBERS - {"members", "member-invite"}))
+    changing = (
+        "key-change",
+        "key-rotate",
+        "key-revoke",
+        "person-erase",
+        *HOOKS,
+        *(MEMBERS - {"members", "member-invite"}),
+    )
     for name in ("postback-enable", "postback-disable", "postback-delete", *changing):
         assert admin.post(addresses[name].replace(game.slug, other_game.slug)).status_code == 404, name
     # A rejection may be gone for good reasons, so that this one leads back to the list; it does nothing either.

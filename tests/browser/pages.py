@@ -50,6 +50,7 @@ ROW_OF = {
     "hook-delete": "hook",
     "keys": "",
     "key-new": "",
+    "key-change": "key",
     "key-rotate": "key",
     "key-revoke": "key",
     "members": "",

@@ -2,8 +2,9 @@
 
 import binascii
 import inspect
+import time
 from base64 import b64decode
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -14,17 +15,24 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
 from audience import clock
-from audience.intake import body, cors, limit
-from audience.intake.accept import Receipt, accept_all, accept_together, refuse_when_full
+from audience.intake import body, cors, limit, restrictions
+from audience.intake.accept import Receipt, accept_all, accept_together, note_use, refuse_when_full
+from audience.intake.auth import find_ended_key
+from audience.intake.caller import caller_ip, origin, stamp
 from audience.intake.dialects.words import Problem, Refusal
 from audience.intake.group import Overloaded
+from audience.intake.message import NOT_KEPT, Rejected, Violation
 from audience.intake.rows import Sent
-from audience.models import ApiKey
+from audience.models import ApiKey, Dialect
 
 logger = structlog.get_logger(__name__)
 
 # Seconds. Short, since most absences are a restart; clients add their own back-off.
 RETRY_AFTER = 5
+# Seconds between two Rejections for requests with one key that has ended.
+SAID_AGAIN_AFTER = 60.0
+# When the last of them was written, by key id (time.monotonic()).
+_said_at: dict[int, float] = {}
 
 
 class IngestView(APIView):
@@ -42,6 +50,8 @@ class IngestView(APIView):
     # To Django every one of them is plain: `dispatch` finishes what is a coroutine itself.
     view_is_async = False
     is_on_loop = False
+    # The dialect that a request refused as a whole is filed under.
+    dialect = Dialect.IMMUTABLE
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         """This dialect's error for a whole request, to be raised. `detail` is a sentence where the words have none."""
@@ -69,12 +79,34 @@ class IngestView(APIView):
             raise self.refuse(Problem.BAD_JSON, str(error)) from None
 
     def admit(self, key: ApiKey) -> None:
-        """Refused when the key calls more often than its limit allows."""
+        """Note the key's use; refused when it calls more often than its limit allows."""
+        note_use(key)
         wait = limit.seconds_to_wait(key)
         if wait:
             refusal = self.refuse(Problem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
             refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
             raise refusal
+
+    def against_caller(self, key: ApiKey) -> Violation | None:
+        """Why the key may not be used by whoever called, None when it may."""
+        if not key.is_restricted:
+            return None
+        return restrictions.against_caller(key, origin=origin(self.request), address=caller_ip(self.request))
+
+    def leaving(self, refusal: Refusal, key: ApiKey, why: Violation, *, route: str) -> Refusal:
+        """The refusal of a whole request, which leaves a Rejection; of its content nothing is kept."""
+        refused = Rejected(None, [why], NOT_KEPT, route=route)
+        stamp(self.request, (), [refused])
+        sent = Sent(key=key, dialect=self.dialect, received_at=self.received_at, messages=(), rejected=[refused])
+        refusal.leaves = [sent]
+        return refusal
+
+    def of_ended(self, refusal: Refusal, value: str, *, route: str) -> Refusal:
+        """The refusal of a key that does not work, which leaves a Rejection when it once did."""
+        key = find_ended_key(value)
+        if key is None or not _is_time_to_say_so(key):
+            return refusal
+        return self.leaving(refusal, key, restrictions.KEY_ENDED, route=route)
 
     async def accept(self, request: Sequence[Sent]) -> list[Receipt]:
         """Acknowledge: on disk when this returns."""
@@ -111,12 +143,22 @@ class IngestView(APIView):
             handler = getattr(self, method, None) if method in self.http_method_names else None
             if handler is None:
                 raise MethodNotAllowed(method)
-            answered = handler(request, *args, **kwargs)
-            response: HttpResponseBase = await answered if inspect.isawaitable(answered) else answered
+            response = await self.handled(handler, *args, **kwargs)
         except SynchronousOnlyOperation:
             raise
         except Exception as error:
             response = self.handle_exception(error)
+        return response
+
+    async def handled(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """What a handler answers. What a refusal leaves is on disk before it is answered."""
+        try:
+            answered = handler(self.request, *args, **kwargs)
+            response: HttpResponseBase = await answered if inspect.isawaitable(answered) else answered
+        except Refusal as refusal:
+            if refusal.leaves:
+                await self.accept(refusal.leaves)
+            raise
         return response
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
@@ -137,6 +179,15 @@ class IngestView(APIView):
             return response
         logger.error("ingest_failed", path=self.request.path, exc_info=exc)
         return self.refuse(Problem.BROKEN, "Something broke on our side; it is logged. Send this again.").response
+
+
+def _is_time_to_say_so(key: ApiKey) -> bool:
+    """Once a minute for each key that has ended: enough to be seen, too little to fill a table with."""
+    now = time.monotonic()
+    if now - _said_at.get(key.pk, -SAID_AGAIN_AFTER) < SAID_AGAIN_AFTER:
+        return False
+    _said_at[key.pk] = now
+    return True
 
 
 def _finished(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:

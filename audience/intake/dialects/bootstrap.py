@@ -2,18 +2,32 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from audience.intake.accept import note_use
 from audience.intake.auth import find_key
 from audience.intake.dialects import rudderstack
 from audience.intake.dialects.base import IngestView, basic_user
 from audience.intake.dialects.words import Problem, Refusal, as_json
-from audience.models import ApiKey, KeyKind
+from audience.models import ApiKey, Dialect, KeyKind
 
 OFF = {"enabled": False}
 
 
 class BootstrapView(IngestView):
+    """Nothing here is restricted by origin or address: the answers hold what whoever has the key knows."""
+
+    dialect = Dialect.RUDDERSTACK
+
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return Refusal(rudderstack.WORDS.problem(problem, batch=False))
+
+    def known(self, value: str) -> ApiKey:
+        """The live publishable key with this value, its use noted; refused when there is none."""
+        key = find_key(value, kind=KeyKind.PUBLISHABLE)
+        if key is None:
+            refusal = Refusal(as_json({"message": "Invalid write key"}, status=400))
+            raise self.of_ended(refusal, value, route="settings")
+        note_use(key)
+        return key
 
 
 class SourceConfigView(BootstrapView):
@@ -23,9 +37,7 @@ class SourceConfigView(BootstrapView):
         named = basic_user(request) or request.GET.get("writeKey", "")
         if not named:
             return as_json({"message": "Writekey not found in basic auth"}, status=401)
-        key = find_key(named, kind=KeyKind.PUBLISHABLE)
-        if key is None:
-            return as_json({"message": "Invalid write key"}, status=400)
+        key = self.known(named)
         return as_json(source_config(key, named))
 
     def head(self, request: HttpRequest) -> HttpResponseBase:
@@ -51,9 +63,12 @@ def source_config(key: ApiKey, write_key: str) -> dict[str, object]:
 
 
 class MetricsView(BootstrapView):
-    """POST /rsaMetrics: the SDK's word about itself, not asked for and thanked for."""
+    """POST /rsaMetrics: the SDK's word about itself, not asked for and thanked for, whatever its key."""
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
+        named = basic_user(request)
+        if key := find_key(named, kind=KeyKind.PUBLISHABLE) if named else None:
+            note_use(key)
         return as_json({})
 
 
@@ -61,9 +76,7 @@ class ProjectSettingsView(BootstrapView):
     """GET /v1/projects/<key>/settings: where Segment's browser SDK sends to, which is us."""
 
     def get(self, request: HttpRequest, key: str) -> HttpResponseBase:
-        found = find_key(key, kind=KeyKind.PUBLISHABLE)
-        if found is None:
-            return as_json({"message": "Invalid write key"}, status=400)
+        self.known(key)
         protocol = "https" if request.is_secure() else "http"
         sender = {"apiKey": key, "apiHost": f"{request.get_host()}/v1", "protocol": protocol}
         return as_json(

@@ -6,17 +6,18 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from audience.intake import cors
+from audience.intake import cors, restrictions
 from audience.intake.accept import Receipt
-from audience.intake.auth import find_key
+from audience.intake.auth import find_live_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
-from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Rejected, Violation
+from audience.intake.message import Message, Rejected, Violation
 from audience.intake.rows import Sent
 from audience.intake.times import timed
 from audience.models import ApiKey, Dialect, KeyKind, Kind
+from audience.models.keys import SENDER_KINDS, SERVER_KEY
 
 MAX_BODY = 2 * 1024 * 1024
 MAX_MESSAGES = 100
@@ -55,7 +56,9 @@ CONTEXT_NAMES = {
 
 
 class ImmutableView(IngestView):
-    """Keys, error envelope and CORS of this dialect."""
+    """Keys, error envelope and CORS of this dialect. `route` is what a request refused as a whole is filed under."""
+
+    route = ""
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
         """Without credentials, so that any page may call; the headers that it asks for are allowed."""
@@ -75,19 +78,31 @@ class ImmutableView(IngestView):
         }
         return Refusal(as_json(body, status=status))
 
-    def key(self, request: HttpRequest, kind: KeyKind = KeyKind.PUBLISHABLE) -> ApiKey:
-        """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401."""
-        header = PUBLISHABLE_HEADER if kind == KeyKind.PUBLISHABLE else SECRET_HEADER
+    def key(self, request: HttpRequest, *, erases: bool = False) -> ApiKey:
+        """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401.
+
+        Where nothing is erased a server key may stand in either header.
+        """
+        header = SECRET_HEADER if erases else PUBLISHABLE_HEADER
         value = request.META.get(META_NAMES[header], "").strip()
+        if not erases and not value and SERVER_KEY in (given := request.META.get(META_NAMES[SECRET_HEADER], "")):
+            value = given.strip()
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
             raise self.envelope(
                 400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
             )
-        key = find_key(value, kind=kind)
+        key = find_live_key(value, kinds=(KeyKind.SECRET,) if erases else SENDER_KINDS)
         if key is None:
-            raise self.envelope(401, f"The {kind} key is not recognised: check that it is right and not revoked.")
+            kind = KeyKind.SECRET if erases else KeyKind.PUBLISHABLE
+            text = f"The {kind} key is not recognised: check that it is right and not revoked."
+            raise self.of_ended(self.envelope(401, text), value, route=self.route)
         self.admit(key)
         return key
+
+    def caller_allowed(self, key: ApiKey) -> None:
+        """Refused when the key is restricted to other origins or addresses than the caller's."""
+        if why := self.against_caller(key):
+            raise self.leaving(self.envelope(401, why.message, [why.as_dict()]), key, why, route=self.route)
 
 
 class MessagesView(ImmutableView):
@@ -103,7 +118,9 @@ class MessagesView(ImmutableView):
                 400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
             )
         messages, rejected = parse(payload["messages"], now=self.received_at)
-        stamp(request, messages)
+        if key.is_restricted:
+            messages = self.allowed(key, messages, rejected)
+        stamp(request, messages, rejected)
         sent = Sent(
             key=key,
             dialect=Dialect.IMMUTABLE,
@@ -113,6 +130,18 @@ class MessagesView(ImmutableView):
         )
         [receipt] = await self.accept([sent])
         return as_json(reply(receipt, rejected))
+
+    def allowed(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
+        """Those that the key may send; the others join the `rejected`."""
+        unfit = self.against_caller(key)
+        found = []
+        for message in messages:
+            why = unfit or restrictions.against_event(key, message)
+            if why is None:
+                found.append(message)
+            else:
+                rejected.append(Rejected(message.raw["messageId"], [why], message.raw))
+        return found
 
 
 def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
@@ -163,43 +192,20 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         event_at=timing.event_at,
         day=timing.day,
         time_note=timing.note,
-        name=_text(raw, "eventName"),
+        name=rules.text(raw, "eventName"),
         # An alias speaks of the player it leads to, whether or not it also says userId. Both its ids stand in a
         # column, so that an erasure finds it when one of them is a placeholder that names nobody.
-        user_id=_text(raw, "userId") or (_text(raw, "toId") if kind == Kind.ALIAS else ""),
-        anonymous_id=_text(raw, "anonymousId") or (_text(raw, "fromId") if kind == Kind.ALIAS else ""),
-        device_id=_text(raw, "deviceId"),
-        session_id=_text(raw, "sessionId"),
-        surface=_text(raw, "surface"),
-        consent_level=_text(raw, "consentLevel"),
+        user_id=rules.text(raw, "userId") or (rules.text(raw, "toId") if kind == Kind.ALIAS else ""),
+        anonymous_id=rules.text(raw, "anonymousId") or (rules.text(raw, "fromId") if kind == Kind.ALIAS else ""),
+        device_id=rules.text(raw, "deviceId"),
+        session_id=rules.text(raw, "sessionId"),
+        surface=rules.text(raw, "surface"),
+        consent_level=rules.text(raw, "consentLevel"),
         test=raw.get("test") is True,
         properties=raw.get("properties") or {},
         traits=raw.get("traits") or {},
         context=context,
         raw=raw,
     )
-    message.links = _links(kind, raw, message)
+    message.links = rules.links(raw, message)
     return message
-
-
-def _links(kind: Kind, raw: dict[str, Any], message: Message) -> list[tuple[str, str]]:
-    """The identities that alias and a typed identify join.
-
-    An alias names an id that may have come in before as anonymousId, as userId or under its provider's name, in
-    any order: all three spellings are the player's, so all three are joined.
-    """
-    if kind == Kind.IDENTIFY and not rules.missing(raw.get("identityType")) and message.user_id:
-        return [(raw["identityType"], message.user_id)]
-    if kind != Kind.ALIAS:
-        return []
-    links = [(ANONYMOUS, _text(raw, "fromId")), (USER, _text(raw, "fromId")), (USER, _text(raw, "toId"))]
-    for end in ("from", "to"):
-        provider = _text(raw, f"{end}Type").lower()
-        if provider and provider not in {ANONYMOUS, USER, DEVICE}:
-            links.append((provider[:64], _text(raw, f"{end}Id")))
-    return links
-
-
-def _text(raw: dict[str, Any], name: str) -> str:
-    value = raw.get(name)
-    return value.strip() if isinstance(value, str) else ""

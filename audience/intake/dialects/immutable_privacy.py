@@ -8,7 +8,6 @@ from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
 from audience.intake.dialects.words import as_json
 from audience.intake.message import ANONYMOUS, USER
-from audience.models import KeyKind
 from consent.models import Level
 from consent.services import current_level, record_decision
 
@@ -21,8 +20,11 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 class TrackingConsentView(ImmutableView):
     """GET and PUT /v1/audience/tracking-consent"""
 
+    route = "tracking-consent"
+
     def get(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
+        self.caller_allowed(key)
         anonymous_id = _asked(request, "anonymousId")
         problem = _id_problem("anonymousId", anonymous_id)
         if problem:
@@ -31,6 +33,7 @@ class TrackingConsentView(ImmutableView):
 
     def put(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
+        self.caller_allowed(key)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict):
             raise self.envelope(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
@@ -50,8 +53,11 @@ class TrackingConsentView(ImmutableView):
 class DataView(ImmutableView):
     """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
 
+    route = "data"
+
     def delete(self, request: HttpRequest) -> HttpResponse:
-        key = self.key(request, KeyKind.SECRET)
+        key = self.key(request, erases=True)
+        self.caller_allowed(key)
         named = {
             namespace: value
             for namespace, parameter in ((USER, "userId"), (ANONYMOUS, "anonymousId"))

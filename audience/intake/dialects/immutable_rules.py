@@ -1,11 +1,13 @@
 """What the Immutable dialect asks of a message: every violation of one message, not only the first."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from audience.intake.message import Violation
+from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Violation
 from audience.intake.times import iso
+from audience.models import Kind
 
 TYPES = ("track", "identify", "alias", "page", "screen")
 IDENTITY_TYPES = ("passport", "steam", "epic", "google", "apple", "discord", "email", "custom")
@@ -164,3 +166,27 @@ def _not_text(name: str) -> Violation:
 
 def _too_long(name: str, longest: int) -> Violation:
     return Violation(name, "INVALID_VALUE", f"{name} is longer than {longest} characters.")
+
+
+def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
+    """The identities that alias and a typed identify join.
+
+    An alias names an id that may have come in before as anonymousId, as userId or under its provider's name, in
+    any order: all three spellings are the player's, so all three are joined.
+    """
+    if message.kind == Kind.IDENTIFY and not missing(raw.get("identityType")) and message.user_id:
+        return [(raw["identityType"], message.user_id)]
+    if message.kind != Kind.ALIAS:
+        return []
+    links = [(ANONYMOUS, text(raw, "fromId")), (USER, text(raw, "fromId")), (USER, text(raw, "toId"))]
+    for end in ("from", "to"):
+        provider = text(raw, f"{end}Type").lower()
+        if provider and provider not in {ANONYMOUS, USER, DEVICE}:
+            links.append((provider[:64], text(raw, f"{end}Id")))
+    return links
+
+
+def text(raw: Mapping[str, Any], name: str) -> str:
+    """A text of the message, trimmed; '' for none and for what is no text."""
+    value = raw.get(name)
+    return value.strip() if isinstance(value, str) else ""

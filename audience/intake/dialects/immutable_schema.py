@@ -13,6 +13,7 @@ COUNT: api.Schema = {"type": "integer", "minimum": 0}
 MESSAGE_CODES = (
     *("MISSING_REQUIRED_FIELD", "INVALID_FORMAT", "INVALID_VALUE", "INVALID_ENUM"),
     *("UNSUPPORTED_TYPE", "DUPLICATE_MESSAGE_ID"),
+    *("EVENT_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED", "ADDRESS_NOT_ALLOWED"),
 )
 CODES = ("VALIDATION_ERROR", "UNAUTHORISED_REQUEST", "TOO_MANY_REQUESTS_ERROR", "INTERNAL_SERVER_ERROR")
 LEVEL = api.one_of_texts(rules.CONSENT_LEVELS)
@@ -103,7 +104,10 @@ _bad, _fault = "VALIDATION_ERROR", "INTERNAL_SERVER_ERROR"
 ERRORS: api.Answers = {
     400: _error("The whole request is refused: malformed, or no key.", _bad, "messages must hold 1 to 100 messages."),
     401: _error(
-        "The key is unknown, revoked or of the other kind.", "UNAUTHORISED_REQUEST", "The key is not recognised."
+        "The key is unknown, revoked, past its end or of the other kind; on consent and erasure also one that is not "
+        "allowed to be used from there, with the code in `details`.",
+        "UNAUTHORISED_REQUEST",
+        "The key is not recognised.",
     ),
     405: _error("Another method.", _bad, "PATCH is not served here.", "Allow"),
     413: _error("Over 2 MB unpacked; a consent decision over 64 KB.", _bad, "The body is larger than 2097152 bytes."),
@@ -160,15 +164,17 @@ DECISION = api.thing(
 )
 COOKIE_BANNER = {"anonymousId": "anon-device-abc123", "status": "full", "source": "cookie-banner-v1"}
 LEVELS = {"Decided": {"status": "full"}, "Never decided": {"status": "not_set"}}
-PUBLISHABLE = ("publishableKey",)
+SENDING = ("publishableKey", "serverKey")
 
 OPERATIONS: api.Operations = {
     ("POST", "/v1/audience/messages"): api.operation(
         "sendMessages",
         TAG,
         "Send 1 to 100 messages",
-        description="Each message is judged on its own: check `rejected`. Repeating a messageId is safe.",
-        keys=PUBLISHABLE,
+        description="Each message is judged on its own: check `rejected`. Repeating a messageId is safe. What the key "
+        "is not allowed to send, or not from there, is rejected with a code of its own. A server key may stand in "
+        "either header.",
+        keys=SENDING,
         body=api.content(api.JSON, BATCH, SAMPLES),
         answers={
             200: api.answer("Judged.", api.content(api.JSON, api.ref("ImmutableReceipt"), RECEIPTS)),
@@ -179,7 +185,7 @@ OPERATIONS: api.Operations = {
         "readConsent",
         TAG,
         "Read a recorded consent decision",
-        keys=PUBLISHABLE,
+        keys=SENDING,
         parameters=[api.query("anonymousId", "Whose.", required=True, schema=NEEDED)],
         answers={200: api.answer("It.", api.content(api.JSON, api.thing("status", status=LEVEL), LEVELS)), **BODILESS},
     ),
@@ -188,7 +194,7 @@ OPERATIONS: api.Operations = {
         TAG,
         "Record a consent decision",
         description="The last one counts.",
-        keys=PUBLISHABLE,
+        keys=SENDING,
         body=api.content(api.JSON, DECISION, {"Agreed in a banner": COOKIE_BANNER}),
         answers={204: api.answer("On disk."), **REFUSALS},
     ),

@@ -6,14 +6,14 @@ import orjson
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
-from audience.intake.auth import find_key
+from audience.intake.auth import find_live_key
 from audience.intake.dialects import immutable, metarouter, parcelvoy, parcelvoy_rules, rudderstack, segment
+from audience.intake.dialects.segment_keys import UNKNOWN_KEY
 from audience.intake.dialects.segment_views import BATCH, corrects_both_directions
 from audience.intake.dialects.words import Words
 from audience.intake.message import Message, Violation
-from audience.models import ApiKey, KeyKind, Rejection
+from audience.models import ApiKey, Rejection
 
-UNKNOWN_KEY = Violation("writeKey", "UNKNOWN_KEY", "invalid write key")
 TOO_LARGE = Violation("", "TOO_LARGE", "request size exceeds max limit")
 PARCELVOY = {
     view.route: view
@@ -79,5 +79,5 @@ def _owner(kept: Rejection) -> ApiKey | None:
     """The key it came with. One refused for naming a key of its own needs that one, and of the same game."""
     if not any(error["code"] == UNKNOWN_KEY.code for error in kept.errors):
         return kept.key
-    own = find_key(segment.text_of(kept.raw.get("writeKey")), kind=KeyKind.PUBLISHABLE)
+    own = find_live_key(segment.text_of(kept.raw.get("writeKey")))
     return own if own and own.game_id == kept.game_id else None

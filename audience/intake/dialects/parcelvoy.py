@@ -7,7 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience.intake.auth import find_key
+from audience.intake import restrictions
+from audience.intake.auth import find_live_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
@@ -33,6 +34,7 @@ PROFILE = ("email", "phone", "timezone", "locale")
 
 class ParcelvoyView(IngestView):
     route = ""
+    dialect = Dialect.PARCELVOY
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
         return error(*ANSWERS.get(problem, OTHERWISE))
@@ -46,11 +48,16 @@ class ParcelvoyView(IngestView):
             found = [Violation(invalid.path, "VALIDATION", str(invalid))]
             await self.keep(key, [], [Rejected(None, found, payload, route=self.route)])
             raise error(422, str(invalid), None) from None
+        if why := self.against_caller(key) or _against_events(key, messages):
+            await self.keep(key, [], [Rejected(None, [why], payload, route=self.route)])
+            if why == restrictions.EVENT_NOT_ALLOWED:
+                raise error(422, why.message, None)
+            raise self.refuse(Problem.UNKNOWN_KEY)
         await self.keep(key, messages, [])
         return HttpResponse(status=204)
 
     async def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
-        stamp(self.request, messages)
+        stamp(self.request, messages, rejected)
         sent = Sent(
             key=key,
             dialect=Dialect.PARCELVOY,
@@ -64,15 +71,20 @@ class ParcelvoyView(IngestView):
         scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not value.strip().startswith(("pk_", "sk_")):
             raise self.refuse(Problem.NO_KEY)
-        key = find_key(value.strip(), kind=KeyKind.PUBLISHABLE) or find_key(value.strip(), kind=KeyKind.SECRET)
+        key = find_live_key(value.strip(), kinds=KeyKind.values)
         if key is None:
-            raise self.refuse(Problem.UNKNOWN_KEY)
+            raise self.of_ended(self.refuse(Problem.UNKNOWN_KEY), value.strip(), route=self.route)
         self.admit(key)
         return key
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         """The body as Messages, in its order; raises rules.Invalid."""
         raise NotImplementedError(type(self).__name__)
+
+
+def _against_events(key: ApiKey, messages: list[Message]) -> Violation | None:
+    """Why the key may not send all of them."""
+    return next(filter(None, (restrictions.against_event(key, message) for message in messages)), None)
 
 
 def error(status: int, text: str, code: int | None) -> Refusal:

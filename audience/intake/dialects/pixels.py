@@ -12,6 +12,8 @@ from audience.intake.dialects import segment
 from audience.intake.dialects.base import basic_user
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 from audience.intake.dialects.words import Problem
+from audience.intake.message import Rejected
+from audience.models import KeyKind
 
 # The smallest transparent GIF.
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -29,6 +31,7 @@ class DataPixelView(MetaRouterView):
     """GET /v1/pixel/<kind>?data=: the event as base64, standard or url-safe, with or without padding."""
 
     http_method_names = ["get", "head", "options"]
+    key_kinds = (KeyKind.PUBLISHABLE,)
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
         outside = basic_user(request), request.GET.get("writeKey", "")
@@ -55,6 +58,7 @@ class QueryPixelView(SegmentView):
     """GET /pixel/v1/<kind>?writeKey=...: always 200 and an image, since nobody reads an image's status."""
 
     http_method_names = ["get", "head", "options"]
+    key_kinds = (KeyKind.PUBLISHABLE,)
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
         key = self.known_key(request.GET.get("writeKey", ""))
@@ -82,6 +86,8 @@ def message_of(parameters: Mapping[str, str]) -> dict[str, Any]:
 class BeaconView(SegmentView):
     """POST /beacon/v1/batch?writeKey=: a batch that a closing page leaves behind, as text/plain."""
 
+    key_kinds = (KeyKind.PUBLISHABLE,)
+
 
 class WebhookView(MetaRouterView):
     """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, kept as a track event `webhook`."""
@@ -102,6 +108,6 @@ class WebhookView(MetaRouterView):
         self.kind = segment.text_of(payload.get("type")).lower()
         if self.kind in segment.TYPES:
             return await self.take_one(payload, key)
-        message = segment.webhook(payload, self.received_at)
-        await self.store([(key, message)], key)
-        return self.chosen.accepted()
+        taken = self.permitted(segment.webhook(payload, self.received_at), key)
+        await self.store([(key, taken)], key)
+        return self.chosen.refused(taken) if isinstance(taken, Rejected) else self.chosen.accepted()

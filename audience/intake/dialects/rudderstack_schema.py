@@ -4,6 +4,7 @@ from audience.intake.dialects import openapi as api
 from audience.intake.dialects import segment
 from audience.intake.dialects.rudderstack import SENTENCES
 from audience.intake.dialects.words import Problem
+from audience.intake.restrictions import ADDRESS_NOT_ALLOWED, EVENT_NOT_ALLOWED, ORIGIN_NOT_ALLOWED
 
 TAG = "RudderStack and Segment"
 # What one message is refused for, beside the sentences for whole requests.
@@ -15,6 +16,7 @@ REASONS = (
     "mergeProperties is required for merge",
     f"type must be one of {', '.join(segment.TYPES)}",
     f"userId is longer than {segment.LONGEST_ID} characters",
+    *(why.message for why in (EVENT_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, ADDRESS_NOT_ALLOWED)),
 )
 SENTENCE: api.Schema = {"type": "string", "minLength": 1}
 

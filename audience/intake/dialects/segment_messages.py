@@ -4,7 +4,7 @@ from typing import Any
 
 from audience.intake.dialects import openapi as api
 from audience.intake.dialects import segment
-from audience.intake.dialects.segment_views import MOST_MEMBERS
+from audience.intake.dialects.segment_keys import MOST_MEMBERS
 
 KEYS = ("writeKey", "writeKeyInQuery")
 MAPPING = api.FREE

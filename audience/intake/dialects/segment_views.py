@@ -6,20 +6,21 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponseBase
 
-from audience.intake.auth import find_key, find_keys
+from audience.intake import restrictions
+from audience.intake.auth import find_keys, find_live_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView, basic_user
+from audience.intake.dialects.segment_keys import MOST_MEMBERS, UNKNOWN_KEY, written_names
 from audience.intake.dialects.words import Problem, Refusal, Taken, Words
 from audience.intake.message import Message, Rejected, Violation
 from audience.intake.rows import Sent
-from audience.models import ApiKey, Dialect, KeyKind
+from audience.models import ApiKey, Dialect
+from audience.models.keys import SENDER_KINDS
 
 BATCH = "batch"
 # Before the key is known, as much is read as any of these dialects takes.
 LARGEST = rudderstack.WORDS.batch_limit
-# A megabyte of `{},` gzips to a kilobyte and costs its reader minutes; SDKs' messages take 200 bytes and more.
-MOST_MEMBERS = 20_000
 SPOKEN: Mapping[str, Words] = {words.dialect: words for words in (rudderstack.WORDS, metarouter.WORDS)}
 Members = list[tuple[ApiKey | None, Message | Rejected]]
 
@@ -34,6 +35,8 @@ class SegmentView(IngestView):
     kind = BATCH
     words: Words = rudderstack.WORDS
     shared = True
+    # Kinds of keys that it takes. Only a browser asks for an image, and what a browser holds is public.
+    key_kinds: Sequence[str] = SENDER_KINDS
 
     def begin(self) -> None:
         self.chosen = self.words
@@ -56,12 +59,12 @@ class SegmentView(IngestView):
     def receive(self, named: str) -> tuple[ApiKey, Any, int]:
         """The key, the JSON and its size in bytes; `named` is the key outside the body. The words are chosen here,
         as early as they can be: also an unreadable body is refused in those of the header's key."""
-        key = find_key(named, kind=KeyKind.PUBLISHABLE) if named else None
+        key = find_live_key(named, kinds=self.key_kinds) if named else None
         if key:
             self.choose(key)
         data = self.read(self.request, limit=LARGEST)
         if named and key is None:
-            raise self.refuse(Problem.UNKNOWN_KEY)
+            raise self.unknown(named)
         payload = self.payload(data, named)
         if key is None:
             key = self.written_key(payload)
@@ -81,25 +84,29 @@ class SegmentView(IngestView):
     def known_key(self, value: str) -> ApiKey:
         if not value:
             raise self.refuse(Problem.NO_KEY)
-        key = find_key(value, kind=KeyKind.PUBLISHABLE)
+        key = find_live_key(value, kinds=self.key_kinds)
         if key is None:
-            raise self.refuse(Problem.UNKNOWN_KEY)
+            raise self.unknown(value)
         return key
+
+    def unknown(self, value: str) -> Refusal:
+        return self.of_ended(self.refuse(Problem.UNKNOWN_KEY), value, route=self.kind)
 
     def written_key(self, payload: Any) -> ApiKey:
         """The first live key that the body names: one bad member must not lose the others."""
         named = written_names(payload)
         if not named:
             raise self.refuse(Problem.NO_KEY)
-        self.written = find_keys(named, kind=KeyKind.PUBLISHABLE)
+        self.written = find_keys(named, kinds=self.key_kinds)
         found = next((self.written[name] for name in named if name in self.written), None)
         if found is None:
-            raise self.refuse(Problem.UNKNOWN_KEY)
+            raise self.unknown(named[0])
         return found
 
     def choose(self, key: ApiKey) -> None:
         if self.shared:
             self.chosen = SPOKEN.get(key.dialect, self.words)
+            self.dialect = self.chosen.dialect
 
     async def take_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
         if not isinstance(raw, dict):
@@ -108,7 +115,7 @@ class SegmentView(IngestView):
         kind = self.kind
         both = corrects_both_directions(key)
         frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at(), both_directions=both)
-        parsed, self.frame = self.parsed(raw, kind, frame), frame.said()
+        parsed, self.frame = self.parsed(raw, kind, frame, key), frame.said()
         await self.store([(key, parsed)], key)
         return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
 
@@ -149,24 +156,32 @@ class SegmentView(IngestView):
         if len(orjson.dumps(raw)) > self.chosen.call_limit:
             problem = Violation("", "TOO_LARGE", "request size exceeds max limit")
         elif owner is None:
-            problem = Violation("writeKey", "UNKNOWN_KEY", "invalid write key")
-        if problem:
-            return owner, Rejected(segment.text_of(raw.get("messageId")) or None, [problem], raw)
-        return owner, self.parsed(raw, segment.text_of(raw.get("type")).lower(), frame)
+            problem = UNKNOWN_KEY
+        if problem or owner is None:
+            return owner, _rejected(raw, problem or UNKNOWN_KEY)
+        return owner, self.parsed(raw, segment.text_of(raw.get("type")).lower(), frame, owner)
 
-    def parsed(self, raw: dict[str, Any], kind: str, frame: segment.Frame) -> Message | Rejected:
+    def parsed(self, raw: dict[str, Any], kind: str, frame: segment.Frame, key: ApiKey) -> Message | Rejected:
         try:
             if kind not in segment.TYPES:
                 raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
-            return segment.parse(raw, kind=kind, frame=frame)
+            return self.permitted(segment.parse(raw, kind=kind, frame=frame), key)
         except segment.Invalid as error:
-            return Rejected(segment.text_of(raw.get("messageId")) or None, [error.violation], raw)
+            return _rejected(raw, error.violation)
+
+    def permitted(self, message: Message, key: ApiKey) -> Message | Rejected:
+        """The message, unless its key may not send it."""
+        if not key.is_restricted:
+            return message
+        why = self.against_caller(key) or restrictions.against_event(key, message)
+        return _rejected(message.raw, why) if why else message
 
     async def store(self, parsed: Members, key: ApiKey) -> None:
         """All members on disk, or none: a batch may be spread over several keys."""
         for what in (what for _, what in parsed if isinstance(what, Rejected)):
             what.route, what.frame = self.kind, self.frame
-        stamp(self.request, [what for _, what in parsed if isinstance(what, Message)])
+        messages = [what for _, what in parsed if isinstance(what, Message)]
+        stamp(self.request, messages, [what for _, what in parsed if isinstance(what, Rejected)])
         owners = {(member_key or key).pk: member_key or key for member_key, _ in parsed}
         await self.accept([self.sent(owner, parsed, key) for owner in owners.values()])
 
@@ -184,22 +199,18 @@ class SegmentView(IngestView):
         return str(self.request.META.get("HTTP_SENTAT", ""))
 
 
+def _rejected(raw: dict[str, Any], why: Violation) -> Rejected:
+    return Rejected(segment.text_of(raw.get("messageId")) or None, [why], raw)
+
+
 class MetaRouterView(SegmentView):
     """A route of MetaRouter's own: it answers in these words whatever the key's dialect."""
 
     words = metarouter.WORDS
     shared = False
+    dialect = Dialect.METAROUTER
 
 
 def corrects_both_directions(key: ApiKey) -> bool:
     """MetaRouter documents that `timestamp` is corrected by `sentAt`; RudderStack that it is stored as it was sent."""
     return key.dialect != Dialect.RUDDERSTACK
-
-
-def written_names(payload: Any) -> list[str]:
-    """The values of `writeKey` in a body, each once: at the top, then of a batch's members in their order."""
-    if not isinstance(payload, Mapping):
-        return []
-    members: Sequence[Any] = payload["batch"] if isinstance(payload.get("batch"), list) else []
-    holders = [payload, *(member for member in members[:MOST_MEMBERS] if isinstance(member, Mapping))]
-    return list(dict.fromkeys(filter(None, (segment.text_of(holder.get("writeKey")) for holder in holders))))

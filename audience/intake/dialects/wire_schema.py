@@ -31,6 +31,7 @@ TAGS = {
     parcelvoy_schema.TAG: "A Bearer key; 204 once the data is on disk, or the first thing wrong.",
 }
 _FORM = "A key of the game, pk_imapik-… or pk_imapik-test-…"
+_SERVER = "sk_imapik-server-… or sk_imapik-test-server-…"
 SECURITY_SCHEMES = {
     "publishableKey": {
         "type": "apiKey",
@@ -44,9 +45,19 @@ SECURITY_SCHEMES = {
         "name": SECRET_HEADER,
         "description": "A secret key of the game, sk_imapik-… or sk_imapik-test-…",
     },
-    "writeKey": {"type": "http", "scheme": "basic", "description": f"User name: {_FORM}. Password: empty."},
+    "serverKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SECRET_HEADER,
+        "description": f"A server key of the game, {_SERVER}: for backends, such as one that reports purchases.",
+    },
+    "writeKey": {
+        "type": "http",
+        "scheme": "basic",
+        "description": f"User name: {_FORM}, or a server key, {_SERVER}. Password: empty.",
+    },
     "writeKeyInQuery": {"type": "apiKey", "in": "query", "name": "writeKey", "description": _FORM},
-    "bearerKey": {"type": "http", "scheme": "bearer", "description": f"{_FORM}; a secret key will do too."},
+    "bearerKey": {"type": "http", "scheme": "bearer", "description": f"{_FORM}; a server or secret key will do too."},
 }
 
 

@@ -10,6 +10,7 @@ import orjson
 from django.http import HttpResponse, HttpResponseBase
 
 from audience.intake.message import Rejected
+from audience.intake.rows import Sent
 from audience.models import Dialect
 
 
@@ -35,11 +36,12 @@ def as_json(body: Any, status: int = 200) -> HttpResponse:
 
 
 class Refusal(Exception):
-    """A request answered with an error: `response` is what goes out."""
+    """A request answered with an error: `response` is what goes out, once what it `leaves` is on disk."""
 
     def __init__(self, response: HttpResponseBase, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(response.status_code)
         self.response = response
+        self.leaves: list[Sent] = []
         for name, value in (headers or {}).items():
             response[name] = value
 

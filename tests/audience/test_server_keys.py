@@ -1,0 +1,202 @@
+"""Server keys: they send events in every dialect, erase nobody, and what they send is told from what anybody may."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from audience.digest import run
+from audience.intake.auth import find_key, find_live_key
+from audience.intake.message_ids import stored_id
+from audience.keys import NewKey, create_key, rotate_key
+from audience.models import ApiKey, Batch, Conversion, Dialect, Environment, Erasure, Event, Game, KeyKind, Reason
+from tests.audience import immutable
+from tests.audience.wire import basic, bearer, said
+
+pytestmark = pytest.mark.django_db
+
+MESSAGE_ID = "0d4f9a40-0000-4000-8000-00000000aaaa"
+
+
+def call(method: str, path: str, body: Any, **headers: str) -> HttpResponse:
+    return Client().generic(method, path, json.dumps(body).encode(), "application/json", headers=headers)
+
+
+def server(game: Game, dialect: Dialect = Dialect.IMMUTABLE) -> NewKey:
+    return create_key(game=game, name="Payment backend", kind=KeyKind.SERVER, dialect=dialect)
+
+
+def by_api_header(key: NewKey, **given: Any) -> HttpResponse:
+    sent = immutable.purchase("user-1", messageId=MESSAGE_ID, **given)
+    return call("POST", immutable.MESSAGES, {"messages": [sent]}, **{"x-immutable-api-key": key.value})
+
+
+def by_publishable_header(key: NewKey, **given: Any) -> HttpResponse:
+    return immutable.send(key, immutable.purchase("user-1", messageId=MESSAGE_ID, **given))
+
+
+def by_segment(key: NewKey) -> HttpResponse:
+    return call("POST", "/v1/track", bought(), **basic(key.value))
+
+
+def by_written_key(key: NewKey) -> HttpResponse:
+    return call("POST", "/v1/batch", {"batch": [{"type": "track", "writeKey": key.value, **bought()}]})
+
+
+def by_parcelvoy(key: NewKey) -> HttpResponse:
+    item = {"name": "purchase", "external_id": "user-1", "data": {"value": 1}, "message_id": MESSAGE_ID}
+    return call("POST", "/api/client/events", [item], **bearer(key.value))
+
+
+def bought() -> dict[str, Any]:
+    return {"event": "purchase", "userId": "user-1", "messageId": MESSAGE_ID, "properties": {"value": 1}}
+
+
+WAYS: dict[str, tuple[Dialect, Callable[..., HttpResponse]]] = {
+    "immutable, api key": (Dialect.IMMUTABLE, by_api_header),
+    "immutable, publishable key": (Dialect.IMMUTABLE, by_publishable_header),
+    "rudderstack": (Dialect.RUDDERSTACK, by_segment),
+    "rudderstack, in the body": (Dialect.RUDDERSTACK, by_written_key),
+    "metarouter": (Dialect.METAROUTER, by_segment),
+    "parcelvoy": (Dialect.PARCELVOY, by_parcelvoy),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_dialect_takes_events_with_a_server_key_and_knows_them_by_it(game: Game, way: str) -> None:
+    dialect, send = WAYS[way]
+    key = server(game, dialect)
+    assert send(key).status_code in (200, 204)
+    run.drain()
+
+    (event,) = Event.objects.all()
+    assert (event.key_id, event.message_id) == (key.key.pk, f"server:{MESSAGE_ID}")
+    (bought_it,) = Conversion.objects.all()
+    assert (bought_it.key_id, bought_it.from_server, bought_it.origin) == (key.key.pk, True, "")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_purchase_with_a_public_key_is_none_from_a_server(game: Game, way: str) -> None:
+    dialect, send = WAYS[way]
+    if way == "immutable, api key":
+        return
+    key = create_key(game=game, name="web", dialect=dialect)
+    assert send(key).status_code in (200, 204)
+    run.drain()
+    (conversion,) = Conversion.objects.all()
+    assert (conversion.key_id, conversion.from_server, conversion.message_id) == (key.key.pk, False, MESSAGE_ID)
+
+
+def test_a_purchase_keeps_the_page_it_came_from(key: NewKey) -> None:
+    immutable.send(key, immutable.purchase("user-1"), Origin="https://game.example")
+    run.drain()
+    assert Conversion.objects.get().origin == "https://game.example"
+
+
+@pytest.mark.parametrize(
+    ("environment", "start"),
+    [(Environment.PRODUCTION, "sk_imapik-server-"), (Environment.SANDBOX, "sk_imapik-test-server-")],
+)
+def test_a_server_key_tells_what_it_is_and_is_kept_as_a_secret_one(
+    game: Game, environment: Environment, start: str
+) -> None:
+    made = create_key(game=game, name="k", kind=KeyKind.SERVER, environment=environment)
+    row = ApiKey.objects.get()
+    assert made.value.startswith(start)
+    assert row.value == ""
+    assert made.value.startswith(row.prefix)
+    assert len(row.prefix) - len(start) >= 7
+    assert find_live_key(made.value) == made.key
+    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(made.value, kind=KeyKind.SECRET) is None
+    assert rotate_key(key=made.key, overlap=immutable.timedelta(0)).value.startswith(start)
+
+
+def test_a_server_key_erases_nobody(game: Game) -> None:
+    answer = call("DELETE", f"{immutable.DATA}?userId=u", None, **{"x-immutable-api-key": server(game).value})
+    assert answer.status_code == 401
+    assert not Erasure.objects.exists()
+
+
+def test_a_secret_key_still_sends_no_messages(secret_key: NewKey) -> None:
+    assert by_api_header(secret_key).status_code == 400
+    assert by_publishable_header(secret_key).status_code == 401
+    assert by_segment(secret_key).status_code == 400
+    assert not Event.objects.exists()
+
+
+def test_a_server_key_is_none_for_what_only_browsers_ask(game: Game) -> None:
+    key = server(game, Dialect.RUDDERSTACK)
+    data = b64encode(json.dumps({"writeKey": key.value, **bought()}).encode()).decode()
+    assert Client().get("/v1/pixel/track", {"data": data}).status_code == 400
+    assert Client().get("/pixel/v1/track", {"writeKey": key.value, **bought()}).status_code == 200
+    beacon = {"batch": [{"type": "track", **bought()}]}
+    assert call("POST", f"/beacon/v1/batch?writeKey={key.value}", beacon).status_code == 400
+    assert call("GET", "/sourceConfig", None, **basic(key.value)).status_code == 400
+    assert Client().get(f"/v1/projects/{key.value}/settings").status_code == 400
+    assert not Event.objects.exists()
+    assert not Batch.objects.exists()
+
+
+# Message ids
+
+
+def test_an_event_of_a_public_key_does_not_swallow_the_servers_of_the_same_id(game: Game) -> None:
+    public, own = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK), server(game, Dialect.RUDDERSTACK)
+    forged = {**bought(), "properties": {"value": 0.01}}
+    at = {"timestamp": immutable.ago(minutes=1)}
+    call("POST", "/v1/track", {**forged, **at}, **basic(public.value))
+    call("POST", "/v1/track", {**bought(), **at}, **basic(own.value))
+    run.drain()
+
+    assert [(float(c.value), c.from_server) for c in Conversion.objects.order_by("value")] == [(0.01, False), (1, True)]
+
+
+def test_a_servers_retry_is_stored_once(game: Game) -> None:
+    key = server(game)
+    at = immutable.ago(minutes=1)
+    for _ in range(2):
+        assert said(by_api_header(key, eventTimestamp=at))["accepted"] == 1
+    assert Event.objects.count() == 1
+    assert [batch.duplicates for batch in Batch.objects.order_by("id")] == [0, 1]
+
+
+def test_nobody_writes_a_servers_message_id_with_a_public_key(game: Game) -> None:
+    public, own = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK), server(game, Dialect.RUDDERSTACK)
+    at = {"timestamp": immutable.ago(minutes=1)}
+    call("POST", "/v1/track", {**bought(), **at, "messageId": f"server:{MESSAGE_ID}"}, **basic(public.value))
+    call("POST", "/v1/track", {**bought(), **at}, **basic(own.value))
+    assert sorted(event.key_id for event in Event.objects.all()) == sorted((public.key.pk, own.key.pk))
+
+
+def test_a_long_message_id_of_a_server_still_fits_and_stays_the_same() -> None:
+    for length in (249, 250, 256):
+        stored = stored_id("x" * length, is_server=True)
+        assert (len(stored) <= 256, stored) == (True, stored_id("x" * length, is_server=True))
+    assert stored_id("x" * 250, is_server=True) != stored_id("x" * 251, is_server=True)
+    assert stored_id("x" * 256, is_server=False) == "x" * 256
+
+
+# Launches
+
+
+def test_a_servers_launch_counts_however_early_another_says_it_was(game: Game) -> None:
+    public, own = create_key(game=game, name="web"), server(game)
+    immutable.digest(public, immutable.launch("user-1", eventTimestamp=immutable.ago(days=2)))
+    immutable.digest(own, immutable.launch("user-1", eventTimestamp=immutable.ago(minutes=1)))
+
+    launches = {c.from_server: c.reason for c in Conversion.objects.all()}
+    assert launches == {False: Reason.REPEAT_LAUNCH, True: Reason.NO_CLICK}
+
+
+def test_a_conversion_of_a_key_that_was_deleted_before_the_digest_counts_as_public(game: Game) -> None:
+    key = server(game)
+    by_api_header(key)
+    ApiKey.objects.filter(pk=key.key.pk).delete()
+    run.drain()
+    (conversion,) = Conversion.objects.all()
+    assert (conversion.key_id, conversion.from_server) == (key.key.pk, False)
