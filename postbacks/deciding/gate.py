@@ -35,6 +35,7 @@ ORDER = (
     Reason.CONFIG_DELETED,
     Reason.CONFIG_DISABLED,
     Reason.FILTERED,
+    Reason.NOT_FROM_SERVER,
     Reason.REPEAT,
     Reason.CONSENT,
     Reason.NO_MATCH_KEY,

@@ -50,22 +50,32 @@ class EventWords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`sent_as` is the network's event name, '' for the event's usual one. `once`: only the player's first counts."""
+    """`sent_as` is the network's event name, '' for the event's usual one. `once`: only the player's first counts.
+
+    `server_only`: only what came with a key that is kept on a server; anybody can send events with a public one.
+    """
 
     event: str
     sent_as: str = ""
     once: bool = False
     condition: Condition | None = None
+    server_only: bool = False
 
     def takes(self, conversion: Conversion) -> bool:
+        """Whether the goal counts it: it `fits`, and came with a key that the goal believes."""
+        return self.fits(conversion) and (not self.server_only or bool(conversion.from_server))
+
+    def fits(self, conversion: Conversion) -> bool:
         """Whether it is the goal's event and meets its condition."""
         named = conversion.trigger == self.event
         return named and (self.condition is None or self.condition.holds(conversion.properties))
 
     def as_json(self) -> dict[str, Any]:
-        """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None."""
+        """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None, and
+        `"server_only"` where that is so."""
         condition = self.condition.as_json() if self.condition else None
-        return {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
+        kept = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
+        return {**kept, "server_only": True} if self.server_only else kept
 
     @classmethod
     def from_json(cls, raw: Any) -> "Goal":
@@ -81,12 +91,16 @@ class Goal:
             raise GoalRefused(f"The network's event name has at most {SENT_AS_MAX} characters.", field="sent_as")
         if not isinstance(once, bool):
             raise GoalRefused("“Once per player” is on or off.", field="once")
+        server_only = raw.get("server_only", False)
+        if not isinstance(server_only, bool):
+            raise GoalRefused("“Only from a server key” is on or off.", field="server_only")
         condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
-        return cls(event.strip(), sent_as.strip(), once, condition)
+        return cls(event.strip(), sent_as.strip(), once, condition, server_only)
 
     def __str__(self) -> str:
         words = [trigger_label(self.event)]
         words += [f"if {self.condition}"] if self.condition else []
+        words += ["only from a server key"] if self.server_only else []
         words += ["once per player"] if self.once else []
         words += [f"as {self.sent_as}"] if self.sent_as else []
         return ", ".join(words)
@@ -112,7 +126,7 @@ def parse(raw: Any) -> list[Goal]:
 def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> None:
     """GoalRefused when one `before` it (by number) takes every event that `goal` could: it would never count."""
     for number, earlier in before.items():
-        if earlier.event != goal.event:
+        if earlier.event != goal.event or (earlier.server_only and not goal.server_only):
             continue
         if earlier == goal:
             raise GoalRefused(f"This is goal {number} again.", row=row)
@@ -156,7 +170,7 @@ def matching(config: "PostbackConfig", conversion: Conversion) -> Goal | Reason:
     """The goal that takes this conversion, or why none does. Reads no table.
 
     CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal names the event; FILTERED: some do, and no condition
-    holds.
+    holds; NOT_FROM_SERVER: one holds, of a goal that does not believe the key.
     """
     if config.deleted_at is not None:
         return Reason.CONFIG_DELETED
@@ -165,7 +179,9 @@ def matching(config: "PostbackConfig", conversion: Conversion) -> Goal | Reason:
     named = [goal for goal in of(config) if goal.event == conversion.trigger]
     if not named:
         return Reason.CONFIG_DISABLED
-    return next((goal for goal in named if goal.takes(conversion)), Reason.FILTERED)
+    unbelieved = any(goal.fits(conversion) for goal in named)
+    otherwise = Reason.NOT_FROM_SERVER if unbelieved else Reason.FILTERED
+    return next((goal for goal in named if goal.takes(conversion)), otherwise)
 
 
 def event_names(raw: Any) -> list[str]:

@@ -75,7 +75,7 @@ def _place(conversion: Conversion, goal: Goal) -> Place:
 def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
     """Their real conversions of these events, the first first."""
     theirs = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
-    needed = theirs.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties")
+    needed = theirs.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
     return needed.order_by("event_at", "message_id")
 
 

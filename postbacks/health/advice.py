@@ -28,6 +28,7 @@ SHORT = {
     Reason.CONFIG_DISABLED: "came while the postback was switched off for them",
     Reason.CONFIG_DELETED: "waited when the postback was deleted",
     Reason.FILTERED: "did not meet the goal's condition",
+    Reason.NOT_FROM_SERVER: "did not come with a server key",
     Reason.REPEAT: "were repeats of a goal that counts once",
     Reason.TOO_OLD: "came too late for the network to accept",
 }
@@ -92,6 +93,7 @@ def reason(counts: Counts, why: str) -> str:
         Reason.CONFIG_DISABLED: "Check which trigger events of the postback are ticked.",
         Reason.CONFIG_DELETED: "Add a postback for the conversions to come.",
         Reason.FILTERED: "Check the condition of the postback's goals.",
+        Reason.NOT_FROM_SERVER: "Send these events from your own server with a server key, as the goal asks.",
         Reason.REPEAT: "Check whether the postback's goals should count once per player.",
         Reason.TOO_OLD: "Send events within a day of their happening.",
     }

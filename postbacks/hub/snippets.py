@@ -14,6 +14,7 @@ from audience.models import ApiKey, Dialect
 from postbacks.networks.base import Network
 
 NO_KEY = "YOUR_KEY"
+NO_SERVER_KEY = "YOUR_SERVER_KEY"
 LANDING = "https://your-game.example/"
 CLICK_ID = "first-click"
 
@@ -64,11 +65,13 @@ SDKS = {
 
 @dataclass(frozen=True, slots=True)
 class Snippets:
-    """What to run first (a page with an ad click in its address, and who it was), and then (a purchase of theirs)."""
+    """What to run first (a page with an ad click in its address, and who it was), and then (a purchase of theirs); and
+    the same purchase as a server reports it, with a server key."""
 
     first: str
     purchase: str
     landing: str
+    server: str
 
 
 def of(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
@@ -83,11 +86,12 @@ def of(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
         "click_param": network.click_param,
         "click_id": CLICK_ID,
         "now": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "ids": [str(uuid.uuid4()) for _ in range(3)],
+        "ids": [str(uuid.uuid4()) for _ in range(4)],
         "page_data": _data(value, landing, "page"),
         "purchase_data": _data(value, landing, "purchase"),
     }
-    return Snippets(_code(sdk, "first", context), _code(sdk, "purchase", context), landing)
+    server = str(render_to_string("hub/snippets/server.txt", {**context, "key": NO_SERVER_KEY})).strip()
+    return Snippets(_code(sdk, "first", context), _code(sdk, "purchase", context), landing, server)
 
 
 def _code(sdk: Sdk, part: str, context: dict[str, Any]) -> str:

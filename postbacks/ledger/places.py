@@ -30,6 +30,7 @@ class Place(models.TextChoices):
     CONFIG_DISABLED = "config_disabled", "Postback off for this event"
     CONFIG_DELETED = "config_deleted", "Postback deleted"
     FILTERED = "filtered", "Goal’s condition not met"
+    NOT_FROM_SERVER = "not_from_server", "Not from a server key"
     REPEAT = "repeat", "Counted once already"
     CONSENT = "consent", "No consent"
     NO_MATCH_KEY = "no_match_key", "Nothing to match by"
@@ -62,6 +63,7 @@ LOST: dict[str, tuple[Place, ...]] = {
         Place.CONFIG_DISABLED,
         Place.CONFIG_DELETED,
         Place.FILTERED,
+        Place.NOT_FROM_SERVER,
         Place.REPEAT,
         Place.NO_MATCH_KEY,
         Place.TOO_OLD,

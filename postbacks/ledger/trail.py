@@ -16,6 +16,7 @@ from audience.models import Conversion, Event, Reason
 from consent.models import ConsentDecision, Level
 from postbacks.deciding import gate, goals
 from postbacks.ledger import clicks, stuck, words
+from postbacks.ledger.senders import Sender, sender_of
 from postbacks.ledger.stuck import Stuck
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.base import Network
@@ -75,6 +76,7 @@ class Trail:
 
     conversion: Conversion
     event: Event | None
+    sender: Sender
     clicks: list[clicks.Considered]
     consent: Allowed
     postbacks: list[Sent]
@@ -105,9 +107,11 @@ def of(conversion: Conversion, *, addresses: bool) -> Trail:
         stuck.of(conversion.game_id, [delivery.pk for delivery in deliveries]),
         stuck.undecided(conversion),
     )
+    event = event_of(conversion)
     return Trail(
         conversion=conversion,
-        event=event_of(conversion),
+        event=event,
+        sender=sender_of(conversion, event),
         clicks=clicks.considered(conversion, addresses=addresses),
         consent=consent_of(conversion),
         postbacks=[_sent(delivery, versions, failed.get(delivery.pk), addresses) for delivery in deliveries],

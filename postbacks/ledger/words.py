@@ -46,6 +46,10 @@ REMEDIES: dict[str, str] = {
     ),
     Reason.TEST_TRAFFIC: "Nothing: test traffic never reaches a real network. Send the event with a live key.",
     Reason.FILTERED: "Change the goal’s condition under Integrations, if conversions like this one should count.",
+    Reason.NOT_FROM_SERVER: (
+        "Nothing, if it was made up: with a public key anyone can send events. Report real ones from your own server, "
+        "with a server key; or have the goal count events from any key, under Integrations."
+    ),
     Reason.REPEAT_LAUNCH: "Nothing: a player’s first launch counts, and there is one already.",
     Reason.REPEAT: "Nothing: the goal counts once per player. Make it repeatable if every one should count.",
     Reason.TOO_OLD: (

@@ -1,12 +1,14 @@
 """The form behind "Add postback", driven by a network's own words."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from django import forms
 from django.core.validators import MaxLengthValidator
 
-from postbacks.deciding.goals import EventWords
+from audience.models import Trigger
+from postbacks.deciding.goals import EventWords, Goal, GoalRefused, kept, parse
 from postbacks.networks.goal_forms import GoalRows
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
@@ -46,6 +48,14 @@ class PostbackForm(forms.Form):
     triggers = forms.MultipleChoiceField(
         label="Trigger events", choices=TRIGGERS, required=False, widget=forms.CheckboxSelectMultiple
     )
+    server_only = forms.MultipleChoiceField(
+        label="Only from a server key",
+        choices=TRIGGERS,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A publishable key is public: whoever reads it can report one of these, with any value. Ticked here, "
+        "an event counts only if your own server sent it, with a server key.",
+    )
     # Not shown: the errors of the rows as a whole stand here, and what they say comes out here.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
@@ -64,16 +74,36 @@ class PostbackForm(forms.Form):
             self.fields["credential"].required = False
             self.fields["credential"].help_text = "Leave blank to keep the stored one."
 
-        self.rows = GoalRows(words, self.data if self.is_bound else {}, self.initial.get("goals", ()))
+        goals, boxes = _split(kept(list(self.initial.get("goals", ()))))
+        self.initial["server_only"] = boxes
+        self.initial["triggers"] = [*self.initial.get("triggers", ()), *boxes]
+        self.rows = GoalRows(words, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
 
     def clean(self) -> dict[str, Any]:
         answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
-        answers["goals"] = goals
+        answers["goals"] = goals = self._with_boxes(goals)
         if wrong:
             self.add_error("goals", "".join(f"Check goal {number}. " for number in wrong).strip())
         elif not goals and not answers.get("triggers") and "triggers" not in self.errors:
             self.add_error("triggers", "Select at least one trigger event.")
         return answers
+
+    def _with_boxes(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The goals, and behind them one for each trigger event that counts from a server key only; as a ticked event
+        it would count from any key, so that it is one no more."""
+        answers = self.cleaned_data
+        ticked, boxes = answers.get("triggers", []), answers.pop("server_only", [])
+        if set(boxes) - set(ticked):
+            self.add_error("server_only", "Select the trigger event above as well, or clear it here.")
+            return goals
+        answers["triggers"] = [trigger for trigger in ticked if trigger not in boxes]
+        found = [*goals, *(Goal(trigger, server_only=True).as_json() for trigger in boxes)]
+        try:
+            parse(found)
+        except GoalRefused as refused:
+            if boxes:
+                self.add_error("server_only", str(refused))
+        return found
 
     def clean_pixel_id(self) -> str:
         pixel: str = self.cleaned_data["pixel_id"]
@@ -90,6 +120,16 @@ class PostbackForm(forms.Form):
                 "that no token has. Copy it again."
             )
         return token
+
+
+def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[str]]:
+    """The goals of the rows, and the trigger events that the last goals count from a server key only, and nothing
+    else of them: their boxes say as much."""
+    boxes: list[str] = []
+    while goals and goals[-1] == Goal(goals[-1].event, server_only=True) and goals[-1].event in Trigger.values:
+        boxes.insert(0, goals[-1].event)
+        goals = goals[:-1]
+    return goals, boxes
 
 
 def postback_form(words: FormWords) -> type[PostbackForm]:

@@ -32,6 +32,7 @@ class GoalForm(forms.Form):
     event = forms.CharField(label="Event name", required=False, widget=forms.TextInput(attrs=TYPED))
     custom = forms.CharField(label="Custom name", required=False, widget=forms.TextInput(attrs=TYPED))
     once = forms.BooleanField(label="Once per player", required=False)
+    server_only = forms.BooleanField(label="Only from a server key", required=False)
     path = forms.CharField(label="Only if the property", required=False, widget=forms.TextInput(attrs=TYPED))
     op = forms.ChoiceField(
         label="Comparison",
@@ -86,6 +87,7 @@ def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
         "event": answers["event"],
         "sent_as": custom or asked,
         "once": answers["once"],
+        "server_only": answers["server_only"],
         "condition": condition if answers["path"] or op or value else None,
     }
 
@@ -148,6 +150,7 @@ def _initial(goal: Goal, network: EventWords) -> dict[str, Any]:
         "sent_as": goal.sent_as if standard or not goal.sent_as else CUSTOM,
         "custom": "" if standard else goal.sent_as,
         "once": goal.once,
+        "server_only": goal.server_only,
         "path": condition.property if condition else "",
         "op": condition.op if condition else "",
         "value": ", ".join(condition.values) if condition else "",

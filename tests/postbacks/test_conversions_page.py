@@ -64,7 +64,16 @@ def one_at_every_place(config: PostbackConfig) -> None:
         factories.conversion(factories.person(game), reason=reason, fanned_out_at=NOW)
     clicked(game, "google", reason="other_network", fanned_out_at=NOW)
     clicked(game, "tiktok")
-    for skipped in ("config_disabled", "config_deleted", "filtered", "repeat", "consent", "no_match_key", "too_old"):
+    for skipped in (
+        "config_disabled",
+        "config_deleted",
+        "filtered",
+        "not_from_server",
+        "repeat",
+        "consent",
+        "no_match_key",
+        "too_old",
+    ):
         row = clicked(game, "tiktok", reason=skipped, fanned_out_at=NOW)
         factories.delivery(config, conversion=row, state="skipped", reason=skipped)
     sent = clicked(game, "tiktok", reason="consent", fanned_out_at=NOW)
@@ -90,7 +99,7 @@ def test_each_count_is_the_length_of_the_list_it_links_to(
     one_at_every_place(config)
     counted = counts(viewer.get(f"{url}?network={network}").content.decode())
     del counted["seen"]
-    assert counted["conversions"] == Conversion.objects.count() == 21
+    assert counted["conversions"] == Conversion.objects.count() == 22
     for key, number in counted.items():
         page = viewer.get(f"{url}?network={network}&only={key}").content.decode()
         assert (key, len(listed(page))) == (key, number)
@@ -100,7 +109,7 @@ def test_every_place_has_its_segment(config: PostbackConfig, viewer: Client, url
     one_at_every_place(config)
     page = viewer.get(url).content.decode()
     ones = {place.value: 1 for place in places.Place if place not in ("other_click", "delivered")}
-    steps = {"seen": 21, "conversions": 21, "attributed": 16, "eligible": 14, "delivered": 2}
+    steps = {"seen": 22, "conversions": 22, "attributed": 17, "eligible": 15, "delivered": 2}
     assert counts(page) == {**ones, **steps}
     for place in ones:
         assert f'href="{url}?only={place}"' in page

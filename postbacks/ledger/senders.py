@@ -1,0 +1,30 @@
+"""Who sent a conversion: the key that it came with, and the web page."""
+
+from dataclasses import dataclass
+
+from audience.models import ApiKey, Conversion, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """By which key and from which web page a conversion came. `key` is None once it was deleted, or was not kept."""
+
+    key: ApiKey | None
+    words: str
+    origin: str
+
+
+def sender_of(conversion: Conversion, event: Event | None) -> Sender:
+    """By which key it came; the event knows it too, and of conversions from before they kept it, alone."""
+    key_id = conversion.key_id or (event.key_id if event else None)
+    origin = conversion.origin or (event.origin if event else "")
+    key = ApiKey.objects.filter(game=conversion.game_id, pk=key_id or 0).first()
+    if key is not None:
+        said = "Kept on a server" if key.is_server else "Public: anyone who opens your game or site can read it"
+    elif key_id is not None:
+        said = "A server key, deleted since" if conversion.from_server else "A key that was deleted since"
+    else:
+        said = "Not recorded"
+    if conversion.from_server is None:
+        said += ". It came before this was recorded, and counts as one from a public key"
+    return Sender(key, said, origin)
