@@ -7,6 +7,7 @@ from audience.wakeup import wake
 from postbacks import prune as pruning
 from postbacks import replays
 from postbacks.alerts.digests import write_digests
+from postbacks.alerts.key_ends import write_reminders
 from postbacks.alerts.notices import deliver_notices
 from postbacks.alerts.watch import watch
 from postbacks.deciding import outbox
@@ -68,6 +69,7 @@ def notices() -> None:
 def digests() -> None:
     clock.synchronise()
     write_digests()
+    write_reminders()
 
 
 @shared_task

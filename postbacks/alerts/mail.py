@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 
 from audience.models import Membership
-from postbacks.alerts import digests, words
+from postbacks.alerts import digests, key_ends, words
 from postbacks.alerts.outcome import Failed, NotSendable
 from postbacks.models import Alert, Notice, NoticeKind
 
@@ -16,7 +16,7 @@ def send(notice: Notice) -> str:
         raise NotSendable("The account has no email address any more, or was closed.")
     if not Membership.objects.filter(game=notice.game, user=user).exists():
         raise NotSendable("The receiver is no longer a member of the game.")
-    subject, body = _digest(notice) if notice.alert is None else _alert(notice.alert, notice.kind)
+    subject, body = _said(notice)
     footer = f"Choose how you are told: {words.alerts_url(notice.game)}"
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
@@ -31,6 +31,12 @@ def send(notice: Notice) -> str:
     except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; their text repeats the address
         raise Failed(f"The mail server did not take it ({type(error).__name__}).") from error
     return ""
+
+
+def _said(notice: Notice) -> tuple[str, str]:
+    if notice.key is not None:
+        return key_ends.text(notice.key)
+    return _digest(notice) if notice.alert is None else _alert(notice.alert, notice.kind)
 
 
 def _alert(alert: Alert, kind: str) -> tuple[str, str]:

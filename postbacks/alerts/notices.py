@@ -83,7 +83,7 @@ def _again(failure: FailedWork) -> None:
 def claim(*, only: UUID | None = None) -> Notice | None:
     """The next due message, or `only` this one, leased, its attempt counted; None when nothing is due."""
     chosen = Q(pk=only) if only else not_failed(Queue.NOTICE)
-    whole = _due().filter(chosen).select_related("game", "alert__config", "user", "hook")
+    whole = _due().filter(chosen).select_related("game", "alert__config", "user", "hook", "key__game")
     notice = whole.order_by("next_attempt_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
     if notice is not None:
         notice.attempts_made += 1

@@ -49,5 +49,9 @@ def integration_url(alert: Alert) -> str:
     return settings.PUBLIC_URL + reverse("integration", kwargs=where)
 
 
+def keys_url(game: Game) -> str:
+    return settings.PUBLIC_URL + reverse("keys", kwargs={"slug": game.slug})
+
+
 def alerts_url(game: Game) -> str:
     return settings.PUBLIC_URL + reverse("alerts", kwargs={"slug": game.slug})

@@ -55,7 +55,7 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
         "hooks": [(hook, calls.host_of(hook.url)) for hook in AlertHook.objects.filter(game=game).order_by("pk")],
         "notices": [
             (notice, calls.host_of(notice.hook.url) if notice.hook else "You")
-            for notice in mine.select_related("hook", "alert__config").order_by("-created_at")[:NOTICES_SHOWN]
+            for notice in mine.select_related("hook", "alert__config", "key").order_by("-created_at")[:NOTICES_SHOWN]
         ],
         "alerts": [(alert, Health(alert.health).label) for alert in found.rows],
         "older": found.older,

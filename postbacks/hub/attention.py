@@ -1,12 +1,12 @@
 """What a game's people should look at first, worst first: each with its cause and what to do."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
 from django.utils.timesince import timeuntil
 
-from audience import overload
+from audience import clock, overload
 from audience.models import ApiKey, Game
 from postbacks.health import Health, advice
 from postbacks.hub import set_aside
@@ -17,6 +17,8 @@ from postbacks.models import Alert
 from postbacks.monitoring import server_troubles
 from postbacks.monitoring.trouble import Kind, Trouble
 
+# How long before its end a key is shown: at least the longest overlap of a rotation.
+ENDS_SOON = timedelta(days=7)
 # The states that ask for somebody; quiet is no trouble, and silent and rate limited are said in the table too.
 LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
 
@@ -146,23 +148,33 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:
 
 
 def _keys(game: Game) -> list[Item]:
-    """Old keys in the overlap of a rotation, the next to end first."""
-    ending = ApiKey.objects.live().filter(game=game).select_related("replaced_by").order_by("expires_at")
-    return [_key(game, key, key.expires_at) for key in ending.exclude(expires_at=None) if key.expires_at]
+    """Keys that end within a week, the next to end first: old ones in a rotation's overlap, and those given an end."""
+    ending = ApiKey.objects.live().filter(game=game, expires_at__lte=clock.now() + ENDS_SOON)
+    rows = ending.select_related("replaced_by").order_by("expires_at")
+    return [_key(game, key, key.expires_at) for key in rows if key.expires_at]
 
 
 def _key(game: Game, key: ApiKey, ends_at: datetime) -> Item:
-    new = key.replaced_by.created_at if key.replaced_by else key.created_at
-    in_use = key.last_used_at is not None and key.last_used_at > new
-    used = "is still used" if in_use else "was not used since the new one was made"
-    step = "Put the new key in place before then: requests with the old one are refused afterwards."
+    new = key.replaced_by.created_at if key.replaced_by else None
+    in_use = key.last_used_at is not None and (new is None or key.last_used_at > new)
+    left = timeuntil(ends_at, depth=1)
+    if new:
+        why = f"The old key {key.prefix}… ends in {left} and "
+        why += "is still used." if in_use else "was not used since the new one was made."
+        step = "Put the new key in place before then: requests with the old one are refused afterwards."
+        idle = "Nothing to do if the new key is in place everywhere."
+    else:
+        used = "is in use" if in_use else "was never used"
+        why = f"The key {key.prefix}… was given an end, which is in {left}, and {used}."
+        step = "Put another key in place before then, or give this one a later last day."
+        idle = "Nothing to do if nobody needs it."
     return Item(
         tone=WARN,
         title="Key ends soon",
         what=key.name,
         href=reverse("keys", kwargs={"slug": game.slug}),
-        why=f"The old key {key.prefix}… ends in {timeuntil(ends_at, depth=1)} and {used}.",
-        next_step=step if in_use else "Nothing to do if the new key is in place everywhere.",
+        why=why,
+        next_step=step if in_use else idle,
         since=key.last_used_at if in_use else None,
         when="Last used",
     )

@@ -32,7 +32,7 @@ def texts(length):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0023_conversions_of_the_far_future")]
+    dependencies = [("audience", "0025_key_receipts")]
     operations = [
         migrations.RunSQL(LOCK, LOCK),
         migrations.AlterField(

@@ -30,8 +30,8 @@ NOTICES = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("postbacks", "0019_database_times"),
-        ("audience", "0024_restricted_and_server_keys"),
+        ("postbacks", "0020_forget_answers_of_the_erased"),
+        ("audience", "0026_restricted_and_server_keys"),
     ]
     operations = [
         migrations.AlterField(

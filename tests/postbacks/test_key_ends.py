@@ -1,0 +1,130 @@
+"""The reminder that a key is about to end: whom it reaches, when, and once."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.core import mail
+
+from audience.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
+from audience.models import ApiKey, Game, Membership, Role
+from postbacks.alerts import notices
+from postbacks.alerts.key_ends import write_reminders
+from postbacks.hub import attention, backlog
+from postbacks.hub.items import Item
+from postbacks.models import AlertChoice, Notice, Told
+from tests import hub
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
+END = datetime(2026, 12, 29, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Any:
+    with time_machine.travel(NOW, tick=False) as found:
+        yield found
+
+
+@pytest.fixture
+def admin(game: Game) -> Any:
+    user: Any = hub.user("ada")
+    Membership.objects.create(game=game, user=user, role=Role.ADMIN)
+    return user
+
+
+@pytest.fixture
+def ending(game: Game) -> NewKey:
+    return create_key(game=game, name="Contractor", restrictions=Restrictions(ends_at=END))
+
+
+def items(game: Game) -> list[Item]:
+    """What the Overview says of keys; a clock that is moved has it say more of the server."""
+    found = attention.items(game, [], backlog.read(game, []))
+    return [item for item in found if item.title == "Key ends soon"]
+
+
+def titles(game: Game) -> list[tuple[str, str]]:
+    return [(item.title, item.what) for item in items(game)]
+
+
+def test_a_mail_reaches_the_admins_a_week_before_the_end_and_once(
+    game: Game, admin: Any, ending: NewKey, clock: Any
+) -> None:
+    Membership.objects.create(game=game, user=hub.user("marie"), role=Role.MARKETER)
+    clock.move_to(END - timedelta(days=7, seconds=1))
+    assert write_reminders() == 0
+    clock.move_to(END - timedelta(days=7))
+    assert [write_reminders(), write_reminders()] == [1, 0]
+    notices.deliver_notices()
+
+    (sent,) = mail.outbox
+    assert sent.to == [admin.email]
+    assert sent.subject == "[Afterclick] Sky Raiders: API key Contractor ends on 2026-12-29 00:00 UTC"
+    assert f"The key {ending.key.prefix}… stops working on 2026-12-29 00:00 UTC." in sent.body
+    assert "It was never used." in sent.body
+    assert f"/g/{game.slug}/keys/" in sent.body
+    assert ending.value not in sent.body
+    assert Notice.objects.get().state == "sent"
+
+
+def test_an_end_within_the_week_is_reminded_of_a_day_before(game: Game, admin: Any, clock: Any) -> None:
+    create_key(game=game, name="k", restrictions=Restrictions(ends_at=NOW + timedelta(days=3)))
+    assert write_reminders() == 0
+    clock.move_to(NOW + timedelta(days=2))
+    assert write_reminders() == 1
+
+
+def test_a_later_end_is_reminded_of_anew(game: Game, admin: Any, ending: NewKey, clock: Any) -> None:
+    clock.move_to(END - timedelta(days=7))
+    assert write_reminders() == 1
+    later = END + timedelta(days=30)
+    change_key(key=ApiKey.objects.get(), name="Contractor", restrictions=Restrictions(ends_at=later))
+    assert write_reminders() == 0
+    clock.move_to(later - timedelta(days=7))
+    assert write_reminders() == 1
+
+
+@pytest.mark.parametrize("change", ["revoked", "rotated", "without an end", "no mail"])
+def test_nobody_is_reminded_of_what_is_settled(game: Game, admin: Any, ending: NewKey, clock: Any, change: str) -> None:
+    if change == "revoked":
+        revoke_key(key=ending.key)
+    elif change == "rotated":
+        rotate_key(key=ending.key, overlap=timedelta(days=7))
+        ApiKey.objects.exclude(pk=ending.key.pk).delete()
+    elif change == "without an end":
+        change_key(key=ending.key, name="k", restrictions=Restrictions())
+    else:
+        AlertChoice.objects.create(game=game, user=admin, told=Told.NEVER)
+    clock.move_to(END - timedelta(days=6))
+    assert write_reminders() == 0
+    assert not Notice.objects.exists()
+
+
+def test_a_successor_takes_over_the_restrictions_and_the_end(game: Game, clock: Any) -> None:
+    given = Restrictions(events=["a"], origins=["https://a.example"], addresses=["192.0.2.7"], ends_at=END)
+    old = create_key(game=game, name="k", restrictions=given)
+    new = rotate_key(key=old.key, overlap=timedelta(days=7)).key
+    assert Restrictions.of(new) == given
+    assert (new.remind_at, new.expires_at) == (END - timedelta(days=7), END)
+    assert old.key.expires_at == NOW + timedelta(days=7)
+
+
+def test_an_overlap_does_not_lengthen_a_keys_own_end(game: Game) -> None:
+    soon = NOW + timedelta(hours=5)
+    old = create_key(game=game, name="k", restrictions=Restrictions(ends_at=soon))
+    rotate_key(key=old.key, overlap=timedelta(days=7))
+    assert ApiKey.objects.get(pk=old.key.pk).expires_at == soon
+
+
+def test_the_overview_shows_the_end_in_its_last_week(game: Game, ending: NewKey, clock: Any) -> None:
+    clock.move_to(END - timedelta(days=8))
+    assert titles(game) == []
+    clock.move_to(END - timedelta(days=6))
+    assert titles(game) == [("Key ends soon", "Contractor")]
+    (item,) = items(game)
+    assert item.why == f"The key {ending.key.prefix}… was given an end, which is in 6\xa0days, and was never used."
+    clock.move_to(END)
+    assert titles(game) == []
