@@ -1,6 +1,7 @@
 """A client's clock is believed as far as it can be true, in every dialect: what is stored, on which day, in which
 order, and what a retry finds."""
 
+import importlib
 import json
 from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +20,21 @@ from audience.digest import run
 from audience.intake.replay import Answer, replay
 from audience.intake.times import bounded, moment, timed
 from audience.keys import NewKey, create_key
-from audience.models import Batch, BatchState, Conversion, Device, Dialect, Event, Game, Group, Person, Rejection, Role
-from tests import hub
+from audience.models import (
+    Batch,
+    BatchState,
+    Conversion,
+    Device,
+    Dialect,
+    Event,
+    Game,
+    Group,
+    Identity,
+    Person,
+    Rejection,
+    Role,
+)
+from tests import factories, hub
 from tests.audience.wire import authorised
 
 NOW = datetime(2026, 4, 8, 12, 0, tzinfo=UTC)
@@ -408,6 +423,31 @@ def test_an_event_stored_without_a_bound_is_bounded_by_the_digest(keys: dict[str
     assert Conversion.objects.get().event_at == NOW
     person = Person.objects.get()
     assert (person.first_seen_at, person.last_seen_at, person.trait_times) == (NOW, NOW, {"plan": NOW.isoformat()})
+
+
+def test_times_ahead_that_an_earlier_release_stored_are_bounded(game: Game) -> None:
+    at, far = timezone.now() - DAY, datetime(9999, 12, 31, tzinfo=UTC)
+    traits = {"old": (NOW - DAY).isoformat(), "new": far.isoformat()}
+    person = factories.person(game, anonymous="a-1", first_seen_at=at, last_seen_at=far, trait_times=traits)
+    untouched = factories.person(game, trait_times={"old": traits["old"]}, first_seen_at=at, last_seen_at=at)
+    Identity.objects.update(first_seen_at=far)
+    touch = factories.touch(person, clicked_at=far)
+    device = Device.objects.create(game=game, person=person, device_id="d", updated_at=far)
+    group = Group.objects.create(game=game, group_id="g", updated_at=at)
+    migration = importlib.import_module("audience.migrations.0024_no_times_ahead")
+    with connection.cursor() as cursor:
+        for query in (*migration.REPAIRS, migration.TRAITS):
+            cursor.execute(query)
+
+    for row in (person, untouched, touch, device, group):
+        row.refresh_from_db()
+    identity = Identity.objects.get()
+    ahead = [person.last_seen_at, identity.first_seen_at, touch.clicked_at, device.updated_at]
+    ahead.append(datetime.fromisoformat(person.trait_times["new"]))
+    assert all(at < moment <= timezone.now() for moment in ahead)
+    assert (person.first_seen_at, group.updated_at, untouched.last_seen_at) == (at, at, at)
+    assert datetime.fromisoformat(person.trait_times["old"]) == NOW - DAY
+    assert untouched.trait_times == {"old": traits["old"]}
 
 
 def test_a_rejection_validated_again_is_bounded_by_the_time_it_came(keys: dict[str, NewKey]) -> None:
