@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from audience import clock, partitions, prune_accounts, pruning
+from audience.intake.times import FIRST_DAY
 from audience.models import Game
 from audience.partitions import BATCHES, EVENTS, Partition
 from audience.pruning import Pruned, Rows, Step, Whole
@@ -32,6 +33,10 @@ LONGEST = 120.0
 # that deletes, since an event and its batch are committed together.
 UNDIGESTED = "audience_batch WHERE state = '{state}' AND first_day < %s AND last_day >= %s"
 STATES = ("pending", "failed")
+# The day that an event of the default partition is kept by. One in the future (of a client's clock) or on the earliest
+# day of all, which stands for every earlier one, says nothing about its age: the receipt does.
+RECEIVED = "(received_at AT TIME ZONE 'UTC')::date"
+KEPT_BY = f"CASE WHEN day = '{FIRST_DAY}' THEN {RECEIVED} ELSE least(day, {RECEIVED}) END"
 ANY_UNDIGESTED = " OR ".join(f"EXISTS (SELECT 1 FROM {UNDIGESTED.format(state=state)})" for state in STATES)
 DIGESTED = " AND ".join(
     f"stale.id NOT IN (SELECT unnest(event_ids) FROM {UNDIGESTED.format(state=state)})" for state in STATES
@@ -116,8 +121,10 @@ def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Ite
         return
     for game, day in kept_from.items():
         if day and game.pk in present and (part.start is None or game not in wanted):
-            bounds = [day, date.min] * len(STATES)
-            where = f"game_id = %s AND day < %s AND {DIGESTED}"
+            # Of the days in the default partition nothing is known.
+            latest, kept_by = (date.max, KEPT_BY) if part.start is None else (day, "day")
+            bounds = [latest, date.min] * len(STATES)
+            where = f"game_id = %s AND {kept_by} < %s AND {DIGESTED}"
             what, given = f"events of {game} before {day}", [game.pk, day, *bounds]
             yield Rows(what, part.name, where, given, part.name, game.pk)
 

@@ -7,11 +7,13 @@ from datetime import UTC, date, timedelta
 from django.db import connection
 
 from audience import clock
+from audience.intake.times import FIRST_DAY
 from audience.models import Game
 
 # Counted up to here; beyond, PostgreSQL's estimate does: a page must not read every event there is.
 COUNTED = 10_000
-OLD = "FROM audience_event WHERE game_id = %s AND day < %s"
+# The earliest day stands for every earlier one (audience/prune.py).
+OLD = f"FROM audience_event WHERE game_id = %s AND day < %s AND (day > '{FIRST_DAY}' OR received_at < %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,13 @@ def affected(game: Game, days: int) -> Affected:
     """What the game has that is older."""
     before = first_day(days)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) AS oldest", [game.pk, before, COUNTED + 1])
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) AS oldest", [game.pk, before, before, COUNTED + 1]
+        )
         counted = int(cursor.fetchone()[0])
         if counted <= COUNTED:
             return Affected(before, counted, is_exact=True)
-        cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT {OLD}", [game.pk, before])
+        cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT {OLD}", [game.pk, before, before])
         found = cursor.fetchone()[0]
     plan = json.loads(found) if isinstance(found, str) else found
     return Affected(before, max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)

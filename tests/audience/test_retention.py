@@ -15,6 +15,7 @@ from django.test import Client
 
 from audience import partitions, prune, retention
 from audience.digest import run
+from audience.intake import times
 from audience.intake.accept import accept
 from audience.intake.message import Message
 from audience.keys import NewKey, create_key
@@ -134,6 +135,23 @@ def test_an_event_that_is_not_digested_stays(key: NewKey, game: Game, state: str
     prune.prune()
     assert stored() == []
     assert Conversion.objects.count() == 3
+
+
+def test_a_day_that_says_nothing_of_an_events_age_is_not_what_it_is_kept_by(key: NewKey, game: Game) -> None:
+    """A clock in 1970 or in 2090: the first would be deleted at once, the second never."""
+    retention.set_kept_days(game=game, days=90)
+    for day in (times.FIRST_DAY, times.LAST_DAY, date(2090, 5, 5)):
+        store(key, str(day), day=day)
+    prune.prune()
+    assert stored() == ["2000-01-01", "2090-05-05", "2100-12-31"]
+    assert retention.affected(game, 90).events == 0
+
+    store(key, "waits", day=times.LAST_DAY, digested=False)
+    with time_machine.travel(NOON + timedelta(days=91), tick=False):
+        assert retention.affected(game, 90).events == 1
+        prune.prune()
+    assert stored() == ["waits"]
+    assert Batch.objects.filter(state=BatchState.PENDING).count() == 1
 
 
 def test_old_events_of_the_default_partition_go_row_by_row(key: NewKey, other_key: NewKey, game: Game) -> None:
