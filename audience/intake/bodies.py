@@ -6,8 +6,10 @@ largest of those still coming is.
 """
 
 import asyncio
+from asyncio import current_task
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 # The words of ASGI (asgi.readthedocs.io): what comes in.
@@ -46,20 +48,12 @@ class Gone(Dropped):
 
 
 class _Coming:
-    """A body on its way, and the task that waits for it."""
+    """A body of which some has come and more is to come, and the task that waits for it."""
 
-    __slots__ = ("dropped", "parts", "since", "size", "task")
+    __slots__ = ("parts", "size", "task")
 
-    def __init__(self, task: "asyncio.Task[Any]", since: float) -> None:
-        self.task, self.since = task, since
-        self.size = 0
-        self.parts: list[bytes] = []
-        self.dropped: type[Dropped] | None = None
-
-    def drop(self, why: type[Dropped]) -> None:
-        self.dropped = why
-        self.parts.clear()
-        self.task.cancel()
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self.task, self.size, self.parts = task, 0, list[bytes]()
 
 
 class Bodies:
@@ -67,45 +61,51 @@ class Bodies:
 
     def __init__(self) -> None:
         self.held = 0
-        self._coming: set[_Coming] = set()
+        # Most bodies are there at once and whole: of them no more is kept than since when they are waited for.
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._coming: dict[asyncio.Task[Any], _Coming] = {}
+        self._dropped: dict[asyncio.Task[Any], type[Dropped]] = {}
         self._is_watching = False
 
     async def read(self, receive: Receive, *, limit: int) -> bytes:
         """The body, or as much of it as shows that it is longer than `limit` bytes. Raises a kind of `Dropped`."""
-        task = asyncio.current_task()
+        task = current_task()
         assert task is not None
-        loop = asyncio.get_running_loop()
-        coming = _Coming(task, loop.time())
-        self._coming.add(coming)
+        self._since[task] = monotonic()
         if not self._is_watching:
             self._is_watching = True
-            loop.call_later(EVERY, self._watch, loop)
+            asyncio.get_running_loop().call_later(EVERY, self._watch)
         try:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
                 return bytes(message.get("body", b""))
-            return await self._rest(coming, message, receive, limit)
+            return await self._rest(task, message, receive, limit)
         except asyncio.CancelledError:
-            if coming.dropped is None:
+            why = self._dropped.pop(task, None)
+            if why is None:
                 raise
             task.uncancel()
-            raise coming.dropped from None
+            raise why from None
         finally:
-            self._coming.discard(coming)
-            self.held -= coming.size
+            self._since.pop(task, None)
 
-    async def _rest(self, coming: _Coming, message: Message, receive: Receive, limit: int) -> bytes:
-        while True:
-            if message["type"] != "http.request":
-                raise Gone
-            part = bytes(message.get("body", b""))
-            coming.parts.append(part)
-            coming.size += len(part)
-            self.held += len(part)
-            self._make_room(coming)
-            if coming.size > limit or not message.get("more_body", False):
-                return b"".join(coming.parts)
-            message = await receive()
+    async def _rest(self, task: "asyncio.Task[Any]", message: Message, receive: Receive, limit: int) -> bytes:
+        coming = self._coming[task] = _Coming(task)
+        try:
+            while True:
+                if message["type"] != "http.request":
+                    raise Gone
+                part = bytes(message.get("body", b""))
+                coming.parts.append(part)
+                coming.size += len(part)
+                self.held += len(part)
+                self._make_room(coming)
+                if coming.size > limit or not message.get("more_body", False):
+                    return b"".join(coming.parts)
+                message = await receive()
+        finally:
+            self.held -= coming.size
+            self._coming.pop(task, None)
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
@@ -120,19 +120,26 @@ class Bodies:
     def _make_room(self, mine: _Coming | None) -> None:
         """Drop the largest of those coming until what is held fits. Raises `Crowded` when that is `mine`, or none."""
         while self.held > MOST_HELD:
-            largest = max(self._coming, key=lambda coming: coming.size, default=None)
+            largest = max(self._coming.values(), key=lambda coming: coming.size, default=None)
             if largest is None or largest is mine or not largest.size:
                 raise Crowded
-            self._coming.discard(largest)
             self.held -= largest.size
             largest.size = 0
-            largest.drop(Crowded)
+            largest.parts.clear()
+            self._drop(largest.task, Crowded)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for coming in [each for each in self._coming if now - each.since > BODY_SECONDS + each.size / SLOWEST]:
-            self._coming.discard(coming)
-            coming.drop(TooSlow)
-        self._is_watching = bool(self._coming)
+    def _drop(self, task: "asyncio.Task[Any]", why: type[Dropped]) -> None:
+        self._since.pop(task, None)
+        self._coming.pop(task, None)
+        self._dropped[task] = why
+        task.cancel()
+
+    def _watch(self) -> None:
+        now = monotonic()
+        for task, since in list(self._since.items()):
+            size = self._coming[task].size if task in self._coming else 0
+            if now - since > BODY_SECONDS + size / SLOWEST:
+                self._drop(task, TooSlow)
+        self._is_watching = bool(self._since)
         if self._is_watching:
-            loop.call_later(EVERY, self._watch, loop)
+            asyncio.get_running_loop().call_later(EVERY, self._watch)
