@@ -434,7 +434,7 @@ def test_times_ahead_that_an_earlier_release_stored_are_bounded(game: Game) -> N
     touch = factories.touch(person, clicked_at=far)
     device = Device.objects.create(game=game, person=person, device_id="d", updated_at=far)
     group = Group.objects.create(game=game, group_id="g", updated_at=at)
-    migration = importlib.import_module("audience.migrations.0024_no_times_ahead")
+    migration = importlib.import_module("audience.migrations.0027_no_times_ahead")
     with connection.cursor() as cursor:
         for query in (*migration.REPAIRS, migration.TRAITS):
             cursor.execute(query)

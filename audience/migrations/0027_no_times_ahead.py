@@ -21,5 +21,5 @@ REPAIRS = [BOUND.format(table=table, column=column) for table, names in COLUMNS.
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0023_conversions_of_the_far_future")]
+    dependencies = [("audience", "0026_restricted_and_server_keys")]
     operations = [migrations.RunSQL([*REPAIRS, TRAITS], migrations.RunSQL.noop)]
