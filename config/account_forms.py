@@ -5,7 +5,6 @@ from typing import Any
 from allauth.account.forms import ResetPasswordForm, ResetPasswordKeyForm
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
-from django.http import HttpRequest
 
 from audience import addresses, second_factor
 from audience.audit_log import act_as
@@ -43,8 +42,3 @@ class CodeForm(_CodeOnce, AuthenticateForm):  # type: ignore[misc]  # allauth sh
 
 class CodeAgainForm(_CodeOnce, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
     """Asked for before a change of the account."""
-
-
-def spend_activation(sender: object, request: HttpRequest, authenticator: Any, **given: object) -> None:
-    """The code that set an app up does not sign in a moment later."""
-    second_factor.spend(authenticator, request.POST.get("code", ""))

@@ -10,11 +10,3 @@ class ConfigConfig(AppConfig):
 
     name = "config"
     verbose_name = "Afterclick"
-
-    def ready(self) -> None:
-        # Here, not at the top: both modules import models, which are not loaded yet up there.
-        from allauth.mfa.signals import authenticator_added
-
-        from config.account_forms import spend_activation
-
-        authenticator_added.connect(spend_activation)

@@ -101,7 +101,7 @@ FOREIGN_ALLOWED = {
 }
 
 # An app's models are not there yet when its config is imported: Django calls ready() when they are.
-LATE_IMPORTS_ALLOWED = {("postbacks/apps.py", "ready"), ("audience/apps.py", "ready"), ("config/apps.py", "ready")}
+LATE_IMPORTS_ALLOWED = {("postbacks/apps.py", "ready"), ("audience/apps.py", "ready")}
 
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 SIGNAL_MODULES = ("django.dispatch", "django.db.models.signals", "django.core.signals", "django.test.signals")

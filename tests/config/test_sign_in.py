@@ -23,9 +23,12 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from audience import second_factor
 from audience.models import AddressChange, ApiKey, Game, Invitation, Membership, Role
 from audience.templatetags.browsers import browser_name
+from config.middleware import SETTING_UP
 from tests import hub
+from tests.browser import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGIN = "/accounts/login/"
@@ -66,7 +69,9 @@ def with_app(client: Client) -> str:
     found = re.search(r'<code id="authenticator_secret">([A-Z2-7]+)</code>', page)
     assert found
     assert client.post(ACTIVATE, {"code": code(found[1])})["Location"] == "/accounts/2fa/recovery-codes/"
-    cache.clear()  # the app's next code is 30 seconds away
+    for row in Authenticator.objects.filter(type="totp"):  # the app's next code is 30 seconds away
+        row.data.pop("spent")
+        row.save()
     return found[1]
 
 
@@ -128,6 +133,47 @@ def test_an_authenticator_app_is_asked_for_after_the_password(ada: User, game: G
     client.post("/accounts/2fa/authenticate/", {"code": code(secret)})
     assert signed_in(client)
     assert client.get(f"/g/{game.slug}/").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["2fa/authenticate/", "2fa/reauthenticate/"])
+def test_a_code_is_taken_once_by_whichever_process(ada: User, page: str) -> None:
+    """Another process, or an emptied cache, knows nothing of the first time; the database does."""
+    secret = with_app(Client())
+    with time_machine.travel(timezone.now(), tick=False):
+        first, second = Client(), Client()
+        sign_in(first)
+        first.post("/accounts/2fa/authenticate/", {"code": code(secret)})
+        assert signed_in(first)
+        cache.clear()
+        if page == "2fa/reauthenticate/":
+            second = first
+        else:
+            sign_in(second)
+        answer = second.post(f"/accounts/{page}", {"code": f" {code(secret)} "})
+        assert "Incorrect code." in answer.content.decode()
+        assert signed_in(second) is (second is first)
+
+
+def test_the_code_that_set_an_app_up_does_not_sign_in(ada: User) -> None:
+    client, other = Client(), Client()
+    sign_in(client)
+    confirm(client)
+    with time_machine.travel(timezone.now(), tick=False):
+        found = re.search(r'<code id="authenticator_secret">([A-Z2-7]+)</code>', client.get(ACTIVATE).content.decode())
+        assert found
+        assert client.post(ACTIVATE, {"code": code(found[1])}).status_code == 302
+        cache.clear()
+        sign_in(other)
+        answer = other.post("/accounts/2fa/authenticate/", {"code": code(found[1])})
+        assert "Incorrect code." in answer.content.decode()
+        assert not signed_in(other)
+
+
+def test_two_that_send_one_code_at_a_moment_are_let_in_once(ada: User) -> None:
+    secret = with_app(Client())
+    row = Authenticator.objects.get(type="totp")
+    stale = Authenticator.objects.get(type="totp")
+    assert (second_factor.spend(row, code(secret)), second_factor.spend(stale, code(secret))) == (True, False)
 
 
 def test_codes_are_not_guessed_more_than_ten_times_in_a_quarter_of_an_hour(ada: User) -> None:
@@ -208,6 +254,46 @@ def test_recovery_codes_alone_are_no_second_factor(ada: User, game: Game, settin
     assert hub.signed_in(ada).get(f"/g/{game.slug}/keys/")["Location"] == "/accounts/2fa/"
 
 
+def test_a_superuser_without_a_second_factor_sets_one_up_and_does_nothing_else(game: Game, settings: Any) -> None:
+    settings.REQUIRE_MFA_FOR_ADMINS = True
+    root: Any = hub.user("root", is_superuser=True)
+    client = Client()
+    sign_in(client, login="root@studio.example")
+    allowed = []
+    for route, entry in pages.patterns():
+        if "<" in route or entry.pattern.converters or entry.pattern.regex.groups:
+            continue
+        url = f"/{route}"
+        for answer in (client.get(url), client.post(url)):
+            led = answer.status_code == 302 and answer["Location"] == "/accounts/2fa/"
+            barred = answer.status_code == 403 and "second factor" in answer.content.decode()
+            if not led and not barred and entry.name not in allowed:
+                allowed.append(entry.name)
+        sign_in(client, login="root@studio.example")
+    assert set(allowed) - {None} <= SETTING_UP
+    for name in pages.of_the_hub():
+        if "slug" in pages.of_the_hub()[name].pattern.converters:
+            assert client.get(pages.made_up(name, game.slug))["Location"] == "/accounts/2fa/", name
+            assert client.post(pages.made_up(name, game.slug))["Location"] == "/accounts/2fa/", name
+    assert client.get("/", headers={"HX-Request": "true"})["HX-Redirect"] == "/accounts/2fa/"
+    assert client.get("/api/schema/").status_code == 403
+    confirm(client)
+    assert client.get(ACTIVATE).status_code == 200
+    Authenticator.objects.create(user=root, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    assert client.get(f"/g/{game.slug}/").status_code == 200
+    assert client.get("/accounts/email/").status_code == 200
+
+
+def test_others_are_let_through_as_before(game: Game, settings: Any) -> None:
+    settings.REQUIRE_MFA_FOR_ADMINS = True
+    assert hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/").status_code == 200
+    assert Client().get("/livez").status_code == 200
+    staff = hub.signed_in(hub.user("operator", is_staff=True))
+    assert staff.get("/accounts/").status_code == 200
+    for url in ("/games/new/", "/admin/"):
+        assert staff.get(url)["Location"] == "/accounts/2fa/", url
+
+
 def test_the_django_admin_asks_for_the_second_factor_too(db: None, settings: Any) -> None:
     settings.REQUIRE_MFA_FOR_ADMINS = True
     root: Any = hub.user("root", is_staff=True, is_superuser=True)
@@ -281,6 +367,26 @@ def test_a_forgotten_password_is_set_by_a_mailed_link_once(ada: User) -> None:
     ada.refresh_from_db()
     assert ada.check_password(new)
     assert "This link no longer works" in Client().get(urlsplit(found[0]).path).content.decode()
+
+
+def test_mailed_links_lead_to_the_public_address_whatever_the_host_says(ada: User, game: Game, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.PUBLIC_URL = "https://hub.example"
+    evil = Client(headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
+    evil.post("/accounts/password/reset/", {"email": ada.email})
+    sign_in(evil)
+    confirm(evil)
+    evil.post("/accounts/email/", {"email": "ada@new.example"})
+    evil.post(f"/g/{game.slug}/members/invite/", {"email": "x@new.example", "role": "viewer"})
+    new = "another battery staple"
+    evil.post("/accounts/password/change/", {"oldpassword": hub.PASSWORD, "password1": new, "password2": new})
+    assert len(mail.outbox) == 5
+    for message in mail.outbox:
+        text = f"{message.subject} {message.body} {message.extra_headers}"
+        assert "evil" not in text, message.subject
+        links = re.findall(r"https?://[^\s,]+", text)
+        assert links != [], message.subject
+        assert all(link.startswith("https://hub.example") for link in links), message.subject
 
 
 def test_an_unknown_address_gets_no_mail_and_the_same_page(ada: User) -> None:

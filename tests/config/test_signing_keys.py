@@ -1,0 +1,62 @@
+"""Former keys and the age of the audit log come from the environment; a bad value stops the boot."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from config import environment
+from tests import hub
+
+OLD, NEWER = "o" * 50, "n" * 64
+
+
+def test_nothing_is_set_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SECRET_KEY_FALLBACKS", "AUDIT_LOG_KEPT_DAYS"):
+        monkeypatch.delenv(name, raising=False)
+    found = environment.read(tmp_path)
+    assert (found.secret_key_fallbacks, found.audit_log_kept_days) == ([], None)
+
+
+def test_former_keys_are_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", f" {NEWER} ,{OLD},")
+    monkeypatch.setenv("AUDIT_LOG_KEPT_DAYS", " 400 ")
+    found = environment.read(tmp_path)
+    assert (found.secret_key_fallbacks, found.audit_log_kept_days) == ([NEWER, OLD], 400)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SECRET_KEY_FALLBACKS", f"{OLD},short", "SECRET_KEY_FALLBACKS holds no former SECRET_KEY at position 2"),
+        ("AUDIT_LOG_KEPT_DAYS", "0", "AUDIT_LOG_KEPT_DAYS must be a number of days from 1 to 36500, or empty for ever"),
+        ("AUDIT_LOG_KEPT_DAYS", "-1", "AUDIT_LOG_KEPT_DAYS must be a number of days"),
+        ("AUDIT_LOG_KEPT_DAYS", "a year", "AUDIT_LOG_KEPT_DAYS must be a number of days"),
+        ("AUDIT_LOG_KEPT_DAYS", "٣", "AUDIT_LOG_KEPT_DAYS must be a number of days"),
+    ],
+)
+def test_a_bad_value_stops_the_boot_and_says_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        environment.read(tmp_path)
+    assert str(stopped.value).startswith(f"Afterclick cannot start: {said}")
+    assert "short" not in str(stopped.value)
+    assert OLD not in str(stopped.value)
+
+
+def test_sessions_survive_a_change_of_the_key_and_end_without_the_former_one(db: None, settings: Any) -> None:
+    ada: Any = hub.user("ada")
+    client: Client = hub.signed_in(ada)
+    former = settings.SECRET_KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEWER, [former]
+    assert client.get("/accounts/").status_code == 200
+    other = hub.signed_in(User.objects.get())
+    settings.SECRET_KEY_FALLBACKS = []
+    assert client.get("/accounts/").status_code == 200  # renewed under the new key as it was used
+    assert other.get("/accounts/").status_code == 200
+    settings.SECRET_KEY = OLD
+    assert client.get("/accounts/").status_code == 302
