@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from postbacks.http import BODY_LIMIT, post
-from postbacks.networks.base import Request
+from postbacks.networks import NETWORKS
+from postbacks.networks.base import Request, Response
+from postbacks.networks.call import UNSENT
 from postbacks.sandbox.server import Sandbox
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd: Yes\r\n\r\n{}"
@@ -242,6 +244,16 @@ def test_a_call_after_which_the_network_may_have_the_request_is_told_from_one_th
     with peer(cut, tls=certificate) as network:
         response = post(request(network.url.replace("http://127.0.0.1", "https://localhost")))
     assert (response.failure, response.is_unknown) == ("reset", True)
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_every_network_passes_on_whether_the_request_may_have_arrived(network: str):
+    def outcome(failure: str) -> bool:
+        return NETWORKS[network].classify(Response(None, {}, b"", 5, failure)).unknown
+
+    sent = {"timeout", "reset", "unreadable"}
+    assert {failure for failure in {*UNSENT, *sent} if outcome(failure)} == sent
+    assert NETWORKS[network].classify(Response(503, {}, b"", 5)).unknown is False
 
 
 def _ended(script: Callable[[socket.socket], None]) -> tuple[str | None, bool]:
