@@ -33,7 +33,7 @@ from audience.models import (
     Rejection,
     Touch,
 )
-from audience.models.erasure import subject_hash, subject_hashes
+from audience.models.erasure import KeyLost, subject_hash, subject_hashes
 from consent import services as consent
 
 logger = structlog.get_logger(__name__)
@@ -46,18 +46,27 @@ COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
 def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
     """Take the request down and wake a worker; `namespace` is user or anonymous. Asking twice is fine."""
     with transaction.atomic():
-        named = subject_hash(game.pk, subject)
+        named = _hash_of(game, subject)
         erasure = Erasure.objects.create(
             game=game,
             namespace=namespace,
             subject=subject,
             subject_hash=named,
-            linked_hashes=[named],
+            linked_hashes=[named] if named else [],
             requested_by=requested_by,
         )
         wakeup.wake("audience.tasks.erase")
     logger.info("erasure_requested", erasure_id=str(erasure.pk), game_id=game.pk)
     return erasure
+
+
+def _hash_of(game: Game, subject: str) -> str:
+    """What the receipt keeps; '' without the game's key. The request is kept all the same, and waits for the key."""
+    try:
+        return subject_hash(game.pk, subject)
+    except KeyLost:
+        logger.exception("receipt_key_lost", game_id=game.pk)
+        return ""
 
 
 def drain() -> int:
@@ -128,7 +137,8 @@ def _forget(erasure: Erasure) -> None:
     # The person's conversions, touches, devices, identities and memberships go with them (ON DELETE CASCADE).
     Person.objects.filter(pk__in=person_ids).delete()
     counts["people"] = len(person_ids)
-    erasure.linked_hashes = sorted(subject_hashes(game_id, values).values())
+    hashes = subject_hashes(game_id, values)
+    erasure.subject_hash, erasure.linked_hashes = hashes[erasure.subject], sorted(hashes.values())
     erasure.subject, erasure.error = "", ""
     erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, clock.now()
     erasure.save()

@@ -15,6 +15,7 @@ from audience.hub.forms import EraseForm
 from audience.hub.paging import newest
 from audience.hub.people import found_people, rows_of
 from audience.models import Erasure, ErasureState, Membership, Role
+from audience.models.erasure import KeyLost
 from audience.retention import first_day
 from consent.models import ConsentDecision
 
@@ -78,6 +79,14 @@ def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
         return {"query": ""}
     people = found_people(membership.game, query).order_by("-last_seen_at", "pk")[:MOST]
     decisions = ConsentDecision.objects.of(membership.game_id, [query])[:MOST]
-    receipts = Erasure.objects.naming(membership.game_id, query).order_by("-requested_at")[:MOST]
-    found = {"receipts_of": [Receipt.of(erasure) for erasure in receipts]}
+    found = receipts_of(membership, query)
     return {**found, "query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}
+
+
+def receipts_of(membership: Membership, query: str) -> dict[str, Any]:
+    """The receipts that name an ID, or why they cannot be found."""
+    try:
+        found = Erasure.objects.naming(membership.game_id, query).order_by("-requested_at")[:MOST]
+        return {"receipts_of": [Receipt.of(erasure) for erasure in found]}
+    except KeyLost as lost:
+        return {"receipts_of": [], "receipts_problem": str(lost)}

@@ -21,7 +21,7 @@ from audience.wakeup import wake
 from postbacks.alerts import words
 from postbacks.alerts.receivers import DAILY, DIGEST_HOUR, NOTICES_TASK, members
 from postbacks.health import Health
-from postbacks.models import Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
+from postbacks.models import UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
 from postbacks.networks import NETWORKS
 
 
@@ -32,10 +32,12 @@ class Day:
     conversions: int = 0
     delivered: int = 0
     failed: int = 0
+    may_have_arrived: int = 0
     open: list[Alert] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.conversions or self.delivered or self.failed or self.open)
+        counted = self.conversions or self.delivered or self.failed or self.may_have_arrived
+        return bool(counted or self.open)
 
 
 def day_of(written_at: datetime) -> date:
@@ -99,6 +101,8 @@ def read(*, game: Game, day: date) -> dict[str, Day]:
     ended = sent.filter(state__in=(DeliveryState.DELIVERED, DeliveryState.FAILED))
     for kind, state, number in ended.values_list("network", "state").annotate(Count("pk")):
         setattr(days[kind], state, number)
+    for kind, number in sent.filter(UNKNOWN).values_list("network").annotate(Count("pk")):
+        days[kind].may_have_arrived = number
     for alert in Alert.objects.filter(game=game, recovered_at=None).select_related("config", "game"):
         if alert.config.network in days:
             days[alert.config.network].open.append(alert)
@@ -109,9 +113,10 @@ def text(*, game: Game, day: date) -> str:
     """The digest as plain text."""
     parts = [f"{game} on {day:%A, %d %B %Y} (UTC)."]
     for kind, numbers in read(game=game, day=day).items():
+        unknown = f", {numbers.may_have_arrived:,} may have arrived" if numbers.may_have_arrived else ""
         lines = [
             f"{NETWORKS[kind].label}: {numbers.conversions:,} attributed conversion{pluralize(numbers.conversions)}, "
-            f"{numbers.delivered:,} delivered, {numbers.failed:,} failed."
+            f"{numbers.delivered:,} delivered, {numbers.failed:,} failed{unknown}."
         ]
         for alert in numbers.open:
             state = f"{Health(alert.health).label} since {words.moment(alert.opened_at)}"

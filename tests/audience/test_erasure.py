@@ -337,6 +337,8 @@ def test_without_its_key_nothing_of_an_erased_player_comes_back(
     run.drain()
     with pytest.raises(KeyLost, match="put the missing one back"):
         Erasure.objects.naming(game.pk, USER)
+    page_ = hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/", {"q": USER}).content.decode()
+    assert "No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back." in page_
 
     assert not Conversion.objects.filter(user_id=USER).exists()
     batch = Batch.objects.get(state="pending")
@@ -345,6 +347,24 @@ def test_without_its_key_nothing_of_an_erased_player_comes_back(
     Batch.objects.update(next_attempt_at=timezone.now())
     run.drain()
     assert Conversion.objects.get(user_id=USER).reason == "erased"
+
+
+def test_a_request_is_kept_while_the_key_is_missing_and_done_when_it_is_back(
+    played: None, secret_key: NewKey, game: Game, settings: Any
+) -> None:
+    erase(secret_key, {"userId": "somebody"})
+    kept, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, [Fernet.generate_key().decode()]
+    events = Event.objects.count()
+    assert delete(secret_key).status_code == 202
+    erasure.drain()
+    asked = Erasure.objects.get(state="pending")
+    assert (asked.subject, asked.subject_hash, Event.objects.count()) == (USER, "", events)
+
+    settings.CREDENTIAL_KEYS = kept
+    assert erasure.run(asked.pk) is True
+    asked.refresh_from_db()
+    assert (asked.state, asked.subject, asked.subject_hash) == ("done", "", subject_hash(game.pk, USER))
+    assert traces() == []
 
 
 def test_receipts_from_before_are_keyed_and_so_are_their_entries_in_the_audit_log(game: Game) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from audience import erasure
 from audience.models import Conversion, Game, Person, Reason
 from postbacks import failed, health, replays
+from postbacks.alerts import digests
 from postbacks.deciding import once, outbox
 from postbacks.hub.sent import by_network
 from postbacks.ledger import audit, places
@@ -297,6 +298,14 @@ def test_the_overview_counts_it_and_its_success_rate_does_not(config: PostbackCo
     sent = {row.network.kind: row for row in by_network(config.game, [], since=since)}
     assert (sent["tiktok"].may_have_arrived, sent["tiktok"].ended, sent["reddit"].may_have_arrived) == (1, 0, 0)
     assert "1 may have arrived" in viewer.get(f"/g/{config.game.slug}/").content.decode()
+
+
+def test_the_daily_digest_counts_it(config: PostbackConfig) -> None:
+    row = factories.delivery(config, state="skipped", reason="consent", may_have_arrived=True)
+    factories.delivery(config, state="skipped", reason="consent")
+    text = digests.text(game=config.game, day=row.event_at.date())
+    assert "TikTok Ads: 2 attributed conversions, 0 delivered, 0 failed, 1 may have arrived." in text
+    assert "Reddit Ads: 0 attributed conversions, 0 delivered, 0 failed." in text
 
 
 def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: PostbackConfig) -> None:
