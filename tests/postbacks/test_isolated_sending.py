@@ -17,6 +17,7 @@ from audience.models import Conversion, FailedWork, Game, Queue
 from postbacks import health, replays
 from postbacks.deciding import outbox
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.networks.base import Outcome, Request, Response, Verdict
 from postbacks.sandbox.server import Sandbox
 from postbacks.sending import attempts, claims, delivery
@@ -328,3 +329,29 @@ def test_a_postback_set_aside_is_not_a_queue_that_nobody_works_on(game: Game, co
     FailedWork.objects.create(game=game, queue=Queue.SENDING, row=str(row.pk), set_aside_at=timezone.now())
     (judged,) = health.of([config]).values()
     assert judged.health != "degraded"
+
+
+def test_an_answer_that_cannot_be_read_is_an_unknown_outcome_and_stops_no_other(
+    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = factories.delivery(config), factories.delivery(config)
+    network = type(NETWORKS["tiktok"])
+    read, asked = network.classify, iter([True, False])
+
+    def classify(self: Any, response: Response) -> Outcome:
+        if next(asked):
+            raise KeyError("an answer that nobody foresaw")
+        return read(self, response)
+
+    monkeypatch.setattr(network, "classify", classify)
+    drain()
+    assert sorted([state(bad), state(good)]) == ["delivered", "waiting"]
+    row = Delivery.objects.get(state="waiting")
+    (attempt,) = row.attempts.all()
+    assert (attempt.status, attempt.verdict, attempt.http_status) == ("retried", "transient", 200)
+    assert attempt.message == "The answer could not be read (KeyError): the event is sent again with the same event id."
+    assert attempt.payload["data"][0]["event_id"] == row.event_id
+    assert row.may_have_arrived
+    assert row.next_attempt_at is not None
+    assert row.next_attempt_at > timezone.now() + timedelta(seconds=15)
+    assert failures() == []
