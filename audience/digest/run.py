@@ -81,8 +81,17 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
     except Exception as error:  # as above
         isolation.raise_if_passing(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
-        _put_off(batch_id, error)
+        _put_off_isolated(batch_id, error)
         return 0
+
+
+def _put_off_isolated(batch_id: int, error: Exception) -> None:
+    """As `_put_off`; a batch that cannot even be put off stops no other, and is tried again with the next run."""
+    try:
+        _put_off(batch_id, error)
+    except Exception as unwritable:
+        isolation.raise_if_passing(unwritable)
+        logger.exception("batch_unwritable", batch_id=batch_id)
 
 
 def _put_off(batch_id: int, error: Exception) -> None:

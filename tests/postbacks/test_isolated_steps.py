@@ -10,12 +10,15 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from audience import erasure, rollups
-from audience.models import Erasure, FailedWork, Game
+from audience.digest import run
+from audience.keys import create_key
+from audience.models import Batch, Erasure, FailedWork, Game, Identity
 from postbacks.alerts.notices import deliver_notices
 from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
 from postbacks.rollups import ROLLUPS
 from postbacks.setup import upkeep
 from tests import factories, hub
+from tests.audience import immutable
 from tests.postbacks import poison
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,3 +150,17 @@ def test_counts_of_a_failing_game_stay_in_the_tail_where_the_charts_still_read_t
     assert FailedWork.objects.get().game_id == game.pk
     counts = "SELECT sum(requests) FROM audience_requestcount WHERE game_id = %s"
     assert (poison.counted(counts, game.pk), poison.counted(counts, other_game.pk)) == (2**31, 3)
+
+
+def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse: Any) -> None:
+    keys = [create_key(game=factories.game(), name="web") for _ in range(2)]
+    immutable.send(keys[0], immutable.message(userId="bad"))
+    bad = Batch.objects.get()
+    refuse("audience_batch", f"NEW.id = {bad.pk}")
+    for key in keys:
+        immutable.send(key, immutable.message(userId="good"))
+    run.drain()
+    states = dict(Batch.objects.values_list("pk", "state"))
+    assert states.pop(bad.pk) == "pending"
+    assert set(states.values()) == {"done"}
+    assert Identity.objects.filter(value="good").count() == 2
