@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from config import services
+from config.quickstart import commands
 from config.quickstart.banner import banner
 from config.quickstart.children import Children
 from config.quickstart.plan import Plan
@@ -104,6 +106,14 @@ def test_without_the_demo_the_banner_says_how_to_make_the_first_admin() -> None:
     text = banner(Plan.read({"PORT": str(free_port()), "DEMO": "0"}), None)
     assert "make admin (or python manage.py createsuperuser)" in text
     assert "curl" not in text
+
+
+def test_a_web_process_speaks_http_1_only_and_is_replaced_when_it_dies() -> None:
+    command = commands.web(host="::1", port=8000, workers=3)
+    flags = dict(zip(command, command[1:], strict=False))
+    assert (flags["--http"], flags["--host"], flags["--port"], flags["--workers"]) == ("1", "::1", "8000", "3")
+    assert "--respawn-failed-workers" in command
+    assert int(flags["--backpressure"]) + commands.OTHER_FILES <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 # The children -----------------------------------------------------------------------------------------
@@ -282,7 +292,6 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
             assert answer.status == 200
         assert "make admin" in run.said
         assert answered(run, "/v1/track") == 20.0
-
         second = call(run, "up")
         assert second.returncode == 1
         refusal = f"Afterclick already runs with {state}: stop it, or set STATE_DIR and PORT for a second one.\n"

@@ -15,11 +15,13 @@ from typing import Any
 
 from postbacks.sandbox import accounts
 from tests.faults import house as houses
-from tests.faults import outage, revoked, suite
+from tests.faults import outage, revoked, slow, suite
 from tests.faults.house import House
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "20000"))
 RATE = 8.0  # players a second, of eight events each
+# Connections of each kind, and for how long.
+SLOW_EACH, SLOW_SECONDS = 200, 30.0
 PAUSE = 5.0  # seconds to each mishap
 # So that the limiter slows nothing down but what is to be slowed down.
 RATES = {"TIKTOK_RATE": "500", "REDDIT_RATE": "500"}
@@ -31,7 +33,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="afterclick-faults-") as folder,
         houses.running(Path(folder), **RATES) as house,
     ):
-        violations = [*_mishaps(house), *_revoked(house), *_outage(house)]
+        violations = [*_mishaps(house), *_revoked(house), *_outage(house), *_slow(house)]
     say(f"{time.monotonic() - began:.0f} s in all.")
     for violation in violations:
         say(f"VIOLATION  {violation}")
@@ -65,6 +67,17 @@ def _outage(house: House) -> list[str]:
     figures = outage.outlast(house, waiting=max(EVENTS // 2, 100), rate=50, away="reddit", other="tiktok")
     found = outage.violations(figures)
     _say_json("outage", found, **figures)
+    return found
+
+
+def _slow(house: House) -> list[str]:
+    say("Slow senders:")
+    house.kill("web")
+    house.start_web(workers=2)
+    house.wait_for(lambda: house.answers(f"{house.url}/readyz"))
+    figures = slow.withstand(house, each=SLOW_EACH, seconds=SLOW_SECONDS)
+    found = slow.violations(figures)
+    _say_json("slow senders", found, **figures)
     return found
 
 

@@ -1,6 +1,8 @@
 """What goes wrong while the crowd plays: each mishap does its harm, repairs it, and returns a few words on it."""
 
+import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,6 +10,7 @@ from functools import partial
 
 from postbacks.sandbox import accounts
 from postbacks.sandbox.faults import FAULTS
+from tests.faults import slow
 from tests.faults.house import House
 from tests.faults.players import OLD
 
@@ -32,6 +35,23 @@ def web_killed(house: House, seconds: float) -> str:
     house.start_web()
     house.wait_for(lambda: house.answers(f"{house.url}/readyz"))
     return "kill -9, started again"
+
+
+def web_worker_killed(house: House, seconds: float) -> str:
+    """The process that serves, and not the one that started it, which replaces it."""
+    before = house.web_workers()
+    os.kill(before[0], signal.SIGKILL)
+    house.wait_for(lambda: set(house.web_workers()) - set(before), seconds=PATIENCE)
+    house.wait_for(lambda: house.answers(f"{house.url}/readyz"), seconds=PATIENCE)
+    return "kill -9, replaced"
+
+
+def slow_senders(house: House, seconds: float) -> str:
+    """Ten of each kind for a moment; `make faults` has two hundred for half a minute besides."""
+    figures = slow.withstand(house, each=10, seconds=max(2 * seconds, 3))
+    # In the middle of a test run; held to a second by `make faults`.
+    assert slow.violations(figures, within_s=5) == []
+    return f"{figures['connections']} connections; an event took {figures['p99_s']['event']} s at the 99th percentile"
 
 
 def worker_killed(house: House, seconds: float) -> str:
@@ -218,6 +238,8 @@ MISHAPS: dict[str, Mishap] = {
     "clock an hour behind": partial(clock_off, off=timedelta(hours=-1)),
     "worker killed": worker_killed,
     "web killed": web_killed,
+    "web worker killed": web_worker_killed,
+    "slow senders": slow_senders,
     "broker killed": broker_killed,
     "broker flushed": broker_flushed,
     "database killed": database_killed,
