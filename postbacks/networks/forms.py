@@ -54,7 +54,7 @@ class PostbackForm(forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="A publishable key is public: whoever reads it can report one of these, with any value. Ticked here, "
-        "an event counts only if your own server sent it, with a server key.",
+        "an event counts only if your own server sent it, with a server key: create one under API keys first.",
     )
     # Not shown: the errors of the rows as a whole stand here, and what they say comes out here.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)

@@ -63,6 +63,10 @@ def by_segment(key: NewKey, **headers: str) -> HttpResponse:
     return call("POST", "/v1/track", purchase(), **basic(key.value), **headers)
 
 
+def by_body(key: NewKey, **headers: str) -> HttpResponse:
+    return call("POST", "/v1/track", {**purchase(), "writeKey": key.value}, **headers)
+
+
 def by_batch(key: NewKey, **headers: str) -> HttpResponse:
     return call("POST", "/v1/batch", {"batch": [{"type": "track", **purchase()}]}, **basic(key.value), **headers)
 
@@ -136,6 +140,7 @@ def says_parcelvoy(answer: HttpResponse, code: str) -> None:
 ROUTES: dict[str, Answers] = {
     "immutable": (Dialect.IMMUTABLE, by_immutable, says_immutable),
     "rudderstack": (Dialect.RUDDERSTACK, by_segment, says_a_sentence),
+    "rudderstack, key in the body": (Dialect.RUDDERSTACK, by_body, says_a_sentence),
     "rudderstack batch": (Dialect.RUDDERSTACK, by_batch, says_a_sentence),
     "rudderstack beacon": (Dialect.RUDDERSTACK, by_beacon, says_a_sentence),
     "rudderstack pixel": (Dialect.RUDDERSTACK, by_pixel, says_nothing),
@@ -328,6 +333,7 @@ def test_nobody_is_erased_from_elsewhere(game: Game) -> None:
 UNKNOWN = {
     "immutable": 401,
     "rudderstack": 400,
+    "rudderstack, key in the body": 400,
     "rudderstack batch": 400,
     "rudderstack beacon": 400,
     "rudderstack pixel": 200,

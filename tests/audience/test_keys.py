@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.intake import auth
-from audience.intake.auth import find_key
+from audience.intake.auth import find_ended_key, find_key, find_live_key
 from audience.keys import LONGEST_OVERLAP, NewKey, create_key, key_value, revoke_key, rotate_key
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 
@@ -238,3 +238,10 @@ def test_a_process_keeps_a_bounded_number_of_keys(game: Game, believing: None, m
     for made in [create_key(game=game, name="k") for _ in range(8)]:
         assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
     assert len(auth._kept) <= 3
+
+
+def test_a_value_that_no_key_has_is_asked_for_once(game: Game) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert find_live_key("pk_imapik-unknown") is None
+        assert find_ended_key("pk_imapik-unknown") is None
+    assert len(asked) == 1

@@ -99,9 +99,7 @@ class SegmentView(IngestView):
             raise self.refuse(Problem.NO_KEY)
         self.written = find_keys(named, kinds=self.key_kinds)
         found = next((self.written[name] for name in named if name in self.written), None)
-        if found is None:
-            raise self.unknown(named[0])
-        return found
+        return found or self.known_key(named[0])
 
     def choose(self, key: ApiKey) -> None:
         if self.shared:
