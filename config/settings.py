@@ -105,6 +105,8 @@ DATABASES = {
         **ENV.database,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # A pooler may give the next fetch of one another connection, where there is no such cursor.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
         # A host that is gone without a word is noticed after ten seconds of sending, or a minute of waiting for an
         # answer, not after TCP's quarter of an hour.
         "OPTIONS": {
