@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 
 from audience import clock
 from audience.models import FailedWork, Queue
+from audience.unavailable import is_unavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -35,8 +36,6 @@ ERROR_MAX = 2000  # characters
 # What an error quotes may be a player's: a value that could not be read, a name, an address.
 QUOTED = re.compile(r"""(?<!\w)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|“[^”]*”|\S*@\S*""")
 UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
-# SQLSTATE class 54: the row is too large for an index, say. Of class OperationalError too, but it comes back for ever.
-PROGRAM_LIMIT = "54"
 
 
 class NotNow(Exception):
@@ -53,15 +52,9 @@ class Row:
 
 
 def raise_if_passing(error: Exception) -> None:
-    """Go no further when the database went away or chose us in a deadlock: that says nothing about a row."""
-    if isinstance(error, InterfaceError):
+    """Go no further when the database went away, takes no writes or chose us in a deadlock: that is no row's fault."""
+    if is_unavailable(error):
         raise error
-    if isinstance(error, OperationalError) and not _sqlstate(error).startswith(PROGRAM_LIMIT):
-        raise error
-
-
-def _sqlstate(error: Exception) -> str:
-    return str(getattr(error.__cause__, "sqlstate", None) or "")
 
 
 def described(error: Exception) -> str:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from audience import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
+from config import metric_files
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
 from postbacks.monitoring import server_troubles
 from postbacks.monitoring.trouble import Kind
@@ -26,6 +27,7 @@ def counted() -> CollectorRegistry:
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not folder:
         return REGISTRY
+    metric_files.flush()
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
     return registry

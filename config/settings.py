@@ -7,10 +7,12 @@ from typing import Any
 
 import django_stubs_ext
 
-from config import cache, environment, logs, schedule, sign_in
+from config import cache, environment, logs, metric_files, schedule, sign_in
 
 # Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
 django_stubs_ext.monkeypatch()
+
+metric_files.install()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = environment.read(BASE_DIR)

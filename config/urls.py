@@ -21,3 +21,5 @@ urlpatterns = [
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]
+
+handler500 = "config.errors.server_error"

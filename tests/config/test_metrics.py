@@ -1,20 +1,27 @@
 """/metrics: what the web processes of a machine counted, whichever of them is asked."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from config import services
+import pytest
+from prometheus_client.mmap_dict import MmapedDict
+
+from config import metric_files, services
 
 ROUTE = "/v1/track"
 # One web process, through Django's own client: it answers as often as it is told to, then waits to be closed.
 PROCESS = f"""
-import sys, django
+import sys, time, django
 django.setup()
 from django.test import Client
+from config import metric_files
 for _ in range(int(sys.argv[1])):
     assert Client().options("{ROUTE}").status_code == 204
+time.sleep(2 * metric_files.FLUSH_SECONDS)
 print("answered", flush=True)
 sys.stdin.readline()
 answer = Client().get("/metrics")
@@ -69,3 +76,54 @@ def test_what_a_process_counted_outlives_it(tmp_path: Path) -> None:
     scraped((3, 4), PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     found = scraped((0, 1), PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     assert [one["requests_total"] for one in found] == [8.0, 8.0]
+
+
+def test_a_full_disk_ends_no_process_and_what_was_counted_is_written_later(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    one = process(3, PROMETHEUS_MULTIPROC_DIR=str(small_disk))
+    assert one.stdout is not None
+    assert one.stdout.readline() == "answered\n"
+    assert list(small_disk.glob("*.db")) == []
+    ballast.unlink()
+    said, _ = one.communicate("go on\n", timeout=60)
+    assert one.returncode == 0
+    assert samples(said) == {"requests_total": 3.0, "seconds_count": 3.0}
+
+
+def test_a_disk_that_becomes_full_while_counting_leaves_files_that_can_be_read(small_disk: Path) -> None:
+    counts = metric_files.CountFile(str(small_disk / "counter_1.db"))
+    counts.write_value("first", 1.0, 0.0)
+    counts.flush()
+    fill(small_disk / "ballast")
+    for number in range(2000):
+        counts.write_value(f"a key that needs another page of the file: {number}", 1.0, 0.0)
+    counts.write_value("first", 2.0, 0.0)
+    counts.flush()
+    read = {key: value for key, value, *_ in MmapedDict.read_all_values_from_file(str(small_disk / "counter_1.db"))}
+    assert read.keys() == {"first"}
+    (small_disk / "ballast").unlink()
+    counts.flush()
+    read = {key: value for key, value, *_ in MmapedDict.read_all_values_from_file(str(small_disk / "counter_1.db"))}
+    counts.close()
+    assert (len(read), read["first"]) == (2001, 2.0)
+
+
+def fill(ballast: Path) -> None:
+    """Write until the disk takes nothing any more."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of half a megabyte; skipped where nothing may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -33,6 +33,9 @@ print(len(entries))
 """
 
 
+PARTS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
+
+
 class House(Product):
     """A Product whose servers are its own too. Everything is started from the thread that made it: the servers die
     with that thread."""
@@ -63,6 +66,38 @@ class House(Product):
     def flush_broker(self) -> None:
         with valkey.client(self.env["REDIS_URL"]) as broker:
             broker.flushall()
+
+    @contextlib.contextmanager
+    def small_disk(self, table: str) -> Iterator[Path | None]:
+        """The newest partitions of a table on a file system of a few megabytes, for as long as the context lasts; None
+        where nothing may be mounted."""
+        folder, account = self.folder / "small-disk", cluster.home(self._state)[1]
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            folder.rmdir()
+            yield None
+            return
+        space = folder / "postgresql"
+        space.mkdir()
+        if account:
+            os.chown(folder, account.uid, account.gid)
+            os.chown(space, account.uid, account.gid)
+        try:
+            with postgres.admin(self._state) as admin:
+                admin.execute(f"CREATE TABLESPACE small_disk OWNER {postgres.NAME} LOCATION '{space}'")
+            parts = [name for (name,) in self.rows(PARTS, table)]
+            for part in parts:
+                self.execute(f"ALTER TABLE {part} SET TABLESPACE small_disk")
+            yield folder
+            for part in parts:
+                self.execute(f"ALTER TABLE {part} SET TABLESPACE pg_default")
+            with postgres.admin(self._state) as admin:
+                admin.execute("CHECKPOINT")  # it holds the emptied files until then
+                admin.execute("DROP TABLESPACE small_disk")
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+            folder.rmdir()
 
     # Processes ------------------------------------------------------------------------------
     def python(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> str:

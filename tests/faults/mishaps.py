@@ -1,5 +1,6 @@
 """What goes wrong while the crowd plays: each mishap does its harm, repairs it, and returns a few words on it."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from postbacks.sandbox import accounts
 from postbacks.sandbox.faults import FAULTS
@@ -95,6 +97,33 @@ def database_killed(house: House, seconds: float) -> str:
     before, started = house.env["DATABASE_URL"], time.monotonic()
     assert house.start_postgres() == before, "the database came back elsewhere"
     return f"kill -9, recovered in {time.monotonic() - started:.1f} s"
+
+
+def disk_full(house: House, seconds: float) -> str:
+    """A real one: the requests' table lies on a file system of its own that is filled to the last byte, then freed."""
+    with house.small_disk("audience_batch") as disk:
+        if disk is None:
+            return "skipped: no file system can be mounted here"
+        refused = (house.folder / "web.log").read_text(errors="replace").count("No space left on device")
+        ballast = disk / "ballast"
+        fill(ballast)
+        house.wait_for(
+            lambda: (house.folder / "web.log").read_text(errors="replace").count("No space left on device") > refused,
+            seconds=PATIENCE,
+        )
+        time.sleep(seconds)
+        assert house.answers(f"{house.url}/livez"), "the web process did not survive a full disk"
+        ballast.unlink()
+        stored = house.number("SELECT count(*) FROM audience_batch")
+        house.wait_for(lambda: house.number("SELECT count(*) FROM audience_batch") > stored, seconds=PATIENCE)
+    return "no room for requests, refused with 503, then freed"
+
+
+def fill(ballast: Path) -> None:
+    """Write until the disk takes nothing any more."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def network_fault(house: House, seconds: float, *, fault: str) -> str:
@@ -243,6 +272,7 @@ MISHAPS: dict[str, Mishap] = {
     "broker killed": broker_killed,
     "broker flushed": broker_flushed,
     "database killed": database_killed,
+    "disk full": disk_full,
     "beat killed": beat_killed,
     "two beats": two_beats,
     "duplicate wake-ups": woken_again_and_again,

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import InterfaceError, OperationalError
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
@@ -24,6 +24,7 @@ from audience.intake.group import Overloaded
 from audience.intake.message import NOT_KEPT, Rejected, Violation
 from audience.intake.rows import Sent
 from audience.models import ApiKey, Dialect
+from audience.unavailable import is_unavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -167,7 +168,7 @@ class IngestView(APIView):
     def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]  # dispatch takes any response
         if isinstance(exc, Refusal):
             return exc.response
-        if isinstance(exc, OperationalError | InterfaceError | Overloaded):
+        if isinstance(exc, OperationalError | Overloaded) or is_unavailable(exc):
             event = "intake_overloaded" if isinstance(exc, Overloaded) else "storage_away"
             logger.warning(event, path=self.request.path, error=str(exc).partition("\n")[0][:200])
             response = self.refuse(Problem.STORAGE_AWAY, "Storage is away for a moment; send this again.").response
