@@ -31,7 +31,7 @@ NOTICES = [
 class Migration(migrations.Migration):
     dependencies = [
         ("postbacks", "0020_forget_answers_of_the_erased"),
-        ("audience", "0028_restricted_and_server_keys"),
+        ("audience", "0026_restricted_and_server_keys"),
     ]
     operations = [
         migrations.AlterField(

@@ -32,7 +32,7 @@ def texts(length):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audience", "0027_no_times_ahead")]
+    dependencies = [("audience", "0025_key_receipts")]
     operations = [
         migrations.RunSQL(LOCK, LOCK),
         migrations.AlterField(
