@@ -3,30 +3,28 @@
 The end of a rotation's overlap is no such end: whoever rotates a key knows it, and the Overview counts it down.
 """
 
-import structlog
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
-from audience import clock
-from audience.models import ApiKey, Role
+from audience import clock, isolation
+from audience.models import ApiKey, Queue, Role
 from audience.wakeup import wake
 from postbacks.alerts import words
 from postbacks.alerts.receivers import NOTICES_TASK, members
 from postbacks.models import AlertChoice, Notice, NoticeKind, Told
 
-logger = structlog.get_logger(__name__)
-
 
 def write_reminders() -> int:
-    """A Notice for each admin of each key whose time to be reminded has come; how many. A key that fails is left for
-    the next run and stops no other."""
-    written = 0
-    for key in _due().select_related("game").order_by("remind_at", "pk"):
-        try:
-            written += _write(key)
-        except DatabaseError:
-            logger.exception("key_reminder_failed", key_id=key.pk)
-    return written
+    """A Notice for each admin of each key whose time to be reminded has come; how many.
+
+    A key that fails stops no other (audience/isolation.py).
+    """
+    due = _due().select_related("game").order_by("remind_at", "pk")
+    return sum(isolation.each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
+
+
+def _place(key: ApiKey) -> isolation.Row:
+    return isolation.Row(f"key {key.pk}", key.game_id)
 
 
 def _due() -> QuerySet[ApiKey]:

@@ -31,7 +31,7 @@ SAID: dict[str, tuple[str, str, str, str]] = {
     Queue.UPKEEP: ("postback", "postbacks", "to be looked after, which could not be done", "integrations"),
     Queue.ALERT: ("postback", "postbacks", "not watched, since its health could not be read", "alerts"),
     Queue.NOTICE: ("message", "messages", "written, but could not be sent", "alerts"),
-    Queue.ALERT_DIGEST: ("digest", "digests", "due, but could not be written", "alerts"),
+    Queue.ALERT_DIGEST: ("message", "messages", "due, but could not be written", "alerts"),
     Queue.REPLAY: ("replay", "replays", "under way, but could not go on", "conversions"),
     Queue.ERASURE: ("erasure", "erasures", "asked for, but could not be carried out", "privacy"),
     Queue.ROLLUP: ("count", "counts", "not added up for the charts", "overview"),

@@ -12,7 +12,8 @@ from django.utils import timezone
 from audience import erasure, rollups
 from audience.digest import run
 from audience.keys import create_key
-from audience.models import Batch, Erasure, FailedWork, Game, Identity
+from audience.models import ApiKey, Batch, Erasure, FailedWork, Game, Identity
+from postbacks.alerts.key_ends import write_reminders
 from postbacks.alerts.notices import deliver_notices
 from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
 from postbacks.rollups import ROLLUPS
@@ -164,3 +165,15 @@ def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse
     assert states.pop(bad.pk) == "pending"
     assert set(states.values()) == {"done"}
     assert Identity.objects.filter(value="good").count() == 2
+
+
+def test_a_reminder_that_cannot_be_written_stops_no_other(game: Game, refuse: Any) -> None:
+    game.memberships.create(user=hub.user("ada"), role="admin")
+    now = timezone.now()
+    bad, good = (create_key(game=game, name=name).key for name in ("bad", "good"))
+    ApiKey.objects.update(remind_at=now - timedelta(minutes=1), expires_at=now + timedelta(days=5))
+    refuse("audience_apikey", f"NEW.id = {bad.pk}")
+    for _ in range(2):
+        write_reminders()
+    assert [notice.key_id for notice in Notice.objects.all()] == [good.pk]
+    assert failures() == [("alert_digest", f"key {bad.pk}", 1)]
