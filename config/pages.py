@@ -23,7 +23,7 @@ PAGE_THREADS = 12
 MOST_AT_ONCE = 64 * 1024
 # Bytes of one answer that wait for their reader, before the thread that makes it has to; and of all answers.
 MOST_HELD_EACH = 2 * 1024 * 1024
-MOST_HELD = 24 * 1024 * 1024
+MOST_HELD = 8 * 1024 * 1024
 # Threads that may wait for readers. One more, and the reader that has kept us waiting longest is given up.
 MOST_WAITING = 4
 # Seconds that a reader may keep us waiting in all, and bytes each of which buys it more.

@@ -90,6 +90,13 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 
+def thirds() -> list[dict[str, Kind]]:
+    """The kinds in three parts: one after another each is to cost no more memory than the promise says."""
+    kinds = list(KINDS.items())
+    size = -(-len(kinds) // 3)
+    return [dict(kinds[start : start + size]) for start in range(0, len(kinds), size)]
+
+
 class Crowd:
     """`each` connections of each of `kinds`, for as long as the context lasts."""
 
