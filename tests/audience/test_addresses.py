@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -242,3 +244,24 @@ def test_a_superuser_copies_an_invitation_and_nobody_else_does(game: Game) -> No
     assert hub.inline_code(page) == []
     assert Client().get(found[0]).status_code == 200
     assert Client().get(f"/accounts/invitations/{invited.token}/").status_code == 404
+
+
+def test_the_upgrade_gives_back_the_address_that_an_invitation_proved(game: Game) -> None:
+    """Members who had made somebody else's address theirs; one whom no invitation names keeps what is known."""
+    people: dict[str, Any] = {name: hub.user(f"{name}@studio.example") for name in ("mallory", "carol", "dora", "eve")}
+    for name, person in people.items():
+        User.objects.filter(pk=person.pk).update(email=f"boss-{name}@studio.example")
+        if name != "carol":
+            digest = digest_of(name)
+            Invitation.objects.create(game=game, email=person.username, digest=digest, accepted_at=timezone.now())
+        given = {"email": f"boss-{name}@studio.example", "primary": True, "verified": name == "dora"}
+        EmailAddress.objects.create(user=person, **given)
+    hub.user("eve")  # somebody else has the address by now
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("audience.migrations.0022_addresses_that_were_proven").RESTORE)
+    assert {name: User.objects.get(pk=person.pk).email for name, person in people.items()} == {
+        "mallory": "mallory@studio.example",
+        "carol": "boss-carol@studio.example",
+        "dora": "boss-dora@studio.example",
+        "eve": "boss-eve@studio.example",
+    }
