@@ -49,7 +49,7 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
         raise Malformed("The request ended before its body was complete.") from None
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding in {"gzip", "x-gzip", "deflate"}:
-        return _unpack(body, _window_bits(body, encoding), limit)
+        return _unpack(body, encoding, limit)
     if encoding not in {"", "identity"}:
         raise Malformed(f"Content-Encoding {encoding[:20]!r} is not supported: use gzip, deflate or none.")
     return body
@@ -63,8 +63,9 @@ def _window_bits(body: bytes, encoding: str) -> int:
     return ZLIB if has_zlib_header or encoding != "deflate" else RAW
 
 
-def _unpack(body: bytes, window_bits: int, limit: int) -> bytes:
+def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
     """All members of a gzip body (RFC 1952, section 2.2), or the one stream of another; nothing may follow it."""
+    name, window_bits = encoding.removeprefix("x-"), _window_bits(body, encoding)
     plain, members = bytearray(), 1
     unpacker = zlib.decompressobj(window_bits)
     for start in range(0, len(body), CHUNK):
@@ -73,17 +74,17 @@ def _unpack(body: bytes, window_bits: int, limit: int) -> bytes:
             if unpacker.eof:
                 members += 1
                 if window_bits != GZIP or members > MAX_MEMBERS:
-                    raise Malformed("There are bytes behind the end of the compressed body.")
+                    raise Malformed(f"There are bytes behind the end of the {name} body.")
                 unpacker = zlib.decompressobj(GZIP)
             try:
                 plain += unpacker.decompress(piece, limit + 1 - len(plain))
             except zlib.error:
-                raise Malformed("The body is not valid gzip or deflate.") from None
+                raise Malformed(f"The body is not valid {name}.") from None
             if len(plain) > limit:
                 raise TooLarge
             piece = unpacker.unused_data
     if not unpacker.eof:
-        raise Malformed("The compressed body is incomplete.")
+        raise Malformed(f"The {name} body is incomplete.")
     return bytes(plain)
 
 
@@ -92,7 +93,7 @@ def decode(body: bytes) -> Any:
     becomes a replacement character. A byte order mark of UTF-8 is skipped (RFC 8259, section 8.1). Raises `Malformed`
     with a sentence."""
     if body.startswith(OTHER_BOMS):
-        raise Malformed("The body is UTF-16 or UTF-32: JSON has to be sent as UTF-8.")
+        raise Malformed("The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8.")
     body = body.removeprefix(UTF_8_BOM)
     if b"\\u0000" in body:
         body = ESCAPED_NUL.sub(rb"\1\\ufffd", body)

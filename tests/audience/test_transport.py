@@ -216,7 +216,7 @@ def test_another_byte_order_mark_is_refused_with_a_sentence(game: Game) -> None:
     for encoding in ("utf-16", "utf-32"):
         answer = wire.post(wire.sent({}).decode().encode(encoding))
         assert answer.status_code == 400
-        assert said(answer)["message"] == "The body is UTF-16 or UTF-32: JSON has to be sent as UTF-8."
+        assert said(answer)["message"] == "The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8."
     assert_nothing_stored()
 
 
