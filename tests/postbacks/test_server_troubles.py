@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from audience import partitions
+from audience import partitions, upcoming
 from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, ProcessKind, Queue, Role
 from postbacks.monitoring import server_troubles
 from postbacks.monitoring.trouble import Kind, Trouble
@@ -216,7 +216,7 @@ def test_a_partition_that_is_missing_tomorrow_is_named(game: Game) -> None:
         f"There is no partition for tomorrow: audience_event_{tomorrow:%Y%m%d}. Nothing is lost, but rows of a day"
         " without one are slower to store and to delete."
     )
-    partitions.make_ahead()
+    upcoming.make_ahead()
     assert found() == []
 
 
