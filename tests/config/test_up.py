@@ -256,12 +256,16 @@ def call(run: Run, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env=run.env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
 
 
-def answered(run: Run, route: str) -> float:
-    """What /metrics says after 20 requests, each on a connection of its own, so that both web processes get some."""
+def ask_twenty_times(run: Run, route: str) -> None:
+    """Each on a connection of its own, so that both web processes get some."""
     for _ in range(20):
         asked = urllib.request.Request(f"{run.url}{route}", method="OPTIONS")
         with urllib.request.urlopen(asked) as answer:
             assert answer.status == 204
+
+
+def counted(run: Run, route: str) -> float:
+    """How many such requests /metrics tells of; what the other process counted last may not be written yet."""
     with urllib.request.urlopen(f"{run.url}/metrics") as answer:
         said = answer.read().decode()
     line = f'afterclick_intake_requests_total{{route="{route}",status="204"}} '
@@ -291,7 +295,9 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
         with urllib.request.urlopen(f"{run.url}/readyz") as answer:
             assert answer.status == 200
         assert "make admin" in run.said
-        assert answered(run, "/v1/track") == 20.0
+        ask_twenty_times(run, "/v1/track")
+        wait_for(lambda: counted(run, "/v1/track") >= 20, seconds=20)
+        assert counted(run, "/v1/track") == 20.0
         second = call(run, "up")
         assert second.returncode == 1
         refusal = f"Afterclick already runs with {state}: stop it, or set STATE_DIR and PORT for a second one.\n"
