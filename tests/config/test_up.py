@@ -251,6 +251,20 @@ def is_ready(run: Run) -> bool:
         return False
 
 
+FORM = b"POST /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+def connected(run: Run) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(run.env["PORT"])), timeout=10)
+
+
+def spoken(run: Run, words: bytes) -> bytes:
+    """What comes back until the other side closes."""
+    with connected(run) as connection:
+        connection.sendall(words)
+        return connection.recv(65536)
+
+
 def call(run: Run, *command: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "manage.py", *command]
     return subprocess.run(argv, env=run.env, cwd=services.BASE_DIR, capture_output=True, text=True, check=False)
@@ -298,6 +312,19 @@ def test_make_run_serves_until_ctrl_c_and_leaves_nothing(state: Path, ports: Map
         ask_twenty_times(run, "/v1/track")
         wait_for(lambda: counted(run, "/v1/track") >= 20, seconds=20)
         assert counted(run, "/v1/track") == 20.0
+        assert spoken(run, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0") == b"", "no HTTP/2"
+        with contextlib.ExitStack() as stack:
+            for head in (
+                FORM + b"Content-Length: 100\r\n\r\nlogin=",
+                FORM + b"Transfer-Encoding: chunked\r\n\r\n5\r\nl",
+            ):
+                for _ in range(30):
+                    stack.enter_context(connected(run)).sendall(head)
+            time.sleep(0.5)
+            for path in ("/livez", "/accounts/login/", "/readyz"):
+                with urllib.request.urlopen(f"{run.url}{path}", timeout=10) as answer:
+                    assert answer.status == 200
+
         second = call(run, "up")
         assert second.returncode == 1
         refusal = f"Afterclick already runs with {state}: stop it, or set STATE_DIR and PORT for a second one.\n"
