@@ -56,10 +56,11 @@ CROSS JOIN LATERAL (
 WHERE config.id = ANY(%(ids)s)
 """
 
+# The Overview names those set aside as such, and no worker will come for them.
+IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
+      AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
+      AND failed.set_aside_at IS NOT NULL)"""
 # Test traffic, repeated launches and erased players are no conversions that anyone misses.
-# Told of on the Overview as such, and no worker will come for them.
-SET_ASIDE = """SELECT failed.row FROM audience_failedwork failed
-      WHERE failed.queue IN ('sending', 'closing') AND failed.set_aside_at IS NOT NULL"""
 DELIVERIES = f"""
 SELECT config.id, made.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
@@ -90,8 +91,8 @@ CROSS JOIN LATERAL (
 ) failed
 CROSS JOIN LATERAL (
   SELECT count(*) AS waiting, min(next_attempt_at) AS overdue_since FROM (
-    SELECT next_attempt_at FROM postbacks_delivery
-    WHERE config_id = config.id AND state = 'waiting' AND id::text NOT IN ({SET_ASIDE})
+    SELECT next_attempt_at FROM postbacks_delivery delivery
+    WHERE config_id = config.id AND state = 'waiting' AND NOT {IS_SET_ASIDE}
     ORDER BY next_attempt_at LIMIT %(sample)s
   ) oldest
 ) due

@@ -49,11 +49,12 @@ READERS: dict[str, Callable[[str], object]] = {
 WAITS = """delivery.state = 'waiting' AND delivery.next_attempt_at <= %(now)s
   AND (delivery.leased_until IS NULL OR delivery.leased_until < %(now)s)"""
 # Left out of the queue: what failed is tried alone (audience/isolation.py), and of what failed to be closed the answer
-# is known, so that it must not be sent again. Hashed once, since as a join it would change the plan.
-NOT_FAILED = """delivery.id::text NOT IN (
-    SELECT failed.row FROM audience_failedwork failed WHERE failed.queue IN ('sending', 'closing'))"""
-CHOSEN = """delivery.id = ANY(%(only)s::uuid[]) AND delivery.id::text NOT IN (
-    SELECT failed.row FROM audience_failedwork failed WHERE failed.queue = 'closing')"""
+# is known, so that it must not be sent again. As in audience.models.failed_work.not_failed.
+FAILED = """(SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
+    AND failed.queue = '{queue}' AND failed.row = delivery.id::text LIMIT 1)"""
+NOT_CLOSING = f"{FAILED.format(queue='closing')} IS NULL"
+NOT_FAILED = f"{FAILED.format(queue='sending')} IS NULL AND {NOT_CLOSING}"
+CHOSEN = f"delivery.id = ANY(%(only)s::uuid[]) AND {NOT_CLOSING}"
 DUE = """
 SELECT json_build_array({columns})::text
 FROM postbacks_delivery delivery

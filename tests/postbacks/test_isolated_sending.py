@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -297,14 +296,6 @@ def test_an_undecided_conversion_says_why_instead_of_waiting(
         assert "About to be decided" not in page
     retrying.retry(FailedWork.objects.all())
     assert "It is tried again by itself." in viewer.get(f"/g/{game.slug}/conversions/{row.pk}/").content.decode()
-
-
-def test_what_failed_is_left_out_without_a_join() -> None:
-    """As a join it would change the plan of the two queries that are asked many times a second."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {claims.CHANCES}", {"network": "tiktok", "now": timezone.now()})
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "hashed SubPlan" in plan
 
 
 def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt(config: PostbackConfig) -> None:
