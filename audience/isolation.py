@@ -6,7 +6,9 @@ and after MAX_ATTEMPTS set aside until a person has it tried again. What is no f
 a deadlock) is raised: the rows are as they were, and the next sweep of the beat finds them.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,13 +83,19 @@ def pause(attempts: int) -> timedelta:
 
 
 def together(
-    queue: Queue, rows: Sequence[R], work: Callable[[Sequence[R]], T], *, row_of: Callable[[R], Row]
+    queue: Queue,
+    rows: Sequence[R],
+    work: Callable[[Sequence[R]], T],
+    *,
+    row_of: Callable[[R], Row],
+    until: float = math.inf,
 ) -> list[T]:
     """What `work` returns for all rows, or, when that fails, for each half of them; rows that fail alone are noted.
 
-    `work` has to be a transaction, and its query to leave out rows that were noted before (`not_failed`).
+    `work` has to be a transaction, and its query to leave out rows that were noted before (`not_failed`). Rows that
+    `time.monotonic()` is past `until` for are left as they are, for the next look into the queue.
     """
-    if not rows:
+    if not rows or time.monotonic() > until:
         return []
     try:
         return [work(rows)]
@@ -99,7 +107,7 @@ def together(
         logger.warning("failed_together", queue=queue.value, rows=len(rows), error=type(error).__name__)
     middle = len(rows) // 2
     halves = (rows[:middle], rows[middle:])
-    return [result for half in halves for result in together(queue, half, work, row_of=row_of)]
+    return [result for half in halves for result in together(queue, half, work, row_of=row_of, until=until)]
 
 
 def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], Row]) -> Iterator[T]:

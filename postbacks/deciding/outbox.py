@@ -16,7 +16,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from audience import bulk, clock, isolation
 from audience.models import Conversion, FailedWork, Queue
@@ -31,32 +31,53 @@ from postbacks.networks import NETWORKS
 logger = structlog.get_logger(__name__)
 
 BATCH = 500
+# When a batch fails its halves are tried for so many seconds. The rest of it stays in the queue.
+LONGEST_ALONE = 2.0
+# A game of which this many conversions failed lately comes after all others: each of its rows may fail alone.
+MANY_FAILED = 50
 DELIVER_TASK = "postbacks.tasks.deliver"
 
 
 def drain(*, seconds: float = 10.0) -> bool:
-    """Fan out until nothing is left or the time is up; whether something may be left."""
-    until = time.monotonic() + seconds
-    isolation.retry(Queue.FAN_OUT, _fan_out_again)
-    while time.monotonic() < until:
-        if fan_out_due(limit=BATCH) < BATCH:
-            return False
-    return True
+    """Fan out until nothing is left or the time is up; whether something may be left.
 
-
-def fan_out_due(*, limit: int = BATCH) -> int:
-    """Decide up to `limit` conversions for every config of their games; how many were decided, or could not be.
-
-    Wakes the senders after the commit when rows are waiting. May run in any number of workers at once.
+    What failed is tried again, and games of which many failed get one batch, after everything else: whoever sends
+    thousands of bad events delays no other game.
     """
+    until, left = time.monotonic() + seconds, True
+    failing = Q(game__in=_failing_games())
+    while left and time.monotonic() < until:
+        left = fan_out_due(limit=BATCH, among=~failing) == BATCH
+    isolation.retry(Queue.FAN_OUT, _fan_out_again)
+    return fan_out_due(limit=BATCH, among=failing) == BATCH or left
+
+
+def _failing_games() -> list[int]:
+    failed = FailedWork.objects.of(Queue.FAN_OUT).filter(set_aside_at=None, game__isnull=False).order_by()
+    counts = failed.values("game").annotate(number=Count("pk"))
+    return list(counts.filter(number__gte=MANY_FAILED).values_list("game", flat=True))
+
+
+def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
+    """Decide up to `limit` conversions (`among`: of these) for every config of their games; how many were decided.
+
+    `limit` when some could not be decided, since others may be left. Wakes the senders after the commit when rows are
+    waiting. May run in any number of workers at once.
+    """
+    queue = waiting().filter(among or Q())
     try:
-        return _fan_out(limit=limit)
+        return _fan_out(queue, limit=limit)
     except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
         isolation.raise_if_passing(error)
         logger.warning("fan_out_failed_together", error=type(error).__name__)
-    rows = list(_queue().values_list("pk", "game_id")[:limit])
-    isolation.together(Queue.FAN_OUT, rows, lambda some: _fan_out(only=[pk for pk, _ in some]), row_of=_place)
-    return len(rows)
+    isolation.together(
+        Queue.FAN_OUT,
+        list(queue.values_list("pk", "game_id")[:limit]),
+        lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
+        row_of=_place,
+        until=time.monotonic() + LONGEST_ALONE,
+    )
+    return limit
 
 
 def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
@@ -64,13 +85,13 @@ def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
 
 
 def _fan_out_again(failure: FailedWork) -> None:
-    _fan_out(only=[uuid.UUID(failure.row)])
+    _fan_out(Conversion.objects.to_fan_out().filter(pk=failure.row))
 
 
 @transaction.atomic
-def _fan_out(*, limit: int = BATCH, only: Sequence[uuid.UUID] = ()) -> int:
-    """Decide up to `limit` conversions of the queue, or `only` these; how many."""
-    conversions = _claim(limit, only)
+def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
+    """Decide up to `limit` conversions of the queue; how many."""
+    conversions = _claim(queue, limit)
     if not conversions:
         return 0
     game_ids = {conversion.game_id for conversion in conversions}
@@ -94,12 +115,12 @@ Key = tuple[uuid.UUID, uuid.UUID]
 Present = dict[Key, Delivery]
 
 
-def _queue() -> QuerySet[Conversion]:
+def waiting() -> QuerySet[Conversion]:
+    """The conversions to be decided, without those that failed before, which are tried alone."""
     return Conversion.objects.to_fan_out().filter(not_failed(Queue.FAN_OUT))
 
 
-def _claim(limit: int, only: Sequence[uuid.UUID]) -> list[Conversion]:
-    queue = Conversion.objects.to_fan_out().filter(pk__in=only) if only else _queue()
+def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
     ids = list(queue.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:limit])
     # Read only once they are locked: a join in the locking query would show a click as it was before the lock.
     whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")

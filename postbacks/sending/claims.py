@@ -6,6 +6,7 @@ cannot be claimed stops no other (audience/isolation.py); it stays waiting, and 
 """
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ logger = structlog.get_logger(__name__)
 # Longer than any call may take (delivery.TIMEOUT, 10 s) with room for a slow database: until then the row is ours.
 LEASE = timedelta(seconds=30)
 CALLED_OFF_MOST = 320  # rows of a config that is switched off, called off in one transaction
+# When a claim fails its halves are tried for so many seconds: the other pixels of the network wait meanwhile.
+LONGEST_ALONE = 1.0
 # Deliveries that failed and are tried again, alone, before the others.
 RETRIES_AT_ONCE = 100
 # Claims go side by side, while a rotation that pauses the config waits for those begun before it.
@@ -127,6 +130,7 @@ def _claim_isolated(network: str, config_id: UUID, most: int) -> tuple[list[Clai
         leases.due_ids(config_id, now=clock.now(), most=max(most, CALLED_OFF_MOST)),
         lambda rows: _claim(config_id, min(most, len(rows)), only=[pk for pk, _ in rows]),
         row_of=lambda row: place(network, config_id, *row),
+        until=time.monotonic() + LONGEST_ALONE,
     )
     return [claim for taken, _ in found for claim in taken], [row for _, called_off in found for row in called_off]
 
