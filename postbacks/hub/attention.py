@@ -54,6 +54,7 @@ def _server(user: Any, now: datetime) -> list[Item]:
             why=trouble.sentence,
             next_step=trouble.next_step,
             since=trouble.since,
+            is_of_server=True,
         )
         for trouble in server_troubles.found(now=now, without=SAID_OF_THE_GAME)
     ]

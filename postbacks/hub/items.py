@@ -9,7 +9,7 @@ BAD, WARN = "bad", "warn"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """`what` leads to `href`, if there is one; `why` and `next_step` are sentences or ''. `button` posts to `action`,
-    for admins."""
+    for admins. `is_of_server`: it concerns every game."""
 
     tone: str
     title: str
@@ -21,3 +21,4 @@ class Item:
     when: str = "Since"
     action: str = ""
     button: str = ""
+    is_of_server: bool = False

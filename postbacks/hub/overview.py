@@ -43,11 +43,13 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     period = figures.PERIODS[chosen.chosen]
     found, configs = figures.of(game, period, now=now), config_rows(game)
     total, waiting = figures.total(list(found.values())), backlog.read(game, attention.free_to_send(configs), now=now)
+    items = attention.items(game, configs, waiting, user=request.user)
     context = {
         "filter": chosen,
         "period": period,
         **setup(game),
-        "items": attention.items(game, configs, waiting, user=request.user),
+        "items": items,
+        "server_is_well": not any(item.is_of_server for item in items),
         **intake(found, total, period),
         **outcome(total),
         "sent": sent.by_network(game, configs, since=period.starts(now)[0]),
