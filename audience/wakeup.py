@@ -8,6 +8,7 @@ sweeps the rows that a wake-up would have pointed at (config/settings.py, CELERY
 import threading
 import time
 
+import redis
 import structlog
 from celery import current_app
 from django.conf import settings
@@ -58,7 +59,7 @@ class _Publisher(threading.Thread):
                 return True  # nobody has listened for a while; one of those waiting will find this work too
             for task, args in sorted(words):
                 current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGES_KEPT.total_seconds())
-        except (OperationalError, OSError) as error:
+        except (OperationalError, redis.RedisError, OSError) as error:
             logger.warning("broker_away", tasks=sorted({task for task, _ in words}), error=type(error).__name__)
             return False
         return True

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
-from redis import Redis
+from redis import ConnectionError, Redis
 
 from audience import wakeup
 from audience.keys import NewKey
@@ -195,6 +196,30 @@ def test_while_the_broker_is_away_messages_are_answered_at_once_and_stored_and_w
     assert took < 2
     assert Event.objects.count() == 6
     assert Batch.objects.due().count() == 6
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    send(key, message())
+    _eventually(lambda: "audience.tasks.digest" in wake_ups())
+
+
+def test_a_broker_that_goes_away_under_an_open_connection_ends_no_thread(
+    key: NewKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """redis-py's own error, where kombu made the connection before."""
+    ended: list[Any] = []
+    asked = threading.Event()
+
+    def gone(*_: Any, **__: Any) -> int:
+        asked.set()
+        raise ConnectionError("Connection closed by server.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "excepthook", ended.append)
+        patch.setattr(Redis, "llen", gone)
+        assert send(key, message()).json()["accepted"] == 1
+        assert asked.wait(30)
+        _eventually(lambda: ended or "broker_away" in caplog.text)
+
+    assert ended == []
     Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
     send(key, message())
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
