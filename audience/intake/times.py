@@ -168,16 +168,20 @@ def bounded(moments: Sequence[datetime], received_at: datetime) -> list[datetime
 
     Those at or after the receipt lie a microsecond apart, the last of them at the receipt: in the order of their times,
     and a message at the receipt itself, which stated no usable time, behind the one that was sent before it. Of two
-    values at one moment nothing else could tell which came later (digest/traits.py).
+    values at one moment nothing else could tell which came later (digest/traits.py). One that lies in those last
+    microseconds makes room.
     """
     if all(at < received_at for at in moments):
         return list(moments)
-    latest, ahead = received_at, []
+    latest, ordered = received_at, []
     for place, at in enumerate(moments):
         if at >= received_at:
             latest = latest if at == received_at else at
-            ahead.append((latest, place))
-    result = list(moments)
-    for distance, (_, place) in enumerate(sorted(ahead, reverse=True)):
-        result[place] = received_at - timedelta(microseconds=distance)
+        ordered.append((latest if at >= received_at else at, place))
+    result, bound = list(moments), received_at
+    for at, place in sorted(ordered, reverse=True):
+        if at < bound:
+            break  # and so are all before it
+        result[place] = bound
+        bound -= timedelta(microseconds=1)
     return result
