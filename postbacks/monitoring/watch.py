@@ -5,6 +5,7 @@ web processes, and a beat that is dead by the others. What they find and what th
 is away nothing is mailed, and `/readyz` is what tells.
 """
 
+import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -21,7 +22,7 @@ from postbacks.monitoring.trouble import Trouble
 logger = structlog.get_logger(__name__)
 
 # A trouble is over when it was not found for so long: one that comes and goes is not mailed each time.
-CALM = timedelta(minutes=1)
+CALM = timedelta(minutes=10)
 # Between two tries of the same mail; longer than the mail server may take to answer (config/environment.py).
 MAIL_AGAIN = timedelta(minutes=1)
 # What could not be mailed for so long is not news any more.
@@ -31,10 +32,43 @@ LOCK = "server troubles"
 
 
 def look() -> None:
-    """Record which troubles began and ended, and mail what is due. Raises DatabaseError when the database is away."""
+    """Record which troubles began and ended, and have mailed what is due. Raises DatabaseError when the database is
+    away."""
     now = clock.now()
     record(server_troubles.found(now=now), now=now)
-    send_due(now=now)
+    if due(now):
+        mailing.start()
+
+
+class Mailing:
+    """The sending of mails on a thread of its own, one at a time: a mail server may keep it waiting for as long as it
+    answers a byte now and then, and the process must not be taken for dead meanwhile (config/pulse.py)."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Mail what is due, unless the last mails are still being sent; returns at once."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._send, name="mailing", daemon=True)
+            self._thread.start()
+
+    def finish(self, seconds: float) -> bool:
+        """Wait for the mails under way; whether they are sent."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _send(self) -> None:
+        try:
+            send_due(now=clock.now())
+        except Exception:  # the thread's only log; what was not mailed is due again in a minute
+            logger.exception("server_trouble_not_mailed")
+        finally:
+            connection.close()
+
+
+mailing = Mailing()
 
 
 @transaction.atomic
@@ -54,7 +88,7 @@ def record(found: Iterable[Trouble], *, now: datetime) -> None:
         logger.error("server_trouble", kind=trouble.kind.value, sentence=trouble.sentence)
     for row in known.values():
         if now - row.seen_at >= CALM:
-            ServerTrouble.objects.filter(pk=row.pk).update(ended_at=now, next_mail_at=now)
+            ServerTrouble.objects.filter(pk=row.pk).update(ended_at=row.seen_at, next_mail_at=now)
             logger.warning("server_trouble_over", kind=row.kind)
     ServerTrouble.objects.filter(ended_at__lt=now - KEPT).delete()
 

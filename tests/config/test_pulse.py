@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from celery import current_app
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.db import DatabaseError, connection
 from django.test import override_settings
 from django.utils import timezone
@@ -21,6 +23,7 @@ from config import services, worker
 from config.beat import Scheduler
 from config.pulse import Pulse
 from config.schedule import BEAT
+from postbacks.models import ServerTrouble
 from postbacks.monitoring import watch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,8 +62,44 @@ def test_a_process_whose_work_is_stuck_gives_no_heartbeat_but_still_looks() -> N
     FailedWork.objects.create(queue=Queue.PRUNE, row="events", set_aside_at=timezone.now())
     with override_settings(OPERATORS_EMAIL=["ops@studio.example"]):
         pulse.once()
+        assert watch.mailing.finish(10)
     assert Heartbeat.objects.get().seen_at == seen
     assert [message.subject.partition(" on ")[0] for message in mail.outbox] == ["[Afterclick] Work set aside"]
+
+
+class Stalling(EmailBackend):
+    """A mail server that keeps its senders waiting."""
+
+    called: ClassVar[list[str]] = []
+    called_now, may_go_on = threading.Event(), threading.Event()
+
+    def send_messages(self, messages: Any) -> int:
+        self.called += [message.subject.partition(" on ")[0] for message in messages]
+        self.called_now.set()
+        self.may_go_on.wait(20)
+        return len(messages)
+
+
+def test_a_mail_server_that_keeps_a_process_waiting_silences_no_heartbeat() -> None:
+    now = timezone.now()
+    for queue, row in ((Queue.PRUNE, "events"), (Queue.FAN_OUT, "1")):
+        FailedWork.objects.create(queue=queue, row=row, set_aside_at=now)
+    pulse = Pulse(ProcessKind.WEB)
+    with override_settings(OPERATORS_EMAIL=["ops@studio.example"], EMAIL_BACKEND=f"{__name__}.Stalling"):
+        try:
+            pulse.once()
+            assert Stalling.called_now.wait(10)
+            seen = Heartbeat.objects.get().seen_at
+            ServerTrouble.objects.update(next_mail_at=now)
+            pulse.once()
+            assert not Stalling.may_go_on.is_set()
+            assert Heartbeat.objects.get().seen_at > seen
+            assert Stalling.called == ["[Afterclick] Work set aside"]
+            assert ServerTrouble.objects.get().begin_mailed_at is None
+        finally:
+            Stalling.may_go_on.set()
+            assert watch.mailing.finish(10)
+    assert ServerTrouble.objects.get().begin_mailed_at is not None
 
 
 def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
