@@ -13,7 +13,19 @@ from audience.digest import run
 from audience.intake.auth import find_key, find_live_key
 from audience.intake.message_ids import stored_id
 from audience.keys import NewKey, create_key, rotate_key
-from audience.models import ApiKey, Batch, Conversion, Dialect, Environment, Erasure, Event, Game, KeyKind, Reason
+from audience.models import (
+    ApiKey,
+    Batch,
+    Conversion,
+    Dialect,
+    Environment,
+    Erasure,
+    Event,
+    Game,
+    KeyKind,
+    Reason,
+    Rejection,
+)
 from tests.audience import immutable
 from tests.audience.wire import basic, bearer, said
 
@@ -140,6 +152,44 @@ def test_a_server_key_is_none_for_what_only_browsers_ask(game: Game) -> None:
     assert Client().get(f"/v1/projects/{key.value}/settings").status_code == 400
     assert not Event.objects.exists()
     assert not Batch.objects.exists()
+
+
+# A key in the body
+
+
+@pytest.mark.parametrize("kept_as", ["event", "rejection"])
+def test_a_servers_key_in_the_body_is_not_stored_with_it(game: Game, kept_as: str) -> None:
+    key = server(game, Dialect.RUDDERSTACK)
+    sent = {"writeKey": f" {key.value} ", **bought()}
+    if kept_as == "rejection":
+        del sent["event"]
+    call("POST", "/v1/track", sent)
+    call("POST", "/v1/batch", {"writeKey": key.value, "batch": [{"type": "track", **sent, "messageId": "b"}]})
+    call("POST", "/v1/batch", {"batch": [{"type": "track", **sent, "messageId": "c"}]}, **basic(key.value))
+
+    rows = Event.objects.all() if kept_as == "event" else Rejection.objects.all()
+    assert [row.key_id for row in rows] == [key.key.pk] * 3
+    assert [row.raw["writeKey"] for row in rows] == [f"{key.value[:24]}…"] * 3
+
+
+def test_a_servers_key_in_a_webhook_is_no_property_of_the_event(game: Game) -> None:
+    key = server(game, Dialect.METAROUTER)
+    assert call("POST", "/v1/webhook", {"writeKey": key.value, "order": 7}).status_code == 200
+    (event,) = Event.objects.all()
+    assert event.properties == event.raw == {"writeKey": f"{key.value[:24]}…", "order": 7}
+
+
+def test_a_public_key_in_the_body_is_kept(game: Game) -> None:
+    key = create_key(game=game, name="web", dialect=Dialect.RUDDERSTACK)
+    call("POST", "/v1/track", {"writeKey": key.value, **bought()})
+    assert Event.objects.get().raw["writeKey"] == key.value
+
+
+@pytest.mark.parametrize("secret", ["sk_", "sk_short"])
+def test_of_a_short_secret_half_is_kept(game: Game, secret: str) -> None:
+    key = create_key(game=game, name="web", dialect=Dialect.RUDDERSTACK)
+    call("POST", "/v1/track", {"writeKey": secret, **bought()}, **basic(key.value))
+    assert Event.objects.get().raw["writeKey"] == f"{secret[: len(secret) // 2]}…"
 
 
 # Message ids

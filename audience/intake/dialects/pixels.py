@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from audience.intake import body
 from audience.intake.dialects import segment
 from audience.intake.dialects.base import basic_user
+from audience.intake.dialects.segment_keys import without_secret
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 from audience.intake.dialects.words import Problem
 from audience.intake.message import Rejected
@@ -108,6 +109,6 @@ class WebhookView(MetaRouterView):
         self.kind = segment.text_of(payload.get("type")).lower()
         if self.kind in segment.TYPES:
             return await self.take_one(payload, key)
-        taken = self.permitted(segment.webhook(payload, self.received_at), key)
+        taken = self.permitted(segment.webhook(without_secret(payload), self.received_at), key)
         await self.store([(key, taken)], key)
         return self.chosen.refused(taken) if isinstance(taken, Rejected) else self.chosen.accepted()

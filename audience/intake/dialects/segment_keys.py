@@ -10,6 +10,21 @@ from audience.intake.message import Violation
 MOST_MEMBERS = 20_000
 UNKNOWN_KEY = Violation("writeKey", "UNKNOWN_KEY", "invalid write key")
 
+# What a key that is no public one begins with, and how much of it is kept at most.
+SECRET_START = "sk_"
+PREFIX_LENGTH = 24
+
+
+def without_secret(raw: dict[str, Any]) -> dict[str, Any]:
+    """The message as it is stored: a `writeKey` that is no public key is cut to its first half, 24 characters at most.
+
+    Of a server's key only the digest is kept (audience/models/keys.py), also where the key stands in the body.
+    """
+    named = segment.text_of(raw.get("writeKey"))
+    if not named.startswith(SECRET_START):
+        return raw
+    return {**raw, "writeKey": f"{named[: min(PREFIX_LENGTH, len(named) // 2)]}…"}
+
 
 def written_names(payload: Any) -> list[str]:
     """The values of `writeKey` in a body, each once: at the top, then of a batch's members in their order."""

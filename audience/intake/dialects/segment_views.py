@@ -11,7 +11,7 @@ from audience.intake.auth import find_keys, find_live_key
 from audience.intake.caller import stamp
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView, basic_user
-from audience.intake.dialects.segment_keys import MOST_MEMBERS, UNKNOWN_KEY, written_names
+from audience.intake.dialects.segment_keys import MOST_MEMBERS, UNKNOWN_KEY, without_secret, written_names
 from audience.intake.dialects.words import Problem, Refusal, Taken, Words
 from audience.intake.message import Message, Rejected, Violation
 from audience.intake.rows import Sent
@@ -113,7 +113,7 @@ class SegmentView(IngestView):
         kind = self.kind
         both = corrects_both_directions(key)
         frame = segment.Frame(received_at=self.received_at, sent_at=self.sent_at(), both_directions=both)
-        parsed, self.frame = self.parsed(raw, kind, frame, key), frame.said()
+        parsed, self.frame = self.parsed(without_secret(raw), kind, frame, key), frame.said()
         await self.store([(key, parsed)], key)
         return self.chosen.refused(parsed) if isinstance(parsed, Rejected) else self.chosen.accepted()
 
@@ -134,7 +134,7 @@ class SegmentView(IngestView):
             integrations=segment.mapping(payload, "integrations"),
         )
         top = segment.text_of(payload.get("writeKey"))
-        parsed = [self.member(member, self.owner(member, top, key), frame) for member in members]
+        parsed = [self.member(without_secret(member), self.owner(member, top, key), frame) for member in members]
         self.frame = frame.said()
         await self.store(parsed, key)
         rejected = [(place, what) for place, (_, what) in enumerate(parsed) if isinstance(what, Rejected)]
