@@ -1,8 +1,9 @@
 """Goals that count once per player: which conversions are not the player's first.
 
 Decided at fan-out, for the player as known then. One that was handed over to the config keeps its place, since it may
-have been sent; else the earliest by its own time counts, whatever came of it. So what is digested before it is fanned
-out ends the same in every order; an event that turns up after a later one was handed over is the repeat.
+have been sent; else those from a server's key go before others, since with a public key anyone can report an earlier
+one, and of them the earliest by its own time counts, whatever came of it. So what is digested before it is fanned out
+ends the same in every order; an event that turns up after a later one was handed over is the repeat.
 """
 
 import uuid
@@ -11,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from audience.models import Conversion, Reason
 from postbacks.deciding import goals
@@ -73,10 +75,10 @@ def _place(conversion: Conversion, goal: Goal) -> Place:
 
 
 def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
-    """Their real conversions of these events, the first first."""
+    """Their real conversions of these events, a server's before others, the first first."""
     theirs = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
     needed = theirs.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
-    return needed.order_by("event_at", "message_id")
+    return needed.order_by(Coalesce("from_server", Value(False)).desc(), "event_at", "message_id")
 
 
 def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[Place, uuid.UUID]:

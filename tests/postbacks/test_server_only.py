@@ -77,6 +77,18 @@ def test_an_earlier_forged_one_does_not_use_up_once_per_player(game: Game, playe
     assert told(second) == ("skipped", "repeat")
 
 
+def test_a_forged_one_that_was_never_sent_makes_no_repeat_of_the_servers(game: Game, player: Person) -> None:
+    factories.config(game, triggers=[], goals=[{"event": "purchase", "once": True}])
+    forged = bought(player, from_server=False, minutes_ago=50_000)
+    outbox.fan_out_due()
+    own, second = (bought(player, from_server=True, minutes_ago=minutes) for minutes in (2, 1))
+    outbox.fan_out_due()
+
+    assert told(forged)[0] == "skipped"
+    assert told(own) == ("waiting", "")
+    assert told(second) == ("skipped", "repeat")
+
+
 def test_a_forged_launch_does_not_take_the_servers_place(game: Game) -> None:
     factories.config(game, triggers=[], goals=[{"event": "game_launch", "server_only": True}])
     web = create_key(game=game, name="web")
