@@ -2,7 +2,7 @@
 
 Ten wrong passwords from one address lock that address out (axes). Somebody with many addresses is slowed down here:
 after 20 tries each further one waits, 30 seconds in the end. The owner is not slowed down with them: a browser that
-signed in to the account before has tries of its own, and a passkey or the link of a new password needs none.
+signed in to the account before, or set its password by a mailed link, has tries of its own, and a passkey needs none.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def give_back(request: HttpRequest, login: str) -> None:
 
 
 def remember(response: HttpResponse, login: str, *, secure: bool) -> None:
-    """Let this browser be known as one that signed in to the account."""
+    """Let this browser be known as one of the account's owner."""
     value = signing.dumps([_digest(login), secrets.token_urlsafe(12)], salt=KNOWN_BROWSER)
     response.set_cookie(
         KNOWN_BROWSER, value, max_age=KNOWN_FOR_SECONDS, path="/accounts/", secure=secure, httponly=True, samesite="Lax"

@@ -1,16 +1,31 @@
 """Account pages where allauth's own does too much or too little."""
 
+from allauth.account import views as account
+from allauth.account.utils import url_str_to_user_pk
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import views as totp
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
-from audience import second_factor
+from audience import second_factor, sign_in_pace
 
 
 def signup_closed(request: HttpRequest) -> HttpResponse:
     """Says that nobody signs up by themselves, whatever was sent."""
     return render(request, "account/signup_closed.html")
+
+
+def new_password(request: HttpRequest, uidb36: str, key: str) -> HttpResponse:
+    """Set the password of a mailed link. This browser may then sign in at once, however fast others try passwords."""
+    answer: HttpResponse = account.password_reset_from_key(request, uidb36=uidb36, key=key)
+    is_set = answer.headers.get("Location") == reverse("account_reset_password_from_key_done")
+    owner = User.objects.filter(pk=url_str_to_user_pk(uidb36)).first() if is_set else None
+    if owner and owner.email:
+        sign_in_pace.remember(answer, owner.email, secure=settings.SESSION_COOKIE_SECURE)
+    return answer
 
 
 def activate_totp(request: HttpRequest) -> HttpResponse:

@@ -56,8 +56,8 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
             return  # whoever is locked out anyway does not slow the account down
         if seconds := sign_in_pace.take(request, typed_login(request, credentials)):
             raise ValidationError(
-                f"Somebody tries many passwords for this account. Wait {seconds} seconds, then try again. "
-                "A passkey works at once, and so does a browser in which you signed in before."
+                f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. A passkey "
+                "works at once. So does a browser that signed in before, or that set a new password by a mailed link."
             )
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:

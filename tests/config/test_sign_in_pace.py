@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
+from django.core import mail
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client, RequestFactory
@@ -104,6 +105,21 @@ def test_a_browser_that_signed_in_before_is_not_slowed_down(ada: User) -> None:
     sign_in(stranger)
     sign_in(known)
     assert (signed_in(stranger), signed_in(known)) == (False, True)
+
+
+def test_the_mailed_link_of_a_new_password_lets_the_owner_in_during_an_attack(ada: User) -> None:
+    owner, new = Client(REMOTE_ADDR="203.0.113.9"), "another battery staple"
+    owner.post("/accounts/password/reset/", {"email": EMAIL})
+    found = re.search(r"/accounts/password/reset/key/\S+", mail.outbox[0].body)
+    assert found
+    form = owner.get(found[0], follow=True).request["PATH_INFO"]
+    owner.post(form, {"password1": new, "password2": "something else entirely"})
+    assert sign_in_pace.KNOWN_BROWSER not in owner.cookies
+    owner.post(form, {"password1": new, "password2": new})
+    attack()
+    assert "Wait" in sign_in(Client(REMOTE_ADDR="203.0.113.10"), new).content.decode()
+    sign_in(owner, new)
+    assert signed_in(owner)
 
 
 def test_a_known_browser_has_twenty_tries_of_its_own_and_of_its_own_account_only(ada: User) -> None:
