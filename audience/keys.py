@@ -119,6 +119,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
     and not beyond an end of its own."""
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise ValueError("A key's overlap is 0 to 7 days.")
+    _lock(key)
     successor = create_key(
         game=key.game,
         name=key.name,
@@ -137,8 +138,10 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
     return successor
 
 
+@transaction.atomic
 def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
     """Rename and restrict a key: on every process within a second. The end of a rotation's overlap stays."""
+    _lock(key)
     columns = restrictions.as_columns(clock.now())
     if key.replaced_by_id is not None:
         columns |= {"expires_at": key.expires_at, "remind_at": None}
@@ -155,3 +158,8 @@ def revoke_key(*, key: ApiKey) -> None:
         key.revoked_at = clock.now()
         key.save(update_fields=["revoked_at"])
         auth.forget_keys()
+
+
+def _lock(key: ApiKey) -> None:
+    """Read the key again and hold it: a change and a rotation at the same moment must not undo each other."""
+    key.refresh_from_db(from_queryset=ApiKey.objects.select_for_update(of=("self",)))

@@ -14,7 +14,16 @@ from django.utils import timezone
 
 from audience.intake import auth
 from audience.intake.auth import find_ended_key, find_key, find_live_key
-from audience.keys import LONGEST_OVERLAP, NewKey, create_key, key_value, revoke_key, rotate_key
+from audience.keys import (
+    LONGEST_OVERLAP,
+    NewKey,
+    Restrictions,
+    change_key,
+    create_key,
+    key_value,
+    revoke_key,
+    rotate_key,
+)
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 
 pytestmark = pytest.mark.django_db
@@ -245,3 +254,21 @@ def test_a_value_that_no_key_has_is_asked_for_once(game: Game) -> None:
         assert find_live_key("pk_imapik-unknown") is None
         assert find_ended_key("pk_imapik-unknown") is None
     assert len(asked) == 1
+
+
+def test_a_change_that_began_before_a_rotation_leaves_the_old_key_its_end(game: Game) -> None:
+    made = create_key(game=game, name="backend", restrictions=Restrictions(events=["level_up"]))
+    stale = ApiKey.objects.get(pk=made.key.pk)
+    rotate_key(key=made.key, overlap=timedelta(hours=1))
+    change_key(key=stale, name="backend", restrictions=Restrictions())
+
+    old = ApiKey.objects.get(pk=made.key.pk)
+    assert old.replaced_by_id is not None
+    assert old.expires_at == made.key.expires_at
+
+
+def test_a_rotation_that_began_before_a_change_carries_the_change_over(game: Game) -> None:
+    made = create_key(game=game, name="backend")
+    stale = ApiKey.objects.get(pk=made.key.pk)
+    change_key(key=made.key, name="backend", restrictions=Restrictions(events=["level_up"]))
+    assert rotate_key(key=stale, overlap=timedelta(hours=1)).key.allowed_events == ["level_up"]
