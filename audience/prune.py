@@ -26,6 +26,12 @@ BATCHES_KEPT = timedelta(days=31)
 # postback that was deleted. What was set aside stays until a person has it tried again.
 FAILED_WORK_KEPT = timedelta(days=1)
 FORGOTTEN = "set_aside_at IS NULL AND next_attempt_at < %s"
+SURPLUS = """
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS place
+        FROM audience_rejection WHERE game_id = %s
+    ) ranked ORDER BY place, id DESC OFFSET %s
+"""
 # Of one run of the beat's task, in seconds; the next one goes on.
 LONGEST = 120.0
 
@@ -59,13 +65,13 @@ def steps(now: datetime) -> Iterator[Step]:
 
 
 def _surplus(game: Game) -> Rows:
-    """A game's rejections from the 10,001st newest on."""
-    newest = "SELECT id FROM audience_rejection WHERE game_id = %s ORDER BY id DESC OFFSET %s LIMIT 1"
+    """A game's rejections beyond 10,000. Each key keeps its newest, as many as any other that has more: a flood with a
+    public key must not push out what was refused of a server."""
     given = [game.pk, game.pk, REJECTIONS_PER_GAME]
     return Rows(
         f"rejections of {game} beyond the newest 10,000",
         "audience_rejection",
-        f"game_id = %s AND id <= ({newest})",
+        f"game_id = %s AND id IN ({SURPLUS})",
         given,
         "rejections beyond the newest",
         game.pk,

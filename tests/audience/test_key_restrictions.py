@@ -399,7 +399,8 @@ def test_a_refused_message_is_taken_once_its_key_allows_it(game: Game) -> None:
 
 
 def test_a_sender_of_refused_messages_fills_no_table(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "MAX_KEPT", 3)
+    monkeypatch.setattr(allowance, "MAX_KEPT", 2)
+    monkeypatch.setattr(allowance, "MAX_KEPT_OF_KEY", 1)
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=RESTRICTED[EVENT])
     for _ in range(5):
         assert by_segment(key).status_code == 400
@@ -411,11 +412,17 @@ def test_a_sender_of_refused_messages_fills_no_table(game: Game, monkeypatch: py
 def test_what_may_be_kept_grows_again_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(allowance.time, "monotonic", lambda: now[0])
-    game_id = -1
-    assert allowance.take(game_id, 20_000) == 10_000
-    assert allowance.take(game_id, 1) == 0
+    flood = {"game_id": -1, "key_id": -1}
+    assert allowance.take(**flood, wanted=20_000) == 11_000
+    assert allowance.take(**flood, wanted=1) == 0
     now[0] += 60
-    assert allowance.take(game_id, 20_000) == 1_000
+    assert allowance.take(**flood, wanted=20_000) == 1_100
+
+
+def test_a_flood_with_one_key_leaves_room_for_what_is_refused_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance.time, "monotonic", lambda: 1000.0)
+    assert allowance.take(game_id=-2, key_id=-2, wanted=20_000) == 11_000
+    assert allowance.take(game_id=-2, key_id=-3, wanted=20_000) == 1_000
 
 
 # What an admin may write

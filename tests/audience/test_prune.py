@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from audience import partitions, tasks
 from audience import prune as pruning
-from audience.keys import NewKey
-from audience.models import Batch, BatchState, Event, Game, Rejection
+from audience.keys import NewKey, create_key
+from audience.models import Batch, BatchState, Event, Game, KeyKind, Rejection
 from audience.partitions import BATCHES
 from tests.audience.immutable import message, send
 from tests.audience.test_partitions import foreign_keys_checked
@@ -59,6 +59,19 @@ def test_of_more_than_10_000_a_game_the_newest_are_kept(game: Game, other_game: 
 
     assert Rejection.objects.filter(game=game, message_id="new").count() == 10_000
     assert Rejection.objects.filter(game=other_game).count() == 10_000
+
+
+def test_a_flood_with_a_public_key_pushes_out_nothing_that_was_refused_of_a_server(game: Game) -> None:
+    public, own = create_key(game=game, name="web"), create_key(game=game, name="backend", kind=KeyKind.SERVER)
+    rejections(game, 3, key=own.key)
+    rejections(game, 2, message_id="old", key=public.key)
+    rejections(game, 9_997, message_id="new", key=public.key)
+    with time_machine.travel(NOW, tick=False):
+        assert pruned() == {"rejections": 2}
+        assert pruned() == {}
+
+    assert Rejection.objects.filter(key=own.key).count() == 3
+    assert Rejection.objects.filter(message_id="new").count() == 9_997
 
 
 def test_digested_batches_are_kept_31_days_and_the_others_for_as_long_as_they_are_work(game: Game) -> None:
