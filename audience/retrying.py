@@ -33,9 +33,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 def retry(work: FailedWorkQuerySet) -> int:
     """Have these tried again at once, with all their attempts; how many. Those being tried anyway lose their wait."""
     rows = list(work.order_by("pk").select_for_update(of=("self",)).values_list("pk", "game", "queue"))
-    FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).update(
-        attempts=0, next_attempt_at=clock.now(), set_aside_at=None
-    )
+    FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).try_again()
     for task in sorted({task for _, _, queue in rows for task in TASKS[queue]}):
         wakeup.wake(task)
     _record("set-aside work", [game for _, game, _ in rows])

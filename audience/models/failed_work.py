@@ -41,6 +41,10 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
         """To be tried again, alone, the longest waiting first."""
         return self.filter(set_aside_at=None, next_attempt_at__lte=now or clock.now()).order_by("next_attempt_at", "pk")
 
+    def try_again(self) -> int:
+        """Have these tried again at once, with all their attempts; how many."""
+        return self.update(attempts=0, next_attempt_at=clock.now(), set_aside_at=None)
+
     def blocking(self, queue: Queue, now: datetime | None = None) -> "FailedWorkQuerySet":
         """Rows of a queue that may not be tried now: their time has not come, or they were set aside."""
         return self.of(queue).filter(~Q(set_aside_at=None) | Q(next_attempt_at__gt=now or clock.now()))

@@ -11,11 +11,11 @@ from datetime import timedelta
 import structlog
 from auditlog.models import LogEntry
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Least
+from django.db.models import CharField, F, Q, QuerySet
+from django.db.models.functions import Cast, Least
 
 from audience import audit_log, clock
-from audience.models import Reason
+from audience.models import FailedWork, Queue, Reason
 from audience.wakeup import wake
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.models import (
@@ -136,7 +136,7 @@ def put_away(*, config: PostbackConfig) -> int:
     """Hold what became waiting while the config was being put on hold; how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     if not row.enabled:
-        return call_off(config=row)
+        return _call_off(row)
     return _put_away(row) if row.held_at else 0
 
 
@@ -145,7 +145,16 @@ def call_off(*, config: PostbackConfig) -> int:
     """Have what waits or is held of a postback that was disabled or deleted called off now, not at its time; how many.
 
     The claim that finds it due writes why on it (postbacks/sending/claims.py). What a worker has in its hands goes on.
+    What could not be sent or recorded before, and may be set aside, is tried again, so that it ends too.
     """
+    open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+    rows = open_ones.annotate(text=Cast("pk", CharField())).values("text")
+    queues = (Queue.SENDING, Queue.CLOSING)
+    FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).try_again()
+    return _call_off(config)
+
+
+def _call_off(config: PostbackConfig) -> int:
     open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
     unleased = _locked(open_ones.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
     called_off = unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now())

@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import Conversion, Game, Membership, Role
+from audience.models import Conversion, FailedWork, Game, Membership, Queue, Role
 from postbacks.alerts import calls, notices
 from postbacks.alerts.watch import watch
 from postbacks.ledger import audit
@@ -210,6 +210,34 @@ def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, 
     drain()
     assert ends() == {("skipped", "config_disabled")}
     assert len(sandbox.received("tiktok")) <= 1
+
+
+@pytest.mark.parametrize("how", ["disable", "delete"])
+def test_one_that_was_set_aside_is_called_off_like_the_others(
+    config: PostbackConfig, other_game: Game, how: str
+) -> None:
+    others = factories.delivery(factories.config(other_game, pixel_id=accounts.TIKTOK_SECOND_PIXEL))
+    aside = {"attempts": 8, "set_aside_at": timezone.now(), "queue": Queue.SENDING}
+    for row in (waiting(config)[0], *held(config, 1), others):
+        kept = {"network": "tiktok", "config": str(row.config_id)}
+        FailedWork.objects.create(game_id=row.game_id, row=str(row.pk), kept=kept, **aside)
+    stop(how, config)
+    drain()
+    reason = {"disable": "config_disabled", "delete": "config_deleted"}[how]
+    assert ends() == {("skipped", reason), ("waiting", "")}
+    assert [failure.row for failure in FailedWork.objects.all()] == [str(others.pk)]
+    assert FailedWork.objects.set_aside().count() == 1
+
+
+def test_one_that_cannot_be_called_off_is_set_aside_again_and_stays_so(config: PostbackConfig) -> None:
+    hold.hold(config=config, access="token", message="revoked")
+    configs.disable(config=config)
+    row = waiting(config)[0]
+    FailedWork.objects.create(
+        game_id=row.game_id, queue=Queue.SENDING, row=str(row.pk), attempts=8, set_aside_at=timezone.now()
+    )
+    upkeep.tidy()
+    assert FailedWork.objects.set_aside().count() == 1
 
 
 def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandbox, config: PostbackConfig) -> None:
