@@ -34,6 +34,7 @@ from audience.models import (
     Touch,
 )
 from audience.models.erasure import KeyLost, subject_hash, subject_hashes
+from audience.models.failed_work import not_failed
 from consent import services as consent
 
 logger = structlog.get_logger(__name__)
@@ -101,7 +102,7 @@ def run(erasure_id: uuid.UUID) -> bool:
         return False
     # An alias still in the queue may link further ids to the subject.
     earlier = Batch.objects.filter(game=erasure.game, state=BatchState.PENDING, received_at__lte=erasure.requested_at)
-    if earlier.exists():
+    if earlier.filter(not_failed(Queue.BATCH)).exists():
         erasure.next_attempt_at = clock.now() + PATIENCE
         erasure.save(update_fields=["next_attempt_at"])
         wakeup.wake(wakeup.DIGEST)

@@ -13,6 +13,7 @@ logger = structlog.get_logger(__name__)
 
 # Which task of the beat takes up a queue's rows (config/schedule.py).
 TASKS: dict[str, tuple[str, ...]] = {
+    Queue.BATCH: (wakeup.DIGEST,),
     Queue.FAN_OUT: ("postbacks.tasks.fan_out",),
     Queue.SENDING: ("postbacks.tasks.deliver",),
     Queue.CLOSING: ("postbacks.tasks.deliver",),

@@ -18,7 +18,8 @@ from django.db.models import Min
 from audience import clock, goals, isolation, wakeup
 from audience.digest import attribution, belongings, identity, reading, traits
 from audience.digest.reading import Claimed
-from audience.models import Batch, BatchState, Game
+from audience.models import Batch, BatchState, FailedWork, Game, Queue
+from audience.models.events import BatchQuerySet
 
 logger = structlog.get_logger(__name__)
 
@@ -39,9 +40,9 @@ _turns: dict[int, threading.Lock] = {}
 def drain() -> int:
     """Digest until nothing is due; how many batches were. Leaves to another thread the games that it is at."""
     deadline = time.monotonic() + LONGEST
-    digested = 0
+    digested = isolation.retry(Queue.BATCH, _digest_again)
     # Asked again after each round, when whoever comes next would be let in: what they came for is seen here.
-    while due := Batch.objects.due().order_by().values_list("game_id").annotate(Min("next_attempt_at")):
+    while due := _due().order_by().values_list("game_id").annotate(Min("next_attempt_at")):
         if time.monotonic() > deadline:
             wakeup.wake(wakeup.DIGEST)
             break
@@ -50,6 +51,20 @@ def drain() -> int:
             break
         digested += done
     return digested
+
+
+def _due() -> BatchQuerySet:
+    """What is due, without requests whose own row cannot be written: those are tried alone."""
+    unwritable = [int(row) for row in FailedWork.objects.of(Queue.BATCH).values_list("row", flat=True)]
+    return Batch.objects.due().exclude(pk__in=unwritable) if unwritable else Batch.objects.due()
+
+
+def _digest_again(failure: FailedWork) -> None:
+    """Digest a request whose row could not be written. Raises what keeps it from being written."""
+    if failure.game_id is None or run(game_id=failure.game_id, only=int(failure.row)):
+        return
+    if Batch.objects.filter(pk=failure.row, state=BatchState.PENDING).exists():
+        raise isolation.NotNow  # another worker is at its game
 
 
 def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:
@@ -71,7 +86,7 @@ def _digest_game(game_id: int) -> int:
     except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
         isolation.raise_if_passing(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
-    batch_ids = list(Batch.objects.due().filter(game_id=game_id).values_list("pk", flat=True)[:ALONE_AT_ONCE])
+    batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:ALONE_AT_ONCE])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
 
 
@@ -81,17 +96,17 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
     except Exception as error:  # as above
         isolation.raise_if_passing(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
-        _put_off_isolated(batch_id, error)
+        _put_off_isolated(game_id, batch_id, error)
         return 0
 
 
-def _put_off_isolated(batch_id: int, error: Exception) -> None:
-    """As `_put_off`; a batch that cannot even be put off stops no other, and is tried again with the next run."""
+def _put_off_isolated(game_id: int, batch_id: int, error: Exception) -> None:
+    """As `_put_off`; a batch that cannot even be put off is noted, so that no further run of its game fails with it."""
     try:
         _put_off(batch_id, error)
     except Exception as unwritable:
         isolation.raise_if_passing(unwritable)
-        logger.exception("batch_unwritable", batch_id=batch_id)
+        isolation.note(Queue.BATCH, isolation.Row(str(batch_id), game_id), unwritable)
 
 
 def _put_off(batch_id: int, error: Exception) -> None:
@@ -138,7 +153,7 @@ def _claimed(game_id: int, only: int | None) -> list[Claimed]:
 
     No row is locked: whoever digests a batch has its game's lock.
     """
-    due = Batch.objects.due().filter(game_id=game_id).values_list(*Claimed._fields)
+    due = (Batch.objects.due() if only else _due()).filter(game_id=game_id).values_list(*Claimed._fields)
     claimed: list[Claimed] = []
     events = 0
     for batch in map(Claimed._make, due.filter(pk=only) if only else due[:BATCHES_AT_ONCE]):

@@ -12,8 +12,10 @@ from audience.models.keys import Game
 
 
 class Queue(models.TextChoices):
-    """The queues whose rows are tried alone. Requests to digest are not among them: a Batch has a state of its own."""
+    """The queues whose rows are tried alone. Of requests to digest a Batch has a state of its own, where one can be
+    written on it."""
 
+    BATCH = "batch", "Requests that cannot be updated"
     FAN_OUT = "fan_out", "Fan-out of conversions"
     SENDING = "sending", "Sending of postbacks"
     CLOSING = "closing", "Recording of answers"

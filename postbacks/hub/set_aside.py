@@ -24,6 +24,7 @@ ASK = "An admin of the game can have it tried again, best when its cause is gone
 ASK_OPERATOR = "Ask whoever runs this server to look at Failed work in the admin."
 # Of each queue what its rows are, in the singular and the plural, what became of them, and the page that shows them.
 SAID: dict[str, tuple[str, str, str, str]] = {
+    Queue.BATCH: ("request", "requests", "stored, but its row could not be updated when it was digested", "events"),
     Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
     Queue.SENDING: ("postback", "postbacks", "still to be sent, but could not be taken up", "conversions"),
     Queue.CLOSING: ("answer", "answers", "received, but could not be written down", "conversions"),

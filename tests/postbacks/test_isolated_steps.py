@@ -9,11 +9,10 @@ from django.core import mail
 from django.db import OperationalError
 from django.utils import timezone
 
-from audience import erasure, rollups
+from audience import erasure, retrying, rollups
 from audience.digest import run
 from audience.keys import create_key
-from audience.models import ApiKey, Batch, Erasure, FailedWork, Game, Identity
-from postbacks.alerts.key_ends import write_reminders
+from audience.models import Batch, Erasure, FailedWork, Game, Identity
 from postbacks.alerts.notices import deliver_notices
 from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
 from postbacks.rollups import ROLLUPS
@@ -157,7 +156,7 @@ def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse
     keys = [create_key(game=factories.game(), name="web") for _ in range(2)]
     immutable.send(keys[0], immutable.message(userId="bad"))
     bad = Batch.objects.get()
-    refuse("audience_batch", f"NEW.id = {bad.pk}")
+    lift = refuse("audience_batch", f"NEW.id = {bad.pk}")
     for key in keys:
         immutable.send(key, immutable.message(userId="good"))
     run.drain()
@@ -165,15 +164,30 @@ def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse
     assert states.pop(bad.pk) == "pending"
     assert set(states.values()) == {"done"}
     assert Identity.objects.filter(value="good").count() == 2
+    assert run.run(game_id=bad.game_id) == 0, "the next run of its game goes without it"
+
+    for attempts in range(2, 9):
+        FailedWork.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+        run.drain()
+        failure = FailedWork.objects.get()
+        assert (failure.queue, failure.row, failure.attempts) == ("batch", str(bad.pk), attempts)
+    assert failure.set_aside_at is not None
+
+    lift()
+    assert retrying.retry(FailedWork.objects.all()) == 1
+    run.drain()
+    assert Batch.objects.get(pk=bad.pk).state == "done"
+    assert Identity.objects.filter(value="bad").exists()
+    assert not FailedWork.objects.exists()
 
 
-def test_a_reminder_that_cannot_be_written_stops_no_other(game: Game, refuse: Any) -> None:
-    game.memberships.create(user=hub.user("ada"), role="admin")
-    now = timezone.now()
-    bad, good = (create_key(game=game, name=name).key for name in ("bad", "good"))
-    ApiKey.objects.update(remind_at=now - timedelta(minutes=1), expires_at=now + timedelta(days=5))
-    refuse("audience_apikey", f"NEW.id = {bad.pk}")
-    for _ in range(2):
-        write_reminders()
-    assert [notice.key_id for notice in Notice.objects.all()] == [good.pk]
-    assert failures() == [("alert_digest", f"key {bad.pk}", 1)]
+def test_a_request_whose_row_cannot_be_written_keeps_no_erasure_waiting(refuse: Any) -> None:
+    key = create_key(game=factories.game(), name="web")
+    immutable.send(key, immutable.message(userId="bad"))
+    asked = erasure.request_erasure(game=key.key.game, namespace="user", subject="bad", requested_by="test")
+    assert erasure.drain() == 0, "it waits for the digest"
+    refuse("audience_batch", f"NEW.id = {Batch.objects.get().pk}")
+    run.drain()
+    Erasure.objects.update(next_attempt_at=timezone.now())
+    assert erasure.drain() == 1
+    assert Erasure.objects.get(pk=asked.pk).counts["events"] == 1
