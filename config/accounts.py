@@ -1,5 +1,6 @@
 """Where allauth and axes ask us: who may sign up, who is calling, how a second factor's secret is kept."""
 
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.mail import EmailMessage
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -24,6 +26,9 @@ from audience.sealing import seal, unseal
 logger = structlog.get_logger(__name__)
 
 LISTED = "listed"
+PASSWORD_LINK = "account/email/password_reset_key"
+# Threads that send while nobody waits. What a process has not sent when it dies has to be asked for again.
+_later = ThreadPoolExecutor(2, thread_name_prefix="account-mail")
 
 
 class AddressBackend(ModelBackend):
@@ -100,12 +105,26 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
             super().send_notification_mail(template_prefix, user, context, email or user.email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """A mail server that is down must not fail a page; what the page says stays true of an unknown address too."""
-        try:
-            here = {"domain": urlsplit(settings.PUBLIC_URL).netloc, "name": "Afterclick"}
-            super().send_mail(template_prefix, email, {**context, "current_site": here, "hub": settings.PUBLIC_URL})
-        except OSError as error:  # smtplib's errors are OSErrors; their text repeats the address
-            logger.error("account_mail_not_sent", template=template_prefix, error=type(error).__name__)
+        """A mail server that is down must not fail a page; what the page says stays true of an unknown address too.
+
+        Nor must the page of a forgotten password wait for the mail server: only for an address with an account is a
+        mail sent, so that the time of the answer would tell which have one.
+        """
+        here = {"domain": urlsplit(settings.PUBLIC_URL).netloc, "name": "Afterclick"}
+        given = {"request": self.request, "email": email, "current_site": here, "hub": settings.PUBLIC_URL}
+        message = self.render_mail(template_prefix, email, {**context, **given})
+        message.get_connection()  # kept on the message
+        if template_prefix == PASSWORD_LINK and settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
+            _later.submit(_send, message, template_prefix)
+        else:
+            _send(message, template_prefix)
+
+
+def _send(message: EmailMessage, template: str) -> None:
+    try:
+        message.send()
+    except OSError as error:  # smtplib's errors are OSErrors; their text repeats the address
+        logger.error("account_mail_not_sent", template=template, error=type(error).__name__)
 
 
 class SealedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types

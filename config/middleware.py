@@ -16,6 +16,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from audience import second_factor
 from audience.intake.caller import caller_ip
+from audience.models.keys import digest_of
 from config.accounts import LISTED
 
 Respond = Callable[[HttpRequest], HttpResponse]
@@ -61,14 +62,17 @@ class CallerAuditlogMiddleware(AuditlogMiddleware):  # type: ignore[misc]  # aud
 
 
 class SessionSeenMiddleware:
-    """Keep "last seen" and the address of a signed-in browser, for its owner's list of sessions."""
+    """Keep "last seen" and the address of a signed-in browser, for its owner's list of sessions.
+
+    Of the session's key only a digest goes into the cache: whoever reads it there could sign in with the key.
+    """
 
     def __init__(self, get_response: Respond) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         key = request.session.session_key
-        if key and LISTED in request.session and cache.add(f"seen:{key}", True, SEEN_EVERY.total_seconds()):
+        if key and LISTED in request.session and cache.add(f"seen:{digest_of(key)}", True, SEEN_EVERY.total_seconds()):
             seen = {"last_seen_at": timezone.now(), "ip": caller_ip(request)}
             UserSession.objects.filter(session_key=key).update(**{name: value for name, value in seen.items() if value})
         return self.get_response(request)

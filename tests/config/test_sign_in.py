@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from django.utils import timezone
 
 from audience import second_factor
 from audience.models import AddressChange, ApiKey, Game, Invitation, Membership, Role
+from audience.models.keys import digest_of
 from audience.templatetags.browsers import browser_name
 from config.middleware import SETTING_UP
 from tests import hub
@@ -403,6 +405,32 @@ def test_a_mail_server_that_is_down_fails_no_page(ada: User, settings: Any) -> N
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
     answer = Client().post("/accounts/password/reset/", {"email": "ada@studio.example"}, follow=True)
     assert answer.status_code == 200
+
+
+def test_a_slow_mail_server_does_not_tell_which_addresses_have_an_account(ada: User, settings: Any) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = silent.getsockname()
+    settings.EMAIL_TIMEOUT = 30
+    began = time.monotonic()
+    answer = Client().post("/accounts/password/reset/", {"email": "ada@studio.example"})
+    took = time.monotonic() - began
+    silent.settimeout(10)
+    taken_up, _ = silent.accept()  # the mail is being sent all the same
+    taken_up.close()
+    silent.close()
+    assert answer["Location"] == "/accounts/password/reset/done/"
+    assert took < 10
+
+
+def test_the_cache_holds_no_key_of_a_session(ada: User) -> None:
+    client = Client()
+    sign_in(client)
+    client.get("/accounts/")
+    key = client.session.session_key
+    assert key is not None
+    assert cache.add(f"seen:{key}", True)
+    assert not cache.add(f"seen:{digest_of(key)}", True)
 
 
 @pytest.mark.parametrize(
