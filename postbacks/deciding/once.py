@@ -8,7 +8,7 @@ ends the same in every order; an event that turns up after a later one was hande
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -32,6 +32,17 @@ class Bid:
     @property
     def key(self) -> tuple[uuid.UUID, uuid.UUID]:
         return (self.conversion.pk, self.config.pk)
+
+
+def bids(conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]]) -> list[Bid]:
+    """One for each of these conversions that goes to a config, by game, under a goal that counts once."""
+    return [
+        Bid(conversion, config, goal)
+        for conversion in conversions
+        for config in configs[conversion.game_id]
+        if conversion.touch is not None and conversion.touch.network == config.network
+        if isinstance(goal := goals.matching(config, conversion), Goal) and goal.once
+    ]
 
 
 def lock(configs: Iterable[PostbackConfig]) -> None:

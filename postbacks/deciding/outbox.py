@@ -11,7 +11,7 @@ A postback on hold gets Held rows, which wait for a good credential; a goal may 
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -48,7 +48,7 @@ def drain(*, seconds: float = 10.0) -> bool:
     failing = Q(game__in=_failing_games())
     while left and time.monotonic() < until:
         left = fan_out_due(limit=BATCH, among=~failing) == BATCH
-    isolation.retry(Queue.FAN_OUT, _fan_out_again)
+    isolation.retry(Queue.FAN_OUT, lambda failure: _fan_out(Conversion.objects.to_fan_out().filter(pk=failure.row)))
     return fan_out_due(limit=BATCH, among=failing) == BATCH or left
 
 
@@ -74,18 +74,10 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
         Queue.FAN_OUT,
         list(queue.values_list("pk", "game_id")[:limit]),
         lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
-        row_of=_place,
+        row_of=lambda row: isolation.Row(str(row[0]), row[1]),
         until=time.monotonic() + LONGEST_ALONE,
     )
     return limit
-
-
-def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
-    return isolation.Row(str(row[0]), row[1])
-
-
-def _fan_out_again(failure: FailedWork) -> None:
-    _fan_out(Conversion.objects.to_fan_out().filter(pk=failure.row))
 
 
 @transaction.atomic
@@ -155,10 +147,7 @@ def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackCon
     """The Deliveries as they should be, were there none yet."""
     open_ones = [conversion for conversion in conversions if gate.whatever_config(conversion) is None]
     levels = gate.levels(open_ones)
-    bids = [
-        bid for conversion in open_ones for config in configs[conversion.game_id] for bid in _bids(conversion, config)
-    ]
-    repeats = once.repeats(bids)
+    repeats = once.repeats(once.bids(open_ones, configs))
     return [
         _row(
             conversion,
@@ -170,15 +159,6 @@ def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackCon
         for conversion in conversions
         for config in configs[conversion.game_id]
     ]
-
-
-def _bids(conversion: Conversion, config: PostbackConfig) -> Iterator[once.Bid]:
-    """One when it goes to this network under a goal that counts once."""
-    if conversion.touch is None or conversion.touch.network != config.network:
-        return
-    goal = goals.matching(config, conversion)
-    if isinstance(goal, Goal) and goal.once:
-        yield once.Bid(conversion, config, goal)
 
 
 def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime, *, repeated: bool) -> Delivery:
