@@ -23,9 +23,10 @@ REJECTIONS_PER_GAME = 10_000
 # The record of requests behind the counts in the Hub, whose longest view is 30 days.
 BATCHES_KEPT = timedelta(days=31)
 # Work that was to be tried again and that nobody has come for since is no work any more: the step of another day, a
-# postback that was deleted. What was set aside stays until a person has it tried again.
+# postback that was deleted. What was set aside stays until a person has it tried again, and the answer of a network,
+# which no other row holds, until it is written down: workers that were away for a day come for it when they are back.
 FAILED_WORK_KEPT = timedelta(days=1)
-FORGOTTEN = "set_aside_at IS NULL AND next_attempt_at < %s"
+FORGOTTEN = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
 SURPLUS = """
     SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS place

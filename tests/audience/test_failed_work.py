@@ -180,7 +180,8 @@ def test_an_unknown_game_is_said_to_be_one_and_nothing_is_tried(game: Game, name
 
 def test_what_nobody_tries_any_more_is_forgotten_and_what_was_set_aside_is_not(game: Game) -> None:
     forgotten, aside, waiting = failed(game, aside=False), failed(game, row="2"), failed(game, row="3", aside=False)
+    answer = failed(game, Queue.CLOSING, aside=False)
     long_ago = timezone.now() - timedelta(hours=25)
-    FailedWork.objects.filter(pk__in=[forgotten.pk, aside.pk]).update(next_attempt_at=long_ago)
+    FailedWork.objects.filter(pk__in=[forgotten.pk, aside.pk, answer.pk]).update(next_attempt_at=long_ago)
     prune.prune()
-    assert set(FailedWork.objects.all()) == {aside, waiting}
+    assert set(FailedWork.objects.all()) == {aside, waiting, answer}
