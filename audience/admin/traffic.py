@@ -21,7 +21,7 @@ class EventAdmin(ReadOnly):
     list_display = ["id", "received_at", "kind", "masked_name", "user_id", "anonymous_id", "dialect", "game_id", "test"]
     list_filter = ["kind", "dialect", "test"]
     search_fields = ["message_id__exact", "user_id__exact", "anonymous_id__exact"]
-    search_help_text = "A whole message id, user id or anonymous id."
+    search_help_text = "A whole message id (after “server:” if it came with a server’s key), user id or anonymous id."
     fields = [*fields_of(Event, besides=EVENT_SAID), *(f"masked_{name}" for name in EVENT_SAID)]
     ordering = ["-id"]
 

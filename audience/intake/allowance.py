@@ -28,7 +28,7 @@ _lock = threading.Lock()
 _left: dict[tuple[str, int], _Left] = {}
 
 
-def take(*, game_id: int, key_id: int, wanted: int) -> int:
+def take(game_id: int, key_id: int, wanted: int) -> int:
     """How many of `wanted` more rejections of a key may be kept."""
     if not wanted:
         return 0

@@ -95,8 +95,7 @@ class Write:
 
     def __post_init__(self) -> None:
         self.events = rows.events(self.sent)
-        key = self.sent.key
-        keep = allowance.take(game_id=key.game_id, key_id=key.pk, wanted=len(self.sent.rejected))
+        keep = allowance.take(self.sent.key.game_id, self.sent.key.pk, len(self.sent.rejected))
         self.rejections = rows.rejections(self.sent, keep=keep)
 
     @property
