@@ -36,7 +36,8 @@ def counted() -> CollectorRegistry:
 class Queues(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            yield from self._gauges()
+            # All of them or none: it may go away between two questions.
+            yield from list(self._gauges())
         except DatabaseError:
             # A scrape must tell that the database is away, not fail with it.
             yield GaugeMetricFamily("afterclick_database_up", "1 when the database answers.", value=0)

@@ -1,7 +1,10 @@
 """Who may read /metrics without a token: this machine itself, however its address is spelt, and not through a proxy."""
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
+
+from postbacks.monitoring import server_troubles
 
 pytestmark = pytest.mark.django_db
 
@@ -19,3 +22,14 @@ def test_another_may_not(address: str) -> None:
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
 def test_whoever_comes_over_a_proxy_on_this_machine_may_not(name: str) -> None:
     assert Client().get("/metrics", headers={name: "127.0.0.1"}).status_code == 403
+
+
+def test_a_database_that_goes_away_during_a_scrape_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(server_troubles, "found", away)
+    answer = Client().get("/metrics")
+    samples = [line for line in answer.content.decode().splitlines() if line.startswith("afterclick_database_up")]
+    assert answer.status_code == 200
+    assert samples == ["afterclick_database_up 0.0"]
