@@ -24,7 +24,13 @@ def own_name() -> str:
 
 
 def start(kind: ProcessKind, name: str) -> None:
-    """Record that the process has just started, whatever an earlier one of its name said."""
+    """Record that the process has just started, whatever an earlier one of its name said.
+
+    It takes the place of those of its kind on this machine that are silent: one that ends again and again would leave
+    thousands of rows a day.
+    """
+    before = Heartbeat.objects.filter(kind=kind, seen_at__lt=Now() - SILENT_AFTER)
+    before.filter(name__startswith=f"{platform.node()}:").delete()
     fresh = {"started_at": Now(), "seen_at": Now(), "worked_at": None}
     Heartbeat.objects.update_or_create(kind=kind, name=name, defaults=fresh)
 

@@ -111,6 +111,24 @@ def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
     assert rows() == [("web", "newer"), ("web", "own")]
 
 
+def test_a_process_takes_the_place_of_silent_ones_of_its_kind_on_its_machine() -> None:
+    now = timezone.now()
+    here = heartbeats.own_name().rpartition(":")[0]
+    for kind, name, seconds in (
+        ("web", f"{here}:0", 61),
+        ("web", f"{here}:00", 3600),
+        ("web", f"{here}:000", 50),
+        ("beat", f"{here}:0", 61),
+        ("web", "elsewhere:0", 61),
+    ):
+        at = now - timedelta(seconds=seconds)
+        Heartbeat.objects.create(kind=kind, name=name, started_at=at, seen_at=at)
+    Pulse(ProcessKind.WEB).once()
+    assert sorted(rows()) == sorted(
+        [("web", f"{here}:000"), ("beat", f"{here}:0"), ("web", "elsewhere:0"), ("web", heartbeats.own_name())]
+    )
+
+
 def test_a_round_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     errors: list[Exception] = [DatabaseError("the database is away"), KeyError("a defect")]
 
