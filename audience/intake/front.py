@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
@@ -38,6 +39,7 @@ MOST_IN_HAND = 8 * 1024 * 1024
 LARGEST = 5 * 1024 * 1024
 # The stream of a request whose body has been read.
 NOTHING = BytesIO()
+ASCII = bytes(range(128))
 
 
 class Front:
@@ -54,6 +56,7 @@ class Front:
             await self.pages(scope, _coming(receive), send)
             return
         scope["headers"] = without_underscores(scope["headers"])
+        scope["query_string"] = in_ascii(scope["query_string"])
         view = VIEWS.get(scope["path"])
         if view is None and (quick := self.quick.get(scope["path"])) is not None:
             await quick(scope, receive, send)
@@ -169,6 +172,11 @@ def without_underscores(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[by
     """The headers whose names are unambiguous: to Django X_Forwarded_For, which no proxy replaces, would be the
     X-Forwarded-For that our own proxies write."""
     return [header for header in headers if b"_" not in header[0]]
+
+
+def in_ascii(query: bytes) -> bytes:
+    """The query with everything else percent-encoded, as browsers send it: what runs the pages reads ASCII only."""
+    return query if query.isascii() else quote_from_bytes(query, safe=ASCII).encode()
 
 
 def _size(scope: Scope) -> int | None:

@@ -456,3 +456,19 @@ def test_several_forwarded_for_headers_are_read_in_their_order(settings: LazySet
     through.ask("/g/", method="GET", headers=dict(zip(names, values, strict=True)))
 
     assert noted == ["203.0.113.9"]
+
+
+def test_a_query_that_is_not_percent_encoded_is_read_like_one_that_is() -> None:
+    seen: list[Any] = []
+
+    def view(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append(WSGIRequest(environ).GET.dict())
+        start_response("200 OK", [])
+        return [b""]
+
+    through = Loop()
+    through.pages = WSGIMiddleware(view)  # type: ignore[method-assign,assignment]
+    for query in ("name=Käse&a=%25+b", "name=K%C3%A4se&a=%25+b"):
+        assert through.ask(f"/g/?{query}", method="GET").status == 200
+
+    assert seen == [{"name": "Käse", "a": "% b"}] * 2
