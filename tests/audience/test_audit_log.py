@@ -78,7 +78,12 @@ def test_no_secret_of_a_key_is_written_down(game: Game, admin: Client) -> None:
 def test_a_new_game_lists_what_it_was_given_and_nothing_that_points_to_it(game: Game, admin: Client) -> None:
     html = page(admin, game, kind="game")
     labels = re.findall(r"<dt>([^<]+)</dt>", html)
-    assert sorted(labels) == ["Attribution window days", "Name", "Slug", "Strict consent"]
+    assert sorted(labels) == [
+        "Attribution window days",
+        "Name",
+        "Nothing is sent of players without a stated consent level",
+        "Slug",
+    ]
     assert ".None" not in html
 
 

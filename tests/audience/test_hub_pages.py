@@ -145,7 +145,7 @@ def test_more_rows_need_no_more_queries(
     game: Game, admin: Client, path: str, django_assert_max_num_queries: Any
 ) -> None:
     _fill(game, 2)
-    with django_assert_max_num_queries(20) as few:
+    with django_assert_max_num_queries(25) as few:
         admin.get(f"/g/{game.slug}/{path}")
     _fill(game, 9)
     with django_assert_max_num_queries(len(few.captured_queries)):

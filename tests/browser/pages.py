@@ -137,11 +137,11 @@ def made_up(name: str, slug: str) -> str:
 
 
 def account(client: Client) -> dict[str, str]:
-    """allauth's addresses that show a page to this browser; they are its own, and change with its version."""
+    """The addresses under /accounts/ that show a page to this browser."""
     named = {
         str(entry.name): f"/{route}"
         for route, entry in patterns()
-        if entry.callback.__module__.startswith("allauth") and not entry.pattern.converters and "<" not in route
+        if route.startswith("accounts/") and not entry.pattern.converters and "<" not in route
     }
     return {name: url for name, url in named.items() if _is_page(client, url)}
 

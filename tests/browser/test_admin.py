@@ -18,7 +18,7 @@ def test_an_admin_makes_rotates_and_revokes_a_key(admin: Page, game: Game) -> No
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("link", name="API keys").click()
     page.get_by_role("link", name="Create a key").click()
-    page.get_by_label("Name").fill("Payment backend")
+    page.get_by_label("Name", exact=True).fill("Payment backend")
     page.get_by_label("Kind").select_option("Secret")
     page.get_by_role("button", name="Create key").click()
     value = page.locator("#value").inner_text()

@@ -30,7 +30,7 @@ def test_a_wrong_token_is_refused_and_a_good_one_listed(
     page.get_by_role("link", name="+ Add postback").click()
     page.get_by_label("Access token").fill("0" * 40)
     page.get_by_label("Pixel code").fill(accounts.TIKTOK_PIXEL)
-    page.get_by_label("Purchase (purchase)").check()
+    page.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
     page.get_by_label("Test event code").fill("TEST12345")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Asking TikTok Ads…")).to_be_visible()
@@ -40,7 +40,7 @@ def test_a_wrong_token_is_refused_and_a_good_one_listed(
     expect(refusal).to_contain_text("Access token is incorrect or has been revoked")
     expect(page.get_by_label("Access token")).to_have_value("0" * 40)
     expect(page.get_by_label("Pixel code")).to_have_value(accounts.TIKTOK_PIXEL)
-    expect(page.get_by_label("Purchase (purchase)")).to_be_checked()
+    expect(page.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)")).to_be_checked()
     assert not PostbackConfig.objects.exists()
 
     page.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
@@ -143,7 +143,7 @@ def test_a_rejection_is_validated_again_in_its_row(marketer: Page, game: Game) -
 def test_a_secret_key_is_seen_once(admin: Page, game: Game) -> None:
     page = admin
     page.goto(f"/g/{game.slug}/keys/new/")
-    page.get_by_label("Name").fill("Payment backend")
+    page.get_by_label("Name", exact=True).fill("Payment backend")
     page.get_by_label("Kind").select_option("secret")
     page.get_by_role("button", name="Create key").click()
     expect(page.get_by_text("Copy this secret key now")).to_be_visible()
@@ -185,7 +185,7 @@ def test_without_javascript_a_postback_can_still_be_added(
     page.goto(f"/g/{game.slug}/integrations/reddit/add/")
     page.get_by_label("Conversion access token").fill(accounts.REDDIT_TOKEN)
     page.get_by_label("Pixel ID").fill(accounts.REDDIT_PIXEL)
-    page.get_by_label("Game Launch (game_launch)").check()
+    page.get_by_role("group", name="Trigger events").get_by_label("Game Launch (game_launch)").check()
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/integrations/reddit/$"))
     expect(page.locator("#said")).to_contain_text("Reddit Ads accepted the credentials")

@@ -68,7 +68,7 @@ def adds_a_postback(product: Product, page: Page) -> None:
     expect(panel).to_contain_text("then Settings, then Generate Access Token.")
     panel.get_by_label("Access token").fill("0" * 40)
     panel.get_by_label("Pixel code").fill(SECOND)
-    panel.get_by_label("Purchase (purchase)").check()
+    panel.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
     panel.get_by_label("Test event code").fill("TEST12345")
     panel.get_by_role("button", name="Save").click()
     refusal = panel.get_by_role("alert")

@@ -96,7 +96,7 @@ def fill(page: Page, token: str) -> None:
     panel = page.get_by_role("dialog")
     panel.get_by_label("Access token").fill(token)
     panel.get_by_label("Pixel code").fill(accounts.TIKTOK_PIXEL)
-    panel.get_by_label("Purchase (purchase)").check()
+    panel.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
 
 
 def test_a_form_closed_while_the_network_is_asked_is_kept(marketer: Page, game: Game, sandbox: Sandbox) -> None:
