@@ -1,11 +1,10 @@
-"""What a player allowed. The leaf of the house: it knows a game id, an anonymous id and a level."""
+"""What a player allowed. This app imports no other of ours: it knows a game id, an anonymous id and a level."""
 
 from django.db import models
 
 
 class Level(models.TextChoices):
-    """How much may leave the house, least first; NOT_SET is no decision, and on a message
-    counts as none."""
+    """How much may be sent to ad networks, least first; NOT_SET is no decision, and on a message counts as none."""
 
     NOT_SET = "not_set", "Not set"
     NONE = "none", "None"
