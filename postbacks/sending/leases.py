@@ -34,7 +34,7 @@ READ: dict[type[Model], tuple[str, ...]] = {
     ),
     Conversion: (
         *("id", "game_id", "person_id", "touch_id", "trigger", "event_at", "user_id", "value", "currency"),
-        *("properties", "context", "integrations", "consent_level", "test", "reason"),
+        *("properties", "context", "integrations", "consent_level", "test", "reason", "from_server"),
     ),
     Touch: ("id", "network", "click_id", "browser_id", "ip", "user_agent", "page_url", "referrer"),
     Person: ("id", "traits"),

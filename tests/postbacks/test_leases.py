@@ -64,6 +64,17 @@ def test_the_values_are_those_that_the_orm_reads(
         assert [type(value) for value in values] == [type(getattr(stored, name)) for name in leases.READ[model]]
 
 
+def test_a_goal_that_counts_events_from_a_server_only_asks_for_nothing_more(
+    config: PostbackConfig, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for from_server in (True, False, None):
+        waiting(config, conversion=conversion(config.game, from_server=from_server))
+    found = [row.conversion for row in due(config)]
+    with django_assert_num_queries(0):
+        read = [one.from_server for one in found if one is not None]
+    assert sorted(read, key=str) == [False, None, True]
+
+
 def test_what_is_not_read_is_fetched_and_a_row_can_be_saved(config: PostbackConfig) -> None:
     made = waiting(config, conversion=conversion(config.game))
 
