@@ -10,8 +10,8 @@ from audience.models import Game, Membership, Role
 from tests import hub
 from tests.browser import pages, rows
 
-# Their own choice of mails, and the way out.
-OWN = ("/alerts/choice/", "/accounts/logout/")
+# Their own choice of mails, their own address, and the way out.
+OWN = ("/alerts/choice/", "/accounts/email/", "/accounts/logout/")
 POSTING = """() => [
     ...[...document.forms].filter((form) => form.method === 'post').map((form) => form.action),
     ...[...document.querySelectorAll('[formaction]')].map((button) => button.formAction),

@@ -71,7 +71,8 @@ class House(Product):
     def small_disk(self, table: str) -> Iterator[Path | None]:
         """The newest partitions of a table on a file system of a few megabytes, for as long as the context lasts; None
         where nothing may be mounted."""
-        folder, account = self.folder / "small-disk", cluster.home(self._state)[1]
+        home, account = cluster.home(self._state)
+        folder = home / "small-disk"  # beside the data, where the account of the server may go
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
         if subprocess.run(mount, capture_output=True, check=False).returncode != 0:

@@ -316,19 +316,19 @@ def test_an_answer_without_a_usable_code_is_judged_by_its_status(response: Respo
 
 
 @pytest.mark.parametrize(
-    ("failure", "message"),
+    ("failure", "message", "may_have_arrived"),
     [
-        ("timeout", "No answer within 10 s"),
-        ("reset", "The connection was closed before an answer came"),
-        ("refused", "The connection was refused"),
-        ("dns", "The network's address could not be resolved"),
-        ("tls", "No secure connection could be made"),
-        ("network", "The network could not be reached"),
+        ("timeout", "No answer within 10 s", True),
+        ("reset", "The connection was closed before an answer came", True),
+        ("refused", "The connection was refused", False),
+        ("dns", "The network's address could not be resolved", False),
+        ("tls", "No secure connection could be made", False),
+        ("network", "The network could not be reached", False),
     ],
 )
-def test_no_answer_is_transient_and_says_why(failure: str, message: str):
+def test_no_answer_is_transient_and_says_why(failure: str, message: str, may_have_arrived: bool):
     outcome = TIKTOK.classify(Response(None, {}, b"", 10_000, failure))
-    assert outcome == Outcome(Verdict.TRANSIENT, None, message)
+    assert outcome == Outcome(Verdict.TRANSIENT, None, message, unknown=may_have_arrived)
 
 
 @pytest.mark.parametrize(
@@ -414,6 +414,7 @@ def test_the_form_speaks_the_networks_words():
         "pixel_id": "Pixel code",
         "credential": "Access token",
         "triggers": "Trigger events",
+        "server_only": "Only from a server key",
         "goals": "More goals",
         "enabled": "Enabled",
         "test_code": "Test event code",
