@@ -22,7 +22,7 @@ SLOWEST = 8 * 1024
 # Seconds between two looks for bodies whose time is up.
 EVERY = 1.0
 # Bytes of all bodies that a process holds outside of the event loop's own short work (front.MOST_IN_HAND).
-MOST_HELD = 12 * 1024 * 1024
+MOST_HELD = 8 * 1024 * 1024
 
 
 class Dropped(Exception):
