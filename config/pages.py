@@ -11,6 +11,8 @@ from typing import Any
 
 from a2wsgi import WSGIMiddleware
 
+from audience.intake.bodies import CHECK_SECONDS, MIN_BYTES_PER_SECOND
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,17 +22,14 @@ WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # Threads of a process for pages, exports and whatever else waits for a query; each may hold a database connection.
 PAGE_THREADS = 12
 # Bytes of an answer that is handed to the server whole; the kernel's buffer for a connection takes about as many.
-MOST_AT_ONCE = 64 * 1024
+MAX_BYTES_AT_ONCE = 64 * 1024
 # Bytes of one answer that wait for their reader, before the thread that makes it has to; and of all answers.
-MOST_HELD_EACH = 2 * 1024 * 1024
-MOST_HELD = 8 * 1024 * 1024
-# Threads that may wait for readers. One more, and the reader that has kept us waiting longest is given up.
-MOST_WAITING = 4
-# Seconds that a reader may keep us waiting in all, and bytes each of which buys it more.
+MAX_HELD_BYTES_EACH = 2 * 1024 * 1024
+MAX_HELD_BYTES = 8 * 1024 * 1024
+# Threads that may wait for readers. With one more, the reader that has kept its thread longest is given up.
+MAX_WAITING_THREADS = 4
+# Seconds that a reader may keep an answer waiting in all, and one more for each MIN_BYTES_PER_SECOND that it takes.
 READ_SECONDS = 20.0
-SLOWEST = 8 * 1024
-# Seconds between two looks for readers whose time is up.
-EVERY = 1.0
 # Where the thread finds the answer that it makes.
 ANSWER = "afterclick.answer"
 
@@ -91,19 +90,21 @@ class Outgoing:
         self._answers.add(answer)
         if not self._is_watching:
             self._is_watching = True
-            asyncio.get_running_loop().call_later(EVERY, self._watch)
+            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
 
     def discard(self, answer: "Answer") -> None:
         self._answers.discard(answer)
 
     def make_room(self) -> None:
         """Give up the largest answers until what is held fits."""
-        while self.held > MOST_HELD and self._answers:
+        while self.held > MAX_HELD_BYTES and self._answers:
             max(self._answers, key=lambda answer: answer.size).give_up()
 
     def free_a_thread(self) -> None:
         """Give up the slowest readers until few enough threads wait."""
-        while self.waiting > MOST_WAITING and (kept := [answer for answer in self._answers if answer.keeps_a_thread]):
+        while self.waiting > MAX_WAITING_THREADS and (
+            kept := [answer for answer in self._answers if answer.keeps_a_thread]
+        ):
             max(kept, key=lambda answer: answer.seconds_waited()).give_up()
 
     def _watch(self) -> None:
@@ -111,7 +112,7 @@ class Outgoing:
             answer.give_up()
         self._is_watching = bool(self._answers)
         if self._is_watching:
-            asyncio.get_running_loop().call_later(EVERY, self._watch)
+            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
 
 
 class Answer:
@@ -135,16 +136,16 @@ class Answer:
         self.size += added
         self._outgoing.held += added
         is_last = ends(message)
-        if self._sender is None and is_last and self.size <= MOST_AT_ONCE:
+        if self._sender is None and is_last and self.size <= MAX_BYTES_AT_ONCE:
             await self._send_whole()
             return
-        if self._sender is None and (is_last or self.size > MOST_AT_ONCE):
+        if self._sender is None and (is_last or self.size > MAX_BYTES_AT_ONCE):
             self._sender = asyncio.create_task(self._send_all())
             self._sender.add_done_callback(lambda task: self.give_up())  # whether it came to the end or not
             self._outgoing.add(self)
         self._changed.set()
         self._outgoing.make_room()
-        if self.size > MOST_HELD_EACH:
+        if self.size > MAX_HELD_BYTES_EACH:
             await self._wait_for_room()
 
     async def taken(self) -> None:
@@ -169,14 +170,14 @@ class Answer:
         return self._waited + (asyncio.get_running_loop().time() - self._since if self._since else 0.0)
 
     def is_too_slow(self) -> bool:
-        return self.seconds_waited() > READ_SECONDS + self._sent / SLOWEST
+        return self.seconds_waited() > READ_SECONDS + self._sent / MIN_BYTES_PER_SECOND
 
     async def _wait_for_room(self) -> None:
         self.keeps_a_thread = True
         self._outgoing.waiting += 1
         try:
             self._outgoing.free_a_thread()
-            while self.size > MOST_HELD_EACH and not self.is_over:
+            while self.size > MAX_HELD_BYTES_EACH and not self.is_over:
                 self._changed.clear()
                 await self._changed.wait()
         finally:

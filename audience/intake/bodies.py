@@ -16,13 +16,13 @@ from typing import Any
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
-# Seconds for a whole body, and bytes each of which buys its sender more time: a phone on a bad line sends some 20 kB/s.
+# Seconds for a whole body, and one more for each MIN_BYTES_PER_SECOND that came: a phone on a bad line sends 20 kB/s.
 BODY_SECONDS = 20.0
-SLOWEST = 8 * 1024
-# Seconds between two looks for bodies whose time is up.
-EVERY = 1.0
+MIN_BYTES_PER_SECOND = 8 * 1024
+# Seconds between two checks for bodies, and for readers of answers (config/pages.py), whose time is up.
+CHECK_SECONDS = 1.0
 # Bytes of all bodies that a process holds outside of the event loop's own short work (front.MOST_IN_HAND).
-MOST_HELD = 8 * 1024 * 1024
+MAX_HELD_BYTES = 8 * 1024 * 1024
 
 
 class Dropped(Exception):
@@ -74,7 +74,7 @@ class Bodies:
         self._since[task] = monotonic()
         if not self._is_watching:
             self._is_watching = True
-            asyncio.get_running_loop().call_later(EVERY, self._watch)
+            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
         try:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
@@ -119,7 +119,7 @@ class Bodies:
 
     def _make_room(self, mine: _Coming | None) -> None:
         """Drop the largest of those coming until what is held fits. Raises `Crowded` when that is `mine`, or none."""
-        while self.held > MOST_HELD:
+        while self.held > MAX_HELD_BYTES:
             largest = max(self._coming.values(), key=lambda coming: coming.size, default=None)
             if largest is None or largest is mine or not largest.size:
                 raise Crowded
@@ -138,8 +138,8 @@ class Bodies:
         now = monotonic()
         for task, since in list(self._since.items()):
             size = self._coming[task].size if task in self._coming else 0
-            if now - since > BODY_SECONDS + size / SLOWEST:
+            if now - since > BODY_SECONDS + size / MIN_BYTES_PER_SECOND:
                 self._drop(task, TooSlow)
         self._is_watching = bool(self._since)
         if self._is_watching:
-            asyncio.get_running_loop().call_later(EVERY, self._watch)
+            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)

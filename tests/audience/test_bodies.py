@@ -33,7 +33,7 @@ class Sender:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(bodies, "EVERY", 0.05)
+    monkeypatch.setattr(bodies, "CHECK_SECONDS", 0.05)
 
 
 async def came_to(body: Awaitable[bytes]) -> bytes | type[Dropped]:
@@ -67,7 +67,7 @@ def test_a_body_that_does_not_come_is_given_up_after_its_time(hurry: None) -> No
 
 
 def test_each_byte_that_comes_buys_its_sender_time(hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "SLOWEST", 10)
+    monkeypatch.setattr(bodies, "MIN_BYTES_PER_SECOND", 10)
 
     async def read() -> tuple[Any, Any]:
         known = Bodies()
@@ -90,7 +90,7 @@ def test_each_byte_that_comes_buys_its_sender_time(hurry: None, monkeypatch: pyt
 
 
 def test_the_time_is_twenty_seconds_and_a_second_for_each_8_kib() -> None:
-    assert (bodies.BODY_SECONDS, bodies.SLOWEST, bodies.EVERY) == (20.0, 8192, 1.0)
+    assert (bodies.BODY_SECONDS, bodies.MIN_BYTES_PER_SECOND, bodies.CHECK_SECONDS) == (20.0, 8192, 1.0)
 
 
 def test_a_sender_that_goes_away_is_told_from_one_that_ended() -> None:
@@ -136,7 +136,7 @@ def test_a_cancelled_request_is_cancelled_and_not_called_slow() -> None:
 
 
 def test_the_largest_of_those_coming_makes_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MOST_HELD", 100)
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 100)
 
     async def read() -> tuple[list[Any], Any, int]:
         known = Bodies()
@@ -155,7 +155,7 @@ def test_the_largest_of_those_coming_makes_room_for_the_others(monkeypatch: pyte
 
 
 def test_one_that_is_the_largest_itself_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MOST_HELD", 100)
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 100)
 
     async def read() -> tuple[Any, Any, int]:
         known = Bodies()
@@ -168,7 +168,7 @@ def test_one_that_is_the_largest_itself_is_given_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_in_use_is_never_given_up_and_what_comes_on_top_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MOST_HELD", 100)
+    monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 100)
     known = Bodies()
 
     async def use() -> None:

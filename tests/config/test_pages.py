@@ -74,8 +74,8 @@ async def ask(served: Pages, reader: Reader) -> None:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "READ_SECONDS", 0.3)
-    monkeypatch.setattr(pages, "SLOWEST", 10**9)
-    monkeypatch.setattr(pages, "EVERY", 0.05)
+    monkeypatch.setattr(pages, "MIN_BYTES_PER_SECOND", 10**9)
+    monkeypatch.setattr(pages, "CHECK_SECONDS", 0.05)
 
 
 def asked(application: Application, reader: Reader) -> Pages:
@@ -114,7 +114,7 @@ def test_a_reader_that_stops_is_given_up_and_its_answer_is_not_made_to_its_end(h
     asked(application, reader)
     assert not reader.has_its_end, "cut off, so that nobody takes it for whole"
     # What is held, what lies between the thread and the loop, and what was taken.
-    assert application.made <= pages.MOST_HELD_EACH // len(PIECE) + 20
+    assert application.made <= pages.MAX_HELD_BYTES_EACH // len(PIECE) + 20
     assert application.closed == 1
 
 
@@ -152,7 +152,7 @@ def test_readers_that_stop_do_not_keep_the_threads() -> None:
 
     body, waiting = on_loop(crowd)
     assert body == b"a page"
-    assert waiting <= pages.MOST_WAITING
+    assert waiting <= pages.MAX_WAITING_THREADS
 
 
 async def _endless(served: Pages, reader: Reader) -> None:
@@ -165,7 +165,7 @@ async def _endless(served: Pages, reader: Reader) -> None:
 
 
 def test_what_all_readers_leave_is_bounded_and_the_largest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MOST_HELD", 4 * len(PIECE))
+    monkeypatch.setattr(pages, "MAX_HELD_BYTES", 4 * len(PIECE))
     large, small = Application(PIECE, PIECE, PIECE, PIECE), Application(PIECE + b"x", b"small")
     first, second = Reader(most=1), Reader(most=1)
 
