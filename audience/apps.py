@@ -17,10 +17,10 @@ class AudienceConfig(AppConfig):
             get_user_model(),
             include_fields=[*ACCOUNT, "password"],
             mask_fields=["password"],
-            mask_callable="audience.audit_log.hidden",
+            mask_callable="audience.accounts.audit_log.hidden",
             m2m_fields={"groups", "user_permissions"},
         )
-        of_user = {"mask_fields": ["user"], "mask_callable": "audience.audit_log.account_name"}
+        of_user = {"mask_fields": ["user"], "mask_callable": "audience.accounts.audit_log.account_name"}
         auditlog.register(Authenticator, include_fields=["user", "type"], **of_user)
         auditlog.register(self.get_model("AddressChange"), include_fields=["user", "email"], **of_user)
         auditlog.register(self.get_model("Game"))

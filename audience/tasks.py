@@ -2,9 +2,11 @@
 
 from celery import shared_task
 
-from audience import clock, erasure, rollups, upcoming
-from audience import prune as pruning
+from audience.database import clock
 from audience.digest import run
+from audience.privacy import erasure
+from audience.storage import prune as pruning
+from audience.storage import rollups, upcoming
 
 
 @shared_task

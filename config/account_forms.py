@@ -6,8 +6,8 @@ from allauth.account.forms import ResetPasswordForm, ResetPasswordKeyForm
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 
-from audience import addresses, second_factor
-from audience.audit_log import act_as
+from audience.accounts import addresses, second_factor
+from audience.accounts.audit_log import act_as
 
 
 class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth ships no types

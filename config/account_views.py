@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from audience import second_factor, sign_in_pace
+from audience.accounts import second_factor, sign_in_pace
 
 
 def signup_closed(request: HttpRequest) -> HttpResponse:

@@ -19,9 +19,9 @@ from django.core.mail import EmailMessage
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from audience import addresses, sign_in_pace
-from audience.intake.caller import caller_ip
-from audience.sealing import seal, unseal
+from audience.accounts import addresses, sign_in_pace
+from audience.database.sealing import seal, unseal
+from audience.intake.requests.caller import caller_ip
 
 logger = structlog.get_logger(__name__)
 

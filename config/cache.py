@@ -1,7 +1,8 @@
 """The cache that all processes share, in Valkey: rate limits of the account pages, codes that were used.
 
 While Valkey is away each process counts for itself: nobody is kept from signing in, and no limit is lifted.
-What must hold then too is decided by the database (audience/sign_in_pace.py, audience/second_factor.py).
+What must hold then too is decided by the database (audience/accounts/sign_in_pace.py,
+audience/accounts/second_factor.py).
 """
 
 import json

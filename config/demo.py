@@ -15,8 +15,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from audience import keys
 from audience.digest import run as digest
+from audience.games import keys
 from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
 from audience.models.keys import digest_of
 from config import demo_history

@@ -7,8 +7,8 @@ from uuid import UUID, uuid5
 
 from django.utils import timezone
 
-from audience.intake.accept import accept
 from audience.intake.dialects import immutable
+from audience.intake.storing.accept import accept
 from audience.models import ApiKey, Dialect
 
 NAMESPACE = UUID("6f1c2f0e-3a52-4d9b-9d0b-6a3c1d1f0a77")

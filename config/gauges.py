@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from audience import clock
+from audience.database import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from config import metric_files
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig

@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
-from audience import second_factor
-from audience.intake.caller import caller_ip
+from audience.accounts import second_factor
+from audience.intake.requests.caller import caller_ip
 from audience.models.keys import digest_of
 from config.accounts import LISTED
 

@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from audience.intake.bodies import Receive
-from audience.intake.caller import read_address
 from audience.intake.front import Scope, Send
+from audience.intake.requests.caller import read_address
 from config.gauges import Queues, counted
 
 # What a proxy writes of the caller, one or the other.

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import structlog
 from django.db import DatabaseError, connection
 
-from audience import clock, heartbeats
+from audience.background import heartbeats
+from audience.database import clock
 from audience.models import ProcessKind
 from postbacks.monitoring import watch
 

@@ -57,7 +57,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "audience.overload.OverloadMiddleware",
+    "audience.intake.overload.OverloadMiddleware",
     "audience.intake.entry.IntakeMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -17,7 +17,7 @@ urlpatterns = [
     path("accounts/", include("audience.hub.account_urls")),
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
-    path("", include("audience.urls")),
+    path("", include("audience.intake.urls")),
     path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]

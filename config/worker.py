@@ -7,7 +7,7 @@ import structlog
 from celery.signals import task_prerun, worker_ready
 from django.db import DatabaseError
 
-from audience import heartbeats
+from audience.background import heartbeats
 from audience.models import ProcessKind
 from config.pulse import Pulse
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audience import clock, echoes
+from audience.database import clock
 from audience.models import Conversion, FailedWork, Person, Reason
+from audience.privacy import echoes
 from postbacks.health import advice
 from postbacks.models import Alert, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks import answers

@@ -10,7 +10,7 @@ import orjson
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
-from audience import clock
+from audience.database import clock
 from postbacks.deciding import goals
 from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.networks.base import Verdict

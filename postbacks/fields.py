@@ -1,4 +1,4 @@
-"""A column of secrets: a mapping in Python, one Fernet token in the database (audience/sealing.py)."""
+"""A column of secrets: a mapping in Python, one Fernet token in the database (audience/database/sealing.py)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from audience.sealing import reseal, seal, unseal
+from audience.database.sealing import reseal, seal, unseal
 
 __all__ = ["EncryptedJSONField", "SecretDict", "reseal", "seal", "unseal"]
 

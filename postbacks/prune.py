@@ -7,10 +7,11 @@ and so does one that ended lately, however old its first attempt is.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from audience import clock, pruning
+from audience.database import clock
 from audience.models import Game
-from audience.prune import LONGEST
-from audience.pruning import Pruned, Rows, Step
+from audience.storage import pruning
+from audience.storage.prune import LONGEST
+from audience.storage.pruning import Pruned, Rows, Step
 from postbacks.models import PostbackConfig
 
 ENDED = """config_id = %s AND started_at < %s AND EXISTS (

@@ -7,7 +7,7 @@ import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audience import clock
+from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks import failed

@@ -2,7 +2,7 @@
 
 A replay puts its rows back in the queue a few at a time, so that cancelling one means something; the sender's limiter
 makes the pace. The rows' state is the truth: a replay that is advanced twice, or dies in between, does no harm. A row
-or a replay that fails stops no other (audience/isolation.py).
+or a replay that fails stops no other (audience/background/isolation.py).
 """
 
 import uuid
@@ -14,9 +14,10 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import clock
 from audience.models import FailedWork, Queue
-from audience.wakeup import wake
 from postbacks import failed, replay_rows
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.failed import Counts, preview

@@ -1,6 +1,6 @@
-"""The rollups of what is sent; how they are kept stands in audience/rollups.py."""
+"""The rollups of what is sent; how they are kept stands in audience/storage/rollups.py."""
 
-from audience.rollups import Rollup
+from audience.storage.rollups import Rollup
 
 GAME_OF = "SELECT game_id FROM postbacks_postbackconfig WHERE id::text = %s"
 ROLLUPS = (

@@ -2,8 +2,9 @@
 
 from celery import shared_task
 
-from audience import clock, rollups
-from audience.wakeup import wake
+from audience.background.wakeup import wake
+from audience.database import clock
+from audience.storage import rollups
 from postbacks import prune as pruning
 from postbacks import replays
 from postbacks.alerts.digests import write_digests

@@ -7,9 +7,9 @@ import hypothesis
 import pytest
 from django.db import connection
 
-from audience import overload
-from audience.intake import auth
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
+from audience.intake import overload
+from audience.intake.requests import auth
 from audience.models import Environment, Game, KeyKind
 from tests.chromium import browser as browser
 
@@ -36,7 +36,7 @@ def _no_events_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _keys_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test changes keys behind the back of audience/keys.py, and expects to be believed at once."""
+    """A test changes keys behind the back of audience/games/keys.py, and expects to be believed at once."""
     monkeypatch.setattr(auth, "BELIEVED_FOR", 0.0)
     auth.forget_keys()
 

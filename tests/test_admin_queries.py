@@ -15,10 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from audience import addresses
+from audience.accounts import addresses
+from audience.accounts.members import invite
 from audience.admin.reading import MOST
-from audience.keys import create_key
-from audience.members import invite
+from audience.games.keys import create_key
 from audience.models import (
     ApiKey,
     Batch,

@@ -36,9 +36,9 @@ SOCKETS_ALLOWED = {
     "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
     "audience/intake/front.py": "answers on the event loop of the web server, whose sockets they are",
     "audience/intake/bodies.py": "reads bodies on the same loop",
-    "audience/intake/group.py": "gathers on the same loop",
-    "audience/intake/channel.py": "waits on the same loop for PostgreSQL, over the connection that psycopg made",
-    "audience/intake/ahead.py": "asks whether it is on that loop",
+    "audience/intake/storing/group.py": "gathers on the same loop",
+    "audience/intake/storing/channel.py": "waits on the same loop for PostgreSQL",
+    "audience/intake/storing/ahead.py": "asks whether it is on that loop",
     "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
     "config/pages.py": "hands answers to that server on the same loop",
     "config/up.py": "asks its own web process whether it serves yet",
@@ -252,7 +252,7 @@ def test_foreign_names_die_at_the_door() -> None:
 # A process that reads its own clock writes or compares a moment that no other process shares.
 OWN_CLOCK = ("timezone.now", "datetime.now", "datetime.utcnow", "time.time")
 OWN_CLOCK_ALLOWED = {
-    "audience/clock.py": "measures it against the database's",
+    "audience/database/clock.py": "measures it against the database's",
     "postbacks/networks/answers.py": "reads a Retry-After against the answer's own date, and this where it has none",
     "postbacks/sandbox/": "the imitation networks have no database",
 }

@@ -10,10 +10,10 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import ForeignKey, QuerySet
 
-from audience import partitions
 from audience.digest import run
-from audience.keys import NewKey
+from audience.games.keys import NewKey
 from audience.models import Conversion
+from audience.storage import partitions
 from postbacks.models import DeliveryAttempt
 from postbacks.sending import claims
 from tests import factories
@@ -23,11 +23,11 @@ from tests.audience import immutable
 READERS = {
     "audience_event": {
         "audience_event_pkey": "audience.digest.reading.read",
-        "event_once": "audience.intake.store.write",
+        "event_once": "audience.intake.storing.store.write",
         "event_newest": "audience.hub.feed.newest",
-        "event_by_user": "audience.erasure.sent_under",
-        "event_by_anonymous": "audience.erasure.sent_under",
-        "event_by_device": "audience.erasure.sent_under",
+        "event_by_user": "audience.privacy.erasure.sent_under",
+        "event_by_anonymous": "audience.privacy.erasure.sent_under",
+        "event_by_device": "audience.privacy.erasure.sent_under",
     },
     "audience_batch": {
         "audience_batch_pkey": "audience.digest.run.run",
@@ -37,7 +37,7 @@ READERS = {
     "audience_rejection": {
         "audience_rejection_pkey": "audience.intake.replay.replay",
         "rejection_newest": "audience.hub.feed.newest",
-        "rejection_age": "audience.prune.steps",
+        "rejection_age": "audience.storage.prune.steps",
     },
     "audience_person": {
         "audience_person_pkey": "audience.digest.identity.resolve",
@@ -47,7 +47,7 @@ READERS = {
     "audience_identity": {
         "audience_identity_pkey": "audience.admin.players.IdentityInline",
         "one_person_per_identity": "audience.digest.identity.resolve",
-        "identity_by_value": "audience.erasure.drain",
+        "identity_by_value": "audience.privacy.erasure.drain",
         "audience_identity_person_id": "audience.digest.merge.merge",
     },
     "audience_device": {

@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from audience import address_mail, addresses
+from audience.accounts import address_mail, addresses
 from audience.models import AddressChange
 
 

@@ -16,10 +16,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path
 
-from audience import addresses
+from audience.accounts import addresses
+from audience.accounts.members import free_username
 from audience.admin import account_links
 from audience.admin.reading import Declared, ReadOnly
-from audience.members import free_username
 from audience.models import AddressChange, SignInPace
 
 # The modules above have registered theirs by being imported.

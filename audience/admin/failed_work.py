@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from audience import retrying
 from audience.admin.reading import ReadOnly, asked
+from audience.background import retrying
 from audience.models import FailedWork
 
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from audience.admin.reading import Declared, ReadOnly, asked
-from audience.keys import revoke_key
+from audience.games.keys import revoke_key
 from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
 
 

@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from audience import retrying
 from audience.admin.reading import ReadOnly, asked, fields_of, masks
+from audience.background import retrying
 from audience.models import Batch, Event, Rejection
 
 # What a sender may have put a push token, a key or a password into.

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Json
 
-from audience import bulk, clock
+from audience.database import bulk, clock
 from audience.digest import clicks, conversions
 from audience.digest.identity import People
 from audience.models import Conversion, Event, Game, Reason, Touch

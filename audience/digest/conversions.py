@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from audience import bulk, goals
-from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger
+from audience.database import bulk
+from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger, goals
 from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
 

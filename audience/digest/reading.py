@@ -16,7 +16,7 @@ from django.db import connection
 
 from audience.digest import clicks
 from audience.digest.sightings import NOT_AN_ID, Key, keys_named
-from audience.intake.message import ANONYMOUS, DEVICE, USER
+from audience.intake.messages.message import ANONYMOUS, DEVICE, USER
 from audience.models import Event, Game
 
 # What is known of the id in `column`. LIMIT keeps it a look into an index for each sighting: PostgreSQL would make a

@@ -15,10 +15,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Min
 
-from audience import clock, goals, isolation, wakeup
+from audience.background import isolation, wakeup
+from audience.database import clock
 from audience.digest import attribution, belongings, identity, reading, traits
 from audience.digest.reading import Claimed
-from audience.models import Batch, BatchState, FailedWork, Game, Queue
+from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
 from audience.models.events import BatchQuerySet
 
 logger = structlog.get_logger(__name__)
@@ -83,7 +84,7 @@ def _digest_game(game_id: int) -> int:
     """One run over a game's due batches. When it fails each is tried alone: one bad batch stops no other."""
     try:
         return run(game_id=game_id)
-    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
         isolation.raise_if_passing(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
     batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:ALONE_AT_ONCE])

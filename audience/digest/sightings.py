@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from audience.intake.message import ANONYMOUS, DEVICE, USER
+from audience.intake.messages.message import ANONYMOUS, DEVICE, USER
 from audience.models import Kind
 
 Key = tuple[str, str]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from audience import bulk
+from audience.database import bulk
 from audience.models import Event, Kind, Person
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from audience import second_factor
+from audience.accounts import second_factor
 from audience.hub.admin_links import admin_url
 from audience.models import Game, Membership, Role
 

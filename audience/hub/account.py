@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from audience import second_factor
+from audience.accounts import second_factor
 from audience.hub.access import HubRequest
 from audience.models import AddressChange, Membership
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audience import address_mail, addresses
+from audience.accounts import address_mail, addresses
 from audience.hub.access import HubRequest
 from audience.models.accounts import AddressChange
 

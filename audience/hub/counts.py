@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Sum
 from django.db.models.functions import TruncDate
 
-from audience import clock
+from audience.database import clock
 from audience.models import ApiKey, Game, RequestCount
 
 DAYS = 7

@@ -12,9 +12,9 @@ from django.shortcuts import get_object_or_404, redirect
 from audience.digest.sightings import keys_of
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.masking import masked
-from audience.intake.message import TIME_NOTE
+from audience.intake.messages.message import TIME_NOTE
+from audience.intake.messages.times import TimeNote
 from audience.intake.replay import Answer, replay, replay_obstacle
-from audience.intake.times import TimeNote
 from audience.models import ApiKey, Event, Identity, Membership, Rejection, Role
 
 SAID = {

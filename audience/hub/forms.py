@@ -6,12 +6,12 @@ from typing import Any
 
 from django import forms
 
-from audience import clock
-from audience.intake.restrictions import network_of, origin_of
-from audience.keys import Restrictions
+from audience.database import clock
+from audience.games.keys import Restrictions
+from audience.intake.requests.restrictions import network_of, origin_of
 from audience.models import ApiKey, Dialect, Environment, KeyKind
 
-# What a rotation offers, in seconds; audience/keys.py takes anything up to 7 days.
+# What a rotation offers, in seconds; audience/games/keys.py takes anything up to 7 days.
 OVERLAPS = (
     (0, "End the old key now"),
     (3_600, "1 hour"),

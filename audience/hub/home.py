@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audience.games import create_game
+from audience.games.new_game import create_game
 from audience.hub.game_form import GameForm
 from audience.models import Game
 

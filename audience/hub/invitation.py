@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audience import addresses, members
+from audience.accounts import addresses, members
 from audience.hub.access import HubRequest
 from audience.models import Invitation
 

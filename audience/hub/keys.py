@@ -10,11 +10,12 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience import clock, keys
+from audience.database import clock
+from audience.games import keys
+from audience.games.key_usage import NO_USE, Usage, time_left, usage_by_key, used_since_rotation
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
 from audience.hub.forms import KeyChangeForm, KeyForm, RotateForm
-from audience.key_usage import NO_USE, Usage, time_left, usage_by_key, used_since_rotation
 from audience.models import ApiKey, KeyKind, Membership, Role
 
 # What ?state= narrows the list to, and what the page calls it.

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience import address_mail, invitation_mail, members, second_factor
+from audience.accounts import address_mail, invitation_mail, members, second_factor
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Invitation, Membership, Role
 

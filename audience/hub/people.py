@@ -12,14 +12,14 @@ from django.db.models.functions import RowNumber
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 
-from audience.erasure import request_erasure
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.events import said
 from audience.hub.forms import ForgetForm
 from audience.hub.masking import masked
 from audience.hub.paging import newest
-from audience.intake.message import ANONYMOUS, USER
+from audience.intake.messages.message import ANONYMOUS, USER
 from audience.models import Game, Identity, Membership, Person, Role
+from audience.privacy.erasure import request_erasure
 
 # How many ids of a person the list shows; the page of the person has the others.
 IDS = 4

@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from audience.erasure import request_erasure
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.events import said
 from audience.hub.forms import EraseForm
@@ -16,7 +15,8 @@ from audience.hub.paging import newest
 from audience.hub.people import found_people, rows_of
 from audience.models import Erasure, ErasureState, Membership, Role
 from audience.models.erasure import KeyLost
-from audience.retention import first_day
+from audience.privacy.erasure import request_erasure
+from audience.storage.retention import first_day
 from consent.models import ConsentDecision
 
 # Players, and decisions, that a look-up shows.

@@ -7,11 +7,11 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from audience import retention
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
 from audience.models import Game, Membership, Role
 from audience.models.keys import LEAST_KEPT_DAYS
+from audience.storage import retention
 
 MOST_DAYS = 3650
 LEAST = (

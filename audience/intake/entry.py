@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls.resolvers import RoutePattern
 from prometheus_client import Counter, Histogram
 
-from audience.urls import urlpatterns
+from audience.intake.urls import urlpatterns
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 

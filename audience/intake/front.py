@@ -20,7 +20,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience import overload
+from audience.intake import overload
 from audience.intake.bodies import Bodies, Crowded, Dropped, Gone, Message, Receive
 from audience.intake.dialects.base import RETRY_AFTER, IngestView
 from audience.intake.entry import VIEWS, count, must_be_https

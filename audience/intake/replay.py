@@ -8,13 +8,13 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from audience import clock
-from audience.intake import restrictions
-from audience.intake.accept import accept
+from audience.database import clock
 from audience.intake.dialects import kept
-from audience.intake.message import NOT_KEPT, Violation
-from audience.intake.message_ids import stored_id
-from audience.intake.rows import TRUNCATED
+from audience.intake.messages.message import NOT_KEPT, Violation
+from audience.intake.messages.message_ids import stored_id
+from audience.intake.requests import restrictions
+from audience.intake.storing.accept import accept
+from audience.intake.storing.rows import TRUNCATED
 from audience.models import ApiKey, Dialect, Event, Rejection
 
 logger = structlog.get_logger(__name__)

@@ -1,6 +1,6 @@
 """Event's table, partitioned by day from the start: insert cost stays flat as it grows, and retention is a DROP.
 
-The default partition takes historical imports; audience/partitions.py makes the days ahead.
+The default partition takes historical imports; audience/storage/partitions.py makes the days ahead.
 """
 
 from datetime import UTC, datetime, timedelta

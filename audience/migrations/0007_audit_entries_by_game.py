@@ -1,4 +1,4 @@
-"""The audit log of one game, newest first, from one index (audience/audit_log.py: entries)."""
+"""The audit log of one game, newest first, from one index (audience/accounts/audit_log.py: entries)."""
 
 from django.db import migrations
 

@@ -1,6 +1,6 @@
 """Batch's table anew, partitioned by the week of `received_at`: its rows move over, its columns stay as they are.
 
-A month of a busy game is many million rows, which are now dropped week by week (audience/prune.py).
+A month of a busy game is many million rows, which are now dropped week by week (audience/storage/prune.py).
 """
 
 from datetime import UTC, date, datetime, timedelta

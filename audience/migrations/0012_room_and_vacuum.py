@@ -4,7 +4,7 @@ audience_person: a row is updated whenever the player is seen. No index has a co
 version goes into the same page without an index entry, as long as the page has room: a fifth is left free. Vacuum comes
 at 5 % dead rows instead of 20 %, so that the pages of busy players are cleaned before they are full.
 
-The batches' settings are their partitions' (0010, audience/partitions.py); events are written once.
+The batches' settings are their partitions' (0010, audience/storage/partitions.py); events are written once.
 """
 
 from django.db import migrations

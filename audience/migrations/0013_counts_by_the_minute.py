@@ -1,4 +1,4 @@
-"""Counts of requests and conversions by the minute (audience/rollups.py): tables, views, triggers, and what there is.
+"""Counts of requests and conversions by the minute (audience/storage/rollups.py): tables, views, triggers, and what there is.
 
 The counting of the rows there are stands in the transaction that makes the triggers: making one locks its table against
 writers, so that no row is passed over in between and none counted twice.

@@ -5,7 +5,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import audience.clock
+import audience.database.clock
 import audience.models.accounts
 
 
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                     models.EmailField(help_text="Lower case: what the account will sign in with.", max_length=254),
                 ),
                 ("digest", models.CharField(editable=False, max_length=64, unique=True)),
-                ("created_at", models.DateTimeField(default=audience.clock.now, editable=False)),
+                ("created_at", models.DateTimeField(default=audience.database.clock.now, editable=False)),
                 ("expires_at", models.DateTimeField(default=audience.models.accounts.in_three_days)),
                 (
                     "user",

@@ -1,5 +1,5 @@
 import django.db.models.deletion
-import audience.clock
+import audience.database.clock
 from django.db import migrations, models
 
 
@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("sealed", models.TextField(editable=False)),
-                ("created_at", models.DateTimeField(default=audience.clock.now, editable=False)),
+                ("created_at", models.DateTimeField(default=audience.database.clock.now, editable=False)),
                 (
                     "game",
                     models.OneToOneField(

@@ -12,7 +12,7 @@ from django.db import migrations
 from django.db.migrations.exceptions import IrreversibleError
 
 from audience.models.erasure import keyed_hash
-from audience.sealing import seal
+from audience.database.sealing import seal
 
 HASH = re.compile(r"[0-9a-f]{64}")
 CHUNK = 500

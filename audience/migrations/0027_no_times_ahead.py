@@ -1,5 +1,5 @@
 """Players, ids, clicks, devices and groups of a time that has not come yet: what a later event says of a trait, a token
-or a group would be passed over until then. Such times do not come in any more (audience/intake/times.py)."""
+or a group would be passed over until then. Such times do not come in any more (audience/intake/messages/times.py)."""
 
 from django.db import migrations
 

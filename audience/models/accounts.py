@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from audience import clock
+from audience.database import clock
 
 CONFIRMED_WITHIN = timedelta(days=3)
 

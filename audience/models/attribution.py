@@ -6,7 +6,7 @@ from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from audience.models.keys import Game
 from audience.models.people import Person
 

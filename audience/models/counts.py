@@ -1,8 +1,8 @@
 """What came in, added up by the minute and later by the hour: views and triggers of counts_by_the_minute.
 
-A view adds the rows that are rolled up to the tail of those that are not yet (audience/rollups.py), so that a sum over
-it is what a count over the tables would say, at any moment. `starts_at` is the start of a minute, or of an hour that
-is over for a while. Counts outlive the rows they count: those are dropped by age, these stay.
+A view adds the rows that are rolled up to the tail of those that are not yet (audience/storage/rollups.py), so that a
+sum over it is what a count over the tables would say, at any moment. `starts_at` is the start of a minute, or of an
+hour that is over for a while. Counts outlive the rows they count: those are dropped by age, these stay.
 """
 
 from django.db import models

@@ -12,9 +12,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
+from audience.database.sealing import seal, unseal
 from audience.models.keys import Game
-from audience.sealing import seal, unseal
 
 
 def keyed_hash(key: str, digest: str) -> str:

@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
 
-from audience import clock
+from audience.database import clock
 from audience.models.keys import ApiKey, Dialect, Game
 
 
@@ -34,10 +34,11 @@ class EventQuerySet(models.QuerySet["Event"]):
 class Event(models.Model):
     """One message as we understood it, with the words it came in beside it.
 
-    The table is partitioned by `day`, the UTC date of the client's own unmodified time (audience/intake/times.py): a
-    retry repeats that time, so the unique index (game, message_id, day) sees the copy (migration 0002). PostgreSQL
-    wants the partition key in every unique index, hence the real primary key is (id, day); `id` alone comes from
-    one sequence and is unique too. No foreign key points here, so that a partition can be dropped.
+    The table is partitioned by `day`, the UTC date of the client's own unmodified time
+    (audience/intake/messages/times.py): a retry repeats that time, so the unique index (game, message_id, day) sees the
+    copy (migration 0002). PostgreSQL wants the partition key in every unique index, hence the real primary key is (id,
+    day); `id` alone comes from one sequence and is unique too. No foreign key points here, so that a partition can be
+    dropped.
     """
 
     game_id = models.BigIntegerField()
@@ -100,9 +101,9 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 class Batch(models.Model):
     """One acknowledged request. While `pending` it is the work still to be digested.
 
-    The table is partitioned by the week of `received_at` (audience/partitions.py), so that old requests are not deleted
-    row by row. As with Event the real primary key has the partition's column in it, and `id` alone comes from one
-    sequence.
+    The table is partitioned by the week of `received_at` (audience/storage/partitions.py), so that old requests are not
+    deleted row by row. As with Event the real primary key has the partition's column in it, and `id` alone comes from
+    one sequence.
 
     The database checks no foreign key of what intake writes, of Rejection neither: a check locks the row it finds, and
     all requests of a key would meet at that key's row and its game's.
@@ -160,7 +161,8 @@ class RejectionQuerySet(models.QuerySet["Rejection"]):
 
 
 class Rejection(models.Model):
-    """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game (audience/prune.py)."""
+    """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game
+    (audience/storage/prune.py)."""
 
     # rejection_newest begins with the game, and nothing asks for the rejections of a key alone.
     game = models.ForeignKey(

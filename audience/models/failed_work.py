@@ -7,7 +7,7 @@ from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Cast
 from django.db.models.lookups import IsNull
 
-from audience import clock
+from audience.database import clock
 from audience.models.keys import Game
 
 
@@ -55,7 +55,8 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
 class FailedWork(models.Model):
     """A row that failed when it was tried alone. A success removes it again, so that the table is normally empty.
 
-    While it is here, its row is left out whenever rows of its queue are processed together (audience/isolation.py).
+    While it is here, its row is left out whenever rows of its queue are processed together
+    (audience/background/isolation.py).
     """
 
     game = models.ForeignKey(

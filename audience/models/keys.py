@@ -10,7 +10,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 
 # A stored event is what a copy of it is known by, and senders repeat events of up to 30 days ago. The longest view of
 # the Hub is as long.
@@ -133,7 +133,7 @@ class KeyQuerySet(models.QuerySet["ApiKey"]):
 class ApiKey(models.Model):
     """A publishable key is public and shown; of the others only the prefix and the SHA-256 are kept.
 
-    The three lists restrict it (audience/intake/restrictions.py); an empty one restricts nothing.
+    The three lists restrict it (audience/intake/requests/restrictions.py); an empty one restricts nothing.
     """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="api_keys")

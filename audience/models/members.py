@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from audience.models.keys import Game, Role
 
 VALID_FOR = timedelta(days=7)

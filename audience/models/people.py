@@ -9,7 +9,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
-from audience import clock
+from audience.database import clock
 from audience.models.keys import Game
 
 

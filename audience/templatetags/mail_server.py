@@ -2,7 +2,7 @@
 
 from django import template
 
-from audience.address_mail import is_sent
+from audience.accounts.address_mail import is_sent
 
 register = template.Library()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from audience import clock
+from audience.database import clock
 from postbacks import http
 from postbacks.alerts import words
 from postbacks.alerts.outcome import Failed, NotSendable

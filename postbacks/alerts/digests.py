@@ -2,7 +2,7 @@
 
 Written once per member, game and day, at the first look after DIGEST_HOUR: `digest_sent_on` and the Notice are one
 transaction, and from then on it is sent and retried as every message is. After days of downtime there is one digest,
-of yesterday. A game or a member that fails stops no other (audience/isolation.py).
+of yesterday. A game or a member that fails stops no other (audience/background/isolation.py).
 """
 
 from collections import defaultdict
@@ -15,9 +15,10 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.template.defaultfilters import pluralize
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import clock
 from audience.models import Conversion, Game, Queue, Reason
-from audience.wakeup import wake
 from postbacks.alerts import words
 from postbacks.alerts.receivers import DAILY, DIGEST_HOUR, NOTICES_TASK, members
 from postbacks.health import Health

@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from audience.background.wakeup import wake
 from audience.models import Game
-from audience.wakeup import wake
 from postbacks import http
 from postbacks.alerts.receivers import NOTICES_TASK
 from postbacks.models import AlertHook, Notice, NoticeKind, NoticeState

@@ -6,9 +6,10 @@ The end of a rotation's overlap is no such end: whoever rotates a key knows it, 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import clock
 from audience.models import ApiKey, Queue, Role
-from audience.wakeup import wake
 from postbacks.alerts import words
 from postbacks.alerts.receivers import NOTICES_TASK, members
 from postbacks.models import AlertChoice, Notice, NoticeKind, Told
@@ -17,7 +18,7 @@ from postbacks.models import AlertChoice, Notice, NoticeKind, Told
 def write_reminders() -> int:
     """A Notice for each admin of each key whose time to be reminded has come; how many.
 
-    A key that fails stops no other (audience/isolation.py).
+    A key that fails stops no other (audience/background/isolation.py).
     """
     due = _due().select_related("game").order_by("remind_at", "pk")
     return sum(isolation.each(Queue.ALERT_DIGEST, due, _write, row_of=_place))

@@ -1,8 +1,8 @@
 """Sending the messages that are due: one claimed at a time, sent with no transaction open, closed by what came of it.
 
 A message may go out twice when a worker dies between the two, never not at all: mail carries the same Message-ID and
-a hook the same id each time. One that cannot be claimed or closed stops no other (audience/isolation.py); what was sent
-is not sent again because its end could not be written.
+a hook the same id each time. One that cannot be claimed or closed stops no other (audience/background/isolation.py);
+what was sent is not sent again because its end could not be written.
 """
 
 import time
@@ -15,7 +15,8 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.alerts import calls, mail
@@ -58,7 +59,7 @@ def _claim_isolated() -> list[Notice | None]:
     try:
         notice = claim()
         return [notice] if notice else []
-    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
         isolation.raise_if_passing(error)
     rows = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").values_list("pk", "game_id")
     for pk, game_id in rows[:1]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.db import transaction
 
-from audience import clock
+from audience.background.wakeup import wake
+from audience.database import clock
 from audience.models import Game, Membership, Role
-from audience.wakeup import wake
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice, NoticeKind, Told
 
 NOTICES_TASK = "postbacks.tasks.notices"

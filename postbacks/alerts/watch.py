@@ -11,7 +11,7 @@ The rule, in full:
    is one alert and not a message a minute. The alert of a config that was disabled or deleted ends the moment that is
    seen, and says so: it has not recovered.
 4. Any number of workers may watch at once: a unique constraint opens and a conditional update recovers.
-5. A config that cannot be judged stops no other (audience/isolation.py).
+5. A config that cannot be judged stops no other (audience/background/isolation.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,8 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks import health

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from audience import bulk
+from audience.database import bulk
 from audience.models import Conversion, Reason
 from postbacks.deciding import gate
 from postbacks.models import Delivery, DeliveryState

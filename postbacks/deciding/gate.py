@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from django.db import connection
 
-from audience.intake.message import ANONYMOUS
+from audience.intake.messages.message import ANONYMOUS
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from consent import policy

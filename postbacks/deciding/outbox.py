@@ -3,9 +3,9 @@
 The conversions still to be fanned out are the queue. A batch is claimed, decided and written in one transaction that
 calls nobody, so a worker that dies leaves nothing half done. A conversion may come back (a merge found its click): the
 rows that were skipped are decided again, every other row has its own life by then and stays.
-One that cannot be decided stops no other (audience/isolation.py): such as one of the year 9999, whose deadline is past
-the calendar.
-A postback on hold gets Held rows, which wait for a good credential; a goal may count once per player (once.py).
+One that cannot be decided stops no other (audience/background/isolation.py): such as one of the year 9999, whose
+deadline is past the calendar. A postback on hold gets Held rows, which wait for a good credential; a goal may count
+once per player (once.py).
 """
 
 import time
@@ -18,10 +18,11 @@ import structlog
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from audience import bulk, clock, isolation
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import bulk, clock
 from audience.models import Conversion, FailedWork, Queue
 from audience.models.failed_work import not_failed
-from audience.wakeup import wake
 from consent.models import Level
 from postbacks.deciding import explaining, facts, gate, goals, once, roster
 from postbacks.deciding.goals import Goal
@@ -67,7 +68,7 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
     queue = waiting().filter(among or Q())
     try:
         return _fan_out(queue, limit=limit)
-    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
         isolation.raise_if_passing(error)
         logger.warning("fan_out_failed_together", error=type(error).__name__)
     isolation.together(

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
-from audience import clock
+from audience.database import clock
 from postbacks.health.counting import count
 from postbacks.health.judging import judge
 from postbacks.health.words import Counts, Health, Indicator, Judgement

@@ -6,7 +6,8 @@ from typing import Any
 from django.urls import reverse
 from django.utils.timesince import timeuntil
 
-from audience import clock, overload
+from audience.database import clock
+from audience.intake import overload
 from audience.models import ApiKey, Game
 from postbacks.health import Health, advice
 from postbacks.hub import set_aside

@@ -10,8 +10,8 @@ from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 
-from audience import clock
-from audience.audit_log import entries
+from audience.accounts.audit_log import entries
+from audience.database import clock
 from audience.hub import spreadsheet
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.filters import Filter, choice

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Min
 
-from audience import clock, overload
+from audience.database import clock
+from audience.intake import overload
 from audience.models import Batch, BatchState, Game
 from postbacks.hub.listing import ConfigRow
 

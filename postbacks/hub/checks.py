@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from audience import clock
+from audience.database import clock
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.hub import panel

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 
-from audience import clock
+from audience.database import clock
 from audience.hub.access import HubRequest, asks_for_part, game_view, has_role, page
 from audience.hub.filters import Filter, choice
 from audience.hub.paging import newest

@@ -1,6 +1,6 @@
 """What a game's hours or days came to: events accepted and rejected, and conversions by the network of their click.
 
-Added up from counts (audience/rollups.py), so that a month of a busy game costs what a quiet one's does.
+Added up from counts (audience/storage/rollups.py), so that a month of a busy game costs what a quiet one's does.
 """
 
 from collections import defaultdict

@@ -3,7 +3,7 @@
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from audience import keys
+from audience.games import keys
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.filters import choice
 from audience.models import ApiKey, KeyKind, Membership, Role

@@ -6,14 +6,15 @@ from uuid import UUID
 from auditlog.models import LogEntry
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 
-from audience import audit_log, clock
-from audience.erasure import sent_under
+from audience.accounts import audit_log
+from audience.database import clock
 from audience.hub import spreadsheet
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.forms import ForgetForm
 from audience.hub.people import erased_by, rows_of
-from audience.intake.message import ANONYMOUS
+from audience.intake.messages.message import ANONYMOUS
 from audience.models import Event, Membership, Person, Rejection, Role
+from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision
 from postbacks.hub import person_export
 from postbacks.models import Delivery

@@ -1,4 +1,5 @@
-"""How a network's calls ended, hour by hour: the chart of the integration page, from counts (audience/rollups.py)."""
+"""How a network's calls ended, hour by hour: the chart of the integration page, from counts
+(audience/storage/rollups.py)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

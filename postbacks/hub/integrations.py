@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from audience import clock
+from audience.database import clock
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Game, Membership
 from postbacks.hub import hourly, log, replays

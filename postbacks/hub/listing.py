@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import DateTimeField
 from django.db.models.expressions import RawSQL
 
-from audience import clock
+from audience.database import clock
 from audience.models import Game, Trigger
 from postbacks import health
 from postbacks.deciding import goals

@@ -8,13 +8,13 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 
-from audience import clock
-from audience.goals import event_names
+from audience.database import clock
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.event_detail import sees_addresses
 from audience.hub.filters import Filter, choice
 from audience.hub.masking import masked
 from audience.models import Game, Membership, trigger_label
+from audience.models.goals import event_names
 from postbacks.hub import attempts, panel
 from postbacks.hub.networks import network_or_404
 from postbacks.ledger import stuck

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import TextChoices
 from django.http import HttpResponse
 
-from audience import clock
+from audience.database import clock
 from audience.hub.access import HubRequest, asks_for_part, game_view, page
 from audience.hub.filters import choice
 from audience.models import Game, Membership

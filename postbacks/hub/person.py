@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from audience.erasure import sent_under
 from audience.hub.access import HubRequest, game_view, has_role, page
 from audience.hub.event_detail import pretty
 from audience.hub.feed import HEAVY, event_row
@@ -15,8 +14,9 @@ from audience.hub.feed import Row as EventRow
 from audience.hub.forms import ForgetForm
 from audience.hub.masking import masked, shortened
 from audience.hub.people import erased_by
-from audience.intake.message import ANONYMOUS
+from audience.intake.messages.message import ANONYMOUS
 from audience.models import Event, Identity, Membership, Person, Role
+from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision, Level
 from consent.policy import effective
 from postbacks.hub.outcomes import Row as ConversionRow

@@ -17,12 +17,12 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, Prefetch, QuerySet
 
-from audience import clock
-from audience.erasure import sent_under
+from audience.database import clock
 from audience.hub.masking import masked
 from audience.hub.paging import newest
-from audience.intake.message import ANONYMOUS
+from audience.intake.messages.message import ANONYMOUS
 from audience.models import Event, Person, Rejection
+from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision
 from postbacks.models import Delivery, DeliveryAttempt
 

@@ -1,5 +1,5 @@
 """How a game's deliveries fare, network by network: what became of them, how fast the network answers, how long the
-longest-waiting one waits. Counts from the rollups (audience/rollups.py), the queue from its index.
+longest-waiting one waits. Counts from the rollups (audience/storage/rollups.py), the queue from its index.
 """
 
 from collections import defaultdict

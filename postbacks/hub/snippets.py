@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.template.loader import render_to_string
 
-from audience import clock
+from audience.database import clock
 from audience.models import ApiKey, Dialect
 from postbacks.networks.base import Network
 

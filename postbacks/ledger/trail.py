@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
-from audience import clock
+from audience.database import clock
 from audience.hub.event_detail import pretty
 from audience.hub.feed import HEAVY
 from audience.hub.masking import masked
-from audience.intake.message import ANONYMOUS
+from audience.intake.messages.message import ANONYMOUS
 from audience.models import Conversion, Event, Reason
 from consent.models import ConsentDecision, Level
 from postbacks.deciding import gate, goals

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from audience.models import ApiKey, Game
 from postbacks.fields import EncryptedJSONField
 from postbacks.models.configs import PostbackConfig

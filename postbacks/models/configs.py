@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from audience.models import Game, Trigger
 from postbacks.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS

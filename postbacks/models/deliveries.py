@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from audience.models import Conversion, Game, Reason, trigger_label
 from postbacks.models.configs import PostbackConfig
 from postbacks.models.replays import Replay

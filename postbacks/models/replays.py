@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from audience.models import Game
 from postbacks.models.configs import PostbackConfig
 

@@ -1,10 +1,10 @@
-"""The troubles of processes: which of them are silent, as their heartbeats say (audience/heartbeats.py)."""
+"""The troubles of processes: which of them are silent, as their heartbeats say (audience/background/heartbeats.py)."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from audience import heartbeats
-from audience.heartbeats import Running
+from audience.background import heartbeats
+from audience.background.heartbeats import Running
 from audience.models import ProcessKind
 from postbacks.monitoring.trouble import Kind, Trouble
 

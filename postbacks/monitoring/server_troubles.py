@@ -11,8 +11,9 @@ from django.db.models import CharField, Count, Exists, Min, OuterRef
 from django.db.models.functions import Cast
 from django.urls import reverse
 
-from audience import clock, partitions
+from audience.database import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
+from audience.storage import partitions
 from postbacks.monitoring import processes
 from postbacks.monitoring.trouble import Kind, Trouble
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
-from audience import clock
+from audience.database import clock
 from postbacks.models import ServerTrouble
 from postbacks.monitoring import mail, server_troubles
 from postbacks.monitoring.trouble import Trouble

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.db import connection
 
-from audience import clock
+from audience.database import clock
 from audience.models import Game
 from postbacks.models import AttemptStatus, PostbackConfig
 from postbacks.networks.base import Network

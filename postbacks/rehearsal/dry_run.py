@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from audience import clock
-from audience.goals import event_names
+from audience.database import clock
 from audience.models import Conversion, Event, Game, Kind, Person, Reason
+from audience.models.goals import event_names
 from consent.models import Level
 from postbacks.deciding import facts, gate, goals, once
 from postbacks.deciding.goals import Goal

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from audience import clock
+from audience.database import clock
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState
 
 STOPPED = "The worker stopped before the answer came"

@@ -12,7 +12,8 @@ import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audience import bulk, clock, isolation
+from audience.background import isolation
+from audience.database import bulk, clock
 from audience.models import Queue
 from postbacks.deciding import explaining
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig

@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from audience import isolation
+from audience.background import isolation
 from audience.models import Queue, Reason
 from consent.models import Level
 from postbacks.deciding import explaining, facts, gate

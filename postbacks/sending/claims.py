@@ -2,7 +2,7 @@
 
 A claim is one transaction over one pixel. It locks the config (so that a rotation or a hold waits for it, and it for
 them), then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second. A row that
-cannot be claimed stops no other (audience/isolation.py); it stays waiting, and nobody sends it until it can.
+cannot be claimed stops no other (audience/background/isolation.py); it stays waiting, and nobody sends it until it can.
 """
 
 import random
@@ -15,7 +15,8 @@ from uuid import UUID
 import structlog
 from django.db import connection, transaction
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.database import clock
 from audience.models import FailedWork, Queue
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
@@ -122,7 +123,7 @@ def _claim_isolated(network: str, config_id: UUID, most: int) -> tuple[list[Clai
     """As `_claim`; when that fails, each half of the due rows, and so on."""
     try:
         return _claim(config_id, most)
-    except Exception as error:  # whatever a bad row makes a step raise; audience/isolation.py has the rule
+    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
         isolation.raise_if_passing(error)
         logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
     found = isolation.together(

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
-from audience import clock
+from audience.database import clock
 from postbacks import http
 from postbacks.deciding import facts
 from postbacks.networks.base import Outcome, Request, Response, Target, Verdict

@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Model
 from django.db.models.base import ModelState
 
-from audience import bulk
+from audience.database import bulk
 from audience.models import Conversion, Person, Touch
 from postbacks.deciding import facts
 from postbacks.models import Delivery, PostbackConfig
@@ -48,8 +48,8 @@ READERS: dict[str, Callable[[str], object]] = {
 # Delivery.objects.due; tests/postbacks/test_leases.py holds them together.
 WAITS = """delivery.state = 'waiting' AND delivery.next_attempt_at <= %(now)s
   AND (delivery.leased_until IS NULL OR delivery.leased_until < %(now)s)"""
-# Left out of the queue: what failed is tried alone (audience/isolation.py), and of what failed to be closed the answer
-# is known, so that it must not be sent again. As in audience.models.failed_work.not_failed.
+# Left out of the queue: what failed is tried alone (audience/background/isolation.py), and of what failed to be closed
+# the answer is known, so that it must not be sent again. As in audience.models.failed_work.not_failed.
 FAILED = """(SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
     AND failed.queue = '{queue}' AND failed.row = delivery.id::text LIMIT 1)"""
 NOT_CLOSING = f"{FAILED.format(queue='closing')} IS NULL"

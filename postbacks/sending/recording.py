@@ -3,8 +3,9 @@
 A worker may come back late, when its lease ran out and another one has sent the row again. It may still tell what its
 own call brought, and an accepted event is accepted whoever hears of it; it must not touch anything else.
 
-An answer that cannot be stored stops no other (audience/isolation.py). It is stored without the words of the network,
-or else noted with its verdict: until that is written down the delivery is in no claim, and so is not sent twice.
+An answer that cannot be stored stops no other (audience/background/isolation.py). It is stored without the words of the
+network, or else noted with its verdict: until that is written down the delivery is in no claim, and so is not sent
+twice.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -17,7 +18,8 @@ import orjson
 import structlog
 from django.db import connection, transaction
 
-from audience import bulk, clock, isolation
+from audience.background import isolation
+from audience.database import bulk, clock
 from audience.models import Queue
 from consent.models import Level
 from postbacks.deciding import explaining
@@ -76,7 +78,8 @@ def _record_somehow(answers: Sequence[Answer]) -> list[UUID]:
     """As `_record`; an answer whose words cannot be stored is recorded without them."""
     try:
         return _record(answers)
-    except Exception as error:  # whatever an odd answer makes a step raise; audience/isolation.py has the rule
+    # Whatever an odd answer makes a step raise; audience/background/isolation.py has the rule
+    except Exception as error:
         isolation.raise_if_passing(error)
         if len(answers) > 1:
             raise

@@ -6,7 +6,7 @@ A note about it (FailedWork) holds what is needed: the answer itself is gone, an
 from collections.abc import Callable
 from uuid import UUID
 
-from audience import isolation
+from audience.background import isolation
 from audience.models import FailedWork, Queue, Reason
 from postbacks.deciding import explaining
 from postbacks.models import PostbackConfig

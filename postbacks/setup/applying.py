@@ -9,7 +9,8 @@ import time
 from datetime import timedelta
 from uuid import UUID
 
-from audience import clock, goals
+from audience.database import clock
+from audience.models import goals
 from postbacks.deciding import roster
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.setup import hold, rules, versions

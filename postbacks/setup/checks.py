@@ -9,7 +9,7 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from audience.sealing import seal
+from audience.database.sealing import seal
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 
 logger = structlog.get_logger(__name__)

@@ -8,9 +8,10 @@ from auditlog.context import disable_auditlog
 from auditlog.models import LogEntry
 from django.db import transaction
 
-from audience import audit_log, clock
-from audience import goals as goal_events
+from audience.accounts import audit_log
+from audience.database import clock
 from audience.models import Game
+from audience.models import goals as goal_events
 from postbacks.deciding import roster
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.setup import hold, rules, unsent, versions

@@ -2,8 +2,8 @@
 
 A credential is one string, kept as {"token": "..."}. On a check it lies encrypted until a worker takes it out; whoever
 takes it out runs the check, so a task delivered twice asks once. The test code is in no table: it travels sealed in
-the task's argument (audience.sealing.seal). A check asked without one is run by the upkeep when its task was lost; one
-asked with a code is refused then, since its event would count as a live one.
+the task's argument (audience.database.sealing.seal). A check asked without one is run by the upkeep when its task was
+lost; one asked with a code is refused then, since its event would count as a live one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from audience import clock
+from audience.database import clock
+from audience.database.sealing import unseal
 from audience.models import Game, Trigger
-from audience.sealing import unseal
 from postbacks import http
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS

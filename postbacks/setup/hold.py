@@ -14,9 +14,10 @@ from django.db import transaction
 from django.db.models import CharField, F, Q, QuerySet
 from django.db.models.functions import Cast, Least
 
-from audience import audit_log, clock
+from audience.accounts import audit_log
+from audience.background.wakeup import wake
+from audience.database import clock
 from audience.models import FailedWork, Queue, Reason
-from audience.wakeup import wake
 from postbacks.deciding.outbox import DELIVER_TASK
 from postbacks.models import (
     CheckState,

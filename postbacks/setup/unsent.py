@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from audience import clock
+from audience.database import clock
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 
 

@@ -1,6 +1,6 @@
 """What must not be forgotten about credentials: lost checks, open suspicions, the daily question, old credentials.
 
-A check or a postback that this fails for stops no other (audience/isolation.py).
+A check or a postback that this fails for stops no other (audience/background/isolation.py).
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,8 @@ from django.db.models import Case, CharField, Exists, OuterRef, Q, QuerySet, Val
 from django.db.models.functions import Cast
 from django.db.models.lookups import In
 
-from audience import clock, isolation
+from audience.background import isolation
+from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose

@@ -12,10 +12,10 @@ import pytest
 import uvloop
 from django.db import connections
 
-from audience.intake import accept, ahead, store
-from audience.intake.channel import Channel
-from audience.intake.group import Group
-from audience.intake.store import Write
+from audience.intake.storing import accept, ahead, store
+from audience.intake.storing.channel import Channel
+from audience.intake.storing.group import Group
+from audience.intake.storing.store import Write
 
 T = TypeVar("T")
 UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience import addresses, members
+from audience.accounts import addresses, members
 from audience.models import AddressChange, Game, Invitation, Membership, Role
 from audience.models.keys import digest_of
 from tests import hub

@@ -13,9 +13,10 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError
 from django.utils import timezone
 
-from audience.intake import ahead, auth, limit
-from audience.intake.auth import find_key
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
+from audience.intake.requests import auth, limit
+from audience.intake.requests.auth import find_key
+from audience.intake.storing import ahead
 from audience.models import ApiKey, Game, KeyKind
 from tests.audience.event_loop import close, on_loop
 

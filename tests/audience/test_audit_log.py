@@ -13,11 +13,11 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience.audit_log import entries, record
-from audience.erasure import request_erasure
-from audience.erasure import run as run_erasure
-from audience.keys import create_key, revoke_key
+from audience.accounts.audit_log import entries, record
+from audience.games.keys import create_key, revoke_key
 from audience.models import Erasure, Game, KeyKind, Role
+from audience.privacy.erasure import request_erasure
+from audience.privacy.erasure import run as run_erasure
 from postbacks.alerts import hooks
 from postbacks.models import PostbackConfig
 from postbacks.setup import hold

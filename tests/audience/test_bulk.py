@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audience import bulk
+from audience.database import bulk
 from audience.models import Conversion, Game, Person
 from tests import factories
 

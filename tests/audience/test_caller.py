@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from audience.intake.caller import caller_ip
+from audience.intake.requests.caller import caller_ip
 
 PROXIES = ["10.0.0.0/8", "2001:db8:aaaa::/48"]
 

@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection
 
-from audience.intake import ahead, group, store
-from audience.intake.accept import Receipt, accept_all, accept_together
-from audience.intake.channel import Channel, Row
-from audience.intake.group import Group
-from audience.intake.message import Message, Rejected, Violation
-from audience.intake.rows import Sent
-from audience.keys import NewKey
+from audience.games.keys import NewKey
+from audience.intake.messages.message import Message, Rejected, Violation
+from audience.intake.storing import ahead, group, store
+from audience.intake.storing.accept import Receipt, accept_all, accept_together
+from audience.intake.storing.channel import Channel, Row
+from audience.intake.storing.group import Group
+from audience.intake.storing.rows import Sent
 from audience.models import ApiKey, Batch, Event, Kind, Rejection
 from tests.audience.concurrency import end_backend
 from tests.audience.event_loop import on_loop, web_process

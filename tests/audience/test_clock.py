@@ -9,8 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience import clock
-from audience.keys import NewKey
+from audience.database import clock
+from audience.games.keys import NewKey
 from audience.models import ApiKey, Batch, Conversion, Erasure, Event, Heartbeat, ProcessKind, Rejection
 from config.pulse import Pulse
 from tests import factories

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audience.digest import run
 from audience.digest.attribution import winner
 from audience.digest.conversions import currency_code, money
-from audience.keys import NewKey
+from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Conversion, Person, Touch
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, page, purchase, send

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audience import keys
+from audience.games import keys
 from audience.models import Game, Membership, Role
 from tests import hub
 from tests.browser import pages, rows

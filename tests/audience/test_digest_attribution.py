@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from audience.digest import run
-from audience.keys import NewKey
+from audience.games.keys import NewKey
 from audience.models import Conversion, Event, Identity, Person, Touch
 from tests.audience.immutable import ABSENT, alias, click, identify, launch, page, purchase, send
 

@@ -9,7 +9,7 @@ import pytest
 from audience.digest import reading, run
 from audience.digest.reading import Claimed, Sighting
 from audience.digest.sightings import NOT_AN_ID
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import Batch, Conversion, Device, Event, Game, Group, Identity, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
 

@@ -11,9 +11,10 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from audience import isolation, tasks
+from audience import tasks
+from audience.background import isolation
 from audience.digest import run
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Event, Game, Identity, Person, Touch
 from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import ago, alias, click, digest, identify, launch, message, purchase, send

@@ -20,9 +20,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from audience import erasure, isolation, tasks
+from audience import tasks
+from audience.background import isolation
+from audience.database.sealing import unseal
 from audience.digest import run
-from audience.keys import NewKey, create_key, revoke_key
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import (
     Batch,
     Conversion,
@@ -40,7 +42,7 @@ from audience.models import (
     Role,
 )
 from audience.models.erasure import KeyLost, keyed_hash, subject_hash
-from audience.sealing import unseal
+from audience.privacy import erasure
 from consent.models import ConsentDecision
 from postbacks.alerts import watch
 from postbacks.deciding import outbox

@@ -14,8 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from audience import clock, prune, retrying
+from audience.background import retrying
+from audience.database import clock
 from audience.models import Batch, BatchState, FailedWork, Game, Queue
+from audience.storage import prune
 from config import gauges
 
 pytestmark = pytest.mark.django_db

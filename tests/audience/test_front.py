@@ -17,12 +17,12 @@ from django.db import connection
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from audience import overload
-from audience.intake import accept as accepting
-from audience.intake import auth, front, limit
-from audience.intake.caller import caller_ip
-from audience.intake.group import MOST_WAITING, Overloaded
-from audience.keys import revoke_key
+from audience.games.keys import revoke_key
+from audience.intake import front, overload
+from audience.intake.requests import auth, limit
+from audience.intake.requests.caller import caller_ip
+from audience.intake.storing import accept as accepting
+from audience.intake.storing.group import MOST_WAITING, Overloaded
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from tests.audience.event_loop import on_loop, web_process
 from tests.audience.test_transport import PATHS, Wire, wire_of

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from audience.digest import run
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import ApiKey, Batch, Dialect, Event, FailedWork, Game, Person, Rejection, Role
 from config import services
 from tests import hub

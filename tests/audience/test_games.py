@@ -8,7 +8,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.db import IntegrityError, connection, transaction
 
-from audience.games import create_game
+from audience.games.new_game import create_game
 from audience.models import Game, Membership, Role
 from tests import hub
 

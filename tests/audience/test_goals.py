@@ -2,9 +2,8 @@
 
 import pytest
 
-from audience import goals
-from audience.keys import NewKey
-from audience.models import Conversion, Game, GoalEvent
+from audience.games.keys import NewKey
+from audience.models import Conversion, Game, GoalEvent, goals
 from tests.audience.immutable import ago, click, digest, identify, message
 
 pytestmark = pytest.mark.django_db

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from audience.intake import group, store
-from audience.intake.accept import Receipt, accept_together
-from audience.intake.message import Message, Rejected
-from audience.intake.rows import Sent
-from audience.intake.store import Write
-from audience.keys import NewKey
+from audience.games.keys import NewKey
+from audience.intake.messages.message import Message, Rejected
+from audience.intake.storing import group, store
+from audience.intake.storing.accept import Receipt, accept_together
+from audience.intake.storing.rows import Sent
+from audience.intake.storing.store import Write
 from audience.models import Batch, Dialect, Event, Kind
 from tests.audience.concurrency import end_backend
 from tests.audience.event_loop import on_loop, web_process

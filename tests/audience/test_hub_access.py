@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audience import members
+from audience.accounts import members
+from audience.games.keys import NewKey
 from audience.hub.urls import urlpatterns as audience_urls
-from audience.keys import NewKey
 from audience.models import ApiKey, Erasure, Event, Game, Invitation, Membership, Rejection, Role
 from postbacks.hub.urls import urlpatterns as postbacks_urls
 from postbacks.models import AlertHook, CredentialCheck, Delivery, PostbackConfig, Replay

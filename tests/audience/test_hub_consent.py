@@ -4,7 +4,7 @@ import pytest
 from auditlog.models import LogEntry
 from django.test import Client
 
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import Dialect, Event, Game, Role
 from tests import hub
 from tests.audience.immutable import message, send

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from audience.games.keys import NewKey, create_key
 from audience.hub import counts, feed, masking
-from audience.keys import NewKey, create_key
 from audience.models import ApiKey, Batch, Event, Game, Rejection, Role
 from tests import factories, hub
 

@@ -7,7 +7,7 @@ from auditlog.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from audience.keys import NewKey, Restrictions, create_key, rotate_key
+from audience.games.keys import NewKey, Restrictions, create_key, rotate_key
 from audience.models import ApiKey, Game, Role
 from tests import hub
 

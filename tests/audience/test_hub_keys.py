@@ -14,8 +14,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.key_usage import Usage, time_left, usage_by_key
-from audience.keys import NewKey, create_key, revoke_key, rotate_key
+from audience.games.key_usage import Usage, time_left, usage_by_key
+from audience.games.keys import NewKey, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Batch, Game, Role
 from audience.models.keys import digest_of
 from tests import hub

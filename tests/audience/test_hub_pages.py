@@ -8,7 +8,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from audience.keys import create_key
+from audience.games.keys import create_key
 from audience.models import Event, Game, Rejection, Role
 from tests import factories, hub
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audience.digest import run
-from audience.keys import NewKey
+from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Event, Rejection
 from tests.audience.immutable import LIBRARY, ago, message, post
 

@@ -12,8 +12,8 @@ import urllib3
 from django.test import Client
 from django.utils import timezone
 
-from audience.intake import body
-from audience.keys import NewKey, revoke_key, rotate_key
+from audience.games.keys import NewKey, revoke_key, rotate_key
+from audience.intake.requests import body
 from audience.models import Batch, Event, Rejection
 from consent.models import ConsentDecision
 from tests.audience.immutable import (

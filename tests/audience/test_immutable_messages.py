@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Event, Rejection
 from tests.audience.immutable import ABSENT, CONSENT, LIBRARY, alias, identify, message, send
 

@@ -16,8 +16,8 @@ from django.http import HttpResponse
 from django.test import Client
 from redis import ConnectionError, Redis
 
-from audience import wakeup
-from audience.keys import NewKey
+from audience.background import wakeup
+from audience.games.keys import NewKey
 from audience.models import Batch, Erasure, Event, Rejection
 from consent.models import ConsentDecision
 from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock

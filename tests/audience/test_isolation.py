@@ -7,8 +7,8 @@ import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from audience import isolation
-from audience.isolation import Row
+from audience.background import isolation
+from audience.background.isolation import Row
 from audience.models import FailedWork, Game, Queue
 from tests import factories
 

@@ -13,10 +13,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from audience.intake import allowance, restrictions
+from audience.games.keys import NewKey, Restrictions, change_key, create_key, rotate_key
 from audience.intake.dialects import base
 from audience.intake.replay import Answer, replay, replay_obstacle
-from audience.keys import NewKey, Restrictions, change_key, create_key, rotate_key
+from audience.intake.requests import restrictions
+from audience.intake.storing import allowance
 from audience.models import Batch, Dialect, Erasure, Event, Game, KeyKind, Rejection
 from consent.models import ConsentDecision
 from tests.audience.immutable import CONSENT, DATA, MESSAGES, identify, message

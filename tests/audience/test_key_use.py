@@ -11,12 +11,12 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from audience.games.key_usage import used_since_rotation
+from audience.games.keys import NewKey, Restrictions, create_key, revoke_key, rotate_key
 from audience.intake.dialects import base
 from audience.intake.dialects.parcelvoy import ParcelvoyView
-from audience.key_usage import used_since_rotation
-from audience.keys import NewKey, Restrictions, create_key, revoke_key, rotate_key
+from audience.intake.urls import urlpatterns
 from audience.models import ApiKey, Dialect, Game, KeyKind
-from audience.urls import urlpatterns
 from tests.audience.immutable import DATA, message
 from tests.audience.wire import basic, bearer
 

@@ -12,9 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience.intake import auth
-from audience.intake.auth import find_ended_key, find_key, find_live_key
-from audience.keys import (
+from audience.games.keys import (
     LONGEST_OVERLAP,
     NewKey,
     Restrictions,
@@ -24,6 +22,8 @@ from audience.keys import (
     revoke_key,
     rotate_key,
 )
+from audience.intake.requests import auth
+from audience.intake.requests.auth import find_ended_key, find_key, find_live_key
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
 
 @pytest.fixture
 def believing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the product: other tests change keys behind the back of audience/keys.py."""
+    """As in the product: other tests change keys behind the back of audience/games/keys.py."""
     monkeypatch.setattr(auth, "BELIEVED_FOR", 1.0)
 
 

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience import members
+from audience.accounts import members
 from audience.models import Game, Invitation, Membership, Role
 from audience.models.keys import digest_of
 from tests import hub

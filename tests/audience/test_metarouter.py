@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from django.http import HttpResponse
 
-from audience.keys import NewKey, create_key, revoke_key
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Dialect, Event, Game, Person, Rejection, Touch
 from audience.models.keys import digest_of
 from tests.audience.wire import (

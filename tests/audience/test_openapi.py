@@ -31,8 +31,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from audience.games.keys import create_key
 from audience.intake.dialects.wire_schema import OPERATIONS, TAGS
-from audience.keys import create_key
 from audience.models import Dialect, Event, Game, KeyKind
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "240"))

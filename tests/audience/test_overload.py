@@ -9,10 +9,10 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
-from audience import overload
-from audience.intake import store
-from audience.intake.group import Overloaded
-from audience.keys import NewKey
+from audience.games.keys import NewKey
+from audience.intake import overload
+from audience.intake.storing import store
+from audience.intake.storing.group import Overloaded
 from audience.models import Batch
 from tests.audience.immutable import message, send
 

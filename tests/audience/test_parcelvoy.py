@@ -9,7 +9,7 @@ import time_machine
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.keys import NewKey, create_key, revoke_key
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import Batch, Device, Dialect, Event, Game, Identity, Person, Rejection
 from tests.audience.wire import (
     assert_nothing_stored,

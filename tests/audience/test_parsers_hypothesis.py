@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audience.digest import run
-from audience.intake import body
+from audience.games.keys import NewKey, create_key
 from audience.intake.dialects import parcelvoy, parcelvoy_rules, segment
-from audience.intake.message import Message
-from audience.keys import NewKey, create_key
+from audience.intake.messages.message import Message
+from audience.intake.requests import body
 from audience.models import Batch, BatchState, Dialect, Event, Game, Rejection
 from tests.audience.wire import authorised
 

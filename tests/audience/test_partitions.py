@@ -10,12 +10,13 @@ from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from audience import partitions, tasks, upcoming
-from audience.intake.accept import accept
-from audience.intake.message import Message
-from audience.keys import NewKey
+from audience import tasks
+from audience.games.keys import NewKey
+from audience.intake.messages.message import Message
+from audience.intake.storing.accept import accept
 from audience.models import Batch, Dialect, Event, Game, Kind
-from audience.partitions import BATCHES, EVENTS
+from audience.storage import partitions, upcoming
+from audience.storage.partitions import BATCHES, EVENTS
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db

@@ -9,11 +9,12 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from audience import partitions, tasks
-from audience import prune as pruning
-from audience.keys import NewKey, create_key
+from audience import tasks
+from audience.games.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Event, Game, KeyKind, Rejection
-from audience.partitions import BATCHES
+from audience.storage import partitions
+from audience.storage import prune as pruning
+from audience.storage.partitions import BATCHES
 from tests.audience.immutable import message, send
 from tests.audience.test_partitions import foreign_keys_checked
 
@@ -125,7 +126,7 @@ def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
 
 
 def test_many_rows_go_in_steps_until_the_time_is_over(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audience.pruning.ROWS_AT_ONCE", 10)
+    monkeypatch.setattr("audience.storage.pruning.ROWS_AT_ONCE", 10)
     rejections(game, 35, received_at=NOW - timedelta(days=8))
     with time_machine.travel(NOW, tick=False):
         first = pruning.prune(seconds=1e-9)

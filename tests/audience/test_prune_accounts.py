@@ -12,8 +12,9 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.sessions.models import Session
 from django.db.models import Model
 
-from audience import addresses, prune
+from audience.accounts import addresses
 from audience.models import AddressChange, Game, Invitation, SignInPace
+from audience.storage import prune
 from tests import hub
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import Dialect, Event, Game
 
 

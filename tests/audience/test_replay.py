@@ -9,9 +9,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.intake.dialects import immutable_rules, metarouter, parcelvoy_rules, segment
 from audience.intake.replay import Answer, replay, replay_obstacle
-from audience.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Batch, Dialect, Event, Game, Rejection, Role
 from tests import hub
 from tests.audience import immutable

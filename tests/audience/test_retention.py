@@ -13,14 +13,14 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from audience import partitions, prune, retention
 from audience.digest import run
-from audience.intake import times
-from audience.intake.accept import accept
-from audience.intake.message import Message
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
+from audience.intake.messages import times
+from audience.intake.messages.message import Message
+from audience.intake.storing.accept import accept
 from audience.models import Batch, BatchState, Conversion, Dialect, Event, Game, Kind, Person, Role
-from audience.partitions import EVENTS
+from audience.storage import partitions, prune, retention
+from audience.storage.partitions import EVENTS
 from tests import hub
 from tests.audience.concurrency import in_thread
 from tests.audience.test_partitions import foreign_keys_checked, homes
@@ -94,7 +94,7 @@ def test_a_day_that_nobody_keeps_is_dropped_whole(key: NewKey, game: Game) -> No
 def test_of_a_day_that_another_game_keeps_only_its_own_events_go(
     key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audience.pruning.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("audience.storage.pruning.ROWS_AT_ONCE", 2)
     retention.set_kept_days(game=game, days=90)
     store(key, *(f"mine-{number}" for number in range(5)), day=OLD)
     store(other_key, "theirs", day=OLD)

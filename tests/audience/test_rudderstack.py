@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from audience.keys import NewKey, create_key, revoke_key
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import Batch, Dialect, Event, Game, Group, Identity, Person, Rejection
 from tests.audience.wire import (
     assert_kept_as,

@@ -8,7 +8,7 @@ import time_machine
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from audience.models import Dialect, Event, Game, Identity, Person
 from tests.audience.wire import ORIGIN, authorised, digest
 

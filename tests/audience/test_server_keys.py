@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from audience.digest import run
-from audience.intake.auth import find_key, find_live_key
-from audience.intake.message_ids import stored_id
-from audience.keys import NewKey, create_key, rotate_key
+from audience.games.keys import NewKey, create_key, rotate_key
+from audience.intake.messages.message_ids import stored_id
+from audience.intake.requests.auth import find_key, find_live_key
 from audience.models import (
     ApiKey,
     Batch,

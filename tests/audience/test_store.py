@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from audience.intake.accept import Receipt, accept
-from audience.intake.message import Message, Rejected, Violation
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
+from audience.intake.messages.message import Message, Rejected, Violation
+from audience.intake.storing.accept import Receipt, accept
 from audience.models import ApiKey, Batch, BatchState, Dialect, Event, Game, Kind, Rejection
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 

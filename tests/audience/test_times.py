@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from audience.digest import run
+from audience.games.keys import NewKey, create_key
+from audience.intake.messages.times import bounded, moment, timed
 from audience.intake.replay import Answer, replay
-from audience.intake.times import bounded, moment, timed
-from audience.keys import NewKey, create_key
 from audience.models import (
     Batch,
     BatchState,

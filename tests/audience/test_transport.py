@@ -16,8 +16,8 @@ from django.http import HttpResponse
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from audience.intake import body, limit
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
+from audience.intake.requests import body, limit
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from tests.audience.test_immutable_outage import broker_away, closed_port, postgresql_away
 from tests.audience.wire import ORIGIN, authorised, packed, said

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from audience.digest import run
-from audience.keys import NewKey
+from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Event, Rejection
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -71,7 +71,7 @@ def measure() -> float:
     """Prints the figure and returns it. Django is set up, its database migrated and empty."""
     from django.db import connection
 
-    from audience.keys import create_key
+    from audience.games.keys import create_key
     from audience.models import Game
 
     games = [Game.objects.create(name=f"Game {number}", slug=f"game-{number}") for number in range(TURNS + 1)]

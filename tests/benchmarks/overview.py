@@ -17,9 +17,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from audience import clock, rollups
-from audience.games import create_game
-from audience.keys import create_key
+from audience.database import clock
+from audience.games.keys import create_key
+from audience.games.new_game import create_game
+from audience.storage import rollups
 from postbacks.rollups import ROLLUPS
 from tests import factories, hub
 

@@ -113,7 +113,7 @@ def look(client: Any, root: str, attempts: int) -> None:
 
 
 def configs(game: Any) -> list[Any]:
-    from audience import goals
+    from audience.models import goals
     from tests import factories
 
     goals.follow(game=game, names=["level_up"])
@@ -125,7 +125,8 @@ def fill(game: int, configs: list[str], attempts: int) -> None:
     """As many attempts, with a delivery each, instead of those there are."""
     from django.db import connection
 
-    from audience import clock, rollups
+    from audience.database import clock
+    from audience.storage import rollups
     from postbacks.rollups import ROLLUPS
 
     given = {"game": game, "configs": configs, "attempts": attempts, "days": DAYS}

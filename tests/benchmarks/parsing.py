@@ -106,7 +106,7 @@ def best_us(work: Callable[[], object]) -> float:
 
 def figures() -> Iterator[dict[str, Any]]:
     """One per dialect: `value` is parsing alone, `decode_us` the JSON before it."""
-    from audience.intake import body
+    from audience.intake.requests import body
 
     for dialect, (make, parse) in parsers().items():
         values = [make(number) for number in range(MESSAGES)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from audience import keys
+from audience.games import keys
 from audience.models import (
     Batch,
     Conversion,

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from audience import members
+from audience.accounts import members
 from audience.models import Game, Membership, Role
 from tests import hub
 from tests.browser import axe, operators, pages, rows

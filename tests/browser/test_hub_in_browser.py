@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
-from audience.keys import create_key
+from audience.games.keys import create_key
 from audience.models import ApiKey, Event, Game, KeyKind, Rejection
 from postbacks.models import PostbackConfig, Replay
 from postbacks.sandbox import accounts

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 from django.test import override_settings
 from django.utils import timezone
 
-from audience import heartbeats
+from audience.background import heartbeats
 from audience.models import FailedWork, Heartbeat, ProcessKind, Queue
 from audience.tasks import digest
 from config import services, worker

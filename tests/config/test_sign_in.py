@@ -24,7 +24,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from audience import second_factor
+from audience.accounts import second_factor
 from audience.models import AddressChange, ApiKey, Game, Invitation, Membership, Role
 from audience.models.keys import digest_of
 from audience.templatetags.browsers import browser_name

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from audience import sign_in_pace
+from audience.accounts import sign_in_pace
 from audience.models import SignInPace
 from config.accounts import counted_address
 from tests import hub

@@ -9,7 +9,7 @@ import time_machine
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.keys import NewKey, create_key
+from audience.games.keys import NewKey, create_key
 from consent.models import ConsentDecision, Level
 from consent.services import current_level, forget, newest_level, record_decision
 from tests.audience.immutable import CONSENT, assert_cors, assert_envelope

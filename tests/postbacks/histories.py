@@ -10,9 +10,9 @@ from django.utils import timezone
 from hypothesis import strategies as st
 
 from audience.digest import run
-from audience.intake.accept import accept
+from audience.games.keys import create_key
 from audience.intake.dialects import immutable
-from audience.keys import create_key
+from audience.intake.storing.accept import accept
 from audience.models import ApiKey, Dialect, Game
 from consent.models import Level
 from consent.services import record_decision

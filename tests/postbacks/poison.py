@@ -14,9 +14,9 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from audience import erasure
-from audience.keys import create_key
+from audience.games.keys import create_key
 from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue, Rejection
+from audience.privacy import erasure
 from config.schedule import BEAT
 from postbacks import replays
 from postbacks.alerts.digests import write_digests

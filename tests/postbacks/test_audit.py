@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.digest import run
-from audience.keys import NewKey
+from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Conversion, Event, FailedWork, Game, GoalEvent
 from postbacks.deciding import outbox
 from postbacks.ledger import audit

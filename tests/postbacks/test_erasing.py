@@ -9,8 +9,8 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from audience import erasure
 from audience.models import Conversion, ErasureState, Person, Role
+from audience.privacy import erasure
 from postbacks import replays
 from postbacks.deciding import outbox
 from postbacks.ledger import audit

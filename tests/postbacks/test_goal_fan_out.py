@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from audience import clock
+from audience.database import clock
 from audience.models import Conversion, Person
 from postbacks.deciding import explaining, outbox
 from postbacks.models import Delivery, PostbackConfig

@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from audience.digest import run as digest
-from audience.keys import NewKey, create_key, revoke_key
+from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Conversion, Dialect, Environment, Event, Game, KeyKind, Membership, Rejection, Role
 from postbacks.hub import snippets, steps
 from postbacks.hub.snippets import SDKS

@@ -11,8 +11,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience import erasure, retrying
+from audience.background import retrying
 from audience.models import Conversion, FailedWork, Game, Queue
+from audience.privacy import erasure
 from postbacks import health, replays
 from postbacks.deciding import outbox
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig

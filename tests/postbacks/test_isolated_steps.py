@@ -9,10 +9,12 @@ from django.core import mail
 from django.db import OperationalError
 from django.utils import timezone
 
-from audience import erasure, retrying, rollups
+from audience.background import retrying
 from audience.digest import run
-from audience.keys import create_key
+from audience.games.keys import create_key
 from audience.models import Batch, Erasure, FailedWork, Game, Identity
+from audience.privacy import erasure
+from audience.storage import rollups
 from postbacks.alerts.notices import deliver_notices
 from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
 from postbacks.rollups import ROLLUPS

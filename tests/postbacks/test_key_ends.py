@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.core import mail
 
-from audience.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
+from audience.games.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Game, Membership, Role
 from postbacks.alerts import notices
 from postbacks.alerts.key_ends import write_reminders

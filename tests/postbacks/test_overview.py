@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audience import overload
+from audience.intake import overload
 from audience.models import ApiKey, Batch, Game
 from postbacks.hub import attention, backlog, figures, sent
 from postbacks.hub.figures import Figures

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from audience import retrying
+from audience.background import retrying
 from audience.models import Batch, FailedWork
 from config import gauges
 from config.schedule import BEAT

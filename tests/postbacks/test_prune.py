@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from audience import retention
 from audience.models import Role
+from audience.storage import retention
 from postbacks import prune, tasks
 from postbacks.ledger import audit
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig

@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from audience import clock
+from audience.database import clock
 from audience.digest import attribution
 from audience.digest.identity import People
 from audience.models import Conversion

@@ -14,9 +14,11 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from audience import erasure, prune, rollups, tasks
-from audience.keys import create_key
+from audience import tasks
+from audience.games.keys import create_key
 from audience.models import Batch, Conversion, ConversionCount, Game, Reason, RequestCount, Touch
+from audience.privacy import erasure
+from audience.storage import prune, rollups
 from postbacks import latency, replays
 from postbacks import tasks as postback_tasks
 from postbacks.deciding import outbox

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from audience.digest import run
-from audience.keys import create_key
+from audience.games.keys import create_key
 from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Person, Reason
 from postbacks.deciding import gate, goals, outbox
 from postbacks.deciding.goals import Goal, GoalRefused

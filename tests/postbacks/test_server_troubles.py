@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from audience import partitions, upcoming
 from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, ProcessKind, Queue, Role
+from audience.storage import partitions, upcoming
 from postbacks.monitoring import server_troubles
 from postbacks.monitoring.trouble import Kind, Trouble
 from tests import factories, hub

@@ -13,8 +13,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience import erasure
 from audience.models import Conversion, Game, Person, Reason
+from audience.privacy import erasure
 from postbacks import failed, health, replays
 from postbacks.alerts import digests
 from postbacks.deciding import once, outbox

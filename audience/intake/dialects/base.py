@@ -14,17 +14,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
-from audience import clock
-from audience.intake import body, cors, limit, restrictions
-from audience.intake.accept import Receipt, accept_all, accept_together, note_use, refuse_when_full
-from audience.intake.auth import find_ended_key
-from audience.intake.caller import caller_ip, origin, stamp
+from audience.database import clock
+from audience.database.unavailable import is_unavailable
 from audience.intake.dialects.words import Problem, Refusal
-from audience.intake.group import Overloaded
-from audience.intake.message import NOT_KEPT, Rejected, Violation
-from audience.intake.rows import Sent
+from audience.intake.messages.message import NOT_KEPT, Rejected, Violation
+from audience.intake.requests import body, cors, limit, restrictions
+from audience.intake.requests.auth import find_ended_key
+from audience.intake.requests.caller import caller_ip, origin, stamp
+from audience.intake.storing.accept import Receipt, accept_all, accept_together, note_use, refuse_when_full
+from audience.intake.storing.group import Overloaded
+from audience.intake.storing.rows import Sent
 from audience.models import ApiKey, Dialect
-from audience.unavailable import is_unavailable
 
 logger = structlog.get_logger(__name__)
 

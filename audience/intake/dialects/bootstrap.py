@@ -2,11 +2,11 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience.intake.accept import note_use
-from audience.intake.auth import find_key
 from audience.intake.dialects import rudderstack
 from audience.intake.dialects.base import IngestView, basic_user
 from audience.intake.dialects.words import Problem, Refusal, as_json
+from audience.intake.requests.auth import find_key
+from audience.intake.storing.accept import note_use
 from audience.models import ApiKey, Dialect, KeyKind
 
 OFF = {"enabled": False}

@@ -6,16 +6,16 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from audience.intake import cors, restrictions
-from audience.intake.accept import Receipt
-from audience.intake.auth import find_live_key
-from audience.intake.caller import stamp
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
-from audience.intake.message import Message, Rejected, Violation
-from audience.intake.rows import Sent
-from audience.intake.times import timed
+from audience.intake.messages.message import Message, Rejected, Violation
+from audience.intake.messages.times import timed
+from audience.intake.requests import cors, restrictions
+from audience.intake.requests.auth import find_live_key
+from audience.intake.requests.caller import stamp
+from audience.intake.storing.accept import Receipt
+from audience.intake.storing.rows import Sent
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.keys import SENDER_KINDS, SERVER_KEY
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from audience.intake.message import ANONYMOUS, DEVICE, USER, Message, Violation
-from audience.intake.times import iso
+from audience.intake.messages.message import ANONYMOUS, DEVICE, USER, Message, Violation
+from audience.intake.messages.times import iso
 from audience.models import Kind
 
 TYPES = ("track", "identify", "alias", "page", "screen")

@@ -6,12 +6,12 @@ import orjson
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
-from audience.intake.auth import find_live_key
 from audience.intake.dialects import immutable, metarouter, parcelvoy, parcelvoy_rules, rudderstack, segment
 from audience.intake.dialects.segment_keys import UNKNOWN_KEY
 from audience.intake.dialects.segment_views import BATCH, corrects_both_directions
 from audience.intake.dialects.words import Words
-from audience.intake.message import Message, Violation
+from audience.intake.messages.message import Message, Violation
+from audience.intake.requests.auth import find_live_key
 from audience.models import ApiKey, Rejection
 
 TOO_LARGE = Violation("", "TOO_LARGE", "request size exceeds max limit")

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 
 from audience.intake.dialects.words import Problem, Taken, Words, as_json
-from audience.intake.message import Rejected
+from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
 READING = "Error reading request body"

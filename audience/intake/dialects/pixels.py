@@ -7,13 +7,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience.intake import body
 from audience.intake.dialects import segment
 from audience.intake.dialects.base import basic_user
 from audience.intake.dialects.segment_keys import without_secret
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 from audience.intake.dialects.words import Problem
-from audience.intake.message import Rejected
+from audience.intake.messages.message import Rejected
+from audience.intake.requests import body
 from audience.models import KeyKind
 
 # The smallest transparent GIF.

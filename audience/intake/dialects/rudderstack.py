@@ -3,7 +3,7 @@
 from django.http import HttpResponse
 
 from audience.intake.dialects.words import Problem, Taken, Words
-from audience.intake.message import Rejected
+from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
 SENTENCES = {

@@ -4,7 +4,7 @@ from audience.intake.dialects import openapi as api
 from audience.intake.dialects import segment
 from audience.intake.dialects.rudderstack import SENTENCES
 from audience.intake.dialects.words import Problem
-from audience.intake.restrictions import ADDRESS_NOT_ALLOWED, EVENT_NOT_ALLOWED, ORIGIN_NOT_ALLOWED
+from audience.intake.requests.restrictions import ADDRESS_NOT_ALLOWED, EVENT_NOT_ALLOWED, ORIGIN_NOT_ALLOWED
 
 TAG = "RudderStack and Segment"
 # What one message is refused for, beside the sentences for whole requests.

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from audience.intake.dialects import segment_context
-from audience.intake.message import ANONYMOUS, USER, Message, Violation
-from audience.intake.times import Timing, is_stated, moment, timed
+from audience.intake.messages.message import ANONYMOUS, USER, Message, Violation
+from audience.intake.messages.times import Timing, is_stated, moment, timed
 from audience.models import Kind
 
 # What `type` of a batch member, or the route, makes of a message.

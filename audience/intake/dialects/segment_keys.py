@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audience.intake.dialects import segment
-from audience.intake.message import Violation
+from audience.intake.messages.message import Violation
 
 # A megabyte of `{},` gzips to a kilobyte and costs its reader minutes; SDKs' messages take 200 bytes and more.
 MOST_MEMBERS = 20_000

@@ -6,15 +6,15 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponseBase
 
-from audience.intake import restrictions
-from audience.intake.auth import find_keys, find_live_key
-from audience.intake.caller import stamp
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView, basic_user
 from audience.intake.dialects.segment_keys import MOST_MEMBERS, UNKNOWN_KEY, without_secret, written_names
 from audience.intake.dialects.words import Problem, Refusal, Taken, Words
-from audience.intake.message import Message, Rejected, Violation
-from audience.intake.rows import Sent
+from audience.intake.messages.message import Message, Rejected, Violation
+from audience.intake.requests import restrictions
+from audience.intake.requests.auth import find_keys, find_live_key
+from audience.intake.requests.caller import stamp
+from audience.intake.storing.rows import Sent
 from audience.models import ApiKey, Dialect
 from audience.models.keys import SENDER_KINDS
 

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from django.http import HttpResponse, HttpResponseBase
 
-from audience.intake.message import Rejected
-from audience.intake.rows import Sent
+from audience.intake.messages.message import Rejected
+from audience.intake.storing.rows import Sent
 from audience.models import Dialect
 
 

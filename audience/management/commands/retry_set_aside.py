@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from audience import retrying
+from audience.background import retrying
 from audience.management import selecting
 from audience.models import FailedWork, Queue
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from audience import partitions, prune, upcoming
+from audience.storage import partitions, prune, upcoming
 
 LINE = "{:<26} {:<31} {:>13} {:>10}  {}"
 

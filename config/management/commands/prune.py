@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 
-from audience import prune as audience
-from postbacks import prune as postbacks
+from audience.storage import prune as audience_prune
+from postbacks import prune as postbacks_prune
 
 TO_THE_END = float("inf")
 
@@ -19,8 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         dry_run = options["dry_run"]
-        pruned = audience.prune(dry_run=dry_run, seconds=TO_THE_END)
-        pruned += postbacks.prune(dry_run=dry_run, seconds=TO_THE_END)
+        pruned = audience_prune.prune(dry_run=dry_run, seconds=TO_THE_END)
+        pruned += postbacks_prune.prune(dry_run=dry_run, seconds=TO_THE_END)
         for one in pruned:
             how = f"partition {one.partition}, about " if one.partition else ""
             self.stdout.write(f"{one.what}: {how}{_rows(one.rows)}, {_size(one.bytes)}")

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model, TextField, Value
 from django.db.models.functions import Cast
 
+from audience.database.sealing import reseal
 from audience.models import ReceiptKey
-from audience.sealing import reseal
 from postbacks.models import AlertHook, CredentialCheck, PostbackConfig
 
 # Every column of secrets, and what its rows are called in the report.

@@ -1,0 +1,152 @@
+"""Who belongs to a game: inviting, joining, changing a role, leaving. A game keeps an admin, whatever is asked."""
+
+import secrets
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from audience.accounts import addresses
+from audience.accounts.audit_log import act_as
+from audience.database import clock
+from audience.models import Game, Invitation, Membership, Role
+from audience.models.keys import digest_of
+from audience.models.members import in_seven_days
+
+
+class MembersError(Exception):
+    """What was asked cannot be; the text is a sentence for the page. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An invitation with the token of its link, which is kept nowhere else."""
+
+    invitation: Invitation
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Invited({self.invitation.pk})"
+
+
+@transaction.atomic
+def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Invited:
+    """Make the invitation of an address, or renew its expired one; MembersError when it is a member or invited."""
+    email = email.strip().lower()
+    _lock(game)
+    if Membership.objects.filter(game=game, user__email__iexact=email).exists():
+        raise MembersError(f"{email} is a member of {game} already.")
+    pending = Invitation.objects.pending().filter(game=game, email=email).first()
+    if pending and pending.is_open:
+        raise MembersError(f"{email} is invited already. Send the invitation again from the list below.")
+    if pending:
+        pending.role, pending.invited_by = role, invited_by
+        return _with_new_link(pending)
+    token = _token()
+    made = Invitation.objects.create(game=game, email=email, role=role, invited_by=invited_by, digest=digest_of(token))
+    return Invited(invitation=made, token=token)
+
+
+@transaction.atomic
+def renew(*, invitation: Invitation) -> Invited:
+    """A new link for seven days; the one sent before stops working. MembersError when it is over."""
+    return _with_new_link(_pending(invitation))
+
+
+@transaction.atomic
+def revoke(*, invitation: Invitation) -> None:
+    """End the link. MembersError when somebody has followed it already."""
+    found = _pending(invitation)
+    found.revoked_at = clock.now()
+    found.save(update_fields=["revoked_at"])
+
+
+def find(token: str) -> Invitation | None:
+    """The invitation of a link, used up, expired and revoked ones included; None for a token nobody made."""
+    return Invitation.objects.select_related("game", "invited_by").filter(digest=digest_of(token)).first()
+
+
+@transaction.atomic
+def accept(*, invitation: Invitation, user: User) -> Membership:
+    """Let the invited join, once; somebody who is a member by now keeps the role. MembersError for anyone else."""
+    found = _pending(invitation)
+    if not found.is_open:
+        raise MembersError("This invitation has expired.")
+    if not is_for(found, user):
+        raise MembersError(f"This invitation is for {found.email}.")
+    found.accepted_at = clock.now()
+    found.save(update_fields=["accepted_at"])
+    member, _ = Membership.objects.get_or_create(game=found.game, user=user, defaults={"role": found.role})
+    return member
+
+
+@transaction.atomic
+def accept_as_new(*, invitation: Invitation, password: str) -> User:
+    """Make the account of the invited address and let it join; MembersError when there is one by now."""
+    found = _pending(invitation)
+    addresses.hold(found.email)
+    if addresses.account_of(found.email):
+        raise MembersError(f"There is an account for {found.email} already. Sign in to join.")
+    act_as(email=found.email)
+    user = User.objects.create_user(free_username(found.email), found.email, password)
+    act_as(user)
+    accept(invitation=found, user=user)
+    return user
+
+
+@transaction.atomic
+def change_role(*, membership: Membership, role: Role) -> None:
+    """Give a member another role; MembersError when the game would be without an admin."""
+    _lock(membership.game)
+    if role != Role.ADMIN:
+        _keep_an_admin(membership, f"make another member an admin before {membership.user.email} becomes less.")
+    membership.role = role
+    membership.save(update_fields=["role"])
+
+
+@transaction.atomic
+def remove(*, membership: Membership) -> None:
+    """Take a member out of the game; MembersError when the game would be without an admin."""
+    _lock(membership.game)
+    _keep_an_admin(membership, f"make another member an admin before {membership.user.email} leaves.")
+    membership.delete()
+
+
+def is_for(invitation: Invitation, user: User) -> bool:
+    return addresses.normal(user.email) == invitation.email
+
+
+def free_username(email: str) -> str:
+    """Nobody signs in with it; it must be free, and Django gives it 150 characters."""
+    taken = User.objects.filter(username=email[:150]).exists()
+    return f"{email[:133]}-{secrets.token_hex(8)}" if taken else email[:150]
+
+
+def _lock(game: Game) -> None:
+    """Two admins who make each other less at the same moment are asked one after the other."""
+    Game.objects.select_for_update().get(pk=game.pk)
+
+
+def _keep_an_admin(leaving: Membership, otherwise: str) -> None:
+    others = Membership.objects.filter(game=leaving.game, role=Role.ADMIN, user__is_active=True).exclude(pk=leaving.pk)
+    if leaving.role == Role.ADMIN and not others.exists():
+        raise MembersError(f"{leaving.game} needs an admin: {otherwise}")
+
+
+def _pending(invitation: Invitation) -> Invitation:
+    found = Invitation.objects.pending().select_for_update(of=("self",)).select_related("game")
+    row = found.filter(pk=invitation.pk).first()
+    if row is None:
+        raise MembersError("This invitation was used or revoked already.")
+    return row
+
+
+def _with_new_link(invitation: Invitation) -> Invited:
+    token = _token()
+    invitation.digest, invitation.expires_at = digest_of(token), in_seven_days()
+    invitation.save(update_fields=["digest", "expires_at", "role", "invited_by"])
+    return Invited(invitation=invitation, token=token)
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(32)

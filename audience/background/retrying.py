@@ -1,0 +1,67 @@
+"""Having set-aside work tried again: what an operator asks for in the admin, on the Overview or on the command line."""
+
+import structlog
+from auditlog.models import LogEntry
+from django.db import transaction
+
+from audience.accounts import audit_log
+from audience.background import wakeup
+from audience.database import clock
+from audience.models import Batch, BatchState, FailedWork, Game, Queue
+from audience.models.events import BatchQuerySet
+from audience.models.failed_work import FailedWorkQuerySet
+
+logger = structlog.get_logger(__name__)
+
+# Which task of the beat takes up a queue's rows (config/schedule.py).
+TASKS: dict[str, tuple[str, ...]] = {
+    Queue.BATCH: (wakeup.DIGEST,),
+    Queue.FAN_OUT: ("postbacks.tasks.fan_out",),
+    Queue.SENDING: ("postbacks.tasks.deliver",),
+    Queue.CLOSING: ("postbacks.tasks.deliver",),
+    Queue.CHECK: ("postbacks.tasks.sweep_checks",),
+    Queue.UPKEEP: ("postbacks.tasks.sweep_checks",),
+    Queue.ALERT: ("postbacks.tasks.alerts",),
+    Queue.NOTICE: ("postbacks.tasks.notices",),
+    Queue.ALERT_DIGEST: ("postbacks.tasks.digests",),
+    Queue.REPLAY: ("postbacks.tasks.replay",),
+    Queue.ERASURE: ("audience.tasks.erase",),
+    Queue.ROLLUP: ("audience.tasks.roll_up", "postbacks.tasks.roll_up"),
+    Queue.PRUNE: ("audience.tasks.prune", "postbacks.tasks.prune"),
+    Queue.PARTITION: ("audience.tasks.make_partitions",),
+}
+
+
+@transaction.atomic
+def retry(work: FailedWorkQuerySet) -> int:
+    """Have these tried again at once, with all their attempts; how many. Those being tried anyway lose their wait."""
+    rows = list(work.order_by("pk").select_for_update(of=("self",)).values_list("pk", "game", "queue"))
+    FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).try_again()
+    for task in sorted({task for _, _, queue in rows for task in TASKS[queue]}):
+        wakeup.wake(task)
+    _record("set-aside work", [game for _, game, _ in rows])
+    if rows:
+        logger.info("set_aside_retried", rows=len(rows), queues=sorted({queue for _, _, queue in rows}))
+    return len(rows)
+
+
+@transaction.atomic
+def retry_batches(batches: BatchQuerySet) -> int:
+    """Have those of these requests that were set aside digested again, with all their attempts; how many."""
+    failed = batches.filter(state=BatchState.FAILED).order_by("pk").select_for_update(of=("self",))
+    rows = list(failed.values_list("pk", "game"))
+    Batch.objects.filter(pk__in=[pk for pk, _ in rows]).update(
+        state=BatchState.PENDING, attempts=0, next_attempt_at=clock.now()
+    )
+    if rows:
+        wakeup.wake(wakeup.DIGEST)
+        logger.info("batches_retried", batches=len(rows))
+    _record("requests set aside", [game for _, game in rows])
+    return len(rows)
+
+
+def _record(what: str, game_ids: list[int | None]) -> None:
+    """One entry in each game's audit log, with how many of its rows are tried again."""
+    for game in Game.objects.filter(pk__in={pk for pk in game_ids if pk}):
+        changes = {what: (str(game_ids.count(game.pk)), "tried again")}
+        audit_log.record(game=game, subject=game, action=LogEntry.Action.UPDATE, changes=changes)

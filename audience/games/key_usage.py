@@ -1,0 +1,63 @@
+"""How much a game's keys are used: what came in with each, and whether a replaced one is still in use."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Q, Sum
+
+from audience.database import clock
+from audience.models import ApiKey, Game, RequestCount
+
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Acknowledged requests with one key, and the messages in them (duplicates and rejected ones included).
+
+    An hour is the last sixty whole minutes and the running one; a day and a week are as many whole hours of the clock
+    as lie in them, and the running one.
+    """
+
+    hour_requests: int = 0
+    day_requests: int = 0
+    day_messages: int = 0
+    week_requests: int = 0
+    week_messages: int = 0
+
+
+NO_USE = Usage()
+
+
+def usage_by_key(game: Game) -> dict[int, Usage]:
+    """The last seven days by key id; an unused key is left out. From counts (audience/storage/rollups.py)."""
+    now = clock.now()
+    last_hour, day = Q(starts_at__gte=now.replace(second=0, microsecond=0) - HOUR), Q(starts_at__gte=now - DAY)
+    messages = F("accepted") + F("duplicates") + F("rejected")
+    sums: dict[str, Any] = {
+        "hour_requests": Sum("requests", filter=last_hour, default=0),
+        "day_requests": Sum("requests", filter=day, default=0),
+        "day_messages": Sum(messages, filter=day, default=0),
+        "week_requests": Sum("requests"),
+        "week_messages": Sum(messages),
+    }
+    rows: Any = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=now - WEEK).exclude(key_id=0)
+    return {row.pop("key_id"): Usage(**row) for row in rows.values("key_id").annotate(**sums)}
+
+
+def used_since_rotation(key: ApiKey) -> bool:
+    """Whether a replaced key that still works was used after its successor was made: somebody has not switched yet."""
+    successor = key.replaced_by
+    return bool(key.is_live and successor and key.last_used_at and key.last_used_at > successor.created_at)
+
+
+def time_left(until: datetime, now: datetime) -> str:
+    """What a countdown shows: "3 d 4 h", "4 h 20 min", "20 min", "less than a minute"."""
+    minutes = max(int((until - now).total_seconds()), 0) // 60
+    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min" if minutes else "less than a minute"

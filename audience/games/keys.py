@@ -1,0 +1,166 @@
+"""Making, rotating and revoking API keys."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from audience.database import clock
+from audience.intake.requests import auth
+from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
+from audience.models.keys import SERVER_KEY, digest_of
+
+# Enough of a key to tell it from its siblings, too little to use it; and at least so much of its own.
+PREFIX_LENGTH = 24
+OWN_LENGTH = 8
+# How long an old key may go on beside its successor.
+LONGEST_OVERLAP = timedelta(days=7)
+# How long before a key's end its admins are reminded: the first of these that is still to come.
+REMINDED_BEFORE = (timedelta(days=7), timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; `value` is the only time a secret one is seen whole."""
+
+    key: ApiKey
+    value: str
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.key.prefix}…)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restrictions:
+    """What a key may be used for, as audience/intake/requests/restrictions.py reads it, and until when; empty:
+    anything."""
+
+    events: Sequence[str] = ()
+    origins: Sequence[str] = ()
+    addresses: Sequence[str] = ()
+    ends_at: datetime | None = None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "Restrictions":
+        return cls(
+            events=key.allowed_events,
+            origins=key.allowed_origins,
+            addresses=key.allowed_addresses,
+            ends_at=key.expires_at,
+        )
+
+    def as_columns(self, now: datetime) -> dict[str, Any]:
+        """The columns of an ApiKey that hold them."""
+        return {
+            "allowed_events": list(self.events),
+            "allowed_origins": list(self.origins),
+            "allowed_addresses": list(self.addresses),
+            "expires_at": self.ends_at,
+            "remind_at": _remind_at(self.ends_at, now) if self.ends_at else None,
+        }
+
+
+NO_RESTRICTIONS = Restrictions()
+
+
+def _remind_at(ends_at: datetime, now: datetime) -> datetime | None:
+    """None where the end is so near that whoever set it knows."""
+    return next((ends_at - before for before in REMINDED_BEFORE if ends_at - before > now), None)
+
+
+def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
+    """The one form that all four dialects take: pk_imapik-…, sk_imapik-…, with `test-` for the sandbox, and `server-`
+    for a server key."""
+    return key_start(kind, environment) + entropy
+
+
+def key_start(kind: KeyKind, environment: Environment) -> str:
+    """What all values of such keys begin with."""
+    start = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
+    start += "test-" if environment == Environment.SANDBOX else ""
+    return start + SERVER_KEY if kind == KeyKind.SERVER else start
+
+
+def create_key(
+    *,
+    game: Game,
+    name: str,
+    kind: KeyKind = KeyKind.PUBLISHABLE,
+    environment: Environment = Environment.PRODUCTION,
+    dialect: Dialect = Dialect.IMMUTABLE,
+    created_by: Any = None,
+    rate_limit: int | None = None,
+    restrictions: Restrictions = NO_RESTRICTIONS,
+    entropy: str | None = None,
+) -> NewKey:
+    """Make a key; `entropy` is for a caller that must be able to tell it again (the demo), else it is random."""
+    value = key_value(kind, environment, entropy or secrets.token_hex(20))
+    key = ApiKey.objects.create(
+        game=game,
+        name=name,
+        kind=kind,
+        environment=environment,
+        dialect=dialect,
+        digest=digest_of(value),
+        prefix=value[: max(PREFIX_LENGTH, len(key_start(kind, environment)) + OWN_LENGTH)],
+        value=value if kind == KeyKind.PUBLISHABLE else "",
+        created_by=created_by,
+        rate_limit=rate_limit,
+        **restrictions.as_columns(clock.now()),
+    )
+    return NewKey(key=key, value=value)
+
+
+@transaction.atomic
+def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> NewKey:
+    """Make the key's successor, restricted as it is; the old one goes on for `overlap` (0 to 7 days, else ValueError),
+    and not beyond an end of its own."""
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise ValueError("A key's overlap is 0 to 7 days.")
+    _lock(key)
+    successor = create_key(
+        game=key.game,
+        name=key.name,
+        kind=KeyKind(key.kind),
+        environment=Environment(key.environment),
+        dialect=Dialect(key.dialect),
+        created_by=rotated_by,
+        rate_limit=key.rate_limit,
+        restrictions=Restrictions.of(key),
+    )
+    ends_at = clock.now() + overlap
+    key.replaced_by = successor.key
+    key.expires_at, key.remind_at = min(ends_at, key.expires_at or ends_at), None
+    key.save(update_fields=["replaced_by", "expires_at", "remind_at"])
+    auth.forget_keys()
+    return successor
+
+
+@transaction.atomic
+def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
+    """Rename and restrict a key: on every process within a second. The end of a rotation's overlap stays."""
+    _lock(key)
+    columns = restrictions.as_columns(clock.now())
+    if key.replaced_by_id is not None:
+        columns |= {"expires_at": key.expires_at, "remind_at": None}
+    key.name = name
+    for column, value in columns.items():
+        setattr(key, column, value)
+    key.save(update_fields=["name", *columns])
+    auth.forget_keys()
+
+
+def revoke_key(*, key: ApiKey) -> None:
+    """Shut the door at once. Revoking twice keeps the first moment."""
+    if key.revoked_at is None:
+        key.revoked_at = clock.now()
+        key.save(update_fields=["revoked_at"])
+        auth.forget_keys()
+
+
+def _lock(key: ApiKey) -> None:
+    """Read the key again and hold it: a change and a rotation at the same moment must not undo each other."""
+    key.refresh_from_db(from_queryset=ApiKey.objects.select_for_update(of=("self",)))

@@ -1,0 +1,99 @@
+"""What a key is restricted to: which events, which origins, which addresses. Asked of every request, with no query.
+
+A restriction limits what a copied key is good for. It does not make a public key a secret one: a browser tells the
+truth about its origin, any other program writes there what it likes.
+"""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from audience.intake.messages.message import Message, Violation
+from audience.intake.requests.caller import read_address
+from audience.models import ApiKey, Kind
+
+EVENT_NOT_ALLOWED = Violation("", "EVENT_NOT_ALLOWED", "this key is not allowed to send events of this name")
+ORIGIN_NOT_ALLOWED = Violation("", "ORIGIN_NOT_ALLOWED", "this key is not allowed to be used from this origin")
+ADDRESS_NOT_ALLOWED = Violation("", "ADDRESS_NOT_ALLOWED", "this key is not allowed to be used from this IP address")
+KEY_ENDED = Violation("", "KEY_ENDED", "this key is past its end")
+WILDCARD = "*."
+HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def against(key: ApiKey, message: Message, *, origin: str, address: str) -> Violation | None:
+    """Why `key` may not send this message from there; None when it may. The caller comes first."""
+    return against_caller(key, origin=origin, address=address) or against_event(key, message)
+
+
+def against_caller(key: ApiKey, *, origin: str, address: str) -> Violation | None:
+    """Why `key` may not be used from there. A caller that names no origin, or has no readable address, has a wrong
+    one."""
+    if key.allowed_addresses and not _is_among(address, tuple(key.allowed_addresses)):
+        return ADDRESS_NOT_ALLOWED
+    if key.allowed_origins and not any(_matches(origin, allowed) for allowed in key.allowed_origins):
+        return ORIGIN_NOT_ALLOWED
+    return None
+
+
+def against_event(key: ApiKey, message: Message) -> Violation | None:
+    """Why `key` may not send this message. Only track events have names to be allowed; others make no conversions."""
+    if key.allowed_events and message.kind == Kind.TRACK and message.name not in key.allowed_events:
+        return EVENT_NOT_ALLOWED
+    return None
+
+
+def _matches(origin: str, allowed: str) -> bool:
+    """Whether they have scheme, host and port in common; `*.` in the allowed one stands for one or more subdomains."""
+    scheme, _, host = allowed.partition("://")
+    if not host.startswith(WILDCARD):
+        return origin == allowed
+    own_scheme, _, own_host = origin.partition("://")
+    return own_scheme == scheme and own_host.endswith(host[1:]) and len(own_host) > len(host[1:])
+
+
+@lru_cache(maxsize=1024)
+def _is_among(address: str, allowed: tuple[str, ...]) -> bool:
+    found = read_address(address)
+    return found is not None and any(found in network for network in _networks(allowed))
+
+
+@lru_cache(maxsize=256)
+def _networks(allowed: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(one) for one in allowed]
+
+
+def origin_of(text: str) -> str:
+    """An origin as browsers write it. ValueError with a sentence for the form.
+
+    Lower case, the port only where it is not the scheme's own, international names in their ASCII form.
+    """
+    sentence = f"“{text}” is not an origin. Write the scheme, the host and any port, such as https://game.example."
+    try:
+        parts = urlsplit(text.strip())
+        host, port = (parts.hostname or "").removeprefix(WILDCARD), parts.port
+        wildcard = WILDCARD if (parts.hostname or "").startswith(WILDCARD) else ""
+        written = f"[{ip_address(host)}]" if ":" in host else host.encode("idna").decode()
+    except (ValueError, UnicodeError):
+        raise ValueError(sentence) from None
+    rest = parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme not in DEFAULT_PORTS or rest or not HOST.fullmatch(written):
+        raise ValueError(sentence)
+    if wildcard and "." not in host:
+        raise ValueError(f"“{text}” would allow every site of a top-level domain.")
+    shown = f":{port}" if port is not None and port != DEFAULT_PORTS[parts.scheme] else ""
+    return f"{parts.scheme}://{wildcard}{written}{shown}"
+
+
+def network_of(text: str) -> str:
+    """An address or a CIDR range in its usual spelling. ValueError with a sentence for the form."""
+    try:
+        found = ip_network(text.strip())
+    except ValueError as error:
+        hint = " The part behind the prefix must be zero." if "host bits" in str(error) else ""
+        raise ValueError(f"“{text}” is not an IP address or a range such as 192.0.2.0/24.{hint}") from None
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is not None and found.prefixlen >= 96:
+        found = ip_network(f"{mapped}/{found.prefixlen - 96}")
+    return str(found.network_address) if found.num_addresses == 1 else str(found)

@@ -1,0 +1,165 @@
+"""Forgetting a player: asked for by the API or the Privacy page, done by a worker, receipt kept.
+
+What goes: events, traits, identities, devices, group memberships, touches, consent decisions, rejections,
+conversions. Postbacks still waiting are cancelled (the ERASURE_HOOK); delivered ones cannot be taken back.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils.module_loading import import_string
+
+from audience.background import isolation, wakeup
+from audience.database import clock
+from audience.digest.run import lock_game
+from audience.intake.messages.message import ANONYMOUS, DEVICE, USER
+from audience.models import (
+    Batch,
+    BatchState,
+    Conversion,
+    Device,
+    Erasure,
+    ErasureState,
+    Event,
+    FailedWork,
+    Game,
+    Identity,
+    Person,
+    Queue,
+    Rejection,
+    Touch,
+)
+from audience.models.erasure import KeyLost, subject_hash, subject_hashes
+from audience.models.failed_work import not_failed
+from audience.privacy import echoes
+from consent import services as consent
+
+logger = structlog.get_logger(__name__)
+
+# How long to wait for events accepted before the request to be digested, before looking again.
+PATIENCE = timedelta(seconds=2)
+COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
+
+
+def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
+    """Take the request down and wake a worker; `namespace` is user or anonymous. Asking twice is fine."""
+    with transaction.atomic():
+        named = _hash_of(game, subject)
+        erasure = Erasure.objects.create(
+            game=game,
+            namespace=namespace,
+            subject=subject,
+            subject_hash=named,
+            linked_hashes=[named] if named else [],
+            requested_by=requested_by,
+        )
+        wakeup.wake("audience.tasks.erase")
+    logger.info("erasure_requested", erasure_id=str(erasure.pk), game_id=game.pk)
+    return erasure
+
+
+def _hash_of(game: Game, subject: str) -> str:
+    """What the receipt keeps; '' without the game's key. The request is kept all the same, and waits for the key."""
+    try:
+        return subject_hash(game.pk, subject)
+    except KeyLost:
+        logger.exception("receipt_key_lost", game_id=game.pk)
+        return ""
+
+
+def drain() -> int:
+    """Run the erasures that are due; how many were finished. One that fails stops no other
+    (audience/background/isolation.py)."""
+    due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
+    rows = list(due.order_by("requested_at").values_list("pk", "game_id"))
+    done = isolation.each(Queue.ERASURE, rows, lambda row: _attempt(row[0]), row_of=_place)
+    return sum(done)
+
+
+def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
+    return isolation.Row(str(row[0]), row[1])
+
+
+def _attempt(erasure_id: uuid.UUID) -> bool:
+    """The error stands on the receipt's page until it is done."""
+    try:
+        return run(erasure_id)
+    except Exception as error:
+        isolation.raise_if_passing(error)
+        Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__)
+        raise
+
+
+@transaction.atomic
+def run(erasure_id: uuid.UUID) -> bool:
+    """Erase one subject; False when it must wait for the digest of what came before it, or another worker has it."""
+    # Of the erasure alone: with its game locked, whoever writes a row of that game waits for us, and we for them.
+    pending = Erasure.objects.select_for_update(skip_locked=True, of=("self",))
+    erasure = pending.filter(pk=erasure_id, state=ErasureState.PENDING).select_related("game").first()
+    if erasure is None:
+        return False
+    # An alias still in the queue may link further ids to the subject.
+    earlier = Batch.objects.filter(game=erasure.game, state=BatchState.PENDING, received_at__lte=erasure.requested_at)
+    if earlier.filter(not_failed(Queue.BATCH)).exists():
+        erasure.next_attempt_at = clock.now() + PATIENCE
+        erasure.save(update_fields=["next_attempt_at"])
+        wakeup.wake(wakeup.DIGEST)
+        return False
+    lock_game(erasure.game_id, wait=True)
+    _forget(erasure)
+    logger.info("erasure_done", erasure_id=str(erasure.pk), counts=erasure.counts)
+    return True
+
+
+def _forget(erasure: Erasure) -> None:
+    game_id, named = erasure.game_id, [(erasure.namespace, erasure.subject)]
+    person_ids = list(
+        Identity.objects.filter(game_id=game_id, namespace=erasure.namespace, value=erasure.subject).values_list(
+            "person_id", flat=True
+        )
+    )
+    linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
+    keys = sorted({*named, *linked})
+    values = sorted({value for _, value in keys})
+    _forget_echoes(game_id, [*echoes.of_people(person_ids), *values])
+    cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
+    counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
+    conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
+    FailedWork.objects.filter(game_id=game_id, row__in=[str(pk) for pk in conversions]).delete()
+    counts["events"] = Event.objects.filter(sent_under(game_id, keys)).delete()[0]
+    counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
+    counts["consent_decisions"] = consent.forget(
+        game_id=game_id, anonymous_ids=[value for namespace, value in keys if namespace == ANONYMOUS]
+    )
+    for name, model in (("conversions", Conversion), ("touches", Touch), ("devices", Device), ("identities", Identity)):
+        counts[name] = model._default_manager.filter(person_id__in=person_ids).count()
+    # The person's conversions, touches, devices, identities and memberships go with them (ON DELETE CASCADE).
+    Person.objects.filter(pk__in=person_ids).delete()
+    counts["people"] = len(person_ids)
+    hashes = subject_hashes(game_id, values)
+    erasure.subject_hash, erasure.linked_hashes = hashes[erasure.subject], sorted(hashes.values())
+    erasure.subject, erasure.error = "", ""
+    erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, clock.now()
+    erasure.save()
+
+
+def _forget_echoes(game_id: int, values: list[str]) -> None:
+    """Cut these out of why requests could not be digested, which may quote what was sent."""
+    for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
+        error = echoes.without(batch.error, values)
+        if error != batch.error:
+            Batch.objects.filter(pk=batch.pk).update(error=error)
+
+
+def sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
+    """Events that name any of these ids as the sender's own."""
+    match = Q(pk__in=[])
+    for namespace, column in COLUMNS.items():
+        values = [value for kind, value in keys if kind == namespace]
+        match |= Q(**{f"{column}__in": values}) if values else Q(pk__in=[])
+    return Q(game_id=game_id) & match

@@ -1,0 +1,163 @@
+"""What is kept only for a while: rejections (7 days, 10,000 a game), digested batches, and the events of a game that
+says so.
+
+Nothing that is still to be decided reads an event once it is digested: a conversion and its deliveries carry all that
+they need, so that only the digest's own work holds events back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db import connection
+
+from audience.database import clock
+from audience.intake.messages.times import FIRST_DAY
+from audience.models import Game
+from audience.storage import partitions, prune_accounts, pruning
+from audience.storage.partitions import BATCHES, EVENTS, Partition
+from audience.storage.pruning import Pruned, Rows, Step, Whole
+from audience.storage.retention import first_day
+
+REJECTIONS_KEPT = timedelta(days=7)
+REJECTIONS_PER_GAME = 10_000
+# The record of requests behind the counts in the Hub, whose longest view is 30 days.
+BATCHES_KEPT = timedelta(days=31)
+# Work that was to be tried again and that nobody has come for since is no work any more: the step of another day, a
+# postback that was deleted. What was set aside stays until a person has it tried again, and the answer of a network,
+# which no other row holds, until it is written down: workers that were away for a day come for it when they are back.
+FAILED_WORK_KEPT = timedelta(days=1)
+FORGOTTEN = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
+SURPLUS = """
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS place
+        FROM audience_rejection WHERE game_id = %s
+    ) ranked ORDER BY place, id DESC OFFSET %s
+"""
+# Of one run of the beat's task, in seconds; the next one goes on.
+LONGEST = 120.0
+
+# Events whose batch is still to be digested, or was set aside: they stay however old they are. Asked in the statement
+# that deletes, since an event and its batch are committed together.
+UNDIGESTED = "audience_batch WHERE state = '{state}' AND first_day < %s AND last_day >= %s"
+STATES = ("pending", "failed")
+# The day that an event of the default partition is kept by. One in the future (of a client's clock) or on the earliest
+# day of all, which stands for every earlier one, says nothing about its age: the receipt does.
+RECEIVED = "(received_at AT TIME ZONE 'UTC')::date"
+KEPT_BY = f"CASE WHEN day = '{FIRST_DAY}' THEN {RECEIVED} ELSE least(day, {RECEIVED}) END"
+ANY_UNDIGESTED = " OR ".join(f"EXISTS (SELECT 1 FROM {UNDIGESTED.format(state=state)})" for state in STATES)
+DIGESTED = " AND ".join(
+    f"stale.id NOT IN (SELECT unnest(event_ids) FROM {UNDIGESTED.format(state=state)})" for state in STATES
+)
+
+
+def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
+    """Delete what is past its time, or only tell; what went."""
+    return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
+
+
+def steps(now: datetime) -> Iterator[Step]:
+    games = list(Game.objects.order_by("pk"))
+    yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
+    yield Rows("failed work", "audience_failedwork", FORGOTTEN, [now - FAILED_WORK_KEPT], "failed work")
+    yield from (_surplus(game) for game in games)
+    yield from prune_accounts.steps(now)
+    yield from _batches(now)
+    yield from _events(games)
+
+
+def _surplus(game: Game) -> Rows:
+    """A game's rejections beyond 10,000. Each key keeps its newest, as many as any other that has more: a flood with a
+    public key must not push out what was refused of a server."""
+    given = [game.pk, game.pk, REJECTIONS_PER_GAME]
+    return Rows(
+        f"rejections of {game} beyond the newest 10,000",
+        "audience_rejection",
+        f"game_id = %s AND id IN ({SURPLUS})",
+        given,
+        "rejections beyond the newest",
+        game.pk,
+    )
+
+
+def expired(now: datetime) -> set[str]:
+    """The partitions whose days nobody keeps any more, whether or not something in them is still to be digested."""
+    kept_from = [_kept_from(game) for game in Game.objects.all()]
+    events = [
+        part
+        for part in partitions.existing(EVENTS)
+        if kept_from and all(day is not None and not _lies(part, day) for day in kept_from)
+    ]
+    return {part.name for part in (*events, *filter(lambda part: _is_past(part, now), partitions.existing(BATCHES)))}
+
+
+def _is_past(part: Partition, now: datetime) -> bool:
+    return part.end is not None and datetime.combine(part.end, time.min, UTC) <= now - BATCHES_KEPT
+
+
+def _batches(now: datetime) -> Iterator[Step]:
+    """Those digested. The others are work, however old: of a dropped week they go to the default partition."""
+    for part in partitions.existing(BATCHES):
+        if part.end is None:
+            done = "state = 'done' AND received_at < %s"
+            yield Rows("digested batches", part.name, done, [now - BATCHES_KEPT], "digested batches")
+        elif _is_past(part, now):
+            yield Whole(f"batches of the week from {part.start}", part, keep="state <> 'done'")
+
+
+def _kept_from(game: Game) -> date | None:
+    """The first day whose events the game keeps; None for all of them."""
+    return None if game.kept_days is None else first_day(game.kept_days)
+
+
+def _events(games: Sequence[Game]) -> Iterator[Step]:
+    kept_from = {game: _kept_from(game) for game in games}
+    latest = max((day for day in kept_from.values() if day), default=None)
+    for part in partitions.existing(EVENTS) if latest else ():
+        if part.start is None or (latest and part.start < latest):
+            yield from _of_partition(part, kept_from)
+
+
+def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[Step]:
+    """The whole day when no game wants it any more, else what the others have in it."""
+    present = _present(part)
+    wanted = [game for game, day in kept_from.items() if game.pk in present and (day is None or _lies(part, day))]
+    if part.start and not wanted and not _undigested(part):
+        keepers = [game.pk for game, day in kept_from.items() if day is None or _lies(part, day)]
+        unless = f"{ANY_UNDIGESTED} OR EXISTS (SELECT 1 FROM {part.name} WHERE game_id = ANY(%s))"
+        yield Whole(f"events of {part.start}", part, unless=unless, params=[*_days(part) * len(STATES), keepers])
+        return
+    for game, day in kept_from.items():
+        if day and game.pk in present and (part.start is None or game not in wanted):
+            # Of the days in the default partition nothing is known.
+            latest, kept_by = (date.max, KEPT_BY) if part.start is None else (day, "day")
+            bounds = [latest, date.min] * len(STATES)
+            where = f"game_id = %s AND {kept_by} < %s AND {DIGESTED}"
+            what, given = f"events of {game} before {day}", [game.pk, day, *bounds]
+            yield Rows(what, part.name, where, given, part.name, game.pk)
+
+
+def _lies(part: Partition, kept_from: date) -> bool:
+    """Whether the partition holds days from `kept_from` on."""
+    return part.end is None or part.end > kept_from
+
+
+def _days(part: Partition) -> list[Any]:
+    """The parameters of UNDIGESTED for the days of a partition."""
+    return [part.end, part.start]
+
+
+def _present(part: Partition) -> set[int]:
+    """The games that have events in it, one look into an index for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT game.id FROM audience_game game "
+            f"WHERE EXISTS (SELECT 1 FROM {part.name} stale WHERE stale.game_id = game.id)"
+        )
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def _undigested(part: Partition) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {ANY_UNDIGESTED}", _days(part) * len(STATES))
+        return bool(cursor.fetchone()[0])

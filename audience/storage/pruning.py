@@ -1,0 +1,173 @@
+"""Steps of a pruning: rows deleted some thousand at a time, partitions dropped whole. Each can say what it would do.
+
+A step of many rows leaves as much time to everybody else as it took: what is pruned is past its time anyway. A row that
+cannot be deleted, or a partition that cannot be dropped, stops no other (audience/background/isolation.py).
+"""
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import structlog
+from django.db import OperationalError, connection
+
+from audience.background import isolation
+from audience.models import FailedWork, Queue
+from audience.storage import partitions
+
+logger = structlog.get_logger(__name__)
+
+# Deleted in one transaction: some hundredths of a second.
+ROWS_AT_ONCE = 5_000
+
+COUNT = "SELECT count(*), coalesce(sum(pg_column_size(stale.*)), 0) FROM {table} stale WHERE {where}"
+IDS = "SELECT id FROM {table} stale WHERE {where} LIMIT {most}"
+# By place, not by id: the rows just found need no second look into an index. One that is changed meanwhile has moved
+# on, and stays until next time.
+DELETE = """
+WITH gone AS (
+  DELETE FROM {table} stale WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} stale WHERE {where} LIMIT {most}))
+  RETURNING pg_column_size(stale.*) AS size
+) SELECT count(*), coalesce(sum(size), 0) FROM gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went, or would go. `rows` of a `partition` dropped whole is PostgreSQL's estimate; `bytes` of single rows is
+    without their indexes."""
+
+    what: str
+    rows: int
+    bytes: int
+    partition: str = ""
+
+
+class Step(Protocol):
+    """One thing to prune. `key` names it, the same every day, and `game_id` the one game that it concerns."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def game_id(self) -> int | None: ...
+
+    def would(self) -> Pruned: ...
+
+    def carry_out(self, until: float) -> Pruned:
+        """Do it, or as much of it as fits in until `time.monotonic()` says `until`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of `table`, a plain table or one partition, for which `where` (naming them `stale`) holds."""
+
+    what: str
+    table: str
+    where: str
+    params: Sequence[Any]
+    key: str
+    game_id: int | None = None
+
+    def would(self) -> Pruned:
+        return Pruned(self.what, *self._run(COUNT))
+
+    def carry_out(self, until: float) -> Pruned:
+        failed = FailedWork.objects.of(Queue.PRUNE).filter(game=self.game_id, kept__step=self.key)
+        isolation.retry(Queue.PRUNE, lambda failure: self._only([failure.kept["id"]])._run(DELETE), rows=failed.due())
+        left_out = list(failed.values_list("kept__id", flat=True))
+        rows, size = 0, 0
+        while True:
+            started = time.monotonic()
+            deleted, freed = self._and("NOT stale.id = ANY(%s)", left_out)._isolated() if left_out else self._isolated()
+            rows, size = rows + deleted, size + freed
+            took = time.monotonic() - started
+            if deleted < ROWS_AT_ONCE or time.monotonic() + took >= until:
+                return Pruned(self.what, rows, size)
+            time.sleep(took)
+
+    def _isolated(self) -> tuple[int, int]:
+        """How many rows were deleted, and their bytes: all at once, or, when that fails, each half, and so on."""
+        try:
+            return self._run(DELETE)
+        # Whatever a row makes a statement raise; audience/background/isolation.py has the rule
+        except Exception as error:
+            isolation.raise_if_passing(error)
+            logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
+        found = isolation.together(
+            Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._place
+        )
+        return sum(rows for rows, _ in found), sum(size for _, size in found)
+
+    def _ids(self) -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(IDS.format(table=self.table, where=self.where, most=ROWS_AT_ONCE), self.params)
+            return [pk for (pk,) in cursor.fetchall()]
+
+    def _place(self, pk: int) -> isolation.Row:
+        return isolation.Row(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
+
+    def _only(self, ids: Sequence[int]) -> "Rows":
+        return self._and("stale.id = ANY(%s)", list(ids))
+
+    def _and(self, condition: str, *params: Any) -> "Rows":
+        return replace(self, where=f"({self.where}) AND {condition}", params=[*self.params, *params])
+
+    def _run(self, query: str) -> tuple[int, int]:
+        with connection.cursor() as cursor:
+            text = query.format(table=self.table, where=self.where, most=ROWS_AT_ONCE)
+            cursor.execute(text, self.params)
+            rows, size = cursor.fetchone()
+            return int(rows), int(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A partition; see partitions.drop for the rest."""
+
+    what: str
+    partition: partitions.Partition
+    unless: str = "false"
+    params: Sequence[Any] = ()
+    keep: str = ""
+    game_id: None = None
+
+    @property
+    def key(self) -> str:
+        return self.partition.name
+
+    def would(self) -> Pruned:
+        return Pruned(self.what, self.partition.counted(), self.partition.bytes, self.partition.name)
+
+    def carry_out(self, until: float) -> Pruned:
+        would = self.would()
+        try:
+            gone = partitions.drop(self.partition, unless=self.unless, params=self.params, keep=self.keep)
+        except OperationalError as error:
+            if not partitions.is_busy(error):
+                raise
+            logger.warning("partition_busy", partition=self.partition.name)
+            gone = False
+        return would if gone else Pruned(self.what, 0, 0)
+
+
+def run(steps: Iterable[Step], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
+    """Carry the steps out for so many seconds, or say what they would do; those that found something.
+
+    A step that cannot be carried out stops no other (audience/background/isolation.py).
+    """
+    until = time.monotonic() + seconds
+    in_time = itertools.takewhile(lambda _: time.monotonic() < until, steps)
+    done = isolation.each(Queue.PRUNE, in_time, lambda step: step.carry_out(until), row_of=_place)
+    for pruned in (step.would() for step in steps) if dry_run else done:
+        if pruned.rows or pruned.partition:
+            if not dry_run:
+                logger.info("pruned", what=pruned.what, rows=pruned.rows, bytes=pruned.bytes)
+            yield pruned
+
+
+def _place(step: Step) -> isolation.Row:
+    return isolation.Row(step.key, step.game_id)

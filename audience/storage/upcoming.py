@@ -1,0 +1,37 @@
+"""The partitions of the days to come: made ahead by the beat, so that no insert waits for one."""
+
+from datetime import date, timedelta
+
+from django.db import OperationalError
+
+from audience.background import isolation
+from audience.database import clock
+from audience.models import Queue
+from audience.storage import partitions
+from audience.storage.partitions import Partitioned
+
+
+def make_ahead(days: int | None = None) -> list[str]:
+    """Create the missing partitions from today to so many days ahead; their names. Safe to run twice at once.
+
+    One that cannot be made stops no other (audience/background/isolation.py).
+    """
+    today = clock.now().date()
+    wanted: list[tuple[Partitioned, date]] = []
+    for of in partitions.TABLES:
+        ahead = (today + timedelta(days=offset) for offset in range((of.days_ahead if days is None else days) + 1))
+        wanted += [(of, start) for start in sorted({of.start(day) for day in ahead})]
+    made = isolation.each(
+        Queue.PARTITION, wanted, lambda one: _made(*one), row_of=lambda one: isolation.Row(one[0].name(one[1]), None)
+    )
+    return [name for name in made if name]
+
+
+def _made(of: Partitioned, start: date) -> str:
+    """The name of a new partition; '' when it was there."""
+    try:
+        return of.name(start) if partitions.make(of, start) else ""
+    except OperationalError as error:
+        if partitions.is_busy(error):
+            raise isolation.NotNow from error
+        raise
