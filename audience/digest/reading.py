@@ -16,8 +16,8 @@ from django.db import connection
 
 from audience.digest import clicks
 from audience.digest.sightings import NOT_AN_ID, Key, keys_named
-from audience.intake.messages.message import ANONYMOUS, DEVICE, USER
 from audience.models import Event, Game
+from audience.models.people import ANONYMOUS, DEVICE, USER
 
 # What is known of the id in `column`. LIMIT keeps it a look into an index for each sighting: PostgreSQL would make a
 # join of it, and with numbers of yesterday, which know nothing of a new game, one of every row with every other.

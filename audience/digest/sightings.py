@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from audience.intake.messages.message import ANONYMOUS, DEVICE, USER
 from audience.models import Kind
+from audience.models.people import ANONYMOUS, DEVICE, USER
 
 Key = tuple[str, str]
 

@@ -17,8 +17,8 @@ from audience.hub.events import said
 from audience.hub.forms import ForgetForm
 from audience.hub.masking import masked
 from audience.hub.paging import newest
-from audience.intake.messages.message import ANONYMOUS, USER
 from audience.models import Game, Identity, Membership, Person, Role
+from audience.models.people import ANONYMOUS, USER
 from audience.privacy.erasure import request_erasure
 
 # How many ids of a person the list shows; the page of the person has the others.

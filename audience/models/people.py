@@ -12,6 +12,11 @@ from django.db.models.lookups import Exact
 from audience.database import clock
 from audience.models.keys import Game
 
+# Provider-free namespaces of an identity; any other is a provider's name (steam, epic, ...).
+ANONYMOUS = "anonymous"
+USER = "user"
+DEVICE = "device"
+
 
 class PersonQuerySet(models.QuerySet["Person"]):
     def with_email(self, email: str) -> "PersonQuerySet":

@@ -17,7 +17,6 @@ from django.utils.module_loading import import_string
 from audience.background import isolation, wakeup
 from audience.database import clock
 from audience.digest.run import lock_game
-from audience.intake.messages.message import ANONYMOUS, DEVICE, USER
 from audience.models import (
     Batch,
     BatchState,
@@ -36,6 +35,7 @@ from audience.models import (
 )
 from audience.models.erasure import KeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
+from audience.models.people import ANONYMOUS, DEVICE, USER
 from audience.privacy import echoes
 from consent import services as consent
 

@@ -12,8 +12,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Collate
 
-from audience.intake.messages.message import USER
 from audience.models import Conversion, Identity
+from audience.models.people import USER
 from consent.models import Level
 from postbacks.networks.base import Facts, Item
 

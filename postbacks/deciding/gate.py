@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 from django.db import connection
 
-from audience.intake.messages.message import ANONYMOUS
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
+from audience.models.people import ANONYMOUS
 from consent import policy
 from consent.models import Level
 from postbacks.deciding import facts, goals

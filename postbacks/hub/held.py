@@ -12,8 +12,8 @@ from audience.hub import spreadsheet
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.forms import ForgetForm
 from audience.hub.people import erased_by, rows_of
-from audience.intake.messages.message import ANONYMOUS
 from audience.models import Event, Membership, Person, Rejection, Role
+from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision
 from postbacks.hub import person_export

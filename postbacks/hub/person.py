@@ -14,8 +14,8 @@ from audience.hub.feed import Row as EventRow
 from audience.hub.forms import ForgetForm
 from audience.hub.masking import masked, shortened
 from audience.hub.people import erased_by
-from audience.intake.messages.message import ANONYMOUS
 from audience.models import Event, Identity, Membership, Person, Role
+from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision, Level
 from consent.policy import effective

@@ -20,8 +20,8 @@ from django.db.models import Model, Prefetch, QuerySet
 from audience.database import clock
 from audience.hub.masking import masked
 from audience.hub.paging import newest
-from audience.intake.messages.message import ANONYMOUS
 from audience.models import Event, Person, Rejection
+from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision
 from postbacks.models import Delivery, DeliveryAttempt

@@ -11,8 +11,8 @@ from audience.database import clock
 from audience.hub.event_detail import pretty
 from audience.hub.feed import HEAVY
 from audience.hub.masking import masked
-from audience.intake.messages.message import ANONYMOUS
 from audience.models import Conversion, Event, Reason
+from audience.models.people import ANONYMOUS
 from consent.models import ConsentDecision, Level
 from postbacks.deciding import gate, goals
 from postbacks.ledger import clicks, stuck, words

@@ -5,8 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.immutable_rules import missing
 from audience.intake.dialects.words import as_json
-from audience.intake.messages.message import ANONYMOUS, USER
 from audience.intake.requests import body
+from audience.models.people import ANONYMOUS, USER
 from audience.privacy.erasure import request_erasure
 from consent.models import Level
 from consent.services import current_level, record_decision

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from audience.intake.messages.message import ANONYMOUS, DEVICE, USER, Message, Violation
+from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.times import iso
 from audience.models import Kind
+from audience.models.people import ANONYMOUS, DEVICE, USER
 
 TYPES = ("track", "identify", "alias", "page", "screen")
 IDENTITY_TYPES = ("passport", "steam", "epic", "google", "apple", "discord", "email", "custom")

@@ -10,13 +10,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.words import Problem, Refusal, as_json
-from audience.intake.messages.message import ANONYMOUS, USER, Message, Rejected, Violation
+from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.messages.times import timed
 from audience.intake.requests import restrictions
 from audience.intake.requests.auth import find_live_key
 from audience.intake.requests.caller import stamp
 from audience.intake.storing.rows import Sent
 from audience.models import ApiKey, Dialect, KeyKind, Kind
+from audience.models.people import ANONYMOUS, USER
 
 MAX_BODY = 1024 * 1024
 ANSWERS = {

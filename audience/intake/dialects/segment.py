@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 
 from audience.intake.dialects import segment_context
-from audience.intake.messages.message import ANONYMOUS, USER, Message, Violation
+from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.times import Timing, is_stated, moment, timed
 from audience.models import Kind
+from audience.models.people import ANONYMOUS, USER
 
 # What `type` of a batch member, or the route, makes of a message.
 KINDS = {kind.value: kind for kind in (Kind.IDENTIFY, Kind.TRACK, Kind.PAGE, Kind.SCREEN, Kind.GROUP, Kind.ALIAS)}

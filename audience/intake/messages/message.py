@@ -6,10 +6,6 @@ from typing import Any
 
 from audience.models import Kind
 
-# Provider-free namespaces of an identity; any other is a provider's name (steam, epic, ...).
-ANONYMOUS = "anonymous"
-USER = "user"
-DEVICE = "device"
 # The key in an Event's context that says why the event does not have the time that its sender stated.
 # A sender's own value of that name is dropped, and no network is sent it.
 TIME_NOTE = "_time_note"
