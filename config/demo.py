@@ -20,11 +20,11 @@ from audience.games import keys
 from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
 from audience.models.keys import digest_of
 from config import demo_history
-from postbacks.deciding import outbox
+from postbacks.configs import versions
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
+from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
-from postbacks.setup import versions
 
 SLUG = "demo"
 PEOPLE = {
@@ -49,7 +49,7 @@ def load() -> dict[str, Any]:
     if not Batch.objects.filter(game=game).exists():
         demo_history.play(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
         digest.drain()
-        outbox.fan_out_due()
+        fan_out.fan_out_due()
     return _facts(api_keys)
 
 

@@ -150,7 +150,7 @@ def _email(env: environ.Env) -> dict[str, Any]:
     if "smtp" in found["EMAIL_BACKEND"] and not found["EMAIL_HOST"]:
         _stop("EMAIL_URL", "names no mail server: expected smtp+tls://user:password@host:587")
     known = {name: value for name, value in found.items() if name.startswith("EMAIL_") and value is not None}
-    # Longer than any mail server needs to greet; postbacks/alerts/notices.py leases a message for longer.
+    # Longer than any mail server needs to greet; postbacks/monitoring/alerts/notices.py leases a message for longer.
     return {**known, "EMAIL_TIMEOUT": 10}
 
 

@@ -17,8 +17,8 @@ from audience.database import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from config import metric_files
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
-from postbacks.monitoring import server_troubles
-from postbacks.monitoring.trouble import Kind
+from postbacks.monitoring.server import server_troubles
+from postbacks.monitoring.server.trouble import Kind
 
 
 def counted() -> CollectorRegistry:

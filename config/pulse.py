@@ -1,7 +1,7 @@
 """What every process of the product does beside its work, four times a minute, on a thread of its own.
 
 It measures its clock against the database's, says that it runs, and looks for troubles of the server
-(postbacks/monitoring/watch.py). Every kind of process does so, since no process can report its own death.
+(postbacks/monitoring/server/watch.py). Every kind of process does so, since no process can report its own death.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from audience.background import heartbeats
 from audience.database import clock
 from audience.models import ProcessKind
-from postbacks.monitoring import watch
+from postbacks.monitoring.server import watch
 
 logger = structlog.get_logger(__name__)
 

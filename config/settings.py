@@ -143,7 +143,7 @@ CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT
 
 # Where one app reaches up to the next without importing it (docs/architecture.md, "The two hooks").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
-ERASURE_HOOK = "postbacks.erasing.cancel_for_people"
+ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
 
 # People -------------------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)

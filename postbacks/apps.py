@@ -12,7 +12,7 @@ class PostbacksConfig(AppConfig):
         auditlog.register(
             self.get_model("PostbackConfig"),
             mask_fields=["credential", "previous_credential"],
-            mask_callable="postbacks.setup.rules.shown",
+            mask_callable="postbacks.configs.rules.shown",
             exclude_fields=["updated_at", "checked_at", "paused_until", "suspected_at"],
         )
         # The path of a hook's address is often its secret.
@@ -20,6 +20,6 @@ class PostbacksConfig(AppConfig):
             self.get_model("AlertHook"),
             exclude_fields=["secret"],
             mask_fields=["url"],
-            mask_callable="postbacks.alerts.calls.host_of",
+            mask_callable="postbacks.monitoring.alerts.calls.host_of",
         )
         auditlog.register(self.get_model("Replay"), exclude_fields=["queued", "past_deadline"])

@@ -5,17 +5,16 @@ from celery import shared_task
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.storage import rollups
-from postbacks import prune as pruning
-from postbacks import replays
-from postbacks.alerts.digests import write_digests
-from postbacks.alerts.key_ends import write_reminders
-from postbacks.alerts.notices import deliver_notices
-from postbacks.alerts.watch import watch
-from postbacks.deciding import outbox
+from postbacks.configs import credentials, upkeep
+from postbacks.delivery import prune as pruning
+from postbacks.delivery import replays, sending
+from postbacks.monitoring.alerts.digests import write_digests
+from postbacks.monitoring.alerts.key_ends import write_reminders
+from postbacks.monitoring.alerts.notices import deliver_notices
+from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks import NETWORKS
-from postbacks.rollups import ROLLUPS
-from postbacks.sending import delivery
-from postbacks.setup import credentials, upkeep
+from postbacks.outbox import fan_out as outbox
+from postbacks.reporting.rollups import ROLLUPS
 
 
 @shared_task
@@ -31,7 +30,7 @@ def deliver(network: str = "") -> None:
     for name in [] if network else NETWORKS:
         wake(outbox.DELIVER_TASK, name)
     clock.synchronise()
-    if network and delivery.drain(network=network):
+    if network and sending.drain(network=network):
         wake(outbox.DELIVER_TASK, network)
 
 

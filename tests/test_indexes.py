@@ -14,8 +14,8 @@ from audience.digest import run
 from audience.games.keys import NewKey
 from audience.models import Conversion
 from audience.storage import partitions
+from postbacks.delivery import claims
 from postbacks.models import DeliveryAttempt
-from postbacks.sending import claims
 from tests import factories
 from tests.audience import immutable
 
@@ -69,35 +69,35 @@ READERS = {
         "audience_touch_pkey": "audience.digest.attribution.attribute",
         "one_touch_per_click": "audience.digest.attribution.attribute",
         "touch_newest": "audience.digest.attribution.attribute",
-        "touch_click_id": "postbacks.ledger.search.find",
+        "touch_click_id": "postbacks.reporting.search.find",
         "audience_touch_game_id": "postbacks.hub.steps.walked",
     },
     "audience_conversion": {
-        "audience_conversion_pkey": "postbacks.deciding.outbox.fan_out_due",
+        "audience_conversion_pkey": "postbacks.outbox.fan_out.fan_out_due",
         "one_conversion_per_event": "audience.digest.conversions.record",
         "one_launch_per_person": "audience.digest.conversions.elect",
-        "conversion_to_fan_out": "postbacks.deciding.outbox.fan_out_due",
+        "conversion_to_fan_out": "postbacks.outbox.fan_out.fan_out_due",
         "conversion_newest": "postbacks.hub.conversions.conversions",
         "conversion_person": "audience.digest.merge.merge",
         "audience_conversion_touch_id": "audience.digest.merge.merge",
     },
     "postbacks_delivery": {
-        "delivery_unknown": "postbacks.ledger.places.placed",
-        "postbacks_delivery_pkey": "postbacks.sending.attempts.close",
-        "one_delivery_per_conversion_and_config": "postbacks.deciding.outbox.fan_out_due",
-        "delivery_due": "postbacks.sending.claims.claim",
-        "delivery_held": "postbacks.setup.hold.release",
-        "delivery_failed": "postbacks.failed.matching",
-        "delivery_newest": "postbacks.health.counting.count",
-        "delivery_of_replay": "postbacks.replays.cancel",
-        "delivery_by_time": "postbacks.ledger.audit.run",
+        "delivery_unknown": "postbacks.reporting.places.placed",
+        "postbacks_delivery_pkey": "postbacks.delivery.attempts.close",
+        "one_delivery_per_conversion_and_config": "postbacks.outbox.fan_out.fan_out_due",
+        "delivery_due": "postbacks.delivery.claims.claim",
+        "delivery_held": "postbacks.configs.hold.release",
+        "delivery_failed": "postbacks.delivery.failed.matching",
+        "delivery_newest": "postbacks.monitoring.health.counting.count",
+        "delivery_of_replay": "postbacks.delivery.replays.cancel",
+        "delivery_by_time": "postbacks.reporting.audit.run",
     },
     "postbacks_deliveryattempt": {
-        "postbacks_deliveryattempt_pkey": "postbacks.sending.attempts.close",
-        "attempts_are_numbered": "postbacks.sending.claims.claim",
+        "postbacks_deliveryattempt_pkey": "postbacks.delivery.attempts.close",
+        "attempts_are_numbered": "postbacks.delivery.claims.claim",
         "attempt_newest": "postbacks.hub.attempts.newest",
         "attempt_by_status": "postbacks.hub.attempts.newest",
-        "attempt_open": "postbacks.setup.applying.quiesce",
+        "attempt_open": "postbacks.configs.applying.quiesce",
     },
 }
 

@@ -39,7 +39,7 @@ class Person(models.Model):
     trait_times = models.JSONField(default=dict, blank=True, editable=False)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
-    # No column: where postbacks/deciding/facts.py has looked it up, the user id the player was first known by.
+    # No column: where postbacks/outbox/facts.py has looked it up, the user id the player was first known by.
     first_user_id: str | None
 
     objects = PersonQuerySet.as_manager()

@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.urls import reverse
 
 from audience.admin.reading import ReadOnly
-from postbacks.alerts.calls import host_of
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice
+from postbacks.monitoring.alerts.calls import host_of
 
 
 @admin.register(Alert)

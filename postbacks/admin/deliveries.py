@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of
-from postbacks import replays
+from postbacks.delivery import replays
 from postbacks.models import Delivery, DeliveryAttempt, Flow, Replay
 
 

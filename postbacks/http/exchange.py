@@ -2,7 +2,7 @@
 
 A call never raises for what the network does: every failure becomes a Response without a status. The whole call is
 bounded by one deadline. Redirects are not followed and nothing is retried here: a repeat is a row in the database
-(postbacks/sending/retry.py), not a loop.
+(postbacks/delivery/retry.py), not a loop.
 """
 
 import functools
@@ -23,7 +23,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util import parse_url
 
 from postbacks.http import connections
-from postbacks.networks.base import Request, Response
+from postbacks.networks.interface.network import Request, Response
 
 CONNECT_TIMEOUT = 5.0  # seconds, over all addresses of the host together
 BODY_LIMIT = 64 * 1024  # bytes; both networks answer in well under 1 KB

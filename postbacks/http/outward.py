@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import Url, parse_url
 
 from postbacks.http import connections, exchange
-from postbacks.networks.base import Request, Response
+from postbacks.networks.interface.network import Request, Response
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # An IPv4 address inside an IPv6 one that a gateway would unwrap (RFC 6052, RFC 8215).

@@ -18,9 +18,9 @@ from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
 from audience.hub.paging import newest
 from audience.models import Membership, Role
-from postbacks.alerts import calls, hooks, receivers
-from postbacks.health import Health
 from postbacks.models import Alert, AlertHook, Notice, Told
+from postbacks.monitoring.alerts import calls, hooks, receivers
+from postbacks.monitoring.health import Health
 
 NOTICES_SHOWN = 10
 

@@ -9,14 +9,14 @@ from django.utils.timesince import timeuntil
 from audience.database import clock
 from audience.intake import overload
 from audience.models import ApiKey, Game
-from postbacks.health import Health, advice
 from postbacks.hub import set_aside
 from postbacks.hub.backlog import Backlog
 from postbacks.hub.items import BAD, WARN, Item
 from postbacks.hub.listing import ConfigRow
 from postbacks.models import Alert
-from postbacks.monitoring import server_troubles
-from postbacks.monitoring.trouble import Kind, Trouble
+from postbacks.monitoring.health import Health, advice
+from postbacks.monitoring.server import server_troubles
+from postbacks.monitoring.server.trouble import Kind, Trouble
 
 # How long before its end a key is shown: at least the longest overlap of a rotation.
 ENDS_SOON = timedelta(days=7)

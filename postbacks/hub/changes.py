@@ -9,8 +9,8 @@ from django.shortcuts import redirect
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.confirmation import TypedName
 from audience.models import Membership, Role
+from postbacks.configs import configs, unsent
 from postbacks.hub.networks import config_or_404, network_or_404
-from postbacks.setup import configs, unsent
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))

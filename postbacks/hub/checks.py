@@ -17,13 +17,13 @@ from django_htmx.http import HttpResponseClientRedirect
 from audience.database import clock
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
+from postbacks.configs import configs, unsent
+from postbacks.configs.forms import PostbackForm
 from postbacks.hub import panel
 from postbacks.hub.forms import asking, forgetful
 from postbacks.hub.networks import config_or_404, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
-from postbacks.networks.base import Network
-from postbacks.networks.forms import PostbackForm
-from postbacks.setup import configs, unsent
+from postbacks.networks.interface.network import Network
 
 METHODS = ("GET", "HEAD", "POST")
 # The longest call to a network ends before this; a check that takes longer waits for a worker.

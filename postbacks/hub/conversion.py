@@ -9,7 +9,7 @@ from audience.hub.event_detail import pretty
 from audience.hub.masking import masked
 from audience.models import Conversion, Membership, Role
 from postbacks.hub.outcomes import row_of
-from postbacks.ledger import clicks, trail, words
+from postbacks.reporting import clicks, trail, words
 
 
 @game_view()

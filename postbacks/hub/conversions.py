@@ -15,9 +15,9 @@ from audience.hub.paging import newest
 from audience.models import Conversion, Game, Membership, Role, trigger_label
 from postbacks.hub.funnel import drawn
 from postbacks.hub.outcomes import row_of, with_outcomes
-from postbacks.ledger import export, pipeline, places
-from postbacks.ledger.search import Found, find
 from postbacks.networks import NETWORKS
+from postbacks.reporting import export, pipeline, places
+from postbacks.reporting.search import Found, find
 
 RANGES = {
     "24h": ("24 hours", timedelta(hours=24)),

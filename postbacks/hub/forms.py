@@ -7,9 +7,9 @@ from django.http import QueryDict
 
 from audience.hub.access import HubRequest
 from audience.models import Game
+from postbacks.configs.forms import PostbackForm
 from postbacks.models import CredentialCheck, PostbackConfig
-from postbacks.networks.base import Network
-from postbacks.networks.forms import PostbackForm
+from postbacks.networks.interface.network import Network
 
 
 def asking(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from postbacks.ledger.pipeline import LABELS, Step, Tally
-from postbacks.ledger.places import Place
+from postbacks.reporting.pipeline import LABELS, Step, Tally
+from postbacks.reporting.places import Place
 
 # The length of a full bar in thousandths, and of the shortest piece that is still seen.
 LENGTH, LEAST = 1000, 6

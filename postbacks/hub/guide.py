@@ -10,7 +10,7 @@ from audience.models import ApiKey, KeyKind, Membership, Role
 from postbacks.hub import snippets, steps
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Network
+from postbacks.networks.interface.network import Network
 
 
 @game_view()

@@ -14,7 +14,7 @@ from postbacks.hub.networks import network_or_404
 from postbacks.hub.rehearsal import SendTestForm
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Network
+from postbacks.networks.interface.network import Network
 
 # What htmx asks for by the id of what it replaces: the log with its filters, or its rows alone.
 LOG = {"log": "hub/_log.html", "rows": "hub/_attempt_rows.html"}

@@ -9,9 +9,9 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership, Role
+from postbacks.configs import configs, credentials
 from postbacks.hub.networks import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
-from postbacks.setup import configs, credentials
 
 # Of each list: the newest.
 MOST = 50

@@ -9,10 +9,10 @@ from django.db.models.expressions import RawSQL
 
 from audience.database import clock
 from audience.models import Game, Trigger
-from postbacks import health
-from postbacks.deciding import goals
-from postbacks.health.counting import count
 from postbacks.models import PostbackConfig
+from postbacks.monitoring import health
+from postbacks.monitoring.health.counting import count
+from postbacks.outbox import goals
 
 # By attempt_by_status. Plain SQL, since every page with postbacks on it asks.
 LAST_ACCEPTED = """SELECT started_at FROM postbacks_deliveryattempt

@@ -17,9 +17,9 @@ from audience.models import Game, Membership, trigger_label
 from audience.models.goals import event_names
 from postbacks.hub import attempts, panel
 from postbacks.hub.networks import network_or_404
-from postbacks.ledger import stuck
-from postbacks.ledger.words import shown
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.reporting import stuck
+from postbacks.reporting.words import shown
 
 RANGES = {
     "1h": ("Last hour", timedelta(hours=1)),

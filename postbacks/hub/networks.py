@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from audience.models import Membership
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Network
+from postbacks.networks.interface.network import Network
 
 
 def network_or_404(kind: str) -> Network:

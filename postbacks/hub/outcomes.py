@@ -6,10 +6,10 @@ from django.db.models import Prefetch, QuerySet
 
 from audience.hub.masking import masked
 from audience.models import Conversion, Reason
-from postbacks.ledger import stuck
-from postbacks.ledger.stuck import Stuck
-from postbacks.ledger.words import network_label, shown
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
+from postbacks.reporting import stuck
+from postbacks.reporting.stuck import Stuck
+from postbacks.reporting.words import network_label, shown
 
 # What a list does not show, and is long.
 HEAVY = ("properties", "context", "integrations")

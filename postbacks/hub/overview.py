@@ -15,8 +15,8 @@ from postbacks.hub import attention, backlog, charts, figures, sent
 from postbacks.hub.figures import Figures, Period
 from postbacks.hub.listing import config_rows
 from postbacks.hub.steps import walked
-from postbacks.ledger.pipeline import Tally
 from postbacks.networks import NETWORKS
+from postbacks.reporting.pipeline import Tally
 
 ACCEPTED = charts.Series("Accepted")
 REJECTED = charts.Series("Rejected", charts.HATCHED)

@@ -21,7 +21,7 @@ from consent.models import ConsentDecision, Level
 from consent.policy import effective
 from postbacks.hub.outcomes import Row as ConversionRow
 from postbacks.hub.outcomes import row_of, with_outcomes
-from postbacks.ledger.words import network_label
+from postbacks.reporting.words import network_label
 
 # Of each list: one person is at most a page, also the one that a client's mistake made of thousands.
 MOST = 50

@@ -7,8 +7,8 @@ from django.http import HttpResponse
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Membership
 from postbacks.hub.networks import network_or_404
-from postbacks.networks.matching import Share
-from postbacks.quality.reading import quality_of
+from postbacks.networks.interface.matching import Share
+from postbacks.reporting.match_quality import quality_of
 
 
 @dataclass(frozen=True, slots=True)

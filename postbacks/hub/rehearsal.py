@@ -12,14 +12,14 @@ from django.shortcuts import get_object_or_404, redirect
 from audience.hub.access import HubRequest, game_view, page
 from audience.hub.event_detail import pretty, sees_addresses
 from audience.models import Game, Membership, Role, Trigger
+from postbacks.configs import credentials
+from postbacks.configs.forms import PASTED, PostbackForm
+from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.forms import asking
 from postbacks.hub.networks import network_or_404
 from postbacks.models import PostbackConfig
-from postbacks.networks.base import Network
-from postbacks.networks.forms import PASTED, PostbackForm
-from postbacks.rehearsal import dry_run, preview
-from postbacks.setup import credentials
-from postbacks.setup.rules import SettingsRefused
+from postbacks.networks.interface.network import Network
+from postbacks.preview import dry_run, preview
 
 # What a form must get right before it is saved, and a dry run does not read.
 UNREAD = {"pixel_id", "credential", "test_code"}

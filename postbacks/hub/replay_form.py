@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 
 from postbacks.models import PostbackConfig
-from postbacks.networks.base import Verdict
+from postbacks.networks.interface.network import Verdict
 
 VERDICTS = (
     ("", "Any"),

@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from audience.hub.access import HubRequest, game_view, page
 from audience.models import Game, Membership, Role
-from postbacks import failed, replays
+from postbacks.delivery import failed, replays
 from postbacks.hub.networks import network_or_404
 from postbacks.hub.replay_form import ReplayForm
 from postbacks.models import Delivery, PostbackConfig, Replay

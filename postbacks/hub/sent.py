@@ -12,11 +12,11 @@ from django.db import connection
 from django.db.models import Count, Sum
 
 from audience.models import Game
-from postbacks import latency
 from postbacks.hub.listing import ConfigRow
 from postbacks.models import UNKNOWN, AttemptCount, Delivery, DeliveryCount
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Network
+from postbacks.networks.interface.network import Network
+from postbacks.reporting import latency
 
 SHARE = 0.95
 # Deleted configs too: their deliveries were made all the same. A probe each, since one for all would read the queue.
@@ -32,9 +32,9 @@ WHERE config.game_id = %s
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One network in a period. `p95` in milliseconds, rounded up as postbacks/latency.py does, None before the first
-    answer; `due_since`: when the delivery that waits longest fell due, None while none waits. `may_have_arrived` were
-    called off after a call without an answer.
+    """One network in a period. `p95` in milliseconds, rounded up as postbacks/reporting/latency.py does, None before
+    the first answer; `due_since`: when the delivery that waits longest fell due, None while none waits.
+    `may_have_arrived` were called off after a call without an answer.
     """
 
     network: Network

@@ -14,9 +14,9 @@ from audience.background import retrying
 from audience.hub.access import HubRequest, game_view
 from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
 from audience.models.failed_work import FailedWorkQuerySet
-from postbacks.health import advice
 from postbacks.hub.items import BAD, Item
 from postbacks.models import Delivery
+from postbacks.monitoring.health import advice
 
 # Requests are a queue too, but a Batch keeps its own state.
 DIGEST = "digest"

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 
 from audience.database import clock
 from audience.models import ApiKey, Dialect
-from postbacks.networks.base import Network
+from postbacks.networks.interface.network import Network
 
 NO_KEY = "YOUR_KEY"
 NO_SERVER_KEY = "YOUR_SERVER_KEY"

@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import postbacks.fields
+import postbacks.models.fields
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('network', models.CharField(max_length=16)),
                 ('pixel_id', models.CharField(max_length=64)),
-                ('credential', postbacks.fields.EncryptedJSONField(default=dict, editable=False)),
+                ('credential', postbacks.models.fields.EncryptedJSONField(default=dict, editable=False)),
                 ('triggers', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('game_launch', 'Game Launch'), ('purchase', 'Purchase')], max_length=16), size=None)),
                 ('enabled', models.BooleanField(default=True)),
                 ('version', models.PositiveIntegerField(default=1, editable=False, help_text='Every change makes one.')),
@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('network', models.CharField(max_length=16)),
                 ('pixel_id', models.CharField(max_length=64)),
-                ('credential', postbacks.fields.EncryptedJSONField(default=dict, editable=False)),
+                ('credential', postbacks.models.fields.EncryptedJSONField(default=dict, editable=False)),
                 ('triggers', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('game_launch', 'Game Launch'), ('purchase', 'Purchase')], max_length=16), size=None)),
                 ('enabled', models.BooleanField(default=True)),
                 ('state', models.CharField(choices=[('pending', 'Asking the network'), ('passed', 'Accepted'), ('refused', 'Refused'), ('unverified', 'Could not verify')], default='pending', max_length=10)),

@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import postbacks.fields
+import postbacks.models.fields
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('url', models.URLField(max_length=500)),
-                ('secret', postbacks.fields.EncryptedJSONField(default=dict, editable=False)),
+                ('secret', postbacks.models.fields.EncryptedJSONField(default=dict, editable=False)),
                 ('enabled', models.BooleanField(default=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
@@ -183,7 +183,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='postbackconfig',
             name='previous_credential',
-            field=postbacks.fields.EncryptedJSONField(default=dict, editable=False),
+            field=postbacks.models.fields.EncryptedJSONField(default=dict, editable=False),
         ),
         migrations.AddField(
             model_name='postbackconfig',

@@ -33,7 +33,7 @@ ATTEMPTS = TABLES.format(
     keys="config_id, starts_at, status, bucket",
     columns="config_id uuid, starts_at timestamptz, status varchar(8), bucket smallint",
 )
-# The bounds of postbacks/latency.py, which a test compares with these. width_bucket counts a value that is a bound to
+# The bounds of postbacks/reporting/latency.py, which a test compares with these. width_bucket counts a value that is a bound to
 # the bucket above; a bound is the longest of its bucket here.
 BUCKET = """
 CREATE FUNCTION postbacks_latency_bucket(ms integer) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

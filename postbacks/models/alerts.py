@@ -9,8 +9,8 @@ from django.db.models import Q
 
 from audience.database import clock
 from audience.models import ApiKey, Game
-from postbacks.fields import EncryptedJSONField
 from postbacks.models.configs import PostbackConfig
+from postbacks.models.fields import EncryptedJSONField
 
 
 class Ending(models.TextChoices):
@@ -27,12 +27,13 @@ class Alert(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="alerts")
-    # postbacks.health.Health
+    # postbacks.monitoring.health.Health
     health = models.CharField(max_length=20)
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)
     opened_at = models.DateTimeField(default=clock.now)
-    # Since when the health is good again; None while it is bad (postbacks/alerts/watch.py recovers after a while).
+    # Since when the health is good again; None while it is bad (postbacks/monitoring/alerts/watch.py recovers after a
+    # while).
     good_since = models.DateTimeField(null=True, blank=True)
     # When it ended, however it did.
     recovered_at = models.DateTimeField(null=True, blank=True)

@@ -10,11 +10,11 @@ from django.db.models import Q
 
 from audience.database import clock
 from audience.models import Game, Trigger
-from postbacks.fields import EncryptedJSONField
+from postbacks.models.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS
 
 if TYPE_CHECKING:
-    from postbacks.networks.base import Network
+    from postbacks.networks.interface.network import Network
 
 
 class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
@@ -31,7 +31,7 @@ class PostbackConfig(models.Model):
     network = models.CharField(max_length=16)
     pixel_id = models.CharField(max_length=64)
     credential = EncryptedJSONField(default=dict, editable=False)
-    # The built-in goals that are ticked, and the further ones (postbacks/deciding/goals.py: Goal.as_json).
+    # The built-in goals that are ticked, and the further ones (postbacks/outbox/goals.py: Goal.as_json).
     triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
     goals = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
@@ -46,7 +46,7 @@ class PostbackConfig(models.Model):
     # The credential before the last rotation, to go back to until then.
     previous_credential = EncryptedJSONField(default=dict, editable=False)
     previous_until = models.DateTimeField(null=True, blank=True, editable=False)
-    # The state of its credential (postbacks/setup/hold.py). Suspected: the network refused it once and is being asked
+    # The state of its credential (postbacks/configs/hold.py). Suspected: the network refused it once and is being asked
     # again; held: it said so twice. Nothing is sent in either state.
     suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     held_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -22,7 +22,7 @@ class DeliveryCount(models.Model):
 
 class AttemptCount(models.Model):
     """Attempts that are over, by the minute they were started in, how they ended, and how long the network took:
-    `bucket` is an index into postbacks/latency.py's BOUNDS, -1 without an answer."""
+    `bucket` is an index into postbacks/reporting/latency.py's BOUNDS, -1 without an answer."""
 
     pk = models.CompositePrimaryKey("config_id", "starts_at", "status", "bucket")
     config_id = models.UUIDField()

@@ -65,7 +65,7 @@ class Delivery(models.Model):
     config_version = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
     reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
-    # postbacks.networks.base.Verdict of the last answer, blank before it.
+    # postbacks.networks.interface.network.Verdict of the last answer, blank before it.
     verdict = models.CharField(max_length=12, blank=True)
     attempts_made = models.PositiveSmallIntegerField(default=0)
     # Attempts that the retry schedule counts: those refused for the credential are not the delivery's fault.
@@ -161,7 +161,7 @@ class DeliveryAttempt(models.Model):
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     status = models.CharField(max_length=8, choices=AttemptStatus.choices, default=AttemptStatus.SENDING)
-    # postbacks.networks.base.Verdict, blank while sending.
+    # postbacks.networks.interface.network.Verdict, blank while sending.
     verdict = models.CharField(max_length=12, blank=True)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)

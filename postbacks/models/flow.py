@@ -11,9 +11,9 @@ class Flow(models.Model):
 
     network = models.CharField(max_length=16)
     pixel_id = models.CharField(max_length=64)
-    # The limiter: the next call may start then (postbacks/sending/pace.py).
+    # The limiter: the next call may start then (postbacks/delivery/pace.py).
     next_slot_at = models.DateTimeField(null=True, blank=True)
-    # The breaker (postbacks/sending/breaker.py): transient failures in a row, and until when nothing is tried.
+    # The breaker (postbacks/delivery/breaker.py): transient failures in a row, and until when nothing is tried.
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
     probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")

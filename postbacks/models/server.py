@@ -5,12 +5,12 @@ from django.db.models import Q
 
 
 class ServerTrouble(models.Model):
-    """One trouble from its beginning to its end (postbacks/monitoring/watch.py), and who was mailed about it.
+    """One trouble from its beginning to its end (postbacks/monitoring/server/watch.py), and who was mailed about it.
 
     It concerns every game, hence no `game_id`; a month of them is kept.
     """
 
-    # postbacks.monitoring.server_troubles.Kind
+    # postbacks.monitoring.server.server_troubles.Kind
     kind = models.CharField(max_length=32)
     title = models.CharField(max_length=100)
     sentence = models.TextField()

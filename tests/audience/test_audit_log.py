@@ -18,9 +18,9 @@ from audience.games.keys import create_key, revoke_key
 from audience.models import Erasure, Game, KeyKind, Role
 from audience.privacy.erasure import request_erasure
 from audience.privacy.erasure import run as run_erasure
-from postbacks.alerts import hooks
+from postbacks.configs import hold
 from postbacks.models import PostbackConfig
-from postbacks.setup import hold
+from postbacks.monitoring.alerts import hooks
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db

@@ -44,10 +44,10 @@ from audience.models import (
 from audience.models.erasure import KeyLost, keyed_hash, subject_hash
 from audience.privacy import erasure
 from consent.models import ConsentDecision
-from postbacks.alerts import watch
-from postbacks.deciding import outbox
+from postbacks.delivery import sending
 from postbacks.models import Alert, Delivery, DeliveryAttempt
-from postbacks.sending import delivery
+from postbacks.monitoring.alerts import watch
+from postbacks.outbox import fan_out
 from tests import factories, hub
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 from tests.audience.immutable import (
@@ -208,7 +208,7 @@ def test_waiting_postbacks_are_cancelled_and_delivered_ones_stay(
     played: None, key: NewKey, secret_key: NewKey, game: Game
 ) -> None:
     factories.config(game)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     bought, launched = (
         Delivery.objects.get(conversion__trigger=trigger, conversion__user_id=USER, state="waiting")
         for trigger in ("purchase", "game_launch")
@@ -238,11 +238,11 @@ def test_what_a_network_repeats_of_the_player_goes_too(
     landing = {**seen, "pageUrl": f"https://mygame.com/?{clicked}=click-forgetme"}
     digest(key, page(ANON, context=landing, eventTimestamp=ago(minutes=30)), alias(ANON, USER))
     digest(key, *(purchase(USER, context=seen) for _ in range(10)))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     with Echo() as echo:
         echo.answer(status)
         settings.NETWORK_URLS = dict.fromkeys(settings.NETWORK_URLS, echo.url)
-        delivery.drain(network=network, lanes=0, seconds=3)
+        sending.drain(network=network, lanes=0, seconds=3)
         assert len(echo.received) >= (10 if status == 400 else 5)
     watch.watch()
     assert {"postbacks_deliveryattempt", "postbacks_alert"} <= {table for table, _ in traces()}
@@ -586,13 +586,13 @@ def test_a_conversion_from_before_the_erasure_that_arrives_after_it_is_erased(
     erase(secret_key)
     names = {"userId": ABSENT, **who}
     digest(key, click(ANON), purchase(**_user(names)), launch(**_user(names)))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
 
     late = Conversion.objects.filter(event_at__lt=Erasure.objects.get().requested_at).exclude(user_id="user-other")
     assert [conversion.reason for conversion in late] == ["erased", "erased"]
     assert not Delivery.objects.filter(conversion__in=late, state="waiting").exists()
     digest(key, click(ANON, "T2", eventTimestamp=ago(minutes=40)), identify(USER, ANON))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [conversion.reason for conversion in late] == ["erased", "erased"]
 
 

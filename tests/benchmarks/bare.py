@@ -18,7 +18,7 @@ def main(url: str, count: int, lanes: int) -> None:
     django.setup()
     from postbacks import http
     from postbacks.networks import NETWORKS
-    from postbacks.networks.base import Facts, Target
+    from postbacks.networks.interface.network import Facts, Target
     from postbacks.sandbox import accounts
 
     network = NETWORKS["reddit"]

@@ -21,7 +21,7 @@ from audience.database import clock
 from audience.games.keys import create_key
 from audience.games.new_game import create_game
 from audience.storage import rollups
-from postbacks.rollups import ROLLUPS
+from postbacks.reporting.rollups import ROLLUPS
 from tests import factories, hub
 
 ATTEMPTS = int(os.environ.get("ATTEMPTS", "1000000"))

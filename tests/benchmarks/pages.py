@@ -127,7 +127,7 @@ def fill(game: int, configs: list[str], attempts: int) -> None:
 
     from audience.database import clock
     from audience.storage import rollups
-    from postbacks.rollups import ROLLUPS
+    from postbacks.reporting.rollups import ROLLUPS
 
     given = {"game": game, "configs": configs, "attempts": attempts, "days": DAYS}
     with connection.cursor() as cursor:

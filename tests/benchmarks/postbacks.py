@@ -125,7 +125,7 @@ def _bare(product: Product, latency: int, count: int, lanes: int) -> float:
 
 def _lanes(product: Product) -> int:
     """How many calls a worker has in flight at most."""
-    program = "import django; django.setup(); from postbacks.sending import delivery; print(delivery.LANES)"
+    program = "import django; django.setup(); from postbacks.delivery import delivery; print(delivery.LANES)"
     env = {**product.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
     told = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
     return int(told.stdout)

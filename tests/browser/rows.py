@@ -26,8 +26,8 @@ from audience.models import (
     Role,
 )
 from consent.models import ConsentDecision
+from postbacks.configs import hold, versions
 from postbacks.models import Alert, AlertHook, CredentialCheck, DeliveryAttempt, Notice, PostbackConfig, Replay
-from postbacks.setup import hold, versions
 from tests import factories, hub
 
 LONG = "averylongidentifierwithoutanyspaces" * 3

@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from audience.models import Conversion, Game, Trigger
 from config import demo
+from postbacks.delivery import sending
 from postbacks.models import DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from tests.browser import pages, rows
 from tests.browser.test_every_page import signed_in
 
@@ -38,7 +38,7 @@ def played(live_server: Any, sandbox: Sandbox) -> Game:
     """The demo game with its history delivered, and with everything that can be the matter."""
     demo.load()
     for network in NETWORKS:
-        delivery.drain(network=network)
+        sending.drain(network=network)
     game = Game.objects.get(slug=demo.SLUG)
     if not README:
         rows.set_up(game, by=User.objects.get(username=demo.PEOPLE["marketer"][0]))

@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from audience.models import Game
+from postbacks.configs import credentials
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import credentials
 from tests.browser import rows
 
 SIZE = "(part) => [part.offsetWidth, part.offsetHeight]"

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from postbacks.monitoring import server_troubles
+from postbacks.monitoring.server import server_troubles
 
 pytestmark = pytest.mark.django_db
 

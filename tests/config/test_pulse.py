@@ -24,7 +24,7 @@ from config.beat import Scheduler
 from config.pulse import Pulse
 from config.schedule import BEAT
 from postbacks.models import ServerTrouble
-from postbacks.monitoring import watch
+from postbacks.monitoring.server import watch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from postbacks.networks.base import Facts, Item, Response, Target, Verdict
+from postbacks.networks.interface.network import Facts, Item, Response, Target, Verdict
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "networks"
 VERDICTS = {

@@ -18,8 +18,7 @@ from audience.games.keys import create_key
 from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue, Rejection
 from audience.privacy import erasure
 from config.schedule import BEAT
-from postbacks import replays
-from postbacks.alerts.digests import write_digests
+from postbacks.delivery import replays, sending
 from postbacks.models import (
     Alert,
     AlertChoice,
@@ -30,7 +29,7 @@ from postbacks.models import (
     PostbackConfig,
     Replay,
 )
-from postbacks.sending import delivery
+from postbacks.monitoring.alerts.digests import write_digests
 from tests import factories
 from tests.audience import immutable
 
@@ -248,7 +247,7 @@ def deliver() -> Poison:
     def delivered(row: Delivery) -> bool:
         return Delivery.objects.filter(pk=row.pk, state="delivered").exists()
 
-    run = lambda: delivery.drain(network="tiktok", lanes=0)  # noqa: E731
+    run = lambda: sending.drain(network="tiktok", lanes=0)  # noqa: E731
     row = str(bad.pk)
     return Poison(
         "deliver", Queue.SENDING, row, POISONED, lambda: delivered(good), heal, lambda: delivered(bad), run=run

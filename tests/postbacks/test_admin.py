@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks.deciding import outbox
+from postbacks.delivery import sending
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -32,9 +32,9 @@ def delivered(sandbox: Sandbox, game: Game) -> Delivery:
     click = factories.touch(player)
     for _ in range(2):
         factories.conversion(player, touch=click)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     sandbox.state.add_fault("tiktok", "bad_request", 1)
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     return Delivery.objects.get(state="delivered")
 
 
@@ -86,7 +86,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
     click = factories.touch(player)
     for _ in range(20):
         factories.conversion(player, touch=click)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     with django_assert_max_num_queries(12):
         admin_client.get(reverse(DELIVERIES))
 

@@ -10,10 +10,10 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Membership, Role
-from postbacks.alerts import digests
-from postbacks.alerts.receivers import choose
-from postbacks.alerts.watch import watch
 from postbacks.models import Alert, AlertChoice, AlertHook, Delivery, Flow, Notice, PostbackConfig, Told
+from postbacks.monitoring.alerts import digests
+from postbacks.monitoring.alerts.receivers import choose
+from postbacks.monitoring.alerts.watch import watch
 from tests import factories, hub
 
 MINUTE = timedelta(minutes=1)

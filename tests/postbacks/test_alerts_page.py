@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from audience.models import Game, Role
 from config.gauges import Queues
-from postbacks.alerts.watch import watch
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice, PostbackConfig
+from postbacks.monitoring.alerts.watch import watch
 from tests import factories, hub
 from tests.postbacks.test_alerts import heal, hold
 

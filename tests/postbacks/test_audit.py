@@ -15,10 +15,10 @@ from django.utils import timezone
 from audience.digest import run
 from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Conversion, Event, FailedWork, Game, GoalEvent
-from postbacks.deciding import outbox
-from postbacks.ledger import audit
+from postbacks.configs import configs
 from postbacks.models import ConfigVersion, Delivery, PostbackConfig
-from postbacks.setup import configs
+from postbacks.outbox import fan_out
+from postbacks.reporting import audit
 from tests import factories
 from tests.audience import immutable
 from tests.audience.concurrency import in_thread, wait_for_a_lock
@@ -50,7 +50,7 @@ def world() -> Game:
     click = factories.touch(player)
     for _ in range(6):
         factories.conversion(player, touch=click)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     for state, row in zip(STATES, Delivery.objects.filter(network="tiktok").order_by("pk"), strict=False):
         STATES[state](row)
     other = factories.person(game, anonymous="anon-2")
@@ -59,7 +59,7 @@ def world() -> Game:
     factories.conversion(other, touch=other.touches.get(), test=True)
     for reason in ("", "repeat_launch"):
         factories.conversion(other, touch=other.touches.get(), trigger="game_launch", reason=reason)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert reddit.deliveries.filter(state="waiting").count() == 1
     return game
 
@@ -129,7 +129,7 @@ def test_each_day_has_its_own_line_and_older_ones_are_left_out() -> None:
     click = factories.touch(player, clicked_at=timezone.now() - timedelta(days=20))
     for days in (0, 1, 1, 9):
         factories.conversion(player, touch=click, event_at=timezone.now() - timedelta(days=days, seconds=1))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [line.eligible for line in audit.run().lines] == [2, 1]
     assert [line.eligible for line in audit.run(days=1).lines] == [1]
     assert [line.eligible for line in audit.run(days=0).lines] == [1, 2, 1]
@@ -141,7 +141,7 @@ def test_a_postback_that_came_later_or_was_gone_is_owed_nothing() -> None:
     gone = config(game, pixel_id="GONEGONEGONEGONEGONE", deleted_at=timezone.now() - timedelta(hours=1), enabled=False)
     player = factories.person(game)
     factories.conversion(player, touch=factories.touch(player))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     config(game, pixel_id="LATELATELATELATELATE")
     PostbackConfig.objects.filter(pixel_id__startswith="LATE").update(created_at=timezone.now())
     assert [line.eligible for line in audit.run().lines] == [1]
@@ -168,7 +168,7 @@ def test_a_postback_deleted_during_a_fan_out_goes_after_it() -> None:
 
     def fan_out() -> None:
         with transaction.atomic():
-            outbox.fan_out_due()
+            fan_out.fan_out_due()
             decided.set()
             looked.wait(20)
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from postbacks import health
-from postbacks.health import Health
-from postbacks.ledger import audit
+from postbacks.configs import credentials
+from postbacks.delivery import sending
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
-from postbacks.sending import delivery
-from postbacks.setup import credentials
+from postbacks.monitoring import health
+from postbacks.monitoring.health import Health
+from postbacks.reporting import audit
 from tests import factories
 from tests.postbacks.canned import answering
 from tests.postbacks.facts import answers
@@ -76,7 +76,7 @@ def send(network: str, status: int, body: Any, settings: Any) -> Delivery:
     row = a_delivery(network)
     with answering(status, body) as url:
         settings.NETWORK_URLS = {"TIKTOK_API_URL": url, "REDDIT_API_URL": url}
-        delivery.drain(network=network, lanes=0, seconds=5)
+        sending.drain(network=network, lanes=0, seconds=5)
     row.refresh_from_db()
     return row
 

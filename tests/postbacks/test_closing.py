@@ -9,11 +9,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from postbacks.delivery import attempts, claims, sending
+from postbacks.delivery.closing import Closing
 from postbacks.models import Delivery
-from postbacks.networks.base import Outcome, Verdict
+from postbacks.networks.interface.network import Outcome, Verdict
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery
-from postbacks.sending.closing import Closing
 from tests import factories
 
 Bunch = Any  # what is handed over is nobody's business here
@@ -109,20 +109,20 @@ def test_under_load_everything_is_written_once_and_no_connection_is_left(
 ) -> None:
     """Bunches of a few, so that many are closed while others fly."""
     settings.NETWORK_RATES = {"tiktok": 10_000, "reddit": 10_000}
-    monkeypatch.setattr(delivery, "ENOUGH", 8)
+    monkeypatch.setattr(sending, "ENOUGH", 8)
     config = factories.config(factories.game())
     for _ in range(80):
         factories.delivery(config, next_attempt_at=timezone.now())
     sandbox.state.add_fault("tiktok", "unavailable", 3)
     threads, before = set(), connections_open()
-    closing = delivery._close
+    closing = sending._close
 
     def noting(answers: Any) -> set[str]:
         threads.add(threading.current_thread().name.partition("_")[0])
         return closing(answers)
 
-    monkeypatch.setattr(delivery, "_close", noting)
-    delivery.drain(network="tiktok", seconds=20, lanes=8)
+    monkeypatch.setattr(sending, "_close", noting)
+    sending.drain(network="tiktok", seconds=20, lanes=8)
 
     assert "close" in threads
     states = sorted(Delivery.objects.values_list("state", "attempts_made", "leased_until"))
@@ -145,7 +145,7 @@ def test_what_was_not_sent_is_given_back_only_when_the_reason_is_written_down(
 ) -> None:
     """Else it would be claimed at once, and sent with the credential that was refused."""
     order: list[str] = []
-    desk = delivery._Round("tiktok", 0)
+    desk = sending._Round("tiktok", 0)
     config = factories.config(factories.game())
     for _ in range(4):
         factories.delivery(config, next_attempt_at=timezone.now())

@@ -7,12 +7,12 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks.deciding import outbox
-from postbacks.fields import seal
+from postbacks.configs import configs, credentials
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.models.fields import seal
+from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import configs, credentials
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -129,7 +129,7 @@ def test_enable_and_disable_are_versions_and_happen_once(config: PostbackConfig)
 def test_deleting_wipes_the_credential_and_keeps_the_log(config: PostbackConfig) -> None:
     player = factories.person(config.game)
     factories.conversion(player, touch=factories.touch(player))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     later = timezone.now() + timedelta(hours=6)
     Delivery.objects.update(next_attempt_at=later)
     configs.delete(config=config)

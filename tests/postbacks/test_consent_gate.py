@@ -13,11 +13,11 @@ from pytest_django import DjangoAssertNumQueries
 from audience.models import Conversion, Game, Person, Touch
 from consent.models import Level
 from consent.services import record_decision
-from postbacks.deciding import facts, gate, outbox
+from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
-from postbacks.networks.base import Facts, Item
+from postbacks.networks.interface.network import Facts, Item
+from postbacks.outbox import facts, fan_out, gate
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from tests import factories
 
 AT = timezone.now()
@@ -183,7 +183,7 @@ def outcome(game: Game, *, network: str = "tiktok", **of_conversion: Any) -> tup
     player = factories.person(game, anonymous="anon-1", user="user-1", traits=PERSONAL)
     factories.identity(player, value="anon-2")
     factories.conversion(player, touch=factories.touch(player, network=network), **of_conversion)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     row = Delivery.objects.get()
     return row.state, row.reason
 
@@ -211,7 +211,7 @@ class TestTheLevelInForce:
 
         state, reason = outcome(game, consent_level=stated)
         assert (state, reason) == (("skipped", "consent") if expected == "none" else ("waiting", ""))
-        delivery.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", lanes=0)
         users = [request["body"]["data"][0]["user"] for request in sandbox.received("tiktok")]
         assert [set(user) >= {"email"} for user in users] == {"none": [], "anonymous": [False], "full": [True]}[
             expected
@@ -246,14 +246,14 @@ def test_anonymous_consent_without_a_click_id_matches_nobody(game: Game) -> None
     player = factories.person(game, traits=PERSONAL)
     click = factories.touch(player, network="reddit", click_id="")
     factories.conversion(player, touch=click, consent_level="anonymous")
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert Delivery.objects.values_list("state", "reason").get() == ("skipped", "no_match_key")
 
 
 @pytest.mark.django_db
 def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox, game: Game) -> None:
     assert outcome(game, consent_level="anonymous") == ("waiting", "")
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     event = sandbox.received("tiktok")[0]["body"]["data"][0]
     assert event["user"] == {"ttclid": "E.C.P.click"}
     assert event["properties"] == {"value": 9.99, "currency": "USD"}
@@ -265,10 +265,10 @@ def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox
 def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Game, network: str) -> None:
     assert outcome(game, network=network) == ("waiting", "")
     sandbox.state.add_fault(network, "unavailable", 1)
-    delivery.drain(network=network, lanes=0)
+    sending.drain(network=network, lanes=0)
     decide(game, "anon-1", Level.NONE, days_ago=0)
     Delivery.objects.update(next_attempt_at=timezone.now())
-    delivery.drain(network=network, lanes=0)
+    sending.drain(network=network, lanes=0)
     row = Delivery.objects.get()
     assert (row.state, row.reason, row.next_attempt_at) == ("skipped", "consent", None)
     assert Conversion.objects.get().reason == "consent"

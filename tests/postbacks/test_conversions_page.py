@@ -15,8 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
-from postbacks.ledger import export, pipeline, places
 from postbacks.models import PostbackConfig
+from postbacks.reporting import export, pipeline, places
 from tests import factories, hub
 
 NOW = timezone.now()

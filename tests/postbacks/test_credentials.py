@@ -11,11 +11,11 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks.fields import seal
+from postbacks.configs import checks, configs, credentials, upkeep
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
+from postbacks.models.fields import seal
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import checks, configs, credentials, upkeep
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -10,17 +10,17 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Conversion
-from postbacks import erasing
-from postbacks.deciding import outbox
+from postbacks import erasure
+from postbacks.configs import configs
+from postbacks.delivery import attempts, claims, sending
+from postbacks.delivery.attempts import Answer
+from postbacks.delivery.claims import Claim
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Outcome, Response, Verdict
+from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery
-from postbacks.sending.attempts import Answer
-from postbacks.sending.claims import Claim
-from postbacks.setup import configs
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -34,13 +34,13 @@ def waiting(network: str = "tiktok", count: int = 1, **of_conversion: Any) -> An
     click = factories.touch(player, network=network)
     for _ in range(count):
         factories.conversion(player, touch=click, **of_conversion)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     return Delivery.objects.order_by("created_at").first()
 
 
 def drain() -> bool:
     """In this thread, so that it sees the test's transaction; whether anything that may be sent is left."""
-    left = [delivery.drain(network=network, lanes=0) for network in NETWORKS]
+    left = [sending.drain(network=network, lanes=0) for network in NETWORKS]
     return any(left)
 
 
@@ -151,7 +151,7 @@ def test_trouble_on_the_way_is_retried(sandbox: Sandbox, fault: str, status: int
 def test_a_network_that_does_not_answer_is_given_up_on_in_time(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "TIMEOUT", 0.2)
+    monkeypatch.setattr(sending, "TIMEOUT", 0.2)
     row = waiting()
     sandbox.state.add_fault("tiktok", "timeout", 1)
     drain()
@@ -213,7 +213,7 @@ def test_a_postback_switched_off_meanwhile_is_not_sent(sandbox: Sandbox, how: st
 def test_a_launch_that_a_merge_made_a_repeat_is_not_sent(sandbox: Sandbox) -> None:
     row = waiting(trigger="game_launch")
     Conversion.objects.update(reason="repeat_launch", fanned_out_at=None)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     drain()
     row.refresh_from_db()
     assert (row.state, row.reason) == ("skipped", "repeat_launch")
@@ -259,7 +259,7 @@ def test_an_event_that_cannot_be_built_fails_and_says_so(sandbox: Sandbox, monke
         raise KeyError("ada@example.com")
 
     row = waiting()
-    monkeypatch.setattr(delivery.facts, "of", odd)
+    monkeypatch.setattr(sending.facts, "of", odd)
     drain()
     row.refresh_from_db()
     assert (row.state, row.leased_until) == ("failed", None)
@@ -365,7 +365,7 @@ def test_a_delivery_cancelled_in_mid_call_stays_cancelled(sandbox: Sandbox, verd
     row = waiting()
     taken = claimed()
     assert taken is not None
-    assert erasing.cancel_for_people([Conversion.objects.get().person_id]) == 1
+    assert erasure.cancel_for_people([Conversion.objects.get().person_id]) == 1
     attempts.close([answer(taken, verdict)])
     row.refresh_from_db()
     assert (row.state, row.reason, row.next_attempt_at, row.leased_until) == ("cancelled", "erased", None, None)
@@ -380,7 +380,7 @@ def test_two_workers_draining_send_each_delivery_once(sandbox: Sandbox) -> None:
     waiting(count=40)
 
     def work() -> None:
-        delivery.drain(network="tiktok", seconds=20)
+        sending.drain(network="tiktok", seconds=20)
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(2)]
@@ -396,13 +396,13 @@ def test_two_workers_draining_send_each_delivery_once(sandbox: Sandbox) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_network_that_hangs_does_not_hold_up_the_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "TIMEOUT", 1.5)
+    monkeypatch.setattr(sending, "TIMEOUT", 1.5)
     waiting(count=4)
     waiting("reddit", count=4)
     sandbox.state.add_fault("tiktok", "timeout", 4)
 
     def work(network: str) -> None:
-        delivery.drain(network=network, seconds=1)
+        sending.drain(network=network, seconds=1)
         connection.close()
 
     threads = [threading.Thread(target=work, args=[network]) for network in NETWORKS]

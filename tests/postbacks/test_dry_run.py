@@ -10,9 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, GoalEvent, Role
-from postbacks.deciding import outbox
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
-from postbacks.rehearsal import dry_run
+from postbacks.outbox import fan_out
+from postbacks.preview import dry_run
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +80,7 @@ def test_it_agrees_with_what_the_outbox_then_decides(config: PostbackConfig) -> 
     factories.conversion(factories.person(config.game))
     clicked(config.game, network="reddit")
     run = dry_run.run(proposed=config, current=None)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     rows = Delivery.objects.filter(config=config)
     assert run.sent == rows.filter(state="waiting").count() == 2
     for reason, (count, _) in reasons(run).items():

@@ -11,14 +11,13 @@ from django.utils import timezone
 
 from audience.models import Conversion, ErasureState, Person, Role
 from audience.privacy import erasure
-from postbacks import replays
-from postbacks.deciding import outbox
-from postbacks.ledger import audit
+from postbacks.configs import hold
+from postbacks.delivery import attempts, claims, replays, sending
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, PostbackConfig, ReplayState
-from postbacks.networks.base import Outcome, Verdict
+from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.outbox import fan_out
+from postbacks.reporting import audit
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery
-from postbacks.setup import hold
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +44,7 @@ def player(config: PostbackConfig) -> Person:
 def bought(player: Person, **given: Any) -> Delivery:
     """A purchase of the player, fanned out."""
     conversion = factories.conversion(player, touch=player.touches.get(), **given)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     return conversion.deliveries.get()
 
 
@@ -115,7 +114,7 @@ def test_a_running_replay_passes_over_the_erased(sandbox: Sandbox, config: Postb
     replay.refresh_from_db()
     assert (replay.state, replay.queued) == (ReplayState.DONE, 1)
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["cancelled", "failed", "failed"]
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     assert sandbox.received("tiktok") == []
     assert audit.run().violations == []
 
@@ -126,7 +125,7 @@ def test_a_release_lets_nothing_of_the_erased_go(sandbox: Sandbox, config: Postb
     assert Delivery.objects.get().state == "held"
     erase(player)
     assert hold.release(config=config) == 0
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     assert sandbox.received("tiktok") == []
     assert Delivery.objects.values_list("state", "reason").get() == ("cancelled", "erased")
 
@@ -135,14 +134,14 @@ def test_an_answer_that_comes_after_the_erasure_brings_no_body_back(
     sandbox: Sandbox, config: PostbackConfig, player: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = bought(player)
-    send = delivery.http.post
+    send = sending.http.post
 
     def erased_in_mid_call(*args: Any, **kwargs: Any) -> Any:
         erase(player)
         return send(*args, **kwargs)
 
-    monkeypatch.setattr(delivery.http, "post", erased_in_mid_call)
-    delivery.drain(network="tiktok", lanes=0)
+    monkeypatch.setattr(sending.http, "post", erased_in_mid_call)
+    sending.drain(network="tiktok", lanes=0)
     row.refresh_from_db()
     attempt = row.attempts.get()
     assert (row.state, row.reason, attempt.status, attempt.payload) == ("cancelled", "erased", "success", None)
@@ -196,7 +195,7 @@ def test_answers_about_players_erased_before_are_wiped_by_the_upgrade(config: Po
 def test_a_launch_that_comes_in_after_the_erasure_is_told_apart(config: PostbackConfig, player: Person) -> None:
     """Fanned out with its reason, and owed to nobody."""
     factories.conversion(player, touch=player.touches.get(), reason="erased")
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     row = Delivery.objects.get()
     assert (row.state, row.reason) == ("skipped", "erased")
     report = audit.run()

@@ -12,8 +12,8 @@ from django.core.serializers import serialize
 from django.db import connection
 
 from audience.models import Game
-from postbacks.fields import SecretDict, reseal, seal, unseal
 from postbacks.models import AlertHook, PostbackConfig
+from postbacks.models.fields import SecretDict, reseal, seal, unseal
 from tests import factories
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

@@ -11,10 +11,10 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
+from postbacks.delivery import breaker, claims, pace, sending
 from postbacks.models import Delivery, DeliveryAttempt, Flow
-from postbacks.networks.base import Outcome, Verdict
+from postbacks.networks.interface.network import Outcome, Verdict
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import breaker, claims, delivery, pace
 from tests import factories
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -148,16 +148,16 @@ def test_an_outage_costs_a_handful_of_attempts_and_then_one_probe_at_a_time(sand
     queue(12)
     sandbox.state.add_fault("tiktok", "unavailable", 7)
     with time_machine.travel(timezone.now(), tick=True) as clock:
-        delivery.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", lanes=0)
         assert DeliveryAttempt.objects.count() == 5
-        assert delivery.drain(network="tiktok", lanes=0) is False
+        assert sending.drain(network="tiktok", lanes=0) is False
         for probes in (1, 2):
             clock.shift(120)
             Delivery.objects.filter(attempts_made__gt=0).update(next_attempt_at=timezone.now() + timedelta(hours=1))
-            delivery.drain(network="tiktok", lanes=0)
+            sending.drain(network="tiktok", lanes=0)
             assert DeliveryAttempt.objects.count() == 5 + probes
         clock.shift(240)
-        delivery.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", lanes=0)
     assert Flow.objects.get().failures == 0
     assert Delivery.objects.filter(state="delivered").count() == 6
     assert Delivery.objects.filter(state="waiting").count() == 6
@@ -168,7 +168,7 @@ def test_a_resting_pixel_does_not_hold_up_another_of_its_network(sandbox: Sandbo
     queue(3)
     Flow.objects.create(network="tiktok", pixel_id=factories.PIXELS["tiktok"], next_slot_at=NOW + timedelta(days=900))
     other = queue(1, pixel_id="CSANDBOX0AFTERCLICK2")
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     assert Delivery.objects.filter(state="delivered").values_list("config", flat=True).get() == other.pk
 
 
@@ -188,11 +188,11 @@ def test_two_drains_together_keep_to_the_rate(sandbox: Sandbox, settings: Any, m
     queue(60)
 
     def work() -> None:
-        delivery.drain(network="tiktok", seconds=20)
+        sending.drain(network="tiktok", seconds=20)
         connection.close()
 
     def elsewhere() -> None:  # as another process would: with a desk and turns of its own
-        delivery._Round("tiktok", 0).run(delivery.time.monotonic() + 20)
+        sending._Round("tiktok", 0).run(sending.time.monotonic() + 20)
         connection.close()
 
     threads = [threading.Thread(target=work), threading.Thread(target=elsewhere)]
@@ -209,11 +209,11 @@ def test_two_drains_together_keep_to_the_rate(sandbox: Sandbox, settings: Any, m
 def test_a_drain_at_work_is_joined_not_doubled(sandbox: Sandbox) -> None:
     queue(20)
     sandbox.state.set_delay("tiktok", 0.2)
-    first = threading.Thread(target=lambda: (delivery.drain(network="tiktok"), connection.close()))
+    first = threading.Thread(target=lambda: (sending.drain(network="tiktok"), connection.close()))
     first.start()
     while not DeliveryAttempt.objects.exists():
         first.join(0.01)
-    assert delivery.drain(network="tiktok") is False
+    assert sending.drain(network="tiktok") is False
     first.join()
     assert set(Delivery.objects.values_list("state", "attempts_made")) == {("delivered", 1)}
 
@@ -224,6 +224,6 @@ def test_who_has_waited_longest_goes_first(sandbox: Sandbox) -> None:
     ages = random.Random(4).sample(range(1, 40), 12)
     for age in ages:
         factories.delivery(config, next_attempt_at=timezone.now() - timedelta(minutes=age), event_id=f"age-{age:02}")
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     sent = [request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")]
     assert sent == [f"age-{age:02}" for age in sorted(ages, reverse=True)]

@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from audience.database import clock
 from audience.models import Conversion, Person
-from postbacks.deciding import explaining, outbox
+from postbacks.configs import hold
+from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
+from postbacks.outbox import explaining, fan_out
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
-from postbacks.setup import hold
 from tests import factories
 from tests.postbacks.facts import load
 
@@ -55,7 +55,7 @@ def test_a_condition_lets_through_what_meets_it_and_names_the_rest(game: Any, pl
     small = happened(player, trigger="purchase", properties={"value": "9.99"})
     big = happened(player, trigger="purchase", properties={"value": "10.01"})
     other = happened(player, trigger="game_launch")
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(small) == ("skipped", "filtered")
     assert told(big) == ("waiting", "")
     assert told(other) == ("skipped", "config_disabled")
@@ -65,7 +65,7 @@ def test_a_condition_lets_through_what_meets_it_and_names_the_rest(game: Any, pl
 def test_the_ticked_box_takes_what_no_goal_has_taken_under_its_usual_name(game: Any, player: Person) -> None:
     factories.config(game, triggers=["purchase"], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": 1})
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(small) == ("waiting", "")
     assert small.deliveries.get().sent_as == ""
 
@@ -73,7 +73,7 @@ def test_the_ticked_box_takes_what_no_goal_has_taken_under_its_usual_name(game: 
 def test_a_missed_condition_is_told_before_consent(game: Any, player: Person) -> None:
     factories.config(game, triggers=[], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": 1}, consent_level="none")
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(small) == ("skipped", "filtered")
 
 
@@ -86,7 +86,7 @@ def test_of_what_is_there_the_earliest_counts_whatever_the_order(
 ) -> None:
     factories.config(game, triggers=[], goals=[TUTORIAL])
     done = {minutes: happened(player, minutes_ago=minutes) for minutes in order}
-    while outbox.fan_out_due(limit=1):
+    while fan_out.fan_out_due(limit=1):
         pass
     assert {minutes: told(one) for minutes, one in done.items()} == {
         9: ("waiting", ""),
@@ -99,10 +99,10 @@ def test_of_what_is_there_the_earliest_counts_whatever_the_order(
 def test_one_that_was_handed_over_keeps_its_place(game: Any, player: Person, state: str) -> None:
     config = factories.config(game, triggers=[], goals=[TUTORIAL])
     later = happened(player, minutes_ago=1)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     Delivery.objects.update(state=state)
     earlier = happened(player, minutes_ago=9)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(later) == (state, "")
     assert told(earlier, config) == ("skipped", "repeat")
 
@@ -110,11 +110,11 @@ def test_one_that_was_handed_over_keeps_its_place(game: Any, player: Person, sta
 def test_one_that_was_only_skipped_keeps_no_place(game: Any, player: Person) -> None:
     config = factories.config(game, triggers=[], goals=[TUTORIAL], enabled=False)
     later = happened(player, minutes_ago=1)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(later) == ("skipped", "config_disabled")
     PostbackConfig.objects.filter(pk=config.pk).update(enabled=True)
     earlier = happened(player, minutes_ago=9)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(earlier) == ("waiting", "")
 
 
@@ -122,7 +122,7 @@ def test_the_first_without_a_click_is_still_the_first(game: Any, player: Person)
     factories.config(game, triggers=[], goals=[TUTORIAL])
     organic = happened(player, minutes_ago=9, click=False)
     later = happened(player)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert told(organic) == ("skipped", "no_click")
     assert told(later) == ("skipped", "repeat")
 
@@ -134,7 +134,7 @@ def test_only_those_that_meet_the_condition_are_counted(game: Any, player: Perso
         happened(player, trigger="purchase", minutes_ago=minutes, properties={"value": value})
         for minutes, value in values
     ]
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [told(one) for one in (small, first, second)] == [
         ("skipped", "filtered"),
         ("waiting", ""),
@@ -150,7 +150,7 @@ def test_test_traffic_other_events_and_other_players_take_no_place(game: Any, pl
     theirs = happened(other, minutes_ago=9)
     level = happened(player, minutes_ago=9, trigger="level_up")
     done = happened(player)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [told(one) for one in (theirs, level, done)] == [("waiting", "")] * 3
 
 
@@ -159,7 +159,7 @@ def test_each_postback_counts_for_itself(game: Any, player: Person) -> None:
     always = factories.config(game, triggers=[], goals=[{"event": "tutorial_done"}], pixel_id="CSANDBOX0AFTERCLICK2")
     happened(player, minutes_ago=9)
     second = happened(player)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [told(second, once), told(second, always)] == [("skipped", "repeat"), ("waiting", "")]
     second.refresh_from_db()
     assert second.reason == ""
@@ -173,7 +173,7 @@ def test_counting_once_costs_no_more_queries_for_forty_players(game: Any, django
         happened(one, minutes_ago=4)
     # Those of any fan-out, and: the lock, the handed over, the earliest, a second reason to close with.
     with django_assert_max_num_queries(15):
-        assert outbox.fan_out_due() == 80
+        assert fan_out.fan_out_due() == 80
     assert Delivery.objects.filter(state="waiting").count() == 40
     assert Delivery.objects.filter(state="skipped", reason="repeat").count() == 40
 
@@ -187,12 +187,12 @@ def test_two_fan_outs_at_once_let_one_through() -> None:
     counts: list[int] = []
 
     def work() -> None:
-        counts.append(outbox.fan_out_due())
+        counts.append(fan_out.fan_out_due())
         connection.close()
 
     thread = threading.Thread(target=work)
     with transaction.atomic():
-        assert outbox.fan_out_due() == 1
+        assert fan_out.fan_out_due() == 1
         # The earlier one arrives, and another worker decides it, while the first has not committed.
         arrive = threading.Thread(target=lambda: (happened(player, minutes_ago=9), connection.close()))
         arrive.start()
@@ -214,7 +214,7 @@ def test_a_postback_on_hold_gets_held_rows_that_keep_their_deadline(game: Any, p
     hold.hold(config=config, access="token", message="Revoked.")
     bought = happened(player, trigger="purchase")
     disallowed = happened(player, trigger="purchase", consent_level="none")
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     row = bought.deliveries.get()
     assert (row.state, row.reason, row.next_attempt_at, row.finished_at) == ("held", "", None, None)
     assert row.dead_after == bought.event_at + config.kind.max_age
@@ -234,7 +234,7 @@ def test_a_release_at_the_moment_of_the_fan_out_leaves_nothing_held() -> None:
     happened(player, trigger="purchase")
 
     def work() -> None:
-        outbox.fan_out_due()
+        fan_out.fan_out_due()
         connection.close()
 
     thread = threading.Thread(target=work)
@@ -288,8 +288,8 @@ def test_the_network_accepts_a_goal_under_the_name_it_asks_for(
     player = factories.person(game, anonymous="anon-1")
     factories.touch(player, network=network)
     done = happened(player)
-    outbox.fan_out_due()
-    delivery.drain(network=network, lanes=0)
+    fan_out.fan_out_due()
+    sending.drain(network=network, lanes=0)
     assert told(done) == ("delivered", "")
     (call,) = sandbox.received(network)
     jsonschema.validate(call["body"], load(SCHEMAS[network]))

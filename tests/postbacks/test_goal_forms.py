@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 
 from audience.models import Game, GoalEvent
+from postbacks.configs import credentials
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import credentials
 from tests import factories, hub
 
 HTMX = {"HX-Request": "true"}

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audience.models import Conversion, Reason
-from postbacks.deciding import goals
-from postbacks.deciding.conditions import OPS, Condition
-from postbacks.deciding.goals import Goal, GoalRefused
+from postbacks.configs import rules
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.setup import rules
+from postbacks.outbox import goals
+from postbacks.outbox.conditions import OPS, Condition
+from postbacks.outbox.goals import Goal, GoalRefused
 
 BIG = {"event": "purchase", "sent_as": "Purchase", "condition": {"property": "value", "op": "gt", "value": "10"}}
 

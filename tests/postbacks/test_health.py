@@ -7,13 +7,13 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks import health
-from postbacks.deciding import outbox
-from postbacks.health import Counts, Health, Indicator, advice, counting, judge
+from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
+from postbacks.monitoring import health
+from postbacks.monitoring.health import Counts, Health, Indicator, advice, counting, judge
 from postbacks.networks import NETWORKS
+from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from tests import factories
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -296,13 +296,13 @@ def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: San
     click = factories.touch(player)
     sandbox.state.add_fault("tiktok", "unauthorized", 1)
     factories.conversion(player, touch=click)
-    outbox.fan_out_due()
-    delivery.drain(network="tiktok", lanes=0)
+    fan_out.fan_out_due()
+    sending.drain(network="tiktok", lanes=0)
     refused = health.of([config])[config.pk]
     assert refused.indicator == Indicator.CREDENTIAL_FAILURES
     assert "Access token is incorrect or has been revoked" in refused.cause
 
     PostbackConfig.objects.update(suspected_at=None)
     Delivery.objects.update(state="waiting", next_attempt_at=timezone.now(), leased_until=None)
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     assert health.of([config])[config.pk].indicator is None

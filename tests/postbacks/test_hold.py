@@ -10,8 +10,9 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Conversion
-from postbacks import erasing
-from postbacks.deciding import outbox
+from postbacks import erasure
+from postbacks.configs import applying, configs, credentials, hold, rules, upkeep
+from postbacks.delivery import claims, sending
 from postbacks.models import (
     CheckState,
     ConfigVersion,
@@ -21,10 +22,9 @@ from postbacks.models import (
     PostbackConfig,
     Purpose,
 )
+from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import claims, delivery
-from postbacks.setup import applying, configs, credentials, hold, rules, upkeep
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def queue(config: PostbackConfig, count: int = 5) -> None:
 
 
 def drain(config: PostbackConfig) -> None:
-    delivery.drain(network=config.network, lanes=0)
+    sending.drain(network=config.network, lanes=0)
 
 
 def answer_checks() -> None:
@@ -190,7 +190,7 @@ def test_a_conversion_that_comes_during_a_hold_is_held(sandbox: Sandbox, config:
     hold.hold(config=config, access="token", message="revoked")
     player = factories.person(config.game)
     factories.conversion(player, touch=factories.touch(player))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     row = Delivery.objects.get()
     assert (row.state, row.reason, row.next_attempt_at) == ("held", "", None)
     assert Conversion.objects.get().reason == ""
@@ -330,7 +330,7 @@ def test_held_deliveries_of_a_postback_switched_off_are_called_off(
 def test_an_erasure_cancels_what_is_held(config: PostbackConfig) -> None:
     queue(config, 1)
     hold.hold(config=config, access="token", message="revoked")
-    assert erasing.cancel_for_people([Conversion.objects.get().person_id]) == 1
+    assert erasure.cancel_for_people([Conversion.objects.get().person_id]) == 1
     assert Delivery.objects.values_list("state", "reason").get() == ("cancelled", "erased")
 
 
@@ -401,7 +401,7 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
     sandbox.state.set_delay("tiktok", 0.15)
 
     def work() -> None:
-        delivery.drain(network="tiktok", seconds=20)
+        sending.drain(network="tiktok", seconds=20)
         connection.close()
 
     sender = threading.Thread(target=work)
@@ -411,7 +411,7 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
     assert rotate(config).state == CheckState.PASSED
     swapped_at = ConfigVersion.objects.get(config=config).set_at.timestamp()
     sender.join()
-    delivery.drain(network="tiktok", seconds=20)
+    sending.drain(network="tiktok", seconds=20)
     assert states() == {"delivered": 60}
     calls = [r for r in sandbox.received("tiktok") if r["body"]["data"][0]["event"] != "Pageview"]
     old = [r for r in calls if r["headers"]["Access-Token"] == accounts.TIKTOK_TOKEN]
@@ -437,7 +437,7 @@ def test_a_pause_stops_new_claims_and_ends_by_itself(config: PostbackConfig) -> 
 def test_a_token_revoked_under_load_costs_at_most_three_failed_sends(sandbox: Sandbox) -> None:
     config = factories.config(factories.game())
     queue(config, 80)
-    sender = threading.Thread(target=lambda: (delivery.drain(network="tiktok", seconds=20), connection.close()))
+    sender = threading.Thread(target=lambda: (sending.drain(network="tiktok", seconds=20), connection.close()))
     sender.start()
     while Delivery.objects.filter(state="delivered").count() < 10:
         sender.join(0.01)
@@ -449,5 +449,5 @@ def test_a_token_revoked_under_load_costs_at_most_three_failed_sends(sandbox: Sa
     delivered = states()["delivered"]
     assert states() == {"delivered": delivered, "held": 80 - delivered}
     rotate(config)
-    delivery.drain(network="tiktok", seconds=20)
+    sending.drain(network="tiktok", seconds=20)
     assert states() == {"delivered": 80}

@@ -6,11 +6,11 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Role
-from postbacks.fields import seal
+from postbacks.configs import checks, credentials, hold, upkeep
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
+from postbacks.models.fields import seal
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import checks, credentials, hold, upkeep
 from tests import factories
 from tests.hub import member
 

@@ -8,11 +8,11 @@ from auditlog.models import LogEntry
 from django.test import Client
 
 from audience.models import Game
-from postbacks.fields import seal
+from postbacks.configs import credentials
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
+from postbacks.models.fields import seal
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import credentials
 from tests import factories
 
 TEST_CODE = "TEST-CODE-4711"

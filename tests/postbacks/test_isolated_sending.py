@@ -14,14 +14,14 @@ from django.utils import timezone
 from audience.background import retrying
 from audience.models import Conversion, FailedWork, Game, Queue
 from audience.privacy import erasure
-from postbacks import health, replays
-from postbacks.deciding import outbox
+from postbacks.delivery import attempts, claims, replays, sending
+from postbacks.delivery.attempts import Answer
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
+from postbacks.monitoring import health
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
+from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery
-from postbacks.sending.attempts import Answer
 from tests import factories
 from tests.postbacks import poison
 
@@ -53,7 +53,7 @@ def refuse() -> Iterator[Callable[..., Callable[[], None]]]:
 
 
 def drain() -> None:
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
 
 
 def leases_run_out() -> None:
@@ -310,7 +310,7 @@ def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt
 
     found = dict(Conversion.objects.values_list("pk", "event_at"))
     assert found == {stuck.pk: stuck.created_at, ahead.pk: soon, sent.pk: soon + timedelta(days=9)}
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert Delivery.objects.filter(conversion=stuck, state="waiting").exists()
 
 

@@ -15,10 +15,10 @@ from audience.games.keys import create_key
 from audience.models import Batch, Erasure, FailedWork, Game, Identity
 from audience.privacy import erasure
 from audience.storage import rollups
-from postbacks.alerts.notices import deliver_notices
+from postbacks.configs import upkeep
 from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
-from postbacks.rollups import ROLLUPS
-from postbacks.setup import upkeep
+from postbacks.monitoring.alerts.notices import deliver_notices
+from postbacks.reporting.rollups import ROLLUPS
 from tests import factories, hub
 from tests.audience import immutable
 from tests.postbacks import poison

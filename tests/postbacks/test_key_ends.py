@@ -9,11 +9,11 @@ from django.core import mail
 
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Game, Membership, Role
-from postbacks.alerts import notices
-from postbacks.alerts.key_ends import write_reminders
 from postbacks.hub import attention, backlog
 from postbacks.hub.items import Item
 from postbacks.models import AlertChoice, Notice, Told
+from postbacks.monitoring.alerts import notices
+from postbacks.monitoring.alerts.key_ends import write_reminders
 from tests import hub
 
 pytestmark = pytest.mark.django_db

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from postbacks.delivery import attempts, claims, pace, sending
+from postbacks.delivery.lanes import Lanes
 from postbacks.models import Delivery, DeliveryAttempt, Flow
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery, pace
-from postbacks.sending.lanes import Lanes
 from tests import factories
 
 
@@ -93,7 +93,7 @@ def test_what_is_claimed_of_a_pixel_that_rests_is_taken_back(
     for _ in range(8):
         factories.delivery(config, next_attempt_at=timezone.now())
     sandbox.state.add_fault("tiktok", fault, count)
-    desk = delivery._Round("tiktok", 0)
+    desk = sending._Round("tiktok", 0)
     taken = claims.claim(network="tiktok", most=8)
     assert len(taken) == 8
     for part in (taken[:count], taken[count:]):
@@ -105,17 +105,17 @@ def test_what_is_claimed_of_a_pixel_that_rests_is_taken_back(
     assert Flow.objects.get().open_until is not None if rests else Flow.objects.get().open_until is None
 
 
-@pytest.mark.parametrize("flying", [1, delivery.ENOUGH, delivery.ENOUGH + 1])
+@pytest.mark.parametrize("flying", [1, sending.ENOUGH, sending.ENOUGH + 1])
 def test_a_limited_pixel_has_most_of_its_plan_left_when_more_is_claimed(
     monkeypatch: pytest.MonkeyPatch, flying: int
 ) -> None:
     waited: list[float] = []
-    desk = delivery._Round("tiktok", 0)
+    desk = sending._Round("tiktok", 0)
     monkeypatch.setattr(desk._lanes, "flying", flying)
     monkeypatch.setattr(desk._lanes, "gather", lambda *, enough, seconds: waited.append(seconds) or [])
 
     desk._land()
-    is_limited = flying <= delivery.ENOUGH
+    is_limited = flying <= sending.ENOUGH
     assert (waited[0] <= pace.AHEAD.total_seconds() / 5) is is_limited
 
 
@@ -125,7 +125,7 @@ def test_the_body_is_kept_to_the_letter(sandbox: Sandbox) -> None:
     row = factories.delivery(config)
     row.conversion.properties = {"value": 0.1, "currency": "EUR", "items": [{"name": "Zölle „∞“ 'x' %s \\ 🎲"}]}
     row.conversion.save()
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
     (request,) = sandbox.received("tiktok")
     assert DeliveryAttempt.objects.get().payload == request["body"]
     assert "🎲" in str(request["body"])

@@ -10,8 +10,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from audience.models import Conversion, Game
+from postbacks.delivery import leases
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
-from postbacks.sending import leases
 from tests import factories
 
 pytestmark = pytest.mark.django_db

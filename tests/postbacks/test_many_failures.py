@@ -8,9 +8,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.models import Conversion, FailedWork, Game, Queue
-from postbacks.deciding import outbox
+from postbacks.delivery import claims
 from postbacks.models import PostbackConfig
-from postbacks.sending import claims
+from postbacks.outbox import fan_out
 from tests import factories
 from tests.postbacks import poison
 
@@ -41,7 +41,7 @@ def plan(query: str, params: object) -> str:
 def test_however_much_failed_the_queues_look_it_up_by_its_index(config: PostbackConfig) -> None:
     poison.execute(FAILED_BEFORE, config.game_id, 5_000)
     poison.execute("ANALYZE audience_failedwork")
-    undecided = outbox.waiting().values_list("pk")[: outbox.BATCH]
+    undecided = fan_out.waiting().values_list("pk")[: fan_out.BATCH]
     for query, params in (
         undecided.query.sql_with_params(),
         (claims.CHANCES, {"network": "tiktok", "now": timezone.now()}),
@@ -78,34 +78,34 @@ def test_a_batch_of_bad_conversions_is_taken_apart_for_a_bounded_time(
     poisoned_game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversions(poisoned_game, 20)
-    monkeypatch.setattr(outbox, "LONGEST_ALONE", -1.0)
-    assert outbox.fan_out_due(limit=20) == 20
+    monkeypatch.setattr(fan_out, "LONGEST_ALONE", -1.0)
+    assert fan_out.fan_out_due(limit=20) == 20
     assert failed(poisoned_game) == 0
-    monkeypatch.setattr(outbox, "LONGEST_ALONE", 60.0)
-    outbox.fan_out_due(limit=20)
+    monkeypatch.setattr(fan_out, "LONGEST_ALONE", 60.0)
+    fan_out.fan_out_due(limit=20)
     assert failed(poisoned_game) == 20
 
 
 def test_a_game_of_which_many_conversions_failed_comes_after_all_others(
     poisoned_game: Game, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "MANY_FAILED", 3)
-    monkeypatch.setattr(outbox, "BATCH", 4)
+    monkeypatch.setattr(fan_out, "MANY_FAILED", 3)
+    monkeypatch.setattr(fan_out, "BATCH", 4)
     conversions(poisoned_game, 3)
-    outbox.drain()
+    fan_out.drain()
     assert failed(poisoned_game) == 3
 
     conversions(poisoned_game, 6)  # older than those of the other game
     conversions(game, 6)
-    monkeypatch.setattr(outbox, "LONGEST_ALONE", -1.0)
-    assert outbox.drain() is True, "the failing game has more"
+    monkeypatch.setattr(fan_out, "LONGEST_ALONE", -1.0)
+    assert fan_out.drain() is True, "the failing game has more"
     assert (decided(game), decided(poisoned_game)) == (6, 0)
     assert failed(poisoned_game) == 3
 
 
 def test_the_good_conversions_of_a_failing_game_are_decided(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "MANY_FAILED", 1)
+    monkeypatch.setattr(fan_out, "MANY_FAILED", 1)
     poison.execute(FAILED_BEFORE, game.pk, 3)
     conversions(game, 5)
-    assert outbox.drain() is False
+    assert fan_out.drain() is False
     assert decided(game) == 5

@@ -17,9 +17,9 @@ from django.core.mail import get_connection
 from django.utils import timezone
 
 from audience.models import Game, Membership, Role
-from postbacks.alerts import calls, hooks, notices
-from postbacks.alerts.watch import watch
 from postbacks.models import Alert, AlertHook, Notice, PostbackConfig
+from postbacks.monitoring.alerts import calls, hooks, notices
+from postbacks.monitoring.alerts.watch import watch
 from tests import hub
 from tests.postbacks.test_alerts import heal, hold
 from tests.postbacks.test_http import Peer, peer

@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audience.models import Conversion
-from postbacks import erasing
-from postbacks.deciding import facts, outbox
+from postbacks import erasure
+from postbacks.configs import configs
 from postbacks.models import Delivery, DeliveryState
-from postbacks.setup import configs
+from postbacks.outbox import facts, fan_out
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ def player(game: Any) -> Any:
 
 def decided(conversion: Conversion) -> list[tuple[str, str, str]]:
     """Fan out, then (network, state, reason) per delivery of the conversion."""
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     return sorted(conversion.deliveries.values_list("network", "state", "reason"))
 
 
@@ -39,7 +39,7 @@ def test_it_queues_one_delivery_for_the_network_of_the_click(game: Any, player: 
     config = factories.config(game)
     conversion = factories.conversion(player, touch=factories.touch(player))
     before = timezone.now()
-    assert outbox.fan_out_due() == 1
+    assert fan_out.fan_out_due() == 1
     row = Delivery.objects.get()
     assert (row.state, row.reason, row.network, row.trigger) == ("waiting", "", "tiktok", "purchase")
     assert (row.conversion, row.config, row.game, row.config_version) == (conversion, config, game, 1)
@@ -63,7 +63,7 @@ def test_it_writes_a_row_for_every_kept_config_and_none_for_deleted_ones(game: A
 def test_a_second_fan_out_finds_nothing(game: Any, player: Any) -> None:
     factories.config(game)
     factories.conversion(player, touch=factories.touch(player))
-    assert [outbox.fan_out_due(), outbox.fan_out_due()] == [1, 0]
+    assert [fan_out.fan_out_due(), fan_out.fan_out_due()] == [1, 0]
     assert Delivery.objects.count() == 1
 
 
@@ -179,18 +179,18 @@ def test_the_event_id_is_the_senders_own_when_it_is_meant_for_this_network(
 ) -> None:
     factories.config(game)
     conversion = factories.conversion(player, touch=factories.touch(player), properties=properties)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert Delivery.objects.get().event_id == (own or str(conversion.id))
 
 
 def test_a_conversion_that_comes_back_is_decided_again_only_where_it_was_skipped(game: Any, player: Any) -> None:
     factories.config(game)
     conversion = factories.conversion(player)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     skipped = Delivery.objects.get()
     factories.config(game, pixel_id="CSANDBOX0AFTERCLICK2")
     Conversion.objects.update(touch=factories.touch(player), reason="", fanned_out_at=None)
-    assert outbox.fan_out_due() == 1
+    assert fan_out.fan_out_due() == 1
     assert sorted(Delivery.objects.values_list("state", "reason")) == [("waiting", ""), ("waiting", "")]
     skipped.refresh_from_db()
     assert (skipped.state, skipped.finished_at, skipped.next_attempt_at is not None) == ("waiting", None, True)
@@ -201,11 +201,11 @@ def test_a_conversion_that_comes_back_is_decided_again_only_where_it_was_skipped
 def test_a_row_that_is_not_skipped_stays_as_it_is(game: Any, player: Any, state: str) -> None:
     config = factories.config(game)
     factories.conversion(player, touch=factories.touch(player))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     Delivery.objects.update(state=state, attempts_made=3)
     configs.disable(config=config)
     Conversion.objects.update(fanned_out_at=None)
-    assert outbox.fan_out_due() == 1
+    assert fan_out.fan_out_due() == 1
     row = Delivery.objects.get()
     assert (row.state, row.attempts_made, row.config_version) == (state, 3, 1)
 
@@ -215,11 +215,11 @@ def test_a_repeat_that_was_delivered_before_the_merge_stays_a_repeat(game: Any, 
     factories.config(game)
     click = factories.touch(player)
     first = factories.conversion(player, touch=click, trigger="game_launch")
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     Delivery.objects.update(state="delivered")
     Conversion.objects.filter(pk=first.pk).update(reason="repeat_launch", fanned_out_at=None)
     factories.conversion(player, touch=click, trigger="game_launch")
-    assert outbox.fan_out_due() == 2
+    assert fan_out.fan_out_due() == 2
     assert reason_of(first) == "repeat_launch"
 
 
@@ -230,7 +230,7 @@ def test_it_takes_no_more_queries_for_fifty_players_than_for_two(game: Any, djan
         factories.conversion(player, touch=factories.touch(player))
     # claim, conversions, identities, roster, configs, present, consent, insert, close, savepoint
     with django_assert_max_num_queries(11):
-        assert outbox.fan_out_due() == 50
+        assert fan_out.fan_out_due() == 50
     assert Delivery.objects.filter(state="waiting").count() == 50
 
 
@@ -247,7 +247,7 @@ def test_one_odd_conversion_does_not_hold_up_the_batch(game: Any, player: Any, m
         return known(conversion, **given)
 
     monkeypatch.setattr(facts, "of", of)
-    assert outbox.fan_out_due() == 2
+    assert fan_out.fan_out_due() == 2
     assert list(config.deliveries.values_list("state", flat=True)) == ["waiting", "waiting"]
 
 
@@ -258,11 +258,11 @@ def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> Non
         factories.conversion(player, touch=click)
     other = factories.person(game)
     factories.conversion(other, touch=factories.touch(other))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     mine = list(Delivery.objects.filter(conversion__person=player).order_by("pk"))
     Delivery.objects.filter(pk=mine[0].pk).update(state=DeliveryState.DELIVERED)
     Delivery.objects.filter(pk=mine[1].pk).update(leased_until=timezone.now() + timedelta(seconds=30))
-    assert erasing.cancel_for_people(person_ids=[player.pk]) == 3
+    assert erasure.cancel_for_people(person_ids=[player.pk]) == 3
     assert sorted(Delivery.objects.values_list("state", "reason")) == [
         ("cancelled", "erased"),
         ("cancelled", "erased"),
@@ -272,7 +272,7 @@ def test_an_erasure_cancels_what_has_not_gone_out(game: Any, player: Any) -> Non
     ]
     gone = Delivery.objects.filter(state="cancelled")
     assert set(gone.values_list("next_attempt_at", "leased_until")) == {(None, None)}
-    assert erasing.cancel_for_people(person_ids=[player.pk]) == 0
+    assert erasure.cancel_for_people(person_ids=[player.pk]) == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -285,7 +285,7 @@ def test_two_fan_outs_at_once_write_each_row_once() -> None:
     counts: list[int] = []
 
     def work() -> None:
-        while count := outbox.fan_out_due(limit=7):
+        while count := fan_out.fan_out_due(limit=7):
             counts.append(count)
         connection.close()
 
@@ -308,13 +308,13 @@ def test_an_erasure_waits_for_a_fan_out_in_progress_and_cancels_its_rows() -> No
 
     def erase() -> None:
         with transaction.atomic():
-            cancelled.append(erasing.cancel_for_people([player.pk]))
+            cancelled.append(erasure.cancel_for_people([player.pk]))
             player.delete()
         connection.close()
 
     thread = threading.Thread(target=erase)
     with transaction.atomic():
-        assert outbox.fan_out_due() == 1
+        assert fan_out.fan_out_due() == 1
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()

@@ -18,8 +18,8 @@ from postbacks.hub import attention, backlog, figures, sent
 from postbacks.hub.figures import Figures
 from postbacks.hub.items import Item
 from postbacks.hub.listing import config_rows
-from postbacks.ledger.pipeline import Tally
 from postbacks.models import Alert, PostbackConfig
+from postbacks.reporting.pipeline import Tally
 from tests import factories, hub
 
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)

@@ -8,7 +8,7 @@ from audience.background import retrying
 from audience.models import Batch, FailedWork
 from config import gauges
 from config.schedule import BEAT
-from postbacks.ledger import audit
+from postbacks.reporting import audit
 from postbacks.sandbox.server import Sandbox
 from tests.postbacks import poison
 

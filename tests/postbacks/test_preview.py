@@ -12,13 +12,13 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Role
+from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Facts
-from postbacks.rehearsal import fields, preview
+from postbacks.networks.interface.network import Facts
+from postbacks.preview import fields, preview
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def test_the_body_is_the_one_that_is_sent(sandbox: Sandbox, game: Game, network:
     conversion = purchase(game, network=network, user="player-42")
     shown = preview.of(conversion, config, addresses=True)
     factories.delivery(config, conversion=conversion)
-    delivery.drain(network=network, lanes=0)
+    sending.drain(network=network, lanes=0)
     (request,) = sandbox.received(network)
     assert shown.body == request["body"]
     assert (shown.reason, shown.problem, shown.has_match_key) == (None, "", True)

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from audience.models import Role
 from audience.storage import retention
-from postbacks import prune, tasks
-from postbacks.ledger import audit
+from postbacks import tasks
+from postbacks.delivery import prune
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
+from postbacks.reporting import audit
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from audience.models import Game, Role
 from postbacks.hub.quality import Row
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.matching import Share, judged
-from postbacks.quality import reading
-from postbacks.quality.reading import quality_of
+from postbacks.networks.interface.matching import Share, judged
+from postbacks.reporting import match_quality
+from postbacks.reporting.match_quality import quality_of
 from tests import factories, hub
 from tests.postbacks.facts import PURCHASE, target
 
@@ -83,7 +83,7 @@ def test_only_what_was_accepted_lately_and_is_kept_counts(game: Game, other_game
 
 @pytest.mark.django_db
 def test_the_newest_of_all_postbacks_are_read(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST", 3)
+    monkeypatch.setattr(match_quality, "MOST", 3)
     first, second = factories.config(game), factories.config(game, pixel_id="COTHERPIXEL0000000000")
     for minutes in (1, 2):
         sent(first, {"ttclid": "E.C.P.1"}, ago=timedelta(minutes=minutes))

@@ -14,17 +14,16 @@ from audience.digest import attribution
 from audience.digest.identity import People
 from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
-from postbacks import replays
-from postbacks.alerts import watch
-from postbacks.deciding import outbox
-from postbacks.health import Health, Judgement
+from postbacks.configs import configs, credentials, hold, upkeep
+from postbacks.delivery import attempts, claims, replays, retry, sending
+from postbacks.delivery.attempts import Answer
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
-from postbacks.networks.base import Outcome, Response, Verdict
+from postbacks.monitoring.alerts import watch
+from postbacks.monitoring.health import Health, Judgement
+from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery, retry
-from postbacks.sending.attempts import Answer
-from postbacks.setup import configs, credentials, hold, upkeep
 from tests import factories
 from tests.postbacks.canned import answering
 
@@ -69,13 +68,13 @@ def test_a_click_won_while_the_fan_out_reads_is_seen(config: PostbackConfig, mon
     real = ConversionQuerySet.to_fan_out
     slow = "(SELECT pg_sleep(0.6)) IS NOT NULL"
     monkeypatch.setattr(ConversionQuerySet, "to_fan_out", lambda self: real(self).extra(where=[slow]))
-    fan_out = threading.Thread(target=lambda: (outbox.fan_out_due(), connection.close()))
+    fan_out = threading.Thread(target=lambda: (fan_out.fan_out_due(), connection.close()))
     fan_out.start()
     fan_out.join(0.3)
     Conversion.objects.filter(pk=conversion.pk).update(touch=click, reason="", fanned_out_at=None)
     fan_out.join()
     monkeypatch.undo()
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert Delivery.objects.values_list("state", "reason").get() == ("waiting", "")
 
 
@@ -91,15 +90,15 @@ def test_a_conversion_handed_over_while_a_click_comes_in_goes_to_one_network(
     real = attribution._decide
 
     def meanwhile(*args: Any) -> int:
-        elsewhere(lambda: (outbox.fan_out_due(), delivery.drain(network="tiktok", lanes=0)))
+        elsewhere(lambda: (fan_out.fan_out_due(), sending.drain(network="tiktok", lanes=0)))
         return real(*args)
 
     monkeypatch.setattr(attribution, "_decide", meanwhile)
     with transaction.atomic():
         attribution.attribute(game=config.game, events=[], people=People(by_event={}, merged={player.pk}))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     for network in ("tiktok", "reddit"):
-        delivery.drain(network=network, lanes=0)
+        sending.drain(network=network, lanes=0)
     assert Delivery.objects.filter(state="delivered").count() == 1
 
 
@@ -252,7 +251,7 @@ def test_a_resting_pixel_is_left_to_the_beat(config: PostbackConfig) -> None:
     factories.delivery(config)
     later = timezone.now() + timedelta(hours=1)
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, next_slot_at=later)
-    assert delivery.drain(network="tiktok", lanes=0) is False
+    assert sending.drain(network="tiktok", lanes=0) is False
 
 
 def test_a_replay_cancelled_while_a_call_was_out_is_not_tried_again(config: PostbackConfig) -> None:
@@ -285,7 +284,7 @@ def test_text_that_no_database_takes_ends_its_own_delivery_only(
     factories.delivery(config)
     with answering(200, body) as url:
         settings.NETWORK_URLS = {"TIKTOK_API_URL": url, "REDDIT_API_URL": url}
-        delivery.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", lanes=0)
     assert Delivery.objects.values_list("state", "verdict").get() == ("failed", "payload")
 
 
@@ -293,15 +292,15 @@ def test_a_lane_that_crashes_costs_an_attempt_and_no_answer_of_another(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [factories.delivery(config) for _ in range(2)]
-    real, calls = delivery.http.post, iter([RuntimeError("odd")])
+    real, calls = sending.http.post, iter([RuntimeError("odd")])
 
     def post(*args: Any, **given: Any) -> Response:
         for error in calls:
             raise error
         return real(*args, **given)
 
-    monkeypatch.setattr(delivery.http, "post", post)
-    delivery.drain(network="tiktok", lanes=0)
+    monkeypatch.setattr(sending.http, "post", post)
+    sending.drain(network="tiktok", lanes=0)
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["delivered", "waiting"]
     assert DeliveryAttempt.objects.filter(delivery__in=rows, status="retried", verdict="transient").count() == 1
 

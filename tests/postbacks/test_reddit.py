@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import USER_AGENT, Facts, Item, Outcome, Response, Verdict
+from postbacks.networks.interface.network import USER_AGENT, Facts, Item, Outcome, Response, Verdict
 from postbacks.networks.reddit.payload import TYPES
 from postbacks.sandbox.accounts import REDDIT_TOKEN
 from tests.postbacks.facts import (

@@ -9,10 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Role
-from postbacks import failed, replays
+from postbacks.delivery import failed, replays, sending
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from postbacks.tasks import replay as replay_task
 from tests import factories, hub
 
@@ -45,7 +44,7 @@ def start(config: PostbackConfig, **given: Any) -> Replay:
 
 def sent() -> None:
     """Send what is due, in this thread, so that it sees the test's transaction."""
-    delivery.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", lanes=0)
 
 
 def states() -> dict[str, int]:

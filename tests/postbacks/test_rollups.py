@@ -19,14 +19,14 @@ from audience.games.keys import create_key
 from audience.models import Batch, Conversion, ConversionCount, Game, Reason, RequestCount, Touch
 from audience.privacy import erasure
 from audience.storage import prune, rollups
-from postbacks import latency, replays
 from postbacks import tasks as postback_tasks
-from postbacks.deciding import outbox
+from postbacks.delivery import replays, sending
 from postbacks.hub import figures, sent
 from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
-from postbacks.rollups import ROLLUPS
+from postbacks.outbox import fan_out
+from postbacks.reporting import latency
+from postbacks.reporting.rollups import ROLLUPS
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import delivery
 from tests import factories
 from tests.audience.concurrency import in_thread
 from tests.audience.immutable import ago, click, digest, identify, purchase, send
@@ -196,8 +196,8 @@ def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sand
     assert [row.network for row in ConversionCount.objects.filter(number__gt=0)] == [""]
     # Two players turn out to be one, who clicked.
     digest(key, identify("u-1", anonymous_id="a-1"))
-    outbox.fan_out_due()
-    delivery.drain(network="tiktok", lanes=0)
+    fan_out.fan_out_due()
+    sending.drain(network="tiktok", lanes=0)
     assert counts() == tables()
     now = timezone.now()
     total = figures.total(list(figures.of(game, figures.PERIODS["24h"], now=now).values()))

@@ -23,7 +23,7 @@ import pytest
 
 from postbacks.http import post
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Facts, Outcome, Request, Target, Verdict
+from postbacks.networks.interface.network import Facts, Outcome, Request, Target, Verdict
 from postbacks.sandbox import accounts, reddit, tiktok
 from postbacks.sandbox.accounts import ACCOUNTS
 from postbacks.sandbox.faults import FAULTS

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from audience.models import FailedWork, Queue
 from postbacks.models import ServerTrouble
-from postbacks.monitoring import server_troubles, watch
-from postbacks.monitoring.trouble import Kind
+from postbacks.monitoring.server import server_troubles, watch
+from postbacks.monitoring.server.trouble import Kind
 
 pytestmark = pytest.mark.django_db
 

@@ -9,12 +9,12 @@ from django.test import Client
 from audience.digest import run
 from audience.games.keys import create_key
 from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Person, Reason
-from postbacks.deciding import gate, goals, outbox
-from postbacks.deciding.goals import Goal, GoalRefused
-from postbacks.ledger import trail
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.rehearsal import dry_run, preview
+from postbacks.outbox import fan_out, gate, goals
+from postbacks.outbox.goals import Goal, GoalRefused
+from postbacks.preview import dry_run, preview
+from postbacks.reporting import trail
 from tests import factories
 from tests.audience import immutable
 from tests.postbacks.test_goal_fan_out import happened, told
@@ -42,7 +42,7 @@ def bought(player: Person, *, from_server: bool | None, **given: Any) -> Convers
 def test_only_what_came_with_a_server_key_goes_out(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[FROM_SERVER])
     own, forged, old = (bought(player, from_server=known) for known in (True, False, None))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
 
     assert told(own) == ("waiting", "")
     assert told(forged) == ("skipped", "not_from_server")
@@ -54,23 +54,23 @@ def test_an_unmet_condition_is_told_before_the_key(game: Game, player: Person) -
     factories.config(game, triggers=[], goals=[{**FROM_SERVER, "condition": condition}])
     small = bought(player, from_server=False, properties={"value": 1})
     big = bought(player, from_server=False, properties={"value": 11})
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [told(small), told(big)] == [("skipped", "filtered"), ("skipped", "not_from_server")]
 
 
 def test_a_goal_that_believes_any_key_takes_what_the_one_before_it_leaves(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[FROM_SERVER, {"event": "purchase", "sent_as": "AddToCart"}])
     own, other = bought(player, from_server=True), bought(player, from_server=False)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [own.deliveries.get().sent_as, other.deliveries.get().sent_as] == ["", "AddToCart"]
 
 
 def test_an_earlier_forged_one_does_not_use_up_once_per_player(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[ONCE])
     forged = bought(player, from_server=False, minutes_ago=60)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     own, second = (bought(player, from_server=True, minutes_ago=minutes) for minutes in (2, 1))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
 
     assert told(forged) == ("skipped", "not_from_server")
     assert told(own) == ("waiting", "")
@@ -80,9 +80,9 @@ def test_an_earlier_forged_one_does_not_use_up_once_per_player(game: Game, playe
 def test_a_forged_one_that_was_never_sent_makes_no_repeat_of_the_servers(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[{"event": "purchase", "once": True}])
     forged = bought(player, from_server=False, minutes_ago=50_000)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     own, second = (bought(player, from_server=True, minutes_ago=minutes) for minutes in (2, 1))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
 
     assert told(forged)[0] == "skipped"
     assert told(own) == ("waiting", "")
@@ -96,11 +96,11 @@ def test_a_forged_launch_does_not_take_the_servers_place(game: Game) -> None:
     immutable.digest(web, immutable.click("anon-1", eventTimestamp=immutable.ago(days=4)))
     immutable.digest(web, immutable.identify("user-1", "anon-1"))
     immutable.digest(web, immutable.launch("user-1", eventTimestamp=immutable.ago(days=2)))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert [c.reason for c in Conversion.objects.all()] == [Reason.NOT_FROM_SERVER]
 
     immutable.digest(own, immutable.launch("user-1"))
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     assert {c.from_server: c.reason for c in Conversion.objects.all()} == {False: Reason.REPEAT_LAUNCH, True: ""}
     assert Delivery.objects.get(state="waiting").conversion == Conversion.objects.get(from_server=True)
 

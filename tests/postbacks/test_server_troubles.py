@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, ProcessKind, Queue, Role
 from audience.storage import partitions, upcoming
-from postbacks.monitoring import server_troubles
-from postbacks.monitoring.trouble import Kind, Trouble
+from postbacks.monitoring.server import server_troubles
+from postbacks.monitoring.server.trouble import Kind, Trouble
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db

@@ -14,9 +14,10 @@ from django.db.models import F
 from hypothesis import HealthCheck, given, settings
 
 from audience.models import Conversion, Game, Person
-from postbacks.deciding import facts, gate, outbox
-from postbacks.ledger import audit
 from postbacks.models import Delivery, DeliveryState
+from postbacks.outbox import facts, gate
+from postbacks.outbox import fan_out as outbox
+from postbacks.reporting import audit
 from tests.postbacks.histories import History, a_moment, histories, new_game, tell
 
 pytestmark = pytest.mark.django_db

@@ -10,14 +10,14 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, FailedWork, Game, Membership, Queue, Role
-from postbacks.alerts import calls, notices
-from postbacks.alerts.watch import watch
-from postbacks.ledger import audit
+from postbacks.configs import configs, credentials, hold, unsent, upkeep
+from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
+from postbacks.monitoring.alerts import calls, notices
+from postbacks.monitoring.alerts.watch import watch
+from postbacks.reporting import audit
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import claims, delivery
-from postbacks.setup import configs, credentials, hold, unsent, upkeep
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def stop(how: str, config: PostbackConfig) -> Any:
 
 
 def drain() -> None:
-    delivery.drain(network="tiktok", lanes=0, seconds=5)
+    sending.drain(network="tiktok", lanes=0, seconds=5)
 
 
 def ends() -> set[tuple[str, str]]:
@@ -204,8 +204,8 @@ def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, 
     (claim,) = claims.claim(network="tiktok")
     left = configs.disable(config=config)
     assert (left.waiting, left.sending) == (0, 1)
-    answer = delivery._call(claim, set())
-    delivery.attempts.close([answer])
+    answer = sending._call(claim, set())
+    sending.attempts.close([answer])
     assert Delivery.objects.get().next_attempt_at <= timezone.now()
     drain()
     assert ends() == {("skipped", "config_disabled")}

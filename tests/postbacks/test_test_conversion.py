@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 
 from audience.models import Conversion, Game, Role
-from postbacks.fields import seal
+from postbacks.configs import credentials
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.models.fields import seal
 from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
-from postbacks.setup import credentials
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db

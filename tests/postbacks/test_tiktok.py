@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import USER_AGENT, VERSION, Facts, Item, Outcome, Response, Verdict
+from postbacks.networks.interface.network import USER_AGENT, VERSION, Facts, Item, Outcome, Response, Verdict
 from tests.postbacks.facts import (
     AT,
     EVENT_ID,

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, Reason, Touch
 from consent.models import ConsentDecision, Level
-from postbacks.ledger import clicks, trail, words
 from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.base import Verdict
+from postbacks.networks.interface.network import Verdict
+from postbacks.reporting import clicks, trail, words
 from tests import factories, hub
 from tests.postbacks.facts import PURCHASE, target
 

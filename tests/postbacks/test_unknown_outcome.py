@@ -15,16 +15,16 @@ from django.utils import timezone
 
 from audience.models import Conversion, Game, Person, Reason
 from audience.privacy import erasure
-from postbacks import failed, health, replays
-from postbacks.alerts import digests
-from postbacks.deciding import once, outbox
+from postbacks.configs import configs, hold, upkeep
+from postbacks.delivery import attempts, claims, failed, replays, sending
 from postbacks.hub.sent import by_network
-from postbacks.ledger import audit, places
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
-from postbacks.networks.base import Outcome, Verdict
+from postbacks.monitoring import health
+from postbacks.monitoring.alerts import digests
+from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.outbox import fan_out, once
+from postbacks.reporting import audit, places
 from postbacks.sandbox.server import Sandbox
-from postbacks.sending import attempts, claims, delivery
-from postbacks.setup import configs, hold, upkeep
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ def row(player: Person) -> Delivery:
 
 def bought(player: Person, **given: Any) -> Delivery:
     conversion = factories.conversion(player, touch=player.touches.get(), **given)
-    outbox.fan_out_due()
+    fan_out.fan_out_due()
     return conversion.deliveries.get()
 
 
@@ -54,7 +54,7 @@ def drain() -> None:
     """Everything that waits is due, and nothing rests."""
     Flow.objects.all().delete()
     Delivery.objects.filter(state="waiting").update(next_attempt_at=timezone.now() - timedelta(seconds=1))
-    delivery.drain(network="tiktok", lanes=0, seconds=5)
+    sending.drain(network="tiktok", lanes=0, seconds=5)
 
 
 def cut_off(sandbox: Sandbox) -> None:

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 
 from audience.storage import prune as audience_prune
-from postbacks import prune as postbacks_prune
+from postbacks.delivery import prune as postbacks_prune
 
 TO_THE_END = float("inf")
 

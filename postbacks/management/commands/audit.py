@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audience.models import Game
-from postbacks.ledger import audit
+from postbacks.reporting import audit
 
 
 class Command(BaseCommand):

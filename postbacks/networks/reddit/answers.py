@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from postbacks.networks.answers import decoded, plain, retry_after, shortened, unanswered
-from postbacks.networks.base import Access, Outcome, Response, Verdict
+from postbacks.networks.interface.answers import decoded, plain, retry_after, shortened, unanswered
+from postbacks.networks.interface.network import Access, Outcome, Response, Verdict
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-reddit-request-id")
 

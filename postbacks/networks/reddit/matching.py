@@ -3,7 +3,7 @@
 A click ID or an email is what it needs at least. It publishes no weights: the points are ours.
 """
 
-from postbacks.networks.matching import MatchKey
+from postbacks.networks.interface.matching import MatchKey
 
 EVENT = ("data", "events", "0")
 USER = (*EVENT, "user")

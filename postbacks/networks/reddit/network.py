@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target
+from postbacks.networks.interface.network import USER_AGENT, Facts, Network, Outcome, Request, Response, Target
+from postbacks.networks.interface.values import json_body
 from postbacks.networks.reddit import answers, matching, payload, payload_notes
-from postbacks.networks.values import json_body
 
 
 class Reddit(Network):

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from postbacks.networks import values
-from postbacks.networks.base import Facts, Item, Target
+from postbacks.networks.interface import values
+from postbacks.networks.interface.network import Facts, Item, Target
 
 TYPES = {
     "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from postbacks.networks.answers import decoded, plain, retry_after, shortened, unanswered
-from postbacks.networks.base import Access, Outcome, Response, Verdict
+from postbacks.networks.interface.answers import decoded, plain, retry_after, shortened, unanswered
+from postbacks.networks.interface.network import Access, Outcome, Response, Verdict
 
 SUCCESS = {0, 20001}  # 20001: partly accepted, and one of our requests holds one event
 TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and conditions that pass, in the middle of the permanent 4xxxx

@@ -4,7 +4,7 @@ The order is the one that integrators report (click ID, then email and phone, th
 agent). TikTok publishes no weights: the points are ours.
 """
 
-from postbacks.networks.matching import MatchKey
+from postbacks.networks.interface.matching import MatchKey
 
 USER = ("data", "0", "user")
 KEYS = (

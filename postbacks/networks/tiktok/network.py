@@ -2,9 +2,18 @@
 
 from datetime import datetime, timedelta
 
-from postbacks.networks.base import USER_AGENT, Facts, Network, Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.network import (
+    USER_AGENT,
+    Facts,
+    Network,
+    Outcome,
+    Request,
+    Response,
+    Target,
+    Verdict,
+)
+from postbacks.networks.interface.values import json_body
 from postbacks.networks.tiktok import answers, matching, payload, payload_notes
-from postbacks.networks.values import json_body
 
 
 class TikTok(Network):

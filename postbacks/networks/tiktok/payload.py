@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from postbacks.networks import values
-from postbacks.networks.base import Facts, Item, Target
+from postbacks.networks.interface import values
+from postbacks.networks.interface.network import Facts, Item, Target
 
 # A custom event cannot be optimised on, so a launch goes out under the nearest standard name (many integrations).
 EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}

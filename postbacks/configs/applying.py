@@ -1,0 +1,98 @@
+"""Putting accepted settings into force. A swap is atomic, and nothing is sent under the old ones after it.
+
+For that the calls already begun must have ended: the swap locks the config, which claims lock too, and waits until no
+attempt of it is open. A pause before that lets them end, so that the lock is short.
+"""
+
+import copy
+import time
+from datetime import timedelta
+from uuid import UUID
+
+from audience.database import clock
+from audience.models import goals
+from postbacks.configs import hold, rules, versions
+from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
+from postbacks.outbox import roster
+
+# The longest from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
+PATIENCE = timedelta(seconds=13)
+LOOK_EVERY = 0.02  # seconds
+# How long the credential before a rotation is kept to go back to.
+ROLL_BACK_FOR = timedelta(hours=24)
+
+
+def quiesce(*, config_id: UUID) -> None:
+    """Start nothing new under this config for a while and wait for what is in flight: PATIENCE at most.
+
+    So the swap, which locks the config, need not hold that lock for long. The pause ends by itself.
+    """
+    PostbackConfig.objects.filter(pk=config_id).update(paused_until=clock.now() + 2 * PATIENCE)
+    _await_calls(config_id)
+
+
+def _await_calls(config_id: UUID) -> None:
+    """Until no call of this config can be in flight. What is still open and older than PATIENCE is a dead worker's."""
+    flying = DeliveryAttempt.objects.filter(config=config_id, finished_at=None)
+    while flying.filter(started_at__gt=clock.now() - PATIENCE).exists():
+        time.sleep(LOOK_EVERY)
+
+
+def resume(*, config_id: UUID | None) -> None:
+    """End the pause of `quiesce`."""
+    if config_id is not None:
+        PostbackConfig.objects.filter(pk=config_id, paused_until__isnull=False).update(paused_until=None)
+
+
+def apply(*, check: CredentialCheck, token: str) -> PostbackConfig:
+    """Create or change the config that the passed check proposes. SettingsRefused when it was deleted meanwhile."""
+    config = _create(check, token) if check.config_id is None else _change(check, token)
+    goals.follow(game=check.game, names=[str(goal["event"]) for goal in check.goals])
+    return config
+
+
+def _create(check: CredentialCheck, token: str) -> PostbackConfig:
+    roster.change(check.game_id)
+    now = clock.now()
+    config = PostbackConfig.objects.create(
+        game=check.game,
+        network=check.network,
+        pixel_id=check.pixel_id,
+        credential={"token": token},
+        triggers=check.triggers,
+        goals=check.goals,
+        enabled=check.enabled,
+        validated_at=now,
+        checked_at=now,
+        created_at=now,
+        created_by=check.requested_by,
+    )
+    versions.record(config=config, change="Created", set_by=check.requested_by)
+    return config
+
+
+def _change(check: CredentialCheck, token: str) -> PostbackConfig:
+    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
+    config = kept.filter(checks=check).first()
+    if config is None:
+        raise rules.SettingsRefused(rules.DELETED)
+    if config.version != check.config_version:
+        raise rules.SettingsRefused(rules.CHANGED)
+    _await_calls(config.pk)
+    before, now = copy.copy(config), clock.now()
+    rotated = config.credential.get("token") != token
+    if rotated:
+        config.previous_credential, config.previous_until = dict(config.credential), now + ROLL_BACK_FOR
+        config.credential = {"token": token}
+    config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
+    config.enabled, config.version = check.enabled, config.version + 1
+    config.validated_at = config.checked_at = now
+    config.save()
+    versions.record(
+        config=config, change=versions.difference(before, config, rotated=rotated), set_by=check.requested_by
+    )
+    # The check that has just passed is the one a release asks for.
+    hold.release(config=config)
+    if not config.enabled:
+        hold.call_off(config=config)
+    return config

@@ -1,0 +1,189 @@
+"""The verbs of a PostbackConfig. What the network has a say in goes to it first; the rest is applied at once."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from auditlog.context import disable_auditlog
+from auditlog.models import LogEntry
+from django.db import transaction
+
+from audience.accounts import audit_log
+from audience.database import clock
+from audience.models import Game
+from audience.models import goals as goal_events
+from postbacks.configs import hold, rules, unsent, versions
+from postbacks.configs.credentials import request_check
+from postbacks.configs.rules import SettingsRefused
+from postbacks.configs.unsent import Unsent
+from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.outbox import roster
+
+__all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable", "roll_back"]
+
+NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter the one to use."
+
+
+def add(
+    *,
+    game: Game,
+    network: str,
+    pixel_id: str,
+    credential: str,
+    triggers: Sequence[str],
+    requested_by: Any,
+    goals: Sequence[Mapping[str, Any]] = (),
+    enabled: bool = True,
+    test_code: str = "",
+) -> CredentialCheck:
+    """Ask the network about a new postback, which exists once the check has passed. Raises as `request_check`."""
+    return request_check(
+        game=game,
+        network=network,
+        pixel_id=pixel_id,
+        credential=credential,
+        triggers=triggers,
+        goals=goals,
+        enabled=enabled,
+        test_code=test_code,
+        requested_by=requested_by,
+    )
+
+
+@transaction.atomic
+def change(
+    *,
+    config: PostbackConfig,
+    pixel_id: str,
+    triggers: Sequence[str],
+    enabled: bool,
+    changed_by: Any,
+    goals: Sequence[Mapping[str, Any]] | None = None,
+    credential: str = "",
+    test_code: str = "",
+) -> CredentialCheck | None:
+    """Change a postback: None when it is done, a check when the network has to be asked first.
+
+    A new credential or pixel is the network's business, and so is a test code, which asks for a test. A blank
+    `credential` keeps the stored one, `goals=None` the goals there are. Switching triggers or the whole postback on and
+    off concerns only us. Raises SettingsRefused with a sentence for the form.
+    """
+    row, pixel_id = _locked(config), pixel_id.strip()
+    wanted = list(row.goals if goals is None else goals)
+    if credential or test_code or pixel_id != row.pixel_id:
+        return request_check(
+            game=row.game,
+            network=row.network,
+            pixel_id=pixel_id,
+            credential=credential,
+            triggers=triggers,
+            goals=wanted,
+            enabled=enabled,
+            config=row,
+            test_code=test_code,
+            requested_by=changed_by,
+        )
+    _apply(row, triggers=triggers, goals=wanted, enabled=enabled, changed_by=changed_by)
+    return None
+
+
+@transaction.atomic
+def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
+    """Go back to the credential before the last rotation, kept for 24 hours; the network is asked about it first.
+
+    SettingsRefused when there is none any more.
+    """
+    row = _locked(config)
+    token = row.previous_credential.get("token", "")
+    if not row.can_roll_back or not token:
+        raise SettingsRefused(NOTHING_TO_ROLL_BACK)
+    return request_check(
+        game=row.game,
+        network=row.network,
+        pixel_id=row.pixel_id,
+        credential=token,
+        triggers=row.triggers,
+        goals=row.goals,
+        enabled=row.enabled,
+        config=row,
+        requested_by=requested_by,
+    )
+
+
+def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
+    """Send from the next conversion on; those skipped while it was off stay skipped. SettingsRefused when deleted."""
+    _switch(config, enabled=True, changed_by=changed_by)
+
+
+@transaction.atomic
+def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
+    """Stop sending, and call off what waits or is held; what that was. SettingsRefused when deleted."""
+    row = _switch(config, enabled=False, changed_by=changed_by)
+    left = unsent.of(row)
+    hold.call_off(config=row)
+    return left
+
+
+@transaction.atomic
+def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
+    """Take it out of the list, wipe its credential, and call off what waits or is held; what that was.
+
+    The delivery log stays. Deleting twice is once.
+    """
+    roster.change(config.game_id)
+    row = _kept(config)
+    if row is None:
+        return unsent.of(config)
+    left, change = unsent.of(row), {"enabled": (str(row.enabled), "False")}
+    row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
+    row.previous_credential, row.previous_until = {}, None
+    with disable_auditlog():  # which would file it as a change: the row stays, for the log's sake
+        _save(row, "Deleted", changed_by)
+    change |= {"credential": (rules.shown("{...}"), rules.shown("{}"))}
+    audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
+    hold.release(config=row)
+    hold.call_off(config=row)
+    return left
+
+
+def _apply(
+    row: PostbackConfig, *, triggers: Sequence[str], goals: list[Mapping[str, Any]], enabled: bool, changed_by: Any
+) -> None:
+    """Change what is no business of the network, on the locked `row`."""
+    rules.refuse_bad(triggers, goals, network=row.network)
+    if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):
+        return
+    before = copy.copy(row)
+    row.triggers, row.goals, row.enabled = list(triggers), goals, enabled
+    goal_events.follow(game=row.game, names=[str(goal["event"]) for goal in goals])
+    _save(row, versions.difference(before, row, rotated=False), changed_by)
+    if before.enabled and not enabled:
+        hold.call_off(config=row)
+
+
+@transaction.atomic
+def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> PostbackConfig:
+    row = _locked(config)
+    if row.enabled != enabled:
+        row.enabled = enabled
+        _save(row, "Switched on" if enabled else "Switched off", changed_by)
+    return row
+
+
+def _locked(config: PostbackConfig) -> PostbackConfig:
+    row = _kept(config)
+    if row is None:
+        raise SettingsRefused(rules.DELETED)
+    return row
+
+
+def _kept(config: PostbackConfig) -> PostbackConfig | None:
+    """Locked against other changes, not against the deliveries that point to it."""
+    rows = PostbackConfig.objects.kept().select_related("game").filter(pk=config.pk)
+    return rows.select_for_update(of=("self",), no_key=True).first()
+
+
+def _save(row: PostbackConfig, change: str, changed_by: Any) -> None:
+    row.version += 1
+    row.save()
+    versions.record(config=row, change=change, set_by=changed_by)

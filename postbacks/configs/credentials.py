@@ -1,0 +1,217 @@
+"""Asking the network about a credential: before settings are saved, on suspicion, daily, before a release, as a test.
+
+A credential is one string, kept as {"token": "..."}. On a check it lies encrypted until a worker takes it out; whoever
+takes it out runs the check, so a task delivered twice asks once. The test code is in no table: it travels sealed in
+the task's argument (audience.database.sealing.seal). A check asked without one is run by the upkeep when its task was
+lost; one asked with a code is refused then, since its event would count as a live one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from auditlog.context import set_actor
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from audience.database import clock
+from audience.database.sealing import unseal
+from audience.models import Game, Trigger
+from postbacks import http
+from postbacks.configs import applying, checks, hold, rules
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Outcome, Response, Target, Verdict
+
+logger = structlog.get_logger(__name__)
+
+LOST_CODE = "The test code was lost on the way: nothing was sent, try again."
+
+
+@transaction.atomic
+def request_check(
+    *,
+    game: Game,
+    network: str,
+    pixel_id: str,
+    credential: str,
+    triggers: Sequence[str],
+    enabled: bool,
+    requested_by: Any,
+    goals: Sequence[Mapping[str, Any]] = (),
+    config: PostbackConfig | None = None,
+    test_code: str = "",
+) -> CredentialCheck:
+    """Have the network asked about these settings; the check's `state` and `message` become the answer.
+
+    `config` is the one being changed; then a blank `credential` means the stored one. `requested_by` is a user or
+    None. SettingsRefused before asking when the answer is known here; KeyError for a network that
+    is none of NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
+    """
+    pixel_id, test_code = pixel_id.strip(), test_code.strip()
+    rules.refuse_bad(triggers, goals, network=network)
+    rules.refuse_duplicate(game=game, network=network, pixel_id=pixel_id, besides=config)
+    check = CredentialCheck.objects.create(
+        game=game,
+        network=NETWORKS[network].kind,
+        config=config,
+        config_version=config.version if config else None,
+        pixel_id=pixel_id,
+        credential={"token": rules.token_to_check(credential, config)},
+        triggers=list(triggers),
+        goals=list(goals),
+        enabled=enabled,
+        has_test_code=bool(test_code),
+        requested_by=requested_by,
+    )
+    checks.enqueue(check, test_code=test_code)
+    return check
+
+
+def request_test(*, config: PostbackConfig, test_code: str, trigger: str, requested_by: Any) -> CredentialCheck:
+    """Send one test conversion to the network's test view; the check's `message` becomes the answer. Never counted.
+
+    SettingsRefused without a test code, for a trigger that is not built in, or when the stored credential cannot be
+    read.
+    """
+    if not test_code.strip():
+        raise rules.SettingsRefused(f"Enter the {config.kind.test_code_label.lower()}: without one this would count.")
+    if trigger not in Trigger.values:
+        raise rules.SettingsRefused("Select the event to send.")
+    rules.token_to_check("", config)
+    return checks.ask(
+        config=config, purpose=Purpose.TEST, requested_by=requested_by, trigger=trigger, test_code=test_code.strip()
+    )
+
+
+def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
+    """Ask the network once more about a config on hold; accepted, its deliveries go out. May raise SettingsRefused."""
+    rules.token_to_check("", config)
+    return checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
+
+
+def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
+    """Send the synthetic event, write down the answer and do what follows from it.
+
+    Does nothing when another worker has the check or it is over. With a test code the event goes to the network's
+    test view; without one it is an event that nobody optimises on. A check that was asked with a code sends nothing
+    when the code did not arrive.
+    """
+    taken = _take(check_id)
+    if taken is None:
+        return
+    check, token = taken
+    network, test_code = NETWORKS[check.network], _opened(sealed_test_code)
+    if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
+        _close(check, CheckState.UNVERIFIED, None, LOST_CODE)
+        return
+    target = Target(
+        pixel_id=check.pixel_id,
+        credential=token,
+        base_url=settings.NETWORK_URLS[network.url_setting],
+        test_code=test_code or None,
+    )
+    trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
+    response = http.post(network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger))
+    outcome = network.classify(response)
+    undecided = checks.UNDECIDED[check.purpose]
+    check.message = rules.masked(network.explain(outcome, check.pixel_id, undecided=undecided), token, test_code)
+    check.provider_code = rules.masked(outcome.code or "", token, test_code)[:64]
+    _finish(check, outcome, response, token)
+
+
+@transaction.atomic
+def _take(check_id: str) -> tuple[CredentialCheck, str] | None:
+    """The pending check and its token, which leaves the database here. None when someone else has taken it."""
+    untaken = CredentialCheck.objects.pending().exclude(credential="").filter(pk=check_id)
+    check = untaken.select_for_update(skip_locked=True).first()
+    if check is None:
+        return None
+    token = check.credential.get("token")
+    check.credential = {}
+    if not token:
+        logger.error("credential_unreadable", check_id=check_id)
+        check.state, check.message, check.finished_at = CheckState.UNVERIFIED, rules.UNREADABLE, clock.now()
+    check.save(update_fields=["credential", "state", "message", "finished_at"])
+    return (check, token) if token else None
+
+
+def _opened(sealed_test_code: str) -> str:
+    try:
+        return str(unseal(sealed_test_code)) if sealed_test_code else ""
+    except ValidationError:
+        logger.warning("test_code_unreadable")
+        return ""
+
+
+def _state(check: CredentialCheck, outcome: Outcome) -> CheckState:
+    if NETWORKS[check.network].passed(outcome):
+        return CheckState.PASSED
+    refused = outcome.verdict in (Verdict.CREDENTIAL, Verdict.PAYLOAD)
+    return CheckState.REFUSED if refused else CheckState.UNVERIFIED
+
+
+def _finish(check: CredentialCheck, outcome: Outcome, response: Response, token: str) -> None:
+    state = _state(check, outcome)
+    if check.purpose == Purpose.SAVE:
+        _save(check, state, response, token)
+        return
+    _close(check, state, response, check.message)
+    if check.purpose != Purpose.TEST and check.config_id:
+        _learn(check, outcome, state, token)
+
+
+def _save(check: CredentialCheck, state: CheckState, response: Response, token: str) -> None:
+    """Apply the proposed settings when the network accepted them; nothing is sent under the old ones after that."""
+    if state == CheckState.PASSED and check.config_id:
+        applying.quiesce(config_id=check.config_id)
+    with transaction.atomic():
+        if not CredentialCheck.objects.pending().select_for_update().filter(pk=check.pk).exists():
+            applying.resume(config_id=check.config_id)
+            return  # given up on by the upkeep: the form has said "nothing was saved"
+        if state == CheckState.PASSED:
+            try:
+                # A savepoint: a duplicate must leave the transaction usable for the answer.
+                with transaction.atomic(), set_actor(check.requested_by):
+                    applying.apply(check=check, token=token)
+            except IntegrityError:
+                state, check.message = CheckState.REFUSED, rules.DUPLICATE
+            except rules.SettingsRefused as refused:
+                state, check.message = CheckState.REFUSED, str(refused)
+        applying.resume(config_id=check.config_id)
+        _close(check, state, response, check.message)
+
+
+def _close(check: CredentialCheck, state: CheckState, response: Response | None, message: str) -> None:
+    check.state, check.message, check.finished_at = state, message, clock.now()
+    check.http_status = response.status if response else None
+    check.save(update_fields=["state", "http_status", "provider_code", "message", "finished_at"])
+    logger.info(
+        "credential_checked",
+        check_id=str(check.pk),
+        network=check.network,
+        purpose=check.purpose,
+        state=str(state),
+        code=check.provider_code,
+        http_status=check.http_status,
+    )
+
+
+@transaction.atomic
+def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, token: str) -> None:
+    """What the answer means for the config, unless its credential has been changed since it was asked about."""
+    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
+    config = kept.filter(checks=check).first()
+    if config is None or config.credential.get("token") != token:
+        return
+    PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())
+    if outcome.verdict == Verdict.CREDENTIAL:
+        if config.held_at is None and config.suspected_at is None:
+            hold.suspect(config=config)  # the second question follows at once
+        else:
+            hold.hold(config=config, access=outcome.access or "token", message=check.message)
+    elif state == CheckState.PASSED and config.held_at:
+        hold.release(config=config)
+    elif state != CheckState.UNVERIFIED:
+        hold.clear(config=config)

@@ -1,0 +1,137 @@
+"""The form behind "Add postback", driven by a network's own words."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from django import forms
+from django.core.validators import MaxLengthValidator
+
+from audience.models import Trigger
+from postbacks.configs.goal_forms import GoalRows
+from postbacks.outbox.goals import EventWords, Goal, GoalRefused, kept, parse
+
+TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
+# Reddit's tokens are JWTs of 700 characters and more; far above that a paste is a mistake.
+CREDENTIAL_MAX = 4096
+# A code is pasted, never typed: no suggestions from the browser and no red underlines.
+PASTED = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class FormWords(EventWords, Protocol):
+    """The attributes of a Network that the form needs."""
+
+    pixel_label: str
+    pixel_pattern: str
+    pixel_help: str
+    credential_label: str
+    credential_help: str
+    test_code_label: str
+    test_code_help: str
+
+
+class PostbackForm(forms.Form):
+    """Pixel, credential, triggers, further goals, enabled, test code.
+
+    `editing=True`: a blank credential keeps the stored one. `rows` are those of the goals; `cleaned_data["goals"]` is
+    the list as PostbackConfig.goals has it.
+    """
+
+    words: ClassVar[FormWords]
+
+    pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=PASTED))
+    # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
+    credential = forms.CharField(
+        validators=[MaxLengthValidator(CREDENTIAL_MAX, "This token is longer than %(limit_value)d characters.")],
+        widget=forms.PasswordInput(render_value=False, attrs=PASTED),
+    )
+    triggers = forms.MultipleChoiceField(
+        label="Trigger events", choices=TRIGGERS, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    server_only = forms.MultipleChoiceField(
+        label="Only from a server key",
+        choices=TRIGGERS,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A publishable key is public: whoever reads it can report one of these, with any value. Ticked here, "
+        "an event counts only if your own server sent it, with a server key: create one under API keys first.",
+    )
+    # Not shown: the errors of the rows as a whole stand here, and what they say comes out here.
+    goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
+    enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
+    test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=PASTED))
+
+    def __init__(self, *args: Any, editing: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        words = self.words
+        for name, label, text in (
+            ("pixel_id", words.pixel_label, words.pixel_help),
+            ("credential", words.credential_label, words.credential_help),
+            ("test_code", words.test_code_label, words.test_code_help),
+        ):
+            self.fields[name].label, self.fields[name].help_text = label, text
+        if editing:
+            self.fields["credential"].required = False
+            self.fields["credential"].help_text = "Leave blank to keep the stored one."
+
+        goals, boxes = _split(kept(list(self.initial.get("goals", ()))))
+        self.initial["server_only"] = boxes
+        self.initial["triggers"] = [*self.initial.get("triggers", ()), *boxes]
+        self.rows = GoalRows(words, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
+
+    def clean(self) -> dict[str, Any]:
+        answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
+        answers["goals"] = goals = self._with_boxes(goals)
+        if wrong:
+            self.add_error("goals", "".join(f"Check goal {number}. " for number in wrong).strip())
+        elif not goals and not answers.get("triggers") and "triggers" not in self.errors:
+            self.add_error("triggers", "Select at least one trigger event.")
+        return answers
+
+    def _with_boxes(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The goals, and behind them one for each trigger event that counts from a server key only; as a ticked event
+        it would count from any key, so that it is one no more."""
+        answers = self.cleaned_data
+        ticked, boxes = answers.get("triggers", []), answers.pop("server_only", [])
+        if set(boxes) - set(ticked):
+            self.add_error("server_only", "Select the trigger event above as well, or clear it here.")
+            return goals
+        answers["triggers"] = [trigger for trigger in ticked if trigger not in boxes]
+        found = [*goals, *(Goal(trigger, server_only=True).as_json() for trigger in boxes)]
+        try:
+            parse(found)
+        except GoalRefused as refused:
+            if boxes:
+                self.add_error("server_only", str(refused))
+        return found
+
+    def clean_pixel_id(self) -> str:
+        pixel: str = self.cleaned_data["pixel_id"]
+        if not re.fullmatch(self.words.pixel_pattern, pixel):
+            what = f"{self.words.label} {self.words.pixel_label[0].lower()}{self.words.pixel_label[1:]}"
+            raise forms.ValidationError(f"This does not look like a {what}. {self.words.pixel_help}")
+        return pixel
+
+    def clean_credential(self) -> str:
+        token = re.sub(r"^bearer\s+", "", self.cleaned_data["credential"], flags=re.IGNORECASE)
+        if not re.fullmatch(r"[!-~]*", token):
+            raise forms.ValidationError(
+                f"This {self.words.credential_label.lower()} contains a space, a line break or another character "
+                "that no token has. Copy it again."
+            )
+        return token
+
+
+def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[str]]:
+    """The goals of the rows, and the trigger events that the last goals count from a server key only, and nothing
+    else of them: their boxes say as much."""
+    boxes: list[str] = []
+    while goals and goals[-1] == Goal(goals[-1].event, server_only=True) and goals[-1].event in Trigger.values:
+        boxes.insert(0, goals[-1].event)
+        goals = goals[:-1]
+    return goals, boxes
+
+
+def postback_form(words: FormWords) -> type[PostbackForm]:
+    """A PostbackForm class that speaks one network's words."""
+    return type("PostbackForm", (PostbackForm,), {"words": words})

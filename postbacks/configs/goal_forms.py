@@ -1,0 +1,149 @@
+"""The rows of "More goals" on the postback's form: each one goal, or nothing when it is left blank."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+
+from postbacks.outbox.conditions import OPS
+from postbacks.outbox.goals import GOALS_MAX, EventWords, Goal, GoalRefused, kept, refuse_name, refuse_unreachable
+
+EMPTY_ROWS = 3
+CUSTOM = "custom"
+TYPED = {"autocomplete": "off", "spellcheck": "false"}
+# Field of a goal's JSON -> field of the row, where the names differ.
+PLACES = {"sent_as": "custom", "property": "path"}
+
+
+class GoalForm(forms.Form):
+    """One row. `goal` is what it says once it is valid; None for a blank row."""
+
+    use_required_attribute = False
+
+    event = forms.CharField(label="Event name", required=False, widget=forms.TextInput(attrs=TYPED))
+    custom = forms.CharField(label="Custom name", required=False, widget=forms.TextInput(attrs=TYPED))
+    once = forms.BooleanField(label="Once per player", required=False)
+    server_only = forms.BooleanField(label="Only from a server key", required=False)
+    path = forms.CharField(label="Only if the property", required=False, widget=forms.TextInput(attrs=TYPED))
+    op = forms.ChoiceField(
+        label="Comparison",
+        required=False,
+        choices=[("", "—"), *OPS.items()],
+        error_messages={"invalid_choice": "Select one of the offered operators."},
+    )
+    value = forms.CharField(required=False, widget=forms.TextInput(attrs=TYPED))
+
+    def __init__(self, *args: Any, network: EventWords, number: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.network, self.number = network, number
+        self.goal: Goal | None = None
+        own = [(CUSTOM, "A custom name")] if network.custom_events else []
+        self.fields["sent_as"] = forms.ChoiceField(
+            label=f"Sent to {network.label} as",
+            required=False,
+            choices=[("", "Its usual name"), *network.standard_events.items(), *own],
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the row, one sentence each."""
+        return [str(sentence) for sentences in self.errors.values() for sentence in sentences]
+
+    def clean(self) -> dict[str, Any]:
+        answers = self.cleaned_data
+        if any(answers.values()) and not self.errors:
+            try:
+                self.goal = Goal.from_json(_as_json(answers))
+                refuse_name(self.goal, network=self.network)
+            except GoalRefused as refused:
+                self.refuse(refused)
+        return answers
+
+    def refuse(self, refused: GoalRefused) -> None:
+        """Mark the row with why its goal cannot be kept."""
+        place = PLACES.get(refused.field, refused.field)
+        self.add_error(place if place in self.fields else None, str(refused))
+
+
+def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says as the goal's JSON. GoalRefused where two of its fields contradict each other."""
+    asked, custom = answers["sent_as"], answers["custom"]
+    if custom and asked not in ("", CUSTOM):
+        raise GoalRefused("Select “A custom name” or clear the custom name.", field="sent_as")
+    if asked == CUSTOM and not custom:
+        raise GoalRefused("Enter the custom name.", field="sent_as")
+    op, value = answers["op"], answers["value"]
+    condition = {"property": answers["path"], "op": op, "value": value.split(",") if op == "in" else value}
+    return {
+        "event": answers["event"],
+        "sent_as": custom or asked,
+        "once": answers["once"],
+        "server_only": answers["server_only"],
+        "condition": condition if answers["path"] or op or value else None,
+    }
+
+
+class GoalRows:
+    """The goals there are and a few blank rows, or the rows as they were posted.
+
+    A request that posts none of them (a client that knows only the two boxes) leaves the goals as they are.
+    """
+
+    def __init__(self, network: EventWords, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
+        self._goals = kept(list(goals))
+        posted = [int(match[1]) for name in data if (match := re.match(r"goals-(\d{1,2})-", name))]
+        self.posted = bool(posted)
+        blank = min(EMPTY_ROWS, GOALS_MAX - len(self._goals))
+        count = max(posted) + 1 if posted else len(self._goals) + blank
+        self.forms = [
+            GoalForm(
+                data if posted else None,
+                prefix=f"goals-{row}",
+                initial=_initial(self._goals[row], network) if not posted and row < len(self._goals) else {},
+                network=network,
+                number=row + 1,
+            )
+            for row in range(count)
+        ]
+
+    @property
+    def filled(self) -> bool:
+        """Whether there is anything to see in the rows."""
+        return bool(self._goals) or any(form.errors or form.goal for form in self.forms)
+
+    def cleaned(self) -> tuple[list[dict[str, Any]], list[int]]:
+        """The goals as JSON, and the numbers of the rows that are wrong; those say why."""
+        if not self.posted:
+            return [goal.as_json() for goal in self._goals], []
+        before: dict[int, Goal] = {}
+        for form in self.forms:
+            if form.is_valid() and form.goal:
+                _refuse_among(form, form.goal, before)
+                before[form.number] = form.goal
+        return [goal.as_json() for goal in before.values()], [form.number for form in self.forms if form.errors]
+
+
+def _refuse_among(form: GoalForm, goal: Goal, before: Mapping[int, Goal]) -> None:
+    """Hold a row's goal against those of the rows before it."""
+    try:
+        if len(before) >= GOALS_MAX:
+            raise GoalRefused(f"A postback has at most {GOALS_MAX} goals.")
+        refuse_unreachable(goal, before, row=form.number - 1)
+    except GoalRefused as refused:
+        form.refuse(refused)
+
+
+def _initial(goal: Goal, network: EventWords) -> dict[str, Any]:
+    standard = goal.sent_as in network.standard_events
+    condition = goal.condition
+    return {
+        "event": goal.event,
+        "sent_as": goal.sent_as if standard or not goal.sent_as else CUSTOM,
+        "custom": "" if standard else goal.sent_as,
+        "once": goal.once,
+        "server_only": goal.server_only,
+        "path": condition.property if condition else "",
+        "op": condition.op if condition else "",
+        "value": ", ".join(condition.values) if condition else "",
+    }

@@ -1,0 +1,195 @@
+"""What a refused credential means: suspicion, a second question, and the hold, in which deliveries wait unharmed.
+
+A delivery refused for its credential makes the config suspected: nothing more is sent, and the network is asked with a
+synthetic event (postbacks/configs/credentials.py). When that is refused too the config is on hold and its deliveries
+are Held; when it is accepted the suspicion was wrong; when nobody could be asked, it is asked again a little later. A
+good credential releases what is held, the oldest event first, as far as the deadlines allow.
+"""
+
+from datetime import timedelta
+
+import structlog
+from auditlog.models import LogEntry
+from django.db import transaction
+from django.db.models import CharField, F, Q, QuerySet
+from django.db.models.functions import Cast, Least
+
+from audience.accounts import audit_log
+from audience.background.wakeup import wake
+from audience.database import clock
+from audience.models import FailedWork, Queue, Reason
+from postbacks.configs import checks, rules
+from postbacks.delivery import abandoned
+from postbacks.models import (
+    CheckState,
+    CredentialCheck,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    PostbackConfig,
+    Purpose,
+)
+from postbacks.networks.interface.network import Verdict
+from postbacks.outbox.fan_out import DELIVER_TASK
+
+logger = structlog.get_logger(__name__)
+
+ALERTS_TASK = "postbacks.tasks.alerts"
+# A credential that has just been cleared of a suspicion is not suspected again for this long, unless it is refused
+# again and again: a network may refuse single events, which then go by the retry schedule.
+TRUSTED_FOR = timedelta(minutes=1)
+REFUSALS_ALLOWED = 2
+
+
+@transaction.atomic
+def suspect(*, config: PostbackConfig) -> bool:
+    """The network refused the credential: send nothing more and ask it again. False when that is known already."""
+    now = clock.now()
+    if _is_trusted(config):
+        return False
+    # Of the version that was refused: a rotation may have come in between.
+    same = PostbackConfig.objects.kept().filter(pk=config.pk, version=config.version)
+    open_ones = same.filter(suspected_at=None, held_at=None)
+    if not open_ones.update(suspected_at=now):
+        return False
+    logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
+    row = PostbackConfig.objects.get(pk=config.pk)
+    if row.credential.get("token"):
+        checks.ask(config=row, purpose=Purpose.SUSPICION)
+    else:
+        hold(config=row, access="token", message=rules.UNREADABLE)
+    return True
+
+
+def _is_trusted(config: PostbackConfig) -> bool:
+    """Whether the network has just cleared this credential, and hardly refused it since."""
+    checks_of = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
+    cleared = checks_of.filter(finished_at__gt=clock.now() - TRUSTED_FOR).order_by("-finished_at").first()
+    if cleared is None:
+        return False
+    since = DeliveryAttempt.objects.filter(config=config, verdict=Verdict.CREDENTIAL.value)
+    return since.filter(started_at__gt=cleared.finished_at).count() <= REFUSALS_ALLOWED
+
+
+@transaction.atomic
+def hold(*, config: PostbackConfig, access: str, message: str) -> None:
+    """Put a config on hold: its waiting deliveries become Held and spend no attempts.
+
+    `access` is networks.base.Access, `message` the sentence for its page. Holding twice keeps the first moment.
+    """
+    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    row.held_at = row.held_at or clock.now()
+    row.held_for, row.held_message, row.suspected_at = access, message, None
+    row.save(update_fields=["held_at", "held_for", "held_message", "suspected_at"])
+    held = _put_away(row) if row.enabled else 0
+    wake(ALERTS_TASK)
+    logger.warning("config_held", config_id=str(row.pk), network=row.network, access=access, deliveries=held)
+
+
+@transaction.atomic
+def clear(*, config: PostbackConfig) -> None:
+    """The suspicion was wrong: what waits goes on by its schedule."""
+    if PostbackConfig.objects.filter(pk=config.pk, suspected_at__isnull=False).update(suspected_at=None):
+        wake(DELIVER_TASK, config.network)
+        logger.info("credential_cleared", config_id=str(config.pk), network=config.network)
+
+
+@transaction.atomic
+def release(*, config: PostbackConfig) -> int:
+    """The credential is good: let go what was held, the oldest event first; how many deliveries.
+
+    Those past a deadline end as failed, `too_old`. Releasing a config that is not on hold only clears a suspicion.
+    """
+    now = clock.now()
+    fields = {"held_at": None, "held_for": "", "held_message": "", "suspected_at": None}
+    rows = PostbackConfig.objects.filter(pk=config.pk)
+    held_since = rows.values_list("held_at", flat=True).first()
+    rows.update(**fields)
+    if held_since:
+        changes = {"held_at": (str(held_since), "None")}
+        audit_log.record(game=config.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
+    expire(config=config)
+    released = _let_go(config)
+    refused = Delivery.objects.filter(config=config, state=DeliveryState.WAITING, verdict=Verdict.CREDENTIAL.value)
+    due = _locked(refused.filter(leased_until=None))
+    due.update(next_attempt_at=Least(F("next_attempt_at"), now), attempts_counted=0)
+    wake(DELIVER_TASK, config.network)
+    wake(ALERTS_TASK)
+    logger.info("config_released", config_id=str(config.pk), network=config.network, deliveries=released)
+    return released
+
+
+@transaction.atomic
+def expire(*, config: PostbackConfig) -> int:
+    """End the held deliveries whose deadline has passed; how many. Too old, or its first attempt too long ago."""
+    now = clock.now()
+    held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
+    past = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
+    abandoned.close(past.values_list("pk", flat=True))
+    past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker died
+    over = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
+    old = past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)
+    return old + past.filter(state=DeliveryState.HELD).update(**over)
+
+
+@transaction.atomic
+def put_away(*, config: PostbackConfig) -> int:
+    """Hold what became waiting while the config was being put on hold; how many."""
+    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    if not row.enabled:
+        return _call_off(row)
+    return _put_away(row) if row.held_at else 0
+
+
+@transaction.atomic
+def call_off(*, config: PostbackConfig) -> int:
+    """Have what waits or is held of a postback that was disabled or deleted called off now, not at its time; how many.
+
+    The claim that finds it due writes why on it (postbacks/delivery/claims.py). What a worker has in its hands goes on.
+    What could not be sent or recorded before, and may be set aside, is tried again, so that it ends too.
+    """
+    open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+    rows = open_ones.annotate(text=Cast("pk", CharField())).values("text")
+    queues = (Queue.SENDING, Queue.CLOSING)
+    FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).try_again()
+    return _call_off(config)
+
+
+def _call_off(config: PostbackConfig) -> int:
+    open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+    unleased = _locked(open_ones.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
+    called_off = unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now())
+    if called_off:
+        wake(DELIVER_TASK, config.network)
+    return called_off
+
+
+@transaction.atomic
+def free(*, config: PostbackConfig) -> int:
+    """Let go what is held although the config is not on hold any more; how many."""
+    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    released = 0 if row.held_at else _let_go(row)
+    if released:
+        wake(DELIVER_TASK, row.network)
+    return released
+
+
+def _let_go(config: PostbackConfig) -> int:
+    # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.
+    held = _locked(Delivery.objects.filter(config=config, state=DeliveryState.HELD))
+    first = Least(F("event_at"), clock.now())
+    return held.update(state=DeliveryState.WAITING, next_attempt_at=first, attempts_counted=0)
+
+
+def _put_away(row: PostbackConfig) -> int:
+    """Those in a worker's hands are left to it: what comes of them is put away by the next upkeep."""
+    waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING)
+    unleased = _locked(waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
+    # A lease that ran out stays on the row: it tells the next claim that a worker died with an attempt open.
+    return unleased.update(state=DeliveryState.HELD, next_attempt_at=None)
+
+
+def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """The same rows, locked in the order in which an erasure locks a player's, so that neither waits for the other."""
+    ids = list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+    return Delivery.objects.filter(pk__in=ids)

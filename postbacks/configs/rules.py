@@ -1,0 +1,68 @@
+"""What the settings of a postback must satisfy before any network is asked, and how their secrets are spoken of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from audience.models import Game, Trigger
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.outbox.goals import GoalRefused, parse, refuse_name
+
+DUPLICATE = "This game already has a postback for this pixel: edit that one."
+UNREADABLE = "The stored credential cannot be read: enter it again."
+CHANGED = "The settings of this postback were changed in the meantime: nothing was saved. Open it and save again."
+DELETED = "This postback was deleted in the meantime: nothing was saved."
+
+
+class SettingsRefused(Exception):
+    """Why settings cannot be applied, as a sentence for the form."""
+
+
+def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (), *, network: str = "") -> None:
+    """SettingsRefused unless there is a trigger or a goal, each trigger one of ours and each goal one that can count.
+
+    `goals` as in PostbackConfig.goals. With `network` (a kind) the names they are sent under are looked at too.
+    """
+    if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
+        raise SettingsRefused("Select at least one trigger event.")
+    try:
+        for row, goal in enumerate(parse(goals)):
+            if network:
+                refuse_name(goal, network=NETWORKS[network], row=row)
+    except GoalRefused as refused:
+        place = "" if refused.row is None else f"Goal {refused.row + 1}: "
+        raise SettingsRefused(f"{place}{refused}") from refused
+
+
+def refuse_duplicate(*, game: Game, network: str, pixel_id: str, besides: PostbackConfig | None) -> None:
+    """SettingsRefused when another kept postback of the game has this pixel."""
+    same = PostbackConfig.objects.kept().filter(game=game, network=network, pixel_id=pixel_id)
+    if besides is not None:
+        same = same.exclude(pk=besides.pk)
+    if same.exists():
+        raise SettingsRefused(DUPLICATE)
+
+
+def token_to_check(credential: str, config: PostbackConfig | None) -> str:
+    """The credential given, else the stored one of the config being changed. SettingsRefused without either."""
+    if credential:
+        return credential
+    if config is None:
+        raise SettingsRefused("Enter the credential.")
+    if not config.credential.get("token"):
+        raise SettingsRefused(UNREADABLE)
+    return config.credential["token"]
+
+
+def masked(message: str, *secrets: str) -> str:
+    """`message` without any of `secrets`, and without the NUL that PostgreSQL refuses. http.post has done as much for
+    the network's answer, except for short codes; this is the last door before the database."""
+    for secret in filter(None, secrets):
+        message = message.replace(secret, "[hidden]")
+    # Half of an emoji, as in an answer that was cut, is no text either.
+    return message.replace("\x00", " ").encode("utf-8", "replace").decode()
+
+
+def shown(credential: str) -> str:
+    """What the audit log says of a credential, given the text of the mapping that holds it."""
+    return "none" if credential in ("", "{}", "SecretDict()", "None") else "•••• set"

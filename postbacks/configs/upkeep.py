@@ -1,0 +1,152 @@
+"""What must not be forgotten about credentials: lost checks, open suspicions, the daily question, old credentials.
+
+A check or a postback that this fails for stops no other (audience/background/isolation.py).
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Case, CharField, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Cast
+from django.db.models.lookups import In
+
+from audience.background import isolation
+from audience.database import clock
+from audience.models import FailedWork, Queue
+from audience.models.failed_work import not_failed
+from postbacks.configs import checks, hold
+from postbacks.configs.credentials import run_check
+from postbacks.delivery import abandoned
+from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
+
+LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
+AT_ONCE = 20
+SUSPICION_LASTS = timedelta(minutes=1)
+COULD_NOT_VERIFY = "We could not verify this in time: {}"
+# While the network cannot be reached a suspicion is neither confirmed nor cleared: ask again, this long after the last.
+ASK_AGAIN_AFTER = timedelta(seconds=30)
+DAILY = timedelta(hours=24)
+# A config on hold may have been put right at the network's end (a permission given back).
+HELD_EVERY = timedelta(hours=1)
+
+
+def sweep() -> None:
+    """Everything below, once; a beat task. May run twice at the same moment."""
+    steps = (run_lost_checks, ask_about_suspects, ask_daily, tidy, abandoned.close_forgotten)
+    place = lambda step: isolation.Row(step.__name__, None)  # noqa: E731
+    for _ in isolation.each(Queue.UPKEEP, steps, lambda step: step(), row_of=place):
+        pass
+
+
+def run_lost_checks() -> None:
+    """Run the checks whose task was lost, and give up on those older than five minutes.
+
+    One that was asked with a test code sends nothing and says so: the code was in the task alone.
+    """
+    isolation.retry(Queue.CHECK, lambda failure: _end(CredentialCheck.objects.filter(pk=failure.row)))
+    open_ones = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
+    over = list(_over(open_ones))
+    isolation.together(
+        Queue.CHECK, over, lambda some: _give_up(open_ones.filter(pk__in=[check.pk for check in some])), row_of=_check
+    )
+    for check in list(_lost(open_ones)[:AT_ONCE]):
+        isolation.alone(Queue.CHECK, _check(check), partial(run_check, check_id=str(check.pk)))
+
+
+def _check(check: CredentialCheck) -> isolation.Row:
+    return isolation.Row(str(check.pk), check.game_id)
+
+
+def _over(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
+    """Those of these pending checks that are given up."""
+    now, pending = clock.now(), found.filter(state=CheckState.PENDING).defer("credential")
+    # Nothing is sent while one is out: its worker may have died in mid-call.
+    suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - SUSPICION_LASTS)
+    return pending.filter(Q(created_at__lt=now - checks.GIVE_UP_AFTER) | suspicion)
+
+
+def _lost(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
+    """Those of these pending checks whose task is taken for lost, the longest waiting first."""
+    waiting = found.filter(state=CheckState.PENDING, created_at__lt=clock.now() - LOST_AFTER)
+    return waiting.exclude(credential="").defer("credential").order_by("created_at")
+
+
+def _give_up(found: QuerySet[CredentialCheck]) -> int:
+    ended = {"state": CheckState.UNVERIFIED, "credential": {}, "finished_at": clock.now()}
+    return found.filter(state=CheckState.PENDING).update(message=_could_not_verify(), **ended)
+
+
+def _end(one: QuerySet[CredentialCheck]) -> None:
+    """Give up on a check that failed, or run it, alone; nothing when it is over."""
+    if _over(one).exists():
+        _give_up(one)
+    for check in _lost(one):
+        run_check(check_id=str(check.pk))
+
+
+def _could_not_verify() -> Case:
+    """The sentence for each check, by its purpose."""
+    ends = checks.UNDECIDED.items()
+    return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(end))) for purpose, end in ends))
+
+
+def ask_about_suspects() -> None:
+    """Ask again about suspected configs that nobody is asking about."""
+    suspects = PostbackConfig.objects.kept().filter(suspected_at__isnull=False, held_at=None)
+    _ask(_unasked(suspects, ASK_AGAIN_AFTER), Purpose.SUSPICION)
+
+
+def ask_daily() -> None:
+    """Ask about every enabled config once a day, and once an hour about those on hold."""
+    now = clock.now()
+    kept = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
+    quiet = kept.filter(held_at=None, validated_at__lt=now - DAILY).filter(
+        Q(checked_at=None) | Q(checked_at__lt=now - DAILY)
+    )
+    _ask(_unasked(quiet, HELD_EVERY), Purpose.DAILY)
+    held = _unasked(kept.filter(held_at__isnull=False), HELD_EVERY)
+    _ask([config for config in held if config.credential.get("token")], Purpose.RELEASE)
+
+
+def _ask(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
+    _each("", configs, partial(checks.ask, purpose=purpose))
+
+
+def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
+    """Do `work` for each config, alone, in a transaction of its own."""
+
+    def place(config: PostbackConfig) -> isolation.Row:
+        return isolation.Row(f"{step} {config.pk}".strip(), config.game_id)
+
+    def done(config: PostbackConfig) -> None:
+        with transaction.atomic():
+            work(config=config)
+
+    for _ in isolation.each(Queue.UPKEEP, configs, done, row_of=place):
+        pass
+
+
+def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:
+    """Those without a check on its way or ended within the pause."""
+    about = CredentialCheck.objects.filter(config=OuterRef("pk"))
+    recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
+    # Those that cannot be asked about now must not fill the places of the others.
+    blocked = In(Cast("pk", CharField()), FailedWork.objects.blocking(Queue.UPKEEP).values("row"))
+    return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:AT_ONCE])
+
+
+def tidy() -> None:
+    """Hold what slipped past a hold, end what has outlived its deadline there, forget credentials past their day."""
+    plain = PostbackConfig.objects.defer("credential", "previous_credential")
+    _each("put away", plain.filter(held_at__isnull=False), hold.put_away)
+    _each("expire", plain.filter(held_at__isnull=False), hold.expire)
+    stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
+    _each("free", plain.filter(Exists(stranded), held_at=None), hold.free)
+    _each("forget", plain.filter(previous_until__lt=clock.now()), _forget)
+
+
+def _forget(*, config: PostbackConfig) -> None:
+    """Wipe the credential before the last rotation."""
+    PostbackConfig.objects.filter(pk=config.pk).update(previous_credential={}, previous_until=None)

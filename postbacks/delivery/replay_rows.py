@@ -1,0 +1,56 @@
+"""The rows of a replay: which it may still take up, how they wait again, and how the replay ends."""
+
+import uuid
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audience.database import clock
+from audience.models import Queue
+from audience.models.failed_work import not_failed
+from postbacks.delivery import failed
+from postbacks.models import Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
+
+logger = structlog.get_logger(__name__)
+
+
+def left(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
+    """What the filter finds and this replay has not taken up: each row gets one more chance of one replay."""
+    found = failed.matching(
+        config, failed_from=replay.failed_from, failed_until=replay.failed_until, verdict=replay.verdict
+    )
+    return found.exclude(replay=replay)
+
+
+def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
+    sendable = left(replay, config).filter(failed.in_time(clock.now()), trigger__in=failed.events_of(config))
+    return sendable.filter(not_failed(Queue.REPLAY))
+
+
+@transaction.atomic
+def wait_again(rows: QuerySet[Delivery], **also: Any) -> int:
+    """How many wait now. The verdict stays until the next answer: a cancelled replay gives it back."""
+    return rows.update(
+        state=DeliveryState.WAITING,
+        reason="",
+        attempts_counted=0,
+        next_attempt_at=clock.now(),
+        leased_until=None,
+        finished_at=None,
+        **also,
+    )
+
+
+def close(replay: Replay, state: ReplayState, config: PostbackConfig | None = None) -> None:
+    replay.state, replay.finished_at = state, clock.now()
+    if config:
+        replay.past_deadline = left(replay, config).exclude(failed.in_time(clock.now())).count()
+    replay.save(update_fields=["state", "finished_at", "past_deadline"])
+    logger.info("replay_closed", replay_id=str(replay.pk), state=str(state))
+
+
+def locked(pk: uuid.UUID) -> PostbackConfig:
+    """Against a change or a hold at this moment, not against the deliveries that point to it."""
+    return PostbackConfig.objects.defer("credential", "previous_credential").select_for_update(no_key=True).get(pk=pk)

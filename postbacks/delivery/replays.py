@@ -1,0 +1,205 @@
+"""Sending failed deliveries again: one, or all that a filter finds, always under the event id they had.
+
+A replay puts its rows back in the queue a few at a time, so that cancelling one means something; the sender's limiter
+makes the pace. The rows' state is the truth: a replay that is advanced twice, or dies in between, does no harm. A row
+or a replay that fails stops no other (audience/background/isolation.py).
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import clock
+from audience.models import FailedWork, Queue
+from postbacks.delivery import abandoned, failed, replay_rows
+from postbacks.delivery.failed import Counts, preview
+from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.outbox.fan_out import DELIVER_TASK
+
+__all__ = ["Counts", "NotSendable", "ReplayRefused", "advance", "cancel", "preview", "send_again", "start"]
+
+logger = structlog.get_logger(__name__)
+
+REPLAY_TASK = "postbacks.tasks.replay"
+BATCH = 500
+BACKLOG = 1000  # rows of one replay that wait to be sent at a time
+OPEN = (DeliveryState.WAITING, DeliveryState.HELD)
+
+
+class NotSendable(Exception):
+    """Why a delivery cannot be sent again, as a sentence for the person who asked."""
+
+
+class ReplayRefused(Exception):
+    """Why a replay cannot begin, as a sentence for the person who asked."""
+
+
+@transaction.atomic
+def start(
+    *,
+    config: PostbackConfig,
+    failed_from: datetime | None,
+    failed_until: datetime | None,
+    verdict: str,
+    requested_by: Any,
+) -> Replay:
+    """Begin to send again what failed in this time (open ends: None) with this verdict ('': any).
+
+    What fails after this moment is never part of it. ReplayRefused when the config cannot send, when it has a replay
+    that is running, or when nothing that failed can still be sent.
+    """
+    row = replay_rows.locked(config.pk)
+    if problem := failed.unable(row):
+        raise ReplayRefused(problem)
+    if Replay.objects.filter(config=row, state=ReplayState.RUNNING).exists():
+        raise ReplayRefused("A replay of this postback is running: wait until it is done, or cancel it.")
+    now = clock.now()
+    until = min(failed_until, now) if failed_until else now
+    found = preview(row, failed_from=failed_from, failed_until=until, verdict=verdict)
+    if not found.sendable:
+        raise ReplayRefused(_nothing(found))
+    replay = Replay.objects.create(
+        game_id=row.game_id,
+        config=row,
+        failed_from=failed_from,
+        failed_until=until,
+        verdict=verdict,
+        total=found.sendable + found.past_deadline,
+        past_deadline=found.past_deadline,
+        requested_by=requested_by,
+    )
+    wake(REPLAY_TASK)
+    logger.info("replay_started", replay_id=str(replay.pk), config_id=str(row.pk), total=replay.total)
+    return replay
+
+
+def _nothing(found: Counts) -> str:
+    if not found.total:
+        return "No failed delivery matches: choose a longer time or another kind of failure."
+    if found.switched_off:
+        return f"None of the {found.total} can be sent: past their deadline, or the postback is off for their event."
+    return f"None of the {found.total} can be sent any more: the deadline of each has passed."
+
+
+def advance(*, limit: int = BATCH) -> bool:
+    """Put up to `limit` rows of every running replay back in the queue, and close the replays that are through.
+
+    Whether one could go on at once. May run in any number of workers: a replay is in one's hands at a time.
+    """
+    rows = FailedWork.objects.of(Queue.REPLAY).filter(kept__has_key="replay").due()
+    isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.RETRIES_AT_ONCE])
+    running = Replay.objects.filter(state=ReplayState.RUNNING).order_by("created_at").values_list("pk", "game_id")
+    went_on = isolation.each(
+        Queue.REPLAY,
+        list(running),
+        lambda row: _advance(row[0], limit),
+        row_of=lambda row: isolation.Row(str(row[0]), row[1]),
+    )
+    return any(list(went_on))
+
+
+@transaction.atomic
+def _advance(pk: uuid.UUID, limit: int) -> bool:
+    rows = Replay.objects.select_for_update(skip_locked=True)
+    replay = rows.filter(pk=pk, state=ReplayState.RUNNING).first()
+    if replay is None:
+        return False
+    # Locked, so that a hold which sweeps the waiting rows aside at this moment misses none of ours.
+    config = replay_rows.locked(replay.config_id)
+    if config.deleted_at:
+        replay_rows.close(replay, ReplayState.CANCELLED)
+        return False
+    waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
+    room = 0 if failed.unable(config) else max(min(limit, BACKLOG - waiting), 0)
+    queued = _queue(replay, config, room) if room else 0
+    if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
+        replay_rows.close(replay, ReplayState.DONE, config)
+    return bool(queued) and queued == limit
+
+
+def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
+    chosen = replay_rows.sendable(replay, config).order_by("finished_at").select_for_update(skip_locked=True)
+    ids = list(chosen.values_list("pk", flat=True)[:room])
+    if not ids:
+        return 0
+    queued = isolation.together(
+        Queue.REPLAY,
+        ids,
+        lambda some: replay_rows.wait_again(Delivery.objects.filter(pk__in=some), replay=replay),
+        row_of=lambda pk: isolation.Row(str(pk), replay.game_id, {"replay": str(replay.pk)}),
+    )
+    Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + sum(queued))
+    wake(DELIVER_TASK, config.network)
+    logger.info("replay_advanced", replay_id=str(replay.pk), queued=sum(queued))
+    return len(ids)
+
+
+@transaction.atomic
+def _queue_again(failure: FailedWork) -> None:
+    """Queue a delivery of a replay that could not be queued with the others; nothing when the replay is over."""
+    replay = Replay.objects.select_for_update().filter(pk=failure.kept["replay"], state=ReplayState.RUNNING).first()
+    if replay is not None:
+        config = replay_rows.locked(replay.config_id)
+        chosen = replay_rows.left(replay, config).filter(pk=failure.row)
+        Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + replay_rows.wait_again(chosen, replay=replay))
+        wake(DELIVER_TASK, config.network)
+
+
+@transaction.atomic
+def cancel(*, replay: Replay) -> int:
+    """Stop a replay: what waits and is in nobody's hands fails again as it had. How many; 0 when it was over."""
+    row = Replay.objects.select_for_update().get(pk=replay.pk)
+    if row.state != ReplayState.RUNNING:
+        return 0
+    unleased = Q(leased_until=None) | Q(leased_until__lt=clock.now())
+    waiting = Delivery.objects.filter(unleased, replay=row, state__in=OPEN)
+    ids = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
+    abandoned.close(ids)
+    last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
+    Delivery.objects.filter(pk__in=ids).update(
+        state=DeliveryState.FAILED,
+        replay=None,
+        next_attempt_at=None,
+        leased_until=None,
+        finished_at=Coalesce(Subquery(last.values("finished_at")[:1]), clock.now()),
+    )
+    row.queued = max(row.queued - len(ids), 0)
+    row.save(update_fields=["queued"])
+    replay_rows.close(row, ReplayState.CANCELLED)
+    return len(ids)
+
+
+@transaction.atomic
+def send_again(delivery: Delivery) -> None:
+    """Put one failed delivery back in the queue, under the same event id. NotSendable with the reason."""
+    config = replay_rows.locked(delivery.config_id)
+    row = Delivery.objects.select_for_update().get(pk=delivery.pk)
+    row.config = config
+    if problem := refusal(row):
+        raise NotSendable(problem)
+    replay_rows.wait_again(Delivery.objects.filter(pk=row.pk))
+    wake(DELIVER_TASK, row.network)
+    logger.info("delivery_sent_again", delivery_id=str(row.pk))
+
+
+def refusal(row: Delivery) -> str:
+    """Why a delivery cannot be sent again, as a sentence; '' when it can. Reads `config`."""
+    now = clock.now()
+    if row.state != DeliveryState.FAILED:
+        return f"Only a failed delivery can be sent again; this one is {row.get_state_display().lower()}."
+    if row.conversion_id is None:
+        return "The player's data was erased."
+    if row.trigger not in failed.events_of(row.config) or not row.config.enabled or row.config.deleted_at:
+        return "Its postback is switched off for this event, or deleted."
+    if row.config.held_at:
+        return failed.ON_HOLD
+    if row.safe_until and row.safe_until <= now:
+        return "Its first attempt is more than 47 hours ago: the network would count it twice."
+    return "The event is too old for the network to accept." if row.dead_after <= now else ""

@@ -1,0 +1,66 @@
+"""What an answer that is no acceptance makes of its delivery: tried again later, or failed."""
+
+from datetime import datetime
+
+from audience.models import Reason
+from postbacks.delivery import retry
+from postbacks.delivery.claims import Claim
+from postbacks.models import AttemptStatus, Delivery, DeliveryState, ReplayState
+from postbacks.networks.interface.network import Outcome, Verdict
+
+
+def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:
+    """Move the locked delivery on, unsaved; what the attempt is called in the log.
+
+    Expects `config` and `replay` loaded, and any verdict but SUCCESS, which leaves nothing to decide.
+    """
+    verdict = outcome.verdict
+    if outcome.unknown and delivery.state != DeliveryState.DELIVERED:
+        delivery.may_have_arrived = True
+    ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == claim.number
+    if not ours:
+        repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
+        return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
+    if verdict == Verdict.PAYLOAD:
+        # The network knows the event by its id, and does not take it: nor did it when no answer came.
+        delivery.may_have_arrived = False
+        _finish(delivery, DeliveryState.FAILED, "", verdict, now)
+        return AttemptStatus.FAILED
+    again = _try_later(delivery, claim, outcome, now)
+    return AttemptStatus.RETRIED if again and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
+
+
+def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> bool:
+    """Schedule the next attempt, or give up when none is left in time; whether there will be one.
+
+    A refused credential is not the delivery's fault: it waits for the re-check, which holds it or lets it go on.
+    """
+    verdict, refused = outcome.verdict, outcome.verdict == Verdict.CREDENTIAL
+    at = retry.next_attempt(
+        attempt=delivery.attempts_counted,
+        first_attempt_at=delivery.first_attempt_at or now,
+        now=now,
+        retry_after=outcome.retry_after,
+    )
+    if delivery.replay is not None and delivery.replay.state == ReplayState.CANCELLED:
+        _finish(delivery, DeliveryState.FAILED, "", verdict, now)
+        return False
+    if refused and delivery.config.version != claim.config_version:
+        delivery.next_attempt_at = now  # under settings that have been changed since
+    elif not delivery.config.enabled:
+        delivery.next_attempt_at = now  # to be called off, not at a retry hours ahead
+    elif refused:
+        delivery.next_attempt_at = min(at or delivery.deadline, delivery.deadline)
+    elif at is None or at > delivery.deadline:
+        past = at is not None and delivery.deadline == delivery.dead_after
+        _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if past else "", verdict, now)
+        return False
+    else:
+        delivery.next_attempt_at = at
+    delivery.leased_until, delivery.verdict = None, verdict.value
+    return True
+
+
+def _finish(delivery: Delivery, state: DeliveryState, reason: str, verdict: Verdict, now: datetime) -> None:
+    delivery.state, delivery.reason, delivery.verdict, delivery.finished_at = state, reason, verdict.value, now
+    delivery.next_attempt_at = delivery.leased_until = None

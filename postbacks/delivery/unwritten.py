@@ -1,0 +1,48 @@
+"""What follows from an answer and could not be written down: tried again alone, until it can.
+
+A note about it (FailedWork) holds what is needed: the answer itself is gone, and must not be asked for by another call.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from audience.background import isolation
+from audience.models import FailedWork, Queue, Reason
+from postbacks.configs import hold
+from postbacks.delivery import attempts, calling_off, recording
+from postbacks.models import PostbackConfig
+from postbacks.outbox import explaining
+
+AT_ONCE = 100
+
+
+def retry(*, network: str) -> int:
+    """Write down what is due of one network; how many could be."""
+    failed = FailedWork.objects.of(Queue.CLOSING).filter(kept__network=network).due()
+    return isolation.retry(Queue.CLOSING, lambda failure: STEPS[failure.kept["step"]](failure), rows=failed[:AT_ONCE])
+
+
+def _record(failure: FailedWork) -> None:
+    recording.record_again(recording.recalled(UUID(failure.row), failure.kept))
+
+
+def _explain_sent(failure: FailedWork) -> None:
+    explaining.explain_sent(conversion_ids=[UUID(failure.row)])
+
+
+def _explain_skipped(failure: FailedWork) -> None:
+    explaining.explain_skipped(conversion_id=UUID(failure.row), reason=Reason(failure.kept["reason"]))
+
+
+def _suspect(failure: FailedWork) -> None:
+    refused = PostbackConfig.objects.kept().filter(pk=failure.row, version=failure.kept["version"])
+    for config in refused:
+        hold.suspect(config=config)
+
+
+STEPS: dict[str, Callable[[FailedWork], None]] = {
+    recording.RECORD: _record,
+    attempts.EXPLAIN_SENT: _explain_sent,
+    attempts.SUSPECT: _suspect,
+    calling_off.EXPLAIN_SKIPPED: _explain_skipped,
+}

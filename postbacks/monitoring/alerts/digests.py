@@ -1,0 +1,127 @@
+"""The daily digest: yesterday in numbers, for those who chose it.
+
+Written once per member, game and day, at the first look after DIGEST_HOUR: `digest_sent_on` and the Notice are one
+transaction, and from then on it is sent and retried as every message is. After days of downtime there is one digest,
+of yesterday. A game or a member that fails stops no other (audience/background/isolation.py).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.template.defaultfilters import pluralize
+
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import clock
+from audience.models import Conversion, Game, Queue, Reason
+from postbacks.models import UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
+from postbacks.monitoring.alerts import words
+from postbacks.monitoring.alerts.receivers import DAILY, DIGEST_HOUR, NOTICES_TASK, members
+from postbacks.monitoring.health import Health
+from postbacks.networks import NETWORKS
+
+
+@dataclass(slots=True)
+class Day:
+    """One network on one day, by the time of the events."""
+
+    conversions: int = 0
+    delivered: int = 0
+    failed: int = 0
+    may_have_arrived: int = 0
+    open: list[Alert] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        counted = self.conversions or self.delivered or self.failed or self.may_have_arrived
+        return bool(counted or self.open)
+
+
+def day_of(written_at: datetime) -> date:
+    """The day a digest tells of: the one before it was written (UTC)."""
+    return written_at.astimezone(UTC).date() - timedelta(days=1)
+
+
+def write_digests(*, now: datetime | None = None) -> int:
+    """A Notice for every digest that is due today and has something to say; how many."""
+    now = (now or clock.now()).astimezone(UTC)
+    if now.hour < DIGEST_HOUR:
+        return 0
+    unsent = Q(digest_sent_on=None) | Q(digest_sent_on__lt=now.date())
+    due = AlertChoice.objects.filter(unsent, told__in=DAILY).select_related("game").order_by("game_id", "pk")
+    by_game: dict[Game, list[AlertChoice]] = defaultdict(list)
+    for choice in due:
+        by_game[choice.game].append(choice)
+    written = isolation.each(
+        Queue.ALERT_DIGEST,
+        by_game.items(),
+        lambda row: _write(*row, now),
+        row_of=lambda row: isolation.Row(f"game {row[0].pk}", row[0].pk),
+    )
+    return sum(written)
+
+
+def _write(game: Game, choices: Iterable[AlertChoice], now: datetime) -> int:
+    tells = any(read(game=game, day=day_of(now)).values())
+    reachable = {membership.user_id for membership in members(game)}
+    written = isolation.each(
+        Queue.ALERT_DIGEST,
+        choices,
+        lambda choice: _write_one(choice, now, tells=tells and choice.user_id in reachable),
+        row_of=lambda choice: isolation.Row(f"choice {choice.pk}", game.pk),
+    )
+    return sum(written)
+
+
+@transaction.atomic
+def _write_one(choice: AlertChoice, now: datetime, *, tells: bool) -> bool:
+    unsent = Q(digest_sent_on=None) | Q(digest_sent_on__lt=now.date())
+    if not AlertChoice.objects.filter(unsent, pk=choice.pk).update(digest_sent_on=now.date()) or not tells:
+        return False
+    Notice.objects.create(
+        game=choice.game, user_id=choice.user_id, kind=NoticeKind.DIGEST, created_at=now, next_attempt_at=now
+    )
+    wake(NOTICES_TASK)
+    return True
+
+
+def read(*, game: Game, day: date) -> dict[str, Day]:
+    """Each network's numbers for the events of `day` (UTC), and its alerts that are open now."""
+    days = {kind: Day() for kind in NETWORKS}
+    start = datetime.combine(day, time.min, UTC)
+    span: dict[str, Any] = {"event_at__gte": start, "event_at__lt": start + timedelta(days=1)}
+    real = Conversion.objects.filter(game=game, test=False, touch__network__in=NETWORKS, **span)
+    counted = real.exclude(reason__in=(Reason.REPEAT_LAUNCH, Reason.ERASED))
+    for kind, number in counted.values_list("touch__network").annotate(Count("pk")):
+        days[kind].conversions = number
+    sent = Delivery.objects.filter(game=game, network__in=NETWORKS, **span)
+    ended = sent.filter(state__in=(DeliveryState.DELIVERED, DeliveryState.FAILED))
+    for kind, state, number in ended.values_list("network", "state").annotate(Count("pk")):
+        setattr(days[kind], state, number)
+    for kind, number in sent.filter(UNKNOWN).values_list("network").annotate(Count("pk")):
+        days[kind].may_have_arrived = number
+    for alert in Alert.objects.filter(game=game, recovered_at=None).select_related("config", "game"):
+        if alert.config.network in days:
+            days[alert.config.network].open.append(alert)
+    return days
+
+
+def text(*, game: Game, day: date) -> str:
+    """The digest as plain text."""
+    parts = [f"{game} on {day:%A, %d %B %Y} (UTC)."]
+    for kind, numbers in read(game=game, day=day).items():
+        unknown = f", {numbers.may_have_arrived:,} may have arrived" if numbers.may_have_arrived else ""
+        lines = [
+            f"{NETWORKS[kind].label}: {numbers.conversions:,} attributed conversion{pluralize(numbers.conversions)}, "
+            f"{numbers.delivered:,} delivered, {numbers.failed:,} failed{unknown}."
+        ]
+        for alert in numbers.open:
+            state = f"{Health(alert.health).label} since {words.moment(alert.opened_at)}"
+            lines.append(f"  Open alert: {alert.config.pixel_id}, {state}. {alert.cause} {alert.next_step}".rstrip())
+            lines.append(f"  {words.integration_url(alert)}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)

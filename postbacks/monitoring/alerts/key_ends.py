@@ -1,0 +1,61 @@
+"""Reminders that an API key is about to reach the end that an admin has set: one mail to each admin of its game.
+
+The end of a rotation's overlap is no such end: whoever rotates a key knows it, and the Overview counts it down.
+"""
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import clock
+from audience.models import ApiKey, Queue, Role
+from postbacks.models import AlertChoice, Notice, NoticeKind, Told
+from postbacks.monitoring.alerts import words
+from postbacks.monitoring.alerts.receivers import NOTICES_TASK, members
+
+
+def write_reminders() -> int:
+    """A Notice for each admin of each key whose time to be reminded has come; how many.
+
+    A key that fails stops no other (audience/background/isolation.py).
+    """
+    due = _due().select_related("game").order_by("remind_at", "pk")
+    return sum(isolation.each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
+
+
+def _place(key: ApiKey) -> isolation.Row:
+    return isolation.Row(f"key {key.pk}", key.game_id)
+
+
+def _due() -> QuerySet[ApiKey]:
+    return ApiKey.objects.live().filter(remind_at__lte=clock.now(), replaced_by=None)
+
+
+@transaction.atomic
+def _write(key: ApiKey) -> int:
+    # Of two workers one finds the row as it was.
+    if not _due().filter(pk=key.pk).update(remind_at=None):
+        return 0
+    now = clock.now()
+    silent = set(AlertChoice.objects.filter(game=key.game, told=Told.NEVER).values_list("user_id", flat=True))
+    told = [m.user_id for m in members(key.game) if m.role == Role.ADMIN and m.user_id not in silent]
+    new = {"game": key.game, "key": key, "kind": NoticeKind.KEY_ENDS, "created_at": now, "next_attempt_at": now}
+    Notice.objects.bulk_create(Notice(user_id=user_id, **new) for user_id in told)
+    wake(NOTICES_TASK)
+    return len(told)
+
+
+def text(key: ApiKey) -> tuple[str, str]:
+    """The subject and the body of a reminder."""
+    name = words.one_line(f"{key.game}: API key {key.name}")
+    if not key.is_live or key.expires_at is None:
+        return f"{name} needs no attention any more", "It was revoked, has ended or no longer has an end."
+    at = words.moment(key.expires_at)
+    used = f"It was last used on {words.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
+    body = (
+        f"The key {key.prefix}… stops working on {at}. Requests with it are refused from then on, and their events "
+        f"are lost. {used}\n\nWhat to do: put another key in place, or give this one a later last day. If nobody "
+        f"needs it any more, do nothing.\n\n{words.keys_url(key.game)}"
+    )
+    return f"{name} ends on {at}", body

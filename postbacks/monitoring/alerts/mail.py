@@ -1,0 +1,55 @@
+"""Messages as plain-text mail."""
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+from audience.models import Membership
+from postbacks.models import Alert, Notice, NoticeKind
+from postbacks.monitoring.alerts import digests, key_ends, words
+from postbacks.monitoring.alerts.outcome import Failed, NotSendable
+
+
+def send(notice: Notice) -> str:
+    """Send one message; '' when the mail server took it. Failed, or NotSendable when the reader has left the game."""
+    user = notice.user
+    if user is None or not user.is_active or not user.email:
+        raise NotSendable("The account has no email address any more, or was closed.")
+    if not Membership.objects.filter(game=notice.game, user=user).exists():
+        raise NotSendable("The receiver is no longer a member of the game.")
+    subject, body = _said(notice)
+    footer = f"Choose how you are told: {words.alerts_url(notice.game)}"
+    message = EmailMessage(
+        subject=f"[Afterclick] {subject}",
+        body=f"{body}\n\n-- \n{footer}\n",
+        from_email=settings.DEFAULT_FROM_EMAIL,
+        to=[user.email],
+        # The same on every attempt: a mailbox that got it twice shows it once.
+        headers={"Message-ID": f"<{notice.pk}@afterclick>", "Auto-Submitted": "auto-generated"},
+    )
+    try:
+        message.send()
+    except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; their text repeats the address
+        raise Failed(f"The mail server did not take it ({type(error).__name__}).") from error
+    return ""
+
+
+def _said(notice: Notice) -> tuple[str, str]:
+    if notice.key is not None:
+        return key_ends.text(notice.key)
+    return _digest(notice) if notice.alert is None else _alert(notice.alert, notice.kind)
+
+
+def _alert(alert: Alert, kind: str) -> tuple[str, str]:
+    headline = words.headline(alert, kind)
+    opened = words.moment(alert.opened_at)
+    if kind == NoticeKind.RECOVERED and alert.recovered_at:
+        until = words.moment(alert.recovered_at)
+        parts = [f"{headline}.", words.ending(alert), f"The alert lasted from {opened} to {until}: {alert.cause}"]
+    else:
+        parts = [f"{headline}, since {opened}.", alert.cause, f"What to do: {alert.next_step}"]
+    return headline, "\n\n".join([*parts, words.integration_url(alert)])
+
+
+def _digest(notice: Notice) -> tuple[str, str]:
+    day = digests.day_of(notice.created_at)
+    return words.one_line(f"{notice.game} on {day:%d %B %Y}"), digests.text(game=notice.game, day=day)

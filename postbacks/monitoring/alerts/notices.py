@@ -1,0 +1,156 @@
+"""Sending the messages that are due: one claimed at a time, sent with no transaction open, closed by what came of it.
+
+A message may go out twice when a worker dies between the two, never not at all: mail carries the same Message-ID and
+a hook the same id each time. One that cannot be claimed or closed stops no other (audience/background/isolation.py);
+what was sent is not sent again because its end could not be written.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from audience.background import isolation
+from audience.database import clock
+from audience.models import FailedWork, Queue
+from audience.models.failed_work import not_failed
+from postbacks.models import Notice, NoticeKind, NoticeState
+from postbacks.monitoring.alerts import calls, mail
+from postbacks.monitoring.alerts.outcome import Failed, NotSendable
+
+logger = structlog.get_logger(__name__)
+
+# Seconds after the 1st, 2nd, ... attempt: 8 attempts over 21 hours.
+SCHEDULE = (
+    60,  # a deploy, a greylisting mail server's first no
+    5 * 60,
+    15 * 60,
+    60 * 60,  # someone is looking at it
+    2 * 60 * 60,
+    6 * 60 * 60,
+    12 * 60 * 60,  # an outage over a night
+)
+# Longer than a mail server or a hook may take (10 s to connect and again for each answer, 10 s in all).
+LEASE = timedelta(minutes=2)
+UNWRITTEN = "What came of this attempt could not be written at first."
+
+
+def deliver_notices(*, limit: int = 500, seconds: float = 30.0) -> int:
+    """Send what is due, until nothing is, `limit` were tried or the time is up; how many were tried."""
+    until, tried = time.monotonic() + seconds, 0
+    isolation.retry(Queue.NOTICE, _again)
+    while tried < limit and time.monotonic() < until:
+        found = _claim_isolated()
+        if not found:
+            break
+        for notice in filter(None, found):
+            send(notice)
+        tried += 1
+    return tried
+
+
+def _claim_isolated() -> list[Notice | None]:
+    """The next due message, None for one that cannot be claimed; [] when nothing is due."""
+    try:
+        notice = claim()
+        return [notice] if notice else []
+    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
+        isolation.raise_if_passing(error)
+    rows = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").values_list("pk", "game_id")
+    for pk, game_id in rows[:1]:
+        return isolation.alone(Queue.NOTICE, isolation.Row(str(pk), game_id), partial(claim, only=pk)) or [None]
+    return []
+
+
+def _again(failure: FailedWork) -> None:
+    """Write down how a message ended, or try it alone."""
+    if failure.kept:
+        row = Notice.objects.filter(pk=failure.row, attempts_made=failure.kept["attempt"]).first()
+        if row is not None:
+            _settle(row, _Result(failure.kept["how"], UNWRITTEN))
+        return
+    notice = claim(only=UUID(failure.row))
+    if notice is not None:
+        FailedWork.objects.filter(pk=failure.pk).delete()  # what is noted from now on is how it ended
+        send(notice)
+
+
+@transaction.atomic
+def claim(*, only: UUID | None = None) -> Notice | None:
+    """The next due message, or `only` this one, leased, its attempt counted; None when nothing is due."""
+    chosen = Q(pk=only) if only else not_failed(Queue.NOTICE)
+    whole = _due().filter(chosen).select_related("game", "alert__config", "user", "hook", "key__game")
+    notice = whole.order_by("next_attempt_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
+    if notice is not None:
+        notice.attempts_made += 1
+        notice.leased_until = clock.now() + LEASE
+        notice.save(update_fields=["attempts_made", "leased_until"])
+    return notice
+
+
+def _due() -> QuerySet[Notice]:
+    now = clock.now()
+    same = Q(user=OuterRef("user")) | Q(hook=OuterRef("hook"))
+    unopened = Notice.objects.filter(alert=OuterRef("alert"), kind=NoticeKind.OPENED, state=NoticeState.WAITING)
+    due = Notice.objects.filter(state=NoticeState.WAITING, next_attempt_at__lte=now)
+    free = due.filter(Q(leased_until=None) | Q(leased_until__lt=now))
+    # Nobody hears that all is well again before they heard that it was not.
+    return free.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(unopened.filter(same)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """How an attempt ended: "sent", "failed" for good, or to be tried "later"."""
+
+    how: str
+    message: str
+
+
+def send(notice: Notice) -> None:
+    """One attempt of a claimed message. What goes wrong is written on it and tried again, as long as it may help."""
+    result = _sent(notice)
+    place = isolation.Row(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
+    isolation.alone(Queue.NOTICE, place, partial(_settle, notice, result))
+
+
+def _sent(notice: Notice) -> _Result:
+    try:
+        return _Result("sent", calls.send(notice) if notice.hook_id else mail.send(notice))
+    except NotSendable as gone:
+        return _Result("failed", str(gone))
+    except Failed as failure:
+        return _Result("later", str(failure))
+    except Exception as error:  # whatever a mail backend or a URL library raises must not be repeated for ever
+        logger.exception("notice_crashed", notice_id=str(notice.pk))
+        return _Result("later", f"Afterclick failed while sending this ({type(error).__name__}).")
+
+
+def _settle(notice: Notice, result: _Result) -> None:
+    if result.how == "later":
+        _try_later(notice, result.message)
+    else:
+        _close(notice, NoticeState.SENT if result.how == "sent" else NoticeState.FAILED, result.message)
+
+
+def _try_later(notice: Notice, message: str) -> None:
+    if notice.kind == NoticeKind.TEST or notice.attempts_made > len(SCHEDULE):
+        _close(notice, NoticeState.FAILED, message)
+        return
+    at = clock.now() + timedelta(seconds=SCHEDULE[notice.attempts_made - 1])
+    _ours(notice).update(message=message, next_attempt_at=at, leased_until=None)
+    logger.warning("notice_retried", notice_id=str(notice.pk), attempt=notice.attempts_made, next_at=at.isoformat())
+
+
+def _close(notice: Notice, state: NoticeState, message: str) -> None:
+    _ours(notice).update(state=state, message=message, leased_until=None, finished_at=clock.now())
+    logger.info("notice_closed", notice_id=str(notice.pk), kind=notice.kind, state=state.value)
+
+
+def _ours(notice: Notice) -> QuerySet[Notice]:
+    """The row, unless the lease ran out and another worker has it by now."""
+    return Notice.objects.filter(pk=notice.pk, state=NoticeState.WAITING, attempts_made=notice.attempts_made)

@@ -1,0 +1,122 @@
+"""From health to alerts: opened once when a postback goes bad, kept true while it is, ended once it is well again.
+
+The rule, in full:
+
+1. An alert opens the moment a config is on hold, refused its credential or degraded; when it has been rate limited for
+   LIMITED_FOR, since a minute of that is a network's everyday; and when it is silent over SILENT_FROM conversions or
+   more, since a few players without an ad click prove nothing.
+2. A config has one open alert at most. Health that goes from bad to bad (suspected, on hold, then degraded while the
+   backlog drains) is one stretch: the alert is rewritten, and nobody is told again.
+3. It recovers when the config has been healthy or quiet for STEADY without a break, so that a state that comes and goes
+   is one alert and not a message a minute. The alert of a config that was disabled or deleted ends the moment that is
+   seen, and says so: it has not recovered.
+4. Any number of workers may watch at once: a unique constraint opens and a conditional update recovers.
+5. A config that cannot be judged stops no other (audience/background/isolation.py).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from audience.background import isolation
+from audience.database import clock
+from audience.models import Queue
+from audience.models.failed_work import not_failed
+from postbacks.models import Alert, Ending, NoticeKind, PostbackConfig
+from postbacks.monitoring import health
+from postbacks.monitoring.alerts.receivers import tell
+from postbacks.monitoring.health import Health, Judgement
+
+logger = structlog.get_logger(__name__)
+
+STEADY = timedelta(seconds=60)
+LIMITED_FOR = timedelta(minutes=5)
+SILENT_FROM = 10  # conversions
+
+
+def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> int:
+    """Compare the health of every config, or of these, with its open alert; how many alerts opened or ended."""
+    now = now or clock.now()
+    current = Alert.objects.filter(recovered_at=None)
+    has_alert = Exists(current.filter(config=OuterRef("pk")))
+    configs = PostbackConfig.objects.filter(Q(deleted_at=None, enabled=True) | has_alert).select_related("game")
+    if config_ids is not None:
+        configs = configs.filter(pk__in=list(config_ids))
+    plain = configs.defer("credential", "previous_credential")
+    isolation.retry(Queue.ALERT, lambda failure: _watch(list(plain.filter(pk=failure.row)), now))
+    rows = list(plain.filter(not_failed(Queue.ALERT)))
+    return sum(isolation.together(Queue.ALERT, rows, lambda some: _watch(some, now), row_of=_place))
+
+
+def _place(config: PostbackConfig) -> isolation.Row:
+    return isolation.Row(str(config.pk), config.game_id)
+
+
+def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
+    judgements = health.of(rows, now=now)
+    alerts = {alert.config_id: alert for alert in Alert.objects.filter(recovered_at=None, config__in=rows)}
+    return sum(_follow(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
+
+
+def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
+    """Whether the alert of this config opened or ended."""
+    if not config.enabled or config.deleted_at:
+        return alert is not None and _end(alert, Ending.DELETED if config.deleted_at else Ending.DISABLED, now)
+    if _is_bad(judgement, now):
+        return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
+    if alert is None:
+        return False
+    if judgement.health == Health.RATE_LIMITED:  # neither bad enough to open one, nor good
+        Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None)
+        return False
+    if alert.good_since is None:
+        Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=None).update(good_since=now)
+        return False
+    return now - alert.good_since >= STEADY and _end(alert, Ending.RECOVERED, now)
+
+
+def _is_bad(judgement: Judgement, now: datetime) -> bool:
+    if judgement.health == Health.RATE_LIMITED:
+        return judgement.since is not None and now - judgement.since >= LIMITED_FOR
+    if judgement.health == Health.SILENT:
+        return judgement.came >= SILENT_FROM
+    return judgement.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED)
+
+
+@transaction.atomic
+def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
+    alert = Alert(game=config.game, config=config, opened_at=now, **_words(judgement))
+    Alert.objects.bulk_create([alert], ignore_conflicts=True)
+    if not Alert.objects.filter(pk=alert.pk).exists():
+        return False  # another worker opened one at the same moment
+    tell(alert=alert, kind=NoticeKind.OPENED, now=now)
+    logger.warning("alert_opened", config_id=str(config.pk), network=config.network, health=judgement.health.value)
+    return True
+
+
+def _rewrite(alert: Alert, judgement: Judgement) -> bool:
+    # A released hold whose first delivery is still on its way: what the alert says of it tells more.
+    released = alert.health == Health.ON_HOLD and judgement.health == Health.CREDENTIAL_PROBLEM
+    words = {} if released else _words(judgement)
+    if alert.good_since is not None or any(getattr(alert, name) != value for name, value in words.items()):
+        Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **words)
+    return False
+
+
+@transaction.atomic
+def _end(alert: Alert, ending: Ending, now: datetime) -> bool:
+    # The same good_since: a beat that saw it bad a moment ago has taken it away.
+    current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
+    if not current.update(recovered_at=now, ending=ending):
+        return False
+    tell(alert=alert, kind=NoticeKind.RECOVERED, now=now)
+    logger.info("alert_ended", config_id=str(alert.config_id), health=alert.health, ending=ending.value)
+    return True
+
+
+def _words(judgement: Judgement) -> dict[str, str]:
+    return {"health": judgement.health.value, "cause": judgement.why, "next_step": judgement.next_step}

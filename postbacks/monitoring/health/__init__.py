@@ -1,0 +1,23 @@
+"""How a postback is doing, and why: derived from the rows of the last 24 hours and stored nowhere.
+
+`of` counts (postbacks/monitoring/health/counting.py), `judge` turns counts into a Judgement
+(postbacks/monitoring/health/judging.py).
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+from audience.database import clock
+from postbacks.models import PostbackConfig
+from postbacks.monitoring.health.counting import count
+from postbacks.monitoring.health.judging import judge
+from postbacks.monitoring.health.words import Counts, Health, Indicator, Judgement
+
+__all__ = ["Counts", "Health", "Indicator", "Judgement", "judge", "of"]
+
+
+def of(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
+    """The judgement on each config by its id, in two queries for the whole list."""
+    counted = count([config.pk for config in configs], now=now or clock.now())
+    return {pk: judge(counts) for pk, counts in counted.items()}

@@ -1,0 +1,100 @@
+"""Sentences for people: numbers in words, the network quoted without anyone's data, and what to do next."""
+
+import re
+from collections.abc import Mapping
+
+from audience.hub.masking import ELLIPSIS, without_addresses
+from audience.models import Reason
+from postbacks.monitoring.health.words import Counts
+from postbacks.networks.interface.network import Verdict
+
+QUOTED_MAX = 400
+# What a network may repeat of an event: IP addresses, and click ids, hashes and tokens, which are all longer than a
+# pixel id. A quote is kept with an alert, where no erasure looks for it.
+ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b")
+OPAQUE = re.compile(r"(?=[\w.\-+/=%]*\d)[\w.\-+/=%]{24,}")
+SHOWN_REASONS = 3
+
+SUSPECTED = "Nothing to do yet. If it is refused again, conversions are held until the credential is rotated."
+BEHIND = "Check that a worker and the beat are running; sending goes on by itself, at the pace the network allows."
+
+# Reason -> ("35 ...", in the plural and the singular alike).
+SHORT = {
+    Reason.NO_CLICK: "had no ad click",
+    Reason.OTHER_NETWORK: "came from another network's click",
+    Reason.OUTSIDE_WINDOW: "came too long after the ad click",
+    Reason.CONSENT: "lacked the player's consent",
+    Reason.NO_MATCH_KEY: "held nothing to match the player by",
+    Reason.CONFIG_DISABLED: "came while the postback was switched off for them",
+    Reason.CONFIG_DELETED: "waited when the postback was deleted",
+    Reason.FILTERED: "did not meet the goal's condition",
+    Reason.NOT_FROM_SERVER: "did not come with a server key",
+    Reason.REPEAT: "were repeats of a goal that counts once",
+    Reason.TOO_OLD: "came too late for the network to accept",
+}
+
+
+def conversions(number: int, one: str, many: str) -> str:
+    """`1 conversion waits`, `38 conversions wait`."""
+    return f"{number:,} conversion{'' if number == 1 else 's'} {one if number == 1 else many}"
+
+
+def reasons(skipped: Mapping[str, int]) -> str:
+    """The most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
+    most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]
+    words = [f"{number:,} {SHORT[Reason(reason)]}" for reason, number in most if reason in SHORT]
+    return ", ".join(words)
+
+
+def quoted(counts: Counts, message: str) -> str:
+    """`TikTok Ads says: “...”.`; '' when it said nothing."""
+    said = impersonal(message, keep=counts.pixel_id).rstrip(" .")
+    return f"{counts.kind.label} says: “{said}”." if said else ""
+
+
+def impersonal(message: str, *, keep: str = "") -> str:
+    """One line without e-mail and IP addresses, phone numbers and long opaque words other than `keep`."""
+    line = without_addresses(ADDRESS.sub(ELLIPSIS, " ".join(message.split())))
+    line = OPAQUE.sub(lambda found: found[0] if keep and keep in found[0] else f"{found[0][:6]}{ELLIPSIS}", line)
+    return line if len(line) <= QUOTED_MAX else line[: QUOTED_MAX - 1] + ELLIPSIS
+
+
+def access(counts: Counts, held_for: str) -> str:
+    """What to do about a credential: `held_for` is "token", "pixel" or ''."""
+    token = counts.kind.credential_label.lower()
+    rotate = f"Rotate the {token}: choose Edit, then Rotate credentials."
+    if held_for == "pixel":
+        pixel = f"{counts.kind.pixel_label[0].lower()}{counts.kind.pixel_label[1:]}"
+        rotate = f"Give the {token} access to {pixel} {counts.pixel_id}. Else r{rotate[1:]}"
+    return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
+
+
+def limited(counts: Counts) -> str:
+    return f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
+
+
+def away(counts: Counts) -> str:
+    return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
+
+
+def failed(counts: Counts) -> str:
+    if counts.failed_by.get(Verdict.PAYLOAD, 0):
+        return "Open the failed attempts in the delivery log, fix what the network names, and replay them."
+    return "Open the failed attempts in the delivery log, and replay what is not too old."
+
+
+def reason(counts: Counts, why: str) -> str:
+    click = f"Check that the ad links carry {counts.kind.click_param} and that the landing page or game reports it."
+    steps: dict[str, str] = {
+        Reason.NO_CLICK: click,
+        Reason.OUTSIDE_WINDOW: "Check the attribution window of the game.",
+        Reason.CONSENT: "Check which consent level the game sends with its events.",
+        Reason.NO_MATCH_KEY: f"Send {counts.kind.click_param} or an email address with the events.",
+        Reason.CONFIG_DISABLED: "Check which trigger events of the postback are ticked.",
+        Reason.CONFIG_DELETED: "Add a postback for the conversions to come.",
+        Reason.FILTERED: "Check the condition of the postback's goals.",
+        Reason.NOT_FROM_SERVER: "Send these events from your own server with a server key, as the goal asks.",
+        Reason.REPEAT: "Check whether the postback's goals should count once per player.",
+        Reason.TOO_OLD: "Send events within a day of their happening.",
+    }
+    return steps.get(why, click)

@@ -1,0 +1,137 @@
+"""Counting what health is judged by, for a list of configs, in two queries whatever the length of the list.
+
+Each part reads an index backwards and stops: 24 hours of a busy pixel are a million attempts, and a page that refreshes
+every few seconds must not read them all. A share is then that of the newest SAMPLE.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from postbacks.delivery import breaker
+from postbacks.monitoring.health.words import Counts
+from postbacks.networks import NETWORKS
+
+PERIOD = timedelta(hours=24)
+SAMPLE = 1_000
+
+# "Telling" are the answers that say whether the credential works: a network that was away (transient) says nothing
+# about it, and an event refused for its content was refused by someone who had let us in.
+ATTEMPTS = """
+SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
+       config.suspected_at, config.held_at, config.held_for, config.held_message,
+       flow.limited_at, flow.next_slot_at AS resting_until, coalesce(flow.failures, 0) AS failures, found.*
+FROM postbacks_postbackconfig config
+LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id = config.pixel_id
+CROSS JOIN LATERAL (
+  SELECT count(*) AS attempts,
+    count(*) FILTER (WHERE status = 'retried' AND verdict <> 'credential') AS retried,
+    max(started_at) FILTER (WHERE status = 'retried' AND verdict <> 'credential') AS last_retried_at,
+    max(started_at) FILTER (WHERE verdict = 'success') AS last_success_at,
+    mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'retried' AND verdict <> 'credential'
+      AND message <> '') AS retried_message,
+    mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'failed' AND verdict <> 'credential'
+      AND message <> '') AS failed_message,
+    (array_agg(verdict ORDER BY started_at DESC, number DESC)
+      FILTER (WHERE verdict IN ('success', 'payload', 'credential')))[1] AS last_word,
+    (array_agg(message ORDER BY started_at DESC, number DESC) FILTER (WHERE verdict = 'credential'))[1]
+      AS refused_message,
+    min(started_at) FILTER (WHERE verdict = 'credential' AND (let_in_at IS NULL OR started_at > let_in_at))
+      AS refused_since,
+    min(started_at) FILTER (WHERE verdict = 'transient' AND (answered_at IS NULL OR started_at > answered_at))
+      AS failing_since
+  FROM (
+    SELECT *, max(started_at) FILTER (WHERE verdict IN ('success', 'payload')) OVER () AS let_in_at,
+      max(started_at) FILTER (WHERE verdict IN ('success', 'payload', 'credential')) OVER () AS answered_at
+    FROM (
+      SELECT status, verdict, message, started_at, number FROM postbacks_deliveryattempt
+      WHERE config_id = config.id AND started_at >= %(since)s ORDER BY started_at DESC LIMIT %(sample)s
+    ) newest
+  ) placed
+) found
+WHERE config.id = ANY(%(ids)s)
+"""
+
+# The Overview names those set aside as such, and no worker will come for them.
+IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
+      AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
+      AND failed.set_aside_at IS NOT NULL)"""
+# Test traffic, repeated launches and erased players are no conversions that anyone misses.
+DELIVERIES = f"""
+SELECT config.id, made.*, failed.*, due.*, held.*
+FROM postbacks_postbackconfig config
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0) AS delivered,
+    coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0) AS may_have_arrived,
+    jsonb_object_agg(reason, n) FILTER (WHERE state = 'skipped'
+      AND reason NOT IN ('test_traffic', 'repeat_launch', 'erased')) AS skipped,
+    min(first) AS first_conversion_at
+  FROM (
+    SELECT state, reason, count(*) AS n, min(created_at) AS first FROM (
+      SELECT CASE WHEN may_have_arrived AND state IN ('skipped', 'cancelled') THEN 'unknown' ELSE state END AS state,
+        reason, created_at FROM postbacks_delivery
+      WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(sample)s
+    ) newest GROUP BY state, reason
+  ) grouped
+) made
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(n), 0) AS failed, jsonb_object_agg(verdict, n) AS failed_by,
+    min(first) AS first_failed_at, max(last) AS last_failed_at
+  FROM (
+    SELECT verdict, count(*) AS n, min(finished_at) AS first, max(finished_at) AS last FROM (
+      SELECT verdict, finished_at FROM postbacks_delivery
+      WHERE config_id = config.id AND state = 'failed' AND finished_at >= %(since)s
+      ORDER BY finished_at DESC LIMIT %(sample)s
+    ) newest GROUP BY verdict
+  ) grouped
+) failed
+CROSS JOIN LATERAL (
+  SELECT count(*) AS waiting, min(next_attempt_at) AS overdue_since FROM (
+    SELECT next_attempt_at FROM postbacks_delivery delivery
+    WHERE config_id = config.id AND state = 'waiting' AND NOT {IS_SET_ASIDE}
+    ORDER BY next_attempt_at LIMIT %(sample)s
+  ) oldest
+) due
+CROSS JOIN LATERAL (
+  SELECT count(*) AS held FROM (
+    SELECT 1 FROM postbacks_delivery WHERE config_id = config.id AND state = 'held' LIMIT %(sample)s
+  ) waiting_for_a_credential
+) held
+WHERE config.id = ANY(%(ids)s)
+"""
+
+
+def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, Counts]:
+    """The Counts of each of these configs by its id; those of networks nobody knows any more are left out."""
+    if not ids:
+        return {}
+    asked = {"ids": list(ids), "since": now - PERIOD, "sample": SAMPLE}
+    deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, asked)}
+    return {
+        row["id"]: _counts(row, deliveries[row["id"]], now)
+        for row in _rows(ATTEMPTS, asked)
+        if row["network"] in NETWORKS
+    }
+
+
+def _rows(query: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, asked)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> Counts:
+    facts = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
+    for name in ("retried_message", "failed_message", "refused_message"):
+        facts[name] = facts[name] or ""
+    for name in ("skipped", "failed_by"):
+        deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
+    for name in ("delivered", "may_have_arrived", "failed"):
+        deliveries[name] = int(deliveries[name])
+    tripped = row["failures"] >= breaker.FAILURES
+    return Counts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)

@@ -1,0 +1,160 @@
+"""From counts to one word and three sentences: since when, how much, why in the network's own words, what to do."""
+
+from datetime import datetime, timedelta
+
+from audience.models import Reason
+from postbacks.monitoring.health import advice
+from postbacks.monitoring.health.words import Counts, Health, Judgement
+from postbacks.networks.interface.network import Verdict
+
+# Final failures among all that ended.
+FAILED_SHARE = 0.05
+# Attempts to be repeated among all attempts, and of how many at least: one bad minute of a quiet pixel proves nothing.
+RETRIED_SHARE = 0.20
+RETRIED_OF = 10
+# The oldest waiting delivery is this long past its time.
+OVERDUE = timedelta(minutes=10)
+# A share keeps telling of trouble that is over for 24 hours. It counts while the trouble goes on: its last sign is no
+# older than this, or nothing was accepted since.
+GOING_ON = timedelta(minutes=15)
+# After "too many requests": long enough to span the calls between two such answers.
+LIMITED = timedelta(minutes=1)
+
+
+def judge(counts: Counts) -> Judgement:
+    """The worst of what is true, by the precedence of Health. Pure."""
+    for look in (_on_hold, _credential_problem, _switched_off, _rate_limited, _degraded, _silent, _quiet):
+        found = look(counts)
+        if found is not None:
+            return found
+    ended = counts.delivered + counts.failed
+    share = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
+    return _said(counts, Health.HEALTHY, None, share, "", "")
+
+
+def _said(counts: Counts, health: Health, since: datetime | None, share: str, cause: str, next_step: str) -> Judgement:
+    came = counts.eligible + sum(counts.skipped.values())
+    return Judgement(health, since, share, cause, next_step, came=came, attempted=counts.attempts > 0)
+
+
+def _on_hold(counts: Counts) -> Judgement | None:
+    if counts.held_at is None:
+        return None
+    share = f"Nothing is sent; {advice.conversions(counts.held, 'is', 'are')} held."
+    # A whole sentence already, with the network's words in it.
+    held_message = advice.impersonal(counts.held_message, keep=counts.pixel_id)
+    cause = held_message or advice.quoted(counts, counts.refused_message)
+    return _said(counts, Health.ON_HOLD, counts.held_at, share, cause, advice.access(counts, counts.held_for))
+
+
+def _credential_problem(counts: Counts) -> Judgement | None:
+    """Suspected, or refused by the newest answer that tells. A rotation alone does not clear it: the next accepted
+    postback does."""
+    if counts.suspected_at is None and counts.last_word != Verdict.CREDENTIAL:
+        return None
+    since = counts.refused_since or counts.suspected_at
+    cause = advice.quoted(counts, counts.refused_message)
+    if counts.suspected_at is not None:
+        share = f"{counts.kind.label} refused the credential once and is being asked again; nothing is sent meanwhile."
+        return _said(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.SUSPECTED)
+    share = "No postback was accepted since."
+    return _said(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.access(counts, counts.held_for))
+
+
+def _switched_off(counts: Counts) -> Judgement | None:
+    if counts.enabled:
+        return None
+    return _said(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
+
+
+def _rate_limited(counts: Counts) -> Judgement | None:
+    limited_at = counts.limited_at
+    resting = counts.resting_until is not None and counts.resting_until > counts.now + timedelta(seconds=1)
+    if limited_at is None or not (resting or counts.now - limited_at < LIMITED):
+        return None
+    accepts = counts.last_success_at is not None and counts.last_success_at > limited_at
+    since = min(filter(None, (limited_at, counts.failing_since, None if not accepts else counts.overdue_since)))
+    share = f"{advice.conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
+    return _said(
+        counts,
+        Health.RATE_LIMITED,
+        since,
+        share,
+        advice.quoted(counts, counts.retried_message),
+        advice.limited(counts),
+    )
+
+
+def _degraded(counts: Counts) -> Judgement | None:
+    return _failing_for_good(counts) or _left_alone(counts) or _repeating(counts) or _overdue(counts)
+
+
+def _failing_for_good(counts: Counts) -> Judgement | None:
+    ended = counts.delivered + counts.failed
+    if not counts.failed or counts.failed / ended < FAILED_SHARE or not _goes_on(counts, counts.last_failed_at):
+        return None
+    share = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
+    cause = advice.quoted(counts, counts.failed_message) or "They were too old for the network to accept."
+    return _said(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.failed(counts))
+
+
+def _left_alone(counts: Counts) -> Judgement | None:
+    if not counts.tripped:
+        return None
+    share = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
+    share += f"{advice.conversions(counts.waiting, 'waits', 'wait')}."
+    cause = advice.quoted(counts, counts.retried_message)
+    return _said(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.away(counts))
+
+
+def _repeating(counts: Counts) -> Judgement | None:
+    if counts.attempts < RETRIED_OF or counts.retried / counts.attempts < RETRIED_SHARE:
+        return None
+    if not _goes_on(counts, counts.last_retried_at):
+        return None
+    share = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
+    cause = advice.quoted(counts, counts.retried_message)
+    since = counts.failing_since or counts.last_retried_at
+    return _said(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.away(counts))
+
+
+def _overdue(counts: Counts) -> Judgement | None:
+    """The queue is longer than what goes out: no worker, or more than the network's pace."""
+    failing = counts.failing_since if counts.waiting else None
+    since = min(filter(None, (counts.overdue_since, failing)), default=None)
+    if since is None or counts.now - since < OVERDUE:
+        return None
+    minutes = (counts.now - since) // timedelta(minutes=1)
+    share = f"{advice.conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
+    cause = advice.quoted(counts, counts.retried_message) if failing else ""
+    return _said(counts, Health.DEGRADED, since, share, cause, advice.away(counts) if failing else advice.BEHIND)
+
+
+def _goes_on(counts: Counts, last: datetime | None) -> bool:
+    if last is None or counts.now - last < GOING_ON:
+        return True
+    return counts.last_success_at is None or counts.last_success_at < last
+
+
+def _silent(counts: Counts) -> Judgement | None:
+    """Conversions came and none could be sent. With other networks' clicks alone it is the campaign that is quiet."""
+    reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
+    unclicked = sum(reasons.get(reason, 0) for reason in (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW))
+    own = sum(reasons.values()) - unclicked
+    elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)
+    if counts.eligible or not reasons or (elsewhere and not own):
+        return None
+    came = sum(counts.skipped.values())
+    share = f"{advice.conversions(came, 'came', 'came')}, none could be sent: {advice.reasons(counts.skipped)}."
+    top = max(reasons, key=lambda reason: reasons[reason])
+    return _said(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.reason(counts, top))
+
+
+def _quiet(counts: Counts) -> Judgement | None:
+    if counts.eligible or counts.attempts:
+        return None
+    elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)
+    cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
+    if elsewhere:
+        cause += f" {advice.conversions(elsewhere, 'came', 'came')} from other networks' clicks."
+    return _said(counts, Health.QUIET, None, "", cause, advice.reason(counts, Reason.NO_CLICK))

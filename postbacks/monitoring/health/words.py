@@ -1,0 +1,113 @@
+"""The words of health: what is counted of a config, and what is said of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import TextChoices
+
+from postbacks.networks.interface.network import Network
+
+
+class Health(TextChoices):
+    """The worst of what is true of a config, in this order of precedence (postbacks/monitoring/health/judging.py)."""
+
+    ON_HOLD = "on_hold", "On hold"
+    CREDENTIAL_PROBLEM = "credential_problem", "Credential problem"
+    RATE_LIMITED = "rate_limited", "Rate limited"
+    DEGRADED = "degraded", "Degraded"
+    SILENT = "silent", "Silent"
+    QUIET = "quiet", "Quiet"
+    HEALTHY = "healthy", "Healthy"
+
+
+class Indicator(TextChoices):
+    """The icon beside a postback in a list; none while all is well."""
+
+    CREDENTIAL_FAILURES = "credential_failures", "Credential failures detected"
+    NO_ACTIVITY = "no_activity", "No recent activity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """One config in the 24 hours before `now`. Where rows are many, the newest are counted (counting.SAMPLE)."""
+
+    kind: Network
+    pixel_id: str
+    now: datetime
+    enabled: bool = True
+    # PostbackConfig's, by postbacks/configs/hold.py.
+    suspected_at: datetime | None = None
+    held_at: datetime | None = None
+    held_for: str = ""
+    held_message: str = ""
+    # Flow's: the limiter and the breaker of the pixel.
+    limited_at: datetime | None = None
+    resting_until: datetime | None = None
+    tripped: bool = False
+    # Attempts: all, those to be repeated, and the newest verdict that tells whether the credential works.
+    attempts: int = 0
+    retried: int = 0
+    last_retried_at: datetime | None = None
+    retried_message: str = ""
+    failed_message: str = ""
+    last_word: str | None = None
+    refused_message: str = ""
+    refused_since: datetime | None = None
+    last_success_at: datetime | None = None
+    # The first transient failure since the network last answered properly.
+    failing_since: datetime | None = None
+    # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the longest-waiting one fell due.
+    delivered: int = 0
+    may_have_arrived: int = 0  # called off after a call without an answer; not among the skipped
+    failed: int = 0
+    failed_by: Mapping[str, int] = field(default_factory=dict)  # by verdict
+    first_failed_at: datetime | None = None
+    last_failed_at: datetime | None = None
+    waiting: int = 0
+    held: int = 0
+    overdue_since: datetime | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)  # by reason
+    first_conversion_at: datetime | None = None
+
+    @property
+    def eligible(self) -> int:
+        """Conversions of the last 24 hours that went, may have gone, go or failed to go to this config."""
+        return self.delivered + self.may_have_arrived + self.failed + self.waiting + self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of a config. `since` is None while all is well; `cause` quotes the network where it said anything.
+
+    `share`, `cause` and `next_step` are whole sentences or ''. `came` is the number of conversions of the game that
+    were looked at, `attempted` whether anything was sent in the 24 hours.
+    """
+
+    health: Health
+    since: datetime | None
+    share: str
+    cause: str
+    next_step: str
+    came: int = 0
+    attempted: bool = True
+
+    @property
+    def indicator(self) -> Indicator | None:
+        if self.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM):
+            return Indicator.CREDENTIAL_FAILURES
+        return None if self.attempted else Indicator.NO_ACTIVITY
+
+    @property
+    def why(self) -> str:
+        """How much and what, as one or two sentences; '' while all is well."""
+        return " ".join(filter(None, (self.share, self.cause)))
+
+    @property
+    def dot(self) -> str:
+        """The class of the status dot."""
+        if self.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED):
+            return "bad"
+        if self.health in (Health.RATE_LIMITED, Health.SILENT):
+            return "warn"
+        return "good" if self.health == Health.HEALTHY else ""

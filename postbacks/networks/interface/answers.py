@@ -1,0 +1,79 @@
+"""What both networks' answers have in common: a body that may not be JSON, a Retry-After, a call without an answer."""
+
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from postbacks.networks.interface.network import Outcome, Response, Verdict
+
+RETRY_AFTER_MAX = 24 * 60 * 60.0
+MESSAGE_MAX = 500
+
+# http.post's word for a call that got no answer, in the marketer's words.
+FAILURES = {
+    "timeout": "No answer within 10 s",
+    "reset": "The connection was closed before an answer came",
+    "unreadable": "The answer could not be read",
+    "no_connection": "No connection within 5 s",
+    "refused": "The connection was refused",
+    "dns": "The network's address could not be resolved",
+    "tls": "No secure connection could be made",
+    "unsendable": "The request could not be written: the credential holds a character that no header may carry",
+}
+
+
+def decoded(response: Response) -> dict[str, Any] | None:
+    """The body as a JSON object; None for HTML, plain text, another JSON type or bytes that are none of them."""
+    try:
+        body = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def plain(response: Response) -> str:
+    """What a body that is not JSON says: an HTML page's title, the first words of plain text, else the status."""
+    body = response.body.decode(errors="replace").strip()
+    title = re.search(r"<title[^>]*>(.*?)</title", body, re.IGNORECASE | re.DOTALL)
+    if title:
+        body = title[1]
+    elif body.startswith(("<", "{", "[")):
+        body = ""
+    return shortened(body) or f"HTTP {response.status} without a readable answer"
+
+
+def shortened(message: str) -> str:
+    """One line of at most MESSAGE_MAX characters that a page and a text column can hold."""
+    line = " ".join(message.replace("\x00", " ").split())
+    return line if len(line) <= MESSAGE_MAX else line[: MESSAGE_MAX - 1] + "…"
+
+
+def unanswered(response: Response) -> Outcome:
+    """The Outcome of a call that got no HTTP answer: always worth another try."""
+    message = FAILURES.get(response.failure or "", "The network could not be reached")
+    return Outcome(Verdict.TRANSIENT, None, message, unknown=response.is_unknown)
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds to wait by the Retry-After header (seconds or an HTTP date), 0 to 24 h; None without a usable one.
+
+    A date is measured against the answer's own Date header, so that neither clock has to be right.
+    """
+    raw = response.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,12}", raw):
+        return min(float(raw), RETRY_AFTER_MAX)
+    until = _http_date(raw)
+    if until is None:
+        return None
+    now = _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+    return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_MAX)
+
+
+def _http_date(raw: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(raw)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,198 @@
+"""What a Network is: the facts of one conversion in, an HTTP request out, and the network's answer read.
+
+Plain data and pure functions. Nothing here opens a socket (postbacks/http does), reads a setting or touches a row,
+so a golden test is a call and a comparison. One folder beside this module per network.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from postbacks.configs.forms import PostbackForm, postback_form
+from postbacks.networks.interface.call import Request as Request
+from postbacks.networks.interface.call import Response as Response
+from postbacks.networks.interface.describing import Described, described
+from postbacks.networks.interface.matching import MatchKey
+
+Trigger = Literal["game_launch", "purchase"]
+Access = Literal["token", "pixel"]
+
+VERSION = "0.1.0"  # pyproject.toml's; a test keeps the two equal
+# Reddit answers 429 to the agent names of HTTP libraries (vendor text), so every network gets a name of our own.
+USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a purchase; `price` is per unit, in the conversion's currency."""
+
+    id: str | None = None
+    name: str | None = None
+    category: str | None = None
+    price: Decimal | None = None
+    quantity: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One conversion as a network may know it: raw and unhashed, already cut down to what consent allows.
+
+    `event_id` is the Delivery's one stable id, `event_at` is aware, `ip` and `user_agent` are those of the click.
+    `browser_id` is the network's own cookie (`_ttp`, `_rdt_uuid`). `trigger` is the event's name, `sent_as` the
+    network's name for it, '' for the usual one.
+    """
+
+    trigger: str
+    sent_as: str = ""
+    event_id: str
+    event_at: datetime
+    click_id: str | None = None
+    browser_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    external_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    locale: str | None = None
+    page_url: str | None = None
+    referrer: str | None = None
+    value: Decimal | None = None
+    currency: str | None = None
+    order_id: str | None = None
+    items: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where one postback goes. `test_code` is given only for the save-time check."""
+
+    pixel_id: str
+    credential: str = field(repr=False)
+    base_url: str
+    test_code: str | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never come back out of an answer into a log: the credential and the test code."""
+        return tuple(secret for secret in (self.credential, self.test_code) if secret)
+
+
+class Verdict(StrEnum):
+    SUCCESS = "success"
+    PAYLOAD = "payload"  # permanent: this event, or this pixel id, will never be accepted
+    CREDENTIAL = "credential"  # permanent until someone changes the token or its rights
+    TRANSIENT = "transient"  # try again later
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One answer, judged.
+
+    `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
+    seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
+    is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
+    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown).
+    """
+
+    verdict: Verdict
+    code: str | None
+    message: str
+    request_id: str | None = None
+    retry_after: float | None = None
+    access: Access | None = None
+    limited: bool = False
+    unknown: bool = False
+
+
+class Network(ABC):
+    """One ad network: words for the pages, and four pure functions for the sender."""
+
+    kind: str
+    label: str
+    logo: str  # path for {% static %}
+    events: Mapping[str, str]  # trigger -> the network's event name, as the pages show it
+    # Event names that the network knows (name on the wire -> label), and what else it takes as a custom event's.
+    standard_events: Mapping[str, str]
+    custom_events: bool
+    custom_event_pattern: str
+    custom_event_help: str
+    pixel_label: str
+    pixel_pattern: str
+    pixel_help: str
+    credential_label: str
+    credential_help: str
+    # Where to find the two, a step each, in the words of the network's own pages.
+    credential_steps: Sequence[str]
+    pixel_steps: Sequence[str]
+    test_code_label: str
+    test_code_help: str
+    default_url: str
+    url_setting: str
+    click_param: str
+    browser_cookie: str
+    field_notes: Mapping[str, str]  # field of a sent body -> what it is, in words
+    secret_note: tuple[str, str]  # the header that carries the credential, in words
+    match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
+    max_age: timedelta  # an event older than this is refused by the network
+
+    @property
+    def form(self) -> type[PostbackForm]:
+        """The Django form class that asks for this network's pixel, credential, triggers and test code."""
+        return postback_form(self)
+
+    @abstractmethod
+    def build(self, target: Target, facts: Facts) -> Request:
+        """The request for one conversion. ValueError: a name that it does not take, or an `event_at` without offset."""
+
+    @abstractmethod
+    def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
+        """A synthetic event: the built-in `trigger`'s when there is a test code, else a harmless page view."""
+
+    @abstractmethod
+    def classify(self, response: Response) -> Outcome:
+        """Permanent or transient, and whose fault. The only place that decides it."""
+
+    @abstractmethod
+    def has_match_key(self, facts: Facts) -> bool:
+        """Whether the network could match the event to anyone; without one it is not sent (`no_match_key`)."""
+
+    def takes_event(self, name: str) -> bool:
+        """Whether an event may go out under `name`: a standard one, to the letter, or a custom one."""
+        custom = self.custom_events and re.fullmatch(self.custom_event_pattern, name)
+        return name in self.standard_events or bool(custom)
+
+    def describe(self, payload: Mapping[str, Any]) -> list[Described]:
+        """A sent body, field by field: [(path, value, what it is), ...]."""
+        return described(payload, notes=self.field_notes, secret=self.secret_note)
+
+    def passed(self, outcome: Outcome) -> bool:
+        """Whether a save-time check proves that the credential works on the pixel."""
+        return outcome.verdict is Verdict.SUCCESS
+
+    def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
+        """One sentence for a marketer: what happened, in the network's own words, and what to do.
+
+        `undecided` ends that sentence when the answer proves nothing: what follows from that depends on who asked.
+        """
+        said, token = outcome.message.rstrip(" ."), self.credential_label.lower()
+        pixel = f"{self.pixel_label[0].lower()}{self.pixel_label[1:]} {target_pixel}"
+        if self.passed(outcome):
+            return f"{self.label} accepted the test event for {pixel}."
+        if outcome.access == "token":
+            return f"{self.label} does not accept this {token} (“{said}”): copy all of it again or generate a new one."
+        if outcome.access == "pixel":
+            return (
+                f"This {token} has no access to {pixel} (“{said}”): "
+                "check that the two belong together, or have an admin of this pixel generate the token."
+            )
+        if outcome.verdict is Verdict.PAYLOAD:
+            return (
+                f"{self.label} did not accept {pixel} (“{said}”): "
+                f"copy it again from Events Manager, and check the {self.test_code_label} if you entered one."
+            )
+        return f"{self.label} could not verify this just now (“{said}”): {undecided}"

@@ -1,0 +1,45 @@
+"""What a conversion says of itself: why none of its postbacks goes out, or nothing when one does."""
+
+import uuid
+from collections.abc import Sequence
+
+from django.db import connection
+
+from audience.database import bulk
+from audience.models import Conversion, Reason
+from postbacks.models import Delivery, DeliveryState
+from postbacks.outbox import gate
+
+# States in which a postback was, or will be, tried: the conversion needs no reason of its own.
+TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
+# Attribution's own verdicts; the outbox never replaces them.
+SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
+EXPLAIN_SENT = "UPDATE audience_conversion SET reason = '' WHERE id = ANY(%s::uuid[]) AND reason <> ALL(%s)"
+
+
+def telling(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
+    """The reason that tells most: attribution's, else that of the click's own network, the furthest come first."""
+    # Lifting a repeat would break "one counted launch per person".
+    if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
+        return conversion.reason
+    if any(delivery.state in TRIED for delivery in deliveries):
+        return ""
+    if conversion.reason in SETTLED:
+        return conversion.reason
+    general = gate.whatever_config(conversion)
+    if general is not None or conversion.touch is None:
+        return general or Reason.NO_CLICK
+    own = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
+    return max(own, key=gate.ORDER.index, default=Reason.OTHER_NETWORK)
+
+
+def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
+    """Write `reason` on a conversion whose last open postback was called off right before it was sent."""
+    if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
+        Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
+
+
+def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
+    """Take back the reason on conversions whose postback was called off while its call was still out, and arrived."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXPLAIN_SENT, [bulk.array(conversion_ids), ["", *(reason.value for reason in SETTLED)]])

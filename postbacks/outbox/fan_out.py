@@ -1,0 +1,216 @@
+"""From a Conversion to its Deliveries: one row per config, on its way or with the reason why it does not go.
+
+The conversions still to be fanned out are the queue. A batch is claimed, decided and written in one transaction that
+calls nobody, so a worker that dies leaves nothing half done. A conversion may come back (a merge found its click): the
+rows that were skipped are decided again, every other row has its own life by then and stays.
+One that cannot be decided stops no other (audience/background/isolation.py): such as one of the year 9999, whose
+deadline is past the calendar. A postback on hold gets Held rows, which wait for a good credential; a goal may count
+once per player (once.py).
+"""
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+
+from audience.background import isolation
+from audience.background.wakeup import wake
+from audience.database import bulk, clock
+from audience.models import Conversion, FailedWork, Queue
+from audience.models.failed_work import not_failed
+from consent.models import Level
+from postbacks.models import Delivery, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.outbox import explaining, facts, gate, goals, once, roster
+from postbacks.outbox.goals import Goal
+
+logger = structlog.get_logger(__name__)
+
+BATCH = 500
+# When a batch fails its halves are tried for so many seconds. The rest of it stays in the queue.
+LONGEST_ALONE = 2.0
+# A game of which this many conversions failed lately comes after all others: each of its rows may fail alone.
+MANY_FAILED = 50
+DELIVER_TASK = "postbacks.tasks.deliver"
+
+
+def drain(*, seconds: float = 10.0) -> bool:
+    """Fan out until nothing is left or the time is up; whether something may be left.
+
+    What failed is tried again, and games of which many failed get one batch, after everything else: whoever sends
+    thousands of bad events delays no other game.
+    """
+    until, left = time.monotonic() + seconds, True
+    failing = Q(game__in=_failing_games())
+    while left and time.monotonic() < until:
+        left = fan_out_due(limit=BATCH, among=~failing) == BATCH
+    isolation.retry(Queue.FAN_OUT, lambda failure: _fan_out(Conversion.objects.to_fan_out().filter(pk=failure.row)))
+    return fan_out_due(limit=BATCH, among=failing) == BATCH or left
+
+
+def _failing_games() -> list[int]:
+    failed = FailedWork.objects.of(Queue.FAN_OUT).filter(set_aside_at=None, game__isnull=False).order_by()
+    counts = failed.values("game").annotate(number=Count("pk"))
+    return list(counts.filter(number__gte=MANY_FAILED).values_list("game", flat=True))
+
+
+def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
+    """Decide up to `limit` conversions (`among`: of these) for every config of their games; how many were decided.
+
+    `limit` when some could not be decided, since others may be left. Wakes the senders after the commit when rows are
+    waiting. May run in any number of workers at once.
+    """
+    queue = waiting().filter(among or Q())
+    try:
+        return _fan_out(queue, limit=limit)
+    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
+        isolation.raise_if_passing(error)
+        logger.warning("fan_out_failed_together", error=type(error).__name__)
+    isolation.together(
+        Queue.FAN_OUT,
+        list(queue.values_list("pk", "game_id")[:limit]),
+        lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
+        row_of=lambda row: isolation.Row(str(row[0]), row[1]),
+        until=time.monotonic() + LONGEST_ALONE,
+    )
+    return limit
+
+
+@transaction.atomic
+def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
+    """Decide up to `limit` conversions of the queue; how many."""
+    conversions = _claim(queue, limit)
+    if not conversions:
+        return 0
+    game_ids = {conversion.game_id for conversion in conversions}
+    roster.hold_still(game_ids)
+    configs = _configs(game_ids)
+    once.lock(config for theirs in configs.values() for config in theirs)
+    _look_at_holds([config for theirs in configs.values() for config in theirs if config.held_at])
+    now = clock.now()
+    present = _present(conversions)
+    rows = _rows(conversions, configs, now)
+    _write(rows, present)
+    _explain(conversions, rows, present, now)
+    waiting = [row for row in rows if row.state == DeliveryState.WAITING]
+    for network in sorted({row.network for row in waiting}):
+        wake(DELIVER_TASK, network)
+    logger.info("fanned_out", conversions=len(conversions), waiting=len(waiting))
+    return len(conversions)
+
+
+Key = tuple[uuid.UUID, uuid.UUID]
+Present = dict[Key, Delivery]
+
+
+def waiting() -> QuerySet[Conversion]:
+    """The conversions to be decided, without those that failed before, which are tried alone."""
+    return Conversion.objects.to_fan_out().filter(not_failed(Queue.FAN_OUT))
+
+
+def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
+    ids = list(queue.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:limit])
+    # Read only once they are locked: a join in the locking query would show a click as it was before the lock.
+    whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
+    conversions = list(whole)
+    facts.load_names(conversions)
+    return conversions
+
+
+def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:
+    """The kept configs per game, without their credentials: deciding needs none."""
+    kept = PostbackConfig.objects.kept().filter(game_id__in=game_ids, network__in=NETWORKS).defer("credential")
+    found: dict[int, list[PostbackConfig]] = defaultdict(list)
+    for config in kept.order_by("created_at"):
+        found[config.game_id].append(config)
+    return found
+
+
+def _look_at_holds(held: Sequence[PostbackConfig]) -> None:
+    """Read again, locked, whether these configs are on hold: a release at this moment would not see our Held rows."""
+    fresh = PostbackConfig.objects.filter(pk__in=[config.pk for config in held]).order_by("pk").only("held_at")
+    held_at = {row.pk: row.held_at for row in fresh.select_for_update(no_key=True)} if held else {}
+    for config in held:
+        config.held_at = held_at.get(config.pk)
+
+
+def _present(conversions: Sequence[Conversion]) -> Present:
+    rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
+    return {(row.conversion_id, row.config_id): row for row in rows if row.conversion_id}
+
+
+def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackConfig]], now: datetime) -> list[Delivery]:
+    """The Deliveries as they should be, were there none yet."""
+    open_ones = [conversion for conversion in conversions if gate.whatever_config(conversion) is None]
+    levels = gate.levels(open_ones)
+    repeats = once.repeats(once.bids(open_ones, configs))
+    return [
+        _row(
+            conversion,
+            config,
+            levels.get(conversion.pk, Level.NONE),
+            now,
+            repeated=(conversion.pk, config.pk) in repeats,
+        )
+        for conversion in conversions
+        for config in configs[conversion.game_id]
+    ]
+
+
+def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime, *, repeated: bool) -> Delivery:
+    goal = goals.matching(config, conversion)
+    reason = gate.against(conversion, config, level=level, now=now, repeated=repeated)
+    state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
+    return Delivery(
+        game_id=conversion.game_id,
+        conversion=conversion,
+        config=config,
+        network=config.network,
+        trigger=conversion.trigger,
+        sent_as=goal.sent_as if isinstance(goal, Goal) else "",
+        event_id=gate.event_id(conversion, config),
+        event_at=conversion.event_at,
+        dead_after=gate.deadline(config, conversion.event_at),
+        config_version=config.version,
+        state=DeliveryState.SKIPPED if reason else state,
+        reason=reason or "",
+        next_attempt_at=None if reason or config.held_at else now,
+        finished_at=now if reason else None,
+        created_at=now,
+    )
+
+
+def _write(rows: Sequence[Delivery], present: Present) -> None:
+    """Insert new rows and decide skipped ones again. The lock on the conversion keeps other fan-outs off its rows."""
+    Delivery.objects.bulk_create([row for row in rows if _key(row) not in present])
+    decided = ["state", "reason", "next_attempt_at", "finished_at", "config_version", "sent_as"]
+    again = []
+    for row in rows:
+        skipped = present.get(_key(row))
+        if skipped is not None and skipped.state == DeliveryState.SKIPPED:
+            for name in decided:
+                setattr(skipped, name, getattr(row, name))
+            again.append(skipped)
+    bulk.update(again, decided)
+
+
+def _key(row: Delivery) -> Key:
+    return (row.conversion_id or uuid.UUID(int=0), row.config_id)
+
+
+def _explain(conversions: Sequence[Conversion], rows: Sequence[Delivery], present: Present, now: datetime) -> None:
+    """Close the claim, and write on each conversion why nothing of it goes out, or '' when something does."""
+    final: dict[uuid.UUID, dict[uuid.UUID, Delivery]] = defaultdict(dict)
+    for row in [*rows, *present.values()]:  # the rows in place (decided again by now) count, not their proposals
+        if row.conversion_id:
+            final[row.conversion_id][row.config_id] = row
+    by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
+    for conversion in conversions:
+        by_reason[explaining.telling(conversion, list(final[conversion.pk].values()))].append(conversion.pk)
+    for reason, ids in by_reason.items():
+        Conversion.objects.filter(pk__in=ids).update(reason=reason, fanned_out_at=now)

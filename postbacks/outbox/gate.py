@@ -1,0 +1,173 @@
+"""May this conversion go to this config? The answer is a Reason against it, or none.
+
+The order is fixed, since the first reason that applies is the one people read: what is true of the conversion whatever
+the config (erased, test traffic, a repeat, no click), then whose click it was, then the switches and the goals, the
+player's consent, and last what the network itself could do with it.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from django.db import connection
+
+from audience.models import Conversion, Reason
+from audience.models.attribution import ATTRIBUTION_REASONS
+from audience.models.people import ANONYMOUS
+from consent import policy
+from consent.models import Level
+from postbacks.models import PostbackConfig
+from postbacks.networks.interface.network import Facts
+from postbacks.outbox import facts, goals
+
+logger = structlog.get_logger(__name__)
+
+# The order above: of two configs of one network, the one that came further has the more telling reason.
+ORDER = (
+    Reason.ERASED,
+    Reason.TEST_TRAFFIC,
+    Reason.REPEAT_LAUNCH,
+    Reason.NO_CLICK,
+    Reason.OUTSIDE_WINDOW,
+    Reason.OTHER_NETWORK,
+    Reason.CONFIG_DELETED,
+    Reason.CONFIG_DISABLED,
+    Reason.FILTERED,
+    Reason.NOT_FROM_SERVER,
+    Reason.REPEAT,
+    Reason.CONSENT,
+    Reason.NO_MATCH_KEY,
+    Reason.TOO_OLD,
+)
+EVENT_ID_MAX = 128  # Delivery.event_id
+# One step into the index for each anonymous id, however many decisions it has.
+NEWEST = """
+SELECT DISTINCT ON (known.person_id) known.person_id, decision.level
+FROM audience_identity known, LATERAL (
+  SELECT level, decided_at, id FROM consent_consentdecision
+  WHERE game_id = known.game_id AND anonymous_id = known.value ORDER BY decided_at DESC, id DESC LIMIT 1
+) decision
+WHERE known.person_id = ANY(%s) AND known.namespace = %s
+ORDER BY known.person_id, decision.decided_at DESC, decision.id DESC
+"""
+
+
+def against(
+    conversion: Conversion,
+    config: PostbackConfig,
+    *,
+    level: Level,
+    now: datetime,
+    repeated: bool = False,
+    known: Facts | None = None,
+) -> Reason | None:
+    """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
+
+    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is `levels()`'s word for this conversion,
+    `repeated` that of `once.repeats()`; a delivery that was let through once is no repeat of itself. `known` are its
+    facts at that level, where the caller has read them.
+    """
+    reason = whatever_config(conversion)
+    if reason is not None:
+        return reason
+    if conversion.touch is None or conversion.touch.network != config.network:
+        return Reason.OTHER_NETWORK
+    if config.deleted_at is not None:
+        return Reason.CONFIG_DELETED
+    if not is_wanted(conversion.integrations, config.kind.label):
+        return Reason.CONFIG_DISABLED
+    goal = goals.matching(config, conversion)
+    if isinstance(goal, Reason):
+        return goal
+    if repeated:
+        return Reason.REPEAT
+    if level == Level.NONE:
+        return Reason.CONSENT
+    if not _can_match(conversion, config, level, known):
+        return Reason.NO_MATCH_KEY
+    return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
+
+
+def whatever_config(conversion: Conversion) -> Reason | None:
+    """The reason that holds for every config: the conversion's own, or attribution's."""
+    if conversion.reason == Reason.ERASED:
+        return Reason.ERASED
+    if conversion.test:
+        return Reason.TEST_TRAFFIC
+    if conversion.reason == Reason.REPEAT_LAUNCH:
+        return Reason.REPEAT_LAUNCH
+    if conversion.reason in ATTRIBUTION_REASONS:
+        return Reason(conversion.reason)
+    return Reason.NO_CLICK if conversion.touch is None else None
+
+
+def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, known: Facts | None) -> bool:
+    try:
+        return config.kind.has_match_key(known or facts.of(conversion, event_id=str(conversion.pk), level=level))
+    except facts.BAD_DATA:
+        # One odd conversion must not hold up a batch; the sender fails it by itself, with a message.
+        logger.exception("facts_unusable", conversion_id=str(conversion.pk))
+        return True
+
+
+def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:
+    return event_at < now - config.kind.max_age
+
+
+def deadline(config: PostbackConfig, event_at: datetime) -> datetime:
+    """The last moment at which the network takes the event; the end of the calendar for a time that is close to it."""
+    try:
+        return event_at + config.kind.max_age
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def is_wanted(integrations: Any, destination: str) -> bool:
+    """What the event's own `{"All": false, "TikTok Ads": true}` says of `destination`, by its label.
+
+    A destination named decides for itself (an object of options means yes), else All, else yes.
+    """
+    if not isinstance(integrations, dict):
+        return True
+    named = {str(name).strip().lower(): value for name, value in integrations.items()}
+    return named.get(destination.lower(), named.get("all", True)) is not False
+
+
+def event_id(conversion: Conversion, config: PostbackConfig) -> str:
+    """What the network deduplicates by: the conversion's id, or the one the sender gave this network itself.
+
+    A client that also reports to the network (a pixel) names the id it used there, `_imtbl_conversion_id`, with
+    the network's kind or label in `_imtbl_conversion_network`.
+    """
+    properties = conversion.properties if isinstance(conversion.properties, dict) else {}
+    network = str(properties.get("_imtbl_conversion_network") or "").strip().lower()
+    given = properties.get("_imtbl_conversion_id")
+    own = str(given).strip() if isinstance(given, str | int) and not isinstance(given, bool) else ""
+    if network in (config.network, config.kind.label.lower()) and 0 < len(own) <= EVENT_ID_MAX:
+        return own
+    return str(conversion.pk)
+
+
+def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
+    """The consent in force per conversion id, in at most one query; the games must be loaded."""
+    unstated = {c.person_id for c in conversions if not c.consent_level}
+    newest = _newest_decisions(list(unstated))
+    return {c.pk: _level(c, newest.get(c.person_id)) for c in conversions}
+
+
+def _level(conversion: Conversion, recorded: Level | None) -> Level:
+    stated = conversion.consent_level
+    if stated and stated not in Level.values:
+        return Level.NONE  # a word nobody defined is no permission
+    return policy.effective(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
+
+
+def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:
+    """What these people decided last under any of their anonymous ids; those who never did are left out."""
+    if not people:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST, [people, ANONYMOUS])
+        return {person: Level(level) for person, level in cursor.fetchall()}

@@ -1,0 +1,189 @@
+"""What a postback counts: the goals of its own, then the two built-in ones that are ticked.
+
+A goal takes the events of one name, or those of them that meet its condition, and says under which name the network
+hears of them. Of several goals for one name the first whose condition holds takes the event.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from audience.models import Conversion, Reason, Trigger, trigger_label
+from postbacks.outbox.conditions import Condition, GoalRefused
+
+if TYPE_CHECKING:
+    from postbacks.models import PostbackConfig
+
+__all__ = [
+    "Condition",
+    "Goal",
+    "GoalRefused",
+    "event_names",
+    "kept",
+    "matching",
+    "of",
+    "parse",
+    "refuse_name",
+    "refuse_unreachable",
+]
+
+GOALS_MAX = 20
+EVENT_MAX = 100
+SENT_AS_MAX = 64  # Delivery.sent_as
+
+
+class EventWords(Protocol):
+    """The attributes of a Network that a goal needs."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def events(self) -> Mapping[str, str]: ...
+    @property
+    def standard_events(self) -> Mapping[str, str]: ...
+    @property
+    def custom_events(self) -> bool: ...
+    @property
+    def custom_event_help(self) -> str: ...
+    def takes_event(self, name: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`sent_as` is the network's event name, '' for the event's usual one. `once`: only the player's first counts.
+
+    `server_only`: only what came with a key that is kept on a server; anybody can send events with a public one.
+    """
+
+    event: str
+    sent_as: str = ""
+    once: bool = False
+    condition: Condition | None = None
+    server_only: bool = False
+
+    def takes(self, conversion: Conversion) -> bool:
+        """Whether the goal counts it: it `fits`, and came with a key that the goal believes."""
+        return self.fits(conversion) and (not self.server_only or bool(conversion.from_server))
+
+    def fits(self, conversion: Conversion) -> bool:
+        """Whether it is the goal's event and meets its condition."""
+        named = conversion.trigger == self.event
+        return named and (self.condition is None or self.condition.holds(conversion.properties))
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None, and
+        `"server_only"` where that is so."""
+        condition = self.condition.as_json() if self.condition else None
+        kept = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
+        return {**kept, "server_only": True} if self.server_only else kept
+
+    @classmethod
+    def from_json(cls, raw: Any) -> "Goal":
+        """Raises GoalRefused with a sentence for the form."""
+        if not isinstance(raw, Mapping):
+            raise GoalRefused("A goal names an event.", field="event")
+        event, sent_as, once = raw.get("event"), raw.get("sent_as", ""), raw.get("once", False)
+        if not isinstance(event, str) or not event.strip():
+            raise GoalRefused("Enter the name of the event.", field="event")
+        if len(event.strip()) > EVENT_MAX or "\x00" in event:
+            raise GoalRefused(f"An event name has at most {EVENT_MAX} characters.", field="event")
+        if not isinstance(sent_as, str) or len(sent_as.strip()) > SENT_AS_MAX or "\x00" in sent_as:
+            raise GoalRefused(f"The network's event name has at most {SENT_AS_MAX} characters.", field="sent_as")
+        if not isinstance(once, bool):
+            raise GoalRefused("“Once per player” is on or off.", field="once")
+        server_only = raw.get("server_only", False)
+        if not isinstance(server_only, bool):
+            raise GoalRefused("“Only from a server key” is on or off.", field="server_only")
+        condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
+        return cls(event.strip(), sent_as.strip(), once, condition, server_only)
+
+    def __str__(self) -> str:
+        words = [trigger_label(self.event)]
+        words += [f"if {self.condition}"] if self.condition else []
+        words += ["only from a server key"] if self.server_only else []
+        words += ["once per player"] if self.once else []
+        words += [f"as {self.sent_as}"] if self.sent_as else []
+        return ", ".join(words)
+
+
+def parse(raw: Any) -> list[Goal]:
+    """The goals of a list as it was sent or stored. GoalRefused, with the `row`, for the first that cannot be kept."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        raise GoalRefused("Goals come as a list.")
+    found: list[Goal] = []
+    for row, entry in enumerate(raw):
+        try:
+            goal = Goal.from_json(entry)
+        except GoalRefused as refused:
+            raise GoalRefused(str(refused), field=refused.field, row=row) from refused
+        refuse_unreachable(goal, dict(enumerate(found, 1)), row=row)
+        found.append(goal)
+    if len(found) > GOALS_MAX:
+        raise GoalRefused(f"A postback has at most {GOALS_MAX} goals.", row=GOALS_MAX)
+    return found
+
+
+def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> None:
+    """GoalRefused when one `before` it (by number) takes every event that `goal` could: it would never count."""
+    for number, earlier in before.items():
+        if earlier.event != goal.event or (earlier.server_only and not goal.server_only):
+            continue
+        if earlier == goal:
+            raise GoalRefused(f"This is goal {number} again.", row=row)
+        if earlier.condition == goal.condition:
+            raise GoalRefused(f"Goal {number} already takes “{goal.event}” under this condition.", row=row)
+        if earlier.condition is None:
+            raise GoalRefused(
+                f"Goal {number} takes every “{goal.event}”: put the one with a condition before it.", row=row
+            )
+
+
+def refuse_name(goal: Goal, *, network: EventWords, row: int | None = None) -> None:
+    """GoalRefused when the network takes no event under the name that this goal sends."""
+    name = goal.sent_as or goal.event
+    usual = not goal.sent_as and goal.event in network.events
+    if not usual and not network.takes_event(name):
+        refusal = f"{network.label} takes no event named “{name}”. {network.custom_event_help}"
+        raise GoalRefused(refusal, field="sent_as", row=row)
+
+
+def of(config: "PostbackConfig") -> list[Goal]:
+    """The config's own goals in their order, then the ticked built-in ones, which are there for every other case.
+
+    A game_launch is a player's first by attribution (`repeat_launch`); purchases repeat.
+    """
+    return [*kept(config.goals), *(Goal(trigger) for trigger in config.triggers)]
+
+
+def kept(raw: Any) -> list[Goal]:
+    """The stored goals; one that can no longer be read takes nothing, and the others go on."""
+    found = []
+    for entry in raw if isinstance(raw, list) else []:
+        try:
+            found.append(Goal.from_json(entry))
+        except GoalRefused:
+            continue
+    return found
+
+
+def matching(config: "PostbackConfig", conversion: Conversion) -> Goal | Reason:
+    """The goal that takes this conversion, or why none does. Reads no table.
+
+    CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal names the event; FILTERED: some do, and no condition
+    holds; NOT_FROM_SERVER: one holds, of a goal that does not believe the key.
+    """
+    if config.deleted_at is not None:
+        return Reason.CONFIG_DELETED
+    if not config.enabled:
+        return Reason.CONFIG_DISABLED
+    named = [goal for goal in of(config) if goal.event == conversion.trigger]
+    if not named:
+        return Reason.CONFIG_DISABLED
+    unbelieved = any(goal.fits(conversion) for goal in named)
+    otherwise = Reason.NOT_FROM_SERVER if unbelieved else Reason.FILTERED
+    return next((goal for goal in named if goal.takes(conversion)), otherwise)
+
+
+def event_names(raw: Any) -> list[str]:
+    """The events of these goals (as in PostbackConfig.goals) besides the built-in triggers, by the alphabet."""
+    return sorted({goal.event for goal in kept(raw)} - set(Trigger.values))

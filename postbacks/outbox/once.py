@@ -1,0 +1,102 @@
+"""Goals that count once per player: which conversions are not the player's first.
+
+Decided at fan-out, for the player as known then. One that was handed over to the config keeps its place, since it may
+have been sent; else those from a server's key go before others, since with a public key anyone can report an earlier
+one, and of them the earliest by its own time counts, whatever came of it. So what is digested before it is fanned out
+ends the same in every order; an event that turns up after a later one was handed over is the repeat.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+
+from audience.models import Conversion, Reason
+from postbacks.models import Delivery, DeliveryState, PostbackConfig
+from postbacks.outbox import goals
+from postbacks.outbox.goals import Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """A conversion that a goal counting once has taken; `key` is that of its Delivery."""
+
+    conversion: Conversion
+    config: PostbackConfig
+    goal: Goal
+
+    @property
+    def key(self) -> tuple[uuid.UUID, uuid.UUID]:
+        return (self.conversion.pk, self.config.pk)
+
+
+def bids(conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]]) -> list[Bid]:
+    """One for each of these conversions that goes to a config, by game, under a goal that counts once."""
+    return [
+        Bid(conversion, config, goal)
+        for conversion in conversions
+        for config in configs[conversion.game_id]
+        if conversion.touch is not None and conversion.touch.network == config.network
+        if isinstance(goal := goals.matching(config, conversion), Goal) and goal.once
+    ]
+
+
+def lock(configs: Iterable[PostbackConfig]) -> None:
+    """Let one transaction at a time decide for the games of these configs that have a goal counting once.
+
+    Before anything is read: of two conversions of a player in two batches, the second decision has to see the first.
+    """
+    games = {config.game_id for config in configs if any(goal.once for goal in goals.of(config))}
+    with connection.cursor() as cursor:
+        for game_id in sorted(games):
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goals of game {game_id}"])
+
+
+def repeats(bids: Sequence[Bid]) -> set[tuple[uuid.UUID, uuid.UUID]]:
+    """The keys of the bids that are not their player's first of the goal. Two queries per config at most."""
+    by_config: dict[uuid.UUID, list[Bid]] = defaultdict(list)
+    for bid in bids:
+        by_config[bid.config.pk].append(bid)
+    return {bid.key for theirs in by_config.values() for bid in _repeats(theirs)}
+
+
+def _repeats(bids: Sequence[Bid]) -> list[Bid]:
+    """Those of one config."""
+    config = bids[0].config
+    known = _of_the_players({bid.conversion.person_id for bid in bids}, {bid.goal.event for bid in bids})
+    handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
+    tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
+    counted = _firsts(config, known.filter(Exists(tried)))
+    open_ones = {bid.conversion.person_id for bid in bids if _place(bid.conversion, bid.goal) not in counted}
+    counted = {**_firsts(config, known.filter(person_id__in=open_ones)), **counted}
+    return [
+        bid for bid in bids if counted.get(_place(bid.conversion, bid.goal), bid.conversion.pk) != bid.conversion.pk
+    ]
+
+
+Place = tuple[uuid.UUID, Goal]
+
+
+def _place(conversion: Conversion, goal: Goal) -> Place:
+    return (conversion.person_id, goal)
+
+
+def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
+    """Their real conversions of these events, a server's before others, the first first."""
+    theirs = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
+    needed = theirs.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
+    return needed.order_by(Coalesce("from_server", Value(False)).desc(), "event_at", "message_id")
+
+
+def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[Place, uuid.UUID]:
+    """Of conversions in the order of their time, the first that each goal took of each player."""
+    found: dict[Place, uuid.UUID] = {}
+    for conversion in conversions:
+        goal = goals.matching(config, conversion)
+        if isinstance(goal, Goal):
+            found.setdefault(_place(conversion, goal), conversion.pk)
+    return found

@@ -1,0 +1,172 @@
+"""What settings would have done with the last week: the gate that decides, asked again, and nothing written."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from audience.database import clock
+from audience.models import Conversion, Event, Game, Kind, Person, Reason
+from audience.models.goals import event_names
+from consent.models import Level
+from postbacks.models import PostbackConfig
+from postbacks.outbox import facts, gate, goals, once
+from postbacks.outbox.goals import Goal
+
+DAYS = 7
+MOST = 20_000  # conversions, the newest of them
+CHUNK = 1000
+EVENTS_MOST = 20_000  # events looked through for the names of goals that no conversion was made for yet
+SLIGHT = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
+# Where the page of one conversion says it in other words than a sum does.
+WORDS = {
+    Reason.OTHER_NETWORK: "The ad click was another network's",
+    Reason.CONFIG_DISABLED: "No goal counts the event, the postback is off, or the sender excluded it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Conversions that would not be sent for one reason, and how many that is under the settings in force (None: there
+    are none to compare with)."""
+
+    reason: Reason
+    count: int
+    before: int | None
+
+    @property
+    def words(self) -> str:
+        return WORDS.get(self.reason, str(self.reason.label))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A goal's event that makes no conversions yet. `at_least`: not all events of the week were looked through."""
+
+    event: str
+    count: int
+    at_least: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """`since` is the start of what was looked at: a week ago, or, when `is_capped`, the time of the oldest one."""
+
+    since: datetime
+    considered: int
+    is_capped: bool
+    sent: int
+    sent_before: int | None
+    lines: list[Line]
+    seen: list[Seen]
+
+    @property
+    def not_sent(self) -> int:
+        return self.considered - self.sent
+
+    @property
+    def change(self) -> int:
+        return 0 if self.sent_before is None else self.sent - self.sent_before
+
+    @property
+    def fewer(self) -> int:
+        return max(-self.change, 0)
+
+
+def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
+    """Judge the conversions of the last 7 days (at most the newest 20,000) by `proposed`, and by `current` to compare.
+
+    `proposed` need not be in any table. The age of each is judged as of its arrival: what the network would have
+    taken then is not too old. Reads only.
+    """
+    since = clock.now() - timedelta(days=DAYS)
+    asked = [proposed, *([current] if current else [])]
+    told: list[Counter[Reason | None]] = [Counter() for _ in asked]
+    oldest, considered = since, 0
+    for chunk in _chunks(proposed.game, proposed.network, since):
+        considered, oldest = considered + len(chunk), chunk[-1].event_at
+        levels = gate.levels([conversion for conversion in chunk if _is_own(conversion, proposed)])
+        for config, counter in zip(asked, told, strict=True):
+            counter.update(_verdicts(chunk, config, levels))
+    is_capped = considered >= MOST
+    before = told[1] if current else None
+    return DryRun(
+        since=oldest if is_capped else since,
+        considered=considered,
+        is_capped=is_capped,
+        sent=told[0][None],
+        sent_before=None if before is None else before[None],
+        lines=_lines(told[0], before),
+        seen=_seen(proposed, since),
+    )
+
+
+def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversion]]:
+    """The newest first, as the gate wants them loaded; of those that another click or none won it asks no more."""
+    rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at", "-pk")
+    ids = list(rows.values_list("pk", "touch__network", "test")[:MOST])
+    for start in range(0, len(ids), CHUNK):
+        some = ids[start : start + CHUNK]
+        own = [pk for pk, won_by, test in some if won_by == network and not test]
+        found = _whole(own, game) + _slight([pk for pk, won_by, test in some if won_by != network or test])
+        if found:
+            yield sorted(found, key=lambda conversion: conversion.event_at, reverse=True)
+
+
+def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
+    found = list(Conversion.objects.filter(pk__in=ids).select_related("touch"))
+    people = Person.objects.filter(pk__in={conversion.person_id for conversion in found})
+    by_id = {person.pk: person for person in people}
+    kept = [conversion for conversion in found if conversion.person_id in by_id]  # an erasure may come in between
+    for conversion in kept:
+        conversion.game, conversion.person = game, by_id[conversion.person_id]
+    facts.load_names(kept)
+    return kept
+
+
+def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
+    """Without what only consent and match keys are judged by, which is most of a row."""
+    return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*SLIGHT))
+
+
+def _verdicts(
+    chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
+) -> Iterator[Reason | None]:
+    repeats = once.repeats(list(_bids(chunk, config)))
+    for conversion in chunk:
+        level = levels.get(conversion.pk, Level.NONE)
+        repeated = (conversion.pk, config.pk) in repeats
+        yield gate.against(conversion, config, level=level, now=conversion.created_at, repeated=repeated)
+
+
+def _is_own(conversion: Conversion, config: PostbackConfig) -> bool:
+    """Whether a click of the config's network won it, and nothing speaks against it whatever the config."""
+    won_by = conversion.touch.network if conversion.touch else None
+    return gate.whatever_config(conversion) is None and won_by == config.network
+
+
+def _bids(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator[once.Bid]:
+    """Those that a goal which counts once would take."""
+    for conversion in chunk:
+        goal = goals.matching(config, conversion) if _is_own(conversion, config) else None
+        if isinstance(goal, Goal) and goal.once:
+            yield once.Bid(conversion, config, goal)
+
+
+def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[Line]:
+    reasons = [reason for reason in {**told, **(before or {})} if reason is not None]
+    lines = [Line(reason=r, count=told[r], before=None if before is None else before[r]) for r in reasons]
+    return sorted(lines, key=lambda line: (-line.count, gate.ORDER.index(line.reason)))
+
+
+def _seen(proposed: PostbackConfig, since: datetime) -> list[Seen]:
+    """Events of the goals whose names make no conversions in this game yet."""
+    new = sorted({goal.event for goal in goals.of(proposed)} - event_names(game=proposed.game))
+    if not new:
+        return []
+    recent = Event.objects.filter(game_id=proposed.game_id, day__gte=(since - timedelta(days=1)).date())
+    floor = recent.floor(depth=EVENTS_MOST)
+    found = recent.filter(pk__gt=floor, kind=Kind.TRACK, test=False, name__in=new, event_at__gte=since)
+    counts = Counter(found.values_list("name", flat=True))
+    return [Seen(event=name, count=counts[name], at_least=bool(floor)) for name in new]

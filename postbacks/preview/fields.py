@@ -1,0 +1,133 @@
+"""Which field of a network's body each fact ends up in, found by asking the network: build twice with one fact changed.
+
+So the preview needs no list per network that could fall behind, and can also name the fields that stay empty.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Facts, Item, Network, Target
+
+# The facts in the order of the page, as it calls them.
+LABELS = {
+    "trigger": "Event",
+    "event_id": "Event ID",
+    "event_at": "Event time",
+    "click_id": "Ad click ID",
+    "browser_id": "Browser ID, the network's own cookie",
+    "email": "Email",
+    "phone": "Phone number",
+    "external_id": "User ID",
+    "ip": "IP address at the click",
+    "user_agent": "Browser at the click",
+    "locale": "Language",
+    "page_url": "Page of the click",
+    "referrer": "Referrer of the click",
+    "value": "Value",
+    "currency": "Currency",
+    "order_id": "Order ID",
+    "items": "Items",
+}
+HASH = re.compile(r"[0-9a-f]{64}")
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ONE = Facts(
+    trigger="purchase",
+    event_id="one",
+    event_at=AT,
+    click_id="one",
+    browser_id="1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33",
+    email="one@example.com",
+    phone="+15550100001",
+    external_id="one",
+    ip="203.0.113.1",
+    user_agent="one",
+    locale="en-GB",
+    page_url="https://example.com/one",
+    referrer="https://example.com/one",
+    value=Decimal(1),
+    currency="USD",
+    order_id="one",
+    items=(Item(id="one", name="one", category="one", price=Decimal(1), quantity=1),),
+)
+OTHER: dict[str, Any] = {
+    "trigger": "game_launch",
+    "event_id": "two",
+    "event_at": AT + timedelta(hours=1),
+    "click_id": "two",
+    "browser_id": "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34",
+    "email": "two@example.com",
+    "phone": "+15550100002",
+    "external_id": "two",
+    "ip": "203.0.113.2",
+    "user_agent": "two",
+    "locale": "de-DE",
+    "page_url": "https://example.com/two",
+    "referrer": "https://example.com/two",
+    "value": Decimal(2),
+    "currency": "EUR",
+    "order_id": "two",
+    "items": (Item(id="two", name="two", category="two", price=Decimal(2), quantity=2),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fact goes: the field's path, as in `data[].user.email`, and whether only its hash goes there."""
+
+    path: str
+    is_hashed: bool
+
+
+@cache
+def places(kind: str) -> dict[str, list[Place]]:
+    """Per fact that the network takes at all, its fields in the order of the body."""
+    network = NETWORKS[kind]
+    plain = _values(network, ONE)
+    found = {fact: _changed(plain, _values(network, replace(ONE, **{fact: OTHER[fact]}))) for fact in LABELS}
+    return {fact: there for fact, there in found.items() if there}
+
+
+def _changed(plain: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[Place]:
+    paths = [path for path in {**plain, **other} if plain.get(path) != other.get(path)]
+    return [Place(path, _is_hash(plain.get(path, other.get(path, [])))) for path in paths]
+
+
+def _is_hash(values: list[Any]) -> bool:
+    return any(isinstance(value, str) and HASH.fullmatch(value) for value in values)
+
+
+def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
+    return values_of(body_of(network, facts, pixel_id=""))
+
+
+def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
+    """The body exactly as the sender builds it; no credential goes in. Raises what the network's build does."""
+    target = Target(pixel_id=pixel_id, credential="not-needed", base_url="https://not.sent")
+    body: dict[str, Any] = json.loads(network.build(target, facts).body)
+    return body
+
+
+def values_of(body: dict[str, Any]) -> dict[str, list[Any]]:
+    """Every value by its path without numbers, in the order of the body."""
+    found: dict[str, list[Any]] = {}
+    for path, value in leaves(body, ""):
+        found.setdefault(path, []).append(value)
+    return found
+
+
+def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, f"{path}[]")
+    else:
+        yield path, value

@@ -1,0 +1,163 @@
+"""A conversion that has happened, as a network would be told of it: the very build that sends, and no socket."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from django.db.models import TextChoices
+
+from audience.hub.masking import ELLIPSIS, masked, shortened
+from audience.models import Conversion, Game, Reason
+from consent.models import Level
+from postbacks.models import PostbackConfig
+from postbacks.networks.interface.network import Facts
+from postbacks.outbox import facts, gate, goals
+from postbacks.outbox.goals import Goal
+from postbacks.preview import fields
+
+DEPTH = 5000  # conversions looked through for those of a network
+OFFERED = 10
+# What leads to a player; those who need no addresses see the beginning of it.
+PERSONAL = ("click_id", "browser_id", "email", "phone", "external_id", "ip", "user_agent", "order_id")
+ADDRESSES = ("page_url", "referrer")
+NOTHING: tuple[object, ...] = (None, "", ())
+
+
+class Filling(TextChoices):
+    FILLED = "filled", "Filled"
+    HASHED = "hashed", "Hashed"
+    WITHHELD = "withheld", "Withheld: the player did not allow it"
+    UNUSABLE = "unusable", "Known, but not in a form the network takes"
+    MISSING = "missing", "Missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One fact: what it is called here, where it stands in the body, and what stands there."""
+
+    what: str
+    paths: list[str]
+    filling: Filling
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """`body` is None when nothing could be built or the player allows nothing; `problem` then says why.
+
+    `reason` is why it would not be sent although it can be built.
+    """
+
+    conversion: Conversion
+    level: Level
+    reason: Reason | None
+    fields: list[Field]
+    body: dict[str, Any] | None
+    problem: str
+    has_match_key: bool
+
+
+def recent(game: Game, network: str) -> list[Conversion]:
+    """Conversions to choose from: the newest that a click of the network won, else the newest at all."""
+    real = Conversion.objects.filter(game=game, test=False).exclude(reason=Reason.ERASED)
+    newest = list(real.order_by("-event_at", "-pk").values_list("pk", "touch__network")[:DEPTH])
+    own = [pk for pk, won_by in newest if won_by == network] or [pk for pk, _ in newest]
+    return list(_whole(Conversion.objects.filter(pk__in=own[:OFFERED])).order_by("-event_at", "-pk"))
+
+
+def chosen(game: Game, pk: str, among: Sequence[Conversion]) -> Conversion | None:
+    """The conversion of this id, else the first of `among`; None when there is neither."""
+    try:
+        asked = _whole(Conversion.objects.filter(game=game, pk=uuid.UUID(pk))).exclude(reason=Reason.ERASED).first()
+    except ValueError:
+        asked = None
+    return asked or next(iter(among), None)
+
+
+def _whole(rows: Any) -> Any:
+    return rows.select_related("game", "touch", "person")
+
+
+def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
+    """What `config` would send of `conversion`, at the consent in force now. Without `addresses` values are cut down.
+
+    Its age is judged as of its arrival: an old example is as good as a new one.
+    """
+    level = gate.levels([conversion])[conversion.pk]
+    goal = goals.matching(config, conversion)
+    sent_as = goal.sent_as if isinstance(goal, Goal) else ""
+    event_id = gate.event_id(conversion, config)
+    known = facts.of(conversion, event_id=event_id, level=Level.FULL, sent_as=sent_as)
+    allowed = facts.of(conversion, event_id=event_id, level=level, sent_as=sent_as)
+    body, problem = _built(allowed, config, level)
+    shown = None if body is None else _cut(body, config.network, addresses=addresses)
+    return Preview(
+        conversion=conversion,
+        level=level,
+        reason=gate.against(conversion, config, level=level, now=conversion.created_at),
+        fields=_fields(known, allowed if level != Level.NONE else None, body, shown, config.network),
+        body=shown,
+        problem=problem,
+        has_match_key=body is not None and config.kind.has_match_key(allowed),
+    )
+
+
+def _built(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[str, Any] | None, str]:
+    if level == Level.NONE:
+        return None, "The player did not consent: nothing is sent."
+    try:
+        return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id), ""
+    except facts.BAD_DATA as error:
+        return None, f"This event cannot be turned into a {config.kind.label} event ({type(error).__name__})."
+
+
+def _fields(
+    known: Facts, allowed: Facts | None, body: dict[str, Any] | None, shown: dict[str, Any] | None, network: str
+) -> list[Field]:
+    there, visible = fields.values_of(body or {}), fields.values_of(shown or {})
+    found = []
+    for fact, places in fields.places(network).items():
+        # A fact of several kinds of event (the name) has a field for each; the others are not missing.
+        filled = [place for place in places if place.path in there]
+        filling = _filling(filled, getattr(known, fact), getattr(allowed, fact, None))
+        paths = [place.path for place in filled or places]
+        value = ", ".join(str(value) for path in paths for value in visible.get(path, []))
+        found.append(Field(what=fields.LABELS[fact], paths=paths, filling=filling, value=value))
+    return found
+
+
+def _filling(filled: Sequence[fields.Place], known: Any, allowed: Any) -> Filling:
+    if filled:
+        return Filling.HASHED if any(place.is_hashed for place in filled) else Filling.FILLED
+    if known in NOTHING:
+        return Filling.MISSING
+    return Filling.WITHHELD if allowed in NOTHING else Filling.UNUSABLE
+
+
+def _cut(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:
+    """The body as this reader may see it."""
+    if addresses:
+        return body
+    places = fields.places(network)
+    personal = {place.path for fact in PERSONAL for place in places.get(fact, [])}
+    pages = {place.path for fact in ADDRESSES for place in places.get(fact, [])}
+
+    def cut(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {name: cut(inner, f"{path}.{name}" if path else name) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [cut(inner, f"{path}[]") for inner in value]
+        if path in personal:
+            return shortened(value)
+        return _without_query(value) if path in pages else masked(value, addresses=False)
+
+    return {name: cut(inner, name) for name, inner in body.items()}
+
+
+def _without_query(url: str) -> str:
+    """A page's address without what its links carry: click ids, addresses."""
+    parts = urlsplit(url)
+    query = ELLIPSIS if parts.query else ""
+    return str(masked(urlunsplit((parts.scheme, parts.netloc, parts.path, query, "")), addresses=False))

@@ -1,0 +1,202 @@
+"""What must hold of the rows, each a sentence and the query for the rows of which it does not hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from audience.models.keys import LEAST_KEPT_DAYS
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`broken` selects the ids of the offenders, as text."""
+
+    name: str
+    sentence: str
+    broken: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """How many rows break a check, and the first few of them."""
+
+    name: str
+    sentence: str
+    count: int
+    examples: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "check": self.name,
+            "says": self.sentence,
+            "ok": self.count == 0,
+            "violations": self.count,
+            "examples": self.examples,
+        }
+
+
+DELIVERIES = "d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s"
+CONVERSIONS = "c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s"
+ATTEMPTS = f"FROM postbacks_deliveryattempt a JOIN postbacks_delivery d ON d.id = a.delivery_id WHERE {DELIVERIES}"
+
+CHECKS = (
+    Check(
+        "events_converted",
+        "Every digested launch, purchase and goal event has its conversion.",
+        # What is still in the queue, or was set aside, is not digested. A digest that reads the goals at the moment
+        # one commits may not see it, hence the ten seconds.
+        """
+        WITH queued AS MATERIALIZED (
+            SELECT unnest(event_ids) AS id FROM audience_batch
+            WHERE state IN ('pending', 'failed') AND game_id = ANY(%(games)s)
+        )
+        SELECT e.id::text FROM audience_event e
+        WHERE e.game_id = ANY(%(games)s) AND e.day >= %(first_day)s AND e.kind = 'track'
+          AND (e.name = ANY(%(triggers)s) OR EXISTS (
+              SELECT 1 FROM audience_goalevent g WHERE g.game_id = e.game_id AND g.name = e.name
+              AND g.created_at + interval '10 seconds' <= e.received_at))
+          AND NOT EXISTS (SELECT 1 FROM audience_conversion c WHERE c.game_id = e.game_id
+              AND c.message_id = e.message_id AND c.event_day = e.day)
+          AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.id = e.id)
+        """,
+    ),
+    Check(
+        "conversions_fanned_out",
+        "Every decided conversion has exactly one delivery per postback that the game had then.",
+        f"""
+        SELECT c.id::text FROM audience_conversion c
+        JOIN postbacks_postbackconfig p ON p.game_id = c.game_id AND p.network = ANY(%(networks)s)
+         AND p.created_at <= c.fanned_out_at AND (p.deleted_at IS NULL OR p.deleted_at > c.fanned_out_at)
+        LEFT JOIN postbacks_delivery d ON d.conversion_id = c.id AND d.config_id = p.id
+        WHERE {CONVERSIONS} AND c.fanned_out_at IS NOT NULL
+        GROUP BY c.id, p.id HAVING count(d.id) <> 1
+        """,
+    ),
+    Check(
+        "conversions_explained",
+        "Every decided conversion is on its way, was sent, or says why not.",
+        # A row called off right before it is sent tells its conversion in a transaction of its own, a moment later.
+        f"""
+        SELECT c.id::text FROM audience_conversion c
+        WHERE {CONVERSIONS} AND c.fanned_out_at < %(now)s - interval '1 minute' AND c.reason = ''
+          AND NOT EXISTS (SELECT 1 FROM postbacks_delivery d WHERE d.conversion_id = c.id
+              AND (d.state IN ('waiting', 'held', 'delivered', 'failed')
+                   OR d.finished_at > %(now)s - interval '1 minute'))
+        """,
+    ),
+    Check(
+        "launches_counted_once",
+        "No player has two launches that count.",
+        """
+        SELECT c.person_id::text FROM audience_conversion c
+        WHERE c.game_id = ANY(%(games)s) AND c.trigger = 'game_launch' AND NOT c.test
+          AND c.reason NOT IN ('repeat_launch', 'erased')
+        GROUP BY c.person_id HAVING count(*) > 1 AND max(c.event_at) >= %(since)s
+        """,
+    ),
+    Check(
+        "delivered_were_accepted",
+        "Every delivered row has an attempt that the network accepted.",
+        # Unless attempts of it are gone, as they may be a month after it ended (postbacks/delivery/prune.py).
+        f"""
+        SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'delivered' AND NOT EXISTS (
+            SELECT 1 FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id AND a.status = 'success')
+          AND NOT (d.finished_at < %(now)s - interval '{LEAST_KEPT_DAYS} days' AND d.attempts_made > (
+              SELECT count(*) FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id))
+        """,
+    ),
+    Check(
+        "accepted_are_delivered",
+        "Whatever a network accepted is delivered, or was cancelled by an erasure meanwhile.",
+        f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')",
+    ),
+    Check(
+        "waiting_have_a_time",
+        "Every waiting row has the time of its next attempt.",
+        f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'waiting'"
+        " AND d.next_attempt_at IS NULL",
+    ),
+    Check(
+        "held_have_a_cause",
+        "Every held row belongs to a postback whose credential is on hold or being asked about.",
+        f"""
+        SELECT d.id::text FROM postbacks_delivery d JOIN postbacks_postbackconfig p ON p.id = d.config_id
+        WHERE {DELIVERIES} AND d.state = 'held' AND p.held_at IS NULL AND p.suspected_at IS NULL
+        """,
+    ),
+    Check(
+        "skipped_have_a_reason",
+        "Every row that was not sent says why.",
+        f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'skipped' AND d.reason = ''",
+    ),
+    Check(
+        "failed_have_a_verdict",
+        "Every failed row has the network's verdict or a reason.",
+        f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'failed'"
+        " AND d.verdict = '' AND d.reason = ''",
+    ),
+    Check(
+        "attempts_in_time",
+        "No attempt started after its delivery's deadline.",
+        f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)",
+    ),
+    Check(
+        "one_attempt_open",
+        "No delivery has two attempts under way.",
+        f"SELECT a.delivery_id::text {ATTEMPTS} AND a.finished_at IS NULL GROUP BY a.delivery_id HAVING count(*) > 1",
+    ),
+    Check(
+        "versions_are_kept",
+        "Every version that a delivery or an attempt names can be looked up.",
+        # Versions are kept from one point of a config's life on; older numbers name none.
+        f"""
+        WITH named AS (
+            SELECT d.config_id, d.config_version AS number FROM postbacks_delivery d WHERE {DELIVERIES}
+            UNION SELECT a.config_id, a.config_version {ATTEMPTS}
+        )
+        SELECT n.config_id::text || ' v' || n.number FROM named n
+        WHERE NOT EXISTS (SELECT 1 FROM postbacks_configversion v WHERE v.config_id = n.config_id
+              AND v.number = n.number)
+          AND n.number >= coalesce(
+              (SELECT min(v.number) FROM postbacks_configversion v WHERE v.config_id = n.config_id), 0)
+        """,
+    ),
+    Check(
+        "erased_are_closed",
+        "Nothing of an erased player is still to be sent, and no sent body is kept.",
+        f"""
+        SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.conversion_id IS NULL
+          AND (d.state IN ('waiting', 'held') OR EXISTS (
+              SELECT 1 FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id AND a.payload IS NOT NULL))
+        """,
+    ),
+    Check(
+        "nothing_set_aside",
+        "Nothing was set aside after failing again and again.",
+        # Whenever it was: what is set aside stays undone until a person has it tried again. What concerns every game
+        # concerns each of them.
+        """
+        SELECT f.queue || ' ' || f.row FROM audience_failedwork f
+        WHERE f.set_aside_at IS NOT NULL AND (f.game_id = ANY(%(games)s) OR f.game_id IS NULL)
+        UNION ALL SELECT 'digest ' || b.id FROM audience_batch b WHERE b.state = 'failed' AND b.game_id = ANY(%(games)s)
+        """,
+    ),
+)
+
+
+def run(scope: Mapping[str, Any]) -> list[Finding]:
+    """Every check over `scope`, in order."""
+    return [_run(check, scope) for check in CHECKS]
+
+
+def _run(check: Check, scope: Mapping[str, Any]) -> Finding:
+    with connection.cursor() as cursor:
+        query = f"SELECT id, count(*) OVER () FROM ({check.broken}) AS broken (id) ORDER BY id LIMIT {EXAMPLES}"
+        cursor.execute(query, scope)
+        rows = cursor.fetchall()
+    count = int(rows[0][1]) if rows else 0
+    return Finding(name=check.name, sentence=check.sentence, count=count, examples=[row[0] for row in rows])

@@ -1,0 +1,69 @@
+"""The clicks of a conversion's player, each judged by the rule that one of them won by."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from audience.hub.masking import masked
+from audience.models import Conversion, Reason, Touch
+from postbacks.reporting import words
+
+# Clicks of a player that are shown; one person is at most a page.
+MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One click of the player, and why it won or did not."""
+
+    touch: Touch
+    network: str
+    click_id: str
+    page_url: str
+    won: bool
+    verdict: str
+
+
+def touches_of(conversion: Conversion) -> list[Touch]:
+    """The newest clicks of the player; the one that won is among them, however many came after it."""
+    newest = list(conversion.person.touches.order_by("-clicked_at", "pk")[:MOST])
+    won = conversion.touch
+    return newest if won is None or won in newest else [*newest, won]
+
+
+def considered(conversion: Conversion, *, addresses: bool) -> list[Considered]:
+    """The player's clicks, each judged by the rule "the last paid click before the event, inside the window"."""
+    window = timedelta(days=conversion.game.attribution_window_days)
+    return [
+        Considered(
+            touch=touch,
+            network=words.network_label(touch.network),
+            click_id=masked(touch.click_id, addresses=addresses),
+            page_url=masked(touch.page_url, addresses=addresses),
+            won=touch.pk == conversion.touch_id,
+            verdict=_verdict(conversion, touch, window),
+        )
+        for touch in touches_of(conversion)
+    ]
+
+
+def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
+    before, winner = conversion.event_at - touch.clicked_at, conversion.touch
+    if touch.pk == conversion.touch_id:
+        return f"Won: the last paid click before the event, {_earlier(before)}"
+    if before < timedelta(0):
+        return f"After the event, by {words.span(-before)}"
+    if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.ERASED) and winner is None:
+        return "Not asked for: this conversion does not count"
+    if before > window:
+        return f"Outside the {window.days}-day window, {_earlier(before)}"
+    if winner is not None and (touch.clicked_at, touch.network, touch.click_key) < (
+        winner.clicked_at,
+        winner.network,
+        winner.click_key,
+    ):
+        return f"Earlier than the winner, by {words.span(winner.clicked_at - touch.clicked_at)}"
+    return "Not known yet when this conversion was decided"
+
+
+def _earlier(before: timedelta) -> str:
+    return f"{words.span(before)} before" if before >= timedelta(seconds=1) else "at the same moment"

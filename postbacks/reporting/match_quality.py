@@ -1,0 +1,60 @@
+"""Which match keys the events sent lately carried, read from the bodies as they were sent."""
+
+from datetime import timedelta
+
+from django.db import connection
+
+from audience.database import clock
+from audience.models import Game
+from postbacks.models import AttemptStatus, PostbackConfig
+from postbacks.networks.interface.matching import Combinations, MatchKey, Quality, judged
+from postbacks.networks.interface.network import Network
+
+PERIOD = timedelta(days=7)
+# The newest bodies, however many there are: a share of so many is known to two percent, and reading them takes some
+# 30 ms on a busy machine of two cores.
+MOST = 2_000
+
+# Postback by postback, each from the index attempt_by_status: asked for several at once, PostgreSQL would read the
+# attempts of the whole week and sort them.
+SENT = """
+SELECT {carried}, count(*)
+FROM (
+    SELECT attempt.payload
+    FROM unnest(%s::uuid[]) AS config (id)
+    CROSS JOIN LATERAL (
+        SELECT payload, started_at
+        FROM postbacks_deliveryattempt
+        WHERE config_id = config.id AND status = %s AND started_at >= %s AND payload IS NOT NULL
+        ORDER BY started_at DESC
+        LIMIT %s
+    ) AS attempt
+    ORDER BY attempt.started_at DESC
+    LIMIT %s
+) AS sent
+GROUP BY {places}
+"""
+
+
+def quality_of(game: Game, network: Network) -> Quality:
+    """Of what the network accepted in the last 7 days, the newest 2,000; a body that was erased does not count."""
+    return judged(network.match_keys, _combinations(game, network))
+
+
+def _combinations(game: Game, network: Network) -> Combinations:
+    keys = network.match_keys
+    configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
+    carried = ", ".join(_carried(key) for key in keys)
+    places = ", ".join(str(place) for place in range(1, len(keys) + 1))
+    paths = [list(path) for key in keys for path in key.paths]
+    since = clock.now() - PERIOD
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SENT.format(carried=carried, places=places),
+            [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MOST, MOST],
+        )
+        return {tuple(row[:-1]): row[-1] for row in cursor.fetchall()}
+
+
+def _carried(key: MatchKey) -> str:
+    return " AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths)

@@ -1,0 +1,219 @@
+"""The whole way of one conversion, in order: its event, its player's clicks, their consent, and every postback."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Prefetch, QuerySet
+
+from audience.database import clock
+from audience.hub.event_detail import pretty
+from audience.hub.feed import HEAVY
+from audience.hub.masking import masked
+from audience.models import Conversion, Event, Reason
+from audience.models.people import ANONYMOUS
+from consent.models import ConsentDecision, Level
+from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.networks.interface.network import Network
+from postbacks.outbox import gate, goals
+from postbacks.reporting import clicks, stuck, words
+from postbacks.reporting.senders import Sender, sender_of
+from postbacks.reporting.stuck import Stuck
+
+# By config and number.
+Versions = dict[tuple[UUID, int], ConfigVersion]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The consent in force, where it comes from, and when that was decided (None when it never was)."""
+
+    level: Level
+    why: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One attempt, and what the network said to it."""
+
+    attempt: DeliveryAttempt
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """One postback of the game as it dealt with this conversion; `payload` is [(path, value, note), ...]."""
+
+    delivery: Delivery
+    network: Network
+    word: str
+    dot: str
+    why: str
+    remedy: str
+    event_name: str
+    goal: str
+    version: ConfigVersion | None
+    set_by: str
+    attempts: list[Said]
+    json: str
+    can_send_again: bool
+    payload: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def are_gone(self) -> bool:
+        """Whether there were attempts, and their time was over (postbacks/delivery/prune.py)."""
+        return bool(self.delivery.attempts_made and not self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """`later` are postbacks of the game that were added after this conversion was decided.
+
+    `stuck` says why it is not decided although it was tried; '' otherwise.
+    """
+
+    conversion: Conversion
+    event: Event | None
+    sender: Sender
+    clicks: list[clicks.Considered]
+    consent: Allowed
+    postbacks: list[Sent]
+    later: list[PostbackConfig]
+    stuck: str = ""
+
+
+def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
+    """`rows` with everything that `of` reads of them."""
+    attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
+    deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
+    in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
+    whole = stuck.with_failures(rows).select_related("game", "person", "touch")
+    return whole.prefetch_related("person__identities", Prefetch("deliveries", in_order))
+
+
+def of(conversion: Conversion, *, addresses: bool) -> Trail:
+    """Everything that is known of one conversion, in a number of queries that does not depend on it.
+
+    Expects one of `loaded`. Without `addresses`, e-mail addresses and phone numbers are masked.
+    """
+    network = conversion.touch.network if conversion.touch else ""
+    deliveries = sorted(conversion.deliveries.all(), key=lambda delivery: delivery.network != network)
+    versions = _versions(deliveries)
+    known = {delivery.config_id for delivery in deliveries}
+    configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
+    failed, undecided = (
+        stuck.of(conversion.game_id, [delivery.pk for delivery in deliveries]),
+        stuck.undecided(conversion),
+    )
+    event = event_of(conversion)
+    return Trail(
+        conversion=conversion,
+        event=event,
+        sender=sender_of(conversion, event),
+        clicks=clicks.considered(conversion, addresses=addresses),
+        consent=consent_of(conversion),
+        postbacks=[_sent(delivery, versions, failed.get(delivery.pk), addresses) for delivery in deliveries],
+        later=[config for config in configs.defer("credential", "previous_credential") if config.pk not in known],
+        stuck=undecided.sentence if undecided else "",
+    )
+
+
+def event_of(conversion: Conversion) -> Event | None:
+    """The event it was made from; None once its day was dropped."""
+    at = Event.objects.filter(game_id=conversion.game_id, day=conversion.event_day, message_id=conversion.message_id)
+    return at.defer(*HEAVY).first()
+
+
+def consent_of(conversion: Conversion) -> Allowed:
+    """The level the gate goes by now, with the word that brought it about."""
+    level, stated = gate.levels([conversion])[conversion.pk], conversion.consent_level
+    if stated and stated not in Level.values:
+        return Allowed(level, f"The message states “{stated}”, a level that nobody defined: it counts as none.")
+    if stated == Level.NOT_SET:
+        return Allowed(level, "The message states “not_set”, which counts as none.")
+    if stated:
+        return Allowed(level, "Stated in the message itself, which goes before any recorded decision.")
+    ids = [row.value for row in conversion.person.identities.all() if row.namespace == ANONYMOUS]
+    decision = ConsentDecision.objects.of(conversion.game_id, ids).first() if ids else None
+    if decision:
+        return Allowed(
+            level, f"The newest recorded decision of this player, by {decision.source}.", decision.decided_at
+        )
+    if conversion.game.strict_consent:
+        return Allowed(level, "Nothing was stated or recorded, and in this game unknown counts as no consent.")
+    return Allowed(level, "Nothing was stated or recorded, and this game reads that as consent.")
+
+
+def _versions(deliveries: Sequence[Delivery]) -> Versions:
+    ids = [delivery.config_id for delivery in deliveries]
+    numbers = {delivery.config_version for delivery in deliveries}
+    found = ConfigVersion.objects.filter(config__in=ids, number__in=numbers).select_related("set_by")
+    return {(version.config_id, version.number): version for version in found}
+
+
+def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresses: bool) -> Sent:
+    network, attempts = delivery.config.kind, list(delivery.attempts.all())
+    failed = failed if delivery.state == DeliveryState.WAITING else None
+    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else words.shown(delivery)
+    sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
+    body = masked(sent, addresses=addresses)
+    version = versions.get((delivery.config_id, delivery.config_version))
+    in_time = delivery.deadline > clock.now()
+    return Sent(
+        delivery=delivery,
+        network=network,
+        word=word,
+        dot=dot,
+        why=failed.sentence if failed else masked(_doubted(delivery, _why(delivery)), addresses=addresses),
+        remedy="" if failed else _remedy(delivery, in_time),
+        event_name=delivery.sent_as or network.events.get(delivery.trigger, delivery.trigger),
+        goal=_goal(version, delivery) if version else "",
+        version=version,
+        set_by=masked(version.set_by.get_username(), addresses=addresses) if version and version.set_by else "",
+        attempts=[Said(attempt, masked(attempt.message, addresses=addresses)) for attempt in attempts],
+        json=pretty(body) if body else "",
+        can_send_again=delivery.state == DeliveryState.FAILED and in_time,
+        payload=network.describe(body) if body else [],
+    )
+
+
+def _goal(version: ConfigVersion, delivery: Delivery) -> str:
+    """The goal that took the conversion under this version, '' when none named its event."""
+    config = PostbackConfig(goals=version.goals, triggers=version.triggers)
+    named = [goal for goal in goals.of(config) if goal.event == delivery.trigger]
+    conversion = delivery.conversion
+    taken = [goal for goal in named if conversion is not None and goal.takes(conversion)]
+    return " or ".join(str(goal) for goal in taken[:1] or named)
+
+
+def _remedy(delivery: Delivery, in_time: bool) -> str:
+    # What to do about a click of a network without a postback is said of the conversion, not of the other postbacks.
+    if delivery.reason == Reason.OTHER_NETWORK:
+        return ""
+    if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
+        return words.IN_DOUBT
+    return words.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time)
+
+
+def _doubted(delivery: Delivery, why: str) -> str:
+    """`why`, and what is not known of the calls before it."""
+    return f"{why.rstrip('. ')}; {words.UNANSWERED}" if delivery.is_unknown else why
+
+
+def _why(delivery: Delivery) -> str:
+    """The decision in plain words: the recorded reason, else what the network last said."""
+    if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
+        won = words.network_label(delivery.conversion.touch.network)
+        return f"The click that won came from {won}, so this postback has no part in it"
+    if delivery.reason:
+        return delivery.get_reason_display()
+    said = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
+    if delivery.state == DeliveryState.DELIVERED:
+        return "Accepted by the network"
+    if delivery.state == DeliveryState.HELD:
+        return delivery.config.held_message or "The network does not accept the credential of this postback"
+    if said:
+        return said[-1]
+    return "About to be sent" if delivery.state == DeliveryState.WAITING else "It ended without an answer"
