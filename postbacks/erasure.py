@@ -15,15 +15,15 @@ from django.db.models import QuerySet
 from audience.database import clock
 from audience.models import Conversion, FailedWork, Person, Reason
 from audience.privacy import echoes
-from postbacks.delivery import abandoned
 from postbacks.models import Alert, Delivery, DeliveryAttempt, DeliveryState
+from postbacks.models.deliveries import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
 from postbacks.networks.interface import answers
 
 # How advice.quoted sets off a network's words: the rest of a cause is ours.
 QUOTE = re.compile("“.*?”", re.DOTALL)
 # What an attempt says that no network said.
-OUR_WORDS = {*answers.FAILURES.values(), abandoned.STOPPED_AND_SENT_AGAIN, f"{abandoned.STOPPED}."}
+OUR_WORDS = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
 
 
 @transaction.atomic

@@ -1,7 +1,7 @@
 """The map of the house, kept true: docs/architecture.md says it in words, this walks the imports."""
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -9,9 +9,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Dependencies run one way: each may import itself and what stands behind it.
 ORDER = ["config", "postbacks", "audience", "consent"]
 
-LONGEST_MODULE = 220
-LONGEST_SETTINGS = 230
-LONGEST_FUNCTION = 40
+MAX_MODULE_LINES = 220
+MAX_SETTINGS_LINES = 230
+MAX_FUNCTION_LINES = 40
+MAX_ENTRIES_OF_POSTBACKS = 20
 
 # What opens a connection, whoever's. Only postbacks/http may call an ad network.
 SOCKET_MODULES = {
@@ -131,22 +132,11 @@ def module_name(path: Path) -> str:
 NAMES = {module_name(path): path for path in files()}
 
 
-def for_types_only(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-def running(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node that runs, hence nothing under `if TYPE_CHECKING`."""
-    for child in ast.iter_child_nodes(node):
-        if not for_types_only(child):
-            yield child
-            yield from running(child)
-
-
 def imported(path: Path) -> set[str]:
-    """Full names of what a module imports; `from a import b` is a.b when that is a module of ours, else a."""
+    """Full names of what a module imports, under TYPE_CHECKING too; `from a import b` is a.b when that is a module of
+    ours, else a."""
     found = set()
-    for node in running(tree(path)):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -196,14 +186,13 @@ def test_nothing_imports_upward() -> None:
     assert offenders(upward) == {}
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {name: sorted(imported(path) & set(NAMES) - {name}) for name, path in NAMES.items()}
+def assert_no_circle(graph: Mapping[str, set[str]]) -> None:
     done: set[str] = set()
 
     def visit(name: str, way: list[str]) -> None:
         assert name not in way, " -> ".join([*way[way.index(name) :], name])
         if name not in done:
-            for other in graph[name]:
+            for other in sorted(graph[name]):
                 visit(other, [*way, name])
             done.add(name)
 
@@ -211,11 +200,33 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         visit(name, [])
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert_no_circle({name: imported(path) & set(NAMES) - {name} for name, path in NAMES.items()})
+
+
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {folder(path): set() for path in files()}
+    for path in files():
+        graph[folder(path)] |= {folder(NAMES[name]) for name in imported(path) if name in NAMES} - {folder(path)}
+
+    assert_no_circle(graph)
+
+
+def folder(path: Path) -> str:
+    return short(path.parent)
+
+
+def test_postbacks_can_be_seen_at_a_glance() -> None:
+    entries = {path.relative_to(ROOT / "postbacks").parts[0] for path in (ROOT / "postbacks").rglob("*.py")}
+
+    assert len(entries) <= MAX_ENTRIES_OF_POSTBACKS
+
+
 def test_imports_stand_at_the_top() -> None:
     def late(path: Path) -> Iterator[str]:
         for function in functions(path):
             if (short(path), function.name) not in LATE_IMPORTS_ALLOWED:
-                for node in running(function):
+                for node in ast.walk(function):
                     if isinstance(node, ast.Import | ast.ImportFrom):
                         yield f"{function.name}, line {node.lineno}"
 
@@ -270,7 +281,7 @@ def test_only_the_clock_reads_the_clock() -> None:
 def test_a_module_fits_on_two_screens() -> None:
     def too_long(path: Path) -> Iterator[str]:
         length = len(path.read_text(encoding="utf-8").splitlines())
-        if length > (LONGEST_SETTINGS if path.name == "settings.py" else LONGEST_MODULE):
+        if length > (MAX_SETTINGS_LINES if path.name == "settings.py" else MAX_MODULE_LINES):
             yield f"{length} lines"
 
     assert offenders(too_long) == {}
@@ -280,7 +291,7 @@ def test_a_function_fits_on_one() -> None:
     def too_long(path: Path) -> Iterator[str]:
         for function in functions(path):
             length = (function.end_lineno or function.lineno) - function.lineno + 1
-            if length > LONGEST_FUNCTION:
+            if length > MAX_FUNCTION_LINES:
                 yield f"{function.name}: {length} lines"
 
     assert offenders(too_long) == {}

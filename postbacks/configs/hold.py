@@ -19,7 +19,6 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import FailedWork, Queue, Reason
 from postbacks.configs import checks, rules
-from postbacks.delivery import abandoned
 from postbacks.models import (
     CheckState,
     CredentialCheck,
@@ -125,7 +124,7 @@ def expire(*, config: PostbackConfig) -> int:
     now = clock.now()
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
     past = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
-    abandoned.close(past.values_list("pk", flat=True))
+    DeliveryAttempt.objects.filter(delivery__in=list(past.values_list("pk", flat=True))).close_abandoned()
     past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker died
     over = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
     old = past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)

@@ -18,8 +18,15 @@ from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.configs import checks, hold
 from postbacks.configs.credentials import run_check
-from postbacks.delivery import abandoned
-from postbacks.models import CheckState, CredentialCheck, Delivery, DeliveryState, PostbackConfig, Purpose
+from postbacks.models import (
+    CheckState,
+    CredentialCheck,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    PostbackConfig,
+    Purpose,
+)
 
 LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
 AT_ONCE = 20
@@ -34,10 +41,16 @@ HELD_EVERY = timedelta(hours=1)
 
 def sweep() -> None:
     """Everything below, once; a beat task. May run twice at the same moment."""
-    steps = (run_lost_checks, ask_about_suspects, ask_daily, tidy, abandoned.close_forgotten)
+    steps = (run_lost_checks, ask_about_suspects, ask_daily, tidy, close_forgotten)
     place = lambda step: isolation.Row(step.__name__, None)  # noqa: E731
     for _ in isolation.each(Queue.UPKEEP, steps, lambda step: step(), row_of=place):
         pass
+
+
+def close_forgotten() -> None:
+    """Close the attempts of killed workers whose delivery was cancelled meanwhile, by an erasure."""
+    attempts = list(DeliveryAttempt.objects.of_finished_deliveries().values_list("pk", flat=True))
+    DeliveryAttempt.objects.filter(pk__in=attempts).close_abandoned()
 
 
 def run_lost_checks() -> None:

@@ -10,8 +10,8 @@ import structlog
 from audience.background import isolation
 from audience.models import Queue, Reason
 from consent.models import Level
-from postbacks.delivery import abandoned, retry
-from postbacks.models import Delivery, DeliveryState
+from postbacks.delivery import retry
+from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.network import Facts, Verdict
 from postbacks.outbox import explaining, facts, gate
 
@@ -80,7 +80,7 @@ def called_off(delivery: Delivery, level: Level, known: Facts | None, now: datet
 
 def close(delivery: Delivery, called_off: CalledOff, now: datetime) -> None:
     if delivery.leased_until is not None:
-        abandoned.close([delivery.pk])
+        DeliveryAttempt.objects.filter(delivery=delivery).close_abandoned()
     delivery.state, delivery.reason = called_off.state, called_off.reason or ""
     if called_off.state == DeliveryState.FAILED:
         delivery.verdict = delivery.verdict or Verdict.TRANSIENT.value  # all its workers were killed

@@ -19,9 +19,9 @@ from audience.background import isolation
 from audience.database import clock
 from audience.models import FailedWork, Queue
 from consent.models import Level
-from postbacks.delivery import abandoned, breaker, calling_off, leases, pace
+from postbacks.delivery import breaker, calling_off, leases, pace
 from postbacks.delivery.calling_off import Kept
-from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
+from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
 from postbacks.networks.interface.network import Facts
 
 logger = structlog.get_logger(__name__)
@@ -186,7 +186,7 @@ def _lease(config: PostbackConfig, kept: Sequence[Kept], starts: Sequence[dateti
     rows = [each.delivery for each in kept]
     left = [row.pk for row in rows if row.leased_until is not None]
     if left:
-        abandoned.close(left, sent_again=True)
+        DeliveryAttempt.objects.filter(delivery__in=left).close_abandoned(sent_again=True)
     attempts = leases.lease(config, rows, [at + LEASE for at in starts], now)
     return [
         Claim(

@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from audience.database import clock
 from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.networks.interface.network import Verdict
-from postbacks.outbox import goals
+from postbacks.outbox import goal_matching
 
 # A delivery is given up within 47 hours of its first attempt, and from then on it may not be sent at all.
 OFFERED = timedelta(hours=48)
@@ -114,7 +114,7 @@ def in_time(now: datetime) -> Q:
 
 def events_of(config: PostbackConfig) -> list[str]:
     """The names of the events that the config sends at present."""
-    return sorted({goal.event for goal in goals.of(config)})
+    return sorted({goal.event for goal in goal_matching.goals_of(config)})
 
 
 def matching(

@@ -18,7 +18,7 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import FailedWork, Queue
-from postbacks.delivery import abandoned, failed, replay_rows
+from postbacks.delivery import failed, replay_rows
 from postbacks.delivery.failed import Counts, preview
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.outbox.fan_out import DELIVER_TASK
@@ -161,7 +161,7 @@ def cancel(*, replay: Replay) -> int:
     unleased = Q(leased_until=None) | Q(leased_until__lt=clock.now())
     waiting = Delivery.objects.filter(unleased, replay=row, state__in=OPEN)
     ids = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
-    abandoned.close(ids)
+    DeliveryAttempt.objects.filter(delivery__in=ids).close_abandoned()
     last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
     Delivery.objects.filter(pk__in=ids).update(
         state=DeliveryState.FAILED,

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from audience.hub.access import HubRequest
 from audience.models import Game
-from postbacks.configs.forms import PostbackForm
+from postbacks.configs.forms import PostbackForm, postback_form
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks.interface.network import Network
 
@@ -15,7 +15,7 @@ from postbacks.networks.interface.network import Network
 def asking(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
     """The form of this request. `?check=<id>` brings back what a refused check had proposed, but for its secrets."""
     data = request.POST if request.method == "POST" else None
-    return network.form(data, editing=config is not None, initial=_initial(request, game, config))
+    return postback_form(network)(data, editing=config is not None, initial=_initial(request, game, config))
 
 
 def forgetful(form: PostbackForm) -> PostbackForm:

@@ -1,7 +1,7 @@
 """What is sent back: a Delivery per conversion and config, and an attempt per call."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -143,6 +143,33 @@ DOTS = {
 }
 
 
+# The message of an attempt whose worker was killed.
+STOPPED = "The worker stopped before the answer came."
+STOPPED_AND_SENT_AGAIN = "The worker stopped before the answer came; sent again with the same event id."
+# Longer than any lease (postbacks/delivery/claims.py: LEASE), after which no worker has the attempt any more.
+ABANDONED_AFTER = timedelta(minutes=2)
+
+
+class AttemptQuerySet(models.QuerySet["DeliveryAttempt"]):
+    def close_abandoned(self, *, sent_again: bool = False) -> int:
+        """Close those that a killed worker left open; how many. Only for attempts whose lease is over.
+
+        Nobody knows whether the request went out, so each delivery says from then on that it may have arrived.
+        """
+        left_open = self.filter(status=AttemptStatus.SENDING)
+        sent = list(left_open.values_list("delivery", flat=True))
+        Delivery.objects.filter(pk__in=sent).exclude(state=DeliveryState.DELIVERED).update(may_have_arrived=True)
+        status, message = (
+            (AttemptStatus.RETRIED, STOPPED_AND_SENT_AGAIN) if sent_again else (AttemptStatus.FAILED, STOPPED)
+        )
+        return left_open.update(status=status, finished_at=clock.now(), message=message)
+
+    def of_finished_deliveries(self) -> "AttemptQuerySet":
+        """Abandoned attempts of deliveries that an erasure cancelled meanwhile: no claim comes by them any more."""
+        abandoned = self.filter(finished_at=None, started_at__lt=clock.now() - ABANDONED_AFTER)
+        return abandoned.exclude(delivery__state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+
+
 class DeliveryAttempt(models.Model):
     """One call to the network: written before it, closed after it. The rows are the delivery log.
 
@@ -170,6 +197,8 @@ class DeliveryAttempt(models.Model):
     request_id = models.CharField(max_length=128, blank=True)
     # The JSON body as it was sent (it never holds the credential); None when nothing was, or the player was erased.
     payload = models.JSONField(null=True, blank=True)
+
+    objects = AttemptQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempts_are_numbered")]

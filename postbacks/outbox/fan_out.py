@@ -26,7 +26,7 @@ from audience.models.failed_work import not_failed
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import explaining, facts, gate, goals, once, roster
+from postbacks.outbox import explaining, facts, gate, goal_matching, once, roster
 from postbacks.outbox.goals import Goal
 
 logger = structlog.get_logger(__name__)
@@ -163,7 +163,7 @@ def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackCon
 
 
 def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime, *, repeated: bool) -> Delivery:
-    goal = goals.matching(config, conversion)
+    goal = goal_matching.matching(config, conversion)
     reason = gate.against(conversion, config, level=level, now=now, repeated=repeated)
     state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
     return Delivery(

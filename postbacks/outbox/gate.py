@@ -20,7 +20,7 @@ from consent import policy
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Facts
-from postbacks.outbox import facts, goals
+from postbacks.outbox import facts, goal_matching
 
 logger = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ def against(
         return Reason.CONFIG_DELETED
     if not is_wanted(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
-    goal = goals.matching(config, conversion)
+    goal = goal_matching.matching(config, conversion)
     if isinstance(goal, Reason):
         return goal
     if repeated:

@@ -6,13 +6,10 @@ hears of them. Of several goals for one name the first whose condition holds tak
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from audience.models import Conversion, Reason, Trigger, trigger_label
+from audience.models import Conversion, Trigger, trigger_label
 from postbacks.outbox.conditions import Condition, GoalRefused
-
-if TYPE_CHECKING:
-    from postbacks.models import PostbackConfig
 
 __all__ = [
     "Condition",
@@ -20,8 +17,6 @@ __all__ = [
     "GoalRefused",
     "event_names",
     "kept",
-    "matching",
-    "of",
     "parse",
     "refuse_name",
     "refuse_unreachable",
@@ -147,14 +142,6 @@ def refuse_name(goal: Goal, *, network: EventWords, row: int | None = None) -> N
         raise GoalRefused(refusal, field="sent_as", row=row)
 
 
-def of(config: "PostbackConfig") -> list[Goal]:
-    """The config's own goals in their order, then the ticked built-in ones, which are there for every other case.
-
-    A game_launch is a player's first by attribution (`repeat_launch`); purchases repeat.
-    """
-    return [*kept(config.goals), *(Goal(trigger) for trigger in config.triggers)]
-
-
 def kept(raw: Any) -> list[Goal]:
     """The stored goals; one that can no longer be read takes nothing, and the others go on."""
     found = []
@@ -164,24 +151,6 @@ def kept(raw: Any) -> list[Goal]:
         except GoalRefused:
             continue
     return found
-
-
-def matching(config: "PostbackConfig", conversion: Conversion) -> Goal | Reason:
-    """The goal that takes this conversion, or why none does. Reads no table.
-
-    CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal names the event; FILTERED: some do, and no condition
-    holds; NOT_FROM_SERVER: one holds, of a goal that does not believe the key.
-    """
-    if config.deleted_at is not None:
-        return Reason.CONFIG_DELETED
-    if not config.enabled:
-        return Reason.CONFIG_DISABLED
-    named = [goal for goal in of(config) if goal.event == conversion.trigger]
-    if not named:
-        return Reason.CONFIG_DISABLED
-    unbelieved = any(goal.fits(conversion) for goal in named)
-    otherwise = Reason.NOT_FROM_SERVER if unbelieved else Reason.FILTERED
-    return next((goal for goal in named if goal.takes(conversion)), otherwise)
 
 
 def event_names(raw: Any) -> list[str]:

@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
-from postbacks.outbox import goals
+from postbacks.outbox import goal_matching
 from postbacks.outbox.goals import Goal
 
 
@@ -41,7 +41,7 @@ def bids(conversions: Iterable[Conversion], configs: Mapping[int, Sequence[Postb
         for conversion in conversions
         for config in configs[conversion.game_id]
         if conversion.touch is not None and conversion.touch.network == config.network
-        if isinstance(goal := goals.matching(config, conversion), Goal) and goal.once
+        if isinstance(goal := goal_matching.matching(config, conversion), Goal) and goal.once
     ]
 
 
@@ -50,7 +50,7 @@ def lock(configs: Iterable[PostbackConfig]) -> None:
 
     Before anything is read: of two conversions of a player in two batches, the second decision has to see the first.
     """
-    games = {config.game_id for config in configs if any(goal.once for goal in goals.of(config))}
+    games = {config.game_id for config in configs if any(goal.once for goal in goal_matching.goals_of(config))}
     with connection.cursor() as cursor:
         for game_id in sorted(games):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goals of game {game_id}"])
@@ -96,7 +96,7 @@ def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[P
     """Of conversions in the order of their time, the first that each goal took of each player."""
     found: dict[Place, uuid.UUID] = {}
     for conversion in conversions:
-        goal = goals.matching(config, conversion)
+        goal = goal_matching.matching(config, conversion)
         if isinstance(goal, Goal):
             found.setdefault(_place(conversion, goal), conversion.pk)
     return found

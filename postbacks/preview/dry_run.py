@@ -11,7 +11,7 @@ from audience.models import Conversion, Event, Game, Kind, Person, Reason
 from audience.models.goals import event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import facts, gate, goals, once
+from postbacks.outbox import facts, gate, goal_matching, once
 from postbacks.outbox.goals import Goal
 
 DAYS = 7
@@ -149,7 +149,7 @@ def _is_own(conversion: Conversion, config: PostbackConfig) -> bool:
 def _bids(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator[once.Bid]:
     """Those that a goal which counts once would take."""
     for conversion in chunk:
-        goal = goals.matching(config, conversion) if _is_own(conversion, config) else None
+        goal = goal_matching.matching(config, conversion) if _is_own(conversion, config) else None
         if isinstance(goal, Goal) and goal.once:
             yield once.Bid(conversion, config, goal)
 
@@ -162,7 +162,7 @@ def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) 
 
 def _seen(proposed: PostbackConfig, since: datetime) -> list[Seen]:
     """Events of the goals whose names make no conversions in this game yet."""
-    new = sorted({goal.event for goal in goals.of(proposed)} - event_names(game=proposed.game))
+    new = sorted({goal.event for goal in goal_matching.goals_of(proposed)} - event_names(game=proposed.game))
     if not new:
         return []
     recent = Event.objects.filter(game_id=proposed.game_id, day__gte=(since - timedelta(days=1)).date())

@@ -13,7 +13,7 @@ from audience.models import Conversion, Game, Reason
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Facts
-from postbacks.outbox import facts, gate, goals
+from postbacks.outbox import facts, gate, goal_matching
 from postbacks.outbox.goals import Goal
 from postbacks.preview import fields
 
@@ -86,7 +86,7 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     Its age is judged as of its arrival: an old example is as good as a new one.
     """
     level = gate.levels([conversion])[conversion.pk]
-    goal = goals.matching(config, conversion)
+    goal = goal_matching.matching(config, conversion)
     sent_as = goal.sent_as if isinstance(goal, Goal) else ""
     event_id = gate.event_id(conversion, config)
     known = facts.of(conversion, event_id=event_id, level=Level.FULL, sent_as=sent_as)

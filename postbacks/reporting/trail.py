@@ -16,7 +16,7 @@ from audience.models.people import ANONYMOUS
 from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
-from postbacks.outbox import gate, goals
+from postbacks.outbox import gate, goal_matching
 from postbacks.reporting import clicks, stuck, words
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck import Stuck
@@ -182,7 +182,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresse
 def _goal(version: ConfigVersion, delivery: Delivery) -> str:
     """The goal that took the conversion under this version, '' when none named its event."""
     config = PostbackConfig(goals=version.goals, triggers=version.triggers)
-    named = [goal for goal in goals.of(config) if goal.event == delivery.trigger]
+    named = [goal for goal in goal_matching.goals_of(config) if goal.event == delivery.trigger]
     conversion = delivery.conversion
     taken = [goal for goal in named if conversion is not None and goal.takes(conversion)]
     return " or ".join(str(goal) for goal in taken[:1] or named)

@@ -8,6 +8,7 @@ from django.test import Client
 
 from audience.models import Game, GoalEvent
 from postbacks.configs import credentials
+from postbacks.configs.forms import postback_form
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.sandbox import accounts
@@ -39,7 +40,7 @@ def posted(*rows: dict[str, str], **given: Any) -> dict[str, Any]:
 
 def form(*rows: dict[str, str], network: str = "tiktok", **given: Any) -> Any:
     pixel = {"tiktok": accounts.TIKTOK_PIXEL, "reddit": accounts.REDDIT_PIXEL}[network]
-    return NETWORKS[network].form(posted(*rows, **{"pixel_id": pixel, **given}))
+    return postback_form(NETWORKS[network])(posted(*rows, **{"pixel_id": pixel, **given}))
 
 
 # Rows ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from postbacks.configs.forms import postback_form
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import USER_AGENT, Facts, Item, Outcome, Response, Verdict
 from postbacks.networks.reddit.payload import TYPES
@@ -331,7 +332,9 @@ def test_a_failed_check_is_explained_in_four_different_ways(status: int, message
 
 @pytest.mark.parametrize("pixel", ["a2_sandbox01", " t2_old9 "])
 def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
-    form = REDDIT.form({"pixel_id": pixel, "credential": REDDIT_TOKEN, "triggers": ["game_launch", "purchase"]})
+    form = postback_form(REDDIT)(
+        {"pixel_id": pixel, "credential": REDDIT_TOKEN, "triggers": ["game_launch", "purchase"]}
+    )
     assert form.is_valid()
     assert form.cleaned_data == {
         "pixel_id": pixel.strip(),
@@ -345,7 +348,7 @@ def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
 
 @pytest.mark.parametrize("pixel", ["sandbox01", "a3_x", "a2_", "a2_x y", "A2_x"])
 def test_the_form_says_what_a_pixel_id_looks_like(pixel: str):
-    form = REDDIT.form({"pixel_id": pixel, "credential": "x", "triggers": ["purchase"]})
+    form = postback_form(REDDIT)({"pixel_id": pixel, "credential": "x", "triggers": ["purchase"]})
     assert form.errors == {
         "pixel_id": [
             "This does not look like a Reddit Ads pixel ID. "

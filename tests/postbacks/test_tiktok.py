@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from postbacks.configs.forms import postback_form
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import USER_AGENT, VERSION, Facts, Item, Outcome, Response, Verdict
 from tests.postbacks.facts import (
@@ -392,7 +393,7 @@ def test_a_failed_check_is_explained_in_four_different_ways(body: Any, sentence:
 
 def form(*, editing: bool = False, **changes: Any) -> Any:
     data = {"pixel_id": f" {PIXEL} ", "credential": " Bearer abc123 ", "triggers": ["purchase"], "enabled": "on"}
-    return TIKTOK.form(data | changes, editing=editing)
+    return postback_form(TIKTOK)(data | changes, editing=editing)
 
 
 def test_the_form_trims_what_was_pasted():

@@ -13,7 +13,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from postbacks.configs.forms import PostbackForm, postback_form
 from postbacks.networks.interface.call import Request as Request
 from postbacks.networks.interface.call import Response as Response
 from postbacks.networks.interface.describing import Described, described
@@ -139,11 +138,6 @@ class Network(ABC):
     secret_note: tuple[str, str]  # the header that carries the credential, in words
     match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
     max_age: timedelta  # an event older than this is refused by the network
-
-    @property
-    def form(self) -> type[PostbackForm]:
-        """The Django form class that asks for this network's pixel, credential, triggers and test code."""
-        return postback_form(self)
 
     @abstractmethod
     def build(self, target: Target, facts: Facts) -> Request:
