@@ -67,6 +67,7 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
 screenshots: export README ?=
+screenshots: export SCREENSHOTS ?= $(abspath $(or $(STATE_DIR),.state)/screenshots)
 screenshots: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -q -n 0 tests/browser/screenshots.py
 

@@ -1,11 +1,13 @@
-"""Starts the services before pytest-django reads the settings (`-p tests.plugin` in pyproject.toml).
+"""Prepares the environment and starts the services before pytest-django reads the settings (`-p tests.plugin`).
 
-DATABASE_URL and REDIS_URL of the environment are used when set. Under pytest-xdist the controller
-starts the services once; each worker inherits them and takes a Valkey database of its own.
+DATABASE_URL and REDIS_URL of the environment are used when set; every other variable of .env.example is removed, so
+that no test depends on the shell it is run from. Under pytest-xdist the controller does this once; each worker
+inherits the environment and takes a Valkey database of its own.
 """
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
@@ -22,10 +24,19 @@ TEST_SECRETS = {
     "CREDENTIAL_KEYS": "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",
 }
 
+EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
+
+
+def product_variables() -> set[str]:
+    """Names of the environment variables that the product reads."""
+    return set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     """A wrapper comes before pytest-django's implementation, whose first act is to import the settings."""
+    for name in product_variables() - {"DATABASE_URL", "REDIS_URL"}:
+        os.environ.pop(name, None)
     os.environ.update(TEST_SECRETS)
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         os.environ["REDIS_URL"] = _own_database(os.environ["REDIS_URL"], worker)

@@ -26,7 +26,7 @@ from tests.browser.test_every_page import signed_in
 
 ROOT = Path(__file__).resolve().parents[2]
 README = bool(os.environ.get("README"))
-FOLDER = ROOT / "docs" / "images" if README else Path(os.environ.get("STATE_DIR") or ROOT / ".state") / "screenshots"
+FOLDER = ROOT / "docs" / "images" if README else Path(os.environ.get("SCREENSHOTS") or ROOT / ".state" / "screenshots")
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 IN_README = ("overview", "integration", "conversion", "guide")
