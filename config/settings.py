@@ -75,7 +75,7 @@ MIDDLEWARE = [
     "config.middleware.SessionSeenMiddleware",
     "config.middleware.AdminSecondFactorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "audience.hub.toasts.ToastMiddleware",
+    "audience.hub.toolkit.toasts.ToastMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]

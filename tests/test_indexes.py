@@ -24,7 +24,7 @@ READERS = {
     "audience_event": {
         "audience_event_pkey": "audience.digest.reading.read",
         "event_once": "audience.intake.storing.store.write",
-        "event_newest": "audience.hub.feed.newest",
+        "event_newest": "audience.hub.events.feed.newest",
         "event_by_user": "audience.privacy.erasure.sent_under",
         "event_by_anonymous": "audience.privacy.erasure.sent_under",
         "event_by_device": "audience.privacy.erasure.sent_under",
@@ -36,13 +36,13 @@ READERS = {
     },
     "audience_rejection": {
         "audience_rejection_pkey": "audience.intake.replay.replay",
-        "rejection_newest": "audience.hub.feed.newest",
+        "rejection_newest": "audience.hub.events.feed.newest",
         "rejection_age": "audience.storage.prune.steps",
     },
     "audience_person": {
         "audience_person_pkey": "audience.digest.identity.resolve",
-        "people_newest": "audience.hub.people.people",
-        "people_by_email": "audience.hub.people.found_people",
+        "people_newest": "audience.hub.people.views.people",
+        "people_by_email": "audience.hub.people.views.found_people",
     },
     "audience_identity": {
         "audience_identity_pkey": "audience.admin.players.IdentityInline",
@@ -70,14 +70,14 @@ READERS = {
         "one_touch_per_click": "audience.digest.attribution.attribute",
         "touch_newest": "audience.digest.attribution.attribute",
         "touch_click_id": "postbacks.reporting.search.find",
-        "audience_touch_game_id": "postbacks.hub.steps.walked",
+        "audience_touch_game_id": "postbacks.hub.guide.steps.walked",
     },
     "audience_conversion": {
         "audience_conversion_pkey": "postbacks.outbox.fan_out.fan_out_due",
         "one_conversion_per_event": "audience.digest.conversions.record",
         "one_launch_per_person": "audience.digest.conversions.elect",
         "conversion_to_fan_out": "postbacks.outbox.fan_out.fan_out_due",
-        "conversion_newest": "postbacks.hub.conversions.conversions",
+        "conversion_newest": "postbacks.hub.conversions.views.conversions",
         "conversion_person": "audience.digest.merge.merge",
         "audience_conversion_touch_id": "audience.digest.merge.merge",
     },
@@ -95,8 +95,8 @@ READERS = {
     "postbacks_deliveryattempt": {
         "postbacks_deliveryattempt_pkey": "postbacks.delivery.attempts.close",
         "attempts_are_numbered": "postbacks.delivery.claims.claim",
-        "attempt_newest": "postbacks.hub.attempts.newest",
-        "attempt_by_status": "postbacks.hub.attempts.newest",
+        "attempt_newest": "postbacks.hub.delivery_log.attempts.newest",
+        "attempt_by_status": "postbacks.hub.delivery_log.attempts.newest",
         "attempt_open": "postbacks.configs.applying.quiesce",
     },
 }

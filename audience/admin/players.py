@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of, masks
-from audience.hub.people import erased_by
+from audience.hub.people.views import erased_by
 from audience.models import Conversion, Device, Erasure, Group, Identity, Person, ReceiptKey, Touch
 from audience.privacy.erasure import request_erasure
 

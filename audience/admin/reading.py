@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from audience.hub.masking import masked
+from audience.hub.toolkit.masking import masked
 
 # Rows that one action takes: more are a replay's job, or a mistake.
 MOST = 100

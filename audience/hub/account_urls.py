@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from audience.hub import account, address, invitation
+from audience.hub.account import address, invitation
+from audience.hub.account import views as account
 
 urlpatterns = [
     path("", account.account, name="account"),

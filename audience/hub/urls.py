@@ -2,7 +2,14 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from audience.hub import consent, event_detail, events, home, keys, members, people, privacy, retention
+from audience.hub.events import detail as event_detail
+from audience.hub.events import views as events
+from audience.hub.games import views as home
+from audience.hub.keys import views as keys
+from audience.hub.members import views as members
+from audience.hub.people import views as people
+from audience.hub.privacy import consent, retention
+from audience.hub.privacy import views as privacy
 
 
 class DayConverter:

@@ -1,24 +1,22 @@
 from django.urls import path
 
-from postbacks.hub import (
-    alerts,
-    audit_log,
-    changes,
-    checks,
-    conversion,
-    conversions,
-    guide,
-    held,
-    integrations,
-    keeping,
-    log,
-    overview,
-    person,
-    quality,
-    rehearsal,
-    replays,
-    set_aside,
-)
+from postbacks.hub.alerts import views as alerts
+from postbacks.hub.audit_log import views as audit_log
+from postbacks.hub.conversions import detail as conversion
+from postbacks.hub.conversions import views as conversions
+from postbacks.hub.delivery_log import views as log
+from postbacks.hub.guide import views as guide
+from postbacks.hub.integrations import views as integrations
+from postbacks.hub.overview import set_aside
+from postbacks.hub.overview import views as overview
+from postbacks.hub.people import views as person
+from postbacks.hub.preview import views as rehearsal
+from postbacks.hub.privacy import views as held
+from postbacks.hub.quality import views as quality
+from postbacks.hub.replays import views as replays
+from postbacks.hub.settings import changes
+from postbacks.hub.settings import history as keeping
+from postbacks.hub.settings import views as checks
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.db.models import TextChoices
 
-from audience.hub.masking import ELLIPSIS, masked, shortened
+from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
 from audience.models import Conversion, Game, Reason
 from consent.models import Level
 from postbacks.models import PostbackConfig

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from audience.hub.masking import masked
+from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason, Touch
 from postbacks.reporting import words
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
-from audience.hub import spreadsheet
-from audience.hub.masking import masked
-from audience.hub.paging import newest
+from audience.hub.toolkit import spreadsheet
+from audience.hub.toolkit.masking import masked
+from audience.hub.toolkit.paging import newest
 from audience.models import Conversion
 from postbacks.models import Delivery, DeliveryState
 from postbacks.networks import NETWORKS

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from audience.hub.people import found_people
+from audience.hub.people.views import found_people
 from audience.intake.messages.message_ids import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery

@@ -8,9 +8,9 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 
 from audience.database import clock
-from audience.hub.event_detail import pretty
-from audience.hub.feed import HEAVY
-from audience.hub.masking import masked
+from audience.hub.events.detail import pretty
+from audience.hub.events.feed import HEAVY
+from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Event, Reason
 from audience.models.people import ANONYMOUS
 from consent.models import ConsentDecision, Level

@@ -10,7 +10,7 @@ from django.utils.text import Truncator
 
 from audience.models import trigger_label
 from audience.templatetags.moments import moment
-from postbacks.hub.attempts import Line
+from postbacks.hub.delivery_log.attempts import Line
 from postbacks.models import AttemptStatus
 from postbacks.models.deliveries import DOTS
 

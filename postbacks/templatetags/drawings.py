@@ -6,7 +6,7 @@ from html import escape
 from django import template
 from django.utils.safestring import SafeString
 
-from postbacks.hub.charts import SOLID, Chart, Column
+from postbacks.hub.toolkit.charts import SOLID, Chart, Column
 
 register = template.Library()
 

@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.games.keys import NewKey, create_key
-from audience.hub import counts, feed, masking
+from audience.hub.events import counts, feed
+from audience.hub.toolkit import masking
 from audience.models import ApiKey, Batch, Event, Game, Rejection, Role
 from tests import factories, hub
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from postbacks.hub import charts
-from postbacks.hub.charts import HATCHED, SOLID, Piece, Point, Rank, Series
+from postbacks.hub.toolkit import charts
+from postbacks.hub.toolkit.charts import HATCHED, SOLID, Piece, Point, Rank, Series
 from postbacks.templatetags import drawings
 
 ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)

@@ -16,8 +16,8 @@ from django.test import Client
 from audience.digest import run as digest
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Conversion, Dialect, Environment, Event, Game, KeyKind, Membership, Rejection, Role
-from postbacks.hub import snippets, steps
-from postbacks.hub.snippets import SDKS
+from postbacks.hub.guide import snippets, steps
+from postbacks.hub.guide.snippets import SDKS
 from postbacks.networks import NETWORKS
 from tests import factories, hub
 

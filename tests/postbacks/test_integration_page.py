@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from audience.models import Game
 from audience.models import goals as followed
-from postbacks.hub import attempts, hourly
+from postbacks.hub.delivery_log import attempts
+from postbacks.hub.integrations import hourly
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from tests import factories

@@ -9,8 +9,8 @@ from django.core import mail
 
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Game, Membership, Role
-from postbacks.hub import attention, backlog
-from postbacks.hub.items import Item
+from postbacks.hub.overview import attention, backlog
+from postbacks.hub.overview.items import Item
 from postbacks.models import AlertChoice, Notice, Told
 from postbacks.monitoring.alerts import notices
 from postbacks.monitoring.alerts.key_ends import write_reminders

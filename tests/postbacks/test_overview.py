@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from audience.intake import overload
 from audience.models import ApiKey, Batch, Game
-from postbacks.hub import attention, backlog, figures, sent
-from postbacks.hub.figures import Figures
-from postbacks.hub.items import Item
-from postbacks.hub.listing import config_rows
+from postbacks.hub.overview import attention, backlog, figures, sent
+from postbacks.hub.overview.figures import Figures
+from postbacks.hub.overview.items import Item
+from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
 from postbacks.reporting.pipeline import Tally
 from tests import factories, hub

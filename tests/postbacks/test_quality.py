@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from audience.models import Game, Role
-from postbacks.hub.quality import Row
+from postbacks.hub.quality.views import Row
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.matching import Share, judged

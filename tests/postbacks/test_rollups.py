@@ -21,7 +21,7 @@ from audience.privacy import erasure
 from audience.storage import prune, rollups
 from postbacks import tasks as postback_tasks
 from postbacks.delivery import replays, sending
-from postbacks.hub import figures, sent
+from postbacks.hub.overview import figures, sent
 from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import latency

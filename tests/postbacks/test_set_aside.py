@@ -9,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Batch, FailedWork, Game, Queue, Role
-from postbacks.hub import set_aside
-from postbacks.hub.items import Item
+from postbacks.hub.overview import set_aside
+from postbacks.hub.overview.items import Item
 from postbacks.models import PostbackConfig
 from tests import factories, hub
 

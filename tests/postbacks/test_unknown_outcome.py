@@ -17,7 +17,7 @@ from audience.models import Conversion, Game, Person, Reason
 from audience.privacy import erasure
 from postbacks.configs import configs, hold, upkeep
 from postbacks.delivery import attempts, claims, failed, replays, sending
-from postbacks.hub.sent import by_network
+from postbacks.hub.overview.sent import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.monitoring.alerts import digests

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from audience.hub.masking import ELLIPSIS, without_addresses
+from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
 from audience.models import Reason
 from postbacks.monitoring.health.words import Counts
 from postbacks.networks.interface.network import Verdict

@@ -1,0 +1,98 @@
+"""One's own address: asking for another one, confirming it, cancelling."""
+
+from allauth.account.decorators import reauthentication_required
+from allauth.core import ratelimit
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from audience.accounts import address_mail, addresses
+from audience.hub.toolkit.access import HubRequest
+from audience.models.accounts import AddressChange
+
+NO_MAIL_SERVER = "This installation has no mail server. An administrator of the installation can copy the link for you."
+
+
+class AddressForm(forms.Form):
+    """The address to sign in with."""
+
+    email = forms.EmailField(
+        label="New address",
+        max_length=254,
+        help_text="You confirm it by a link that is mailed there.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def address(request: HubRequest) -> HttpResponse:
+    """The page of one's address: a form, and the change that waits."""
+    if request.method == "POST":
+        answer: HttpResponse = _change(request)
+        return answer
+    return _page(request, AddressForm())
+
+
+@reauthentication_required  # type: ignore[untyped-decorator]  # allauth ships no types
+def _change(request: HubRequest) -> HttpResponse:
+    if "cancel" in request.POST:
+        addresses.cancel(user=request.user)
+        messages.success(request, f"You still sign in with {request.user.email}.")
+        return redirect("account_email")
+    form = AddressForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form)
+    limited: HttpResponse | None = ratelimit.consume_or_429(request, action="change_email", user=request.user)
+    if limited:
+        return limited
+    try:
+        asked = addresses.ask(user=request.user, email=form.cleaned_data["email"])
+    except addresses.AddressError as refusal:
+        form.add_error("email", str(refusal))
+        return _page(request, form)
+    return _send(request, asked)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def address_confirm(request: HubRequest, token: str) -> HttpResponse:
+    """The page behind the mailed link. It asks for a press of a button, since mail scanners follow links."""
+    change = addresses.find(token, request.user)
+    refused = ""
+    if request.method == "POST" and change:
+        try:
+            before = addresses.confirm(token=token, user=request.user)
+        except addresses.AddressError as refusal:
+            refused = str(refusal)
+        else:
+            address_mail.tell_changed(before=before, after=request.user.email)
+            messages.success(request, f"You sign in with {request.user.email} from now on.")
+            return redirect("account")
+    status = 200 if change and not refused else 410
+    return render(request, "account/address_confirm.html", {"change": change, "refused": refused}, status=status)
+
+
+def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
+    change = AddressChange.objects.filter(user=request.user).first()
+    context = {"form": form, "change": change, "is_sent": address_mail.is_sent()}
+    return render(request, "account/address.html", context)
+
+
+def _send(request: HubRequest, asked: addresses.Asked) -> HttpResponse:
+    """Mail the link, and word to the present address. The answer does not say whether another account has it."""
+    taken = address_mail.send_link(asked)
+    address_mail.tell_asked(asked, request.user.email)
+    if not address_mail.is_sent():
+        messages.warning(request, NO_MAIL_SERVER)
+    elif taken:
+        messages.success(request, f"A link is on its way to {asked.change.email}. It works for 3 days.")
+    else:
+        messages.error(request, f"The mail server did not take the mail to {asked.change.email}. Try again later.")
+    return redirect("account_email")

@@ -1,0 +1,130 @@
+"""One message, opened: what was sent, what we understood, and, where it was refused, why."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.digest.sightings import keys_of
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.masking import masked
+from audience.intake.messages.message import TIME_NOTE
+from audience.intake.messages.times import TimeNote
+from audience.intake.replay import Answer, replay, replay_obstacle
+from audience.models import ApiKey, Event, Identity, Membership, Rejection, Role
+
+SAID = {
+    Answer.ACCEPTED: (messages.SUCCESS, "Accepted. It counts as received when it first came, and is being digested."),
+    Answer.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
+    Answer.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
+    Answer.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
+}
+AT_RECEIPT = "so the event counts as having happened when it was received."
+TIME_NOTES: dict[str, str] = {
+    TimeNote.UNREADABLE: f"The time in the message could not be read, {AT_RECEIPT}",
+    TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, which is no real time, {AT_RECEIPT}",
+    TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
+}
+GONE = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
+DONE = (Answer.ACCEPTED, Answer.STORED_BEFORE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the objects of a message, as JSON."""
+
+    name: str
+    text: str
+
+
+@game_view()
+def event(request: HubRequest, membership: Membership, day: date, pk: int) -> HttpResponse:
+    """`day` is its partition: an event is looked up in one."""
+    found = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
+    names = ("properties", "traits", "context", "integrations")
+    time_note = found.context.pop(TIME_NOTE, "")
+    shown = masked({name: getattr(found, name) for name in names}, addresses=sees_addresses(membership))
+    context = {
+        "event": found,
+        "ids": _ids(found, membership),
+        "time_note": TIME_NOTES.get(str(time_note), ""),
+        "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
+        "person_id": _person_id(found),
+        "parts": [Part(name, pretty(value)) for name, value in shown.items() if value],
+        "raw": pretty(masked(found.raw, addresses=sees_addresses(membership))),
+        "title": masked(found.name, addresses=sees_addresses(membership)) or found.get_kind_display(),
+        "message_id": masked(found.message_id, addresses=sees_addresses(membership)),
+    }
+    template = "hub/_event_detail.html" if request.htmx else "hub/event.html"
+    return page(request, template, membership, **context)
+
+
+@game_view()
+def rejection(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    found = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
+    if found is None:
+        raise Http404("It was accepted, erased or too old.")
+    return _rejection(request, membership, found)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    """Validate again; the page of the rejection says what came of it, or that of the events once it is gone."""
+    answer = None
+    try:
+        found = Rejection.objects.get(game=membership.game, pk=pk)
+        answer = replay(rejection=found, replayed_by=request.user.get_username()).answer
+    except Rejection.DoesNotExist:
+        pass
+    level, text = SAID[answer] if answer else GONE
+    kept = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
+    if request.htmx:
+        return _rejection(request, membership, kept, said=text, went_well=answer in DONE)
+    messages.add_message(request, level, text)
+    if kept is None:
+        return redirect("events", slug=membership.game.slug)
+    return redirect("rejection", slug=membership.game.slug, pk=pk)
+
+
+def _rejection(request: HubRequest, membership: Membership, found: Rejection | None, **said: Any) -> HttpResponse:
+    """The rejection, or, with None, only what became of it."""
+    context: dict[str, Any] = {"rejection": found, **said}
+    if found:
+        addresses = sees_addresses(membership)
+        context |= {
+            "errors": masked(found.errors, addresses=addresses),
+            "obstacle": replay_obstacle(found),
+            "raw": pretty(masked(found.raw, addresses=addresses)),
+            "frame": pretty(masked(found.frame, addresses=addresses)) if found.frame else "",
+            "message_id": masked(found.message_id, addresses=addresses),
+        }
+    template = "hub/_rejection_detail.html" if request.htmx else "hub/rejection.html"
+    return page(request, template, membership, **context)
+
+
+def sees_addresses(membership: Membership) -> bool:
+    """A viewer may read ids, and needs no addresses."""
+    return has_role(membership, Role.MARKETER)
+
+
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _ids(event: Event, membership: Membership) -> list[tuple[str, str]]:
+    own = (("User", event.user_id), ("Anonymous", event.anonymous_id), ("Device", event.device_id))
+    more = (("Session", event.session_id), ("Group", event.group_id))
+    linked = [(f"Also {namespace}", value) for namespace, value in event.links]
+    addresses = sees_addresses(membership)
+    return [(name, masked(value, addresses=addresses, name=name)) for name, value in (*own, *linked, *more) if value]
+
+
+def _person_id(event: Event) -> Any:
+    """The person its ids lead to now; None before the digest, and for one that names nobody."""
+    keys = keys_of(event)
+    found = Identity.objects.filter(game_id=event.game_id, value__in=[value for _, value in keys])
+    return next((row.person_id for row in found[:20] if (row.namespace, row.value) in keys), None)

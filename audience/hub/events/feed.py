@@ -1,0 +1,169 @@
+"""The newest events and rejections of a game, in one list, by the keys of their two tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import merge
+from itertools import accumulate, islice
+from typing import Any
+
+from django.db.models import F, Q
+from django.urls import reverse
+
+from audience.hub.toolkit.access import has_role
+from audience.hub.toolkit.masking import masked
+from audience.intake.dialects.kept import TITLE
+from audience.models import Event, Kind, Membership, Rejection, Role
+
+SIZE = 50
+# How many events are read through for a filter that no index serves; "Older" goes on from there.
+DEPTH = 20_000
+HEAVY = ("raw", "properties", "traits", "context", "integrations")
+KINDS = dict(Kind.choices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is looked for; '' and None ask for anything. `person` is any id, `before` the last rows seen ("12.5")."""
+
+    status: str = ""
+    kind: str = ""
+    name: str = ""
+    dialect: str = ""
+    key: int | None = None
+    person: str = ""
+    before: str = ""
+
+    @property
+    def is_filtered(self) -> bool:
+        return any((self.status, self.kind, self.name, self.dialect, self.key, self.person))
+
+    @property
+    def needs_reading(self) -> bool:
+        """Whether its events are found by reading through the newest ones."""
+        return not self.person and any((self.kind, self.name, self.dialect, self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An Event or a Rejection as the list shows it; `stream` and `pk` are its place in its table."""
+
+    stream: str
+    pk: int
+    at: datetime
+    title: str
+    about: list[str]
+    ids: list[tuple[str, str]]
+    errors: list[dict[str, Any]]
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """`older` is the `before` of the next page, blank on the last; `depth` how far was read when that was the end."""
+
+    rows: list[Row]
+    older: str
+    depth: int = 0
+
+
+def newest(membership: Membership, asked: Asked) -> Feed:
+    """The newest rows of both tables.
+
+    Each table is walked by its own key, so that a batch whose rows share one moment is never cut in two.
+    """
+    event_id, rejection_id = _cursor(asked.before)
+    floor = 0
+    if asked.needs_reading and asked.status != "rejected":
+        floor = Event.objects.filter(game_id=membership.game_id).before(event_id).floor(depth=DEPTH)
+    events = [] if asked.status == "rejected" else _events(membership, asked, event_id, floor)
+    rejections = [] if asked.status == "accepted" else _rejections(membership, asked, rejection_id)
+    shown = [row for _, row in islice(merge(_placed(events), _placed(rejections), key=_place, reverse=True), SIZE)]
+    left = len(events) + len(rejections) > len(shown)
+    if not left and not floor:
+        return Feed(shown, "")
+    last = {"event": event_id or 0, "rejection": rejection_id or 0} | {row.stream: row.pk for row in shown}
+    if not left:
+        last["event"] = floor + 1
+    return Feed(shown, f"{last['event']}.{last['rejection']}", depth=0 if left else DEPTH)
+
+
+def _placed(rows: Sequence[Row]) -> list[tuple[datetime, Row]]:
+    """Rows with their place in time, which never rises down the list: a replayed message was received long before
+    its neighbours were, and stands among them all the same."""
+    places = list(accumulate((row.at for row in reversed(rows)), max))
+    return list(zip(reversed(places), rows, strict=True))
+
+
+def _place(placed: tuple[datetime, Row]) -> datetime:
+    return placed[0]
+
+
+def _events(membership: Membership, asked: Asked, before: int | None, floor: int) -> list[Row]:
+    found = Event.objects.filter(game_id=membership.game_id).before(before).defer(*HEAVY)
+    exact = {"kind": asked.kind, "name": asked.name, "dialect": asked.dialect, "key_id": asked.key}
+    found = found.filter(**{column: value for column, value in exact.items() if value})
+    if floor:
+        found = found.filter(pk__gt=floor)
+    if asked.person:
+        found = found.filter(Q(user_id=asked.person) | Q(anonymous_id=asked.person) | Q(device_id=asked.person))
+        # Not by the bare id, whose index would be walked past everybody else's events.
+        found = found.order_by((F("pk") + 0).desc())
+    else:
+        found = found.order_by("-pk")
+    return [event_row(event, membership) for event in found[: SIZE + 1]]
+
+
+def event_row(event: Event, membership: Membership) -> Row:
+    addresses = has_role(membership, Role.MARKETER)
+    kind, own = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
+    about = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
+    ids = [*zip(("user", "anonymous", "device"), own, strict=True), *event.links]
+    where = {"slug": membership.game.slug, "day": event.day, "pk": event.pk}
+    return Row(
+        stream="event",
+        pk=event.pk,
+        at=event.received_at,
+        title=masked(event.name, addresses=addresses) or kind,
+        about=[word for word in about if word],
+        ids=list(dict.fromkeys((name, masked(value, addresses=addresses, name=name)) for name, value in ids if value)),
+        errors=[],
+        href=reverse("event", kwargs=where),
+    )
+
+
+def _rejections(membership: Membership, asked: Asked, before: int | None) -> list[Row]:
+    found = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
+    for text in filter(None, (asked.kind, asked.name)):
+        found = found.saying(text)
+    exact = {"dialect": asked.dialect, "key_id": asked.key}
+    found = found.filter(**{column: value for column, value in exact.items() if value})
+    if asked.person:
+        found = found.filter(subjects__contains=[asked.person])
+    found = found.annotate(title=TITLE).order_by("-pk")
+    return [_rejection_row(rejection, membership) for rejection in found[: SIZE + 1]]
+
+
+def _rejection_row(rejection: Any, membership: Membership) -> Row:
+    """`rejection` has its TITLE beside it."""
+    addresses = has_role(membership, Role.MARKETER)
+    title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
+    subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]
+    about = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
+    return Row(
+        stream="rejection",
+        pk=rejection.pk,
+        at=rejection.received_at,
+        title=title[:256],
+        about=masked(about, addresses=addresses),
+        ids=[("named", masked(subject, addresses=addresses)) for subject in subjects],
+        errors=masked(rejection.errors, addresses=addresses),
+        href=reverse("rejection", kwargs={"slug": membership.game.slug, "pk": rejection.pk}),
+    )
+
+
+def _cursor(before: str) -> tuple[int | None, int | None]:
+    event, _, rejection = before.partition(".")
+    if event.isdecimal() and rejection.isdecimal() and len(before) < 40:
+        return int(event) or None, int(rejection) or None
+    return None, None

@@ -1,0 +1,47 @@
+"""Where one lands: the games of the user, and making a new one."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from audience.games.new_game import create_game
+from audience.hub.games.forms import GameForm
+from audience.models import Game
+
+
+@never_cache
+@require_safe
+@login_required
+def games(request: HttpRequest) -> HttpResponse:
+    """The games of the user; somebody with one game goes straight to it."""
+    found = list(Game.objects.visible_to(request.user))
+    if len(found) == 1:
+        return redirect("overview", slug=found[0].slug)
+    return render(request, "hub/games.html", {"games": found, "may_create": may_create(request.user)})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def game_new(request: HttpRequest) -> HttpResponse:
+    """A new game, its maker the first admin; it leads to the guide."""
+    if not may_create(request.user):
+        raise PermissionDenied("Only the staff of this installation creates games. Ask one of them.")
+    form = GameForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        game = create_game(name=data["name"], slug=data["slug"], created_by=request.user)
+        if game.slug != data["slug"]:
+            messages.info(request, f"The address {data['slug']} was taken a moment ago: this game has {game.slug}.")
+        return redirect("guide", slug=game.slug)
+    return render(request, "hub/game_new.html", {"form": form})
+
+
+def may_create(user: Any) -> bool:
+    return bool(user.is_superuser or user.is_staff)

@@ -1,0 +1,128 @@
+"""API keys: everyone in the game reads the list, admins make, rotate and revoke.
+
+A secret is part of the one answer that made it: no redirect, no session, no URL ever holds it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.database import clock
+from audience.games import keys
+from audience.games.key_usage import NO_USE, Usage, time_left, usage_by_key, used_since_rotation
+from audience.hub.keys.forms import KeyChangeForm, KeyForm, RotateForm
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.confirmation import TypedName
+from audience.models import ApiKey, KeyKind, Membership, Role
+
+# What ?state= narrows the list to, and what the page calls it.
+STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A key of the list. `left` is how long one with an end still works, else ''."""
+
+    key: ApiKey
+    state: str
+    usage: Usage
+    left: str
+    still_used: bool
+
+    @property
+    def restricted(self) -> list[tuple[str, list[str]]]:
+        """What the key is restricted to, by what the page calls it."""
+        key = self.key
+        lists = (("Events", key.allowed_events), ("Origins", key.allowed_origins), ("Addresses", key.allowed_addresses))
+        return [(label, values) for label, values in lists if values]
+
+    @classmethod
+    def of(cls, key: ApiKey, usage: Usage, now: datetime) -> "Row":
+        return cls(
+            key=key,
+            state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
+            usage=usage,
+            left=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
+            still_used=used_since_rotation(key),
+        )
+
+
+@game_view()
+def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
+    rows = _rows(membership)
+    wanted = request.GET.get("state", "")
+    shown = [row for row in rows if wanted not in STATES or row.state == wanted]
+    context = {
+        "rows": rows,
+        "shown": bool(shown),
+        "working": [row for row in shown if row.state != "ended"],
+        "ended": [row for row in shown if row.state == "ended"],
+        "warnings": [row for row in rows if row.still_used],
+        "state": wanted if wanted in STATES else "",
+        "filters": [(name, label, sum(row.state == name for row in rows)) for name, label in STATES.items()],
+    }
+    return page(request, "hub/keys.html", membership, **context)
+
+
+def _rows(membership: Membership) -> list[Row]:
+    found, usage = ApiKey.objects.filter(game=membership.game), usage_by_key(membership.game)
+    now = clock.now()
+    return [Row.of(key, usage.get(key.pk, NO_USE), now) for key in found.select_related("replaced_by")]
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
+    asked = request.GET.get("kind", "")
+    form = KeyForm(request.POST or None, initial={"kind": asked} if asked in KeyKind.values else None)
+    if request.method == "POST" and form.is_valid():
+        made = keys.create_key(game=membership.game, created_by=request.user, **form.choices())
+        return _made(request, membership, made)
+    return page(request, "hub/key_new.html", membership, form=form)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def key_change(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    key = _live_key(membership, pk)
+    form = KeyChangeForm(request.POST or None, key=key)
+    if request.method == "POST" and form.is_valid():
+        keys.change_key(key=key, name=form.cleaned_data["name"], restrictions=form.restrictions())
+        messages.success(request, f"{key.name} is changed: requests with it are judged by this within a second.")
+        return redirect("keys", slug=membership.game.slug)
+    return page(request, "hub/key_change.html", membership, form=form, key=key)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    # A key has one successor: reloading the answer must not make another.
+    key = _live_key(membership, pk, replaced_by=None)
+    form = RotateForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        made = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
+        return _made(request, membership, made, old=key)
+    return page(request, "hub/key_rotate.html", membership, form=form, key=key)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    key = _live_key(membership, pk)
+    posted = request.POST if request.method == "POST" else None
+    form = TypedName(posted, expected=key.name, refusal="The key still works.")
+    if form.is_valid():
+        keys.revoke_key(key=key)
+        messages.success(request, f"{key.name} is revoked: requests with it are refused from now on.")
+        return redirect("keys", slug=membership.game.slug)
+    usage = usage_by_key(membership.game).get(key.pk, NO_USE)
+    return page(request, "hub/key_revoke.html", membership, key=key, form=form, usage=usage)
+
+
+def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
+    return get_object_or_404(ApiKey.objects.live(), game=membership.game, pk=pk, **state)
+
+
+def _made(request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None) -> HttpResponse:
+    # `game_view` answers with Cache-Control: no-store.
+    left = time_left(old.expires_at, clock.now()) if old and old.expires_at else ""
+    return page(request, "hub/key_made.html", membership, key=made.key, value=made.value, old=old, left=left)

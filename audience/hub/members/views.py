@@ -1,0 +1,168 @@
+"""Members: admins see who belongs to the game, invite, change roles and take people out."""
+
+from dataclasses import dataclass
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.accounts import address_mail, invitation_mail, members, second_factor
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Invitation, Membership, Role
+
+ROLES_HELP = "Viewers read. Marketers also run postbacks. Admins also manage keys, members and privacy."
+
+NO_MAIL_SERVER = (
+    "this installation has no mail server. A superuser copies the link, in the menu of the invitation below."
+)
+
+
+class RoleForm(forms.Form):
+    """What a member may do."""
+
+    role = forms.TypedChoiceField(
+        choices=Role.choices, coerce=Role, initial=Role.VIEWER, widget=forms.RadioSelect, help_text=ROLES_HELP
+    )
+
+
+class InviteForm(RoleForm):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(
+        max_length=254,
+        help_text="The invitation is mailed there and works for this address only.",
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+    field_order = ("email", "role")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A row of the list; `second_factor` says whether more than a password signs this person in."""
+
+    membership: Membership
+    second_factor: bool
+    is_self: bool
+
+
+@game_view(role=Role.ADMIN)
+def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
+    found = Membership.objects.filter(game=membership.game).select_related("user").order_by("user__email", "pk")
+    strong = second_factor.holders(row.user_id for row in found)
+    rows = [
+        Member(membership=row, second_factor=row.user_id in strong, is_self=row.user_id == request.user.pk)
+        for row in found
+    ]
+    pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
+    return page(request, "hub/members.html", membership, rows=rows, invitations=pending, is_sent=address_mail.is_sent())
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def member_invite(request: HubRequest, membership: Membership) -> HttpResponse:
+    form = InviteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            invited = members.invite(game=membership.game, invited_by=request.user, **form.cleaned_data)
+        except members.MembersError as refusal:
+            form.add_error("email", str(refusal))
+        else:
+            return _send(request, membership, invited)
+    return page(request, "hub/member_invite.html", membership, form=form)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def member_role(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    member = _member(membership, pk)
+    form = RoleForm(request.POST or None, initial={"role": member.role})
+    if request.method == "POST" and form.is_valid():
+        try:
+            members.change_role(membership=member, role=form.cleaned_data["role"])
+        except members.MembersError as refusal:
+            form.add_error("role", str(refusal))
+        else:
+            messages.success(request, f"{member.user.email} is {_a(member.get_role_display())} of {member.game} now.")
+            return _back(request, member)
+    return page(request, "hub/member_role.html", membership, form=form, member=member)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def member_remove(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    member, refused = _member(membership, pk), ""
+    if request.method == "POST":
+        try:
+            members.remove(membership=member)
+        except members.MembersError as refusal:
+            refused = str(refusal)
+        else:
+            messages.success(request, f"{member.user.email} is no longer a member of {member.game}.")
+            return _back(request, member)
+    return page(request, "hub/member_remove.html", membership, member=member, refused=refused)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def invitation_resend(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    try:
+        invited = members.renew(invitation=_invitation(membership, pk))
+    except members.MembersError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("members", slug=membership.game.slug)
+    return _send(request, membership, invited)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def invitation_link(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    """A new link, shown once. For superusers: whoever has the link of an address is taken for its owner, in every game
+    that address is invited to."""
+    if not request.user.is_superuser:
+        raise PermissionDenied("Only a superuser copies the link of an invitation: it stands for its mailbox.")
+    try:
+        invited = members.renew(invitation=_invitation(membership, pk))
+    except members.MembersError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("members", slug=membership.game.slug)
+    context = {"invitation": invited.invitation, "link": invitation_mail.link(invited)}
+    return page(request, "hub/invitation_link.html", membership, **context)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    invitation = _invitation(membership, pk)
+    try:
+        members.revoke(invitation=invitation)
+        messages.success(request, f"The invitation of {invitation.email} is revoked: its link no longer works.")
+    except members.MembersError as refusal:
+        messages.error(request, str(refusal))
+    return redirect("members", slug=membership.game.slug)
+
+
+def _send(request: HubRequest, membership: Membership, invited: members.Invited) -> HttpResponse:
+    email = invited.invitation.email
+    sent = invitation_mail.send(invited)
+    if not address_mail.is_sent():
+        messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
+    elif sent:
+        messages.success(request, f"The invitation is on its way to {email}. Its link works for 7 days.")
+    else:
+        messages.error(request, f"The mail server did not take the mail to {email}. Send the invitation again below.")
+    return redirect("members", slug=membership.game.slug)
+
+
+def _back(request: HubRequest, member: Membership) -> HttpResponse:
+    """To the list; somebody who took the right to see it from themselves goes to what they may still see."""
+    if member.user_id == request.user.pk and not request.user.is_superuser:
+        return redirect("games")
+    return redirect("members", slug=member.game.slug)
+
+
+def _member(membership: Membership, pk: int) -> Membership:
+    return get_object_or_404(Membership.objects.select_related("user", "game"), game=membership.game, pk=pk)
+
+
+def _invitation(membership: Membership, pk: int) -> Invitation:
+    return get_object_or_404(Invitation.objects.select_related("game"), game=membership.game, pk=pk)
+
+
+def _a(role: str) -> str:
+    return f"an {role.lower()}" if role[0] in "AEIOU" else f"a {role.lower()}"

@@ -1,0 +1,121 @@
+"""People: the newest players of a game, a search by any id or e-mail address, and forgetting one of them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Case, IntegerField, QuerySet, Value, When, Window
+from django.db.models.functions import RowNumber
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+
+from audience.hub.events.views import said
+from audience.hub.keys.forms import ForgetForm
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.masking import masked
+from audience.hub.toolkit.paging import newest
+from audience.models import Game, Identity, Membership, Person, Role
+from audience.models.people import ANONYMOUS, USER
+from audience.privacy.erasure import request_erasure
+
+# How many ids of a person the list shows; the page of the person has the others.
+IDS = 4
+# How many persons a search finds: an address that more of them share is nobody's.
+MOST = 200
+# The ids that a player is erased by, the one that players know first.
+ERASED_BY = (USER, ANONYMOUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`name` is what the traits call the person, `ids` the first of their ids: [(namespace, value), ...]."""
+
+    person: Person
+    name: str
+    email: str
+    ids: list[tuple[str, str]]
+
+    @property
+    def title(self) -> str:
+        return self.name or self.email or (self.ids[0][1] if self.ids else "Without a name")
+
+
+@game_view()
+def people(request: HubRequest, membership: Membership) -> HttpResponse:
+    """`q` is any id or an e-mail address; without it, the newest players."""
+    query, before = said(request, "q"), request.GET.get("before", "")
+    found = newest(found_people(membership.game, query), by="first_seen_at", before=before, key=UUID)
+    rows = rows_of(found.rows, addresses=has_role(membership, Role.MARKETER))
+    template = "hub/_people_rows.html" if request.htmx else "hub/people.html"
+    return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    """Erase the player, named by an id of theirs, once that id was typed."""
+    person = Person.objects.filter(game=membership.game, pk=pk).first()
+    handle = erased_by(person) if person else None
+    if handle is None:
+        raise Http404("Nobody to erase.")
+    form = ForgetForm(request.POST, subject=handle.value)
+    if not form.is_valid():
+        messages.error(request, f"{form.errors['confirmation'][0]}")
+        return redirect("person", slug=membership.game.slug, pk=pk)
+    request_erasure(
+        game=membership.game,
+        namespace=handle.namespace,
+        subject=handle.value,
+        requested_by=request.user.get_username(),
+    )
+    messages.success(request, "The erasure is under way. Its receipt below says when it is done.")
+    return redirect("privacy", slug=membership.game.slug)
+
+
+def found_people(game: Game, query: str) -> QuerySet[Person]:
+    """Everyone for a blank query, else those it names. Each way of naming is asked alone, for its own index."""
+    rows = Person.objects.filter(game=game)
+    if not query:
+        return rows
+    ways = [rows.known_as(game, query), rows.filter(devices__game=game, devices__device_id=query)]
+    ways += [rows.with_email(query)] if "@" in query else []
+    return rows.filter(pk__in={pk for way in ways for pk in way.values_list("pk", flat=True)[:MOST]})
+
+
+def rows_of(found: Sequence[Person], *, addresses: bool) -> list[Row]:
+    """The persons with the first ids of each: one that is known by thousands must not fill the memory."""
+    place = Window(RowNumber(), partition_by="person", order_by=[_user_first(), "first_seen_at", "pk"])
+    first = Identity.objects.filter(person__in=found).annotate(place=place).filter(place__lte=IDS).order_by("place")
+    ids: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
+    for row in first:
+        ids[row.person_id].append((row.namespace, masked(row.value, addresses=addresses, name=row.namespace)))
+    traits = {person.pk: masked(person.traits, addresses=addresses) for person in found}
+    return [
+        Row(
+            person=person,
+            name=_text(traits[person.pk].get("name")),
+            email=_text(traits[person.pk].get("email")),
+            ids=ids[person.pk],
+        )
+        for person in found
+    ]
+
+
+def erased_by(person: Person) -> Identity | None:
+    """The identity to name a player by when erasing: their user id, else an anonymous one; None without either."""
+    return person.identities.filter(namespace__in=ERASED_BY).order_by(_user_first(), "first_seen_at", "pk").first()
+
+
+def _user_first() -> Case:
+    return Case(
+        When(namespace=USER, then=Value(0)),
+        When(namespace=ANONYMOUS, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+
+
+def _text(value: Any) -> str:
+    return value[:200] if isinstance(value, str) else ""

@@ -1,0 +1,60 @@
+"""How long the events of a game are kept: set by an admin, who types the game's name when it deletes something."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.confirmation import TypedName
+from audience.models import Game, Membership, Role
+from audience.models.keys import LEAST_KEPT_DAYS
+from audience.storage import retention
+
+MOST_DAYS = 3650
+LEAST = (
+    f"Keep them at least {LEAST_KEPT_DAYS} days: a stored event is what its copies are known by, and senders may "
+    "repeat what is up to 30 days old."
+)
+
+
+class KeptDaysForm(forms.Form):
+    """How many days; blank for ever."""
+
+    kept_days = forms.IntegerField(
+        label="Days to keep events",
+        required=False,
+        min_value=LEAST_KEPT_DAYS,
+        max_value=MOST_DAYS,
+        help_text=f"From {LEAST_KEPT_DAYS} to {MOST_DAYS}. Left empty, events are kept for ever.",
+        error_messages={"min_value": LEAST, "max_value": f"At most {MOST_DAYS} days, or leave it empty."},
+    )
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
+    game = membership.game
+    posted = request.POST if request.method == "POST" else None
+    form = KeptDaysForm(posted, initial={"kept_days": game.kept_days})
+    context: dict[str, Any] = {"form": form, "least": LEAST_KEPT_DAYS}
+    if posted is None or not form.is_valid():
+        return page(request, "hub/retention.html", membership, **context)
+    days: int | None = form.cleaned_data["kept_days"]
+    if days is None or not retention.shortens(game, days):
+        return _kept(request, game, days)
+    typed = TypedName(
+        posted if "confirmation" in posted else None, expected=game.name, refusal="Nothing was changed or deleted."
+    )
+    if typed.is_valid():
+        return _kept(request, game, days)
+    context |= {"typed": typed, "days": days, "affected": retention.affected(game, days)}
+    return page(request, "hub/retention.html", membership, **context)
+
+
+def _kept(request: HubRequest, game: Game, days: int | None) -> HttpResponse:
+    retention.set_kept_days(game=game, days=days)
+    said = f"for {days} days. Older ones are deleted within the next minutes" if days else "for ever"
+    messages.success(request, f"Events of {game} are kept {said}.")
+    return redirect("privacy", slug=game.slug)

@@ -1,0 +1,92 @@
+"""What is held about a player: admins look one up here and erase them, everyone sees the receipts."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from audience.hub.events.views import said
+from audience.hub.keys.forms import EraseForm
+from audience.hub.people.views import found_people, rows_of
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.paging import newest
+from audience.models import Erasure, ErasureState, Membership, Role
+from audience.models.erasure import KeyLost
+from audience.privacy.erasure import request_erasure
+from audience.storage.retention import first_day
+from consent.models import ConsentDecision
+
+# Players, and decisions, that a look-up shows.
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An erasure with its counts in words: "events 18, touches 2"."""
+
+    erasure: Erasure
+    erased: str
+
+    @classmethod
+    def of(cls, erasure: Erasure) -> "Receipt":
+        counted = [f"{name.replace('_', ' ')} {count}" for name, count in erasure.counts.items() if count]
+        return cls(erasure=erasure, erased=", ".join(counted))
+
+
+@game_view()
+def privacy(request: HubRequest, membership: Membership) -> HttpResponse:
+    return _page(request, membership, EraseForm())
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def erase(request: HubRequest, membership: Membership) -> HttpResponse:
+    form = EraseForm(request.POST)
+    if not form.is_valid():
+        return _page(request, membership, form)
+    request_erasure(
+        game=membership.game,
+        namespace=form.cleaned_data["namespace"],
+        subject=form.cleaned_data["subject"],
+        requested_by=request.user.get_username(),
+    )
+    messages.success(request, "The erasure is under way. Its receipt below says when it is done.")
+    return redirect("privacy", slug=membership.game.slug)
+
+
+def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpResponse:
+    before = request.GET.get("before", "")
+    found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before, key=UUID)
+    context: dict[str, Any] = {
+        "receipts": [Receipt.of(erasure) for erasure in found.rows],
+        "older": found.older,
+        "before": before,
+    }
+    if request.htmx:
+        return page(request, "hub/_erasure_rows.html", membership, **context)
+    context["kept_from"] = first_day(membership.game.kept_days) if membership.game.kept_days else None
+    context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
+    return page(request, "hub/privacy.html", membership, form=form, **looked_up(request, membership), **context)
+
+
+def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
+    """For admins, `?q=`: the players it names, the consent decisions of the anonymous ID that it may be, and the
+    receipts of the erasures that it was named in or linked to."""
+    query = said(request, "q") if has_role(membership, Role.ADMIN) else ""
+    if not query:
+        return {"query": ""}
+    people = found_people(membership.game, query).order_by("-last_seen_at", "pk")[:MOST]
+    decisions = ConsentDecision.objects.of(membership.game_id, [query])[:MOST]
+    found = receipts_of(membership, query)
+    return {**found, "query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}
+
+
+def receipts_of(membership: Membership, query: str) -> dict[str, Any]:
+    """The receipts that name an ID, or why they cannot be found."""
+    try:
+        found = Erasure.objects.naming(membership.game_id, query).order_by("-requested_at")[:MOST]
+        return {"receipts_of": [Receipt.of(erasure) for erasure in found]}
+    except KeyLost as lost:
+        return {"receipts_of": [], "receipts_problem": str(lost)}

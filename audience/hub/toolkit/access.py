@@ -1,0 +1,115 @@
+"""Who may see and change what in a game: its members see it (404 for anyone else), their role decides the rest."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from audience.accounts import second_factor
+from audience.hub.toolkit.admin_links import admin_url
+from audience.models import Game, Membership, Role
+
+P = ParamSpec("P")
+RANK = {Role.VIEWER: 0, Role.MARKETER: 1, Role.ADMIN: 2}
+
+
+class HubRequest(HttpRequest):
+    """A request of a signed-in user, as the middlewares leave it."""
+
+    user: Any
+    htmx: HtmxDetails
+
+
+class GuardedView(Protocol):
+    """What `game_view` makes; `role` is the least role it asks for."""
+
+    role: Role
+
+    def __call__(self, request: HttpRequest, slug: str, **kwargs: Any) -> HttpResponse: ...
+
+
+def game_view(
+    *, role: Role = Role.VIEWER, methods: tuple[str, ...] = ("GET", "HEAD")
+) -> Callable[[Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]], GuardedView]:
+    """Open a view to members of the game in the URL that have at least `role`; it gets their Membership."""
+
+    def decorate(view: Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]) -> GuardedView:
+        @never_cache
+        @require_http_methods(list(methods))
+        @wraps(view)
+        def guarded(request: HubRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return _to_login(request)
+            membership = membership_of(request.user, slug)
+            if not has_role(membership, role):
+                raise PermissionDenied(
+                    f"You are a {membership.get_role_display().lower()} of {membership.game}, and this takes a "
+                    f"{role.label.lower()}. An admin of the game can change your role."
+                )
+            if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
+                return _to_second_factor(request)
+            return view(request, membership, *args, **kwargs)
+
+        guarded.role = role  # type: ignore[attr-defined]
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+def _to_login(request: HubRequest) -> HttpResponse:
+    """A list that refreshes itself takes the whole page there; it must not swap the form in among its rows."""
+    if request.htmx:
+        return HttpResponseClientRedirect(redirect_to_login(request.htmx.current_url_abs_path or "/").url)
+    return redirect_to_login(request.get_full_path())
+
+
+def _to_second_factor(request: HubRequest) -> HttpResponse:
+    if request.htmx:
+        return HttpResponseClientRedirect(reverse("mfa_index"))
+    messages.warning(request, second_factor.ASKING)
+    return redirect("mfa_index")
+
+
+def membership_of(user: Any, slug: str) -> Membership:
+    """The user's membership; a superuser is an admin everywhere. Http404 also for games they may not know of."""
+    if user.is_superuser:
+        game = Game.objects.filter(slug=slug).first()
+        membership = Membership(game=game, user=user, role=Role.ADMIN) if game else None
+    else:
+        membership = Membership.objects.select_related("game").filter(user=user, game__slug=slug).first()
+    if membership is None:
+        raise Http404("There is no such game, or you are not a member of it.")
+    return membership
+
+
+def has_role(membership: Membership, role: Role) -> bool:
+    return RANK[Role(membership.role)] >= RANK[role]
+
+
+def asks_for_part(request: HubRequest) -> bool:
+    """Whether htmx refreshes a part: a link that it follows in place, and a step back, take the page as it is."""
+    return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+
+
+def page(request: HubRequest, template: str, membership: Membership, **context: Any) -> HttpResponse:
+    """Render a page of one game, with what its sidebar and its buttons ask for."""
+    frame = {
+        "game": membership.game,
+        "membership": membership,
+        "games": Game.objects.visible_to(request.user),
+        "is_marketer": has_role(membership, Role.MARKETER),
+        "is_admin": has_role(membership, Role.ADMIN),
+        "admin_url": admin_url(request, membership.game, request.user),
+    }
+    return render(request, template, {**frame, **context})

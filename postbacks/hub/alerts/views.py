@@ -1,0 +1,134 @@
+"""Alerts of a game: how the reader is told, the game's hooks, and what happened lately.
+
+A hook's secret is part of the one answer that made it, as an API key's is. Its address is for admins to read: the path
+of a chat server's hook is a secret too.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.debug import sensitive_variables
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.confirmation import TypedName
+from audience.hub.toolkit.paging import newest
+from audience.models import Membership, Role
+from postbacks.models import Alert, AlertHook, Notice, Told
+from postbacks.monitoring.alerts import calls, hooks, receivers
+from postbacks.monitoring.health import Health
+
+NOTICES_SHOWN = 10
+
+
+class ChoiceForm(forms.Form):
+    """How the reader is told of the game's alerts."""
+
+    told = forms.ChoiceField(label="Tell me of alerts", choices=Told.choices, widget=forms.RadioSelect)
+
+
+class HookForm(forms.Form):
+    """Where a signed message is posted to."""
+
+    url = forms.CharField(
+        label="URL",
+        max_length=500,
+        help_text="An https:// address of yours, or of a chat server that takes JSON with a “text”.",
+        widget=forms.URLInput(attrs={"autocomplete": "off", "placeholder": "https://"}),
+    )
+
+
+@game_view()
+def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
+    game = membership.game
+    told = receivers.choice_of(game=game, user=request.user, role=membership.role)
+    rows = Alert.objects.filter(game=game).select_related("config", "game")
+    found = newest(rows, by="opened_at", before=request.GET.get("before", ""), key=UUID)
+    mine = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
+    context: dict[str, Any] = {
+        "form": ChoiceForm(initial={"told": told}),
+        "email": request.user.email,
+        "hooks": [(hook, calls.host_of(hook.url)) for hook in AlertHook.objects.filter(game=game).order_by("pk")],
+        "notices": [
+            (notice, calls.host_of(notice.hook.url) if notice.hook else "You")
+            for notice in mine.select_related("hook", "alert__config", "key").order_by("-created_at")[:NOTICES_SHOWN]
+        ],
+        "alerts": [(alert, Health(alert.health).label) for alert in found.rows],
+        "older": found.older,
+        "before": request.GET.get("before", ""),
+    }
+    template = "hub/_alert_rows.html" if request.htmx else "hub/alerts.html"
+    return page(request, template, membership, **context)
+
+
+@game_view(methods=("POST",))
+def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
+    """The one change that a viewer may make: it concerns nobody else."""
+    form = ChoiceForm(request.POST)
+    if form.is_valid():
+        told = Told(form.cleaned_data["told"])
+        receivers.choose(game=membership.game, user=request.user, told=told)
+        messages.success(request, f"Saved: {told.label[0].lower()}{told.label[1:]}.")
+    else:
+        messages.error(request, "Nothing was saved: choose one of the four.")
+    return _back(membership)
+
+
+@sensitive_variables("secret")
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def hook_add(request: HubRequest, membership: Membership) -> HttpResponse:
+    form = HookForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            hook, secret = hooks.add_hook(game=membership.game, url=form.cleaned_data["url"], created_by=request.user)
+            return page(request, "hub/hook_made.html", membership, hook=hook, value=secret)
+        except hooks.HookRefused as refused:
+            form.add_error("url", str(refused))
+    return page(request, "hub/hook_add.html", membership, form=form)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def hook_enable(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    return _switched(request, membership, pk, enabled=True)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def hook_disable(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    return _switched(request, membership, pk, enabled=False)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def hook_test(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    hooks.request_test(hook=_hook(membership, pk))
+    messages.success(request, "A test is on its way. What the hook answers appears under Last messages.")
+    return _back(membership)
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
+    hook = _hook(membership, pk)
+    posted = request.POST if request.method == "POST" else None
+    form = TypedName(posted, expected=calls.host_of(hook.url), refusal="The hook is still told of alerts.")
+    if form.is_valid():
+        hooks.delete_hook(hook=hook)
+        messages.success(request, "The hook is deleted, and so is its secret.")
+        return _back(membership)
+    return page(request, "hub/hook_delete.html", membership, hook=hook, form=form)
+
+
+def _switched(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:
+    hooks.switch_hook(hook=_hook(membership, pk), enabled=enabled)
+    messages.success(request, "The hook is enabled." if enabled else "The hook is disabled: it is told nothing.")
+    return _back(membership)
+
+
+def _hook(membership: Membership, pk: int) -> AlertHook:
+    return get_object_or_404(AlertHook, game=membership.game, pk=pk)
+
+
+def _back(membership: Membership) -> HttpResponse:
+    return redirect("alerts", slug=membership.game.slug)

@@ -1,0 +1,105 @@
+"""The audit log of a game: who changed what, when and from where, with the values before and after."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from auditlog.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
+
+from audience.accounts.audit_log import entries
+from audience.database import clock
+from audience.hub.toolkit import spreadsheet
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.filters import Filter, choice
+from audience.hub.toolkit.paging import newest
+from audience.models import Game, Membership, Role
+from postbacks.hub.audit_log.entries import ACTIONS, KINDS, OURSELVES, Row, row_of
+
+PERIODS = {
+    "7d": ("7 days", timedelta(days=7)),
+    "30d": ("30 days", timedelta(days=30)),
+    "90d": ("90 days", timedelta(days=90)),
+    "all": ("All", None),
+}
+DEFAULT_PERIOD = "30d"
+SYSTEM = "system"
+# Whose names the menu offers: those who changed something in the newest entries.
+MOST_READ = 5_000
+CHUNK = 500
+COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The filters of the URL, and the entries they leave."""
+
+    period: Filter
+    menus: list[Filter]
+    entries: QuerySet[Any]
+
+    @property
+    def is_narrowed(self) -> bool:
+        return any(menu.chosen for menu in self.menus)
+
+
+@game_view(role=Role.ADMIN)
+def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
+    asked, before = asking(request, membership.game), request.GET.get("before", "")
+    found = newest(asked.entries, by="timestamp", before=before, key=int)
+    context = {"rows": [row_of(entry) for entry in found.rows], "older": found.older, "before": before}
+    return page(request, "hub/audit_log.html", membership, asked=asked, **context)
+
+
+@game_view(role=Role.ADMIN)
+def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
+    """The log with the filters of its URL, as CSV."""
+    cells = (_cells(row) for row in _every(asking(request, membership.game).entries))
+    name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
+    lines = spreadsheet.lines(COLUMNS, cells)
+    return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
+
+
+def asking(request: HubRequest, game: Game) -> Asked:
+    """Read the filters; one that is not known counts as not given."""
+    periods = [(key, text) for key, (text, _) in PERIODS.items()]
+    period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
+    actions = [(str(action), text) for action, text in ACTIONS.items()]
+    who = choice(request, "who", label="By", choices=[("", "Anyone"), *_people(game), (SYSTEM, OURSELVES)])
+    kind = choice(request, "kind", label="Kind", choices=[("", "Anything"), *KINDS.items()])
+    action = choice(request, "action", label="Action", choices=[("", "Any action"), *actions])
+    rows = entries(game).select_related("actor", "content_type")
+    if span := PERIODS[period.chosen][1]:
+        rows = rows.filter(timestamp__gte=clock.now() - span)
+    if who.chosen:
+        rows = rows.filter(actor=None) if who.chosen == SYSTEM else rows.filter(actor=int(who.chosen))
+    if kind.chosen:
+        rows = rows.filter(content_type__model=kind.chosen)
+    if action.chosen:
+        rows = rows.filter(action=int(action.chosen))
+    return Asked(period, [who, kind, action], rows)
+
+
+def _people(game: Game) -> list[tuple[str, str]]:
+    newest_entries = entries(game).order_by("-timestamp", "-pk").values("pk")[:MOST_READ]
+    actors = LogEntry.objects.filter(pk__in=newest_entries).order_by().values("actor").distinct()
+    found = get_user_model().objects.filter(pk__in=actors).order_by("email", "pk")
+    return [(str(user.pk), user.email or user.get_username()) for user in found]
+
+
+def _every(rows: QuerySet[Any]) -> Iterator[Row]:
+    before = ""
+    while True:
+        found = newest(rows, by="timestamp", before=before, key=int, size=CHUNK)
+        yield from (row_of(entry) for entry in found.rows)
+        before = found.older
+        if not before:
+            return
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    changes = "; ".join(f"{one.label}: {one.before or '–'} → {one.after or '–'}" for one in row.changes)
+    return (row.at.isoformat(), row.who, row.address, row.kind, row.action, row.name, changes)

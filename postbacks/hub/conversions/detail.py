@@ -1,0 +1,33 @@
+"""One conversion: the whole way from its event to what the networks answered, and what to do about it."""
+
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from audience.hub.events.detail import pretty
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.masking import masked
+from audience.models import Conversion, Membership, Role
+from postbacks.hub.toolkit.conversion_rows import row_of
+from postbacks.reporting import clicks, trail, words
+
+
+@game_view()
+def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    found = trail.loaded(Conversion.objects.filter(game=membership.game, pk=pk)).first()
+    if found is None:
+        response = page(request, "hub/conversion_gone.html", membership)
+        response.status_code = 404
+        return response
+    addresses = has_role(membership, Role.MARKETER)
+    context = {
+        "row": row_of(found, addresses=addresses),
+        "trail": trail.of(found, addresses=addresses),
+        "message_id": masked(found.message_id, addresses=addresses),
+        "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
+        "properties": pretty(masked(found.properties, addresses=addresses)),
+        "remedy": words.REMEDIES.get(found.reason, ""),
+        "window_days": membership.game.attribution_window_days,
+        "most_clicks": clicks.MOST,
+    }
+    return page(request, "hub/conversion.html", membership, **context)

@@ -1,0 +1,121 @@
+"""The attempts of a network as the delivery log lists them: newest first, a page at a time, out of a million.
+
+Each postback's index is read backwards and stops, and the few rows so found are merged: with all postbacks in one
+condition PostgreSQL would sort every attempt of the period. An attempt does not say of which event it is, so a filter
+by event looks at the deliveries of the newest DEPTH attempts; "Older" goes on from there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from audience.hub.toolkit.paging import after, cursor
+from postbacks.models import DeliveryAttempt
+
+SIZE = 25
+DEPTH = 2_000
+# Of a Line. Objects of the three tables took longer than finding the rows.
+SHOWN = (
+    *("pk", "started_at", "status", "http_status", "latency_ms", "number", "message"),
+    *("delivery__trigger", "config__pixel_id"),
+)
+# A moment that is later than every attempt's.
+NEWEST = ("infinity", 0)
+
+FOUND = """
+SELECT newest.id, newest.started_at, newest.delivery_id
+FROM unnest(%(configs)s::uuid[]) AS config(id)
+CROSS JOIN LATERAL (
+  SELECT attempt.id, attempt.started_at, attempt.delivery_id FROM postbacks_deliveryattempt attempt
+  WHERE attempt.config_id = config.id AND attempt.started_at >= %(since)s
+    AND (%(status)s = '' OR attempt.status = %(status)s)
+    AND (attempt.started_at, attempt.id) < (%(moment)s, %(pk)s)
+  ORDER BY attempt.started_at DESC, attempt.id DESC LIMIT %(limit)s
+) newest
+ORDER BY newest.started_at DESC, newest.id DESC LIMIT %(limit)s
+"""
+# Not a join: for a rare event PostgreSQL would read every delivery there is to find its few.
+OF_EVENT = f"""
+WITH walked AS MATERIALIZED ({FOUND})
+(SELECT id, started_at, true AS is_found FROM walked
+ WHERE (SELECT trigger FROM postbacks_delivery delivery WHERE delivery.id = walked.delivery_id) = %(event)s
+ ORDER BY started_at DESC, id DESC LIMIT %(size)s)
+UNION ALL
+(SELECT id, started_at, false FROM walked ORDER BY started_at DESC, id DESC OFFSET %(limit)s - 1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the log is filtered by; `status` and `event` are blank for any, `before` for the first page."""
+
+    since: datetime
+    status: str = ""
+    event: str = ""
+    before: str = ""
+
+
+class Line(NamedTuple):
+    """What the log shows of an attempt, in the order of SHOWN."""
+
+    pk: int
+    started_at: datetime
+    status: str
+    http_status: int | None
+    latency_ms: int | None
+    number: int
+    message: str
+    trigger: str
+    pixel_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`older` is the `before` of the next page, blank on the last; `depth` how far was read when that was the end."""
+
+    rows: list[Line]
+    older: str
+    depth: int = 0
+
+
+def newest(configs: Sequence[UUID], asked: Asked) -> Log:
+    """A line of each attempt of these configs, the newest first."""
+    moment, pk = cursor(asked.before, int) or NEWEST
+    limits = {"size": SIZE + 1, "limit": DEPTH if asked.event else SIZE + 1}
+    where = {"configs": list(configs), "since": asked.since, "status": asked.status, "event": asked.event}
+    found = _rows(OF_EVENT if asked.event else FOUND, {**where, **limits, "moment": moment, "pk": pk})
+    if not asked.event:
+        return _log([row[:2] for row in found])
+    end = next((row for row in found if not row[2]), None)
+    return _log([row[:2] for row in found if row[2]], end=end[:2] if end else None)
+
+
+def _log(found: list[Any], *, end: Any = None) -> Log:
+    """`end` is where the reading stopped, None when everything was read."""
+    rows = _lines(found[:SIZE])
+    if len(found) > SIZE:
+        return Log(rows, after(rows[-1].started_at, rows[-1].pk))
+    return Log(rows, after(end[1], end[0]), depth=DEPTH) if end else Log(rows, "")
+
+
+def _lines(rows: Sequence[tuple[int, datetime]]) -> list[Line]:
+    """Of those with these ids and starts, the newest first."""
+    if not rows:
+        return []
+    # By time too, so that of a table in parts only those are looked into that hold some.
+    starts = [started_at for _, started_at in rows]
+    found = DeliveryAttempt.objects.filter(
+        pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
+    )
+    return [Line._make(row) for row in found.order_by("-started_at", "-pk").values_list(*SHOWN)]
+
+
+def _rows(query: str, asked: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as run:
+        run.execute(query, asked)
+        found: list[Any] = run.fetchall()
+        return found

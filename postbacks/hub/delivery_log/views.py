@@ -1,0 +1,100 @@
+"""The delivery log of one network: every attempt, newest first, filtered by the address of the page."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+
+from audience.database import clock
+from audience.hub.events.detail import sees_addresses
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.filters import Filter, choice
+from audience.hub.toolkit.masking import masked
+from audience.models import Game, Membership, trigger_label
+from audience.models.goals import event_names
+from postbacks.hub.delivery_log import attempts
+from postbacks.hub.toolkit import side_panel as panel
+from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.reporting import stuck
+from postbacks.reporting.words import shown
+
+RANGES = {
+    "1h": ("Last hour", timedelta(hours=1)),
+    "24h": ("24 hours", timedelta(hours=24)),
+    "7d": ("7 days", timedelta(days=7)),
+    "30d": ("30 days", timedelta(days=30)),
+}
+DEFAULT_RANGE = "24h"
+STATUSES = (
+    ("", "All"),
+    *((status.value, status.label) for status in AttemptStatus if status != AttemptStatus.SENDING),
+)
+
+
+def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
+    """`range`, `status` and `event` of the URL."""
+    ranges = [(value, text) for value, (text, _) in RANGES.items()]
+    events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(event_names(game=game)))]
+    return (
+        choice(request, "range", label="Time range", choices=ranges, default=DEFAULT_RANGE),
+        choice(request, "status", label="Status", choices=STATUSES),
+        choice(request, "event", label="Event", choices=events),
+    )
+
+
+def read(
+    request: HubRequest, membership: Membership, configs: list[UUID], chosen: tuple[Filter, Filter, Filter]
+) -> attempts.Log:
+    """The page of the log that was asked for; what the network said is cut down to what the member may see."""
+    period, status, event = (filter.chosen for filter in chosen)
+    asked = attempts.Asked(
+        since=clock.now() - RANGES[period][1],
+        status=status,
+        event=event,
+        before=request.GET.get("before", ""),
+    )
+    found, addresses = attempts.newest(configs, asked), sees_addresses(membership)
+    return replace(found, rows=[row._replace(message=masked(row.message, addresses=addresses)) for row in found.rows])
+
+
+def configs(game: Game, network: str) -> list[UUID]:
+    """Every postback the game has or had on this network."""
+    return list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
+
+
+@game_view()
+def attempt_detail(request: HubRequest, membership: Membership, network: str, pk: int) -> HttpResponse:
+    """One attempt with all that is known of it: a page, or the side panel beside the log."""
+    found = network_or_404(network)
+    attempt = get_object_or_404(_attempts(membership.game, network), pk=pk)
+    siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
+    for row in (attempt, *siblings):
+        _cut(row, membership)
+    delivery = attempt.delivery
+    standing = shown(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
+    failed = stuck.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
+    context = {
+        "network": found,
+        "attempt": attempt,
+        "siblings": siblings,
+        "standing": standing,
+        "stuck": failed.get(delivery.pk),
+        "frame": panel.frame(request),
+    }
+    return page(request, "hub/attempt.html", membership, **context)
+
+
+def _attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:
+    found = DeliveryAttempt.objects.filter(config__game=game, config__network=network)
+    return found.select_related("delivery", "config").defer(
+        "payload", "config__credential", "config__previous_credential"
+    )
+
+
+def _cut(attempt: DeliveryAttempt, membership: Membership) -> None:
+    """A network may repeat an address of the event that it refused. Of the instance only; nothing is saved."""
+    attempt.message = masked(attempt.message, addresses=sees_addresses(membership))

@@ -1,0 +1,130 @@
+"""The way from an empty game to the first delivery: which steps are done, and what was seen that says so."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef
+from django.urls import reverse
+
+from audience.hub.toolkit.masking import without_addresses
+from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Rejection, Touch
+from audience.models.attribution import trigger_label
+from postbacks.models import Delivery, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
+
+# Clicks that are looked at for the newest one: no index serves a game's clicks by time.
+CLICKS = 200
+TITLES = {
+    "key": "Create an API key",
+    "event": "Send the first event",
+    "click": "Capture an ad click",
+    "postback": "Add a conversion postback",
+    "delivery": "See the first delivery arrive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `seen` names the thing that was seen and `at` when; `trouble` says what stands in the way, with the
+    place to look at. All may be empty."""
+
+    key: str
+    title: str
+    done: bool
+    seen: str = ""
+    at: datetime | None = None
+    trouble: str = ""
+    href: str = ""
+
+
+def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[Step]:
+    """All five in their order, in eight queries at most. The key is one of the dialect if there is one.
+
+    Email addresses in ids are cut unless `addresses`.
+    """
+    found = [_key(game, dialect), _event(game), _click(game), _postback(game), _delivery(game)]
+    return found if addresses else [_masked(step) for step in found]
+
+
+def walked(game: Game) -> list[Step]:
+    """The same without what was seen, in one query."""
+    configs = PostbackConfig.objects.kept().filter(game=OuterRef("pk"))
+    delivered = Delivery.objects.filter(game=OuterRef("pk"), state=DeliveryState.DELIVERED)
+    keys = ApiKey.objects.live().filter(game=OuterRef("pk"), kind=KeyKind.PUBLISHABLE)
+    found = Game.objects.filter(pk=game.pk).values_list(
+        Exists(keys),
+        Exists(Event.objects.filter(game_id=OuterRef("pk"))),
+        Exists(Touch.objects.filter(game=OuterRef("pk"))),
+        Exists(configs),
+        Exists(delivered),
+    )
+    return [Step(key, title, done) for (key, title), done in zip(TITLES.items(), found.get(), strict=True)]
+
+
+def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
+    """A live publishable key: production before sandbox, of the dialect before others, the newest of these."""
+    keys = ApiKey.objects.live().filter(game=game, kind=KeyKind.PUBLISHABLE)
+    return min(keys, key=lambda key: (key.is_sandbox, key.dialect != dialect, -key.pk), default=None)
+
+
+def _key(game: Game, dialect: str) -> Step:
+    key = newest_key(game, dialect)
+    title = TITLES["key"]
+    return Step("key", title, True, f"{key.name}, {key.prefix}…", key.created_at) if key else Step("key", title, False)
+
+
+def _event(game: Game) -> Step:
+    title = TITLES["event"]
+    newest = Event.objects.filter(game_id=game.pk).order_by("-pk").defer("raw", "context", "properties").first()
+    if newest:
+        who = newest.user_id or newest.anonymous_id or newest.device_id
+        seen = f"{newest.name or newest.kind} from {who or 'a nameless player'}"
+        return Step("event", title, True, seen, newest.received_at)
+    refused = Rejection.objects.filter(game=game).order_by("-pk").first()
+    if refused is None:
+        return Step("event", title, False)
+    why = refused.errors[0]["message"] if refused.errors else ""
+    href = f"{reverse('events', kwargs={'slug': game.slug})}?status=rejected"
+    return Step("event", title, False, at=refused.received_at, trouble=f"A message was rejected: {why}", href=href)
+
+
+def _click(game: Game) -> Step:
+    known = list(Touch.objects.filter(game=game).values_list("pk", flat=True)[:CLICKS])
+    if not known:
+        return Step("click", TITLES["click"], False)
+    newest = Touch.objects.get(pk=max(known))
+    network = NETWORKS.get(newest.network)
+    seen = f"A {network.label if network else newest.network.title()} click{_shortened(newest.click_id)}"
+    return Step("click", TITLES["click"], True, seen, newest.clicked_at)
+
+
+def _shortened(click_id: str) -> str:
+    """The beginning only: a whole click id tells the network who it was."""
+    return f", {click_id[:10]}…" if click_id else ""
+
+
+def _postback(game: Game) -> Step:
+    configs = PostbackConfig.objects.kept().filter(game=game).defer("credential", "previous_credential")
+    newest = configs.order_by("-created_at").first()
+    title = TITLES["postback"]
+    return Step("postback", title, True, str(newest), newest.validated_at) if newest else Step("postback", title, False)
+
+
+def _delivery(game: Game) -> Step:
+    title = TITLES["delivery"]
+    delivered = Delivery.objects.filter(game=game, state=DeliveryState.DELIVERED).order_by("-event_at").first()
+    if delivered:
+        seen = f"{delivered.trigger_label} accepted by {NETWORKS[delivered.network].label}"
+        return Step("delivery", title, True, seen, delivered.finished_at)
+    came = Conversion.objects.filter(game=game).order_by("-event_at").first()
+    if came is None:
+        return Step("delivery", title, False)
+    why = came.get_reason_display() or "It is on its way"
+    href = reverse("conversion", kwargs={"slug": game.slug, "pk": came.pk})
+    trouble = f"{trigger_label(came.trigger)} came, but was not delivered yet. {why}."
+    return Step("delivery", title, False, at=came.event_at, trouble=trouble, href=href)
+
+
+def _masked(step: Step) -> Step:
+    seen, trouble = without_addresses(step.seen), without_addresses(step.trouble)
+    return Step(step.key, step.title, step.done, seen, step.at, trouble, step.href)

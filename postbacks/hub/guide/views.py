@@ -1,0 +1,48 @@
+"""The first-run guide: five steps, the code for the SDK one has, and a tick the moment a step is seen done."""
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from audience.games import keys
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.filters import choice
+from audience.models import ApiKey, KeyKind, Membership, Role
+from postbacks.hub.guide import snippets, steps
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
+
+
+@game_view()
+def guide(request: HubRequest, membership: Membership) -> HttpResponse:
+    """The page; htmx asks every few seconds what was seen, and says how much it knows as `done`."""
+    game = membership.game
+    choices = [(key, sdk.label) for key, sdk in snippets.SDKS.items()]
+    chosen = choice(request, "sdk", label="SDK", choices=choices, default="curl")
+    sdk = snippets.SDKS[chosen.chosen]
+    found = steps.progress(game, dialect=sdk.dialect, addresses=has_role(membership, Role.MARKETER))
+    done = sum(step.done for step in found)
+    next_step = next((step for step in found if not step.done), None)
+    context = {"filter": chosen, "steps": found, "done": done, "next_step": next_step, "sdk": sdk}
+    if request.htmx:
+        is_news = request.GET.get("done") != str(done)
+        return page(request, "hub/_guide_seen.html", membership, is_news=is_news, live=True, **context)
+    key = steps.newest_key(game, sdk.dialect)
+    code = snippets.of(sdk, key=key, network=_network(membership))
+    return page(request, "hub/guide.html", membership, key=key, code=code, networks=NETWORKS, **context)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def guide_key(request: HubRequest, membership: Membership) -> HttpResponse:
+    """Make the game's first publishable key. Asked twice it makes one."""
+    game = membership.game
+    if not ApiKey.objects.live().filter(game=game, kind=KeyKind.PUBLISHABLE).exists():
+        keys.create_key(game=game, name="First key", created_by=request.user)
+    return redirect("guide", slug=game.slug)
+
+
+def _network(membership: Membership) -> Network:
+    """The network whose click the code shows: that of the first postback, else the first there is."""
+    kinds = PostbackConfig.objects.kept().filter(game=membership.game, network__in=NETWORKS)
+    kind = kinds.order_by("created_at").values_list("network", flat=True).first()
+    return NETWORKS[kind or next(iter(NETWORKS))]

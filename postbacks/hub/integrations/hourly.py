@@ -1,0 +1,57 @@
+"""How a network's calls ended, hour by hour: the chart of the integration page, from counts
+(audience/storage/rollups.py)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from postbacks.hub.toolkit import charts
+from postbacks.models import AttemptStatus
+
+HOURS = 24
+HOUR = timedelta(hours=1)
+SERIES = {
+    AttemptStatus.SUCCESS: charts.Series(AttemptStatus.SUCCESS.label),
+    AttemptStatus.RETRIED: charts.Series(AttemptStatus.RETRIED.label, charts.DOTTED),
+    AttemptStatus.FAILED: charts.Series(AttemptStatus.FAILED.label, charts.HATCHED),
+}
+Ended = dict[str, int]  # by status
+# The hours are those of UTC, whatever the time zone of the session.
+PER_HOUR = """
+SELECT date_trunc('hour', starts_at, 'UTC'), status, sum(number)
+FROM postbacks_attemptcount
+WHERE config_id = ANY(%(configs)s) AND starts_at >= %(since)s AND starts_at < %(until)s AND status = ANY(%(ended)s)
+GROUP BY 1, 2 HAVING sum(number) > 0
+"""
+
+
+def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
+    """A column for each of the last 24 hours (UTC), the one that has begun included."""
+    hours = per_hour(configs, now=now)
+    points = [
+        charts.Point(f"{at:%H:%M}", f"{at:%a %-d %b, %H:%M}", [ended.get(status, 0) for status in SERIES])
+        for at, ended in hours.items()
+    ]
+    return charts.stacked(points, series=list(SERIES.values()))
+
+
+def described(found: charts.Chart) -> str:
+    """What the chart shows, as a sentence."""
+    said = ", ".join(f"{total:,} {series.label.lower()}" for series, total in found.series)
+    return f"Calls to the network per hour in the last 24 hours: {said}."
+
+
+def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, Ended]:
+    """What the attempts of each hour ended with, oldest hour first; those still open are not counted."""
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [last - back * HOUR for back in reversed(range(HOURS))]
+    given: dict[str, Any] = {"configs": list(configs), "since": hours[0], "until": last + HOUR, "ended": list(SERIES)}
+    found: dict[datetime, Ended] = {hour: {} for hour in hours}
+    with connection.cursor() as cursor:
+        cursor.execute(PER_HOUR, given)
+        for hour, status, total in cursor:
+            found[hour][status] = total
+    return found

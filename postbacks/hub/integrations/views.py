@@ -1,0 +1,73 @@
+"""The networks of a game, and the page of each: its postbacks with their health, and its delivery log."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from audience.database import clock
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Game, Membership
+from postbacks.hub.delivery_log import views as log
+from postbacks.hub.integrations import hourly
+from postbacks.hub.preview.views import SendTestForm
+from postbacks.hub.replays import views as replays
+from postbacks.hub.toolkit.config_rows import config_rows
+from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
+
+# What htmx asks for by the id of what it replaces: the log with its filters, or its rows alone.
+LOG = {"log": "hub/_log.html", "rows": "hub/_attempt_rows.html"}
+STATE = "state"
+
+
+@game_view()
+def integrations(request: HubRequest, membership: Membership) -> HttpResponse:
+    rows = config_rows(membership.game)
+    cards = [(network, [row for row in rows if row.config.network == kind]) for kind, network in NETWORKS.items()]
+    return page(request, "hub/integrations.html", membership, cards=cards)
+
+
+@game_view()
+def integration(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """The page of one network, or the part of it that refreshes itself."""
+    found, game = network_or_404(network), membership.game
+    part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
+    configs = log.configs(game, network)
+    if part == STATE:
+        return page(request, "hub/_integration_state.html", membership, **state(game, found, configs))
+    if part in LOG:
+        return page(request, LOG[part], membership, **_log(request, membership, found, configs))
+    context = {**_log(request, membership, found, configs), **state(game, found, configs)}
+    kept = [row.config for row in context["configs"]]
+    context |= {**replays.board(kept), "test_form": SendTestForm(found, game, configs=kept)}
+    return page(request, "hub/integration.html", membership, **context)
+
+
+def state(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
+    """The postbacks with their health, and how the calls of the last hours ended."""
+    chart = hourly.chart(configs, now=clock.now())
+    return {
+        "network": network,
+        "configs": config_rows(game, network=network.kind),
+        "chart": chart if chart.total else None,
+        "chart_desc": hourly.described(chart),
+    }
+
+
+def _log(request: HubRequest, membership: Membership, network: Network, configs: list[UUID]) -> dict[str, Any]:
+    game, chosen = membership.game, log.filters(request, membership.game)
+    _, status, event = chosen
+    return {
+        "network": network,
+        "attempts": log.read(request, membership, configs, chosen),
+        "filters": chosen[:2],
+        "event_filter": event,
+        "is_filtered": bool(status.chosen or event.chosen or request.GET.get("before")),
+        "before": request.GET.get("before", ""),
+        # Only the empty log asks.
+        "has_postback": PostbackConfig.objects.kept().filter(game=game, network=network.kind).exists,
+        "names_pixels": len(configs) > 1,
+    }

@@ -1,0 +1,182 @@
+"""What a game's people should look at first, worst first: each with its cause and what to do."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.urls import reverse
+from django.utils.timesince import timeuntil
+
+from audience.database import clock
+from audience.intake import overload
+from audience.models import ApiKey, Game
+from postbacks.hub.overview import set_aside
+from postbacks.hub.overview.backlog import Backlog
+from postbacks.hub.overview.items import BAD, WARN, Item
+from postbacks.hub.toolkit.config_rows import ConfigRow
+from postbacks.models import Alert
+from postbacks.monitoring.health import Health, advice
+from postbacks.monitoring.server import server_troubles
+from postbacks.monitoring.server.trouble import Kind, Trouble
+
+# How long before its end a key is shown: at least the longest overlap of a rotation.
+ENDS_SOON = timedelta(days=7)
+# The states that ask for somebody; quiet is no trouble, and silent and rate limited are said in the table too.
+LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
+
+
+# What is said of this game already, with its own figures.
+SAID_OF_THE_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
+
+
+def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[Item]:
+    """All there is, the bad before the merely odd. `user` decides which links into the admin there are."""
+    found = [*_server(user, backlog.now), *_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
+    found += [*_alerts(game, configs), *_keys(game)]
+    return sorted(found, key=lambda item: item.tone != BAD)
+
+
+def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:
+    """Those whose queue nothing but time holds up: the others are told of on their own."""
+    return [row for row in configs if row.config.enabled and not _is_bad(row)]
+
+
+def _is_bad(row: ConfigRow) -> bool:
+    return row.config.enabled and row.health is not None and row.health.health in LOOKED_AT
+
+
+def _server(user: Any, now: datetime) -> list[Item]:
+    """The troubles of the server itself, which concern every game; the rows behind them are for its operators."""
+    return [
+        Item(
+            tone=BAD,
+            title=trouble.title,
+            what="This server",
+            href=trouble.href if _may_see(user, trouble) else "",
+            why=trouble.sentence,
+            next_step=trouble.next_step,
+            since=trouble.since,
+            is_of_server=True,
+        )
+        for trouble in server_troubles.found(now=now, without=SAID_OF_THE_GAME)
+    ]
+
+
+def _may_see(user: Any, trouble: Trouble) -> bool:
+    return bool(trouble.permission and user and user.is_staff and user.has_perm(trouble.permission))
+
+
+def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
+    order = list(Health)
+    bad = sorted(
+        ((row, row.health) for row in configs if row.health and _is_bad(row)), key=lambda p: order.index(p[1].health)
+    )
+    return [
+        Item(
+            tone=judged.dot,
+            title=judged.health.label,
+            what=f"{row.config.kind.label} {row.config.pixel_id}",
+            href=reverse("integration", kwargs={"slug": game.slug, "network": row.config.network}),
+            why=judged.why,
+            next_step=judged.next_step,
+            since=judged.since,
+        )
+        for row, judged in bad
+    ]
+
+
+def _behind(game: Game, backlog: Backlog) -> list[Item]:
+    """The server's own trouble, with how long and what to do."""
+    found = []
+    if backlog.refused:
+        found.append(_turned_away(game, backlog.refused))
+    if backlog.digest_is_behind:
+        found.append(
+            Item(
+                tone=WARN,
+                title="Digest behind",
+                what="Live events",
+                href=reverse("events", kwargs={"slug": game.slug}),
+                why=f"Events are stored, but the oldest has waited {backlog.lag} to be looked at.",
+                next_step="Check that a worker and the beat are running; what waits is digested in its order.",
+                since=backlog.lag_since,
+            )
+        )
+    if backlog.sending_is_behind and backlog.late:
+        config = backlog.late.config
+        found.append(
+            Item(
+                tone=WARN,
+                title="Sending behind",
+                what=f"{config.kind.label} {config.pixel_id}",
+                href=reverse("integration", kwargs={"slug": game.slug, "network": config.network}),
+                why=f"The oldest postback that could go is {backlog.queue_age} past its time.",
+                next_step=advice.BEHIND,
+                since=backlog.due_since,
+            )
+        )
+    return found
+
+
+def _turned_away(game: Game, number: int) -> Item:
+    requests = "1 request was" if number == 1 else f"{number:,} requests were"
+    return Item(
+        tone=WARN,
+        title="Requests turned away",
+        what="Live events",
+        href=reverse("events", kwargs={"slug": game.slug}),
+        why=f"{requests} answered 503 in the last {overload.MINUTES} minutes, of all games on this server: more came"
+        " than could be stored, or the database was away. Nothing acknowledged is lost; senders try again.",
+        next_step="If it goes on, give the web processes and PostgreSQL more of a machine, or have senders batch.",
+    )
+
+
+def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:
+    """Alerts still open over postbacks that are well again, or gone: those above are said already."""
+    said = [row.config.pk for row in configs if _is_bad(row)]
+    found = Alert.objects.filter(game=game, recovered_at=None).exclude(config__in=said)
+    rows = found.select_related("config").defer("config__credential", "config__previous_credential")
+    return [
+        Item(
+            tone=WARN,
+            title="Alert open",
+            what=f"{alert.config.kind.label} {alert.config.pixel_id}",
+            href=reverse("alerts", kwargs={"slug": game.slug}),
+            why=alert.cause,
+            next_step="It is well again. The alert closes by itself once it has been so for a minute.",
+            since=alert.opened_at,
+        )
+        for alert in rows.order_by("opened_at")
+    ]
+
+
+def _keys(game: Game) -> list[Item]:
+    """Keys that end within a week, the next to end first: old ones in a rotation's overlap, and those given an end."""
+    ending = ApiKey.objects.live().filter(game=game, expires_at__lte=clock.now() + ENDS_SOON)
+    rows = ending.select_related("replaced_by").order_by("expires_at")
+    return [_key(game, key, key.expires_at) for key in rows if key.expires_at]
+
+
+def _key(game: Game, key: ApiKey, ends_at: datetime) -> Item:
+    new = key.replaced_by.created_at if key.replaced_by else None
+    in_use = key.last_used_at is not None and (new is None or key.last_used_at > new)
+    left = timeuntil(ends_at, depth=1)
+    if new:
+        why = f"The old key {key.prefix}… ends in {left} and "
+        why += "is still used." if in_use else "was not used since the new one was made."
+        step = "Put the new key in place before then: requests with the old one are refused afterwards."
+        idle = "Nothing to do if the new key is in place everywhere."
+    else:
+        used = "is in use" if in_use else "was never used"
+        why = f"The key {key.prefix}… was given an end, which is in {left}, and {used}."
+        step = "Put another key in place before then, or give this one a later last day."
+        idle = "Nothing to do if nobody needs it."
+    return Item(
+        tone=WARN,
+        title="Key ends soon",
+        what=key.name,
+        href=reverse("keys", kwargs={"slug": game.slug}),
+        why=why,
+        next_step=step if in_use else idle,
+        since=key.last_used_at if in_use else None,
+        when="Last used",
+    )

@@ -1,0 +1,75 @@
+"""Whether a game's work is done as it comes: how long the oldest waits, and what that asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Min
+
+from audience.database import clock
+from audience.intake import overload
+from audience.models import Batch, BatchState, Game
+from postbacks.hub.toolkit.config_rows import ConfigRow
+
+# A wait that is worth a word: longer than a sweep of the beat and a slow minute of a network together.
+LAG = timedelta(minutes=1)
+# Waiting requests that are looked at: the oldest is among those that are due first.
+LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """`lag_since`: when the oldest request still to be digested came in. `due_since`: since when the oldest postback is
+    due that could go, `late` its config. None while there is none. `refused` requests were turned away lately."""
+
+    now: datetime
+    lag_since: datetime | None = None
+    due_since: datetime | None = None
+    late: ConfigRow | None = None
+    refused: int = 0
+
+    @property
+    def lag(self) -> str:
+        """`0 s`, `3 min`."""
+        return lasting(self.now - self.lag_since) if self.lag_since else "0 s"
+
+    @property
+    def queue_age(self) -> str:
+        return lasting(self.now - self.due_since) if self.due_since else "0 s"
+
+    @property
+    def digest_is_behind(self) -> bool:
+        return self.lag_since is not None and self.now - self.lag_since >= LAG
+
+    @property
+    def sending_is_behind(self) -> bool:
+        return self.due_since is not None and self.now - self.due_since >= LAG
+
+    @property
+    def is_behind(self) -> bool:
+        return self.digest_is_behind or self.sending_is_behind or bool(self.refused)
+
+
+def read(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = None) -> Backlog:
+    """`configs` are those that nothing but time keeps from sending."""
+    now = now or clock.now()
+    due = [(row.overdue_since, row) for row in configs if row.overdue_since and row.overdue_since < now]
+    due_since, late = min(due, key=lambda pair: pair[0], default=(None, None))
+    return Backlog(now=now, lag_since=_lag_since(game), due_since=due_since, late=late, refused=overload.lately())
+
+
+def _lag_since(game: Game) -> datetime | None:
+    waiting = Batch.objects.filter(game=game, state=BatchState.PENDING).order_by("next_attempt_at", "pk")
+    since: datetime | None = waiting[:LOOKED_AT].aggregate(since=Min("received_at"))["since"]
+    return since
+
+
+def lasting(time: timedelta) -> str:
+    """`12 s`, `3 min`, `2 h 5 min`, `4 d`."""
+    seconds = max(int(time.total_seconds()), 0)
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= 48:
+        return f"{hours // 24} d"
+    if hours:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{minutes} min" if minutes else f"{seconds} s"

@@ -1,0 +1,110 @@
+"""How a game's deliveries fare, network by network: what became of them, how fast the network answers, how long the
+longest-waiting one waits. Counts from the rollups (audience/storage/rollups.py), the queue from its index.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Sum
+
+from audience.models import Game
+from postbacks.hub.toolkit.config_rows import ConfigRow
+from postbacks.models import UNKNOWN, AttemptCount, Delivery, DeliveryCount
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
+from postbacks.reporting import latency
+
+SHARE = 0.95
+# Deleted configs too: their deliveries were made all the same. A probe each, since one for all would read the queue.
+CONFIGS = """
+SELECT config.network, config.id, due.since
+FROM postbacks_postbackconfig config
+CROSS JOIN LATERAL (
+  SELECT min(next_attempt_at) AS since FROM postbacks_delivery WHERE config_id = config.id AND state = 'waiting'
+) due
+WHERE config.game_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One network in a period. `p95` in milliseconds, rounded up as postbacks/reporting/latency.py does, None before
+    the first answer; `due_since`: when the delivery that waits longest fell due, None while none waits.
+    `may_have_arrived` were called off after a call without an answer.
+    """
+
+    network: Network
+    configs: list[ConfigRow]
+    delivered: int = 0
+    waiting: int = 0
+    held: int = 0
+    failed: int = 0
+    may_have_arrived: int = 0
+    p95: int | None = None
+    due_since: datetime | None = None
+
+    @property
+    def ended(self) -> int:
+        return self.delivered + self.failed
+
+    @property
+    def rate(self) -> str:
+        """The share of those that ended which were delivered: "99.2 %"; '' while none has ended.
+
+        Rounded down, so that it says 100 % only when none failed.
+        """
+        return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
+
+
+def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[Sent]:
+    """Every network there is, in the order of NETWORKS, in four queries. `since` is the start of an hour."""
+    ids, due = _configs(game)
+    every = {"config_id__in": [pk for pks in ids.values() for pk in pks], "starts_at__gte": since}
+    states = _summed(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
+    buckets = _summed(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"))
+    unknown = dict(
+        Delivery.objects.filter(UNKNOWN, game=game, created_at__gte=since)
+        .values_list("network")
+        .annotate(Count("pk"))
+        .order_by()
+    )
+    return [
+        Sent(
+            network,
+            [row for row in configs if row.config.network == kind],
+            **{state: _of(states, ids[kind]).get(state, 0) for state in ("delivered", "waiting", "held", "failed")},
+            may_have_arrived=unknown.get(kind, 0),
+            p95=latency.within(_of(buckets, ids[kind]), SHARE),
+            due_since=min(due[kind], default=None),
+        )
+        for kind, network in NETWORKS.items()
+    ]
+
+
+def _configs(game: Game) -> tuple[dict[str, list[UUID]], dict[str, list[datetime]]]:
+    """By network the configs there are or were, and since when the oldest delivery of each is due."""
+    ids: dict[str, list[UUID]] = defaultdict(list)
+    due: dict[str, list[datetime]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(CONFIGS, [game.pk])
+        for network, pk, since in cursor.fetchall():
+            ids[network].append(pk)
+            due[network] += [since] if since else []
+    return ids, due
+
+
+def _summed(rows: Any) -> dict[tuple[UUID, Any], int]:
+    return {(pk, key): total for pk, key, total in rows.annotate(total=Sum("number"))}
+
+
+def _of(summed: dict[tuple[UUID, Any], int], configs: list[UUID]) -> dict[Any, int]:
+    """The numbers of these configs together, by what they were counted by."""
+    found: dict[Any, int] = defaultdict(int)
+    for (pk, key), total in summed.items():
+        if pk in configs:
+            found[key] += total
+    return found

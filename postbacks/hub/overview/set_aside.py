@@ -1,0 +1,131 @@
+"""Work that was set aside: one notice on the Overview for each queue, with a button that has it tried again."""
+
+from collections.abc import Iterator
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Count, Min
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from audience.background import retrying
+from audience.hub.toolkit.access import HubRequest, game_view
+from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
+from audience.models.failed_work import FailedWorkQuerySet
+from postbacks.hub.overview.items import BAD, Item
+from postbacks.models import Delivery
+from postbacks.monitoring.health import advice
+
+# Requests are a queue too, but a Batch keeps its own state.
+DIGEST = "digest"
+ASK = "An admin of the game can have it tried again, best when its cause is gone: the error above names it."
+ASK_OPERATOR = "Ask whoever runs this server to look at Failed work in the admin."
+# Of each queue what its rows are, in the singular and the plural, what became of them, and the page that shows them.
+SAID: dict[str, tuple[str, str, str, str]] = {
+    Queue.BATCH: ("request", "requests", "stored, but its row could not be updated when it was digested", "events"),
+    Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
+    Queue.SENDING: ("postback", "postbacks", "still to be sent, but could not be taken up", "conversions"),
+    Queue.CLOSING: ("answer", "answers", "received, but could not be written down", "conversions"),
+    Queue.CHECK: ("credential check", "credential checks", "asked for, but could not be run", "integrations"),
+    Queue.UPKEEP: ("postback", "postbacks", "to be looked after, which could not be done", "integrations"),
+    Queue.ALERT: ("postback", "postbacks", "not watched, since its health could not be read", "alerts"),
+    Queue.NOTICE: ("message", "messages", "written, but could not be sent", "alerts"),
+    Queue.ALERT_DIGEST: ("message", "messages", "due, but could not be written", "alerts"),
+    Queue.REPLAY: ("replay", "replays", "under way, but could not go on", "conversions"),
+    Queue.ERASURE: ("erasure", "erasures", "asked for, but could not be carried out", "privacy"),
+    Queue.ROLLUP: ("count", "counts", "not added up for the charts", "overview"),
+    Queue.PRUNE: ("step", "steps", "to delete what is past its time, which could not be done", "overview"),
+    Queue.PARTITION: ("partition", "partitions", "to be made ahead, which could not be done", "overview"),
+}
+
+
+def items(game: Game) -> Iterator[Item]:
+    """One for the requests of the game that were set aside, and one for each other queue with such rows."""
+    yield from _batches(game)
+    yield from _others(game, FailedWork.objects.filter(game=game), asked=True)
+    yield from _others(game, FailedWork.objects.filter(game=None), asked=False)
+
+
+def _batches(game: Game) -> Iterator[Item]:
+    failed = Batch.objects.filter(game=game, state=BatchState.FAILED)
+    last = failed.order_by("-pk").first()
+    if last is None:
+        return
+    number = failed.count()
+    requests = "1 request was" if number == 1 else f"{number:,} requests were"
+    said = advice.impersonal(last.error)
+    yield Item(
+        tone=BAD,
+        title="Events set aside",
+        what="Live events",
+        href=reverse("events", kwargs={"slug": game.slug}),
+        why=f"{requests} stored, but could not be digested. Nothing is lost. {said}".strip(),
+        next_step="An admin of the game can have them digested again, best when the cause is gone: the error above"
+        " names it.",
+        since=last.received_at,
+        when="The last came in",
+        action=_retry(game, DIGEST),
+        button="Digest again",
+    )
+
+
+def _others(game: Game, work: FailedWorkQuerySet, *, asked: bool) -> Iterator[Item]:
+    """`asked`: whether this game's admins may have it tried again; what concerns every game is the operator's."""
+    found = work.set_aside().values("queue").annotate(number=Count("pk"), since=Min("first_failed_at"))
+    for queue, number, since in found.order_by("queue").values_list("queue", "number", "since"):
+        last = work.set_aside().filter(queue=queue).latest("set_aside_at")
+        one, many, became, _ = SAID[queue]
+        count = f"1 {one} was" if number == 1 else f"{number:,} {many} were"
+        yield Item(
+            tone=BAD,
+            title="Set aside",
+            what=Queue(queue).label,
+            href=_href(game, queue, last.row if number == 1 else ""),
+            why=f"{count} {became}. Nothing is lost. {advice.impersonal(last.error)}".strip(),
+            next_step=ASK if asked else ASK_OPERATOR,
+            since=since,
+            when="The first failed",
+            action=_retry(game, queue) if asked else "",
+            button="Try again" if asked else "",
+        )
+
+
+def _retry(game: Game, queue: str) -> str:
+    return f"{reverse('set-aside-retry', kwargs={'slug': game.slug})}?{urlencode({'queue': queue})}"
+
+
+def _href(game: Game, queue: str, row: str) -> str:
+    """The page of the conversion that the one `row` is about, else the page on which the queue's rows are listed."""
+    conversion = _conversion(game, queue, row)
+    if conversion:
+        return reverse("conversion", kwargs={"slug": game.slug, "pk": conversion})
+    return reverse(SAID[queue][3], kwargs={"slug": game.slug})
+
+
+def _conversion(game: Game, queue: str, row: str) -> UUID | None:
+    try:
+        pk = UUID(row)
+    except ValueError:
+        return None
+    if queue == Queue.FAN_OUT:
+        return Conversion.objects.filter(game=game, pk=pk).values_list("pk", flat=True).first()
+    if queue in (Queue.SENDING, Queue.CLOSING):
+        return Delivery.objects.filter(game=game, pk=pk).values_list("conversion_id", flat=True).first()
+    return None
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def set_aside_retry(request: HubRequest, membership: Membership) -> HttpResponse:
+    """Have what was set aside in `queue` of this game tried again."""
+    game, queue = membership.game, request.GET.get("queue", "")
+    if queue == DIGEST:
+        number = retrying.retry_batches(Batch.objects.filter(game=game))
+        messages.success(request, f"To be digested again: {number}.")
+    elif queue in Queue.values:
+        number = retrying.retry(FailedWork.objects.filter(game=game, queue=queue).set_aside())
+        messages.success(request, f"To be tried again: {number}.")
+    else:
+        raise Http404("There is no such queue.")
+    return redirect("overview", slug=game.slug)

@@ -1,0 +1,103 @@
+"""A game at a glance: what to look at first, what came in, what it led to, and how the postbacks do."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import TextChoices
+from django.http import HttpResponse
+
+from audience.database import clock
+from audience.hub.toolkit.access import HubRequest, asks_for_part, game_view, page
+from audience.hub.toolkit.filters import choice
+from audience.models import Game, Membership
+from postbacks.hub.guide.steps import walked
+from postbacks.hub.overview import attention, backlog, figures, sent
+from postbacks.hub.overview.figures import Figures, Period
+from postbacks.hub.toolkit import charts
+from postbacks.hub.toolkit.config_rows import config_rows
+from postbacks.networks import NETWORKS
+from postbacks.reporting.pipeline import Tally
+
+ACCEPTED = charts.Series("Accepted")
+REJECTED = charts.Series("Rejected", charts.HATCHED)
+DEFAULT = "24h"
+
+
+class Click(TextChoices):
+    """Where a paid click came from, as far as no postback names it (audience/digest/clicks.py)."""
+
+    META = "meta", "Meta"
+    GOOGLE = "google", "Google"
+    X = "x", "X"
+    AMAZON = "amazon", "Amazon"
+    OTHER = "other", "Another ad network"
+    NONE = "", "No paid click"
+
+
+@game_view()
+def overview(request: HubRequest, membership: Membership) -> HttpResponse:
+    """The page; htmx asks for its figures alone."""
+    game, now = membership.game, clock.now()
+    choices = [(period.key, period.label) for period in figures.PERIODS.values()]
+    chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
+    period = figures.PERIODS[chosen.chosen]
+    found, configs = figures.of(game, period, now=now), config_rows(game)
+    total, waiting = figures.total(list(found.values())), backlog.read(game, attention.free_to_send(configs), now=now)
+    items = attention.items(game, configs, waiting, user=request.user)
+    context = {
+        "filter": chosen,
+        "period": period,
+        **setup(game),
+        "items": items,
+        "server_is_well": not any(item.is_of_server for item in items),
+        **intake(found, total, period),
+        **outcome(total),
+        "sent": sent.by_network(game, configs, since=period.starts(now)[0]),
+        "backlog": waiting,
+        "now": now,
+    }
+    template = "hub/_overview.html" if asks_for_part(request) else "hub/overview.html"
+    return page(request, template, membership, **context)
+
+
+def setup(game: Game) -> dict[str, Any]:
+    """How far the guide is walked."""
+    steps = walked(game)
+    next_step = next((step for step in steps if not step.done), None)
+    return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
+
+
+def intake(found: Mapping[datetime, Figures], total: Figures, period: Period) -> dict[str, Any]:
+    unit = "Hour" if period.step == figures.HOUR else "Day"
+    counts = f"{total.accepted:,} accepted, {total.rejected:,} rejected"
+    desc = f"Events per {unit.lower()} in the last {period.label}: {counts}."
+    return {"total": total, "chart": events_chart(found, period), "chart_desc": desc, "chart_unit": f"{unit} (UTC)"}
+
+
+def outcome(total: Figures) -> dict[str, Any]:
+    everything = figures.added(list(total.conversions.values()))
+    unclicked = total.conversions.get("", figures.added([])).count
+    return {"conversions": everything, "attributed": everything.count - unclicked, "clicks": clicks(total)}
+
+
+def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Chart:
+    """Events accepted and rejected, by hour or day (UTC)."""
+    label, title = ("%H:%M", "%a %-d %b, %H:%M") if period.step == figures.HOUR else ("%-d %b", "%a %-d %b")
+    points = [
+        charts.Point(f"{start:{label}}", f"{start:{title}}", (one.accepted, one.rejected))
+        for start, one in found.items()
+    ]
+    return charts.stacked(points, series=[ACCEPTED, REJECTED])
+
+
+def clicks(total: Figures) -> list[tuple[charts.Rank, Tally]]:
+    """Conversions by the network of the click that won them, with their values: the networks with postbacks first."""
+    known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(Click.choices)}
+    shown = [kind for kind in known if kind in NETWORKS or kind in total.conversions]
+    tallies = [total.conversions.get(kind, figures.added([])) for kind in shown]
+    rows = [
+        (known[kind], tally.count, charts.SOLID if kind else charts.DOTTED)
+        for kind, tally in zip(shown, tallies, strict=True)
+    ]
+    return list(zip(charts.ranked(rows), tallies, strict=True))

@@ -1,0 +1,131 @@
+"""Before going live: what would be sent of a conversion, what settings would have done, and a test conversion."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.hub.events.detail import pretty, sees_addresses
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Game, Membership, Role, Trigger
+from postbacks.configs import credentials
+from postbacks.configs.forms import PASTED, PostbackForm
+from postbacks.configs.rules import SettingsRefused
+from postbacks.hub.settings.forms import asking
+from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.models import PostbackConfig
+from postbacks.networks.interface.network import Network
+from postbacks.preview import dry_run, preview
+
+# What a form must get right before it is saved, and a dry run does not read.
+UNREAD = {"pixel_id", "credential", "test_code"}
+
+
+class SendTestForm(forms.Form):
+    """A test conversion: through which postback, to which test view, as which event."""
+
+    config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
+    trigger = forms.ChoiceField(choices=Trigger.choices, label="Event")
+    test_code = forms.CharField(max_length=128, widget=forms.TextInput(attrs=PASTED))
+
+    def __init__(
+        self, network: Network, game: Game, *args: Any, configs: Iterable[PostbackConfig] | None = None, **kwargs: Any
+    ) -> None:
+        """`configs` are the postbacks of the game, where they have been read already."""
+        super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
+        config, code = self.fields["config"], self.fields["test_code"]
+        assert isinstance(config, forms.ModelChoiceField)
+        config.queryset = _kept(game, network.kind).defer("credential", "previous_credential")
+        # Read once: the widget asks for its choices several times over, and a queryset is read anew each time.
+        config.choices = [(row.pk, str(row)) for row in (config.queryset if configs is None else configs)]
+        code.label, code.help_text = network.test_code_label, network.test_code_help
+
+
+def _kept(game: Game, network: str) -> Any:
+    return PostbackConfig.objects.kept().filter(game=game, network=network).order_by("created_at")
+
+
+@game_view()
+def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """`?conversion=` and `?config=` choose; without a postback it shows what one with both triggers would send."""
+    found, game = network_or_404(network), membership.game
+    configs = list(_kept(game, network).defer("credential", "previous_credential"))
+    config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
+    config = config or next(iter(configs), None)
+    among = preview.recent(game, network)
+    conversion = preview.chosen(game, request.GET.get("conversion", ""), among)
+    context: dict[str, Any] = {"network": found, "configs": configs, "config": config, "among": among}
+    if conversion:
+        would_be = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
+        shown = preview.of(conversion, would_be, addresses=sees_addresses(membership))
+        context |= {"preview": shown, "body": pretty(shown.body) if shown.body else ""}
+    return page(request, "hub/preview.html", membership, **context)
+
+
+@game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
+def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """GET judges a postback as it is saved; POST the settings of its form, whether or not they could be saved."""
+    found, game = network_or_404(network), membership.game
+    config = get_object_or_404(_kept(game, network), pk=pk)
+    if request.method == "POST":
+        return _tried(request, membership, found, config)
+    run = dry_run.run(proposed=config, current=None)
+    context = {"network": found, "config": config, "configs": list(_kept(game, network)), "run": run}
+    return page(request, "hub/dry_run.html", membership, **context)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def dry_run_new(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """The settings of the form for a postback that is not there yet."""
+    return _tried(request, membership, network_or_404(network), None)
+
+
+def _tried(
+    request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None
+) -> HttpResponse:
+    form = asking(network, request, game=membership.game, config=config)
+    context: dict[str, Any] = {"network": network, "config": config, "problems": _problems(form), "is_proposed": True}
+    if not context["problems"]:
+        proposed = _proposed(form.cleaned_data, membership.game, network.kind, config)
+        context["run"] = dry_run.run(proposed=proposed, current=config)
+    return page(request, "hub/_dry_run.html" if request.htmx else "hub/dry_run.html", membership, **context)
+
+
+def _problems(form: PostbackForm) -> list[str]:
+    rows = [f"Goal {row.number}: {problem}" for row in form.rows.forms for problem in row.problems]
+    read = {name: errors for name, errors in form.errors.items() if name not in UNREAD}
+    return rows or [str(error) for errors in read.values() for error in errors]
+
+
+def _proposed(answers: dict[str, Any], game: Game, network: str, config: PostbackConfig | None) -> PostbackConfig:
+    """The settings as a config that is in no table; under the id of the one they change, whose deliveries count."""
+    proposed = PostbackConfig(
+        game=game,
+        network=network,
+        pixel_id=config.pixel_id if config else "",
+        triggers=answers["triggers"],
+        goals=answers.get("goals", []),
+        enabled=answers["enabled"],
+    )
+    if config:
+        proposed.pk = config.pk
+    return proposed
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def test_conversion(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """On to the network's answer. The test code is never rendered back."""
+    game = membership.game
+    form = SendTestForm(network_or_404(network), game, request.POST)
+    try:
+        if not form.is_valid():
+            raise SettingsRefused(" ".join(f"{form[name].label}: {errors[0]}" for name, errors in form.errors.items()))
+        check = credentials.request_test(requested_by=request.user, **form.cleaned_data)
+    except SettingsRefused as refused:
+        messages.error(request, f"Nothing was sent. {refused}")
+        return redirect("integration", slug=game.slug, network=network)
+    return redirect("check", slug=game.slug, network=network, pk=check.pk)

@@ -1,0 +1,121 @@
+"""Everything held about one player as JSON, a page of rows at a time: no process ever holds all of it.
+
+    {"format": "afterclick.person/1", "exported_at", "game", "person": {"id", "first_seen_at", "last_seen_at", "traits",
+     "trait_times"}, "identities": [], "devices": [], "groups": [], "consent_decisions": [], "clicks": [],
+     "conversions": [{..., "deliveries": [{..., "attempts": [{..., "payload_sha256"}]}]}], "events": [{..., "raw"}],
+     "rejections": [{..., "raw"}]}
+
+Times are ISO 8601 in UTC, lists newest first. Nothing is masked but what opens a door: keys, tokens, passwords.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model, Prefetch, QuerySet
+
+from audience.database import clock
+from audience.hub.toolkit.masking import masked
+from audience.hub.toolkit.paging import newest
+from audience.models import Event, Person, Rejection
+from audience.models.people import ANONYMOUS
+from audience.privacy.erasure import sent_under
+from consent.models import ConsentDecision
+from postbacks.models import Delivery, DeliveryAttempt
+
+FORMAT = "afterclick.person/1"
+CHUNK = 200
+# Our own bookkeeping, and what the reader knows: the game and the person.
+UNSAID = {"game", "game_id", "person", "conversion", "delivery", "config", "leased_until", "next_attempt_at", "payload"}
+
+HEAD = ("id", "first_seen_at", "last_seen_at", "traits", "trait_times")
+
+Rows = Iterable[dict[str, Any]]
+
+
+def pieces(person: Person) -> Iterator[str]:
+    """The text of the file, in pieces."""
+    head = {
+        "format": FORMAT,
+        "exported_at": clock.now(),
+        "game": {"name": person.game.name, "slug": person.game.slug},
+        "person": {name: getattr(person, name) for name in HEAD},
+    }
+    yield _text(head)[:-1]
+    for name, rows in _lists(person):
+        yield f',\n"{name}":['
+        for number, row in enumerate(rows):
+            yield f"{',' if number else ''}\n{_text(row)}"
+        yield "]"
+    yield "}\n"
+
+
+def _lists(person: Person) -> Iterator[tuple[str, Rows]]:
+    ids = identities_of(person)
+    values = sorted({value for _, value in ids})
+    anonymous = [value for namespace, value in ids if namespace == ANONYMOUS]
+    decisions = ConsentDecision.objects.filter(game_id=person.game_id, anonymous_id__in=anonymous)
+    yield "identities", map(_row, _paged(person.identities.all(), "first_seen_at", int))
+    yield "devices", map(_row, _paged(person.devices.all(), "updated_at", int))
+    yield "groups", ({"group_id": group.group_id, "updated_at": group.updated_at} for group in person.groups.all())
+    yield "consent_decisions", map(_row, _paged(decisions, "decided_at", int))
+    yield "clicks", map(_row, _paged(person.touches.all(), "clicked_at", int))
+    yield "conversions", map(_conversion, _paged(_with_deliveries(person), "event_at", UUID))
+    yield "events", map(_row, _paged(Event.objects.filter(sent_under(person.game_id, ids)), "event_at", int))
+    refused = Rejection.objects.filter(game=person.game_id, subjects__overlap=values)
+    yield "rejections", map(_row, _paged(refused, "received_at", int))
+
+
+def identities_of(person: Person) -> list[tuple[str, str]]:
+    """[(namespace, value), ...]: what their events are found by."""
+    return list(person.identities.order_by("pk").values_list("namespace", "value"))
+
+
+def _with_deliveries(person: Person) -> QuerySet[Any]:
+    attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
+    deliveries = Delivery.objects.order_by("created_at").select_related("config").prefetch_related(attempts)
+    deliveries = deliveries.defer("config__credential", "config__previous_credential")
+    return person.conversions.prefetch_related(Prefetch("deliveries", deliveries))
+
+
+def _paged(rows: QuerySet[Any], by: str, key: Callable[[str], Any]) -> Iterator[Any]:
+    before = ""
+    while True:
+        found = newest(rows, by=by, before=before, key=key, size=CHUNK)
+        yield from found.rows
+        before = found.older
+        if not before:
+            return
+
+
+def _row(row: Model) -> dict[str, Any]:
+    """The columns of a row by their names; a foreign key is its number."""
+    names = [field.attname for field in row._meta.concrete_fields if field.name not in UNSAID]
+    return {name: getattr(row, name) for name in names}
+
+
+def _conversion(row: Any) -> dict[str, Any]:
+    return {**_row(row), "deliveries": [_delivery(delivery) for delivery in row.deliveries.all()]}
+
+
+def _delivery(row: Delivery) -> dict[str, Any]:
+    return {
+        **_row(row),
+        "pixel_id": row.config.pixel_id,
+        "attempts": [{**_row(attempt), "payload_sha256": _hash(attempt.payload)} for attempt in row.attempts.all()],
+    }
+
+
+def _hash(payload: Any) -> str | None:
+    """SHA-256 hex of a sent body, its keys sorted and without blanks; None when none is kept."""
+    if payload is None:
+        return None
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(masked(value, addresses=True), cls=DjangoJSONEncoder, ensure_ascii=False)

@@ -1,0 +1,87 @@
+"""What is held about one player: counted, to download, to erase. For admins; a download leaves an audit entry."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from auditlog.models import LogEntry
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+
+from audience.accounts import audit_log
+from audience.database import clock
+from audience.hub.keys.forms import ForgetForm
+from audience.hub.people.views import erased_by, rows_of
+from audience.hub.toolkit import spreadsheet
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Event, Membership, Person, Rejection, Role
+from audience.models.people import ANONYMOUS
+from audience.privacy.erasure import sent_under
+from consent.models import ConsentDecision
+from postbacks.hub.privacy import person_export
+from postbacks.models import Delivery
+
+# A player who is counted no further is a client's mistake: an id that thousands share.
+MOST = 10_000
+DECISIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many of a kind; `more` when they were not counted to the end."""
+
+    label: str
+    number: int
+    more: bool
+
+
+@game_view(role=Role.ADMIN)
+def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    person = _person(membership, pk)
+    handle = erased_by(person)
+    anonymous = [value for namespace, value in person_export.identities_of(person) if namespace == ANONYMOUS]
+    context = {
+        "person": person,
+        "title": rows_of([person], addresses=True)[0].title,
+        "counts": counts_of(person),
+        "decisions": list(ConsentDecision.objects.of(membership.game_id, anonymous)[:DECISIONS]),
+        "form": ForgetForm(subject=handle.value) if handle else None,
+    }
+    return page(request, "hub/privacy_person.html", membership, **context)
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> StreamingHttpResponse:
+    """By POST, since it leaves an entry in the audit log."""
+    person = _person(membership, pk)
+    audit_log.record(game=membership.game, subject=person, action=LogEntry.Action.ACCESS, changes={})
+    name = f"player-{person.pk}-{clock.now():%Y-%m-%d}.json"
+    return spreadsheet.streamed(person_export.pieces(person), name=name, content_type="application/json")
+
+
+def counts_of(person: Person) -> list[Count]:
+    """Rows of every kind, by the words of the page."""
+    ids = person_export.identities_of(person)
+    values = sorted({value for _, value in ids})
+    anonymous = [value for namespace, value in ids if namespace == ANONYMOUS]
+    kinds = {
+        "IDs": person.identities.all(),
+        "Events": Event.objects.filter(sent_under(person.game_id, ids)),
+        "Clicks": person.touches.all(),
+        "Conversions": person.conversions.all(),
+        "Deliveries": Delivery.objects.filter(conversion__person=person),
+        "Devices": person.devices.all(),
+        "Groups": person.groups.all(),
+        "Consent decisions": ConsentDecision.objects.filter(game_id=person.game_id, anonymous_id__in=anonymous),
+        "Rejected messages": Rejection.objects.filter(game=person.game_id, subjects__overlap=values),
+    }
+    counted = {label: rows.order_by()[: MOST + 1].count() for label, rows in kinds.items()}
+    return [
+        Count("Traits", len(person.traits), more=False),
+        *(Count(label, min(number, MOST), more=number > MOST) for label, number in counted.items()),
+    ]
+
+
+def _person(membership: Membership, pk: UUID) -> Person:
+    found = Person.objects.select_related("game").filter(game=membership.game, pk=pk).first()
+    if found is None:
+        raise Http404("This player was joined with another, or erased.")
+    return found

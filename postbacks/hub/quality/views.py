@@ -1,0 +1,34 @@
+"""Match quality: what the events sent to a network carried for it to match them by, and what would raise it."""
+
+from dataclasses import dataclass
+
+from django.http import HttpResponse
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership
+from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.networks.interface.matching import Share
+from postbacks.reporting.match_quality import quality_of
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`percent` as the page says it: only none at all is 0, only each and every one 100."""
+
+    share: Share
+    percent: int
+
+    @classmethod
+    def of(cls, share: Share) -> "Row":
+        rounded = round(share.share * 100)
+        return cls(share, min(max(rounded, 1), 99) if 0 < share.share < 1 else rounded)
+
+
+@game_view()
+def match_quality(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """The page; htmx asks for its summary, for the network's page."""
+    found = network_or_404(network)
+    quality = quality_of(membership.game, found)
+    template = "hub/_quality_summary.html" if request.htmx else "hub/quality.html"
+    rows = [Row.of(share) for share in quality.shares]
+    return page(request, template, membership, network=found, quality=quality, rows=rows)

@@ -1,0 +1,105 @@
+"""Sending failed deliveries again, from the page of a network (many) and from the page of a conversion (one)."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import Resolver404, resolve, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Game, Membership, Role
+from postbacks.delivery import failed, replays
+from postbacks.hub.replays.forms import ReplayForm
+from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.models import Delivery, PostbackConfig, Replay
+
+NEWEST = 5  # replays listed
+# Pages that ask for one delivery to be sent again, and where its answer is read.
+ASKING = {"conversion", "conversions", "attempt"}
+
+
+def board(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
+    """What the section of failed deliveries shows of these: what can be sent again, and the replays, newest first."""
+    known = {config.pk: config for config in configs}
+    newest = Replay.objects.filter(config__in=known).order_by("-created_at")
+    rows = list(newest.prefetch_related("requested_by")[:NEWEST])
+    for row in rows:
+        row.config = known[row.config_id]
+    found = failed.progress(rows)
+    running = {row.replay.config_id for row in found if row.is_running}
+    offers = [offer for offer in failed.offers(configs) if offer.config.pk not in running]
+    return {"offers": offers, "replays": found, "has_running_replay": bool(running)}
+
+
+def kept(game: Game, network: str) -> QuerySet[PostbackConfig]:
+    found = PostbackConfig.objects.kept().filter(game=game, network=network)
+    return found.defer("credential", "previous_credential").order_by("created_at")
+
+
+@game_view()
+def replay_list(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """The section alone for its own refresh; else a page with the filter and, once it is filled in, its counts."""
+    found, game = network_or_404(network), membership.game
+    context: dict[str, Any] = {"network": found, **board(list(kept(game, network)))}
+    if request.htmx:
+        return page(request, "hub/_replays.html", membership, **context)
+    form = ReplayForm(request.GET if "config" in request.GET else None, configs=kept(game, network))
+    if form.is_bound and form.is_valid():
+        answers = form.cleaned_data
+        context["counts"] = failed.preview(**answers)
+        context["blocked"] = failed.unable(answers["config"])
+    return page(request, "hub/replays.html", membership, form=form, **context)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def replay_start(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    form = ReplayForm(request.POST, configs=kept(membership.game, network_or_404(network).kind))
+    if not form.is_valid():
+        messages.error(request, "Nothing was sent: choose a postback and a time.")
+        return redirect("replays", slug=membership.game.slug, network=network)
+    try:
+        replay = replays.start(requested_by=request.user, **form.cleaned_data)
+        messages.success(request, f"Sending again: {replay.total - replay.past_deadline}.")
+    except replays.ReplayRefused as refused:
+        messages.error(request, str(refused))
+    return redirect("integration", slug=membership.game.slug, network=network)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def replay_cancel(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    rows = Replay.objects.filter(game=membership.game, config__network=network)
+    stopped = replays.cancel(replay=get_object_or_404(rows, pk=pk))
+    messages.success(request, f"The replay is over. Stopped before they were sent: {stopped}.")
+    return redirect("integration", slug=membership.game.slug, network=network)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    delivery = get_object_or_404(Delivery, game=membership.game, pk=pk)
+    try:
+        replays.send_again(delivery)
+        messages.success(request, "Queued again, under the same event ID.")
+    except replays.NotSendable as problem:
+        messages.error(request, str(problem))
+    return redirect(_asked_on(request, membership.game.slug))
+
+
+def _asked_on(request: HubRequest, slug: str) -> str:
+    """The page of ours with the button, by the browser's own word; the Conversions page when it does not say."""
+    fallback = reverse("conversions", kwargs={"slug": slug})
+    said = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(said, {request.get_host()}):
+        return fallback
+    parts = urlsplit(said)
+    try:
+        found = resolve(parts.path)
+    except Resolver404:
+        return fallback
+    ours = found.url_name in ASKING and found.kwargs.get("slug") == slug
+    return urlunsplit(("", "", parts.path, parts.query, "")) if ours else fallback

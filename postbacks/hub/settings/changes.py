@@ -1,0 +1,61 @@
+"""What the menu of a postback does: switch it on or off, delete it."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.confirmation import TypedName
+from audience.models import Membership, Role
+from postbacks.configs import configs, unsent
+from postbacks.hub.toolkit.networks import config_or_404, network_or_404
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_enable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    config = config_or_404(membership, network, pk)
+    try:
+        configs.enable(config=config, changed_by=request.user)
+        messages.success(request, f"The postback for {config.pixel_id} is enabled.")
+    except configs.SettingsRefused as refused:
+        messages.error(request, str(refused))
+    return _back(membership, network)
+
+
+@game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
+def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """GET names what would not be sent any more. POST disables; with `ask` it leads to that page if there is any."""
+    config = config_or_404(membership, network, pk)
+    left = unsent.of(config)
+    if request.method != "POST":
+        context = {"network": network_or_404(network), "config": config, "unsent": left}
+        return page(request, "hub/postback_disable.html", membership, **context)
+    if left and "ask" in request.POST:
+        return redirect("postback-disable", slug=membership.game.slug, network=network, pk=pk)
+    try:
+        left = configs.disable(config=config, changed_by=request.user)
+        said = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
+        messages.success(request, f"{said} {left.words}".rstrip())
+    except configs.SettingsRefused as refused:
+        messages.error(request, str(refused))
+    return _back(membership, network)
+
+
+@game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
+def postback_delete(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    config = config_or_404(membership, network, pk)
+    posted = request.POST if request.method == "POST" else None
+    form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
+    if form.is_valid():
+        left = configs.delete(config=config, changed_by=request.user)
+        said = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
+        messages.success(request, f"{said} {left.words}".rstrip())
+        return _back(membership, network)
+    context = {"network": network_or_404(network), "config": config, "form": form, "unsent": unsent.of(config)}
+    return page(request, "hub/postback_delete.html", membership, **context)
+
+
+def _back(membership: Membership, network: str) -> HttpResponse:
+    return redirect("integration", slug=membership.game.slug, network=network)

@@ -1,0 +1,46 @@
+"""The network's own form on our pages: filled from a config or from a check that was refused, and forgetful."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import QueryDict
+
+from audience.hub.toolkit.access import HubRequest
+from audience.models import Game
+from postbacks.configs.forms import PostbackForm, postback_form
+from postbacks.models import CredentialCheck, PostbackConfig
+from postbacks.networks.interface.network import Network
+
+
+def asking(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
+    """The form of this request. `?check=<id>` brings back what a refused check had proposed, but for its secrets."""
+    data = request.POST if request.method == "POST" else None
+    return postback_form(network)(data, editing=config is not None, initial=_initial(request, game, config))
+
+
+def forgetful(form: PostbackForm) -> PostbackForm:
+    """The same form without the test code that was typed; its credential field never shows a value."""
+    if isinstance(form.data, QueryDict):
+        form.data = form.data.copy()
+        form.data["test_code"] = ""
+    return form
+
+
+def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> dict[str, Any]:
+    source: CredentialCheck | PostbackConfig | None = _refused(request, game) or config
+    if source is None:
+        return {"enabled": True}
+    return {
+        "pixel_id": source.pixel_id,
+        "triggers": source.triggers,
+        "goals": source.goals,
+        "enabled": source.enabled,
+    }
+
+
+def _refused(request: HubRequest, game: Game) -> CredentialCheck | None:
+    try:
+        pk = UUID(request.GET.get("check", ""))
+    except ValueError:
+        return None
+    return CredentialCheck.objects.filter(game=game, pk=pk).first()

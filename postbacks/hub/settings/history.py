@@ -1,0 +1,57 @@
+"""Looking after the credential of a postback: asked about again, gone back to the one before, and its history."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership, Role
+from postbacks.configs import configs, credentials
+from postbacks.hub.toolkit.networks import config_or_404, network_or_404
+from postbacks.models import CredentialCheck, PostbackConfig
+
+# Of each list: the newest.
+MOST = 50
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_recheck(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """Ask the network once more; accepted, what is on hold goes out."""
+    config = config_or_404(membership, network, pk)
+    return _ask(request, membership, config, credentials.request_release)
+
+
+@game_view(role=Role.MARKETER, methods=("POST",))
+def postback_roll_back(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """Go back to the credential before the last rotation, once the network has accepted it."""
+    config = config_or_404(membership, network, pk)
+    return _ask(request, membership, config, configs.roll_back)
+
+
+def _ask(
+    request: HubRequest, membership: Membership, config: PostbackConfig, verb: Callable[..., CredentialCheck]
+) -> HttpResponse:
+    """On to the answer of the check that `verb` makes, or back with its reason for not asking."""
+    slug, network = membership.game.slug, config.network
+    try:
+        row = verb(config=config, requested_by=request.user)
+    except configs.SettingsRefused as refused:
+        messages.error(request, str(refused))
+        return redirect("integration", slug=slug, network=network)
+    return redirect("check", slug=slug, network=network, pk=row.pk)
+
+
+@game_view()
+def postback_history(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """Every version of a postback with who set it, and what the network said each time it was asked."""
+    found = network_or_404(network)
+    all_of_game = PostbackConfig.objects.filter(game=membership.game, network=network)
+    config = get_object_or_404(all_of_game.defer("credential", "previous_credential"), pk=pk)
+    versions = config.versions.select_related("set_by").order_by("-number")[:MOST]
+    asked = CredentialCheck.objects.filter(config=config).select_related("requested_by").defer("credential")
+    checks = asked.order_by("-created_at")[:MOST]
+    context = {"network": found, "config": config, "versions": versions, "checks": checks}
+    return page(request, "hub/postback_history.html", membership, **context)

@@ -1,0 +1,118 @@
+"""Adding and changing a postback: the form, and the network's answer to it.
+
+The form stays in the browser while the network is asked, so that what was typed is still there when it refuses.
+A token or a test code is never rendered back.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+
+from audience.database import clock
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership, Role
+from postbacks.configs import configs, unsent
+from postbacks.configs.forms import PostbackForm
+from postbacks.hub.settings.forms import asking, forgetful
+from postbacks.hub.toolkit import side_panel as panel
+from postbacks.hub.toolkit.networks import config_or_404, network_or_404
+from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
+from postbacks.networks.interface.network import Network
+
+METHODS = ("GET", "HEAD", "POST")
+# The longest call to a network ends before this; a check that takes longer waits for a worker.
+SLOW = timedelta(seconds=15)
+
+
+@game_view(role=Role.MARKETER, methods=METHODS)
+def postback_add(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    return _form(request, membership, network_or_404(network), None)
+
+
+@game_view(role=Role.MARKETER, methods=METHODS)
+def postback_edit(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    return _form(request, membership, network_or_404(network), config_or_404(membership, network, pk))
+
+
+@game_view(role=Role.MARKETER)
+def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
+    """How far the network's answer is; a page of its own without JavaScript, else the panel beside the form."""
+    found = network_or_404(network)
+    row = get_object_or_404(CredentialCheck, game=membership.game, network=network, pk=pk)
+    if row.state == CheckState.PASSED:
+        messages.success(request, _accepted(found, row))
+        return _to_integration(request, membership, network)
+    is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW
+    if request.htmx and row.state == CheckState.PENDING and not is_slow:
+        return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
+    template = "hub/_check.html" if request.htmx else "hub/check.html"
+    return page(request, template, membership, network=found, check=row, is_slow=is_slow)
+
+
+def _accepted(network: Network, row: CredentialCheck) -> str:
+    if row.purpose == Purpose.SAVE:
+        return f"{network.label} accepted the credentials: the postback for {row.pixel_id} is saved."
+    if row.purpose == Purpose.TEST:
+        return f"{network.label} accepted the test conversion for {row.pixel_id}: look for it in its test view."
+    return row.message
+
+
+def _form(request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None) -> HttpResponse:
+    form = asking(network, request, game=membership.game, config=config)
+    if request.method == "POST" and form.is_valid():
+        try:
+            row = _save(request, membership, network, config, form.cleaned_data)
+        except configs.SettingsRefused as refused:
+            form.add_error(None, str(refused))
+        else:
+            return _asked(request, membership, network, form, row)
+    if config and config.enabled and (left := unsent.of(config)):
+        form.fields["enabled"].help_text = f"If you switch it off: {left.words}"
+    template = "hub/_postback_errors.html" if request.htmx and request.method == "POST" else "hub/postback_form.html"
+    context = {
+        "network": network,
+        "config": config,
+        "form": forgetful(form),
+        "frame": panel.frame(request),
+        "rotates": bool("rotate" in request.GET or form["credential"].errors or (config and _is_refused(config))),
+    }
+    return page(request, template, membership, **context)
+
+
+def _is_refused(config: PostbackConfig) -> bool:
+    return bool(config.held_at or config.suspected_at)
+
+
+def _save(
+    request: HubRequest,
+    membership: Membership,
+    network: Network,
+    config: PostbackConfig | None,
+    answers: dict[str, Any],
+) -> CredentialCheck | None:
+    if config:
+        return configs.change(config=config, changed_by=request.user, **answers)
+    return configs.add(game=membership.game, network=network.kind, requested_by=request.user, **answers)
+
+
+def _asked(
+    request: HubRequest, membership: Membership, network: Network, form: PostbackForm, row: CredentialCheck | None
+) -> HttpResponse:
+    """On to the answer of the network; without a check there was nothing to ask it."""
+    if row is None:
+        messages.success(request, "Saved.")
+        return _to_integration(request, membership, network.kind)
+    if request.htmx:
+        return page(request, "hub/_check.html", membership, network=network, check=row, form=form, oob=True)
+    return redirect("check", slug=membership.game.slug, network=network.kind, pk=row.pk)
+
+
+def _to_integration(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    url = reverse("integration", kwargs={"slug": membership.game.slug, "network": network})
+    return HttpResponseClientRedirect(url) if request.htmx else redirect(url)

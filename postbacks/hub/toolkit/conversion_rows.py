@@ -1,0 +1,86 @@
+"""A conversion as lists show it: its click, and what became of it on each postback."""
+
+from dataclasses import dataclass
+
+from django.db.models import Prefetch, QuerySet
+
+from audience.hub.toolkit.masking import masked
+from audience.models import Conversion, Reason
+from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
+from postbacks.reporting import stuck
+from postbacks.reporting.stuck import Stuck
+from postbacks.reporting.words import network_label, shown
+
+# What a list does not show, and is long.
+HEAVY = ("properties", "context", "integrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a conversion on one postback, or, with no `network`, altogether."""
+
+    word: str
+    dot: str
+    network: str = ""
+    reason: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    conversion: Conversion
+    event: str
+    click: str
+    outcomes: list[Outcome]
+
+
+def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
+    """`rows` with everything that `row_of` reads."""
+    attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
+    deliveries = Delivery.objects.order_by("created_at").prefetch_related(Prefetch("attempts", attempts))
+    return (
+        stuck.with_failures(rows)
+        .select_related("touch")
+        .defer(*HEAVY)
+        .prefetch_related(Prefetch("deliveries", deliveries))
+    )
+
+
+def row_of(conversion: Conversion, *, addresses: bool) -> Row:
+    """Read a conversion `with_outcomes`; without `addresses`, none stands in what senders and networks wrote."""
+    return Row(
+        conversion=conversion,
+        event=masked(conversion.trigger_label, addresses=addresses),
+        click=network_label(conversion.touch.network) if conversion.touch else "",
+        outcomes=outcomes(conversion, addresses=addresses),
+    )
+
+
+def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
+    """One for every postback that was tried or called off; when there was none, why not."""
+    # A skipped one is told by the conversion's own reason, unless it went out before.
+    tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
+    if tried:
+        return [_outcome(delivery, addresses) for delivery in tried]
+    if conversion.fanned_out_at is None:
+        return [_undecided(stuck.undecided(conversion))]
+    reason = Reason(conversion.reason).label if conversion.reason else "No postback is set up for this game"
+    return [Outcome("Not sent", "", reason=reason)]
+
+
+def _undecided(failed: Stuck | None) -> Outcome:
+    if failed and failed.is_set_aside:
+        return Outcome("Set aside", "bad", reason=failed.sentence)
+    return Outcome("Waiting", "busy", reason=failed.sentence if failed else "About to be decided")
+
+
+def _outcome(delivery: Delivery, addresses: bool) -> Outcome:
+    word, dot = shown(delivery)
+    said = [attempt.message for attempt in delivery.attempts.all()][-1:]
+    return Outcome(
+        word=word,
+        dot=dot,
+        network=network_label(delivery.network),
+        reason=delivery.get_reason_display() if delivery.reason else "",
+        said=masked(said[0], addresses=addresses) if said and delivery.state != DeliveryState.DELIVERED else "",
+    )
