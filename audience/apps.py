@@ -17,7 +17,7 @@ class AudienceConfig(AppConfig):
             get_user_model(),
             include_fields=[*ACCOUNT, "password"],
             mask_fields=["password"],
-            mask_callable="audience.accounts.audit_log.hidden",
+            mask_callable="audience.accounts.audit_log.password_state",
             m2m_fields={"groups", "user_permissions"},
         )
         of_user = {"mask_fields": ["user"], "mask_callable": "audience.accounts.audit_log.account_name"}

@@ -7,7 +7,7 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 
 from audience.accounts import addresses, second_factor
-from audience.accounts.audit_log import act_as
+from audience.accounts.audit_log import set_actor
 
 
 class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth ships no types
@@ -15,14 +15,14 @@ class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth s
 
     def clean_email(self) -> str:
         self.users = [user for user in addresses.accounts_of(self.cleaned_data["email"]) if user.is_active]
-        return addresses.normal(self.cleaned_data["email"])
+        return addresses.normalize(self.cleaned_data["email"])
 
 
 class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]  # allauth ships no types
     """Sets the password of a mailed link. The audit log names the account, whose mailbox it was."""
 
     def save(self) -> None:
-        act_as(self.user)
+        set_actor(self.user)
         super().save()
 
 
@@ -31,7 +31,7 @@ class _CodeOnce:
 
     def clean_code(self: Any) -> str:
         code: str = super().clean_code()  # type: ignore[misc]
-        if not second_factor.spend(self.authenticator, code):
+        if not second_factor.use_code(self.authenticator, code):
             raise get_adapter().validation_error("incorrect_code")
         return code
 

@@ -24,7 +24,7 @@ def new_password(request: HttpRequest, uidb36: str, key: str) -> HttpResponse:
     is_set = answer.headers.get("Location") == reverse("account_reset_password_from_key_done")
     owner = User.objects.filter(pk=url_str_to_user_pk(uidb36)).first() if is_set else None
     if owner and owner.email:
-        sign_in_pace.remember(answer, owner.email, secure=settings.SESSION_COOKIE_SECURE)
+        sign_in_pace.remember_browser(answer, owner.email, secure=settings.SESSION_COOKIE_SECURE)
     return answer
 
 
@@ -34,7 +34,7 @@ def activate_totp(request: HttpRequest) -> HttpResponse:
     answer: HttpResponse = totp.activate_totp(request)
     made = None if had_one or request.method != "POST" else _app_of(request)
     if made:
-        second_factor.spend(made, request.POST.get("code", ""))
+        second_factor.use_code(made, request.POST.get("code", ""))
     return answer
 
 

@@ -59,7 +59,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         """Failed passwords are counted by axes per address, and here per account; allauth's count would lock first."""
         if not AxesProxyHandler.is_allowed(request, credentials):
             return  # whoever is locked out anyway does not slow the account down
-        if seconds := sign_in_pace.take(request, typed_login(request, credentials)):
+        if seconds := sign_in_pace.count_attempt(request, typed_login(request, credentials)):
             raise ValidationError(
                 f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. A passkey "
                 "works at once. So does a browser that signed in before, or that set a new password by a mailed link."
@@ -68,7 +68,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
         user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         if user:
-            sign_in_pace.give_back(request, typed_login(request, credentials))
+            sign_in_pace.uncount_attempt(request, typed_login(request, credentials))
         return user
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
@@ -83,7 +83,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **given: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **given)
         if email := getattr(user, "email", ""):
-            sign_in_pace.remember(response, email, secure=settings.SESSION_COOKIE_SECURE)
+            sign_in_pace.remember_browser(response, email, secure=settings.SESSION_COOKIE_SECURE)
         return response
 
     def get_client_ip(self, request: HttpRequest) -> str:

@@ -108,8 +108,8 @@ def _is_kept_out(request: HttpRequest) -> bool:
 
 def _to_second_factor(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
-        return JsonResponse({"detail": second_factor.ASKING}, status=403)
+        return JsonResponse({"detail": second_factor.SETUP_REQUIRED}, status=403)
     if request.headers.get("HX-Request"):
         return HttpResponseClientRedirect(reverse("mfa_index"))
-    messages.warning(request, second_factor.ASKING)
+    messages.warning(request, second_factor.SETUP_REQUIRED)
     return redirect("mfa_index")

@@ -67,7 +67,7 @@ def one_more_of_everything(number: int) -> None:
     Membership.objects.create(game=game, user=user, role=Role.ADMIN)
     invite(game=game, email=f"new-{number}@studio.example", role=Role.VIEWER, invited_by=user)
     key = create_key(game=game, name=f"key {number}", created_by=user).key
-    addresses.ask(user=user, email=f"newer-{number}@studio.example")
+    addresses.request_change(user=user, email=f"newer-{number}@studio.example")
     SignInPace.objects.create(account=f"{number:064}", attempts=3, last_at=now, free_at=now)
     FailedWork.objects.create(game=game, queue="fan_out", row=str(number), error="ValueError")
     GoalEvent.objects.create(game=game, name="tutorial_done")

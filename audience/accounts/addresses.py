@@ -20,7 +20,7 @@ class AddressError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedChange:
     """A change with the token of its link, which is kept nowhere else; `taken` when another account has the address."""
 
     change: AddressChange
@@ -31,7 +31,7 @@ class Asked:
         return f"Asked({self.change.pk})"
 
 
-def normal(email: str) -> str:
+def normalize(email: str) -> str:
     return email.strip().lower()
 
 
@@ -40,35 +40,36 @@ def accounts_of(email: str) -> list[User]:
 
     PostgreSQL takes some letters for others when it ignores case (ı for i), so that Python compares once more.
     """
-    wanted = normal(email)
+    wanted = normalize(email)
     if not wanted:
         return []
-    return [user for user in User.objects.filter(email__iexact=wanted).order_by("pk") if normal(user.email) == wanted]
+    found = User.objects.filter(email__iexact=wanted).order_by("pk")
+    return [user for user in found if normalize(user.email) == wanted]
 
 
 def account_of(email: str) -> User | None:
     return next(iter(accounts_of(email)), None)
 
 
-def hold(email: str) -> None:
+def lock_address(email: str) -> None:
     """Make whoever gives this address to an account wait for the end of the transaction in hand."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"address {normal(email)}"])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"address {normalize(email)}"])
 
 
 @transaction.atomic
-def ask(*, user: User, email: str) -> Asked:
+def request_change(*, user: User, email: str) -> RequestedChange:
     """Write down the change and make its link; the one asked for before ends. AddressError for the present address."""
-    email = normal(email)
-    if normal(user.email) == email:
+    email = normalize(email)
+    if normalize(user.email) == email:
         raise AddressError(f"{email} is the address of this account already.")
     token = secrets.token_urlsafe(32)
     given = {"email": email, "digest": digest_of(token), "created_at": clock.now(), "expires_at": in_three_days()}
     change, _ = AddressChange.objects.update_or_create(user=user, defaults=given)
-    return Asked(change=change, token=token, taken=account_of(email) is not None)
+    return RequestedChange(change=change, token=token, taken=account_of(email) is not None)
 
 
-def find(token: str, user: User) -> AddressChange | None:
+def find_open_change(token: str, user: User) -> AddressChange | None:
     """The open change of this account that the link is for."""
     found = AddressChange.objects.filter(digest=digest_of(token), user=user).first()
     return found if found and found.is_open else None
@@ -80,7 +81,7 @@ def confirm(*, token: str, user: User) -> str:
     change = AddressChange.objects.select_for_update().filter(digest=digest_of(token), user=user).first()
     if change is None or not change.is_open:
         raise AddressError("This link no longer works. Ask for a new one.")
-    hold(change.email)
+    lock_address(change.email)
     if account_of(change.email):
         raise AddressError(f"Another account signs in with {change.email}.")
     account = User.objects.select_for_update().get(pk=user.pk)

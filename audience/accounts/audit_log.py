@@ -40,7 +40,7 @@ def entries(game: Game) -> QuerySet[Any]:
     return rows
 
 
-def act_as(user: Any = None, *, email: str = "") -> None:
+def set_actor(user: Any = None, *, email: str = "") -> None:
     """Name the actor of what this request changes from now on: whoever followed the link in their mail.
 
     By `email` alone while there is no account yet.
@@ -50,7 +50,7 @@ def act_as(user: Any = None, *, email: str = "") -> None:
         context["actor"], context["actor_email"] = user, email or user.email
 
 
-def hidden(value: str) -> str:
+def password_state(value: str) -> str:
     """What an entry says of a password: whether there is one. "!" begins what Django keeps for none."""
     return "" if not value or value == "None" else "none" if value.startswith("!") else "set"
 

@@ -6,12 +6,12 @@ from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from audience.accounts.members import Invited
+from audience.accounts.members import NewInvitation
 
 logger = structlog.get_logger(__name__)
 
 
-def send(invited: Invited) -> bool:
+def send(invited: NewInvitation) -> bool:
     """Mail the link, now, since its token is kept nowhere; False when the mail server did not take it."""
     invitation = invited.invitation
     context = {"invitation": invitation, "link": link(invited)}
@@ -31,6 +31,6 @@ def send(invited: Invited) -> bool:
     return True
 
 
-def link(invited: Invited) -> str:
+def link(invited: NewInvitation) -> str:
     """Where the invited accepts."""
     return str(settings.PUBLIC_URL) + reverse("invitation", kwargs={"token": invited.token})

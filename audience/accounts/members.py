@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from audience.accounts import addresses
-from audience.accounts.audit_log import act_as
+from audience.accounts.audit_log import set_actor
 from audience.database import clock
 from audience.models import Game, Invitation, Membership, Role
 from audience.models.keys import digest_of
@@ -19,7 +19,7 @@ class MembersError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Invited:
+class NewInvitation:
     """An invitation with the token of its link, which is kept nowhere else."""
 
     invitation: Invitation
@@ -30,7 +30,7 @@ class Invited:
 
 
 @transaction.atomic
-def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Invited:
+def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> NewInvitation:
     """Make the invitation of an address, or renew its expired one; MembersError when it is a member or invited."""
     email = email.strip().lower()
     _lock(game)
@@ -44,19 +44,19 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> In
         return _with_new_link(pending)
     token = _token()
     made = Invitation.objects.create(game=game, email=email, role=role, invited_by=invited_by, digest=digest_of(token))
-    return Invited(invitation=made, token=token)
+    return NewInvitation(invitation=made, token=token)
 
 
 @transaction.atomic
-def renew(*, invitation: Invitation) -> Invited:
+def renew(*, invitation: Invitation) -> NewInvitation:
     """A new link for seven days; the one sent before stops working. MembersError when it is over."""
-    return _with_new_link(_pending(invitation))
+    return _with_new_link(_locked_pending(invitation))
 
 
 @transaction.atomic
 def revoke(*, invitation: Invitation) -> None:
     """End the link. MembersError when somebody has followed it already."""
-    found = _pending(invitation)
+    found = _locked_pending(invitation)
     found.revoked_at = clock.now()
     found.save(update_fields=["revoked_at"])
 
@@ -69,7 +69,7 @@ def find(token: str) -> Invitation | None:
 @transaction.atomic
 def accept(*, invitation: Invitation, user: User) -> Membership:
     """Let the invited join, once; somebody who is a member by now keeps the role. MembersError for anyone else."""
-    found = _pending(invitation)
+    found = _locked_pending(invitation)
     if not found.is_open:
         raise MembersError("This invitation has expired.")
     if not is_for(found, user):
@@ -83,13 +83,13 @@ def accept(*, invitation: Invitation, user: User) -> Membership:
 @transaction.atomic
 def accept_as_new(*, invitation: Invitation, password: str) -> User:
     """Make the account of the invited address and let it join; MembersError when there is one by now."""
-    found = _pending(invitation)
-    addresses.hold(found.email)
+    found = _locked_pending(invitation)
+    addresses.lock_address(found.email)
     if addresses.account_of(found.email):
         raise MembersError(f"There is an account for {found.email} already. Sign in to join.")
-    act_as(email=found.email)
+    set_actor(email=found.email)
     user = User.objects.create_user(free_username(found.email), found.email, password)
-    act_as(user)
+    set_actor(user)
     accept(invitation=found, user=user)
     return user
 
@@ -99,7 +99,7 @@ def change_role(*, membership: Membership, role: Role) -> None:
     """Give a member another role; MembersError when the game would be without an admin."""
     _lock(membership.game)
     if role != Role.ADMIN:
-        _keep_an_admin(membership, f"make another member an admin before {membership.user.email} becomes less.")
+        _require_other_admin(membership, f"make another member an admin before {membership.user.email} becomes less.")
     membership.role = role
     membership.save(update_fields=["role"])
 
@@ -108,12 +108,12 @@ def change_role(*, membership: Membership, role: Role) -> None:
 def remove(*, membership: Membership) -> None:
     """Take a member out of the game; MembersError when the game would be without an admin."""
     _lock(membership.game)
-    _keep_an_admin(membership, f"make another member an admin before {membership.user.email} leaves.")
+    _require_other_admin(membership, f"make another member an admin before {membership.user.email} leaves.")
     membership.delete()
 
 
 def is_for(invitation: Invitation, user: User) -> bool:
-    return addresses.normal(user.email) == invitation.email
+    return addresses.normalize(user.email) == invitation.email
 
 
 def free_username(email: str) -> str:
@@ -127,13 +127,13 @@ def _lock(game: Game) -> None:
     Game.objects.select_for_update().get(pk=game.pk)
 
 
-def _keep_an_admin(leaving: Membership, otherwise: str) -> None:
+def _require_other_admin(leaving: Membership, otherwise: str) -> None:
     others = Membership.objects.filter(game=leaving.game, role=Role.ADMIN, user__is_active=True).exclude(pk=leaving.pk)
     if leaving.role == Role.ADMIN and not others.exists():
         raise MembersError(f"{leaving.game} needs an admin: {otherwise}")
 
 
-def _pending(invitation: Invitation) -> Invitation:
+def _locked_pending(invitation: Invitation) -> Invitation:
     found = Invitation.objects.pending().select_for_update(of=("self",)).select_related("game")
     row = found.filter(pk=invitation.pk).first()
     if row is None:
@@ -141,11 +141,11 @@ def _pending(invitation: Invitation) -> Invitation:
     return row
 
 
-def _with_new_link(invitation: Invitation) -> Invited:
+def _with_new_link(invitation: Invitation) -> NewInvitation:
     token = _token()
     invitation.digest, invitation.expires_at = digest_of(token), in_seven_days()
     invitation.save(update_fields=["digest", "expires_at", "role", "invited_by"])
-    return Invited(invitation=invitation, token=token)
+    return NewInvitation(invitation=invitation, token=token)
 
 
 def _token() -> str:

@@ -59,7 +59,7 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
     link = ""
     if request.method == "POST" and form.is_valid():
         try:
-            asked = addresses.ask(user=account, email=form.cleaned_data["email"])
+            asked = addresses.request_change(user=account, email=form.cleaned_data["email"])
         except addresses.AddressError as refusal:
             form.add_error("email", str(refusal))
         else:
@@ -72,14 +72,14 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, account, title="Change of address", about=about, button="Make the link", link=link, **context)
 
 
-def _ask(form: NewAddressForm, asked: addresses.Asked, account: User) -> str:
+def _ask(form: NewAddressForm, asked: addresses.RequestedChange, account: User) -> str:
     """The link; '' for an address of another account, which is said on the form."""
     if asked.taken:
         addresses.cancel(user=account)
         form.add_error("email", f"Another account signs in with {asked.change.email}.")
         return ""
     address_mail.send_link(asked)
-    address_mail.tell_asked(asked, account.email)
+    address_mail.notify_requested(asked, account.email)
     return address_mail.link(asked)
 
 
@@ -97,4 +97,6 @@ def _record(account: User, what: str) -> None:
 
 def _page(request: HttpRequest, account: User, **context: Any) -> HttpResponse:
     frame = {**admin.site.each_context(request), "opts": User._meta, "account": account}
-    return TemplateResponse(request, "admin/account_link.html", {**frame, "is_sent": address_mail.is_sent(), **context})
+    return TemplateResponse(
+        request, "admin/account_link.html", {**frame, "is_sent": address_mail.has_mail_server(), **context}
+    )

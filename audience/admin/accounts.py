@@ -73,8 +73,8 @@ class NewAccountForm(forms.ModelForm[User]):
         self.fields["email"].required = True
 
     def clean_email(self) -> str:
-        email = addresses.normal(self.cleaned_data["email"])
-        addresses.hold(email)
+        email = addresses.normalize(self.cleaned_data["email"])
+        addresses.lock_address(email)
         if addresses.account_of(email):
             raise forms.ValidationError("There is an account for this address already.")
         return email

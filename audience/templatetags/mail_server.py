@@ -2,11 +2,11 @@
 
 from django import template
 
-from audience.accounts.address_mail import is_sent
+from audience.accounts.address_mail import has_mail_server
 
 register = template.Library()
 
 
 @register.simple_tag
 def mail_is_sent() -> bool:
-    return is_sent()
+    return has_mail_server()

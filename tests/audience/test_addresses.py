@@ -165,7 +165,7 @@ def test_an_address_of_another_account_is_not_given_away_nor_given(ada: User, br
             assert "There is another account with this address already" in mail.outbox[0].body
             assert "/accounts/email/" not in mail.outbox[0].body
     assert pages[0] == pages[1]
-    asked = addresses.ask(user=ada, email="boss@studio.example")
+    asked = addresses.request_change(user=ada, email="boss@studio.example")
     with pytest.raises(addresses.AddressError, match=r"Another account signs in with boss@studio\.example\."):
         addresses.confirm(token=asked.token, user=ada)
     ada.refresh_from_db()

@@ -85,7 +85,7 @@ def test_expired_links_and_counts_of_sign_ins_go(db: None) -> None:
     ada: Any = hub.user("ada")
     bob: Any = hub.user("bob")
     for user, expires in ((ada, NOW - timedelta(days=30, seconds=1)), (bob, NOW - timedelta(days=30))):
-        addresses.ask(user=user, email=f"{user.username}@new.example")
+        addresses.request_change(user=user, email=f"{user.username}@new.example")
         AddressChange.objects.filter(user=user).update(expires_at=expires)
     for number, last in enumerate((NOW - timedelta(days=1), NOW - timedelta(days=1) - SECOND)):
         SignInPace.objects.create(account=f"{number:064}", attempts=1, last_at=last, free_at=last)

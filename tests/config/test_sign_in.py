@@ -175,7 +175,7 @@ def test_two_that_send_one_code_at_a_moment_are_let_in_once(ada: User) -> None:
     secret = with_app(Client())
     row = Authenticator.objects.get(type="totp")
     stale = Authenticator.objects.get(type="totp")
-    assert (second_factor.spend(row, code(secret)), second_factor.spend(stale, code(secret))) == (True, False)
+    assert (second_factor.use_code(row, code(secret)), second_factor.use_code(stale, code(secret))) == (True, False)
 
 
 def test_codes_are_not_guessed_more_than_ten_times_in_a_quarter_of_an_hour(ada: User) -> None:

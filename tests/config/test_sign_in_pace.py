@@ -55,7 +55,7 @@ def attack(tries: int = 40, email: str = EMAIL) -> None:
     """So many tries at a password, from anywhere, as fast as they are let through."""
     for _ in range(tries):
         let_pass()
-        assert sign_in_pace.take(RequestFactory().post(LOGIN), email) == 0
+        assert sign_in_pace.count_attempt(RequestFactory().post(LOGIN), email) == 0
 
 
 def test_after_twenty_tries_from_anywhere_a_right_password_waits_like_a_wrong_one(ada: User) -> None:
@@ -63,7 +63,7 @@ def test_after_twenty_tries_from_anywhere_a_right_password_waits_like_a_wrong_on
         sign_in(Client(REMOTE_ADDR=address(number)), "wrong")
     assert SignInPace.objects.get().attempts == 3
     attack(16)
-    assert sign_in_pace.take(RequestFactory().post(LOGIN), EMAIL) == 0  # the twentieth
+    assert sign_in_pace.count_attempt(RequestFactory().post(LOGIN), EMAIL) == 0  # the twentieth
     attack(10)
     failures = AccessAttempt.objects.count()
     owner = Client(REMOTE_ADDR="203.0.113.9")
@@ -83,7 +83,7 @@ def test_the_wait_doubles_up_to_half_a_minute_and_is_never_longer(ada: User) -> 
     waits = []
     for _ in range(8):
         attack(1)
-        waits.append(sign_in_pace.take(RequestFactory().post(LOGIN), EMAIL))
+        waits.append(sign_in_pace.count_attempt(RequestFactory().post(LOGIN), EMAIL))
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
@@ -127,9 +127,9 @@ def test_a_known_browser_has_twenty_tries_of_its_own_and_of_its_own_account_only
     sign_in(known)
     with_it = RequestFactory().post(LOGIN)
     with_it.COOKIES[sign_in_pace.KNOWN_BROWSER] = known.cookies[sign_in_pace.KNOWN_BROWSER].value
-    assert [sign_in_pace.take(with_it, EMAIL) for _ in range(21)] == [0] * 20 + [1]
+    assert [sign_in_pace.count_attempt(with_it, EMAIL) for _ in range(21)] == [0] * 20 + [1]
     attack(email="bob@studio.example")
-    assert sign_in_pace.take(with_it, "bob@studio.example") > 0
+    assert sign_in_pace.count_attempt(with_it, "bob@studio.example") > 0
 
 
 def test_a_forged_cookie_makes_no_known_browser(ada: User) -> None:
@@ -169,7 +169,7 @@ def test_a_password_typed_again_is_counted_too(ada: User) -> None:
 def test_tries_at_one_moment_count_one_by_one(ada: User) -> None:
     def take(_: int) -> int:
         try:
-            return sign_in_pace.take(RequestFactory().post(LOGIN), EMAIL)
+            return sign_in_pace.count_attempt(RequestFactory().post(LOGIN), EMAIL)
         finally:
             connection.close()
 

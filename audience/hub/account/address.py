@@ -52,7 +52,7 @@ def _change(request: HubRequest) -> HttpResponse:
     if limited:
         return limited
     try:
-        asked = addresses.ask(user=request.user, email=form.cleaned_data["email"])
+        asked = addresses.request_change(user=request.user, email=form.cleaned_data["email"])
     except addresses.AddressError as refusal:
         form.add_error("email", str(refusal))
         return _page(request, form)
@@ -64,7 +64,7 @@ def _change(request: HubRequest) -> HttpResponse:
 @login_required
 def address_confirm(request: HubRequest, token: str) -> HttpResponse:
     """The page behind the mailed link. It asks for a press of a button, since mail scanners follow links."""
-    change = addresses.find(token, request.user)
+    change = addresses.find_open_change(token, request.user)
     refused = ""
     if request.method == "POST" and change:
         try:
@@ -72,7 +72,7 @@ def address_confirm(request: HubRequest, token: str) -> HttpResponse:
         except addresses.AddressError as refusal:
             refused = str(refusal)
         else:
-            address_mail.tell_changed(before=before, after=request.user.email)
+            address_mail.notify_changed(before=before, after=request.user.email)
             messages.success(request, f"You sign in with {request.user.email} from now on.")
             return redirect("account")
     status = 200 if change and not refused else 410
@@ -81,15 +81,15 @@ def address_confirm(request: HubRequest, token: str) -> HttpResponse:
 
 def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
     change = AddressChange.objects.filter(user=request.user).first()
-    context = {"form": form, "change": change, "is_sent": address_mail.is_sent()}
+    context = {"form": form, "change": change, "is_sent": address_mail.has_mail_server()}
     return render(request, "account/address.html", context)
 
 
-def _send(request: HubRequest, asked: addresses.Asked) -> HttpResponse:
+def _send(request: HubRequest, asked: addresses.RequestedChange) -> HttpResponse:
     """Mail the link, and word to the present address. The answer does not say whether another account has it."""
     taken = address_mail.send_link(asked)
-    address_mail.tell_asked(asked, request.user.email)
-    if not address_mail.is_sent():
+    address_mail.notify_requested(asked, request.user.email)
+    if not address_mail.has_mail_server():
         messages.warning(request, NO_MAIL_SERVER)
     elif taken:
         messages.success(request, f"A link is on its way to {asked.change.email}. It works for 3 days.")

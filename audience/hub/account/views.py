@@ -26,6 +26,6 @@ def account(request: HubRequest) -> HttpResponse:
         "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,
         "sessions": len(UserSession.objects.purge_and_list(request.user)),
         "memberships": Membership.objects.filter(user=request.user).select_related("game").order_by("game__name"),
-        "is_missing": second_factor.is_missing_somewhere(request.user),
+        "is_missing": second_factor.is_missing_for_admin(request.user),
     }
     return render(request, "account/overview.html", context)

@@ -50,13 +50,15 @@ class Member:
 @game_view(role=Role.ADMIN)
 def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
     found = Membership.objects.filter(game=membership.game).select_related("user").order_by("user__email", "pk")
-    strong = second_factor.holders(row.user_id for row in found)
+    strong = second_factor.users_with_second_factor(row.user_id for row in found)
     rows = [
         Member(membership=row, second_factor=row.user_id in strong, is_self=row.user_id == request.user.pk)
         for row in found
     ]
     pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
-    return page(request, "hub/members.html", membership, rows=rows, invitations=pending, is_sent=address_mail.is_sent())
+    return page(
+        request, "hub/members.html", membership, rows=rows, invitations=pending, is_sent=address_mail.has_mail_server()
+    )
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -137,10 +139,10 @@ def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> H
     return redirect("members", slug=membership.game.slug)
 
 
-def _send(request: HubRequest, membership: Membership, invited: members.Invited) -> HttpResponse:
+def _send(request: HubRequest, membership: Membership, invited: members.NewInvitation) -> HttpResponse:
     email = invited.invitation.email
     sent = invitation_mail.send(invited)
-    if not address_mail.is_sent():
+    if not address_mail.has_mail_server():
         messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
     elif sent:
         messages.success(request, f"The invitation is on its way to {email}. Its link works for 7 days.")

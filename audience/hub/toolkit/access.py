@@ -77,7 +77,7 @@ def _to_login(request: HubRequest) -> HttpResponse:
 def _to_second_factor(request: HubRequest) -> HttpResponse:
     if request.htmx:
         return HttpResponseClientRedirect(reverse("mfa_index"))
-    messages.warning(request, second_factor.ASKING)
+    messages.warning(request, second_factor.SETUP_REQUIRED)
     return redirect("mfa_index")
 
 
