@@ -26,7 +26,7 @@ class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]  # allauth sh
         super().save()
 
 
-class _CodeOnce:
+class SingleUseCode:
     """A code of an authenticator app is taken once, by whichever process."""
 
     def clean_code(self: Any) -> str:
@@ -36,9 +36,9 @@ class _CodeOnce:
         return code
 
 
-class CodeForm(_CodeOnce, AuthenticateForm):  # type: ignore[misc]  # allauth ships no types
+class CodeForm(SingleUseCode, AuthenticateForm):  # type: ignore[misc]  # allauth ships no types
     """The second step of signing in."""
 
 
-class CodeAgainForm(_CodeOnce, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
+class CodeAgainForm(SingleUseCode, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
     """Asked for before a change of the account."""

@@ -25,10 +25,10 @@ from audience.intake.requests.caller import caller_ip
 
 logger = structlog.get_logger(__name__)
 
-LISTED = "listed"
+SESSION_IS_LISTED = "listed"
 PASSWORD_LINK = "account/email/password_reset_key"
 # Threads that send while nobody waits. What a process has not sent when it dies has to be asked for again.
-_later = ThreadPoolExecutor(2, thread_name_prefix="account-mail")
+_mail_threads = ThreadPoolExecutor(2, thread_name_prefix="account-mail")
 
 
 class AddressBackend(ModelBackend):
@@ -59,7 +59,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         """Failed passwords are counted by axes per address, and here per account; allauth's count would lock first."""
         if not AxesProxyHandler.is_allowed(request, credentials):
             return  # whoever is locked out anyway does not slow the account down
-        if seconds := sign_in_pace.count_attempt(request, typed_login(request, credentials)):
+        if seconds := sign_in_pace.count_attempt(request, login_name(request, credentials)):
             raise ValidationError(
                 f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. A passkey "
                 "works at once. So does a browser that signed in before, or that set a new password by a mailed link."
@@ -68,7 +68,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
         user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         if user:
-            sign_in_pace.uncount_attempt(request, typed_login(request, credentials))
+            sign_in_pace.uncount_attempt(request, login_name(request, credentials))
         return user
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
@@ -78,7 +78,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         super().login(request, user)
         # allauth lists this session for its owner: SessionSeenMiddleware keeps the row fresh.
-        request.session[LISTED] = True
+        request.session[SESSION_IS_LISTED] = True
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **given: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **given)
@@ -115,7 +115,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         message = self.render_mail(template_prefix, email, {**context, **given})
         message.get_connection()  # kept on the message
         if template_prefix == PASSWORD_LINK and settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
-            _later.submit(_send, message, template_prefix)
+            _mail_threads.submit(_send, message, template_prefix)
         else:
             _send(message, template_prefix)
 
@@ -141,7 +141,7 @@ class SealedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # all
         return f"Passkey {count + 1}" if count else "Passkey"
 
 
-def typed_login(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+def login_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
     """Whose sign-in failed, in lower case.
 
     allauth authenticates with `email`, which axes does not look for by itself: all accounts would share one counter.
@@ -152,7 +152,7 @@ def typed_login(request: HttpRequest, credentials: dict[str, Any] | None = None)
     return str(found).strip().lower()
 
 
-def counted_address(request: HttpRequest) -> str:
+def failure_address(request: HttpRequest) -> str:
     """What failed sign-ins are counted by: the caller's address, or its /64, since a caller has all of that."""
     address = caller_ip(request)
     if address and isinstance(ip_address(address), IPv6Address):

@@ -18,7 +18,7 @@ from django.utils import timezone
 from audience.digest import run as digest
 from audience.games import keys
 from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
-from audience.models.keys import digest_of
+from audience.models.keys import sha256_hex
 from config import demo_history
 from postbacks.configs import versions
 from postbacks.models import PostbackConfig
@@ -81,7 +81,7 @@ def _keys(game: Game) -> dict[str, ApiKey]:
     for purpose, (name, kind, environment, dialect) in wanted.items():
         entropy = _secret(f"key {purpose}", 32)
         value = keys.key_value(kind, environment, entropy)
-        found[purpose] = ApiKey.objects.filter(game=game, digest=digest_of(value)).first() or (
+        found[purpose] = ApiKey.objects.filter(game=game, digest=sha256_hex(value)).first() or (
             keys.create_key(
                 game=game, name=name, kind=kind, environment=environment, dialect=dialect, entropy=entropy
             ).key

@@ -16,8 +16,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from audience.accounts import second_factor
 from audience.intake.requests.caller import caller_ip
-from audience.models.keys import digest_of
-from config.accounts import LISTED
+from audience.models.keys import sha256_hex
+from config.accounts import SESSION_IS_LISTED
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
@@ -72,7 +72,11 @@ class SessionSeenMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         key = request.session.session_key
-        if key and LISTED in request.session and cache.add(f"seen:{digest_of(key)}", True, SEEN_EVERY.total_seconds()):
+        if (
+            key
+            and SESSION_IS_LISTED in request.session
+            and cache.add(f"seen:{sha256_hex(key)}", True, SEEN_EVERY.total_seconds())
+        ):
             seen = {"last_seen_at": timezone.now(), "ip": caller_ip(request)}
             UserSession.objects.filter(session_key=key).update(**{name: value for name, value in seen.items() if value})
         return self.get_response(request)

@@ -7,7 +7,7 @@ from typing import Any
 from auditlog.context import set_extra_data
 
 
-def named(command: str) -> AbstractContextManager[Any]:
+def command_actor(command: str) -> AbstractContextManager[Any]:
     """While it is open, entries are by this command and the user of the machine who runs it."""
     try:
         user = getpass.getuser()

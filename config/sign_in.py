@@ -52,8 +52,8 @@ SETTINGS: dict[str, Any] = {
     "AXES_COOLOFF_TIME": timedelta(minutes=15),
     "AXES_LOCKOUT_PARAMETERS": [["username", "ip_address"]],
     "AXES_USERNAME_FORM_FIELD": "login",
-    "AXES_USERNAME_CALLABLE": "config.accounts.typed_login",
-    "AXES_CLIENT_IP_CALLABLE": "config.accounts.counted_address",
+    "AXES_USERNAME_CALLABLE": "config.accounts.login_name",
+    "AXES_CLIENT_IP_CALLABLE": "config.accounts.failure_address",
     # Not written down with a failure: `next` may be an invitation's link.
     "AXES_SENSITIVE_PARAMETERS": ["username", "ip_address", "login", "next", "csrfmiddlewaretoken"],
     "AXES_RESET_ON_SUCCESS": True,

@@ -13,7 +13,7 @@ class Level(models.TextChoices):
 
 
 class DecisionQuerySet(models.QuerySet["ConsentDecision"]):
-    def of(self, game_id: int, anonymous_ids: list[str]) -> "DecisionQuerySet":
+    def for_ids(self, game_id: int, anonymous_ids: list[str]) -> "DecisionQuerySet":
         """Decisions recorded for any of these anonymous ids, newest first."""
         return self.filter(game_id=game_id, anonymous_id__in=anonymous_ids).order_by("-decided_at", "-id")
 
@@ -31,7 +31,7 @@ class ConsentDecision(models.Model):
 
     class Meta:
         indexes = [
-            # DecisionQuerySet.of: the newest decision of an anonymous id.
+            # DecisionQuerySet.for_ids: the newest decision of an anonymous id.
             models.Index(fields=["game_id", "anonymous_id", "-decided_at", "-id"], name="consent_newest"),
         ]
 

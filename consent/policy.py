@@ -3,7 +3,7 @@
 from consent.models import Level
 
 
-def effective(*, stated: str, recorded: Level | None, strict: bool) -> Level:
+def effective_level(*, stated: str, recorded: Level | None, strict: bool) -> Level:
     """The message's own level wins, else the newest recorded decision, else the game's setting.
 
     `stated` is '' when the message states none, as in a dialect without levels. A stated not_set says that the player

@@ -14,7 +14,7 @@ def record_decision(*, game_id: int, anonymous_id: str, level: Level, source: st
 
 def newest_level(*, game_id: int, anonymous_ids: list[str]) -> Level | None:
     """The newest decision of any of a person's anonymous ids; None when none was ever recorded."""
-    newest = ConsentDecision.objects.of(game_id, anonymous_ids).first()
+    newest = ConsentDecision.objects.for_ids(game_id, anonymous_ids).first()
     return Level(newest.level) if newest else None
 
 
@@ -23,6 +23,6 @@ def current_level(*, game_id: int, anonymous_id: str) -> Level:
     return newest_level(game_id=game_id, anonymous_ids=[anonymous_id]) or Level.NOT_SET
 
 
-def forget(*, game_id: int, anonymous_ids: list[str]) -> int:
+def delete_decisions(*, game_id: int, anonymous_ids: list[str]) -> int:
     """Delete the decisions of these ids; how many there were."""
     return ConsentDecision.objects.filter(game_id=game_id, anonymous_id__in=anonymous_ids).delete()[0]

@@ -16,7 +16,7 @@ from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import reverse
 
-from audience.admin.reading import Declared
+from audience.admin.base import DeclaredFilters
 from audience.models import Device, Game, Role
 from postbacks.models import AlertHook
 from tests import factories, hub
@@ -90,7 +90,7 @@ def leads_to(model: type[Model], path: str) -> tuple[type[Model], str]:
 
 
 def test_every_page_of_the_admin_filters_by_declared_fields_only() -> None:
-    assert [model for model, page in pages() if not isinstance(page, Declared)] == []
+    assert [model for model, page in pages() if not isinstance(page, DeclaredFilters)] == []
 
 
 def test_no_page_filters_searches_or_orders_by_a_secret(operator: User) -> None:

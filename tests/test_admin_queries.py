@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from audience.accounts import addresses
 from audience.accounts.members import invite
-from audience.admin.reading import MOST
+from audience.admin.base import MAX_SELECTED
 from audience.games.keys import create_key
 from audience.models import (
     ApiKey,
@@ -217,10 +217,10 @@ def test_players_are_erased_once_confirmed(game: Game, admin_client: Client) -> 
 
 
 def test_an_action_takes_a_hundred_at_most(game: Game, admin_client: Client) -> None:
-    rows = [factories.person(game, user=f"player-{number}") for number in range(MOST + 1)]
+    rows = [factories.person(game, user=f"player-{number}") for number in range(MAX_SELECTED + 1)]
     url = reverse("admin:audience_person_changelist")
     everything = chosen(rows[0], action="erase", select_across="1", index="0")
     answer = admin_client.post(url, everything, follow=True)
-    assert f"Select at most {MOST} at a time." in answer.content.decode()
-    assert Identity.objects.count() == MOST + 1
+    assert f"Select at most {MAX_SELECTED} at a time." in answer.content.decode()
+    assert Identity.objects.count() == MAX_SELECTED + 1
     assert not Erasure.objects.exists()

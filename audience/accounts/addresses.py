@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from audience.database import clock
 from audience.models.accounts import AddressChange, in_three_days
-from audience.models.keys import digest_of
+from audience.models.keys import sha256_hex
 
 
 class AddressError(Exception):
@@ -64,21 +64,21 @@ def request_change(*, user: User, email: str) -> RequestedChange:
     if normalize(user.email) == email:
         raise AddressError(f"{email} is the address of this account already.")
     token = secrets.token_urlsafe(32)
-    given = {"email": email, "digest": digest_of(token), "created_at": clock.now(), "expires_at": in_three_days()}
+    given = {"email": email, "digest": sha256_hex(token), "created_at": clock.now(), "expires_at": in_three_days()}
     change, _ = AddressChange.objects.update_or_create(user=user, defaults=given)
     return RequestedChange(change=change, token=token, taken=account_of(email) is not None)
 
 
 def find_open_change(token: str, user: User) -> AddressChange | None:
     """The open change of this account that the link is for."""
-    found = AddressChange.objects.filter(digest=digest_of(token), user=user).first()
+    found = AddressChange.objects.filter(digest=sha256_hex(token), user=user).first()
     return found if found and found.is_open else None
 
 
 @transaction.atomic
 def confirm(*, token: str, user: User) -> str:
     """Give the account its new address, once; the address before. AddressError for a link that is over."""
-    change = AddressChange.objects.select_for_update().filter(digest=digest_of(token), user=user).first()
+    change = AddressChange.objects.select_for_update().filter(digest=sha256_hex(token), user=user).first()
     if change is None or not change.is_open:
         raise AddressError("This link no longer works. Ask for a new one.")
     lock_address(change.email)

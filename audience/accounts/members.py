@@ -10,7 +10,7 @@ from audience.accounts import addresses
 from audience.accounts.audit_log import set_actor
 from audience.database import clock
 from audience.models import Game, Invitation, Membership, Role
-from audience.models.keys import digest_of
+from audience.models.keys import sha256_hex
 from audience.models.members import in_seven_days
 
 
@@ -43,7 +43,7 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
         pending.role, pending.invited_by = role, invited_by
         return _with_new_link(pending)
     token = _token()
-    made = Invitation.objects.create(game=game, email=email, role=role, invited_by=invited_by, digest=digest_of(token))
+    made = Invitation.objects.create(game=game, email=email, role=role, invited_by=invited_by, digest=sha256_hex(token))
     return NewInvitation(invitation=made, token=token)
 
 
@@ -63,7 +63,7 @@ def revoke(*, invitation: Invitation) -> None:
 
 def find(token: str) -> Invitation | None:
     """The invitation of a link, used up, expired and revoked ones included; None for a token nobody made."""
-    return Invitation.objects.select_related("game", "invited_by").filter(digest=digest_of(token)).first()
+    return Invitation.objects.select_related("game", "invited_by").filter(digest=sha256_hex(token)).first()
 
 
 @transaction.atomic
@@ -143,7 +143,7 @@ def _locked_pending(invitation: Invitation) -> Invitation:
 
 def _with_new_link(invitation: Invitation) -> NewInvitation:
     token = _token()
-    invitation.digest, invitation.expires_at = digest_of(token), in_seven_days()
+    invitation.digest, invitation.expires_at = sha256_hex(token), in_seven_days()
     invitation.save(update_fields=["digest", "expires_at", "role", "invited_by"])
     return NewInvitation(invitation=invitation, token=token)
 

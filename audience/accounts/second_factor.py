@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audience.database import clock
 from audience.models import Membership, Role
-from audience.models.keys import digest_of
+from audience.models.keys import sha256_hex
 
 # What stands for itself; recovery codes only stand in for one of these.
 FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -29,7 +29,7 @@ def use_code(authenticator: Authenticator, code: str) -> bool:
     if authenticator.type != Authenticator.Type.TOTP:
         return True
     row = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
-    spent, now = digest_of("".join(code.split())), clock.now().timestamp()
+    spent, now = sha256_hex("".join(code.split())), clock.now().timestamp()
     last = row.data.get("spent", {})
     if last.get("code") == spent and now - last.get("at", 0) < CODE_SECONDS:
         return False

@@ -19,7 +19,7 @@ from django.urls import path
 from audience.accounts import addresses
 from audience.accounts.members import free_username
 from audience.admin import account_links
-from audience.admin.reading import Declared, ReadOnly
+from audience.admin.base import DeclaredFilters, ReadOnly
 from audience.models import AddressChange, SignInPace
 
 # The modules above have registered theirs by being imported.
@@ -28,13 +28,13 @@ admin.site.unregister([Authenticator, Group, User, UserSession])
 PASSWORD_LINK, ADDRESS_LINK = "auth_user_password_link", "auth_user_address_link"
 
 
-def in_boxes(field: Any) -> Any:
+def as_checkboxes(field: Any) -> Any:
     """A choice of many, one box each: Django's two lists need a script, which names icons where that is not allowed."""
     field.widget, field.help_text = forms.CheckboxSelectMultiple(choices=field.choices), ""
     return field
 
 
-class BySuperusers:
+class ChangedBySuperusers:
     """Seen by whom the permissions let see, changed by superusers."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -52,13 +52,13 @@ def is_superuser(request: HttpRequest) -> bool:
 
 
 @admin.register(Group)
-class PermissionGroupAdmin(BySuperusers, Declared, GroupAdmin):
+class PermissionGroupAdmin(ChangedBySuperusers, DeclaredFilters, GroupAdmin):
     """Sets of permissions for operators."""
 
     filter_horizontal = ()
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
-        return in_boxes(super().formfield_for_manytomany(db_field, request, **kwargs))
+        return as_checkboxes(super().formfield_for_manytomany(db_field, request, **kwargs))
 
 
 class NewAccountForm(forms.ModelForm[User]):
@@ -86,7 +86,7 @@ class NewAccountForm(forms.ModelForm[User]):
 
 
 @admin.register(User)
-class AccountAdmin(BySuperusers, Declared, UserAdmin[User]):
+class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
     """An address is changed by a link that is mailed there, whoever asks."""
 
     list_display = ("email", "username", "is_active", "is_staff", "is_superuser", "last_login")
@@ -114,7 +114,7 @@ class AccountAdmin(BySuperusers, Declared, UserAdmin[User]):
         return "Set" if account.has_usable_password() else "None"
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return in_boxes(super().formfield_for_manytomany(db_field, request, **kwargs))
+        return as_checkboxes(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_urls(self) -> list[Any]:
         """Two more pages; without Django's of the password, which whoever opens it would know."""
@@ -125,7 +125,7 @@ class AccountAdmin(BySuperusers, Declared, UserAdmin[User]):
         return [*ours, *(url for url in super().get_urls() if url.name != "auth_user_password_change")]
 
 
-class Ended(ReadOnly):
+class DeleteOnly(ReadOnly):
     """Made by its owner; here it can be ended."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -133,7 +133,7 @@ class Ended(ReadOnly):
 
 
 @admin.register(Authenticator)
-class AuthenticatorAdmin(Ended):
+class AuthenticatorAdmin(DeleteOnly):
     """Deleted for somebody who lost the device. What it keeps is a secret, sealed or not."""
 
     list_display = ["user", "type", "created_at", "last_used_at"]
@@ -148,7 +148,7 @@ class AuthenticatorAdmin(Ended):
 
 
 @admin.register(UserSession)
-class UserSessionAdmin(Ended):
+class UserSessionAdmin(DeleteOnly):
     list_display = ["user", "created_at", "last_seen_at", "ip", "user_agent"]
     list_filter = ["created_at"]
     list_select_related = ["user"]
@@ -165,7 +165,7 @@ class UserSessionAdmin(Ended):
 
 
 @admin.register(AddressChange)
-class AddressChangeAdmin(Ended):
+class AddressChangeAdmin(DeleteOnly):
     """Asked for by the owner, or for them on the page of the account; deleted, its link ends."""
 
     list_display = ["email", "user", "created_at", "expires_at"]
@@ -176,7 +176,7 @@ class AddressChangeAdmin(Ended):
 
 
 @admin.register(SignInPace)
-class SignInPaceAdmin(Ended):
+class SignInPaceAdmin(DeleteOnly):
     """By a hash of the address that was typed. Deleted, the next try need not wait."""
 
     list_display = ["pk", "attempts", "last_at", "free_at"]

@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from audience.admin.reading import ReadOnly, asked
+from audience.admin.base import ReadOnly, confirmation_page
 from audience.background import retrying
 from audience.models import FailedWork
 
@@ -27,7 +27,7 @@ class FailedWorkAdmin(ReadOnly):
 
     @admin.action(description="Try again", permissions=["operate"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = asked(
+        question = confirmation_page(
             self,
             request,
             queryset,

@@ -7,7 +7,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from audience.admin.reading import Declared, ReadOnly, asked
+from audience.admin.base import DeclaredFilters, ReadOnly, confirmation_page
 from audience.games.keys import revoke_key
 from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
 
@@ -20,7 +20,7 @@ class MembershipInline(admin.TabularInline[Membership, Game]):
 
 
 @admin.register(Game)
-class GameAdmin(Declared, admin.ModelAdmin[Game]):
+class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
     list_display = ["name", "slug", "attribution_window_days", "strict_consent", "created_at"]
     list_filter = ["strict_consent", "created_at"]
     search_fields = ["name", "slug"]
@@ -40,7 +40,7 @@ class GameAdmin(Declared, admin.ModelAdmin[Game]):
 
 
 @admin.register(Membership)
-class MembershipAdmin(Declared, admin.ModelAdmin[Membership]):
+class MembershipAdmin(DeclaredFilters, admin.ModelAdmin[Membership]):
     list_display = ["user", "game", "role", "created_at"]
     list_filter = ["role", "game"]
     list_select_related = ["user", "game"]
@@ -117,7 +117,7 @@ class ApiKeyAdmin(ReadOnly):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = asked(
+        question = confirmation_page(
             self,
             request,
             queryset,

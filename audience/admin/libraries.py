@@ -9,7 +9,7 @@ from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 
-from audience.admin.reading import Declared
+from audience.admin.base import DeclaredFilters
 from consent.admin import ConsentDecisionAdmin
 from consent.models import ConsentDecision
 
@@ -18,7 +18,7 @@ admin.site.unregister([AccessAttempt, AccessFailureLog, AccessLog, ConsentDecisi
 
 
 @admin.register(AccessAttempt)
-class AttemptAdmin(Declared, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
+class AttemptAdmin(DeclaredFilters, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
     """Without what was typed: the page that a sign-in was to lead to may be an invitation's link."""
 
     fieldsets = [
@@ -32,17 +32,17 @@ class AttemptAdmin(Declared, AccessAttemptAdmin):  # type: ignore[misc]  # axes 
 
 
 @admin.register(AccessLog)
-class SignInAdmin(Declared, AccessLogAdmin):  # type: ignore[misc]  # axes ships no types
+class SignInAdmin(DeclaredFilters, AccessLogAdmin):  # type: ignore[misc]  # axes ships no types
     pass
 
 
 @admin.register(AccessFailureLog)
-class FailureAdmin(Declared, AccessFailureLogAdmin):  # type: ignore[misc]  # axes ships no types
+class FailureAdmin(DeclaredFilters, AccessFailureLogAdmin):  # type: ignore[misc]  # axes ships no types
     pass
 
 
 @admin.register(LogEntry)
-class AuditEntryAdmin(Declared, LogEntryAdmin):  # type: ignore[misc]  # auditlog ships no types
+class AuditEntryAdmin(DeclaredFilters, LogEntryAdmin):  # type: ignore[misc]  # auditlog ships no types
     """Every entry of the installation. Those of one game are on its Audit log page, too."""
 
     list_display = ["created", "who", "remote_addr", "action", "resource_url", "msg_short"]
@@ -63,5 +63,5 @@ class AuditEntryAdmin(Declared, LogEntryAdmin):  # type: ignore[misc]  # auditlo
 
 
 @admin.register(ConsentDecision)
-class DecisionAdmin(Declared, ConsentDecisionAdmin):
+class DecisionAdmin(DeclaredFilters, ConsentDecisionAdmin):
     pass

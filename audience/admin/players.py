@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of, masks
+from audience.admin.base import ReadOnly, ReadOnlyInline, confirmation_page, fields_of, masks
 from audience.hub.people.views import erased_by
 from audience.models import Conversion, Device, Erasure, Group, Identity, Person, ReceiptKey, Touch
 from audience.privacy.erasure import request_erasure
@@ -40,7 +40,7 @@ class PersonAdmin(ReadOnly):
 
     @admin.action(description="Erase", permissions=["erase"])
     def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = asked(
+        question = confirmation_page(
             self,
             request,
             queryset,
@@ -79,17 +79,20 @@ class TouchAdmin(ReadOnly):
 
 
 # As the event said it.
-CONVERSION_SAID = ("message_id", "properties", "context", "integrations")
+CONVERSION_PAYLOAD_FIELDS = ("message_id", "properties", "context", "integrations")
 
 
 @admin.register(Conversion)
-@masks(*CONVERSION_SAID)
+@masks(*CONVERSION_PAYLOAD_FIELDS)
 class ConversionAdmin(ReadOnly):
     list_display = ["id", "event_at", "trigger", "value", "currency", "game", "touch", "reason", "test"]
     list_filter = ["trigger", "reason", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "touch"]
     search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
-    fields = [*fields_of(Conversion, besides=CONVERSION_SAID), *(f"masked_{name}" for name in CONVERSION_SAID)]
+    fields = [
+        *fields_of(Conversion, besides=CONVERSION_PAYLOAD_FIELDS),
+        *(f"masked_{name}" for name in CONVERSION_PAYLOAD_FIELDS),
+    ]
     ordering = ["-event_at"]
 
     def view_on_site(self, conversion: Conversion) -> str:

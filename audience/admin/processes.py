@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from audience.admin.reading import ReadOnly
+from audience.admin.base import ReadOnly
 from audience.models import Heartbeat
 
 

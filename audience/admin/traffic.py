@@ -6,23 +6,23 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from audience.admin.reading import ReadOnly, asked, fields_of, masks
+from audience.admin.base import ReadOnly, confirmation_page, fields_of, masks
 from audience.background import retrying
 from audience.models import Batch, Event, Rejection
 
 # What a sender may have put a push token, a key or a password into.
-EVENT_SAID = ("name", "message_id", "links", "properties", "traits", "context", "integrations", "raw")
-REJECTION_SAID = ("message_id", "errors", "frame", "subjects", "raw")
+EVENT_PAYLOAD_FIELDS = ("name", "message_id", "links", "properties", "traits", "context", "integrations", "raw")
+REJECTION_PAYLOAD_FIELDS = ("message_id", "errors", "frame", "subjects", "raw")
 
 
 @admin.register(Event)
-@masks(*EVENT_SAID)
+@masks(*EVENT_PAYLOAD_FIELDS)
 class EventAdmin(ReadOnly):
     list_display = ["id", "received_at", "kind", "masked_name", "user_id", "anonymous_id", "dialect", "game_id", "test"]
     list_filter = ["kind", "dialect", "test"]
     search_fields = ["message_id__exact", "user_id__exact", "anonymous_id__exact"]
     search_help_text = "A whole message id (after “server:” if it came with a server’s key), user id or anonymous id."
-    fields = [*fields_of(Event, besides=EVENT_SAID), *(f"masked_{name}" for name in EVENT_SAID)]
+    fields = [*fields_of(Event, besides=EVENT_PAYLOAD_FIELDS), *(f"masked_{name}" for name in EVENT_PAYLOAD_FIELDS)]
     ordering = ["-id"]
 
 
@@ -40,7 +40,7 @@ class BatchAdmin(ReadOnly):
 
     @admin.action(description="Digest again", permissions=["operate"])
     def digest_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = asked(
+        question = confirmation_page(
             self,
             request,
             queryset,
@@ -57,11 +57,14 @@ class BatchAdmin(ReadOnly):
 
 
 @admin.register(Rejection)
-@masks(*REJECTION_SAID)
+@masks(*REJECTION_PAYLOAD_FIELDS)
 class RejectionAdmin(ReadOnly):
     list_display = ["id", "game", "received_at", "dialect", "masked_message_id", "masked_errors"]
     list_filter = ["dialect", "game"]
     list_select_related = ["game"]
     search_fields = ["message_id__exact"]
-    fields = [*fields_of(Rejection, besides=REJECTION_SAID), *(f"masked_{name}" for name in REJECTION_SAID)]
+    fields = [
+        *fields_of(Rejection, besides=REJECTION_PAYLOAD_FIELDS),
+        *(f"masked_{name}" for name in REJECTION_PAYLOAD_FIELDS),
+    ]
     ordering = ["-id"]

@@ -20,7 +20,7 @@ SMALLEST = Decimal("0.000001")
 
 def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
     """Write a Conversion for each trigger event; those written. Launches start as repeats until `elect_launches`."""
-    counted = goals.event_names(game=game)
+    counted = goals.conversion_event_names(game=game)
     triggers = [event for event in events if event.kind == Kind.TRACK and event.name in counted]
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
     servers = _server_keys(triggers)

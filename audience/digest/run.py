@@ -131,7 +131,7 @@ def run(*, game_id: int, only: int | None = None) -> int:
     game = Game.objects.filter(pk=game_id).first()
     if game is None:
         return _leave(claimed, game_id)
-    seen, events = reading.read(game=game, batches=claimed, counted=goals.event_names(game=game))
+    seen, events = reading.read(game=game, batches=claimed, counted=goals.conversion_event_names(game=game))
     people = identity.resolve(game=game, seen=seen)
     if events or people.merged:
         traits.apply(events=events, people=people.by_event)

@@ -11,15 +11,15 @@ from django.db import transaction
 from audience.database import clock
 from audience.intake.requests import auth
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
-from audience.models.keys import SERVER_KEY, digest_of
+from audience.models.keys import SERVER_KEY_MARK, sha256_hex
 
 # Enough of a key to tell it from its siblings, too little to use it; and at least so much of its own.
 PREFIX_LENGTH = 24
-OWN_LENGTH = 8
+MIN_RANDOM_LENGTH = 8
 # How long an old key may go on beside its successor.
-LONGEST_OVERLAP = timedelta(days=7)
+MAX_OVERLAP = timedelta(days=7)
 # How long before a key's end its admins are reminded: the first of these that is still to come.
-REMINDED_BEFORE = (timedelta(days=7), timedelta(days=1))
+REMINDER_LEAD_TIMES = (timedelta(days=7), timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,20 @@ NO_RESTRICTIONS = Restrictions()
 
 def _remind_at(ends_at: datetime, now: datetime) -> datetime | None:
     """None where the end is so near that whoever set it knows."""
-    return next((ends_at - before for before in REMINDED_BEFORE if ends_at - before > now), None)
+    return next((ends_at - before for before in REMINDER_LEAD_TIMES if ends_at - before > now), None)
 
 
 def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
     """The one form that all four dialects take: pk_imapik-…, sk_imapik-…, with `test-` for the sandbox, and `server-`
     for a server key."""
-    return key_start(kind, environment) + entropy
+    return value_prefix(kind, environment) + entropy
 
 
-def key_start(kind: KeyKind, environment: Environment) -> str:
+def value_prefix(kind: KeyKind, environment: Environment) -> str:
     """What all values of such keys begin with."""
     start = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
     start += "test-" if environment == Environment.SANDBOX else ""
-    return start + SERVER_KEY if kind == KeyKind.SERVER else start
+    return start + SERVER_KEY_MARK if kind == KeyKind.SERVER else start
 
 
 def create_key(
@@ -104,8 +104,8 @@ def create_key(
         kind=kind,
         environment=environment,
         dialect=dialect,
-        digest=digest_of(value),
-        prefix=value[: max(PREFIX_LENGTH, len(key_start(kind, environment)) + OWN_LENGTH)],
+        digest=sha256_hex(value),
+        prefix=value[: max(PREFIX_LENGTH, len(value_prefix(kind, environment)) + MIN_RANDOM_LENGTH)],
         value=value if kind == KeyKind.PUBLISHABLE else "",
         created_by=created_by,
         rate_limit=rate_limit,
@@ -118,7 +118,7 @@ def create_key(
 def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> NewKey:
     """Make the key's successor, restricted as it is; the old one goes on for `overlap` (0 to 7 days, else ValueError),
     and not beyond an end of its own."""
-    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise ValueError("A key's overlap is 0 to 7 days.")
     _lock(key)
     successor = create_key(

@@ -8,11 +8,11 @@ from django.db import models
 
 from audience.database import clock
 
-CONFIRMED_WITHIN = timedelta(days=3)
+CONFIRMATION_VALIDITY = timedelta(days=3)
 
 
 def in_three_days() -> Any:
-    return clock.now() + CONFIRMED_WITHIN
+    return clock.now() + CONFIRMATION_VALIDITY
 
 
 class AddressChange(models.Model):

@@ -36,20 +36,22 @@ class ReceiptKey(models.Model):
         return f"receipt key of game {self.game_id}"
 
 
-class KeyLost(RuntimeError):
+class ReceiptKeyLost(RuntimeError):
     """None of CREDENTIAL_KEYS opens the key of a game's receipts."""
 
 
 def receipt_key(game_id: int) -> str | None:
-    """The key of the game's receipts; None before the first one. KeyLost."""
+    """The key of the game's receipts; None before the first one. ReceiptKeyLost."""
     sealed = ReceiptKey.objects.filter(game=game_id).values_list("sealed", flat=True).first()
     try:
         return None if sealed is None else str(unseal(sealed))
     except ValidationError as error:
-        raise KeyLost("No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back.") from error
+        raise ReceiptKeyLost(
+            "No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back."
+        ) from error
 
 
-def new_receipt_key(game_id: int) -> str:
+def get_or_create_receipt_key(game_id: int) -> str:
     """The same, made when there is none; of two that make one at once the first stays."""
     key = receipt_key(game_id)
     if key is None:
@@ -65,7 +67,7 @@ def subject_hashes(game_id: int, values: Iterable[str], *, key: str | None = Non
 
     Salted with the game, so that two games' receipts do not join.
     """
-    key = key or new_receipt_key(game_id)
+    key = key or get_or_create_receipt_key(game_id)
     plain = {value: hashlib.sha256(f"{game_id}:{value}".encode()).hexdigest() for value in values}
     return {value: keyed_hash(key, digest) for value, digest in plain.items()}
 
@@ -81,7 +83,7 @@ class ErasureState(models.TextChoices):
 
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
-    def naming(self, game_id: int, value: str) -> "ErasureQuerySet":
+    def for_subject(self, game_id: int, value: str) -> "ErasureQuerySet":
         """The receipts of the game that name an id, as the subject or as one linked to it."""
         key = receipt_key(game_id)
         if key is None:

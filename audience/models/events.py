@@ -26,9 +26,9 @@ class EventQuerySet(models.QuerySet["Event"]):
     def before(self, pk: int | None) -> "EventQuerySet":
         return self.filter(pk__lt=pk) if pk else self
 
-    def floor(self, *, depth: int) -> int:
-        """The id below the newest `depth` events of these; 0 when there are no more. Reads the index alone."""
-        return self.order_by("-pk").values_list("pk", flat=True)[depth : depth + 1].first() or 0
+    def scan_floor(self, *, limit: int) -> int:
+        """The id below the newest `limit` events of these; 0 when there are no more. Reads the index alone."""
+        return self.order_by("-pk").values_list("pk", flat=True)[limit : limit + 1].first() or 0
 
 
 class Event(models.Model):
@@ -148,7 +148,7 @@ class RejectionQuerySet(models.QuerySet["Rejection"]):
     def before(self, pk: int | None) -> "RejectionQuerySet":
         return self.filter(pk__lt=pk) if pk else self
 
-    def saying(self, text: str) -> "RejectionQuerySet":
+    def containing(self, text: str) -> "RejectionQuerySet":
         """Those that say exactly this in one of their fields, whatever the field is called, or came by its route."""
         said = Func(
             F("raw"),

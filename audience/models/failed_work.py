@@ -47,7 +47,7 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
         """Have these tried again at once, with all their attempts; how many."""
         return self.update(attempts=0, next_attempt_at=clock.now(), set_aside_at=None)
 
-    def blocking(self, queue: Queue, now: datetime | None = None) -> "FailedWorkQuerySet":
+    def not_due(self, queue: Queue, now: datetime | None = None) -> "FailedWorkQuerySet":
         """Rows of a queue that may not be tried now: their time has not come, or they were set aside."""
         return self.of(queue).filter(~Q(set_aside_at=None) | Q(next_attempt_at__gt=now or clock.now()))
 

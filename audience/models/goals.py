@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from audience.models import Game, GoalEvent, Trigger
 
 
-def follow(*, game: Game, names: Iterable[str]) -> None:
+def add_goal_events(*, game: Game, names: Iterable[str]) -> None:
     """Make conversions of the events of these names that are digested from now on. Following twice is once.
 
     The built-in triggers need no following. Nothing is ever unfollowed: a conversion that no goal counts is kept, and
@@ -15,6 +15,6 @@ def follow(*, game: Game, names: Iterable[str]) -> None:
     GoalEvent.objects.bulk_create([GoalEvent(game=game, name=name) for name in wanted], ignore_conflicts=True)
 
 
-def event_names(*, game: Game) -> set[str]:
+def conversion_event_names(*, game: Game) -> set[str]:
     """Every event name that makes a conversion in the game."""
     return {*Trigger.values, *GoalEvent.objects.filter(game=game).values_list("name", flat=True)}

@@ -14,7 +14,7 @@ from audience.database import clock
 
 # A stored event is what a copy of it is known by, and senders repeat events of up to 30 days ago. The longest view of
 # the Hub is as long.
-LEAST_KEPT_DAYS = 31
+MIN_RETENTION_DAYS = 31
 
 
 class GameQuerySet(models.QuerySet["Game"]):
@@ -38,7 +38,7 @@ class Game(models.Model):
         "days that events are kept",
         null=True,
         blank=True,
-        validators=[MinValueValidator(LEAST_KEPT_DAYS)],
+        validators=[MinValueValidator(MIN_RETENTION_DAYS)],
         help_text="Events older than this, by their own day, are deleted, and so are the calls made for deliveries "
         "that ended longer ago. Empty: kept for ever.",
     )
@@ -50,7 +50,7 @@ class Game(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(kept_days=None) | Q(kept_days__gte=LEAST_KEPT_DAYS), name="kept_a_month"
+                condition=Q(kept_days=None) | Q(kept_days__gte=MIN_RETENTION_DAYS), name="kept_a_month"
             ),
         ]
 
@@ -107,9 +107,9 @@ class KeyKind(models.TextChoices):
 # Kinds whose holder is a server of the studio's own: what comes with one was not made up by a reader of the client.
 SERVER_KINDS = (KeyKind.SERVER, KeyKind.SECRET)
 # What a rotation without an overlap leaves between the successor and the end of the old key, at most.
-AT_ONCE = timedelta(seconds=10)
+MAX_IMMEDIATE_OVERLAP = timedelta(seconds=10)
 # What a server key has behind its "sk_imapik-", or "sk_imapik-test-".
-SERVER_KEY = "server-"
+SERVER_KEY_MARK = "server-"
 # Kinds that every dialect takes events with.
 SENDER_KINDS = (KeyKind.PUBLISHABLE, KeyKind.SERVER)
 
@@ -119,7 +119,7 @@ class Environment(models.TextChoices):
     SANDBOX = "sandbox", "Sandbox"
 
 
-def digest_of(value: str) -> str:
+def sha256_hex(value: str) -> str:
     """SHA-256 hex of a key: what we look it up by, and all we keep of a secret one."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -199,12 +199,12 @@ class ApiKey(models.Model):
         return self.is_live and self.replaced_by_id is not None
 
     @property
-    def has_run_out(self) -> bool:
+    def has_expired(self) -> bool:
         """Whether its time is over, so that a client may not know yet. One that somebody shut at once, by revoking it
         or with a rotation that left no overlap, has not run out: it may be in the wrong hands."""
         if self.revoked_at or self.expires_at is None or self.expires_at > clock.now():
             return False
-        return self.replaced_by is None or self.expires_at - self.replaced_by.created_at > AT_ONCE
+        return self.replaced_by is None or self.expires_at - self.replaced_by.created_at > MAX_IMMEDIATE_OVERLAP
 
     @property
     def is_sandbox(self) -> bool:

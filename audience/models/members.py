@@ -10,11 +10,11 @@ from django.db.models import Q
 from audience.database import clock
 from audience.models.keys import Game, Role
 
-VALID_FOR = timedelta(days=7)
+INVITATION_VALIDITY = timedelta(days=7)
 
 
 def in_seven_days() -> Any:
-    return clock.now() + VALID_FOR
+    return clock.now() + INVITATION_VALIDITY
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):

@@ -33,7 +33,7 @@ from audience.models import (
     Rejection,
     Touch,
 )
-from audience.models.erasure import KeyLost, subject_hash, subject_hashes
+from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
 from audience.models.people import ANONYMOUS, DEVICE, USER
 from audience.privacy import echoes
@@ -67,7 +67,7 @@ def _hash_of(game: Game, subject: str) -> str:
     """What the receipt keeps; '' without the game's key. The request is kept all the same, and waits for the key."""
     try:
         return subject_hash(game.pk, subject)
-    except KeyLost:
+    except ReceiptKeyLost:
         logger.exception("receipt_key_lost", game_id=game.pk)
         return ""
 
@@ -133,7 +133,7 @@ def _forget(erasure: Erasure) -> None:
     FailedWork.objects.filter(game_id=game_id, row__in=[str(pk) for pk in conversions]).delete()
     counts["events"] = Event.objects.filter(sent_under(game_id, keys)).delete()[0]
     counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
-    counts["consent_decisions"] = consent.forget(
+    counts["consent_decisions"] = consent.delete_decisions(
         game_id=game_id, anonymous_ids=[value for namespace, value in keys if namespace == ANONYMOUS]
     )
     for name, model in (("conversions", Conversion), ("touches", Touch), ("devices", Device), ("identities", Identity)):

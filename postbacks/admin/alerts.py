@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import reverse
 
-from audience.admin.reading import ReadOnly
+from audience.admin.base import ReadOnly
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice
 from postbacks.monitoring.alerts.calls import host_of
 

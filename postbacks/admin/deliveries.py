@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from audience.admin.reading import ReadOnly, ReadOnlyInline, asked, fields_of
+from audience.admin.base import ReadOnly, ReadOnlyInline, confirmation_page, fields_of
 from postbacks.delivery import replays
 from postbacks.models import Delivery, DeliveryAttempt, Flow, Replay
 
@@ -48,7 +48,7 @@ class DeliveryAdmin(ReadOnly):
 
     @admin.action(description="Send again", permissions=["operate"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = asked(
+        question = confirmation_page(
             self,
             request,
             queryset,

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import reverse
 
-from audience.admin.reading import ReadOnly, fields_of
+from audience.admin.base import ReadOnly, fields_of
 from postbacks.models import ConfigVersion, CredentialCheck, PostbackConfig
 
 

@@ -47,7 +47,7 @@ def resume(*, config_id: UUID | None) -> None:
 def apply(*, check: CredentialCheck, token: str) -> PostbackConfig:
     """Create or change the config that the passed check proposes. SettingsRefused when it was deleted meanwhile."""
     config = _create(check, token) if check.config_id is None else _change(check, token)
-    goals.follow(game=check.game, names=[str(goal["event"]) for goal in check.goals])
+    goals.add_goal_events(game=check.game, names=[str(goal["event"]) for goal in check.goals])
     return config
 
 

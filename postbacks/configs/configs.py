@@ -155,7 +155,7 @@ def _apply(
         return
     before = copy.copy(row)
     row.triggers, row.goals, row.enabled = list(triggers), goals, enabled
-    goal_events.follow(game=row.game, names=[str(goal["event"]) for goal in goals])
+    goal_events.add_goal_events(game=row.game, names=[str(goal["event"]) for goal in goals])
     _save(row, versions.difference(before, row, rotated=False), changed_by)
     if before.enabled and not enabled:
         hold.call_off(config=row)

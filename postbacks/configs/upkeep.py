@@ -146,7 +146,7 @@ def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Postba
     about = CredentialCheck.objects.filter(config=OuterRef("pk"))
     recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
     # Those that cannot be asked about now must not fill the places of the others.
-    blocked = In(Cast("pk", CharField()), FailedWork.objects.blocking(Queue.UPKEEP).values("row"))
+    blocked = In(Cast("pk", CharField()), FailedWork.objects.not_due(Queue.UPKEEP).values("row"))
     return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:AT_ONCE])
 
 

@@ -161,7 +161,7 @@ def _level(conversion: Conversion, recorded: Level | None) -> Level:
     stated = conversion.consent_level
     if stated and stated not in Level.values:
         return Level.NONE  # a word nobody defined is no permission
-    return policy.effective(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
+    return policy.effective_level(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
 
 
 def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from audience.database import clock
 from audience.models import Conversion, Event, Game, Kind, Person, Reason
-from audience.models.goals import event_names
+from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.outbox import facts, gate, goal_matching, once
@@ -162,11 +162,11 @@ def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) 
 
 def _seen(proposed: PostbackConfig, since: datetime) -> list[Seen]:
     """Events of the goals whose names make no conversions in this game yet."""
-    new = sorted({goal.event for goal in goal_matching.goals_of(proposed)} - event_names(game=proposed.game))
+    new = sorted({goal.event for goal in goal_matching.goals_of(proposed)} - conversion_event_names(game=proposed.game))
     if not new:
         return []
     recent = Event.objects.filter(game_id=proposed.game_id, day__gte=(since - timedelta(days=1)).date())
-    floor = recent.floor(depth=EVENTS_MOST)
+    floor = recent.scan_floor(limit=EVENTS_MOST)
     found = recent.filter(pk__gt=floor, kind=Kind.TRACK, test=False, name__in=new, event_at__gte=since)
     counts = Counter(found.values_list("name", flat=True))
     return [Seen(event=name, count=counts[name], at_least=bool(floor)) for name in new]

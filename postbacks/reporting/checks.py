@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from audience.models.keys import LEAST_KEPT_DAYS
+from audience.models.keys import MIN_RETENTION_DAYS
 
 EXAMPLES = 5
 
@@ -105,7 +105,7 @@ CHECKS = (
         f"""
         SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'delivered' AND NOT EXISTS (
             SELECT 1 FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id AND a.status = 'success')
-          AND NOT (d.finished_at < %(now)s - interval '{LEAST_KEPT_DAYS} days' AND d.attempts_made > (
+          AND NOT (d.finished_at < %(now)s - interval '{MIN_RETENTION_DAYS} days' AND d.attempts_made > (
               SELECT count(*) FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id))
         """,
     ),

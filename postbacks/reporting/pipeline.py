@@ -75,7 +75,7 @@ def seen(asked: Asked, *, least: int) -> Step:
     """Track events with the names of conversions; "at least" when more came in than are read through."""
     names = [asked.trigger] if asked.trigger else trigger_names(asked.game)
     events = Event.objects.filter(game_id=asked.game.pk, day__gte=(asked.since - timedelta(days=1)).date())
-    floor = events.floor(depth=DEPTH)
+    floor = events.scan_floor(limit=DEPTH)
     # By time and not by the day alone; a clock that was corrected moved the one and not the other.
     found = events.filter(pk__gt=floor, event_at__gte=asked.since, kind=Kind.TRACK, name__in=names).count()
     return Step(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)

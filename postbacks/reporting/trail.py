@@ -136,7 +136,7 @@ def consent_of(conversion: Conversion) -> Allowed:
     if stated:
         return Allowed(level, "Stated in the message itself, which goes before any recorded decision.")
     ids = [row.value for row in conversion.person.identities.all() if row.namespace == ANONYMOUS]
-    decision = ConsentDecision.objects.of(conversion.game_id, ids).first() if ids else None
+    decision = ConsentDecision.objects.for_ids(conversion.game_id, ids).first() if ids else None
     if decision:
         return Allowed(
             level, f"The newest recorded decision of this player, by {decision.source}.", decision.decided_at

@@ -41,7 +41,7 @@ from audience.models import (
     Rejection,
     Role,
 )
-from audience.models.erasure import KeyLost, keyed_hash, subject_hash
+from audience.models.erasure import ReceiptKeyLost, keyed_hash, subject_hash
 from audience.privacy import erasure
 from consent.models import ConsentDecision
 from postbacks.delivery import sending
@@ -309,7 +309,7 @@ def test_a_receipt_is_found_by_its_id_for_ever(played: None, secret_key: NewKey,
     admin.force_login(admin_user := get_user_model().objects.get(username__startswith="admin-of"))
     assert admin_user.is_active
     for named in (USER, ANON, STEAM, DEVICE):
-        assert list(Erasure.objects.naming(game.pk, named)) == [receipt]
+        assert list(Erasure.objects.for_subject(game.pk, named)) == [receipt]
         page_ = admin.get(f"/g/{game.slug}/privacy/", {"q": named}).content.decode()
         assert receipt.subject_hash in page_.split("Receipts of erasures of this ID")[1].split("</table>")[0]
     page_ = admin.get(f"/g/{game.slug}/privacy/", {"q": "somebody-else"}).content.decode()
@@ -337,14 +337,14 @@ def test_without_its_key_nothing_of_an_erased_player_comes_back(
     kept, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, [Fernet.generate_key().decode()]
     send(key, purchase(USER, eventTimestamp=ago(minutes=20)))
     run.drain()
-    with pytest.raises(KeyLost, match="put the missing one back"):
-        Erasure.objects.naming(game.pk, USER)
+    with pytest.raises(ReceiptKeyLost, match="put the missing one back"):
+        Erasure.objects.for_subject(game.pk, USER)
     page_ = hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/", {"q": USER}).content.decode()
     assert "No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back." in page_
 
     assert not Conversion.objects.filter(user_id=USER).exists()
     batch = Batch.objects.get(state="pending")
-    assert batch.error.startswith("KeyLost: ")
+    assert batch.error.startswith("ReceiptKeyLost: ")
     settings.CREDENTIAL_KEYS = kept
     Batch.objects.update(next_attempt_at=timezone.now())
     run.drain()
@@ -379,7 +379,7 @@ def test_receipts_from_before_are_keyed_and_so_are_their_entries_in_the_audit_lo
     key_receipts = importlib.import_module("audience.migrations.0025_key_receipts")
     key_receipts.key_receipts(apps, None)
 
-    assert [list(Erasure.objects.naming(game.pk, value)) for value in (USER, ANON, "other")] == [[old], [old], []]
+    assert [list(Erasure.objects.for_subject(game.pk, value)) for value in (USER, ANON, "other")] == [[old], [old], []]
     everything = " ".join(text for _, text in tables())
     assert plain(USER) not in everything
     assert plain(ANON) not in everything

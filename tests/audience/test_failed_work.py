@@ -67,7 +67,7 @@ def test_blocking_are_those_set_aside_and_those_whose_time_has_not_come(game: Ga
     FailedWork.objects.filter(pk=due.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     failed(game, Queue.REPLAY)
 
-    assert set(FailedWork.objects.blocking(Queue.FAN_OUT)) == {aside, later}
+    assert set(FailedWork.objects.not_due(Queue.FAN_OUT)) == {aside, later}
     assert list(FailedWork.objects.due()) == [due]
     assert set(FailedWork.objects.of(Queue.FAN_OUT).set_aside()) == {aside}
 

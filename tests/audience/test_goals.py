@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_an_event_that_is_followed_becomes_a_conversion_with_its_click(game: Game, key: NewKey) -> None:
-    goals.follow(game=game, names=["tutorial_done"])
+    goals.add_goal_events(game=game, names=["tutorial_done"])
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
     properties = {"level": 7, "value": "4.50", "currency": "eur"}
     done = message(eventName="tutorial_done", userId="user-1", properties=properties)
@@ -28,7 +28,7 @@ def test_an_event_that_is_followed_becomes_a_conversion_with_its_click(game: Gam
 
 
 def test_every_one_of_a_player_is_kept_for_the_goals_to_choose_from(game: Game, key: NewKey) -> None:
-    goals.follow(game=game, names=["tutorial_done"])
+    goals.add_goal_events(game=game, names=["tutorial_done"])
     digest(key, message(eventName="tutorial_done"), message(eventName="tutorial_done"))
 
     assert [conversion.reason for conversion in Conversion.objects.all()] == ["no_click", "no_click"]
@@ -36,22 +36,22 @@ def test_every_one_of_a_player_is_kept_for_the_goals_to_choose_from(game: Game, 
 
 def test_events_from_before_make_none(game: Game, key: NewKey) -> None:
     digest(key, message(eventName="tutorial_done"))
-    goals.follow(game=game, names=["tutorial_done"])
+    goals.add_goal_events(game=game, names=["tutorial_done"])
     digest(key, message(eventName="sign_in"))
 
     assert not Conversion.objects.exists()
 
 
 def test_another_games_goals_are_not_ours(other_game: Game, key: NewKey) -> None:
-    goals.follow(game=other_game, names=["tutorial_done"])
+    goals.add_goal_events(game=other_game, names=["tutorial_done"])
     digest(key, message(eventName="tutorial_done"))
 
     assert not Conversion.objects.exists()
 
 
 def test_following_twice_is_once_and_the_triggers_need_none(game: Game) -> None:
-    goals.follow(game=game, names=["b", "a", "purchase", "a"])
-    goals.follow(game=game, names=["a"])
+    goals.add_goal_events(game=game, names=["b", "a", "purchase", "a"])
+    goals.add_goal_events(game=game, names=["a"])
 
     assert list(GoalEvent.objects.order_by("name").values_list("name", flat=True)) == ["a", "b"]
-    assert goals.event_names(game=game) == {"a", "b", "purchase", "game_launch"}
+    assert goals.conversion_event_names(game=game) == {"a", "b", "purchase", "game_launch"}

@@ -17,7 +17,7 @@ from django.utils import timezone
 from audience.games.key_usage import Usage, time_left, usage_by_key
 from audience.games.keys import NewKey, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Batch, Game, Role
-from audience.models.keys import digest_of
+from audience.models.keys import sha256_hex
 from tests import hub
 
 SECRET = {"name": "Payment backend", "kind": "secret", "environment": "production", "dialect": "immutable"}
@@ -42,7 +42,7 @@ def test_a_secret_is_shown_in_the_one_answer_that_made_it(game: Game, admin: Cli
     assert "no-store" in answer["Cache-Control"]
     key = ApiKey.objects.get()
     assert (key.digest, key.value, key.kind, key.created_by.username) == (
-        digest_of(value),
+        sha256_hex(value),
         "",
         "secret",
         "admin-of-sky-raiders",
@@ -72,7 +72,7 @@ def test_a_rotation_keeps_the_old_key_for_the_chosen_time(
     value = made(admin.post(f"/g/{game.slug}/keys/{secret_key.key.pk}/rotate/", {"overlap": seconds}))
     old = ApiKey.objects.get(pk=secret_key.key.pk)
     assert old.replaced_by is not None
-    assert old.replaced_by.digest == digest_of(value)
+    assert old.replaced_by.digest == sha256_hex(value)
     assert old.expires_at is not None
     assert timedelta(0) <= old.expires_at - before - timedelta(seconds=seconds) < timedelta(seconds=20)
     assert old.is_live is (seconds > 0)

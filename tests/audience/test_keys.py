@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.games.keys import (
-    LONGEST_OVERLAP,
+    MAX_OVERLAP,
     NewKey,
     Restrictions,
     change_key,
@@ -137,13 +137,13 @@ def test_the_successor_takes_after_its_predecessor(game: Game) -> None:
     assert ApiKey.objects.get(pk=old.key.pk).replaced_by == new.key
 
 
-@pytest.mark.parametrize("overlap", [timedelta(0), LONGEST_OVERLAP])
+@pytest.mark.parametrize("overlap", [timedelta(0), MAX_OVERLAP])
 def test_an_overlap_is_0_to_7_days(key: NewKey, overlap: timedelta) -> None:
     with time_machine.travel(NOW, tick=False):
         rotate_key(key=key.key, overlap=overlap)
 
     assert ApiKey.objects.get(pk=key.key.pk).expires_at == NOW + overlap
-    assert timedelta(days=7) == LONGEST_OVERLAP
+    assert timedelta(days=7) == MAX_OVERLAP
 
 
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=7, seconds=1)])

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Dialect, Event, Game, Person, Rejection, Touch
-from audience.models.keys import digest_of
+from audience.models.keys import sha256_hex
 from tests.audience.wire import (
     assert_kept_as,
     assert_nothing_stored,
@@ -435,7 +435,7 @@ def test_the_pixel_of_the_document_works_as_printed(game: Game) -> None:
     pair = load("metarouter", "pixel")
     value = pair["key"]
     row = ApiKey.objects.create(
-        game=game, name="printed", dialect=Dialect.METAROUTER, digest=digest_of(value), prefix=value, value=value
+        game=game, name="printed", dialect=Dialect.METAROUTER, digest=sha256_hex(value), prefix=value, value=value
     )
 
     assert_gif(get(pair["url"]))

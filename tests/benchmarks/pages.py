@@ -116,7 +116,7 @@ def configs(game: Any) -> list[Any]:
     from audience.models import goals
     from tests import factories
 
-    goals.follow(game=game, names=["level_up"])
+    goals.add_goal_events(game=game, names=["level_up"])
     second = factories.config(game, pixel_id="D" * 20)
     return [factories.config(game), second, factories.config(game, network="reddit")]
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from audience.accounts import sign_in_pace
 from audience.models import SignInPace
-from config.accounts import counted_address
+from config.accounts import failure_address
 from tests import hub
 
 LOGIN = "/accounts/login/"
@@ -189,7 +189,7 @@ def test_tries_at_one_moment_count_one_by_one(ada: User) -> None:
     ],
 )
 def test_an_address_of_ipv6_counts_as_its_64(caller: str, counted: str) -> None:
-    assert counted_address(RequestFactory().get("/", REMOTE_ADDR=caller)) == counted
+    assert failure_address(RequestFactory().get("/", REMOTE_ADDR=caller)) == counted
 
 
 def test_ten_wrong_passwords_from_one_64_lock_all_of_it_out(ada: User) -> None:

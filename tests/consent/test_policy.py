@@ -3,7 +3,7 @@
 import pytest
 
 from consent.models import Level
-from consent.policy import effective
+from consent.policy import effective_level
 
 LEVELS = [Level.NONE, Level.ANONYMOUS, Level.FULL]
 
@@ -12,21 +12,21 @@ LEVELS = [Level.NONE, Level.ANONYMOUS, Level.FULL]
 @pytest.mark.parametrize("recorded", [None, *LEVELS])
 @pytest.mark.parametrize("stated", LEVELS)
 def test_the_messages_own_level_wins(stated: Level, recorded: Level | None, strict: bool) -> None:
-    assert effective(stated=stated.value, recorded=recorded, strict=strict) == stated
+    assert effective_level(stated=stated.value, recorded=recorded, strict=strict) == stated
 
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("recorded", [None, *LEVELS])
 def test_a_stated_not_set_counts_as_none(recorded: Level | None, strict: bool) -> None:
-    assert effective(stated="not_set", recorded=recorded, strict=strict) == Level.NONE
+    assert effective_level(stated="not_set", recorded=recorded, strict=strict) == Level.NONE
 
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("recorded", LEVELS)
 def test_where_none_is_stated_the_recorded_decision_is_in_force(recorded: Level, strict: bool) -> None:
-    assert effective(stated="", recorded=recorded, strict=strict) == recorded
+    assert effective_level(stated="", recorded=recorded, strict=strict) == recorded
 
 
 def test_where_nothing_was_ever_stated_the_game_decides() -> None:
-    assert effective(stated="", recorded=None, strict=False) == Level.FULL
-    assert effective(stated="", recorded=None, strict=True) == Level.NONE
+    assert effective_level(stated="", recorded=None, strict=False) == Level.FULL
+    assert effective_level(stated="", recorded=None, strict=True) == Level.NONE

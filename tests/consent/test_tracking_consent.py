@@ -11,7 +11,7 @@ from django.test import Client
 
 from audience.games.keys import NewKey, create_key
 from consent.models import ConsentDecision, Level
-from consent.services import current_level, forget, newest_level, record_decision
+from consent.services import current_level, delete_decisions, newest_level, record_decision
 from tests.audience.immutable import CONSENT, assert_cors, assert_envelope
 
 pytestmark = pytest.mark.django_db
@@ -212,7 +212,7 @@ def test_forgetting_deletes_the_decisions_of_these_ids_in_this_game_only(game: A
     for game_id, anonymous_id in ((game.pk, "a-1"), (game.pk, "a-1"), (game.pk, "a-2"), (other_game.pk, "a-1")):
         record_decision(game_id=game_id, anonymous_id=anonymous_id, level=Level.FULL, source="test", decided_at=NOW)
 
-    assert forget(game_id=game.pk, anonymous_ids=["a-1", "a-9"]) == 2
+    assert delete_decisions(game_id=game.pk, anonymous_ids=["a-1", "a-9"]) == 2
     assert sorted(ConsentDecision.objects.values_list("game_id", "anonymous_id")) == sorted(
         [(game.pk, "a-2"), (other_game.pk, "a-1")]
     )

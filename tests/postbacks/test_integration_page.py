@@ -68,7 +68,7 @@ def test_the_log_is_filtered_by_event(config: PostbackConfig, viewer: Client, ur
 
 
 def test_the_events_of_goals_can_be_chosen(config: PostbackConfig, game: Game, viewer: Client, url: str) -> None:
-    followed.follow(game=game, names=["level_up"])
+    followed.add_goal_events(game=game, names=["level_up"])
     up = factories.attempt(factories.delivery(config, trigger="level_up"))
     factories.attempt(factories.delivery(config))
     page = viewer.get(url).content.decode()

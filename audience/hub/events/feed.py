@@ -75,7 +75,7 @@ def newest(membership: Membership, asked: Asked) -> Feed:
     event_id, rejection_id = _cursor(asked.before)
     floor = 0
     if asked.needs_reading and asked.status != "rejected":
-        floor = Event.objects.filter(game_id=membership.game_id).before(event_id).floor(depth=DEPTH)
+        floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=DEPTH)
     events = [] if asked.status == "rejected" else _events(membership, asked, event_id, floor)
     rejections = [] if asked.status == "accepted" else _rejections(membership, asked, rejection_id)
     shown = [row for _, row in islice(merge(_placed(events), _placed(rejections), key=_place, reverse=True), SIZE)]
@@ -135,7 +135,7 @@ def event_row(event: Event, membership: Membership) -> Row:
 def _rejections(membership: Membership, asked: Asked, before: int | None) -> list[Row]:
     found = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
     for text in filter(None, (asked.kind, asked.name)):
-        found = found.saying(text)
+        found = found.containing(text)
     exact = {"dialect": asked.dialect, "key_id": asked.key}
     found = found.filter(**{column: value for column, value in exact.items() if value})
     if asked.person:

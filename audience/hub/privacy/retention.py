@@ -10,12 +10,12 @@ from django.shortcuts import redirect
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Game, Membership, Role
-from audience.models.keys import LEAST_KEPT_DAYS
+from audience.models.keys import MIN_RETENTION_DAYS
 from audience.storage import retention
 
 MOST_DAYS = 3650
 LEAST = (
-    f"Keep them at least {LEAST_KEPT_DAYS} days: a stored event is what its copies are known by, and senders may "
+    f"Keep them at least {MIN_RETENTION_DAYS} days: a stored event is what its copies are known by, and senders may "
     "repeat what is up to 30 days old."
 )
 
@@ -26,9 +26,9 @@ class KeptDaysForm(forms.Form):
     kept_days = forms.IntegerField(
         label="Days to keep events",
         required=False,
-        min_value=LEAST_KEPT_DAYS,
+        min_value=MIN_RETENTION_DAYS,
         max_value=MOST_DAYS,
-        help_text=f"From {LEAST_KEPT_DAYS} to {MOST_DAYS}. Left empty, events are kept for ever.",
+        help_text=f"From {MIN_RETENTION_DAYS} to {MOST_DAYS}. Left empty, events are kept for ever.",
         error_messages={"min_value": LEAST, "max_value": f"At most {MOST_DAYS} days, or leave it empty."},
     )
 
@@ -38,7 +38,7 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     posted = request.POST if request.method == "POST" else None
     form = KeptDaysForm(posted, initial={"kept_days": game.kept_days})
-    context: dict[str, Any] = {"form": form, "least": LEAST_KEPT_DAYS}
+    context: dict[str, Any] = {"form": form, "least": MIN_RETENTION_DAYS}
     if posted is None or not form.is_valid():
         return page(request, "hub/retention.html", membership, **context)
     days: int | None = form.cleaned_data["kept_days"]

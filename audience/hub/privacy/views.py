@@ -14,7 +14,7 @@ from audience.hub.people.views import found_people, rows_of
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.hub.toolkit.paging import newest
 from audience.models import Erasure, ErasureState, Membership, Role
-from audience.models.erasure import KeyLost
+from audience.models.erasure import ReceiptKeyLost
 from audience.privacy.erasure import request_erasure
 from audience.storage.retention import first_day
 from consent.models import ConsentDecision
@@ -78,7 +78,7 @@ def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
     if not query:
         return {"query": ""}
     people = found_people(membership.game, query).order_by("-last_seen_at", "pk")[:MOST]
-    decisions = ConsentDecision.objects.of(membership.game_id, [query])[:MOST]
+    decisions = ConsentDecision.objects.for_ids(membership.game_id, [query])[:MOST]
     found = receipts_of(membership, query)
     return {**found, "query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}
 
@@ -86,7 +86,7 @@ def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
 def receipts_of(membership: Membership, query: str) -> dict[str, Any]:
     """The receipts that name an ID, or why they cannot be found."""
     try:
-        found = Erasure.objects.naming(membership.game_id, query).order_by("-requested_at")[:MOST]
+        found = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MOST]
         return {"receipts_of": [Receipt.of(erasure) for erasure in found]}
-    except KeyLost as lost:
+    except ReceiptKeyLost as lost:
         return {"receipts_of": [], "receipts_problem": str(lost)}

@@ -17,7 +17,7 @@ from audience.intake.requests.caller import stamp
 from audience.intake.storing.accept import Receipt
 from audience.intake.storing.rows import Sent
 from audience.models import ApiKey, Dialect, KeyKind, Kind
-from audience.models.keys import SENDER_KINDS, SERVER_KEY
+from audience.models.keys import SENDER_KINDS, SERVER_KEY_MARK
 
 MAX_BODY = 2 * 1024 * 1024
 MAX_MESSAGES = 100
@@ -85,7 +85,7 @@ class ImmutableView(IngestView):
         """
         header = SECRET_HEADER if erases else PUBLISHABLE_HEADER
         value = request.META.get(META_NAMES[header], "").strip()
-        if not erases and not value and SERVER_KEY in (given := request.META.get(META_NAMES[SECRET_HEADER], "")):
+        if not erases and not value and SERVER_KEY_MARK in (given := request.META.get(META_NAMES[SECRET_HEADER], "")):
             value = given.strip()
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
             raise self.envelope(

@@ -9,7 +9,7 @@ from django.utils.asyncio import async_unsafe
 
 from audience.intake.storing import ahead
 from audience.models import ApiKey, KeyKind
-from audience.models.keys import SENDER_KINDS, digest_of
+from audience.models.keys import SENDER_KINDS, sha256_hex
 
 # Seconds that a process believes a key it has looked up: the longest that a revoked one may still be used.
 BELIEVED_FOR = 1.0
@@ -50,13 +50,13 @@ def find_ended_key(value: str) -> ApiKey | None:
 
     Asks no database: whoever calls has just looked the key up, and found that it does not work.
     """
-    kept = _kept.get(digest_of(value))
-    return kept.key if kept and kept.key.has_run_out else None
+    kept = _kept.get(sha256_hex(value))
+    return kept.key if kept and kept.key.has_expired else None
 
 
 def _find(value: str) -> ApiKey | None:
     """The key with this value, whether or not it still works."""
-    digest, now = digest_of(value), time.monotonic()
+    digest, now = sha256_hex(value), time.monotonic()
     kept = _kept.get(digest)
     if kept is None or kept.until <= now:
         return _look_up(digest)
@@ -68,7 +68,7 @@ def _find(value: str) -> ApiKey | None:
 
 def find_keys(values: Iterable[str], *, kinds: Collection[str] = SENDER_KINDS) -> dict[str, ApiKey]:
     """What find_live_key finds for many values, in one query; those that it would not find are left out."""
-    by_digest = {digest_of(value): value for value in values}
+    by_digest = {sha256_hex(value): value for value in values}
     found = ApiKey.objects.live().select_related("game").filter(digest__in=list(by_digest), kind__in=kinds)
     return {by_digest[key.digest]: key for key in found}
 

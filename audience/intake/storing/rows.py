@@ -13,7 +13,7 @@ from audience.intake.messages.message import Message, Rejected
 from audience.intake.messages.message_ids import stored_id
 from audience.intake.storing import notation
 from audience.models import ApiKey, Dialect
-from audience.models.keys import LEAST_KEPT_DAYS
+from audience.models.keys import MIN_RETENTION_DAYS
 
 # What is kept of a rejected message, in bytes of JSON.
 RAW_LIMIT = 32 * 1024
@@ -155,7 +155,7 @@ def _days_back(message: Message) -> int:
     a client that states a time stores its messages until they are taken."""
     if message.day is not None:
         return 0
-    return LEAST_KEPT_DAYS if message.time_note else 1
+    return MIN_RETENTION_DAYS if message.time_note else 1
 
 
 def rejections(sent: Sent, *, keep: int) -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from audience.background import retrying
-from audience.management import selecting
+from audience.management import game_option
 from audience.models import Batch
 
 
@@ -17,10 +17,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="only these batches")
-        selecting.add_game(parser)
+        game_option.add_game_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        batches, game = Batch.objects.all(), selecting.game_of(options["game"])
+        batches, game = Batch.objects.all(), game_option.selected_game(options["game"])
         if game is not None:
             batches = batches.filter(game=game)
         if options["ids"]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from audience.background import retrying
-from audience.management import selecting
+from audience.management import game_option
 from audience.models import FailedWork, Queue
 
 
@@ -18,10 +18,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="only these rows of Failed work")
         parser.add_argument("--queue", choices=Queue.values, help="only of this queue")
-        selecting.add_game(parser)
+        game_option.add_game_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        work, game = FailedWork.objects.set_aside(), selecting.game_of(options["game"])
+        work, game = FailedWork.objects.set_aside(), game_option.selected_game(options["game"])
         if game is not None:
             work = work.filter(game=game)
         if options["queue"]:

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.contrib.auth.management.commands import changepassword
 
-from config.shell_actor import named
+from config.shell_actor import command_actor
 
 
 class Command(changepassword.Command):
     def handle(self, *args: Any, **options: Any) -> Any:
-        with named("changepassword"):
+        with command_actor("changepassword"):
             return super().handle(*args, **options)

@@ -14,7 +14,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.masking import masked
 from audience.models import Game, Membership, trigger_label
-from audience.models.goals import event_names
+from audience.models.goals import conversion_event_names
 from postbacks.hub.delivery_log import attempts
 from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import network_or_404
@@ -38,7 +38,7 @@ STATUSES = (
 def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
     """`range`, `status` and `event` of the URL."""
     ranges = [(value, text) for value, (text, _) in RANGES.items()]
-    events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(event_names(game=game)))]
+    events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(conversion_event_names(game=game)))]
     return (
         choice(request, "range", label="Time range", choices=ranges, default=DEFAULT_RANGE),
         choice(request, "status", label="Status", choices=STATUSES),

@@ -18,7 +18,7 @@ from audience.models import Event, Identity, Membership, Person, Role
 from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision, Level
-from consent.policy import effective
+from consent.policy import effective_level
 from postbacks.hub.toolkit.conversion_rows import Row as ConversionRow
 from postbacks.hub.toolkit.conversion_rows import row_of, with_outcomes
 from postbacks.reporting.words import network_label
@@ -150,8 +150,8 @@ def events_of(membership: Membership, identities: list[Identity]) -> list[EventR
 def consent_of(membership: Membership, identities: list[Identity], *, addresses: bool) -> dict[str, Any]:
     """The level in force for what is sent without one, and the decisions behind it, newest first."""
     ids = [row.value for row in identities if row.namespace == ANONYMOUS]
-    decisions = list(ConsentDecision.objects.of(membership.game_id, ids)[:MOST])
+    decisions = list(ConsentDecision.objects.for_ids(membership.game_id, ids)[:MOST])
     newest = Level(decisions[0].level) if decisions else None
-    level = effective(stated="", recorded=newest, strict=membership.game.strict_consent)
+    level = effective_level(stated="", recorded=newest, strict=membership.game.strict_consent)
     rows = [(decision, masked(decision.anonymous_id, addresses=addresses)) for decision in decisions]
     return {"consent": level, "decisions": rows}

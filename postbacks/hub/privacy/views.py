@@ -42,7 +42,7 @@ def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> Htt
         "person": person,
         "title": rows_of([person], addresses=True)[0].title,
         "counts": counts_of(person),
-        "decisions": list(ConsentDecision.objects.of(membership.game_id, anonymous)[:DECISIONS]),
+        "decisions": list(ConsentDecision.objects.for_ids(membership.game_id, anonymous)[:DECISIONS]),
         "form": ForgetForm(subject=handle.value) if handle else None,
     }
     return page(request, "hub/privacy_person.html", membership, **context)

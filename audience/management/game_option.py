@@ -5,11 +5,11 @@ from django.core.management.base import CommandError, CommandParser
 from audience.models import Game
 
 
-def add_game(parser: CommandParser) -> None:
+def add_game_option(parser: CommandParser) -> None:
     parser.add_argument("--game", metavar="SLUG", help="only of this game")
 
 
-def game_of(slug: str | None) -> Game | None:
+def selected_game(slug: str | None) -> Game | None:
     """The game of that slug, None without one. CommandError when there is no such game."""
     if not slug:
         return None

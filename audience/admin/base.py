@@ -17,7 +17,7 @@ from django.utils.functional import cached_property
 from audience.hub.toolkit.masking import masked
 
 # Rows that one action takes: more are a replay's job, or a mistake.
-MOST = 100
+MAX_SELECTED = 100
 
 
 class BoundedPaginator(Paginator[Any]):
@@ -31,7 +31,7 @@ class BoundedPaginator(Paginator[Any]):
         return rows.order_by().values("pk")[: self.LIMIT].count() if isinstance(rows, QuerySet) else len(rows)
 
 
-class Declared:
+class DeclaredFilters:
     """A ModelAdmin that filters by nothing but its own list_filter and date_hierarchy.
 
     Django allows every column of the table in the address (`?session_key__startswith=`), shown or not, so that
@@ -79,7 +79,7 @@ def _masked_column(name: str) -> Callable[[Any, Model], str]:
     return column
 
 
-class Untouched:
+class NoChanges:
     """Seen by whom the permissions let see, changed by nobody."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -92,7 +92,7 @@ class Untouched:
         return False
 
 
-class ReadOnly(Untouched, Declared, admin.ModelAdmin[Any]):
+class ReadOnly(NoChanges, DeclaredFilters, admin.ModelAdmin[Any]):
     """A record: looked at here, written elsewhere."""
 
     paginator = BoundedPaginator
@@ -100,11 +100,11 @@ class ReadOnly(Untouched, Declared, admin.ModelAdmin[Any]):
     list_per_page = 50
 
 
-class ReadOnlyInline(Untouched, admin.TabularInline[Any, Any]):
+class ReadOnlyInline(NoChanges, admin.TabularInline[Any, Any]):
     extra = 0
 
 
-def asked(
+def confirmation_page(
     page: admin.ModelAdmin[Any],
     request: HttpRequest,
     rows: QuerySet[Any],
@@ -117,8 +117,8 @@ def asked(
     """The page that asks whether `action` is to be done to `rows`; None once that was confirmed."""
     if "confirmed" in request.POST:
         return None
-    if rows.count() > MOST:
-        page.message_user(request, f"Select at most {MOST} at a time.", messages.ERROR)
+    if rows.count() > MAX_SELECTED:
+        page.message_user(request, f"Select at most {MAX_SELECTED} at a time.", messages.ERROR)
         return redirect(request.get_full_path())
     context = {
         **page.admin_site.each_context(request),
