@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 
 from audience.hub.events import detail as event_detail
 from audience.hub.events import views as events
-from audience.hub.games import views as home
+from audience.hub.games import views as games
 from audience.hub.keys import views as keys
 from audience.hub.members import views as members
 from audience.hub.people import views as people
@@ -27,8 +27,8 @@ class DayConverter:
 register_converter(DayConverter, "day")
 
 urlpatterns = [
-    path("", home.games, name="games"),
-    path("games/new/", home.game_new, name="game-new"),
+    path("", games.games, name="games"),
+    path("games/new/", games.game_new, name="game-new"),
     path("g/<slug:slug>/events/", events.events, name="events"),
     path("g/<slug:slug>/events/counts/", events.event_counts, name="event-counts"),
     path("g/<slug:slug>/events/<day:day>/<int:pk>/", event_detail.event, name="event"),

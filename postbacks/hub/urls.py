@@ -4,19 +4,18 @@ from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
 from postbacks.hub.conversions import detail as conversion
 from postbacks.hub.conversions import views as conversions
-from postbacks.hub.delivery_log import views as log
+from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.guide import views as guide
 from postbacks.hub.integrations import views as integrations
 from postbacks.hub.overview import set_aside
 from postbacks.hub.overview import views as overview
-from postbacks.hub.people import views as person
-from postbacks.hub.preview import views as rehearsal
-from postbacks.hub.privacy import views as held
+from postbacks.hub.people import views as people
+from postbacks.hub.preview import views as preview
+from postbacks.hub.privacy import views as privacy
 from postbacks.hub.quality import views as quality
 from postbacks.hub.replays import views as replays
-from postbacks.hub.settings import changes
-from postbacks.hub.settings import history as keeping
-from postbacks.hub.settings import views as checks
+from postbacks.hub.settings import changes, history
+from postbacks.hub.settings import views as settings
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
 
@@ -29,7 +28,7 @@ urlpatterns = [
     path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_pipeline, name="conversion-pipeline"),
     path("g/<slug:slug>/conversions/export/", conversions.conversions_export, name="conversions-export"),
     path("g/<slug:slug>/conversions/<uuid:pk>/", conversion.conversion, name="conversion"),
-    path("g/<slug:slug>/people/<uuid:pk>/", person.person, name="person"),
+    path("g/<slug:slug>/people/<uuid:pk>/", people.person, name="person"),
     path("g/<slug:slug>/alerts/", alerts.alerts, name="alerts"),
     path("g/<slug:slug>/alerts/choice/", alerts.alert_choice, name="alert-choice"),
     path("g/<slug:slug>/alerts/hooks/add/", alerts.hook_add, name="hook-add"),
@@ -37,29 +36,29 @@ urlpatterns = [
     path("g/<slug:slug>/alerts/hooks/<int:pk>/disable/", alerts.hook_disable, name="hook-disable"),
     path("g/<slug:slug>/alerts/hooks/<int:pk>/test/", alerts.hook_test, name="hook-test"),
     path("g/<slug:slug>/alerts/hooks/<int:pk>/delete/", alerts.hook_delete, name="hook-delete"),
-    path("g/<slug:slug>/privacy/people/<uuid:pk>/", held.privacy_person, name="privacy-person"),
-    path("g/<slug:slug>/privacy/people/<uuid:pk>/export/", held.privacy_export, name="privacy-export"),
+    path("g/<slug:slug>/privacy/people/<uuid:pk>/", privacy.privacy_person, name="privacy-person"),
+    path("g/<slug:slug>/privacy/people/<uuid:pk>/export/", privacy.privacy_export, name="privacy-export"),
     path("g/<slug:slug>/audit-log/", audit_log.audit_log, name="audit-log"),
     path("g/<slug:slug>/audit-log/export/", audit_log.audit_log_export, name="audit-log-export"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),
     path(INTEGRATION, integrations.integration, name="integration"),
     path(INTEGRATION + "quality/", quality.match_quality, name="quality"),
-    path(INTEGRATION + "add/", checks.postback_add, name="postback-add"),
-    path(INTEGRATION + "checks/<uuid:pk>/", checks.check, name="check"),
-    path(INTEGRATION + "preview/", rehearsal.preview_page, name="preview"),
-    path(INTEGRATION + "dry-run/", rehearsal.dry_run_new, name="dry-run-new"),
-    path(INTEGRATION + "<uuid:pk>/dry-run/", rehearsal.dry_run_page, name="dry-run"),
-    path(INTEGRATION + "test/", rehearsal.test_conversion, name="test-conversion"),
+    path(INTEGRATION + "add/", settings.postback_add, name="postback-add"),
+    path(INTEGRATION + "checks/<uuid:pk>/", settings.check, name="check"),
+    path(INTEGRATION + "preview/", preview.preview_page, name="preview"),
+    path(INTEGRATION + "dry-run/", preview.dry_run_new, name="dry-run-new"),
+    path(INTEGRATION + "<uuid:pk>/dry-run/", preview.dry_run_page, name="dry-run"),
+    path(INTEGRATION + "test/", preview.test_conversion, name="test-conversion"),
     path(INTEGRATION + "replays/", replays.replay_list, name="replays"),
     path(INTEGRATION + "replays/start/", replays.replay_start, name="replay-start"),
     path(INTEGRATION + "replays/<uuid:pk>/cancel/", replays.replay_cancel, name="replay-cancel"),
-    path(INTEGRATION + "attempts/<int:pk>/", log.attempt_detail, name="attempt"),
-    path(INTEGRATION + "<uuid:pk>/edit/", checks.postback_edit, name="postback-edit"),
+    path(INTEGRATION + "attempts/<int:pk>/", delivery_log.attempt_detail, name="attempt"),
+    path(INTEGRATION + "<uuid:pk>/edit/", settings.postback_edit, name="postback-edit"),
     path(INTEGRATION + "<uuid:pk>/enable/", changes.postback_enable, name="postback-enable"),
     path(INTEGRATION + "<uuid:pk>/disable/", changes.postback_disable, name="postback-disable"),
-    path(INTEGRATION + "<uuid:pk>/check/", keeping.postback_recheck, name="postback-recheck"),
-    path(INTEGRATION + "<uuid:pk>/roll-back/", keeping.postback_roll_back, name="postback-roll-back"),
-    path(INTEGRATION + "<uuid:pk>/history/", keeping.postback_history, name="postback-history"),
+    path(INTEGRATION + "<uuid:pk>/check/", history.postback_recheck, name="postback-recheck"),
+    path(INTEGRATION + "<uuid:pk>/roll-back/", history.postback_roll_back, name="postback-roll-back"),
+    path(INTEGRATION + "<uuid:pk>/history/", history.postback_history, name="postback-history"),
     path(INTEGRATION + "<uuid:pk>/delete/", changes.postback_delete, name="postback-delete"),
     path(
         "g/<slug:slug>/conversions/deliveries/<uuid:pk>/send-again/",

@@ -58,7 +58,9 @@ def invitation(request: HubRequest, token: str) -> HttpResponse:
     """Accept the invitation of this link, or say why that cannot be."""
     found = members.find(token)
     if found is None or not found.is_open:
-        return render(request, "hub/invitation_over.html", {"invitation": found}, status=404 if found is None else 410)
+        return render(
+            request, "hub/account/invitation_over.html", {"invitation": found}, status=404 if found is None else 410
+        )
     if request.user.is_authenticated:
         return _as_member(request, found)
     if addresses.account_of(found.email):
@@ -69,7 +71,7 @@ def invitation(request: HubRequest, token: str) -> HttpResponse:
 def _as_member(request: HubRequest, found: Invitation) -> HttpResponse:
     context = {"invitation": found, "is_theirs": members.is_for(found, request.user)}
     if request.method != "POST" or not context["is_theirs"]:
-        return render(request, "hub/invitation.html", context)
+        return render(request, "hub/account/invitation.html", context)
     try:
         members.accept(invitation=found, user=request.user)
     except members.MembersError as refusal:
@@ -81,7 +83,7 @@ def _as_member(request: HubRequest, found: Invitation) -> HttpResponse:
 def _as_new(request: HubRequest, found: Invitation) -> HttpResponse:
     form = PasswordForm(request.POST if request.method == "POST" else None, email=found.email)
     if not form.is_valid():
-        return render(request, "hub/invitation_new.html", {"invitation": found, "form": form})
+        return render(request, "hub/account/invitation_new.html", {"invitation": found, "form": form})
     try:
         user = members.accept_as_new(invitation=found, password=form.cleaned_data["password"])
     except members.MembersError as refusal:

@@ -59,7 +59,7 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
         "title": masked(found.name, addresses=sees_addresses(membership)) or found.get_kind_display(),
         "message_id": masked(found.message_id, addresses=sees_addresses(membership)),
     }
-    template = "hub/_event_detail.html" if request.htmx else "hub/event.html"
+    template = "hub/events/_event.html" if request.htmx else "hub/events/event.html"
     return page(request, template, membership, **context)
 
 
@@ -102,7 +102,7 @@ def _rejection(request: HubRequest, membership: Membership, found: Rejection | N
             "frame": pretty(masked(found.frame, addresses=addresses)) if found.frame else "",
             "message_id": masked(found.message_id, addresses=addresses),
         }
-    template = "hub/_rejection_detail.html" if request.htmx else "hub/rejection.html"
+    template = "hub/events/_rejection.html" if request.htmx else "hub/events/rejection.html"
     return page(request, template, membership, **context)
 
 

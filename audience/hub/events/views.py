@@ -24,9 +24,9 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
     asked = asking(request, status, *menus)
     context = {"feed": feed.newest(membership, asked), "asked": asked, "before": asked.before}
     if request.htmx:
-        return page(request, "hub/_event_rows.html", membership, **context)
+        return page(request, "hub/events/_rows.html", membership, **context)
     chart = counts.of(membership.game, key=asked.key)
-    return page(request, "hub/events.html", membership, filters=[status], menus=menus, chart=chart, **context)
+    return page(request, "hub/events/page.html", membership, filters=[status], menus=menus, chart=chart, **context)
 
 
 @game_view()
@@ -34,7 +34,7 @@ def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
     """The counts alone, of all keys or of `key`."""
     key = choice(request, "key", label="Key", choices=key_choices(membership))
     chart = counts.of(membership.game, key=int(key.chosen) if key.chosen else None)
-    return page(request, "hub/_event_counts.html", membership, chart=chart)
+    return page(request, "hub/events/_counts.html", membership, chart=chart)
 
 
 def asking(request: HubRequest, status: Filter, kind: Filter, dialect: Filter, key: Filter) -> feed.Asked:

@@ -23,7 +23,7 @@ def games(request: HttpRequest) -> HttpResponse:
     found = list(Game.objects.visible_to(request.user))
     if len(found) == 1:
         return redirect("overview", slug=found[0].slug)
-    return render(request, "hub/games.html", {"games": found, "may_create": may_create(request.user)})
+    return render(request, "hub/games/page.html", {"games": found, "may_create": may_create(request.user)})
 
 
 @never_cache
@@ -40,7 +40,7 @@ def game_new(request: HttpRequest) -> HttpResponse:
         if game.slug != data["slug"]:
             messages.info(request, f"The address {data['slug']} was taken a moment ago: this game has {game.slug}.")
         return redirect("guide", slug=game.slug)
-    return render(request, "hub/game_new.html", {"form": form})
+    return render(request, "hub/games/new.html", {"form": form})
 
 
 def may_create(user: Any) -> bool:

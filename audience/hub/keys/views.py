@@ -64,7 +64,7 @@ def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
         "state": wanted if wanted in STATES else "",
         "filters": [(name, label, sum(row.state == name for row in rows)) for name, label in STATES.items()],
     }
-    return page(request, "hub/keys.html", membership, **context)
+    return page(request, "hub/keys/page.html", membership, **context)
 
 
 def _rows(membership: Membership) -> list[Row]:
@@ -80,7 +80,7 @@ def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = keys.create_key(game=membership.game, created_by=request.user, **form.choices())
         return _made(request, membership, made)
-    return page(request, "hub/key_new.html", membership, form=form)
+    return page(request, "hub/keys/new.html", membership, form=form)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -91,7 +91,7 @@ def key_change(request: HubRequest, membership: Membership, pk: int) -> HttpResp
         keys.change_key(key=key, name=form.cleaned_data["name"], restrictions=form.restrictions())
         messages.success(request, f"{key.name} is changed: requests with it are judged by this within a second.")
         return redirect("keys", slug=membership.game.slug)
-    return page(request, "hub/key_change.html", membership, form=form, key=key)
+    return page(request, "hub/keys/change.html", membership, form=form, key=key)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -102,7 +102,7 @@ def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     if request.method == "POST" and form.is_valid():
         made = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
         return _made(request, membership, made, old=key)
-    return page(request, "hub/key_rotate.html", membership, form=form, key=key)
+    return page(request, "hub/keys/rotate.html", membership, form=form, key=key)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -115,7 +115,7 @@ def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResp
         messages.success(request, f"{key.name} is revoked: requests with it are refused from now on.")
         return redirect("keys", slug=membership.game.slug)
     usage = usage_by_key(membership.game).get(key.pk, NO_USE)
-    return page(request, "hub/key_revoke.html", membership, key=key, form=form, usage=usage)
+    return page(request, "hub/keys/revoke.html", membership, key=key, form=form, usage=usage)
 
 
 def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
@@ -125,4 +125,4 @@ def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
 def _made(request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None) -> HttpResponse:
     # `game_view` answers with Cache-Control: no-store.
     left = time_left(old.expires_at, clock.now()) if old and old.expires_at else ""
-    return page(request, "hub/key_made.html", membership, key=made.key, value=made.value, old=old, left=left)
+    return page(request, "hub/keys/made.html", membership, key=made.key, value=made.value, old=old, left=left)

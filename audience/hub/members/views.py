@@ -56,9 +56,8 @@ def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
         for row in found
     ]
     pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
-    return page(
-        request, "hub/members.html", membership, rows=rows, invitations=pending, is_sent=address_mail.has_mail_server()
-    )
+    context = {"rows": rows, "invitations": pending, "is_sent": address_mail.has_mail_server()}
+    return page(request, "hub/members/page.html", membership, **context)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -71,7 +70,7 @@ def member_invite(request: HubRequest, membership: Membership) -> HttpResponse:
             form.add_error("email", str(refusal))
         else:
             return _send(request, membership, invited)
-    return page(request, "hub/member_invite.html", membership, form=form)
+    return page(request, "hub/members/invite.html", membership, form=form)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -86,7 +85,7 @@ def member_role(request: HubRequest, membership: Membership, pk: int) -> HttpRes
         else:
             messages.success(request, f"{member.user.email} is {_a(member.get_role_display())} of {member.game} now.")
             return _back(request, member)
-    return page(request, "hub/member_role.html", membership, form=form, member=member)
+    return page(request, "hub/members/role.html", membership, form=form, member=member)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -100,7 +99,7 @@ def member_remove(request: HubRequest, membership: Membership, pk: int) -> HttpR
         else:
             messages.success(request, f"{member.user.email} is no longer a member of {member.game}.")
             return _back(request, member)
-    return page(request, "hub/member_remove.html", membership, member=member, refused=refused)
+    return page(request, "hub/members/remove.html", membership, member=member, refused=refused)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
@@ -125,7 +124,7 @@ def invitation_link(request: HubRequest, membership: Membership, pk: int) -> Htt
         messages.error(request, str(refusal))
         return redirect("members", slug=membership.game.slug)
     context = {"invitation": invited.invitation, "link": invitation_mail.link(invited)}
-    return page(request, "hub/invitation_link.html", membership, **context)
+    return page(request, "hub/members/invitation_link.html", membership, **context)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))

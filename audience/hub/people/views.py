@@ -49,7 +49,7 @@ def people(request: HubRequest, membership: Membership) -> HttpResponse:
     query, before = said(request, "q"), request.GET.get("before", "")
     found = newest(found_people(membership.game, query), by="first_seen_at", before=before, key=UUID)
     rows = rows_of(found.rows, addresses=has_role(membership, Role.MARKETER))
-    template = "hub/_people_rows.html" if request.htmx else "hub/people.html"
+    template = "hub/people/_rows.html" if request.htmx else "hub/people/page.html"
     return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)
 
 

@@ -24,7 +24,7 @@ def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     posted = request.POST if request.method == "POST" else None
     form = UnstatedConsentForm(posted, initial={"unstated": KEEP_BACK if game.strict_consent else SEND})
     if posted is None or not form.is_valid():
-        return page(request, "hub/consent.html", membership, form=form)
+        return page(request, "hub/privacy/consent.html", membership, form=form)
     game.strict_consent = form.cleaned_data["unstated"] == KEEP_BACK
     game.save(update_fields=["strict_consent"])
     said = "not sent to ad networks" if game.strict_consent else "sent to ad networks"

@@ -40,7 +40,7 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     form = KeptDaysForm(posted, initial={"kept_days": game.kept_days})
     context: dict[str, Any] = {"form": form, "least": MIN_RETENTION_DAYS}
     if posted is None or not form.is_valid():
-        return page(request, "hub/retention.html", membership, **context)
+        return page(request, "hub/privacy/retention.html", membership, **context)
     days: int | None = form.cleaned_data["kept_days"]
     if days is None or not retention.shortens(game, days):
         return _kept(request, game, days)
@@ -50,7 +50,7 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     if typed.is_valid():
         return _kept(request, game, days)
     context |= {"typed": typed, "days": days, "affected": retention.affected(game, days)}
-    return page(request, "hub/retention.html", membership, **context)
+    return page(request, "hub/privacy/retention.html", membership, **context)
 
 
 def _kept(request: HubRequest, game: Game, days: int | None) -> HttpResponse:

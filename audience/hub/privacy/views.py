@@ -65,10 +65,10 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
         "before": before,
     }
     if request.htmx:
-        return page(request, "hub/_erasure_rows.html", membership, **context)
+        return page(request, "hub/privacy/_erasure_rows.html", membership, **context)
     context["kept_from"] = first_day(membership.game.kept_days) if membership.game.kept_days else None
     context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
-    return page(request, "hub/privacy.html", membership, form=form, **looked_up(request, membership), **context)
+    return page(request, "hub/privacy/page.html", membership, form=form, **looked_up(request, membership), **context)
 
 
 def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class ToastMiddleware:
         if request.htmx and request.method not in READING and _is_part(response):
             said = list(get_messages(request))
             if said:
-                response.write(render_to_string("hub/_toasts_arriving.html", {"messages": said}))
+                response.write(render_to_string("hub/parts/toasts_swap.html", {"messages": said}))
         return response
 
 

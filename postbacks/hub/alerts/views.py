@@ -61,7 +61,7 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
         "older": found.older,
         "before": request.GET.get("before", ""),
     }
-    template = "hub/_alert_rows.html" if request.htmx else "hub/alerts.html"
+    template = "hub/alerts/_rows.html" if request.htmx else "hub/alerts/page.html"
     return page(request, template, membership, **context)
 
 
@@ -85,10 +85,10 @@ def hook_add(request: HubRequest, membership: Membership) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             hook, secret = hooks.add_hook(game=membership.game, url=form.cleaned_data["url"], created_by=request.user)
-            return page(request, "hub/hook_made.html", membership, hook=hook, value=secret)
+            return page(request, "hub/alerts/hook_made.html", membership, hook=hook, value=secret)
         except hooks.HookRefused as refused:
             form.add_error("url", str(refused))
-    return page(request, "hub/hook_add.html", membership, form=form)
+    return page(request, "hub/alerts/hook_add.html", membership, form=form)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
@@ -117,7 +117,7 @@ def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpRes
         hooks.delete_hook(hook=hook)
         messages.success(request, "The hook is deleted, and so is its secret.")
         return _back(membership)
-    return page(request, "hub/hook_delete.html", membership, hook=hook, form=form)
+    return page(request, "hub/alerts/hook_delete.html", membership, hook=hook, form=form)
 
 
 def _switched(request: HubRequest, membership: Membership, pk: int, *, enabled: bool) -> HttpResponse:

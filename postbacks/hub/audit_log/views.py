@@ -51,7 +51,7 @@ def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
     asked, before = asking(request, membership.game), request.GET.get("before", "")
     found = newest(asked.entries, by="timestamp", before=before, key=int)
     context = {"rows": [row_of(entry) for entry in found.rows], "older": found.older, "before": before}
-    return page(request, "hub/audit_log.html", membership, asked=asked, **context)
+    return page(request, "hub/audit_log/page.html", membership, asked=asked, **context)
 
 
 @game_view(role=Role.ADMIN)

@@ -16,7 +16,7 @@ from postbacks.reporting import clicks, trail, words
 def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     found = trail.loaded(Conversion.objects.filter(game=membership.game, pk=pk)).first()
     if found is None:
-        response = page(request, "hub/conversion_gone.html", membership)
+        response = page(request, "hub/conversions/conversion_gone.html", membership)
         response.status_code = 404
         return response
     addresses = has_role(membership, Role.MARKETER)
@@ -30,4 +30,4 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "window_days": membership.game.attribution_window_days,
         "most_clicks": clicks.MOST,
     }
-    return page(request, "hub/conversion.html", membership, **context)
+    return page(request, "hub/conversions/conversion.html", membership, **context)

@@ -67,10 +67,10 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
         "game_has_any": bool(shown.rows) or Conversion.objects.filter(game=membership.game).exists(),
     }
     if asks_for_part(request):
-        return page(request, "hub/_conversion_rows.html", membership, **context)
+        return page(request, "hub/conversions/_rows.html", membership, **context)
     if not view.query:
         context["pipeline"] = drawn(pipeline.of(view.asked))
-    return page(request, "hub/conversions.html", membership, **context)
+    return page(request, "hub/conversions/page.html", membership, **context)
 
 
 @game_view()
@@ -78,7 +78,7 @@ def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResp
     """The pipeline alone."""
     view = viewed(request, membership.game)
     context = {"view": view, "pipeline": drawn(pipeline.of(view.asked))}
-    return page(request, "hub/_pipeline.html", membership, **context)
+    return page(request, "hub/conversions/_pipeline.html", membership, **context)
 
 
 @game_view()

@@ -85,7 +85,7 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         "stuck": failed.get(delivery.pk),
         "frame": panel.frame(request),
     }
-    return page(request, "hub/attempt.html", membership, **context)
+    return page(request, "hub/delivery_log/attempt.html", membership, **context)
 
 
 def _attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:

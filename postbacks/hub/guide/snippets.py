@@ -1,4 +1,4 @@
-"""Code to paste: how each SDK is pointed at this server, in its own words (templates/hub/snippets/)."""
+"""Code to paste: how each SDK is pointed at this server, in its own words (templates/hub/guide/snippets/)."""
 
 import json
 import uuid
@@ -90,15 +90,15 @@ def of(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
         "page_data": _data(value, landing, "page"),
         "purchase_data": _data(value, landing, "purchase"),
     }
-    server = str(render_to_string("hub/snippets/server.txt", {**context, "key": NO_SERVER_KEY})).strip()
+    server = str(render_to_string("hub/guide/snippets/server.txt", {**context, "key": NO_SERVER_KEY})).strip()
     return Snippets(_code(sdk, "first", context), _code(sdk, "purchase", context), landing, server)
 
 
 def _code(sdk: Sdk, part: str, context: dict[str, Any]) -> str:
-    return str(render_to_string(f"hub/snippets/{sdk.key}.txt", {**context, "part": part})).strip()
+    return str(render_to_string(f"hub/guide/snippets/{sdk.key}.txt", {**context, "part": part})).strip()
 
 
 def _data(key: str, landing: str, part: str) -> str:
     """An event of MetaRouter's pixel: base64 of its JSON, in the alphabet of URLs."""
-    template = render_to_string("hub/snippets/pixel.json", {"key": key, "landing": landing, "part": part})
+    template = render_to_string("hub/guide/snippets/pixel.json", {"key": key, "landing": landing, "part": part})
     return b64encode(json.dumps(json.loads(template)).encode(), altchars=b"-_").decode()

@@ -26,10 +26,10 @@ def guide(request: HubRequest, membership: Membership) -> HttpResponse:
     context = {"filter": chosen, "steps": found, "done": done, "next_step": next_step, "sdk": sdk}
     if request.htmx:
         is_news = request.GET.get("done") != str(done)
-        return page(request, "hub/_guide_seen.html", membership, is_news=is_news, live=True, **context)
+        return page(request, "hub/guide/_progress.html", membership, is_news=is_news, live=True, **context)
     key = steps.newest_key(game, sdk.dialect)
     code = snippets.of(sdk, key=key, network=_network(membership))
-    return page(request, "hub/guide.html", membership, key=key, code=code, networks=NETWORKS, **context)
+    return page(request, "hub/guide/page.html", membership, key=key, code=code, networks=NETWORKS, **context)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))

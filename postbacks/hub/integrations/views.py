@@ -19,7 +19,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 
 # What htmx asks for by the id of what it replaces: the log with its filters, or its rows alone.
-LOG = {"log": "hub/_log.html", "rows": "hub/_attempt_rows.html"}
+LOG = {"log": "hub/delivery_log/_log.html", "rows": "hub/delivery_log/_rows.html"}
 STATE = "state"
 
 
@@ -27,7 +27,7 @@ STATE = "state"
 def integrations(request: HubRequest, membership: Membership) -> HttpResponse:
     rows = config_rows(membership.game)
     cards = [(network, [row for row in rows if row.config.network == kind]) for kind, network in NETWORKS.items()]
-    return page(request, "hub/integrations.html", membership, cards=cards)
+    return page(request, "hub/integrations/page.html", membership, cards=cards)
 
 
 @game_view()
@@ -37,13 +37,13 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
     part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
     configs = log.configs(game, network)
     if part == STATE:
-        return page(request, "hub/_integration_state.html", membership, **state(game, found, configs))
+        return page(request, "hub/integrations/_state.html", membership, **state(game, found, configs))
     if part in LOG:
         return page(request, LOG[part], membership, **_log(request, membership, found, configs))
     context = {**_log(request, membership, found, configs), **state(game, found, configs)}
     kept = [row.config for row in context["configs"]]
     context |= {**replays.board(kept), "test_form": SendTestForm(found, game, configs=kept)}
-    return page(request, "hub/integration.html", membership, **context)
+    return page(request, "hub/integrations/integration.html", membership, **context)
 
 
 def state(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:

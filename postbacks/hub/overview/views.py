@@ -57,7 +57,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         "backlog": waiting,
         "now": now,
     }
-    template = "hub/_overview.html" if asks_for_part(request) else "hub/overview.html"
+    template = "hub/overview/_figures.html" if asks_for_part(request) else "hub/overview/page.html"
     return page(request, template, membership, **context)
 
 

@@ -57,7 +57,7 @@ class Click:
 def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     found = Person.objects.filter(game=membership.game, pk=pk).first()
     if found is None:
-        response = page(request, "hub/person_gone.html", membership)
+        response = page(request, "hub/people/person_gone.html", membership)
         response.status_code = 404
         return response
     addresses = has_role(membership, Role.MARKETER)
@@ -80,7 +80,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "handle": handle,
         **consent_of(membership, identities, addresses=addresses),
     }
-    return page(request, "hub/person.html", membership, title=title_of(found, context["identities"]), **context)
+    return page(request, "hub/people/person.html", membership, title=title_of(found, context["identities"]), **context)
 
 
 def title_of(found: Person, identities: Any) -> str:

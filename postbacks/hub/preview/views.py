@@ -63,7 +63,7 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
         would_be = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
         shown = preview.of(conversion, would_be, addresses=sees_addresses(membership))
         context |= {"preview": shown, "body": pretty(shown.body) if shown.body else ""}
-    return page(request, "hub/preview.html", membership, **context)
+    return page(request, "hub/preview/page.html", membership, **context)
 
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
@@ -75,7 +75,7 @@ def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: 
         return _tried(request, membership, found, config)
     run = dry_run.run(proposed=config, current=None)
     context = {"network": found, "config": config, "configs": list(_kept(game, network)), "run": run}
-    return page(request, "hub/dry_run.html", membership, **context)
+    return page(request, "hub/preview/dry_run.html", membership, **context)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
@@ -92,7 +92,9 @@ def _tried(
     if not context["problems"]:
         proposed = _proposed(form.cleaned_data, membership.game, network.kind, config)
         context["run"] = dry_run.run(proposed=proposed, current=config)
-    return page(request, "hub/_dry_run.html" if request.htmx else "hub/dry_run.html", membership, **context)
+    return page(
+        request, "hub/preview/_dry_run.html" if request.htmx else "hub/preview/dry_run.html", membership, **context
+    )
 
 
 def _problems(form: PostbackForm) -> list[str]:

@@ -45,7 +45,7 @@ def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> Htt
         "decisions": list(ConsentDecision.objects.for_ids(membership.game_id, anonymous)[:DECISIONS]),
         "form": ForgetForm(subject=handle.value) if handle else None,
     }
-    return page(request, "hub/privacy_person.html", membership, **context)
+    return page(request, "hub/privacy/person.html", membership, **context)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))

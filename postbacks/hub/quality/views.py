@@ -29,6 +29,6 @@ def match_quality(request: HubRequest, membership: Membership, network: str) -> 
     """The page; htmx asks for its summary, for the network's page."""
     found = network_or_404(network)
     quality = quality_of(membership.game, found)
-    template = "hub/_quality_summary.html" if request.htmx else "hub/quality.html"
+    template = "hub/quality/_summary.html" if request.htmx else "hub/quality/page.html"
     rows = [Row.of(share) for share in quality.shares]
     return page(request, template, membership, network=found, quality=quality, rows=rows)

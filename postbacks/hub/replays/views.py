@@ -48,13 +48,13 @@ def replay_list(request: HubRequest, membership: Membership, network: str) -> Ht
     found, game = network_or_404(network), membership.game
     context: dict[str, Any] = {"network": found, **board(list(kept(game, network)))}
     if request.htmx:
-        return page(request, "hub/_replays.html", membership, **context)
+        return page(request, "hub/replays/_replays.html", membership, **context)
     form = ReplayForm(request.GET if "config" in request.GET else None, configs=kept(game, network))
     if form.is_bound and form.is_valid():
         answers = form.cleaned_data
         context["counts"] = failed.preview(**answers)
         context["blocked"] = failed.unable(answers["config"])
-    return page(request, "hub/replays.html", membership, form=form, **context)
+    return page(request, "hub/replays/page.html", membership, form=form, **context)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))

@@ -31,7 +31,7 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
     left = unsent.of(config)
     if request.method != "POST":
         context = {"network": network_or_404(network), "config": config, "unsent": left}
-        return page(request, "hub/postback_disable.html", membership, **context)
+        return page(request, "hub/settings/disable.html", membership, **context)
     if left and "ask" in request.POST:
         return redirect("postback-disable", slug=membership.game.slug, network=network, pk=pk)
     try:
@@ -54,7 +54,7 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
         messages.success(request, f"{said} {left.words}".rstrip())
         return _back(membership, network)
     context = {"network": network_or_404(network), "config": config, "form": form, "unsent": unsent.of(config)}
-    return page(request, "hub/postback_delete.html", membership, **context)
+    return page(request, "hub/settings/delete.html", membership, **context)
 
 
 def _back(membership: Membership, network: str) -> HttpResponse:

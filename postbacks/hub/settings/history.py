@@ -54,4 +54,4 @@ def postback_history(request: HubRequest, membership: Membership, network: str, 
     asked = CredentialCheck.objects.filter(config=config).select_related("requested_by").defer("credential")
     checks = asked.order_by("-created_at")[:MOST]
     context = {"network": found, "config": config, "versions": versions, "checks": checks}
-    return page(request, "hub/postback_history.html", membership, **context)
+    return page(request, "hub/settings/history.html", membership, **context)

@@ -51,7 +51,7 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
     is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW
     if request.htmx and row.state == CheckState.PENDING and not is_slow:
         return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
-    template = "hub/_check.html" if request.htmx else "hub/check.html"
+    template = "hub/settings/_check.html" if request.htmx else "hub/settings/check.html"
     return page(request, template, membership, network=found, check=row, is_slow=is_slow)
 
 
@@ -74,7 +74,9 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
             return _asked(request, membership, network, form, row)
     if config and config.enabled and (left := unsent.of(config)):
         form.fields["enabled"].help_text = f"If you switch it off: {left.words}"
-    template = "hub/_postback_errors.html" if request.htmx and request.method == "POST" else "hub/postback_form.html"
+    template = (
+        "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"
+    )
     context = {
         "network": network,
         "config": config,
@@ -109,7 +111,7 @@ def _asked(
         messages.success(request, "Saved.")
         return _to_integration(request, membership, network.kind)
     if request.htmx:
-        return page(request, "hub/_check.html", membership, network=network, check=row, form=form, oob=True)
+        return page(request, "hub/settings/_check.html", membership, network=network, check=row, form=form, oob=True)
     return redirect("check", slug=membership.game.slug, network=network.kind, pk=row.pk)
 
 

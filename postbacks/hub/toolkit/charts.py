@@ -1,6 +1,6 @@
 """Numbers as drawings: widths in per cent, so that a chart fits any screen, heights in pixels. Pure.
 
-`hub/_chart.html` draws a Chart, `hub/_ranking.html` a list of Rank.
+`hub/parts/chart.html` draws a Chart, `hub/_ranking.html` a list of Rank.
 """
 
 from collections.abc import Iterable, Sequence

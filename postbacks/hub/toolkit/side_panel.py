@@ -7,4 +7,4 @@ PANEL = "panel"
 
 def frame(request: HubRequest) -> str:
     """The template that the page extends: the whole Hub, or the panel that asked for it."""
-    return "hub/panel.html" if request.htmx and request.htmx.target == PANEL else "hub/page.html"
+    return "hub/side_panel.html" if request.htmx and request.htmx.target == PANEL else "hub/base.html"
