@@ -91,9 +91,9 @@ def _keys(game: Game) -> dict[str, ApiKey]:
 
 def _postbacks(game: Game) -> None:
     """One enabled postback per sandbox network. A real network never hears of the demo's made-up credentials."""
-    for kind, network in NETWORKS.items():
+    for kind in NETWORKS:
         account = CREDENTIALS.get(kind)
-        if account is None or not _is_local(settings.NETWORK_URLS[network.url_setting]):
+        if account is None or not _is_local(settings.NETWORK_URLS[kind]):
             continue
         config, made = PostbackConfig.objects.get_or_create(
             game=game,

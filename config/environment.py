@@ -17,13 +17,16 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
+
 # Below this, Django's own deploy check (security.W009) calls the key guessable.
 SECRET_KEY_LENGTH = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Settings an operator gives, typed. `database` is a Django DATABASES entry."""
+    """Settings an operator gives, typed. `database` is a Django DATABASES entry; the networks' are by kind."""
 
     debug: bool
     secret_key: str
@@ -33,10 +36,8 @@ class Environment:
     redis_url: str
     allowed_hosts: list[str]
     public_url: str
-    tiktok_api_url: str
-    reddit_api_url: str
-    tiktok_rate: float
-    reddit_rate: float
+    network_urls: dict[str, str]
+    network_rates: dict[str, float]
     metrics_token: str
     trusted_proxies: list[str]
     json_logs: bool
@@ -62,10 +63,8 @@ def read(base_dir: Path) -> Environment:
         redis_url=_url(env, "REDIS_URL", None, ("redis", "rediss", "unix")),
         allowed_hosts=env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
         public_url=_url(env, "PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/"),
-        tiktok_api_url=_url(env, "TIKTOK_API_URL", "https://business-api.tiktok.com", ("http", "https")).rstrip("/"),
-        reddit_api_url=_url(env, "REDDIT_API_URL", "https://ads-api.reddit.com", ("http", "https")).rstrip("/"),
-        tiktok_rate=_rate(env, "TIKTOK_RATE", 100),
-        reddit_rate=_rate(env, "REDDIT_RATE", 10),
+        network_urls={kind: _network_url(env, network) for kind, network in NETWORKS.items()},
+        network_rates={kind: _network_rate(env, network) for kind, network in NETWORKS.items()},
         metrics_token=env.str("METRICS_TOKEN", default=""),
         trusted_proxies=_proxies(env),
         json_logs=_json_logs(env),
@@ -111,15 +110,18 @@ def _number(env: environ.Env, name: str, default: int) -> int:
     return int(value)
 
 
-def _rate(env: environ.Env, name: str, default: int) -> float:
-    value = env.str(name, default=str(default)).strip() or str(default)
+def _network_url(env: environ.Env, network: Network) -> str:
+    return _url(env, network.url_variable, network.default_url, ("http", "https")).rstrip("/")
+
+
+def _network_rate(env: environ.Env, network: Network) -> float:
+    name = network.rate_variable
+    value = env.str(name, default="").strip() or network.default_rate
     try:
         rate = float(value)
     except ValueError:
         rate = 0.0
-    if not 0.1 <= rate <= 10_000:
-        _stop(name, f"must be requests a second and pixel, from 0.1 to 10000, not {value!r}")
-    return rate
+    return rate if 0.1 <= rate <= 10_000 else _stop(name, f"must be 0.1 to 10000 requests a second, not {value!r}")
 
 
 def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, ...]) -> str:

@@ -25,9 +25,8 @@ ALLOWED_HOSTS = ENV.allowed_hosts
 PUBLIC_URL = ENV.public_url
 METRICS_TOKEN = ENV.metrics_token
 TRUSTED_PROXIES = ENV.trusted_proxies
-NETWORK_URLS = {"TIKTOK_API_URL": ENV.tiktok_api_url, "REDDIT_API_URL": ENV.reddit_api_url}
-# Requests a second and pixel at most.
-NETWORK_RATES = {"tiktok": ENV.tiktok_rate, "reddit": ENV.reddit_rate}
+# By kind of network: base address, and requests a second to one pixel at most.
+NETWORK_URLS, NETWORK_RATES = ENV.network_urls, ENV.network_rates
 
 INSTALLED_APPS = [
     "config",

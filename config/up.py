@@ -102,7 +102,7 @@ def _stop_rank(child: Child) -> int:
 def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: Path) -> None:
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
-        _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/requests?network=tiktok")
+        _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/health")
     say("Bringing the database up to date ...")
     _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from config.quickstart.processes import free_port, is_free
 from config.quickstart.state import ServicesError
+from postbacks.networks import NETWORKS
 
 FALSE = frozenset({"0", "false", "no", "off"})
-NETWORK_URLS = ("TIKTOK_API_URL", "REDDIT_API_URL")
+NETWORK_URLS = tuple(network.url_variable for network in NETWORKS.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

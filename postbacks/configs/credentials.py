@@ -109,7 +109,7 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     target = Target(
         pixel_id=check.pixel_id,
         credential=token,
-        base_url=settings.NETWORK_URLS[network.url_setting],
+        base_url=settings.NETWORK_URLS[network.kind],
         test_code=test_code or None,
     )
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value

@@ -186,7 +186,7 @@ def _request(claim: Claim) -> Request:
     delivery, config = claim.delivery, claim.delivery.config
     if delivery.conversion is None:
         raise ValueError("a claimed delivery has a conversion")
-    base_url = settings.NETWORK_URLS[config.kind.url_setting]
+    base_url = settings.NETWORK_URLS[config.network]
     target = Target(pixel_id=config.pixel_id, credential=claim.token, base_url=base_url)
     known = claim.facts or facts.of(
         delivery.conversion, event_id=delivery.event_id, level=claim.level, sent_as=delivery.sent_as

@@ -1,10 +1,14 @@
-"""The ad networks Afterclick can post to. A new one is a folder beside these and one line here."""
+"""The ad networks Afterclick can post to: one line each. docs/adding-a-network.md describes the folder behind it.
+
+The settings read this module, so a network's `network.py` imports no models and no settings.
+"""
+
+from django.utils.module_loading import import_string
 
 from postbacks.networks.interface.network import Network
-from postbacks.networks.reddit import Reddit
-from postbacks.networks.tiktok import TikTok
 
-NETWORKS: dict[str, Network] = {
-    "tiktok": TikTok(),
-    "reddit": Reddit(),
+CLASSES = {
+    "tiktok": "postbacks.networks.tiktok.network.TikTok",
+    "reddit": "postbacks.networks.reddit.network.Reddit",
 }
+NETWORKS: dict[str, Network] = {kind: import_string(path)() for kind, path in CLASSES.items()}

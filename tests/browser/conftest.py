@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from audience.models import Game, Membership, Role
 from config.celery import app
+from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
 from tests import chromium, hub
 
@@ -51,7 +52,7 @@ def worker(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def sandbox(settings: Any) -> Iterator[Sandbox]:
     """Both networks, imitated on a port of their own, and the settings pointing there."""
     with Sandbox(hold=2.0) as running:
-        settings.NETWORK_URLS = {"TIKTOK_API_URL": running.url, "REDDIT_API_URL": running.url}
+        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
         yield running
 
 

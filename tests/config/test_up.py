@@ -25,7 +25,9 @@ from config.quickstart.children import Children
 from config.quickstart.plan import Plan
 from config.quickstart.processes import free_port, is_free
 from config.quickstart.state import ServicesError
+from postbacks.networks import NETWORKS
 
+URL_VARIABLES = [network.url_variable for network in NETWORKS.values()]
 DEMO = {
     "publishable_key": "pk-1",
     "users": {
@@ -43,7 +45,7 @@ def test_a_plan_takes_its_defaults() -> None:
     plan = Plan.read({"PORT": str(port)})
     assert (plan.host, plan.port, plan.public_url, plan.demo) == ("127.0.0.1", port, f"http://127.0.0.1:{port}", True)
     env = plan.addresses({})
-    assert env["TIKTOK_API_URL"] == env["REDDIT_API_URL"] == f"http://127.0.0.1:{plan.sandbox_port}"
+    assert {env[name] for name in URL_VARIABLES} == {f"http://127.0.0.1:{plan.sandbox_port}"}
 
 
 def test_a_taken_port_is_named_with_its_variable() -> None:
@@ -73,10 +75,21 @@ def test_a_port_that_is_none_is_refused(value: str) -> None:
 
 
 def test_real_network_addresses_need_no_sandbox() -> None:
-    given = {"PORT": str(free_port()), "TIKTOK_API_URL": "https://a.example", "REDDIT_API_URL": "https://b.example"}
+    given = {"PORT": str(free_port()), **{name: f"https://{name.lower()}.example" for name in URL_VARIABLES}}
     plan = Plan.read(given)
     assert plan.sandbox_port is None
-    assert plan.addresses(given)["REDDIT_API_URL"] == "https://b.example"
+    assert {name: plan.addresses(given)[name] for name in URL_VARIABLES} == {
+        name: given[name] for name in URL_VARIABLES
+    }
+
+
+@pytest.mark.parametrize("unset", URL_VARIABLES)
+def test_a_network_without_an_address_gets_the_sandboxs_and_the_others_keep_theirs(unset: str) -> None:
+    others = {name: "https://real.example" for name in URL_VARIABLES if name != unset}
+    given = {"PORT": str(free_port()), **others}
+    plan = Plan.read(given)
+    found = plan.addresses(given)
+    assert {name: found[name] for name in URL_VARIABLES} == {**others, unset: f"http://127.0.0.1:{plan.sandbox_port}"}
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
@@ -203,7 +216,7 @@ class Run:
 
 def quiet_environment() -> dict[str, str]:
     """Ours without what the test session put there, so that the run starts services of its own."""
-    taken = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", "TIKTOK_API_URL", "REDDIT_API_URL"}
+    taken = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", *URL_VARIABLES}
     return {name: value for name, value in os.environ.items() if name not in taken}
 
 

@@ -20,6 +20,7 @@ import psycopg
 import urllib3
 
 from config.quickstart import commands, valkey
+from postbacks.networks import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
@@ -45,8 +46,7 @@ class Product:
         self.env = env | {
             "PORT": str(self.port),
             "PUBLIC_URL": self.url,
-            "TIKTOK_API_URL": self.sandbox_url,
-            "REDDIT_API_URL": self.sandbox_url,
+            **{network.url_variable: self.sandbox_url for network in NETWORKS.values()},
             "STATE_DIR": str(folder / "state"),
         }
         # The browser tests need it; a web process that has it would wait for the database on its event loop.

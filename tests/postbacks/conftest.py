@@ -6,15 +6,16 @@ from django.test import Client
 
 from audience.models import Game, Role
 from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
 
 
 @pytest.fixture
 def sandbox(settings: Any) -> Iterator[Sandbox]:
-    """Both networks, imitated on a port of their own, and the settings pointing there."""
+    """All networks, imitated on a port of their own, and the settings pointing there."""
     with Sandbox(hold=2.0) as running:
-        settings.NETWORK_URLS = {"TIKTOK_API_URL": running.url, "REDDIT_API_URL": running.url}
+        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
         yield running
 
 

@@ -10,6 +10,7 @@ from postbacks.delivery import sending
 from postbacks.models import CredentialCheck, Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.monitoring.health import Health
+from postbacks.networks import NETWORKS
 from postbacks.reporting import audit
 from tests import factories
 from tests.postbacks.canned import answering
@@ -75,7 +76,7 @@ def a_delivery(network: str) -> Delivery:
 def send(network: str, status: int, body: Any, settings: Any) -> Delivery:
     row = a_delivery(network)
     with answering(status, body) as url:
-        settings.NETWORK_URLS = {"TIKTOK_API_URL": url, "REDDIT_API_URL": url}
+        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
         sending.drain(network=network, lanes=0, seconds=5)
     row.refresh_from_db()
     return row
@@ -126,7 +127,7 @@ def test_a_refused_credential_refused_again_is_on_hold_and_costs_the_delivery_no
 ) -> None:
     row = send(network, status, body, settings)
     with answering(status, body) as url:
-        settings.NETWORK_URLS = {"TIKTOK_API_URL": url, "REDDIT_API_URL": url}
+        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
         (check,) = CredentialCheck.objects.pending()
         credentials.run_check(check_id=str(check.pk))
     row.refresh_from_db()

@@ -20,6 +20,7 @@ from postbacks.delivery.attempts import Answer
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
 from postbacks.monitoring.health import Health, Judgement
+from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Verdict
 from postbacks.outbox import fan_out
 from postbacks.sandbox import accounts
@@ -283,7 +284,7 @@ def test_text_that_no_database_takes_ends_its_own_delivery_only(
 ) -> None:
     factories.delivery(config)
     with answering(200, body) as url:
-        settings.NETWORK_URLS = {"TIKTOK_API_URL": url, "REDDIT_API_URL": url}
+        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
         sending.drain(network="tiktok", lanes=0)
     assert Delivery.objects.values_list("state", "verdict").get() == ("failed", "payload")
 

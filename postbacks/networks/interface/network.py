@@ -18,7 +18,6 @@ from postbacks.networks.interface.call import Response as Response
 from postbacks.networks.interface.describing import Described, described
 from postbacks.networks.interface.matching import MatchKey
 
-Trigger = Literal["game_launch", "purchase"]
 Access = Literal["token", "pixel"]
 
 VERSION = "0.1.0"  # pyproject.toml's; a test keeps the two equal
@@ -130,14 +129,22 @@ class Network(ABC):
     pixel_steps: Sequence[str]
     test_code_label: str
     test_code_help: str
-    default_url: str
-    url_setting: str
+    default_url: str  # the real API's base address; the variable <KIND>_API_URL overrides it
+    default_rate: float  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_param: str
     browser_cookie: str
     field_notes: Mapping[str, str]  # field of a sent body -> what it is, in words
     secret_note: tuple[str, str]  # the header that carries the credential, in words
     match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
     max_age: timedelta  # an event older than this is refused by the network
+
+    @property
+    def url_variable(self) -> str:
+        return f"{self.kind.upper()}_API_URL"
+
+    @property
+    def rate_variable(self) -> str:
+        return f"{self.kind.upper()}_RATE"
 
     @abstractmethod
     def build(self, target: Target, facts: Facts) -> Request:

@@ -38,7 +38,7 @@ class Reddit(Network):
     test_code_label = "Test ID"
     test_code_help = "From Events Manager, Event Testing. Used for this check only and never stored."
     default_url = "https://ads-api.reddit.com"
-    url_setting = "REDDIT_API_URL"
+    default_rate = 10.0
     click_param = "rdt_cid"
     browser_cookie = "_rdt_uuid"
     field_notes = payload_notes.NOTES

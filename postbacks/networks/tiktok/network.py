@@ -47,7 +47,7 @@ class TikTok(Network):
     test_code_label = "Test event code"
     test_code_help = "From Events Manager, Test Events (like TEST12345). Used for this check only and never stored."
     default_url = "https://business-api.tiktok.com"
-    url_setting = "TIKTOK_API_URL"
+    default_rate = 100.0
     click_param = "ttclid"
     browser_cookie = "_ttp"
     field_notes = payload_notes.NOTES
