@@ -13,7 +13,7 @@ from audience.database import clock
 from audience.models import goals
 from postbacks.configs import hold, rules, versions
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
-from postbacks.outbox import roster
+from postbacks.outbox import config_locks
 
 # The longest from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
 PATIENCE = timedelta(seconds=13)
@@ -52,7 +52,7 @@ def apply(*, check: CredentialCheck, token: str) -> PostbackConfig:
 
 
 def _create(check: CredentialCheck, token: str) -> PostbackConfig:
-    roster.change(check.game_id)
+    config_locks.lock_exclusive(check.game_id)
     now = clock.now()
     config = PostbackConfig.objects.create(
         game=check.game,

@@ -19,7 +19,7 @@ from audience.database import clock
 from audience.database.sealing import unseal
 from audience.models import Game, Trigger
 from postbacks import http
-from postbacks.configs import applying, checks, hold, rules
+from postbacks.configs import applying, credential_checks, hold, rules
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Target, Verdict
@@ -65,7 +65,7 @@ def request_check(
         has_test_code=bool(test_code),
         requested_by=requested_by,
     )
-    checks.enqueue(check, test_code=test_code)
+    credential_checks.enqueue(check, test_code=test_code)
     return check
 
 
@@ -80,7 +80,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
     if trigger not in Trigger.values:
         raise rules.SettingsRefused("Select the event to send.")
     rules.token_to_check("", config)
-    return checks.ask(
+    return credential_checks.ask(
         config=config, purpose=Purpose.TEST, requested_by=requested_by, trigger=trigger, test_code=test_code.strip()
     )
 
@@ -88,7 +88,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
 def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
     """Ask the network once more about a config on hold; accepted, its deliveries go out. May raise SettingsRefused."""
     rules.token_to_check("", config)
-    return checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
+    return credential_checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
 
 
 def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
@@ -115,7 +115,7 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
     response = http.post(network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger))
     outcome = network.classify(response)
-    undecided = checks.UNDECIDED[check.purpose]
+    undecided = credential_checks.UNDECIDED[check.purpose]
     check.message = rules.masked(network.explain(outcome, check.pixel_id, undecided=undecided), token, test_code)
     check.provider_code = rules.masked(outcome.code or "", token, test_code)[:64]
     _finish(check, outcome, response, token)

@@ -18,7 +18,7 @@ from audience.accounts import audit_log
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import FailedWork, Queue, Reason
-from postbacks.configs import checks, rules
+from postbacks.configs import credential_checks, rules
 from postbacks.models import (
     CheckState,
     CredentialCheck,
@@ -54,7 +54,7 @@ def suspect(*, config: PostbackConfig) -> bool:
     logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
     row = PostbackConfig.objects.get(pk=config.pk)
     if row.credential.get("token"):
-        checks.ask(config=row, purpose=Purpose.SUSPICION)
+        credential_checks.ask(config=row, purpose=Purpose.SUSPICION)
     else:
         hold(config=row, access="token", message=rules.UNREADABLE)
     return True
@@ -80,7 +80,7 @@ def hold(*, config: PostbackConfig, access: str, message: str) -> None:
     row.held_at = row.held_at or clock.now()
     row.held_for, row.held_message, row.suspected_at = access, message, None
     row.save(update_fields=["held_at", "held_for", "held_message", "suspected_at"])
-    held = _put_away(row) if row.enabled else 0
+    held = _hold_waiting(row) if row.enabled else 0
     wake(ALERTS_TASK)
     logger.warning("config_held", config_id=str(row.pk), network=row.network, access=access, deliveries=held)
 
@@ -132,12 +132,12 @@ def expire(*, config: PostbackConfig) -> int:
 
 
 @transaction.atomic
-def put_away(*, config: PostbackConfig) -> int:
+def hold_waiting(*, config: PostbackConfig) -> int:
     """Hold what became waiting while the config was being put on hold; how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     if not row.enabled:
         return _call_off(row)
-    return _put_away(row) if row.held_at else 0
+    return _hold_waiting(row) if row.held_at else 0
 
 
 @transaction.atomic
@@ -164,7 +164,7 @@ def _call_off(config: PostbackConfig) -> int:
 
 
 @transaction.atomic
-def free(*, config: PostbackConfig) -> int:
+def release_stranded(*, config: PostbackConfig) -> int:
     """Let go what is held although the config is not on hold any more; how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     released = 0 if row.held_at else _let_go(row)
@@ -180,8 +180,8 @@ def _let_go(config: PostbackConfig) -> int:
     return held.update(state=DeliveryState.WAITING, next_attempt_at=first, attempts_counted=0)
 
 
-def _put_away(row: PostbackConfig) -> int:
-    """Those in a worker's hands are left to it: what comes of them is put away by the next upkeep."""
+def _hold_waiting(row: PostbackConfig) -> int:
+    """Those in a worker's hands are left to it: the next reconcile holds what comes of them."""
     waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING)
     unleased = _locked(waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
     # A lease that ran out stays on the row: it tells the next claim that a worker died with an attempt open.

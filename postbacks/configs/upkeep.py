@@ -16,7 +16,7 @@ from audience.background import isolation
 from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
-from postbacks.configs import checks, hold
+from postbacks.configs import credential_checks, hold
 from postbacks.configs.credentials import run_check
 from postbacks.models import (
     CheckState,
@@ -41,7 +41,7 @@ HELD_EVERY = timedelta(hours=1)
 
 def sweep() -> None:
     """Everything below, once; a beat task. May run twice at the same moment."""
-    steps = (run_lost_checks, ask_about_suspects, ask_daily, tidy, close_forgotten)
+    steps = (run_lost_checks, ask_about_suspects, ask_daily, reconcile, close_forgotten)
     place = lambda step: isolation.Row(step.__name__, None)  # noqa: E731
     for _ in isolation.each(Queue.UPKEEP, steps, lambda step: step(), row_of=place):
         pass
@@ -77,7 +77,7 @@ def _over(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
     now, pending = clock.now(), found.filter(state=CheckState.PENDING).defer("credential")
     # Nothing is sent while one is out: its worker may have died in mid-call.
     suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - SUSPICION_LASTS)
-    return pending.filter(Q(created_at__lt=now - checks.GIVE_UP_AFTER) | suspicion)
+    return pending.filter(Q(created_at__lt=now - credential_checks.GIVE_UP_AFTER) | suspicion)
 
 
 def _lost(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
@@ -101,7 +101,7 @@ def _end(one: QuerySet[CredentialCheck]) -> None:
 
 def _could_not_verify() -> Case:
     """The sentence for each check, by its purpose."""
-    ends = checks.UNDECIDED.items()
+    ends = credential_checks.UNDECIDED.items()
     return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(end))) for purpose, end in ends))
 
 
@@ -124,7 +124,7 @@ def ask_daily() -> None:
 
 
 def _ask(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
-    _each("", configs, partial(checks.ask, purpose=purpose))
+    _each("", configs, partial(credential_checks.ask, purpose=purpose))
 
 
 def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
@@ -150,13 +150,13 @@ def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Postba
     return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:AT_ONCE])
 
 
-def tidy() -> None:
+def reconcile() -> None:
     """Hold what slipped past a hold, end what has outlived its deadline there, forget credentials past their day."""
     plain = PostbackConfig.objects.defer("credential", "previous_credential")
-    _each("put away", plain.filter(held_at__isnull=False), hold.put_away)
+    _each("hold", plain.filter(held_at__isnull=False), hold.hold_waiting)
     _each("expire", plain.filter(held_at__isnull=False), hold.expire)
     stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
-    _each("free", plain.filter(Exists(stranded), held_at=None), hold.free)
+    _each("release", plain.filter(Exists(stranded), held_at=None), hold.release_stranded)
     _each("forget", plain.filter(previous_until__lt=clock.now()), _forget)
 
 

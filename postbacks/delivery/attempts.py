@@ -21,7 +21,7 @@ from postbacks.delivery.claims import Claim
 from postbacks.delivery.recording import Answer
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
 from postbacks.networks.interface.network import Outcome, Verdict
-from postbacks.outbox import explaining
+from postbacks.outbox import conversion_reasons
 
 __all__ = ["Answer", "close", "latest_start", "take_back"]
 
@@ -69,7 +69,7 @@ def _explain(answers: Sequence[Answer], delivered: Sequence[UUID]) -> None:
         return isolation.Row(str(conversion_id), delivery.config.game_id, kept)
 
     isolation.together(
-        Queue.CLOSING, delivered, lambda some: explaining.explain_sent(conversion_ids=some), row_of=place
+        Queue.CLOSING, delivered, lambda some: conversion_reasons.explain_sent(conversion_ids=some), row_of=place
     )
 
 

@@ -13,7 +13,7 @@ from consent.models import Level
 from postbacks.delivery import retry
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.network import Facts, Verdict
-from postbacks.outbox import explaining, facts, gate
+from postbacks.outbox import conversion_reasons, facts, gate
 
 logger = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ def called_off(delivery: Delivery, level: Level, known: Facts | None, now: datet
     """What has happened since the row was written (hours ago, for a retry) that forbids sending it."""
     if delivery.conversion is None:
         return CalledOff(DeliveryState.CANCELLED, Reason.ERASED)
-    reason = gate.against(delivery.conversion, delivery.config, level=level, now=now, known=known)
+    reason = gate.reason_not_to_send(delivery.conversion, delivery.config, level=level, now=now, known=known)
     if reason == Reason.ERASED:
         return CalledOff(DeliveryState.CANCELLED, reason)
     if reason == Reason.TOO_OLD or now > delivery.dead_after:
@@ -96,5 +96,5 @@ def explain(delivery: Delivery) -> None:
         conversion_id, reason = delivery.conversion_id, Reason(delivery.reason)
         kept = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
         place = isolation.Row(str(conversion_id), delivery.config.game_id, kept)
-        explained = partial(explaining.explain_skipped, conversion_id=conversion_id, reason=reason)
+        explained = partial(conversion_reasons.explain_skipped, conversion_id=conversion_id, reason=reason)
         isolation.alone(Queue.CLOSING, place, explained)

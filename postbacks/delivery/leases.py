@@ -25,8 +25,8 @@ from postbacks.outbox import facts
 
 M = TypeVar("M", bound=Model)
 
-# What gate.against, gate.levels and facts.of read, and what a call and its end need. What is missing here and read all
-# the same, Django fetches row by row.
+# What gate.reason_not_to_send, gate.levels and facts.of read, and what a call and its end need. What is missing here
+# and read all the same, Django fetches row by row.
 READ: dict[type[Model], tuple[str, ...]] = {
     Delivery: (
         *("id", "sent_as", "event_id", "network", "state", "reason", "verdict", "attempts_made", "attempts_counted"),

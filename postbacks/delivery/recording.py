@@ -27,7 +27,7 @@ from postbacks.delivery import settling
 from postbacks.delivery.claims import Claim
 from postbacks.models import AttemptStatus, Delivery, DeliveryState
 from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
-from postbacks.outbox import explaining
+from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)
 
@@ -127,7 +127,7 @@ def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> Answer:
 
 def record_again(answer: Answer) -> None:
     """Record an answer alone. Raises what keeps it from being stored."""
-    explaining.explain_sent(conversion_ids=_record([answer]))
+    conversion_reasons.explain_sent(conversion_ids=_record([answer]))
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from audience.models import FailedWork, Queue, Reason
 from postbacks.configs import hold
 from postbacks.delivery import attempts, calling_off, recording
 from postbacks.models import PostbackConfig
-from postbacks.outbox import explaining
+from postbacks.outbox import conversion_reasons
 
 AT_ONCE = 100
 
@@ -27,11 +27,11 @@ def _record(failure: FailedWork) -> None:
 
 
 def _explain_sent(failure: FailedWork) -> None:
-    explaining.explain_sent(conversion_ids=[UUID(failure.row)])
+    conversion_reasons.explain_sent(conversion_ids=[UUID(failure.row)])
 
 
 def _explain_skipped(failure: FailedWork) -> None:
-    explaining.explain_skipped(conversion_id=UUID(failure.row), reason=Reason(failure.kept["reason"]))
+    conversion_reasons.explain_skipped(conversion_id=UUID(failure.row), reason=Reason(failure.kept["reason"]))
 
 
 def _suspect(failure: FailedWork) -> None:

@@ -5,7 +5,7 @@ calls nobody, so a worker that dies leaves nothing half done. A conversion may c
 rows that were skipped are decided again, every other row has its own life by then and stays.
 One that cannot be decided stops no other (audience/background/isolation.py): such as one of the year 9999, whose
 deadline is past the calendar. A postback on hold gets Held rows, which wait for a good credential; a goal may count
-once per player (once.py).
+once per player (once_per_player.py).
 """
 
 import time
@@ -26,7 +26,7 @@ from audience.models.failed_work import not_failed
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import explaining, facts, gate, goal_matching, once, roster
+from postbacks.outbox import config_locks, conversion_reasons, facts, gate, goal_matching, once_per_player
 from postbacks.outbox.goals import Goal
 
 logger = structlog.get_logger(__name__)
@@ -88,9 +88,9 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     if not conversions:
         return 0
     game_ids = {conversion.game_id for conversion in conversions}
-    roster.hold_still(game_ids)
+    config_locks.lock_shared(game_ids)
     configs = _configs(game_ids)
-    once.lock(config for theirs in configs.values() for config in theirs)
+    once_per_player.lock_games(config for theirs in configs.values() for config in theirs)
     _look_at_holds([config for theirs in configs.values() for config in theirs if config.held_at])
     now = clock.now()
     present = _present(conversions)
@@ -146,9 +146,9 @@ def _present(conversions: Sequence[Conversion]) -> Present:
 
 def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackConfig]], now: datetime) -> list[Delivery]:
     """The Deliveries as they should be, were there none yet."""
-    open_ones = [conversion for conversion in conversions if gate.whatever_config(conversion) is None]
+    open_ones = [conversion for conversion in conversions if gate.reason_for_any_config(conversion) is None]
     levels = gate.levels(open_ones)
-    repeats = once.repeats(once.bids(open_ones, configs))
+    repeats = once_per_player.repeats(once_per_player.candidates(open_ones, configs))
     return [
         _row(
             conversion,
@@ -164,7 +164,7 @@ def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackCon
 
 def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime, *, repeated: bool) -> Delivery:
     goal = goal_matching.matching(config, conversion)
-    reason = gate.against(conversion, config, level=level, now=now, repeated=repeated)
+    reason = gate.reason_not_to_send(conversion, config, level=level, now=now, repeated=repeated)
     state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
     return Delivery(
         game_id=conversion.game_id,
@@ -211,6 +211,7 @@ def _explain(conversions: Sequence[Conversion], rows: Sequence[Delivery], presen
             final[row.conversion_id][row.config_id] = row
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
     for conversion in conversions:
-        by_reason[explaining.telling(conversion, list(final[conversion.pk].values()))].append(conversion.pk)
-    for reason, ids in by_reason.items():
-        Conversion.objects.filter(pk__in=ids).update(reason=reason, fanned_out_at=now)
+        reason = conversion_reasons.overall_reason(conversion, list(final[conversion.pk].values()))
+        by_reason[reason].append(conversion.pk)
+    for text, ids in by_reason.items():
+        Conversion.objects.filter(pk__in=ids).update(reason=text, fanned_out_at=now)

@@ -54,7 +54,7 @@ ORDER BY known.person_id, decision.decided_at DESC, decision.id DESC
 """
 
 
-def against(
+def reason_not_to_send(
     conversion: Conversion,
     config: PostbackConfig,
     *,
@@ -69,7 +69,7 @@ def against(
     `repeated` that of `once.repeats()`; a delivery that was let through once is no repeat of itself. `known` are its
     facts at that level, where the caller has read them.
     """
-    reason = whatever_config(conversion)
+    reason = reason_for_any_config(conversion)
     if reason is not None:
         return reason
     if conversion.touch is None or conversion.touch.network != config.network:
@@ -90,7 +90,7 @@ def against(
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
 
-def whatever_config(conversion: Conversion) -> Reason | None:
+def reason_for_any_config(conversion: Conversion) -> Reason | None:
     """The reason that holds for every config: the conversion's own, or attribution's."""
     if conversion.reason == Reason.ERASED:
         return Reason.ERASED

@@ -11,7 +11,7 @@ from audience.models import Conversion, Event, Game, Kind, Person, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import facts, gate, goal_matching, once
+from postbacks.outbox import facts, gate, goal_matching, once_per_player
 from postbacks.outbox.goals import Goal
 
 DAYS = 7
@@ -27,7 +27,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ReasonCount:
     """Conversions that would not be sent for one reason, and how many that is under the settings in force (None: there
     are none to compare with)."""
 
@@ -41,7 +41,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class EventCount:
     """A goal's event that makes no conversions yet. `at_least`: not all events of the week were looked through."""
 
     event: str
@@ -58,8 +58,8 @@ class DryRun:
     is_capped: bool
     sent: int
     sent_before: int | None
-    lines: list[Line]
-    seen: list[Seen]
+    lines: list[ReasonCount]
+    seen: list[EventCount]
 
     @property
     def not_sent(self) -> int:
@@ -133,34 +133,34 @@ def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
 def _verdicts(
     chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
 ) -> Iterator[Reason | None]:
-    repeats = once.repeats(list(_bids(chunk, config)))
+    repeats = once_per_player.repeats(list(_candidates(chunk, config)))
     for conversion in chunk:
         level = levels.get(conversion.pk, Level.NONE)
         repeated = (conversion.pk, config.pk) in repeats
-        yield gate.against(conversion, config, level=level, now=conversion.created_at, repeated=repeated)
+        yield gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, repeated=repeated)
 
 
 def _is_own(conversion: Conversion, config: PostbackConfig) -> bool:
     """Whether a click of the config's network won it, and nothing speaks against it whatever the config."""
     won_by = conversion.touch.network if conversion.touch else None
-    return gate.whatever_config(conversion) is None and won_by == config.network
+    return gate.reason_for_any_config(conversion) is None and won_by == config.network
 
 
-def _bids(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator[once.Bid]:
+def _candidates(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator[once_per_player.OnceCandidate]:
     """Those that a goal which counts once would take."""
     for conversion in chunk:
         goal = goal_matching.matching(config, conversion) if _is_own(conversion, config) else None
         if isinstance(goal, Goal) and goal.once:
-            yield once.Bid(conversion, config, goal)
+            yield once_per_player.OnceCandidate(conversion, config, goal)
 
 
-def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[Line]:
+def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
     reasons = [reason for reason in {**told, **(before or {})} if reason is not None]
-    lines = [Line(reason=r, count=told[r], before=None if before is None else before[r]) for r in reasons]
+    lines = [ReasonCount(reason=r, count=told[r], before=None if before is None else before[r]) for r in reasons]
     return sorted(lines, key=lambda line: (-line.count, gate.ORDER.index(line.reason)))
 
 
-def _seen(proposed: PostbackConfig, since: datetime) -> list[Seen]:
+def _seen(proposed: PostbackConfig, since: datetime) -> list[EventCount]:
     """Events of the goals whose names make no conversions in this game yet."""
     new = sorted({goal.event for goal in goal_matching.goals_of(proposed)} - conversion_event_names(game=proposed.game))
     if not new:
@@ -169,4 +169,4 @@ def _seen(proposed: PostbackConfig, since: datetime) -> list[Seen]:
     floor = recent.scan_floor(limit=EVENTS_MOST)
     found = recent.filter(pk__gt=floor, kind=Kind.TRACK, test=False, name__in=new, event_at__gte=since)
     counts = Counter(found.values_list("name", flat=True))
-    return [Seen(event=name, count=counts[name], at_least=bool(floor)) for name in new]
+    return [EventCount(event=name, count=counts[name], at_least=bool(floor)) for name in new]

@@ -78,7 +78,7 @@ OTHER: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BodyField:
     """Where a fact goes: the field's path, as in `data[].user.email`, and whether only its hash goes there."""
 
     path: str
@@ -86,7 +86,7 @@ class Place:
 
 
 @cache
-def places(kind: str) -> dict[str, list[Place]]:
+def places(kind: str) -> dict[str, list[BodyField]]:
     """Per fact that the network takes at all, its fields in the order of the body."""
     network = NETWORKS[kind]
     plain = _values(network, ONE)
@@ -94,9 +94,9 @@ def places(kind: str) -> dict[str, list[Place]]:
     return {fact: there for fact, there in found.items() if there}
 
 
-def _changed(plain: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[Place]:
+def _changed(plain: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[BodyField]:
     paths = [path for path in {**plain, **other} if plain.get(path) != other.get(path)]
-    return [Place(path, _is_hash(plain.get(path, other.get(path, [])))) for path in paths]
+    return [BodyField(path, _is_hash(plain.get(path, other.get(path, [])))) for path in paths]
 
 
 def _is_hash(values: list[Any]) -> bool:

@@ -96,7 +96,7 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     return Preview(
         conversion=conversion,
         level=level,
-        reason=gate.against(conversion, config, level=level, now=conversion.created_at),
+        reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at),
         fields=_fields(known, allowed if level != Level.NONE else None, body, shown, config.network),
         body=shown,
         problem=problem,
@@ -128,7 +128,7 @@ def _fields(
     return found
 
 
-def _filling(filled: Sequence[fields.Place], known: Any, allowed: Any) -> Filling:
+def _filling(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> Filling:
     if filled:
         return Filling.HASHED if any(place.is_hashed for place in filled) else Filling.FILLED
     if known in NOTHING:

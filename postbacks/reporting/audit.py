@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from audience.models import Game, Reason, Trigger
 from postbacks.networks import NETWORKS
-from postbacks.reporting import balance, checks
+from postbacks.reporting import balance, invariants
 from postbacks.reporting.report import Report, Undecided
 
 DAYS = 7
@@ -45,7 +45,7 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
             since=scope["since"] if days else None,
             lines=balance.lines(slugs, scope),
             repeats=balance.repeats(scope),
-            findings=checks.run(scope),
+            findings=invariants.run(scope),
             undecided=_undecided(slugs, scope),
         )
 

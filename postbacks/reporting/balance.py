@@ -53,7 +53,7 @@ REPEATS = """
 
 
 @dataclass(slots=True, kw_only=True)
-class Line:
+class BalanceRow:
     """One game, network and UTC day of the events. `erased` of the eligible are known by their delivery only.
 
     `may_have_arrived` of those skipped, cancelled or failed went out once without an answer.
@@ -92,13 +92,13 @@ class Line:
         }
 
 
-def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[Line]:
+def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow]:
     """Both sides of every day that has any, by game, network and day; `slugs` by game id."""
-    found: dict[tuple[int, str, date], Line] = {}
+    found: dict[tuple[int, str, date], BalanceRow] = {}
 
-    def line(game_id: int, network: str, day: date) -> Line:
+    def line(game_id: int, network: str, day: date) -> BalanceRow:
         key = (game_id, network, day)
-        return found.setdefault(key, Line(game=slugs[game_id], network=network, day=day))
+        return found.setdefault(key, BalanceRow(game=slugs[game_id], network=network, day=day))
 
     with connection.cursor() as cursor:
         cursor.execute(ELIGIBLE, scope)

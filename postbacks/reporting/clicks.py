@@ -5,14 +5,14 @@ from datetime import timedelta
 
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason, Touch
-from postbacks.reporting import words
+from postbacks.reporting import labels
 
 # Clicks of a player that are shown; one person is at most a page.
 MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Considered:
+class ConsideredClick:
     """One click of the player, and why it won or did not."""
 
     touch: Touch
@@ -30,13 +30,13 @@ def touches_of(conversion: Conversion) -> list[Touch]:
     return newest if won is None or won in newest else [*newest, won]
 
 
-def considered(conversion: Conversion, *, addresses: bool) -> list[Considered]:
+def considered(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
     """The player's clicks, each judged by the rule "the last paid click before the event, inside the window"."""
     window = timedelta(days=conversion.game.attribution_window_days)
     return [
-        Considered(
+        ConsideredClick(
             touch=touch,
-            network=words.network_label(touch.network),
+            network=labels.network_label(touch.network),
             click_id=masked(touch.click_id, addresses=addresses),
             page_url=masked(touch.page_url, addresses=addresses),
             won=touch.pk == conversion.touch_id,
@@ -51,7 +51,7 @@ def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
     if touch.pk == conversion.touch_id:
         return f"Won: the last paid click before the event, {_earlier(before)}"
     if before < timedelta(0):
-        return f"After the event, by {words.span(-before)}"
+        return f"After the event, by {labels.span(-before)}"
     if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.ERASED) and winner is None:
         return "Not asked for: this conversion does not count"
     if before > window:
@@ -61,9 +61,9 @@ def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
         winner.network,
         winner.click_key,
     ):
-        return f"Earlier than the winner, by {words.span(winner.clicked_at - touch.clicked_at)}"
+        return f"Earlier than the winner, by {labels.span(winner.clicked_at - touch.clicked_at)}"
     return "Not known yet when this conversion was decided"
 
 
 def _earlier(before: timedelta) -> str:
-    return f"{words.span(before)} before" if before >= timedelta(seconds=1) else "at the same moment"
+    return f"{labels.span(before)} before" if before >= timedelta(seconds=1) else "at the same moment"

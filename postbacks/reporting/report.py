@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from postbacks.models import DeliveryState
-from postbacks.reporting.balance import Line
-from postbacks.reporting.checks import Finding
+from postbacks.reporting.balance import BalanceRow
+from postbacks.reporting.invariants import Finding
 
 STATES = (
     DeliveryState.DELIVERED,
@@ -46,7 +46,7 @@ class Report:
     games: list[str]
     taken_at: datetime
     since: datetime | None
-    lines: list[Line]
+    lines: list[BalanceRow]
     repeats: int
     findings: list[Finding]
     undecided: list[Undecided]
@@ -110,7 +110,7 @@ class Report:
         yield f"{broken} of {len(self.findings) + 1} checks found violations." if broken else "The ledger balances."
 
 
-def _row(line: Line) -> tuple[str, ...]:
+def _row(line: BalanceRow) -> tuple[str, ...]:
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(line.skipped.items()))
     unknown = f"may have arrived: {line.may_have_arrived}" if line.may_have_arrived else ""
     remark = "; ".join(filter(None, (f"skipped: {reasons}" if reasons else "", unknown)))

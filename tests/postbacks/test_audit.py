@@ -15,7 +15,7 @@ from django.utils import timezone
 from audience.digest import run
 from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Conversion, Event, FailedWork, Game, GoalEvent
-from postbacks.configs import configs
+from postbacks.configs import lifecycle
 from postbacks.models import ConfigVersion, Delivery, PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import audit
@@ -166,15 +166,15 @@ def test_a_postback_deleted_during_a_fan_out_goes_after_it() -> None:
     factories.conversion(player, touch=factories.touch(player))
     decided, looked = threading.Event(), threading.Event()
 
-    def fan_out() -> None:
+    def decide() -> None:
         with transaction.atomic():
             fan_out.fan_out_due()
             decided.set()
             looked.wait(20)
 
-    fanning = in_thread(fan_out)
+    fanning = in_thread(decide)
     assert decided.wait(20)
-    deleting = in_thread(lambda: configs.delete(config=row))
+    deleting = in_thread(lambda: lifecycle.delete(config=row))
     wait_for_a_lock()
     looked.set()
     for thread in (fanning, deleting):

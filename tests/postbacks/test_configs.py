@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks.configs import configs, credentials
+from postbacks.configs import credentials, lifecycle
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.models.fields import seal
 from postbacks.outbox import fan_out
@@ -21,7 +21,7 @@ BOTH = ["game_launch", "purchase"]
 
 def change(config: PostbackConfig, **given: Any) -> CredentialCheck | None:
     same = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": config.enabled, "changed_by": None}
-    return configs.change(config=config, **{**same, **given})
+    return lifecycle.change(config=config, **{**same, **given})
 
 
 def test_triggers_and_switch_are_changed_without_asking_the_network(config: PostbackConfig) -> None:
@@ -74,8 +74,8 @@ def test_a_refused_change_leaves_the_config_as_it_was(sandbox: Sandbox, config: 
 
 
 def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: PostbackConfig) -> None:
-    with pytest.raises(configs.SettingsRefused, match=r"^This game already has a postback for this pixel"):
-        configs.add(
+    with pytest.raises(lifecycle.SettingsRefused, match=r"^This game already has a postback for this pixel"):
+        lifecycle.add(
             game=config.game,
             network="tiktok",
             pixel_id=f" {config.pixel_id} ",
@@ -88,20 +88,20 @@ def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: Postback
 
 def test_a_pixel_of_another_postback_is_refused_on_editing_too(config: PostbackConfig) -> None:
     other = factories.config(config.game, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
-    with pytest.raises(configs.SettingsRefused, match="already has a postback"):
+    with pytest.raises(lifecycle.SettingsRefused, match="already has a postback"):
         change(other, pixel_id=config.pixel_id)
     assert CredentialCheck.objects.count() == 0
 
 
 def test_another_game_may_use_the_same_pixel(config: PostbackConfig, other_game: Game) -> None:
     given = {"network": "tiktok", "pixel_id": config.pixel_id, "credential": "a", "triggers": BOTH}
-    assert configs.add(game=other_game, requested_by=None, **given).state == "pending"
+    assert lifecycle.add(game=other_game, requested_by=None, **given).state == "pending"
 
 
 @pytest.mark.parametrize("triggers", [[], ["refund"], ["purchase", "refund"]])
 def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: list[str]) -> None:
     for given in ({}, {"credential": "new"}):
-        with pytest.raises(configs.SettingsRefused, match=r"^Select at least one trigger event\.$"):
+        with pytest.raises(lifecycle.SettingsRefused, match=r"^Select at least one trigger event\.$"):
             change(config, triggers=triggers, **given)
     config.refresh_from_db()
     assert (config.triggers, config.version) == (BOTH, 1)
@@ -110,18 +110,18 @@ def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: 
 
 def test_an_unreadable_credential_has_to_be_entered_again(config: PostbackConfig, settings: Any) -> None:
     settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
-    with pytest.raises(configs.SettingsRefused, match="cannot be read"):
+    with pytest.raises(lifecycle.SettingsRefused, match="cannot be read"):
         change(config, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
-    configs.disable(config=config)  # and nothing else is in the way
+    lifecycle.disable(config=config)  # and nothing else is in the way
     assert change(config, credential=accounts.TIKTOK_TOKEN) is not None
 
 
 def test_enable_and_disable_are_versions_and_happen_once(config: PostbackConfig) -> None:
-    configs.disable(config=config)
-    configs.disable(config=config)
+    lifecycle.disable(config=config)
+    lifecycle.disable(config=config)
     config.refresh_from_db()
     assert (config.enabled, config.version) == (False, 2)
-    configs.enable(config=config)
+    lifecycle.enable(config=config)
     config.refresh_from_db()
     assert (config.enabled, config.version) == (True, 3)
 
@@ -132,20 +132,20 @@ def test_deleting_wipes_the_credential_and_keeps_the_log(config: PostbackConfig)
     fan_out.fan_out_due()
     later = timezone.now() + timedelta(hours=6)
     Delivery.objects.update(next_attempt_at=later)
-    configs.delete(config=config)
-    configs.delete(config=config)
+    lifecycle.delete(config=config)
+    lifecycle.delete(config=config)
     config.refresh_from_db()
     assert (config.deleted_at is not None, config.enabled, config.credential, config.version) == (True, False, {}, 2)
     assert Delivery.objects.get().next_attempt_at <= timezone.now()
     assert list(PostbackConfig.objects.kept()) == []
-    for verb in (configs.enable, configs.disable):
-        with pytest.raises(configs.SettingsRefused, match="deleted"):
+    for verb in (lifecycle.enable, lifecycle.disable):
+        with pytest.raises(lifecycle.SettingsRefused, match="deleted"):
             verb(config=config)
 
 
 def test_a_pixel_can_be_added_again_after_its_postback_was_deleted(sandbox: Sandbox, config: PostbackConfig) -> None:
-    configs.delete(config=config)
-    check = configs.add(
+    lifecycle.delete(config=config)
+    check = lifecycle.add(
         game=config.game,
         network="tiktok",
         pixel_id=config.pixel_id,

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from audience.models import Conversion, Event, Game, GoalEvent, Reason, Role
 from postbacks.models import PostbackConfig
-from postbacks.reporting import export, pipeline, places
+from postbacks.reporting import conversion_status, export, funnel
 from tests import factories, hub
 
 NOW = timezone.now()
@@ -55,8 +55,8 @@ def event(game: Game, **given: Any) -> Event:
     return Event.objects.create(**{**fields, **given})
 
 
-def one_at_every_place(config: PostbackConfig) -> None:
-    """As many conversions as places there are, and one more that is delivered."""
+def one_of_every_status(config: PostbackConfig) -> None:
+    """As many conversions as there are statuses, and one more that is delivered."""
     game = config.game
     factories.conversion(factories.person(game), test=True, reason="test_traffic", fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", reason="repeat_launch", fanned_out_at=NOW)
@@ -87,16 +87,19 @@ def clicked(game: Game, network: str, **given: Any) -> Conversion:
     return factories.conversion(player, touch=factories.touch(player, network=network), **given)
 
 
-def test_every_reason_is_a_place() -> None:
-    assert set(Reason.values) <= set(places.Place.values)
-    assert {places.Place.DELIVERED, *(place for lost in places.LOST.values() for place in lost)} == set(places.Place)
+def test_every_reason_is_a_status() -> None:
+    assert set(Reason.values) <= set(conversion_status.Status.values)
+    assert {
+        conversion_status.Status.DELIVERED,
+        *(status for lost in conversion_status.LOST.values() for status in lost),
+    } == set(conversion_status.Status)
 
 
 @pytest.mark.parametrize("network", ["", "tiktok", "reddit"])
 def test_each_count_is_the_length_of_the_list_it_links_to(
     config: PostbackConfig, viewer: Client, url: str, network: str
 ) -> None:
-    one_at_every_place(config)
+    one_of_every_status(config)
     counted = counts(viewer.get(f"{url}?network={network}").content.decode())
     del counted["seen"]
     assert counted["conversions"] == Conversion.objects.count() == 22
@@ -105,14 +108,14 @@ def test_each_count_is_the_length_of_the_list_it_links_to(
         assert (key, len(listed(page))) == (key, number)
 
 
-def test_every_place_has_its_segment(config: PostbackConfig, viewer: Client, url: str) -> None:
-    one_at_every_place(config)
+def test_every_status_has_its_segment(config: PostbackConfig, viewer: Client, url: str) -> None:
+    one_of_every_status(config)
     page = viewer.get(url).content.decode()
-    ones = {place.value: 1 for place in places.Place if place not in ("other_click", "delivered")}
+    ones = {status.value: 1 for status in conversion_status.Status if status not in ("other_click", "delivered")}
     steps = {"seen": 22, "conversions": 22, "attributed": 17, "eligible": 15, "delivered": 2}
     assert counts(page) == {**ones, **steps}
-    for place in ones:
-        assert f'href="{url}?only={place}"' in page
+    for status in ones:
+        assert f'href="{url}?only={status}"' in page
 
 
 def test_one_networks_pipeline_loses_the_clicks_of_others(config: PostbackConfig, viewer: Client, url: str) -> None:
@@ -135,17 +138,17 @@ def test_a_conversion_stands_where_its_best_postback_is(config: PostbackConfig) 
     second = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
     first = factories.delivery(config, state="failed")
     factories.delivery(second, conversion=first.conversion, state="delivered")
-    asked = places.Asked(game=config.game, since=NOW - WEEK)
-    lengths = {state: places.listed(asked, state).count() for state in places.TRIED}
+    asked = conversion_status.ConversionFilter(game=config.game, since=NOW - WEEK)
+    lengths = {state: conversion_status.selected(asked, state).count() for state in conversion_status.TRIED}
     assert lengths == {"delivered": 1, "failed": 0, "held": 0, "waiting": 0}
-    assert {step.key: step.tally.count for step in pipeline.of(asked)}["delivered"] == 1
+    assert {step.key: step.tally.count for step in funnel.of(asked)}["delivered"] == 1
 
 
 def test_values_are_added_up_per_currency(game: Game, viewer: Client, url: str) -> None:
     for value, currency in (("9.99", "USD"), ("0.01", "USD"), ("1500", "JPY"), ("2", "")):
         factories.conversion(factories.person(game), value=Decimal(value), currency=currency, fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", fanned_out_at=NOW)
-    steps = {step.key: step for step in pipeline.of(places.Asked(game=game, since=NOW - WEEK))}
+    steps = {step.key: step for step in funnel.of(conversion_status.ConversionFilter(game=game, since=NOW - WEEK))}
     assert steps["conversions"].tally.sums == {"": 2, "JPY": 1500, "USD": 10}
     shown = words(viewer.get(url).content.decode())
     assert "Conversions 5 " in shown
@@ -165,10 +168,10 @@ def test_events_not_digested_yet_are_seen(game: Game, viewer: Client, url: str) 
 def test_too_many_events_are_counted_to_a_depth(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(4):
         event(game)
-    asked = places.Asked(game=game, since=NOW - WEEK)
-    assert (pipeline.seen(asked, least=0).tally.count, pipeline.seen(asked, least=0).at_least) == (4, False)
-    monkeypatch.setattr(pipeline, "DEPTH", 3)
-    assert (pipeline.seen(asked, least=0).tally.count, pipeline.seen(asked, least=0).at_least) == (3, True)
+    asked = conversion_status.ConversionFilter(game=game, since=NOW - WEEK)
+    assert (funnel.seen(asked, least=0).tally.count, funnel.seen(asked, least=0).at_least) == (4, False)
+    monkeypatch.setattr(funnel, "DEPTH", 3)
+    assert (funnel.seen(asked, least=0).tally.count, funnel.seen(asked, least=0).at_least) == (3, True)
 
 
 def test_a_long_period_begins_with_the_oldest_that_is_counted(
@@ -178,7 +181,7 @@ def test_a_long_period_begins_with_the_oldest_that_is_counted(
         factories.conversion(factories.person(game), event_at=NOW - timedelta(minutes=ago), fanned_out_at=NOW)
         for ago in range(1, 5)
     ]
-    monkeypatch.setattr(pipeline, "MOST", 3)
+    monkeypatch.setattr(funnel, "MOST", 3)
     page = viewer.get(url).content.decode()
     assert counts(page)["conversions"] == 3
     assert listed(page) == [str(row.pk) for row in rows[:3]]
@@ -242,7 +245,7 @@ def test_the_refresh_is_the_rows_alone(game: Game, viewer: Client, url: str) -> 
 
 
 def test_the_page_holds_no_inline_code(config: PostbackConfig, viewer: Client, url: str) -> None:
-    one_at_every_place(config)
+    one_of_every_status(config)
     assert hub.inline_code(viewer.get(url).content.decode()) == []
 
 
@@ -358,7 +361,7 @@ def test_the_export_tells_each_conversion_in_a_line(config: PostbackConfig, view
 
 
 def test_the_export_has_the_filters_of_the_list(config: PostbackConfig, viewer: Client, url: str) -> None:
-    one_at_every_place(config)
+    one_of_every_status(config)
     for query in ("only=consent", "only=eligible", "network=reddit", "event=game_launch", "q=message-none", ""):
         ids = [line["conversion_id"] for line in exported(viewer, f"{url}export/?{query}")]
         assert ids == listed(viewer.get(f"{url}?{query}").content.decode())

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Game
-from postbacks.configs import checks, configs, credentials, upkeep
+from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.fields import seal
 from postbacks.sandbox import accounts
@@ -36,7 +36,7 @@ def ask(game: Game, marketer: Any) -> Callable[..., CredentialCheck]:
 
     def request(**given: Any) -> CredentialCheck:
         test_code = given.pop("test_code", "")
-        check = configs.add(game=game, requested_by=marketer, **{"triggers": BOTH, **TIKTOK, **given})
+        check = lifecycle.add(game=game, requested_by=marketer, **{"triggers": BOTH, **TIKTOK, **given})
         credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(test_code) if test_code else "")
         check.refresh_from_db()
         return check
@@ -108,7 +108,7 @@ def test_trouble_on_the_way_is_no_verdict(sandbox: Sandbox, ask: Any, fault: str
 
 def test_a_test_code_that_the_network_repeats_is_not_stored(sandbox: Sandbox, game: Game, marketer: Any) -> None:
     """A short one too, which http.post leaves in the answer."""
-    check = configs.add(game=game, requested_by=marketer, triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
+    check = lifecycle.add(game=game, requested_by=marketer, triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
     credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("T77"))
     check.refresh_from_db()
     assert check.state == "refused"
@@ -128,7 +128,7 @@ def test_a_check_that_is_gone_is_nobodys_error(sandbox: Sandbox) -> None:
 
 
 def test_the_pending_check_is_unreadable_in_the_database(game: Game) -> None:
-    configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
     (stored,) = stored_credential("postbacks_credentialcheck")
     assert stored.startswith("gAAAA")
     assert accounts.TIKTOK_TOKEN not in stored
@@ -141,9 +141,11 @@ def test_the_task_carries_the_test_code_sealed(
     game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(checks.current_app, "send_task", lambda *args, **options: sent.append((args, options)))
+    monkeypatch.setattr(
+        credential_checks.current_app, "send_task", lambda *args, **options: sent.append((args, options))
+    )
     with django_capture_on_commit_callbacks(execute=True):
-        check = configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+        check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
     (((name,), options),) = sent
     assert name == "postbacks.tasks.check_credentials"
     assert options["args"][0] == str(check.pk)
@@ -157,16 +159,16 @@ def test_an_absent_broker_does_not_stop_the_page(
     game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     def away(*_: Any, **__: Any) -> None:
-        raise checks.OperationalError("connection refused")
+        raise credential_checks.OperationalError("connection refused")
 
-    monkeypatch.setattr(checks.current_app, "send_task", away)
+    monkeypatch.setattr(credential_checks.current_app, "send_task", away)
     with django_capture_on_commit_callbacks(execute=True):
-        check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+        check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
     assert check.state == "pending"
 
 
 def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game) -> None:
-    fresh = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    fresh = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
     upkeep.run_lost_checks()
     fresh.refresh_from_db()
     assert fresh.state == "pending"
@@ -178,7 +180,7 @@ def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game
 
 
 def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> None:
-    check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
     check.refresh_from_db()
@@ -193,7 +195,7 @@ def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> 
 def test_an_answer_after_the_sweep_gave_up_changes_nothing(
     sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
     post = credentials.http.post
 
     def slow(request: Any) -> Any:
@@ -209,7 +211,7 @@ def test_an_answer_after_the_sweep_gave_up_changes_nothing(
 
 
 def test_of_two_checks_for_one_pixel_the_second_is_refused(sandbox: Sandbox, game: Game) -> None:
-    first, second = (configs.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK) for _ in range(2))
+    first, second = (lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK) for _ in range(2))
     for check in (first, second):
         credentials.run_check(check_id=str(check.pk))
         check.refresh_from_db()
@@ -220,7 +222,7 @@ def test_of_two_checks_for_one_pixel_the_second_is_refused(sandbox: Sandbox, gam
 
 def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) -> None:
     config = factories.config(game)
-    check = configs.change(
+    check = lifecycle.change(
         config=config,
         pixel_id=config.pixel_id,
         triggers=BOTH,
@@ -229,7 +231,7 @@ def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) 
         changed_by=None,
     )
     assert check is not None
-    configs.delete(config=config)
+    lifecycle.delete(config=config)
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
     config.refresh_from_db()
@@ -244,7 +246,7 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
     sandbox: Sandbox, game: Game, marketer: Any
 ) -> None:
     config = factories.config(game)
-    check = configs.change(
+    check = lifecycle.change(
         config=config,
         pixel_id=config.pixel_id,
         triggers=BOTH,
@@ -266,7 +268,7 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
 
 
 def asked_with_a_code(game: Game) -> CredentialCheck:
-    return configs.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    return lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
 
 
 def assert_refused_unsent(check: CredentialCheck, sandbox: Sandbox) -> None:
@@ -287,7 +289,7 @@ def test_a_check_that_lost_its_test_code_sends_no_live_event_and_saves_nothing(s
 
 def test_a_change_that_lost_its_test_code_leaves_the_postback_as_it_was(sandbox: Sandbox, game: Game) -> None:
     config = factories.config(game)
-    check = configs.change(
+    check = lifecycle.change(
         config=config,
         pixel_id=config.pixel_id,
         triggers=["purchase"],
@@ -351,7 +353,7 @@ def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
 
 @pytest.mark.parametrize("purpose", ["daily", "suspicion", "release"])
 def test_a_lost_question_about_a_postback_is_asked_again(sandbox: Sandbox, game: Game, purpose: str) -> None:
-    check = checks.ask(config=factories.config(game), purpose=Purpose(purpose))
+    check = credential_checks.ask(config=factories.config(game), purpose=Purpose(purpose))
     assert check.has_test_code is False
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
     upkeep.run_lost_checks()

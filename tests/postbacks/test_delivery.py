@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audience.models import Conversion
 from postbacks import erasure
-from postbacks.configs import configs
+from postbacks.configs import lifecycle
 from postbacks.delivery import attempts, claims, sending
 from postbacks.delivery.attempts import Answer
 from postbacks.delivery.claims import Claim
@@ -201,7 +201,7 @@ def test_a_retry_that_would_come_too_late_for_the_network_is_not_scheduled(sandb
 @pytest.mark.parametrize(("how", "reason"), [("disable", "config_disabled"), ("delete", "config_deleted")])
 def test_a_postback_switched_off_meanwhile_is_not_sent(sandbox: Sandbox, how: str, reason: str) -> None:
     row = waiting()
-    getattr(configs, how)(config=PostbackConfig.objects.get())
+    getattr(lifecycle, how)(config=PostbackConfig.objects.get())
     drain()
     row.refresh_from_db()
     assert (row.state, row.reason, row.next_attempt_at) == ("skipped", reason, None)

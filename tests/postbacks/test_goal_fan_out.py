@@ -14,7 +14,7 @@ from audience.models import Conversion, Person
 from postbacks.configs import hold
 from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
-from postbacks.outbox import explaining, fan_out
+from postbacks.outbox import conversion_reasons, fan_out
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.postbacks.facts import load
@@ -253,7 +253,7 @@ def test_a_release_at_the_moment_of_the_fan_out_leaves_nothing_held() -> None:
 
 def test_a_late_arrival_takes_the_reason_off_the_conversion(game: Any, player: Person) -> None:
     bought = happened(player, trigger="purchase", reason="consent", fanned_out_at=clock.now())
-    explaining.explain_sent(conversion_ids=[bought.pk])
+    conversion_reasons.explain_sent(conversion_ids=[bought.pk])
     bought.refresh_from_db()
     assert bought.reason == ""
 
@@ -261,7 +261,7 @@ def test_a_late_arrival_takes_the_reason_off_the_conversion(game: Any, player: P
 @pytest.mark.parametrize("reason", ["erased", "repeat_launch"])
 def test_a_late_arrival_leaves_the_reasons_that_are_not_the_postbacks(game: Any, player: Person, reason: str) -> None:
     bought = happened(player, trigger="game_launch", reason=reason, fanned_out_at=clock.now())
-    explaining.explain_sent(conversion_ids=[bought.pk])
+    conversion_reasons.explain_sent(conversion_ids=[bought.pk])
     bought.refresh_from_db()
     assert bought.reason == reason
 

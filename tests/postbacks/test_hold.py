@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audience.models import Conversion
 from postbacks import erasure
-from postbacks.configs import applying, configs, credentials, hold, rules, upkeep
+from postbacks.configs import applying, credentials, hold, lifecycle, rules, upkeep
 from postbacks.delivery import claims, sending
 from postbacks.models import (
     CheckState,
@@ -62,7 +62,7 @@ def revoke(sandbox: Sandbox, config: PostbackConfig, *, revoked: bool = True) ->
 
 def rotate(config: PostbackConfig) -> CredentialCheck:
     config.refresh_from_db()
-    check = configs.change(
+    check = lifecycle.change(
         config=config,
         pixel_id=config.pixel_id,
         credential=TOKENS[config.network][1],
@@ -199,7 +199,7 @@ def test_a_conversion_that_comes_during_a_hold_is_held(sandbox: Sandbox, config:
 def test_what_slipped_past_the_hold_is_put_away(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     queue(config, 2)
-    upkeep.tidy()
+    upkeep.reconcile()
     assert states() == {"held": 2}
 
 
@@ -321,7 +321,7 @@ def test_held_deliveries_of_a_postback_switched_off_are_called_off(
 ) -> None:
     queue(config, 2)
     hold.hold(config=config, access="token", message="revoked")
-    getattr(configs, how)(config=config)
+    getattr(lifecycle, how)(config=config)
     drain(config)
     assert set(Delivery.objects.values_list("state", "reason")) == {("skipped", reason)}
     assert sandbox.received("tiktok") == []
@@ -341,8 +341,8 @@ def test_every_change_is_a_version_with_who_made_it(
     sandbox: Sandbox, config: PostbackConfig, django_user_model: Any
 ) -> None:
     ada = django_user_model.objects.create(username="ada")
-    configs.change(config=config, pixel_id=config.pixel_id, triggers=["purchase"], enabled=True, changed_by=ada)
-    configs.disable(config=config, changed_by=ada)
+    lifecycle.change(config=config, pixel_id=config.pixel_id, triggers=["purchase"], enabled=True, changed_by=ada)
+    lifecycle.disable(config=config, changed_by=ada)
     rotate(config)
     versions = ConfigVersion.objects.filter(config=config).order_by("number")
     assert list(versions.values_list("number", "change", "set_by__username", "enabled")) == [
@@ -361,7 +361,7 @@ def test_the_old_credential_can_be_gone_back_to_for_a_day(sandbox: Sandbox, conf
         accounts.TIKTOK_TOKEN,
     )
     assert config.can_roll_back
-    configs.roll_back(config=config, requested_by=None)
+    lifecycle.roll_back(config=config, requested_by=None)
     answer_checks()
     config.refresh_from_db()
     assert (config.credential["token"], config.version) == (accounts.TIKTOK_TOKEN, 3)
@@ -372,9 +372,9 @@ def test_after_a_day_the_old_credential_is_gone(sandbox: Sandbox, config: Postba
     rotate(config)
     with time_machine.travel(timezone.now() + timedelta(hours=24, seconds=1)):
         config.refresh_from_db()
-        with pytest.raises(configs.SettingsRefused, match="no longer kept"):
-            configs.roll_back(config=config, requested_by=None)
-        upkeep.tidy()
+        with pytest.raises(lifecycle.SettingsRefused, match="no longer kept"):
+            lifecycle.roll_back(config=config, requested_by=None)
+        upkeep.reconcile()
     config.refresh_from_db()
     assert (dict(config.previous_credential), config.previous_until) == ({}, None)
     with connection.cursor() as cursor:

@@ -60,17 +60,17 @@ def test_a_hold_that_cannot_be_tidied_stops_no_other(configs: list[PostbackConfi
     rows = [factories.delivery(config) for config in configs]
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", checked_at=timezone.now())
     lift = refuse("postbacks_delivery", f"NEW.id = '{rows[0].pk}'")
-    upkeep.tidy()
+    upkeep.reconcile()
     states = dict(Delivery.objects.values_list("pk", "state"))
     assert states == {rows[0].pk: "waiting", rows[1].pk: "held"}
-    assert failures() == [("upkeep", f"put away {bad.pk}", 1)]
+    assert failures() == [("upkeep", f"hold {bad.pk}", 1)]
     assert good.pk != bad.pk
 
     lift()
-    upkeep.tidy()
+    upkeep.reconcile()
     assert Delivery.objects.filter(state="held").count() == 1, "its time has not come"
     come_due()
-    upkeep.tidy()
+    upkeep.reconcile()
     assert (Delivery.objects.filter(state="held").count(), failures()) == (2, [])
 
 

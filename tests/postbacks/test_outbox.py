@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audience.models import Conversion
 from postbacks import erasure
-from postbacks.configs import configs
+from postbacks.configs import lifecycle
 from postbacks.models import Delivery, DeliveryState
 from postbacks.outbox import facts, fan_out
 from tests import factories
@@ -203,7 +203,7 @@ def test_a_row_that_is_not_skipped_stays_as_it_is(game: Any, player: Any, state:
     factories.conversion(player, touch=factories.touch(player))
     fan_out.fan_out_due()
     Delivery.objects.update(state=state, attempts_made=3)
-    configs.disable(config=config)
+    lifecycle.disable(config=config)
     Conversion.objects.update(fanned_out_at=None)
     assert fan_out.fan_out_due() == 1
     row = Delivery.objects.get()
@@ -228,7 +228,7 @@ def test_it_takes_no_more_queries_for_fifty_players_than_for_two(game: Any, djan
     for number in range(50):
         player = factories.person(game, anonymous=f"a-{number}", user=f"u-{number}")
         factories.conversion(player, touch=factories.touch(player))
-    # claim, conversions, identities, roster, configs, present, consent, insert, close, savepoint
+    # claim, conversions, identities, config lock, configs, present, consent, insert, close, savepoint
     with django_assert_max_num_queries(11):
         assert fan_out.fan_out_due() == 50
     assert Delivery.objects.filter(state="waiting").count() == 50

@@ -19,7 +19,7 @@ from postbacks.hub.overview.figures import Figures
 from postbacks.hub.overview.items import Item
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
-from postbacks.reporting.pipeline import Tally
+from postbacks.reporting.funnel import Tally
 from tests import factories, hub
 
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)

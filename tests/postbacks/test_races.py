@@ -14,7 +14,7 @@ from audience.digest import attribution
 from audience.digest.identity import People
 from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
-from postbacks.configs import configs, credentials, hold, upkeep
+from postbacks.configs import credentials, hold, lifecycle, upkeep
 from postbacks.delivery import attempts, claims, replays, retry, sending
 from postbacks.delivery.attempts import Answer
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
@@ -128,7 +128,7 @@ def test_a_release_while_an_answer_is_written_strands_nothing(
 
 def test_what_is_held_without_a_hold_is_let_go(config: PostbackConfig) -> None:
     row = factories.delivery(config, state="held", next_attempt_at=None)
-    upkeep.tidy()
+    upkeep.reconcile()
     row.refresh_from_db()
     assert (row.state, row.next_attempt_at is not None) == ("waiting", True)
 
@@ -136,9 +136,9 @@ def test_what_is_held_without_a_hold_is_let_go(config: PostbackConfig) -> None:
 def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, config: PostbackConfig) -> None:
     token = accounts.TIKTOK_ROTATED_TOKEN
     given = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": True, "changed_by": None}
-    check = configs.change(config=config, credential=token, **given)
+    check = lifecycle.change(config=config, credential=token, **given)
     assert check is not None
-    configs.disable(config=config)
+    lifecycle.disable(config=config)
     credentials.run_check(check_id=str(check.pk))
     config.refresh_from_db()
     check.refresh_from_db()

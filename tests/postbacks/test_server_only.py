@@ -15,7 +15,7 @@ from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out, gate, goals
 from postbacks.outbox.goals import Goal, GoalRefused
 from postbacks.preview import dry_run, preview
-from postbacks.reporting import trail
+from postbacks.reporting import conversion_detail
 from tests import factories
 from tests.audience import immutable
 from tests.postbacks.test_goal_fan_out import happened, told
@@ -196,7 +196,7 @@ def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -
     immutable.send(key, immutable.purchase("user-1"), Origin="https://game.example")
     run.drain()
     conversion, event = Conversion.objects.get(), Event.objects.get()
-    sender = trail.of(conversion, addresses=True).sender
+    sender = conversion_detail.of(conversion, addresses=True).sender
     assert (sender.key, sender.origin) == (key.key, "https://game.example")
     shown = " ".join(page(marketer, conversion).split())
     assert f"Website {key.key.prefix}… , publishable key, Immutable Audience. Public: anyone who opens" in shown
@@ -219,14 +219,17 @@ def test_a_purchase_says_when_its_key_is_not_known_any_more(
 ) -> None:
     conversion = bought(player, from_server=from_server, key_id=key_id)
     assert (
-        trail.of(trail.loaded(Conversion.objects.filter(pk=conversion.pk)).get(), addresses=True).sender.words == words
+        conversion_detail.of(
+            conversion_detail.loaded(Conversion.objects.filter(pk=conversion.pk)).get(), addresses=True
+        ).sender.words
+        == words
     )
     assert not ApiKey.objects.exists()
 
 
 def test_a_deleted_keys_origin_is_still_said(player: Person) -> None:
     conversion = bought(player, from_server=False, key_id=9_999, origin="https://game.example")
-    assert trail.sender_of(conversion, None).origin == "https://game.example"
+    assert conversion_detail.sender_of(conversion, None).origin == "https://game.example"
 
 
 def test_the_guide_has_real_purchases_come_with_a_server_key(game: Game, marketer: Client) -> None:

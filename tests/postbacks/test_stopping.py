@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, FailedWork, Game, Membership, Queue, Role
-from postbacks.configs import configs, credentials, hold, unsent, upkeep
+from postbacks.configs import credentials, hold, lifecycle, unsent, upkeep
 from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
 from postbacks.monitoring.alerts import calls, notices
@@ -41,7 +41,7 @@ def held(config: PostbackConfig, count: int = 1) -> list[Delivery]:
 
 
 def stop(how: str, config: PostbackConfig) -> Any:
-    return getattr(configs, how)(config=config)
+    return getattr(lifecycle, how)(config=config)
 
 
 def drain() -> None:
@@ -180,8 +180,8 @@ def test_neither_a_limit_nor_a_resting_network_keeps_them_waiting(config: Postba
 
 def test_the_hold_of_a_disabled_postback_stays_and_holds_nothing_again(config: PostbackConfig) -> None:
     held(config, 2)
-    configs.disable(config=config)
-    upkeep.tidy()
+    lifecycle.disable(config=config)
+    upkeep.reconcile()
     assert ends() == {("waiting", "")}
     drain()
     assert ends() == {("skipped", "config_disabled")}
@@ -191,9 +191,9 @@ def test_the_hold_of_a_disabled_postback_stays_and_holds_nothing_again(config: P
 
 def test_what_a_fan_out_holds_a_moment_too_late_is_called_off_too(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
-    configs.disable(config=config)
+    lifecycle.disable(config=config)
     waiting(config, state="held", next_attempt_at=None)
-    upkeep.tidy()
+    upkeep.reconcile()
     drain()
     assert ends() == {("skipped", "config_disabled")}
 
@@ -202,7 +202,7 @@ def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, 
     sandbox.state.add_fault("tiktok", "unavailable", 1)
     waiting(config, next_attempt_at=timezone.now())
     (claim,) = claims.claim(network="tiktok")
-    left = configs.disable(config=config)
+    left = lifecycle.disable(config=config)
     assert (left.waiting, left.sending) == (0, 1)
     answer = sending._call(claim, set())
     sending.attempts.close([answer])
@@ -231,24 +231,24 @@ def test_one_that_was_set_aside_is_called_off_like_the_others(
 
 def test_one_that_cannot_be_called_off_is_set_aside_again_and_stays_so(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
-    configs.disable(config=config)
+    lifecycle.disable(config=config)
     row = waiting(config)[0]
     FailedWork.objects.create(
         game_id=row.game_id, queue=Queue.SENDING, row=str(row.pk), attempts=8, set_aside_at=timezone.now()
     )
-    upkeep.tidy()
+    upkeep.reconcile()
     assert FailedWork.objects.set_aside().count() == 1
 
 
 def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandbox, config: PostbackConfig) -> None:
     same: dict[str, Any] = {"pixel_id": config.pixel_id, "triggers": config.triggers, "changed_by": None}
     waiting(config)
-    configs.change(config=config, enabled=False, **same)
+    lifecycle.change(config=config, enabled=False, **same)
     drain()
     assert ends() == {("skipped", "config_disabled")}
-    configs.enable(config=config)
+    lifecycle.enable(config=config)
     waiting(config)
-    check = configs.change(config=config, enabled=False, credential=accounts.TIKTOK_ROTATED_TOKEN, **same)
+    check = lifecycle.change(config=config, enabled=False, credential=accounts.TIKTOK_ROTATED_TOKEN, **same)
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     assert CredentialCheck.objects.get().state == "passed"
@@ -258,9 +258,9 @@ def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandb
 
 def test_a_deletion_counts_what_is_there_at_that_moment_and_twice_is_once(config: PostbackConfig) -> None:
     waiting(config, 2)
-    assert configs.delete(config=config).words == "2 conversions wait; they will not be sent."
+    assert lifecycle.delete(config=config).words == "2 conversions wait; they will not be sent."
     drain()
-    assert configs.delete(config=config).words == ""
+    assert lifecycle.delete(config=config).words == ""
     assert ConfigVersion.objects.filter(config=config, change="Deleted").count() == 1
 
 
@@ -307,9 +307,9 @@ def test_an_alert_that_had_recovered_stays_so_when_its_postback_is_deleted(confi
     Delivery.objects.all().delete()
     for minutes in (1, 3):
         watch(now=now + timedelta(minutes=minutes))
-    configs.delete(config=config)
+    lifecycle.delete(config=config)
     alert = Alert.objects.get()
-    assert (alert.ending, calls.words.ending(alert)) == ("recovered", "Conversions go out as they should.")
+    assert (alert.ending, calls.labels.ending(alert)) == ("recovered", "Conversions go out as they should.")
 
 
 # The audit log -----------------------------------------------------------------------------------

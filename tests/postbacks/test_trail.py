@@ -16,7 +16,7 @@ from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Verdict
-from postbacks.reporting import clicks, trail, words
+from postbacks.reporting import clicks, conversion_detail, labels
 from tests import factories, hub
 from tests.postbacks.facts import PURCHASE, target
 
@@ -104,7 +104,7 @@ def test_the_consent_says_where_it_comes_from(
     for number, given in enumerate(recorded):
         decided(game, given, NOW + number * HOUR)
     row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level=stated)
-    found = trail.consent_of(row)
+    found = conversion_detail.consent_of(row)
     assert found.level == level
     assert why in found.why
     by_record = bool(recorded) and not stated
@@ -112,13 +112,13 @@ def test_the_consent_says_where_it_comes_from(
 
 
 def test_every_reason_and_state_has_a_next_step() -> None:
-    assert set(words.REMEDIES) == set(Reason)
+    assert set(labels.REMEDIES) == set(Reason)
     for state in (DeliveryState.WAITING, DeliveryState.HELD):
-        assert words.remedy(state=state, reason="", verdict="", in_time=True) == words.BY_STATE[state]
-    assert words.remedy(state="delivered", reason="", verdict="success", in_time=True) == ""
+        assert labels.remedy(state=state, reason="", verdict="", in_time=True) == labels.BY_STATE[state]
+    assert labels.remedy(state="delivered", reason="", verdict="success", in_time=True) == ""
     for verdict in (Verdict.PAYLOAD, Verdict.CREDENTIAL, Verdict.TRANSIENT):
-        assert words.remedy(state="failed", reason="", verdict=verdict, in_time=True) == words.BY_VERDICT[verdict]
-    assert words.remedy(state="failed", reason="", verdict="transient", in_time=False) == words.PAST_DEADLINE
+        assert labels.remedy(state="failed", reason="", verdict=verdict, in_time=True) == labels.BY_VERDICT[verdict]
+    assert labels.remedy(state="failed", reason="", verdict="transient", in_time=False) == labels.PAST_DEADLINE
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_every_reason_and_state_has_a_next_step() -> None:
     ],
 )
 def test_a_span_is_said_in_its_largest_unit(length: timedelta, said: str) -> None:
-    assert words.span(length) == said
+    assert labels.span(length) == said
 
 
 @pytest.mark.parametrize("network", sorted(NETWORKS))

@@ -15,15 +15,15 @@ from django.utils import timezone
 
 from audience.models import Conversion, Game, Person, Reason
 from audience.privacy import erasure
-from postbacks.configs import configs, hold, upkeep
+from postbacks.configs import hold, lifecycle, upkeep
 from postbacks.delivery import attempts, claims, failed, replays, sending
 from postbacks.hub.overview.sent import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.monitoring.alerts import digests
 from postbacks.networks.interface.network import Outcome, Verdict
-from postbacks.outbox import fan_out, once
-from postbacks.reporting import audit, places
+from postbacks.outbox import fan_out, once_per_player
+from postbacks.reporting import audit, conversion_status
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -90,8 +90,8 @@ def too_old(row: Delivery) -> None:
 
 
 WAYS: dict[str, tuple[Callable[[Delivery], Any], str, str, str]] = {
-    "disabled": (lambda row: configs.disable(config=row.config), "skipped", "config_disabled", "May have arrived"),
-    "deleted": (lambda row: configs.delete(config=row.config), "skipped", "config_deleted", "May have arrived"),
+    "disabled": (lambda row: lifecycle.disable(config=row.config), "skipped", "config_disabled", "May have arrived"),
+    "deleted": (lambda row: lifecycle.delete(config=row.config), "skipped", "config_deleted", "May have arrived"),
     "consent": (withdraw, "skipped", "consent", "May have arrived"),
     "too old": (too_old, "failed", "too_old", "Failed, may have arrived"),
 }
@@ -137,7 +137,7 @@ def test_a_network_that_was_never_reached_has_nothing(row: Delivery, settings: A
     settings.NETWORK_URLS = dict.fromkeys(settings.NETWORK_URLS, f"http://127.0.0.1:{port}")
     drain()
     assert DeliveryAttempt.objects.get().message == "The connection was refused"
-    configs.disable(config=row.config)
+    lifecycle.disable(config=row.config)
     drain()
     row.refresh_from_db()
     assert (row.state, row.may_have_arrived) == ("skipped", False)
@@ -177,7 +177,7 @@ def test_a_held_one_whose_worker_was_killed_says_so_when_its_deadline_passes(row
     killed(row)
     hold.hold(config=row.config, access="token", message="revoked")
     too_old(row)
-    upkeep.tidy()
+    upkeep.reconcile()
     row.refresh_from_db()
     assert (row.state, row.reason, row.may_have_arrived) == ("failed", "too_old", True)
 
@@ -273,19 +273,23 @@ def test_it_keeps_the_place_of_a_goal_that_counts_once(game: Game, player: Perso
     assert first.is_unknown
     earlier = bought(player, trigger="tutorial_done", event_at=timezone.now() - timedelta(minutes=9))
     assert (earlier.state, earlier.reason) == ("skipped", "repeat")
-    assert once.repeats([]) == set()
+    assert once_per_player.repeats([]) == set()
     assert config.game == game
 
 
 def test_another_postback_of_the_conversion_comes_first(config: PostbackConfig) -> None:
     second = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
-    asked = places.Asked(game=config.game, since=timezone.now() - timedelta(days=1))
+    asked = conversion_status.ConversionFilter(game=config.game, since=timezone.now() - timedelta(days=1))
     doubted = {"state": "skipped", "reason": "config_disabled", "may_have_arrived": True}
     for state, place in (("delivered", "delivered"), ("failed", "failed"), ("cancelled", "may_have_arrived")):
         row = factories.delivery(config, **doubted)
         factories.delivery(second, conversion=row.conversion, state=state)
-        assert places.placed(asked).get(pk=row.conversion_id).place == place
-        found = {key for key in places.Place.values if places.listed(asked, key).filter(pk=row.conversion_id).exists()}
+        assert conversion_status.with_status(asked).get(pk=row.conversion_id).status == place
+        found = {
+            key
+            for key in conversion_status.Status.values
+            if conversion_status.selected(asked, key).filter(pk=row.conversion_id).exists()
+        }
         assert found == {place}
 
 

@@ -9,12 +9,12 @@ from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Membership, Role
 from postbacks.hub.toolkit.conversion_rows import row_of
-from postbacks.reporting import clicks, trail, words
+from postbacks.reporting import clicks, conversion_detail, labels
 
 
 @game_view()
 def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    found = trail.loaded(Conversion.objects.filter(game=membership.game, pk=pk)).first()
+    found = conversion_detail.loaded(Conversion.objects.filter(game=membership.game, pk=pk)).first()
     if found is None:
         response = page(request, "hub/conversions/conversion_gone.html", membership)
         response.status_code = 404
@@ -22,11 +22,11 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
     addresses = has_role(membership, Role.MARKETER)
     context = {
         "row": row_of(found, addresses=addresses),
-        "trail": trail.of(found, addresses=addresses),
+        "trail": conversion_detail.of(found, addresses=addresses),
         "message_id": masked(found.message_id, addresses=addresses),
         "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
         "properties": pretty(masked(found.properties, addresses=addresses)),
-        "remedy": words.REMEDIES.get(found.reason, ""),
+        "remedy": labels.REMEDIES.get(found.reason, ""),
         "window_days": membership.game.attribution_window_days,
         "most_clicks": clicks.MOST,
     }

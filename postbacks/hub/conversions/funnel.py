@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass, field
 
-from postbacks.reporting.pipeline import LABELS, Step, Tally
-from postbacks.reporting.places import Place
+from postbacks.reporting.conversion_status import Status
+from postbacks.reporting.funnel import LABELS, Step, Tally
 
 # The length of a full bar in thousandths, and of the shortest piece that is still seen.
 LENGTH, LEAST = 1000, 6
 # How a piece is drawn: a pattern each, so that none is told by its colour alone.
-TONES = {Place.FAILED: "failed", Place.HELD: "held", Place.WAITING: "going", Place.UNDECIDED: "going"}
+TONES = {
+    Status.FAILED: "failed",
+    Status.HELD: "held",
+    Status.WAITING: "going",
+    Status.UNDECIDED: "going",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from audience.models import Conversion, Game, Membership, Role, trigger_label
 from postbacks.hub.conversions.funnel import drawn
 from postbacks.hub.toolkit.conversion_rows import row_of, with_outcomes
 from postbacks.networks import NETWORKS
-from postbacks.reporting import export, pipeline, places
+from postbacks.reporting import conversion_status, export, funnel
 from postbacks.reporting.search import Found, find
 
 RANGES = {
@@ -38,7 +38,7 @@ class View:
     network: Filter
     only: Filter
     query: str
-    asked: places.Asked
+    asked: conversion_status.ConversionFilter
     cut: bool
 
     @property
@@ -69,7 +69,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     if asks_for_part(request):
         return page(request, "hub/conversions/_rows.html", membership, **context)
     if not view.query:
-        context["pipeline"] = drawn(pipeline.of(view.asked))
+        context["pipeline"] = drawn(funnel.of(view.asked))
     return page(request, "hub/conversions/page.html", membership, **context)
 
 
@@ -77,7 +77,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
 def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResponse:
     """The pipeline alone."""
     view = viewed(request, membership.game)
-    context = {"view": view, "pipeline": drawn(pipeline.of(view.asked))}
+    context = {"view": view, "pipeline": drawn(funnel.of(view.asked))}
     return page(request, "hub/conversions/_pipeline.html", membership, **context)
 
 
@@ -103,20 +103,20 @@ def viewed(request: HubRequest, game: Game) -> View:
         choices=[(key, text) for key, (text, _) in RANGES.items()],
         default=DEFAULT_RANGE,
     )
-    names = [(name, trigger_label(name)) for name in pipeline.trigger_names(game)]
+    names = [(name, trigger_label(name)) for name in funnel.trigger_names(game)]
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
     only = choice(request, "only", label="Standing", choices=[("", "All"), *only_choices()])
-    since, cut = pipeline.reaching_back(game, began(period.chosen))
-    asked = places.Asked(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
+    since, cut = funnel.reaching_back(game, began(period.chosen))
+    asked = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = request.GET.get("q", "").replace("\0", "").strip()[:QUERY_MAX]
     return View(period, trigger, network, only, query, asked, cut)
 
 
 def only_choices() -> Iterator[tuple[str, str]]:
-    keys = [*places.STEPS, *places.Place.values]
-    return ((key, pipeline.LABELS[key]) for key in dict.fromkeys(keys))
+    keys = [*conversion_status.STEPS, *conversion_status.Status.values]
+    return ((key, funnel.LABELS[key]) for key in dict.fromkeys(keys))
 
 
 def began(period: str) -> datetime:
@@ -129,8 +129,8 @@ def rows_of(view: View) -> tuple[QuerySet[Conversion], Found | None]:
         found = find(view.asked.game, view.query)
         return found.rows, found
     # Asked for one network's clicks, the list begins where the others have left the pipeline.
-    key = view.only.chosen or (places.ATTRIBUTED if view.network.chosen else places.CONVERSIONS)
-    return places.listed(view.asked, key), None
+    key = view.only.chosen or (conversion_status.ATTRIBUTED if view.network.chosen else conversion_status.CONVERSIONS)
+    return conversion_status.selected(view.asked, key), None
 
 
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:

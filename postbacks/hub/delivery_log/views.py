@@ -20,7 +20,7 @@ from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting import stuck
-from postbacks.reporting.words import shown
+from postbacks.reporting.labels import shown
 
 RANGES = {
     "1h": ("Last hour", timedelta(hours=1)),

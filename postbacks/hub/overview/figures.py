@@ -12,7 +12,7 @@ from django.db.models import Sum
 from django.db.models.functions import TruncDay, TruncHour
 
 from audience.models import ConversionCount, Game, RequestCount
-from postbacks.reporting.pipeline import Tally
+from postbacks.reporting.funnel import Tally
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

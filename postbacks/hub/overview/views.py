@@ -17,7 +17,7 @@ from postbacks.hub.overview.figures import Figures, Period
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.networks import NETWORKS
-from postbacks.reporting.pipeline import Tally
+from postbacks.reporting.funnel import Tally
 
 ACCEPTED = charts.Series("Accepted")
 REJECTED = charts.Series("Rejected", charts.HATCHED)

@@ -21,7 +21,7 @@ from consent.models import ConsentDecision, Level
 from consent.policy import effective_level
 from postbacks.hub.toolkit.conversion_rows import Row as ConversionRow
 from postbacks.hub.toolkit.conversion_rows import row_of, with_outcomes
-from postbacks.reporting.words import network_label
+from postbacks.reporting.labels import network_label
 
 # Of each list: one person is at most a page, also the one that a client's mistake made of thousands.
 MOST = 50

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Membership, Role
-from postbacks.configs import configs, unsent
+from postbacks.configs import lifecycle, unsent
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
 
 
@@ -17,9 +17,9 @@ from postbacks.hub.toolkit.networks import config_or_404, network_or_404
 def postback_enable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     config = config_or_404(membership, network, pk)
     try:
-        configs.enable(config=config, changed_by=request.user)
+        lifecycle.enable(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is enabled.")
-    except configs.SettingsRefused as refused:
+    except lifecycle.SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
 
@@ -35,10 +35,10 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
     if left and "ask" in request.POST:
         return redirect("postback-disable", slug=membership.game.slug, network=network, pk=pk)
     try:
-        left = configs.disable(config=config, changed_by=request.user)
+        left = lifecycle.disable(config=config, changed_by=request.user)
         said = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
         messages.success(request, f"{said} {left.words}".rstrip())
-    except configs.SettingsRefused as refused:
+    except lifecycle.SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
 
@@ -49,7 +49,7 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
     posted = request.POST if request.method == "POST" else None
     form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
     if form.is_valid():
-        left = configs.delete(config=config, changed_by=request.user)
+        left = lifecycle.delete(config=config, changed_by=request.user)
         said = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
         messages.success(request, f"{said} {left.words}".rstrip())
         return _back(membership, network)

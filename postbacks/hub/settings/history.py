@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.configs import configs, credentials
+from postbacks.configs import credentials, lifecycle
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
 
@@ -28,7 +28,7 @@ def postback_recheck(request: HubRequest, membership: Membership, network: str, 
 def postback_roll_back(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """Go back to the credential before the last rotation, once the network has accepted it."""
     config = config_or_404(membership, network, pk)
-    return _ask(request, membership, config, configs.roll_back)
+    return _ask(request, membership, config, lifecycle.roll_back)
 
 
 def _ask(
@@ -38,7 +38,7 @@ def _ask(
     slug, network = membership.game.slug, config.network
     try:
         row = verb(config=config, requested_by=request.user)
-    except configs.SettingsRefused as refused:
+    except lifecycle.SettingsRefused as refused:
         messages.error(request, str(refused))
         return redirect("integration", slug=slug, network=network)
     return redirect("check", slug=slug, network=network, pk=row.pk)

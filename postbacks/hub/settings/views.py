@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.configs import configs, unsent
+from postbacks.configs import lifecycle, unsent
 from postbacks.configs.forms import PostbackForm
 from postbacks.hub.settings.forms import asking, forgetful
 from postbacks.hub.toolkit import side_panel as panel
@@ -68,7 +68,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     if request.method == "POST" and form.is_valid():
         try:
             row = _save(request, membership, network, config, form.cleaned_data)
-        except configs.SettingsRefused as refused:
+        except lifecycle.SettingsRefused as refused:
             form.add_error(None, str(refused))
         else:
             return _asked(request, membership, network, form, row)
@@ -99,8 +99,8 @@ def _save(
     answers: dict[str, Any],
 ) -> CredentialCheck | None:
     if config:
-        return configs.change(config=config, changed_by=request.user, **answers)
-    return configs.add(game=membership.game, network=network.kind, requested_by=request.user, **answers)
+        return lifecycle.change(config=config, changed_by=request.user, **answers)
+    return lifecycle.add(game=membership.game, network=network.kind, requested_by=request.user, **answers)
 
 
 def _asked(

@@ -8,8 +8,8 @@ from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck
+from postbacks.reporting.labels import network_label, shown
 from postbacks.reporting.stuck import Stuck
-from postbacks.reporting.words import network_label, shown
 
 # What a list does not show, and is long.
 HEAVY = ("properties", "context", "integrations")

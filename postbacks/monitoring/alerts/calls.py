@@ -17,7 +17,7 @@ from audience.database import clock
 from postbacks import http
 from postbacks.http.outward import FORBIDDEN
 from postbacks.models import Alert, Notice
-from postbacks.monitoring.alerts import words
+from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.outcome import Failed, NotSendable
 from postbacks.networks.interface import answers
 from postbacks.networks.interface.network import USER_AGENT, Request
@@ -92,7 +92,7 @@ def payload(notice: Notice) -> dict[str, Any]:
         return {
             **facts,
             "text": f"{notice.game}: this is a test from Afterclick.",
-            "url": words.alerts_url(notice.game),
+            "url": labels.alerts_url(notice.game),
         }
     return {**facts, **_alert(notice.alert, notice.kind)}
 
@@ -100,8 +100,8 @@ def payload(notice: Notice) -> dict[str, Any]:
 def _alert(alert: Alert, kind: str) -> dict[str, Any]:
     config, recovered = alert.config, alert.recovered_at
     return {
-        "text": f"{words.headline(alert, kind)}. {words.ending(alert) if kind == 'recovered' else alert.cause}",
-        "url": words.integration_url(alert),
+        "text": f"{labels.headline(alert, kind)}. {labels.ending(alert) if kind == 'recovered' else alert.cause}",
+        "url": labels.integration_url(alert),
         "postback": {"id": str(config.pk), "network": config.network, "pixel_id": config.pixel_id},
         "alert": {
             "id": str(alert.pk),

@@ -20,7 +20,7 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import Conversion, Game, Queue, Reason
 from postbacks.models import UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
-from postbacks.monitoring.alerts import words
+from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.receivers import DAILY, DIGEST_HOUR, NOTICES_TASK, members
 from postbacks.monitoring.health import Health
 from postbacks.networks import NETWORKS
@@ -120,8 +120,8 @@ def text(*, game: Game, day: date) -> str:
             f"{numbers.delivered:,} delivered, {numbers.failed:,} failed{unknown}."
         ]
         for alert in numbers.open:
-            state = f"{Health(alert.health).label} since {words.moment(alert.opened_at)}"
+            state = f"{Health(alert.health).label} since {labels.moment(alert.opened_at)}"
             lines.append(f"  Open alert: {alert.config.pixel_id}, {state}. {alert.cause} {alert.next_step}".rstrip())
-            lines.append(f"  {words.integration_url(alert)}")
+            lines.append(f"  {labels.integration_url(alert)}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

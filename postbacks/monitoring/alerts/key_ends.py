@@ -11,7 +11,7 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import ApiKey, Queue, Role
 from postbacks.models import AlertChoice, Notice, NoticeKind, Told
-from postbacks.monitoring.alerts import words
+from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.receivers import NOTICES_TASK, members
 
 
@@ -48,14 +48,14 @@ def _write(key: ApiKey) -> int:
 
 def text(key: ApiKey) -> tuple[str, str]:
     """The subject and the body of a reminder."""
-    name = words.one_line(f"{key.game}: API key {key.name}")
+    name = labels.one_line(f"{key.game}: API key {key.name}")
     if not key.is_live or key.expires_at is None:
         return f"{name} needs no attention any more", "It was revoked, has ended or no longer has an end."
-    at = words.moment(key.expires_at)
-    used = f"It was last used on {words.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
+    at = labels.moment(key.expires_at)
+    used = f"It was last used on {labels.moment(key.last_used_at)}." if key.last_used_at else "It was never used."
     body = (
         f"The key {key.prefix}… stops working on {at}. Requests with it are refused from then on, and their events "
         f"are lost. {used}\n\nWhat to do: put another key in place, or give this one a later last day. If nobody "
-        f"needs it any more, do nothing.\n\n{words.keys_url(key.game)}"
+        f"needs it any more, do nothing.\n\n{labels.keys_url(key.game)}"
     )
     return f"{name} ends on {at}", body

@@ -5,7 +5,7 @@ from django.core.mail import EmailMessage
 
 from audience.models import Membership
 from postbacks.models import Alert, Notice, NoticeKind
-from postbacks.monitoring.alerts import digests, key_ends, words
+from postbacks.monitoring.alerts import digests, key_ends, labels
 from postbacks.monitoring.alerts.outcome import Failed, NotSendable
 
 
@@ -17,7 +17,7 @@ def send(notice: Notice) -> str:
     if not Membership.objects.filter(game=notice.game, user=user).exists():
         raise NotSendable("The receiver is no longer a member of the game.")
     subject, body = _said(notice)
-    footer = f"Choose how you are told: {words.alerts_url(notice.game)}"
+    footer = f"Choose how you are told: {labels.alerts_url(notice.game)}"
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
         body=f"{body}\n\n-- \n{footer}\n",
@@ -40,16 +40,16 @@ def _said(notice: Notice) -> tuple[str, str]:
 
 
 def _alert(alert: Alert, kind: str) -> tuple[str, str]:
-    headline = words.headline(alert, kind)
-    opened = words.moment(alert.opened_at)
+    headline = labels.headline(alert, kind)
+    opened = labels.moment(alert.opened_at)
     if kind == NoticeKind.RECOVERED and alert.recovered_at:
-        until = words.moment(alert.recovered_at)
-        parts = [f"{headline}.", words.ending(alert), f"The alert lasted from {opened} to {until}: {alert.cause}"]
+        until = labels.moment(alert.recovered_at)
+        parts = [f"{headline}.", labels.ending(alert), f"The alert lasted from {opened} to {until}: {alert.cause}"]
     else:
         parts = [f"{headline}, since {opened}.", alert.cause, f"What to do: {alert.next_step}"]
-    return headline, "\n\n".join([*parts, words.integration_url(alert)])
+    return headline, "\n\n".join([*parts, labels.integration_url(alert)])
 
 
 def _digest(notice: Notice) -> tuple[str, str]:
     day = digests.day_of(notice.created_at)
-    return words.one_line(f"{notice.game} on {day:%d %B %Y}"), digests.text(game=notice.game, day=day)
+    return labels.one_line(f"{notice.game} on {day:%d %B %Y}"), digests.text(game=notice.game, day=day)

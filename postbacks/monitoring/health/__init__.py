@@ -1,7 +1,7 @@
 """How a postback is doing, and why: derived from the rows of the last 24 hours and stored nowhere.
 
 `of` counts (postbacks/monitoring/health/counting.py), `judge` turns counts into a Judgement
-(postbacks/monitoring/health/judging.py).
+(postbacks/monitoring/health/judgement.py).
 """
 
 import uuid
@@ -11,8 +11,8 @@ from datetime import datetime
 from audience.database import clock
 from postbacks.models import PostbackConfig
 from postbacks.monitoring.health.counting import count
-from postbacks.monitoring.health.judging import judge
-from postbacks.monitoring.health.words import Counts, Health, Indicator, Judgement
+from postbacks.monitoring.health.judgement import judge
+from postbacks.monitoring.health.types import Counts, Health, Indicator, Judgement
 
 __all__ = ["Counts", "Health", "Indicator", "Judgement", "judge", "of"]
 

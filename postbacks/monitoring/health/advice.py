@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
 from audience.models import Reason
-from postbacks.monitoring.health.words import Counts
+from postbacks.monitoring.health.types import Counts
 from postbacks.networks.interface.network import Verdict
 
 QUOTED_MAX = 400

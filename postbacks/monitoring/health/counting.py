@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from postbacks.delivery import breaker
-from postbacks.monitoring.health.words import Counts
+from postbacks.monitoring.health.types import Counts
 from postbacks.networks import NETWORKS
 
 PERIOD = timedelta(hours=24)

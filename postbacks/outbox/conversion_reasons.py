@@ -17,7 +17,7 @@ SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_
 EXPLAIN_SENT = "UPDATE audience_conversion SET reason = '' WHERE id = ANY(%s::uuid[]) AND reason <> ALL(%s)"
 
 
-def telling(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
+def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
     """The reason that tells most: attribution's, else that of the click's own network, the furthest come first."""
     # Lifting a repeat would break "one counted launch per person".
     if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
@@ -26,7 +26,7 @@ def telling(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
         return ""
     if conversion.reason in SETTLED:
         return conversion.reason
-    general = gate.whatever_config(conversion)
+    general = gate.reason_for_any_config(conversion)
     if general is not None or conversion.touch is None:
         return general or Reason.NO_CLICK
     own = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]

@@ -17,7 +17,7 @@ from postbacks.configs.credentials import request_check
 from postbacks.configs.rules import SettingsRefused
 from postbacks.configs.unsent import Unsent
 from postbacks.models import CredentialCheck, PostbackConfig
-from postbacks.outbox import roster
+from postbacks.outbox import config_locks
 
 __all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable", "roll_back"]
 
@@ -130,7 +130,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
 
     The delivery log stays. Deleting twice is once.
     """
-    roster.change(config.game_id)
+    config_locks.lock_exclusive(config.game_id)
     row = _kept(config)
     if row is None:
         return unsent.of(config)

@@ -12,7 +12,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Invariant:
     """`broken` selects the ids of the offenders, as text."""
 
     name: str
@@ -43,8 +43,8 @@ DELIVERIES = "d.game_id = ANY(%(games)s) AND d.event_at >= %(since)s"
 CONVERSIONS = "c.game_id = ANY(%(games)s) AND c.event_at >= %(since)s"
 ATTEMPTS = f"FROM postbacks_deliveryattempt a JOIN postbacks_delivery d ON d.id = a.delivery_id WHERE {DELIVERIES}"
 
-CHECKS = (
-    Check(
+INVARIANTS = (
+    Invariant(
         "events_converted",
         "Every digested launch, purchase and goal event has its conversion.",
         # What is still in the queue, or was set aside, is not digested. A digest that reads the goals at the moment
@@ -64,7 +64,7 @@ CHECKS = (
           AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.id = e.id)
         """,
     ),
-    Check(
+    Invariant(
         "conversions_fanned_out",
         "Every decided conversion has exactly one delivery per postback that the game had then.",
         f"""
@@ -76,7 +76,7 @@ CHECKS = (
         GROUP BY c.id, p.id HAVING count(d.id) <> 1
         """,
     ),
-    Check(
+    Invariant(
         "conversions_explained",
         "Every decided conversion is on its way, was sent, or says why not.",
         # A row called off right before it is sent tells its conversion in a transaction of its own, a moment later.
@@ -88,7 +88,7 @@ CHECKS = (
                    OR d.finished_at > %(now)s - interval '1 minute'))
         """,
     ),
-    Check(
+    Invariant(
         "launches_counted_once",
         "No player has two launches that count.",
         """
@@ -98,7 +98,7 @@ CHECKS = (
         GROUP BY c.person_id HAVING count(*) > 1 AND max(c.event_at) >= %(since)s
         """,
     ),
-    Check(
+    Invariant(
         "delivered_were_accepted",
         "Every delivered row has an attempt that the network accepted.",
         # Unless attempts of it are gone, as they may be a month after it ended (postbacks/delivery/prune.py).
@@ -109,18 +109,18 @@ CHECKS = (
               SELECT count(*) FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id))
         """,
     ),
-    Check(
+    Invariant(
         "accepted_are_delivered",
         "Whatever a network accepted is delivered, or was cancelled by an erasure meanwhile.",
         f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')",
     ),
-    Check(
+    Invariant(
         "waiting_have_a_time",
         "Every waiting row has the time of its next attempt.",
         f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'waiting'"
         " AND d.next_attempt_at IS NULL",
     ),
-    Check(
+    Invariant(
         "held_have_a_cause",
         "Every held row belongs to a postback whose credential is on hold or being asked about.",
         f"""
@@ -128,28 +128,28 @@ CHECKS = (
         WHERE {DELIVERIES} AND d.state = 'held' AND p.held_at IS NULL AND p.suspected_at IS NULL
         """,
     ),
-    Check(
+    Invariant(
         "skipped_have_a_reason",
         "Every row that was not sent says why.",
         f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'skipped' AND d.reason = ''",
     ),
-    Check(
+    Invariant(
         "failed_have_a_verdict",
         "Every failed row has the network's verdict or a reason.",
         f"SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'failed'"
         " AND d.verdict = '' AND d.reason = ''",
     ),
-    Check(
+    Invariant(
         "attempts_in_time",
         "No attempt started after its delivery's deadline.",
         f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)",
     ),
-    Check(
+    Invariant(
         "one_attempt_open",
         "No delivery has two attempts under way.",
         f"SELECT a.delivery_id::text {ATTEMPTS} AND a.finished_at IS NULL GROUP BY a.delivery_id HAVING count(*) > 1",
     ),
-    Check(
+    Invariant(
         "versions_are_kept",
         "Every version that a delivery or an attempt names can be looked up.",
         # Versions are kept from one point of a config's life on; older numbers name none.
@@ -165,7 +165,7 @@ CHECKS = (
               (SELECT min(v.number) FROM postbacks_configversion v WHERE v.config_id = n.config_id), 0)
         """,
     ),
-    Check(
+    Invariant(
         "erased_are_closed",
         "Nothing of an erased player is still to be sent, and no sent body is kept.",
         f"""
@@ -174,7 +174,7 @@ CHECKS = (
               SELECT 1 FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id AND a.payload IS NOT NULL))
         """,
     ),
-    Check(
+    Invariant(
         "nothing_set_aside",
         "Nothing was set aside after failing again and again.",
         # Whenever it was: what is set aside stays undone until a person has it tried again. What concerns every game
@@ -190,10 +190,10 @@ CHECKS = (
 
 def run(scope: Mapping[str, Any]) -> list[Finding]:
     """Every check over `scope`, in order."""
-    return [_run(check, scope) for check in CHECKS]
+    return [_run(check, scope) for check in INVARIANTS]
 
 
-def _run(check: Check, scope: Mapping[str, Any]) -> Finding:
+def _run(check: Invariant, scope: Mapping[str, Any]) -> Finding:
     with connection.cursor() as cursor:
         query = f"SELECT id, count(*) OVER () FROM ({check.broken}) AS broken (id) ORDER BY id LIMIT {EXAMPLES}"
         cursor.execute(query, scope)

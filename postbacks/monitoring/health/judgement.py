@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from audience.models import Reason
 from postbacks.monitoring.health import advice
-from postbacks.monitoring.health.words import Counts, Health, Judgement
+from postbacks.monitoring.health.types import Counts, Health, Judgement
 from postbacks.networks.interface.network import Verdict
 
 # Final failures among all that ended.

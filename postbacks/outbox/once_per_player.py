@@ -20,9 +20,12 @@ from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.outbox import goal_matching
 from postbacks.outbox.goals import Goal
 
+# What only one conversion may be counted for: a player and a goal.
+Place = tuple[uuid.UUID, Goal]
+
 
 @dataclass(frozen=True, slots=True)
-class Bid:
+class OnceCandidate:
     """A conversion that a goal counting once has taken; `key` is that of its Delivery."""
 
     conversion: Conversion
@@ -33,11 +36,17 @@ class Bid:
     def key(self) -> tuple[uuid.UUID, uuid.UUID]:
         return (self.conversion.pk, self.config.pk)
 
+    @property
+    def place(self) -> Place:
+        return (self.conversion.person_id, self.goal)
 
-def bids(conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]]) -> list[Bid]:
+
+def candidates(
+    conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]]
+) -> list[OnceCandidate]:
     """One for each of these conversions that goes to a config, by game, under a goal that counts once."""
     return [
-        Bid(conversion, config, goal)
+        OnceCandidate(conversion, config, goal)
         for conversion in conversions
         for config in configs[conversion.game_id]
         if conversion.touch is not None and conversion.touch.network == config.network
@@ -45,7 +54,7 @@ def bids(conversions: Iterable[Conversion], configs: Mapping[int, Sequence[Postb
     ]
 
 
-def lock(configs: Iterable[PostbackConfig]) -> None:
+def lock_games(configs: Iterable[PostbackConfig]) -> None:
     """Let one transaction at a time decide for the games of these configs that have a goal counting once.
 
     Before anything is read: of two conversions of a player in two batches, the second decision has to see the first.
@@ -56,33 +65,25 @@ def lock(configs: Iterable[PostbackConfig]) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goals of game {game_id}"])
 
 
-def repeats(bids: Sequence[Bid]) -> set[tuple[uuid.UUID, uuid.UUID]]:
-    """The keys of the bids that are not their player's first of the goal. Two queries per config at most."""
-    by_config: dict[uuid.UUID, list[Bid]] = defaultdict(list)
-    for bid in bids:
-        by_config[bid.config.pk].append(bid)
-    return {bid.key for theirs in by_config.values() for bid in _repeats(theirs)}
+def repeats(candidates: Iterable[OnceCandidate]) -> set[tuple[uuid.UUID, uuid.UUID]]:
+    """The keys of the candidates that are not their player's first of the goal. Two queries per config at most."""
+    by_config: dict[uuid.UUID, list[OnceCandidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_config[candidate.config.pk].append(candidate)
+    return {candidate.key for same_config in by_config.values() for candidate in _repeats(same_config)}
 
 
-def _repeats(bids: Sequence[Bid]) -> list[Bid]:
+def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
     """Those of one config."""
-    config = bids[0].config
-    known = _of_the_players({bid.conversion.person_id for bid in bids}, {bid.goal.event for bid in bids})
+    config = candidates[0].config
+    people, events = {c.conversion.person_id for c in candidates}, {c.goal.event for c in candidates}
+    known = _of_the_players(people, events)
     handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
     tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
     counted = _firsts(config, known.filter(Exists(tried)))
-    open_ones = {bid.conversion.person_id for bid in bids if _place(bid.conversion, bid.goal) not in counted}
-    counted = {**_firsts(config, known.filter(person_id__in=open_ones)), **counted}
-    return [
-        bid for bid in bids if counted.get(_place(bid.conversion, bid.goal), bid.conversion.pk) != bid.conversion.pk
-    ]
-
-
-Place = tuple[uuid.UUID, Goal]
-
-
-def _place(conversion: Conversion, goal: Goal) -> Place:
-    return (conversion.person_id, goal)
+    uncounted = {c.conversion.person_id for c in candidates if c.place not in counted}
+    counted = {**_firsts(config, known.filter(person_id__in=uncounted)), **counted}
+    return [c for c in candidates if counted.get(c.place, c.conversion.pk) != c.conversion.pk]
 
 
 def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
@@ -98,5 +99,5 @@ def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[P
     for conversion in conversions:
         goal = goal_matching.matching(config, conversion)
         if isinstance(goal, Goal):
-            found.setdefault(_place(conversion, goal), conversion.pk)
+            found.setdefault((conversion.person_id, goal), conversion.pk)
     return found

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from django.db import connection
 
 
-def hold_still(game_ids: Iterable[int]) -> None:
+def lock_shared(game_ids: Iterable[int]) -> None:
     """None of these games gets or loses a postback until the end of the transaction; any number may hold at once."""
     _lock("pg_advisory_xact_lock_shared", game_ids)
 
 
-def change(game_id: int) -> None:
+def lock_exclusive(game_id: int) -> None:
     """Before a postback is added or deleted, its row locked or its moment taken: wait for the fan-outs under way."""
     _lock("pg_advisory_xact_lock", [game_id])
 

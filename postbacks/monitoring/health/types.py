@@ -10,7 +10,7 @@ from postbacks.networks.interface.network import Network
 
 
 class Health(TextChoices):
-    """The worst of what is true of a config, in this order of precedence (postbacks/monitoring/health/judging.py)."""
+    """The worst of what is true of a config, in this order of precedence (postbacks/monitoring/health/judgement.py)."""
 
     ON_HOLD = "on_hold", "On hold"
     CREDENTIAL_PROBLEM = "credential_problem", "Credential problem"

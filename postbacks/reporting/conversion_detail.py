@@ -17,7 +17,7 @@ from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.outbox import gate, goal_matching
-from postbacks.reporting import clicks, stuck, words
+from postbacks.reporting import clicks, labels, stuck
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck import Stuck
 
@@ -26,7 +26,7 @@ Versions = dict[tuple[UUID, int], ConfigVersion]
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class ConsentInForce:
     """The consent in force, where it comes from, and when that was decided (None when it never was)."""
 
     level: Level
@@ -35,7 +35,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AttemptAnswer:
     """One attempt, and what the network said to it."""
 
     attempt: DeliveryAttempt
@@ -43,7 +43,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class PostbackDetail:
     """One postback of the game as it dealt with this conversion; `payload` is [(path, value, note), ...]."""
 
     delivery: Delivery
@@ -56,7 +56,7 @@ class Sent:
     goal: str
     version: ConfigVersion | None
     set_by: str
-    attempts: list[Said]
+    attempts: list[AttemptAnswer]
     json: str
     can_send_again: bool
     payload: list[tuple[str, str, str]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class ConversionDetail:
     """`later` are postbacks of the game that were added after this conversion was decided.
 
     `stuck` says why it is not decided although it was tried; '' otherwise.
@@ -77,9 +77,9 @@ class Trail:
     conversion: Conversion
     event: Event | None
     sender: Sender
-    clicks: list[clicks.Considered]
-    consent: Allowed
-    postbacks: list[Sent]
+    clicks: list[clicks.ConsideredClick]
+    consent: ConsentInForce
+    postbacks: list[PostbackDetail]
     later: list[PostbackConfig]
     stuck: str = ""
 
@@ -93,7 +93,7 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     return whole.prefetch_related("person__identities", Prefetch("deliveries", in_order))
 
 
-def of(conversion: Conversion, *, addresses: bool) -> Trail:
+def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     """Everything that is known of one conversion, in a number of queries that does not depend on it.
 
     Expects one of `loaded`. Without `addresses`, e-mail addresses and phone numbers are masked.
@@ -108,7 +108,7 @@ def of(conversion: Conversion, *, addresses: bool) -> Trail:
         stuck.undecided(conversion),
     )
     event = event_of(conversion)
-    return Trail(
+    return ConversionDetail(
         conversion=conversion,
         event=event,
         sender=sender_of(conversion, event),
@@ -126,24 +126,24 @@ def event_of(conversion: Conversion) -> Event | None:
     return at.defer(*HEAVY).first()
 
 
-def consent_of(conversion: Conversion) -> Allowed:
+def consent_of(conversion: Conversion) -> ConsentInForce:
     """The level the gate goes by now, with the word that brought it about."""
     level, stated = gate.levels([conversion])[conversion.pk], conversion.consent_level
     if stated and stated not in Level.values:
-        return Allowed(level, f"The message states “{stated}”, a level that nobody defined: it counts as none.")
+        return ConsentInForce(level, f"The message states “{stated}”, a level that nobody defined: it counts as none.")
     if stated == Level.NOT_SET:
-        return Allowed(level, "The message states “not_set”, which counts as none.")
+        return ConsentInForce(level, "The message states “not_set”, which counts as none.")
     if stated:
-        return Allowed(level, "Stated in the message itself, which goes before any recorded decision.")
+        return ConsentInForce(level, "Stated in the message itself, which goes before any recorded decision.")
     ids = [row.value for row in conversion.person.identities.all() if row.namespace == ANONYMOUS]
     decision = ConsentDecision.objects.for_ids(conversion.game_id, ids).first() if ids else None
     if decision:
-        return Allowed(
+        return ConsentInForce(
             level, f"The newest recorded decision of this player, by {decision.source}.", decision.decided_at
         )
     if conversion.game.strict_consent:
-        return Allowed(level, "Nothing was stated or recorded, and in this game unknown counts as no consent.")
-    return Allowed(level, "Nothing was stated or recorded, and this game reads that as consent.")
+        return ConsentInForce(level, "Nothing was stated or recorded, and in this game unknown counts as no consent.")
+    return ConsentInForce(level, "Nothing was stated or recorded, and this game reads that as consent.")
 
 
 def _versions(deliveries: Sequence[Delivery]) -> Versions:
@@ -153,15 +153,15 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
     return {(version.config_id, version.number): version for version in found}
 
 
-def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresses: bool) -> Sent:
+def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresses: bool) -> PostbackDetail:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
     failed = failed if delivery.state == DeliveryState.WAITING else None
-    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else words.shown(delivery)
+    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.shown(delivery)
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
     body = masked(sent, addresses=addresses)
     version = versions.get((delivery.config_id, delivery.config_version))
     in_time = delivery.deadline > clock.now()
-    return Sent(
+    return PostbackDetail(
         delivery=delivery,
         network=network,
         word=word,
@@ -172,7 +172,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresse
         goal=_goal(version, delivery) if version else "",
         version=version,
         set_by=masked(version.set_by.get_username(), addresses=addresses) if version and version.set_by else "",
-        attempts=[Said(attempt, masked(attempt.message, addresses=addresses)) for attempt in attempts],
+        attempts=[AttemptAnswer(attempt, masked(attempt.message, addresses=addresses)) for attempt in attempts],
         json=pretty(body) if body else "",
         can_send_again=delivery.state == DeliveryState.FAILED and in_time,
         payload=network.describe(body) if body else [],
@@ -193,19 +193,19 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
     if delivery.reason == Reason.OTHER_NETWORK:
         return ""
     if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
-        return words.IN_DOUBT
-    return words.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time)
+        return labels.IN_DOUBT
+    return labels.remedy(state=delivery.state, reason=delivery.reason, verdict=delivery.verdict, in_time=in_time)
 
 
 def _doubted(delivery: Delivery, why: str) -> str:
     """`why`, and what is not known of the calls before it."""
-    return f"{why.rstrip('. ')}; {words.UNANSWERED}" if delivery.is_unknown else why
+    return f"{why.rstrip('. ')}; {labels.UNANSWERED}" if delivery.is_unknown else why
 
 
 def _why(delivery: Delivery) -> str:
     """The decision in plain words: the recorded reason, else what the network last said."""
     if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
-        won = words.network_label(delivery.conversion.touch.network)
+        won = labels.network_label(delivery.conversion.touch.network)
         return f"The click that won came from {won}, so this postback has no part in it"
     if delivery.reason:
         return delivery.get_reason_display()

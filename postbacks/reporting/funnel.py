@@ -1,7 +1,7 @@
-"""How far the conversions of a period have come: events seen, conversions, attributed, eligible, delivered.
+"""The funnel of a period: events seen, conversions, attributed, eligible, delivered.
 
-A step counts the places behind it, so what a step loses is always the sum of the places named under it, and the list
-of a place holds exactly the conversions counted there.
+A step counts the statuses that have reached it: what it loses is the sum of the statuses listed under it, and the list
+of a status holds exactly the conversions counted there.
 """
 
 from collections import defaultdict
@@ -13,7 +13,17 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger
-from postbacks.reporting.places import ATTRIBUTED, CONVERSIONS, ELIGIBLE, LOST, STEPS, Asked, Place, behind, placed
+from postbacks.reporting.conversion_status import (
+    ATTRIBUTED,
+    CONVERSIONS,
+    ELIGIBLE,
+    LOST,
+    STEPS,
+    ConversionFilter,
+    Status,
+    statuses_reaching,
+    with_status,
+)
 
 # Conversions that are counted, newest first; a longer period begins with the oldest of them. Counting 100,000 takes
 # PostgreSQL 0.15 s of one core.
@@ -26,7 +36,7 @@ LABELS = {
     CONVERSIONS: "Conversions",
     ATTRIBUTED: "Attributed to a click",
     ELIGIBLE: "Eligible for a postback",
-    **dict(Place.choices),
+    **dict(Status.choices),
 }
 
 
@@ -44,7 +54,7 @@ class Step:
 
     key: str
     tally: Tally
-    lost: list[tuple[Place, Tally]]
+    lost: list[tuple[Status, Tally]]
     at_least: bool = False
 
     @property
@@ -52,26 +62,26 @@ class Step:
         return LABELS[self.key]
 
 
-def of(asked: Asked) -> list[Step]:
+def of(asked: ConversionFilter) -> list[Step]:
     """The steps in their order, from one pass over the conversions and one over the newest events."""
-    everything: Any = placed(asked).order_by()
-    rows = everything.values("place", "currency").annotate(count=Count("pk"), total=Sum("value"))
-    by_place: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    everything: Any = with_status(asked).order_by()
+    rows = everything.values("status", "currency").annotate(count=Count("pk"), total=Sum("value"))
+    by_status: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        by_place[row["place"]].append(row)
-    tallies = {place: _tally(by_place[place]) for place in Place.values}
+        by_status[row["status"]].append(row)
+    tallies = {status: _tally(by_status[status]) for status in Status.values}
     steps = [
         Step(
             key=key,
-            tally=_tally([row for place in behind(key) for row in by_place[place]]),
-            lost=[(place, tallies[place]) for place in LOST[key] if tallies[place].count],
+            tally=_tally([row for status in statuses_reaching(key) for row in by_status[status]]),
+            lost=[(status, tallies[status]) for status in LOST[key] if tallies[status].count],
         )
         for key in STEPS
     ]
     return [seen(asked, least=steps[0].tally.count), *steps]
 
 
-def seen(asked: Asked, *, least: int) -> Step:
+def seen(asked: ConversionFilter, *, least: int) -> Step:
     """Track events with the names of conversions; "at least" when more came in than are read through."""
     names = [asked.trigger] if asked.trigger else trigger_names(asked.game)
     events = Event.objects.filter(game_id=asked.game.pk, day__gte=(asked.since - timedelta(days=1)).date())

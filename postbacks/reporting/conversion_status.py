@@ -1,7 +1,7 @@
-"""Where a conversion stands on its way: at exactly one Place, told by its row and its deliveries.
+"""The status of a conversion: exactly one, derived from its row and its deliveries.
 
-The question is put in two ways, which a test holds to the same answer at every place: `placed` for all conversions of
-a period at once, to count them, and `listed` for those of one place, newest first, to read the first fifty.
+It is computed in two ways, which a test compares for every status: `with_status` annotates all conversions of a period,
+to count them; `selected` filters those of one status, newest first, to list fifty of them.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from postbacks.models import UNKNOWN, Delivery, DeliveryState
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
 
-class Place(models.TextChoices):
-    """The one place at which a conversion stands."""
+class Status(models.TextChoices):
+    """What became of a conversion, or why it was not sent."""
 
     TEST_TRAFFIC = "test_traffic", "Test traffic"
     REPEAT_LAUNCH = "repeat_launch", "Not the first launch"
@@ -44,39 +44,39 @@ class Place(models.TextChoices):
 
 
 # What each step loses before the next one.
-LOST: dict[str, tuple[Place, ...]] = {
+LOST: dict[str, tuple[Status, ...]] = {
     CONVERSIONS: (
-        Place.NO_CLICK,
-        Place.OUTSIDE_WINDOW,
-        Place.OTHER_CLICK,
-        Place.REPEAT_LAUNCH,
-        Place.TEST_TRAFFIC,
-        Place.ERASED,
+        Status.NO_CLICK,
+        Status.OUTSIDE_WINDOW,
+        Status.OTHER_CLICK,
+        Status.REPEAT_LAUNCH,
+        Status.TEST_TRAFFIC,
+        Status.ERASED,
     ),
-    ATTRIBUTED: (Place.OTHER_NETWORK, Place.UNDECIDED),
+    ATTRIBUTED: (Status.OTHER_NETWORK, Status.UNDECIDED),
     ELIGIBLE: (
-        Place.FAILED,
-        Place.HELD,
-        Place.WAITING,
-        Place.MAY_HAVE_ARRIVED,
-        Place.CONSENT,
-        Place.CONFIG_DISABLED,
-        Place.CONFIG_DELETED,
-        Place.FILTERED,
-        Place.NOT_FROM_SERVER,
-        Place.REPEAT,
-        Place.NO_MATCH_KEY,
-        Place.TOO_OLD,
-        Place.CANCELLED,
+        Status.FAILED,
+        Status.HELD,
+        Status.WAITING,
+        Status.MAY_HAVE_ARRIVED,
+        Status.CONSENT,
+        Status.CONFIG_DISABLED,
+        Status.CONFIG_DELETED,
+        Status.FILTERED,
+        Status.NOT_FROM_SERVER,
+        Status.REPEAT,
+        Status.NO_MATCH_KEY,
+        Status.TOO_OLD,
+        Status.CANCELLED,
     ),
-    Place.DELIVERED: (),
+    Status.DELIVERED: (),
 }
 STEPS = tuple(LOST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Which conversions: of `game` since `since`; '' asks for every trigger and for every network's clicks."""
+class ConversionFilter:
+    """Conversions of `game` with an event since `since`; '' means every trigger, and the clicks of every network."""
 
     game: Game
     since: datetime
@@ -84,69 +84,72 @@ class Asked:
     network: str = ""
 
 
-def behind(step: str) -> list[str]:
-    """The places whose conversions have come as far as `step`."""
-    return [Place.DELIVERED.value, *(place.value for later in STEPS[STEPS.index(step) :] for place in LOST[later])]
+def statuses_reaching(step: str) -> list[str]:
+    """The statuses whose conversions have reached `step`."""
+    return [
+        Status.DELIVERED.value,
+        *(status.value for later in STEPS[STEPS.index(step) :] for status in LOST[later]),
+    ]
 
 
 # Of several postbacks of one conversion the best counts, then the one that needs a hand.
 TRIED = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.WAITING)
 
 
-def asked_for(asked: Asked) -> QuerySet[Conversion]:
+def asked_for(asked: ConversionFilter) -> QuerySet[Conversion]:
     rows = Conversion.objects.filter(game=asked.game, event_at__gte=asked.since)
     return rows.filter(trigger=asked.trigger) if asked.trigger else rows
 
 
-def placed(asked: Asked) -> QuerySet[Conversion]:
-    """All that are asked for, each with its `place`. The cheap questions come first."""
+def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
+    """All conversions of the filter, each annotated with its `status`. The cheap conditions come first."""
     reason, network = F("reason"), asked.network
     whens = [
-        When(test=True, then=Value(Place.TEST_TRAFFIC)),
+        When(test=True, then=Value(Status.TEST_TRAFFIC)),
         When(reason__in=UNCOUNTED, then=reason),
         When(touch=None, reason=Reason.OUTSIDE_WINDOW, then=reason),
-        When(touch=None, then=Value(Place.NO_CLICK)),
-        *([When(~Q(touch__network=network), then=Value(Place.OTHER_CLICK))] if network else []),
-        When(fanned_out_at=None, then=Value(Place.UNDECIDED)),
+        When(touch=None, then=Value(Status.NO_CLICK)),
+        *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
+        When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
         When(~Q(reason="") & ~_called_off_unanswered(asked), then=reason),
         *(When(_has(asked, state), then=Value(state.value)) for state in TRIED),
-        When(_unanswered(asked), then=Value(Place.MAY_HAVE_ARRIVED)),
+        When(_unanswered(asked), then=Value(Status.MAY_HAVE_ARRIVED)),
     ]
-    return asked_for(asked).annotate(place=Case(*whens, default=Value(Place.CANCELLED), output_field=CharField()))
+    return asked_for(asked).annotate(status=Case(*whens, default=Value(Status.CANCELLED), output_field=CharField()))
 
 
-def listed(asked: Asked, key: str) -> QuerySet[Conversion]:
-    """The conversions that count for a step or stand at a place; all that are asked for with any other key."""
+def selected(asked: ConversionFilter, key: str) -> QuerySet[Conversion]:
+    """The conversions of a step or of a status, by its key; all of the filter for any other key."""
     rows = asked_for(asked)
-    known = key != CONVERSIONS and key in (*STEPS, *Place.values)
+    known = key != CONVERSIONS and key in (*STEPS, *Status.values)
     return rows.filter(_standing(asked, key)) if known else rows
 
 
 UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
 
-def _standing(asked: Asked, key: str) -> Q:
-    """What is true of the conversions at a place or a step, and of no others."""
-    if key == Place.TEST_TRAFFIC:
+def _standing(asked: ConversionFilter, key: str) -> Q:
+    """The condition for a status or a step."""
+    if key == Status.TEST_TRAFFIC:
         return Q(test=True)
     if key in UNCOUNTED:
         return Q(test=False, reason=key)
     counted = Q(test=False) & ~Q(reason__in=UNCOUNTED)
-    if key in (Place.NO_CLICK, Place.OUTSIDE_WINDOW):
+    if key in (Status.NO_CLICK, Status.OUTSIDE_WINDOW):
         outside = Q(reason=Reason.OUTSIDE_WINDOW)
-        return counted & Q(touch=None) & (outside if key == Place.OUTSIDE_WINDOW else ~outside)
+        return counted & Q(touch=None) & (outside if key == Status.OUTSIDE_WINDOW else ~outside)
     clicked = counted & Q(touch__isnull=False)
-    if key == Place.OTHER_CLICK:
+    if key == Status.OTHER_CLICK:
         return clicked & ~Q(touch__network=asked.network) if asked.network else Q(pk__in=[])
     own = clicked & Q(touch__network=asked.network) if asked.network else clicked
     return own & _decided(asked, key)
 
 
-def _decided(asked: Asked, key: str) -> Q:
-    """The same, of conversions with a click of the network that is asked for."""
+def _decided(asked: ConversionFilter, key: str) -> Q:
+    """The same for conversions won by a click of the filter's network."""
     if key == ATTRIBUTED:
         return Q()
-    if key == Place.UNDECIDED:
+    if key == Status.UNDECIDED:
         return Q(fanned_out_at=None)
     decided = Q(fanned_out_at__isnull=False)
     if key == ELIGIBLE:
@@ -155,7 +158,7 @@ def _decided(asked: Asked, key: str) -> Q:
         return decided & Q(reason=key)
     if key in Reason.values:
         return decided & Q(reason=key) & ~Q(_unanswered(asked))
-    if key == Place.MAY_HAVE_ARRIVED:
+    if key == Status.MAY_HAVE_ARRIVED:
         left = decided & Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
         return left & (~Q(reason="") | ~_tried(asked))
     better = TRIED[: TRIED.index(DeliveryState(key))] if key in TRIED else TRIED
@@ -165,23 +168,23 @@ def _decided(asked: Asked, key: str) -> Q:
     return found & Q(_has(asked, key)) if key in TRIED else found & ~Q(_unanswered(asked))
 
 
-def _tried(asked: Asked) -> Q:
+def _tried(asked: ConversionFilter) -> Q:
     found = Q(pk__in=[])
     for state in TRIED:
         found |= Q(_has(asked, state))
     return found
 
 
-def _called_off_unanswered(asked: Asked) -> Q:
-    """Those with a reason why they were not sent, of which a call had gone out before."""
+def _called_off_unanswered(asked: ConversionFilter) -> Q:
+    """Called off, but after a call that was not answered."""
     return Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
 
 
-def _unanswered(asked: Asked) -> Exists:
+def _unanswered(asked: ConversionFilter) -> Exists:
     return Exists(Delivery.objects.filter(UNKNOWN, game=asked.game, conversion=OuterRef("pk")))
 
 
-def _has(asked: Asked, state: str) -> Exists:
+def _has(asked: ConversionFilter, state: str) -> Exists:
     # The game and the time are the conversion's own; said again, they bound what is read.
     rows = Delivery.objects.filter(game=asked.game, event_at__gte=asked.since)
     return Exists(rows.filter(conversion=OuterRef("pk"), state=state))
