@@ -161,7 +161,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "audience.intake.dialects.wire_schema.WireSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Afterclick",
@@ -172,8 +172,10 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     # In the order of the routes and of the dialects, not of the alphabet.
     "SORT_OPERATIONS": False,
-    "PREPROCESSING_HOOKS": ["audience.intake.dialects.wire_schema.served_paths"],
-    "POSTPROCESSING_HOOKS": ["audience.intake.dialects.wire_schema.with_components"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "audience.intake.openapi.add_ingestion_routes",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     # Without the badge that would have a stranger's server judge the document.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "defaultModelsExpandDepth": 0},

@@ -5,9 +5,11 @@ operations.
 """
 
 import base64
+import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,19 @@ from typing import Any
 import jsonschema
 import pytest
 import schemathesis
+import time_machine
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
 from django.test import Client
+from django.urls import path as url_path
+from django.urls.resolvers import RoutePattern
+from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from rest_framework import serializers
+from rest_framework.generics import RetrieveAPIView
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -32,8 +40,18 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from audience.games.keys import create_key
-from audience.intake.dialects.wire_schema import OPERATIONS, TAGS
+from audience.intake.dialects import metarouter, parcelvoy, rudderstack
+from audience.intake.dialects.words import Problem
+from audience.intake.openapi import ingestion_document
+from audience.intake.urls import urlpatterns
 from audience.models import Dialect, Event, Game, KeyKind
+
+OPERATIONS: dict[tuple[str, str], Any] = {
+    (method.upper(), path): operation
+    for path, methods in ingestion_document()["paths"].items()
+    for method, operation in methods.items()
+}
+TAGS = [tag["name"] for tag in ingestion_document()["tags"]]
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "240"))
 CHECKS = [
@@ -92,11 +110,20 @@ def _said(value: str, secret: str) -> dict[str, dict[str, str]]:
     }
 
 
+def schemes_of(operation: Any) -> set[str]:
+    return {name for one in operation.definition.raw["security"] for name in one}
+
+
+def headers_for(operation: Any, who: dict[str, dict[str, str]]) -> dict[str, str]:
+    """The headers that hold the key, wherever this operation wants it."""
+    schemes = schemes_of(operation)
+    return who["bearer"] if "bearerKey" in schemes else who["basic"] if "writeKey" in schemes else who["header"]
+
+
 def known(operation: Any, mode: GenerationMode, who: dict[str, dict[str, str]]) -> Any:
     """Requests by a caller with a key, wherever this operation wants it."""
-    schemes = {name for one in operation.definition.raw["security"] for name in one}
-    headers = who["bearer"] if "bearerKey" in schemes else who["basic"] if "writeKey" in schemes else who["header"]
-    fixed: dict[str, Any] = {"headers": headers}
+    schemes = schemes_of(operation)
+    fixed: dict[str, Any] = {"headers": headers_for(operation, who)}
     if "{key}" in operation.path:
         fixed["path_parameters"] = who["path"]
     if "writeKeyInQuery" in schemes and "writeKey" not in schemes:
@@ -160,14 +187,20 @@ def refusals(answer: Any) -> Iterator[str]:
             )
 
 
-def test_the_document_is_valid_and_describes_every_route(tmp_path: Path) -> None:
+def test_the_published_document_is_valid_openapi_3(tmp_path: Path) -> None:
     call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "openapi.yaml"))
 
 
-def test_every_described_route_is_served() -> None:
-    paths = document().raw_schema["paths"]
+def test_every_ingestion_route_is_described_with_its_methods_and_nothing_else_is() -> None:
+    routes = [pattern for pattern in urlpatterns if isinstance(pattern.pattern, RoutePattern)]
+    served = {
+        (method, f"/{route.pattern}".replace("<str:key>", "{key}"))
+        for route in routes
+        for method in route.callback.view_class(**route.callback.view_initkwargs).allowed_methods  # type: ignore[attr-defined]
+        if method != "OPTIONS"
+    }
 
-    assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == set(OPERATIONS)
+    assert set(OPERATIONS) == served
 
 
 def test_operations_have_names_of_their_own_and_a_tag_each() -> None:
@@ -175,7 +208,83 @@ def test_operations_have_names_of_their_own_and_a_tag_each() -> None:
 
     assert len(set(names)) == len(names) == len(OPERATIONS)
     assert {tag for found in OPERATIONS.values() for tag in found["tags"]} == set(TAGS)
-    assert [tag["name"] for tag in document().raw_schema["tags"]] == list(TAGS)
+    assert [tag["name"] for tag in document().raw_schema["tags"]] == TAGS
+
+
+def test_the_published_document_holds_the_ingestion_routes_and_the_views_of_rest_framework() -> None:
+    class ThingSerializer(serializers.Serializer[Any]):
+        name = serializers.CharField()
+
+    class ThingView(RetrieveAPIView[Any]):
+        serializer_class = ThingSerializer
+
+    patterns = [*urlpatterns, url_path("api/v1/thing/", ThingView.as_view())]
+
+    found = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+
+    ours = ingestion_document()
+    assert list(found["paths"]) == [*ours["paths"], "/api/v1/thing/"]
+    assert {**ours["components"]["schemas"], **found["components"]["schemas"]} == found["components"]["schemas"]
+    assert set(found["components"]["schemas"]) - set(ours["components"]["schemas"]) == {"Thing"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "media_type", "name"),
+    [
+        (method, path, media_type, name)
+        for (method, path), operation in OPERATIONS.items()
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items()
+        for name in content.get("examples", {})
+    ],
+)
+def test_the_example_of_a_body_is_taken_and_answered_as_described(
+    credentials: list[dict[str, dict[str, str]]], method: str, path: str, media_type: str, name: str
+) -> None:
+    operation = document()[path][method]
+    body = OPERATIONS[method, path]["requestBody"]["content"][media_type]["examples"][name]["value"]
+    who = credentials[0]
+    case = operation.Case(headers=headers_for(operation, who), query=who["query"], body=body, media_type=media_type)
+
+    with time_machine.travel(datetime(2026, 4, 8, 12, 5, tzinfo=UTC), tick=True):
+        answer = sent(case)
+
+    assert 200 <= answer.status_code < 300
+    assert list(refusals(answer)) == []
+    assert method != "POST" or Event.objects.count() == len(messages_of(body))
+
+
+def messages_of(body: Any) -> list[Any]:
+    """The messages of an example: a batch holds several, whatever its dialect calls them."""
+    body = json.loads(body) if isinstance(body, str) else body
+    return body if isinstance(body, list) else body.get("messages") or body.get("batch") or [body]
+
+
+@pytest.mark.parametrize("path", [path for _, path in OPERATIONS if path.startswith("/v1/pixel/")])
+def test_the_example_of_a_pixel_is_taken(credentials: list[dict[str, dict[str, str]]], path: str) -> None:
+    operation = document()[path]["GET"]
+    (example,) = OPERATIONS["GET", path]["parameters"][0]["schema"]["examples"]
+
+    answer = sent(operation.Case(headers=credentials[0]["basic"], query={"data": example}))
+
+    assert answer.headers["content-type"] == ["image/gif"]
+    assert Event.objects.count() == 1
+
+
+def examples_of(response: str, media_type: str) -> list[Any]:
+    content = ingestion_document()["components"]["responses"][response]["content"]
+    return [example["value"] for example in content[media_type]["examples"].values()]
+
+
+@pytest.mark.parametrize("problem", rudderstack.SENTENCES, ids=lambda problem: problem.name)
+def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: Problem) -> None:
+    status, sentence = rudderstack.SENTENCES[problem]
+    assert sentence in examples_of(f"Segment{status}", "text/plain")
+    for prefix, is_batch in (("MetaRouter", False), ("MetaRouterBatch", True)):
+        if is_batch or problem is not Problem.EMPTY_BATCH:
+            answer = metarouter.WORDS.problem(problem, batch=is_batch)
+            assert json.loads(answer.content) in examples_of(f"{prefix}{answer.status_code}", "application/json")
+    answer = parcelvoy.AliasView().refuse(problem).response
+    assert json.loads(answer.content) in examples_of(f"Parcelvoy{answer.status_code}", "application/json")
 
 
 def test_every_example_is_as_its_schema_says() -> None:

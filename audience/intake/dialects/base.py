@@ -48,6 +48,8 @@ class IngestView(APIView):
     clients drop their data for good on a 4xx.
     """
 
+    # Described in audience/intake/openapi.yaml.
+    schema = None
     # To Django every one of them is plain: `dispatch` finishes what is a coroutine itself.
     view_is_async = False
     is_on_loop = False
