@@ -1,14 +1,12 @@
 """Fixtures that every surface shares: a game, its keys, and a clean event table."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import hypothesis
 import pytest
 from django.db import connection
 
 from audience.games.keys import NewKey, create_key
-from audience.intake import overload
 from audience.intake.requests import auth
 from audience.models import Environment, Game, KeyKind
 from tests.chromium import browser as browser
@@ -39,13 +37,6 @@ def _keys_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test changes keys behind the back of audience/games/keys.py, and expects to be believed at once."""
     monkeypatch.setattr(auth, "BELIEVED_FOR", 0.0)
     auth.forget_keys()
-
-
-@pytest.fixture(autouse=True)
-def _nobody_was_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An outage of another test is none of this one's."""
-    monkeypatch.setattr(overload, "NAME", f"turned-away-{uuid4()}")
-    monkeypatch.setattr(overload, "_tally", None)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from audience.intake import overload
 from audience.intake.bodies import Bodies, Crowded, Dropped, Gone, Message, Receive
 from audience.intake.dialects.base import RETRY_AFTER, IngestView
 from audience.intake.entry import VIEWS, count, must_be_https
@@ -108,14 +107,11 @@ async def _turn_away(view: Any, scope: Scope, why: Dropped, send: Send) -> None:
     if scope["http_version"] == "1.1":
         response.headers["Connection"] = "close"  # the rest of the body may still come
     await _send(route, request, response, start, send)
-    if isinstance(why, Crowded):
-        await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
 
 
 async def _refuse_page(scope: Scope, why: Dropped, send: Send) -> None:
     if isinstance(why, Crowded):
         await _say(scope, 503, "The server has too much in hand; try again in a few seconds.", send)
-        await asyncio.to_thread(overload.note)
     else:
         await _say(scope, 408, "The request took too long to arrive.", send)
 
@@ -143,8 +139,6 @@ async def _answered(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
         response = await route.answer(request)
     except SynchronousOnlyOperation:
         return False
-    if response.status_code == 503:
-        await asyncio.to_thread(overload.note)  # Redis may keep a thread waiting
     await _send(route, request, response, start, send)
     return True
 

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import re
+import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,15 +20,20 @@ from django.test import Client
 from prometheus_client import REGISTRY
 
 from audience.games.keys import revoke_key
-from audience.intake import front, overload
+from audience.intake import front
 from audience.intake.requests import auth, limit
 from audience.intake.requests.caller import caller_ip
 from audience.intake.storing import accept as accepting
+from audience.intake.storing import store
+from audience.intake.storing.group import LARGEST as LARGEST_GROUP
 from audience.intake.storing.group import MOST_WAITING, Overloaded
+from audience.intake.storing.store import Write
 from audience.models import Batch, Dialect, Event, Game, Rejection
+from config.probes import alive
 from tests.audience.event_loop import on_loop, web_process
+from tests.audience.immutable import message
 from tests.audience.test_transport import PATHS, Wire, wire_of
-from tests.audience.wire import ORIGIN
+from tests.audience.wire import ORIGIN, packed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Message = dict[str, Any]
@@ -353,7 +360,6 @@ def test_what_would_wait_too_long_is_503_in_every_dialect(
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert answer.headers["access-control-allow-origin"] in {"*", ORIGIN}
     assert stored() == ([], [], [])
-    assert overload.lately() == 1
 
 
 def test_a_body_that_is_still_coming_keeps_nobody_out(
@@ -388,6 +394,62 @@ def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
 
     assert on_loop(two) == [wire.success, 503]
     assert (Event.objects.count(), web.in_hand) == (1, 0)
+
+
+def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_acknowledged(
+    loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_hand(immutable)
+    database_answers = threading.Event()
+
+    def write(writes: Sequence[Write]) -> None:
+        assert database_answers.wait(60)
+        store.write(writes)
+
+    async def burst(web: front.Front) -> Counter[int]:
+        """250 batches of 100 messages at once, and how they were answered."""
+        database_answers.clear()
+        bodies = [packed({"messages": [message() for _ in range(100)]}) for _ in range(250)]
+        waiting = [asyncio.create_task(answered(web, scope_of(immutable, body), body)) for body in bodies]
+        while not any(task.done() for task in waiting):
+            await asyncio.sleep(0.01)
+        assert (await answered(web, LIVEZ, b"")).content == b"ok"
+        database_answers.set()
+        answers = await asyncio.gather(*waiting)
+        assert {answer.headers.get("retry-after") for answer in answers if answer.status == 503} == {"5"}
+        return Counter(answer.status for answer in answers)
+
+    async def bursts() -> list[Counter[int]]:
+        web = front.Front(loop.pages, quick={"/livez": alive})
+        return [await burst(web), await burst(web)]
+
+    with web_process(monkeypatch, write):
+        first, second = on_loop(bursts)
+
+    # As many as wait at most, and those of the transaction that is being written.
+    assert MOST_WAITING // 100 <= first[200] <= (MOST_WAITING + LARGEST_GROUP) // 100
+    assert first[200] + first[503] == 250
+    # Nothing of the first burst is left to keep others out.
+    assert second == first
+    assert Event.objects.count() == 100 * (first[200] + second[200])
+
+
+LIVEZ: Message = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/livez", "query_string": b""}
+LIVEZ |= {"headers": []}
+
+
+async def answered(web: front.Front, scope: Message, body: bytes) -> Answer:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await web(scope, receive, send)
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], headers, sent[1]["body"])
 
 
 def test_when_the_process_is_full_nothing_is_even_read(

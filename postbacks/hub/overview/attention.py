@@ -7,7 +7,6 @@ from django.urls import reverse
 from django.utils.timesince import timeuntil
 
 from audience.database import clock
-from audience.intake import overload
 from audience.models import ApiKey, Game
 from postbacks.hub.overview import set_aside
 from postbacks.hub.overview.backlog import Backlog
@@ -87,8 +86,6 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
 def _behind(game: Game, backlog: Backlog) -> list[Item]:
     """The server's own trouble, with how long and what to do."""
     found = []
-    if backlog.refused:
-        found.append(_turned_away(game, backlog.refused))
     if backlog.digest_is_behind:
         found.append(
             Item(
@@ -115,19 +112,6 @@ def _behind(game: Game, backlog: Backlog) -> list[Item]:
             )
         )
     return found
-
-
-def _turned_away(game: Game, number: int) -> Item:
-    requests = "1 request was" if number == 1 else f"{number:,} requests were"
-    return Item(
-        tone=WARN,
-        title="Requests turned away",
-        what="Live events",
-        href=reverse("events", kwargs={"slug": game.slug}),
-        why=f"{requests} answered 503 in the last {overload.MINUTES} minutes, of all games on this server: more came"
-        " than could be stored, or the database was away. Nothing acknowledged is lost; senders try again.",
-        next_step="If it goes on, give the web processes and PostgreSQL more of a machine, or have senders batch.",
-    )
 
 
 def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:

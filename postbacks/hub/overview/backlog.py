@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from django.db.models import Min
 
 from audience.database import clock
-from audience.intake import overload
 from audience.models import Batch, BatchState, Game
 from postbacks.hub.toolkit.config_rows import ConfigRow
 
@@ -20,13 +19,12 @@ LOOKED_AT = 1_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """`lag_since`: when the oldest request still to be digested came in. `due_since`: since when the oldest postback is
-    due that could go, `late` its config. None while there is none. `refused` requests were turned away lately."""
+    due that could go, `late` its config. None while there is none."""
 
     now: datetime
     lag_since: datetime | None = None
     due_since: datetime | None = None
     late: ConfigRow | None = None
-    refused: int = 0
 
     @property
     def lag(self) -> str:
@@ -47,7 +45,7 @@ class Backlog:
 
     @property
     def is_behind(self) -> bool:
-        return self.digest_is_behind or self.sending_is_behind or bool(self.refused)
+        return self.digest_is_behind or self.sending_is_behind
 
 
 def read(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = None) -> Backlog:
@@ -55,7 +53,7 @@ def read(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = Non
     now = now or clock.now()
     due = [(row.overdue_since, row) for row in configs if row.overdue_since and row.overdue_since < now]
     due_since, late = min(due, key=lambda pair: pair[0], default=(None, None))
-    return Backlog(now=now, lag_since=_lag_since(game), due_since=due_since, late=late, refused=overload.lately())
+    return Backlog(now=now, lag_since=_lag_since(game), due_since=due_since, late=late)
 
 
 def _lag_since(game: Game) -> datetime | None:
