@@ -18,6 +18,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+# Fixtures that start processes: the tests that share one run in one worker (--dist loadgroup), one after another.
+STARTS_PROCESSES = ("product", "house")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in STARTS_PROCESSES:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(autouse=True)
 def _no_events_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that commits is cleaned up by truncating Django's tables, but `audience_event` is not one of them."""

@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from config import services
@@ -50,8 +52,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         except services.ServicesError as error:
             stack.close()
             raise pytest.UsageError(str(error)) from error
-        os.environ.update(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url)
+        os.environ.update(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url, TEST_RUN_ID=uuid.uuid4().hex[:12])
+        stack.callback(_drop_template)
     return (yield)
+
+
+def template_database() -> str:
+    """Name of a migrated database that this test run may make once and copy (tests/journeys/product.py)."""
+    return f"template_{os.environ['TEST_RUN_ID']}"
+
+
+def _drop_template() -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {template_database()} WITH (FORCE)")
 
 
 @contextlib.contextmanager

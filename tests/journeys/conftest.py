@@ -7,14 +7,15 @@ from tests.journeys import product as processes
 from tests.journeys.product import Browser, Product
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One for all journeys: its start costs more than most of them. Each test undoes what would disturb another."""
     with processes.running(Path(tmp_path_factory.mktemp("product"))) as product:
         yield product
-        # Whatever the module did to it, nothing was lost and nothing counted twice.
+        # After all of them nothing is lost and nothing is counted twice.
         product.manage("audit")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def marketer(product: Product) -> Browser:
     return Browser(product, "marketer")

@@ -21,11 +21,14 @@ import urllib3
 
 from config.quickstart import commands, valkey
 from postbacks.networks import NETWORKS
+from tests import plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
 # The tests of a parallel run's workers use databases 1 to 8 of the broker.
 BROKER_DATABASES = range(9, valkey.DATABASES)
+# Migrated by the first product of a test run and copied by the others; tests/plugin.py drops it.
+TEMPLATE = plugin.template_database()
 T = TypeVar("T")
 
 
@@ -82,7 +85,7 @@ class Product:
 
     def start(self) -> None:
         self.spawn("sandbox", "manage.py", "sandbox", "--port", str(self.sandbox_port))
-        self.manage("migrate", "--verbosity", "0")
+        self.create_tables()
         self.demo = json.loads(self.manage("demo", "--json"))
         self.start_worker()
         self.start_beat()
@@ -90,6 +93,9 @@ class Product:
         self.wait_for(lambda: self.answers(f"{self.url}/readyz") and self.answers(f"{self.sandbox_url}/sandbox/health"))
         # The demo's own history first, so that what a journey counts is its own.
         self.wait_for(lambda: not self.rows("SELECT 1 FROM postbacks_delivery WHERE state = 'waiting'"))
+
+    def create_tables(self) -> None:
+        self.manage("migrate", "--verbosity", "0")
 
     def start_web(self, *, workers: int = 1, env: Mapping[str, str] | None = None) -> None:
         """A small one, unless told otherwise: a suite starts many."""
@@ -204,24 +210,41 @@ class Product:
         )
 
 
+class ClonedProduct(Product):
+    """A Product whose database is a copy of one that was migrated once for the whole test run."""
+
+    def create_tables(self) -> None:
+        server = urlsplit(self.env["DATABASE_URL"])
+        name = server.path.removeprefix("/")
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            # Held by the process that migrates; the others wait and find the template.
+            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [TEMPLATE])
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
+            if not found:
+                connection.execute(f"CREATE DATABASE {name}")
+                super().create_tables()
+                connection.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE {name}")
+            else:
+                connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+
+
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Product]:
     """The real processes over a database and a broker database of their own."""
     server = urlsplit(os.environ["DATABASE_URL"])
     name = f"journey_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
         broker = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{free_database(connection)}").geturl()
         with valkey.client(broker) as client:
             client.flushdb()
         env = {**os.environ, "DATABASE_URL": server._replace(path=f"/{name}").geturl(), "REDIS_URL": broker}
-        product = Product(env, folder)
+        product = ClonedProduct(env, folder)
         try:
             product.start()
             yield product
         finally:
             product.stop()
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def free_database(connection: psycopg.Connection[Any]) -> int:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import psycopg
 import pytest
 
+from postbacks.sandbox import accounts
 from tests.journeys.product import Browser, Product, ago
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "networks"
@@ -126,11 +128,9 @@ def test_test_traffic_is_digested_and_never_sent(product: Product) -> None:
 
 @pytest.fixture
 def quick_retries(product: Product) -> Any:
-    """Brings the retries of waiting deliveries forward, as time itself would."""
+    """A function that makes the retries of waiting deliveries due."""
 
     def hurry() -> None:
-        import psycopg
-
         with psycopg.connect(product.env["DATABASE_URL"], autocommit=True) as connection:
             connection.execute("UPDATE postbacks_delivery SET next_attempt_at = now() WHERE state = 'waiting'")
 
@@ -156,8 +156,6 @@ def test_journey_d_a_network_that_is_away_twice_is_asked_three_times(product: Pr
 def test_journey_d_a_revoked_token_puts_on_hold_shows_in_health_and_clears_after_rotation(
     product: Product, marketer: Browser
 ) -> None:
-    from postbacks.sandbox import accounts
-
     page = f"/g/{product.demo['game']}/integrations/tiktok/"
     revoked = {"network": "tiktok", "credential": accounts.TIKTOK_TOKEN}
     product.http.request("POST", f"{product.sandbox_url}/sandbox/tokens/revoke", json=revoked)
@@ -194,6 +192,7 @@ def test_journey_d_a_revoked_token_puts_on_hold_shows_in_health_and_clears_after
     assert b"Credential failures detected" not in marketer.get(page).data
     (last,) = [r for r in sent_with(product, "tiktok", "E.C.P.journeyE") if r["status"] == 200 and _accepted(r)][-1:]
     assert last["body"]["data"][0]["properties"]["value"] == 4
+    product.http.request("POST", f"{product.sandbox_url}/sandbox/tokens/restore", json=revoked)
 
 
 def _accepted(request: dict[str, Any]) -> bool:
