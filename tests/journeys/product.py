@@ -27,8 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = {"library": "journey", "libraryVersion": "1.0.0"}
 # The tests of a parallel run's workers use databases 1 to 8 of the broker.
 BROKER_DATABASES = range(9, valkey.DATABASES)
-# Migrated by the first product of a test run and copied by the others; tests/plugin.py drops it.
-TEMPLATE = plugin.template_database()
 T = TypeVar("T")
 
 
@@ -214,18 +212,19 @@ class ClonedProduct(Product):
     """A Product whose database is a copy of one that was migrated once for the whole test run."""
 
     def create_tables(self) -> None:
+        template = plugin.template_database()  # dropped at the end of the run
         server = urlsplit(self.env["DATABASE_URL"])
         name = server.path.removeprefix("/")
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
             # Held by the process that migrates; the others wait and find the template.
-            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [TEMPLATE])
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
+            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [template])
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone()
             if not found:
                 connection.execute(f"CREATE DATABASE {name}")
                 super().create_tables()
-                connection.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE {name}")
+                connection.execute(f"CREATE DATABASE {template} TEMPLATE {name}")
             else:
-                connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+                connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
 
 
 @contextlib.contextmanager
