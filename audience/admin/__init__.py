@@ -1,4 +1,4 @@
-"""What operators look up and repair. Players' data is read here and changed by the API only."""
+"""The Django admin for operators. Players' data is read-only here; only the API changes it."""
 
 from django.contrib import admin
 
@@ -9,5 +9,5 @@ __all__ = ["accounts", "failed_work", "games", "libraries", "players", "processe
 admin.site.site_header = "Afterclick"
 admin.site.site_title = "Afterclick"
 admin.site.index_title = "Administration"
-# The way back is the Hub's, in templates/admin/base_site.html.
+# templates/admin/base_site.html has a link to the Hub instead.
 admin.site.site_url = None

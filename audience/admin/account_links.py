@@ -1,6 +1,6 @@
-"""Links that let somebody into an account: for superusers only, who hand them over where no mail server does.
+"""Links to set the password or change the address of an account, for installations without a mail server.
 
-Nobody less: a link to set a password or to confirm an address is the account itself, with every game it administers.
+For superusers only: whoever has such a link controls the account and every game it administers.
 """
 
 from typing import Any
@@ -19,18 +19,18 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from audience.accounts import address_mail, addresses
+from audience.accounts import address_mail, addresses, mail
 from audience.models import AddressChange
 
 
 class NewAddressForm(forms.Form):
-    """What an account shall sign in with."""
+    """The new email address of an account."""
 
     email = forms.EmailField(label="New address", max_length=254)
 
 
 def password_url(user: User) -> str:
-    """Where this account sets a password, once, without the old one; the address is PUBLIC_URL's."""
+    """Return the URL, under PUBLIC_URL, that sets the account's password once without the old one."""
     path = reverse(
         "account_reset_password_from_key",
         kwargs={"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)},
@@ -40,7 +40,7 @@ def password_url(user: User) -> str:
 
 @never_cache
 def password_link(request: HttpRequest, pk: int) -> HttpResponse:
-    """Make a link that sets the password, and show it once."""
+    """Create a link that sets the password, and show it once."""
     account = _account(request, pk)
     link = ""
     if request.method == "POST":
@@ -52,7 +52,7 @@ def password_link(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 def address_link(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask for another address of the account, mail the link there and show it once."""
+    """Request a change of address, mail the link to the new address and show it once."""
     account = _account(request, pk)
     waiting = AddressChange.objects.filter(user=account).first()
     form = NewAddressForm(request.POST or None, initial={"email": waiting.email if waiting else ""})
@@ -73,7 +73,7 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _ask(form: NewAddressForm, asked: addresses.RequestedChange, account: User) -> str:
-    """The link; '' for an address of another account, which is said on the form."""
+    """Mail and return the link; for an address of another account, add a form error and return ''."""
     if asked.taken:
         addresses.cancel(user=account)
         form.add_error("email", f"Another account signs in with {asked.change.email}.")
@@ -97,6 +97,4 @@ def _record(account: User, what: str) -> None:
 
 def _page(request: HttpRequest, account: User, **context: Any) -> HttpResponse:
     frame = {**admin.site.each_context(request), "opts": User._meta, "account": account}
-    return TemplateResponse(
-        request, "admin/account_link.html", {**frame, "is_sent": address_mail.has_mail_server(), **context}
-    )
+    return TemplateResponse(request, "admin/account_link.html", {**frame, "is_sent": mail.has_mail_server(), **context})

@@ -1,7 +1,7 @@
-"""People who sign in: their accounts, second factors and sessions, in forms that any reader can use.
+"""Accounts, their second factors and sessions.
 
-An account is its games. So whoever is no superuser may see accounts where the permissions say so, and change none:
-not the flags, which make a superuser, and not the password, the address or the second factor, which are the account.
+Only superusers change accounts: the flags can make a superuser, and the password, address or second factor give access
+to every game of the account. Other staff see accounts as their permissions allow.
 """
 
 from typing import Any
@@ -22,20 +22,20 @@ from audience.admin import account_links
 from audience.admin.base import DeclaredFilters, ReadOnly
 from audience.models import AddressChange, SignInPace
 
-# The modules above have registered theirs by being imported.
+# Importing the modules above registered these.
 admin.site.unregister([Authenticator, Group, User, UserSession])
 
 PASSWORD_LINK, ADDRESS_LINK = "auth_user_password_link", "auth_user_address_link"
 
 
 def as_checkboxes(field: Any) -> Any:
-    """A choice of many, one box each: Django's two lists need a script, which names icons where that is not allowed."""
+    """Show a multiple choice as checkboxes: the script of Django's double list violates the content security policy."""
     field.widget, field.help_text = forms.CheckboxSelectMultiple(choices=field.choices), ""
     return field
 
 
 class ChangedBySuperusers:
-    """Seen by whom the permissions let see, changed by superusers."""
+    """Viewed with the view permission, changed by superusers only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return is_superuser(request)
@@ -62,7 +62,7 @@ class PermissionGroupAdmin(ChangedBySuperusers, DeclaredFilters, GroupAdmin):
 
 
 class NewAccountForm(forms.ModelForm[User]):
-    """An account for an address. It has no password: the link made next sets one."""
+    """Creates an account without a password; a link made afterwards sets one."""
 
     class Meta:
         model = User
@@ -87,18 +87,17 @@ class NewAccountForm(forms.ModelForm[User]):
 
 @admin.register(User)
 class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
-    """An address is changed by a link that is mailed there, whoever asks."""
+    """The address is read-only: it is changed by a link mailed to the new address."""
 
     list_display = ("email", "username", "is_active", "is_staff", "is_superuser", "last_login")
     filter_horizontal = ()
-    # Facts, and nobody's to set.
     readonly_fields = ["email", "password_state", "last_login", "date_joined"]
     fieldsets = (
         (None, {"fields": ("email", "username", "password_state", "first_name", "last_name")}),
         ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    # Django's is about usernames and passwords, and its script is about both.
+    # Not Django's form, which asks for a user name and password.
     add_form_template = "admin/change_form.html"
     add_form = NewAccountForm
     add_fieldsets = ((None, {"fields": ("email",)}),)
@@ -117,7 +116,7 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
         return as_checkboxes(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_urls(self) -> list[Any]:
-        """Two more pages; without Django's of the password, which whoever opens it would know."""
+        """Add two pages, and remove Django's password page, on which staff would choose the password."""
         ours = [
             path("<int:pk>/password/", self.admin_site.admin_view(account_links.password_link), name=PASSWORD_LINK),
             path("<int:pk>/address/", self.admin_site.admin_view(account_links.address_link), name=ADDRESS_LINK),
@@ -126,7 +125,7 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
 
 
 class DeleteOnly(ReadOnly):
-    """Made by its owner; here it can be ended."""
+    """Read-only, but can be deleted."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
@@ -134,7 +133,7 @@ class DeleteOnly(ReadOnly):
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(DeleteOnly):
-    """Deleted for somebody who lost the device. What it keeps is a secret, sealed or not."""
+    """Deleted for users who lost the device. Its data is secret and not shown."""
 
     list_display = ["user", "type", "created_at", "last_used_at"]
     list_filter = ["type", "created_at"]
@@ -166,7 +165,7 @@ class UserSessionAdmin(DeleteOnly):
 
 @admin.register(AddressChange)
 class AddressChangeAdmin(DeleteOnly):
-    """Asked for by the owner, or for them on the page of the account; deleted, its link ends."""
+    """Requested by the owner or on the account's admin page. Deleting one invalidates its link."""
 
     list_display = ["email", "user", "created_at", "expires_at"]
     list_select_related = ["user"]
@@ -177,7 +176,7 @@ class AddressChangeAdmin(DeleteOnly):
 
 @admin.register(SignInPace)
 class SignInPaceAdmin(DeleteOnly):
-    """By a hash of the address that was typed. Deleted, the next try need not wait."""
+    """Identified by a hash of the typed address. Deleting one ends the delay."""
 
     list_display = ["pk", "attempts", "last_at", "free_at"]
     fields = ["attempts", "last_at", "free_at"]

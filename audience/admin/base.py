@@ -1,4 +1,4 @@
-"""What the admin classes share: records that are only read, and actions that ask before they act."""
+"""Base classes of the admin: read-only records, masked columns, and actions with a confirmation page."""
 
 import json
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from django.utils.functional import cached_property
 
 from audience.hub.toolkit.masking import masked
 
-# Rows that one action takes: more are a replay's job, or a mistake.
+# Rows that one action accepts.
 MAX_SELECTED = 100
 
 
 class BoundedPaginator(Paginator[Any]):
-    """Counts to 5,000 and no further: a table of events is too long to be counted for a page number."""
+    """Counts at most 5,000 rows, since counting a table of events takes too long."""
 
     LIMIT = 5_000
 
@@ -32,10 +32,10 @@ class BoundedPaginator(Paginator[Any]):
 
 
 class DeclaredFilters:
-    """A ModelAdmin that filters by nothing but its own list_filter and date_hierarchy.
+    """A ModelAdmin that can be filtered by its own list_filter and date_hierarchy only.
 
-    Django allows every column of the table in the address (`?session_key__startswith=`), shown or not, so that
-    whoever may see the list could find out a hidden value letter by letter.
+    Django accepts every column in the query string (`?session_key__startswith=`), shown or not, which would let any
+    viewer of a list guess a hidden value letter by letter.
     """
 
     def lookup_allowed(self: Any, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
@@ -43,7 +43,7 @@ class DeclaredFilters:
 
 
 def declared_lookups(page: Any, request: HttpRequest | None) -> set[str]:
-    """The parameters that the filters and the date links of this page write into its address."""
+    """Return the query parameters that the filters and date links of this page produce."""
     names: set[str] = set()
     for given in page.get_list_filter(request):
         if parameter := getattr(given, "parameter_name", ""):
@@ -60,7 +60,7 @@ def declared_lookups(page: Any, request: HttpRequest | None) -> set[str]:
 
 
 def masks(*names: str) -> Callable[[type], type]:
-    """Give a ModelAdmin a column `masked_<name>` per field: its value without tokens and secrets, as in the Hub."""
+    """Add a column `masked_<name>` per field to a ModelAdmin: its value without tokens and secrets, as in the Hub."""
 
     def decorate(page: type) -> type:
         for name in names:
@@ -80,7 +80,7 @@ def _masked_column(name: str) -> Callable[[Any, Model], str]:
 
 
 class NoChanges:
-    """Seen by whom the permissions let see, changed by nobody."""
+    """Viewed with the view permission, changed by nobody."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -93,7 +93,7 @@ class NoChanges:
 
 
 class ReadOnly(NoChanges, DeclaredFilters, admin.ModelAdmin[Any]):
-    """A record: looked at here, written elsewhere."""
+    """A record that is only read here."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -114,7 +114,7 @@ def confirmation_page(
     warning: str,
     button: str,
 ) -> HttpResponse | None:
-    """The page that asks whether `action` is to be done to `rows`; None once that was confirmed."""
+    """Return a page that asks to confirm `action` on `rows`, or None if it is confirmed already."""
     if "confirmed" in request.POST:
         return None
     if rows.count() > MAX_SELECTED:
@@ -135,5 +135,5 @@ def confirmation_page(
 
 
 def fields_of(model: type[Model], *, besides: tuple[str, ...] = ()) -> list[Any]:
-    """Every column of a model by name."""
+    """Return the names of all columns of a model except `besides`."""
     return [field.name for field in model._meta.fields if field.name not in besides]

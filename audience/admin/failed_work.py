@@ -1,4 +1,4 @@
-"""What was tried alone and failed, and having it tried again."""
+"""Failed work, and retrying it."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ class FailedWorkAdmin(ReadOnly):
     actions = ["try_again"]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """The row itself is nobody's to edit; the right to change it is the right to have it tried again."""
+        """The change permission allows retrying; the row itself is read-only."""
         return request.user.has_perm("audience.change_failedwork")
 
     @admin.action(description="Try again", permissions=["operate"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = confirmation_page(
+        confirmation = confirmation_page(
             self,
             request,
             queryset,
@@ -36,7 +36,7 @@ class FailedWorkAdmin(ReadOnly):
             warning="Each is tried alone, at once. One that keeps failing is set aside again.",
             button="Try again",
         )
-        if question is None:
+        if confirmation is None:
             number = retrying.retry(FailedWork.objects.filter(pk__in=queryset.values("pk")))
             self.message_user(request, f"To be tried again: {number}.", messages.SUCCESS)
-        return question
+        return confirmation

@@ -1,4 +1,4 @@
-"""Games, who belongs to them, and their keys."""
+"""Games, members, invitations and keys."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
 class MembershipInline(admin.TabularInline[Membership, Game]):
     model = Membership
     extra = 1
-    # Not a field that completes itself: its list writes style attributes, which the policy forbids.
+    # Not an autocomplete field: it sets style attributes, which the content security policy forbids.
     raw_id_fields = ["user"]
 
 
@@ -28,14 +28,14 @@ class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
     inlines = [MembershipInline]
 
     def get_form(self, request: HttpRequest, obj: Game | None = None, change: bool = False, **kwargs: Any) -> Any:
-        # The admin takes a help text for HTML, and the model's for a tag.
+        # The admin renders help texts as HTML, where the model's <slug> would be a tag.
         return super().get_form(request, obj, change, help_texts={"slug": "Its address in the Hub: /g/slug/"}, **kwargs)
 
     def view_on_site(self, game: Game) -> str:
         return reverse("overview", kwargs={"slug": game.slug})
 
     def has_delete_permission(self, request: HttpRequest, obj: Game | None = None) -> bool:
-        # It would take every event and every receipt with it: a job for the shell, with a backup beside it.
+        # It would delete every event and erasure receipt; use the shell after a backup.
         return False
 
 
@@ -53,7 +53,7 @@ class MembershipAdmin(DeclaredFilters, admin.ModelAdmin[Membership]):
 
 @admin.register(Invitation)
 class InvitationAdmin(ReadOnly):
-    """Made and revoked in the Hub, which sends the link; the link itself is kept nowhere."""
+    """Created and revoked in the Hub, which mails the link. The link is not stored."""
 
     list_display = ["email", "game", "role", "invited_by", "created_at", "state"]
     list_filter = ["role", "game"]
@@ -75,7 +75,7 @@ class InvitationAdmin(ReadOnly):
 
 @admin.register(GoalEvent)
 class GoalEventAdmin(ReadOnly):
-    """They follow the goals of the postbacks."""
+    """Created from the goals of postbacks."""
 
     list_display = ["name", "game", "created_at"]
     list_filter = ["game"]
@@ -85,8 +85,8 @@ class GoalEventAdmin(ReadOnly):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnly):
-    """Keys are made, restricted and rotated in the Hub, where a secret is shown once; here they are revoked, and
-    rate-limited."""
+    """Keys are created, restricted and rotated in the Hub, where a secret is shown once; here they are revoked and
+    their rate limit is set."""
 
     list_display = ["name", "prefix", "game", "kind", "environment", "dialect", "last_used_at", "state"]
     list_filter = ["kind", "environment", "dialect", ("revoked_at", admin.EmptyFieldListFilter), "game"]
@@ -117,7 +117,7 @@ class ApiKeyAdmin(ReadOnly):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = confirmation_page(
+        confirmation = confirmation_page(
             self,
             request,
             queryset,
@@ -126,9 +126,9 @@ class ApiKeyAdmin(ReadOnly):
             warning="Every request with one of them is refused from then on, and events sent with it are lost.",
             button="Revoke",
         )
-        if question is None:
+        if confirmation is None:
             for key in queryset.filter(revoked_at=None):
                 revoke_key(key=key)
                 self.log_change(request, key, "Revoked.")
             self.message_user(request, "The keys are revoked.", messages.SUCCESS)
-        return question
+        return confirmation

@@ -1,4 +1,4 @@
-"""The admin classes of libraries and of `consent`, which filter by their declared filters only, as ours do."""
+"""The admin classes of libraries and of `consent`, with DeclaredFilters."""
 
 from typing import Any
 
@@ -9,17 +9,16 @@ from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 
-from audience.admin.base import DeclaredFilters
-from consent.admin import ConsentDecisionAdmin
+from audience.admin.base import DeclaredFilters, ReadOnly
 from consent.models import ConsentDecision
 
-# The classes imported above are registered by being imported. Nobody is known by a row of EmailAddress.
-admin.site.unregister([AccessAttempt, AccessFailureLog, AccessLog, ConsentDecision, EmailAddress, LogEntry])
+# Importing the modules above registered these. EmailAddress is not used (audience/accounts/addresses.py).
+admin.site.unregister([AccessAttempt, AccessFailureLog, AccessLog, EmailAddress, LogEntry])
 
 
 @admin.register(AccessAttempt)
 class AttemptAdmin(DeclaredFilters, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
-    """Without what was typed: the page that a sign-in was to lead to may be an invitation's link."""
+    """Without the submitted data: the page after the sign-in may be an invitation's link."""
 
     fieldsets = [
         (None, {"fields": ("username", "path_info", "failures_since_start")}),
@@ -43,7 +42,7 @@ class FailureAdmin(DeclaredFilters, AccessFailureLogAdmin):  # type: ignore[misc
 
 @admin.register(LogEntry)
 class AuditEntryAdmin(DeclaredFilters, LogEntryAdmin):  # type: ignore[misc]  # auditlog ships no types
-    """Every entry of the installation. Those of one game are on its Audit log page, too."""
+    """All entries of the installation. Those of one game are on its Audit log page too."""
 
     list_display = ["created", "who", "remote_addr", "action", "resource_url", "msg_short"]
     fieldsets = [
@@ -56,12 +55,14 @@ class AuditEntryAdmin(DeclaredFilters, LogEntryAdmin):  # type: ignore[misc]  # 
 
     @admin.display(description="By")
     def who(self, entry: Any) -> str:
-        """The account; without one the command or the visitor that the entry names."""
+        """Return the account, else the shell command or email address that the entry names."""
         if entry.actor:
             return str(entry.actor.email or entry.actor.get_username())
         return str(entry.actor_email or "Afterclick")
 
 
 @admin.register(ConsentDecision)
-class DecisionAdmin(DeclaredFilters, ConsentDecisionAdmin):
-    pass
+class DecisionAdmin(ReadOnly):
+    list_display = ["anonymous_id", "level", "source", "decided_at", "game_id"]
+    list_filter = ["level"]
+    search_fields = ["anonymous_id"]

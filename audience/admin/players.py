@@ -1,4 +1,4 @@
-"""Players, where they came from, and what they did that counts."""
+"""Players, clicks, conversions and erasures."""
 
 from typing import Any
 
@@ -35,12 +35,12 @@ class PersonAdmin(ReadOnly):
         return reverse("person", kwargs={"slug": person.game.slug, "pk": person.pk})
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
-        """The row itself is nobody's to delete; the right to delete it is the right to have it erased."""
+        """The delete permission allows erasing; the row itself cannot be deleted."""
         return request.user.has_perm("audience.delete_person")
 
     @admin.action(description="Erase", permissions=["erase"])
     def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = confirmation_page(
+        confirmation = confirmation_page(
             self,
             request,
             queryset,
@@ -49,16 +49,16 @@ class PersonAdmin(ReadOnly):
             warning="Their events, ids, traits, clicks and conversions are removed. This cannot be undone.",
             button="Erase",
         )
-        if question is None:
+        if confirmation is None:
             for person in queryset.select_related("game"):
                 self._erase(request, person)
-        return question
+        return confirmation
 
     def _erase(self, request: HttpRequest, person: Person) -> None:
         handle = erased_by(person)
         if handle is None:
-            said = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
-            self.message_user(request, said, messages.WARNING)
+            text = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
+            self.message_user(request, text, messages.WARNING)
             return
         request_erasure(
             game=person.game,
@@ -78,7 +78,7 @@ class TouchAdmin(ReadOnly):
     ordering = ["-id"]
 
 
-# As the event said it.
+# Copied from the event.
 CONVERSION_PAYLOAD_FIELDS = ("message_id", "properties", "context", "integrations")
 
 
@@ -114,7 +114,7 @@ class ErasureAdmin(ReadOnly):
 
 @admin.register(ReceiptKey)
 class ReceiptKeyAdmin(ReadOnly):
-    """Whether a game has one; never what it is."""
+    """Shows that a game has a key, never the key."""
 
     list_display = ["game", "created_at"]
     list_select_related = ["game"]

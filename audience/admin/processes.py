@@ -1,4 +1,4 @@
-"""Which processes of this installation run."""
+"""The running processes of this installation."""
 
 from django.contrib import admin
 

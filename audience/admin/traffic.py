@@ -1,4 +1,4 @@
-"""What came in."""
+"""Events, batches and rejections."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from audience.admin.base import ReadOnly, confirmation_page, fields_of, masks
 from audience.background import retrying
 from audience.models import Batch, Event, Rejection
 
-# What a sender may have put a push token, a key or a password into.
+# Fields into which a sender may have put a push token, a key or a password; shown masked.
 EVENT_PAYLOAD_FIELDS = ("name", "message_id", "links", "properties", "traits", "context", "integrations", "raw")
 REJECTION_PAYLOAD_FIELDS = ("message_id", "errors", "frame", "subjects", "raw")
 
@@ -35,12 +35,12 @@ class BatchAdmin(ReadOnly):
     actions = ["digest_again"]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """The row itself is nobody's to edit; the right to change it is the right to have it digested again."""
+        """The change permission allows digesting again; the row itself is read-only."""
         return request.user.has_perm("audience.change_batch")
 
     @admin.action(description="Digest again", permissions=["operate"])
     def digest_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = confirmation_page(
+        confirmation = confirmation_page(
             self,
             request,
             queryset,
@@ -49,11 +49,11 @@ class BatchAdmin(ReadOnly):
             warning="Only those in the state Failed are: each is tried alone, and set aside again if it keeps failing.",
             button="Digest again",
         )
-        if question is None:
+        if confirmation is None:
             number = retrying.retry_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
             level = messages.SUCCESS if number else messages.WARNING
             self.message_user(request, f"To be digested again: {number}.", level)
-        return question
+        return confirmation
 
 
 @admin.register(Rejection)

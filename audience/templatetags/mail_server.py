@@ -2,7 +2,7 @@
 
 from django import template
 
-from audience.accounts.address_mail import has_mail_server
+from audience.accounts.mail import has_mail_server
 
 register = template.Library()
 

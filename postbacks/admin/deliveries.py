@@ -48,7 +48,7 @@ class DeliveryAdmin(ReadOnly):
 
     @admin.action(description="Send again", permissions=["operate"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        question = confirmation_page(
+        confirmation = confirmation_page(
             self,
             request,
             queryset,
@@ -57,9 +57,9 @@ class DeliveryAdmin(ReadOnly):
             warning="Each goes out under the event ID it had, so that the network counts it once.",
             button="Send again",
         )
-        if question is None:
+        if confirmation is None:
             self._send(request, queryset)
-        return question
+        return confirmation
 
     def _send(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         sent = 0

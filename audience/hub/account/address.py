@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audience.accounts import address_mail, addresses
+from audience.accounts import address_mail, addresses, mail
 from audience.hub.toolkit.access import HubRequest
 from audience.models.accounts import AddressChange
 
@@ -81,7 +81,7 @@ def address_confirm(request: HubRequest, token: str) -> HttpResponse:
 
 def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
     change = AddressChange.objects.filter(user=request.user).first()
-    context = {"form": form, "change": change, "is_sent": address_mail.has_mail_server()}
+    context = {"form": form, "change": change, "is_sent": mail.has_mail_server()}
     return render(request, "account/address.html", context)
 
 
@@ -89,7 +89,7 @@ def _send(request: HubRequest, asked: addresses.RequestedChange) -> HttpResponse
     """Mail the link, and word to the present address. The answer does not say whether another account has it."""
     taken = address_mail.send_link(asked)
     address_mail.notify_requested(asked, request.user.email)
-    if not address_mail.has_mail_server():
+    if not mail.has_mail_server():
         messages.warning(request, NO_MAIL_SERVER)
     elif taken:
         messages.success(request, f"A link is on its way to {asked.change.email}. It works for 3 days.")

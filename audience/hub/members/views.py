@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience.accounts import address_mail, invitation_mail, members, second_factor
+from audience.accounts import invitation_mail, mail, members, second_factor
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Invitation, Membership, Role
 
@@ -56,7 +56,7 @@ def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
         for row in found
     ]
     pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
-    context = {"rows": rows, "invitations": pending, "is_sent": address_mail.has_mail_server()}
+    context = {"rows": rows, "invitations": pending, "is_sent": mail.has_mail_server()}
     return page(request, "hub/members/page.html", membership, **context)
 
 
@@ -141,7 +141,7 @@ def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> H
 def _send(request: HubRequest, membership: Membership, invited: members.NewInvitation) -> HttpResponse:
     email = invited.invitation.email
     sent = invitation_mail.send(invited)
-    if not address_mail.has_mail_server():
+    if not mail.has_mail_server():
         messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
     elif sent:
         messages.success(request, f"The invitation is on its way to {email}. Its link works for 7 days.")
