@@ -7,12 +7,12 @@ class AudienceConfig(AppConfig):
     name = "audience"
 
     def ready(self) -> None:
-        # Here, not at the top: the registry's module imports models, which are not loaded yet up there.
+        # Not at the top of the file: these modules import models, which are not loaded yet at that point.
         from allauth.mfa.models import Authenticator
         from auditlog.registry import auditlog
         from django.contrib.auth import get_user_model
 
-        # Not `last_login`: the sign-ins are axes' to list.
+        # Without `last_login`: axes logs sign-ins.
         auditlog.register(
             get_user_model(),
             include_fields=[*ACCOUNT, "password"],
@@ -26,9 +26,9 @@ class AudienceConfig(AppConfig):
         auditlog.register(self.get_model("Game"))
         auditlog.register(self.get_model("Membership"))
         auditlog.register(self.get_model("Invitation"), exclude_fields=["digest"])
-        # The prefix says which key it was. Left out, not masked: auditlog's mask keeps half of a value readable.
+        # The prefix identifies the key. The value is excluded, not masked: auditlog's mask shows half of it.
         auditlog.register(self.get_model("ApiKey"), exclude_fields=["digest", "value", "last_used_at", "remind_at"])
-        # A receipt names its player by a hash; the counts and the linked hashes are on the receipt.
+        # An entry must not name the player; counts and linked hashes are on the receipt.
         auditlog.register(
             self.get_model("Erasure"), exclude_fields=["subject", "linked_hashes", "counts", "next_attempt_at"]
         )

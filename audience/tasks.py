@@ -1,4 +1,4 @@
-"""What workers run for this app. Each task may run twice and finds its work in the database."""
+"""Celery tasks. Each may run twice and finds its work in the database."""
 
 from celery import shared_task
 

@@ -1,4 +1,4 @@
-"""allauth's forms, where they would ask its table of addresses or believe a code twice."""
+"""Replacements for forms of allauth that use its EmailAddress table or accept a code twice."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from audience.accounts.audit_log import set_actor
 
 
 class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth ships no types
-    """Asks for the link; it goes to the address of the account, whatever was typed."""
+    """Requests the link, which is mailed to the address stored with the account."""
 
     def clean_email(self) -> str:
         self.users = [user for user in addresses.accounts_of(self.cleaned_data["email"]) if user.is_active]
@@ -19,7 +19,7 @@ class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth s
 
 
 class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]  # allauth ships no types
-    """Sets the password of a mailed link. The audit log names the account, whose mailbox it was."""
+    """Sets the password after a mailed link; the audit log names the account as the actor."""
 
     def save(self) -> None:
         set_actor(self.user)
@@ -27,7 +27,7 @@ class NewPasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]  # allauth sh
 
 
 class SingleUseCode:
-    """A code of an authenticator app is taken once, by whichever process."""
+    """Mixin: a code of an authenticator app is accepted once over all processes."""
 
     def clean_code(self: Any) -> str:
         code: str = super().clean_code()  # type: ignore[misc]
@@ -41,4 +41,4 @@ class CodeForm(SingleUseCode, AuthenticateForm):  # type: ignore[misc]  # allaut
 
 
 class CodeAgainForm(SingleUseCode, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
-    """Asked for before a change of the account."""
+    """The code before a change of the account."""

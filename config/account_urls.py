@@ -1,5 +1,5 @@
-"""The pages of allauth that are served, each by its name. Its own lists have more: addresses without a confirmation,
-sign-up, sign-in by code. What a new version of it adds is not served either."""
+"""The pages of allauth that are served. Its own URL lists are not included: they have pages that must not be served
+(sign-up, sign-in by code, unconfirmed addresses), and new versions may add more."""
 
 from allauth.account import views as account
 from allauth.account.decorators import reauthentication_required
@@ -22,7 +22,7 @@ urlpatterns = [
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
     path("password/change/", account.password_change, name="account_change_password"),
-    # By itself it asks for nothing: an open browser would be enough to take the account over.
+    # allauth asks for no password here: an unattended browser would be enough to take over the account.
     path("password/set/", reauthentication_required(account.password_set), name="account_set_password"),
     path("password/reset/", account.password_reset, name="account_reset_password"),
     path("password/reset/done/", account.password_reset_done, name="account_reset_password_done"),

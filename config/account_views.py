@@ -1,4 +1,4 @@
-"""Account pages where allauth's own does too much or too little."""
+"""Account views that replace or wrap those of allauth."""
 
 from allauth.account import views as account
 from allauth.account.utils import url_str_to_user_pk
@@ -14,12 +14,12 @@ from audience.accounts import second_factor, sign_in_pace
 
 
 def signup_closed(request: HttpRequest) -> HttpResponse:
-    """Says that nobody signs up by themselves, whatever was sent."""
+    """Show that accounts are created by invitation only, for every method."""
     return render(request, "account/signup_closed.html")
 
 
 def new_password(request: HttpRequest, uidb36: str, key: str) -> HttpResponse:
-    """Set the password of a mailed link. This browser may then sign in at once, however fast others try passwords."""
+    """Set the password after a mailed link, and exempt this browser from the throttle of the account's sign-ins."""
     answer: HttpResponse = account.password_reset_from_key(request, uidb36=uidb36, key=key)
     is_set = answer.headers.get("Location") == reverse("account_reset_password_from_key_done")
     owner = User.objects.filter(pk=url_str_to_user_pk(uidb36)).first() if is_set else None
@@ -29,7 +29,7 @@ def new_password(request: HttpRequest, uidb36: str, key: str) -> HttpResponse:
 
 
 def activate_totp(request: HttpRequest) -> HttpResponse:
-    """Set up an authenticator app; the code that did it does not sign in a moment later."""
+    """Set up an authenticator app; the code entered here cannot be used again to sign in."""
     had_one = _app_of(request) is not None
     answer: HttpResponse = totp.activate_totp(request)
     made = None if had_one or request.method != "POST" else _app_of(request)

@@ -1,4 +1,4 @@
-"""Where allauth and axes ask us: who may sign up, who is calling, how a second factor's secret is kept."""
+"""The adapters and callables that allauth and axes use: authentication, client address, mail, second factors."""
 
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -27,12 +27,12 @@ logger = structlog.get_logger(__name__)
 
 SESSION_IS_LISTED = "listed"
 PASSWORD_LINK = "account/email/password_reset_key"
-# Threads that send while nobody waits. What a process has not sent when it dies has to be asked for again.
+# Sends password links in the background. Mails not yet sent are lost when the process dies.
 _mail_threads = ThreadPoolExecutor(2, thread_name_prefix="account-mail")
 
 
 class AddressBackend(ModelBackend):
-    """Signs in by the one confirmed address of an account; rows of allauth's EmailAddress identify nobody."""
+    """Authenticates by `User.email`, which is always confirmed; allauth's EmailAddress rows are not used."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **given: Any
@@ -41,24 +41,24 @@ class AddressBackend(ModelBackend):
         if not email or password is None:
             return None
         found = addresses.accounts_of(email)
-        # A password that is hashed anew by better means is no change of it.
+        # check_password may upgrade the stored hash, which is no change of the password.
         with disable_auditlog():
             right = [user for user in found if user.check_password(password) and self.user_can_authenticate(user)]
         if not found:
-            User().set_password(password)  # takes as long as for an account that there is
+            User().set_password(password)  # takes as long as checking an existing account's password
         return right[0] if right else None
 
 
 class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Nobody signs up by themselves: an admin invites, or makes the account."""
+    """Accounts are created by invitation or by an administrator; there is no sign-up."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Failed passwords are counted by axes per address, and here per account; allauth's count would lock first."""
+        """Throttle attempts per account, in place of allauth's limit; axes limits them per IP address."""
         if not AxesProxyHandler.is_allowed(request, credentials):
-            return  # whoever is locked out anyway does not slow the account down
+            return  # a locked-out IP address does not slow the account down
         if seconds := sign_in_pace.count_attempt(request, login_name(request, credentials)):
             raise ValidationError(
                 f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. A passkey "
@@ -77,7 +77,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         super().login(request, user)
-        # allauth lists this session for its owner: SessionSeenMiddleware keeps the row fresh.
+        # allauth shows this session to its owner; SessionSeenMiddleware updates the row.
         request.session[SESSION_IS_LISTED] = True
 
     def post_login(self, request: HttpRequest, user: AbstractBaseUser, **given: Any) -> HttpResponse:
@@ -93,27 +93,26 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         return address
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """Under PUBLIC_URL: the Host of a request is whatever its sender wrote there."""
+        """Return the URL under PUBLIC_URL, since the sender of a request chooses its Host header."""
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
         return str(settings.PUBLIC_URL) + path.replace("UID-KEY", quote(key))
 
     def send_notification_mail(
         self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
     ) -> None:
-        """To the account's address."""
         if email or user.email:
             super().send_notification_mail(template_prefix, user, context, email or user.email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """A mail server that is down must not fail a page; what the page says stays true of an unknown address too.
+        """Send a mail; failures are logged and do not fail the page.
 
-        Nor must the page of a forgotten password wait for the mail server: only for an address with an account is a
-        mail sent, so that the time of the answer would tell which have one.
+        The password link is sent by another thread: mail is only sent for addresses with an account, so that waiting
+        for the mail server would reveal which addresses have one.
         """
         here = {"domain": urlsplit(settings.PUBLIC_URL).netloc, "name": "Afterclick"}
         given = {"request": self.request, "email": email, "current_site": here, "hub": settings.PUBLIC_URL}
         message = self.render_mail(template_prefix, email, {**context, **given})
-        message.get_connection()  # kept on the message
+        message.get_connection()  # opened here, since the message caches it
         if template_prefix == PASSWORD_LINK and settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
             _mail_threads.submit(_send, message, template_prefix)
         else:
@@ -128,7 +127,7 @@ def _send(message: EmailMessage, template: str) -> None:
 
 
 class SealedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Secrets of authenticator apps and recovery codes lie encrypted under CREDENTIAL_KEYS."""
+    """Encrypts the secrets of authenticator apps and recovery codes with CREDENTIAL_KEYS."""
 
     def encrypt(self, text: str) -> str:
         return seal(text)
@@ -142,18 +141,18 @@ class SealedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # all
 
 
 def login_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Whose sign-in failed, in lower case.
+    """Return the address that was typed, in lower case: what axes counts failures by.
 
-    allauth authenticates with `email`, which axes does not look for by itself: all accounts would share one counter.
+    By default axes does not read `email`, which allauth authenticates with, and would count all accounts together.
     """
     given = credentials or {}
-    # What is being authenticated comes first: the form of a reauthentication has no `login`, and could be sent one.
+    # The credentials come first: the form of a reauthentication has no `login`, but a sender could add one.
     found = given.get("email") or given.get("username") or given.get("login") or request.POST.get("login") or ""
     return str(found).strip().lower()
 
 
 def failure_address(request: HttpRequest) -> str:
-    """What failed sign-ins are counted by: the caller's address, or its /64, since a caller has all of that."""
+    """Return the IP address that failures are counted by: of an IPv6 address its /64, which one client owns."""
     address = caller_ip(request)
     if address and isinstance(ip_address(address), IPv6Address):
         return str(ip_network(f"{address}/64", strict=False).network_address)

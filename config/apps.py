@@ -6,7 +6,7 @@ __all__ = ["ConfigConfig", "app"]
 
 
 class ConfigConfig(AppConfig):
-    """Imported with the settings, so that `shared_task` finds the Celery application in every process."""
+    """Imports the Celery application in every process, so that `shared_task` finds it."""
 
     name = "config"
     verbose_name = "Afterclick"

@@ -1,4 +1,4 @@
-"""The pages of what went wrong on our side."""
+"""The pages for server errors."""
 
 import sys
 
@@ -12,10 +12,10 @@ RETRY_AFTER_SECONDS = 30
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """503 with Retry-After while the database is away, full or takes no writes, else 500. Asks the database nothing."""
+    """Answer 503 with Retry-After if the database is unavailable, full or read-only, else 500. Makes no query."""
     if not is_unavailable(sys.exc_info()[1]):
         return defaults.server_error(request)
-    # Without the request: the context of a page asks who is signed in.
+    # Without the request: the context processors would query the signed-in user.
     answer = render(None, "503.html", status=503)
     answer["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return answer

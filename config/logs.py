@@ -1,4 +1,4 @@
-"""Log lines: one JSON object a line for machines, readable ones for people (LOG_FORMAT)."""
+"""Logging: one JSON object per line, or readable text (LOG_FORMAT)."""
 
 import logging
 import sys
@@ -19,10 +19,10 @@ PROCESSORS: list[Any] = [
 
 LOGGERS: dict[str, Any] = {
     "django": {"handlers": [], "level": "INFO", "propagate": True},
-    # A refused request is the caller's business; the views log what is ours.
+    # Not 4xx answers, which are the client's errors.
     "django.request": {"level": "ERROR"},
     "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
-    # Celery says "received" and "succeeded" for every wake-up: two lines that tell nothing.
+    # Not "received" and "succeeded" for every task.
     "celery.app.trace": {"level": "WARNING"},
     "celery.worker.strategy": {"level": "WARNING"},
     "celery.beat": {"level": "WARNING"},
@@ -31,29 +31,29 @@ LOGGERS: dict[str, Any] = {
 
 
 def config(*, as_json: bool) -> dict[str, Any]:
-    """A logging.dictConfig for the whole process; structlog loggers end in the same handler."""
-    _collect_less()
+    """Configure structlog, and return a logging.dictConfig with the handler that both use."""
+    _skip_unused_fields()
     structlog.configure(
         processors=[*PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    ends: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    renderers: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if as_json:
-        ends += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderers += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        # Not the default, which prints every local variable where `rich` is installed: some of them are tokens.
+        # The default prints local variables, some of which are tokens, if `rich` is installed.
         plain = structlog.dev.plain_traceback
         colors = sys.stderr.isatty()
-        ends.append(structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain))
+        renderers.append(structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain))
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "processors": ends,
+                "processors": renderers,
                 "foreign_pre_chain": PROCESSORS,
             }
         },
@@ -63,8 +63,8 @@ def config(*, as_json: bool) -> dict[str, Any]:
     }
 
 
-def _collect_less() -> None:
-    """Have no line find out where in the code, in which thread and process it was written: nobody prints that, and it
-    takes a seventh of a line's time (docs.python.org/3/howto/logging.html#optimization)."""
+def _skip_unused_fields() -> None:
+    """Do not collect source file, thread and process of each record. They are not printed, and cost a seventh of the
+    time of a line (docs.python.org/3/howto/logging.html#optimization)."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -1,4 +1,4 @@
-"""Who changes an account from the shell, for the audit log: there is no request to name them."""
+"""The actor in the audit log of changes made from the shell, where there is no request."""
 
 import getpass
 from contextlib import AbstractContextManager
@@ -8,10 +8,10 @@ from auditlog.context import set_extra_data
 
 
 def command_actor(command: str) -> AbstractContextManager[Any]:
-    """While it is open, entries are by this command and the user of the machine who runs it."""
+    """Return a context in which audit entries name this command and the operating system user who runs it."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a container's user may have no name
         user = "unknown"
     found: AbstractContextManager[Any] = set_extra_data({"actor_email": f"manage.py {command} ({user})"})
     return found

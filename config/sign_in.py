@@ -1,4 +1,4 @@
-"""How people sign in, as Django, allauth and axes read it from the settings."""
+"""The settings of Django, allauth and axes for signing in."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,14 +24,14 @@ SETTINGS: dict[str, Any] = {
     # An address is confirmed before an account gets it (audience/accounts/addresses.py), not afterwards.
     "ACCOUNT_EMAIL_VERIFICATION": "none",
     "ACCOUNT_EMAIL_SUBJECT_PREFIX": "[Afterclick] ",
-    # A changed password, a passkey added or removed: the owner of the account hears of it by mail.
+    # Mail the owner when the password or a second factor changes.
     "ACCOUNT_EMAIL_NOTIFICATIONS": True,
-    # A stranger's mailbox is not to be told that it has no account here.
+    # No mail to addresses without an account.
     "ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS": False,
     "ACCOUNT_REAUTHENTICATION_REQUIRED": True,
     "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
-    # Passwords are axes' to count (they survive a restart and show in the admin); `login_failed` are the codes of an
-    # authenticator app, which only somebody who knows the password is asked for.
+    # Failed passwords are counted by axes, in the database. `login_failed` limits codes of an authenticator app, which
+    # are asked for after the right password.
     "ACCOUNT_RATE_LIMITS": {
         "login": "60/m/ip",
         "login_failed": "10/15m/key",
@@ -46,7 +46,7 @@ SETTINGS: dict[str, Any] = {
     "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
     "MFA_PASSKEY_LOGIN_ENABLED": True,
     "MFA_TOTP_ISSUER": "Afterclick",
-    # Accounts are made by an invitation or an admin, never by whoever types a stranger's address.
+    # Safe because `User.email` is always confirmed (audience/accounts/addresses.py).
     "MFA_ALLOW_UNVERIFIED_EMAIL": True,
     "AXES_FAILURE_LIMIT": 10,
     "AXES_COOLOFF_TIME": timedelta(minutes=15),
@@ -54,7 +54,7 @@ SETTINGS: dict[str, Any] = {
     "AXES_USERNAME_FORM_FIELD": "login",
     "AXES_USERNAME_CALLABLE": "config.accounts.login_name",
     "AXES_CLIENT_IP_CALLABLE": "config.accounts.failure_address",
-    # Not written down with a failure: `next` may be an invitation's link.
+    # Not stored with a failure: `next` may be an invitation's link.
     "AXES_SENSITIVE_PARAMETERS": ["username", "ip_address", "login", "next", "csrfmiddlewaretoken"],
     "AXES_RESET_ON_SUCCESS": True,
     "AXES_LOCKOUT_TEMPLATE": "account/locked.html",

@@ -1,10 +1,10 @@
-"""What a player allowed. This app imports no other of ours: it knows a game id, an anonymous id and a level."""
+"""Consent decisions of players. This app imports no other app of the project."""
 
 from django.db import models
 
 
 class Level(models.TextChoices):
-    """How much may be sent to ad networks, least first; NOT_SET is no decision, and on a message counts as none."""
+    """How much may be sent to ad networks, least first. NOT_SET is no decision; on a message it counts as NONE."""
 
     NOT_SET = "not_set", "Not set"
     NONE = "none", "None"
@@ -14,12 +14,12 @@ class Level(models.TextChoices):
 
 class DecisionQuerySet(models.QuerySet["ConsentDecision"]):
     def for_ids(self, game_id: int, anonymous_ids: list[str]) -> "DecisionQuerySet":
-        """Decisions recorded for any of these anonymous ids, newest first."""
+        """Decisions of any of these anonymous ids, newest first."""
         return self.filter(game_id=game_id, anonymous_id__in=anonymous_ids).order_by("-decided_at", "-id")
 
 
 class ConsentDecision(models.Model):
-    """One decision, never changed: the newest of an anonymous id is in force, the older ones are its history."""
+    """One decision, never updated. The newest decision of an anonymous id is in force."""
 
     game_id = models.BigIntegerField()
     anonymous_id = models.CharField(max_length=256)

@@ -1,7 +1,7 @@
-"""Who an address belongs to, and changing it. An address identifies an account only once it was confirmed.
+"""Looking accounts up by email address, and changing an account's address.
 
-`User.email` is the one address of an account: an invitation's link was followed there, an administrator gave it with
-the account, or a link mailed to it was followed by somebody signed in to the account.
+`User.email` is the only address of an account and is always confirmed: an invitation mailed there was accepted, an
+administrator created the account with it, or a link mailed there was followed by somebody signed in to the account.
 """
 
 import secrets
@@ -16,12 +16,12 @@ from audience.models.keys import sha256_hex
 
 
 class AddressError(Exception):
-    """What was asked cannot be; the text is a sentence for the page. Nothing was changed."""
+    """The request is refused and nothing was changed. The message is shown on the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedChange:
-    """A change with the token of its link, which is kept nowhere else; `taken` when another account has the address."""
+    """A stored change and the token of its link, which is not stored. `taken`: another account has the address."""
 
     change: AddressChange
     token: str
@@ -36,9 +36,9 @@ def normalize(email: str) -> str:
 
 
 def accounts_of(email: str) -> list[User]:
-    """The accounts that sign in with this address, whichever its case; one, unless they were made in the shell.
+    """Return the accounts with this address, case-insensitively; at most one unless some were made in the shell.
 
-    PostgreSQL takes some letters for others when it ignores case (ı for i), so that Python compares once more.
+    Compared again in Python, since PostgreSQL's case folding equates some letters (ı and i).
     """
     wanted = normalize(email)
     if not wanted:
@@ -52,14 +52,14 @@ def account_of(email: str) -> User | None:
 
 
 def lock_address(email: str) -> None:
-    """Make whoever gives this address to an account wait for the end of the transaction in hand."""
+    """Lock an address until the end of the transaction, so that two accounts cannot get it at once."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"address {normalize(email)}"])
 
 
 @transaction.atomic
 def request_change(*, user: User, email: str) -> RequestedChange:
-    """Write down the change and make its link; the one asked for before ends. AddressError for the present address."""
+    """Store a change with a new token, replacing an earlier one. Raises AddressError for the present address."""
     email = normalize(email)
     if normalize(user.email) == email:
         raise AddressError(f"{email} is the address of this account already.")
@@ -70,14 +70,14 @@ def request_change(*, user: User, email: str) -> RequestedChange:
 
 
 def find_open_change(token: str, user: User) -> AddressChange | None:
-    """The open change of this account that the link is for."""
+    """Return the account's open change with this token, or None."""
     found = AddressChange.objects.filter(digest=sha256_hex(token), user=user).first()
     return found if found and found.is_open else None
 
 
 @transaction.atomic
 def confirm(*, token: str, user: User) -> str:
-    """Give the account its new address, once; the address before. AddressError for a link that is over."""
+    """Change the account's address and return the previous one. Raises AddressError if the link no longer works."""
     change = AddressChange.objects.select_for_update().filter(digest=sha256_hex(token), user=user).first()
     if change is None or not change.is_open:
         raise AddressError("This link no longer works. Ask for a new one.")
@@ -93,6 +93,6 @@ def confirm(*, token: str, user: User) -> str:
 
 
 def cancel(*, user: User) -> None:
-    """Forget the change that waits; its link ends."""
-    for change in AddressChange.objects.filter(user=user):
+    """Delete the open change; its link stops working."""
+    for change in AddressChange.objects.filter(user=user):  # one by one, for the audit log
         change.delete()

@@ -1,7 +1,8 @@
-"""Who changed what in a game, when and from where: written by auditlog on its own, and here where it cannot see.
+"""The audit log: who changed what in a game, when and from where.
 
-auditlog hears of every `save()` and `delete()` of the models in audience/apps.py and postbacks/apps.py; an UPDATE that
-goes past the model, and somebody reading, are told by `record`. Actor and address are those of the request in hand.
+auditlog records every `save()` and `delete()` of the models registered in audience/apps.py and postbacks/apps.py.
+`record` adds what it cannot see: queryset updates, and reading or downloading data. Actor and IP address are those of
+the current request.
 """
 
 from collections.abc import Mapping
@@ -15,14 +16,14 @@ from django.db.models.fields.json import KT
 
 from audience.models import Game
 
-# {"<field>": ["<before>", "<after>"]}, both as text; "None" for none, as auditlog writes it.
+# {field: (before, after)} as text, "None" for no value, as auditlog writes it.
 Changes = Mapping[str, tuple[str, str]]
 
 
 def record(*, game: Game, subject: Model, action: int, changes: Changes) -> LogEntry:
-    """Write down what happened to `subject`, a stored row; `action` is one of LogEntry.Action.
+    """Add an entry about the stored row `subject`; `action` is one of LogEntry.Action.
 
-    Nothing of a player but the id of their row may be in it, since entries outlive an erasure.
+    Of a player, `changes` may hold the id of their row only, since entries are kept after an erasure.
     """
     entry: LogEntry = LogEntry.objects.log_create(
         subject,
@@ -35,15 +36,15 @@ def record(*, game: Game, subject: Model, action: int, changes: Changes) -> LogE
 
 
 def entries(game: Game) -> QuerySet[Any]:
-    """The entries of a game. In the words of the index audit_entries_by_game, to be read by it."""
+    """Return the entries of a game. The expression must equal that of the index audit_entries_by_game."""
     rows: QuerySet[Any] = LogEntry.objects.alias(of_game=KT("additional_data__game")).filter(of_game=str(game.pk))
     return rows
 
 
 def set_actor(user: Any = None, *, email: str = "") -> None:
-    """Name the actor of what this request changes from now on: whoever followed the link in their mail.
+    """Set the actor of the following changes of this request, for pages opened by a mailed link without signing in.
 
-    By `email` alone while there is no account yet.
+    Pass `email` alone while there is no account yet.
     """
     context = auditlog_value.get(None)
     if context is not None:
@@ -51,12 +52,12 @@ def set_actor(user: Any = None, *, email: str = "") -> None:
 
 
 def password_state(value: str) -> str:
-    """What an entry says of a password: whether there is one. "!" begins what Django keeps for none."""
+    """Return what an entry shows of a password: 'set', 'none' (Django's unusable password begins with "!") or ''."""
     return "" if not value or value == "None" else "none" if value.startswith("!") else "set"
 
 
 def account_name(pk: str) -> str:
-    """What an entry calls the account of a second factor; its number once there is no such account."""
+    """Return the email or user name of an account by its primary key; the key itself once the account is deleted."""
     if not pk.isdigit():
         return ""
     account = get_user_model().objects.filter(pk=pk).first()

@@ -1,4 +1,4 @@
-"""Who belongs to a game: inviting, joining, changing a role, leaving. A game keeps an admin, whatever is asked."""
+"""Members of a game: inviting, joining, changing a role, removing. A game always keeps at least one admin."""
 
 import secrets
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from audience.models.members import in_seven_days
 
 
 class MembersError(Exception):
-    """What was asked cannot be; the text is a sentence for the page. Nothing was changed."""
+    """The request is refused and nothing was changed. The message is shown on the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewInvitation:
-    """An invitation with the token of its link, which is kept nowhere else."""
+    """A stored invitation and the token of its link, which is not stored."""
 
     invitation: Invitation
     token: str
@@ -31,8 +31,8 @@ class NewInvitation:
 
 @transaction.atomic
 def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> NewInvitation:
-    """Make the invitation of an address, or renew its expired one; MembersError when it is a member or invited."""
-    email = email.strip().lower()
+    """Invite an address, or renew its expired invitation. Raises MembersError if it is a member or invited already."""
+    email = addresses.normalize(email)
     _lock(game)
     if Membership.objects.filter(game=game, user__email__iexact=email).exists():
         raise MembersError(f"{email} is a member of {game} already.")
@@ -49,26 +49,27 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
 
 @transaction.atomic
 def renew(*, invitation: Invitation) -> NewInvitation:
-    """A new link for seven days; the one sent before stops working. MembersError when it is over."""
+    """Replace the link by a new one, valid for seven days. Raises MembersError if accepted or revoked."""
     return _with_new_link(_locked_pending(invitation))
 
 
 @transaction.atomic
 def revoke(*, invitation: Invitation) -> None:
-    """End the link. MembersError when somebody has followed it already."""
+    """Revoke the invitation. Raises MembersError if accepted or revoked already."""
     found = _locked_pending(invitation)
     found.revoked_at = clock.now()
     found.save(update_fields=["revoked_at"])
 
 
 def find(token: str) -> Invitation | None:
-    """The invitation of a link, used up, expired and revoked ones included; None for a token nobody made."""
+    """Return the invitation of a token, also if it is accepted, expired or revoked; None if there is none."""
     return Invitation.objects.select_related("game", "invited_by").filter(digest=sha256_hex(token)).first()
 
 
 @transaction.atomic
 def accept(*, invitation: Invitation, user: User) -> Membership:
-    """Let the invited join, once; somebody who is a member by now keeps the role. MembersError for anyone else."""
+    """Make the invited user a member; an existing member keeps the present role. Raises MembersError if the invitation
+    is closed, expired or for another address."""
     found = _locked_pending(invitation)
     if not found.is_open:
         raise MembersError("This invitation has expired.")
@@ -82,7 +83,7 @@ def accept(*, invitation: Invitation, user: User) -> Membership:
 
 @transaction.atomic
 def accept_as_new(*, invitation: Invitation, password: str) -> User:
-    """Make the account of the invited address and let it join; MembersError when there is one by now."""
+    """Create the account of the invited address and accept. Raises MembersError if the address has an account."""
     found = _locked_pending(invitation)
     addresses.lock_address(found.email)
     if addresses.account_of(found.email):
@@ -96,7 +97,7 @@ def accept_as_new(*, invitation: Invitation, password: str) -> User:
 
 @transaction.atomic
 def change_role(*, membership: Membership, role: Role) -> None:
-    """Give a member another role; MembersError when the game would be without an admin."""
+    """Change a member's role. Raises MembersError if the game would be left without an admin."""
     _lock(membership.game)
     if role != Role.ADMIN:
         _require_other_admin(membership, f"make another member an admin before {membership.user.email} becomes less.")
@@ -106,7 +107,7 @@ def change_role(*, membership: Membership, role: Role) -> None:
 
 @transaction.atomic
 def remove(*, membership: Membership) -> None:
-    """Take a member out of the game; MembersError when the game would be without an admin."""
+    """Remove a member. Raises MembersError if the game would be left without an admin."""
     _lock(membership.game)
     _require_other_admin(membership, f"make another member an admin before {membership.user.email} leaves.")
     membership.delete()
@@ -117,13 +118,13 @@ def is_for(invitation: Invitation, user: User) -> bool:
 
 
 def free_username(email: str) -> str:
-    """Nobody signs in with it; it must be free, and Django gives it 150 characters."""
+    """Return an unused user name of at most 150 characters. Nobody signs in with it."""
     taken = User.objects.filter(username=email[:150]).exists()
     return f"{email[:133]}-{secrets.token_hex(8)}" if taken else email[:150]
 
 
 def _lock(game: Game) -> None:
-    """Two admins who make each other less at the same moment are asked one after the other."""
+    """Serialize changes of a game's members: two admins must not remove each other at the same time."""
     Game.objects.select_for_update().get(pk=game.pk)
 
 

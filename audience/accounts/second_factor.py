@@ -1,4 +1,4 @@
-"""Whether somebody signs in with more than a password, and who must."""
+"""Second factors of an account: who has one, who must have one, and using a code only once."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,20 +11,21 @@ from audience.database import clock
 from audience.models import Membership, Role
 from audience.models.keys import sha256_hex
 
-# What stands for itself; recovery codes only stand in for one of these.
+# Recovery codes only replace one of these and do not count.
 FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 SETUP_REQUIRED = "Admins sign in with a second factor here. Set up an authenticator app or a passkey to go on."
 
-# Longer than a code of an authenticator app is right for.
+# Longer than a code of an authenticator app is valid.
 CODE_SECONDS = 300
 
 
 @transaction.atomic
 def use_code(authenticator: Authenticator, code: str) -> bool:
-    """Take a right code of an authenticator app, once; False when it was taken before. Other factors count their own.
+    """Mark a correct code of an authenticator app as used; return False if it was used before.
 
-    The cache knows, too, but it may have been emptied or away: the row is what every process reads.
+    True for other kinds of factor, which prevent reuse themselves. allauth keeps used codes in the cache only, which
+    may be emptied or unavailable; hence the row.
     """
     if authenticator.type != Authenticator.Type.TOTP:
         return True
@@ -39,19 +40,19 @@ def use_code(authenticator: Authenticator, code: str) -> bool:
 
 
 def is_missing(user: Any) -> bool:
-    """Whether an admin has yet to set one up; always False while REQUIRE_MFA_FOR_ADMINS is off."""
+    """Whether REQUIRE_MFA_FOR_ADMINS is on and the user has no second factor."""
     if not settings.REQUIRE_MFA_FOR_ADMINS:
         return False
     return not Authenticator.objects.filter(user=user, type__in=FACTOR_TYPES).exists()
 
 
 def users_with_second_factor(user_ids: Iterable[int]) -> set[int]:
-    """Which of these people have one."""
+    """Return those of the user ids that have a second factor."""
     found = Authenticator.objects.filter(user__in=list(user_ids), type__in=FACTOR_TYPES)
     return set(found.values_list("user_id", flat=True))
 
 
 def is_missing_for_admin(user: Any) -> bool:
-    """Whether this person administers anything, and is kept out of it until a second factor is set up."""
+    """Whether the user administers a game or the site and lacks the required second factor."""
     administers = user.is_staff or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
     return bool(administers and is_missing(user))

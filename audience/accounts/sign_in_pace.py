@@ -1,8 +1,8 @@
-"""How fast passwords of one account may be tried, from all addresses together: later tries wait, none is shut out.
+"""Throttles password attempts on one account over all IP addresses. Attempts are delayed, never locked out.
 
-Ten wrong passwords from one address lock that address out (axes). Somebody with many addresses is slowed down here:
-after 20 tries each further one waits, 30 seconds in the end. The owner is not slowed down with them: a browser that
-signed in to the account before, or set its password by a mailed link, has tries of its own, and a passkey needs none.
+axes locks an IP address out of an account after ten wrong passwords. An attacker with many addresses is slowed down
+here: after 20 attempts each further one is delayed, by up to 30 seconds. The owner is not affected: a browser that
+signed in to the account before, or set its password by a mailed link, has its own counter, and passkeys have none.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ KNOWN_BROWSER = "known_browser"
 KNOWN_BROWSER_SECONDS = 180 * 86_400
 FREE_ATTEMPTS = 20
 MAX_DELAY_SECONDS = 30
-# Without a try for so long the count begins anew.
+# The count starts anew after this time without an attempt.
 RESET_AFTER = "15 minutes"
 
-# One statement, so that a hundred tries at one moment count as a hundred. No row: it is not yet time.
+# One statement, so that concurrent attempts are all counted. Returns no row while attempts are delayed.
 COUNT_ATTEMPT = """
 INSERT INTO audience_signinpace AS pace (account, attempts, last_at, free_at)
 VALUES (%(account)s, 1, clock_timestamp(), clock_timestamp())
@@ -40,7 +40,7 @@ UPDATE audience_signinpace SET attempts = greatest(attempts - 1, 0), free_at = c
 
 
 def count_attempt(request: HttpRequest, login: str) -> int:
-    """Count a try at `login`, the address that was typed; the whole seconds to wait, 0 when it may be made now."""
+    """Count an attempt on the typed address `login`; return the seconds to wait, 0 if the attempt may be made now."""
     account = _counted_by(request, login)
     limits: dict[str, str | int] = {"forgotten": RESET_AFTER, "free": FREE_ATTEMPTS, "most": MAX_DELAY_SECONDS}
     with connection.cursor() as cursor:
@@ -53,13 +53,13 @@ def count_attempt(request: HttpRequest, login: str) -> int:
 
 
 def uncount_attempt(request: HttpRequest, login: str) -> None:
-    """The try was right: it does not count."""
+    """Take back the count of an attempt whose password was right."""
     with connection.cursor() as cursor:
         cursor.execute(UNCOUNT_ATTEMPT, [_counted_by(request, login)])
 
 
 def remember_browser(response: HttpResponse, login: str, *, secure: bool) -> None:
-    """Let this browser be known as one of the account's owner."""
+    """Set the cookie that identifies this browser as one of the account's owner."""
     value = signing.dumps([_digest(login), secrets.token_urlsafe(12)], salt=KNOWN_BROWSER)
     response.set_cookie(
         KNOWN_BROWSER,
@@ -73,7 +73,7 @@ def remember_browser(response: HttpResponse, login: str, *, secure: bool) -> Non
 
 
 def _counted_by(request: HttpRequest, login: str) -> str:
-    """What the tries are counted by: the account, or this browser where it is known there."""
+    """Return the counter of an attempt: the account's, or the browser's own if the account knows it."""
     account = _digest(login)
     try:
         known, number = signing.loads(

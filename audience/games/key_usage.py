@@ -1,4 +1,4 @@
-"""How much a game's keys are used: what came in with each, and whether a replaced one is still in use."""
+"""How much a game's keys are used, and whether a replaced key is still in use."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,10 +14,9 @@ HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Acknowledged requests with one key, and the messages in them (duplicates and rejected ones included).
+    """Acknowledged requests with one key, and their messages (duplicates and rejected ones included).
 
-    An hour is the last sixty whole minutes and the running one; a day and a week are as many whole hours of the clock
-    as lie in them, and the running one.
+    Periods include the current minute (of the hour) or clock hour (of the day and week).
     """
 
     hour_requests: int = 0
@@ -31,7 +30,7 @@ NO_USE = Usage()
 
 
 def usage_by_key(game: Game) -> dict[int, Usage]:
-    """The last seven days by key id; an unused key is left out. From counts (audience/storage/rollups.py)."""
+    """Return {key id: Usage} of the last seven days, without unused keys. Read from RequestCount."""
     now = clock.now()
     last_hour, day = Q(starts_at__gte=now.replace(second=0, microsecond=0) - HOUR), Q(starts_at__gte=now - DAY)
     messages = F("accepted") + F("duplicates") + F("rejected")
@@ -47,13 +46,13 @@ def usage_by_key(game: Game) -> dict[int, Usage]:
 
 
 def used_since_rotation(key: ApiKey) -> bool:
-    """Whether a replaced key that still works was used after its successor was made: somebody has not switched yet."""
+    """Whether a replaced key still works and was used after its successor was created."""
     successor = key.replaced_by
     return bool(key.is_live and successor and key.last_used_at and key.last_used_at > successor.created_at)
 
 
 def time_left(until: datetime, now: datetime) -> str:
-    """What a countdown shows: "3 d 4 h", "4 h 20 min", "20 min", "less than a minute"."""
+    """Return the text of a countdown: "3 d 4 h", "4 h 20 min", "20 min", "less than a minute"."""
     minutes = max(int((until - now).total_seconds()), 0) // 60
     days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
     if days:

@@ -1,4 +1,4 @@
-"""Making, rotating and revoking API keys."""
+"""Creating, rotating, changing and revoking API keys."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from audience.intake.requests import auth
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 from audience.models.keys import SERVER_KEY_MARK, sha256_hex
 
-# Enough of a key to tell it from its siblings, too little to use it; and at least so much of its own.
+# Stored characters of a key, to identify it in lists; of these at least MIN_RANDOM_LENGTH are random.
 PREFIX_LENGTH = 24
 MIN_RANDOM_LENGTH = 8
-# How long an old key may go on beside its successor.
+# How long a rotated key may work beside its successor.
 MAX_OVERLAP = timedelta(days=7)
-# How long before a key's end its admins are reminded: the first of these that is still to come.
+# Admins are reminded this long before a key's end; the first that is still in the future applies.
 REMINDER_LEAD_TIMES = (timedelta(days=7), timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made; `value` is the only time a secret one is seen whole."""
+    """A new key and its value, which is not stored for secret and server keys."""
 
     key: ApiKey
     value: str
@@ -35,8 +35,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restrictions:
-    """What a key may be used for, as audience/intake/requests/restrictions.py reads it, and until when; empty:
-    anything."""
+    """What a key may be used for (audience/intake/requests/restrictions.py) and until when; empty means anything."""
 
     events: Sequence[str] = ()
     origins: Sequence[str] = ()
@@ -53,7 +52,7 @@ class Restrictions:
         )
 
     def as_columns(self, now: datetime) -> dict[str, Any]:
-        """The columns of an ApiKey that hold them."""
+        """Return {column of ApiKey: value}."""
         return {
             "allowed_events": list(self.events),
             "allowed_origins": list(self.origins),
@@ -67,18 +66,20 @@ NO_RESTRICTIONS = Restrictions()
 
 
 def _remind_at(ends_at: datetime, now: datetime) -> datetime | None:
-    """None where the end is so near that whoever set it knows."""
+    """Return when to remind of an end, or None if it is too near for a reminder."""
     return next((ends_at - before for before in REMINDER_LEAD_TIMES if ends_at - before > now), None)
 
 
 def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
-    """The one form that all four dialects take: pk_imapik-…, sk_imapik-…, with `test-` for the sandbox, and `server-`
-    for a server key."""
+    """Return a key's value: pk_imapik-… or sk_imapik-…, then `test-` for the sandbox and `server-` for a server key.
+
+    All dialects accept this form.
+    """
     return value_prefix(kind, environment) + entropy
 
 
 def value_prefix(kind: KeyKind, environment: Environment) -> str:
-    """What all values of such keys begin with."""
+    """Return the beginning of all values of such keys."""
     start = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
     start += "test-" if environment == Environment.SANDBOX else ""
     return start + SERVER_KEY_MARK if kind == KeyKind.SERVER else start
@@ -96,7 +97,7 @@ def create_key(
     restrictions: Restrictions = NO_RESTRICTIONS,
     entropy: str | None = None,
 ) -> NewKey:
-    """Make a key; `entropy` is for a caller that must be able to tell it again (the demo), else it is random."""
+    """Create a key. `entropy` is given by the demo, whose keys are derived from SECRET_KEY; else it is random."""
     value = key_value(kind, environment, entropy or secrets.token_hex(20))
     key = ApiKey.objects.create(
         game=game,
@@ -116,8 +117,10 @@ def create_key(
 
 @transaction.atomic
 def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> NewKey:
-    """Make the key's successor, restricted as it is; the old one goes on for `overlap` (0 to 7 days, else ValueError),
-    and not beyond an end of its own."""
+    """Create the key's successor with the same restrictions. The old key works for `overlap`, not beyond its own end.
+
+    Raises ValueError unless `overlap` is 0 to 7 days.
+    """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise ValueError("A key's overlap is 0 to 7 days.")
     _lock(key)
@@ -141,7 +144,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
 
 @transaction.atomic
 def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
-    """Rename and restrict a key: on every process within a second. The end of a rotation's overlap stays."""
+    """Rename and restrict a key, effective on every process within a second. The end of an overlap is not changed."""
     _lock(key)
     columns = restrictions.as_columns(clock.now())
     if key.replaced_by_id is not None:
@@ -154,7 +157,7 @@ def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
 
 
 def revoke_key(*, key: ApiKey) -> None:
-    """Shut the door at once. Revoking twice keeps the first moment."""
+    """Revoke a key. A second call keeps the time of the first."""
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         key.save(update_fields=["revoked_at"])
@@ -162,5 +165,5 @@ def revoke_key(*, key: ApiKey) -> None:
 
 
 def _lock(key: ApiKey) -> None:
-    """Read the key again and hold it: a change and a rotation at the same moment must not undo each other."""
+    """Lock the row and reload it: a concurrent change and rotation must not overwrite each other."""
     key.refresh_from_db(from_queryset=ApiKey.objects.select_for_update(of=("self",)))

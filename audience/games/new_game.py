@@ -1,4 +1,4 @@
-"""Making a game."""
+"""Creating a game."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from audience.models import Game, Membership, Role
 
 
 def create_game(*, name: str, slug: str, created_by: Any) -> Game:
-    """A game whose first admin is its maker. Where `slug` is taken its own is the first free of slug-2, slug-3, ..."""
+    """Create a game with its creator as admin. If `slug` is taken, the first free of slug-2, slug-3, ... is used."""
     number = 1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What the commands that try work again share."""
+"""The option --game of the retry commands."""
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -10,7 +10,7 @@ def add_game_option(parser: CommandParser) -> None:
 
 
 def selected_game(slug: str | None) -> Game | None:
-    """The game of that slug, None without one. CommandError when there is no such game."""
+    """Return the game of that slug, None without a slug. Raises CommandError if there is no such game."""
     if not slug:
         return None
     game = Game.objects.filter(slug=slug).first()

@@ -1,4 +1,4 @@
-"""What concerns an account and no game: the address that waits to be confirmed, how often its sign-in was tried."""
+"""Account data that belongs to no game: unconfirmed address changes and the sign-in throttle."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,9 @@ def in_three_days() -> Any:
 
 
 class AddressChange(models.Model):
-    """An address that an account shall sign in with once the link mailed there was followed; one per account.
+    """A requested change of an account's email address; at most one per account.
 
-    Until then it identifies nobody. Of the link's token only the SHA-256 is kept.
+    The account keeps its present address until the mailed link is followed. `digest`: SHA-256 of the link's token.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="address_change")
@@ -37,10 +37,10 @@ class AddressChange(models.Model):
 
 
 class SignInPace(models.Model):
-    """How often somebody tried to sign in to an account without a known browser, from all addresses together.
+    """Sign-in attempts on one account from unknown browsers, over all IP addresses.
 
-    `account` is the SHA-256 of the address that was typed, whether or not there is such an account. No attempt is
-    looked at before `free_at`. Times are the database's.
+    `account` is the SHA-256 of the typed email address, whether or not such an account exists. Attempts before
+    `free_at` are refused. Times are the database's.
     """
 
     account = models.CharField(max_length=64, unique=True)

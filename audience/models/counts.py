@@ -1,15 +1,15 @@
-"""What came in, added up by the minute and later by the hour: views and triggers of counts_by_the_minute.
+"""Counts for charts, per minute and later per hour: views made by the migration counts_by_the_minute.
 
-A view adds the rows that are rolled up to the tail of those that are not yet (audience/storage/rollups.py), so that a
-sum over it is what a count over the tables would say, at any moment. `starts_at` is the start of a minute, or of an
-hour that is over for a while. Counts outlive the rows they count: those are dropped by age, these stay.
+Each view unites the rolled-up rows with those not yet rolled up (audience/storage/rollups.py), so that a sum over it
+always equals a count over the counted table. `starts_at` is the start of a minute, or of an hour once it is rolled up.
+Counts are kept when the counted rows are dropped by age.
 """
 
 from django.db import models
 
 
 class RequestCount(models.Model):
-    """Batches of a key by the minute they were received in; `key_id` 0 without one."""
+    """Batches by key and minute of receipt; `key_id` is 0 for batches without a key."""
 
     pk = models.CompositePrimaryKey("game_id", "starts_at", "key_id")
     game_id = models.BigIntegerField()
@@ -29,10 +29,10 @@ class RequestCount(models.Model):
 
 
 class ConversionCount(models.Model):
-    """Conversions by the minute of their event, the network of the click that won them ('' without one) and currency.
+    """Conversions by minute of the event, network of the attributed click ('' without one) and currency.
 
-    Not test traffic, repeated launches and those of erased players. `valued` of the `number` carry a value; `value`
-    is theirs added up.
+    Test traffic, repeated launches and conversions of erased players are not counted. `valued` is how many of the
+    `number` carry a value, `value` their sum.
     """
 
     pk = models.CompositePrimaryKey("game_id", "starts_at", "network", "currency")

@@ -1,4 +1,4 @@
-"""A player's right to be forgotten: the request while it runs, the receipt for ever after."""
+"""Erasure requests. A finished request is kept as a receipt that names the player only by keyed hashes."""
 
 import hashlib
 import hmac
@@ -18,14 +18,15 @@ from audience.models.keys import Game
 
 
 def keyed_hash(key: str, digest: str) -> str:
-    """HMAC-SHA256 hex of a hash in hex, which is all that receipts kept before they were keyed."""
+    """Return the HMAC-SHA256, in hex, of a SHA-256 in hex (receipts of earlier versions held the plain SHA-256)."""
     return hmac.new(key.encode(), digest.encode(), hashlib.sha256).hexdigest()
 
 
 class ReceiptKey(models.Model):
-    """What a game's receipts are made with, so that who has the database cannot try out ids; made once, never changed.
+    """The HMAC key of a game's receipts: without it a copy of the database cannot confirm a guessed id.
 
-    Sealed under CREDENTIAL_KEYS: without them no receipt of the game can be found or written any more.
+    Created once, never changed, encrypted with CREDENTIAL_KEYS. If those are lost, no receipt of the game can be found
+    or written.
     """
 
     game = models.OneToOneField(Game, on_delete=models.CASCADE, related_name="+")
@@ -37,11 +38,11 @@ class ReceiptKey(models.Model):
 
 
 class ReceiptKeyLost(RuntimeError):
-    """None of CREDENTIAL_KEYS opens the key of a game's receipts."""
+    """None of CREDENTIAL_KEYS decrypts a game's ReceiptKey."""
 
 
 def receipt_key(game_id: int) -> str | None:
-    """The key of the game's receipts; None before the first one. ReceiptKeyLost."""
+    """Return the decrypted receipt key, or None if the game has none yet. Raises ReceiptKeyLost."""
     sealed = ReceiptKey.objects.filter(game=game_id).values_list("sealed", flat=True).first()
     try:
         return None if sealed is None else str(unseal(sealed))
@@ -52,7 +53,7 @@ def receipt_key(game_id: int) -> str | None:
 
 
 def get_or_create_receipt_key(game_id: int) -> str:
-    """The same, made when there is none; of two that make one at once the first stays."""
+    """Return the receipt key, creating it if needed; of two concurrent callers the first one's key is kept."""
     key = receipt_key(game_id)
     if key is None:
         row = ReceiptKey(game_id=game_id, sealed=seal(secrets.token_hex(32)))
@@ -63,9 +64,9 @@ def get_or_create_receipt_key(game_id: int) -> str:
 
 
 def subject_hashes(game_id: int, values: Iterable[str], *, key: str | None = None) -> dict[str, str]:
-    """What receipts keep of these ids, by id; with the game's key, where the caller has read it.
+    """Return {id: keyed hash} for these ids. `key` is the game's receipt key where the caller has read it already.
 
-    Salted with the game, so that two games' receipts do not join.
+    The hash covers the game id, so that receipts of two games cannot be matched.
     """
     key = key or get_or_create_receipt_key(game_id)
     plain = {value: hashlib.sha256(f"{game_id}:{value}".encode()).hexdigest() for value in values}
@@ -73,7 +74,7 @@ def subject_hashes(game_id: int, values: Iterable[str], *, key: str | None = Non
 
 
 def subject_hash(game_id: int, value: str) -> str:
-    """What a receipt keeps of one id."""
+    """Return the keyed hash of one id."""
     return subject_hashes(game_id, [value])[value]
 
 
@@ -84,7 +85,7 @@ class ErasureState(models.TextChoices):
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
     def for_subject(self, game_id: int, value: str) -> "ErasureQuerySet":
-        """The receipts of the game that name an id, as the subject or as one linked to it."""
+        """Return the game's receipts whose subject or linked ids include `value`. Raises ReceiptKeyLost."""
         key = receipt_key(game_id)
         if key is None:
             return self.none()
@@ -93,14 +94,14 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
 
 
 class Erasure(models.Model):
-    """`subject` is cleared when the work is done; what remains is hashes, counts and times."""
+    """An erasure request and its receipt. `subject` is cleared when done; hashes, counts and times remain."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="erasures")
     namespace = models.CharField(max_length=64, help_text="Which id was named: user or anonymous.")
     subject = models.TextField(blank=True, editable=False)
     subject_hash = models.CharField(max_length=64)
-    # Hashes of every linked identity: a postback for what these ids did before `requested_at` never goes out.
+    # Of every linked identity. Events of these ids from before `requested_at` are never posted back.
     linked_hashes = ArrayField(models.CharField(max_length=64), default=list)
     state = models.CharField(max_length=8, choices=ErasureState.choices, default=ErasureState.PENDING)
     counts = models.JSONField(default=dict)
@@ -115,7 +116,7 @@ class Erasure(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="pending"), name="erasure_due"),
-            # Digest: was any of these identities erased?
+            # digest/conversions.py: was any of these identities erased?
             GinIndex(fields=["linked_hashes"], name="erasure_hashes"),
         ]
 
@@ -123,5 +124,5 @@ class Erasure(models.Model):
         return f"erasure {self.id} ({self.state})"
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}

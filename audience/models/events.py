@@ -1,4 +1,4 @@
-"""What came in: Event (stored once), Batch (one request, the digest queue), Rejection (kept with its reasons)."""
+"""What clients sent: Event (one per message), Batch (one per request, the digest queue), Rejection."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -9,7 +9,7 @@ from audience.models.keys import ApiKey, Dialect, Game
 
 
 class Kind(models.TextChoices):
-    """What a message says, whatever dialect said it."""
+    """The kinds of message, common to all dialects."""
 
     TRACK = "track", "Track"
     IDENTIFY = "identify", "Identify"
@@ -21,24 +21,24 @@ class Kind(models.TextChoices):
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """Words for reading a game's events newest first, which is by id: a long walk over a short index."""
+    """Reads a game's events newest first, which is by descending id."""
 
     def before(self, pk: int | None) -> "EventQuerySet":
         return self.filter(pk__lt=pk) if pk else self
 
     def scan_floor(self, *, limit: int) -> int:
-        """The id below the newest `limit` events of these; 0 when there are no more. Reads the index alone."""
+        """Return the id just below the newest `limit` events, or 0 if there are no more. An index-only scan."""
         return self.order_by("-pk").values_list("pk", flat=True)[limit : limit + 1].first() or 0
 
 
 class Event(models.Model):
-    """One message as we understood it, with the words it came in beside it.
+    """One accepted message, parsed, with the original in `raw`.
 
     The table is partitioned by `day`, the UTC date of the client's own unmodified time
-    (audience/intake/messages/times.py): a retry repeats that time, so the unique index (game, message_id, day) sees the
-    copy (migration 0002). PostgreSQL wants the partition key in every unique index, hence the real primary key is (id,
-    day); `id` alone comes from one sequence and is unique too. No foreign key points here, so that a partition can be
-    dropped.
+    (audience/intake/messages/times.py). A retry repeats that time, so the unique index (game_id, message_id, day)
+    detects it. PostgreSQL requires the partition key in every unique index, hence the real primary key is (id, day);
+    `id` comes from one sequence and is unique by itself. No foreign key references this table, so that a partition can
+    be dropped.
     """
 
     game_id = models.BigIntegerField()
@@ -51,7 +51,7 @@ class Event(models.Model):
     device_id = models.TextField(blank=True)
     session_id = models.TextField(blank=True)
     group_id = models.TextField(blank=True)
-    # [[namespace, value], ...]: further identities this message joins to the ones above (alias, merge, typed ids).
+    # [[namespace, value], ...]: further identities that this message joins to the ones above (alias, merge, typed ids).
     links = models.JSONField(default=list)
     event_at = models.DateTimeField(
         help_text="When it happened, corrected for the client's clock where the dialect can; never after received_at."
@@ -71,14 +71,14 @@ class Event(models.Model):
     properties = models.JSONField(default=dict)
     traits = models.JSONField(default=dict)
     context = models.JSONField(default=dict)
-    # {"All": false, "TikTok Ads": true}: where the sender lets this event go on to.
+    # {"All": false, "TikTok Ads": true}: the destinations that the sender allows for this event.
     integrations = models.JSONField(default=dict)
     raw = models.JSONField(default=dict, help_text="The message as it was sent.")
 
     objects = EventQuerySet.as_manager()
 
     class Meta:
-        # Created by hand in migration 0002: Django cannot declare partitions.
+        # Created by SQL in migration 0002: Django cannot declare partitions.
         managed = False
         db_table = "audience_event"
 
@@ -94,22 +94,21 @@ class BatchState(models.TextChoices):
 
 class BatchQuerySet(models.QuerySet["Batch"]):
     def due(self) -> "BatchQuerySet":
-        """Waiting for a digest whose time has come, oldest first."""
+        """Pending batches whose next attempt is due, oldest first."""
         return self.filter(state=BatchState.PENDING, next_attempt_at__lte=clock.now()).order_by("id")
 
 
 class Batch(models.Model):
-    """One acknowledged request. While `pending` it is the work still to be digested.
+    """One acknowledged request. Pending batches are the queue of the digest.
 
-    The table is partitioned by the week of `received_at` (audience/storage/partitions.py), so that old requests are not
-    deleted row by row. As with Event the real primary key has the partition's column in it, and `id` alone comes from
-    one sequence.
+    The table is partitioned by the week of `received_at` (audience/storage/partitions.py), so that old requests are
+    dropped, not deleted row by row. As with Event, the real primary key includes the partition column.
 
-    The database checks no foreign key of what intake writes, of Rejection neither: a check locks the row it finds, and
-    all requests of a key would meet at that key's row and its game's.
+    Foreign keys of Batch and Rejection have no database constraint: the check locks the referenced row, so that all
+    requests of a key would contend for the rows of that key and its game.
     """
 
-    # No page asks for all batches of a game or of a key.
+    # No query reads all batches of a game or of a key.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     key = models.ForeignKey(
         ApiKey, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
@@ -132,9 +131,9 @@ class Batch(models.Model):
     class Meta:
         verbose_name_plural = "batches"
         indexes = [
-            # BatchQuerySet.due: the queue is the pending rows only, so its index stays as small as the queue.
+            # BatchQuerySet.due. Partial, so that the index stays as small as the queue.
             models.Index(fields=["next_attempt_at", "id"], condition=Q(state="pending"), name="batch_due"),
-            # How many were set aside (metrics, admin).
+            # The number of batches set aside (metrics, admin).
             models.Index(fields=["id"], condition=Q(state="failed"), name="batch_set_aside"),
         ]
 
@@ -143,28 +142,27 @@ class Batch(models.Model):
 
 
 class RejectionQuerySet(models.QuerySet["Rejection"]):
-    """Words for the 10,000 at most that a game has: they are read through, no index names these."""
+    """Filters without an index: a game has at most 10,000 rejections."""
 
     def before(self, pk: int | None) -> "RejectionQuerySet":
         return self.filter(pk__lt=pk) if pk else self
 
     def containing(self, text: str) -> "RejectionQuerySet":
-        """Those that say exactly this in one of their fields, whatever the field is called, or came by its route."""
-        said = Func(
+        """Rejections with exactly this text as the value of any field of `raw`, or as their route."""
+        in_raw = Func(
             F("raw"),
             Value({"text": text}, models.JSONField()),
             template="jsonb_path_exists(%(expressions)s)",
             arg_joiner=", '$.* ? (@ == $text)'::jsonpath, ",
             output_field=models.BooleanField(),
         )
-        return self.filter(Q(route=text) | Q(said))
+        return self.filter(Q(route=text) | Q(in_raw))
 
 
 class Rejection(models.Model):
-    """A message we did not take, with every reason. Kept 7 days and at most 10,000 a game
-    (audience/storage/prune.py)."""
+    """A refused message with every reason. Kept for 7 days, at most 10,000 per game (audience/storage/prune.py)."""
 
-    # rejection_newest begins with the game, and nothing asks for the rejections of a key alone.
+    # No index of the game or key alone: rejection_newest begins with the game.
     game = models.ForeignKey(
         Game, on_delete=models.CASCADE, related_name="rejections", db_index=False, db_constraint=False
     )
@@ -177,21 +175,21 @@ class Rejection(models.Model):
     # [{"field", "code", "message"}, ...]
     errors = models.JSONField()
     raw = models.JSONField(help_text="The message as it was sent, cut at 32 KB.")
-    # What the message itself does not tell, so that it can be validated again (audience/intake/replay.py): the kind
-    # its route gave it, "batch" when it names its own, and what its batch said for all: segment.Frame, in our words.
+    # What validating it again needs besides `raw` (audience/intake/replay.py): the message kind that the route implies
+    # ("batch" if the message names its own), and the fields of the batch envelope.
     route = models.CharField(max_length=16, blank=True, default="")
     frame = models.JSONField(blank=True, default=dict)
-    # Who sent it, as of an Event: what its key's restrictions are judged by when it is validated again.
+    # As of an Event; needed to check the key's restrictions when it is validated again.
     origin = models.CharField(max_length=300, blank=True, db_default="")
     request_ip = models.CharField(max_length=45, blank=True, db_default="")
-    # The ids it named, so that an erasure finds it.
+    # The player ids it named, for erasures.
     subjects = ArrayField(models.TextField(), default=list)
 
     objects = RejectionQuerySet.as_manager()
 
     class Meta:
         indexes = [
-            # The newest rejections of a game, and pruning beyond the 10,000th.
+            # The newest rejections of a game; pruning beyond the 10,000th.
             models.Index(fields=["game", "-id"], name="rejection_newest"),
             models.Index(fields=["received_at"], name="rejection_age"),
         ]

@@ -1,4 +1,4 @@
-"""Work that failed: which row of which queue, how often, with which error, and whether it was set aside."""
+"""Failed work: which row of which queue failed, how often, with which error, and whether it was set aside."""
 
 from datetime import datetime
 
@@ -12,8 +12,8 @@ from audience.models.keys import Game
 
 
 class Queue(models.TextChoices):
-    """The queues whose rows are tried alone. Of requests to digest a Batch has a state of its own, where one can be
-    written on it."""
+    """The queues whose failing rows are retried alone. Batches keep their own state; BATCH is for batches whose row
+    cannot be updated."""
 
     BATCH = "batch", "Requests that cannot be updated"
     FAN_OUT = "fan_out", "Fan-out of conversions"
@@ -36,26 +36,26 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
         return self.filter(queue=queue)
 
     def set_aside(self) -> "FailedWorkQuerySet":
-        """Tried often enough: left alone until a person has it tried again."""
+        """Work that failed too often and waits for a person to have it tried again."""
         return self.exclude(set_aside_at=None)
 
     def due(self, now: datetime | None = None) -> "FailedWorkQuerySet":
-        """To be tried again, alone, the longest waiting first."""
+        """Work to be tried again now, the longest waiting first."""
         return self.filter(set_aside_at=None, next_attempt_at__lte=now or clock.now()).order_by("next_attempt_at", "pk")
 
     def try_again(self) -> int:
-        """Have these tried again at once, with all their attempts; how many."""
+        """Make these due at once with all their attempts restored; return their number."""
         return self.update(attempts=0, next_attempt_at=clock.now(), set_aside_at=None)
 
     def not_due(self, queue: Queue, now: datetime | None = None) -> "FailedWorkQuerySet":
-        """Rows of a queue that may not be tried now: their time has not come, or they were set aside."""
+        """Work of a queue that may not be tried now: not yet due, or set aside."""
         return self.of(queue).filter(~Q(set_aside_at=None) | Q(next_attempt_at__gt=now or clock.now()))
 
 
 class FailedWork(models.Model):
-    """A row that failed when it was tried alone. A success removes it again, so that the table is normally empty.
+    """A row of a queue that failed when it was processed alone. Deleted on success, so the table is normally empty.
 
-    While it is here, its row is left out whenever rows of its queue are processed together
+    While it exists, its row is left out whenever rows of the queue are processed together
     (audience/background/isolation.py).
     """
 
@@ -72,7 +72,7 @@ class FailedWork(models.Model):
     row = models.CharField(max_length=200, help_text="The primary key of the row, or the name of the step.")
     attempts = models.PositiveSmallIntegerField(default=0)
     error = models.TextField(blank=True, help_text="What the last attempt failed with; it quotes no data.")
-    # What a further attempt needs and no other row holds, such as the verdict of an answer. Nothing of a player.
+    # What the next attempt needs and no other row holds, such as the verdict of an answer. No data of a player.
     kept = models.JSONField(default=dict, blank=True, editable=False)
     first_failed_at = models.DateTimeField(default=clock.now)
     next_attempt_at = models.DateTimeField(default=clock.now)
@@ -94,12 +94,8 @@ class FailedWork(models.Model):
 
 
 def not_failed(queue: Queue) -> Q:
-    """A condition that leaves out what failed, for a query over a queue's table, which has a `game`.
-
-    What failed is tried on its own, so that it fails no other row again.
-    """
-    # One look into the unique index for each row that is read, however much has failed: from 200,000 rows on PostgreSQL
-    # no longer hashes a list of them, and reads it through for each row. As a join it would change the plan of a query
-    # that is made for an index.
+    """Return a condition that excludes failed rows from a query over the table of a queue, which has a `game`."""
+    # One lookup in the unique index per row read. Above some 200,000 failed rows PostgreSQL no longer hashes a NOT IN
+    # list and scans it for each row instead; a join would change the plans of queries that rely on an index.
     same = FailedWork.objects.of(queue).filter(game=OuterRef("game"), row=Cast(OuterRef("pk"), models.CharField()))
     return Q(IsNull(Subquery(same.values("pk")[:1]), True))

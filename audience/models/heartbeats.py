@@ -1,4 +1,4 @@
-"""Which processes of this installation run: one row each, written by the process itself."""
+"""The running processes of this installation: one row each, written by the process itself."""
 
 from django.db import models
 
@@ -10,9 +10,9 @@ class ProcessKind(models.TextChoices):
 
 
 class Heartbeat(models.Model):
-    """One process. All times are the database's, so that no machine's clock makes a process seem silent.
+    """One process. All times are the database's, so that a wrong clock does not make a process look dead.
 
-    The table has as many rows as there were processes within a day, hence no `game_id` and no further index.
+    Rows older than a day are pruned, hence no `game_id` and no further index.
     """
 
     kind = models.CharField(max_length=8, choices=ProcessKind.choices)

@@ -1,4 +1,4 @@
-"""Games, the people who run them, and the keys that their software calls us with."""
+"""Games, their members and their API keys."""
 
 import hashlib
 from datetime import timedelta
@@ -12,19 +12,19 @@ from django.db.models import Q
 
 from audience.database import clock
 
-# A stored event is what a copy of it is known by, and senders repeat events of up to 30 days ago. The longest view of
-# the Hub is as long.
+# Duplicates are detected by the stored event, and senders repeat events up to 30 days old. The longest period shown in
+# the Hub is 30 days too.
 MIN_RETENTION_DAYS = 31
 
 
 class GameQuerySet(models.QuerySet["Game"]):
     def visible_to(self, user: Any) -> "GameQuerySet":
-        """The games a signed-in user is a member of; a superuser sees all."""
+        """The games of which the user is a member; for a superuser all."""
         return self if user.is_superuser else self.filter(memberships__user=user)
 
 
 class Game(models.Model):
-    """What everything belongs to: a game with its events, people, keys and postbacks."""
+    """A game. Events, people, keys and postbacks belong to one."""
 
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=60, unique=True, help_text="Its address in the Hub: /g/<slug>/")
@@ -58,7 +58,7 @@ class Game(models.Model):
         return self.name
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.pk}
 
 
@@ -69,7 +69,7 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """What a user may do in a game: viewer reads, marketer also runs postbacks, admin also keys, members, privacy."""
+    """A user's role in a game. Viewers read; marketers also run postbacks; admins also manage keys and members."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
@@ -83,12 +83,12 @@ class Membership(models.Model):
         return f"{self.user} in {self.game}: {self.role}"
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}
 
 
 class Dialect(models.TextChoices):
-    """Whose words the shared routes answer in, for a key (design: the key decides the dialect)."""
+    """The wire format of a key: on routes that several dialects share, the key decides the format of the answer."""
 
     IMMUTABLE = "immutable", "Immutable Audience"
     RUDDERSTACK = "rudderstack", "RudderStack / Segment"
@@ -97,20 +97,20 @@ class Dialect(models.TextChoices):
 
 
 class KeyKind(models.TextChoices):
-    """A publishable key is public. A server key sends events as well and stays on a server. A secret key erases."""
+    """A publishable key is public and sends events. A server key sends events from a server. A secret key erases."""
 
     PUBLISHABLE = "publishable", "Publishable"
     SERVER = "server", "Server"
     SECRET = "secret", "Secret"
 
 
-# Kinds whose holder is a server of the studio's own: what comes with one was not made up by a reader of the client.
+# Held by the studio's servers only: unlike a publishable key, nobody can copy one out of a game and invent events.
 SERVER_KINDS = (KeyKind.SERVER, KeyKind.SECRET)
-# What a rotation without an overlap leaves between the successor and the end of the old key, at most.
+# A rotated key that ends within this time of its successor's creation was ended at once.
 MAX_IMMEDIATE_OVERLAP = timedelta(seconds=10)
-# What a server key has behind its "sk_imapik-", or "sk_imapik-test-".
+# Follows "sk_imapik-" or "sk_imapik-test-" in a server key.
 SERVER_KEY_MARK = "server-"
-# Kinds that every dialect takes events with.
+# Kinds that may send events in every dialect.
 SENDER_KINDS = (KeyKind.PUBLISHABLE, KeyKind.SERVER)
 
 
@@ -120,20 +120,20 @@ class Environment(models.TextChoices):
 
 
 def sha256_hex(value: str) -> str:
-    """SHA-256 hex of a key: what we look it up by, and all we keep of a secret one."""
+    """Return the SHA-256 of a key or token, in hex: the form in which it is stored and looked up."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class KeyQuerySet(models.QuerySet["ApiKey"]):
     def live(self) -> "KeyQuerySet":
-        """Keys that work now: neither revoked nor past their end."""
+        """Keys that work now: neither revoked nor expired."""
         return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=clock.now()))
 
 
 class ApiKey(models.Model):
-    """A publishable key is public and shown; of the others only the prefix and the SHA-256 are kept.
+    """An API key. The value of a publishable key is stored; of other keys only the prefix and the SHA-256.
 
-    The three lists restrict it (audience/intake/requests/restrictions.py); an empty one restricts nothing.
+    The three `allowed_` lists restrict its use (audience/intake/requests/restrictions.py); an empty list allows all.
     """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="api_keys")
@@ -160,7 +160,7 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(
         null=True, blank=True, help_text="When it stops working: set by an admin, or by a rotation to end its overlap."
     )
-    # When the admins are reminded of an end that one of them has set; None when there is nothing to remind of.
+    # When the admins are reminded of `expires_at`; None for no reminder.
     remind_at = models.DateTimeField(null=True, blank=True, editable=False)
     allowed_events = ArrayField(models.CharField(max_length=256), default=list, blank=True)
     allowed_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
@@ -177,7 +177,7 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}
 
     @property
@@ -186,7 +186,7 @@ class ApiKey(models.Model):
 
     @property
     def is_server(self) -> bool:
-        """Whether it is kept on a server, so that what comes with it was not made up by a reader of the client."""
+        """Whether only the studio's servers hold it (see SERVER_KINDS)."""
         return self.kind in SERVER_KINDS
 
     @property
@@ -195,13 +195,15 @@ class ApiKey(models.Model):
 
     @property
     def is_rotating(self) -> bool:
-        """Whether a successor has taken over and this one still works beside it."""
+        """Whether it has a successor and still works during the overlap."""
         return self.is_live and self.replaced_by_id is not None
 
     @property
     def has_expired(self) -> bool:
-        """Whether its time is over, so that a client may not know yet. One that somebody shut at once, by revoking it
-        or with a rotation that left no overlap, has not run out: it may be in the wrong hands."""
+        """Whether it reached its end, so that clients may still use it unknowingly.
+
+        False for a key that was revoked or rotated without an overlap: it may have been stolen.
+        """
         if self.revoked_at or self.expires_at is None or self.expires_at > clock.now():
             return False
         return self.replaced_by is None or self.expires_at - self.replaced_by.created_at > MAX_IMMEDIATE_OVERLAP

@@ -1,4 +1,4 @@
-"""Who was asked into a game and has not come yet; those who have are Memberships (keys.py)."""
+"""Invitations to a game. Accepting one makes a Membership (keys.py)."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,12 +19,12 @@ def in_seven_days() -> Any:
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def pending(self) -> "InvitationQuerySet":
-        """Neither accepted nor revoked; an expired one stays on the page, to be sent again."""
+        """Neither accepted nor revoked. Expired ones are included: they can be sent again."""
         return self.filter(accepted_at=None, revoked_at=None)
 
 
 class Invitation(models.Model):
-    """One mailed link into a game, for one address. Of its token only the SHA-256 is kept."""
+    """An invitation for one email address. `digest` is the SHA-256 of the mailed link's token."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField(help_text="Lower case: who the link is for.")
@@ -59,5 +59,5 @@ class Invitation(models.Model):
         return self.accepted_at is None and self.revoked_at is None and self.expires_at > clock.now()
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}

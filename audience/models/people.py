@@ -1,4 +1,4 @@
-"""Who it was: a Person is the set of Identities that identify and alias have joined."""
+"""Players: a Person is a set of Identities that identify and alias messages have joined."""
 
 import uuid
 
@@ -12,7 +12,7 @@ from django.db.models.lookups import Exact
 from audience.database import clock
 from audience.models.keys import Game
 
-# Provider-free namespaces of an identity; any other is a provider's name (steam, epic, ...).
+# Built-in namespaces of an Identity; any other namespace is a provider's name (steam, epic, ...).
 ANONYMOUS = "anonymous"
 USER = "user"
 DEVICE = "device"
@@ -20,26 +20,26 @@ DEVICE = "device"
 
 class PersonQuerySet(models.QuerySet["Person"]):
     def with_email(self, email: str) -> "PersonQuerySet":
-        """Those whose trait `email` is this address, whichever its case."""
-        # Both sides folded by PostgreSQL: Python's idea of a lower case letter may be another.
+        """Persons whose trait `email` equals this address, case-insensitively."""
+        # PostgreSQL lower-cases both sides, since Python's rules differ for some letters.
         return self.filter(Exact(Lower(KT("traits__email")), Lower(Value(email))))
 
     def known_as(self, game: Game, value: str) -> "PersonQuerySet":
-        """The game's persons with this id, in any namespace."""
+        """The game's persons with this id in any namespace."""
         return self.filter(pk__in=Identity.objects.filter(game=game, value=value).values("person"))
 
 
 class Person(models.Model):
-    """One player. Two persons found to be one are merged: the younger row's belongings move, and it goes."""
+    """One player. When two persons turn out to be one, the younger row is merged into the older and deleted."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="people", db_index=False)
     traits = models.JSONField(default=dict, blank=True)
-    # {"<trait>": "<ISO time of the event that set it>"}: the later event wins, in whatever order they arrive.
+    # {"<trait>": "<ISO time of the event that set it>"}, so that the later event wins in any order of arrival.
     trait_times = models.JSONField(default=dict, blank=True, editable=False)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
-    # No column: where postbacks/outbox/facts.py has looked it up, the user id the player was first known by.
+    # Not a column: the player's first user id, set by postbacks/outbox/facts.py where it is needed.
     first_user_id: str | None
 
     objects = PersonQuerySet.as_manager()
@@ -47,10 +47,10 @@ class Person(models.Model):
     class Meta:
         verbose_name_plural = "people"
         indexes = [
-            # The list of players. Not by `last_seen_at`: every sighting changes it, and a column in no index is changed
-            # in its page, without an entry in any (3,000 sightings: 0.36 MB of log instead of 2).
+            # The list of players. `last_seen_at` is deliberately in no index: every event updates it, and without an
+            # index PostgreSQL makes a heap-only update (3,000 updates write 0.36 MB of WAL instead of 2 MB).
             models.Index(fields=["game", "-first_seen_at"], name="people_newest"),
-            # PersonQuerySet.with_email. Hashed, since a trait may be longer than a row of a B-tree.
+            # PersonQuerySet.with_email. A hash index, since a trait may exceed the row size of a B-tree.
             HashIndex(Lower(KT("traits__email")), name="people_by_email"),
         ]
 
@@ -59,10 +59,10 @@ class Person(models.Model):
 
 
 class Identity(models.Model):
-    """An id that a Person is known by, within its namespace: anonymous, user, device, or a provider such as steam."""
+    """An id of a Person within a namespace: anonymous, user, device, or a provider such as steam."""
 
-    # No index of the game alone, here and below: while a game is not in PostgreSQL's statistics the planner takes it
-    # for empty, prefers that index to the longer one, and reads every row of the game for each id.
+    # No index of the game alone, here and below: while a new game is missing from PostgreSQL's statistics the planner
+    # assumes it is empty, prefers that index to the longer one, and reads every row of the game for each id.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="identities")
     namespace = models.CharField(max_length=64)
@@ -72,7 +72,7 @@ class Identity(models.Model):
     class Meta:
         verbose_name_plural = "identities"
         constraints = [models.UniqueConstraint(fields=["game", "namespace", "value"], name="one_person_per_identity")]
-        # The erasure and the search ask for a value in any namespace.
+        # Erasure and search look a value up in all namespaces.
         indexes = [models.Index(fields=["game", "value"], name="identity_by_value")]
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Identity(models.Model):
 
 
 class Device(models.Model):
-    """A device a person played on, with its push token where a client registered one."""
+    """A device of a person, with its push token if a client registered one."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="devices")
@@ -91,7 +91,7 @@ class Device(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "device_id"], name="one_row_per_device")]
-        # Whose device had a push token before; a hash, since a b-tree refuses a text of 2,700 bytes.
+        # Finds the previous owner of a push token. A hash index, since a B-tree refuses texts over 2,700 bytes.
         indexes = [HashIndex(fields=["token"], name="device_by_token", condition=~Q(token=""))]
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Device(models.Model):
 
 
 class Group(models.Model):
-    """A guild, company or team that persons belong to."""
+    """A guild, company or team of persons."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     group_id = models.TextField()
@@ -115,7 +115,7 @@ class Group(models.Model):
 
 
 class GroupMembership(models.Model):
-    """That a person belongs to a group. Django would make this table by itself, with an index of the group alone."""
+    """The many-to-many table of Group and Person, declared here because Django's has an index of the group alone."""
 
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")

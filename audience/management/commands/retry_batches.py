@@ -1,4 +1,4 @@
-"""`manage.py retry_batches`: requests that were set aside by the digest are digested again."""
+"""`manage.py retry_batches`: digest failed batches again."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py retry_set_aside`: rows of other queues than the digest's that were set aside are tried again."""
+"""`manage.py retry_set_aside`: retry failed work of all queues but the digest's."""
 
 from typing import Any
 

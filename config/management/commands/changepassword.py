@@ -1,4 +1,4 @@
-"""Django's command, with an entry in the audit log that names it."""
+"""Django's command, named as the actor in the audit log."""
 
 from typing import Any
 

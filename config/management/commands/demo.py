@@ -1,3 +1,5 @@
+"""`manage.py demo`: load the demo game and print how to use it."""
+
 import json
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py partitions`: the partitions that there are, and, asked for, more of them ahead."""
+"""`manage.py partitions`: list the partitions, and create those of coming days."""
 
 from datetime import date
 from typing import Any

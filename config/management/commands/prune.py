@@ -1,4 +1,4 @@
-"""`manage.py prune`: what the beat does every ten minutes, now and to the end, or only told."""
+"""`manage.py prune`: prune now and completely, as the beat does in steps every ten minutes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.template.defaultfilters import filesizeformat
 from audience.storage import prune as audience_prune
 from postbacks.delivery import prune as postbacks_prune
 
-TO_THE_END = float("inf")
+UNLIMITED = float("inf")
 
 
 class Command(BaseCommand):
@@ -19,8 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         dry_run = options["dry_run"]
-        pruned = audience_prune.prune(dry_run=dry_run, seconds=TO_THE_END)
-        pruned += postbacks_prune.prune(dry_run=dry_run, seconds=TO_THE_END)
+        pruned = audience_prune.prune(dry_run=dry_run, seconds=UNLIMITED)
+        pruned += postbacks_prune.prune(dry_run=dry_run, seconds=UNLIMITED)
         for one in pruned:
             how = f"partition {one.partition}, about " if one.partition else ""
             self.stdout.write(f"{one.what}: {how}{_rows(one.rows)}, {_size(one.bytes)}")
