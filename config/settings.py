@@ -165,7 +165,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Afterclick",
     "DESCRIPTION": "Take in player events; attributed conversions go back to the ad networks.",
-    "VERSION": "0.1.0",
+    "VERSION": "0.2.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "OAS_VERSION": "3.1.1",

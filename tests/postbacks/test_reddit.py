@@ -58,7 +58,7 @@ def test_the_request_goes_to_the_pixel_with_a_bearer_and_our_own_agent():
         "Authorization": "Bearer a-token",
         "Content-Type": "application/json",
         "Accept": "application/json",
-        "User-Agent": "Afterclick/0.1.0 (+conversion postbacks)",
+        "User-Agent": "Afterclick/0.2.0 (+conversion postbacks)",
     }
 
 

@@ -61,7 +61,7 @@ def test_the_request_goes_to_event_track_with_the_trailing_slash_and_our_own_age
         "Access-Token": "a-token",
         "Content-Type": "application/json",
         "Accept": "application/json",
-        "User-Agent": "Afterclick/0.1.0 (+conversion postbacks)",
+        "User-Agent": "Afterclick/0.2.0 (+conversion postbacks)",
     }
 
 

@@ -20,7 +20,7 @@ from postbacks.networks.interface.matching import MatchKey
 
 Access = Literal["token", "pixel"]
 
-VERSION = "0.1.0"  # pyproject.toml's; a test keeps the two equal
+VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal
 # Reddit answers 429 to the agent names of HTTP libraries (vendor text), so every network gets a name of our own.
 USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
 
