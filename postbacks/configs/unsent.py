@@ -6,6 +6,7 @@ from django.db.models import Count, Q
 
 from audience.database import clock
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
+from postbacks.reporting.labels import conversions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,6 @@ class Unsent:
         if not self.sending:
             return ""
         return f"{conversions(self.sending, 'is', 'are')} being sent at this moment and may still arrive."
-
-
-def conversions(number: int, one: str, many: str) -> str:
-    """`1 conversion waits`, `38 conversions wait`."""
-    return f"{number:,} conversion{'' if number == 1 else 's'} {one if number == 1 else many}"
 
 
 def of(config: PostbackConfig) -> Unsent:

@@ -8,7 +8,7 @@ from django.db import connection
 from audience.database import bulk
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryState
-from postbacks.outbox import gate
+from postbacks.outbox import gate, reasons
 
 # States in which a postback was, or will be, tried: the conversion needs no reason of its own.
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
@@ -30,7 +30,7 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
     if general is not None or conversion.touch is None:
         return general or Reason.NO_CLICK
     own = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
-    return max(own, key=gate.ORDER.index, default=Reason.OTHER_NETWORK)
+    return max(own, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
 
 
 def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:

@@ -1,8 +1,8 @@
 """May this conversion go to this config? The answer is a Reason against it, or none.
 
-The order is fixed, since the first reason that applies is the one people read: what is true of the conversion whatever
-the config (erased, test traffic, a repeat, no click), then whose click it was, then the switches and the goals, the
-player's consent, and last what the network itself could do with it.
+The reasons are tested in a fixed order (postbacks/outbox/reasons.py), since the first that applies is the one people
+read: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click, the
+switches and the goals, the player's consent, and last what the network itself accepts.
 """
 
 import uuid
@@ -24,23 +24,6 @@ from postbacks.outbox import facts, goal_matching
 
 logger = structlog.get_logger(__name__)
 
-# The order above: of two configs of one network, the one that came further has the more telling reason.
-ORDER = (
-    Reason.ERASED,
-    Reason.TEST_TRAFFIC,
-    Reason.REPEAT_LAUNCH,
-    Reason.NO_CLICK,
-    Reason.OUTSIDE_WINDOW,
-    Reason.OTHER_NETWORK,
-    Reason.CONFIG_DELETED,
-    Reason.CONFIG_DISABLED,
-    Reason.FILTERED,
-    Reason.NOT_FROM_SERVER,
-    Reason.REPEAT,
-    Reason.CONSENT,
-    Reason.NO_MATCH_KEY,
-    Reason.TOO_OLD,
-)
 EVENT_ID_MAX = 128  # Delivery.event_id
 # One step into the index for each anonymous id, however many decisions it has.
 NEWEST = """

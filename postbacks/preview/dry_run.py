@@ -11,7 +11,7 @@ from audience.models import Conversion, Event, Game, Kind, Person, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import facts, gate, goal_matching, once_per_player
+from postbacks.outbox import facts, gate, goal_matching, once_per_player, reasons
 from postbacks.outbox.goals import Goal
 
 DAYS = 7
@@ -19,11 +19,6 @@ MOST = 20_000  # conversions, the newest of them
 CHUNK = 1000
 EVENTS_MOST = 20_000  # events looked through for the names of goals that no conversion was made for yet
 SLIGHT = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
-# Where the page of one conversion says it in other words than a sum does.
-WORDS = {
-    Reason.OTHER_NETWORK: "The ad click was another network's",
-    Reason.CONFIG_DISABLED: "No goal counts the event, the postback is off, or the sender excluded it",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +32,7 @@ class ReasonCount:
 
     @property
     def words(self) -> str:
-        return WORDS.get(self.reason, str(self.reason.label))
+        return reasons.text_of(self.reason).sentence_of_total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +150,9 @@ def _candidates(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator
 
 
 def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
-    reasons = [reason for reason in {**told, **(before or {})} if reason is not None]
-    lines = [ReasonCount(reason=r, count=told[r], before=None if before is None else before[r]) for r in reasons]
-    return sorted(lines, key=lambda line: (-line.count, gate.ORDER.index(line.reason)))
+    found = [reason for reason in {**told, **(before or {})} if reason is not None]
+    lines = [ReasonCount(reason=r, count=told[r], before=None if before is None else before[r]) for r in found]
+    return sorted(lines, key=lambda line: (-line.count, reasons.ORDER.index(line.reason)))
 
 
 def _seen(proposed: PostbackConfig, since: datetime) -> list[EventCount]:

@@ -17,24 +17,10 @@ CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
 
 class Status(models.TextChoices):
-    """What became of a conversion, or why it was not sent."""
+    """What became of a conversion that has no Reason; otherwise its status is that reason."""
 
-    TEST_TRAFFIC = "test_traffic", "Test traffic"
-    REPEAT_LAUNCH = "repeat_launch", "Not the first launch"
-    ERASED = "erased", "Erased player"
-    NO_CLICK = "no_click", "No ad click known"
-    OUTSIDE_WINDOW = "outside_window", "Click older than the window"
     OTHER_CLICK = "other_click", "Another network’s click won"
     UNDECIDED = "undecided", "About to be decided"
-    OTHER_NETWORK = "other_network", "No postback for the click’s network"
-    CONFIG_DISABLED = "config_disabled", "Postback off for this event"
-    CONFIG_DELETED = "config_deleted", "Postback deleted"
-    FILTERED = "filtered", "Goal’s condition not met"
-    NOT_FROM_SERVER = "not_from_server", "Not from a server key"
-    REPEAT = "repeat", "Counted once already"
-    CONSENT = "consent", "No consent"
-    NO_MATCH_KEY = "no_match_key", "Nothing to match by"
-    TOO_OLD = "too_old", "Too old for the network"
     MAY_HAVE_ARRIVED = "may_have_arrived", "May have arrived"
     CANCELLED = "cancelled", "Called off"
     FAILED = "failed", "Failed"
@@ -43,35 +29,36 @@ class Status(models.TextChoices):
     DELIVERED = "delivered", "Delivered"
 
 
-# What each step loses before the next one.
-LOST: dict[str, tuple[Status, ...]] = {
+# The statuses, a Status or a Reason each, that a step loses before the next one.
+LOST: dict[str, tuple[str, ...]] = {
     CONVERSIONS: (
-        Status.NO_CLICK,
-        Status.OUTSIDE_WINDOW,
+        Reason.NO_CLICK,
+        Reason.OUTSIDE_WINDOW,
         Status.OTHER_CLICK,
-        Status.REPEAT_LAUNCH,
-        Status.TEST_TRAFFIC,
-        Status.ERASED,
+        Reason.REPEAT_LAUNCH,
+        Reason.TEST_TRAFFIC,
+        Reason.ERASED,
     ),
-    ATTRIBUTED: (Status.OTHER_NETWORK, Status.UNDECIDED),
+    ATTRIBUTED: (Reason.OTHER_NETWORK, Status.UNDECIDED),
     ELIGIBLE: (
         Status.FAILED,
         Status.HELD,
         Status.WAITING,
         Status.MAY_HAVE_ARRIVED,
-        Status.CONSENT,
-        Status.CONFIG_DISABLED,
-        Status.CONFIG_DELETED,
-        Status.FILTERED,
-        Status.NOT_FROM_SERVER,
-        Status.REPEAT,
-        Status.NO_MATCH_KEY,
-        Status.TOO_OLD,
+        Reason.CONSENT,
+        Reason.CONFIG_DISABLED,
+        Reason.CONFIG_DELETED,
+        Reason.FILTERED,
+        Reason.NOT_FROM_SERVER,
+        Reason.REPEAT,
+        Reason.NO_MATCH_KEY,
+        Reason.TOO_OLD,
         Status.CANCELLED,
     ),
     Status.DELIVERED: (),
 }
 STEPS = tuple(LOST)
+STATUSES = [*Status, *Reason]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +73,7 @@ class ConversionFilter:
 
 def statuses_reaching(step: str) -> list[str]:
     """The statuses whose conversions have reached `step`."""
-    return [
-        Status.DELIVERED.value,
-        *(status.value for later in STEPS[STEPS.index(step) :] for status in LOST[later]),
-    ]
+    return [Status.DELIVERED, *(status for later in STEPS[STEPS.index(step) :] for status in LOST[later])]
 
 
 # Of several postbacks of one conversion the best counts, then the one that needs a hand.
@@ -105,10 +89,10 @@ def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
     """All conversions of the filter, each annotated with its `status`. The cheap conditions come first."""
     reason, network = F("reason"), asked.network
     whens = [
-        When(test=True, then=Value(Status.TEST_TRAFFIC)),
+        When(test=True, then=Value(Reason.TEST_TRAFFIC)),
         When(reason__in=UNCOUNTED, then=reason),
         When(touch=None, reason=Reason.OUTSIDE_WINDOW, then=reason),
-        When(touch=None, then=Value(Status.NO_CLICK)),
+        When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
         When(~Q(reason="") & ~_called_off_unanswered(asked), then=reason),
@@ -121,7 +105,7 @@ def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
 def selected(asked: ConversionFilter, key: str) -> QuerySet[Conversion]:
     """The conversions of a step or of a status, by its key; all of the filter for any other key."""
     rows = asked_for(asked)
-    known = key != CONVERSIONS and key in (*STEPS, *Status.values)
+    known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
     return rows.filter(_standing(asked, key)) if known else rows
 
 
@@ -130,14 +114,14 @@ UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
 def _standing(asked: ConversionFilter, key: str) -> Q:
     """The condition for a status or a step."""
-    if key == Status.TEST_TRAFFIC:
+    if key == Reason.TEST_TRAFFIC:
         return Q(test=True)
     if key in UNCOUNTED:
         return Q(test=False, reason=key)
     counted = Q(test=False) & ~Q(reason__in=UNCOUNTED)
-    if key in (Status.NO_CLICK, Status.OUTSIDE_WINDOW):
+    if key in (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW):
         outside = Q(reason=Reason.OUTSIDE_WINDOW)
-        return counted & Q(touch=None) & (outside if key == Status.OUTSIDE_WINDOW else ~outside)
+        return counted & Q(touch=None) & (outside if key == Reason.OUTSIDE_WINDOW else ~outside)
     clicked = counted & Q(touch__isnull=False)
     if key == Status.OTHER_CLICK:
         return clicked & ~Q(touch__network=asked.network) if asked.network else Q(pk__in=[])

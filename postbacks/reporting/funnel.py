@@ -13,11 +13,13 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from audience.models import Conversion, Event, Game, GoalEvent, Kind, Trigger
+from postbacks.outbox import reasons
 from postbacks.reporting.conversion_status import (
     ATTRIBUTED,
     CONVERSIONS,
     ELIGIBLE,
     LOST,
+    STATUSES,
     STEPS,
     ConversionFilter,
     Status,
@@ -31,12 +33,13 @@ MOST = 100_000
 # Events that are read through for those with the names of conversions, which no index serves.
 DEPTH = 20_000
 SEEN = "seen"
-LABELS = {
+LABELS: dict[str, str] = {
     SEEN: "Events seen",
     CONVERSIONS: "Conversions",
     ATTRIBUTED: "Attributed to a click",
     ELIGIBLE: "Eligible for a postback",
     **dict(Status.choices),
+    **{text.reason: text.short for text in reasons.TEXTS},
 }
 
 
@@ -54,7 +57,7 @@ class Step:
 
     key: str
     tally: Tally
-    lost: list[tuple[Status, Tally]]
+    lost: list[tuple[str, Tally]]
     at_least: bool = False
 
     @property
@@ -69,7 +72,7 @@ def of(asked: ConversionFilter) -> list[Step]:
     by_status: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_status[row["status"]].append(row)
-    tallies = {status: _tally(by_status[status]) for status in Status.values}
+    tallies = {status: _tally(by_status[status]) for status in STATUSES}
     steps = [
         Step(
             key=key,

@@ -12,7 +12,7 @@ from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Person, Re
 from postbacks.configs.forms import postback_form
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import fan_out, gate, goals
+from postbacks.outbox import fan_out, goals, reasons
 from postbacks.outbox.goals import Goal, GoalRefused
 from postbacks.preview import dry_run, preview
 from postbacks.reporting import conversion_detail
@@ -127,7 +127,7 @@ def test_a_goal_behind_one_that_takes_servers_events_only_is_reached() -> None:
 
 
 def test_the_reason_stands_behind_the_condition_and_before_the_repeat() -> None:
-    place = gate.ORDER.index
+    place = reasons.ORDER.index
     assert place(Reason.FILTERED) < place(Reason.NOT_FROM_SERVER) < place(Reason.REPEAT)
 
 

@@ -285,11 +285,8 @@ def test_another_postback_of_the_conversion_comes_first(config: PostbackConfig) 
         row = factories.delivery(config, **doubted)
         factories.delivery(second, conversion=row.conversion, state=state)
         assert conversion_status.with_status(asked).get(pk=row.conversion_id).status == place
-        found = {
-            key
-            for key in conversion_status.Status.values
-            if conversion_status.selected(asked, key).filter(pk=row.conversion_id).exists()
-        }
+        selected = {key: conversion_status.selected(asked, key) for key in conversion_status.STATUSES}
+        found = {key for key, rows in selected.items() if rows.filter(pk=row.conversion_id).exists()}
         assert found == {place}
 
 

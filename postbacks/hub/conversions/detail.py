@@ -9,7 +9,8 @@ from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Membership, Role
 from postbacks.hub.toolkit.conversion_rows import row_of
-from postbacks.reporting import clicks, conversion_detail, labels
+from postbacks.outbox import reasons
+from postbacks.reporting import clicks, conversion_detail
 
 
 @game_view()
@@ -26,7 +27,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "message_id": masked(found.message_id, addresses=addresses),
         "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
         "properties": pretty(masked(found.properties, addresses=addresses)),
-        "remedy": labels.REMEDIES.get(found.reason, ""),
+        "remedy": reasons.text_of(found.reason).remedy if found.reason else "",
         "window_days": membership.game.attribution_window_days,
         "most_clicks": clicks.MOST,
     }

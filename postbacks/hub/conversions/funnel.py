@@ -8,7 +8,7 @@ from postbacks.reporting.funnel import LABELS, Step, Tally
 # The length of a full bar in thousandths, and of the shortest piece that is still seen.
 LENGTH, LEAST = 1000, 6
 # How a piece is drawn: a pattern each, so that none is told by its colour alone.
-TONES = {
+TONES: dict[str, str] = {
     Status.FAILED: "failed",
     Status.HELD: "held",
     Status.WAITING: "going",

@@ -115,7 +115,7 @@ def viewed(request: HubRequest, game: Game) -> View:
 
 
 def only_choices() -> Iterator[tuple[str, str]]:
-    keys = [*conversion_status.STEPS, *conversion_status.Status.values]
+    keys = [*conversion_status.STEPS, *conversion_status.STATUSES]
     return ((key, funnel.LABELS[key]) for key in dict.fromkeys(keys))
 
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
-from audience.models import Reason
 from postbacks.monitoring.health.types import Counts
 from postbacks.networks.interface.network import Verdict
+from postbacks.outbox import reasons as texts
 
 QUOTED_MAX = 400
 # What a network may repeat of an event: IP addresses, and click ids, hashes and tokens, which are all longer than a
@@ -18,32 +18,11 @@ SHOWN_REASONS = 3
 SUSPECTED = "Nothing to do yet. If it is refused again, conversions are held until the credential is rotated."
 BEHIND = "Check that a worker and the beat are running; sending goes on by itself, at the pace the network allows."
 
-# Reason -> ("35 ...", in the plural and the singular alike).
-SHORT = {
-    Reason.NO_CLICK: "had no ad click",
-    Reason.OTHER_NETWORK: "came from another network's click",
-    Reason.OUTSIDE_WINDOW: "came too long after the ad click",
-    Reason.CONSENT: "lacked the player's consent",
-    Reason.NO_MATCH_KEY: "held nothing to match the player by",
-    Reason.CONFIG_DISABLED: "came while the postback was switched off for them",
-    Reason.CONFIG_DELETED: "waited when the postback was deleted",
-    Reason.FILTERED: "did not meet the goal's condition",
-    Reason.NOT_FROM_SERVER: "did not come with a server key",
-    Reason.REPEAT: "were repeats of a goal that counts once",
-    Reason.TOO_OLD: "came too late for the network to accept",
-}
-
-
-def conversions(number: int, one: str, many: str) -> str:
-    """`1 conversion waits`, `38 conversions wait`."""
-    return f"{number:,} conversion{'' if number == 1 else 's'} {one if number == 1 else many}"
-
 
 def reasons(skipped: Mapping[str, int]) -> str:
     """The most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
     most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]
-    words = [f"{number:,} {SHORT[Reason(reason)]}" for reason, number in most if reason in SHORT]
-    return ", ".join(words)
+    return ", ".join(f"{number:,} {texts.text_of(reason).clause}" for reason, number in most)
 
 
 def quoted(counts: Counts, message: str) -> str:
@@ -83,18 +62,6 @@ def failed(counts: Counts) -> str:
     return "Open the failed attempts in the delivery log, and replay what is not too old."
 
 
-def reason(counts: Counts, why: str) -> str:
-    click = f"Check that the ad links carry {counts.kind.click_param} and that the landing page or game reports it."
-    steps: dict[str, str] = {
-        Reason.NO_CLICK: click,
-        Reason.OUTSIDE_WINDOW: "Check the attribution window of the game.",
-        Reason.CONSENT: "Check which consent level the game sends with its events.",
-        Reason.NO_MATCH_KEY: f"Send {counts.kind.click_param} or an email address with the events.",
-        Reason.CONFIG_DISABLED: "Check which trigger events of the postback are ticked.",
-        Reason.CONFIG_DELETED: "Add a postback for the conversions to come.",
-        Reason.FILTERED: "Check the condition of the postback's goals.",
-        Reason.NOT_FROM_SERVER: "Send these events from your own server with a server key, as the goal asks.",
-        Reason.REPEAT: "Check whether the postback's goals should count once per player.",
-        Reason.TOO_OLD: "Send events within a day of their happening.",
-    }
-    return steps.get(why, click)
+def next_step(counts: Counts, reason: str) -> str:
+    """What to check when most conversions are not sent for this reason."""
+    return texts.text_of(reason).next_step.format(click_param=counts.kind.click_param)

@@ -6,6 +6,7 @@ from audience.models import Reason
 from postbacks.monitoring.health import advice
 from postbacks.monitoring.health.types import Counts, Health, Judgement
 from postbacks.networks.interface.network import Verdict
+from postbacks.reporting.labels import conversions
 
 # Final failures among all that ended.
 FAILED_SHARE = 0.05
@@ -40,7 +41,7 @@ def _said(counts: Counts, health: Health, since: datetime | None, share: str, ca
 def _on_hold(counts: Counts) -> Judgement | None:
     if counts.held_at is None:
         return None
-    share = f"Nothing is sent; {advice.conversions(counts.held, 'is', 'are')} held."
+    share = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
     # A whole sentence already, with the network's words in it.
     held_message = advice.impersonal(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quoted(counts, counts.refused_message)
@@ -74,7 +75,7 @@ def _rate_limited(counts: Counts) -> Judgement | None:
         return None
     accepts = counts.last_success_at is not None and counts.last_success_at > limited_at
     since = min(filter(None, (limited_at, counts.failing_since, None if not accepts else counts.overdue_since)))
-    share = f"{advice.conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
+    share = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
     return _said(
         counts,
         Health.RATE_LIMITED,
@@ -102,7 +103,7 @@ def _left_alone(counts: Counts) -> Judgement | None:
     if not counts.tripped:
         return None
     share = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
-    share += f"{advice.conversions(counts.waiting, 'waits', 'wait')}."
+    share += f"{conversions(counts.waiting, 'waits', 'wait')}."
     cause = advice.quoted(counts, counts.retried_message)
     return _said(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.away(counts))
 
@@ -125,7 +126,7 @@ def _overdue(counts: Counts) -> Judgement | None:
     if since is None or counts.now - since < OVERDUE:
         return None
     minutes = (counts.now - since) // timedelta(minutes=1)
-    share = f"{advice.conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
+    share = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
     cause = advice.quoted(counts, counts.retried_message) if failing else ""
     return _said(counts, Health.DEGRADED, since, share, cause, advice.away(counts) if failing else advice.BEHIND)
 
@@ -145,9 +146,9 @@ def _silent(counts: Counts) -> Judgement | None:
     if counts.eligible or not reasons or (elsewhere and not own):
         return None
     came = sum(counts.skipped.values())
-    share = f"{advice.conversions(came, 'came', 'came')}, none could be sent: {advice.reasons(counts.skipped)}."
+    share = f"{conversions(came, 'came', 'came')}, none could be sent: {advice.reasons(counts.skipped)}."
     top = max(reasons, key=lambda reason: reasons[reason])
-    return _said(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.reason(counts, top))
+    return _said(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.next_step(counts, top))
 
 
 def _quiet(counts: Counts) -> Judgement | None:
@@ -156,5 +157,5 @@ def _quiet(counts: Counts) -> Judgement | None:
     elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)
     cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
     if elsewhere:
-        cause += f" {advice.conversions(elsewhere, 'came', 'came')} from other networks' clicks."
-    return _said(counts, Health.QUIET, None, "", cause, advice.reason(counts, Reason.NO_CLICK))
+        cause += f" {conversions(elsewhere, 'came', 'came')} from other networks' clicks."
+    return _said(counts, Health.QUIET, None, "", cause, advice.next_step(counts, Reason.NO_CLICK))
