@@ -23,17 +23,13 @@ from config import demo_history
 from postbacks.configs import versions
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.imitation import imitation_of
 from postbacks.outbox import fan_out
-from postbacks.sandbox import accounts
 
 SLUG = "demo"
 PEOPLE = {
     "admin": ("admin@afterclick.example", Role.ADMIN),
     "marketer": ("marketer@afterclick.example", Role.MARKETER),
-}
-CREDENTIALS = {
-    "tiktok": {"pixel_id": accounts.TIKTOK_PIXEL, "credential": accounts.TIKTOK_TOKEN},
-    "reddit": {"pixel_id": accounts.REDDIT_PIXEL, "credential": accounts.REDDIT_TOKEN},
 }
 SANDBOX_URL = "http://127.0.0.1:8010"
 
@@ -91,10 +87,10 @@ def _keys(game: Game) -> dict[str, ApiKey]:
 
 def _postbacks(game: Game) -> None:
     """One enabled postback per sandbox network. A real network never hears of the demo's made-up credentials."""
-    for kind in NETWORKS:
-        account = CREDENTIALS.get(kind)
-        if account is None or not _is_local(settings.NETWORK_URLS[kind]):
+    for kind, network in NETWORKS.items():
+        if not _is_local(settings.NETWORK_URLS[kind]):
             continue
+        account = imitation_of(network).demo()
         config, made = PostbackConfig.objects.get_or_create(
             game=game,
             network=kind,
@@ -127,5 +123,5 @@ def _facts(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
             role: {"email": email, "password": _secret(f"password {role}", 16)} for role, (email, _) in PEOPLE.items()
         },
         "sandbox_url": local[0] if local else SANDBOX_URL,
-        "networks": CREDENTIALS,
+        "networks": {kind: imitation_of(network).demo() for kind, network in NETWORKS.items()},
     }

@@ -8,11 +8,13 @@ from django.utils import timezone
 
 from audience.models import Conversion, Game, Identity, Person, Touch
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
-from postbacks.sandbox import accounts
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.imitation import imitation_of
 
 _numbers = itertools.count(1)
-PIXELS = {"tiktok": accounts.TIKTOK_PIXEL, "reddit": accounts.REDDIT_PIXEL}
-TOKENS = {"tiktok": accounts.TIKTOK_TOKEN, "reddit": accounts.REDDIT_TOKEN}
+ACCOUNTS = {kind: imitation_of(network).accounts for kind, network in NETWORKS.items()}
+PIXELS = {kind: accounts.pixel for kind, accounts in ACCOUNTS.items()}
+TOKENS = {kind: accounts.token for kind, accounts in ACCOUNTS.items()}
 
 
 def game(**given: Any) -> Game:

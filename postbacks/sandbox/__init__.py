@@ -1,1 +1,1 @@
-"""Imitations of the two ad networks, for demos and tests. In memory, no database, nothing leaves the machine."""
+"""The server around the networks' imitations, for demos and tests. All of it is in memory."""

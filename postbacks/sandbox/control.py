@@ -1,17 +1,23 @@
 """The sandbox's own endpoints under `/sandbox/`: look at what arrived, order a fault, revoke a token."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from postbacks.sandbox.accounts import ACCOUNTS
-from postbacks.sandbox.call import Answer
-from postbacks.sandbox.faults import FAULTS
+from postbacks.networks.interface.imitation import FAULTS as ANSWERED
+from postbacks.networks.interface.imitation import Answer, Imitation
 from postbacks.sandbox.state import State
 
-FAULT_TIMES_MAX = 100_000
-DELAY_MAX_MS = 60_000
+BAD_GATEWAY = Answer(
+    502,
+    "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    "<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
+)
+SILENT = ("timeout", "reset")  # these are never answered: the connection is held, or broken
+FAULTS = (*ANSWERED, "html_502", *SILENT)
+MAX_FAULT_TIMES = 100_000
+MAX_DELAY_MS = 60_000
 
 
 class Refused(ValueError):
@@ -22,7 +28,7 @@ def respond(state: State, method: str, target: str, body: bytes) -> Answer:
     """Answer one request that is not for a network."""
     url = urlsplit(target)
     if url.path in ("", "/"):
-        return Answer(200, help_page())
+        return Answer(200, help_page(state.imitations))
     verb = VERBS.get((method, url.path))
     if verb is None:
         known = any(path == url.path for _, path in VERBS)
@@ -35,12 +41,12 @@ def respond(state: State, method: str, target: str, body: bytes) -> Answer:
 
 def list_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
     wanted = query.get("test", "") not in ("", "0", "false")
-    entries = [entry for entry in state.requests(_optional_network(query)) if entry.test is wanted]
+    entries = [entry for entry in state.requests(_optional_network(state, query)) if entry.test is wanted]
     return Answer(200, json.dumps([entry.as_json(readable) for entry in entries]), {"Content-Type": "application/json"})
 
 
 def delete_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
-    state.forget(_optional_network(query))
+    state.forget(_optional_network(state, query))
     return Answer(204, "")
 
 
@@ -54,10 +60,10 @@ def list_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
 
 def add_fault(state: State, query: dict[str, str], body: bytes) -> Answer:
     fields = _fields(body)
-    network, fault = _network(fields), fields.get("fault")
+    network, fault = _network(state, fields), fields.get("fault")
     if fault not in FAULTS:
         raise Refused(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}.")
-    times = _whole(fields, "times", 1, FAULT_TIMES_MAX, default=1)
+    times = _whole(fields, "times", 1, MAX_FAULT_TIMES, default=1)
     state.add_fault(network, fault, times)
     return Answer(200, {"network": network, "fault": fault, "times": times})
 
@@ -69,7 +75,7 @@ def clear_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
 
 def set_latency(state: State, query: dict[str, str], body: bytes) -> Answer:
     fields = _fields(body)
-    network, delay = _network(fields), _whole(fields, "ms", 0, DELAY_MAX_MS)
+    network, delay = _network(state, fields), _whole(fields, "ms", 0, MAX_DELAY_MS)
     state.set_delay(network, delay / 1000)
     return Answer(200, {"network": network, "ms": delay})
 
@@ -110,8 +116,8 @@ def readable(body: bytes) -> Any:
 
 def _set_revoked(state: State, body: bytes, *, revoked: bool) -> Answer:
     fields = _fields(body)
-    network, credential = _network(fields), fields.get("credential")
-    if not isinstance(credential, str) or credential not in ACCOUNTS[network]:
+    network, credential = _network(state, fields), fields.get("credential")
+    if not isinstance(credential, str) or credential not in state.imitations[network].accounts.by_credential():
         raise Refused(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
     state.revoke(network, credential, revoked=revoked)
     return Answer(200, {"network": network, "revoked": revoked})
@@ -124,15 +130,15 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _network(fields: dict[str, Any]) -> str:
+def _network(state: State, fields: dict[str, Any]) -> str:
     network = fields.get("network")
-    if not isinstance(network, str) or network not in ACCOUNTS:
-        raise Refused(f"network must be one of {', '.join(ACCOUNTS)}, not {network!r}.")
+    if not isinstance(network, str) or network not in state.imitations:
+        raise Refused(f"network must be one of {', '.join(state.imitations)}, not {network!r}.")
     return network
 
 
-def _optional_network(query: dict[str, str]) -> str | None:
-    return _network(dict(query)) if "network" in query else None
+def _optional_network(state: State, query: dict[str, str]) -> str | None:
+    return _network(state, dict(query)) if "network" in query else None
 
 
 def _whole(fields: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int:
@@ -142,16 +148,19 @@ def _whole(fields: dict[str, Any], name: str, least: int, most: int, *, default:
     return value
 
 
-def help_page() -> str:
+def help_page(imitations: Mapping[str, Imitation]) -> str:
     """Plain text: the endpoints, the faults and every credential that works."""
-    lines = ["Afterclick sandbox: TikTok Ads and Reddit Ads, imitated. Nothing leaves this machine.", ""]
-    lines += ["Networks", "  POST /open_api/v1.3/event/track/", "  POST /api/v3/pixels/<pixel>/conversion_events", ""]
+    lines = [f"Afterclick sandbox: imitations of {', '.join(imitations)}. Nothing leaves this machine.", ""]
+    lines += ["Networks", *(f"  {line}" for each in imitations.values() for line in each.endpoints), ""]
     lines += ["Controls", *(f"  {method} {path}" for method, path in VERBS), ""]
-    lines += ["GET /sandbox/requests takes ?network=tiktok|reddit and &test=1 (test events are listed apart)."]
+    lines += [
+        f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed apart)."
+    ]
     lines += ["GET /sandbox/summary counts per network: answers, events taken as new, duplicates, the busiest second."]
     lines += ['POST /sandbox/faults takes {"network", "fault", "times"}; faults: ' + ", ".join(FAULTS) + ".", ""]
-    for network, tokens in ACCOUNTS.items():
+    for network, imitation in imitations.items():
         lines += [f"{network} accepts"]
-        lines += [f"  {' and '.join(sorted(pixels))} with\n    {token}" for token, pixels in tokens.items()]
+        accepted = imitation.accounts.by_credential().items()
+        lines += [f"  {' and '.join(sorted(pixels))} with\n    {token}" for token, pixels in accepted]
         lines += [""]
     return "\n".join(lines)

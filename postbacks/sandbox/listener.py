@@ -1,5 +1,6 @@
 """The sandbox's listener: one thread a connection, keep-alive, both networks on one port."""
 
+import io
 import socket
 import socketserver
 import struct
@@ -8,15 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import ModuleType
 from typing import Any
 
-from postbacks.sandbox import control, reddit, tiktok
-from postbacks.sandbox.call import Answer, Call, read_headers
-from postbacks.sandbox.faults import ANSWERS, SILENT
+from postbacks.networks.interface.imitation import Answer, Call, Imitation
+from postbacks.sandbox import control
 from postbacks.sandbox.state import Received, State
 
-NETWORKS: dict[str, tuple[str, ModuleType]] = {"/open_api/": ("tiktok", tiktok), "/api/v3/": ("reddit", reddit)}
+HEADER_LIMIT = 64 * 1024  # bytes, of one header
 BODY_LIMIT = 8 * 1024 * 1024
 HOLD_S = 20.0  # a held connection outlasts the sender's 10 s
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
@@ -61,21 +60,21 @@ class Handler(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return self._send(Answer(413, {"error": f"Send a Content-Length of at most {BODY_LIMIT} bytes."}))
-        for prefix, (network, module) in NETWORKS.items():
-            if self.path.startswith(prefix):
-                return self._network(network, module, body)
+        for network, imitation in self.server.state.imitations.items():
+            if self.path.startswith(imitation.prefixes):
+                return self._network(network, imitation, body)
         return self._send(control.respond(self.server.state, self.command, self.path, body))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
 
-    def _network(self, network: str, module: ModuleType, body: bytes) -> None:
+    def _network(self, network: str, imitation: Imitation, body: bytes) -> None:
         """Answer as `network` does, or as the fault that is due; keep the request before the answer leaves."""
         state, started = self.server.state, time.monotonic()
         received_at = state.arrive(network)
         self.server.stopping.wait(state.delay(network))
         fault = state.next_fault(network)
-        answer = self._answer(network, module, body, fault)
-        test = module.is_test(control.readable(body))
+        answer = self._answer(network, imitation, body, fault)
+        test = imitation.is_test(control.readable(body))
         duplicate = bool(answer and not test and state.seen(network, answer.events))
         state.keep(
             Received(
@@ -101,13 +100,15 @@ class Handler(BaseHTTPRequestHandler):
         said = _summary(answer, fault, test=test, duplicate=duplicate)
         self.server.log(f"sandbox {network} {self.command} {self.path} {said} {took} ms")
 
-    def _answer(self, network: str, module: ModuleType, body: bytes, fault: str | None) -> Answer | None:
-        if fault in SILENT:
+    def _answer(self, network: str, imitation: Imitation, body: bytes, fault: str | None) -> Answer | None:
+        if fault in control.SILENT:
             return None
+        if fault == "html_502":
+            return control.BAD_GATEWAY
         if fault is not None:
-            return ANSWERS[network][fault](module.pixel(self.path, control.readable(body)))
+            return imitation.faults[fault](imitation.pixel(self.path, control.readable(body)))
         state = self.server.state
-        answer: Answer = module.answer(
+        return imitation.answer(
             Call(
                 self.command,
                 self.path,
@@ -118,7 +119,6 @@ class Handler(BaseHTTPRequestHandler):
                 state.over_quota(network),
             )
         )
-        return answer
 
     def _break(self, *, hold: bool) -> None:
         self.close_connection = True
@@ -204,3 +204,14 @@ def _summary(answer: Answer | None, fault: str | None, *, test: bool, duplicate:
     words += ["test"] if test else []
     words += ["duplicate"] if duplicate else []
     return " ".join(words)
+
+
+def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
+    """Names as written; of a repeated one the last. None when the connection ends before the empty line."""
+    headers: dict[str, str] = {}
+    while line := stream.readline(HEADER_LIMIT):
+        if line in (b"\r\n", b"\n"):
+            return headers
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip()] = value.strip()
+    return None

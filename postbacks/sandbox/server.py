@@ -2,13 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.imitation import Imitation, imitation_of
 from postbacks.sandbox import control
 from postbacks.sandbox.listener import HOLD_S, Server
-from postbacks.sandbox.state import TIKTOK_QUOTA, State
+from postbacks.sandbox.state import State
+
+
+def all_imitations() -> dict[str, Imitation]:
+    return {kind: imitation_of(network) for kind, network in NETWORKS.items()}
 
 
 class Sandbox:
@@ -22,9 +28,9 @@ class Sandbox:
         log: Callable[[str], object] = lambda line: None,
         hold: float = HOLD_S,
         clock: Callable[[], float] = time.time,
-        quota: int = TIKTOK_QUOTA,
+        imitations: Mapping[str, Imitation] | None = None,
     ) -> None:
-        self.state = State(clock=clock, quota=quota)
+        self.state = State(imitations or all_imitations(), clock=clock)
         self._server = Server((host, port), self.state, log, hold)
         self.url = f"http://{host}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

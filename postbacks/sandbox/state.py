@@ -4,19 +4,17 @@ import sys
 import threading
 import time
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from postbacks.sandbox.accounts import ACCOUNTS
+from postbacks.networks.interface.imitation import Imitation
 from postbacks.sandbox.tally import Tally
 
 REQUESTS_KEPT = 50_000
 EVENTS_KEPT = 200_000
-DEDUPLICATION_S = 48 * 60 * 60  # both networks: within two days of the first
-
-TIKTOK_QUOTA = 1000  # requests a second, by several integrations
+DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first of the same id
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +42,15 @@ class Received:
 class State:
     """Everything a running sandbox knows; every method may be called from any thread."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.time, quota: int = TIKTOK_QUOTA) -> None:
-        self.clock, self.quota = clock, quota
-        self._second, self._calls = 0, 0
+    def __init__(self, imitations: Mapping[str, Imitation], *, clock: Callable[[], float] = time.time) -> None:
+        self.imitations, self.clock = imitations, clock
+        self._calls: dict[str, tuple[int, int]] = {}  # network -> (second, calls in it)
         self._lock = threading.Lock()
         self._received: deque[Received] = deque(maxlen=REQUESTS_KEPT)
         self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._tallies = {network: Tally() for network in ACCOUNTS}
+        self._tallies = {network: Tally() for network in imitations}
         self._faults: dict[str, deque[str]] = defaultdict(deque)
-        self._accounts = {network: dict(tokens) for network, tokens in ACCOUNTS.items()}
+        self._accounts = {network: each.accounts.by_credential() for network, each in imitations.items()}
         self._delay: dict[str, float] = {}
 
     def arrive(self, network: str) -> float:
@@ -98,7 +96,7 @@ class State:
             for event in events:
                 key = (network, *event)
                 first = self._events.get(key)
-                duplicate = first is not None and now - first < DEDUPLICATION_S
+                duplicate = first is not None and now - first < DEDUPLICATION_SECONDS
                 self._tallies[network].took(event[0], event[-1], duplicate=duplicate)
                 if duplicate:
                     repeated = True
@@ -127,16 +125,14 @@ class State:
             self._faults.clear()
 
     def over_quota(self, network: str) -> bool:
-        """Count one call; whether TikTok's calls of this second are used up. Reddit's limit is not imitated."""
-        if network != "tiktok":
-            return False
-        second = int(self.clock())
+        """Count one call; whether the network's calls of this second are used up."""
+        second, quota = int(self.clock()), self.imitations[network].quota
         with self._lock:
-            self._calls = self._calls + 1 if second == self._second else 1
-            self._second = second
-            return self._calls > self.quota
+            last, calls = self._calls.get(network, (second, 0))
+            self._calls[network] = second, calls + 1 if last == second else 1
+            return quota is not None and self._calls[network][1] > quota
 
-    def accounts(self, network: str) -> dict[str, set[str]]:
+    def accounts(self, network: str) -> dict[str, frozenset[str]]:
         """credential -> pixels, without the revoked ones."""
         return self._accounts[network]
 
@@ -145,7 +141,7 @@ class State:
             known = dict(self._accounts[network])
             known.pop(credential, None)
             if not revoked:
-                known[credential] = ACCOUNTS[network][credential]
+                known[credential] = self.imitations[network].accounts.by_credential()[credential]
             self._accounts[network] = known
 
     def set_delay(self, network: str, seconds: float) -> None:

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from audience.models import Game
 from postbacks.models import CredentialCheck, PostbackConfig
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -15,8 +15,8 @@ def test_a_goal_with_a_mistake_is_corrected_and_saved(
 ) -> None:
     page = marketer
     page.goto(f"/g/{game.slug}/integrations/tiktok/add/")
-    page.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
-    page.get_by_label("Pixel code").fill(accounts.TIKTOK_PIXEL)
+    page.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.token)
+    page.get_by_label("Pixel code").fill(TIKTOK_ACCOUNTS.pixel)
     page.get_by_text("More goals").click()
     goal = page.get_by_role("group", name="Goal 1", exact=True)
     goal.get_by_label("Event name").fill("purchase")
@@ -33,7 +33,7 @@ def test_a_goal_with_a_mistake_is_corrected_and_saved(
     goal.get_by_label("Value").fill("10")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(f"**/g/{game.slug}/integrations/tiktok/")
-    row = page.get_by_role("row").filter(has_text=accounts.TIKTOK_PIXEL)
+    row = page.get_by_role("row").filter(has_text=TIKTOK_ACCOUNTS.pixel)
     expect(row).to_contain_text("Purchase, if value is more than 10, once per player, as Subscribe")
     assert PostbackConfig.objects.get().triggers == []
 

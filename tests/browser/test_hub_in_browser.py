@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from audience.games.keys import create_key
 from audience.models import ApiKey, Event, Game, KeyKind, Rejection
 from postbacks.models import PostbackConfig, Replay
-from postbacks.sandbox import accounts
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -29,7 +30,7 @@ def test_a_wrong_token_is_refused_and_a_good_one_listed(
     page.get_by_role("link", name="TikTok Ads").click()
     page.get_by_role("link", name="+ Add postback").click()
     page.get_by_label("Access token").fill("0" * 40)
-    page.get_by_label("Pixel code").fill(accounts.TIKTOK_PIXEL)
+    page.get_by_label("Pixel code").fill(TIKTOK_ACCOUNTS.pixel)
     page.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
     page.get_by_label("Test event code").fill("TEST12345")
     page.get_by_role("button", name="Save").click()
@@ -39,15 +40,15 @@ def test_a_wrong_token_is_refused_and_a_good_one_listed(
     expect(refusal).to_contain_text("TikTok Ads refused")
     expect(refusal).to_contain_text("Access token is incorrect or has been revoked")
     expect(page.get_by_label("Access token")).to_have_value("0" * 40)
-    expect(page.get_by_label("Pixel code")).to_have_value(accounts.TIKTOK_PIXEL)
+    expect(page.get_by_label("Pixel code")).to_have_value(TIKTOK_ACCOUNTS.pixel)
     expect(page.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)")).to_be_checked()
     assert not PostbackConfig.objects.exists()
 
-    page.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
+    page.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.token)
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(f"**/g/{game.slug}/integrations/tiktok/")
     expect(page.locator("#said")).to_contain_text("TikTok Ads accepted the credentials")
-    row = page.get_by_role("row").filter(has_text=accounts.TIKTOK_PIXEL)
+    row = page.get_by_role("row").filter(has_text=TIKTOK_ACCOUNTS.pixel)
     expect(row).to_contain_text("Enabled")
     expect(row).to_contain_text("No recent activity")
     assert PostbackConfig.objects.get().triggers == ["purchase"]
@@ -183,8 +184,8 @@ def test_without_javascript_a_postback_can_still_be_added(
     context = browser.new_context(base_url=live_server.url, java_script_enabled=False, storage_state=state)
     page = context.new_page()
     page.goto(f"/g/{game.slug}/integrations/reddit/add/")
-    page.get_by_label("Conversion access token").fill(accounts.REDDIT_TOKEN)
-    page.get_by_label("Pixel ID").fill(accounts.REDDIT_PIXEL)
+    page.get_by_label("Conversion access token").fill(REDDIT_ACCOUNTS.token)
+    page.get_by_label("Pixel ID").fill(REDDIT_ACCOUNTS.pixel)
     page.get_by_role("group", name="Trigger events").get_by_label("Game Launch (game_launch)").check()
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(re.compile(r"/integrations/reddit/$"))

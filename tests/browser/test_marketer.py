@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from tests.journeys import product as processes
 from tests.journeys.product import Product, ago
 
-SECOND = accounts.TIKTOK_SECOND_PIXEL
+SECOND = TIKTOK_ACCOUNTS.second_pixel
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def adds_a_postback(product: Product, page: Page) -> None:
     expect(refusal).to_contain_text("copy all of it again or generate a new one")
     assert product.rows("SELECT 1 FROM postbacks_postbackconfig WHERE pixel_id = %s", SECOND) == []
 
-    panel.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
+    panel.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.token)
     panel.get_by_role("button", name="Save").click()
     expect(page.get_by_text(f"the postback for {SECOND} is saved.")).to_be_visible()
     expect(row_of(page, SECOND)).to_contain_text("None yet")
@@ -109,12 +109,12 @@ def filters_and_opens_the_log(page: Page) -> None:
 def rotates_after_a_revocation(product: Product, page: Page) -> None:
     """What waits is held, and goes out once a new token is accepted."""
     page.goto(page.url.partition("?")[0])
-    revoke(product, accounts.TIKTOK_TOKEN)
+    revoke(product, TIKTOK_ACCOUNTS.token)
     buys(product, "second-buyer")
     row, panel = row_of(page, SECOND), page.get_by_role("dialog")
     expect(row).to_contain_text("On hold", timeout=45_000)
     row.get_by_role("link", name="Rotate credentials").click()
-    panel.get_by_label("Access token").fill(accounts.TIKTOK_ROTATED_TOKEN)
+    panel.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.rotated_token)
     panel.get_by_role("button", name="Save").click()
     expect(page.get_by_text(f"the postback for {SECOND} is saved.")).to_be_visible(timeout=30_000)
     product.wait_for(lambda: states(product, "second-buyer") == {"delivered"})

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from audience.models import Game
 from postbacks.configs import credentials
 from postbacks.models import CredentialCheck, PostbackConfig
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests.browser import rows
 
@@ -95,7 +95,7 @@ def test_a_filter_in_place_is_told_and_can_be_shared_and_gone_back_from(marketer
 def fill(page: Page, token: str) -> None:
     panel = page.get_by_role("dialog")
     panel.get_by_label("Access token").fill(token)
-    panel.get_by_label("Pixel code").fill(accounts.TIKTOK_PIXEL)
+    panel.get_by_label("Pixel code").fill(TIKTOK_ACCOUNTS.pixel)
     panel.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
 
 
@@ -123,14 +123,14 @@ def test_a_form_closed_while_the_network_is_asked_is_kept(marketer: Page, game: 
     expect(line).to_be_empty()
     assert not PostbackConfig.objects.exists()
 
-    panel.get_by_label("Access token").fill(accounts.TIKTOK_TOKEN)
+    panel.get_by_label("Access token").fill(TIKTOK_ACCOUNTS.token)
     panel.get_by_role("button", name="Save").click()
     expect(panel).to_contain_text("Asking TikTok Ads…")
     panel.get_by_role("button", name="Close").click()
     expect(line).to_contain_text("Asking TikTok Ads…")
     credentials.run_check(check_id=str(CredentialCheck.objects.order_by("-created_at")[0].pk))
-    expect(page.locator("#said")).to_contain_text(f"the postback for {accounts.TIKTOK_PIXEL} is saved.")
-    expect(page.locator("#state").get_by_role("row").filter(has_text=accounts.TIKTOK_PIXEL)).to_be_visible()
+    expect(page.locator("#said")).to_contain_text(f"the postback for {TIKTOK_ACCOUNTS.pixel} is saved.")
+    expect(page.locator("#state").get_by_role("row").filter(has_text=TIKTOK_ACCOUNTS.pixel)).to_be_visible()
     expect(line).to_be_empty()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from postbacks.sandbox import accounts
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from tests.faults import house as houses
 from tests.faults import outage, revoked, slow, suite
 from tests.faults.house import House
@@ -54,7 +54,7 @@ def _mishaps(house: House) -> list[str]:
 def _revoked(house: House) -> list[str]:
     say("A credential revoked under load:")
     # The mishaps have rotated Reddit's token once.
-    old, new = accounts.REDDIT_ROTATED_TOKEN, accounts.REDDIT_TOKEN
+    old, new = REDDIT_ACCOUNTS.rotated_token, REDDIT_ACCOUNTS.token
     house.control("POST", "tokens/restore", network="reddit", credential=new)
     figures = revoked.revoke(house, buyers=max(EVENTS // 30, 40), old=old, new=new)
     found = revoked.violations(figures)

@@ -10,19 +10,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from postbacks.sandbox import accounts
-from postbacks.sandbox.faults import FAULTS
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.imitation import imitation_of
+from postbacks.sandbox.control import FAULTS
 from tests.faults import slow
 from tests.faults.house import House
 from tests.faults.players import OLD
 
-NETWORKS = ("tiktok", "reddit")
 # A second refusal would put the config on hold, which is a mishap of its own (revoked.py).
 TIMES = {"unauthorized": 1, "forbidden": 1}
-TOKENS = {
-    "tiktok": (accounts.TIKTOK_TOKEN, accounts.TIKTOK_ROTATED_TOKEN),
-    "reddit": (accounts.REDDIT_TOKEN, accounts.REDDIT_ROTATED_TOKEN),
-}
+ACCOUNTS = {kind: imitation_of(network).accounts for kind, network in NETWORKS.items()}
+TOKENS = {kind: (accounts.token, accounts.rotated_token) for kind, accounts in ACCOUNTS.items()}
 
 SUSPECTED = "SELECT count(*) FROM postbacks_postbackconfig WHERE suspected_at IS NOT NULL"
 # Seconds for what has to follow; generous, since a breaker rests for a quarter of a minute and more.

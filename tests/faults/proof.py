@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from postbacks.networks import NETWORKS
 from tests.faults.house import House
 from tests.faults.players import TRIGGERS, Player
 
-NETWORKS = ("tiktok", "reddit")
 # What is still under way, by a name; all of these are empty in the end.
 UNSETTLED = {
     "batches to digest": "SELECT count(*) FROM audience_batch WHERE state = 'pending'",

@@ -1,6 +1,6 @@
 """The short forms of `make faults`: every kind of mishap once, under a small load."""
 
-from postbacks.sandbox import accounts
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from tests.faults import outage, revoked, suite
 from tests.faults.house import House
 from tests.faults.mishaps import MISHAPS
@@ -15,7 +15,7 @@ def test_no_mishap_loses_a_conversion_or_counts_one_twice(house: House) -> None:
 
 def test_a_credential_revoked_under_load_is_noticed_and_a_rotation_releases_everything(house: House) -> None:
     # The mishaps may have come before, or not when the tests run apart.
-    old, new = accounts.REDDIT_TOKEN, accounts.REDDIT_ROTATED_TOKEN
+    old, new = REDDIT_ACCOUNTS.token, REDDIT_ACCOUNTS.rotated_token
     house.control("POST", "tokens/restore", network="reddit", credential=old)
     house.rotate("reddit", old)
     figures = revoked.revoke(house, buyers=40, old=old, new=new, recovers=False)

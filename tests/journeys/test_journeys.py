@@ -2,17 +2,15 @@
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import psycopg
 import pytest
 
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from tests.journeys.product import Browser, Product, ago
-
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "networks"
+from tests.postbacks.facts import schema
 
 
 def click(product: Product, anonymous_id: str, parameter: str, value: str, at: datetime) -> None:
@@ -72,7 +70,7 @@ def test_journey_a_a_tiktok_click_becomes_a_purchase_postback(product: Product) 
     product.wait_for(lambda: product.outcome("user-a", "purchase") == [("", "delivered")])
 
     (request,) = sent_with(product, "tiktok", "E.C.P.journeyA")
-    jsonschema.validate(request["body"], json.loads((FIXTURES / "tiktok_event_track.schema.json").read_text()))
+    jsonschema.validate(request["body"], schema("tiktok"))
     (sent,) = request["body"]["data"]
     assert sent["event"] == "Purchase"
     assert sent["user"]["ttclid"] == "E.C.P.journeyA"
@@ -94,7 +92,7 @@ def test_journey_b_a_reddit_click_becomes_one_launch_and_a_second_launch_is_a_re
     product.wait_for(lambda: product.outcome("user-b", "game_launch") == [("", "delivered"), ("repeat_launch", "none")])
 
     (request,) = sent_with(product, "reddit", "journeyB")
-    jsonschema.validate(request["body"], json.loads((FIXTURES / "reddit_conversion_events_v3.schema.json").read_text()))
+    jsonschema.validate(request["body"], schema("reddit"))
     (sent,) = request["body"]["data"]["events"]
     assert sent["type"] == {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"}
     assert sent["event_at"] == int(at.timestamp() * 1000)
@@ -157,7 +155,7 @@ def test_journey_d_a_revoked_token_puts_on_hold_shows_in_health_and_clears_after
     product: Product, marketer: Browser
 ) -> None:
     page = f"/g/{product.demo['game']}/integrations/tiktok/"
-    revoked = {"network": "tiktok", "credential": accounts.TIKTOK_TOKEN}
+    revoked = {"network": "tiktok", "credential": TIKTOK_ACCOUNTS.token}
     product.http.request("POST", f"{product.sandbox_url}/sandbox/tokens/revoke", json=revoked)
     click(product, "e-a", "ttclid", "E.C.P.journeyE", ago(hours=2))
     link(product, "e-a", "user-e", ago(hours=1))
@@ -174,8 +172,8 @@ def test_journey_d_a_revoked_token_puts_on_hold_shows_in_health_and_clears_after
     answer = marketer.post(
         f"{page}{config_id}/edit/",
         [
-            ("pixel_id", accounts.TIKTOK_PIXEL),
-            ("credential", accounts.TIKTOK_ROTATED_TOKEN),
+            ("pixel_id", TIKTOK_ACCOUNTS.pixel),
+            ("credential", TIKTOK_ACCOUNTS.rotated_token),
             ("triggers", "game_launch"),
             ("triggers", "purchase"),
             ("enabled", "on"),

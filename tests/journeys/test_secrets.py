@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from postbacks.sandbox import accounts
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from tests.journeys.product import Browser, Product
 from tests.journeys.test_erasing import everything
 
@@ -36,7 +37,7 @@ def _listen(monitor: Any, heard: list[str]) -> None:
 
 
 def _add(marketer: Browser, product: Product, **changes: str) -> None:
-    fields = {"pixel_id": accounts.TIKTOK_SECOND_PIXEL, "credential": accounts.TIKTOK_TOKEN, "test_code": TEST_CODE}
+    fields = {"pixel_id": TIKTOK_ACCOUNTS.second_pixel, "credential": TIKTOK_ACCOUNTS.token, "test_code": TEST_CODE}
     answer = marketer.post(
         f"/g/{product.demo['game']}/integrations/tiktok/add/",
         [*{**fields, **changes}.items(), ("triggers", "purchase"), ("enabled", "on")],
@@ -68,12 +69,12 @@ def test_no_token_and_no_test_code_lies_in_the_database_the_broker_or_the_logs(
     _add(marketer, product)
     product.wait_for(lambda: [state for state, _ in _checks(product)[known:]] == ["passed"])
     assert product.rows(
-        "SELECT enabled FROM postbacks_postbackconfig WHERE pixel_id = %s", accounts.TIKTOK_SECOND_PIXEL
+        "SELECT enabled FROM postbacks_postbackconfig WHERE pixel_id = %s", TIKTOK_ACCOUNTS.second_pixel
     ) == [(True,)]
     test_requests = product.http.request("GET", f"{product.sandbox_url}/sandbox/requests?network=tiktok&test=1").json()
     assert [request["body"]["test_event_code"] for request in test_requests][-1] == TEST_CODE
 
     places = {**everything(product), "broker": "\n".join(broker_traffic), "logs": product.logs()}
     assert "check_credentials" in places["broker"], "the monitor heard the task"
-    for secret in (accounts.TIKTOK_TOKEN, WRONG_TOKEN, accounts.REDDIT_TOKEN, TEST_CODE):
+    for secret in (TIKTOK_ACCOUNTS.token, WRONG_TOKEN, REDDIT_ACCOUNTS.token, TEST_CODE):
         assert [place for place, text in places.items() if secret in text] == []

@@ -1,22 +1,14 @@
 """The conversions, answers and fixture files that the network tests share."""
 
+import inspect
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from postbacks.networks.interface.network import Facts, Item, Response, Target, Verdict
-
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "networks"
-VERDICTS = {
-    "success": Verdict.SUCCESS,
-    "success_partial": Verdict.SUCCESS,
-    "permanent_payload": Verdict.PAYLOAD,
-    "permanent_auth": Verdict.CREDENTIAL,
-    "transient": Verdict.TRANSIENT,
-    "transient_rate": Verdict.TRANSIENT,
-}
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Facts, Item, Response, Target
 
 AT = datetime(2025, 1, 3, 7, 31, 27, 123456, tzinfo=UTC)
 EVENT_ID = "0f9fd3ca-6c1c-4b0e-9f8f-3f0b5c6f1f11"
@@ -53,12 +45,27 @@ def target(pixel_id: str, *, test_code: str | None = None) -> Target:
     return Target(pixel_id=pixel_id, credential="a-token", base_url="https://network.example/", test_code=test_code)
 
 
-def load(name: str) -> Any:
-    return json.loads((FIXTURES / name).read_text())
+def vector(kind: str, name: str) -> Any:
+    """A JSON file of the network's folder: `purchase` and `game_launch` are bodies, `responses` is its answers."""
+    return json.loads((folder_of(kind) / "vectors" / f"{name}.json").read_text())
 
 
-def answers(network: str) -> list[Any]:
-    return load("responses.json")[network]
+def schema(kind: str) -> Any:
+    return json.loads((folder_of(kind) / "schema.json").read_text())
+
+
+def folder_of(kind: str) -> Path:
+    return Path(inspect.getfile(type(NETWORKS[kind]))).parent
+
+
+def answers(kind: str) -> list[Any]:
+    """{"name", "status", "body", "verdict", "access"?, "limited"?, "evidence"} of each answer."""
+    return list(vector(kind, "responses")["answers"])
+
+
+def seen(kind: str) -> list[Any]:
+    """The answers that somebody has seen, without the inferred ones."""
+    return [answer for answer in answers(kind) if answer["evidence"] != "not seen yet"]
 
 
 def answered(status: int, body: Any, **headers: str) -> Response:

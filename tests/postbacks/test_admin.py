@@ -12,8 +12,8 @@ from django.utils import timezone
 from audience.models import Game
 from postbacks.delivery import sending
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -60,7 +60,7 @@ def test_no_page_shows_a_credential_and_none_can_be_edited(admin_client: Client,
         for url in (reverse(f"admin:postbacks_{name}_changelist"), one):
             page = admin_client.get(url)
             assert page.status_code == 200
-            assert accounts.TIKTOK_TOKEN not in page.content.decode()
+            assert TIKTOK_ACCOUNTS.token not in page.content.decode()
             assert "gAAAA" not in page.content.decode()
             assert "the-old-token" not in page.content.decode()
         assert admin_client.post(one, {"pixel_id": "X"}).status_code == 403

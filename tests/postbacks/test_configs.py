@@ -10,8 +10,8 @@ from audience.models import Game
 from postbacks.configs import credentials, lifecycle
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.models.fields import seal
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -30,7 +30,7 @@ def test_triggers_and_switch_are_changed_without_asking_the_network(config: Post
     config.refresh_from_db()
     assert (config.triggers, config.enabled, config.version) == (["purchase"], False, 2)
     assert config.validated_at == validated_at
-    assert config.credential == {"token": accounts.TIKTOK_TOKEN}
+    assert config.credential == {"token": TIKTOK_ACCOUNTS.token}
     assert CredentialCheck.objects.count() == 0
 
 
@@ -43,9 +43,9 @@ def test_saving_what_is_already_so_makes_no_version(config: PostbackConfig) -> N
 @pytest.mark.parametrize(
     ("given", "token"),
     [
-        ({"pixel_id": accounts.TIKTOK_SECOND_PIXEL}, accounts.TIKTOK_TOKEN),
-        ({"test_code": "TEST12345"}, accounts.TIKTOK_TOKEN),
-        ({"credential": accounts.TIKTOK_ROTATED_TOKEN}, accounts.TIKTOK_ROTATED_TOKEN),
+        ({"pixel_id": TIKTOK_ACCOUNTS.second_pixel}, TIKTOK_ACCOUNTS.token),
+        ({"test_code": "TEST12345"}, TIKTOK_ACCOUNTS.token),
+        ({"credential": TIKTOK_ACCOUNTS.rotated_token}, TIKTOK_ACCOUNTS.rotated_token),
     ],
 )
 def test_pixel_credential_and_test_code_go_to_the_network_first(
@@ -54,12 +54,12 @@ def test_pixel_credential_and_test_code_go_to_the_network_first(
     check = change(config, **given, triggers=["purchase"])
     assert check is not None
     config.refresh_from_db()
-    assert (config.version, config.triggers, config.pixel_id) == (1, BOTH, accounts.TIKTOK_PIXEL)
+    assert (config.version, config.triggers, config.pixel_id) == (1, BOTH, TIKTOK_ACCOUNTS.pixel)
     code = given.get("test_code")
     credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(code) if code else "")
     config.refresh_from_db()
     assert (config.version, config.triggers) == (2, ["purchase"])
-    assert config.pixel_id == given.get("pixel_id", accounts.TIKTOK_PIXEL)
+    assert config.pixel_id == given.get("pixel_id", TIKTOK_ACCOUNTS.pixel)
     assert config.credential == {"token": token}
     assert sandbox.received("tiktok", test=bool(code))[0]["headers"]["Access-Token"] == token
     assert PostbackConfig.objects.count() == 1
@@ -70,7 +70,7 @@ def test_a_refused_change_leaves_the_config_as_it_was(sandbox: Sandbox, config: 
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     config.refresh_from_db()
-    assert (config.version, config.enabled, config.credential) == (1, True, {"token": accounts.TIKTOK_TOKEN})
+    assert (config.version, config.enabled, config.credential) == (1, True, {"token": TIKTOK_ACCOUNTS.token})
 
 
 def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: PostbackConfig) -> None:
@@ -87,7 +87,7 @@ def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: Postback
 
 
 def test_a_pixel_of_another_postback_is_refused_on_editing_too(config: PostbackConfig) -> None:
-    other = factories.config(config.game, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+    other = factories.config(config.game, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
     with pytest.raises(lifecycle.SettingsRefused, match="already has a postback"):
         change(other, pixel_id=config.pixel_id)
     assert CredentialCheck.objects.count() == 0
@@ -111,9 +111,9 @@ def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: 
 def test_an_unreadable_credential_has_to_be_entered_again(config: PostbackConfig, settings: Any) -> None:
     settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
     with pytest.raises(lifecycle.SettingsRefused, match="cannot be read"):
-        change(config, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+        change(config, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
     lifecycle.disable(config=config)  # and nothing else is in the way
-    assert change(config, credential=accounts.TIKTOK_TOKEN) is not None
+    assert change(config, credential=TIKTOK_ACCOUNTS.token) is not None
 
 
 def test_enable_and_disable_are_versions_and_happen_once(config: PostbackConfig) -> None:
@@ -149,7 +149,7 @@ def test_a_pixel_can_be_added_again_after_its_postback_was_deleted(sandbox: Sand
         game=config.game,
         network="tiktok",
         pixel_id=config.pixel_id,
-        credential=accounts.TIKTOK_TOKEN,
+        credential=TIKTOK_ACCOUNTS.token,
         triggers=BOTH,
         requested_by=None,
     )

@@ -14,15 +14,16 @@ from audience.models import Game
 from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.fields import seal
-from postbacks.sandbox import accounts
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 
 BOTH = ["game_launch", "purchase"]
-TIKTOK = {"network": "tiktok", "pixel_id": accounts.TIKTOK_PIXEL, "credential": accounts.TIKTOK_TOKEN}
-REDDIT = {"network": "reddit", "pixel_id": accounts.REDDIT_PIXEL, "credential": accounts.REDDIT_TOKEN}
+TIKTOK = {"network": "tiktok", "pixel_id": TIKTOK_ACCOUNTS.pixel, "credential": TIKTOK_ACCOUNTS.token}
+REDDIT = {"network": "reddit", "pixel_id": REDDIT_ACCOUNTS.pixel, "credential": REDDIT_ACCOUNTS.token}
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_test_code_goes_to_the_networks_test_view(sandbox: Sandbox, ask: Any) 
     ("given", "said"),
     [
         ({"credential": "wrong-token"}, "Access token is incorrect or has been revoked"),
-        ({"credential": accounts.TIKTOK_FOREIGN_TOKEN}, "No permission to operate pixel code"),
+        ({"credential": TIKTOK_ACCOUNTS.foreign_token}, "No permission to operate pixel code"),
         ({**REDDIT, "credential": "wrong-token"}, "UNAUTHORIZED"),
         ({**REDDIT, "pixel_id": "a2_nobodys"}, "You're not authorized to post conversions to Pixel ID a2_nobodys"),
     ],
@@ -131,7 +132,7 @@ def test_the_pending_check_is_unreadable_in_the_database(game: Game) -> None:
     lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
     (stored,) = stored_credential("postbacks_credentialcheck")
     assert stored.startswith("gAAAA")
-    assert accounts.TIKTOK_TOKEN not in stored
+    assert TIKTOK_ACCOUNTS.token not in stored
     with connection.cursor() as cursor:
         cursor.execute("SELECT row_to_json(c)::text FROM postbacks_credentialcheck c")
         assert "TEST12345" not in cursor.fetchone()[0]
@@ -151,7 +152,7 @@ def test_the_task_carries_the_test_code_sealed(
     assert options["args"][0] == str(check.pk)
     assert credentials._opened(options["args"][1]) == "TEST12345"
     assert "TEST12345" not in str(sent)
-    assert accounts.TIKTOK_TOKEN not in str(sent)
+    assert TIKTOK_ACCOUNTS.token not in str(sent)
     assert options["retry"] is False
 
 
@@ -227,7 +228,7 @@ def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) 
         pixel_id=config.pixel_id,
         triggers=BOTH,
         enabled=True,
-        credential=accounts.TIKTOK_ROTATED_TOKEN,
+        credential=TIKTOK_ACCOUNTS.rotated_token,
         changed_by=None,
     )
     assert check is not None
@@ -251,7 +252,7 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
         pixel_id=config.pixel_id,
         triggers=BOTH,
         enabled=True,
-        credential=accounts.TIKTOK_ROTATED_TOKEN,
+        credential=TIKTOK_ACCOUNTS.rotated_token,
         changed_by=marketer,
     )
     assert check is not None
@@ -261,9 +262,9 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
     assert entry.changes["credential"] == ["•••• set", "•••• set"]
     assert entry.changes["version"] == ["1", "2"]
     everything = str(list(LogEntry.objects.values()))
-    assert accounts.TIKTOK_TOKEN not in everything
-    assert accounts.TIKTOK_ROTATED_TOKEN not in everything
-    for token in (accounts.TIKTOK_TOKEN, accounts.TIKTOK_ROTATED_TOKEN):
+    assert TIKTOK_ACCOUNTS.token not in everything
+    assert TIKTOK_ACCOUNTS.rotated_token not in everything
+    for token in (TIKTOK_ACCOUNTS.token, TIKTOK_ACCOUNTS.rotated_token):
         assert token[20:] not in everything
 
 

@@ -18,8 +18,8 @@ from postbacks.delivery.claims import Claim
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -233,11 +233,11 @@ def test_it_uses_the_credential_of_now_and_says_which_version(sandbox: Sandbox) 
     waiting()
     PostbackConfig.objects.update(version=5)
     config = PostbackConfig.objects.get()
-    config.credential = {"token": accounts.TIKTOK_ROTATED_TOKEN}
+    config.credential = {"token": TIKTOK_ACCOUNTS.rotated_token}
     config.save()
     drain()
     assert DeliveryAttempt.objects.get().config_version == 5
-    assert sandbox.received("tiktok")[0]["headers"]["Access-Token"] == accounts.TIKTOK_ROTATED_TOKEN
+    assert sandbox.received("tiktok")[0]["headers"]["Access-Token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
 def test_a_credential_no_key_opens_fails_its_own_delivery_and_no_other(sandbox: Sandbox, settings: Any) -> None:
@@ -280,13 +280,13 @@ def test_the_message_never_holds_the_token_and_is_cut(sandbox: Sandbox) -> None:
     waiting()
     taken = claimed()
     assert taken is not None
-    said = f"bad token {accounts.TIKTOK_TOKEN} \x00 " + "x" * 600
+    said = f"bad token {TIKTOK_ACCOUNTS.token} \x00 " + "x" * 600
     outcome = Outcome(Verdict.PAYLOAD, "4" * 100, said, request_id="r" * 200)
     attempts.close([Answer(taken, outcome, None, Response(400, {}, b"", 12))])
     attempt = DeliveryAttempt.objects.get()
     assert attempt.message.startswith("bad token [hidden]   xxx")
     assert (len(attempt.message), len(attempt.provider_code), len(attempt.request_id)) == (500, 64, 128)
-    assert accounts.TIKTOK_TOKEN not in repr(taken)
+    assert TIKTOK_ACCOUNTS.token not in repr(taken)
 
 
 # Workers that die, and workers that come back ---------------------------------------------------

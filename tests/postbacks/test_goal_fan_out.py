@@ -17,7 +17,7 @@ from postbacks.models import Delivery, PostbackConfig
 from postbacks.outbox import conversion_reasons, fan_out
 from postbacks.sandbox.server import Sandbox
 from tests import factories
-from tests.postbacks.facts import load
+from tests.postbacks.facts import schema
 
 pytestmark = pytest.mark.django_db
 
@@ -268,8 +268,6 @@ def test_a_late_arrival_leaves_the_reasons_that_are_not_the_postbacks(game: Any,
 
 # Over the socket ----------------------------------------------------------------------------------
 
-SCHEMAS = {"tiktok": "tiktok_event_track.schema.json", "reddit": "reddit_conversion_events_v3.schema.json"}
-
 
 @pytest.mark.parametrize(
     ("network", "sent_as", "expected"),
@@ -292,6 +290,6 @@ def test_the_network_accepts_a_goal_under_the_name_it_asks_for(
     sending.drain(network=network, lanes=0)
     assert told(done) == ("delivered", "")
     (call,) = sandbox.received(network)
-    jsonschema.validate(call["body"], load(SCHEMAS[network]))
+    jsonschema.validate(call["body"], schema(network))
     body = call["body"]
     assert (body["data"][0]["event"] if network == "tiktok" else body["data"]["events"][0]["type"]) == expected

@@ -11,7 +11,8 @@ from postbacks.configs import credentials
 from postbacks.configs.forms import postback_form
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.sandbox import accounts
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
 
@@ -32,14 +33,14 @@ def row(number: int, **given: str) -> dict[str, str]:
 
 def posted(*rows: dict[str, str], **given: Any) -> dict[str, Any]:
     """The whole form with these rows."""
-    fields = {"pixel_id": accounts.TIKTOK_PIXEL, "credential": accounts.TIKTOK_TOKEN, "enabled": "on", **given}
+    fields = {"pixel_id": TIKTOK_ACCOUNTS.pixel, "credential": TIKTOK_ACCOUNTS.token, "enabled": "on", **given}
     for number, one in enumerate(rows):
         fields |= row(number, **one)
     return fields
 
 
 def form(*rows: dict[str, str], network: str = "tiktok", **given: Any) -> Any:
-    pixel = {"tiktok": accounts.TIKTOK_PIXEL, "reddit": accounts.REDDIT_PIXEL}[network]
+    pixel = {"tiktok": TIKTOK_ACCOUNTS.pixel, "reddit": REDDIT_ACCOUNTS.pixel}[network]
     return postback_form(NETWORKS[network])(posted(*rows, **{"pixel_id": pixel, **given}))
 
 

@@ -22,16 +22,17 @@ from postbacks.models import (
     PostbackConfig,
     Purpose,
 )
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 
 TOKENS = {
-    "tiktok": (accounts.TIKTOK_TOKEN, accounts.TIKTOK_ROTATED_TOKEN),
-    "reddit": (accounts.REDDIT_TOKEN, accounts.REDDIT_ROTATED_TOKEN),
+    "tiktok": (TIKTOK_ACCOUNTS.token, TIKTOK_ACCOUNTS.rotated_token),
+    "reddit": (REDDIT_ACCOUNTS.token, REDDIT_ACCOUNTS.rotated_token),
 }
 
 
@@ -216,18 +217,18 @@ def test_a_good_rotation_releases_everything_the_oldest_first(sandbox: Sandbox, 
     sent = [r for r in sandbox.received("tiktok") if r["status"] == 200 and r["response"]["code"] == 0]
     ids = [r["body"]["data"][0]["event_id"] for r in sent if r["body"]["data"][0]["event"] != "Pageview"]
     assert ids == [f"minute-{number}" for number in (5, 4, 3, 2, 1)]
-    assert {r["headers"]["Access-Token"] for r in sent} == {accounts.TIKTOK_ROTATED_TOKEN}
+    assert {r["headers"]["Access-Token"] for r in sent} == {TIKTOK_ACCOUNTS.rotated_token}
 
 
 def test_a_rotation_to_another_bad_token_changes_nothing(sandbox: Sandbox, config: PostbackConfig) -> None:
     queue(config)
     revoke(sandbox, config)
-    sandbox.state.revoke("tiktok", accounts.TIKTOK_ROTATED_TOKEN, revoked=True)
+    sandbox.state.revoke("tiktok", TIKTOK_ACCOUNTS.rotated_token, revoked=True)
     drain(config)
     answer_checks()
     assert rotate(config).state == CheckState.REFUSED
     assert held(config) == (False, True, "token")
-    assert config.credential["token"] == accounts.TIKTOK_TOKEN
+    assert config.credential["token"] == TIKTOK_ACCOUNTS.token
     assert (config.version, config.paused_until) == (1, None)
     assert states() == {"held": 5}
 
@@ -301,7 +302,7 @@ def test_a_late_answer_about_an_old_credential_holds_nothing(sandbox: Sandbox, c
     hold.suspect(config=config)
     revoke(sandbox, config)
     PostbackConfig.objects.filter(pk=config.pk).update(suspected_at=None)
-    config.credential = {"token": accounts.TIKTOK_ROTATED_TOKEN}
+    config.credential = {"token": TIKTOK_ACCOUNTS.rotated_token}
     config.save()
     answer_checks()
     assert held(config) == (False, False, "")
@@ -357,15 +358,15 @@ def test_the_old_credential_can_be_gone_back_to_for_a_day(sandbox: Sandbox, conf
     rotate(config)
     config.refresh_from_db()
     assert (config.credential["token"], config.previous_credential["token"]) == (
-        accounts.TIKTOK_ROTATED_TOKEN,
-        accounts.TIKTOK_TOKEN,
+        TIKTOK_ACCOUNTS.rotated_token,
+        TIKTOK_ACCOUNTS.token,
     )
     assert config.can_roll_back
     lifecycle.roll_back(config=config, requested_by=None)
     answer_checks()
     config.refresh_from_db()
-    assert (config.credential["token"], config.version) == (accounts.TIKTOK_TOKEN, 3)
-    assert config.previous_credential["token"] == accounts.TIKTOK_ROTATED_TOKEN
+    assert (config.credential["token"], config.version) == (TIKTOK_ACCOUNTS.token, 3)
+    assert config.previous_credential["token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
 def test_after_a_day_the_old_credential_is_gone(sandbox: Sandbox, config: PostbackConfig) -> None:
@@ -388,8 +389,8 @@ def test_no_change_of_a_credential_stands_in_the_audit_log(sandbox: Sandbox, con
     rotate(config)
     entry = LogEntry.objects.get_for_object(config).first()
     assert entry is not None
-    assert accounts.TIKTOK_TOKEN not in str(entry.changes)
-    assert accounts.TIKTOK_ROTATED_TOKEN not in str(entry.changes)
+    assert TIKTOK_ACCOUNTS.token not in str(entry.changes)
+    assert TIKTOK_ACCOUNTS.rotated_token not in str(entry.changes)
     assert entry.changes["previous_credential"] == ["none", "•••• set"]
 
 
@@ -414,7 +415,7 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
     sending.drain(network="tiktok", seconds=20)
     assert states() == {"delivered": 60}
     calls = [r for r in sandbox.received("tiktok") if r["body"]["data"][0]["event"] != "Pageview"]
-    old = [r for r in calls if r["headers"]["Access-Token"] == accounts.TIKTOK_TOKEN]
+    old = [r for r in calls if r["headers"]["Access-Token"] == TIKTOK_ACCOUNTS.token]
     # received_at is when the sandbox had answered, and every old call was answered before the swap.
     assert old
     assert max(timezone.datetime.fromisoformat(r["received_at"]).timestamp() for r in old) <= swapped_at

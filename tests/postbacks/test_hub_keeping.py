@@ -9,7 +9,7 @@ from audience.models import Role
 from postbacks.configs import credential_checks, credentials, hold, upkeep
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.fields import seal
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.hub import member
@@ -39,7 +39,7 @@ def test_a_held_postback_can_be_asked_about_again(sandbox: Sandbox, config: Post
 
 
 def test_the_previous_credential_is_asked_about_and_taken_back(sandbox: Sandbox, config: PostbackConfig) -> None:
-    config.previous_credential = {"token": accounts.TIKTOK_ROTATED_TOKEN}
+    config.previous_credential = {"token": TIKTOK_ACCOUNTS.rotated_token}
     config.previous_until = timezone.now() + timedelta(hours=1)
     config.save()
     marketer = member(config.game, Role.MARKETER)
@@ -48,7 +48,7 @@ def test_the_previous_credential_is_asked_about_and_taken_back(sandbox: Sandbox,
     assert marketer.post(at(config, "roll-back")).status_code == 302
     run_pending()
     config.refresh_from_db()
-    assert config.credential["token"] == accounts.TIKTOK_ROTATED_TOKEN
+    assert config.credential["token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
 def test_without_a_previous_credential_nothing_is_asked(config: PostbackConfig) -> None:
@@ -75,7 +75,7 @@ def test_the_history_says_what_changed_when_and_by_whom(sandbox: Sandbox, config
     assert "Before a release" in page
     assert "TikTok Ads accepted the test event" in page
     assert page.count("marketer-of-sky-raiders@studio.example") == 2
-    assert accounts.TIKTOK_TOKEN not in page
+    assert TIKTOK_ACCOUNTS.token not in page
 
 
 # What the page says of a check that nothing came of, by why it was made.

@@ -11,14 +11,14 @@ from audience.models import Game
 from postbacks.configs import credentials
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.models.fields import seal
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
 TEST_CODE = "TEST-CODE-4711"
 GIVEN = {
-    "pixel_id": accounts.TIKTOK_PIXEL,
-    "credential": accounts.TIKTOK_TOKEN,
+    "pixel_id": TIKTOK_ACCOUNTS.pixel,
+    "credential": TIKTOK_ACCOUNTS.token,
     "triggers": ["purchase"],
     "enabled": "on",
     "test_code": TEST_CODE,
@@ -47,7 +47,7 @@ def test_saving_asks_the_network_and_then_lists_the_postback(url: str, marketer:
     assert not PostbackConfig.objects.exists()
     assert answered(check).state == CheckState.PASSED
     page = marketer.get(asked["Location"], follow=True).content.decode()
-    assert f"TikTok Ads accepted the credentials: the postback for {accounts.TIKTOK_PIXEL} is saved." in page
+    assert f"TikTok Ads accepted the credentials: the postback for {TIKTOK_ACCOUNTS.pixel} is saved." in page
     assert "No recent activity" in page
     config = PostbackConfig.objects.get()
     assert (config.triggers, config.enabled, config.created_by.username) == (
@@ -68,7 +68,7 @@ def test_a_refusal_shows_the_networks_reason_and_saves_nothing(url: str, markete
     back = re.search(r'href="([^"]+\?check=[^"]+)"', page)
     assert back
     form = marketer.get(back[1]).content.decode()
-    assert accounts.TIKTOK_PIXEL in form
+    assert TIKTOK_ACCOUNTS.pixel in form
     assert re.search(r'<input[^>]+value="purchase"[^>]* checked', form)
     assert not re.search(r'<input[^>]+value="game_launch"[^>]* checked', form)
 
@@ -99,7 +99,7 @@ def test_a_form_that_cannot_be_right_asks_nobody(
     assert reason in page
     assert "Not saved yet" in page
     assert TEST_CODE not in page
-    assert accounts.TIKTOK_TOKEN not in page
+    assert TIKTOK_ACCOUNTS.token not in page
     assert not CredentialCheck.objects.exists()
 
 
@@ -111,16 +111,16 @@ def test_a_second_postback_for_a_pixel_is_refused(url: str, game: Game, marketer
 
 
 def test_a_token_and_a_test_code_are_never_rendered(url: str, game: Game, marketer: Client, sandbox: Sandbox) -> None:
-    config = factories.config(game, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+    config = factories.config(game, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
     pages = [marketer.post(url + "add/", GIVEN, headers=headers) for headers in ({}, HTMX)]
     check = CredentialCheck.objects.first()
     assert check
     pages += [marketer.get(f"{url}checks/{check.pk}/"), marketer.get(f"{url}add/?check={check.pk}")]
     pages += [marketer.get(url), marketer.get(f"{url}{config.pk}/edit/")]
     for page in pages:
-        assert accounts.TIKTOK_TOKEN not in page.content.decode()
+        assert TIKTOK_ACCOUNTS.token not in page.content.decode()
         assert TEST_CODE not in page.content.decode()
-    assert accounts.TIKTOK_TOKEN not in str(list(LogEntry.objects.values()))
+    assert TIKTOK_ACCOUNTS.token not in str(list(LogEntry.objects.values()))
 
 
 def test_switching_triggers_needs_nobody(url: str, game: Game, marketer: Client) -> None:
@@ -129,7 +129,7 @@ def test_switching_triggers_needs_nobody(url: str, game: Game, marketer: Client)
     assert marketer.post(f"{url}{config.pk}/edit/", given)["Location"] == url
     config.refresh_from_db()
     assert config.triggers == ["game_launch"]
-    assert config.credential["token"] == accounts.TIKTOK_TOKEN
+    assert config.credential["token"] == TIKTOK_ACCOUNTS.token
     assert not CredentialCheck.objects.exists()
 
 
@@ -140,10 +140,10 @@ def test_rotating_the_credential_asks_the_network_again(
     edit = f"{url}{config.pk}/edit/"
     assert re.search(r"<details[^>]*>\s*<summary>Rotate credentials</summary>", marketer.get(edit).content.decode())
     given = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": "on"}
-    marketer.post(edit, {**given, "credential": accounts.TIKTOK_ROTATED_TOKEN})
+    marketer.post(edit, {**given, "credential": TIKTOK_ACCOUNTS.rotated_token})
     answered(CredentialCheck.objects.get())
     config.refresh_from_db()
-    assert config.credential["token"] == accounts.TIKTOK_ROTATED_TOKEN
+    assert config.credential["token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
 def test_the_menu_switches_off_and_on(url: str, game: Game, marketer: Client) -> None:

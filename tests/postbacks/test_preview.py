@@ -16,8 +16,8 @@ from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Facts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.preview import fields, preview
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
 
@@ -161,7 +161,7 @@ def test_the_page_shows_the_body_and_never_the_token(config: PostbackConfig, url
     page = hub.member(config.game, Role.MARKETER).get(url).content.decode()
     assert body_on(page)["data"][0]["event_id"] == str(conversion.pk)
     assert "E.C.P.click" in page
-    assert accounts.TIKTOK_TOKEN not in page
+    assert TIKTOK_ACCOUNTS.token not in page
     assert "not-needed" not in page
     assert (sandbox.received("tiktok"), Delivery.objects.count()) == ([], 0)
 
@@ -190,9 +190,9 @@ def test_a_conversion_can_be_chosen(config: PostbackConfig, url: str) -> None:
 
 def test_a_second_postback_can_be_chosen(config: PostbackConfig, url: str) -> None:
     purchase(config.game)
-    second = factories.config(config.game, pixel_id=accounts.TIKTOK_SECOND_PIXEL)
+    second = factories.config(config.game, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
     page = hub.member(config.game, Role.MARKETER).get(url, {"config": str(second.pk)}).content.decode()
-    assert body_on(page)["event_source_id"] == accounts.TIKTOK_SECOND_PIXEL
+    assert body_on(page)["event_source_id"] == TIKTOK_ACCOUNTS.second_pixel
 
 
 def test_it_works_before_there_is_a_postback(game: Game, url: str) -> None:

@@ -22,8 +22,8 @@ from postbacks.monitoring.alerts import watch
 from postbacks.monitoring.health import Health, Judgement
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.postbacks.canned import answering
@@ -134,7 +134,7 @@ def test_what_is_held_without_a_hold_is_let_go(config: PostbackConfig) -> None:
 
 
 def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, config: PostbackConfig) -> None:
-    token = accounts.TIKTOK_ROTATED_TOKEN
+    token = TIKTOK_ACCOUNTS.rotated_token
     given = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": True, "changed_by": None}
     check = lifecycle.change(config=config, credential=token, **given)
     assert check is not None
@@ -142,7 +142,7 @@ def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, co
     credentials.run_check(check_id=str(check.pk))
     config.refresh_from_db()
     check.refresh_from_db()
-    assert (config.enabled, config.credential["token"]) == (False, accounts.TIKTOK_TOKEN)
+    assert (config.enabled, config.credential["token"]) == (False, TIKTOK_ACCOUNTS.token)
     assert (check.state, check.message[:44]) == ("refused", "The settings of this postback were changed in"[:44])
 
 
@@ -151,7 +151,7 @@ def test_a_refusal_is_weighed_with_the_config_locked(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold.suspect(config=config)
-    sandbox.state.revoke("tiktok", accounts.TIKTOK_TOKEN, revoked=True)
+    sandbox.state.revoke("tiktok", TIKTOK_ACCOUNTS.token, revoked=True)
     real, locked = hold.hold, []
 
     def look() -> None:
@@ -173,7 +173,7 @@ def test_a_refusal_is_weighed_with_the_config_locked(
 def test_news_of_an_older_version_suspects_nothing(config: PostbackConfig) -> None:
     factories.delivery(config)
     claim = claimed()
-    PostbackConfig.objects.update(version=2, credential={"token": accounts.TIKTOK_ROTATED_TOKEN})
+    PostbackConfig.objects.update(version=2, credential={"token": TIKTOK_ACCOUNTS.rotated_token})
     attempts.close(answered(claim))
     config.refresh_from_db()
     row = Delivery.objects.get()
@@ -182,7 +182,7 @@ def test_news_of_an_older_version_suspects_nothing(config: PostbackConfig) -> No
 
 
 def test_a_recheck_refused_once_is_a_suspicion_and_no_hold(sandbox: Sandbox, config: PostbackConfig) -> None:
-    sandbox.state.revoke("tiktok", accounts.TIKTOK_TOKEN, revoked=True)
+    sandbox.state.revoke("tiktok", TIKTOK_ACCOUNTS.token, revoked=True)
     check = credentials.request_release(config=config, requested_by=None)
     credentials.run_check(check_id=str(check.pk))
     config.refresh_from_db()

@@ -12,19 +12,19 @@ import pytest
 from postbacks.configs.forms import postback_form
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import USER_AGENT, Facts, Item, Outcome, Response, Verdict
+from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from postbacks.networks.reddit.payload import TYPES
-from postbacks.sandbox.accounts import REDDIT_TOKEN
 from tests.postbacks.facts import (
     AT,
     EVENT_ID,
     LAUNCH,
     NOBODY,
     PURCHASE,
-    VERDICTS,
     answered,
-    answers,
-    load,
+    schema,
+    seen,
     target,
+    vector,
 )
 
 REDDIT = NETWORKS["reddit"]
@@ -34,7 +34,7 @@ HASH = "ff8d9819fc0e12bf0d24892e45987e249a28dce836a85cad60e28eaaa8c6d976"
 
 def sent(facts: Facts, *, test_code: str | None = None) -> Any:
     body = json.loads(REDDIT.build(target(PIXEL, test_code=test_code), facts).body)
-    jsonschema.validate(body, load("reddit_conversion_events_v3.schema.json"))
+    jsonschema.validate(body, schema("reddit"))
     return body
 
 
@@ -43,11 +43,11 @@ def event(**facts: Any) -> Any:
 
 
 def test_a_purchase_is_sent_to_the_letter():
-    assert sent(PURCHASE) == load("reddit_purchase.json")
+    assert sent(PURCHASE) == vector("reddit", "purchase")
 
 
 def test_a_launch_with_only_a_click_leaves_everything_else_out():
-    assert sent(LAUNCH) == load("reddit_game_launch.json")
+    assert sent(LAUNCH) == vector("reddit", "game_launch")
 
 
 def test_the_request_goes_to_the_pixel_with_a_bearer_and_our_own_agent():
@@ -68,9 +68,9 @@ def test_a_pixel_id_cannot_change_the_path():
 
 
 def test_a_token_of_800_characters_is_sent_whole():
-    request = REDDIT.build(replace(target(PIXEL), credential=REDDIT_TOKEN), LAUNCH)
-    assert len(REDDIT_TOKEN) > 700
-    assert request.headers["Authorization"] == f"Bearer {REDDIT_TOKEN}"
+    request = REDDIT.build(replace(target(PIXEL), credential=REDDIT_ACCOUNTS.token), LAUNCH)
+    assert len(REDDIT_ACCOUNTS.token) > 700
+    assert request.headers["Authorization"] == f"Bearer {REDDIT_ACCOUNTS.token}"
 
 
 def test_event_at_is_whole_milliseconds_without_a_rounding_error():
@@ -204,7 +204,7 @@ def test_custom_event_names_fit_in_64_characters():
 
 def test_the_test_id_goes_beside_the_events_and_never_inside():
     body = sent(LAUNCH, test_code="t2_abc")
-    assert body == {"data": {"test_id": "t2_abc", **load("reddit_game_launch.json")["data"]}}
+    assert body == {"data": {"test_id": "t2_abc", **vector("reddit", "game_launch")["data"]}}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_test_id_goes_beside_the_events_and_never_inside():
 )
 def test_the_save_time_check_is_harmless_unless_it_is_a_test(test_code: str | None, kind: dict[str, str]):
     body = json.loads(REDDIT.check(target(PIXEL, test_code=test_code), event_id=EVENT_ID, now=AT).body)
-    jsonschema.validate(body, load("reddit_conversion_events_v3.schema.json"))
+    jsonschema.validate(body, schema("reddit"))
     assert body["data"].get("test_id") == test_code
     assert body["data"]["events"] == [
         {
@@ -270,16 +270,16 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("case", answers("reddit_v3"), ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", seen("reddit"), ids=lambda case: case["name"])
 def test_every_known_answer_is_judged(case: Any):
     error = case["body"].get("error", {}) if isinstance(case["body"], dict) else {}
     code = error.get("code", error.get("reason"))
-    assert REDDIT.classify(answered(case["http"], case["body"])) == Outcome(
-        verdict=VERDICTS[case["cls"]],
+    assert REDDIT.classify(answered(case["status"], case["body"])) == Outcome(
+        verdict=Verdict[case["verdict"]],
         code=None if code is None else str(code),
         message=SAID.get(case["name"]) or error["message"],
         access=ACCESS.get(case["name"]),  # type: ignore[arg-type]
-        limited=case["cls"] == "transient_rate",
+        limited=case.get("limited", False),
     )
 
 
@@ -333,12 +333,12 @@ def test_a_failed_check_is_explained_in_four_different_ways(status: int, message
 @pytest.mark.parametrize("pixel", ["a2_sandbox01", " t2_old9 "])
 def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
     form = postback_form(REDDIT)(
-        {"pixel_id": pixel, "credential": REDDIT_TOKEN, "triggers": ["game_launch", "purchase"]}
+        {"pixel_id": pixel, "credential": REDDIT_ACCOUNTS.token, "triggers": ["game_launch", "purchase"]}
     )
     assert form.is_valid()
     assert form.cleaned_data == {
         "pixel_id": pixel.strip(),
-        "credential": REDDIT_TOKEN,
+        "credential": REDDIT_ACCOUNTS.token,
         "triggers": ["game_launch", "purchase"],
         "goals": [],
         "enabled": False,

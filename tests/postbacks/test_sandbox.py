@@ -23,18 +23,15 @@ import pytest
 
 from postbacks.http import post
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Facts, Outcome, Request, Target, Verdict
-from postbacks.sandbox import accounts, reddit, tiktok
-from postbacks.sandbox.accounts import ACCOUNTS
-from postbacks.sandbox.faults import FAULTS
-from postbacks.sandbox.server import Sandbox
-from tests.postbacks.facts import PURCHASE, load
+from postbacks.networks.interface.imitation import Call, imitation_of
+from postbacks.networks.interface.network import Facts, Outcome, Request, Response, Target, Verdict
+from postbacks.sandbox.control import FAULTS
+from postbacks.sandbox.server import Sandbox, all_imitations
+from tests import factories
+from tests.postbacks.facts import PURCHASE, schema, vector
 
-PIXELS = {"tiktok": accounts.TIKTOK_PIXEL, "reddit": accounts.REDDIT_PIXEL}
-TOKENS = {"tiktok": accounts.TIKTOK_TOKEN, "reddit": accounts.REDDIT_TOKEN}
-ROTATED = {"tiktok": accounts.TIKTOK_ROTATED_TOKEN, "reddit": accounts.REDDIT_ROTATED_TOKEN}
-FOREIGN = {"tiktok": accounts.TIKTOK_FOREIGN_TOKEN, "reddit": accounts.REDDIT_FOREIGN_TOKEN}
-BOTH = pytest.mark.parametrize("kind", ["tiktok", "reddit"])
+ACCOUNTS, PIXELS, TOKENS = factories.ACCOUNTS, factories.PIXELS, factories.TOKENS
+EACH = pytest.mark.parametrize("kind", NETWORKS)
 NOW = datetime(2025, 1, 3, 8, 0, tzinfo=UTC)
 
 
@@ -88,15 +85,15 @@ def call(sandbox: Sandbox, method: str, path: str, body: Any = None) -> tuple[in
 
 
 def golden(kind: str) -> Any:
-    return load(f"{kind}_purchase.json")
+    return vector(kind, "purchase")
 
 
-@BOTH
-@pytest.mark.parametrize("tokens", [TOKENS, ROTATED], ids=["first", "rotated"])
-def test_both_good_tokens_are_accepted_on_both_pixels(sandbox: Sandbox, kind: str, tokens: dict[str, str]):
-    second = {"tiktok": accounts.TIKTOK_SECOND_PIXEL, "reddit": accounts.REDDIT_SECOND_PIXEL}[kind]
-    for pixel in (PIXELS[kind], second):
-        outcome = send(sandbox, kind, credential=tokens[kind], pixel_id=pixel)
+@EACH
+@pytest.mark.parametrize("token", ["token", "rotated_token"])
+def test_both_good_tokens_are_accepted_on_both_pixels(sandbox: Sandbox, kind: str, token: str):
+    accounts = ACCOUNTS[kind]
+    for pixel in (accounts.pixel, accounts.second_pixel):
+        outcome = send(sandbox, kind, credential=getattr(accounts, token), pixel_id=pixel)
         assert outcome.verdict is Verdict.SUCCESS
 
 
@@ -117,7 +114,7 @@ def test_what_reddit_answers_to_a_good_event(sandbox: Sandbox):
         ({"credential": ""}, ("40104", "Access token is empty", "token")),
         ({"credential": "0" * 40}, ("40105", "Access token is incorrect or has been revoked.", "token")),
         (
-            {"credential": FOREIGN["tiktok"]},
+            {"credential": ACCOUNTS["tiktok"].foreign_token},
             (
                 "40001",
                 "No permission to operate pixel code: CSANDBOX0AFTERCLICK1. "
@@ -140,7 +137,7 @@ def test_tiktok_refuses_a_credential_under_http_200(sandbox: Sandbox, changes: A
         ({"credential": ""}, ("401", "No bearer token provided", "token")),
         ({"credential": TOKENS["reddit"][:-1]}, ("401", "UNAUTHORIZED", "token")),
         (
-            {"credential": FOREIGN["reddit"]},
+            {"credential": ACCOUNTS["reddit"].foreign_token},
             ("403", "You're not authorized to post conversions to Pixel ID a2_sandbox01.", "pixel"),
         ),
     ],
@@ -278,16 +275,13 @@ def test_reddit_takes_all_events_or_none(sandbox: Sandbox):
     assert [entry["duplicate"] for entry in sandbox.received("reddit")] == [False, False]
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"null", b"\xff"])
 def test_a_body_that_is_no_object_is_refused(sandbox: Sandbox, kind: str, raw: bytes):
-    status, answer = send_body(sandbox, kind, raw)
-    refused = {"tiktok": (200, 40002), "reddit": (400, 400)}[kind]
-    assert (status, answer.get("code") or answer["error"]["code"]) == refused
+    response = post(replace(purchase(sandbox, kind), body=raw))
+    assert NETWORKS[kind].classify(response).verdict is Verdict.PAYLOAD
 
 
-SCHEMAS = {"tiktok": "tiktok_event_track.schema.json", "reddit": "reddit_conversion_events_v3.schema.json"}
-ENVELOPES = {"tiktok": tiktok.ENVELOPE, "reddit": reddit.ENVELOPE}
 ODD = [
     None,
     "",
@@ -318,29 +312,27 @@ def places(body: Any, path: tuple[Any, ...] = ()) -> Iterator[str]:
             yield from places(value, (*path, step))
 
 
-@BOTH
-def test_the_checks_agree_with_the_networks_schema_on_every_field(kind: str):
-    schema = jsonschema.Draft7Validator(load(SCHEMAS[kind]))
-    body, disagreed = golden(kind), []
+@EACH
+def test_a_body_is_accepted_exactly_where_its_schema_allows_it(sandbox: Sandbox, kind: str):
+    network, imitation, allowed = NETWORKS[kind], imitation_of(NETWORKS[kind]), jsonschema.Draft7Validator(schema(kind))
+    request, body, disagreed = purchase(sandbox, kind), golden(kind), []
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    accounts = imitation.accounts.by_credential()
     for path in places(body):
         for value in [*ODD, ...]:
             case = changed(body, path, value)
-            accepted = not list(ENVELOPES[kind](case, ())) and not needs_a_name(kind, case)
-            if accepted != schema.is_valid(case) and not old_clock(kind, path, value):
-                disagreed.append((path, value))
+            if imitation.pixel(urlsplit(request.url).path, case) == PIXELS[kind]:
+                call = Call(
+                    "POST", urlsplit(request.url).path, headers, json.dumps(case).encode(), accounts, NOW.timestamp()
+                )
+                answer = imitation.answer(call)
+                response = Response(answer.status, {}, answer.encoded()[1], 1)
+                if (network.classify(response).verdict is Verdict.SUCCESS) != allowed.is_valid(case):
+                    disagreed.append((path, value, answer.body))
     assert disagreed == []
 
 
-def needs_a_name(kind: str, body: Any) -> bool:
-    return kind == "reddit" and any(problem.rule != "age" for problem in reddit.late(0, body["data"]["events"][0], 0))
-
-
-def old_clock(kind: str, path: str, value: Any) -> bool:
-    # The schema's smallest event_at is our rule of thumb; Reddit itself calls such a moment too old.
-    return kind == "reddit" and path == "data.events.0.event_at" and value in (0, -1)
-
-
-@BOTH
+@EACH
 def test_a_request_is_listed_with_everything_that_was_sent_and_answered(sandbox: Sandbox, kind: str):
     request = purchase(sandbox, kind)
     response = post(request)
@@ -362,7 +354,7 @@ def test_a_request_is_listed_with_everything_that_was_sent_and_answered(sandbox:
     }
 
 
-@BOTH
+@EACH
 def test_test_events_are_listed_apart(sandbox: Sandbox, kind: str):
     send(sandbox, kind)
     send(sandbox, kind, test_code="TEST12345")
@@ -370,7 +362,7 @@ def test_test_events_are_listed_apart(sandbox: Sandbox, kind: str):
     assert [entry["test"] for entry in call(sandbox, "GET", f"/sandbox/requests?network={kind}&test=1")[1]] == [True]
 
 
-@BOTH
+@EACH
 def test_a_check_without_a_test_code_is_listed_with_the_real_events(sandbox: Sandbox, kind: str):
     target = Target(pixel_id=PIXELS[kind], credential=TOKENS[kind], base_url=sandbox.url)
     network = NETWORKS[kind]
@@ -378,7 +370,7 @@ def test_a_check_without_a_test_code_is_listed_with_the_real_events(sandbox: San
     assert len(sandbox.received(kind)) == 1
 
 
-@BOTH
+@EACH
 def test_the_same_event_within_48_hours_is_marked_as_a_duplicate(sandbox: Sandbox, kind: str, clock: Clock):
     send(sandbox, kind)
     send(sandbox, kind, facts=replace(PURCHASE, event_id="another"))
@@ -397,9 +389,9 @@ def test_a_refused_event_does_not_count_as_seen(sandbox: Sandbox):
     assert [entry["duplicate"] for entry in sandbox.received("tiktok")] == [False, False]
 
 
-@BOTH
+@EACH
 def test_deleting_the_requests_forgets_one_network_or_both(sandbox: Sandbox, kind: str):
-    other = {"tiktok": "reddit", "reddit": "tiktok"}[kind]
+    other = next(name for name in NETWORKS if name != kind)
     send(sandbox, kind)
     send(sandbox, other)
     assert call(sandbox, "DELETE", f"/sandbox/requests?network={kind}") == (204, "")
@@ -430,8 +422,24 @@ FAULTED = {
 }
 
 
-def test_every_fault_is_tested_on_both_networks():
-    assert set(FAULTED) == {(kind, fault) for kind in NETWORKS for fault in FAULTS}
+READ_AS = {
+    "unauthorized": (Verdict.CREDENTIAL, "token", False),
+    "forbidden": (Verdict.CREDENTIAL, "pixel", False),
+    "bad_request": (Verdict.PAYLOAD, None, False),
+    "rate_limited": (Verdict.TRANSIENT, None, True),
+    "unavailable": (Verdict.TRANSIENT, None, False),
+    "html_502": (Verdict.TRANSIENT, None, False),
+    "timeout": (Verdict.TRANSIENT, None, False),
+    "reset": (Verdict.TRANSIENT, None, False),
+}
+
+
+@EACH
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_network_reads_each_fault_of_its_imitation_as_what_it_is(sandbox: Sandbox, kind: str, fault: str):
+    sandbox.state.add_fault(kind, fault, 1)
+    outcome = NETWORKS[kind].classify(post(purchase(sandbox, kind), timeout=0.3))
+    assert (outcome.verdict, outcome.access, outcome.limited) == READ_AS[fault]
 
 
 @pytest.mark.parametrize(("kind", "fault"), FAULTED)
@@ -478,12 +486,12 @@ def test_a_held_connection_is_closed_without_an_answer(clock: Clock):
     assert (response.status, response.failure) == (None, "reset")
 
 
-@BOTH
+@EACH
 def test_a_revoked_token_is_refused_until_it_is_restored(sandbox: Sandbox, kind: str):
     order = {"network": kind, "credential": TOKENS[kind]}
     assert call(sandbox, "POST", "/sandbox/tokens/revoke", order) == (200, {"network": kind, "revoked": True})
     assert send(sandbox, kind).access == "token"
-    assert send(sandbox, kind, credential=ROTATED[kind]).verdict is Verdict.SUCCESS
+    assert send(sandbox, kind, credential=ACCOUNTS[kind].rotated_token).verdict is Verdict.SUCCESS
     assert call(sandbox, "POST", "/sandbox/tokens/restore", order) == (200, {"network": kind, "revoked": False})
     assert send(sandbox, kind).verdict is Verdict.SUCCESS
 
@@ -497,8 +505,10 @@ def test_latency_can_be_ordered(sandbox: Sandbox):
     assert post(purchase(sandbox, "reddit")).latency_ms < 500
 
 
-def test_tiktok_has_a_quota_per_second(clock: Clock):
-    with Sandbox(clock=clock, quota=2) as sandbox:
+def test_a_network_with_a_quota_refuses_the_calls_beyond_it_until_the_second_is_over(clock: Clock):
+    imitations = all_imitations()
+    imitations["tiktok"] = replace(imitations["tiktok"], quota=2)
+    with Sandbox(clock=clock, imitations=imitations) as sandbox:
         assert [send(sandbox, "tiktok").code for _ in range(3)] == ["0", "0", "40100"]
         assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
         clock.now += 1
@@ -511,8 +521,8 @@ def test_tiktok_has_a_quota_per_second(clock: Clock):
         ("/sandbox/faults", [], "The body must be a JSON object."),
         (
             "/sandbox/faults",
-            {"network": "meta", "fault": "reset"},
-            "network must be one of tiktok, reddit, not 'meta'.",
+            {"network": "nowhere", "fault": "reset"},
+            f"network must be one of {', '.join(NETWORKS)}, not 'nowhere'.",
         ),
         (
             "/sandbox/faults",
@@ -546,8 +556,8 @@ def test_an_order_that_makes_no_sense_is_refused_and_changes_nothing(
 
 
 def test_an_unknown_network_is_not_listed(sandbox: Sandbox):
-    sentence = "network must be one of tiktok, reddit, not 'meta'."
-    assert call(sandbox, "GET", "/sandbox/requests?network=meta") == (400, {"error": sentence})
+    sentence = f"network must be one of {', '.join(NETWORKS)}, not 'nowhere'."
+    assert call(sandbox, "GET", "/sandbox/requests?network=nowhere") == (400, {"error": sentence})
 
 
 @pytest.mark.parametrize(
@@ -569,18 +579,22 @@ def test_other_addresses_and_methods(sandbox: Sandbox, method: str, path: str, s
 def test_the_front_page_tells_every_endpoint_fault_and_credential(sandbox: Sandbox):
     status, page = call(sandbox, "GET", "/")
     assert status == 200
-    words = ["/sandbox/requests", "/sandbox/tokens/revoke", *FAULTS, *ACCOUNTS["tiktok"], *ACCOUNTS["reddit"]]
+    words = ["/sandbox/requests", "/sandbox/tokens/revoke", *FAULTS, *TOKENS.values(), *PIXELS.values()]
     assert [word for word in words if word not in page] == []
 
 
-def test_the_accounts_have_the_networks_real_formats():
-    assert all(re.fullmatch(r"[0-9a-f]{40}", token) for token in ACCOUNTS["tiktok"])
-    assert all(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]{300,}", token) for token in ACCOUNTS["reddit"])
-    assert all(len(token) > 700 for token in ACCOUNTS["reddit"])
-    for kind, tokens in ACCOUNTS.items():
-        pixels = set().union(*tokens.values())
-        assert [pixel for pixel in pixels if not re.fullmatch(NETWORKS[kind].pixel_pattern, pixel)] == []
-        assert PIXELS[kind] not in tokens[FOREIGN[kind]]
+def test_the_tokens_have_the_networks_real_formats():
+    assert all(re.fullmatch(r"[0-9a-f]{40}", token) for token in ACCOUNTS["tiktok"].by_credential())
+    assert all(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]{300,}", token) for token in ACCOUNTS["reddit"].by_credential())
+    assert all(len(token) > 700 for token in ACCOUNTS["reddit"].by_credential())
+
+
+@EACH
+def test_the_pixels_have_the_networks_real_format_and_a_foreign_token_reaches_none_of_ours(kind: str):
+    accounts = ACCOUNTS[kind]
+    pixels = (accounts.pixel, accounts.second_pixel, accounts.foreign_pixel)
+    assert [pixel for pixel in pixels if not re.fullmatch(NETWORKS[kind].pixel_pattern, pixel)] == []
+    assert accounts.by_credential()[accounts.foreign_token] == {accounts.foreign_pixel}
 
 
 def test_an_oversized_or_unmeasured_body_is_refused(sandbox: Sandbox):
@@ -640,7 +654,7 @@ def test_the_command_says_when_its_port_is_taken():
     assert said == f"CommandError: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
 
 
-@BOTH
+@EACH
 def test_what_the_network_builds_is_what_its_sandbox_takes(sandbox: Sandbox, kind: str):
     """Any part of a conversion may be missing: what is left is still a body that is taken."""
     fields = ["click_id", "browser_id", "email", "phone", "external_id", "ip", "user_agent", "value", "currency"]
@@ -708,7 +722,7 @@ def test_the_summary_counts_answers_events_and_duplicates_per_network(sandbox: S
     assert summary(sandbox, "reddit") == NOTHING_YET
 
 
-@BOTH
+@EACH
 def test_the_summary_tells_an_event_that_was_accepted_twice(sandbox: Sandbox, kind: str, clock: Clock):
     send(sandbox, kind)
     send(sandbox, kind, facts=replace(PURCHASE, trigger="game_launch"))
@@ -726,9 +740,9 @@ def test_the_busiest_second_slides_over_the_border_of_two(sandbox: Sandbox, cloc
     assert summary(sandbox, "reddit")["peak_per_second"] == 4
 
 
-@BOTH
+@EACH
 def test_deleting_the_requests_starts_the_summary_anew(sandbox: Sandbox, kind: str):
-    other = {"tiktok": "reddit", "reddit": "tiktok"}[kind]
+    other = next(name for name in NETWORKS if name != kind)
     send(sandbox, kind)
     send(sandbox, other)
     assert call(sandbox, "DELETE", f"/sandbox/requests?network={kind}") == (204, "")

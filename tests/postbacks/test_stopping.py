@@ -15,8 +15,8 @@ from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
 from postbacks.monitoring.alerts import calls, notices
 from postbacks.monitoring.alerts.watch import watch
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.reporting import audit
-from postbacks.sandbox import accounts
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
 
@@ -87,7 +87,7 @@ def test_the_page_that_asks_names_exactly_what_would_not_be_sent(
     waiting(config, 1, leased_until=timezone.now() + timedelta(seconds=20))
     for state in ("delivered", "failed", "skipped", "cancelled"):
         waiting(config, state=state)
-    waiting(factories.config(game, pixel_id=accounts.TIKTOK_SECOND_PIXEL), 5)
+    waiting(factories.config(game, pixel_id=TIKTOK_ACCOUNTS.second_pixel), 5)
     page = marketer.get(f"{url}{how}/").content.decode()
     assert "12 conversions wait and 3 are held; they will not be sent." in page
     assert "1 conversion is being sent at this moment and may still arrive." in page
@@ -216,7 +216,7 @@ def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, 
 def test_one_that_was_set_aside_is_called_off_like_the_others(
     config: PostbackConfig, other_game: Game, how: str
 ) -> None:
-    others = factories.delivery(factories.config(other_game, pixel_id=accounts.TIKTOK_SECOND_PIXEL))
+    others = factories.delivery(factories.config(other_game, pixel_id=TIKTOK_ACCOUNTS.second_pixel))
     aside = {"attempts": 8, "set_aside_at": timezone.now(), "queue": Queue.SENDING}
     for row in (waiting(config)[0], *held(config, 1), others):
         kept = {"network": "tiktok", "config": str(row.config_id)}
@@ -248,7 +248,7 @@ def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandb
     assert ends() == {("skipped", "config_disabled")}
     lifecycle.enable(config=config)
     waiting(config)
-    check = lifecycle.change(config=config, enabled=False, credential=accounts.TIKTOK_ROTATED_TOKEN, **same)
+    check = lifecycle.change(config=config, enabled=False, credential=TIKTOK_ACCOUNTS.rotated_token, **same)
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     assert CredentialCheck.objects.get().state == "passed"
@@ -328,4 +328,4 @@ def test_the_audit_log_files_a_deletion_under_deleted(config: PostbackConfig, ga
     assert config.pixel_id in admin.get(f"/g/{game.slug}/audit-log/", deleted).content.decode()
     changed = {**deleted, "action": str(LogEntry.Action.UPDATE)}
     assert config.pixel_id not in admin.get(f"/g/{game.slug}/audit-log/", changed).content.decode()
-    assert accounts.TIKTOK_TOKEN not in str(entry.changes)
+    assert TIKTOK_ACCOUNTS.token not in str(entry.changes)

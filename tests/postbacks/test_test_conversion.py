@@ -10,7 +10,7 @@ from audience.models import Conversion, Game, Role
 from postbacks.configs import credentials
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.models.fields import seal
-from postbacks.sandbox import accounts
+from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
 
@@ -104,7 +104,7 @@ def test_the_code_and_the_token_are_never_rendered(
     pages += [marketer.get(where, follow=True).content.decode(), marketer.get(url).content.decode()]
     for page in pages:
         assert TEST_CODE not in page
-        assert accounts.TIKTOK_TOKEN not in page
+        assert TIKTOK_ACCOUNTS.token not in page
 
 
 def test_it_is_for_marketers_and_postbacks_of_the_game(config: PostbackConfig, other_game: Game, url: str) -> None:

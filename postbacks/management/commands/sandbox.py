@@ -12,7 +12,7 @@ from postbacks.sandbox.server import Sandbox
 
 
 class Command(BaseCommand):
-    help = "Serve imitations of TikTok's and Reddit's conversion APIs; GET / explains the controls."
+    help = "Serve imitations of the ad networks' conversion APIs; GET / explains the controls."
     # Neither the database nor the rest of the project is needed: it must start when they do not.
     requires_system_checks: list[str] = []
     requires_migrations_checks = False

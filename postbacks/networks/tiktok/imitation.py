@@ -1,72 +1,32 @@
 """TikTok's `event/track/` as its server behaves: HTTP 200 even for failures, unknown keys tolerated, types strict."""
 
+import hashlib
 import secrets
-from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from postbacks.sandbox.call import Answer, Call
-from postbacks.sandbox.checks import Path, Problem, array, boolean, choice, dotted, integer, number, shape, string
+from postbacks.networks.interface.body_schema import BodySchema, Problem, dotted
+from postbacks.networks.interface.imitation import Accounts, Answer, Call, Imitation
 
 PATH = "/open_api/v1.3/event/track/"
-SHA256_HEX = r"[a-f0-9]{64}"
-TEXT = string()
-WORDS = {"string": "string", "number": "number", "integer": "integer", "object": "object", "array": "list"}
+SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
+CALLS_A_SECOND = 1000  # by several integrations
+TYPE_NAMES = {"number": "number", "integer": "integer", "object": "object", "array": "list"}
 
 
-def hashed(value: Any, path: Path) -> Iterator[Problem]:
-    """A SHA-256 in lower-case hex, or a list of them."""
-    one = string(SHA256_HEX, rule="hash")
-    yield from array(one)(value, path) if isinstance(value, list) else one(value, path)
+def access_token(name: str) -> str:
+    """Forty hex digits, as Events Manager shows a token."""
+    return hashlib.sha256(f"afterclick sandbox {name}".encode()).hexdigest()[:40]
 
 
-def texts(*names: str) -> dict[str, Any]:
-    return dict.fromkeys(names, TEXT)
-
-
-USER = {
-    **dict.fromkeys(("email", "phone", "external_id"), hashed),
-    **texts("ttclid", "ttp", "ip", "user_agent", "locale", "first_name", "last_name", "city", "state", "country"),
-    **texts("zip_code", "idfa", "idfv", "gaid"),
-    "att_status": choice("AUTHORIZED", "DENIED", "NOT_DETERMINED", "RESTRICTED", "NOT_APPLICABLE"),
-}
-CONTENT = {
-    **texts("content_id", "content_name", "content_category", "content_type", "brand"),
-    "price": number(),
-    "quantity": number(),
-}
-PROPERTIES = {
-    **texts("order_id", "shop_id", "query", "search_string", "description"),
-    "value": number(),
-    "currency": string(r"[A-Z]{3}"),
-    "content_type": choice("product", "product_group"),
-    "contents": array(shape(CONTENT)),
-    "content_ids": array(TEXT),
-    "num_items": number(),
-    "predicted_ltv": number(),
-    "delivery_category": choice("in_store", "curbside", "home_delivery"),
-}
-EVENT = shape(
-    {
-        "event": string(r".+"),
-        "event_time": integer(least=10**9, most=10**10 - 1),  # ten digits: milliseconds are refused
-        "event_id": TEXT,
-        "user": shape(USER),
-        "properties": shape(PROPERTIES),
-        "page": shape(texts("url", "referrer")),
-        **dict.fromkeys(("app", "ad", "device", "lead"), shape({})),
-        "limited_data_use": boolean,
-    },
-    required=("event", "event_time"),
-)
-ENVELOPE = shape(
-    {
-        "event_source": choice("web", "app", "offline", "crm"),
-        "event_source_id": string(r".+"),
-        **texts("partner_name", "test_event_code"),
-        "data": array(EVENT, least=1, most=1000),
-    },
-    required=("event_source", "event_source_id", "data"),
+ACCOUNTS = Accounts(
+    pixel="CSANDBOX0AFTERCLICK1",
+    second_pixel="CSANDBOX0AFTERCLICK2",
+    foreign_pixel="CSANDBOX0OTHERGAME01",
+    token=access_token("token 1"),
+    rotated_token=access_token("token 2"),
+    foreign_token=access_token("token of another advertiser"),
 )
 
 
@@ -87,7 +47,7 @@ def answer(call: Call) -> Answer:
         body = call.json()
     except ValueError:
         return reply(40002, "Invalid value for body: not a valid JSON.")
-    problems = list(ENVELOPE(body, ()))
+    problems = SCHEMA.problems(body)
     # A pixel that cannot be read comes first, then whose pixel it is, then everything else.
     problems.sort(key=lambda problem: problem.path != () and problem.path[0] != "event_source_id")
     if problems and problems[0].path in ((), ("event_source_id",)):
@@ -107,14 +67,13 @@ def forbid(code: str) -> Answer:
 
 
 def refuse(problem: Problem) -> Answer:
-    if problem.path == ("data",) and problem.rule == "size":
+    if problem.path == ("data",) and problem.is_size:
         return reply(40061, "Invalid batch size")
-    if problem.rule == "hash":
+    if problem.rule == "anyOf" and isinstance(problem.value, str | list):
         return reply(40062, "PII not hashed")
     place = problem.path[2:] if problem.path[:1] == ("data",) and len(problem.path) > 2 else problem.path
-    return reply(
-        40002, f"Invalid value for {dotted(place) or 'body'}: not a valid {WORDS.get(problem.rule, 'string')}."
-    )
+    expected = TYPE_NAMES.get(problem.expected, "string") if problem.rule == "type" else "string"
+    return reply(40002, f"Invalid value for {dotted(place) or 'body'}: not a valid {expected}.")
 
 
 def reply(code: int, message: str, *, status: int = 200, events: tuple[tuple[str, ...], ...] = ()) -> Answer:
@@ -131,3 +90,23 @@ def pixel(path: str, body: Any) -> str:
 def is_test(body: Any) -> bool:
     """Whether the request went to Test Events."""
     return isinstance(body, dict) and bool(body.get("test_event_code"))
+
+
+FAULTS = {
+    "unauthorized": lambda pixel: reply(40105, "Access token is incorrect or has been revoked."),
+    "forbidden": forbid,
+    "bad_request": lambda pixel: reply(40002, "Invalid value for event_source_id: not a valid string."),
+    "rate_limited": lambda pixel: reply(40100, "Too many requests. Please retry in some time."),
+    # TikTok sends 50000 under HTTP 200 too; the sender must retry for the status alone.
+    "unavailable": lambda pixel: reply(50000, "System error", status=503),
+}
+IMITATION = Imitation(
+    prefixes=("/open_api/",),
+    endpoints=(f"POST {PATH}",),
+    accounts=ACCOUNTS,
+    answer=answer,
+    pixel=pixel,
+    is_test=is_test,
+    faults=FAULTS,
+    quota=CALLS_A_SECOND,
+)

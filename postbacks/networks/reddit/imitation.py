@@ -1,10 +1,14 @@
 """Reddit's `conversion_events` v3 as its server behaves: a strict decoder, and all events of a request or none."""
 
+import base64
+import hashlib
+import json
 import re
+from pathlib import Path
 from typing import Any
 
-from postbacks.sandbox.call import Answer, Call
-from postbacks.sandbox.checks import Problem, array, choice, dotted, integer, number, shape, string
+from postbacks.networks.interface.body_schema import BodySchema, Problem, dotted
+from postbacks.networks.interface.imitation import Accounts, Answer, Call, Imitation
 
 PATH = re.compile(r"/api/v3/pixels/([^/?]+)/conversion_events")
 AGE_LIMIT_MS = 168 * 60 * 60 * 1000
@@ -13,56 +17,28 @@ LIBRARY_AGENT = re.compile(
     r"$|python-|urllib|aiohttp|httpx|curl|wget|go-http|java|okhttp|apache-http|node|axios|undici|got |ruby|faraday",
     re.IGNORECASE,
 )
-TEXT = string()
-UUID = r"([0-9]+\.)?[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-SCREEN = integer(least=1, most=32767)
+SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
 
-USER = {
-    **dict.fromkeys(("email", "phone_number", "external_id", "ip_address", "user_agent", "idfa", "aaid"), TEXT),
-    "uuid": string(UUID),
-    "screen_dimensions": shape({"width": SCREEN, "height": SCREEN}, strict=True),
-    "data_processing_options": shape({"modes": array(choice("LDU")), "country": TEXT, "region": TEXT}, strict=True),
-}
-PRODUCT = {
-    **dict.fromkeys(("id", "name", "category"), TEXT),
-    "quantity": integer(least=0),
-    "item_price": number(least=0),
-}
-METADATA = {
-    "conversion_id": TEXT,
-    "currency": string(r"[A-Z]{3}"),
-    "value": number(),
-    "item_count": integer(least=0),
-    "products": array(shape(PRODUCT, strict=True)),
-}
-TRACKING_TYPES = (
-    *("PAGE_VISIT", "VIEW_CONTENT", "SEARCH", "ADD_TO_CART", "ADD_TO_WISHLIST"),
-    *("PURCHASE", "LEAD", "SIGN_UP", "CUSTOM"),
-)
-TYPE = {"tracking_type": choice(*TRACKING_TYPES), "custom_event_name": string(longest=64)}
-EVENT = shape(
-    {
-        "event_at": integer(),
-        "action_source": choice("WEBSITE", "APP", "PHYSICAL_STORE", "OTHER"),
-        "event_source_url": TEXT,
-        "click_id": TEXT,
-        "type": shape(TYPE, required=("tracking_type",), strict=True),
-        "user": shape(USER, strict=True),
-        "metadata": shape(METADATA, strict=True),
-    },
-    required=("event_at", "action_source", "type"),
-    strict=True,
-)
-ENVELOPE = shape(
-    {
-        "data": shape(
-            {"test_id": TEXT, "partner": TEXT, "events": array(EVENT, least=1, most=1000)},
-            required=("events",),
-            strict=True,
-        )
-    },
-    required=("data",),
-    strict=True,
+
+def conversion_token(name: str) -> str:
+    """A JWT's three parts; Reddit's are 700 characters and longer, and a cut one must not work."""
+    head = base64_part(json.dumps({"alg": "RS256", "kid": "SHA256:sandbox", "typ": "JWT"}).encode())
+    claims = {"sub": "user", "aid": name, "scp": "adsconversions", "note": "sandbox " * 30}
+    signature = base64_part(b"".join(hashlib.sha256(f"{name} {n}".encode()).digest() for n in range(8)))
+    return f"{head}.{base64_part(json.dumps(claims).encode())}.{signature}"
+
+
+def base64_part(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+ACCOUNTS = Accounts(
+    pixel="a2_sandbox01",
+    second_pixel="a2_sandbox02",
+    foreign_pixel="a2_othergame01",
+    token=conversion_token("token 1"),
+    rotated_token=conversion_token("token 2"),
+    foreign_token=conversion_token("token of another advertiser"),
 )
 
 
@@ -94,30 +70,26 @@ def forbid(target: str) -> Answer:
 
 
 def refusal(body: Any, now: float) -> Answer | None:
-    """The 400 that `body` deserves, if any: unknown keys first (the decoder), then missing ones, then values."""
-    problems = list(ENVELOPE(body, ()))
+    """The 400 that `body` gets, if any: unknown keys first (the decoder), then missing ones, then values."""
+    problems = SCHEMA.problems(body)
     for problem in problems:
-        if problem.rule == "unknown":
+        if problem.rule == "additionalProperties":
             return error(400, f'JSON error "unknown field" on field "{problem.path[-1]}"')
     if any(len(problem.path) <= 2 for problem in problems):
         return error(400, "Bad Request")
     for problem in problems:
-        if problem.rule == "missing":
+        if problem.rule == "required":
             return error(400, f"missing {problem.path[-1]}")
-    if not problems:
-        problems = [found for index, event in enumerate(body["data"]["events"]) for found in late(index, event, now)]
+    problems = problems or too_old(body["data"]["events"], now)
     return invalid(problems) if problems else None
 
 
-def late(index: int, event: dict[str, Any], now: float) -> list[Problem]:
-    """What can be said of an event whose fields are all of the right type."""
-    place = ("data", "events", index)
-    found = []
-    if now * 1000 - event["event_at"] >= AGE_LIMIT_MS:
-        found.append(Problem((*place, "event_at"), "age"))
-    if event["type"]["tracking_type"] == "CUSTOM" and "custom_event_name" not in event["type"]:
-        found.append(Problem((*place, "type", "custom_event_name"), "choice", ""))
-    return found
+def too_old(events: list[dict[str, Any]], now: float) -> list[Problem]:
+    return [
+        Problem(("data", "events", index, "event_at"), "minimum", AGE_LIMIT_MS, event["event_at"])
+        for index, event in enumerate(events)
+        if now * 1000 - event["event_at"] >= AGE_LIMIT_MS
+    ]
 
 
 def invalid(problems: list[Problem]) -> Answer:
@@ -130,7 +102,7 @@ def field(problem: Problem) -> dict[str, str]:
     """One of `fields`, in the words of the logged answers."""
     path = tuple("UUID" if step == "uuid" else step for step in problem.path[3:])
     place, name = dotted(path), path[-1] if path else "event"
-    if problem.rule == "age":
+    if problem.rule == "minimum" and name == "event_at":  # seconds are below the schema's minimum, and 50 years old
         reason = f"{name} timestamp must be less than 168h0m0s old"
     elif name == "UUID":
         reason = "invalid UUID: UUID must be RFC-4122 compliant"
@@ -167,3 +139,29 @@ def is_test(body: Any) -> bool:
     """Whether the request went to Event Testing."""
     data = body.get("data") if isinstance(body, dict) else None
     return isinstance(data, dict) and bool(data.get("test_id"))
+
+
+INVALID_EVENT = {
+    "field": "$.data.events[0].action_source",
+    "message": "action_source: invalid action_source: website",
+}
+FAULTS = {
+    "unauthorized": lambda pixel: error(401, "UNAUTHORIZED"),
+    "forbidden": forbid,
+    "bad_request": lambda pixel: error(
+        400, "There were 1 invalid conversion events. None were processed.", fields=[INVALID_EVENT]
+    ),
+    "rate_limited": lambda pixel: error(429, "Too many requests/events within timeframe.", Retry_After="1"),
+    "unavailable": lambda pixel: error(
+        503, "The service is currently unavailable. No conversion events were processed."
+    ),
+}
+IMITATION = Imitation(
+    prefixes=("/api/v3/",),
+    endpoints=("POST /api/v3/pixels/<pixel>/conversion_events",),
+    accounts=ACCOUNTS,
+    answer=answer,
+    pixel=pixel,
+    is_test=is_test,
+    faults=FAULTS,
+)

@@ -1,0 +1,102 @@
+"""What a network's imitation for the sandbox consists of: its accounts, its answers and its faults."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from postbacks.networks.interface.network import Network
+
+# The faults that each network answers in its own words. The sandbox itself adds `html_502`, `timeout` and `reset`.
+FAULTS = ("unauthorized", "forbidden", "bad_request", "rate_limited", "unavailable")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`headers` by lower-case name; `accounts` is what this network accepts now: credential -> pixels; `now` in Unix
+    seconds; `over_quota`: the calls of this second are used up."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    accounts: Mapping[str, frozenset[str]]
+    now: float
+    over_quota: bool = False
+
+    def json(self) -> Any:
+        """The decoded body. ValueError when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is sent as JSON, or as it is when it is text. `events` are the deduplication keys of accepted events:
+    the pixel first, the event id last."""
+
+    status: int
+    body: dict[str, Any] | str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[tuple[str, ...], ...] = ()
+
+    def encoded(self) -> tuple[str, bytes]:
+        """(content type, bytes)"""
+        if isinstance(self.body, str):
+            html = self.body.lstrip().startswith("<")
+            return f"text/{'html' if html else 'plain'}; charset=utf-8", self.body.encode()
+        return "application/json", json.dumps(self.body).encode()
+
+    @property
+    def code(self) -> str:
+        """The code at the top of the body, for a network whose HTTP status does not tell the outcome; else ''."""
+        return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """Made up, in the network's formats. `token` and `rotated_token` may post to `pixel` and `second_pixel`, and
+    `foreign_token` only to `foreign_pixel`."""
+
+    pixel: str
+    second_pixel: str
+    foreign_pixel: str
+    token: str
+    rotated_token: str
+    foreign_token: str
+
+    def by_credential(self) -> dict[str, frozenset[str]]:
+        own = frozenset({self.pixel, self.second_pixel})
+        return {self.token: own, self.rotated_token: own, self.foreign_token: frozenset({self.foreign_pixel})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imitation:
+    """`prefixes` start every path of the network's API, and no path of another's. `endpoints` are shown on the
+    sandbox's help page. `faults` has the answer for each of FAULTS, given the pixel that the request names."""
+
+    prefixes: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    accounts: Accounts
+    answer: Callable[[Call], Answer]
+    pixel: Callable[[str, Any], str]  # (path, decoded body) -> the pixel that the request names, '' without one
+    is_test: Callable[[Any], bool]  # decoded body -> whether it is a test event
+    faults: Mapping[str, Callable[[str], Answer]]
+    quota: int | None = None  # calls a second; beyond them Call.over_quota is set
+
+    def demo(self) -> dict[str, Any]:
+        """What `manage.py demo --json` prints of the network, and what the demo game's postback holds."""
+        return {"pixel_id": self.accounts.pixel, "credential": self.accounts.token}
+
+
+def imitation_of(network: Network) -> Imitation:
+    """`IMITATION` of `imitation.py` beside the network's own module. ImportError or AttributeError without one.
+
+    Loaded when it is asked for, since only the sandbox, the demo and the tests need the schemas.
+    """
+    package = type(network).__module__.rpartition(".")[0]
+    imitation: Imitation = import_module(f"{package}.imitation").IMITATION
+    return imitation
