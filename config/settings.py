@@ -139,7 +139,7 @@ CELERY_IMPORTS = ["config.worker"]
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT
 
-# Where one app reaches up to the next without importing it (docs/architecture.md, "The two hooks").
+# Where one app reaches up to the next without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
 
