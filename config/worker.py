@@ -13,7 +13,8 @@ from config.pulse import Pulse
 
 logger = structlog.get_logger(__name__)
 
-_next_note = 0.0  # on the monotonic clock
+# Worker's name -> when it is noted again that it works, on the monotonic clock.
+_next_note: dict[str, float] = {}
 
 
 @worker_ready.connect
@@ -24,11 +25,11 @@ def start_pulse(sender: Any, **_: object) -> None:
 @task_prerun.connect
 def note_work(task: Any, **_: object) -> None:
     """Record, once in an interval, that this worker takes up tasks."""
-    global _next_note  # a fact about the process
-    if time.monotonic() < _next_note:
+    name = task.request.hostname
+    if time.monotonic() < _next_note.get(name, 0.0):
         return
-    _next_note = time.monotonic() + heartbeats.INTERVAL_SECONDS
+    _next_note[name] = time.monotonic() + heartbeats.INTERVAL_SECONDS
     try:
-        heartbeats.work(task.request.hostname)
+        heartbeats.work(name)
     except DatabaseError as error:
         logger.warning("heartbeat_failed", kind=ProcessKind.WORKER.value, error=str(error).strip())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connection, connections
 
 from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected
@@ -153,7 +153,7 @@ def test_when_the_database_goes_away_nobody_is_told_that_it_is_stored(
         raise OperationalError("the connection is lost")
 
     crowd.write = gone
-    monkeypatch.setattr(type(connection._connections[connection._alias]), "is_usable", lambda self: False)
+    monkeypatch.setattr(type(connections[DEFAULT_DB_ALIAS]), "is_usable", lambda self: False)
     answers = crowd.come(a=message("m-a"), b=message("m-b"))
 
     assert [type(answer) for answer in answers.values()] == [OperationalError] * 3

