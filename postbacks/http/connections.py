@@ -1,7 +1,7 @@
-"""The connections that all calls are made over: to a host, within one deadline, kept for the next call.
+"""The connections that all calls are made over, kept for the next call to the same host.
 
-urllib3 and the socket time out per operation, so a peer that drips one byte a second would hold a worker for ever; and
-a connection that is kept may hold what belongs to no request. Hence answer.py.
+urllib3 and the socket time out per operation, so a peer that sends one byte a second would occupy a thread for ever;
+and a connection that is kept may hold bytes that belong to no request. answer.py handles both.
 """
 
 import errno
@@ -19,14 +19,14 @@ from urllib3.util.connection import create_connection
 
 from postbacks.http.answer import Answer, is_quiet
 
-# Idle connections kept per host: more than a worker has lanes, since a call that finds none opens its own and closes it
-# after use. What a network closes meanwhile is noticed when it is taken out.
+# Idle connections kept per host: more than sending.MAX_IN_FLIGHT, since a call that finds none opens its own and closes
+# it after use. What a network closes meanwhile is noticed when it is taken out.
 POOL_SIZE = 256
-POOLS_MAX = 16  # hosts; one network has one
+MAX_POOLS = 16  # hosts; one network has one
 
 
 class _Call(threading.local):
-    """The call that a thread makes or made last: whether some of its request was written to a connection."""
+    """The current or last call of a thread: whether some of its request was written to a connection."""
 
     is_written = False
 
@@ -34,8 +34,13 @@ class _Call(threading.local):
 call = _Call()
 
 
-class Connecting:
-    """Makes the connect time-out count once, not once for every address the host's name resolves to."""
+class Connection:
+    """Mixin: what this package asks of a connection beyond urllib3.
+
+    The connect time-out counts once, not once for every address of the host. A request is sent only over a connection
+    on which nothing is unread, and connects before it sends, so that a failure to connect is never taken for one of a
+    request that was written.
+    """
 
     def _new_conn(self: Any) -> socket.socket:
         deadline = time.monotonic() + self.timeout
@@ -57,23 +62,12 @@ class Connecting:
         raise NewConnectionError(self, str(last)) from last
 
     def _usable(self, addresses: list[str]) -> list[str]:
-        """Those that may be connected to; an exception when that is none of the host's."""
+        """The addresses that may be connected to. May raise when the host must not be called at all."""
         return addresses
-
-
-class InOnePiece:
-    """Sends head and body of a request together: as two they are two system calls, and two packets on the way.
-
-    It sends over a connection on which nothing is unread, and connects before it sends, so that a failure to connect is
-    never taken for one of a request that was written.
-    """
-
-    _head: bytes | None = None
-    _holding = False
 
     @property
     def is_connected(self: Any) -> bool:
-        """Whether it is worth taking out of the pool; `request` looks closer, at the last moment."""
+        """Whether the pool may hand it out; `request` looks closer, at the last moment."""
         return self.sock is not None
 
     def request(self: Any, *args: Any, **given: Any) -> None:
@@ -83,34 +77,16 @@ class InOnePiece:
             self.connect()
         super().request(*args, **given)  # type: ignore[misc]
 
-    def endheaders(self: Any, *args: Any, **given: Any) -> None:
-        self._holding = True
-        super().endheaders(*args, **given)  # type: ignore[misc]
-        self._holding = False
-
     def send(self: Any, data: Any) -> None:
-        if self._holding:
-            self._head = (self._head or b"") + data
-            return
-        head, self._head = self._head, None
         call.is_written = True
-        super().send(data if head is None else head + data)  # type: ignore[misc]
-
-    def getresponse(self: Any, *args: Any, **given: Any) -> Any:
-        if self._head is not None:
-            self.send(b"")
-        return super().getresponse(*args, **given)  # type: ignore[misc]
-
-    def close(self: Any) -> None:
-        self._head, self._holding = None, False
-        super().close()  # type: ignore[misc]
+        super().send(data)  # type: ignore[misc]
 
 
-class Plain(InOnePiece, Connecting, HTTPConnection):
+class Plain(Connection, HTTPConnection):
     response_class = Answer
 
 
-class Secure(InOnePiece, Connecting, HTTPSConnection):
+class Secure(Connection, HTTPSConnection):
     response_class = Answer
 
 
@@ -127,11 +103,11 @@ _pools_lock = threading.Lock()
 
 
 def pool_of(origin: str) -> HTTPConnectionPool:
-    """The connections to a host, asked directly: a PoolManager looks for them anew, by the URL, for each call."""
+    """The pool of connections to `origin` (scheme://host:port)."""
     pool = _pools.get(origin)
     if pool is None:
         with _pools_lock:
-            if len(_pools) >= POOLS_MAX:
+            if len(_pools) >= MAX_POOLS:
                 _pools.clear()
             pool = _pools.setdefault(origin, _new_pool(origin))
     return pool

@@ -33,8 +33,8 @@ class ForbiddenAddress(HTTPError):
     """The host resolves to an address that must not be called."""
 
 
-class _Checked(connections.Connecting):
-    """Refuses a host of which one address is private, unless the operator allowed it."""
+class _Checked(connections.Connection):
+    """Mixin: refuses a host of which one address is private, unless the operator allowed it."""
 
     def __init__(self, *args: Any, private_hosts: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

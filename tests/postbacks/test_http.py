@@ -124,23 +124,6 @@ def test_it_keeps_a_connection_for_each_call_of_many_at_once():
     assert network.connections == 100
 
 
-def test_head_and_body_leave_together():
-    came: list[bytes] = []
-
-    def script() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            came.append(connection.recv(65536))
-            connection.sendall(OK)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = threading.Thread(target=script)
-        server.start()
-        assert post(request(f"http://127.0.0.1:{listener.getsockname()[1]}/")).status == 200
-        server.join()
-    assert came[0].endswith(b"\r\n\r\n{}")
-
-
 def test_it_serves_many_threads_at_once():
     with Sandbox() as sandbox, ThreadPoolExecutor(16) as threads:
         calls = [request(f"{sandbox.url}/open_api/v1.3/event/track/")] * 320

@@ -196,7 +196,10 @@ def test_an_answer_that_came_before_the_body_was_taken_ends_the_connection():
             time.sleep(0.1)
         second, _ = listener.accept()
         with second:
-            heads.append(second.recv(65536))
+            received = second.recv(65536)
+            while not received.endswith(b"\r\n\r\n{}"):
+                received += second.recv(65536)
+            heads.append(received)
             second.sendall(OK)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
