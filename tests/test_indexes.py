@@ -130,7 +130,7 @@ def test_a_sighting_of_a_known_player_touches_no_index(key: NewKey) -> None:
 def test_a_lease_touches_no_index() -> None:
     delivery = factories.delivery(factories.config(factories.game()))
     before = updates("postbacks_delivery")
-    assert [claim.delivery.pk for claim in claims.claim(network="tiktok", most=5)] == [delivery.pk]
+    assert [claim.delivery.pk for claim in claims.claim(network="tiktok", limit=5)] == [delivery.pk]
     after = updates("postbacks_delivery")
 
     assert (after[0] - before[0], after[1] - before[1]) == (1, 1)

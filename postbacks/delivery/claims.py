@@ -1,169 +1,151 @@
-"""Taking due Deliveries into one worker's hands: looked at once more, given their moment, the attempt written first.
+"""Claiming due deliveries for this worker: read again, given a start time, their attempts written.
 
-A claim is one transaction over one pixel. It locks the config (so that a rotation or a hold waits for it, and it for
-them), then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second. A row that
-cannot be claimed stops no other (audience/background/isolation.py); it stays waiting, and nobody sends it until it can.
+A claim is one transaction over one config. It locks the config (a rotation and a hold wait for it, and it for them),
+then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second. A row that cannot be
+claimed stops no other (audience/background/isolation.py): it stays waiting, and is retried alone.
 """
 
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from audience.background import isolation
 from audience.database import clock
 from audience.models import FailedWork, Queue
-from consent.models import Level
-from postbacks.delivery import breaker, calling_off, leases, pace
-from postbacks.delivery.calling_off import Kept
-from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
-from postbacks.networks.interface.network import Facts
+from audience.models.failed_work import not_failed
+from postbacks.delivery import breaker, cancellation, leases, pace
+from postbacks.delivery.leases import Claim
+from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
+from postbacks.models.deliveries import DeliveryQuerySet
+from postbacks.outbox import facts
 
 logger = structlog.get_logger(__name__)
 
-# Longer than any call may take (delivery.TIMEOUT, 10 s) with room for a slow database: until then the row is ours.
-LEASE = timedelta(seconds=30)
-CALLED_OFF_MOST = 320  # rows of a config that is switched off, called off in one transaction
-# When a claim fails its halves are tried for so many seconds: the other pixels of the network wait meanwhile.
-LONGEST_ALONE = 1.0
-# Deliveries that failed and are tried again, alone, before the others.
-RETRIES_AT_ONCE = 100
-# Claims go side by side, while a rotation that pauses the config waits for those begun before it.
-SHARED = "SELECT * FROM postbacks_postbackconfig WHERE id = %s FOR SHARE"
-# What is due of a config that is switched off or deleted is only called off, which waits for nothing.
-# Asked before each claim: putting it together anew took the ORM longer than PostgreSQL to answer it.
-CHANCES = f"""
-SELECT config.id, CASE WHEN config.enabled THEN flow.next_slot_at END
-FROM postbacks_postbackconfig config
-LEFT JOIN postbacks_flow flow ON flow.network = config.network AND flow.pixel_id = config.pixel_id
-WHERE config.network = %(network)s AND (NOT config.enabled OR (
-    config.held_at IS NULL AND config.suspected_at IS NULL
-    AND (config.paused_until IS NULL OR config.paused_until < %(now)s)
-    AND (flow.open_until IS NULL OR flow.open_until <= %(now)s)
-  ))
-  AND EXISTS (SELECT 1 FROM postbacks_delivery delivery WHERE delivery.config_id = config.id AND {leases.WAITS}
-    AND {leases.NOT_FAILED})
-"""
+MAX_CANCELLED = 320  # rows of a disabled config that are cancelled in one transaction
+# When a claim fails, its halves are tried for at most this long: the other pixels of the network wait meanwhile.
+MAX_SECONDS_ALONE = 1.0
+RETRIES_AT_ONCE = 100  # failed deliveries that are claimed alone, before the others
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A leased delivery with its open attempt, to be sent at `starts_at` (the database's clock).
+def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
+    """Claim up to `limit` due deliveries of `network`, one config after the other; none when none may be sent now.
 
-    `facts` is None when the conversion's data could not be read; `token` is '' when no key opens the stored credential.
-    """
-
-    delivery: Delivery
-    attempt_id: int
-    number: int
-    config_version: int
-    level: Level
-    facts: Facts | None = field(repr=False)
-    starts_at: datetime
-    token: str = field(repr=False)
-
-
-def claim(*, network: str, most: int = 1) -> list[Claim]:
-    """Up to `most` due deliveries of one pixel of `network`, leased; [] when none may be sent now.
-
-    Those called off on the way are closed.
+    Those that may not be sent any more are cancelled on the way.
     """
     ready = [config_id for config_id, seconds in _chances(network) if seconds <= 0]
     random.shuffle(ready)  # a pixel with ten thousand waiting must not always come first
     for config_id in ready:
-        looking = True
-        while looking:
-            taken, called_off = _claim_isolated(network, config_id, most)
-            if taken:
-                return taken
-            looking = bool(called_off)
-    return []
+        if limit <= 0:
+            return
+        found = _claim_of_config(network, config_id, limit)
+        limit -= len(found)
+        yield from found
+
+
+def _claim_of_config(network: str, config_id: UUID, limit: int) -> list[Claim]:
+    """Up to `limit` claims; those in front of them that were cancelled do not count."""
+    while True:
+        claimed, cancelled = _claim_isolated(network, config_id, limit)
+        if claimed or not cancelled:
+            return claimed
 
 
 def claim_failed(*, network: str) -> list[Claim]:
-    """Claim alone the deliveries of `network` that could not be claimed and are due again; leased."""
+    """Claim the deliveries of `network` whose claim failed before and which are due again, each alone."""
     claims: list[Claim] = []
     failed = FailedWork.objects.of(Queue.SENDING).filter(kept__network=network).due()
-    isolation.retry(Queue.SENDING, lambda failure: claims.extend(_again(failure)), rows=failed[:RETRIES_AT_ONCE])
+    isolation.retry(Queue.SENDING, lambda failure: claims.extend(_retry(failure)), rows=failed[:RETRIES_AT_ONCE])
     return claims
 
 
-def _again(failure: FailedWork) -> list[Claim]:
+def _retry(failure: FailedWork) -> list[Claim]:
     delivery_id = UUID(failure.row)
-    taken, called_off = _claim(UUID(failure.kept["config"]), 1, only=[delivery_id])
-    if not taken and not called_off and Delivery.objects.filter(pk=delivery_id, state=DeliveryState.WAITING).exists():
+    claimed, cancelled = _claim(UUID(failure.kept["config"]), 1, only=[delivery_id])
+    if not claimed and not cancelled and Delivery.objects.filter(pk=delivery_id, state=DeliveryState.WAITING).exists():
         raise isolation.NotNow  # on hold, at the limit of its pixel, or not due
-    return taken
-
-
-def place(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.Row:
-    """What a delivery that could not be claimed, or given back, is noted under."""
-    return isolation.Row(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
+    return claimed
 
 
 def next_chance(network: str) -> float | None:
-    """In how many seconds something due of `network` may be claimed; None when only time or a person can tell."""
+    """Seconds until something due of `network` may be claimed; None when nothing is due or sending is stopped."""
     return min((seconds for _, seconds in _chances(network)), default=None)
 
 
 def _chances(network: str) -> list[tuple[UUID, float]]:
-    """The configs with something due whose credential and breaker let it go, and the limiter's wait in seconds."""
+    """The configs that may claim something, each with the limiter's wait in seconds.
+
+    A disabled config waits for nothing: what is due of it is only cancelled.
+    """
     now = clock.now()
-    with connection.cursor() as cursor:
-        cursor.execute(CHANCES, {"network": network, "now": now})
-        return [(pk, (slot - pace.AHEAD - now).total_seconds() if slot else 0.0) for pk, slot in cursor.fetchall()]
+    return [
+        (pk, (slot - pace.AHEAD - now).total_seconds() if enabled and slot else 0.0)
+        for pk, enabled, slot in unstopped(network, now)
+    ]
 
 
-def _claim_isolated(network: str, config_id: UUID, most: int) -> tuple[list[Claim], list[Delivery]]:
-    """As `_claim`; when that fails, each half of the due rows, and so on."""
+def unstopped(network: str, now: datetime) -> QuerySet[PostbackConfig, tuple[UUID, bool, datetime | None]]:
+    """Configs of `network` with something due that neither a hold nor the breaker stops: id, enabled, next slot."""
+    flows = Flow.objects.filter(network=network, pixel_id=OuterRef("pixel_id"))
+    due = Delivery.objects.due(now).filter(not_failed(Queue.SENDING), not_failed(Queue.CLOSING))
+    configs = PostbackConfig.objects.filter(Exists(due.filter(config=OuterRef("pk"))), network=network)
+    trusted = Q(held_at=None, suspected_at=None) & (Q(paused_until=None) | Q(paused_until__lt=now))
+    found = configs.filter(Q(enabled=False) | (trusted & ~Exists(flows.filter(open_until__gt=now))))
+    return found.values_list("pk", "enabled", Subquery(flows.values("next_slot_at")))
+
+
+def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Claim], list[Delivery]]:
+    """As `_claim`; when that fails, for each half of the due rows, and so on."""
     try:
-        return _claim(config_id, most)
-    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
+        return _claim(config_id, limit)
+    except Exception as error:  # whatever a bad row raises; audience/background/isolation.py has the rule
         isolation.raise_if_passing(error)
         logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
+    rows = _due(config_id, clock.now()).values_list("pk", "game_id")[: max(limit, MAX_CANCELLED)]
     found = isolation.together(
         Queue.SENDING,
-        leases.due_ids(config_id, now=clock.now(), most=max(most, CALLED_OFF_MOST)),
-        lambda rows: _claim(config_id, min(most, len(rows)), only=[pk for pk, _ in rows]),
-        row_of=lambda row: place(network, config_id, *row),
-        until=time.monotonic() + LONGEST_ALONE,
+        list(rows),
+        lambda some: _claim(config_id, min(limit, len(some)), only=[pk for pk, _ in some]),
+        row_of=lambda row: leases.row_of(network, config_id, *row),
+        until=time.monotonic() + MAX_SECONDS_ALONE,
     )
-    return [claim for taken, _ in found for claim in taken], [row for _, called_off in found for row in called_off]
+    return [claim for claimed, _ in found for claim in claimed], [row for _, cancelled in found for row in cancelled]
 
 
-def _claim(config_id: UUID, most: int, *, only: Sequence[UUID] = ()) -> tuple[list[Claim], list[Delivery]]:
-    """Those leased, and those called off and closed: of what is due, or of `only` these."""
-    taken, called_off = _claim_due(config_id, most, only)
-    # Outside: an erasure locks the conversion before its deliveries, nobody may lock them the other way round.
-    for delivery in called_off:
-        calling_off.explain(delivery)
-    return taken, called_off
+def _claim(config_id: UUID, limit: int, *, only: Sequence[UUID] = ()) -> tuple[list[Claim], list[Delivery]]:
+    """The claims and the cancelled deliveries, of what is due or of `only` these."""
+    claimed, cancelled = _claim_due(config_id, limit, only)
+    # Outside of the transaction: an erasure locks the conversion before its deliveries, so nobody may do the reverse.
+    for delivery in cancelled:
+        cancellation.explain(delivery)
+    return claimed, cancelled
 
 
 @transaction.atomic
-def _claim_due(config_id: UUID, most: int, only: Sequence[UUID]) -> tuple[list[Claim], list[Delivery]]:
-    config = PostbackConfig.objects.raw(SHARED, [config_id])[0]
-    if not config.enabled:
-        rows = leases.due(config, now=clock.now(), most=CALLED_OFF_MOST, only=only)
-        return [], calling_off.sorted_out(rows, clock.now())[1]
-    flow = _flow(config)
+def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[Claim], list[Delivery]]:
+    configs = PostbackConfig.objects.select_for_update(no_key=True, of=("self",)).select_related("game")
+    config = configs.get(pk=config_id)
     now = clock.now()
+    if not config.enabled:
+        return [], cancellation.split_due(_locked(config, now, MAX_CANCELLED, only), now)[1]
+    flow = _locked_flow(config)
+    now = clock.now()  # the lock may have taken a while
     if not _may_send(config, now) or breaker.is_open(flow, now):
         return [], []
-    room = min(most, pace.room(flow, now), 1 if breaker.is_tripped(flow) else most)
-    kept, called_off = calling_off.sorted_out(leases.due(config, now=now, most=room, only=only), now)
-    if kept:
-        if breaker.is_tripped(flow):
-            breaker.probe(flow, now)
-        starts = pace.plan(flow, len(kept), now)
-        flow.save(update_fields=["next_slot_at", "open_until", "probing"])
-        return _lease(config, kept, starts, now), called_off
-    return [], called_off
+    room = min(limit, pace.room(flow, now), 1 if breaker.is_tripped(flow) else limit)
+    sendable, cancelled = cancellation.split_due(_locked(config, now, room, only), now)
+    if not sendable:
+        return [], cancelled
+    if breaker.is_tripped(flow):
+        breaker.probe(flow, now)
+    starts = pace.plan(flow, len(sendable), now)
+    flow.save(update_fields=["next_slot_at", "open_until", "probing"])
+    return leases.lease(config, sendable, starts, now), cancelled
 
 
 def _may_send(config: PostbackConfig, now: datetime) -> bool:
@@ -171,33 +153,27 @@ def _may_send(config: PostbackConfig, now: datetime) -> bool:
     return config.held_at is None and config.suspected_at is None and not paused
 
 
-def _flow(config: PostbackConfig) -> Flow:
-    """The pixel's row, locked."""
-    rows = Flow.objects.select_for_update().filter(network=config.network, pixel_id=config.pixel_id)
-    found = rows.first()
-    if found is None:
-        Flow.objects.get_or_create(network=config.network, pixel_id=config.pixel_id)
-        found = rows.get()
-    return found
+def _locked_flow(config: PostbackConfig) -> Flow:
+    flow, _ = Flow.objects.select_for_update().get_or_create(network=config.network, pixel_id=config.pixel_id)
+    return flow
 
 
-def _lease(config: PostbackConfig, kept: Sequence[Kept], starts: Sequence[datetime], now: datetime) -> list[Claim]:
-    token = config.credential.get("token", "")
-    rows = [each.delivery for each in kept]
-    left = [row.pk for row in rows if row.leased_until is not None]
-    if left:
-        DeliveryAttempt.objects.filter(delivery__in=left).close_abandoned(sent_again=True)
-    attempts = leases.lease(config, rows, [at + LEASE for at in starts], now)
-    return [
-        Claim(
-            delivery=each.delivery,
-            attempt_id=attempts[each.delivery.pk],
-            number=each.delivery.attempts_made,
-            config_version=config.version,
-            level=each.level,
-            facts=each.facts,
-            starts_at=starts_at,
-            token=token,
-        )
-        for each, starts_at in zip(kept, starts, strict=True)
-    ]
+def _due(config_id: UUID, now: datetime, only: Sequence[UUID] = ()) -> DeliveryQuerySet:
+    """What is due of a config without what failed before, or `only` these.
+
+    An answer that could not be recorded is known: its delivery is never sent again.
+    """
+    due = Delivery.objects.due(now).filter(not_failed(Queue.CLOSING), config=config_id)
+    return due.filter(pk__in=only) if only else due.filter(not_failed(Queue.SENDING))
+
+
+def _locked(config: PostbackConfig, now: datetime, limit: int, only: Sequence[UUID]) -> list[Delivery]:
+    """Up to `limit` due deliveries, locked, the longest waiting first, with all that sending reads of them."""
+    due = _due(config.pk, now, only).select_for_update(skip_locked=True, of=("self",))
+    rows = list(due.select_related("conversion__touch", "conversion__person")[:limit])
+    for row in rows:
+        row.config = config
+        if row.conversion is not None:
+            row.conversion.game = config.game
+    facts.load_names([row.conversion for row in rows if row.conversion is not None])
+    return rows

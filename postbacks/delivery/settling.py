@@ -1,20 +1,24 @@
-"""What an answer that is no acceptance makes of its delivery: tried again later, or failed."""
+"""What an answer makes of its delivery: delivered, tried again later, or failed."""
 
 from datetime import datetime
 
 from audience.models import Reason
 from postbacks.delivery import retry
-from postbacks.delivery.claims import Claim
+from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Delivery, DeliveryState, ReplayState
 from postbacks.networks.interface.network import Outcome, Verdict
 
 
 def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:
-    """Move the locked delivery on, unsaved; what the attempt is called in the log.
+    """Change the locked delivery, without saving it; the status of the attempt.
 
-    Expects `config` and `replay` loaded, and any verdict but SUCCESS, which leaves nothing to decide.
+    Expects `config` and `replay` loaded. A worker whose lease ran out may answer late, when another one has sent the
+    delivery again: its success counts, and anything else changes only what is known of the arrival.
     """
     verdict = outcome.verdict
+    if verdict == Verdict.SUCCESS:
+        _accept(delivery, now)
+        return AttemptStatus.SUCCESS
     if outcome.unknown and delivery.state != DeliveryState.DELIVERED:
         delivery.may_have_arrived = True
     ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == claim.number
@@ -22,7 +26,7 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
         repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
         return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
     if verdict == Verdict.PAYLOAD:
-        # The network knows the event by its id, and does not take it: nor did it when no answer came.
+        # The network knows the event by its id and refuses it, so an earlier call without an answer did not arrive.
         delivery.may_have_arrived = False
         _finish(delivery, DeliveryState.FAILED, "", verdict, now)
         return AttemptStatus.FAILED
@@ -30,8 +34,16 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
     return AttemptStatus.RETRIED if again and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
 
 
+def _accept(delivery: Delivery, now: datetime) -> None:
+    if delivery.state == DeliveryState.CANCELLED:
+        delivery.may_have_arrived = True  # accepted after an erasure cancelled it: it stays cancelled
+        return
+    delivery.may_have_arrived = False
+    _finish(delivery, DeliveryState.DELIVERED, "", Verdict.SUCCESS, now)
+
+
 def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> bool:
-    """Schedule the next attempt, or give up when none is left in time; whether there will be one.
+    """Schedule the next attempt, or fail the delivery when none is left in time; whether there will be one.
 
     A refused credential is not the delivery's fault: it waits for the re-check, which holds it or lets it go on.
     """
@@ -48,7 +60,7 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
     if refused and delivery.config.version != claim.config_version:
         delivery.next_attempt_at = now  # under settings that have been changed since
     elif not delivery.config.enabled:
-        delivery.next_attempt_at = now  # to be called off, not at a retry hours ahead
+        delivery.next_attempt_at = now  # to be cancelled now, not at a retry hours ahead
     elif refused:
         delivery.next_attempt_at = min(at or delivery.deadline, delivery.deadline)
     elif at is None or at > delivery.deadline:

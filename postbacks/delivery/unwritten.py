@@ -9,7 +9,7 @@ from uuid import UUID
 from audience.background import isolation
 from audience.models import FailedWork, Queue, Reason
 from postbacks.configs import hold
-from postbacks.delivery import attempts, calling_off, recording
+from postbacks.delivery import attempts, cancellation, recording
 from postbacks.models import PostbackConfig
 from postbacks.outbox import conversion_reasons
 
@@ -44,5 +44,5 @@ STEPS: dict[str, Callable[[FailedWork], None]] = {
     recording.RECORD: _record,
     attempts.EXPLAIN_SENT: _explain_sent,
     attempts.SUSPECT: _suspect,
-    calling_off.EXPLAIN_SKIPPED: _explain_skipped,
+    cancellation.EXPLAIN_SKIPPED: _explain_skipped,
 }

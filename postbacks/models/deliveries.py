@@ -29,10 +29,7 @@ UNKNOWN = Q(may_have_arrived=True, state__in=CALLED_OFF)
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self, now: datetime | None = None) -> "DeliveryQuerySet":
-        """Waiting, their time come, and in nobody's hands: never taken, or the lease of a dead worker ran out.
-
-        sending/leases.py has it as SQL.
-        """
+        """Waiting, at or past their time, and not leased: never claimed, or the lease of a dead worker ran out."""
         now = now or clock.now()
         return (
             self.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
@@ -146,7 +143,7 @@ DOTS = {
 # The message of an attempt whose worker was killed.
 STOPPED = "The worker stopped before the answer came."
 STOPPED_AND_SENT_AGAIN = "The worker stopped before the answer came; sent again with the same event id."
-# Longer than any lease (postbacks/delivery/claims.py: LEASE), after which no worker has the attempt any more.
+# Longer than any lease (postbacks/delivery/leases.py), after which no worker has the attempt any more.
 ABANDONED_AFTER = timedelta(minutes=2)
 
 

@@ -242,7 +242,7 @@ def test_what_a_network_repeats_of_the_player_goes_too(
     with Echo() as echo:
         echo.answer(status)
         settings.NETWORK_URLS = dict.fromkeys(settings.NETWORK_URLS, echo.url)
-        sending.drain(network=network, lanes=0, seconds=3)
+        sending.drain(network=network, max_in_flight=1, seconds=3)
         assert len(echo.received) >= (10 if status == 400 else 5)
     watch.watch()
     assert {"postbacks_deliveryattempt", "postbacks_alert"} <= {table for table, _ in traces()}

@@ -1,6 +1,6 @@
-"""What the socket alone can do: postbacks.http.post in lanes, with nothing around it. `make bench` runs it apart.
+"""What the socket alone can do: postbacks.http.post in threads, with nothing around it. `make bench` runs it apart.
 
-Usage: python -m tests.benchmarks.bare URL COUNT LANES. Sends COUNT Reddit conversions to a sandbox, prints how many
+Usage: python -m tests.benchmarks.bare URL COUNT THREADS. Sends COUNT Reddit conversions to a sandbox, prints how many
 were answered with 200 per second.
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 
-def main(url: str, count: int, lanes: int) -> None:
+def main(url: str, count: int, threads: int) -> None:
     import django
 
     django.setup()
@@ -29,7 +29,7 @@ def main(url: str, count: int, lanes: int) -> None:
         for _ in range(count)
     ]
     requests = [network.build(target, each) for each in facts]
-    with ThreadPoolExecutor(lanes) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         start = time.monotonic()
         answers = list(pool.map(http.post, requests))
         took = time.monotonic() - start

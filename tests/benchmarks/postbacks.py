@@ -80,17 +80,17 @@ def _level(part: int, number: int) -> dict[str, Any]:
 
 
 def per_second(product: Product, say: Say) -> None:
-    """Deliveries a second by one worker, and the same requests by a bare loop in as many lanes, in turns."""
-    lanes = _lanes(product)
+    """Deliveries a second by one worker, and the same requests by a bare loop in as many threads, in turns."""
+    threads = _threads(product)
     for latency, count in QUEUES.items():
         drained, bare = [], []
         for _ in range(TURNS):
             drained.append(_drain(product, latency, count))
-            bare.append(_bare(product, latency, BARE if latency == 0 else count, lanes))
+            bare.append(_bare(product, latency, BARE if latency == 0 else count, threads))
         value, beside = median(drained), median(bare)
         ratio = round(value / beside, 3)
         turns = {"drained": [round(each) for each in drained], "bare": [round(each) for each in bare]}
-        say("postbacks_per_second", value, latency_ms=latency, bare_client_ratio=ratio, lanes=lanes, **turns)
+        say("postbacks_per_second", value, latency_ms=latency, bare_client_ratio=ratio, threads=threads, **turns)
     _latency(product, 0)
 
 
@@ -116,19 +116,19 @@ def _drain(product: Product, latency: int, count: int) -> float:
     return count / (last - first).total_seconds()
 
 
-def _bare(product: Product, latency: int, count: int, lanes: int) -> float:
+def _bare(product: Product, latency: int, count: int, threads: int) -> float:
     _latency(product, latency)
-    command = [sys.executable, "-m", "tests.benchmarks.bare", product.sandbox_url, str(count), str(lanes)]
+    command = [sys.executable, "-m", "tests.benchmarks.bare", product.sandbox_url, str(count), str(threads)]
     env = {**product.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
     return float(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
 
 
-def _lanes(product: Product) -> int:
+def _threads(product: Product) -> int:
     """How many calls a worker has in flight at most."""
-    program = "import django; django.setup(); from postbacks.delivery import delivery; print(delivery.LANES)"
+    program = "import django; django.setup(); from postbacks.delivery import sending; print(sending.MAX_IN_FLIGHT)"
     env = {**product.env, "DJANGO_SETTINGS_MODULE": "config.settings"}
-    told = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
-    return int(told.stdout)
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    return int(done.stdout)
 
 
 def _pause(product: Product, until: str) -> None:

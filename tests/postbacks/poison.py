@@ -247,7 +247,7 @@ def deliver() -> Poison:
     def delivered(row: Delivery) -> bool:
         return Delivery.objects.filter(pk=row.pk, state="delivered").exists()
 
-    run = lambda: sending.drain(network="tiktok", lanes=0)  # noqa: E731
+    run = lambda: sending.drain(network="tiktok", max_in_flight=1)  # noqa: E731
     row = str(bad.pk)
     return Poison(
         "deliver", Queue.SENDING, row, POISONED, lambda: delivered(good), heal, lambda: delivered(bad), run=run

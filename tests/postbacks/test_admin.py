@@ -34,7 +34,7 @@ def delivered(sandbox: Sandbox, game: Game) -> Delivery:
         factories.conversion(player, touch=click)
     fan_out.fan_out_due()
     sandbox.state.add_fault("tiktok", "bad_request", 1)
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     return Delivery.objects.get(state="delivered")
 
 

@@ -53,7 +53,7 @@ def send(network: str, status: int, body: Any, settings: Any) -> Delivery:
     row = a_delivery(network)
     with answering(status, body) as url:
         settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
-        sending.drain(network=network, lanes=0, seconds=5)
+        sending.drain(network=network, max_in_flight=1, seconds=5)
     row.refresh_from_db()
     return row
 

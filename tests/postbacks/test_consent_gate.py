@@ -211,7 +211,7 @@ class TestTheLevelInForce:
 
         state, reason = outcome(game, consent_level=stated)
         assert (state, reason) == (("skipped", "consent") if expected == "none" else ("waiting", ""))
-        sending.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", max_in_flight=1)
         users = [request["body"]["data"][0]["user"] for request in sandbox.received("tiktok")]
         assert [set(user) >= {"email"} for user in users] == {"none": [], "anonymous": [False], "full": [True]}[
             expected
@@ -253,7 +253,7 @@ def test_anonymous_consent_without_a_click_id_matches_nobody(game: Game) -> None
 @pytest.mark.django_db
 def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox, game: Game) -> None:
     assert outcome(game, consent_level="anonymous") == ("waiting", "")
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     event = sandbox.received("tiktok")[0]["body"]["data"][0]
     assert event["user"] == {"ttclid": "E.C.P.click"}
     assert event["properties"] == {"value": 9.99, "currency": "USD"}
@@ -265,10 +265,10 @@ def test_nothing_personal_is_on_the_wire_with_anonymous_consent(sandbox: Sandbox
 def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Game, network: str) -> None:
     assert outcome(game, network=network) == ("waiting", "")
     sandbox.state.add_fault(network, "unavailable", 1)
-    sending.drain(network=network, lanes=0)
+    sending.drain(network=network, max_in_flight=1)
     decide(game, "anon-1", Level.NONE, days_ago=0)
     Delivery.objects.update(next_attempt_at=timezone.now())
-    sending.drain(network=network, lanes=0)
+    sending.drain(network=network, max_in_flight=1)
     row = Delivery.objects.get()
     assert (row.state, row.reason, row.next_attempt_at) == ("skipped", "consent", None)
     assert Conversion.objects.get().reason == "consent"

@@ -13,8 +13,8 @@ from audience.models import Conversion
 from postbacks import erasure
 from postbacks.configs import lifecycle
 from postbacks.delivery import attempts, claims, sending
-from postbacks.delivery.attempts import Answer
-from postbacks.delivery.claims import Claim
+from postbacks.delivery.leases import Claim
+from postbacks.delivery.recording import Answer
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Verdict
@@ -40,13 +40,13 @@ def waiting(network: str = "tiktok", count: int = 1, **of_conversion: Any) -> An
 
 def drain() -> bool:
     """In this thread, so that it sees the test's transaction; whether anything that may be sent is left."""
-    left = [sending.drain(network=network, lanes=0) for network in NETWORKS]
+    left = [sending.drain(network=network, max_in_flight=1) for network in NETWORKS]
     return any(left)
 
 
 def claimed() -> Any:
     """A claim of TikTok's next delivery, or None."""
-    return next(iter(claims.claim(network="tiktok")), None)
+    return next(claims.claim(network="tiktok"), None)
 
 
 def log() -> list[tuple[Any, ...]]:
@@ -151,7 +151,7 @@ def test_trouble_on_the_way_is_retried(sandbox: Sandbox, fault: str, status: int
 def test_a_network_that_does_not_answer_is_given_up_on_in_time(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "TIMEOUT", 0.2)
+    monkeypatch.setattr(sending, "TIMEOUT_SECONDS", 0.2)
     row = waiting()
     sandbox.state.add_fault("tiktok", "timeout", 1)
     drain()
@@ -396,7 +396,7 @@ def test_two_workers_draining_send_each_delivery_once(sandbox: Sandbox) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_network_that_hangs_does_not_hold_up_the_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "TIMEOUT", 1.5)
+    monkeypatch.setattr(sending, "TIMEOUT_SECONDS", 1.5)
     waiting(count=4)
     waiting("reddit", count=4)
     sandbox.state.add_fault("tiktok", "timeout", 4)

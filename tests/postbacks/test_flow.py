@@ -148,16 +148,16 @@ def test_an_outage_costs_a_handful_of_attempts_and_then_one_probe_at_a_time(sand
     queue(12)
     sandbox.state.add_fault("tiktok", "unavailable", 7)
     with time_machine.travel(timezone.now(), tick=True) as clock:
-        sending.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", max_in_flight=1)
         assert DeliveryAttempt.objects.count() == 5
-        assert sending.drain(network="tiktok", lanes=0) is False
+        assert sending.drain(network="tiktok", max_in_flight=1) is False
         for probes in (1, 2):
             clock.shift(120)
             Delivery.objects.filter(attempts_made__gt=0).update(next_attempt_at=timezone.now() + timedelta(hours=1))
-            sending.drain(network="tiktok", lanes=0)
+            sending.drain(network="tiktok", max_in_flight=1)
             assert DeliveryAttempt.objects.count() == 5 + probes
         clock.shift(240)
-        sending.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", max_in_flight=1)
     assert Flow.objects.get().failures == 0
     assert Delivery.objects.filter(state="delivered").count() == 6
     assert Delivery.objects.filter(state="waiting").count() == 6
@@ -168,7 +168,7 @@ def test_a_resting_pixel_does_not_hold_up_another_of_its_network(sandbox: Sandbo
     queue(3)
     Flow.objects.create(network="tiktok", pixel_id=factories.PIXELS["tiktok"], next_slot_at=NOW + timedelta(days=900))
     other = queue(1, pixel_id="CSANDBOX0AFTERCLICK2")
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     assert Delivery.objects.filter(state="delivered").values_list("config", flat=True).get() == other.pk
 
 
@@ -177,8 +177,8 @@ def test_two_games_with_one_pixel_share_its_limit(sandbox: Sandbox, settings: An
     settings.NETWORK_RATES = {"tiktok": 1, "reddit": 1}
     queue(1)
     queue(1)
-    assert len(claims.claim(network="tiktok", most=5)) == 1
-    assert claims.claim(network="tiktok", most=5) == []
+    assert len(list(claims.claim(network="tiktok", limit=5))) == 1
+    assert list(claims.claim(network="tiktok", limit=5)) == []
     assert 0.3 < (claims.next_chance("tiktok") or 0) <= 1.18
 
 
@@ -192,7 +192,7 @@ def test_two_drains_together_keep_to_the_rate(sandbox: Sandbox, settings: Any, m
         connection.close()
 
     def elsewhere() -> None:  # as another process would: with a desk and turns of its own
-        sending._Round("tiktok", 0).run(sending.time.monotonic() + 20)
+        sending.NetworkDrain("tiktok", 1).run(sending.time.monotonic() + 20)
         connection.close()
 
     threads = [threading.Thread(target=work), threading.Thread(target=elsewhere)]
@@ -224,6 +224,6 @@ def test_who_has_waited_longest_goes_first(sandbox: Sandbox) -> None:
     ages = random.Random(4).sample(range(1, 40), 12)
     for age in ages:
         factories.delivery(config, next_attempt_at=timezone.now() - timedelta(minutes=age), event_id=f"age-{age:02}")
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     sent = [request["body"]["data"][0]["event_id"] for request in sandbox.received("tiktok")]
     assert sent == [f"age-{age:02}" for age in sorted(ages, reverse=True)]

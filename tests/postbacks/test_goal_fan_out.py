@@ -287,7 +287,7 @@ def test_the_network_accepts_a_goal_under_the_name_it_asks_for(
     factories.touch(player, network=network)
     done = happened(player)
     fan_out.fan_out_due()
-    sending.drain(network=network, lanes=0)
+    sending.drain(network=network, max_in_flight=1)
     assert told(done) == ("delivered", "")
     (call,) = sandbox.received(network)
     jsonschema.validate(call["body"], schema(network))

@@ -297,12 +297,12 @@ def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: San
     sandbox.state.add_fault("tiktok", "unauthorized", 1)
     factories.conversion(player, touch=click)
     fan_out.fan_out_due()
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     refused = health.of([config])[config.pk]
     assert refused.indicator == Indicator.CREDENTIAL_FAILURES
     assert "Access token is incorrect or has been revoked" in refused.cause
 
     PostbackConfig.objects.update(suspected_at=None)
     Delivery.objects.update(state="waiting", next_attempt_at=timezone.now(), leased_until=None)
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     assert health.of([config])[config.pk].indicator is None

@@ -48,7 +48,7 @@ def queue(config: PostbackConfig, count: int = 5) -> None:
 
 
 def drain(config: PostbackConfig) -> None:
-    sending.drain(network=config.network, lanes=0)
+    sending.drain(network=config.network, max_in_flight=1)
 
 
 def answer_checks() -> None:
@@ -426,9 +426,9 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
 def test_a_pause_stops_new_claims_and_ends_by_itself(config: PostbackConfig) -> None:
     queue(config, 1)
     applying.quiesce(config_id=config.pk)
-    assert claims.claim(network="tiktok") == []
+    assert list(claims.claim(network="tiktok")) == []
     with time_machine.travel(timezone.now() + 2 * applying.PATIENCE + timedelta(seconds=1)):
-        assert len(claims.claim(network="tiktok")) == 1
+        assert len(list(claims.claim(network="tiktok"))) == 1
 
 
 # Under load -------------------------------------------------------------------------------------

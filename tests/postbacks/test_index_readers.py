@@ -102,7 +102,7 @@ def fan_out_a_conversion(game: Game) -> None:
 
 def deliver(game: Game) -> None:
     fan_out_a_conversion(game)
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     assert Delivery.objects.filter(game=game, state="delivered").count() == 1
 
 

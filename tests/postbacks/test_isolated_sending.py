@@ -14,8 +14,8 @@ from django.utils import timezone
 from audience.background import retrying
 from audience.models import Conversion, FailedWork, Game, Queue
 from audience.privacy import erasure
-from postbacks.delivery import attempts, claims, replays, sending
-from postbacks.delivery.attempts import Answer
+from postbacks.delivery import attempts, claims, leases, replays, sending
+from postbacks.delivery.recording import Answer
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.networks import NETWORKS
@@ -53,7 +53,7 @@ def refuse() -> Iterator[Callable[..., Callable[[], None]]]:
 
 
 def drain() -> None:
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
 
 
 def leases_run_out() -> None:
@@ -79,7 +79,7 @@ def state(row: Delivery) -> str:
     return Delivery.objects.get(pk=row.pk).state
 
 
-def accepted(claim: claims.Claim) -> Answer:
+def accepted(claim: leases.Claim) -> Answer:
     return Answer(claim, Outcome(Verdict.SUCCESS, "0", "OK"), None, Response(200, {}, b"{}", 12))
 
 
@@ -137,7 +137,7 @@ def test_an_answer_that_can_never_be_written_is_set_aside_and_still_not_sent_aga
 
 def test_words_that_cannot_be_stored_do_not_keep_an_acceptance_from_being_written(config: PostbackConfig) -> None:
     bad, good = factories.delivery(config), factories.delivery(config)
-    taken = {claim.delivery.pk: claim for claim in claims.claim(network="tiktok", most=2)}
+    taken = {claim.delivery.pk: claim for claim in claims.claim(network="tiktok", limit=2)}
     # PostgreSQL keeps no NUL in JSON.
     sent = Request("POST", "https://network.example", {}, b'{"note": "nul \\u0000"}')
     odd = replace(accepted(taken[bad.pk]), request=sent)
@@ -166,7 +166,7 @@ def test_a_conversion_whose_reason_cannot_be_taken_back_stops_no_answer(
     sandbox: Sandbox, config: PostbackConfig, refuse: Any
 ) -> None:
     bad, good = factories.delivery(config), factories.delivery(config)
-    taken = claims.claim(network="tiktok", most=2)
+    taken = list(claims.claim(network="tiktok", limit=2))
     Conversion.objects.update(reason="config_disabled")
     lift = refuse("audience_conversion", f"OLD.id = '{bad.conversion_id}'")
     attempts.close([accepted(claim) for claim in taken])
@@ -185,7 +185,7 @@ def test_a_credential_whose_refusal_cannot_be_written_stops_no_answer(
     sandbox: Sandbox, config: PostbackConfig, refuse: Any
 ) -> None:
     row = factories.delivery(config)
-    (taken,) = claims.claim(network="tiktok", most=1)
+    (taken,) = claims.claim(network="tiktok", limit=1)
     lift = refuse("postbacks_postbackconfig", f"OLD.id = '{config.pk}'")
     attempts.close([Answer(taken, Outcome(Verdict.CREDENTIAL, "40001", "No."), None, Response(401, {}, b"", 5))])
     assert DeliveryAttempt.objects.get(delivery=row).verdict == "credential"
@@ -214,9 +214,9 @@ def test_a_claim_that_cannot_be_given_back_is_claimed_alone_later(
     sandbox: Sandbox, config: PostbackConfig, refuse: Any
 ) -> None:
     bad, good = factories.delivery(config), factories.delivery(config)
-    taken = claims.claim(network="tiktok", most=2)
+    taken = list(claims.claim(network="tiktok", limit=2))
     lift = refuse("postbacks_delivery", f"NEW.id = '{bad.pk}'")
-    attempts.take_back(taken)
+    leases.give_back(taken)
     lift()
     assert Delivery.objects.get(pk=good.pk).attempts_made == 0
     assert failures() == [("sending", str(bad.pk), 1)]

@@ -44,7 +44,7 @@ def test_however_much_failed_the_queues_look_it_up_by_its_index(config: Postback
     undecided = fan_out.waiting().values_list("pk")[: fan_out.BATCH]
     for query, params in (
         undecided.query.sql_with_params(),
-        (claims.CHANCES, {"network": "tiktok", "now": timezone.now()}),
+        claims.unstopped("tiktok", timezone.now()).query.sql_with_params(),
     ):
         said = plan(query, params)
         assert "one_failure_per_row_of_a_queue" in said

@@ -57,7 +57,7 @@ def test_the_body_is_the_one_that_is_sent(sandbox: Sandbox, game: Game, network:
     conversion = purchase(game, network=network, user="player-42")
     shown = preview.of(conversion, config, addresses=True)
     factories.delivery(config, conversion=conversion)
-    sending.drain(network=network, lanes=0)
+    sending.drain(network=network, max_in_flight=1)
     (request,) = sandbox.received(network)
     assert shown.body == request["body"]
     assert (shown.reason, shown.problem, shown.has_match_key) == (None, "", True)

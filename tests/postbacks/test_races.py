@@ -15,8 +15,8 @@ from audience.digest.identity import People
 from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
 from postbacks.configs import credentials, hold, lifecycle, upkeep
-from postbacks.delivery import attempts, claims, replays, retry, sending
-from postbacks.delivery.attempts import Answer
+from postbacks.delivery import attempts, claims, leases, replays, retry, sending
+from postbacks.delivery.recording import Answer
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
 from postbacks.monitoring.health import Health, Judgement
@@ -93,14 +93,14 @@ def test_a_conversion_handed_over_while_a_click_comes_in_goes_to_one_network(
     def hand_over_before_clicks_are_read(execute: Any, sql: Any, *arguments: Any) -> Any:
         if 'FROM "audience_touch"' in str(sql) and not handed_over:
             handed_over.append(sql)
-            elsewhere(lambda: (fan_out.fan_out_due(), sending.drain(network="tiktok", lanes=0)))
+            elsewhere(lambda: (fan_out.fan_out_due(), sending.drain(network="tiktok", max_in_flight=1)))
         return execute(sql, *arguments)
 
     with transaction.atomic(), connection.execute_wrapper(hand_over_before_clicks_are_read):
         attribution.attribute(game=config.game, events=[], people=People(by_event={}, merged={player.pk}))
     fan_out.fan_out_due()
     for network in ("tiktok", "reddit"):
-        sending.drain(network=network, lanes=0)
+        sending.drain(network=network, max_in_flight=1)
     assert len(handed_over) == 1
     assert Delivery.objects.filter(state="delivered").count() == 1
 
@@ -213,8 +213,8 @@ def test_a_call_taken_back_by_two_workers_leaves_the_row_as_due_as_before(config
     one = claimed()
     lease_over()
     two = claimed()
-    attempts.take_back([two])
-    attempts.take_back([one])
+    leases.give_back([two])
+    leases.give_back([one])
     Flow.objects.update(next_slot_at=None)
     assert claimed().number == 2
 
@@ -225,7 +225,7 @@ def test_a_call_taken_back_after_a_release_is_no_longer_ours(config: PostbackCon
     lease_over()
     hold.hold(config=config, access="token", message="no")
     hold.release(config=config)
-    attempts.take_back([one])
+    leases.give_back([one])
     row.refresh_from_db()
     assert (row.attempts_made, row.attempts_counted) == (1, 0)
 
@@ -254,7 +254,7 @@ def test_a_resting_pixel_is_left_to_the_beat(config: PostbackConfig) -> None:
     factories.delivery(config)
     later = timezone.now() + timedelta(hours=1)
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, next_slot_at=later)
-    assert sending.drain(network="tiktok", lanes=0) is False
+    assert sending.drain(network="tiktok", max_in_flight=1) is False
 
 
 def test_a_replay_cancelled_while_a_call_was_out_is_not_tried_again(config: PostbackConfig) -> None:
@@ -287,7 +287,7 @@ def test_text_that_no_database_takes_ends_its_own_delivery_only(
     factories.delivery(config)
     with answering(200, body) as url:
         settings.NETWORK_URLS = dict.fromkeys(NETWORKS, url)
-        sending.drain(network="tiktok", lanes=0)
+        sending.drain(network="tiktok", max_in_flight=1)
     assert Delivery.objects.values_list("state", "verdict").get() == ("failed", "payload")
 
 
@@ -303,7 +303,7 @@ def test_a_lane_that_crashes_costs_an_attempt_and_no_answer_of_another(
         return real(*args, **given)
 
     monkeypatch.setattr(sending.http, "post", post)
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["delivered", "waiting"]
     assert DeliveryAttempt.objects.filter(delivery__in=rows, status="retried", verdict="transient").count() == 1
 

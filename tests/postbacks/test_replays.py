@@ -44,7 +44,7 @@ def start(config: PostbackConfig, **given: Any) -> Replay:
 
 def sent() -> None:
     """Send what is due, in this thread, so that it sees the test's transaction."""
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
 
 
 def states() -> dict[str, int]:

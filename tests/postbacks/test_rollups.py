@@ -197,7 +197,7 @@ def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sand
     # Two players turn out to be one, who clicked.
     digest(key, identify("u-1", anonymous_id="a-1"))
     fan_out.fan_out_due()
-    sending.drain(network="tiktok", lanes=0)
+    sending.drain(network="tiktok", max_in_flight=1)
     assert counts() == tables()
     now = timezone.now()
     total = figures.total(list(figures.of(game, figures.PERIODS["24h"], now=now).values()))

@@ -45,7 +45,7 @@ def stop(how: str, config: PostbackConfig) -> Any:
 
 
 def drain() -> None:
-    sending.drain(network="tiktok", lanes=0, seconds=5)
+    sending.drain(network="tiktok", max_in_flight=1, seconds=5)
 
 
 def ends() -> set[tuple[str, str]]:
@@ -173,7 +173,7 @@ def test_neither_a_limit_nor_a_resting_network_keeps_them_waiting(config: Postba
     PostbackConfig.objects.update(suspected_at=timezone.now(), paused_until=far)
     stop(how, config)
     assert claims.next_chance("tiktok") == 0
-    assert claims.claim(network="tiktok", most=1) == []
+    assert list(claims.claim(network="tiktok", limit=1)) == []
     assert {state for state, _ in ends()} == {"skipped"}
     assert claims.next_chance("tiktok") is None
 
@@ -204,8 +204,10 @@ def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, 
     (claim,) = claims.claim(network="tiktok")
     left = lifecycle.disable(config=config)
     assert (left.waiting, left.sending) == (0, 1)
-    answer = sending._call(claim, set())
-    sending.attempts.close([answer])
+    network_drain = sending.NetworkDrain("tiktok")
+    network_drain.submit([claim])
+    while network_drain.in_flight:
+        network_drain.collect()
     assert Delivery.objects.get().next_attempt_at <= timezone.now()
     drain()
     assert ends() == {("skipped", "config_disabled")}

@@ -17,6 +17,7 @@ from audience.models import Conversion, Game, Person, Reason
 from audience.privacy import erasure
 from postbacks.configs import hold, lifecycle, upkeep
 from postbacks.delivery import attempts, claims, failed, replays, sending
+from postbacks.delivery.recording import Answer
 from postbacks.hub.overview.sent import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
@@ -54,7 +55,7 @@ def drain() -> None:
     """Everything that waits is due, and nothing rests."""
     Flow.objects.all().delete()
     Delivery.objects.filter(state="waiting").update(next_attempt_at=timezone.now() - timedelta(seconds=1))
-    sending.drain(network="tiktok", lanes=0, seconds=5)
+    sending.drain(network="tiktok", max_in_flight=1, seconds=5)
 
 
 def cut_off(sandbox: Sandbox) -> None:
@@ -66,7 +67,7 @@ def cut_off(sandbox: Sandbox) -> None:
 
 def killed(row: Delivery) -> None:
     """A worker that claimed it, and was never heard of again."""
-    assert claims.claim(network="tiktok")
+    assert list(claims.claim(network="tiktok"))
     Delivery.objects.filter(pk=row.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
 
 
@@ -75,7 +76,7 @@ def end(row: Delivery, outcome: Outcome) -> None:
     Flow.objects.all().delete()
     Delivery.objects.filter(pk=row.pk).update(next_attempt_at=timezone.now())
     (claim,) = claims.claim(network="tiktok")
-    attempts.close([attempts.Answer(claim, outcome)])
+    attempts.close([Answer(claim, outcome)])
 
 
 UNKNOWN = Outcome(Verdict.TRANSIENT, None, "No answer within 10 s", unknown=True)
@@ -233,13 +234,13 @@ def test_the_answer_to_a_call_that_was_out_during_an_erasure_decides(
 ) -> None:
     (claim,) = claims.claim(network="tiktok")
     erase(row.game)
-    attempts.close([attempts.Answer(claim, answer)])
+    attempts.close([Answer(claim, answer)])
     row.refresh_from_db()
     assert (row.state, row.reason, row.may_have_arrived) == ("cancelled", "erased", may_have_arrived)
 
 
 def test_a_worker_killed_during_an_erasure_leaves_no_attempt_open(row: Delivery) -> None:
-    assert claims.claim(network="tiktok")
+    assert list(claims.claim(network="tiktok"))
     erase(row.game)
     upkeep.sweep()
     assert DeliveryAttempt.objects.get().status == "sending"

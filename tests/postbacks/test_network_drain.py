@@ -1,0 +1,190 @@
+"""NetworkDrain: the calls of one network side by side, their answers recorded by one thread."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from postbacks.delivery import attempts, claims, sending
+from postbacks.delivery.leases import Claim
+from postbacks.delivery.recording import Answer
+from postbacks.delivery.sending import NetworkDrain
+from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
+from postbacks.sandbox.server import Sandbox
+from tests import factories
+
+
+def queue(config: PostbackConfig, count: int) -> None:
+    for _ in range(count):
+        factories.delivery(config, next_attempt_at=timezone.now())
+
+
+def claimed(count: int) -> list[Claim]:
+    found = list(claims.claim(network="tiktok", limit=count))
+    assert len(found) == count
+    return found
+
+
+def later(found: Sequence[Claim], seconds: float) -> list[Claim]:
+    return [replace(claim, starts_at=claim.starts_at + timedelta(seconds=seconds)) for claim in found]
+
+
+def finish(drain: NetworkDrain) -> None:
+    while drain.in_flight:
+        drain.collect()
+
+
+@pytest.fixture
+def unlimited(settings: Any) -> None:
+    settings.NETWORK_RATES = {"tiktok": 10_000, "reddit": 10_000}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("count", "rests"), [(5, True), (4, False)])
+def test_what_is_claimed_of_a_pixel_that_has_to_rest_is_given_back(
+    sandbox: Sandbox, config: PostbackConfig, count: int, rests: bool
+) -> None:
+    queue(config, 8)
+    sandbox.state.add_fault("tiktok", "unavailable", count)
+    drain = NetworkDrain("tiktok")
+    found = claimed(8)
+    drain.submit([*found[:count], *later(found[count:], 1.5)])
+    finish(drain)
+    expected = (count, 8 - count) if rests else (8, 0)
+    assert (DeliveryAttempt.objects.count(), Delivery.objects.filter(attempts_made=0).count()) == expected
+    assert Delivery.objects.exclude(leased_until=None).count() == 0
+    assert (Flow.objects.get().open_until is not None) is rests
+
+
+@pytest.mark.django_db
+def test_what_is_claimed_with_a_credential_that_is_refused_is_given_back_once_the_config_is_suspected(
+    sandbox: Sandbox, config: PostbackConfig
+) -> None:
+    queue(config, 4)
+    sandbox.state.add_fault("tiktok", "unauthorized", 1)
+    drain = NetworkDrain("tiktok")
+    refused, *others = claimed(4)
+    drain.submit([refused, *later(others, 1)])
+    finish(drain)
+    config.refresh_from_db()
+    assert config.suspected_at is not None
+    assert DeliveryAttempt.objects.values_list("delivery", "verdict").get() == (refused.delivery.pk, "credential")
+    assert Delivery.objects.filter(state="waiting", attempts_made=0, leased_until=None).count() == 3
+
+
+@pytest.mark.django_db
+def test_a_call_that_could_not_begin_in_time_is_given_back(sandbox: Sandbox, config: PostbackConfig) -> None:
+    queue(config, 2)
+    drain = NetworkDrain("tiktok")
+    drain.submit(later(claimed(2), -3))
+    finish(drain)
+    assert sandbox.received("tiktok") == []
+    assert Delivery.objects.filter(attempts_made=0, leased_until=None, first_attempt_at=None).count() == 2
+
+
+@pytest.mark.django_db
+def test_a_drain_that_fails_begins_no_further_call(
+    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(answers: Sequence[Answer]) -> set[str]:
+        raise ConnectionError("the database is away")
+
+    queue(config, 5)
+    sandbox.state.set_delay("tiktok", 0.2)
+    monkeypatch.setattr(attempts, "close", close)
+    drain = NetworkDrain("tiktok", 1)
+    drain.submit(claimed(5))
+    with pytest.raises(ConnectionError):
+        drain.run(time.monotonic())
+    assert len(sandbox.received("tiktok")) <= 2, "the one that was answered, and the one under way by then"
+
+
+@pytest.mark.django_db
+def test_calls_run_side_by_side_up_to_the_maximum_in_threads_without_a_database_connection(
+    sandbox: Sandbox, config: PostbackConfig, unlimited: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(config, 20)
+    sandbox.state.set_delay("tiktok", 0.05)
+    real, lock, now, most, connected = sending.http.post, threading.Lock(), 0, 0, []
+
+    def post(*args: Any, **given: Any) -> Any:
+        nonlocal now, most
+        with lock:
+            now, most = now + 1, max(most, now + 1)
+            connected.append(connection.connection is not None)
+        try:
+            return real(*args, **given)
+        finally:
+            with lock:
+                now -= 1
+
+    monkeypatch.setattr(sending.http, "post", post)
+    sending.drain(network="tiktok", max_in_flight=6)
+    assert Delivery.objects.filter(state="delivered").count() == 20
+    assert most == 6
+    assert connected == [False] * 20
+
+
+@pytest.mark.django_db
+def test_under_load_everything_is_recorded_once_and_no_thread_is_left(
+    sandbox: Sandbox, config: PostbackConfig, unlimited: None
+) -> None:
+    queue(config, 80)
+    sandbox.state.add_fault("tiktok", "unavailable", 3)
+    sending.drain(network="tiktok", seconds=20, max_in_flight=8)
+    states = sorted(Delivery.objects.values_list("state", "attempts_made", "leased_until"))
+    assert states == [("delivered", 1, None)] * 77 + [("waiting", 1, None)] * 3
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("deliver-")] == []
+
+
+@pytest.mark.django_db
+def test_answers_that_come_together_are_recorded_together(
+    sandbox: Sandbox, config: PostbackConfig, unlimited: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(config, 20)
+    real, sizes = attempts.close, []
+
+    def close(answers: Sequence[Answer]) -> set[str]:
+        sizes.append(len(answers))
+        return real(answers)
+
+    monkeypatch.setattr(attempts, "close", close)
+    sending.drain(network="tiktok")
+    assert sum(sizes) == 20
+    assert max(sizes) > 1
+
+
+@pytest.mark.django_db
+def test_what_becomes_due_while_another_thread_drains_is_not_left_to_the_beat(
+    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second drain returns at once, so the first one has to see what the second one came for."""
+    real = sending.NetworkDrain.run
+
+    def run(self: NetworkDrain, until: float) -> None:
+        real(self, until)
+        queue(config, 1)
+        results.append(sending.drain(network="tiktok"))
+
+    results: list[bool] = []
+    monkeypatch.setattr(sending.NetworkDrain, "run", run)
+    results.append(sending.drain(network="tiktok"))
+    assert results == [False, True]
+
+
+@pytest.mark.django_db
+def test_the_body_is_stored_as_it_was_sent(sandbox: Sandbox, config: PostbackConfig) -> None:
+    row = factories.delivery(config)
+    assert row.conversion is not None
+    row.conversion.properties = {"value": 0.1, "currency": "EUR", "items": [{"name": "Zölle „∞“ 'x' %s \\ 🎲"}]}
+    row.conversion.save()
+    sending.drain(network="tiktok")
+    (request,) = sandbox.received("tiktok")
+    assert DeliveryAttempt.objects.get().payload == request["body"]
+    assert "🎲" in str(request["body"])
