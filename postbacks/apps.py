@@ -1,5 +1,8 @@
 from django.apps import AppConfig
 
+from audience.digest import clicks
+from postbacks.networks import NETWORKS
+
 
 class PostbacksConfig(AppConfig):
     name = "postbacks"
@@ -7,6 +10,9 @@ class PostbacksConfig(AppConfig):
     def ready(self) -> None:
         # Here, not at the top: the registry's module imports models, which are not loaded yet up there.
         from auditlog.registry import auditlog
+
+        for kind, network in NETWORKS.items():
+            clicks.register(kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies)
 
         # A mask of our own: auditlog's leaves the second half of a value readable.
         auditlog.register(

@@ -1,19 +1,20 @@
-"""Reading an ad click out of an event. Pure. The one place that knows the ad world's URL parameters.
+"""Reads an ad click out of an event, by URL parameters and campaign tags.
 
-Order and taxonomy: the Immutable Audience attribution rules. The first rule that fits names the network.
+The order and the names of networks follow the Immutable Audience attribution rules; the first rule that fits decides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+# Query parameter -> network. register() replaces `other` where there are postbacks to the network.
 CLICK_IDS = {
     "fbclid": "meta",
-    "ttclid": "tiktok",
+    "ttclid": "other",
     "gclid": "google",
     "dclid": "google",
-    "rdt_cid": "reddit",
+    "rdt_cid": "other",
     "twclid": "x",
     "msclkid": "other",
     "li_fat_id": "other",
@@ -27,28 +28,26 @@ SOURCES = {
     "meta": "meta",
     "instagram": "meta",
     "ig": "meta",
-    "tiktok": "tiktok",
     "google": "google",
     "youtube": "google",
-    "reddit": "reddit",
     "x": "x",
     "twitter": "x",
     "linkedin": "other",
 }
 PAID_MEDIA = frozenset({"paid", "paid_social", "paidsocial", "cpc", "cpm", "ppc", "ads", "sponsored_post"})
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "referral_code")
-# The networks' own cookies, raw: what they know a browser by besides the click.
-BROWSER_IDS = {"tiktok": ("_ttp", "ttp"), "reddit": ("_rdt_uuid", "rdt_uuid")}
-# How context.campaign spells what a URL calls utm_*.
+# Network -> its cookies that identify a browser, sent unchanged.
+COOKIES: dict[str, tuple[str, ...]] = {}
+# Keys of context.campaign for the utm_* parameters of a URL.
 CAMPAIGN_WORDS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_campaign"}
 CAMPAIGN_WORDS |= {"content": "utm_content", "term": "utm_term"}
 
-LONGEST = 2048
+MAX_LENGTH = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """A paid visit. `click_id` is '' when only UTM words tell of it."""
+    """A paid visit. `click_id` is '' when only UTM parameters identify it."""
 
     network: str
     click_id: str
@@ -58,10 +57,20 @@ class Click:
     browser_id: str
 
 
-def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click | None:
-    """The ad click that an event tells of; None for an organic one.
+def register(network: str, *, parameters: Iterable[str], sources: Iterable[str], cookies: Iterable[str]) -> None:
+    """Add a network that has postbacks: its click parameters, its values of utm_source and its cookies.
 
-    The page URL speaks first: a newer click in the same tab is only there, while properties may still carry
+    A parameter of CLICK_IDS keeps its place there, any other comes last. Called at start-up.
+    """
+    CLICK_IDS.update((parameter.lower(), network) for parameter in parameters)
+    SOURCES.update((source, network) for source in sources)
+    COOKIES[network] = tuple(cookies)
+
+
+def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click | None:
+    """The ad click of an event; None for an organic one.
+
+    The page URL is read first: a newer click in the same tab is only there, while properties may still carry
     the one that opened the session.
     """
     page_url = _text(context.get("page_url"))
@@ -82,7 +91,7 @@ def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click 
 def _network(words: Mapping[str, str]) -> tuple[str, str]:
     """(network, click id) of a paid visit, or ('', '')."""
     for parameter, network in CLICK_IDS.items():
-        # Networks write ASCII. LONGEST characters of it fit a B-tree row (2,704 bytes); of Chinese they do not.
+        # Networks write ASCII. MAX_LENGTH characters of it fit a B-tree row (2,704 bytes); of Chinese they do not.
         if words.get(parameter) and words[parameter].isascii():
             return network, words[parameter]
     source = words.get("utm_source", "").lower()
@@ -116,11 +125,12 @@ def _campaign_words(campaign: Any) -> dict[str, str]:
 
 
 def _browser_id(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> str:
-    for name in BROWSER_IDS.get(network, ()):
-        if found := _text(properties.get(name)) or _text(context.get(name)):
-            return found[:256]
+    for cookie in COOKIES.get(network, ()):
+        for name in (cookie, cookie.lstrip("_")):
+            if found := _text(properties.get(name)) or _text(context.get(name)):
+                return found[:256]
     return ""
 
 
 def _text(value: Any) -> str:
-    return value.strip()[:LONGEST] if isinstance(value, str) else ""
+    return value.strip()[:MAX_LENGTH] if isinstance(value, str) else ""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from audience.digest.clicks import LONGEST, Click, read
+from audience.digest import clicks
+from audience.digest.clicks import MAX_LENGTH, Click, read
 
 CLICK_IDS = [
     ("fbclid", "meta"),
@@ -252,6 +253,23 @@ def test_a_click_id_of_any_length_fits_its_index() -> None:
     long = from_properties(ttclid="x" * 5000)
 
     assert long is not None
-    assert long.click_id == "x" * LONGEST
+    assert long.click_id == "x" * MAX_LENGTH
     assert from_properties(ttclid="漢" * 2000) is None
     assert from_url(f"ttclid={'漢' * 2000}") is None
+
+
+def test_a_registered_network_gets_the_clicks_of_its_parameters_and_sources_and_its_own_cookies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for table in ("CLICK_IDS", "SOURCES", "COOKIES"):
+        monkeypatch.setattr(clicks, table, dict(getattr(clicks, table)))
+    clicks.register("toy", parameters=["li_fat_id", "ToyClick"], sources=["toys"], cookies=["_toy"])
+
+    assert list(clicks.CLICK_IDS) == [parameter for parameter, _ in CLICK_IDS] + ["toyclick"]
+    for query, click_id in (("toyclick=T1", "T1"), ("li_fat_id=L1", "L1"), ("utm_source=toys&utm_medium=cpc", "")):
+        click = read(properties={"toy": "browser-1"}, context={"page_url": f"https://mygame.com/?{query}"})
+        assert click is not None
+        assert (click.network, click.click_id, click.browser_id) == ("toy", click_id, "browser-1")
+    both = from_url("toyclick=T1&gclid=G1")
+    assert both is not None
+    assert both.network == "google"

@@ -131,12 +131,18 @@ class Network(ABC):
     test_code_help: str
     default_url: str  # the real API's base address; the variable <KIND>_API_URL overrides it
     default_rate: float  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
-    click_param: str
-    browser_cookie: str
+    click_params: tuple[str, ...]  # query parameters of a click id; the first one is shown on the pages
+    utm_sources: tuple[str, ...]  # values of utm_source, lower case, that mean this network
+    cookies: tuple[str, ...]  # its own cookies that identify a browser
     field_notes: Mapping[str, str]  # field of a sent body -> what it is, in words
     secret_note: tuple[str, str]  # the header that carries the credential, in words
     match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
     max_age: timedelta  # an event older than this is refused by the network
+
+    @property
+    def click_param(self) -> str:
+        """'' for a network without a click parameter of its own."""
+        return self.click_params[0] if self.click_params else ""
 
     @property
     def url_variable(self) -> str:

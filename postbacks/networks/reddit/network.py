@@ -39,8 +39,9 @@ class Reddit(Network):
     test_code_help = "From Events Manager, Event Testing. Used for this check only and never stored."
     default_url = "https://ads-api.reddit.com"
     default_rate = 10.0
-    click_param = "rdt_cid"
-    browser_cookie = "_rdt_uuid"
+    click_params = ("rdt_cid",)
+    utm_sources = ("reddit",)
+    cookies = ("_rdt_uuid",)
     field_notes = payload_notes.NOTES
     match_keys = matching.KEYS
     secret_note = payload_notes.SECRET

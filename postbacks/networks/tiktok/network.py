@@ -48,8 +48,9 @@ class TikTok(Network):
     test_code_help = "From Events Manager, Test Events (like TEST12345). Used for this check only and never stored."
     default_url = "https://business-api.tiktok.com"
     default_rate = 100.0
-    click_param = "ttclid"
-    browser_cookie = "_ttp"
+    click_params = ("ttclid",)
+    utm_sources = ("tiktok",)
+    cookies = ("_ttp",)
     field_notes = payload_notes.NOTES
     match_keys = matching.KEYS
     secret_note = payload_notes.SECRET
