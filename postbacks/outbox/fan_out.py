@@ -27,7 +27,9 @@ from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.outbox import config_locks, conversion_reasons, facts, gate, goal_matching, once_per_player
+from postbacks.outbox.goal_matching import Match
 from postbacks.outbox.goals import Goal
+from postbacks.outbox.once_per_player import Key
 
 logger = structlog.get_logger(__name__)
 
@@ -104,7 +106,6 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     return len(conversions)
 
 
-Key = tuple[uuid.UUID, uuid.UUID]
 Present = dict[Key, Delivery]
 
 
@@ -145,26 +146,22 @@ def _present(conversions: Sequence[Conversion]) -> Present:
 
 
 def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackConfig]], now: datetime) -> list[Delivery]:
-    """The Deliveries as they should be, were there none yet."""
-    open_ones = [conversion for conversion in conversions if gate.reason_for_any_config(conversion) is None]
-    levels = gate.levels(open_ones)
-    repeats = once_per_player.repeats(once_per_player.candidates(open_ones, configs))
-    return [
-        _row(
-            conversion,
-            config,
-            levels.get(conversion.pk, Level.NONE),
-            now,
-            repeated=(conversion.pk, config.pk) in repeats,
-        )
-        for conversion in conversions
-        for config in configs[conversion.game_id]
-    ]
+    """A Delivery for each conversion and config of its game, as if there were none yet."""
+    pairs = [(conversion, config) for conversion in conversions for config in configs[conversion.game_id]]
+    matches = {(conv.pk, config.pk): goal_matching.matching(config, conv) for conv, config in pairs}
+    levels = gate.levels([conversion for conversion in conversions if gate.reason_for_any_config(conversion) is None])
+    repeats = once_per_player.repeats(once_per_player.candidates(conversions, configs, matches))
+    rows = []
+    for conversion, config in pairs:
+        key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
+        rows.append(_row(conversion, config, matches[key], level, now, repeated=key in repeats))
+    return rows
 
 
-def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: datetime, *, repeated: bool) -> Delivery:
-    goal = goal_matching.matching(config, conversion)
-    reason = gate.reason_not_to_send(conversion, config, level=level, now=now, repeated=repeated)
+def _row(
+    conversion: Conversion, config: PostbackConfig, match: Match, level: Level, now: datetime, *, repeated: bool
+) -> Delivery:
+    reason = gate.reason_not_to_send(conversion, config, level=level, now=now, repeated=repeated, match=match)
     state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
     return Delivery(
         game_id=conversion.game_id,
@@ -172,7 +169,7 @@ def _row(conversion: Conversion, config: PostbackConfig, level: Level, now: date
         config=config,
         network=config.network,
         trigger=conversion.trigger,
-        sent_as=goal.sent_as if isinstance(goal, Goal) else "",
+        sent_as=match.sent_as if isinstance(match, Goal) else "",
         event_id=gate.event_id(conversion, config),
         event_at=conversion.event_at,
         dead_after=gate.deadline(config, conversion.event_at),

@@ -45,12 +45,13 @@ def reason_not_to_send(
     now: datetime,
     repeated: bool = False,
     known: Facts | None = None,
+    match: goal_matching.Match | None = None,
 ) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
-    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is `levels()`'s word for this conversion,
-    `repeated` that of `once.repeats()`; a delivery that was let through once is no repeat of itself. `known` are its
-    facts at that level, where the caller has read them.
+    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is what `levels()` returns for this conversion,
+    `repeated` whether it is among `once_per_player.repeats()`, which is asked at fan-out only. `known` are its facts at
+    that level and `match` its goal, where the caller has them.
     """
     reason = reason_for_any_config(conversion)
     if reason is not None:
@@ -61,9 +62,9 @@ def reason_not_to_send(
         return Reason.CONFIG_DELETED
     if not is_wanted(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
-    goal = goal_matching.matching(config, conversion)
-    if isinstance(goal, Reason):
-        return goal
+    match = match or goal_matching.matching(config, conversion)
+    if isinstance(match, Reason):
+        return match
     if repeated:
         return Reason.REPEAT
     if level == Level.NONE:
@@ -84,6 +85,12 @@ def reason_for_any_config(conversion: Conversion) -> Reason | None:
     if conversion.reason in ATTRIBUTION_REASONS:
         return Reason(conversion.reason)
     return Reason.NO_CLICK if conversion.touch is None else None
+
+
+def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:
+    """Whether a click of the config's network won the conversion, and no reason holds for every config."""
+    won_by = conversion.touch.network if conversion.touch else None
+    return reason_for_any_config(conversion) is None and won_by == config.network
 
 
 def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, known: Facts | None) -> bool:

@@ -4,6 +4,9 @@ from audience.models import Conversion, Reason
 from postbacks.models import PostbackConfig
 from postbacks.outbox.goals import Goal, kept
 
+# The goal that takes a conversion, or why none does.
+Match = Goal | Reason
+
 
 def goals_of(config: PostbackConfig) -> list[Goal]:
     """The config's own goals in their order, then the ticked built-in ones, which are there for every other case.
@@ -13,7 +16,7 @@ def goals_of(config: PostbackConfig) -> list[Goal]:
     return [*kept(config.goals), *(Goal(trigger) for trigger in config.triggers)]
 
 
-def matching(config: PostbackConfig, conversion: Conversion) -> Goal | Reason:
+def matching(config: PostbackConfig, conversion: Conversion) -> Match:
     """The goal that takes this conversion, or why none does.
 
     CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal names the event; FILTERED: some do, and no condition

@@ -17,23 +17,26 @@ from django.db.models.functions import Coalesce
 
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
-from postbacks.outbox import goal_matching
+from postbacks.outbox import gate, goal_matching
+from postbacks.outbox.goal_matching import Match
 from postbacks.outbox.goals import Goal
 
+# The conversion and the config of a Delivery.
+Key = tuple[uuid.UUID, uuid.UUID]
 # What only one conversion may be counted for: a player and a goal.
 Place = tuple[uuid.UUID, Goal]
 
 
 @dataclass(frozen=True, slots=True)
 class OnceCandidate:
-    """A conversion that a goal counting once has taken; `key` is that of its Delivery."""
+    """A conversion that a goal counting once has taken."""
 
     conversion: Conversion
     config: PostbackConfig
     goal: Goal
 
     @property
-    def key(self) -> tuple[uuid.UUID, uuid.UUID]:
+    def key(self) -> Key:
         return (self.conversion.pk, self.config.pk)
 
     @property
@@ -42,15 +45,15 @@ class OnceCandidate:
 
 
 def candidates(
-    conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]]
+    conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]], matches: Mapping[Key, Match]
 ) -> list[OnceCandidate]:
-    """One for each of these conversions that goes to a config, by game, under a goal that counts once."""
+    """The conversions that a goal counting once takes: `configs` by game, `matches` of the eligible pairs at least."""
     return [
         OnceCandidate(conversion, config, goal)
         for conversion in conversions
         for config in configs[conversion.game_id]
-        if conversion.touch is not None and conversion.touch.network == config.network
-        if isinstance(goal := goal_matching.matching(config, conversion), Goal) and goal.once
+        if isinstance(goal := matches.get((conversion.pk, config.pk)), Goal) and goal.once
+        if gate.is_eligible(conversion, config)
     ]
 
 
@@ -65,7 +68,7 @@ def lock_games(configs: Iterable[PostbackConfig]) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goals of game {game_id}"])
 
 
-def repeats(candidates: Iterable[OnceCandidate]) -> set[tuple[uuid.UUID, uuid.UUID]]:
+def repeats(candidates: Iterable[OnceCandidate]) -> set[Key]:
     """The keys of the candidates that are not their player's first of the goal. Two queries per config at most."""
     by_config: dict[uuid.UUID, list[OnceCandidate]] = defaultdict(list)
     for candidate in candidates:

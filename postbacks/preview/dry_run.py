@@ -12,7 +12,6 @@ from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.outbox import facts, gate, goal_matching, once_per_player, reasons
-from postbacks.outbox.goals import Goal
 
 DAYS = 7
 MOST = 20_000  # conversions, the newest of them
@@ -81,7 +80,7 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     oldest, considered = since, 0
     for chunk in _chunks(proposed.game, proposed.network, since):
         considered, oldest = considered + len(chunk), chunk[-1].event_at
-        levels = gate.levels([conversion for conversion in chunk if _is_own(conversion, proposed)])
+        levels = gate.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
         for config, counter in zip(asked, told, strict=True):
             counter.update(_verdicts(chunk, config, levels))
     is_capped = considered >= MOST
@@ -128,25 +127,19 @@ def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
 def _verdicts(
     chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
 ) -> Iterator[Reason | None]:
-    repeats = once_per_player.repeats(list(_candidates(chunk, config)))
+    own = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
+    matches = {(conversion.pk, config.pk): goal_matching.matching(config, conversion) for conversion in own}
+    repeats = once_per_player.repeats(once_per_player.candidates(own, {config.game_id: [config]}, matches))
     for conversion in chunk:
-        level = levels.get(conversion.pk, Level.NONE)
-        repeated = (conversion.pk, config.pk) in repeats
-        yield gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, repeated=repeated)
-
-
-def _is_own(conversion: Conversion, config: PostbackConfig) -> bool:
-    """Whether a click of the config's network won it, and nothing speaks against it whatever the config."""
-    won_by = conversion.touch.network if conversion.touch else None
-    return gate.reason_for_any_config(conversion) is None and won_by == config.network
-
-
-def _candidates(chunk: Sequence[Conversion], config: PostbackConfig) -> Iterator[once_per_player.OnceCandidate]:
-    """Those that a goal which counts once would take."""
-    for conversion in chunk:
-        goal = goal_matching.matching(config, conversion) if _is_own(conversion, config) else None
-        if isinstance(goal, Goal) and goal.once:
-            yield once_per_player.OnceCandidate(conversion, config, goal)
+        key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
+        yield gate.reason_not_to_send(
+            conversion,
+            config,
+            level=level,
+            now=conversion.created_at,
+            repeated=key in repeats,
+            match=matches.get(key),
+        )
 
 
 def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:

@@ -96,7 +96,7 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     return Preview(
         conversion=conversion,
         level=level,
-        reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at),
+        reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, match=goal),
         fields=_fields(known, allowed if level != Level.NONE else None, body, shown, config.network),
         body=shown,
         problem=problem,
