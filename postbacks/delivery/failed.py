@@ -11,16 +11,13 @@ from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
 from audience.database import clock
+from postbacks.configs.sending_state import block_of
 from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.networks.interface.network import Verdict
 from postbacks.outbox import goal_matching
 
 # A delivery is given up within 47 hours of its first attempt, and from then on it may not be sent at all.
 OFFERED = timedelta(hours=48)
-ON_HOLD = "Its postback is on hold: rotate the credential first."
-SUSPECTED = "The network has just refused its credential and is being asked again: try once more in a minute."
-DISABLED = "Its postback is disabled: enable it first."
-DELETED = "Its postback was deleted: nothing can be sent through it."
 
 # In plain SQL, since the page of a network asks for it each time and the ORM takes longer to put it together than
 # PostgreSQL to answer it. The filters are those of `matching`, the deadlines those of `in_time`.
@@ -148,7 +145,7 @@ def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
     known = {config.pk: config for config in configs}
     recent = {"failed_from": clock.now() - OFFERED, "failed_until": None, "verdict": ""}
     found = [
-        Offer(config=known[pk], verdict=verdict, counts=counts, blocked=unable(known[pk]))
+        Offer(config=known[pk], verdict=verdict, counts=counts, blocked=block_of(known[pk]) or "")
         for pk, verdict, counts in _counted(list(known.values()), **recent)
         if counts.sendable
     ]
@@ -165,17 +162,6 @@ def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uu
     with connection.cursor() as cursor:
         cursor.execute(COUNTED, given)
         return [(pk, verdict, Counts(**dict(zip(COUNTS, counts, strict=True)))) for pk, verdict, *counts in cursor]
-
-
-def unable(config: PostbackConfig) -> str:
-    """Why nothing can be sent through this config at present, as a sentence; '' when it can."""
-    if config.deleted_at:
-        return DELETED
-    if not config.enabled:
-        return DISABLED
-    if config.held_at:
-        return ON_HOLD
-    return SUSPECTED if config.suspected_at else ""
 
 
 def progress(replays: Sequence[Replay]) -> list[Progress]:

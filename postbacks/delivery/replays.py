@@ -18,6 +18,7 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import FailedWork, Queue
+from postbacks.configs.sending_state import Block, block_of
 from postbacks.delivery import failed, replay_rows
 from postbacks.delivery.failed import Counts, preview
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
@@ -56,7 +57,7 @@ def start(
     that is running, or when nothing that failed can still be sent.
     """
     row = replay_rows.locked(config.pk)
-    if problem := failed.unable(row):
+    if problem := block_of(row):
         raise ReplayRefused(problem)
     if Replay.objects.filter(config=row, state=ReplayState.RUNNING).exists():
         raise ReplayRefused("A replay of this postback is running: wait until it is done, or cancel it.")
@@ -117,7 +118,7 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
         replay_rows.close(replay, ReplayState.CANCELLED)
         return False
     waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
-    room = 0 if failed.unable(config) else max(min(limit, BACKLOG - waiting), 0)
+    room = 0 if block_of(config) else max(min(limit, BACKLOG - waiting), 0)
     queued = _queue(replay, config, room) if room else 0
     if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
         replay_rows.close(replay, ReplayState.DONE, config)
@@ -196,10 +197,11 @@ def refusal(row: Delivery) -> str:
         return f"Only a failed delivery can be sent again; this one is {row.get_state_display().lower()}."
     if row.conversion_id is None:
         return "The player's data was erased."
-    if row.trigger not in failed.events_of(row.config) or not row.config.enabled or row.config.deleted_at:
+    block = block_of(row.config)
+    if row.trigger not in failed.events_of(row.config) or block in (Block.DELETED, Block.DISABLED):
         return "Its postback is switched off for this event, or deleted."
-    if row.config.held_at:
-        return failed.ON_HOLD
+    if block == Block.ON_HOLD:
+        return block
     if row.safe_until and row.safe_until <= now:
         return "Its first attempt is more than 47 hours ago: the network would count it twice."
     return "The event is too old for the network to accept." if row.dead_after <= now else ""

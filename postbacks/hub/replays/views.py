@@ -14,6 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Game, Membership, Role
+from postbacks.configs.sending_state import block_of
 from postbacks.delivery import failed, replays
 from postbacks.hub.replays.forms import ReplayForm
 from postbacks.hub.toolkit.networks import network_or_404
@@ -53,7 +54,7 @@ def replay_list(request: HubRequest, membership: Membership, network: str) -> Ht
     if form.is_bound and form.is_valid():
         answers = form.cleaned_data
         context["counts"] = failed.preview(**answers)
-        context["blocked"] = failed.unable(answers["config"])
+        context["blocked"] = block_of(answers["config"])
     return page(request, "hub/replays/page.html", membership, form=form, **context)
 
 

@@ -1,0 +1,37 @@
+"""Whether a postback may send now: one rule, for one row and as a condition on many."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import Q
+
+from postbacks.models import PostbackConfig
+
+
+class Block(StrEnum):
+    """Why a postback sends nothing at present, as a sentence for the person who asked for it."""
+
+    DELETED = "Its postback was deleted: nothing can be sent through it."
+    DISABLED = "Its postback is disabled: enable it first."
+    ON_HOLD = "Its postback is on hold: rotate the credential first."
+    SUSPECTED = "The network has just refused its credential and is being asked again: try once more in a minute."
+    PAUSED = "Its settings are being changed: try once more in a minute."
+
+
+def block_of(config: PostbackConfig, *, now: datetime | None = None) -> Block | None:
+    """Why `config` may not send; None when it may. The pause of a rotation counts only where `now` is given."""
+    if config.deleted_at:
+        return Block.DELETED
+    if not config.enabled:
+        return Block.DISABLED
+    if config.held_at:
+        return Block.ON_HOLD
+    if config.suspected_at:
+        return Block.SUSPECTED
+    return Block.PAUSED if now and config.paused_until and config.paused_until >= now else None
+
+
+def may_send(now: datetime) -> Q:
+    """The configs for which `block_of` returns None, as a condition."""
+    unpaused = Q(paused_until=None) | Q(paused_until__lt=now)
+    return Q(unpaused, deleted_at=None, enabled=True, held_at=None, suspected_at=None)
