@@ -1,10 +1,10 @@
 """Numbers as drawings: where each bar stands, how high it is, and what the grid says."""
 
 import pytest
+from django.template.loader import render_to_string
 
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.charts import HATCHED, SOLID, Piece, Point, Rank, Series
-from postbacks.templatetags import drawings
 
 ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)
 
@@ -12,6 +12,10 @@ ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)
 def chart(*values: tuple[int, int], ticks: int = 6) -> charts.Chart:
     points = [Point(f"{hour}:00", f"Sat 21 Nov, {hour}:00", pair) for hour, pair in enumerate(values)]
     return charts.stacked(points, series=[ACCEPTED, REJECTED], ticks=ticks)
+
+
+def render(drawn: charts.Chart, *, unit: str) -> str:
+    return render_to_string("hub/parts/chart.html", {"chart": drawn, "id": "events", "unit": unit})
 
 
 def test_columns_share_the_width_and_leave_gaps() -> None:
@@ -78,33 +82,25 @@ def test_a_ranking_is_drawn_on_one_scale_and_keeps_its_order() -> None:
     ]
 
 
-def test_a_box_says_where_its_piece_stands() -> None:
-    (column,) = chart((60, 40)).columns
-    assert column.boxes == [
-        ("solid", 'x="14.00%" y="48.0" width="72.00%" height="72.0"'),
-        ("hatched", 'x="14.00%" y="0.0" width="72.00%" height="48.0"'),
-    ]
-
-
 def test_the_columns_are_drawn_with_their_patterns_and_labels() -> None:
     points = [Point("00:00", "Sat 21 Nov, 00:00", (3, 1)), Point("01:00", "<b>", (0, 0))]
     drawn = charts.stacked(points, series=[ACCEPTED, REJECTED])
-    first, second = drawings.columns(drawn, "events").split("\n")
-    assert first.startswith("<g><title>Sat 21 Nov, 00:00: 3 accepted, 1 rejected</title>")
-    assert first.count('<rect class="tone solid"') == first.count('<rect class="tone hatched"') == 1
-    assert first.count('<rect fill="url(#events-hatched)"') == 1
+    first, second = render(drawn, unit="Hour (UTC)").split("<g>")[1:]
+    assert "<title>Sat 21 Nov, 00:00: 3 accepted, 1 rejected</title>" in first
+    assert '<rect class="tone solid" x="7.00%" y="84.0" width="36.00%" height="36.0"/>' in first
+    hatched = 'x="7.00%" y="72.0" width="36.00%" height="12.0"/>'
+    assert first.count(f'<rect class="tone hatched" {hatched}') == 1
+    assert first.count(f'<rect fill="url(#events-hatched)" {hatched}') == 1
     assert 'y="136">00:00</text>' in first
-    assert second.startswith("<g><title>&lt;b&gt;: 0 accepted, 0 rejected</title>")
+    assert "<title>&lt;b&gt;: 0 accepted, 0 rejected</title>" in second
     assert 'class="tone' not in second
 
 
 def test_the_figures_are_told_as_a_table_too() -> None:
     points = [Point("00:00", "Sat 21 Nov, 00:00", (3000, 1)), Point("01:00", "<b>", (0, 0))]
     drawn = charts.stacked(points, series=[ACCEPTED, REJECTED])
-    first, second = drawings.figures(drawn, 'Hour "UTC"').split("\n")
-    assert first == (
-        '<tr><td data-label="Hour &quot;UTC&quot;" class="short">Sat 21 Nov, 00:00</td>'
-        '<td data-label="Accepted" class="number">3,000</td><td data-label="Rejected" class="number">1</td></tr>'
-    )
+    first, second = render(drawn, unit='Hour "UTC"').split("<tbody>")[1].split("</tr>")[:2]
+    assert '<td data-label="Hour &quot;UTC&quot;" class="short">Sat 21 Nov, 00:00</td>' in first
+    assert '<td data-label="Accepted" class="number">3,000</td><td data-label="Rejected" class="number">1</td>' in first
     assert ">&lt;b&gt;</td>" in second
     assert second.count(">0</td>") == 2

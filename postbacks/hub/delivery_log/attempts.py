@@ -14,11 +14,13 @@ from uuid import UUID
 from django.db import connection
 
 from audience.hub.toolkit.paging import after, cursor
-from postbacks.models import DeliveryAttempt
+from audience.models import trigger_label
+from postbacks.models import AttemptStatus, DeliveryAttempt
+from postbacks.models.deliveries import DOTS
 
 SIZE = 25
 DEPTH = 2_000
-# Of a Line. Objects of the three tables took longer than finding the rows.
+# Values of an AttemptRow. Objects of the three tables took longer than finding the rows.
 SHOWN = (
     *("pk", "started_at", "status", "http_status", "latency_ms", "number", "message"),
     *("delivery__trigger", "config__pixel_id"),
@@ -59,7 +61,7 @@ class Asked:
     before: str = ""
 
 
-class Line(NamedTuple):
+class AttemptRow(NamedTuple):
     """What the log shows of an attempt, in the order of SHOWN."""
 
     pk: int
@@ -72,12 +74,29 @@ class Line(NamedTuple):
     trigger: str
     pixel_id: str
 
+    @property
+    def event(self) -> str:
+        return trigger_label(self.trigger)
+
+    @property
+    def dot(self) -> str:
+        return DOTS[AttemptStatus(self.status)]
+
+    @property
+    def status_label(self) -> str:
+        return AttemptStatus(self.status).label
+
+    @property
+    def problem(self) -> str:
+        """What the network answered, unless it accepted."""
+        return "" if self.status == AttemptStatus.SUCCESS else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """`older` is the `before` of the next page, blank on the last; `depth` how far was read when that was the end."""
 
-    rows: list[Line]
+    rows: list[AttemptRow]
     older: str
     depth: int = 0
 
@@ -102,7 +121,7 @@ def _log(found: list[Any], *, end: Any = None) -> Log:
     return Log(rows, after(end[1], end[0]), depth=DEPTH) if end else Log(rows, "")
 
 
-def _lines(rows: Sequence[tuple[int, datetime]]) -> list[Line]:
+def _lines(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
     """Of those with these ids and starts, the newest first."""
     if not rows:
         return []
@@ -111,7 +130,7 @@ def _lines(rows: Sequence[tuple[int, datetime]]) -> list[Line]:
     found = DeliveryAttempt.objects.filter(
         pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
     )
-    return [Line._make(row) for row in found.order_by("-started_at", "-pk").values_list(*SHOWN)]
+    return [AttemptRow._make(row) for row in found.order_by("-started_at", "-pk").values_list(*SHOWN)]
 
 
 def _rows(query: str, asked: dict[str, Any]) -> list[Any]:

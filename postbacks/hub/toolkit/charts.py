@@ -54,14 +54,6 @@ class Column:
     named: list[tuple[str, str]]  # series and value as they are read, those that are nothing too
     tick: str  # "major" carries a label, "minor" one where there is room, '' none
 
-    @property
-    def boxes(self) -> list[tuple[str, str]]:
-        """(tone, attributes of a rect) of each piece."""
-        return [(piece.series.tone, self._box(piece)) for piece in self.pieces]
-
-    def _box(self, piece: Piece) -> str:
-        return f'x="{self.x}" y="{piece.y}" width="{self.width}" height="{piece.height}"'
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
