@@ -8,6 +8,7 @@ from typing import Any
 import django_stubs_ext
 
 from config import cache, environment, logs, metric_files, schedule, sign_in
+from postbacks.networks import NETWORKS
 
 # Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
 django_stubs_ext.monkeypatch()
@@ -189,7 +190,10 @@ USE_TZ = True
 USE_I18N = False
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    *((f"networks/{kind}", network.folder / "static") for kind, network in NETWORKS.items()),
+]
 # Served straight from where they lie: one step less between an upgrade and a running portal.
 WHITENOISE_USE_FINDERS = True
 SECURE = PUBLIC_URL.startswith("https://")

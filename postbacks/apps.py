@@ -1,7 +1,9 @@
 from django.apps import AppConfig
+from django.core import checks
 
 from audience.digest import clicks
 from postbacks.networks import NETWORKS
+from postbacks.networks.completeness import check_networks
 
 
 class PostbacksConfig(AppConfig):
@@ -11,6 +13,7 @@ class PostbacksConfig(AppConfig):
         # Here, not at the top: the registry's module imports models, which are not loaded yet up there.
         from auditlog.registry import auditlog
 
+        checks.register(check_networks)
         for kind, network in NETWORKS.items():
             clicks.register(kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies)
 

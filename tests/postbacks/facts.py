@@ -1,10 +1,8 @@
 """The conversions, answers and fixture files that the network tests share."""
 
-import inspect
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from postbacks.networks import NETWORKS
@@ -47,15 +45,11 @@ def target(pixel_id: str, *, test_code: str | None = None) -> Target:
 
 def vector(kind: str, name: str) -> Any:
     """A JSON file of the network's folder: `purchase` and `game_launch` are bodies, `responses` is its answers."""
-    return json.loads((folder_of(kind) / "vectors" / f"{name}.json").read_text())
+    return json.loads((NETWORKS[kind].folder / "vectors" / f"{name}.json").read_text())
 
 
 def schema(kind: str) -> Any:
-    return json.loads((folder_of(kind) / "schema.json").read_text())
-
-
-def folder_of(kind: str) -> Path:
-    return Path(inspect.getfile(type(NETWORKS[kind]))).parent
+    return json.loads((NETWORKS[kind].folder / "schema.json").read_text())
 
 
 def answers(kind: str) -> list[Any]:

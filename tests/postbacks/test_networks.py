@@ -1,10 +1,18 @@
 """What holds for every network: its settings, its vectors, and that nothing of it lies outside its folder."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from postbacks.networks import NETWORKS
+from postbacks.networks.completeness import check_networks
+from postbacks.networks.interface.network import Facts, Network, Verdict
+from postbacks.networks.tiktok.network import TikTok
+from tests import factories
+from tests.postbacks.facts import LAUNCH, PURCHASE, answered, answers, schema, target, vector
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("kind", NETWORKS)
@@ -20,3 +28,65 @@ def test_env_example_names_the_variables_of_the_network_with_their_defaults(kind
 @EACH
 def test_the_kind_of_a_network_is_its_key_in_the_registry(kind: str) -> None:
     assert NETWORKS[kind].kind == kind
+
+
+@EACH
+@pytest.mark.parametrize(("name", "facts"), [("game_launch", LAUNCH), ("purchase", PURCHASE)])
+def test_a_conversion_is_sent_as_the_vector_of_the_network_has_it(kind: str, name: str, facts: Facts) -> None:
+    body = json.loads(NETWORKS[kind].build(target(factories.PIXELS[kind]), facts).body)
+    assert body == vector(kind, name)
+    jsonschema.validate(body, schema(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [pytest.param(kind, answer, id=f"{kind}-{answer['name']}") for kind in NETWORKS for answer in answers(kind)],
+)
+def test_a_known_answer_is_read_as_the_vector_of_the_network_has_it(kind: str, answer: dict[str, Any]) -> None:
+    outcome = NETWORKS[kind].classify(answered(answer["status"], answer["body"]))
+    assert (outcome.verdict, outcome.access) == (Verdict[answer["verdict"]], answer.get("access"))
+    assert outcome.limited == answer.get("limited", False)
+
+
+def problems() -> list[str]:
+    return [error.msg for error in check_networks()]
+
+
+def test_the_networks_of_the_registry_are_complete() -> None:
+    assert problems() == []
+
+
+def test_a_network_that_lacks_parts_is_refused_with_a_sentence_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = type("Bare", (Network,), {**dict.fromkeys(Network.__abstractmethods__), "__module__": __name__})
+    monkeypatch.setitem(NETWORKS, "bare", bare())
+    assert {
+        "Network bare: label is not set.",
+        "Network bare: click_params is not set; an empty value declares that there is none.",
+        "Network bare: the file static/logo.svg is missing in its folder.",
+        "Network bare: the file vectors/purchase.json is missing in its folder.",
+        "Network bare: its imitation.py cannot be loaded (No module named 'tests.postbacks.imitation').",
+    } <= set(problems())
+
+
+class LikeTikTok(TikTok):
+    __module__ = TikTok.__module__  # its folder is TikTok's
+    kind = "custom"
+
+
+def test_a_network_may_declare_that_it_has_no_click_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(NETWORKS, "tiktok")
+    monkeypatch.setitem(NETWORKS, "custom", LikeTikTok())
+    for part in ("click_params", "utm_sources", "cookies"):
+        monkeypatch.setattr(LikeTikTok, part, ())
+    assert problems() == []
+    monkeypatch.setattr(LikeTikTok, "label", "")
+    assert problems() == ["Network custom: label is empty."]
+
+
+def test_two_imitations_on_one_path_and_a_kind_that_is_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "twin", LikeTikTok())
+    assert problems() == [
+        "Network twin: kind is 'custom', and the registry has it as 'twin'.",
+        "Networks tiktok and twin: their imitations share the path prefix /open_api/.",
+        "Networks twin and tiktok: their imitations share the path prefix /open_api/.",
+    ]

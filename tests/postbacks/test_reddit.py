@@ -19,7 +19,6 @@ from tests.postbacks.facts import (
     EVENT_ID,
     LAUNCH,
     NOBODY,
-    PURCHASE,
     answered,
     schema,
     seen,
@@ -40,14 +39,6 @@ def sent(facts: Facts, *, test_code: str | None = None) -> Any:
 
 def event(**facts: Any) -> Any:
     return sent(replace(LAUNCH, **facts))["data"]["events"][0]
-
-
-def test_a_purchase_is_sent_to_the_letter():
-    assert sent(PURCHASE) == vector("reddit", "purchase")
-
-
-def test_a_launch_with_only_a_click_leaves_everything_else_out():
-    assert sent(LAUNCH) == vector("reddit", "game_launch")
 
 
 def test_the_request_goes_to_the_pixel_with_a_bearer_and_our_own_agent():

@@ -19,12 +19,10 @@ from tests.postbacks.facts import (
     EVENT_ID,
     LAUNCH,
     NOBODY,
-    PURCHASE,
     answered,
     schema,
     seen,
     target,
-    vector,
 )
 
 TIKTOK = NETWORKS["tiktok"]
@@ -44,14 +42,6 @@ def user(**facts: Any) -> Any:
 
 def properties(**facts: Any) -> Any:
     return sent(replace(LAUNCH, **facts))["data"][0].get("properties", {})
-
-
-def test_a_purchase_is_sent_to_the_letter():
-    assert sent(PURCHASE) == vector("tiktok", "purchase")
-
-
-def test_a_launch_with_only_a_click_leaves_everything_else_out():
-    assert sent(LAUNCH) == vector("tiktok", "game_launch")
 
 
 def test_the_request_goes_to_event_track_with_the_trailing_slash_and_our_own_agent():

@@ -4,6 +4,7 @@ Plain data and pure functions. Nothing here opens a socket (postbacks/http does)
 so a golden test is a call and a comparison. One folder beside this module per network.
 """
 
+import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal
 
 from postbacks.networks.interface.call import Request as Request
@@ -112,7 +114,6 @@ class Network(ABC):
 
     kind: str
     label: str
-    logo: str  # path for {% static %}
     events: Mapping[str, str]  # trigger -> the network's event name, as the pages show it
     # Event names that the network knows (name on the wire -> label), and what else it takes as a custom event's.
     standard_events: Mapping[str, str]
@@ -138,6 +139,15 @@ class Network(ABC):
     secret_note: tuple[str, str]  # the header that carries the credential, in words
     match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
     max_age: timedelta  # an event older than this is refused by the network
+
+    @property
+    def folder(self) -> Path:
+        return Path(inspect.getfile(type(self))).parent
+
+    @property
+    def logo(self) -> str:
+        """The path for {% static %} of `static/logo.svg` in the network's folder."""
+        return f"networks/{self.kind}/logo.svg"
 
     @property
     def click_param(self) -> str:

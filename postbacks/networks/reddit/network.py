@@ -12,7 +12,6 @@ from postbacks.networks.reddit import answers, matching, payload, payload_notes
 class Reddit(Network):
     kind = "reddit"
     label = "Reddit Ads"
-    logo = "networks/reddit.svg"
     events = {"game_launch": "game_launch (custom event)", "purchase": "Purchase"}
     standard_events = payload.STANDARD_EVENTS
     custom_events = True

@@ -19,7 +19,6 @@ from postbacks.networks.tiktok import answers, matching, payload, payload_notes
 class TikTok(Network):
     kind = "tiktok"
     label = "TikTok Ads"
-    logo = "networks/tiktok.svg"
     events = payload.EVENTS
     standard_events = payload.STANDARD_EVENTS
     custom_events = True

@@ -1,0 +1,59 @@
+"""The system check that refuses a network without one of its parts."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.imitation import FAULTS, imitation_of
+from postbacks.networks.interface.network import Network
+
+FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json", "vectors/responses.json")
+# An empty value of these declares that the network has none.
+MAY_BE_EMPTY = frozenset(
+    {
+        *("click_params", "utm_sources", "cookies"),
+        *("standard_events", "custom_event_pattern", "custom_event_help"),
+        *("test_code_label", "test_code_help"),
+    }
+)
+
+
+def check_networks(**options: Any) -> list[CheckMessage]:
+    problems = [
+        f"Network {kind}: {text}" for kind, network in NETWORKS.items() for text in missing_parts(kind, network)
+    ]
+    return [Error(text, id="postbacks.E001") for text in [*problems, *shared_prefixes()]]
+
+
+def missing_parts(kind: str, network: Network) -> Iterator[str]:
+    """One sentence for each part that is missing."""
+    for name in Network.__annotations__:
+        if not hasattr(network, name):
+            none = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""
+            yield f"{name} is not set{none}."
+        elif getattr(network, name) in (None, "", (), [], {}) and name not in MAY_BE_EMPTY:
+            yield f"{name} is empty."
+    if getattr(network, "kind", kind) != kind:
+        yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."
+    yield from (f"the file {name} is missing in its folder." for name in FILES if not (network.folder / name).is_file())
+    try:
+        faults = imitation_of(network).faults
+    except (ImportError, AttributeError) as error:
+        yield f"its imitation.py cannot be loaded ({error})."
+    else:
+        yield from (f"its imitation has no answer for the fault {name}." for name in FAULTS if name not in faults)
+
+
+def shared_prefixes() -> Iterator[str]:
+    found: list[tuple[str, str]] = []
+    for kind, network in NETWORKS.items():
+        with suppress(ImportError, AttributeError):
+            found += [(kind, prefix) for prefix in imitation_of(network).prefixes]
+    for kind, prefix in found:
+        others = [other for other, longer in found if other != kind and longer.startswith(prefix)]
+        yield from (
+            f"Networks {kind} and {other}: their imitations share the path prefix {prefix}." for other in others
+        )
