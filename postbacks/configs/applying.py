@@ -6,6 +6,7 @@ attempt of it is open. A pause before that lets them end, so that the lock is sh
 
 import copy
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -44,21 +45,21 @@ def resume(*, config_id: UUID | None) -> None:
         PostbackConfig.objects.filter(pk=config_id, paused_until__isnull=False).update(paused_until=None)
 
 
-def apply(*, check: CredentialCheck, token: str) -> PostbackConfig:
+def apply(*, check: CredentialCheck, credential: Mapping[str, str]) -> PostbackConfig:
     """Create or change the config that the passed check proposes. SettingsRefused when it was deleted meanwhile."""
-    config = _create(check, token) if check.config_id is None else _change(check, token)
+    config = _create(check, credential) if check.config_id is None else _change(check, credential)
     goals.add_goal_events(game=check.game, names=[str(goal["event"]) for goal in check.goals])
     return config
 
 
-def _create(check: CredentialCheck, token: str) -> PostbackConfig:
+def _create(check: CredentialCheck, credential: Mapping[str, str]) -> PostbackConfig:
     config_locks.lock_exclusive(check.game_id)
     now = clock.now()
     config = PostbackConfig.objects.create(
         game=check.game,
         network=check.network,
         pixel_id=check.pixel_id,
-        credential={"token": token},
+        credential=credential,
         triggers=check.triggers,
         goals=check.goals,
         enabled=check.enabled,
@@ -71,7 +72,7 @@ def _create(check: CredentialCheck, token: str) -> PostbackConfig:
     return config
 
 
-def _change(check: CredentialCheck, token: str) -> PostbackConfig:
+def _change(check: CredentialCheck, credential: Mapping[str, str]) -> PostbackConfig:
     kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
     config = kept.filter(checks=check).first()
     if config is None:
@@ -80,10 +81,10 @@ def _change(check: CredentialCheck, token: str) -> PostbackConfig:
         raise rules.SettingsRefused(rules.CHANGED)
     _await_calls(config.pk)
     before, now = copy.copy(config), clock.now()
-    rotated = config.credential.get("token") != token
+    rotated = config.credential != credential
     if rotated:
         config.previous_credential, config.previous_until = dict(config.credential), now + ROLL_BACK_FOR
-        config.credential = {"token": token}
+        config.credential = credential
     config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
     config.enabled, config.version = check.enabled, config.version + 1
     config.validated_at = config.checked_at = now

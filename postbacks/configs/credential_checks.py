@@ -48,7 +48,7 @@ def ask(
         config=config,
         config_version=config.version,
         pixel_id=config.pixel_id,
-        credential={"token": config.credential.get("token", "")},
+        credential=dict(config.credential),
         triggers=[trigger] if trigger else list(config.triggers),
         enabled=config.enabled,
         has_test_code=bool(test_code),

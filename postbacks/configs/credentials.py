@@ -1,7 +1,7 @@
 """Asking the network about a credential: before settings are saved, on suspicion, daily, before a release, as a test.
 
-A credential is one string, kept as {"token": "..."}. On a check it lies encrypted until a worker takes it out; whoever
-takes it out runs the check, so a task delivered twice asks once. The test code is in no table: it travels sealed in
+A check holds its credential encrypted until a worker takes it out and runs the check, so a task delivered twice asks
+once. The test code is in no table: it travels sealed in
 the task's argument (audience.database.sealing.seal). A check asked without one is run by the upkeep when its task was
 lost; one asked with a code is refused then, since its event would count as a live one.
 """
@@ -22,7 +22,7 @@ from postbacks import http
 from postbacks.configs import applying, credential_checks, hold, rules
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Response, Target, Verdict
+from postbacks.networks.interface.network import Outcome, Response, Verdict
 
 logger = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ def request_check(
     game: Game,
     network: str,
     pixel_id: str,
-    credential: str,
+    credential: Mapping[str, str],
     triggers: Sequence[str],
     enabled: bool,
     requested_by: Any,
@@ -45,9 +45,9 @@ def request_check(
 ) -> CredentialCheck:
     """Have the network asked about these settings; the check's `state` and `message` become the answer.
 
-    `config` is the one being changed; then a blank `credential` means the stored one. `requested_by` is a user or
-    None. SettingsRefused before asking when the answer is known here; KeyError for a network that
-    is none of NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
+    `config` is the one being changed; blank parts of `credential` are then the stored ones. `requested_by` is a user
+    or None. SettingsRefused before asking when the answer is known here; KeyError for a network that is none of
+    NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
     """
     pixel_id, test_code = pixel_id.strip(), test_code.strip()
     rules.refuse_bad(triggers, goals, network=network)
@@ -58,7 +58,7 @@ def request_check(
         config=config,
         config_version=config.version if config else None,
         pixel_id=pixel_id,
-        credential={"token": rules.token_to_check(credential, config)},
+        credential=rules.credential_to_check(credential, network=network, config=config),
         triggers=list(triggers),
         goals=list(goals),
         enabled=enabled,
@@ -79,7 +79,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
         raise rules.SettingsRefused(f"Enter the {config.kind.test_code_label.lower()}: without one this would count.")
     if trigger not in Trigger.values:
         raise rules.SettingsRefused("Select the event to send.")
-    rules.token_to_check("", config)
+    rules.credential_to_check({}, network=config.network, config=config)
     return credential_checks.ask(
         config=config, purpose=Purpose.TEST, requested_by=requested_by, trigger=trigger, test_code=test_code.strip()
     )
@@ -87,7 +87,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
 
 def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
     """Ask the network once more about a config on hold; accepted, its deliveries go out. May raise SettingsRefused."""
-    rules.token_to_check("", config)
+    rules.credential_to_check({}, network=config.network, config=config)
     return credential_checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
 
 
@@ -101,14 +101,14 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     taken = _take(check_id)
     if taken is None:
         return
-    check, token = taken
+    check, credential = taken
     network, test_code = NETWORKS[check.network], _opened(sealed_test_code)
     if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
         _close(check, CheckState.UNVERIFIED, None, LOST_CODE)
         return
-    target = Target(
+    target = network.target(
         pixel_id=check.pixel_id,
-        credential=token,
+        credential=credential,
         base_url=settings.NETWORK_URLS[network.kind],
         test_code=test_code or None,
     )
@@ -116,25 +116,26 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     response = http.post(network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger))
     outcome = network.classify(response)
     undecided = credential_checks.UNDECIDED[check.purpose]
-    check.message = rules.masked(network.explain(outcome, check.pixel_id, undecided=undecided), token, test_code)
-    check.provider_code = rules.masked(outcome.code or "", token, test_code)[:64]
-    _finish(check, outcome, response, token)
+    check.message = rules.masked(network.explain(outcome, check.pixel_id, undecided=undecided), *target.secrets)
+    check.provider_code = rules.masked(outcome.code or "", *target.secrets)[:64]
+    _finish(check, outcome, response, credential)
 
 
 @transaction.atomic
-def _take(check_id: str) -> tuple[CredentialCheck, str] | None:
-    """The pending check and its token, which leaves the database here. None when someone else has taken it."""
+def _take(check_id: str) -> tuple[CredentialCheck, dict[str, str]] | None:
+    """The pending check and its credential, which leaves the database here. None when someone else has taken it."""
     untaken = CredentialCheck.objects.pending().exclude(credential="").filter(pk=check_id)
     check = untaken.select_for_update(skip_locked=True).first()
     if check is None:
         return None
-    token = check.credential.get("token")
+    credential = dict(check.credential)
+    is_readable = NETWORKS[check.network].has_credential(credential)
     check.credential = {}
-    if not token:
+    if not is_readable:
         logger.error("credential_unreadable", check_id=check_id)
         check.state, check.message, check.finished_at = CheckState.UNVERIFIED, rules.UNREADABLE, clock.now()
     check.save(update_fields=["credential", "state", "message", "finished_at"])
-    return (check, token) if token else None
+    return (check, credential) if is_readable else None
 
 
 def _opened(sealed_test_code: str) -> str:
@@ -152,17 +153,17 @@ def _state(check: CredentialCheck, outcome: Outcome) -> CheckState:
     return CheckState.REFUSED if refused else CheckState.UNVERIFIED
 
 
-def _finish(check: CredentialCheck, outcome: Outcome, response: Response, token: str) -> None:
+def _finish(check: CredentialCheck, outcome: Outcome, response: Response, credential: dict[str, str]) -> None:
     state = _state(check, outcome)
     if check.purpose == Purpose.SAVE:
-        _save(check, state, response, token)
+        _save(check, state, response, credential)
         return
     _close(check, state, response, check.message)
     if check.purpose != Purpose.TEST and check.config_id:
-        _learn(check, outcome, state, token)
+        _learn(check, outcome, state, credential)
 
 
-def _save(check: CredentialCheck, state: CheckState, response: Response, token: str) -> None:
+def _save(check: CredentialCheck, state: CheckState, response: Response, credential: dict[str, str]) -> None:
     """Apply the proposed settings when the network accepted them; nothing is sent under the old ones after that."""
     if state == CheckState.PASSED and check.config_id:
         applying.quiesce(config_id=check.config_id)
@@ -174,7 +175,7 @@ def _save(check: CredentialCheck, state: CheckState, response: Response, token: 
             try:
                 # A savepoint: a duplicate must leave the transaction usable for the answer.
                 with transaction.atomic(), set_actor(check.requested_by):
-                    applying.apply(check=check, token=token)
+                    applying.apply(check=check, credential=credential)
             except IntegrityError:
                 state, check.message = CheckState.REFUSED, rules.DUPLICATE
             except rules.SettingsRefused as refused:
@@ -199,11 +200,11 @@ def _close(check: CredentialCheck, state: CheckState, response: Response | None,
 
 
 @transaction.atomic
-def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, token: str) -> None:
+def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, credential: dict[str, str]) -> None:
     """What the answer means for the config, unless its credential has been changed since it was asked about."""
     kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
     config = kept.filter(checks=check).first()
-    if config is None or config.credential.get("token") != token:
+    if config is None or config.credential != credential:
         return
     PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())
     if outcome.verdict == Verdict.CREDENTIAL:

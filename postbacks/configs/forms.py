@@ -9,6 +9,7 @@ from django.core.validators import MaxLengthValidator
 
 from audience.models import Trigger
 from postbacks.configs.goal_forms import GoalRows
+from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.outbox.goals import EventWords, Goal, GoalRefused, kept, parse
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
@@ -24,27 +25,78 @@ class FormWords(EventWords, Protocol):
     pixel_label: str
     pixel_pattern: str
     pixel_help: str
-    credential_label: str
-    credential_help: str
+    credential_fields: Sequence[CredentialField]
     test_code_label: str
     test_code_help: str
 
 
-class PostbackForm(forms.Form):
-    """Pixel, credential, triggers, further goals, enabled, test code.
+class HiddenTextarea(forms.Textarea):
+    """A Textarea that never shows what was typed."""
 
-    `editing=True`: a blank credential keeps the stored one. `rows` are those of the goals; `cleaned_data["goals"]` is
-    the list as PostbackConfig.goals has it.
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class CredentialInput(forms.CharField):
+    """The input of one part of a credential; `editing`: blank keeps the stored one."""
+
+    def __init__(self, part: CredentialField, *, editing: bool) -> None:
+        self.part = part
+        keeps = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
+        # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
+        what = "token" if part.kind == "secret" else self._noun
+        too_long = MaxLengthValidator(CREDENTIAL_MAX, f"This {what} is longer than %(limit_value)d characters.")
+        widgets = {
+            "secret": forms.PasswordInput(render_value=False, attrs=PASTED),
+            "json": HiddenTextarea(attrs={**PASTED, "rows": 4}),
+            "plain": forms.TextInput(attrs=PASTED),
+        }
+        super().__init__(
+            label=part.label,
+            help_text=keeps or part.help,
+            required=part.required and not editing,
+            validators=[too_long],
+            widget=widgets[part.kind],
+        )
+
+    @property
+    def _noun(self) -> str:
+        return self.part.label.lower()
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        if self.part.kind == "json":
+            return self._json(text)
+        text = re.sub(r"^bearer\s+", "", text, flags=re.IGNORECASE) if self.part.kind == "secret" else text
+        if text and not re.fullmatch(self.part.pattern, text):
+            raise forms.ValidationError(self._malformed(text))
+        return text
+
+    def _malformed(self, text: str) -> str:
+        if re.fullmatch(r"[!-~]+", text):
+            return f"This does not look like a {self._noun}. {self.part.help}"
+        return (
+            f"This {self._noun} contains a space, a line break or another character that no token has. Copy it again."
+        )
+
+    def _json(self, text: str) -> str:
+        found = json_object(text)
+        missing = [name for name in self.part.members if not isinstance(found.get(name), str) or not found[name]]
+        if text and (missing or not found):
+            raise forms.ValidationError(f"This is not the whole {self._noun}: paste the file as it is.")
+        return text
+
+
+class PostbackForm(forms.Form):
+    """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
+
+    `editing=True`: a blank part of the credential keeps the stored one. `rows` are those of the goals.
+    `cleaned_data["goals"]` and `["credential"]` are as PostbackConfig has them, the latter without blank parts.
     """
 
     words: ClassVar[FormWords]
 
     pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=PASTED))
-    # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
-    credential = forms.CharField(
-        validators=[MaxLengthValidator(CREDENTIAL_MAX, "This token is longer than %(limit_value)d characters.")],
-        widget=forms.PasswordInput(render_value=False, attrs=PASTED),
-    )
     triggers = forms.MultipleChoiceField(
         label="Trigger events", choices=TRIGGERS, required=False, widget=forms.CheckboxSelectMultiple
     )
@@ -66,13 +118,11 @@ class PostbackForm(forms.Form):
         words = self.words
         for name, label, text in (
             ("pixel_id", words.pixel_label, words.pixel_help),
-            ("credential", words.credential_label, words.credential_help),
             ("test_code", words.test_code_label, words.test_code_help),
         ):
             self.fields[name].label, self.fields[name].help_text = label, text
-        if editing:
-            self.fields["credential"].required = False
-            self.fields["credential"].help_text = "Leave blank to keep the stored one."
+        for part in words.credential_fields:
+            self.fields[part.form_name] = CredentialInput(part, editing=editing)
 
         goals, boxes = _split(kept(list(self.initial.get("goals", ()))))
         self.initial["server_only"] = boxes
@@ -81,6 +131,8 @@ class PostbackForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
+        given = {part.name: answers.pop(part.form_name, "") for part in self.words.credential_fields}
+        answers["credential"] = {name: value for name, value in given.items() if value}
         answers["goals"] = goals = self._with_boxes(goals)
         if wrong:
             self.add_error("goals", "".join(f"Check goal {number}. " for number in wrong).strip())
@@ -112,14 +164,9 @@ class PostbackForm(forms.Form):
             raise forms.ValidationError(f"This does not look like a {what}. {self.words.pixel_help}")
         return pixel
 
-    def clean_credential(self) -> str:
-        token = re.sub(r"^bearer\s+", "", self.cleaned_data["credential"], flags=re.IGNORECASE)
-        if not re.fullmatch(r"[!-~]*", token):
-            raise forms.ValidationError(
-                f"This {self.words.credential_label.lower()} contains a space, a line break or another character "
-                "that no token has. Copy it again."
-            )
-        return token
+    @property
+    def credential_fields(self) -> list[forms.BoundField]:
+        return [self[part.form_name] for part in self.words.credential_fields]
 
 
 def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[str]]:

@@ -53,7 +53,7 @@ def suspect(*, config: PostbackConfig) -> bool:
         return False
     logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
     row = PostbackConfig.objects.get(pk=config.pk)
-    if row.credential.get("token"):
+    if row.kind.has_credential(row.credential):
         credential_checks.ask(config=row, purpose=Purpose.SUSPICION)
     else:
         hold(config=row, access="token", message=rules.UNREADABLE)

@@ -29,7 +29,7 @@ def add(
     game: Game,
     network: str,
     pixel_id: str,
-    credential: str,
+    credential: Mapping[str, str],
     triggers: Sequence[str],
     requested_by: Any,
     goals: Sequence[Mapping[str, Any]] = (),
@@ -59,23 +59,24 @@ def change(
     enabled: bool,
     changed_by: Any,
     goals: Sequence[Mapping[str, Any]] | None = None,
-    credential: str = "",
+    credential: Mapping[str, str] | None = None,
     test_code: str = "",
 ) -> CredentialCheck | None:
     """Change a postback: None when it is done, a check when the network has to be asked first.
 
-    A new credential or pixel is the network's business, and so is a test code, which asks for a test. A blank
-    `credential` keeps the stored one, `goals=None` the goals there are. Switching triggers or the whole postback on and
-    off concerns only us. Raises SettingsRefused with a sentence for the form.
+    The network checks a new credential, a new pixel and a test code; everything else is applied at once. Blank parts
+    of `credential` keep the stored ones, `goals=None` keeps the goals. Raises SettingsRefused with a sentence for the
+    form.
     """
     row, pixel_id = _locked(config), pixel_id.strip()
     wanted = list(row.goals if goals is None else goals)
-    if credential or test_code or pixel_id != row.pixel_id:
+    given = rules.new_parts(credential or {}, row)
+    if given or test_code or pixel_id != row.pixel_id:
         return request_check(
             game=row.game,
             network=row.network,
             pixel_id=pixel_id,
-            credential=credential,
+            credential=given,
             triggers=triggers,
             goals=wanted,
             enabled=enabled,
@@ -94,14 +95,13 @@ def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
     SettingsRefused when there is none any more.
     """
     row = _locked(config)
-    token = row.previous_credential.get("token", "")
-    if not row.can_roll_back or not token:
+    if not row.can_roll_back or not row.previous_credential:
         raise SettingsRefused(NOTHING_TO_ROLL_BACK)
     return request_check(
         game=row.game,
         network=row.network,
         pixel_id=row.pixel_id,
-        credential=token,
+        credential=row.previous_credential,
         triggers=row.triggers,
         goals=row.goals,
         enabled=row.enabled,

@@ -43,15 +43,23 @@ def refuse_duplicate(*, game: Game, network: str, pixel_id: str, besides: Postba
         raise SettingsRefused(DUPLICATE)
 
 
-def token_to_check(credential: str, config: PostbackConfig | None) -> str:
-    """The credential given, else the stored one of the config being changed. SettingsRefused without either."""
-    if credential:
-        return credential
-    if config is None:
-        raise SettingsRefused("Enter the credential.")
-    if not config.credential.get("token"):
-        raise SettingsRefused(UNREADABLE)
-    return config.credential["token"]
+def credential_to_check(
+    given: Mapping[str, str], *, network: str, config: PostbackConfig | None = None
+) -> dict[str, str]:
+    """The credential given, its blank parts as stored with the config being changed. SettingsRefused for a part that
+    is missing."""
+    stored = config.credential if config else {}
+    credential = {**stored, **{name: value for name, value in given.items() if value}}
+    if not NETWORKS[network].has_credential(credential):
+        raise SettingsRefused(UNREADABLE if config and not any(given.values()) else "Enter the credential.")
+    return credential
+
+
+def new_parts(given: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:
+    """What was entered: every secret, since it is shown blank, and plain parts that differ from the stored ones."""
+    plain = {part.name for part in config.kind.credential_fields if part.kind == "plain"}
+    stored = {name: config.credential.get(name) for name in plain}
+    return {name: value for name, value in given.items() if value and value != stored.get(name)}
 
 
 def masked(message: str, *secrets: str) -> str:

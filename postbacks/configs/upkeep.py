@@ -120,7 +120,7 @@ def ask_daily() -> None:
     )
     _ask(_unasked(quiet, HELD_EVERY), Purpose.DAILY)
     held = _unasked(kept.filter(held_at__isnull=False), HELD_EVERY)
-    _ask([config for config in held if config.credential.get("token")], Purpose.RELEASE)
+    _ask([config for config in held if config.kind.has_credential(config.credential)], Purpose.RELEASE)
 
 
 def _ask(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:

@@ -20,7 +20,7 @@ from postbacks.configs import rules
 from postbacks.delivery import attempts, claims, leases, pace, unwritten
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import Answer
-from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
 from postbacks.outbox import facts
 
 logger = structlog.get_logger(__name__)
@@ -149,7 +149,7 @@ def _request(claim: Claim) -> Request:
     if delivery.conversion is None:
         raise ValueError("a claimed delivery has a conversion")
     base_url = settings.NETWORK_URLS[config.network]
-    target = Target(pixel_id=config.pixel_id, credential=claim.token, base_url=base_url)
+    target = config.kind.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
     known = claim.facts or facts.of(
         delivery.conversion, event_id=delivery.event_id, level=claim.level, sent_as=delivery.sent_as
     )

@@ -178,3 +178,7 @@ class CredentialCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.network} {self.pixel_id}: {self.state}"
+
+    @property
+    def kind(self) -> "Network":
+        return NETWORKS[self.network]

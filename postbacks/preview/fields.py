@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Facts, Item, Network, Target
+from postbacks.networks.interface.network import Facts, Item, Network
 
 # The facts in the order of the page, as it calls them.
 LABELS = {
@@ -109,7 +109,8 @@ def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
 
 def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
     """The body exactly as the sender builds it; no credential goes in. Raises what the network's build does."""
-    target = Target(pixel_id=pixel_id, credential="not-needed", base_url="https://not.sent")
+    credential = {part.name: "not-needed" for part in network.credential_fields}
+    target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
     body: dict[str, Any] = json.loads(network.build(target, facts).body)
     return body
 

@@ -18,11 +18,13 @@ def main(url: str, count: int, threads: int) -> None:
     django.setup()
     from postbacks import http
     from postbacks.networks import NETWORKS
-    from postbacks.networks.interface.network import Facts, Target
+    from postbacks.networks.interface.network import Facts
     from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 
     network = NETWORKS["reddit"]
-    target = Target(pixel_id=REDDIT_ACCOUNTS.pixel, credential=REDDIT_ACCOUNTS.token, base_url=url)
+    target = network.target(
+        pixel_id=REDDIT_ACCOUNTS.pixel, credential={"token": REDDIT_ACCOUNTS.token}, base_url=url
+    )
     fields = {"click_id": "click-bench", "value": Decimal("1.00"), "currency": "USD"}
     facts = [
         Facts(trigger="purchase", event_id=str(uuid.uuid4()), event_at=datetime.now(UTC), **fields)  # type: ignore[arg-type]

@@ -40,7 +40,12 @@ PURCHASE = Facts(
 
 
 def target(pixel_id: str, *, test_code: str | None = None) -> Target:
-    return Target(pixel_id=pixel_id, credential="a-token", base_url="https://network.example/", test_code=test_code)
+    return NETWORKS["tiktok"].target(
+        pixel_id=pixel_id,
+        credential={"token": "a-token"},
+        base_url="https://network.example/",
+        test_code=test_code,
+    )
 
 
 def vector(kind: str, name: str) -> Any:

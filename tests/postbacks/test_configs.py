@@ -45,7 +45,7 @@ def test_saving_what_is_already_so_makes_no_version(config: PostbackConfig) -> N
     [
         ({"pixel_id": TIKTOK_ACCOUNTS.second_pixel}, TIKTOK_ACCOUNTS.token),
         ({"test_code": "TEST12345"}, TIKTOK_ACCOUNTS.token),
-        ({"credential": TIKTOK_ACCOUNTS.rotated_token}, TIKTOK_ACCOUNTS.rotated_token),
+        ({"credential": {"token": TIKTOK_ACCOUNTS.rotated_token}}, TIKTOK_ACCOUNTS.rotated_token),
     ],
 )
 def test_pixel_credential_and_test_code_go_to_the_network_first(
@@ -66,7 +66,7 @@ def test_pixel_credential_and_test_code_go_to_the_network_first(
 
 
 def test_a_refused_change_leaves_the_config_as_it_was(sandbox: Sandbox, config: PostbackConfig) -> None:
-    check = change(config, credential="wrong-token", enabled=False)
+    check = change(config, credential={"token": "wrong-token"}, enabled=False)
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     config.refresh_from_db()
@@ -79,7 +79,7 @@ def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: Postback
             game=config.game,
             network="tiktok",
             pixel_id=f" {config.pixel_id} ",
-            credential="a",
+            credential={"token": "a"},
             triggers=BOTH,
             requested_by=None,
         )
@@ -94,13 +94,13 @@ def test_a_pixel_of_another_postback_is_refused_on_editing_too(config: PostbackC
 
 
 def test_another_game_may_use_the_same_pixel(config: PostbackConfig, other_game: Game) -> None:
-    given = {"network": "tiktok", "pixel_id": config.pixel_id, "credential": "a", "triggers": BOTH}
+    given = {"network": "tiktok", "pixel_id": config.pixel_id, "credential": {"token": "a"}, "triggers": BOTH}
     assert lifecycle.add(game=other_game, requested_by=None, **given).state == "pending"
 
 
 @pytest.mark.parametrize("triggers", [[], ["refund"], ["purchase", "refund"]])
 def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: list[str]) -> None:
-    for given in ({}, {"credential": "new"}):
+    for given in ({}, {"credential": {"token": "new"}}):
         with pytest.raises(lifecycle.SettingsRefused, match=r"^Select at least one trigger event\.$"):
             change(config, triggers=triggers, **given)
     config.refresh_from_db()
@@ -113,7 +113,7 @@ def test_an_unreadable_credential_has_to_be_entered_again(config: PostbackConfig
     with pytest.raises(lifecycle.SettingsRefused, match="cannot be read"):
         change(config, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
     lifecycle.disable(config=config)  # and nothing else is in the way
-    assert change(config, credential=TIKTOK_ACCOUNTS.token) is not None
+    assert change(config, credential={"token": TIKTOK_ACCOUNTS.token}) is not None
 
 
 def test_enable_and_disable_are_versions_and_happen_once(config: PostbackConfig) -> None:
@@ -149,7 +149,7 @@ def test_a_pixel_can_be_added_again_after_its_postback_was_deleted(sandbox: Sand
         game=config.game,
         network="tiktok",
         pixel_id=config.pixel_id,
-        credential=TIKTOK_ACCOUNTS.token,
+        credential={"token": TIKTOK_ACCOUNTS.token},
         triggers=BOTH,
         requested_by=None,
     )

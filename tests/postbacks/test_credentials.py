@@ -22,8 +22,8 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 BOTH = ["game_launch", "purchase"]
-TIKTOK = {"network": "tiktok", "pixel_id": TIKTOK_ACCOUNTS.pixel, "credential": TIKTOK_ACCOUNTS.token}
-REDDIT = {"network": "reddit", "pixel_id": REDDIT_ACCOUNTS.pixel, "credential": REDDIT_ACCOUNTS.token}
+TIKTOK = {"network": "tiktok", "pixel_id": TIKTOK_ACCOUNTS.pixel, "credential": {"token": TIKTOK_ACCOUNTS.token}}
+REDDIT = {"network": "reddit", "pixel_id": REDDIT_ACCOUNTS.pixel, "credential": {"token": REDDIT_ACCOUNTS.token}}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_an_accepted_check_makes_the_config(
     config = PostbackConfig.objects.get()
     assert (config.game, config.network, config.pixel_id) == (game, settings_["network"], settings_["pixel_id"])
     assert (config.triggers, config.enabled, config.version) == (["purchase"], False, 1)
-    assert (config.credential, config.created_by) == ({"token": settings_["credential"]}, marketer)
+    assert (config.credential, config.created_by) == (settings_["credential"], marketer)
     assert (timezone.now() - config.validated_at).total_seconds() < 5
     assert stored_credential("postbacks_credentialcheck") == [""]
 
@@ -81,9 +81,9 @@ def test_a_test_code_goes_to_the_networks_test_view(sandbox: Sandbox, ask: Any) 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"credential": "wrong-token"}, "Access token is incorrect or has been revoked"),
-        ({"credential": TIKTOK_ACCOUNTS.foreign_token}, "No permission to operate pixel code"),
-        ({**REDDIT, "credential": "wrong-token"}, "UNAUTHORIZED"),
+        ({"credential": {"token": "wrong-token"}}, "Access token is incorrect or has been revoked"),
+        ({"credential": {"token": TIKTOK_ACCOUNTS.foreign_token}}, "No permission to operate pixel code"),
+        ({**REDDIT, "credential": {"token": "wrong-token"}}, "UNAUTHORIZED"),
         ({**REDDIT, "pixel_id": "a2_nobodys"}, "You're not authorized to post conversions to Pixel ID a2_nobodys"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) 
         pixel_id=config.pixel_id,
         triggers=BOTH,
         enabled=True,
-        credential=TIKTOK_ACCOUNTS.rotated_token,
+        credential={"token": TIKTOK_ACCOUNTS.rotated_token},
         changed_by=None,
     )
     assert check is not None
@@ -252,7 +252,7 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
         pixel_id=config.pixel_id,
         triggers=BOTH,
         enabled=True,
-        credential=TIKTOK_ACCOUNTS.rotated_token,
+        credential={"token": TIKTOK_ACCOUNTS.rotated_token},
         changed_by=marketer,
     )
     assert check is not None

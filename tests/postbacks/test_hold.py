@@ -66,7 +66,7 @@ def rotate(config: PostbackConfig) -> CredentialCheck:
     check = lifecycle.change(
         config=config,
         pixel_id=config.pixel_id,
-        credential=TOKENS[config.network][1],
+        credential={"token": TOKENS[config.network][1]},
         triggers=config.triggers,
         enabled=True,
         changed_by=None,

@@ -138,7 +138,7 @@ def test_what_is_held_without_a_hold_is_let_go(config: PostbackConfig) -> None:
 def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, config: PostbackConfig) -> None:
     token = TIKTOK_ACCOUNTS.rotated_token
     given = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": True, "changed_by": None}
-    check = lifecycle.change(config=config, credential=token, **given)
+    check = lifecycle.change(config=config, credential={"token": token}, **given)
     assert check is not None
     lifecycle.disable(config=config)
     credentials.run_check(check_id=str(check.pk))

@@ -24,7 +24,7 @@ import pytest
 from postbacks.http import post
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import Call, imitation_of
-from postbacks.networks.interface.network import Facts, Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.network import Facts, Outcome, Request, Response, Verdict
 from postbacks.sandbox.control import FAULTS
 from postbacks.sandbox.server import Sandbox, all_imitations
 from tests import factories
@@ -58,7 +58,8 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
 
 def purchase(sandbox: Sandbox, kind: str, *, facts: Facts = PURCHASE, **changes: Any) -> Request:
     fields = {"pixel_id": PIXELS[kind], "credential": TOKENS[kind], "base_url": sandbox.url} | changes
-    return NETWORKS[kind].build(Target(**fields), facts)
+    target = NETWORKS[kind].target(**{**fields, "credential": {"token": fields["credential"]}})
+    return NETWORKS[kind].build(target, facts)
 
 
 def send(sandbox: Sandbox, kind: str, **changes: Any) -> Outcome:
@@ -364,7 +365,9 @@ def test_test_events_are_listed_apart(sandbox: Sandbox, kind: str):
 
 @EACH
 def test_a_check_without_a_test_code_is_listed_with_the_real_events(sandbox: Sandbox, kind: str):
-    target = Target(pixel_id=PIXELS[kind], credential=TOKENS[kind], base_url=sandbox.url)
+    target = NETWORKS[kind].target(
+        pixel_id=PIXELS[kind], credential={"token": TOKENS[kind]}, base_url=sandbox.url
+    )
     network = NETWORKS[kind]
     assert network.passed(network.classify(post(network.check(target, event_id="check-1", now=NOW))))
     assert len(sandbox.received(kind)) == 1

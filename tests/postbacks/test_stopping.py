@@ -250,7 +250,7 @@ def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandb
     assert ends() == {("skipped", "config_disabled")}
     lifecycle.enable(config=config)
     waiting(config)
-    check = lifecycle.change(config=config, enabled=False, credential=TIKTOK_ACCOUNTS.rotated_token, **same)
+    check = lifecycle.change(config=config, enabled=False, credential={"token": TIKTOK_ACCOUNTS.rotated_token}, **same)
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     assert CredentialCheck.objects.get().state == "passed"

@@ -382,7 +382,7 @@ def test_the_form_trims_what_was_pasted():
     assert filled.is_valid()
     assert filled.cleaned_data == {
         "pixel_id": PIXEL,
-        "credential": "abc123",
+        "credential": {"token": "abc123"},
         "triggers": ["purchase"],
         "goals": [],
         "enabled": True,

@@ -22,7 +22,7 @@ from postbacks.networks.interface.network import Network
 from postbacks.preview import dry_run, preview
 
 # What a form must get right before it is saved, and a dry run does not read.
-UNREAD = {"pixel_id", "credential", "test_code"}
+UNREAD = {"pixel_id", "test_code"}
 
 
 class SendTestForm(forms.Form):
@@ -99,7 +99,8 @@ def _tried(
 
 def _problems(form: PostbackForm) -> list[str]:
     rows = [f"Goal {row.number}: {problem}" for row in form.rows.forms for problem in row.problems]
-    read = {name: errors for name, errors in form.errors.items() if name not in UNREAD}
+    unread = UNREAD | {field.name for field in form.credential_fields}
+    read = {name: errors for name, errors in form.errors.items() if name not in unread}
     return rows or [str(error) for errors in read.values() for error in errors]
 
 

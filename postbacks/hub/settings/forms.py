@@ -19,7 +19,7 @@ def asking(network: Network, request: HubRequest, *, game: Game, config: Postbac
 
 
 def forgetful(form: PostbackForm) -> PostbackForm:
-    """The same form without the test code that was typed; its credential field never shows a value."""
+    """The same form without the test code that was typed; secret parts of its credential never show a value."""
     if isinstance(form.data, QueryDict):
         form.data = form.data.copy()
         form.data["test_code"] = ""
@@ -30,7 +30,9 @@ def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> 
     source: CredentialCheck | PostbackConfig | None = _refused(request, game) or config
     if source is None:
         return {"enabled": True}
+    parts = (part for part in source.kind.credential_fields if part.kind == "plain")
     return {
+        **{part.form_name: source.credential.get(part.name, "") for part in parts},
         "pixel_id": source.pixel_id,
         "triggers": source.triggers,
         "goals": source.goals,

@@ -82,9 +82,13 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         "config": config,
         "form": forgetful(form),
         "frame": panel.frame(request),
-        "rotates": bool("rotate" in request.GET or form["credential"].errors or (config and _is_refused(config))),
+        "rotates": "rotate" in request.GET or _has_credential_errors(form) or (config and _is_refused(config)),
     }
     return page(request, template, membership, **context)
+
+
+def _has_credential_errors(form: PostbackForm) -> bool:
+    return any(field.errors for field in form.credential_fields)
 
 
 def _is_refused(config: PostbackConfig) -> bool:

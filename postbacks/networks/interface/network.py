@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from postbacks.networks.interface.call import Request as Request
 from postbacks.networks.interface.call import Response as Response
+from postbacks.networks.interface.credentials import CredentialField, secrets
 from postbacks.networks.interface.describing import Described, described
 from postbacks.networks.interface.matching import MatchKey
 
@@ -69,17 +70,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where one postback goes. `test_code` is given only for the save-time check."""
+    """Where one postback goes; Network.target makes it. `test_code` is given only for the save-time check.
+
+    `credential` is that of the config, by the names of the network's credential fields. `secrets` are its secret parts
+    and the test code: a Request passes them on, so that none of them gets out of an answer into a log.
+    """
 
     pixel_id: str
-    credential: str = field(repr=False)
+    credential: Mapping[str, str] = field(repr=False)
     base_url: str
     test_code: str | None = field(default=None, repr=False)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never come back out of an answer into a log: the credential and the test code."""
-        return tuple(secret for secret in (self.credential, self.test_code) if secret)
+    secrets: tuple[str, ...] = field(repr=False)
 
 
 class Verdict(StrEnum):
@@ -123,8 +124,7 @@ class Network(ABC):
     pixel_label: str
     pixel_pattern: str
     pixel_help: str
-    credential_label: str
-    credential_help: str
+    credential_fields: Sequence[CredentialField]  # the first one names the credential on the pages
     # Where to find the two, a step each, in the words of the network's own pages.
     credential_steps: Sequence[str]
     pixel_steps: Sequence[str]
@@ -177,6 +177,20 @@ class Network(ABC):
     @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
         """Whether the network could match the event to anyone; without one it is not sent (`no_match_key`)."""
+
+    @property
+    def credential_label(self) -> str:
+        return self.credential_fields[0].label
+
+    def has_credential(self, credential: Mapping[str, str]) -> bool:
+        """Whether every part is there that the network requires."""
+        return all(credential.get(part.name) for part in self.credential_fields if part.required)
+
+    def target(
+        self, *, pixel_id: str, credential: Mapping[str, str], base_url: str, test_code: str | None = None
+    ) -> Target:
+        hidden = (*secrets(self.credential_fields, credential), *filter(None, [test_code]))
+        return Target(pixel_id=pixel_id, credential=credential, base_url=base_url, test_code=test_code, secrets=hidden)
 
     def takes_event(self, name: str) -> bool:
         """Whether an event may go out under `name`: a standard one, to the letter, or a custom one."""

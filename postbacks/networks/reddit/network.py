@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import USER_AGENT, Facts, Network, Outcome, Request, Response, Target
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.reddit import answers, matching, payload, payload_notes
@@ -20,10 +21,13 @@ class Reddit(Network):
     pixel_label = "Pixel ID"
     pixel_pattern = r"^(a2|t2)_[A-Za-z0-9]+$"  # t2_ on older pixels
     pixel_help = "It looks like a2_xxxxxxxx and stands in Ads Manager, Events Manager, beside your pixel."
-    credential_label = "Conversion access token"
-    credential_help = (
-        "In Events Manager: your pixel, Conversions API, Generate Conversion Access Token. "
-        "It is 700 characters and longer: copy all of it."
+    credential_fields = (
+        CredentialField(
+            name="token",
+            label="Conversion access token",
+            help="In Events Manager: your pixel, Conversions API, Generate Conversion Access Token. "
+            "It is 700 characters and longer: copy all of it.",
+        ),
     )
     credential_steps = (
         "Open Reddit Ads Manager as an administrator of the ad account, then Events Manager.",
@@ -74,7 +78,7 @@ class Reddit(Network):
             method="POST",
             url=f"{target.base_url.rstrip('/')}/api/v3/pixels/{pixel}/conversion_events",
             headers={
-                "Authorization": f"Bearer {target.credential}",
+                "Authorization": f"Bearer {target.credential['token']}",
                 "Content-Type": "application/json",
                 "Accept": "application/json",
                 "User-Agent": USER_AGENT,

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import (
     USER_AGENT,
     Facts,
@@ -31,8 +32,13 @@ class TikTok(Network):
     # Twenty of A-Z and 0-9 in every example seen; TikTok has published no rule, so the check stays soft.
     pixel_pattern = r"^[A-Za-z0-9]{10,40}$"
     pixel_help = "About 20 letters and digits, shown in Events Manager beside the pixel's name (it is not the name)."
-    credential_label = "Access token"
-    credential_help = "In Events Manager: your pixel, Settings, Generate Access Token. TikTok shows it only once."
+    credential_fields = (
+        CredentialField(
+            name="token",
+            label="Access token",
+            help="In Events Manager: your pixel, Settings, Generate Access Token. TikTok shows it only once.",
+        ),
+    )
     credential_steps = (
         "Open TikTok Events Manager with an account that has Business Center admin rights on the pixel. A service "
         "account is best: its token goes on working when someone leaves the team.",
@@ -87,7 +93,7 @@ class TikTok(Network):
             method="POST",
             url=f"{target.base_url.rstrip('/')}/open_api/v1.3/event/track/",  # the trailing slash matters
             headers={
-                "Access-Token": target.credential,
+                "Access-Token": target.credential["token"],
                 "Content-Type": "application/json",
                 "Accept": "application/json",
                 "User-Agent": USER_AGENT,

@@ -1,0 +1,47 @@
+"""The parts of a network's credential: what the form asks for, what is stored, and what must never be shown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialField:
+    """One part of a credential; `name` is its key in PostbackConfig.credential.
+
+    `kind`: "secret" is one line, "json" a JSON object that is pasted whole; neither is shown again. "plain" is an id
+    that pages may show. `pattern` is for one line, `members` are the texts that a JSON object must hold, all secret.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    kind: Literal["secret", "json", "plain"] = "secret"
+    required: bool = True
+    pattern: str = r"[!-~]+"
+    members: tuple[str, ...] = ()
+
+    @property
+    def form_name(self) -> str:
+        """The name of its input. Clients post a token as `credential`."""
+        return "credential" if self.name == "token" else f"credential_{self.name}"
+
+
+def secrets(fields: Sequence[CredentialField], credential: Mapping[str, str]) -> tuple[str, ...]:
+    """The texts of a credential that must appear in no log, answer or page."""
+    found: list[Any] = []
+    for part in fields:
+        value = credential.get(part.name, "")
+        found += [value] if part.kind != "plain" else []
+        found += [json_object(value).get(member) for member in part.members]
+    return tuple(text for text in found if isinstance(text, str) and text)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object in `text`; {} when it holds none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
