@@ -8,9 +8,9 @@ from django import forms
 from django.core.validators import MaxLengthValidator
 
 from audience.models import Trigger
-from postbacks.configs.goal_forms import GoalRows
+from postbacks.configs.goal_forms import GoalRows, object_id_input
 from postbacks.networks.interface.credentials import CredentialField, json_object
-from postbacks.outbox.goals import EventWords, Goal, GoalRefused, kept, parse
+from postbacks.outbox.goals import EventWords, Goal, GoalRefused, kept, parse, refuse_name
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
 # Reddit's tokens are JWTs of 700 characters and more; far above that a paste is a mistake.
@@ -124,9 +124,14 @@ class PostbackForm(forms.Form):
         for part in words.credential_fields:
             self.fields[part.form_name] = CredentialInput(part, editing=editing)
 
+        if words.object_id:
+            for name, label in TRIGGERS:
+                self.fields[f"object_id_{name}"] = object_id_input(words.object_id, f"{words.object_id.label}: {label}")
+
         goals, boxes = _split(kept(list(self.initial.get("goals", ()))))
-        self.initial["server_only"] = boxes
-        self.initial["triggers"] = [*self.initial.get("triggers", ()), *boxes]
+        self.initial["server_only"] = [goal.event for goal in boxes if goal.server_only]
+        self.initial["triggers"] = [*self.initial.get("triggers", ()), *(goal.event for goal in boxes)]
+        self.initial.update({f"object_id_{goal.event}": goal.object_id for goal in boxes})
         self.rows = GoalRows(words, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
 
     def clean(self) -> dict[str, Any]:
@@ -141,21 +146,31 @@ class PostbackForm(forms.Form):
         return answers
 
     def _with_boxes(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The goals, and behind them one for each trigger event that counts from a server key only; as a ticked event
-        it would count from any key, so that it is one no more."""
+        """The goals, and behind them one for each ticked trigger event that has a setting of its own: that it counts
+        from a server key only, or an object id. The other ticked ones stay in `triggers`."""
         answers = self.cleaned_data
         ticked, boxes = answers.get("triggers", []), answers.pop("server_only", [])
+        ids = {name: answers.pop(f"object_id_{name}", "") for name, _ in TRIGGERS}
         if set(boxes) - set(ticked):
             self.add_error("server_only", "Select the trigger event above as well, or clear it here.")
             return goals
-        answers["triggers"] = [trigger for trigger in ticked if trigger not in boxes]
-        found = [*goals, *(Goal(trigger, server_only=True).as_json() for trigger in boxes)]
+        own = [Goal(trigger, server_only=trigger in boxes, object_id=ids[trigger]) for trigger in ticked]
+        answers["triggers"] = [goal.event for goal in own if goal == Goal(goal.event)]
+        found = [*goals, *(goal.as_json() for goal in own if goal != Goal(goal.event))]
+        self._refuse_object_ids(own)
         try:
             parse(found)
         except GoalRefused as refused:
-            if boxes:
-                self.add_error("server_only", str(refused))
+            if len(found) > len(goals):
+                self.add_error("server_only" if boxes else "triggers", str(refused))
         return found
+
+    def _refuse_object_ids(self, ticked: Sequence[Goal]) -> None:
+        for goal in ticked if self.words.object_id else ():
+            try:
+                refuse_name(goal, network=self.words)
+            except GoalRefused as refused:
+                self.add_error(f"object_id_{goal.event}", str(refused))
 
     def clean_pixel_id(self) -> str:
         pixel: str = self.cleaned_data["pixel_id"]
@@ -165,18 +180,26 @@ class PostbackForm(forms.Form):
         return pixel
 
     @property
+    def object_id_fields(self) -> list[forms.BoundField]:
+        return [self[f"object_id_{name}"] for name, _ in TRIGGERS] if self.words.object_id else []
+
+    @property
     def credential_fields(self) -> list[forms.BoundField]:
         return [self[part.form_name] for part in self.words.credential_fields]
 
 
-def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[str]]:
-    """The goals of the rows, and the trigger events that the last goals count from a server key only, and nothing
-    else of them: their boxes say as much."""
-    boxes: list[str] = []
-    while goals and goals[-1] == Goal(goals[-1].event, server_only=True) and goals[-1].event in Trigger.values:
-        boxes.insert(0, goals[-1].event)
+def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:
+    """The goals of the rows, and those at the end that a ticked trigger event and its own settings say as well."""
+    boxes: list[Goal] = []
+    while goals and _is_box(goals[-1]):
+        boxes.insert(0, goals[-1])
         goals = goals[:-1]
     return goals, boxes
+
+
+def _is_box(goal: Goal) -> bool:
+    same = Goal(goal.event, server_only=goal.server_only, object_id=goal.object_id)
+    return goal.event in Trigger.values and goal == same != Goal(goal.event)
 
 
 def postback_form(words: FormWords) -> type[PostbackForm]:

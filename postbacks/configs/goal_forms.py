@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from postbacks.networks.interface.network import ObjectId
 from postbacks.outbox.conditions import OPS
 from postbacks.outbox.goals import GOALS_MAX, EventWords, Goal, GoalRefused, kept, refuse_name, refuse_unreachable
 
@@ -44,6 +45,8 @@ class GoalForm(forms.Form):
             required=False,
             choices=[("", "Its usual name"), *network.standard_events.items(), *own],
         )
+        if network.object_id:
+            self.fields["object_id"] = object_id_input(network.object_id)
 
     @property
     def problems(self) -> list[str]:
@@ -66,6 +69,12 @@ class GoalForm(forms.Form):
         self.add_error(place if place in self.fields else None, str(refused))
 
 
+def object_id_input(wanted: ObjectId, label: str = "") -> forms.CharField:
+    return forms.CharField(
+        label=label or wanted.label, required=False, help_text=wanted.help, widget=forms.TextInput(attrs=TYPED)
+    )
+
+
 def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
     """What a row says as the goal's JSON. GoalRefused where two of its fields contradict each other."""
     asked, custom = answers["sent_as"], answers["custom"]
@@ -80,6 +89,7 @@ def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
         "sent_as": custom or asked,
         "once": answers["once"],
         "server_only": answers["server_only"],
+        "object_id": answers.get("object_id", ""),
         "condition": condition if answers["path"] or op or value else None,
     }
 
@@ -143,6 +153,7 @@ def _initial(goal: Goal, network: EventWords) -> dict[str, Any]:
         "custom": "" if standard else goal.sent_as,
         "once": goal.once,
         "server_only": goal.server_only,
+        "object_id": goal.object_id,
         "path": condition.property if condition else "",
         "op": condition.op if condition else "",
         "value": ", ".join(condition.values) if condition else "",

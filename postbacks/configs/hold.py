@@ -12,7 +12,7 @@ import structlog
 from auditlog.models import LogEntry
 from django.db import transaction
 from django.db.models import CharField, F, Q, QuerySet
-from django.db.models.functions import Cast, Least
+from django.db.models.functions import Cast, Greatest, Least
 
 from audience.accounts import audit_log
 from audience.background.wakeup import wake
@@ -176,7 +176,7 @@ def release_stranded(*, config: PostbackConfig) -> int:
 def _let_go(config: PostbackConfig) -> int:
     # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.
     held = _locked(Delivery.objects.filter(config=config, state=DeliveryState.HELD))
-    first = Least(F("event_at"), clock.now())
+    first = Greatest(Least(F("event_at"), clock.now()), F("not_before"))  # a NULL counts for nothing
     return held.update(state=DeliveryState.WAITING, next_attempt_at=first, attempts_counted=0)
 
 

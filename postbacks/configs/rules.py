@@ -25,6 +25,9 @@ def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (),
     """
     if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
         raise SettingsRefused("Select at least one trigger event.")
+    wanted = NETWORKS[network].object_id if network else None
+    if triggers and wanted and wanted.required:
+        raise SettingsRefused(f"Enter the {wanted.label} of each trigger event.")
     try:
         for row, goal in enumerate(parse(goals)):
             if network:

@@ -151,7 +151,11 @@ def _request(claim: Claim) -> Request:
     base_url = settings.NETWORK_URLS[config.network]
     target = config.kind.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
     known = claim.facts or facts.of(
-        delivery.conversion, event_id=delivery.event_id, level=claim.level, sent_as=delivery.sent_as
+        delivery.conversion,
+        event_id=delivery.event_id,
+        level=claim.level,
+        sent_as=delivery.sent_as,
+        object_id=delivery.object_id,
     )
     return config.kind.build(target, known)
 

@@ -57,6 +57,8 @@ class Delivery(models.Model):
     trigger = models.CharField(max_length=256)
     # The network's event name that the goal asks for; blank for the trigger's own.
     sent_as = models.CharField(max_length=64, blank=True)
+    # The network's object that the goal reports to (Network.object_id).
+    object_id = models.CharField(max_length=64, blank=True, db_default="")
     event_id = models.CharField(max_length=128, help_text="What the network deduplicates by: the same on every retry.")
     event_at = models.DateTimeField()
     config_version = models.PositiveIntegerField()
@@ -68,6 +70,7 @@ class Delivery(models.Model):
     # Attempts that the retry schedule counts: those refused for the credential are not the delivery's fault.
     attempts_counted = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True, help_text="The network refuses it before this moment.")
     leased_until = models.DateTimeField(null=True, blank=True)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
     safe_until = models.DateTimeField(null=True, blank=True)

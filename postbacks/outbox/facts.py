@@ -15,7 +15,7 @@ from django.db.models.functions import Collate
 from audience.models import Conversion, Identity
 from audience.models.people import USER
 from consent.models import Level
-from postbacks.networks.interface.network import Facts, Item
+from postbacks.networks.interface.network import Consent, Facts, Item
 
 # What free-form data may yet make a network's own functions raise; anything else is a bug.
 BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
@@ -30,6 +30,20 @@ ITEM_ID = ("item_id", "itemId", "product_id", "productId", "sku", "id")
 ITEM_NAME = ("item_name", "itemName", "product_name", "productName", "name")
 ITEM_CATEGORY = ("item_category", "itemCategory", "category")
 ITEM_PRICE = ("price", "item_price", "unit_price")
+
+# Facts.consent: field -> what senders call it.
+CONSENT_STRINGS = {
+    "tcf": ("tc_string", "tcString", "gdpr_consent"),
+    "gpp": ("gpp", "gpp_string", "gppString"),
+    "gpp_sid": ("gpp_sid", "gppSid"),
+    "us_privacy": ("us_privacy", "usPrivacy", "uspString"),
+}
+CONSENT_FLAGS = {
+    "gdpr": ("gdpr", "gdpr_applies", "gdprApplies"),
+    "ad_user_data": ("ad_user_data", "adUserData"),
+    "ad_personalization": ("ad_personalization", "adPersonalization"),
+}
+FLAGS = {"true": True, "1": True, "granted": True, "false": False, "0": False, "denied": False}
 
 ITEMS_MAX = 100  # lines of one purchase that are passed on; a request of either network stays well under its limits
 QUANTITY_MAX = 1_000_000
@@ -50,8 +64,8 @@ def load_names(conversions: Sequence[Conversion]) -> None:
             person.first_user_id = found.get(person.pk)
 
 
-def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "") -> Facts:
-    """The facts of one conversion at a level of consent. `sent_as` is the event name its goal asks for (Delivery's).
+def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "", object_id: str = "") -> Facts:
+    """The facts of one conversion at a level of consent. `sent_as` and `object_id` are those of its goal (Delivery).
 
     FULL gives everything; ANONYMOUS gives the click id and what was bought, nothing that leads to a person or a
     device (no email, phone, user id, IP, user agent, browser id, page or order number). NONE is the caller's to
@@ -66,11 +80,14 @@ def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = ""
         trigger=conversion.trigger,
         sent_as=sent_as,
         event_id=event_id,
+        object_id=object_id or None,
         event_at=conversion.event_at,
+        clicked_at=touch.clicked_at if touch else None,
         click_id=_text(touch.click_id) if touch else None,
         value=_value(conversion, properties),
         currency=_text(conversion.currency.upper()) or _upper(_first(properties, ("currency",))),
         items=_items(properties),
+        consent=consent(_object(conversion.context)),
         **personal,
     )
 
@@ -92,6 +109,25 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, s
         "page_url": _text(touch.page_url, longest=2048) if touch else None,
         "referrer": _text(touch.referrer, longest=2048) if touch else None,
     }
+
+
+def consent(context: dict[str, Any]) -> Consent | None:
+    """The consent that an event states in its context, or in the object `consent` there; None when it states none."""
+    places = (_object(context.get("consent")), context)
+    found: dict[str, Any] = {name: _first_text(places, names) for name, names in CONSENT_STRINGS.items()}
+    found |= {name: _first_flag(places, names) for name, names in CONSENT_FLAGS.items()}
+    stated = {name: value for name, value in found.items() if value is not None}
+    return Consent(**stated) if stated else None
+
+
+def _first_flag(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> bool | None:
+    """True or False as one of `FLAGS` says it; None for anything else."""
+    for place in places:
+        for name in names:
+            said = FLAGS.get(str(place.get(name)).strip().lower())
+            if said is not None:
+                return said
+    return None
 
 
 def _user_identity(conversion: Conversion) -> str | None:

@@ -3,9 +3,7 @@
 The conversions still to be fanned out are the queue. A batch is claimed, decided and written in one transaction that
 calls nobody, so a worker that dies leaves nothing half done. A conversion may come back (a merge found its click): the
 rows that were skipped are decided again, every other row has its own life by then and stays.
-One that cannot be decided stops no other (audience/background/isolation.py): such as one of the year 9999, whose
-deadline is past the calendar. A postback on hold gets Held rows, which wait for a good credential; a goal may count
-once per player (once_per_player.py).
+One that cannot be decided stops no other (audience/background/isolation.py). A postback on hold gets Held rows.
 """
 
 import time
@@ -163,6 +161,7 @@ def _row(
 ) -> Delivery:
     reason = gate.reason_not_to_send(conversion, config, level=level, now=now, repeated=repeated, match=match)
     state = DeliveryState.HELD if config.held_at else DeliveryState.WAITING
+    not_before = None if reason else gate.not_before(conversion, config, level=level)
     return Delivery(
         game_id=conversion.game_id,
         conversion=conversion,
@@ -170,13 +169,15 @@ def _row(
         network=config.network,
         trigger=conversion.trigger,
         sent_as=match.sent_as if isinstance(match, Goal) else "",
+        object_id=match.object_id if isinstance(match, Goal) else "",
         event_id=gate.event_id(conversion, config),
         event_at=conversion.event_at,
         dead_after=gate.deadline(config, conversion.event_at),
         config_version=config.version,
         state=DeliveryState.SKIPPED if reason else state,
         reason=reason or "",
-        next_attempt_at=None if reason or config.held_at else now,
+        not_before=not_before,
+        next_attempt_at=None if reason or config.held_at else max(now, not_before or now),
         finished_at=now if reason else None,
         created_at=now,
     )
@@ -185,7 +186,8 @@ def _row(
 def _write(rows: Sequence[Delivery], present: Present) -> None:
     """Insert new rows and decide skipped ones again. The lock on the conversion keeps other fan-outs off its rows."""
     Delivery.objects.bulk_create([row for row in rows if _key(row) not in present])
-    decided = ["state", "reason", "next_attempt_at", "finished_at", "config_version", "sent_as"]
+    decided = ["state", "reason", "next_attempt_at", "not_before", "finished_at"]
+    decided += ["config_version", "sent_as", "object_id"]
     again = []
     for row in rows:
         skipped = present.get(_key(row))

@@ -102,6 +102,14 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, kno
         return True
 
 
+def not_before(conversion: Conversion, config: PostbackConfig, *, level: Level) -> datetime | None:
+    """The moment before which the network refuses the conversion; None when it takes it at once."""
+    try:
+        return config.kind.not_before(facts.of(conversion, event_id=str(conversion.pk), level=level))
+    except facts.BAD_DATA:
+        return None  # the sender fails it by itself, with a message
+
+
 def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:
     return event_at < now - config.kind.max_age
 

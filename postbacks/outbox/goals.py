@@ -4,11 +4,13 @@ A goal takes the events of one name, or those of them that meet its condition, a
 hears of them. Of several goals for one name the first whose condition holds takes the event.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from audience.models import Conversion, Trigger, trigger_label
+from postbacks.networks.interface.network import ObjectId
 from postbacks.outbox.conditions import Condition, GoalRefused
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
 GOALS_MAX = 20
 EVENT_MAX = 100
 SENT_AS_MAX = 64  # Delivery.sent_as
+OBJECT_ID_MAX = 64  # Delivery.object_id
 
 
 class EventWords(Protocol):
@@ -40,12 +43,15 @@ class EventWords(Protocol):
     def custom_events(self) -> bool: ...
     @property
     def custom_event_help(self) -> str: ...
+    @property
+    def object_id(self) -> ObjectId | None: ...
     def takes_event(self, name: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
     """`sent_as` is the network's event name, '' for the event's usual one. `once`: only the player's first counts.
+    `object_id` is the network's own object that the goal reports to (Network.object_id).
 
     `server_only`: only what came with a key that is kept on a server; anybody can send events with a public one.
     """
@@ -55,6 +61,7 @@ class Goal:
     once: bool = False
     condition: Condition | None = None
     server_only: bool = False
+    object_id: str = ""
 
     def takes(self, conversion: Conversion) -> bool:
         """Whether the goal counts it: it `fits`, and came with a key that the goal believes."""
@@ -66,11 +73,12 @@ class Goal:
         return named and (self.condition is None or self.condition.holds(conversion.properties))
 
     def as_json(self) -> dict[str, Any]:
-        """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None, and
-        `"server_only"` where that is so."""
+        """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None;
+        `"server_only"` and `"object_id"` only where they are set."""
         condition = self.condition.as_json() if self.condition else None
-        kept = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
-        return {**kept, "server_only": True} if self.server_only else kept
+        kept: dict[str, Any] = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
+        kept |= {"server_only": True} if self.server_only else {}
+        return {**kept, "object_id": self.object_id} if self.object_id else kept
 
     @classmethod
     def from_json(cls, raw: Any) -> "Goal":
@@ -89,8 +97,11 @@ class Goal:
         server_only = raw.get("server_only", False)
         if not isinstance(server_only, bool):
             raise GoalRefused("“Only from a server key” is on or off.", field="server_only")
+        object_id = raw.get("object_id", "")
+        if not isinstance(object_id, str) or len(object_id.strip()) > OBJECT_ID_MAX:
+            raise GoalRefused(f"The network's ID has at most {OBJECT_ID_MAX} characters.", field="object_id")
         condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
-        return cls(event.strip(), sent_as.strip(), once, condition, server_only)
+        return cls(event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip())
 
     def __str__(self) -> str:
         words = [trigger_label(self.event)]
@@ -98,6 +109,7 @@ class Goal:
         words += ["only from a server key"] if self.server_only else []
         words += ["once per player"] if self.once else []
         words += [f"as {self.sent_as}"] if self.sent_as else []
+        words += [f"to {self.object_id}"] if self.object_id else []
         return ", ".join(words)
 
 
@@ -134,12 +146,17 @@ def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> N
 
 
 def refuse_name(goal: Goal, *, network: EventWords, row: int | None = None) -> None:
-    """GoalRefused when the network takes no event under the name that this goal sends."""
+    """GoalRefused when the network does not take the event name that this goal sends, or its object id."""
     name = goal.sent_as or goal.event
     usual = not goal.sent_as and goal.event in network.events
     if not usual and not network.takes_event(name):
         refusal = f"{network.label} takes no event named “{name}”. {network.custom_event_help}"
         raise GoalRefused(refusal, field="sent_as", row=row)
+    wanted, given = network.object_id, goal.object_id
+    if given and wanted is None:
+        raise GoalRefused(f"{network.label} takes no ID with a goal.", field="object_id", row=row)
+    if wanted and (given or wanted.required) and not re.fullmatch(wanted.pattern, given):
+        raise GoalRefused(f"Enter the {wanted.label}. {wanted.help}", field="object_id", row=row)
 
 
 def kept(raw: Any) -> list[Goal]:

@@ -13,13 +13,15 @@ from functools import cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Facts, Item, Network
+from postbacks.networks.interface.network import Consent, Facts, Item, Network
 
 # The facts in the order of the page, as it calls them.
 LABELS = {
     "trigger": "Event",
+    "object_id": "ID of the goal at the network",
     "event_id": "Event ID",
     "event_at": "Event time",
+    "clicked_at": "Click time",
     "click_id": "Ad click ID",
     "browser_id": "Browser ID, the network's own cookie",
     "email": "Email",
@@ -34,6 +36,7 @@ LABELS = {
     "currency": "Currency",
     "order_id": "Order ID",
     "items": "Items",
+    "consent": "Consent stated on the event",
 }
 HASH = re.compile(r"[0-9a-f]{64}")
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -41,6 +44,8 @@ ONE = Facts(
     trigger="purchase",
     event_id="one",
     event_at=AT,
+    object_id="111111",
+    clicked_at=AT,
     click_id="one",
     browser_id="1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33",
     email="one@example.com",
@@ -55,11 +60,14 @@ ONE = Facts(
     currency="USD",
     order_id="one",
     items=(Item(id="one", name="one", category="one", price=Decimal(1), quantity=1),),
+    consent=Consent(tcf="one", gdpr=True, gpp="one", us_privacy="one", ad_user_data=True, ad_personalization=True),
 )
 OTHER: dict[str, Any] = {
     "trigger": "game_launch",
     "event_id": "two",
     "event_at": AT + timedelta(hours=1),
+    "object_id": "222222",
+    "clicked_at": AT + timedelta(hours=1),
     "click_id": "two",
     "browser_id": "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34",
     "email": "two@example.com",
@@ -74,6 +82,7 @@ OTHER: dict[str, Any] = {
     "currency": "EUR",
     "order_id": "two",
     "items": (Item(id="two", name="two", category="two", price=Decimal(2), quantity=2),),
+    "consent": Consent(tcf="two", gdpr=False, gpp="two", us_privacy="two", ad_user_data=False),
 }
 
 

@@ -86,11 +86,12 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     Its age is judged as of its arrival: an old example is as good as a new one.
     """
     level = gate.levels([conversion])[conversion.pk]
-    goal = goal_matching.matching(config, conversion)
-    sent_as = goal.sent_as if isinstance(goal, Goal) else ""
+    matched = goal_matching.matching(config, conversion)
+    goal = matched if isinstance(matched, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)
-    known = facts.of(conversion, event_id=event_id, level=Level.FULL, sent_as=sent_as)
-    allowed = facts.of(conversion, event_id=event_id, level=level, sent_as=sent_as)
+    given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
+    known = facts.of(conversion, level=Level.FULL, **given)
+    allowed = facts.of(conversion, level=level, **given)
     body, problem = _built(allowed, config, level)
     shown = None if body is None else _cut(body, config.network, addresses=addresses)
     return Preview(

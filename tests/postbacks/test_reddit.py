@@ -59,7 +59,7 @@ def test_a_pixel_id_cannot_change_the_path():
 
 
 def test_a_token_of_800_characters_is_sent_whole():
-    request = REDDIT.build(replace(target(PIXEL), credential=REDDIT_ACCOUNTS.token), LAUNCH)
+    request = REDDIT.build(replace(target(PIXEL), credential={"token": REDDIT_ACCOUNTS.token}), LAUNCH)
     assert len(REDDIT_ACCOUNTS.token) > 700
     assert request.headers["Authorization"] == f"Bearer {REDDIT_ACCOUNTS.token}"
 
@@ -329,7 +329,7 @@ def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
     assert form.is_valid()
     assert form.cleaned_data == {
         "pixel_id": pixel.strip(),
-        "credential": REDDIT_ACCOUNTS.token,
+        "credential": {"token": REDDIT_ACCOUNTS.token},
         "triggers": ["game_launch", "purchase"],
         "goals": [],
         "enabled": False,

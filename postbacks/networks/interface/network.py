@@ -8,9 +8,8 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,9 @@ from postbacks.networks.interface.call import Request as Request
 from postbacks.networks.interface.call import Response as Response
 from postbacks.networks.interface.credentials import CredentialField, secrets
 from postbacks.networks.interface.describing import Described, described
+from postbacks.networks.interface.facts import Consent as Consent
+from postbacks.networks.interface.facts import Facts as Facts
+from postbacks.networks.interface.facts import Item as Item
 from postbacks.networks.interface.matching import MatchKey
 
 Access = Literal["token", "pixel"]
@@ -28,59 +30,42 @@ VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal
 USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line of a purchase; `price` is per unit, in the conversion's currency."""
-
-    id: str | None = None
-    name: str | None = None
-    category: str | None = None
-    price: Decimal | None = None
-    quantity: int | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """One conversion as a network may know it: raw and unhashed, already cut down to what consent allows.
+class ObjectId:
+    """The network's own object that a goal reports to: X's event, Google's conversion action."""
 
-    `event_id` is the Delivery's one stable id, `event_at` is aware, `ip` and `user_agent` are those of the click.
-    `browser_id` is the network's own cookie (`_ttp`, `_rdt_uuid`). `trigger` is the event's name, `sent_as` the
-    network's name for it, '' for the usual one.
-    """
-
-    trigger: str
-    sent_as: str = ""
-    event_id: str
-    event_at: datetime
-    click_id: str | None = None
-    browser_id: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    external_id: str | None = None
-    ip: str | None = None
-    user_agent: str | None = None
-    locale: str | None = None
-    page_url: str | None = None
-    referrer: str | None = None
-    value: Decimal | None = None
-    currency: str | None = None
-    order_id: str | None = None
-    items: tuple[Item, ...] = ()
+    label: str
+    pattern: str
+    help: str
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where one postback goes; Network.target makes it. `test_code` is given only for the save-time check.
 
-    `credential` is that of the config, by the names of the network's credential fields. `secrets` are its secret parts
-    and the test code: a Request passes them on, so that none of them gets out of an answer into a log.
+    `credential` is that of the config, by the names of the network's credential fields. `access_token` is what
+    Network.token_request got for it, '' for a network without one. `secrets` are every secret of the target: a Request
+    carries them, so that none of them gets out of an answer into a log.
     """
 
     pixel_id: str
     credential: Mapping[str, str] = field(repr=False)
     base_url: str
     test_code: str | None = field(default=None, repr=False)
+    access_token: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+
+    def with_access_token(self, token: str) -> "Target":
+        return replace(self, access_token=token, secrets=(*self.secrets, token))
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """`expires_in` in seconds from now."""
+
+    value: str = field(repr=False)
+    expires_in: float
 
 
 class Verdict(StrEnum):
@@ -108,6 +93,7 @@ class Outcome:
     access: Access | None = None
     limited: bool = False
     unknown: bool = False
+    confirm_after: timedelta | None = None
 
 
 class Network(ABC):
@@ -128,6 +114,7 @@ class Network(ABC):
     # Where to find the two, a step each, in the words of the network's own pages.
     credential_steps: Sequence[str]
     pixel_steps: Sequence[str]
+    object_id: ObjectId | None = None
     test_code_label: str
     test_code_help: str
     default_url: str  # the real API's base address; the variable <KIND>_API_URL overrides it
@@ -177,6 +164,21 @@ class Network(ABC):
     @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
         """Whether the network could match the event to anyone; without one it is not sent (`no_match_key`)."""
+
+    def token_request(self, target: Target) -> Request | None:
+        """The request that exchanges the credential for an access token; None for a network without one.
+
+        ValueError for a credential that cannot be used for it.
+        """
+        return None
+
+    def token_from(self, response: Response) -> AccessToken | Outcome:
+        """The access token of the answer, or what the answer means: CREDENTIAL or TRANSIENT."""
+        raise NotImplementedError
+
+    def not_before(self, facts: Facts) -> datetime | None:
+        """The moment before which the network refuses the event; None when it takes it at once."""
+        return None
 
     @property
     def credential_label(self) -> str:

@@ -1,0 +1,65 @@
+"""The facts of one conversion, as a network's `build` gets them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a purchase; `price` is per unit, in the conversion's currency."""
+
+    id: str | None = None
+    name: str | None = None
+    category: str | None = None
+    price: Decimal | None = None
+    quantity: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What the event states about consent, as it was sent: None where it states nothing.
+
+    `tcf` is the IAB TC string, `gdpr` whether GDPR applies, `gpp` the IAB GPP string with its section ids, `us_privacy`
+    the IAB US Privacy string; the last two are Google's consent mode.
+    """
+
+    tcf: str | None = None
+    gdpr: bool | None = None
+    gpp: str | None = None
+    gpp_sid: str | None = None
+    us_privacy: str | None = None
+    ad_user_data: bool | None = None
+    ad_personalization: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One conversion as a network may know it: raw and unhashed, already cut down to what consent allows.
+
+    `trigger` is the event's name, `sent_as` the network's name for it ('' for the usual one), `object_id` the network's
+    object that the goal reports to. `event_id` is the Delivery's one stable id. `event_at` and `clicked_at` are aware.
+    `cookies` are the network's own, by their names in the browser. `ip` and `user_agent` are those of the click.
+    """
+
+    trigger: str
+    sent_as: str = ""
+    object_id: str | None = None
+    event_id: str
+    event_at: datetime
+    clicked_at: datetime | None = None
+    click_id: str | None = None
+    browser_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    external_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    locale: str | None = None
+    page_url: str | None = None
+    referrer: str | None = None
+    value: Decimal | None = None
+    currency: str | None = None
+    order_id: str | None = None
+    items: tuple[Item, ...] = ()
+    consent: Consent | None = None
