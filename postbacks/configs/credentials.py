@@ -22,7 +22,7 @@ from postbacks import http
 from postbacks.configs import applying, credential_checks, hold, rules
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
 
 logger = structlog.get_logger(__name__)
 
@@ -92,11 +92,10 @@ def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialC
 
 
 def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
-    """Send the synthetic event, write down the answer and do what follows from it.
+    """Send the synthetic event, store the answer and apply what follows from it.
 
-    Does nothing when another worker has the check or it is over. With a test code the event goes to the network's
-    test view; without one it is an event that nobody optimises on. A check that was asked with a code sends nothing
-    when the code did not arrive.
+    Does nothing when another worker has the check or it is over. With a test code the event goes to the network's test
+    view; without one it is an event that nobody optimises on. A check asked with a code sends nothing without it.
     """
     taken = _take(check_id)
     if taken is None:
@@ -113,12 +112,15 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
         test_code=test_code or None,
     )
     trigger = check.triggers[0] if check.purpose == Purpose.TEST else Trigger.GAME_LAUNCH.value
-    response = http.post(network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger))
-    outcome = network.classify(response)
-    undecided = credential_checks.UNDECIDED[check.purpose]
-    check.message = rules.masked(network.explain(outcome, check.pixel_id, undecided=undecided), *target.secrets)
-    check.provider_code = rules.masked(outcome.code or "", *target.secrets)[:64]
-    _finish(check, outcome, response, credential)
+
+    def build(target: Target) -> Request:
+        return network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger)
+
+    made = http.call(network, target, build)
+    message = network.explain(made.outcome, check.pixel_id, undecided=credential_checks.UNDECIDED[check.purpose])
+    check.message = rules.masked(message, *target.secrets)
+    check.provider_code = rules.masked(made.outcome.code or "", *target.secrets)[:64]
+    _finish(check, made.outcome, made.response, credential)
 
 
 @transaction.atomic
@@ -153,7 +155,7 @@ def _state(check: CredentialCheck, outcome: Outcome) -> CheckState:
     return CheckState.REFUSED if refused else CheckState.UNVERIFIED
 
 
-def _finish(check: CredentialCheck, outcome: Outcome, response: Response, credential: dict[str, str]) -> None:
+def _finish(check: CredentialCheck, outcome: Outcome, response: Response | None, credential: dict[str, str]) -> None:
     state = _state(check, outcome)
     if check.purpose == Purpose.SAVE:
         _save(check, state, response, credential)
@@ -163,7 +165,7 @@ def _finish(check: CredentialCheck, outcome: Outcome, response: Response, creden
         _learn(check, outcome, state, credential)
 
 
-def _save(check: CredentialCheck, state: CheckState, response: Response, credential: dict[str, str]) -> None:
+def _save(check: CredentialCheck, state: CheckState, response: Response | None, credential: dict[str, str]) -> None:
     """Apply the proposed settings when the network accepted them; nothing is sent under the old ones after that."""
     if state == CheckState.PASSED and check.config_id:
         applying.quiesce(config_id=check.config_id)

@@ -2,6 +2,7 @@
 person typed."""
 
 from postbacks.http.exchange import BODY_LIMIT, post
+from postbacks.http.network_calls import Call, call
 from postbacks.http.outward import post_outward, refusal
 
-__all__ = ["BODY_LIMIT", "post", "post_outward", "refusal"]
+__all__ = ["BODY_LIMIT", "Call", "call", "post", "post_outward", "refusal"]

@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     def _network(self, network: str, imitation: Imitation, body: bytes) -> None:
         """Answer as `network` does, or as the fault that is due; keep the request before the answer leaves."""
         state, started = self.server.state, time.monotonic()
+        shown = self.path.partition("?")[0]  # some networks take their token in the query
         received_at = state.arrive(network)
         self.server.stopping.wait(state.delay(network))
         fault = state.next_fault(network)
@@ -80,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
             Received(
                 network=network,
                 method=self.command,
-                path=self.path,
+                path=shown,
                 headers=self.given,
                 body=body,
                 test=test,
@@ -98,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(answer)
         took = round((time.monotonic() - started) * 1000)
         said = _summary(answer, fault, test=test, duplicate=duplicate)
-        self.server.log(f"sandbox {network} {self.command} {self.path} {said} {took} ms")
+        self.server.log(f"sandbox {network} {self.command} {shown} {said} {took} ms")
 
     def _answer(self, network: str, imitation: Imitation, body: bytes, fault: str | None) -> Answer | None:
         if fault in control.SILENT:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
+from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.fields import seal
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
@@ -197,14 +198,14 @@ def test_an_answer_after_the_sweep_gave_up_changes_nothing(
     sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
-    post = credentials.http.post
+    post = network_calls.post
 
-    def slow(request: Any) -> Any:
+    def slow(request: Any, **given: Any) -> Any:
         CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=6))
         upkeep.run_lost_checks()
-        return post(request)
+        return post(request, **given)
 
-    monkeypatch.setattr(credentials.http, "post", slow)
+    monkeypatch.setattr(network_calls, "post", slow)
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
     assert check.state == "unverified"
@@ -332,11 +333,11 @@ def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
 ) -> None:
     check = asked_with_a_code(game)
 
-    def killed(_: Any) -> Any:
+    def killed(*_: Any, **given: Any) -> Any:
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(credentials.http, "post", killed)
+        patched.setattr(network_calls, "post", killed)
         with pytest.raises(SystemExit):
             credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST12345"))
     for age in (timedelta(seconds=16), timedelta(minutes=5, seconds=1)):

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request ready to send. http.post blanks every one of `secrets` out of the answer."""
+    """An HTTP request ready to send. Its URL may carry a token: nothing logs, stores or shows it.
+
+    http.post blanks every one of `secrets` out of the answer.
+    """
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -1,0 +1,185 @@
+"""Every part of the network interface at work, with a network that uses them all (wide.py)."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from audience.models import Game
+from postbacks.configs import credentials, hold
+from postbacks.configs.forms import postback_form
+from postbacks.models import CredentialCheck, Delivery, PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Consent
+from postbacks.outbox import facts, fan_out
+from tests import factories
+from tests.postbacks import wide
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def network(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[wide.Server]:
+    """The network is registered, and its server answers."""
+    with wide.serving() as server:
+        monkeypatch.setitem(NETWORKS, "wide", wide.Wide())
+        settings.NETWORK_URLS = {**settings.NETWORK_URLS, "wide": server.url}
+        settings.NETWORK_RATES = {**settings.NETWORK_RATES, "wide": 1000.0}
+        yield server
+
+
+def posted(**given: Any) -> dict[str, Any]:
+    """What a browser posts of the form."""
+    return {
+        "pixel_id": wide.PIXEL,
+        "credential_key": wide.JSON_KEY,
+        "credential_url_token": wide.URL_TOKEN,
+        "credential_account": wide.ACCOUNT,
+        "triggers": ["purchase"],
+        "object_id_purchase": wide.ACTION,
+        "enabled": "on",
+        **given,
+    }
+
+
+def new_config(game: Game, **given: Any) -> PostbackConfig:
+    goals = [{"event": "purchase", "sent_as": "", "once": False, "condition": None, "object_id": wide.ACTION}]
+    fields = {"game": game, "network": "wide", "pixel_id": wide.PIXEL, "credential": wide.CREDENTIAL, "goals": goals}
+    return PostbackConfig.objects.create(**{**fields, "triggers": [], "validated_at": timezone.now(), **given})
+
+
+def clicked(game: Game, *, hours: float, **given: Any) -> Any:
+    """A purchase of a player who clicked an ad so many hours ago."""
+    player = factories.person(game)
+    click = factories.touch(player, network="wide", clicked_at=timezone.now() - timedelta(hours=hours))
+    return factories.conversion(player, touch=click, **given)
+
+
+# The form ------------------------------------------------------------------------------------------
+
+
+def test_the_form_has_an_input_for_each_part_of_the_credential() -> None:
+    form = postback_form(wide.Wide())(posted())
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["credential"] == wide.CREDENTIAL
+    html = "".join(str(field) for field in form.credential_fields)
+    assert "textarea" in html
+    assert [canary for canary in wide.CANARIES if canary in html] == []
+    assert wide.ACCOUNT in html
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("credential_key", "not JSON", "This is not the whole service account key: paste the file as it is."),
+        ("credential_key", '{"private_key": 1}', "This is not the whole service account key: paste the file as it is."),
+        ("credential_key", "", "This field is required."),
+        ("credential_account", "12", "This does not look like a customer id. Ten digits."),
+        ("object_id_purchase", "", "Enter the Conversion action ID. The digits after ctId=."),
+        ("object_id_purchase", "ctId=1", "Enter the Conversion action ID. The digits after ctId=."),
+    ],
+)
+def test_the_form_names_what_is_wrong_with_a_part(field: str, value: str, sentence: str) -> None:
+    assert postback_form(wide.Wide())(posted(**{field: value})).errors == {field: [sentence]}
+
+
+def test_a_row_of_the_goals_has_its_own_object_id() -> None:
+    row = {
+        "event": "level_up",
+        "sent_as": "launch",
+        "object_id": "555",
+        "custom": "",
+        "path": "",
+        "op": "",
+        "value": "",
+    }
+    given = {f"goals-0-{name}": value for name, value in row.items()}
+    form = postback_form(wide.Wide())(posted(**given))
+    assert form.is_valid(), form.errors
+    level_up = {"event": "level_up", "sent_as": "launch", "once": False, "condition": None, "object_id": "555"}
+    purchase = {"event": "purchase", "sent_as": "", "once": False, "condition": None, "object_id": wide.ACTION}
+    assert (form.cleaned_data["triggers"], form.cleaned_data["goals"]) == ([], [level_up, purchase])
+    again = postback_form(wide.Wide())(initial={"triggers": [], "goals": form.cleaned_data["goals"]})
+    assert (again.initial["triggers"], again.initial["object_id_purchase"]) == (["purchase"], wide.ACTION)
+
+
+def test_a_goal_of_a_network_without_object_ids_stores_none(config: PostbackConfig) -> None:
+    form = postback_form(NETWORKS["tiktok"])({"pixel_id": config.pixel_id, "credential": "x", "triggers": ["purchase"]})
+    assert form.is_valid(), form.errors
+    assert (form.cleaned_data["triggers"], form.cleaned_data["goals"]) == (["purchase"], [])
+    assert "object_id_purchase" not in form.fields
+
+
+def test_a_postback_is_added_and_its_plain_id_changed(network: wide.Server, game: Game, marketer: Client) -> None:
+    url = f"/g/{game.slug}/integrations/wide/"
+    marketer.post(url + "add/", posted())
+    credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
+    config = PostbackConfig.objects.get()
+    assert config.credential == wide.CREDENTIAL
+    assert network.calls["validate"][0]["auth"] == f"Bearer {wide.ACCESS_TOKEN}"
+    assert network.calls["validate"][0]["query"] == {"token": wide.URL_TOKEN}
+
+    page = marketer.get(f"{url}{config.pk}/edit/").content.decode()
+    assert [canary for canary in wide.CANARIES if canary in page] == []
+    assert f'value="{wide.ACCOUNT}"' in page
+    same = posted(credential_key="", credential_url_token="")
+    marketer.post(f"{url}{config.pk}/edit/", same)
+    assert CredentialCheck.objects.count() == 1  # nothing new for the network
+    marketer.post(f"{url}{config.pk}/edit/", {**same, "credential_account": "9999999999"})
+    credentials.run_check(check_id=str(CredentialCheck.objects.latest("created_at").pk))
+    config.refresh_from_db()
+    assert config.credential == {**wide.CREDENTIAL, "account": "9999999999"}
+
+
+# Fan-out -------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_waits_for_the_first_moment_that_the_network_takes_it(network: wide.Server, game: Game) -> None:
+    new_config(game)
+    young, old = clicked(game, hours=1), clicked(game, hours=7)
+    fan_out.fan_out_due()
+    rows = {row.conversion_id: row for row in Delivery.objects.all()}
+    moment = young.touch.clicked_at + timedelta(hours=6)
+    assert (rows[young.pk].state, rows[young.pk].next_attempt_at, rows[young.pk].not_before) == (
+        "waiting",
+        moment,
+        moment,
+    )
+    assert rows[old.pk].next_attempt_at <= timezone.now()
+    assert {row.object_id for row in rows.values()} == {wide.ACTION}
+
+
+def test_what_was_held_still_waits_for_its_first_moment(network: wide.Server, game: Game) -> None:
+    config = new_config(game, held_at=timezone.now(), held_for="token")
+    conversion = clicked(game, hours=1)
+    fan_out.fan_out_due()
+    assert Delivery.objects.get().state == "held"
+    hold.release(config=config)
+    row = Delivery.objects.get()
+    assert (row.state, row.next_attempt_at) == ("waiting", conversion.touch.clicked_at + timedelta(hours=6))
+
+
+# Facts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("context", "stated"),
+    [
+        ({}, None),
+        ({"consent": "yes", "gdpr": "perhaps"}, None),
+        ({"consent": {"tcString": "CPX", "gdprApplies": True}}, Consent(tcf="CPX", gdpr=True)),
+        (
+            {"gpp": "DBA", "gpp_sid": "7,8", "us_privacy": "1YNN", "gdpr": 0},
+            Consent(gpp="DBA", gpp_sid="7,8", us_privacy="1YNN", gdpr=False),
+        ),
+        (
+            {"consent": {"ad_user_data": "granted", "ad_personalization": "denied"}},
+            Consent(ad_user_data=True, ad_personalization=False),
+        ),
+    ],
+)
+def test_consent_is_read_as_the_event_states_it(context: dict[str, Any], stated: Consent | None) -> None:
+    assert facts.consent(context) == stated
