@@ -22,9 +22,7 @@ def main(url: str, count: int, threads: int) -> None:
     from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 
     network = NETWORKS["reddit"]
-    target = network.target(
-        pixel_id=REDDIT_ACCOUNTS.pixel, credential={"token": REDDIT_ACCOUNTS.token}, base_url=url
-    )
+    target = network.target(pixel_id=REDDIT_ACCOUNTS.pixel, credential={"token": REDDIT_ACCOUNTS.token}, base_url=url)
     fields = {"click_id": "click-bench", "value": Decimal("1.00"), "currency": "USD"}
     facts = [
         Facts(trigger="purchase", event_id=str(uuid.uuid4()), event_at=datetime.now(UTC), **fields)  # type: ignore[arg-type]

@@ -365,9 +365,7 @@ def test_test_events_are_listed_apart(sandbox: Sandbox, kind: str):
 
 @EACH
 def test_a_check_without_a_test_code_is_listed_with_the_real_events(sandbox: Sandbox, kind: str):
-    target = NETWORKS[kind].target(
-        pixel_id=PIXELS[kind], credential={"token": TOKENS[kind]}, base_url=sandbox.url
-    )
+    target = NETWORKS[kind].target(pixel_id=PIXELS[kind], credential={"token": TOKENS[kind]}, base_url=sandbox.url)
     network = NETWORKS[kind]
     assert network.passed(network.classify(post(network.check(target, event_id="check-1", now=NOW))))
     assert len(sandbox.received(kind)) == 1
