@@ -1,7 +1,12 @@
-"""One HTTP call to a network: what is sent, and what came back."""
+"""One HTTP call to a network: where it goes, what is sent, what came back and what that means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+Access = Literal["token", "pixel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +42,59 @@ class Response:
         """Whether the network may have taken the request although no answer came: a time-out, a reset or an answer
         that was cut off, after some of the request had been written."""
         return self.status is None and self.failure not in UNSENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where one postback goes; Network.target makes it. `test_code` is given only for the save-time check.
+
+    `credential` is that of the config, by the names of the network's credential fields. `access_token` is what
+    Network.token_request got for it, '' for a network without one. `secrets` are every secret of the target: a Request
+    carries them, so that none of them gets out of an answer into a log.
+    """
+
+    pixel_id: str
+    credential: Mapping[str, str] = field(repr=False)
+    base_url: str
+    test_code: str | None = field(default=None, repr=False)
+    access_token: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def with_access_token(self, token: str) -> "Target":
+        return replace(self, access_token=token, secrets=(*self.secrets, token))
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """`expires_in` in seconds from now."""
+
+    value: str = field(repr=False)
+    expires_in: float
+
+
+class Verdict(StrEnum):
+    SUCCESS = "success"
+    PAYLOAD = "payload"  # permanent: this event, or this pixel id, will never be accepted
+    CREDENTIAL = "credential"  # permanent until someone changes the token or its rights
+    TRANSIENT = "transient"  # try again later
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One answer, judged.
+
+    `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
+    seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
+    is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
+    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown).
+    """
+
+    verdict: Verdict
+    code: str | None
+    message: str
+    request_id: str | None = None
+    retry_after: float | None = None
+    access: Access | None = None
+    limited: bool = False
+    unknown: bool = False
+    confirm_after: timedelta | None = None

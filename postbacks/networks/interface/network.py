@@ -8,22 +8,24 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from postbacks.networks.interface.call import Access as Access
+from postbacks.networks.interface.call import AccessToken as AccessToken
+from postbacks.networks.interface.call import Outcome as Outcome
 from postbacks.networks.interface.call import Request as Request
 from postbacks.networks.interface.call import Response as Response
+from postbacks.networks.interface.call import Target as Target
+from postbacks.networks.interface.call import Verdict as Verdict
 from postbacks.networks.interface.credentials import CredentialField, secrets
 from postbacks.networks.interface.describing import Described, described
 from postbacks.networks.interface.facts import Consent as Consent
 from postbacks.networks.interface.facts import Facts as Facts
 from postbacks.networks.interface.facts import Item as Item
 from postbacks.networks.interface.matching import MatchKey
-
-Access = Literal["token", "pixel"]
 
 VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal
 # Reddit answers 429 to the agent names of HTTP libraries (vendor text), so every network gets a name of our own.
@@ -38,62 +40,6 @@ class ObjectId:
     pattern: str
     help: str
     required: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where one postback goes; Network.target makes it. `test_code` is given only for the save-time check.
-
-    `credential` is that of the config, by the names of the network's credential fields. `access_token` is what
-    Network.token_request got for it, '' for a network without one. `secrets` are every secret of the target: a Request
-    carries them, so that none of them gets out of an answer into a log.
-    """
-
-    pixel_id: str
-    credential: Mapping[str, str] = field(repr=False)
-    base_url: str
-    test_code: str | None = field(default=None, repr=False)
-    access_token: str = field(default="", repr=False)
-    secrets: tuple[str, ...] = field(repr=False)
-
-    def with_access_token(self, token: str) -> "Target":
-        return replace(self, access_token=token, secrets=(*self.secrets, token))
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """`expires_in` in seconds from now."""
-
-    value: str = field(repr=False)
-    expires_in: float
-
-
-class Verdict(StrEnum):
-    SUCCESS = "success"
-    PAYLOAD = "payload"  # permanent: this event, or this pixel id, will never be accepted
-    CREDENTIAL = "credential"  # permanent until someone changes the token or its rights
-    TRANSIENT = "transient"  # try again later
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One answer, judged.
-
-    `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
-    seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
-    is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
-    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown).
-    """
-
-    verdict: Verdict
-    code: str | None
-    message: str
-    request_id: str | None = None
-    retry_after: float | None = None
-    access: Access | None = None
-    limited: bool = False
-    unknown: bool = False
-    confirm_after: timedelta | None = None
 
 
 class Network(ABC):
