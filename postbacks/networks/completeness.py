@@ -14,7 +14,7 @@ FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json",
 # An empty value of these declares that the network has none.
 MAY_BE_EMPTY = frozenset(
     {
-        *("click_params", "utm_sources", "cookies"),
+        *("click_params", "utm_sources", "cookies", "object_id"),
         *("standard_events", "custom_event_pattern", "custom_event_help"),
         *("test_code_label", "test_code_help"),
     }

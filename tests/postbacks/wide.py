@@ -40,7 +40,6 @@ CLICK_AGE = timedelta(hours=6)
 class Wide(Network):
     kind = "wide"
     label = "Wide Ads"
-    logo = "networks/tiktok.svg"
     events = {"game_launch": "launch", "purchase": "buy"}
     standard_events = {"launch": "Launch", "buy": "Buy"}
     custom_events = False
@@ -61,8 +60,9 @@ class Wide(Network):
     test_code_help = ""
     default_url = "https://wide.example"
     default_rate = 1000.0
-    click_param = "wclid"
-    browser_cookie = "_wide"
+    click_params = ("wclid",)
+    utm_sources = ()
+    cookies = ("_wide", "_wide2")
     field_notes = {}
     secret_note = ("Authorization", "The access token")
     match_keys = ()
