@@ -1,4 +1,4 @@
-"""Saying that a process runs, and reading which do. Times are the database's."""
+"""Writing and reading the heartbeats of processes. Times are the database's."""
 
 import os
 import platform
@@ -12,22 +12,21 @@ from audience.models import Heartbeat, ProcessKind
 
 # Seconds between two heartbeats of a process.
 INTERVAL_SECONDS = 15
-# A process is silent after four that did not come.
+# After four missing heartbeats.
 SILENT_AFTER = timedelta(minutes=1)
-# A process that has not been heard of for this long was stopped on purpose, or replaced under another name.
+# After this time without a heartbeat a process was stopped on purpose or replaced under another name.
 KEPT = timedelta(days=1)
 
 
 def own_name() -> str:
-    """`host:pid`, as this process is named in its row."""
+    """Return `host:pid`, the name of this process in its row."""
     return f"{platform.node()}:{os.getpid()}"
 
 
 def start(kind: ProcessKind, name: str) -> None:
-    """Record that the process has just started, whatever an earlier one of its name said.
+    """Record that the process has started, and delete silent processes of its kind on this machine.
 
-    It takes the place of those of its kind on this machine that are silent: one that ends again and again would leave
-    thousands of rows a day.
+    Otherwise a process that crashes again and again would leave thousands of rows a day.
     """
     before = Heartbeat.objects.filter(kind=kind, seen_at__lt=Now() - SILENT_AFTER)
     before.filter(name__startswith=f"{platform.node()}:").delete()
@@ -36,7 +35,7 @@ def start(kind: ProcessKind, name: str) -> None:
 
 
 def beat(kind: ProcessKind, name: str) -> None:
-    """Record that the process runs. Its row may be gone: the process had stood still for a day."""
+    """Record that the process runs. The row is created again if it was deleted, as after a day of suspension."""
     defaults = {"seen_at": Now()}
     Heartbeat.objects.update_or_create(
         kind=kind, name=name, defaults=defaults, create_defaults={**defaults, "started_at": Now()}
@@ -44,27 +43,24 @@ def beat(kind: ProcessKind, name: str) -> None:
 
 
 def work(name: str) -> None:
-    """Record that the worker takes up tasks."""
+    """Record that the worker has started a task."""
     Heartbeat.objects.filter(kind=ProcessKind.WORKER, name=name).update(worked_at=Now())
 
 
 def forget_old() -> None:
-    """Delete the rows of processes that were not heard of for a day."""
+    """Delete the rows of processes without a heartbeat for a day."""
     Heartbeat.objects.filter(seen_at__lt=Now() - KEPT).delete()
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What the heartbeats said at `now`."""
+    """All heartbeats as of `now`."""
 
     rows: Sequence[Heartbeat]
     now: datetime
 
     def are_watched(self) -> bool:
-        """Whether some process has run for long enough to have seen all others report.
-
-        False while everything is being started: a worker that starts a moment after the web process is not silent.
-        """
+        """Whether some process has run for SILENT_AFTER, so that a missing process cannot just be starting."""
         return any(self.has_run_a_while(kind) for kind in ProcessKind)
 
     def has_run_a_while(self, kind: ProcessKind) -> bool:
@@ -73,14 +69,14 @@ class Running:
         return any(row.seen_at > since >= row.started_at for row in self.rows if row.kind == kind)
 
     def last_seen(self, kind: ProcessKind) -> datetime | None:
-        """When a process of this kind last said that it runs."""
+        """Return the time of the latest heartbeat of this kind."""
         return max((row.seen_at for row in self.rows if row.kind == kind), default=None)
 
     def last_worked(self) -> datetime | None:
-        """When a worker last took up a task."""
+        """Return when a worker last started a task."""
         return max((row.worked_at for row in self.rows if row.worked_at), default=None)
 
 
 def read(now: datetime) -> Running:
-    """All processes of the last day, in one query."""
+    """Return all processes of the last day, in one query."""
     return Running(list(Heartbeat.objects.all()), now)

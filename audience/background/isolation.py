@@ -1,9 +1,9 @@
-"""One failing row stops no other: how every queue treats a row that cannot be processed.
+"""Isolates failing rows, so that one row never stops a queue.
 
-Rows are processed together, since that is fast. When that fails each half is, and so on down to the row that fails
-alone. That one is noted (FailedWork), left out of its queue from then on, tried again alone, each time twice as late,
-and after MAX_ATTEMPTS set aside until a person has it tried again. What is no fault of a row (the database is away,
-a deadlock) is raised: the rows are as they were, and the next sweep of the beat finds them.
+Rows are processed in bulk. If that fails, each half is processed, down to the row that fails alone. That row is
+recorded (FailedWork), excluded from its queue, retried alone after doubling pauses, and set aside after MAX_ATTEMPTS
+until a person has it retried. Errors that no row causes (database unavailable, deadlock) are raised: the rows are
+unchanged and the next sweep of the beat finds them.
 """
 
 import math
@@ -27,26 +27,26 @@ logger = structlog.get_logger(__name__)
 R = TypeVar("R")
 T = TypeVar("T")
 
-# 20 s after the first failure, twice as long after each further one: eight attempts within 45 minutes.
+# The pause is 20 s after the first failure and doubles: eight attempts within 45 minutes.
 MAX_ATTEMPTS = 8
 FIRST_PAUSE = timedelta(seconds=10)
-# Failed rows of a queue that are tried again in one sweep.
+# Failed rows of a queue retried in one sweep.
 RETRIES_AT_ONCE = 100
-# Whoever takes up a failed row has it for this long; after that its worker is taken for dead.
+# A worker that retries a failed row has this long before another may.
 LEASE = timedelta(minutes=2)
 ERROR_MAX = 2000  # characters
-# What an error quotes may be a player's: a value that could not be read, a name, an address.
+# Texts that an error quotes may be a player's data: an unreadable value, a name, an address.
 QUOTED = re.compile(r"""(?<!\w)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|“[^”]*”|\S*@\S*""")
 UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
 
 
 class NotNow(Exception):
-    """Raised by work that could not be tried at this moment: the failed row stays, and is asked for again later."""
+    """Raised by work that cannot be tried now. It is retried later, and not counted as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a failure is noted under. `kept` is what a further attempt needs and no other row holds."""
+    """Identifies a row in FailedWork. `kept` is data that a retry needs and no other row holds."""
 
     name: str
     game_id: int | None
@@ -54,15 +54,15 @@ class Row:
 
 
 def raise_if_passing(error: Exception) -> None:
-    """Go no further when the database went away, takes no writes or chose us in a deadlock: that is no row's fault."""
+    """Raise errors that no row causes: the database is unavailable or read-only, or a deadlock."""
     if is_unavailable(error):
         raise error
 
 
 def described(error: Exception) -> str:
-    """The error in one line without anything that it quotes but the name of a constraint.
+    """Return the first line of the error without quoted texts, except the name of a constraint.
 
-    Only the first line: PostgreSQL's DETAIL quotes the row, and an erasure does not look in here.
+    PostgreSQL's DETAIL quotes the row, and an erasure does not search this table.
     """
     line, ours = str(error).partition("\n")[0], f'"{_constraint(error)}"'
     before, named, after = line.partition(ours)
@@ -78,7 +78,7 @@ def _without_quotes(text: str) -> str:
 
 
 def pause(attempts: int) -> timedelta:
-    """How long to leave a row alone after so many failures."""
+    """Return how long to wait after so many failures."""
     return FIRST_PAUSE * (1 << min(attempts, MAX_ATTEMPTS))
 
 
@@ -90,10 +90,10 @@ def together(
     row_of: Callable[[R], Row],
     until: float = math.inf,
 ) -> list[T]:
-    """What `work` returns for all rows, or, when that fails, for each half of them; rows that fail alone are noted.
+    """Return the results of `work` for all rows or, if that fails, for halves of them; record rows that fail alone.
 
-    `work` has to be a transaction, and its query to leave out rows that were noted before (`not_failed`). Rows that
-    `time.monotonic()` is past `until` for are left as they are, for the next look into the queue.
+    `work` must be a transaction; the query behind `rows` must exclude rows recorded before (`not_failed`). No work
+    starts after `until`, a time of time.monotonic().
     """
     if not rows or time.monotonic() > until:
         return []
@@ -111,10 +111,7 @@ def together(
 
 
 def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], Row]) -> Iterator[T]:
-    """What `work` returns for each row, alone; those that failed before are tried when they are due.
-
-    The work is done while the results are read.
-    """
+    """Yield the result of `work` for each row, processed alone and lazily; rows that failed before only when due."""
     known = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
     for row in rows:
         place = row_of(row)
@@ -124,9 +121,9 @@ def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Cal
 
 
 def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[FailedWork] | None = None) -> int:
-    """Try the failed rows of a queue that are due (or `rows`, those among them), each alone; how many succeeded.
+    """Retry the due failed rows of a queue, or those of `rows`, each alone; return how many succeeded.
 
-    `work` does nothing, and so succeeds, for a row that is gone; it raises NotNow when it cannot try.
+    `work` must succeed for a row that is gone, and raise NotNow if it cannot be tried now.
     """
     due = FailedWork.objects.of(queue).due()[:RETRIES_AT_ONCE] if rows is None else rows
     done = 0
@@ -138,7 +135,7 @@ def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[
 
 
 def alone(queue: Queue, row: Row, work: Callable[[], T]) -> list[T]:
-    """What `work` returns, in a list; an empty one when it failed, which is noted."""
+    """Return the result of `work` in a list, or an empty list if it failed, which is recorded."""
     return _alone(queue, row, work, None)
 
 
@@ -158,16 +155,16 @@ def _alone(queue: Queue, row: Row, work: Callable[[], T], failure: FailedWork | 
 
 
 def _take(failure: FailedWork) -> bool:
-    """Whether the failed row is due and ours to try; nobody else has it meanwhile."""
+    """Lease a failed row for a retry; return False if it is not due or leased by another worker."""
     now = clock.now()
     mine = FailedWork.objects.due(now).filter(pk=failure.pk).order_by()
     return bool(mine.update(next_attempt_at=now + LEASE))
 
 
 def note(queue: Queue, row: Row, error: Exception, *, again: bool = False) -> None:
-    """Write down that a row failed alone; after MAX_ATTEMPTS it is set aside.
+    """Record that a row failed alone, and set it aside after MAX_ATTEMPTS.
 
-    Without `again` a row that was noted meanwhile, by another worker, stays as it is.
+    Without `again`, a record made by another worker meanwhile is not changed.
     """
     logger.error("row_failed", queue=queue.value, row=row.name, game_id=row.game_id, exc_info=error)
     try:

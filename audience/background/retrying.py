@@ -1,4 +1,4 @@
-"""Having set-aside work tried again: what an operator asks for in the admin, on the Overview or on the command line."""
+"""Retrying work that was set aside, from the admin, the Overview or the command line."""
 
 import structlog
 from auditlog.models import LogEntry
@@ -13,7 +13,7 @@ from audience.models.failed_work import FailedWorkQuerySet
 
 logger = structlog.get_logger(__name__)
 
-# Which task of the beat takes up a queue's rows (config/schedule.py).
+# The tasks of the beat that process each queue (config/schedule.py).
 TASKS: dict[str, tuple[str, ...]] = {
     Queue.BATCH: (wakeup.DIGEST,),
     Queue.FAN_OUT: ("postbacks.tasks.fan_out",),
@@ -34,7 +34,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 
 @transaction.atomic
 def retry(work: FailedWorkQuerySet) -> int:
-    """Have these tried again at once, with all their attempts; how many. Those being tried anyway lose their wait."""
+    """Make this work due at once with all its attempts restored; return the number of rows."""
     rows = list(work.order_by("pk").select_for_update(of=("self",)).values_list("pk", "game", "queue"))
     FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).try_again()
     for task in sorted({task for _, _, queue in rows for task in TASKS[queue]}):
@@ -47,7 +47,7 @@ def retry(work: FailedWorkQuerySet) -> int:
 
 @transaction.atomic
 def retry_batches(batches: BatchQuerySet) -> int:
-    """Have those of these requests that were set aside digested again, with all their attempts; how many."""
+    """Make the failed ones of these batches pending again with all their attempts restored; return their number."""
     failed = batches.filter(state=BatchState.FAILED).order_by("pk").select_for_update(of=("self",))
     rows = list(failed.values_list("pk", "game"))
     Batch.objects.filter(pk__in=[pk for pk, _ in rows]).update(
@@ -61,7 +61,7 @@ def retry_batches(batches: BatchQuerySet) -> int:
 
 
 def _record(what: str, game_ids: list[int | None]) -> None:
-    """One entry in each game's audit log, with how many of its rows are tried again."""
+    """Add an entry to each game's audit log with the number of rows that are retried."""
     for game in Game.objects.filter(pk__in={pk for pk in game_ids if pk}):
         changes = {what: (str(game_ids.count(game.pk)), "tried again")}
         audit_log.record(game=game, subject=game, action=LogEntry.Action.UPDATE, changes=changes)

@@ -1,8 +1,7 @@
-"""Waking workers up, without ever waiting for the broker.
+"""Enqueues tasks without waiting for the broker.
 
-The request path only leaves a word with a background thread; the thread publishes, at most one message per
-task and interval. When the broker is away the word is lost, which costs latency and nothing else: the beat
-sweeps the rows that a wake-up would have pointed at (config/settings.py, CELERY_BEAT_SCHEDULE).
+A background thread publishes at most one message per task and interval. If the broker is unavailable the message is
+lost, which costs latency only: the tasks of the beat find all work in the database (config/schedule.py).
 """
 
 import threading
@@ -17,32 +16,32 @@ from kombu.exceptions import OperationalError
 
 logger = structlog.get_logger(__name__)
 
-# While more messages than this lie unread none is added: absent workers shall meet no pile.
-MOST = 200
-# A task's name and its arguments: what one message says.
-Word = tuple[str, tuple[str, ...]]
-# Seconds between two messages: a burst needs one wake-up, since whoever comes goes on until nothing is left.
-INTERVAL = 0.05
-# Events keep coming, from several processes, and a digest that is at them needs no waking: a message for nothing costs
-# a worker some milliseconds. Whatever else the same process wants done waits so long too.
-DIGEST_INTERVAL = 0.25
+# No message is added while more than this are unread, so that they do not pile up without workers.
+MAX_UNREAD = 200
+# The name of a task and its arguments.
+Message = tuple[str, tuple[str, ...]]
+# Seconds between two messages: a task processes all due work, so a burst needs only one.
+INTERVAL_SECONDS = 0.05
+# Seconds after a message for the digest: more would mostly find a digest at work, at some milliseconds each. Other
+# tasks of the same process wait as long.
+DIGEST_INTERVAL_SECONDS = 0.25
 DIGEST = "audience.tasks.digest"
-# How long to leave an absent broker alone before the next try, in seconds.
-PAUSE = 2.0
+# Seconds before the next attempt while the broker is unavailable.
+RETRY_SECONDS = 2.0
 
 
 class _Publisher(threading.Thread):
-    """One per process, started by the first wake-up."""
+    """The publishing thread of a process, started by the first message."""
 
     def __init__(self) -> None:
         super().__init__(name="wakeup", daemon=True)
-        self._words: set[Word] = set()
+        self._messages: set[Message] = set()
         self._lock = threading.Lock()
         self._ready = threading.Event()
 
-    def leave(self, word: Word) -> None:
+    def add(self, message: Message) -> None:
         with self._lock:
-            self._words.add(word)
+            self._messages.add(message)
         self._ready.set()
 
     def run(self) -> None:
@@ -50,27 +49,29 @@ class _Publisher(threading.Thread):
             self._ready.wait()
             self._ready.clear()
             with self._lock:
-                words, self._words = self._words, set()
-            time.sleep(_interval(words) if self._publish(words) else PAUSE)
+                messages, self._messages = self._messages, set()
+            time.sleep(_interval(messages) if self._publish(messages) else RETRY_SECONDS)
 
-    def _publish(self, words: set[Word]) -> bool:
+    def _publish(self, messages: set[Message]) -> bool:
         try:
-            if _waiting() > MOST:
-                return True  # nobody has listened for a while; one of those waiting will find this work too
-            for task, args in sorted(words):
+            if _waiting() > MAX_UNREAD:
+                return True  # no worker runs; one of the unread messages will find this work too
+            for task, args in sorted(messages):
                 current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGES_KEPT.total_seconds())
         except (OperationalError, redis.RedisError, OSError) as error:
-            logger.warning("broker_away", tasks=sorted({task for task, _ in words}), error=type(error).__name__)
+            logger.warning(
+                "broker_unavailable", tasks=sorted({task for task, _ in messages}), error=type(error).__name__
+            )
             return False
         return True
 
 
-def _interval(words: set[Word]) -> float:
-    return DIGEST_INTERVAL if any(task == DIGEST for task, _ in words) else INTERVAL
+def _interval(messages: set[Message]) -> float:
+    return DIGEST_INTERVAL_SECONDS if any(task == DIGEST for task, _ in messages) else INTERVAL_SECONDS
 
 
 def _waiting() -> int:
-    """Messages that no worker has taken yet."""
+    """Return the number of unread messages."""
     with current_app.connection_or_acquire() as connection:
         return int(connection.default_channel.client.llen(current_app.conf.task_default_queue))
 
@@ -80,15 +81,15 @@ _start = threading.Lock()
 
 
 def wake(task: str, *args: str) -> None:
-    """Ask for `task` to run soon, once the current transaction (if any) has committed. Never blocks, never raises."""
+    """Enqueue `task` once the current transaction, if any, has committed. Never blocks, never raises."""
     transaction.on_commit(lambda: wake_now(task, *args))
 
 
 def wake_now(task: str, *args: str) -> None:
-    """The same without a look at any transaction, and so for an event loop, which has none."""
+    """Enqueue `task` now, whatever transaction is open; also for the event loop, which has none."""
     global _publisher
     with _start:
         if _publisher is None or not _publisher.is_alive():
             _publisher = _Publisher()
             _publisher.start()
-    _publisher.leave((task, args))
+    _publisher.add((task, args))

@@ -1,5 +1,4 @@
-"""Writing many rows at once. Django's bulk_update names each row in a CASE per column, a millisecond a row; from
-arrays it is some microseconds."""
+"""Bulk updates from arrays, at some microseconds per row. Django's bulk_update takes a millisecond per row."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,9 +12,9 @@ UPDATE = "UPDATE {table} old SET {sets} FROM unnest({arrays}) AS new ({names}) W
 
 
 def update(rows: Sequence[Model], fields: Sequence[str]) -> None:
-    """Save these fields of rows of one model, in one statement. Rows that are gone are left out; no signals are sent.
+    """Save these fields of rows of one model in one statement. Deleted rows are skipped; no signals are sent.
 
-    Not for array fields, since PostgreSQL has no array of arrays.
+    Not for array fields, since PostgreSQL has no arrays of arrays.
     """
     if not rows:
         return
@@ -28,7 +27,7 @@ def update(rows: Sequence[Model], fields: Sequence[str]) -> None:
 
 
 def array(ids: Iterable[UUID]) -> str:
-    """A uuid[] as text, for `= ANY(%s::uuid[])`."""
+    """Return a uuid[] as text, for `= ANY(%s::uuid[])`."""
     return "{" + ",".join(map(str, ids)) + "}"
 
 

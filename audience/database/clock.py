@@ -1,9 +1,8 @@
-"""One clock for all processes: the database's.
+"""The clock of all processes: the database's.
 
-Receipts, leases, retries and deadlines are written by one process and read by another, and a machine whose clock is an
-hour off must neither send early nor sit on its rows, nor have events come in an hour ago. Each process measures its
-difference to the database when it starts and four times a minute (config/pulse.py), a worker also when it takes up a
-task, and counts by it from then on.
+Leases, retries and deadlines are written by one process and read by another, so that a machine with a wrong clock would
+send early or delay its rows. Each process measures its difference to the database when it starts and four times a
+minute (config/pulse.py), a worker also at the start of a task, and applies it from then on.
 """
 
 from datetime import datetime, timedelta
@@ -14,19 +13,19 @@ from django.utils import timezone
 
 logger = structlog.get_logger(__name__)
 
-# Smaller differences are the round trip, and two clocks that are as right as clocks are.
+# Smaller differences are ignored as round-trip time and normal inaccuracy.
 TOLERANCE = timedelta(seconds=2)
 
 _difference = timedelta()
 
 
 def now() -> datetime:
-    """The time by the database's clock, as far as this process has measured it."""
+    """Return the time of the database's clock, by the difference last measured."""
     return timezone.now() + _difference
 
 
 def synchronise() -> None:
-    """Measure this process's difference to the database (one round trip), and log it when it changes."""
+    """Measure the difference to the database (one round trip); log `clock_skew` when it changes."""
     global _difference  # a fact about the process
     before = timezone.now()
     with connection.cursor() as cursor:

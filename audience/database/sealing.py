@@ -1,4 +1,4 @@
-"""JSON at rest that only this installation can read: MultiFernet over CREDENTIAL_KEYS, the first key encrypts."""
+"""Encryption of JSON values with CREDENTIAL_KEYS (MultiFernet); the first key encrypts, all decrypt."""
 
 import json
 from typing import Any
@@ -13,12 +13,12 @@ def _box() -> MultiFernet:
 
 
 def seal(value: Any) -> str:
-    """Encrypt any JSON value to text, also for what must not lie readable in the broker."""
+    """Encrypt a JSON value to text."""
     return _box().encrypt(json.dumps(value).encode()).decode()
 
 
 def unseal(text: str) -> Any:
-    """Read what `seal` wrote; `ValidationError` when none of CREDENTIAL_KEYS fits."""
+    """Decrypt what `seal` returned. Raises ValidationError if none of CREDENTIAL_KEYS decrypts it."""
     try:
         return json.loads(_box().decrypt(text.encode()))
     except InvalidToken:
@@ -26,5 +26,5 @@ def unseal(text: str) -> Any:
 
 
 def reseal(text: str) -> str:
-    """The same secret under the first of CREDENTIAL_KEYS."""
+    """Encrypt again with the first of CREDENTIAL_KEYS."""
     return _box().rotate(text.encode()).decode()

@@ -1,4 +1,4 @@
-"""Telling an error of the database's state (it is away, its disk is full, it takes no writes) from one of a row."""
+"""Distinguishes errors of the database's state (unavailable, disk full, read-only) from errors of a row."""
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
@@ -7,17 +7,17 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 CLASSES = ("08", "53", "57", "58")
 # A standby, or a database set to read only: psycopg calls it an InternalError.
 READ_ONLY = "25006"
-# The row is too large for an index, say: an OperationalError too, but it comes back for ever.
+# For example a row too large for an index: an OperationalError that a retry does not cure.
 PROGRAM_LIMIT = "54"
 
 
 def sqlstate(error: BaseException) -> str:
-    """PostgreSQL's code of an error that Django raised; '' for none."""
+    """Return the SQLSTATE of an error raised by Django, or ''."""
     return str(getattr(error.__cause__, "sqlstate", None) or "")
 
 
 def is_unavailable(error: BaseException | None) -> bool:
-    """Whether the same would succeed later, with nothing changed but the database."""
+    """Whether the same operation may succeed later, once the database recovers."""
     if isinstance(error, InterfaceError):
         return True
     if not isinstance(error, DatabaseError):

@@ -1,4 +1,4 @@
-"""What a text that somebody else wrote may repeat of a player: an error, or the answer of a network that is quoted."""
+"""Removes a player's data from texts of other parties that may repeat it: errors and answers of networks."""
 
 import re
 import uuid
@@ -8,12 +8,12 @@ from typing import Any
 from audience.models import Device, Identity, Person, Touch
 
 ELLIPSIS = "…"
-# Shorter ones are words and numbers of everyone's.
-SHORTEST = 4
+# Shorter values are common words and numbers.
+MIN_LENGTH = 4
 
 
 def of_people(person_ids: Iterable[uuid.UUID]) -> list[str]:
-    """The ids, traits, clicks and devices of these people that a text could repeat, the longest first."""
+    """Return the ids, traits, click ids and devices of these persons, the longest first."""
     ids = list(person_ids)
     found = {value for traits in Person.objects.filter(pk__in=ids).values_list("traits") for value in _texts(traits)}
     found.update(Identity.objects.filter(person_id__in=ids).values_list("value", flat=True))
@@ -22,18 +22,18 @@ def of_people(person_ids: Iterable[uuid.UUID]) -> list[str]:
         Device.objects.filter(person_id__in=ids).values_list("device_id", "token"),
     ):
         found.update(value for row in columns for value in row)
-    return sorted((value for value in found if len(value) >= SHORTEST), key=lambda value: (-len(value), value))
+    return sorted((value for value in found if len(value) >= MIN_LENGTH), key=lambda value: (-len(value), value))
 
 
 def without(text: str, values: Iterable[str]) -> str:
-    """`text` with each of `values` cut out, however it is capitalised."""
+    """Return `text` with each of `values` replaced by an ellipsis, case-insensitively."""
     for value in values:
         text = re.sub(re.escape(value), ELLIPSIS, text, flags=re.IGNORECASE)
     return text
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts in a JSON value, and its numbers as text."""
+    """Yield the strings of a JSON value, and its numbers as text."""
     if isinstance(value, dict | list | tuple):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each)

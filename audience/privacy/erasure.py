@@ -1,7 +1,7 @@
-"""Forgetting a player: asked for by the API or the Privacy page, done by a worker, receipt kept.
+"""Erasing a player: requested by the API or the Privacy page, done by a worker, with a receipt.
 
-What goes: events, traits, identities, devices, group memberships, touches, consent decisions, rejections,
-conversions. Postbacks still waiting are cancelled (the ERASURE_HOOK); delivered ones cannot be taken back.
+Deleted are events, traits, identities, devices, group memberships, touches, consent decisions, rejections and
+conversions. Waiting deliveries are cancelled by the ERASURE_HOOK; delivered ones cannot be taken back.
 """
 
 import uuid
@@ -41,13 +41,13 @@ from consent import services as consent
 
 logger = structlog.get_logger(__name__)
 
-# How long to wait for events accepted before the request to be digested, before looking again.
-PATIENCE = timedelta(seconds=2)
+# The pause while events accepted before the request are not digested yet.
+DIGEST_WAIT = timedelta(seconds=2)
 COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
 
 
 def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
-    """Take the request down and wake a worker; `namespace` is user or anonymous. Asking twice is fine."""
+    """Store the request and wake a worker. `namespace` is user or anonymous. Repeating a request is harmless."""
     with transaction.atomic():
         named = _hash_of(game, subject)
         erasure = Erasure.objects.create(
@@ -64,7 +64,7 @@ def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: s
 
 
 def _hash_of(game: Game, subject: str) -> str:
-    """What the receipt keeps; '' without the game's key. The request is kept all the same, and waits for the key."""
+    """Return the keyed hash; '' if the receipt key is lost, in which case the request waits for the key."""
     try:
         return subject_hash(game.pk, subject)
     except ReceiptKeyLost:
@@ -73,8 +73,7 @@ def _hash_of(game: Game, subject: str) -> str:
 
 
 def drain() -> int:
-    """Run the erasures that are due; how many were finished. One that fails stops no other
-    (audience/background/isolation.py)."""
+    """Run the due erasures, each isolated from the others; return how many were finished."""
     due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
     rows = list(due.order_by("requested_at").values_list("pk", "game_id"))
     done = isolation.each(Queue.ERASURE, rows, lambda row: _attempt(row[0]), row_of=_place)
@@ -86,7 +85,7 @@ def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
 
 
 def _attempt(erasure_id: uuid.UUID) -> bool:
-    """The error stands on the receipt's page until it is done."""
+    """Run one erasure; the Privacy page shows its error until it is done."""
     try:
         return run(erasure_id)
     except Exception as error:
@@ -97,8 +96,8 @@ def _attempt(erasure_id: uuid.UUID) -> bool:
 
 @transaction.atomic
 def run(erasure_id: uuid.UUID) -> bool:
-    """Erase one subject; False when it must wait for the digest of what came before it, or another worker has it."""
-    # Of the erasure alone: with its game locked, whoever writes a row of that game waits for us, and we for them.
+    """Erase one subject; return False if earlier events are not digested yet or another worker is at it."""
+    # Locks the erasure only: locking its game too would deadlock with writers of the game's rows.
     pending = Erasure.objects.select_for_update(skip_locked=True, of=("self",))
     erasure = pending.filter(pk=erasure_id, state=ErasureState.PENDING).select_related("game").first()
     if erasure is None:
@@ -106,17 +105,17 @@ def run(erasure_id: uuid.UUID) -> bool:
     # An alias still in the queue may link further ids to the subject.
     earlier = Batch.objects.filter(game=erasure.game, state=BatchState.PENDING, received_at__lte=erasure.requested_at)
     if earlier.filter(not_failed(Queue.BATCH)).exists():
-        erasure.next_attempt_at = clock.now() + PATIENCE
+        erasure.next_attempt_at = clock.now() + DIGEST_WAIT
         erasure.save(update_fields=["next_attempt_at"])
         wakeup.wake(wakeup.DIGEST)
         return False
     lock_game(erasure.game_id, wait=True)
-    _forget(erasure)
+    _erase(erasure)
     logger.info("erasure_done", erasure_id=str(erasure.pk), counts=erasure.counts)
     return True
 
 
-def _forget(erasure: Erasure) -> None:
+def _erase(erasure: Erasure) -> None:
     game_id, named = erasure.game_id, [(erasure.namespace, erasure.subject)]
     person_ids = list(
         Identity.objects.filter(game_id=game_id, namespace=erasure.namespace, value=erasure.subject).values_list(
@@ -126,7 +125,7 @@ def _forget(erasure: Erasure) -> None:
     linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
     keys = sorted({*named, *linked})
     values = sorted({value for _, value in keys})
-    _forget_echoes(game_id, [*echoes.of_people(person_ids), *values])
+    _erase_echoes(game_id, [*echoes.of_people(person_ids), *values])
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
     conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
@@ -148,8 +147,8 @@ def _forget(erasure: Erasure) -> None:
     erasure.save()
 
 
-def _forget_echoes(game_id: int, values: list[str]) -> None:
-    """Cut these out of why requests could not be digested, which may quote what was sent."""
+def _erase_echoes(game_id: int, values: list[str]) -> None:
+    """Remove these values from the errors of failed batches, which may quote what was sent."""
     for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
         error = echoes.without(batch.error, values)
         if error != batch.error:
@@ -157,7 +156,7 @@ def _forget_echoes(game_id: int, values: list[str]) -> None:
 
 
 def sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
-    """Events that name any of these ids as the sender's own."""
+    """Return the condition for events that name any of these ids in COLUMNS."""
     match = Q(pk__in=[])
     for namespace, column in COLUMNS.items():
         values = [value for kind, value in keys if kind == namespace]

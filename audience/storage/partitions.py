@@ -1,17 +1,14 @@
-"""The partitions of the tables that intake writes to: made ahead, so that no insert waits for one, and dropped whole.
+"""Partitions of the tables that intake writes to. They are created ahead, so that no insert waits, and dropped whole.
 
-Events lie in days, since an event is looked up by its day. Batches lie in weeks: the digest asks for the due ones
-twenty times a second without saying when they came, and with 39 days PostgreSQL planned 1.4 ms for finding nothing,
-with seven weeks 0.4 ms.
+Events have daily partitions, since events are looked up by day. Batches have weekly ones: the digest queries due ones
+twenty times a second without a time, and planning that took 1.4 ms over 39 days and 0.4 ms over seven weeks.
 
-Two tables that grow too are plain, and pruned in steps:
+Two other growing tables are not partitioned, and are pruned in steps:
 
-- DeliveryAttempt is asked for by its id, its delivery or its config, seldom by time. Partitioned by day, closing 30
-  attempts took 24 ms instead of 0.8, and the attempts of one delivery 0.9 ms instead of 0.06; and a unique index that
-  holds the partition's moment too would no longer promise that a delivery has each attempt number once. The networks
-  take some hundred calls a second, so that deleting as many rows is no load.
-- Of Rejection a game keeps the newest 10,000. What a flood of them leaves has to be deleted by count long before its
-  day is over, and a table that small is read through quickly.
+- DeliveryAttempt is read by id, delivery or config. With daily partitions, closing 30 attempts took 24 ms instead of
+  0.8, and the unique index could no longer guarantee one attempt per number. Some hundred calls per second leave few
+  enough rows to delete.
+- Rejection keeps the newest 10,000 per game, so that rows must be deleted by count before their day is over.
 """
 
 import time
@@ -27,11 +24,11 @@ from psycopg import errors
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-# Taking a partition in or out stops whoever uses the table meanwhile, and everyone who comes after waits behind us. So
-# we wait this briefly, and come again.
+# Attaching or dropping needs an exclusive lock; while it waits for it, all later queries wait behind it. So it waits
+# briefly and retries.
 LOCK_TIMEOUT = "300ms"
-TRIES = 10
-PAUSE = 0.7  # seconds
+MAX_TRIES = 10
+PAUSE_SECONDS = 0.7
 
 EXISTING = """
 SELECT part.relname, pg_get_expr(part.relpartbound, part.oid), part.reltuples::bigint, pg_total_relation_size(part.oid)
@@ -42,17 +39,17 @@ WHERE inhparent = %s::regclass ORDER BY part.relname
 
 @dataclass(frozen=True, slots=True)
 class Partitioned:
-    """A table partitioned by `column`, a date or a moment, into ranges of so many `days` of UTC."""
+    """A table partitioned by `column`, a date or datetime, into ranges of `days` in UTC."""
 
     table: str
     column: str
     days: int
-    # A beat that is away this long still finds its partitions there; past that the default partition takes the rows.
+    # Partitions exist for so many days without a beat; after that, rows go to the default partition.
     days_ahead: int
     settings: str = ""
 
     def start(self, day: date) -> date:
-        """The first day of the partition that `day` lies in; a week begins on Monday."""
+        """Return the first day of the partition of `day`; weeks begin on Monday."""
         return day - timedelta(days=(day.toordinal() - 1) % self.days)
 
     def name(self, start: date) -> str:
@@ -64,8 +61,8 @@ class Partitioned:
 
 
 EVENTS = Partitioned("audience_event", "day", days=1, days_ahead=7)
-# Each row is updated once, from pending to done. Both words stand in the conditions of indexes, so that no room in the
-# page would save the update an index entry; but the queue's index is walked through what vacuum has not cleared yet.
+# Each row is updated once, from pending to done. Both states are in conditions of indexes, so a fill factor would not
+# allow heap-only updates; but the queue's index must be vacuumed often.
 BATCHES = Partitioned(
     "audience_batch",
     "received_at",
@@ -78,7 +75,7 @@ TABLES = (EVENTS, BATCHES)
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """`start` and `end` (not part of it) are None of the default partition; `rows` is an estimate, None for unknown."""
+    """`start` and `end` (exclusive) are None for the default partition; `rows` is an estimate, None if unknown."""
 
     of: Partitioned
     name: str
@@ -88,7 +85,7 @@ class Partition:
     bytes: int
 
     def counted(self) -> int:
-        """How many rows it has: the estimate, or, of one that was never analysed and so is small, the exact number."""
+        """Return the estimated number of rows, or the exact one if the table was never analysed and so is small."""
         if self.rows:
             return self.rows
         with connection.cursor() as cursor:
@@ -97,7 +94,7 @@ class Partition:
 
 
 def existing(of: Partitioned) -> list[Partition]:
-    """The partitions of a table, oldest first, the default one last."""
+    """Return the partitions of a table, oldest first, the default one last."""
     with connection.cursor() as cursor:
         cursor.execute(EXISTING, [of.table])
         found = [_partition(of, *row) for row in cursor.fetchall()]
@@ -114,7 +111,7 @@ def _partition(of: Partitioned, name: str, bound: str, rows: int, size: int) -> 
 
 
 def missing(day: date) -> list[str]:
-    """The names of the partitions that a row of `day` would need and that are not there."""
+    """Return the names of the partitions for `day` that do not exist."""
     needed = {of.name(of.start(day)) for of in TABLES}
     with connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relname = ANY(%s)", [sorted(needed)])
@@ -122,7 +119,7 @@ def missing(day: date) -> list[str]:
 
 
 def make(of: Partitioned, start: date) -> bool:
-    """Create one partition, moving in what the default partition already holds of it; False if it exists."""
+    """Create a partition and move its rows in from the default partition; return False if it exists."""
     moved = patiently(lambda: _make(of, start))
     if moved is None:
         return False
@@ -132,10 +129,10 @@ def make(of: Partitioned, start: date) -> bool:
 
 @transaction.atomic
 def _make(of: Partitioned, start: date) -> int | None:
-    """How many rows it took over; None when it was there."""
+    """Return the number of rows moved; None if it exists."""
     name, bounds = of.name(start), [f"{day} 00:00+00" for day in (start, start + timedelta(days=of.days))]
     with connection.cursor() as cursor:
-        # Two beats at once: the second waits here, then finds the table.
+        # A second beat waits here and then finds the table.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{of.table} partitions"])
         cursor.execute("SELECT to_regclass(%s)", [name])
         if cursor.fetchone()[0] is not None:
@@ -143,7 +140,7 @@ def _make(of: Partitioned, start: date) -> int | None:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         settings = f" WITH ({of.settings})" if of.settings else ""
         cursor.execute(f"CREATE TABLE {name} (LIKE {of.table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS){settings}")
-        # Before its rows go: a digest that waits for one of them must not hold what ATTACH asks for.
+        # Before deleting its rows: a digest that waits for one of them would hold a lock that ATTACH needs.
         cursor.execute(f"LOCK TABLE {of.default} IN ACCESS EXCLUSIVE MODE")
         cursor.execute(
             f"WITH moved AS (DELETE FROM {of.default} WHERE {of.column} >= %s AND {of.column} < %s RETURNING *) "
@@ -158,10 +155,10 @@ def _make(of: Partitioned, start: date) -> int | None:
 
 
 def drop(part: Partition, *, unless: str = "false", params: Any = (), keep: str = "") -> bool:
-    """Drop a partition; whether it is gone.
+    """Drop a partition and return whether it is gone.
 
-    Not when the query expression `unless` (of `params`) holds, asked when nobody can write any more. Rows for which
-    `keep` holds move to the default partition. Raises OperationalError when the table was busy all the while.
+    It is not dropped if the SQL expression `unless` (with `params`) is true under the exclusive lock. Rows for which
+    `keep` is true move to the default partition. Raises OperationalError if the lock was never free.
     """
     gone = patiently(lambda: _drop(part, unless, params, keep))
     if gone:
@@ -191,17 +188,17 @@ def _drop(part: Partition, unless: str, params: Any, keep: str) -> bool:
 
 
 def patiently(take: Callable[[], T]) -> T:
-    """Try until the locks are free, TRIES times; raises the last OperationalError."""
-    for _ in range(TRIES - 1):
+    """Try up to MAX_TRIES times until the locks are free; raises the last OperationalError."""
+    for _ in range(MAX_TRIES - 1):
         try:
             return take()
         except OperationalError as error:
             if not is_busy(error):
                 raise
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)
     return take()
 
 
 def is_busy(error: OperationalError) -> bool:
-    """Whether a lock was not free in time."""
+    """Whether a lock timed out."""
     return isinstance(error.__cause__, errors.LockNotAvailable)

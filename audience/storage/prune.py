@@ -1,8 +1,6 @@
-"""What is kept only for a while: rejections (7 days, 10,000 a game), digested batches, and the events of a game that
-says so.
+"""Prunes rejections (7 days, 10,000 per game), digested batches, failed work, and events by each game's retention.
 
-Nothing that is still to be decided reads an event once it is digested: a conversion and its deliveries carry all that
-they need, so that only the digest's own work holds events back.
+Events can be deleted once they are digested: conversions and deliveries copy all that they need.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +21,8 @@ REJECTIONS_KEPT = timedelta(days=7)
 REJECTIONS_PER_GAME = 10_000
 # The record of requests behind the counts in the Hub, whose longest view is 30 days.
 BATCHES_KEPT = timedelta(days=31)
-# Work that was to be tried again and that nobody has come for since is no work any more: the step of another day, a
-# postback that was deleted. What was set aside stays until a person has it tried again, and the answer of a network,
-# which no other row holds, until it is written down: workers that were away for a day come for it when they are back.
+# Failed work that was due for this long without being retried is obsolete (a step of another day, a deleted postback).
+# Work that was set aside, and answers of networks that no other row holds, are kept.
 FAILED_WORK_KEPT = timedelta(days=1)
 FORGOTTEN = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
 SURPLUS = """
@@ -34,15 +31,15 @@ SURPLUS = """
         FROM audience_rejection WHERE game_id = %s
     ) ranked ORDER BY place, id DESC OFFSET %s
 """
-# Of one run of the beat's task, in seconds; the next one goes on.
-LONGEST = 120.0
+# One run of the task; the next one continues.
+MAX_SECONDS = 120.0
 
-# Events whose batch is still to be digested, or was set aside: they stay however old they are. Asked in the statement
-# that deletes, since an event and its batch are committed together.
+# Batches that are pending or set aside: their events are kept however old they are. Checked in the statement that
+# deletes, since an event and its batch are committed together.
 UNDIGESTED = "audience_batch WHERE state = '{state}' AND first_day < %s AND last_day >= %s"
 STATES = ("pending", "failed")
-# The day that an event of the default partition is kept by. One in the future (of a client's clock) or on the earliest
-# day of all, which stands for every earlier one, says nothing about its age: the receipt does.
+# The day that decides for events of the default partition. A future day (a wrong client clock) or FIRST_DAY, which
+# replaces all earlier days, does not show the age; the receipt does.
 RECEIVED = "(received_at AT TIME ZONE 'UTC')::date"
 KEPT_BY = f"CASE WHEN day = '{FIRST_DAY}' THEN {RECEIVED} ELSE least(day, {RECEIVED}) END"
 ANY_UNDIGESTED = " OR ".join(f"EXISTS (SELECT 1 FROM {UNDIGESTED.format(state=state)})" for state in STATES)
@@ -51,8 +48,8 @@ DIGESTED = " AND ".join(
 )
 
 
-def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
-    """Delete what is past its time, or only tell; what went."""
+def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned]:
+    """Prune everything that is expired, or with `dry_run` nothing; return what was or would be deleted."""
     return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
@@ -67,8 +64,8 @@ def steps(now: datetime) -> Iterator[Step]:
 
 
 def _surplus(game: Game) -> Rows:
-    """A game's rejections beyond 10,000. Each key keeps its newest, as many as any other that has more: a flood with a
-    public key must not push out what was refused of a server."""
+    """A game's rejections beyond 10,000, distributed evenly over its keys, so that a flood with a public key does not
+    displace the rejections of a server."""
     given = [game.pk, game.pk, REJECTIONS_PER_GAME]
     return Rows(
         f"rejections of {game} beyond the newest 10,000",
@@ -81,7 +78,7 @@ def _surplus(game: Game) -> Rows:
 
 
 def expired(now: datetime) -> set[str]:
-    """The partitions whose days nobody keeps any more, whether or not something in them is still to be digested."""
+    """Return the names of partitions that no game keeps, even if some of their events are not digested yet."""
     kept_from = [_kept_from(game) for game in Game.objects.all()]
     events = [
         part
@@ -96,7 +93,7 @@ def _is_past(part: Partition, now: datetime) -> bool:
 
 
 def _batches(now: datetime) -> Iterator[Step]:
-    """Those digested. The others are work, however old: of a dropped week they go to the default partition."""
+    """Digested batches. Others of a dropped week move to the default partition."""
     for part in partitions.existing(BATCHES):
         if part.end is None:
             done = "state = 'done' AND received_at < %s"
@@ -106,7 +103,7 @@ def _batches(now: datetime) -> Iterator[Step]:
 
 
 def _kept_from(game: Game) -> date | None:
-    """The first day whose events the game keeps; None for all of them."""
+    """Return the first day whose events the game keeps; None if it keeps all."""
     return None if game.kept_days is None else first_day(game.kept_days)
 
 
@@ -119,7 +116,7 @@ def _events(games: Sequence[Game]) -> Iterator[Step]:
 
 
 def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[Step]:
-    """The whole day when no game wants it any more, else what the others have in it."""
+    """Drop the partition if no game keeps it, else delete the events of those that do not."""
     present = _present(part)
     wanted = [game for game, day in kept_from.items() if game.pk in present and (day is None or _lies(part, day))]
     if part.start and not wanted and not _undigested(part):
@@ -129,7 +126,7 @@ def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Ite
         return
     for game, day in kept_from.items():
         if day and game.pk in present and (part.start is None or game not in wanted):
-            # Of the days in the default partition nothing is known.
+            # The default partition may hold any day.
             latest, kept_by = (date.max, KEPT_BY) if part.start is None else (day, "day")
             bounds = [latest, date.min] * len(STATES)
             where = f"game_id = %s AND {kept_by} < %s AND {DIGESTED}"
@@ -148,7 +145,7 @@ def _days(part: Partition) -> list[Any]:
 
 
 def _present(part: Partition) -> set[int]:
-    """The games that have events in it, one look into an index for each."""
+    """Return the ids of games with events in the partition, by one index lookup each."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT game.id FROM audience_game game "

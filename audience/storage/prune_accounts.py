@@ -1,5 +1,4 @@
-"""What is kept for a while only of accounts: sessions, records of sign-ins, invitations, links, and where it is set the
-audit log."""
+"""Pruning of account data: sessions, records of sign-ins, invitations, links and, if configured, the audit log."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,12 +7,12 @@ from django.conf import settings
 
 from audience.storage.pruning import Rows
 
-# An ended session is worth nothing; its row in the owner's list a day later neither.
+# Sessions of the owner's list, after they ended.
 LISTED_SESSIONS_KEPT = timedelta(days=1)
-# Longer than any lock lasts, to look into an attack.
+# Longer than any lock, to investigate attacks.
 FAILED_SIGN_INS_KEPT = timedelta(days=30)
 SIGN_INS_KEPT = timedelta(days=90)
-# Since it was accepted, revoked or expired: the audit log says who invited whom.
+# After it was accepted, revoked or expired.
 INVITATIONS_KEPT = timedelta(days=90)
 ADDRESS_CHANGES_KEPT = timedelta(days=30)
 PACES_KEPT = timedelta(days=1)
@@ -23,7 +22,7 @@ UNLISTED = "NOT EXISTS (SELECT 1 FROM django_session present WHERE present.sessi
 
 
 def steps(now: datetime) -> Iterator[Rows]:
-    """Small tables all of them, but for one under attack."""
+    """Yield one step per table."""
     yield _rows("ended sessions", "django_session", "expire_date < %s", [now])
     listed = f"last_seen_at < %s AND {UNLISTED}"
     yield _rows("listed sessions that ended", "usersessions_usersession", listed, [now - LISTED_SESSIONS_KEPT])
@@ -34,7 +33,7 @@ def steps(now: datetime) -> Iterator[Rows]:
     yield _rows("closed invitations", "audience_invitation", over, [now - INVITATIONS_KEPT])
     yield _rows("expired address changes", "audience_addresschange", "expires_at < %s", [now - ADDRESS_CHANGES_KEPT])
     yield _rows("paces of sign-ins", "audience_signinpace", "last_at < %s", [now - PACES_KEPT])
-    # allauth's, of a page that is no longer served: they identify nobody.
+    # Of an allauth page that is not served; not used for signing in.
     yield _rows("confirmations of addresses", "account_emailconfirmation", "created < %s", [now - ADDRESS_CHANGES_KEPT])
     yield _rows("unconfirmed addresses", "account_emailaddress", f"NOT verified AND NOT EXISTS ({CONFIRMING})", [])
     if settings.AUDIT_LOG_KEPT_DAYS is not None:

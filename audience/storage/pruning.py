@@ -1,7 +1,7 @@
-"""Steps of a pruning: rows deleted some thousand at a time, partitions dropped whole. Each can say what it would do.
+"""Steps of pruning: rows are deleted by thousands, partitions dropped whole. Each step has a dry run.
 
-A step of many rows leaves as much time to everybody else as it took: what is pruned is past its time anyway. A row that
-cannot be deleted, or a partition that cannot be dropped, stops no other (audience/background/isolation.py).
+A step pauses after each statement for as long as the statement took, to leave capacity to others. Failing rows and
+partitions are isolated (audience/background/isolation.py).
 """
 
 import itertools
@@ -19,13 +19,13 @@ from audience.storage import partitions
 
 logger = structlog.get_logger(__name__)
 
-# Deleted in one transaction: some hundredths of a second.
+# Deleted in one transaction, in some hundredths of a second.
 ROWS_AT_ONCE = 5_000
 
 COUNT = "SELECT count(*), coalesce(sum(pg_column_size(stale.*)), 0) FROM {table} stale WHERE {where}"
 IDS = "SELECT id FROM {table} stale WHERE {where} LIMIT {most}"
-# By place, not by id: the rows just found need no second look into an index. One that is changed meanwhile has moved
-# on, and stays until next time.
+# By ctid, since the rows just found need no second index lookup. A row updated meanwhile has another ctid and is
+# deleted in the next run.
 DELETE = """
 WITH gone AS (
   DELETE FROM {table} stale WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} stale WHERE {where} LIMIT {most}))
@@ -36,8 +36,8 @@ WITH gone AS (
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, or would go. `rows` of a `partition` dropped whole is PostgreSQL's estimate; `bytes` of single rows is
-    without their indexes."""
+    """What was or would be deleted. `rows` of a `partition` is PostgreSQL's estimate; `bytes` of rows excludes
+    indexes."""
 
     what: str
     rows: int
@@ -46,7 +46,7 @@ class Pruned:
 
 
 class Step(Protocol):
-    """One thing to prune. `key` names it, the same every day, and `game_id` the one game that it concerns."""
+    """One thing to prune. `key` is the same every day; `game_id` is set if it concerns one game only."""
 
     @property
     def key(self) -> str: ...
@@ -57,7 +57,7 @@ class Step(Protocol):
     def would(self) -> Pruned: ...
 
     def carry_out(self, until: float) -> Pruned:
-        """Do it, or as much of it as fits in until `time.monotonic()` says `until`."""
+        """Prune until `until`, a time of time.monotonic()."""
         ...
 
 
@@ -90,11 +90,10 @@ class Rows:
             time.sleep(took)
 
     def _isolated(self) -> tuple[int, int]:
-        """How many rows were deleted, and their bytes: all at once, or, when that fails, each half, and so on."""
+        """Delete together or, if that fails, by halves; return the number of rows and their bytes."""
         try:
             return self._run(DELETE)
-        # Whatever a row makes a statement raise; audience/background/isolation.py has the rule
-        except Exception as error:
+        except Exception as error:  # any error of a row is isolated
             isolation.raise_if_passing(error)
             logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
         found = isolation.together(
@@ -126,7 +125,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A partition; see partitions.drop for the rest."""
+    """A whole partition; for the other fields see partitions.drop."""
 
     what: str
     partition: partitions.Partition
@@ -155,9 +154,9 @@ class Whole:
 
 
 def run(steps: Iterable[Step], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
-    """Carry the steps out for so many seconds, or say what they would do; those that found something.
+    """Yield what each step pruned, or would prune with `dry_run`, without empty results. Stops after `seconds`.
 
-    A step that cannot be carried out stops no other (audience/background/isolation.py).
+    Failing steps are isolated.
     """
     until = time.monotonic() + seconds
     in_time = itertools.takewhile(lambda _: time.monotonic() < until, steps)

@@ -1,4 +1,4 @@
-"""How long a game keeps its events, and what a shorter time would delete. audience/storage/prune.py deletes it."""
+"""A game's retention of events, and what a shorter one would delete. audience/storage/prune.py deletes."""
 
 import json
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from audience.database import clock
 from audience.intake.messages.times import FIRST_DAY
 from audience.models import Game
 
-# Counted up to here; beyond, PostgreSQL's estimate does: a page must not read every event there is.
-COUNTED = 10_000
-# The earliest day stands for every earlier one (audience/storage/prune.py).
+# Beyond this number PostgreSQL's estimate is used, so that a page does not count all events.
+MAX_COUNTED = 10_000
+# FIRST_DAY replaces all earlier days (audience/storage/prune.py).
 OLD = f"FROM audience_event WHERE game_id = %s AND day < %s AND (day > '{FIRST_DAY}' OR received_at < %s)"
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """The events of days before `before`; `events` is an estimate unless `is_exact`."""
+    """Events of days before `before`; the number is an estimate unless `is_exact`."""
 
     before: date
     events: int
@@ -26,30 +26,30 @@ class Affected:
 
 
 def set_kept_days(*, game: Game, days: int | None) -> None:
-    """Keep events so many days from now on, None for ever. Older ones are deleted by the next pruning."""
+    """Set the retention in days, None for ever. The next pruning deletes older events."""
     game.kept_days = days
     game.save(update_fields=["kept_days"])
 
 
 def shortens(game: Game, days: int | None) -> bool:
-    """Whether keeping so many days deletes events that are kept now."""
+    """Whether this retention would delete events that are kept now."""
     return days is not None and (game.kept_days is None or days < game.kept_days)
 
 
 def first_day(days: int) -> date:
-    """The first day whose events are kept today, in UTC."""
+    """Return the first day, in UTC, whose events are kept today."""
     return clock.now().astimezone(UTC).date() - timedelta(days=days)
 
 
 def affected(game: Game, days: int) -> Affected:
-    """What the game has that is older."""
+    """Return the game's events that are older."""
     before = first_day(days)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) AS oldest", [game.pk, before, before, COUNTED + 1]
+            f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) AS oldest", [game.pk, before, before, MAX_COUNTED + 1]
         )
         counted = int(cursor.fetchone()[0])
-        if counted <= COUNTED:
+        if counted <= MAX_COUNTED:
             return Affected(before, counted, is_exact=True)
         cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT {OLD}", [game.pk, before, before])
         found = cursor.fetchone()[0]

@@ -1,13 +1,10 @@
-"""Counts for the charts, kept beside the rows: how nothing is missed and nothing counted twice.
+"""Counts for charts: each change is counted exactly once.
 
-A trigger writes what each statement changed, minutes and signed numbers, to the tail of a rollup, in the transaction
-of the change itself: a change that is committed is in the tail, however late it comes and whatever moment its row
-carries; one that is rolled back never was. `fold` moves rows of the tail into the minutes in one statement, so that
-whoever reads sees them on one side or the other. It may be killed, run twice or be away for a week: the views (models
-RequestCount and the like) add both sides, and only the tail that is read grows meanwhile.
+Triggers write signed counts per minute to the tail table of a rollup, in the transaction of the change. `fold` moves
+rows from the tail to the minute table in one statement; the views (models RequestCount and others) add both tables, so
+that readers see each row once, even if `fold` is killed, runs twice or does not run for a week.
 
-Rows dropped by age fire no trigger, so their counts stay. Minutes that are over for a while become hours, which is all
-that the longer charts show.
+Pruning fires no trigger, so the counts of pruned rows are kept. After MINUTES_KEPT, minutes are summed to hours.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,14 +20,14 @@ from audience.models import FailedWork, Queue
 
 logger = structlog.get_logger(__name__)
 
-# Rows of the tail in one transaction: a tenth of a second's work.
+# Rows of the tail in one transaction, about a tenth of a second.
 AT_ONCE = 20_000
-# The finest chart of minutes is the last hour of a key's use (audience/games/key_usage.py).
+# Minutes are read for the last hour only (audience/games/key_usage.py).
 MINUTES_KEPT = timedelta(hours=3)
 
 HOUR_OR_MINUTE = """date_bin(CASE WHEN starts_at < %(before)s THEN interval '1 hour' ELSE interval '1 minute' END,
   starts_at, 'epoch'::timestamptz)"""
-# By place and not by key: the tail has no index to keep, and its rows are never updated.
+# By ctid, since the tail has no index and its rows are never updated.
 FOLD = """
 WITH taken AS (
   DELETE FROM {name}tail WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name}tail WHERE {which} LIMIT %(most)s)) RETURNING *
@@ -41,7 +38,7 @@ WITH taken AS (
 )
 SELECT count(*) FROM taken
 """
-# The partial index {name}minute_fine names those that are no full hour.
+# The partial index {name}minute_fine holds the rows that are not full hours.
 COARSEN = """
 WITH taken AS (
   DELETE FROM {name}minute
@@ -58,17 +55,16 @@ UNION SELECT {group}::text FROM {name}minute
   WHERE date_bin('1 hour', starts_at, 'epoch'::timestamptz) <> starts_at AND {which}
 ORDER BY 1
 """
-# Which groups a statement takes: these alone, or all but these. The tail has no index that a cast would spoil.
+# The groups of a statement: only these, or all but these.
 ALONE = "{group}::text = ANY(%(groups)s)"
 OTHERS = f"NOT {ALONE}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """The tables `<name>minute` and `<name>tail`: `keys` (with starts_at) tell rows apart, `sums` are added up.
+    """The tables `<name>minute` and `<name>tail`: `keys` (with starts_at) identify a row, `sums` are added up.
 
-    The first key groups them: rows of a group that cannot be added up stop no other group. `game_of` asks for the
-    game of a group, which is given as text.
+    Rows are isolated by group, the value of the first key. `game_of` is a query for the game of a group, given as text.
     """
 
     name: str
@@ -97,10 +93,9 @@ ROLLUPS = (
 
 
 def fold(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
-    """Fold the tails as they stand into minutes, and minutes that are over for a while into hours; the rows taken.
+    """Move the tails into minutes, and old minutes into hours; return the number of tail rows moved.
 
-    When that fails each group is folded alone, and one that fails is left in the tail
-    (audience/background/isolation.py).
+    If that fails, groups are isolated, and a failing group stays in the tail.
     """
     return sum(_fold(rollup, now) for rollup in rollups)
 
@@ -111,7 +106,7 @@ def _fold(rollup: Rollup, now: datetime) -> int:
     isolation.retry(Queue.ROLLUP, lambda failure: _take(rollup, now, ALONE, [_group(failure)]), rows=failed)
     try:
         return _take(rollup, now, OTHERS if left_out else "true", left_out)
-    except Exception as error:  # whatever a row makes the sums raise; audience/background/isolation.py has the rule
+    except Exception as error:  # any error of a row is isolated
         isolation.raise_if_passing(error)
         logger.warning("fold_failed_together", rollup=rollup.name, error=type(error).__name__)
     groups = _groups(rollup, left_out)
@@ -129,7 +124,7 @@ def _group(failure: FailedWork) -> str:
 
 
 def _groups(rollup: Rollup, left_out: Sequence[str]) -> list[str]:
-    """Those in the tail, and those with minutes that are no full hour."""
+    """Return the groups of the tail and of minutes that are not full hours."""
     with connection.cursor() as cursor:
         cursor.execute(rollup.statement(GROUPS, OTHERS), {"groups": list(left_out)})
         return [group for (group,) in cursor.fetchall()]
@@ -143,7 +138,7 @@ def _game_of(rollup: Rollup, group: str) -> int | None:
 
 
 def _take(rollup: Rollup, now: datetime, which: str, groups: Sequence[str]) -> int:
-    """Fold what `which` of `groups` names, then make hours of its minutes; the rows taken from the tail."""
+    """Fold the groups that `which` selects, then sum their minutes to hours; return the number of tail rows."""
     asked: dict[str, Any] = {"most": AT_ONCE, "before": now - MINUTES_KEPT, "groups": list(groups)}
     total = 0
     while taken := _folded(rollup, which, asked):
@@ -166,7 +161,7 @@ def _folded(rollup: Rollup, which: str, asked: dict[str, Any]) -> int:
 
 
 def _is_ours(rollup: Rollup) -> bool:
-    """Whether no other worker folds this one; two at once would wait for each other's rows."""
+    """Lock the rollup for this transaction; return False if another worker has it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [f"{rollup.name} rollup"])
         return bool(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""The partitions of the days to come: made ahead by the beat, so that no insert waits for one."""
+"""Creates partitions ahead, from the beat, so that no insert waits for one."""
 
 from datetime import date, timedelta
 
@@ -12,9 +12,9 @@ from audience.storage.partitions import Partitioned
 
 
 def make_ahead(days: int | None = None) -> list[str]:
-    """Create the missing partitions from today to so many days ahead; their names. Safe to run twice at once.
+    """Create the missing partitions from today to `days` ahead; return their names. Safe to run concurrently.
 
-    One that cannot be made stops no other (audience/background/isolation.py).
+    Failing partitions are isolated.
     """
     today = clock.now().date()
     wanted: list[tuple[Partitioned, date]] = []
@@ -28,7 +28,7 @@ def make_ahead(days: int | None = None) -> list[str]:
 
 
 def _made(of: Partitioned, start: date) -> str:
-    """The name of a new partition; '' when it was there."""
+    """Create a partition and return its name; '' if it exists."""
     try:
         return of.name(start) if partitions.make(of, start) else ""
     except OperationalError as error:

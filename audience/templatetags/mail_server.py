@@ -1,4 +1,4 @@
-"""Whether mail leaves this installation, for pages that promise some."""
+"""Whether this installation sends mail, for pages that mention mail."""
 
 from django import template
 

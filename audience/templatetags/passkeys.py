@@ -1,4 +1,4 @@
-"""What a browser's passkey ceremony takes, in an attribute: the pages carry no script of their own."""
+"""Passkey options as JSON in an attribute, since the pages have no inline scripts."""
 
 import json
 from typing import Any
@@ -11,5 +11,5 @@ register = template.Library()
 
 @register.filter
 def as_json(value: Any) -> str:
-    """JSON text; the template escapes it as any other."""
+    """Return JSON text, which the template escapes."""
     return json.dumps(value, cls=DjangoJSONEncoder)

@@ -63,4 +63,4 @@ def _send(check_id: uuid.UUID, sealed_test_code: str) -> None:
     try:
         current_app.send_task(CHECK_TASK, args=[str(check_id), sealed_test_code], retry=False, expires=lifetime)
     except (OperationalError, OSError) as error:
-        logger.warning("broker_away", task=CHECK_TASK, check_id=str(check_id), error=type(error).__name__)
+        logger.warning("broker_unavailable", task=CHECK_TASK, check_id=str(check_id), error=type(error).__name__)

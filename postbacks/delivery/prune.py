@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from audience.database import clock
 from audience.models import Game
 from audience.storage import pruning
-from audience.storage.prune import LONGEST
+from audience.storage.prune import MAX_SECONDS
 from audience.storage.pruning import Pruned, Rows, Step
 from postbacks.models import PostbackConfig
 
@@ -19,7 +19,7 @@ ENDED = """config_id = %s AND started_at < %s AND EXISTS (
     AND delivery.state NOT IN ('waiting', 'held'))"""
 
 
-def prune(*, dry_run: bool = False, seconds: float = LONGEST) -> list[Pruned]:
+def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned]:
     """Delete what is past its time, or only tell; what went."""
     return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 

@@ -429,11 +429,11 @@ def test_events_undigested_at_the_time_of_the_request_go_too(key: NewKey, secret
         assert delete(secret_key).status_code == 202
         assert erasure.drain() == 0
         receipt = Erasure.objects.get()
-        assert (receipt.state, receipt.next_attempt_at) == ("pending", timezone.now() + erasure.PATIENCE)
+        assert (receipt.state, receipt.next_attempt_at) == ("pending", timezone.now() + erasure.DIGEST_WAIT)
         assert Event.objects.count() == 4
 
         run.drain()
-        clock.shift(erasure.PATIENCE)
+        clock.shift(erasure.DIGEST_WAIT)
         assert erasure.drain() == 1
     assert not Event.objects.exists()
     assert traces() == []

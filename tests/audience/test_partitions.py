@@ -201,8 +201,8 @@ def test_a_partition_goes_unless_something_holds_it(game: Game) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_busy_table_is_waited_for_briefly_and_again(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions, "TRIES", 2)
-    monkeypatch.setattr(partitions, "PAUSE", 0.01)
+    monkeypatch.setattr(partitions, "MAX_TRIES", 2)
+    monkeypatch.setattr(partitions, "PAUSE_SECONDS", 0.01)
     partitions.make(EVENTS, DAY)
     part = next(part for part in partitions.existing(EVENTS) if part.start == DAY)
     with own_connection() as other, other.cursor() as cursor:

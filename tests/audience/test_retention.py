@@ -192,7 +192,7 @@ def test_what_a_shorter_time_deletes_is_counted_and_beyond_ten_thousand_estimate
     store(other_key, "theirs", day=OLD)
     assert retention.affected(game, 90) == retention.Affected(KEPT, 3, is_exact=True)
 
-    monkeypatch.setattr(retention, "COUNTED", 2)
+    monkeypatch.setattr(retention, "MAX_COUNTED", 2)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE audience_event")
     found = retention.affected(game, 90)
