@@ -1,4 +1,7 @@
-"""Conversions as CSV, a thousand rows at a time: neither this process nor the database ever holds them all."""
+"""Conversions as CSV, one row per delivery, or one row for a conversion without any.
+
+A thousand conversions are read at a time, so that neither this process nor the database holds all of them.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +14,6 @@ from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest
 from audience.models import Conversion
 from postbacks.models import Delivery, DeliveryState
-from postbacks.networks import NETWORKS
 
 CHUNK = 1000
 COLUMNS = (
@@ -23,7 +25,9 @@ COLUMNS = (
     "value",
     "currency",
     "click_network",
-    *(f"{network}_state" for network in NETWORKS),
+    "network",
+    "pixel",
+    "state",
     "reason",
     "delivered_at",
     "attempts",
@@ -32,34 +36,33 @@ COLUMNS = (
 
 
 def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
-    """Lines of CSV with CRLF, the first one the names of the columns; newest first.
+    """Lines of CSV with CRLF, the column names first, then the newest conversion first.
 
-    `addresses`: whether the reader may see e-mail addresses, which a sender may have put into an id or an event name.
+    `addresses`: whether the reader may see email addresses, which a sender may have put into an id or an event name.
     """
     return spreadsheet.lines(COLUMNS, _rows(rows, addresses))
 
 
 def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
-    wanted = Delivery.objects.only(
-        "conversion", "network", "state", "reason", "finished_at", "attempts_made", "config", "may_have_arrived"
-    ).order_by("created_at")
+    wanted = Delivery.objects.select_related("config").order_by("created_at")
+    wanted = wanted.only(
+        *("conversion", "network", "state", "reason", "finished_at", "attempts_made", "may_have_arrived"),
+        "config__pixel_id",
+    )
     rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", wanted))
     rows = rows.defer("properties", "context", "integrations", "touch__campaign", "touch__page_url", "touch__referrer")
     before = ""
     while True:
         page = newest(rows, by="event_at", before=before, key=UUID, size=CHUNK)
         for conversion in page.rows:
-            yield _row(conversion, addresses)
+            yield from _rows_of(conversion, addresses)
         before = page.older
         if not before:
             return
 
 
-def _row(conversion: Conversion, addresses: bool) -> list[Any]:
-    deliveries = list(conversion.deliveries.all())
-    delivered = [row.finished_at for row in deliveries if row.state == DeliveryState.DELIVERED and row.finished_at]
-    reasons = [conversion.reason, *(row.reason for row in deliveries if row.state != DeliveryState.SKIPPED)]
-    return [
+def _rows_of(conversion: Conversion, addresses: bool) -> Iterator[list[Any]]:
+    cells = [
         conversion.pk,
         masked(conversion.trigger, addresses=addresses),
         conversion.event_at.isoformat(),
@@ -68,9 +71,14 @@ def _row(conversion: Conversion, addresses: bool) -> list[Any]:
         conversion.value,
         conversion.currency,
         conversion.touch.network if conversion.touch else "",
-        *(" ".join(row.state for row in deliveries if row.network == network) for network in NETWORKS),
-        " ".join(dict.fromkeys(reason for reason in reasons if reason)),
-        min(delivered).isoformat() if delivered else "",
-        sum(row.attempts_made for row in deliveries),
-        " ".join(row.network for row in deliveries if row.is_unknown),
     ]
+    deliveries = conversion.deliveries.all()
+    for row in deliveries:
+        yield [*cells, row.network, row.config.pixel_id, row.state, row.reason, *_outcome(row)]
+    if not deliveries:
+        yield [*cells, "", "", "", conversion.reason, "", 0, ""]
+
+
+def _outcome(row: Delivery) -> list[Any]:
+    delivered = row.finished_at if row.state == DeliveryState.DELIVERED else None
+    return [delivered.isoformat() if delivered else "", row.attempts_made, "yes" if row.is_unknown else ""]

@@ -332,36 +332,44 @@ def exported(client: Client, address: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_the_export_tells_each_conversion_in_a_line(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_export_has_one_row_per_delivery(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.new_conversion(config)
     Conversion.objects.update(value=Decimal("-9.99"), currency="USD")
     factories.delivery(config, conversion=row, state="delivered", finished_at=NOW, attempts_made=2)
     reddit = factories.config(config.game, network="reddit")
     factories.delivery(reddit, conversion=row, state="skipped", reason="other_network")
+    conversion = {
+        "conversion_id": str(row.pk),
+        "event": "purchase",
+        "event_time": row.event_at.isoformat(),
+        "message_id": row.message_id,
+        "person_id": str(row.person_id),
+        "value": "-9.990000",
+        "currency": "USD",
+        "click_network": "tiktok",
+        "may_have_arrived": "",
+    }
+    delivered = {"network": "tiktok", "pixel": config.pixel_id, "state": "delivered", "reason": ""}
+    skipped = {"network": "reddit", "pixel": reddit.pixel_id, "state": "skipped", "reason": "other_network"}
     assert exported(viewer, f"{url}export/") == [
-        {
-            "conversion_id": str(row.pk),
-            "event": "purchase",
-            "event_time": row.event_at.isoformat(),
-            "message_id": row.message_id,
-            "person_id": str(row.person_id),
-            "value": "-9.990000",
-            "currency": "USD",
-            "click_network": "tiktok",
-            "tiktok_state": "delivered",
-            "reddit_state": "skipped",
-            "reason": "",
-            "delivered_at": NOW.isoformat(),
-            "attempts": "2",
-            "may_have_arrived": "",
-        }
+        {**conversion, **delivered, "delivered_at": NOW.isoformat(), "attempts": "2"},
+        {**conversion, **skipped, "delivered_at": "", "attempts": "0"},
     ]
+
+
+def test_the_export_has_one_row_with_the_reason_for_a_conversion_without_a_delivery(
+    game: Game, viewer: Client, url: str
+) -> None:
+    row = factories.conversion(factories.person(game), reason="no_click")
+    (line,) = exported(viewer, f"{url}export/")
+    assert (line["conversion_id"], line["reason"], line["attempts"]) == (str(row.pk), "no_click", "0")
+    assert [line[name] for name in ("network", "pixel", "state", "delivered_at", "may_have_arrived")] == [""] * 5
 
 
 def test_the_export_has_the_filters_of_the_list(config: PostbackConfig, viewer: Client, url: str) -> None:
     one_of_every_status(config)
     for query in ("only=consent", "only=eligible", "network=reddit", "event=game_launch", "q=message-none", ""):
-        ids = [line["conversion_id"] for line in exported(viewer, f"{url}export/?{query}")]
+        ids = list(dict.fromkeys(line["conversion_id"] for line in exported(viewer, f"{url}export/?{query}")))
         assert ids == listed(viewer.get(f"{url}?{query}").content.decode())
 
 

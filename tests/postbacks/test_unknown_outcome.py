@@ -122,7 +122,7 @@ def test_whatever_calls_it_off_every_page_says_that_it_may_have_arrived(
         assert word in found
         assert "Not sent" not in found.split("<main", 1)[-1].split("Attempt", 1)[0]
     (line,) = csv.DictReader(io.StringIO(b"".join(marketer.get(f"/g/{game.slug}/conversions/export/")).decode()))
-    assert (line["tiktok_state"], line["may_have_arrived"], reason in line["reason"]) == (state, "tiktok", True)
+    assert (line["state"], line["may_have_arrived"], line["reason"]) == (state, "yes", reason)
     (balance,) = audit.run().lines
     assert (balance.may_have_arrived, balance.states, balance.balances) == (1, {state: 1}, True)
     # Of rows made up here: a config without its versions, a deadline moved to before the attempt.
