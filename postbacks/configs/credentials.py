@@ -6,7 +6,6 @@ the task's argument (audience.database.sealing.seal). A check asked without one 
 lost; one asked with a code is refused then, since its event would count as a live one.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +19,7 @@ from audience.database.sealing import unseal
 from audience.models import Game, Trigger
 from postbacks import http
 from postbacks.configs import applying, credential_checks, hold, rules
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
@@ -31,41 +31,30 @@ LOST_CODE = "The test code was lost on the way: nothing was sent, try again."
 
 @transaction.atomic
 def request_check(
-    *,
-    game: Game,
-    network: str,
-    pixel_id: str,
-    credential: Mapping[str, str],
-    triggers: Sequence[str],
-    enabled: bool,
-    requested_by: Any,
-    goals: Sequence[Mapping[str, Any]] = (),
-    config: PostbackConfig | None = None,
-    test_code: str = "",
+    *, game: Game, proposed: ProposedSettings, requested_by: Any, config: PostbackConfig | None = None
 ) -> CredentialCheck:
     """Have the network asked about these settings; the check's `state` and `message` become the answer.
 
-    `config` is the one being changed; blank parts of `credential` are then the stored ones. `requested_by` is a user
-    or None. SettingsRefused before asking when the answer is known here; KeyError for a network that is none of
-    NETWORKS. Never waits long for the broker: when it is away, the upkeep finds the check.
+    `config` is the one being changed. `requested_by` is a user or None. SettingsRefused before asking when the answer
+    is known here; KeyError for a network that is none of NETWORKS. Never waits long for the broker: when it is away,
+    the upkeep finds the check.
     """
-    pixel_id, test_code = pixel_id.strip(), test_code.strip()
-    rules.refuse_bad(triggers, goals, network=network)
-    rules.refuse_duplicate(game=game, network=network, pixel_id=pixel_id, besides=config)
+    rules.refuse_bad(proposed.triggers, proposed.goals, network=proposed.network)
+    rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, besides=config)
     check = CredentialCheck.objects.create(
         game=game,
-        network=NETWORKS[network].kind,
+        network=NETWORKS[proposed.network].kind,
         config=config,
         config_version=config.version if config else None,
-        pixel_id=pixel_id,
-        credential=rules.credential_to_check(credential, network=network, config=config),
-        triggers=list(triggers),
-        goals=list(goals),
-        enabled=enabled,
-        has_test_code=bool(test_code),
+        pixel_id=proposed.pixel_id,
+        credential=rules.credential_to_check(proposed.credential, network=proposed.network, config=config),
+        triggers=list(proposed.triggers),
+        goals=list(proposed.goals),
+        enabled=proposed.enabled,
+        has_test_code=bool(proposed.test_code),
         requested_by=requested_by,
     )
-    credential_checks.enqueue(check, test_code=test_code)
+    credential_checks.enqueue(check, test_code=proposed.test_code)
     return check
 
 

@@ -9,6 +9,7 @@ from django.core.validators import MaxLengthValidator
 
 from audience.models import Trigger
 from postbacks.configs.goal_forms import GoalRows, object_id_input
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.outbox.goals import EventWords, Goal, GoalRefused, kept, parse, refuse_name
 
@@ -22,6 +23,7 @@ PASTED = {"autocomplete": "off", "spellcheck": "false"}
 class FormWords(EventWords, Protocol):
     """The attributes of a Network that the form needs."""
 
+    kind: str
     pixel_label: str
     pixel_pattern: str
     pixel_help: str
@@ -171,6 +173,10 @@ class PostbackForm(forms.Form):
                 refuse_name(goal, network=self.words)
             except GoalRefused as refused:
                 self.add_error(f"object_id_{goal.event}", str(refused))
+
+    def proposed(self) -> ProposedSettings:
+        """The settings that were entered, without those that are wrong."""
+        return ProposedSettings(**{"network": self.words.kind, "pixel_id": "", "triggers": [], **self.cleaned_data})
 
     def clean_pixel_id(self) -> str:
         pixel: str = self.cleaned_data["pixel_id"]

@@ -1,7 +1,7 @@
 """The verbs of a PostbackConfig. What the network has a say in goes to it first; the rest is applied at once."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from auditlog.context import disable_auditlog
@@ -14,6 +14,7 @@ from audience.models import Game
 from audience.models import goals as goal_events
 from postbacks.configs import hold, rules, unsent, versions
 from postbacks.configs.credentials import request_check
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.configs.rules import SettingsRefused
 from postbacks.configs.unsent import Unsent
 from postbacks.models import CredentialCheck, PostbackConfig
@@ -24,67 +25,24 @@ __all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable", "r
 NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter the one to use."
 
 
-def add(
-    *,
-    game: Game,
-    network: str,
-    pixel_id: str,
-    credential: Mapping[str, str],
-    triggers: Sequence[str],
-    requested_by: Any,
-    goals: Sequence[Mapping[str, Any]] = (),
-    enabled: bool = True,
-    test_code: str = "",
-) -> CredentialCheck:
+def add(*, game: Game, proposed: ProposedSettings, requested_by: Any) -> CredentialCheck:
     """Ask the network about a new postback, which exists once the check has passed. Raises as `request_check`."""
-    return request_check(
-        game=game,
-        network=network,
-        pixel_id=pixel_id,
-        credential=credential,
-        triggers=triggers,
-        goals=goals,
-        enabled=enabled,
-        test_code=test_code,
-        requested_by=requested_by,
-    )
+    return request_check(game=game, proposed=proposed, requested_by=requested_by)
 
 
 @transaction.atomic
-def change(
-    *,
-    config: PostbackConfig,
-    pixel_id: str,
-    triggers: Sequence[str],
-    enabled: bool,
-    changed_by: Any,
-    goals: Sequence[Mapping[str, Any]] | None = None,
-    credential: Mapping[str, str] | None = None,
-    test_code: str = "",
-) -> CredentialCheck | None:
+def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> CredentialCheck | None:
     """Change a postback: None when it is done, a check when the network has to be asked first.
 
-    The network checks a new credential, a new pixel and a test code; everything else is applied at once. Blank parts
-    of `credential` keep the stored ones, `goals=None` keeps the goals. Raises SettingsRefused with a sentence for the
-    form.
+    The network checks a new credential, a new pixel and a test code; everything else is applied at once. Raises
+    SettingsRefused with a sentence for the form.
     """
-    row, pixel_id = _locked(config), pixel_id.strip()
-    wanted = list(row.goals if goals is None else goals)
-    given = rules.new_parts(credential or {}, row)
-    if given or test_code or pixel_id != row.pixel_id:
-        return request_check(
-            game=row.game,
-            network=row.network,
-            pixel_id=pixel_id,
-            credential=given,
-            triggers=triggers,
-            goals=wanted,
-            enabled=enabled,
-            config=row,
-            test_code=test_code,
-            requested_by=changed_by,
-        )
-    _apply(row, triggers=triggers, goals=wanted, enabled=enabled, changed_by=changed_by)
+    row = _locked(config)
+    given = rules.new_parts(proposed.credential, row)
+    if given or proposed.test_code or proposed.pixel_id != row.pixel_id:
+        proposed = replace(proposed, credential=given)
+        return request_check(game=row.game, proposed=proposed, config=row, requested_by=changed_by)
+    _apply(row, proposed, changed_by)
     return None
 
 
@@ -97,17 +55,8 @@ def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
     row = _locked(config)
     if not row.can_roll_back or not row.previous_credential:
         raise SettingsRefused(NOTHING_TO_ROLL_BACK)
-    return request_check(
-        game=row.game,
-        network=row.network,
-        pixel_id=row.pixel_id,
-        credential=row.previous_credential,
-        triggers=row.triggers,
-        goals=row.goals,
-        enabled=row.enabled,
-        config=row,
-        requested_by=requested_by,
-    )
+    proposed = ProposedSettings.of(row, credential=row.previous_credential)
+    return request_check(game=row.game, proposed=proposed, config=row, requested_by=requested_by)
 
 
 def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
@@ -146,15 +95,14 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
     return left
 
 
-def _apply(
-    row: PostbackConfig, *, triggers: Sequence[str], goals: list[Mapping[str, Any]], enabled: bool, changed_by: Any
-) -> None:
-    """Change what is no business of the network, on the locked `row`."""
+def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> None:
+    """Change the locked `row` in what the network need not be asked about."""
+    triggers, goals, enabled = list(proposed.triggers), list(proposed.goals), proposed.enabled
     rules.refuse_bad(triggers, goals, network=row.network)
     if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):
         return
     before = copy.copy(row)
-    row.triggers, row.goals, row.enabled = list(triggers), goals, enabled
+    row.triggers, row.goals, row.enabled = triggers, goals, enabled
     goal_events.add_goal_events(game=row.game, names=[str(goal["event"]) for goal in goals])
     _save(row, versions.difference(before, row, rotated=False), changed_by)
     if before.enabled and not enabled:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.configs import credentials, lifecycle
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
@@ -20,8 +21,7 @@ BOTH = ["game_launch", "purchase"]
 
 
 def change(config: PostbackConfig, **given: Any) -> CredentialCheck | None:
-    same = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": config.enabled, "changed_by": None}
-    return lifecycle.change(config=config, **{**same, **given})
+    return lifecycle.change(config=config, proposed=ProposedSettings.of(config, **given), changed_by=None)
 
 
 def test_triggers_and_switch_are_changed_without_asking_the_network(config: PostbackConfig) -> None:
@@ -77,11 +77,10 @@ def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: Postback
     with pytest.raises(lifecycle.SettingsRefused, match=r"^This game already has a postback for this pixel"):
         lifecycle.add(
             game=config.game,
-            network="tiktok",
-            pixel_id=f" {config.pixel_id} ",
-            credential={"token": "a"},
-            triggers=BOTH,
             requested_by=None,
+            proposed=ProposedSettings(
+                network="tiktok", pixel_id=f" {config.pixel_id} ", credential={"token": "a"}, triggers=BOTH
+            ),
         )
     assert CredentialCheck.objects.count() == 0
 
@@ -95,7 +94,7 @@ def test_a_pixel_of_another_postback_is_refused_on_editing_too(config: PostbackC
 
 def test_another_game_may_use_the_same_pixel(config: PostbackConfig, other_game: Game) -> None:
     given = {"network": "tiktok", "pixel_id": config.pixel_id, "credential": {"token": "a"}, "triggers": BOTH}
-    assert lifecycle.add(game=other_game, requested_by=None, **given).state == "pending"
+    assert lifecycle.add(game=other_game, requested_by=None, proposed=ProposedSettings(**given)).state == "pending"
 
 
 @pytest.mark.parametrize("triggers", [[], ["refund"], ["purchase", "refund"]])
@@ -147,11 +146,10 @@ def test_a_pixel_can_be_added_again_after_its_postback_was_deleted(sandbox: Sand
     lifecycle.delete(config=config)
     check = lifecycle.add(
         game=config.game,
-        network="tiktok",
-        pixel_id=config.pixel_id,
-        credential={"token": TIKTOK_ACCOUNTS.token},
-        triggers=BOTH,
         requested_by=None,
+        proposed=ProposedSettings(
+            network="tiktok", pixel_id=config.pixel_id, credential={"token": TIKTOK_ACCOUNTS.token}, triggers=BOTH
+        ),
     )
     credentials.run_check(check_id=str(check.pk))
     assert PostbackConfig.objects.kept().get().pk != config.pk

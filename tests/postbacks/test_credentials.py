@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.fields import seal
@@ -38,7 +39,9 @@ def ask(game: Game, marketer: Any) -> Callable[..., CredentialCheck]:
 
     def request(**given: Any) -> CredentialCheck:
         test_code = given.pop("test_code", "")
-        check = lifecycle.add(game=game, requested_by=marketer, **{"triggers": BOTH, **TIKTOK, **given})
+        check = lifecycle.add(
+            game=game, requested_by=marketer, proposed=ProposedSettings(**{"triggers": BOTH, **TIKTOK, **given})
+        )
         credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(test_code) if test_code else "")
         check.refresh_from_db()
         return check
@@ -110,7 +113,9 @@ def test_trouble_on_the_way_is_no_verdict(sandbox: Sandbox, ask: Any, fault: str
 
 def test_a_test_code_that_the_network_repeats_is_not_stored(sandbox: Sandbox, game: Game, marketer: Any) -> None:
     """A short one too, which http.post leaves in the answer."""
-    check = lifecycle.add(game=game, requested_by=marketer, triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
+    check = lifecycle.add(
+        game=game, requested_by=marketer, proposed=ProposedSettings(triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
+    )
     credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("T77"))
     check.refresh_from_db()
     assert check.state == "refused"
@@ -130,7 +135,9 @@ def test_a_check_that_is_gone_is_nobodys_error(sandbox: Sandbox) -> None:
 
 
 def test_the_pending_check_is_unreadable_in_the_database(game: Game) -> None:
-    lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    lifecycle.add(
+        game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    )
     (stored,) = stored_credential("postbacks_credentialcheck")
     assert stored.startswith("gAAAA")
     assert TIKTOK_ACCOUNTS.token not in stored
@@ -147,7 +154,9 @@ def test_the_task_carries_the_test_code_sealed(
         credential_checks.current_app, "send_task", lambda *args, **options: sent.append((args, options))
     )
     with django_capture_on_commit_callbacks(execute=True):
-        check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+        check = lifecycle.add(
+            game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, test_code="TEST12345", **TIKTOK)
+        )
     (((name,), options),) = sent
     assert name == "postbacks.tasks.check_credentials"
     assert options["args"][0] == str(check.pk)
@@ -165,12 +174,12 @@ def test_an_absent_broker_does_not_stop_the_page(
 
     monkeypatch.setattr(credential_checks.current_app, "send_task", away)
     with django_capture_on_commit_callbacks(execute=True):
-        check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+        check = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     assert check.state == "pending"
 
 
 def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game) -> None:
-    fresh = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    fresh = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     upkeep.run_lost_checks()
     fresh.refresh_from_db()
     assert fresh.state == "pending"
@@ -182,7 +191,7 @@ def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game
 
 
 def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> None:
-    check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    check = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
     check.refresh_from_db()
@@ -197,7 +206,7 @@ def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> 
 def test_an_answer_after_the_sweep_gave_up_changes_nothing(
     sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK)
+    check = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     post = network_calls.post
 
     def slow(request: Any, **given: Any) -> Any:
@@ -213,7 +222,10 @@ def test_an_answer_after_the_sweep_gave_up_changes_nothing(
 
 
 def test_of_two_checks_for_one_pixel_the_second_is_refused(sandbox: Sandbox, game: Game) -> None:
-    first, second = (lifecycle.add(game=game, requested_by=None, triggers=BOTH, **TIKTOK) for _ in range(2))
+    first, second = (
+        lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
+        for _ in range(2)
+    )
     for check in (first, second):
         credentials.run_check(check_id=str(check.pk))
         check.refresh_from_db()
@@ -226,11 +238,10 @@ def test_a_config_deleted_meanwhile_stays_deleted(sandbox: Sandbox, game: Game) 
     config = factories.config(game)
     check = lifecycle.change(
         config=config,
-        pixel_id=config.pixel_id,
-        triggers=BOTH,
-        enabled=True,
-        credential={"token": TIKTOK_ACCOUNTS.rotated_token},
         changed_by=None,
+        proposed=ProposedSettings.of(
+            config, triggers=BOTH, enabled=True, credential={"token": TIKTOK_ACCOUNTS.rotated_token}
+        ),
     )
     assert check is not None
     lifecycle.delete(config=config)
@@ -250,11 +261,10 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
     config = factories.config(game)
     check = lifecycle.change(
         config=config,
-        pixel_id=config.pixel_id,
-        triggers=BOTH,
-        enabled=True,
-        credential={"token": TIKTOK_ACCOUNTS.rotated_token},
         changed_by=marketer,
+        proposed=ProposedSettings.of(
+            config, triggers=BOTH, enabled=True, credential={"token": TIKTOK_ACCOUNTS.rotated_token}
+        ),
     )
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
@@ -270,7 +280,9 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
 
 
 def asked_with_a_code(game: Game) -> CredentialCheck:
-    return lifecycle.add(game=game, requested_by=None, triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    return lifecycle.add(
+        game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, test_code="TEST12345", **TIKTOK)
+    )
 
 
 def assert_refused_unsent(check: CredentialCheck, sandbox: Sandbox) -> None:
@@ -293,11 +305,8 @@ def test_a_change_that_lost_its_test_code_leaves_the_postback_as_it_was(sandbox:
     config = factories.config(game)
     check = lifecycle.change(
         config=config,
-        pixel_id=config.pixel_id,
-        triggers=["purchase"],
-        enabled=False,
-        test_code="TEST12345",
         changed_by=None,
+        proposed=ProposedSettings.of(config, triggers=["purchase"], enabled=False, test_code="TEST12345"),
     )
     assert check is not None
     credentials.run_check(check_id=str(check.pk))

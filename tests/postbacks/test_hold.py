@@ -12,6 +12,7 @@ from django.utils import timezone
 from audience.models import Conversion
 from postbacks import erasure
 from postbacks.configs import applying, credentials, hold, lifecycle, rules, upkeep
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import (
     CheckState,
@@ -65,11 +66,8 @@ def rotate(config: PostbackConfig) -> CredentialCheck:
     config.refresh_from_db()
     check = lifecycle.change(
         config=config,
-        pixel_id=config.pixel_id,
-        credential={"token": TOKENS[config.network][1]},
-        triggers=config.triggers,
-        enabled=True,
         changed_by=None,
+        proposed=ProposedSettings.of(config, credential={"token": TOKENS[config.network][1]}, enabled=True),
     )
     assert check is not None
     answer_checks()
@@ -342,7 +340,9 @@ def test_every_change_is_a_version_with_who_made_it(
     sandbox: Sandbox, config: PostbackConfig, django_user_model: Any
 ) -> None:
     ada = django_user_model.objects.create(username="ada")
-    lifecycle.change(config=config, pixel_id=config.pixel_id, triggers=["purchase"], enabled=True, changed_by=ada)
+    lifecycle.change(
+        config=config, changed_by=ada, proposed=ProposedSettings.of(config, triggers=["purchase"], enabled=True)
+    )
     lifecycle.disable(config=config, changed_by=ada)
     rotate(config)
     versions = ConfigVersion.objects.filter(config=config).order_by("number")

@@ -15,6 +15,7 @@ from audience.digest.identity import People
 from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
 from postbacks.configs import credentials, hold, lifecycle, upkeep
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.delivery import attempts, claims, leases, replays, retry, sending
 from postbacks.delivery.recording import Answer
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
@@ -137,8 +138,9 @@ def test_what_is_held_without_a_hold_is_let_go(config: PostbackConfig) -> None:
 
 def test_an_older_check_does_not_switch_a_postback_on_again(sandbox: Sandbox, config: PostbackConfig) -> None:
     token = TIKTOK_ACCOUNTS.rotated_token
-    given = {"pixel_id": config.pixel_id, "triggers": config.triggers, "enabled": True, "changed_by": None}
-    check = lifecycle.change(config=config, credential={"token": token}, **given)
+    check = lifecycle.change(
+        config=config, changed_by=None, proposed=ProposedSettings.of(config, credential={"token": token})
+    )
     assert check is not None
     lifecycle.disable(config=config)
     credentials.run_check(check_id=str(check.pk))

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from audience.models import Conversion, FailedWork, Game, Membership, Queue, Role
 from postbacks.configs import credentials, hold, lifecycle, unsent, upkeep
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
 from postbacks.monitoring.alerts import calls, notices
@@ -243,14 +244,17 @@ def test_one_that_cannot_be_called_off_is_set_aside_again_and_stays_so(config: P
 
 
 def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandbox, config: PostbackConfig) -> None:
-    same: dict[str, Any] = {"pixel_id": config.pixel_id, "triggers": config.triggers, "changed_by": None}
     waiting(config)
-    lifecycle.change(config=config, enabled=False, **same)
+    lifecycle.change(config=config, changed_by=None, proposed=ProposedSettings.of(config, enabled=False))
     drain()
     assert ends() == {("skipped", "config_disabled")}
     lifecycle.enable(config=config)
     waiting(config)
-    check = lifecycle.change(config=config, enabled=False, credential={"token": TIKTOK_ACCOUNTS.rotated_token}, **same)
+    check = lifecycle.change(
+        config=config,
+        changed_by=None,
+        proposed=ProposedSettings.of(config, enabled=False, credential={"token": TIKTOK_ACCOUNTS.rotated_token}),
+    )
     assert check is not None
     credentials.run_check(check_id=str(check.pk))
     assert CredentialCheck.objects.get().state == "passed"

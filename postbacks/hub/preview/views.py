@@ -90,7 +90,7 @@ def _tried(
     form = asking(network, request, game=membership.game, config=config)
     context: dict[str, Any] = {"network": network, "config": config, "problems": _problems(form), "is_proposed": True}
     if not context["problems"]:
-        proposed = _proposed(form.cleaned_data, membership.game, network.kind, config)
+        proposed = form.proposed().as_config(game=membership.game, changing=config)
         context["run"] = dry_run.run(proposed=proposed, current=config)
     return page(
         request, "hub/preview/_dry_run.html" if request.htmx else "hub/preview/dry_run.html", membership, **context
@@ -102,21 +102,6 @@ def _problems(form: PostbackForm) -> list[str]:
     unread = UNREAD | {field.name for field in form.credential_fields}
     read = {name: errors for name, errors in form.errors.items() if name not in unread}
     return rows or [str(error) for errors in read.values() for error in errors]
-
-
-def _proposed(answers: dict[str, Any], game: Game, network: str, config: PostbackConfig | None) -> PostbackConfig:
-    """The settings as a config that is in no table; under the id of the one they change, whose deliveries count."""
-    proposed = PostbackConfig(
-        game=game,
-        network=network,
-        pixel_id=config.pixel_id if config else "",
-        triggers=answers["triggers"],
-        goals=answers.get("goals", []),
-        enabled=answers["enabled"],
-    )
-    if config:
-        proposed.pk = config.pk
-    return proposed
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))

@@ -5,7 +5,6 @@ A token or a test code is never rendered back.
 """
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,6 +18,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.configs import lifecycle, unsent
 from postbacks.configs.forms import PostbackForm
+from postbacks.configs.proposed import ProposedSettings
 from postbacks.hub.settings.forms import asking, forgetful
 from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
@@ -67,7 +67,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     form = asking(network, request, game=membership.game, config=config)
     if request.method == "POST" and form.is_valid():
         try:
-            row = _save(request, membership, network, config, form.cleaned_data)
+            row = _save(request, membership, config, form.proposed())
         except lifecycle.SettingsRefused as refused:
             form.add_error(None, str(refused))
         else:
@@ -96,15 +96,11 @@ def _is_refused(config: PostbackConfig) -> bool:
 
 
 def _save(
-    request: HubRequest,
-    membership: Membership,
-    network: Network,
-    config: PostbackConfig | None,
-    answers: dict[str, Any],
+    request: HubRequest, membership: Membership, config: PostbackConfig | None, proposed: ProposedSettings
 ) -> CredentialCheck | None:
     if config:
-        return lifecycle.change(config=config, changed_by=request.user, **answers)
-    return lifecycle.add(game=membership.game, network=network.kind, requested_by=request.user, **answers)
+        return lifecycle.change(config=config, proposed=proposed, changed_by=request.user)
+    return lifecycle.add(game=membership.game, proposed=proposed, requested_by=request.user)
 
 
 def _asked(

@@ -1,0 +1,48 @@
+"""The settings that a form or a rollback proposes for a postback."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from audience.models import Game
+from postbacks.models import PostbackConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedSettings:
+    """`goals` as in PostbackConfig.goals. When a config is changed, blank parts of `credential` mean the stored ones.
+
+    With a `test_code` the network is sent an event for its test view.
+    """
+
+    network: str
+    pixel_id: str
+    triggers: Sequence[str]
+    goals: Sequence[Mapping[str, Any]] = ()
+    enabled: bool = True
+    credential: Mapping[str, str] = field(default_factory=dict, repr=False)
+    test_code: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pixel_id", self.pixel_id.strip())
+        object.__setattr__(self, "test_code", self.test_code.strip())
+
+    @classmethod
+    def of(cls, config: PostbackConfig, **changes: Any) -> "ProposedSettings":
+        """The settings of `config` as they are, but for these changes."""
+        names = ("network", "pixel_id", "triggers", "goals", "enabled")
+        return cls(**{name: getattr(config, name) for name in names} | changes)
+
+    def as_config(self, *, game: Game, changing: PostbackConfig | None) -> PostbackConfig:
+        """An unsaved config with these settings; with the id of the one they change, whose deliveries count."""
+        config = PostbackConfig(
+            game=game,
+            network=self.network,
+            pixel_id=self.pixel_id,
+            triggers=list(self.triggers),
+            goals=list(self.goals),
+            enabled=self.enabled,
+        )
+        if changing:
+            config.pk = changing.pk
+        return config
