@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.db import connection
+from django.test import override_settings
 
 from audience.games.keys import NewKey, create_key
 from audience.intake.requests import auth
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in STARTS_PROCESSES:
             if name in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(name))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fast_passwords() -> Iterator[None]:
+    """tests/config/test_sign_in.py holds the hasher of the product."""
+    with override_settings(PASSWORD_HASHERS=["tests.hashers.FastHasher"]):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """People for the tests of the Hub, and a reader of its pages."""
 
-import functools
 from html.parser import HTMLParser
 
 from django.contrib.auth import get_user_model
@@ -14,15 +13,9 @@ PASSWORD = "a-password-for-tests"
 
 def user(name: str, **given: object) -> object:
     """Somebody whose password is PASSWORD."""
-    person = get_user_model()(username=name, email=f"{name}@studio.example", password=_hashed(), **given)
+    person = get_user_model()(username=name, email=f"{name}@studio.example", password=make_password(PASSWORD), **given)
     person.save()
     return person
-
-
-@functools.cache
-def _hashed() -> str:
-    """Once a process: hashing costs a fifth of a second, as it should, and a thousand tests want a user."""
-    return make_password(PASSWORD)
 
 
 def member(game: Game, role: Role) -> Client:

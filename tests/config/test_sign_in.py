@@ -17,6 +17,8 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from allauth.usersessions.models import UserSession
 from axes.models import AccessAttempt
+from django.conf import global_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.cache import cache
@@ -28,6 +30,7 @@ from audience.accounts import second_factor
 from audience.models import AddressChange, ApiKey, Game, Invitation, Membership, Role
 from audience.models.keys import sha256_hex
 from audience.templatetags.browsers import browser_name
+from config import settings as product_settings
 from config.middleware import SETTING_UP
 from tests import hub
 from tests.browser import pages
@@ -543,3 +546,9 @@ def test_behind_https_the_deploy_checks_find_nothing_and_cookies_are_secure() ->
 )
 def test_a_browser_is_named_as_people_would(agent: str, said: str) -> None:
     assert browser_name(agent) == said
+
+
+def test_a_password_is_hashed_with_djangos_default_and_not_as_in_tests() -> None:
+    assert not hasattr(product_settings, "PASSWORD_HASHERS")
+    assert global_settings.PASSWORD_HASHERS[0] == "django.contrib.auth.hashers.PBKDF2PasswordHasher"
+    assert PBKDF2PasswordHasher.iterations >= 1_000_000
