@@ -19,6 +19,7 @@ from audience.background import isolation
 from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
+from postbacks.configs.sending_state import Block, block_of, may_send
 from postbacks.delivery import breaker, cancellation, leases, pace
 from postbacks.delivery.leases import Claim
 from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
@@ -94,8 +95,8 @@ def unstopped(network: str, now: datetime) -> QuerySet[PostbackConfig, tuple[UUI
     flows = Flow.objects.filter(network=network, pixel_id=OuterRef("pixel_id"))
     due = Delivery.objects.due(now).filter(not_failed(Queue.SENDING), not_failed(Queue.CLOSING))
     configs = PostbackConfig.objects.filter(Exists(due.filter(config=OuterRef("pk"))), network=network)
-    trusted = Q(held_at=None, suspected_at=None) & (Q(paused_until=None) | Q(paused_until__lt=now))
-    found = configs.filter(Q(enabled=False) | (trusted & ~Exists(flows.filter(open_until__gt=now))))
+    cancelling = Q(enabled=False) | Q(deleted_at__isnull=False)
+    found = configs.filter(cancelling | (may_send(now) & ~Exists(flows.filter(open_until__gt=now))))
     return found.values_list("pk", "enabled", Subquery(flows.values("next_slot_at")))
 
 
@@ -131,11 +132,11 @@ def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[
     configs = PostbackConfig.objects.select_for_update(no_key=True, of=("self",)).select_related("game")
     config = configs.get(pk=config_id)
     now = clock.now()
-    if not config.enabled:
+    if block_of(config) in (Block.DISABLED, Block.DELETED):
         return [], cancellation.split_due(_locked(config, now, MAX_CANCELLED, only), now)[1]
     flow = _locked_flow(config)
     now = clock.now()  # the lock may have taken a while
-    if not _may_send(config, now) or breaker.is_open(flow, now):
+    if block_of(config, now=now) or breaker.is_open(flow, now):
         return [], []
     room = min(limit, pace.room(flow, now), 1 if breaker.is_tripped(flow) else limit)
     sendable, cancelled = cancellation.split_due(_locked(config, now, room, only), now)
@@ -146,11 +147,6 @@ def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[
     starts = pace.plan(flow, len(sendable), now)
     flow.save(update_fields=["next_slot_at", "open_until", "probing"])
     return leases.lease(config, sendable, starts, now), cancelled
-
-
-def _may_send(config: PostbackConfig, now: datetime) -> bool:
-    paused = config.paused_until is not None and config.paused_until >= now
-    return config.held_at is None and config.suspected_at is None and not paused
 
 
 def _locked_flow(config: PostbackConfig) -> Flow:
