@@ -1,7 +1,7 @@
-"""The beat's scheduler: nothing on the disk, everything due when it starts, and a heartbeat while it goes round.
+"""The beat's scheduler: without a file, and with a heartbeat.
 
-Celery's own keeps in a file when each task was last sent, and ends when the disk is full. Here every task may be sent
-once too often (it finds its work in the database), so that a start simply sends them all.
+Celery's scheduler stores in a file when each task was last sent, and exits when the disk is full. Here a start sends
+every task, which is harmless because tasks find their work in the database.
 """
 
 import time
@@ -14,13 +14,13 @@ from celery.signals import beat_init
 from audience.models import ProcessKind
 from config.pulse import Pulse
 
-# Longer than any round takes while the broker answers.
+# Longer than any iteration takes while the broker answers.
 STUCK_AFTER_SECONDS = 60.0
 LONG_AGO = timedelta(days=1)
 
 
 class Scheduler(beat.Scheduler):
-    """Takes and ignores `-s`, the file of Celery's own."""
+    """Ignores `-s`, the file of Celery's scheduler."""
 
     _went_round = 0.0
 
@@ -30,12 +30,12 @@ class Scheduler(beat.Scheduler):
             entry.last_run_at = entry.default_now() - LONG_AGO
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
-        """Send one task if one is due; the seconds until the next call."""
+        """Send one task if one is due; return the seconds until the next call."""
         self._went_round = time.monotonic()
         return super().tick(*args, **kwargs)
 
     def goes_round(self) -> bool:
-        """Whether the loop has come by lately."""
+        """Whether the loop has run recently."""
         return time.monotonic() - self._went_round < STUCK_AFTER_SECONDS
 
 

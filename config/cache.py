@@ -1,7 +1,7 @@
-"""The cache that all processes share, in Valkey: rate limits of the account pages, codes that were used.
+"""The cache shared by all processes, in Valkey: rate limits of the account pages, and used codes.
 
-While Valkey is away each process counts for itself: nobody is kept from signing in, and no limit is lifted.
-What must hold then too is decided by the database (audience/accounts/sign_in_pace.py,
+While Valkey is unavailable each process uses a cache of its own: signing in still works, and limits apply per process.
+Limits that must hold even then are in the database (audience/accounts/sign_in_pace.py,
 audience/accounts/second_factor.py).
 """
 
@@ -20,13 +20,13 @@ from redis.retry import Retry
 logger = structlog.get_logger(__name__)
 
 PREFIX = "afterclick"
-# After a failure Valkey is left alone for so long, so that an outage does not hold up every page.
+# The pause after a failure, so that an outage does not slow down every page.
 LEFT_ALONE_SECONDS = 5.0
 CONNECTION = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
 
 
 class JsonSerializer:
-    """Values as JSON: whoever can write to Valkey must not run code here, as unpickling would let them."""
+    """Values as JSON, since unpickling would let anyone with access to Valkey run code here."""
 
     def dumps(self, value: Any) -> str:
         return json.dumps(value)
@@ -36,7 +36,7 @@ class JsonSerializer:
 
 
 def _shared(name: str) -> Any:
-    """A method of the cache: Valkey's, or that of this process while Valkey is away."""
+    """Make a cache method that uses Valkey or, while it is unavailable, this process's cache."""
 
     def method(cache: "SharedCache", *args: Any, **given: Any) -> Any:
         shared, own = getattr(RedisCache, name), getattr(cache.own, name)
@@ -46,7 +46,7 @@ def _shared(name: str) -> Any:
 
 
 class SharedCache(RedisCache):
-    """Django's cache in Redis or Valkey, with one in this process for when it does not answer."""
+    """Django's Redis cache with a fallback in this process."""
 
     away_until = 0.0  # by time.monotonic(), for all threads of the process
 
@@ -56,7 +56,7 @@ class SharedCache(RedisCache):
         self.own = LocMemCache(f"{PREFIX}-while-away", params)
 
     def ask(self, shared: Callable[[], Any], own: Callable[[], Any]) -> Any:
-        """What Valkey answers, or this process while it is away."""
+        """Return the answer of Valkey or, while it is unavailable, of this process's cache."""
         if time.monotonic() >= SharedCache.away_until:
             try:
                 return shared()
@@ -77,7 +77,7 @@ class SharedCache(RedisCache):
     delete_many = _shared("delete_many")
 
     def clear(self) -> None:
-        """Delete what the cache wrote; Django's would empty the database, which the queue of the workers is in."""
+        """Delete what the cache wrote. Django's version would flush the database, which also holds the queues."""
         self.own.clear()
         self.ask(self._clear_shared, lambda: None)
 

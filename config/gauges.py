@@ -1,6 +1,6 @@
-"""What Prometheus is told: what the web processes counted, and how full the queues are.
+"""The metrics for Prometheus: counters of the web processes, and the lengths of the queues.
 
-The queues are counted when it asks; each query reads a partial index of work still to do.
+Queues are counted during the scrape; each query uses a partial index of open work.
 """
 
 import os
@@ -22,8 +22,9 @@ from postbacks.monitoring.server.trouble import Kind
 
 
 def counted() -> CollectorRegistry:
-    """What the web processes of this machine counted, all together when PROMETHEUS_MULTIPROC_DIR names the folder they
-    share (config/up.py makes one), else what this process did."""
+    """Collect the counters of all web processes of this machine if PROMETHEUS_MULTIPROC_DIR names their shared folder,
+    else of this process.
+    """
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not folder:
         return REGISTRY
@@ -36,10 +37,10 @@ def counted() -> CollectorRegistry:
 class Queues(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            # All of them or none: it may go away between two questions.
+            # All or none: the database may become unavailable between two queries.
             yield from list(self._gauges())
         except DatabaseError:
-            # A scrape must tell that the database is away, not fail with it.
+            # The scrape reports that the database is unavailable instead of failing.
             yield GaugeMetricFamily("afterclick_database_up", "1 when the database answers.", value=0)
 
     def _gauges(self) -> Iterator[GaugeMetricFamily]:
@@ -70,12 +71,12 @@ class Queues(Collector):
         yield _troubles()
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing, so that registering asks the database nothing."""
+        """Return nothing, so that registering makes no query."""
         return []
 
 
 def _set_aside(batches: int) -> GaugeMetricFamily:
-    """How many rows of each queue were set aside, those with none too; `digest` counts requests."""
+    """Return the number of rows set aside per queue, zeros included; `digest` counts requests."""
     text = "Rows set aside after their last attempt, by queue."
     gauge = GaugeMetricFamily("afterclick_set_aside", text, labels=["queue"])
     found = FailedWork.objects.set_aside().values("queue").annotate(number=Count("pk"))
@@ -86,7 +87,7 @@ def _set_aside(batches: int) -> GaugeMetricFamily:
 
 
 def _troubles() -> GaugeMetricFamily:
-    """The server's troubles (postbacks/monitoring), those that are not there too."""
+    """Return all server troubles (postbacks/monitoring), zeros included."""
     text = "Troubles of the server itself: 0 when well, else how many requests, conversions, tables or processes."
     gauge = GaugeMetricFamily("afterclick_server_trouble", text, labels=["kind"])
     counts = {trouble.kind: trouble.count for trouble in server_troubles.found()}

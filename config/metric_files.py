@@ -1,8 +1,8 @@
-"""What a web process counts, in the files that prometheus_client reads, without mapping them into memory.
+"""The files in which web processes share their counters, written without memory mapping.
 
-prometheus_client counts in memory-mapped files that it makes without reserving their blocks: on a full disk the first
-count that needs one is a SIGBUS, which ends the process. Here counting is in plain memory, and a thread writes it to
-the same files in the same format a moment later, by ordinary writes: a full disk is an error that is tried again.
+prometheus_client counts in memory-mapped sparse files: on a full disk the first write to a new block is a SIGBUS, which
+ends the process. Here counters are in memory, and a thread writes them to the same files in the same format, so that a
+full disk is an error that is retried.
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from prometheus_client.mmap_dict import MmapedDict
 
 logger = structlog.get_logger(__name__)
 
-# How old what other processes read may be.
+# The maximum age of what other processes read.
 FLUSH_SECONDS = 0.25
-# The file: its used length and four bytes of padding; then each key with its length, padded to eight, and two doubles.
+# File format: used length and four bytes of padding; then each key with its length, padded to eight, and two doubles.
 HEADER = struct.Struct("i4x")
 LENGTH = struct.Struct("i")
 COUNT = struct.Struct("dd")
 
 
 class CountFile:
-    """What MmapedDict is to prometheus_client: counts by key, with the moment each is from."""
+    """Replaces prometheus_client's MmapedDict: values with timestamps, by key."""
 
     def __init__(self, filename: str) -> None:
         self._path, self._lock = Path(filename), threading.Lock()
         self._positions: dict[str, int] = {}
         self._data = bytearray(HEADER.pack(HEADER.size))
         self._descriptor = -1
-        # The first and the last byte that the file does not have yet, by what they are in `_data`.
+        # The range of `_data` that is not written yet.
         self._changed: tuple[int, int] | None = None
         with contextlib.suppress(OSError, struct.error, RuntimeError):
             for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(filename):  # type: ignore[no-untyped-call]
@@ -75,7 +75,7 @@ class CountFile:
 
     def _write(self, first: int, part: bytes, whole: bytes) -> None:
         if self._descriptor < 0:
-            # Under its own name only once it is complete: nobody can read half a file.
+            # Renamed only once it is complete, so that no reader sees half a file.
             draft = self._path.with_suffix(".new")
             descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             try:
@@ -89,11 +89,11 @@ class CountFile:
             self._descriptor = descriptor
             return
         _write_all(self._descriptor, part, first)
-        # Last, so that a reader never looks beyond what was written.
+        # The length is written last, so that a reader never reads beyond what was written.
         _write_all(self._descriptor, HEADER.pack(len(whole)), 0)
 
     def _position(self, key: str) -> int:
-        """Where the count of `key` is; made on the first call."""
+        """Return the position of `key`, creating it on the first call."""
         if key not in self._positions:
             encoded = key.encode()
             padded = encoded + b" " * (8 - (len(encoded) + 4) % 8)
@@ -110,12 +110,12 @@ class CountFile:
 
 
 def install() -> None:
-    """Have prometheus_client count in CountFiles; before the first metric is made."""
+    """Make prometheus_client use CountFile. Must run before the first metric is created."""
     values.MmapedDict = CountFile  # type: ignore[attr-defined, assignment]
 
 
 def flush() -> None:
-    """Write what this process has counted, before it answers a scrape from the files."""
+    """Write what has changed; on an error it is written the next time."""
     for file in list(_files):
         file.flush()
 
@@ -138,14 +138,14 @@ def _keep_flushing() -> None:
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    """Raises OSError when the disk takes none of the rest."""
+    """Write all bytes. Raises OSError if the disk accepts none."""
     written = 0
     while written < len(data):
         written += os.pwrite(descriptor, data[written:], offset + written)
 
 
 def _complain(error: OSError) -> None:
-    """Once a process: it is tried four times a second."""
+    """Log once per process, since the write is retried four times a second."""
     if not _state["complained"]:
         _state["complained"] = 1
         logger.warning("metrics_not_written", error=str(error))

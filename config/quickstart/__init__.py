@@ -1,4 +1,4 @@
-"""What `make run` and `make test` need on a machine that has only Python: servers, processes, a terminal.
+"""What `make run` and `make test` need on a machine with only Python: servers, processes, a terminal.
 
-Nothing in this room imports Django: the settings need its result.
+Nothing in this package imports Django, since the settings need its result.
 """

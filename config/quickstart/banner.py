@@ -1,4 +1,4 @@
-"""What a newcomer reads once everything runs."""
+"""The banner shown once everything runs."""
 
 import json
 import shlex
@@ -12,9 +12,10 @@ FIRST_ADMIN = "make admin (or python manage.py createsuperuser)"
 
 
 def banner(plan: Plan, demo: dict[str, Any] | None) -> str:
-    """Aligned lines: addresses, logins, one request that works. `demo` is what `manage.py demo --json` printed.
+    """Return aligned lines with addresses, logins and a working request. `demo` is the output of `manage.py demo
+    --json`.
 
-    Raises KeyError when `demo` lacks a promised value.
+    Raises KeyError if a value is missing.
     """
     rows = [("Hub", plan.public_url)]
     if demo:
@@ -35,7 +36,7 @@ def _login(user: dict[str, str]) -> str:
 
 
 def _curl(plan: Plan, key: str) -> str:
-    """A purchase that carries its own click, so that a delivery follows it; good for 30 days."""
+    """Return a request with a purchase that carries its own click and so leads to a delivery; valid for 30 days."""
     event = {
         "type": "track",
         "messageId": str(uuid.uuid4()),

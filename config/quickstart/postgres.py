@@ -1,4 +1,4 @@
-"""A private PostgreSQL: loopback TCP with scram, no Unix socket, its cluster in STATE_DIR."""
+"""A private PostgreSQL: loopback TCP with SCRAM, no Unix socket, its cluster in STATE_DIR."""
 
 import contextlib
 import signal
@@ -20,23 +20,21 @@ from config.quickstart.state import ServicesError, State, disk_full, explained
 NAME = "afterclick"
 # Crash recovery after a power cut replays up to max_wal_size.
 SECONDS_TO_START = 300.0
-# PostgreSQL's own are for the smallest machine. After each checkpoint it writes every page out anew, at thousands of
-# events a second twice a minute unless the log may grow; memory that is not touched is not taken. Segments of the log
-# that are kept need not be made anew (cluster.WAL_SEGMENTS).
+# PostgreSQL's defaults are for the smallest machine: with max_wal_size of 1 GB, thousands of events a second cause two
+# checkpoints a minute. min_wal_size keeps WAL segments for reuse (cluster.WAL_SEGMENTS).
 GENEROUS = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
-# Pages that left its memory lie in the kernel's for half a minute and then go to the disk all at once, and commits wait
-# behind them: clean ahead of the backends, and send to the disk soon.
+# Write dirty pages steadily: otherwise the kernel flushes half a minute of them at once, and commits wait.
 STEADY = ("bgwriter_delay=50ms", "bgwriter_lru_maxpages=1000", "bgwriter_lru_multiplier=4", "backend_flush_after=512kB")
 DURABLE = (*GENEROUS, *STEADY)
-# For tests: the cluster does not outlive the session, so nothing needs to reach the disk.
+# For tests: nothing needs to be durable.
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
 
 
 @contextlib.contextmanager
 def serving(state: State, *, durable: bool) -> Iterator[Server]:
-    """Run PostgreSQL for as long as the context lasts. Raises ServicesError.
+    """Run PostgreSQL for the duration of the context. Raises ServicesError.
 
-    The caller holds the "services" lock of `state`: any server found on the cluster is an orphan.
+    The caller holds the "services" lock of `state`; any server found on the cluster is orphaned.
     """
     home, account = cluster.home(state)
     data = home / "data"
@@ -55,7 +53,7 @@ def serving(state: State, *, durable: bool) -> Iterator[Server]:
 
 
 def _relaunch(state: State, data: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """On its port, which everybody knows by now; what the ended server left behind is cleared away first."""
+    """Start it again on its known port, after cleaning up behind the previous server."""
     before = url(state)
     cluster.clear(data)
     server = launch()
@@ -68,7 +66,7 @@ def _relaunch(state: State, data: Path, launch: Callable[[], subprocess.Popen[by
 def _launch(
     state: State, installed: PostgresBinaries, data: Path, account: Account | None, *, durable: bool
 ) -> subprocess.Popen[bytes]:
-    """Start the server and wait until it takes connections. Raises ServicesError."""
+    """Start the server and wait until it accepts connections. Raises ServicesError."""
     if "postgres_admin_password" not in state.recall("services"):
         raise ServicesError(
             f"The password of the database in {data.parent} is lost: restore services.json or move it away."
@@ -86,7 +84,7 @@ def _launch(
         if _answers(state, server):
             return server
         text = (state.path / "postgresql.log").read_text(errors="replace")
-        # Someone took the port since we looked, or backends of a killed postmaster are still leaving.
+        # The port was taken meanwhile, or backends of a killed postmaster are still exiting.
         if "Address already in use" not in text and "still in use" not in text:
             break
         time.sleep(0.5)
@@ -94,7 +92,7 @@ def _launch(
 
 
 def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
-    """Wait for the first connection. False when the server ended instead; it never stays when this raises."""
+    """Wait for the first connection. Returns False if the server exited; stops the server if it raises."""
     deadline = time.monotonic() + SECONDS_TO_START
     try:
         while server.poll() is None:
@@ -112,7 +110,7 @@ def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
 
 
 def admin(state: State) -> psycopg.Connection[TupleRow]:
-    """A connection of the cluster's superuser. Raises psycopg.OperationalError."""
+    """Connect as the cluster's superuser. Raises psycopg.OperationalError."""
     memory = state.recall("services")
     return psycopg.connect(
         host="127.0.0.1", port=memory["postgres_port"], user="postgres", password=memory["postgres_admin_password"],
@@ -126,7 +124,7 @@ def url(state: State) -> str:
 
 
 def _prepare(state: State, data: Path) -> str:
-    """Make the role and its database where they are missing. CREATEDB is for the test databases."""
+    """Create the role and its database if missing. CREATEDB is for the test databases."""
     name, password = sql.Identifier(NAME), sql.Literal(state.recall("services")["postgres_password"])
     try:
         with admin(state) as connection:

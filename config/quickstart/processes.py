@@ -1,4 +1,4 @@
-"""Processes and ports: start one that dies with us, stop it in order, tell ours from a stranger's."""
+"""Processes and ports: starting children that exit with us, stopping them, identifying our servers."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user that a process runs as in place of root."""
+    """A user that runs a process in place of root."""
 
     name: str
     uid: int
@@ -35,7 +35,7 @@ class Account:
         return cls(name, entry.pw_uid, entry.pw_gid)
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether this user can read and traverse `folder`, asked from the kernel (groups and ACLs count)."""
+        """Whether this user can read and traverse `folder`, as the kernel decides (groups and ACLs count)."""
         return run(["/bin/sh", "-c", 'test -r "$0" && test -x "$0"', str(folder)], account=self).returncode == 0
 
     def can_pass(self, folder: Path) -> bool:
@@ -43,7 +43,7 @@ class Account:
 
 
 def run(argv: Sequence[str], *, account: Account | None) -> subprocess.CompletedProcess[str]:
-    """Run a short command as `account` (None: as ourselves) and return it with its output, both streams in one."""
+    """Run a short command as `account` (None: the present user); return it with stdout and stderr together."""
     return subprocess.run(
         argv, cwd="/", env=plain_environment(), text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
@@ -63,8 +63,9 @@ def spawn(
     cwd: Path | str = "/",
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own (a terminal's Ctrl-C does not reach it) that gets
-    `death_signal` when we die, however we die. Raises OSError."""
+    """Start a process in its own session, so that Ctrl-C does not reach it. It receives `death_signal` when we exit in
+    any way. Raises OSError.
+    """
     return subprocess.Popen(
         argv, stdin=stdin, stdout=output, stderr=errors, cwd=cwd, env=plain_environment() if env is None else env,
         start_new_session=True, preexec_fn=_die_with(os.getpid(), death_signal),
@@ -85,13 +86,13 @@ def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
 
 
 def plain_environment() -> dict[str, str]:
-    """What a server may know of our environment: no PG* variable, no locale this machine may lack."""
+    """Return our environment without PG* variables and locales that this machine may lack."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(slots=True)
 class Server:
-    """A server that we run, at `url` for as long as we do. `launch` starts it there again; ServicesError."""
+    """A running server at `url`. `launch` starts it there again and raises ServicesError."""
 
     name: str
     url: str
@@ -100,7 +101,7 @@ class Server:
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell tells it; None while it runs."""
+        """The exit code as a shell shows it; None while it runs."""
         return shell_code(self.process.poll())
 
     def restart(self) -> None:
@@ -108,7 +109,7 @@ class Server:
 
 
 def shell_code(code: int | None) -> int | None:
-    """128 + n for signal n."""
+    """Return 128 + n for signal n."""
     return code if code is None or code >= 0 else 128 - code
 
 
@@ -126,9 +127,9 @@ def stop(process: subprocess.Popen[bytes], steps: Iterable[tuple[signal.Signals,
 
 
 def works_in(pid: int, folder: Path) -> bool:
-    """Whether process `pid` lives and has `folder` as its working directory, as our servers have theirs.
+    """Whether process `pid` runs with `folder` as its working directory, as our servers do.
 
-    A pid from a file says little alone: the number may belong to a stranger by now.
+    A pid from a file is not enough, since it may have been reused.
     """
     if sys.platform == "linux":
         try:
@@ -150,7 +151,7 @@ def is_alive(pid: int) -> bool:
 
 
 def stop_orphan(pid: int, folder: Path, steps: Iterable[tuple[signal.Signals, float]]) -> bool:
-    """Stop the server a killed supervisor left in `folder`. False when it would not go."""
+    """Stop a server that a killed supervisor left in `folder`. Returns False if it does not exit."""
     for number, seconds in steps:
         if not works_in(pid, folder):
             return True
@@ -162,7 +163,7 @@ def stop_orphan(pid: int, folder: Path, steps: Iterable[tuple[signal.Signals, fl
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on `port` of `host` now. Raises OSError when `host` has no address."""
+    """Whether a server could listen on `port` of `host`. Raises OSError if `host` has no address."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as candidate:
         # Without it a connection in TIME_WAIT of the last run counts as taken.
@@ -175,7 +176,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """`preferred` if nothing listens there, else a port of the kernel's choice, on loopback."""
+    """Return `preferred` if it is free, else a free port on loopback."""
     if preferred and is_free(preferred):
         return preferred
     with socket.socket() as candidate:

@@ -1,9 +1,9 @@
-"""STATE_DIR: what the quickstart remembers between two starts, and who may start.
+"""STATE_DIR: what the quickstart stores between two starts, and its locks.
 
-services.json   ports, passwords and the place of the database, 0600
+services.json   ports, passwords and the folder of the database, 0600
 secrets.json    SECRET_KEY and CREDENTIAL_KEYS, 0600
-postgresql/     the cluster (elsewhere if its account cannot come here, see postgres.py)
-metrics/        what the web processes of this run count, for /metrics
+postgresql/     the cluster (elsewhere if its account cannot enter this folder, see postgres.py)
+metrics/        counters of the web processes of this run, for /metrics
 *.log, *.lock
 """
 
@@ -24,7 +24,7 @@ class ServicesError(Exception):
 
 
 class State:
-    """The folder at `path`; `State.opened` creates it and checks that it can be written."""
+    """The folder at `path`; `State.opened` creates it and checks that it is writable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class State:
         return cls(path)
 
     def recall(self, name: str) -> dict[str, Any]:
-        """The values remembered under `name`; empty when there are none."""
+        """Return the values stored under `name`; empty if there are none."""
         try:
             values = json.loads((self.path / f"{name}.json").read_bytes())
         except FileNotFoundError:
@@ -69,7 +69,7 @@ class State:
         return os.fdopen(os.open(self.path / name, flags, 0o600), "wb")
 
     def emptied(self, name: str) -> Path:
-        """The folder `name`, made anew with nothing in it."""
+        """Return the folder `name`, created again without content."""
         folder = self.path / name
         with explained(self.path):
             shutil.rmtree(folder, ignore_errors=True)
@@ -78,9 +78,9 @@ class State:
 
     @contextlib.contextmanager
     def lock(self, name: str, *, patience: float, busy: str) -> Iterator[None]:
-        """Hold `name` alone. Waits `patience` seconds, then raises ServicesError(busy).
+        """Hold the lock `name`. Waits `patience` seconds, then raises ServicesError(busy).
 
-        The kernel drops the lock with its holder, so that no kill leaves it behind.
+        The kernel releases it when the holder exits in any way.
         """
         deadline = time.monotonic() + patience
         with self._lock_file(name) as file:
@@ -91,7 +91,7 @@ class State:
             yield
 
     def is_locked(self, name: str) -> bool:
-        """Whether some process holds `name` now."""
+        """Whether a process holds `name` now."""
         with self._lock_file(name) as file:
             return not _locked(file, fcntl.LOCK_SH)
 
@@ -110,7 +110,7 @@ def _locked(file: Any, kind: int) -> bool:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn a refusal of the file system below `path` into its sentence."""
+    """Turn an OSError below `path` into a ServicesError."""
     try:
         yield
     except OSError as error:

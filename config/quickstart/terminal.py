@@ -1,4 +1,4 @@
-"""Words for the person at the terminal."""
+"""Output for the person at the terminal."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ PALETTE = (36, 35, 34, 32, 33)
 
 
 def say(text: str) -> None:
-    """Write one line to stdout. A reader that went away (`make run | head`) must not take the service down."""
+    """Write a line to stdout. A closed pipe (`make run | head`) is ignored."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr: stdout belongs to the output of the command (`demo --json`)."""
+    """Write a line to stderr, since stdout belongs to the output of the command (`demo --json`)."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

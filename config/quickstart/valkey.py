@@ -1,4 +1,4 @@
-"""A private Valkey: loopback, with a password. It only wakes workers up, so nothing of it is kept."""
+"""A private Valkey on loopback with a password and without persistence."""
 
 import contextlib
 import secrets
@@ -24,7 +24,7 @@ DATABASES = 64
 
 @contextlib.contextmanager
 def serving(state: State) -> Iterator[Server]:
-    """Run Valkey for as long as the context lasts. Raises ServicesError.
+    """Run Valkey for the duration of the context. Raises ServicesError.
 
     The caller holds the "services" lock of `state`.
     """
@@ -49,7 +49,7 @@ def serving(state: State) -> Iterator[Server]:
 
 
 def _relaunch(state: State, binary: str) -> subprocess.Popen[bytes]:
-    """On its port, which everybody knows by now."""
+    """Start it again on its known port."""
     port = state.recall("services")["valkey_port"]
     if not is_free(port):
         raise ServicesError(f"Valkey ended, and its port {port} was taken by another program: start again.")
@@ -72,7 +72,7 @@ def url(state: State) -> str:
 
 
 def client(redis_url: str) -> redis.Redis:
-    """A client that asks once; by default redis-py asks a server that refuses four times over seconds."""
+    """Return a client without retries; by default redis-py tries an unavailable server four times over seconds."""
     return redis.Redis.from_url(redis_url, socket_timeout=3, retry=Retry(NoBackoff(), 0))
 
 
@@ -111,7 +111,7 @@ def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
 
 
 def _clear(state: State) -> None:
-    """Stop the server a killed supervisor left behind."""
+    """Stop a server that a killed supervisor left running."""
     pid = state.recall("services").get("valkey_pid")
     if pid and not stop_orphan(pid, state.path / "valkey", (*STOPPING, (signal.SIGKILL, 5.0))):
         raise ServicesError(f"A Valkey server of an earlier start (pid {pid}) does not stop: end it, then try again.")

@@ -1,7 +1,6 @@
-"""What `make run` does about a process that dies: it is started again, until it dies too often.
+"""Restarts processes of `make run` that die, unless one dies too often.
 
-The servers come back at their own addresses, so that everything else goes on; a client waits for them as it waits for
-any restart.
+Servers restart at their previous addresses, so that clients reconnect.
 """
 
 import time
@@ -13,7 +12,7 @@ from config.quickstart.processes import Server
 from config.quickstart.state import ServicesError
 from config.quickstart.terminal import say
 
-# Deaths of one process within so many seconds that are answered by another start; after one more it is left alone.
+# Restarts of one process within so many seconds; after one more death everything is stopped.
 MAX_DEATHS = 5
 WITHIN_SECONDS = 60.0
 # Seconds to the next start, doubled with each death that is counted.
@@ -26,7 +25,7 @@ class DiesTooOften(ServicesError):
 
 @dataclass(slots=True)
 class Watch:
-    """`step()` for ever: it shows what the children write, and starts again what has died."""
+    """`step()` shows what the children write and restarts dead ones."""
 
     children: Children
     servers: tuple[Server, ...] = ()
@@ -34,7 +33,7 @@ class Watch:
     _due: list[tuple[float, Child]] = field(default_factory=list)
 
     def step(self) -> None:
-        """Raises DiesTooOften, or ServicesError when a server does not start again."""
+        """Raises DiesTooOften, or ServicesError if a server does not restart."""
         self.children.pump(TICK)
         for server in self.servers:
             if (code := server.exit_code) is not None:
@@ -50,7 +49,7 @@ class Watch:
             self.children.start_again(due[1])
 
     def _died(self, name: str, code: int) -> float:
-        """The seconds to wait before the next start."""
+        """Return the seconds to wait before the next start."""
         now, deaths = time.monotonic(), self._deaths[name]
         deaths.append(now)
         while deaths[0] < now - WITHIN_SECONDS:
