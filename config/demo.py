@@ -1,7 +1,7 @@
 """The demo game: two logins, a key per dialect, a postback per network, and a few days of played history.
 
-Loading it again changes nothing that is there. Its secrets are drawn from SECRET_KEY, so that they differ
-between installations and can be told again without being stored.
+Loading it again changes no row that exists. Its secrets are derived from SECRET_KEY, so that they differ between
+installations and can be printed again without being stored.
 """
 
 import base64
@@ -35,7 +35,7 @@ SANDBOX_URL = "http://127.0.0.1:8010"
 
 
 def load() -> dict[str, Any]:
-    """Make what is missing of the demo game; the facts about it that `demo --json` prints."""
+    """Create what is missing of the demo game; return what `demo --json` prints."""
     with transaction.atomic():
         game, _ = Game.objects.get_or_create(slug=SLUG, defaults={"name": "Starfall Demo"})
         for role, (email, level) in PEOPLE.items():
@@ -50,7 +50,7 @@ def load() -> dict[str, Any]:
 
 
 def _secret(purpose: str, length: int) -> str:
-    """Letters and digits that only this installation's SECRET_KEY gives."""
+    """Lower-case letters and digits, derived from SECRET_KEY."""
     drawn = hmac.new(settings.SECRET_KEY.encode(), f"demo {purpose}".encode(), hashlib.sha256).digest()
     return base64.b32encode(drawn).decode().lower()[:length]
 
@@ -86,7 +86,7 @@ def _keys(game: Game) -> dict[str, ApiKey]:
 
 
 def _postbacks(game: Game) -> None:
-    """One enabled postback per sandbox network. A real network never hears of the demo's made-up credentials."""
+    """One enabled postback per network whose address is on this machine: no real network gets made-up credentials."""
     for kind, network in NETWORKS.items():
         if not _is_local(settings.NETWORK_URLS[kind]):
             continue

@@ -1,7 +1,8 @@
-"""A few days in the life of the demo game, told in the Immutable dialect and taken in like any other request."""
+"""A few days of events of the demo game, in the Immutable dialect, ingested like those of any other request."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import cycle
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -10,46 +11,56 @@ from django.utils import timezone
 from audience.intake.dialects import immutable
 from audience.intake.storing.accept import accept
 from audience.models import ApiKey, Dialect
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
 
 NAMESPACE = UUID("6f1c2f0e-3a52-4d9b-9d0b-6a3c1d1f0a77")
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36"
 STEP = timedelta(minutes=7)
 
-# How each player came (query of the landing page), hours ago, what they then paid, and in which currency.
+# Name, query of the landing page, hours ago, payments and their currency. {click} is a click ID and {source} a
+# utm_source of one of NETWORKS, each in turn.
 PLAYERS: list[tuple[str, str, float, list[str], str]] = [
-    ("ada", "ttclid=E.C.P.demo-ada-4f9a1c", 97, ["9.99", "4.99"], "USD"),
-    ("björn", "rdt_cid=demo-bjorn-77120", 80.5, ["19.99"], "EUR"),
+    ("ada", "{click}", 97, ["9.99", "4.99"], "USD"),
+    ("björn", "{click}", 80.5, ["19.99"], "EUR"),
     ("chen", "utm_source=newsletter&utm_medium=email", 75, ["2.99"], "USD"),
-    ("dora", "ttclid=E.C.P.demo-dora-9e21b7&utm_campaign=autumn", 61, [], "USD"),
+    ("dora", "{click}&utm_campaign=autumn", 61, [], "USD"),
     ("emeka", "gclid=demo-emeka-5521", 52, ["9.99"], "USD"),
-    ("farah", "ttclid=E.C.P.demo-farah-0c55d2", 44, ["49.99"], "USD"),
+    ("farah", "{click}", 44, ["49.99"], "USD"),
     ("goran", "", 39, ["4.99"], "EUR"),
-    ("hana", "rdt_cid=demo-hana-88301", 30, [], "JPY"),
-    ("ines", "utm_source=tiktok&utm_medium=cpc&utm_campaign=autumn", 26, ["9.99"], "EUR"),
-    ("jonas", "ttclid=E.C.P.demo-jonas-3d80aa", 20, ["1.99", "9.99", "9.99"], "USD"),
-    ("kaya", "rdt_cid=demo-kaya-90014", 9, ["14.99"], "USD"),
+    ("hana", "{click}", 30, [], "JPY"),
+    ("ines", "{source}&utm_medium=cpc&utm_campaign=autumn", 26, ["9.99"], "EUR"),
+    ("jonas", "{click}", 20, ["1.99", "9.99", "9.99"], "USD"),
+    ("kaya", "{click}", 9, ["14.99"], "USD"),
     ("liam", "", 5, [], "USD"),
-    ("mina", "ttclid=E.C.P.demo-mina-b1770e", 2, ["4.99"], "USD"),
+    ("mina", "{click}", 2, ["4.99"], "USD"),
 ]
 
 
 def play(*, key: ApiKey) -> None:
-    """Send the history under `key`, one request a player, and one that is refused."""
+    """Ingest the history under `key`, one request per player, and one request that is refused."""
     now = timezone.now()
+    networks = cycle(network for network in NETWORKS.values() if network.click_params and network.utm_sources)
     for name, query, hours_ago, payments, currency in PLAYERS:
-        told = list(_journey(name, query, now - timedelta(hours=hours_ago), payments, currency))
-        _send(key, told, now)
+        if "{" in query:
+            query = _filled(query, name, next(networks))
+        _send(key, list(_journey(name, query, now - timedelta(hours=hours_ago), payments, currency)), now)
     broken = {"type": "track", "messageId": "42", "eventName": "purchase", "properties": {"value": 4.99}}
     _send(key, [broken], now)
 
 
-def _send(key: ApiKey, told: list[dict[str, Any]], now: datetime) -> None:
-    messages, rejected = immutable.parse(told, now=now)
+def _filled(query: str, name: str, network: Network) -> str:
+    click = f"{network.click_param}=demo-{uuid5(NAMESPACE, name).hex[:12]}"
+    return query.format(click=click, source=f"utm_source={network.utm_sources[0]}")
+
+
+def _send(key: ApiKey, sent: list[dict[str, Any]], now: datetime) -> None:
+    messages, rejected = immutable.parse(sent, now=now)
     accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)
 
 
 def _journey(name: str, query: str, start: datetime, payments: list[str], currency: str) -> Iterator[dict[str, Any]]:
-    """Landing page, sign-up, first launch, payments, and a second launch on the next evening if there was one."""
+    """Landing page, sign-up, first launch, payments and a second launch."""
     browser, player = f"anon-{name}", f"player-{name}"
     url = f"https://starfall.example/{'?' + query if query else ''}"
     web = {"pageUrl": url, "pagePath": "/", "pageTitle": "Starfall", "userAgent": AGENT, "ip": "203.0.113.24"}
