@@ -1,5 +1,6 @@
 # make run    everything on this machine, on http://127.0.0.1:8000 (PORT=... for another)
 # make test   the whole suite, against a real PostgreSQL and a real Valkey
+# make test-long  the tests with random input once more, with five times as many examples; CI runs it after make test
 # make shuffle  500 random histories, each in three orders of arrival; SHUFFLES=... for more
 # make faults everything that can go wrong, under load, and a proof that nothing was lost; about a quarter of an hour
 # make lint   ruff, format check, mypy, migrations check
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 
-.PHONY: run test shuffle faults lint lock bench bench-pages demo admin clean forget screenshots
+.PHONY: run test test-long shuffle faults lint lock bench bench-pages demo admin clean forget screenshots
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := run
 
@@ -30,6 +31,11 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-long: export EXAMPLES_IN_FULL = 1
+test-long: export SHUFFLES ?= 100
+test-long: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $$(grep -lrE "^(from|import) (hypothesis|tests.effort)" tests --include=test_*.py)
 
 shuffle: export SHUFFLES ?= 500
 shuffle: $(VENV)/.installed-dev

@@ -12,10 +12,13 @@ from audience.digest import run
 from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Event, Rejection
 from tests.audience.immutable import LIBRARY, ago, message, post
+from tests.effort import examples
 
 pytestmark = pytest.mark.django_db
 LENIENT = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 # Lone surrogates and NUL included: browsers send both.

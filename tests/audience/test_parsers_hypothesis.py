@@ -22,14 +22,17 @@ from audience.intake.messages.message import Message
 from audience.intake.requests import body
 from audience.models import Batch, BatchState, Dialect, Event, Game, Rejection
 from tests.audience.wire import authorised
+from tests.effort import examples
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 4, 8, 12, 0, tzinfo=UTC)
 # The fixtures are read only, and each example rolls its rows back.
 over_http = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-pure = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+pure = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Lone surrogates and NUL included: json.dumps writes them as escapes.
 TEXTS = st.text(st.characters(codec=None), max_size=20) | st.sampled_from(

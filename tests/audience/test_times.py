@@ -36,6 +36,7 @@ from audience.models import (
 )
 from tests import factories, hub
 from tests.audience.wire import authorised
+from tests.effort import examples
 
 NOW = datetime(2026, 4, 8, 12, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -201,7 +202,7 @@ def test_a_message_just_before_the_receipt_makes_room_for_those_after_it() -> No
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.timedeltas(min_value=-DAY, max_value=DAY) | st.just(timedelta()), max_size=30))
 def test_none_lies_after_the_receipt_and_no_two_change_places(distances: list[timedelta]) -> None:
     given = [NOW + distance for distance in distances]
@@ -547,7 +548,7 @@ def rolled_back() -> Any:
 
 @every_dialect
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],  # each example is four transactions: shrinking one takes minutes

@@ -22,7 +22,7 @@ from tests.postbacks.histories import History, a_moment, histories, new_game, te
 
 pytestmark = pytest.mark.django_db
 
-SHUFFLES = int(os.environ.get("SHUFFLES", "60"))
+SHUFFLES = int(os.environ.get("SHUFFLES", "20"))
 
 
 def shuffled(examples: int) -> settings:

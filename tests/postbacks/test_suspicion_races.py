@@ -47,7 +47,7 @@ def committed_once_somebody_waits(work: Callable[[], object]) -> Iterator[None]:
 def test_a_claim_that_waited_for_a_suspicion_takes_nothing(config: PostbackConfig) -> None:
     factories.delivery(config)
     with committed_once_somebody_waits(lambda: hold.suspect(config=config)):
-        assert claims.claim(network="tiktok") == []
+        assert list(claims.claim(network="tiktok")) == []
 
     config.refresh_from_db()
     assert config.suspected_at is not None
