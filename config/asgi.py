@@ -5,7 +5,7 @@ import gc
 from config import wsgi  # first: it sets Django up
 
 # isort: split
-from audience.intake.front import Front
+from audience.intake.asgi import IngestApp
 from audience.models import ProcessKind
 from config.pages import Pages
 from config.probes import alive
@@ -16,5 +16,5 @@ from config.pulse import Pulse
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 
-application = Front(Pages(wsgi.application), quick={"/livez": alive})
+application = IngestApp(Pages(wsgi.application), quick={"/livez": alive})
 Pulse(ProcessKind.WEB).begin()

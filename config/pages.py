@@ -1,6 +1,6 @@
 """Django on threads, for everything that does not fit on the event loop.
 
-A thread waits neither for a request's body, which has been read before (audience/intake/front.py), nor for whoever
+A thread waits neither for a request's body, which has been read before (audience/intake/asgi.py), nor for whoever
 reads the answer: what is not taken at once is held here, up to a number of bytes, and a slow reader is given up.
 """
 
@@ -14,9 +14,9 @@ from a2wsgi import WSGIMiddleware
 from audience.intake.bodies import CHECK_SECONDS, MIN_BYTES_PER_SECOND
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 # Threads of a process for pages, exports and whatever else waits for a query; each may hold a database connection.
@@ -72,7 +72,7 @@ def until_given_up(application: WSGI) -> WSGI:
     return pieces
 
 
-def ends(message: Message) -> bool:
+def ends(message: AsgiMessage) -> bool:
     """Whether it is the last one of an answer."""
     return message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -120,14 +120,14 @@ class Answer:
 
     def __init__(self, send: Send, outgoing: Outgoing) -> None:
         self._send, self._outgoing = send, outgoing
-        self._messages: deque[Message] = deque()
+        self._messages: deque[AsgiMessage] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._waited, self._since, self._sent = 0.0, 0.0, 0
         self.size = 0
         self.is_over = self.keeps_a_thread = False
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Takes the next message; returns once there is room for another."""
         if self.is_over:
             return

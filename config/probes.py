@@ -12,8 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from audience.intake.asgi import Scope, Send
 from audience.intake.bodies import Receive
-from audience.intake.front import Scope, Send
 from audience.intake.requests.caller import read_address
 from config.gauges import Queues, counted
 

@@ -83,8 +83,8 @@ def _no_events_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _keys_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test changes keys behind the back of audience/games/keys.py, and expects to be believed at once."""
-    monkeypatch.setattr(auth, "BELIEVED_FOR", 0.0)
-    auth.forget_keys()
+    monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 0.0)
+    auth.clear_key_cache()
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
     key.replaced_by = successor.key
     key.expires_at, key.remind_at = min(ends_at, key.expires_at or ends_at), None
     key.save(update_fields=["replaced_by", "expires_at", "remind_at"])
-    auth.forget_keys()
+    auth.clear_key_cache()
     return successor
 
 
@@ -153,7 +153,7 @@ def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
     for column, value in columns.items():
         setattr(key, column, value)
     key.save(update_fields=["name", *columns])
-    auth.forget_keys()
+    auth.clear_key_cache()
 
 
 def revoke_key(*, key: ApiKey) -> None:
@@ -161,7 +161,7 @@ def revoke_key(*, key: ApiKey) -> None:
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         key.save(update_fields=["revoked_at"])
-        auth.forget_keys()
+        auth.clear_key_cache()
 
 
 def _lock(key: ApiKey) -> None:

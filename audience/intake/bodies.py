@@ -1,8 +1,7 @@
-"""Request bodies, read on the event loop: each within its time, all of them within one number of bytes.
+"""Request bodies, read on the event loop: each within a time limit, all of them within one memory limit.
 
-A sender decides how fast its body comes and, whatever it says of the size, how much of it. Neither may cost anybody
-else an answer: no thread waits for a body, a slow one is given up, and when the process holds as much as it may, the
-largest of those still coming is.
+A client decides how fast its body arrives and how long it is, whatever it states. Neither may delay other requests: no
+thread waits for a body, a slow one is aborted, and at the memory limit the largest incomplete one is.
 """
 
 import asyncio
@@ -12,43 +11,42 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-# The words of ASGI (asgi.readthedocs.io): what comes in.
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+# The types of ASGI (asgi.readthedocs.io).
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
 
-# Seconds for a whole body, and one more for each MIN_BYTES_PER_SECOND that came: a phone on a bad line sends 20 kB/s.
+# The time limit of a body: this, and one second more for each MIN_BYTES_PER_SECOND received. A phone with a bad
+# connection sends 20 kB/s.
 BODY_SECONDS = 20.0
 MIN_BYTES_PER_SECOND = 8 * 1024
-# Seconds between two checks for bodies, and for readers of answers (config/pages.py), whose time is up.
+# Seconds between two checks for expired time limits, here and in config/pages.py.
 CHECK_SECONDS = 1.0
-# Bytes of all bodies that a process holds outside of the event loop's own short work (front.MOST_IN_HAND).
+# Bytes of all bodies of a process, without those that the event loop answers itself (asgi.MAX_IN_FLIGHT_BYTES).
 MAX_HELD_BYTES = 8 * 1024 * 1024
 
 
-class Dropped(Exception):
-    """A body was given up before it was complete."""
+class BodyAborted(Exception):
+    """A body is not read to its end."""
 
 
-class TooSlow(Dropped):
-    """Its time was up."""
-
+class BodyTimeout(BodyAborted):
     def __str__(self) -> str:
         return "the body took too long to arrive"
 
 
-class Crowded(Dropped):
-    """The process holds as many bytes as it may."""
+class ServerBusy(BodyAborted):
+    """The memory limit is reached."""
 
     def __str__(self) -> str:
         return "too many requests in hand"
 
 
-class Gone(Dropped):
-    """Its sender went away."""
+class ClientDisconnected(BodyAborted):
+    pass
 
 
-class _Coming:
-    """A body of which some has come and more is to come, and the task that waits for it."""
+class _IncomingBody:
+    """The parts received so far of a body that arrives in several, and the task that reads it."""
 
     __slots__ = ("parts", "size", "task")
 
@@ -57,89 +55,90 @@ class _Coming:
 
 
 class Bodies:
-    """The bodies of one event loop. `held` is bytes: of those coming, and of those that `holding` says are in use."""
+    """The bodies of one event loop. `held` is in bytes: incoming bodies, and those within `reserve`."""
 
     def __init__(self) -> None:
         self.held = 0
-        # Most bodies are there at once and whole: of them no more is kept than since when they are waited for.
-        self._since: dict[asyncio.Task[Any], float] = {}
-        self._coming: dict[asyncio.Task[Any], _Coming] = {}
-        self._dropped: dict[asyncio.Task[Any], type[Dropped]] = {}
-        self._is_watching = False
+        # By the task that reads. Most bodies arrive whole: only their start is recorded.
+        self._started: dict[asyncio.Task[Any], float] = {}
+        self._incoming: dict[asyncio.Task[Any], _IncomingBody] = {}
+        self._aborted: dict[asyncio.Task[Any], type[BodyAborted]] = {}
+        self._is_checking = False
 
     async def read(self, receive: Receive, *, limit: int) -> bytes:
-        """The body, or as much of it as shows that it is longer than `limit` bytes. Raises a kind of `Dropped`."""
+        """The body, or the beginning of it if it is longer than `limit` bytes. Raises a kind of `BodyAborted`."""
         task = current_task()
         assert task is not None
-        self._since[task] = monotonic()
-        if not self._is_watching:
-            self._is_watching = True
-            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
+        self._started[task] = monotonic()
+        if not self._is_checking:
+            self._is_checking = True
+            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
         try:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
                 return bytes(message.get("body", b""))
-            return await self._rest(task, message, receive, limit)
+            return await self._read_parts(task, message, receive, limit)
         except asyncio.CancelledError:
-            why = self._dropped.pop(task, None)
+            why = self._aborted.pop(task, None)
             if why is None:
                 raise
             task.uncancel()
             raise why from None
         finally:
-            self._since.pop(task, None)
+            self._started.pop(task, None)
 
-    async def _rest(self, task: "asyncio.Task[Any]", message: Message, receive: Receive, limit: int) -> bytes:
-        coming = self._coming[task] = _Coming(task)
+    async def _read_parts(self, task: "asyncio.Task[Any]", message: AsgiMessage, receive: Receive, limit: int) -> bytes:
+        incoming = self._incoming[task] = _IncomingBody(task)
         try:
             while True:
                 if message["type"] != "http.request":
-                    raise Gone
+                    raise ClientDisconnected
                 part = bytes(message.get("body", b""))
-                coming.parts.append(part)
-                coming.size += len(part)
+                incoming.parts.append(part)
+                incoming.size += len(part)
                 self.held += len(part)
-                self._make_room(coming)
-                if coming.size > limit or not message.get("more_body", False):
-                    return b"".join(coming.parts)
+                self._free_memory(incoming)
+                if incoming.size > limit or not message.get("more_body", False):
+                    return b"".join(incoming.parts)
                 message = await receive()
         finally:
-            self.held -= coming.size
-            self._coming.pop(task, None)
+            self.held -= incoming.size
+            self._incoming.pop(task, None)
 
     @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """While a body of `size` bytes that has been read is in use. Raises `Crowded` when there is no room for it."""
+    def reserve(self, size: int) -> Iterator[None]:
+        """Counts a complete body of `size` bytes while it is in use. Raises `ServerBusy` when there is no room."""
         self.held += size
         try:
-            self._make_room(None)
+            self._free_memory(None)
             yield
         finally:
             self.held -= size
 
-    def _make_room(self, mine: _Coming | None) -> None:
-        """Drop the largest of those coming until what is held fits. Raises `Crowded` when that is `mine`, or none."""
+    def _free_memory(self, current: _IncomingBody | None) -> None:
+        """Abort the largest incoming bodies until the limit is kept. Raises `ServerBusy` when the largest is `current`,
+        or there is none."""
         while self.held > MAX_HELD_BYTES:
-            largest = max(self._coming.values(), key=lambda coming: coming.size, default=None)
-            if largest is None or largest is mine or not largest.size:
-                raise Crowded
+            largest = max(self._incoming.values(), key=lambda incoming: incoming.size, default=None)
+            if largest is None or largest is current or not largest.size:
+                raise ServerBusy
             self.held -= largest.size
             largest.size = 0
             largest.parts.clear()
-            self._drop(largest.task, Crowded)
+            self._abort(largest.task, ServerBusy)
 
-    def _drop(self, task: "asyncio.Task[Any]", why: type[Dropped]) -> None:
-        self._since.pop(task, None)
-        self._coming.pop(task, None)
-        self._dropped[task] = why
+    def _abort(self, task: "asyncio.Task[Any]", why: type[BodyAborted]) -> None:
+        self._started.pop(task, None)
+        self._incoming.pop(task, None)
+        self._aborted[task] = why
         task.cancel()
 
-    def _watch(self) -> None:
+    def _check(self) -> None:
         now = monotonic()
-        for task, since in list(self._since.items()):
-            size = self._coming[task].size if task in self._coming else 0
-            if now - since > BODY_SECONDS + size / MIN_BYTES_PER_SECOND:
-                self._drop(task, TooSlow)
-        self._is_watching = bool(self._since)
-        if self._is_watching:
-            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
+        for task, started in list(self._started.items()):
+            size = self._incoming[task].size if task in self._incoming else 0
+            if now - started > BODY_SECONDS + size / MIN_BYTES_PER_SECOND:
+                self._abort(task, BodyTimeout)
+        self._is_checking = bool(self._started)
+        if self._is_checking:
+            asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)

@@ -1,4 +1,4 @@
-"""Validate again: a rejection that our rules, once changed, may take after all."""
+"""Validates a rejection again: changed rules or a changed key may accept it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import structlog
 from django.db import transaction
 
 from audience.database import clock
-from audience.intake.dialects import kept
+from audience.intake.dialects import revalidation
 from audience.intake.messages.message import NOT_KEPT, Violation
 from audience.intake.messages.message_ids import stored_id
 from audience.intake.requests import restrictions
@@ -19,87 +19,90 @@ from audience.models import ApiKey, Dialect, Event, Rejection
 
 logger = structlog.get_logger(__name__)
 
-JUDGES: dict[Dialect, Callable[[Rejection], kept.Judgement]] = {
-    Dialect.IMMUTABLE: kept.by_immutable,
-    Dialect.RUDDERSTACK: kept.by_rudderstack,
-    Dialect.METAROUTER: kept.by_metarouter,
-    Dialect.PARCELVOY: kept.by_parcelvoy,
+# The fields that are stored in place of a message that is too large.
+TRUNCATED_FIELDS = {TRUNCATED, "bytes"}
+
+REVALIDATORS: dict[Dialect, Callable[[Rejection], revalidation.Revalidation]] = {
+    Dialect.IMMUTABLE: revalidation.revalidate_immutable,
+    Dialect.RUDDERSTACK: revalidation.revalidate_rudderstack,
+    Dialect.METAROUTER: revalidation.revalidate_metarouter,
+    Dialect.PARCELVOY: revalidation.revalidate_parcelvoy,
 }
 
 
 class Answer(Enum):
-    ACCEPTED = auto()  # stored now; the rejection is gone
-    STORED_BEFORE = auto()  # its message id is known; the rejection is gone
-    REFUSED = auto()  # the rejection stays, with the reasons of today
-    IMPOSSIBLE = auto()  # nothing to judge by, see `replay_obstacle`
+    ACCEPTED = auto()  # stored now; the rejection is deleted
+    STORED_BEFORE = auto()  # its message id is stored already; the rejection is deleted
+    REFUSED = auto()  # the rejection stays, with its present violations
+    IMPOSSIBLE = auto()  # see `replay_obstacle`
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """`errors` are the reasons of today of one REFUSED: [{"field", "code", "message"}, ...]."""
+    """`errors` are the violations of one REFUSED: [{"field", "code", "message"}, ...]."""
 
     answer: Answer
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
 def replay_obstacle(rejection: Rejection) -> str:
-    """Why it cannot be judged again, as a sentence; '' when it can."""
+    """Why it cannot be validated again, as a sentence; '' when it can."""
     if rejection.key_id is None:
         return "The key it came with has been deleted."
     if rejection.raw == NOT_KEPT:
         return "The request was refused as a whole and its content was not kept. The sender has to send it again."
-    if isinstance(rejection.raw, dict) and rejection.raw.get(TRUNCATED) is True and set(rejection.raw) == CUT:
+    if (
+        isinstance(rejection.raw, dict)
+        and rejection.raw.get(TRUNCATED) is True
+        and set(rejection.raw) == TRUNCATED_FIELDS
+    ):
         return "It was too large to be kept whole, so there is nothing to validate. The sender has to send it again."
     if rejection.frame.get(TRUNCATED):
         return "What its batch said for all of its messages was too large to be kept. The sender has to send it again."
     return ""
 
 
-CUT = {TRUNCATED, "bytes"}
-
-
 @transaction.atomic
 def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
-    """Judge a kept rejection by the rules of today, as of the moment it came, and accept it when it is good.
+    """Validate a stored rejection by the present rules and its original time of receipt, and store it if it is valid.
 
-    It keeps its message id and its time of receipt: a copy that the sender has got through meanwhile is found,
-    and untimed messages stay on their day. Raises `Rejection.DoesNotExist` when it is gone.
-    """
+    Message id and time of receipt stay: a copy that the client has sent successfully since is found, and messages
+    without a time stay on their day. Raises `Rejection.DoesNotExist` when it is gone."""
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):
         return Replay(Answer.IMPOSSIBLE)
-    judged = JUDGES[Dialect(row.dialect)](row)
-    errors = judged.errors or _not_allowed(judged, row)
-    if errors or judged.key is None:
+    outcome = REVALIDATORS[Dialect(row.dialect)](row)
+    errors = outcome.errors or _restrictions(outcome, row)
+    if errors or outcome.key is None:
         row.errors = [violation.as_dict() for violation in errors]
         row.save(update_fields=["errors"])
         return Replay(Answer.REFUSED, row.errors)
-    is_server = judged.key.is_server
-    ids = [stored_id(message.message_id, is_server=is_server) for message in judged.messages]
+    is_server = outcome.key.is_server
+    ids = [stored_id(message.message_id, is_server=is_server) for message in outcome.messages]
     stored = set(Event.objects.filter(game_id=row.game_id, message_id__in=ids).values_list("message_id", flat=True))
-    fresh = [message for message, known in zip(judged.messages, ids, strict=True) if known not in stored]
+    fresh = [message for message, known in zip(outcome.messages, ids, strict=True) if known not in stored]
     for message in fresh:
         message.request_ip, message.origin = row.request_ip, row.origin
     if fresh:
-        key = _as_it_was(judged.key)
+        key = _without_use(outcome.key)
         accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at)
     row.delete()
     logger.info("rejection_replayed", game_id=row.game_id, messages=len(fresh), replayed_by=replayed_by)
     return Replay(Answer.ACCEPTED if fresh else Answer.STORED_BEFORE)
 
 
-def _not_allowed(judged: kept.Judgement, row: Rejection) -> list[Violation]:
-    """Why its key, as it is restricted today, may not send this from where it came."""
-    if judged.key is None:
+def _restrictions(outcome: revalidation.Revalidation, row: Rejection) -> list[Violation]:
+    """Why its key, by its present restrictions, may not send this from its origin and address."""
+    if outcome.key is None:
         return []
     found = (
-        restrictions.against(judged.key, message, origin=row.origin, address=row.request_ip)
-        for message in judged.messages
+        restrictions.violation(outcome.key, message, origin=row.origin, address=row.request_ip)
+        for message in outcome.messages
     )
     return list(dict.fromkeys(filter(None, found)))
 
 
-def _as_it_was(key: ApiKey) -> ApiKey:
-    """A replay is no use of the key: whoever waits for an old one to fall silent must not see it speak."""
-    key.last_used_at = clock.now()  # in memory only, which keeps accept() from noting the time
+def _without_use(key: ApiKey) -> ApiKey:
+    """A replay is not recorded as use of the key: a rotation waits until the old key is no longer used."""
+    key.last_used_at = clock.now()  # in memory only; accept() then records nothing
     return key

@@ -12,7 +12,8 @@ import pytest
 import uvloop
 from django.db import connections
 
-from audience.intake.storing import accept, ahead, store
+from audience.intake.requests import prefetch
+from audience.intake.storing import accept, store
 from audience.intake.storing.channel import Channel
 from audience.intake.storing.group import Group
 from audience.intake.storing.store import Write
@@ -55,7 +56,7 @@ def web_process(
     """What a web process has of its own, and ends with it."""
     fetching = ThreadPoolExecutor(1)
     group = Group(write, accept._note_on_loop, open_channel)
-    monkeypatch.setattr(ahead, "_thread", fetching)
+    monkeypatch.setattr(prefetch, "_thread", fetching)
     monkeypatch.setattr(accept, "_group", group)
     try:
         yield group

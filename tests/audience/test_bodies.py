@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from audience.intake import bodies, front
-from audience.intake.bodies import Bodies, Crowded, Dropped, Gone, TooSlow
+from audience.intake import asgi, bodies
+from audience.intake.bodies import Bodies, BodyAborted, BodyTimeout, ClientDisconnected, ServerBusy
 from audience.models import Batch, Event, Game, Rejection
 from config.probes import alive
 from tests.audience.event_loop import on_loop
@@ -36,10 +36,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "CHECK_SECONDS", 0.05)
 
 
-async def came_to(body: Awaitable[bytes]) -> bytes | type[Dropped]:
+async def came_to(body: Awaitable[bytes]) -> bytes | type[BodyAborted]:
     try:
         return await body
-    except Dropped as why:
+    except BodyAborted as why:
         return type(why)
 
 
@@ -62,7 +62,7 @@ def test_a_body_that_does_not_come_is_given_up_after_its_time(hurry: None) -> No
         return outcome, loop.time() - began, known.held
 
     outcome, seconds, held = on_loop(read)
-    assert (outcome, held) == (TooSlow, 0)
+    assert (outcome, held) == (BodyTimeout, 0)
     assert 0.2 < seconds < 2
 
 
@@ -86,7 +86,7 @@ def test_each_byte_that_comes_buys_its_sender_time(hurry: None, monkeypatch: pyt
         sent: list[int] = []
         return await came_to(known.read(steady, limit=100)), await came_to(known.read(drip, limit=100))
 
-    assert on_loop(read) == (b"x" * 60, TooSlow)
+    assert on_loop(read) == (b"x" * 60, BodyTimeout)
 
 
 def test_the_time_is_twenty_seconds_and_a_second_for_each_8_kib() -> None:
@@ -102,7 +102,7 @@ def test_a_sender_that_goes_away_is_told_from_one_that_ended() -> None:
     async def receive() -> Message:
         return messages.pop(0)
 
-    assert on_loop(lambda: came_to(Bodies().read(receive, limit=100))) is Gone
+    assert on_loop(lambda: came_to(Bodies().read(receive, limit=100))) is ClientDisconnected
 
 
 def test_of_a_long_body_no_more_is_read_than_shows_it() -> None:
@@ -151,7 +151,7 @@ def test_the_largest_of_those_coming_makes_room_for_the_others(monkeypatch: pyte
         greedy[0].cancel()
         return outcomes, honest, known.held
 
-    assert on_loop(read) == (["still coming", Crowded], b"a" * 10 + b"b" * 10, 30)
+    assert on_loop(read) == (["still coming", ServerBusy], b"a" * 10 + b"b" * 10, 30)
 
 
 def test_one_that_is_the_largest_itself_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,12 +159,12 @@ def test_one_that_is_the_largest_itself_is_given_up(monkeypatch: pytest.MonkeyPa
 
     async def read() -> tuple[Any, Any, int]:
         known = Bodies()
-        with known.holding(90):
+        with known.reserve(90):
             outcome = await came_to(known.read(Sender(b"x" * 8, b"x" * 8, b"x").receive, limit=1000))
             small = await came_to(known.read(Sender(b"x" * 5, b"x" * 5).receive, limit=1000))
         return outcome, small, known.held
 
-    assert on_loop(read) == (Crowded, b"x" * 10, 0)
+    assert on_loop(read) == (ServerBusy, b"x" * 10, 0)
 
 
 def test_what_is_in_use_is_never_given_up_and_what_comes_on_top_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +172,8 @@ def test_what_is_in_use_is_never_given_up_and_what_comes_on_top_is_turned_away(m
     known = Bodies()
 
     async def use() -> None:
-        with known.holding(60):
-            with pytest.raises(Crowded), known.holding(60):
+        with known.reserve(60):
+            with pytest.raises(ServerBusy), known.reserve(60):
                 raise AssertionError("there is no room for this")
             assert known.held == 60
 
@@ -186,12 +186,12 @@ def test_what_is_in_use_is_never_given_up_and_what_comes_on_top_is_turned_away(m
 
 @dataclass
 class Edge:
-    """A Front whose pages note the body that reached them, and the answers it gave."""
+    """A IngestApp whose pages note the body that reached them, and the answers it gave."""
 
     reached: list[tuple[str, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.front = front.Front(self._pages, quick={"/livez": alive})
+        self.asgi = asgi.IngestApp(self._pages, quick={"/livez": alive})
 
     async def _pages(self, scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
@@ -209,7 +209,7 @@ class Edge:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await self.front(scope, receive, send)
+        await self.asgi(scope, receive, send)
         if not sent:
             return None
         found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
@@ -268,12 +268,12 @@ def test_a_page_gets_its_body_whole_whatever_the_framing(version: str, headers: 
     parts = Sender(b"0123456789", b"0123456789")
     status, *_ = on_loop(lambda: edge.ask("/accounts/login/", parts.receive, version=version, **headers))
     assert (status, edge.reached) == (299, [("/accounts/login/", b"01234567890123456789")])
-    assert edge.front.bodies.held == 0
+    assert edge.asgi.bodies.held == 0
 
 
 @pytest.mark.parametrize(
     ("version", "headers"),
-    [("1.1", {"content_length": str(front.LARGEST + 1)}), ("1.1", {"transfer_encoding": "chunked"}), ("2", {})],
+    [("1.1", {"content_length": str(asgi.MAX_BODY_BYTES + 1)}), ("1.1", {"transfer_encoding": "chunked"}), ("2", {})],
     ids=["sized", "chunked", "HTTP/2"],
 )
 def test_a_page_refuses_a_body_over_the_limit_whatever_the_framing(version: str, headers: dict[str, str]) -> None:
@@ -286,7 +286,7 @@ def test_a_page_refuses_a_body_over_the_limit_whatever_the_framing(version: str,
 
     status, found, _ = on_loop(lambda: edge.ask("/accounts/login/", endless, version=version, **headers))
     assert (status, found.get("connection")) == (413, "close" if version == "1.1" else None)
-    assert sum(given) <= front.LARGEST + 1024 * 1024
+    assert sum(given) <= asgi.MAX_BODY_BYTES + 1024 * 1024
     assert edge.reached == []
 
 

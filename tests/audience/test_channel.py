@@ -12,11 +12,12 @@ from django.db import DatabaseError, connection
 
 from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.storing import ahead, group, store
+from audience.intake.requests import prefetch
+from audience.intake.storing import group, store
 from audience.intake.storing.accept import Receipt, accept_all, accept_together
-from audience.intake.storing.channel import Channel, Row
+from audience.intake.storing.channel import Channel, ResultRow
 from audience.intake.storing.group import Group
-from audience.intake.storing.rows import Sent
+from audience.intake.storing.rows import Submission
 from audience.models import ApiKey, Batch, Event, Kind, Rejection
 from tests.audience.concurrency import end_backend
 from tests.audience.event_loop import on_loop, web_process
@@ -30,7 +31,7 @@ STATEMENTS = {
     b"sleep": "SELECT pg_sleep(60), $1::text",
     b"pid": "SELECT pg_backend_pid(), $1::text",
 }
-Outcome = list[Row] | Exception
+Outcome = list[ResultRow] | Exception
 # Raises where a commit can still fail: after the rows were told.
 AT_COMMIT = """
 CREATE FUNCTION refuse_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -230,7 +231,7 @@ def test_small_groups_need_no_thread_once_there_is_a_channel(crowd: Crowd) -> No
 def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
     refused = Rejected("m-9", [Violation("type", "UNSUPPORTED_TYPE", "No such type.")], {"userId": "u"})
 
-    def request(name: str) -> list[Sent]:
+    def request(name: str) -> list[Submission]:
         untimed = Message(kind=Kind.IDENTIFY, message_id=f"{name}-2", event_at=NOW, day=None, traits={"a": "\u00e9"})
         return [sent(crowd.key, message(f"{name}-1"), untimed, rejected=[refused])]
 
@@ -314,7 +315,7 @@ def test_a_channel_that_was_ended_costs_nobody_anything(crowd: Crowd) -> None:
     async def work() -> list[list[Receipt | BaseException]]:
         await crowd.open()
         await crowd.end()
-        crowd.group._opened_at = -group.LOOK_EVERY
+        crowd.group._opened_at = -group.CHECK_SECONDS
         after = await crowd.together(message("m-a"), message("m-b"))
         await crowd.reopened()
         crowd.on_thread.append(0)
@@ -338,13 +339,13 @@ def test_a_channel_is_not_asked_for_all_the_time(crowd: Crowd) -> None:
     async def work() -> None:
         for number in range(10):
             assert await crowd.ask(message(f"m-{number}")) == Receipt(1, 0, 0)
-        crowd.group._opened_at -= group.LOOK_EVERY
+        crowd.group._opened_at -= group.CHECK_SECONDS
         assert await crowd.ask(message("m-later")) == Receipt(1, 0, 0)
         await asyncio.wrap_future(crowd.group._thread.submit(lambda: None))
 
     began = time.monotonic()
     on_loop(work)
-    assert 2 <= len(asked) <= 2 + (time.monotonic() - began) // group.LOOK_EVERY
+    assert 2 <= len(asked) <= 2 + (time.monotonic() - began) // group.CHECK_SECONDS
 
 
 def test_without_a_channel_the_thread_writes_on(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
@@ -383,7 +384,7 @@ def test_what_cannot_even_be_put_into_a_statement_is_the_threads_to_refuse(
 def test_a_key_used_through_the_channel_is_marked_as_used(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on the loop, where a query would keep everybody waiting."""
     left: list[Callable[[], object]] = []
-    monkeypatch.setattr(ahead, "fetch", left.append)
+    monkeypatch.setattr(prefetch, "prefetch", left.append)
 
     async def work() -> None:
         await crowd.open()

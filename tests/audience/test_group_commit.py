@@ -14,7 +14,7 @@ from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.storing import group, store
 from audience.intake.storing.accept import Receipt, accept_together
-from audience.intake.storing.rows import Sent
+from audience.intake.storing.rows import Submission
 from audience.intake.storing.store import Write
 from audience.models import Batch, Dialect, Event, Kind
 from tests.audience.concurrency import end_backend
@@ -31,8 +31,8 @@ def message(message_id: str, user_id: str = "user-1") -> Message:
     return Message(kind=Kind.TRACK, message_id=message_id, event_at=NOW, day=NOW.date(), user_id=user_id)
 
 
-def sent(key: NewKey, *messages: Message, rejected: Sequence[Rejected] = ()) -> Sent:
-    return Sent(key=key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages, rejected=rejected)
+def sent(key: NewKey, *messages: Message, rejected: Sequence[Rejected] = ()) -> Submission:
+    return Submission(key=key.key, dialect=Dialect.IMMUTABLE, received_at=NOW, messages=messages, rejected=rejected)
 
 
 class Crowd:
@@ -139,7 +139,7 @@ def test_a_message_that_postgresql_refuses_fails_no_neighbour(crowd: Crowd) -> N
 
 
 def test_a_group_is_no_larger_than_a_transaction_should_be(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "LARGEST", 2)
+    monkeypatch.setattr(group, "MAX_GROUP_EVENTS", 2)
     crowd.come(a=message("m-a"), b=message("m-b"), c=message("m-c"))
 
     assert crowd.sizes == [1, 2, 1]
@@ -195,7 +195,7 @@ def test_what_nobody_could_try_to_write_is_not_taken_for_stored(crowd: Crowd, mo
 def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "MOST_WAITING", 1)
+    monkeypatch.setattr(group, "MAX_WAITING_EVENTS", 1)
     monkeypatch.setattr(group, "ENOUGH", 1)
     answers = crowd.come(second=message("m-second"), late=message("m-late"))
 
@@ -206,7 +206,7 @@ def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
 def test_as_large_a_batch_as_may_wait_is_taken_beside_the_few_that_gather(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "MOST_WAITING", 3)
+    monkeypatch.setattr(group, "MAX_WAITING_EVENTS", 3)
     monkeypatch.setattr(group, "ENOUGH", 2)
     crowd.first_may_go.set()
 

@@ -281,7 +281,7 @@ def nested(levels: int) -> bytes:
 
 
 def test_nesting_to_64_levels_is_taken(key: NewKey) -> None:
-    assert post(key, nested(body.DEEPEST)).json()["accepted"] == 1
+    assert post(key, nested(body.MAX_NESTING)).json()["accepted"] == 1
 
 
 @pytest.mark.parametrize("levels", [65, 900])

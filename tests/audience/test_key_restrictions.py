@@ -43,7 +43,7 @@ RESTRICTED = {
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "SAID_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 0.0)
 
 
 def call(method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
@@ -290,7 +290,7 @@ def test_a_preflight_needs_no_key(path: str) -> None:
 )
 def test_an_address_matches_as_a_number(game: Game, allowed: str, address: str, passes: bool) -> None:
     key = create_key(game=game, name="k", restrictions=Restrictions(addresses=[allowed])).key
-    found = restrictions.against_caller(key, origin="", address=address)
+    found = restrictions.caller_violation(key, origin="", address=address)
     assert found == (None if passes else restrictions.ADDRESS_NOT_ALLOWED)
 
 
@@ -373,7 +373,7 @@ def test_the_end_of_an_overlap_leaves_a_rejection_and_a_rotation_without_one_doe
 
 
 def test_requests_with_an_ended_key_leave_one_rejection_a_minute(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "SAID_AGAIN_AFTER", 60.0)
+    monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 60.0)
     ends_at = timezone.now() + timedelta(days=1)
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=Restrictions(ends_at=ends_at))
     with time_machine.travel(ends_at, tick=False):

@@ -96,7 +96,7 @@ def test_a_refused_request_is_use_too_since_somebody_holds_the_key(game: Game) -
 
 
 def test_a_revoked_key_is_not_used_any_more(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "SAID_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(base, "EXPIRED_KEY_INTERVAL_SECONDS", 0.0)
     key = create_key(game=game, name="k", dialect=Dialect.RUDDERSTACK)
     revoke_key(key=key.key)
     for route in ROUTES:

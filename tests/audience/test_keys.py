@@ -23,7 +23,7 @@ from audience.games.keys import (
     rotate_key,
 )
 from audience.intake.requests import auth
-from audience.intake.requests.auth import find_ended_key, find_key, find_live_key
+from audience.intake.requests.auth import find_expired_key, find_key, find_live_key
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ NOW = datetime(2026, 4, 8, 12, tzinfo=UTC)
 @pytest.fixture
 def believing(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in the product: other tests change keys behind the back of audience/games/keys.py."""
-    monkeypatch.setattr(auth, "BELIEVED_FOR", 1.0)
+    monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -243,16 +243,16 @@ def test_a_new_key_works_at_once(game: Game, believing: None) -> None:
 
 
 def test_a_process_keeps_a_bounded_number_of_keys(game: Game, believing: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "MOST_KEPT", 3)
+    monkeypatch.setattr(auth, "MAX_CACHED_KEYS", 3)
     for made in [create_key(game=game, name="k") for _ in range(8)]:
         assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
-    assert len(auth._kept) <= 3
+    assert len(auth._cache) <= 3
 
 
 def test_a_value_that_no_key_has_is_asked_for_once(game: Game) -> None:
     with CaptureQueriesContext(connection) as asked:
         assert find_live_key("pk_imapik-unknown") is None
-        assert find_ended_key("pk_imapik-unknown") is None
+        assert find_expired_key("pk_imapik-unknown") is None
     assert len(asked) == 1
 
 

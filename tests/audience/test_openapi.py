@@ -41,7 +41,7 @@ from schemathesis.specs.openapi.checks import (
 
 from audience.games.keys import create_key
 from audience.intake.dialects import metarouter, parcelvoy, rudderstack
-from audience.intake.dialects.words import Problem
+from audience.intake.dialects.responses import Problem
 from audience.intake.openapi import ingestion_document
 from audience.intake.urls import urlpatterns
 from audience.models import Dialect, Event, Game, KeyKind
@@ -62,7 +62,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 # Seconds of this thread's own time for one request: a hang, not a slow machine.
-LONGEST = 1.0
+MAX_SECONDS = 1.0
 # A request that fails is shown as it came: to shrink a large one takes minutes.
 EFFORT = settings(
     phases=[Phase.generate],
@@ -168,7 +168,7 @@ def sent(case: Case) -> Any:
     """The answer, checked against the document."""
     start = time.thread_time()
     answer = case.call()
-    assert time.thread_time() - start < LONGEST
+    assert time.thread_time() - start < MAX_SECONDS
     case.validate_response(answer, checks=CHECKS)
     return answer
 
@@ -281,7 +281,7 @@ def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: Problem
     assert sentence in examples_of(f"Segment{status}", "text/plain")
     for prefix, is_batch in (("MetaRouter", False), ("MetaRouterBatch", True)):
         if is_batch or problem is not Problem.EMPTY_BATCH:
-            answer = metarouter.WORDS.problem(problem, batch=is_batch)
+            answer = metarouter.RESPONSES.problem(problem, batch=is_batch)
             assert json.loads(answer.content) in examples_of(f"{prefix}{answer.status_code}", "application/json")
     answer = parcelvoy.AliasView().refuse(problem).response
     assert json.loads(answer.content) in examples_of(f"Parcelvoy{answer.status_code}", "application/json")

@@ -126,9 +126,9 @@ def test_any_body_is_read_or_malformed(sent: bytes) -> None:
 def test_any_segment_message_is_understood_or_invalid(
     raw: dict[str, Any], kind: str, context: dict[str, Any], sent_at: Any
 ) -> None:
-    frame = segment.Frame(received_at=NOW, sent_at=as_read(sent_at), context=as_read(context))
+    envelope = segment.BatchEnvelope(received_at=NOW, sent_at=as_read(sent_at), context=as_read(context))
     try:
-        message = segment.parse(as_read(raw), kind=kind, frame=frame)
+        message = segment.parse(as_read(raw), kind=kind, envelope=envelope)
     except segment.Invalid:
         return
     assert message.user_id or message.anonymous_id

@@ -39,7 +39,7 @@ def test_a_raised_limit_lets_the_message_in_as_it_first_came(
     game: Game, key: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr(immutable_rules, "DEFAULT_LENGTH", 5)
+        before.setattr(immutable_rules, "MAX_LENGTH", 5)
         message = immutable.message(userId="user-1234", context={"library": "x", "libraryVersion": "1"})
         immutable.send(key, message)
     row = refused()
@@ -96,7 +96,7 @@ def test_a_second_click_finds_it_gone(game: Game, key: NewKey) -> None:
 def test_a_single_route_still_gives_the_kind(game: Game, rudderstack: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     message = {"userId": "user-1", "event": "won", "messageId": "m-1", "type": "identify"}
     with monkeypatch.context() as before:
-        before.setattr(segment, "LONGEST_ID", 2)
+        before.setattr(segment, "MAX_ID_LENGTH", 2)
         answer = Client().post("/v1/track", message, "application/json", headers=basic(rudderstack))
     assert answer.status_code == 400
     assert refused().route == "track"
@@ -111,7 +111,7 @@ def test_what_the_batch_said_for_all_is_said_again(
     member = {"type": "track", "userId": "user-1", "event": "won", "originalTimestamp": "2026-11-01T10:00:00Z"}
     batch = {"batch": [member], "sentAt": "2026-11-01T10:05:00Z", "integrations": {"All": False}}
     with monkeypatch.context() as before:
-        before.setattr(segment, "LONGEST_ID", 2)
+        before.setattr(segment, "MAX_ID_LENGTH", 2)
         Client().post("/v1/batch", batch, "application/json", headers=basic(rudderstack))
     row = refused()
     assert (row.route, row.frame) == ("batch", {"sent_at": "2026-11-01T10:05:00Z", "integrations": {"All": False}})
@@ -130,7 +130,7 @@ def test_a_message_over_the_limit_of_its_dialect_stays_out_until_that_is_raised(
     row = refused(dialect="metarouter")
     assert again(row) == Answer.REFUSED
     assert refused().errors == [{"field": "", "code": "TOO_LARGE", "message": "request size exceeds max limit"}]
-    monkeypatch.setattr(metarouter.WORDS, "call_limit", 32 * 1024)
+    monkeypatch.setattr(metarouter.RESPONSES, "call_limit", 32 * 1024)
     assert again(row) == Answer.ACCEPTED
 
 
@@ -172,7 +172,7 @@ def test_every_route_of_parcelvoy_is_judged_by_its_own_rules(
     key = create_key(game=game, name="pv", dialect=Dialect.PARCELVOY)
     headers = {"Authorization": f"Bearer {key.value}"}
     with monkeypatch.context() as before:
-        before.setattr(parcelvoy_rules, "LONGEST", 3)
+        before.setattr(parcelvoy_rules, "MAX_LENGTH", 3)
         answer = Client().post(f"/api/client/{path}", body, "application/json", headers=headers)
     assert answer.status_code == 422
     assert again(refused()) == Answer.ACCEPTED

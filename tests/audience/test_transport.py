@@ -312,9 +312,9 @@ def nested(wire: Wire, levels: int) -> bytes:
 
 
 def test_nesting_to_64_levels_is_taken_and_65_is_not(wire: Wire) -> None:
-    assert wire.post(nested(wire, body.DEEPEST + 1)).status_code == 400
+    assert wire.post(nested(wire, body.MAX_NESTING + 1)).status_code == 400
     assert_nothing_stored()
-    assert_taken(wire, wire.post(nested(wire, body.DEEPEST)))
+    assert_taken(wire, wire.post(nested(wire, body.MAX_NESTING)))
 
 
 @pytest.mark.parametrize("sent", [b"[" * 200_000, b'{"a":' * 200_000, b"[" * 200_000 + b"]" * 200_000])
@@ -524,9 +524,9 @@ def test_tokens_taken_ahead_are_worth_nothing_later(game: Game, monkeypatch: pyt
     wire = wire_of(game, Dialect.RUDDERSTACK)
     limited(wire, 100)
     assert limit.seconds_to_wait(wire.key.key) == 0
-    lease = limit._the_limiter().leases[wire.key.key.pk]
+    lease = limit._get_limiter().leases[wire.key.key.pk]
     assert lease.left > 0
-    assert lease.spend(time.monotonic() + limit.LEASE_ENDS + 1) is False
+    assert lease.spend(time.monotonic() + limit.LEASE_EXPIRY_SECONDS + 1) is False
 
 
 # The short way in

@@ -81,10 +81,10 @@ def parsers() -> dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[list
     from audience.intake.dialects import segment
 
     now = datetime.now(UTC)
-    frame = segment.Frame(received_at=now)
+    envelope = segment.BatchEnvelope(received_at=now)
 
     def segment_parse(values: list[Any]) -> int:
-        return len([segment.parse(raw, kind=raw["type"], frame=frame) for raw in values])
+        return len([segment.parse(raw, kind=raw["type"], envelope=envelope) for raw in values])
 
     return {
         "immutable": (immutable, lambda values: len(immutable_dialect.parse(values, now=now)[0])),

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from audience.hub.toolkit.access import has_role
 from audience.hub.toolkit.masking import masked
-from audience.intake.dialects.kept import TITLE
+from audience.intake.dialects.revalidation import TITLE
 from audience.models import Event, Kind, Membership, Rejection, Role
 
 SIZE = 50

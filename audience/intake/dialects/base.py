@@ -1,4 +1,4 @@
-"""What all wire routes share: authenticate -> size limit -> parse -> accept -> reply in the dialect's words."""
+"""What all ingestion routes share: authenticate -> size limit -> parse -> accept -> answer in the dialect's format."""
 
 import binascii
 import inspect
@@ -16,56 +16,55 @@ from rest_framework.views import APIView
 
 from audience.database import clock
 from audience.database.unavailable import is_unavailable
-from audience.intake.dialects.words import Problem, Refusal
+from audience.intake.dialects.responses import Problem, Refusal
 from audience.intake.messages.message import NOT_KEPT, Rejected, Violation
 from audience.intake.requests import body, cors, limit, restrictions
-from audience.intake.requests.auth import find_ended_key
-from audience.intake.requests.caller import caller_ip, origin, stamp
-from audience.intake.storing.accept import Receipt, accept_all, accept_together, note_use, refuse_when_full
+from audience.intake.requests.auth import find_expired_key
+from audience.intake.requests.caller import caller_ip, origin, record_caller
+from audience.intake.storing.accept import Receipt, accept_all, accept_together, record_use, refuse_when_full
 from audience.intake.storing.group import Overloaded
-from audience.intake.storing.rows import Sent
+from audience.intake.storing.rows import Submission
 from audience.models import ApiKey, Dialect
 
 logger = structlog.get_logger(__name__)
 
-# Seconds. Short, since most absences are a restart; clients add their own back-off.
-RETRY_AFTER = 5
-# Seconds between two Rejections for requests with one key that has ended.
-SAID_AGAIN_AFTER = 60.0
-# When the last of them was written, by key id (time.monotonic()).
-_said_at: dict[int, float] = {}
+# Short, since most outages are a restart; clients add their own back-off.
+RETRY_AFTER_SECONDS = 5
+# Between two Rejections for requests with one expired key.
+EXPIRED_KEY_INTERVAL_SECONDS = 60.0
+# When the last of them was stored, by key id (time.monotonic()).
+_expired_key_recorded_at: dict[int, float] = {}
 
 
 class IngestView(APIView):
-    """The frame of a wire route. A dialect gives the words (`refuse`) and the handlers of its methods.
+    """The base of every ingestion route. A dialect adds `refuse` and the handlers of its methods.
 
-    A handler that takes messages in is a coroutine, since it waits for the disk, and for nothing else: on the event
-    loop (audience/intake/front.py) whatever else would have to wait, as for a query, says SynchronousOnlyOperation
-    before anything was done, and the request is answered on a thread instead.
+    A handler that stores messages is a coroutine that awaits `accept` and nothing else. On the event loop
+    (audience/intake/asgi.py) everything else that would block, such as a query, raises SynchronousOnlyOperation before
+    anything was changed, and the same handler answers the request on a thread.
 
-    Every answer, also an error, carries the CORS headers: a browser hides the status of one without them,
-    and an SDK that cannot see a 503 does not retry. A passing fault is always 503 with Retry-After, since
-    clients drop their data for good on a 4xx.
-    """
+    Every answer, also an error, carries the CORS headers: a browser hides the status of an answer without them, and an
+    SDK that cannot read a 503 does not retry. A transient fault is always 503 with Retry-After, since clients drop
+    their data for good on a 4xx."""
 
     # Described in audience/intake/openapi.yaml.
     schema = None
-    # To Django every one of them is plain: `dispatch` finishes what is a coroutine itself.
+    # Django calls `dispatch`, which is synchronous.
     view_is_async = False
     is_on_loop = False
-    # The dialect that a request refused as a whole is filed under.
+    # The dialect of the Rejection of a request that is refused as a whole.
     dialect = Dialect.IMMUTABLE
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
-        """This dialect's error for a whole request, to be raised. `detail` is a sentence where the words have none."""
-        raise NotImplementedError(f"{type(self).__name__} has no words for an error")
+        """This dialect's error for a whole request, to be raised. `detail` is used where the dialect has no text."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its errors")
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
-        """The headers that let a browser read the answer."""
-        return cors.echoed(request)
+        """The headers with which a browser may read the answer."""
+        return cors.allow_origin(request)
 
     def read(self, request: HttpRequest, *, limit: int) -> bytes:
-        """The body, unpacked; refused when it is larger than `limit` bytes, packed or unpacked."""
+        """The decompressed body; refused when it is larger than `limit` bytes before or after decompression."""
         try:
             return body.read(request, limit=limit)
         except body.TooLarge:
@@ -75,92 +74,93 @@ class IngestView(APIView):
             raise self.refuse(Problem.BAD_ENCODING, str(error)) from None
 
     def decode(self, data: bytes) -> Any:
-        """The JSON of a body; refused when it is none."""
+        """The parsed JSON of a body; refused when it is invalid."""
         try:
             return body.decode(data)
         except body.Malformed as error:
             raise self.refuse(Problem.BAD_JSON, str(error)) from None
 
     def admit(self, key: ApiKey) -> None:
-        """Note the key's use; refused when it calls more often than its limit allows."""
-        note_use(key)
+        """Record the key's use; refused when it exceeds its rate limit."""
+        record_use(key)
         wait = limit.seconds_to_wait(key)
         if wait:
             refusal = self.refuse(Problem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
             refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
             raise refusal
 
-    def against_caller(self, key: ApiKey) -> Violation | None:
-        """Why the key may not be used by whoever called, None when it may."""
+    def caller_violation(self, key: ApiKey) -> Violation | None:
+        """Why the key may not be used from the caller's origin or address; None when it may."""
         if not key.is_restricted:
             return None
-        return restrictions.against_caller(key, origin=origin(self.request), address=caller_ip(self.request))
+        return restrictions.caller_violation(key, origin=origin(self.request), address=caller_ip(self.request))
 
-    def leaving(self, refusal: Refusal, key: ApiKey, why: Violation, *, route: str) -> Refusal:
-        """The refusal of a whole request, which leaves a Rejection; of its content nothing is kept."""
+    def with_rejection(self, refusal: Refusal, key: ApiKey, why: Violation, *, route: str) -> Refusal:
+        """The refusal of a whole request, with a Rejection that is stored without the request's content."""
         refused = Rejected(None, [why], NOT_KEPT, route=route)
-        stamp(self.request, (), [refused])
-        sent = Sent(key=key, dialect=self.dialect, received_at=self.received_at, messages=(), rejected=[refused])
-        refusal.leaves = [sent]
+        record_caller(self.request, (), [refused])
+        sent = Submission(key=key, dialect=self.dialect, received_at=self.received_at, messages=(), rejected=[refused])
+        refusal.submissions = [sent]
         return refusal
 
-    def of_ended(self, refusal: Refusal, value: str, *, route: str) -> Refusal:
-        """The refusal of a key that does not work, which leaves a Rejection when it once did."""
-        key = find_ended_key(value)
-        if key is None or not _is_time_to_say_so(key):
+    def for_expired_key(self, refusal: Refusal, value: str, *, route: str) -> Refusal:
+        """The refusal of an invalid key, with a Rejection if the key has expired."""
+        key = find_expired_key(value)
+        if key is None or not _is_expired_key_due(key):
             return refusal
-        return self.leaving(refusal, key, restrictions.KEY_ENDED, route=route)
+        return self.with_rejection(refusal, key, restrictions.KEY_ENDED, route=route)
 
-    async def accept(self, request: Sequence[Sent]) -> list[Receipt]:
-        """Acknowledge: on disk when this returns."""
+    async def accept(self, request: Sequence[Submission]) -> list[Receipt]:
+        """Store the messages. When this returns, they are committed."""
         return await accept_together(request) if self.is_on_loop else accept_all(request)
 
-    def begin(self) -> None:
-        """What a handler may rely on."""
+    def prepare(self) -> None:
+        """Set what handlers read."""
         self.received_at = clock.now()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """The answer, on a thread that may wait."""
-        response = _finished(self.answer(request, *args, **kwargs))
+        """The answer, on a thread."""
+        response = _run_to_completion(self.answer(request, *args, **kwargs))
         for name, value in self.cors(request).items():
             response.headers[name] = value
         return response
 
-    def turn_away(self, request: HttpRequest, why: str) -> HttpResponseBase:
-        """The answer to a request that is not read to its end."""
+    def refuse_unread(self, request: HttpRequest, why: str) -> HttpResponseBase:
+        """503 for a request whose body was not read to its end."""
         self.request = request  # type: ignore[assignment]  # a plain one
-        self.begin()
+        self.prepare()
         return self.handle_exception(Overloaded(why))
 
     async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """The answer without its CORS headers. DRF's own dispatch without the parts that no wire route has (parsers,
-        authenticators, throttles, negotiation): an SDK's odd Accept header must not cost its user a 406, and they were
-        most of what a request cost."""
+        """The answer without its CORS headers. Replaces DRF's dispatch, whose parsers, authenticators, throttles and
+        content negotiation no ingestion route uses: they took most of a request's time, and an SDK's unusual Accept
+        header would be answered 406."""
         self.request, self.args, self.kwargs = request, args, kwargs  # type: ignore[assignment]  # a plain one
         try:
-            self.begin()
+            self.prepare()
             method = str(request.method).lower()
-            # A browser that is refused the question before its message never reads when to come back.
+            # Not a preflight request: a browser that gets 503 there never sends the request, and never reads
+            # Retry-After.
             if self.is_on_loop and method != "options":
                 refuse_when_full()
             handler = getattr(self, method, None) if method in self.http_method_names else None
             if handler is None:
                 raise MethodNotAllowed(method)
-            response = await self.handled(handler, *args, **kwargs)
+            response = await self.run_handler(handler, *args, **kwargs)
         except SynchronousOnlyOperation:
             raise
         except Exception as error:
             response = self.handle_exception(error)
         return response
 
-    async def handled(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """What a handler answers. What a refusal leaves is on disk before it is answered."""
+    async def run_handler(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The handler's answer. The Rejections of a refusal are stored before it is answered."""
         try:
             answered = handler(self.request, *args, **kwargs)
             response: HttpResponseBase = await answered if inspect.isawaitable(answered) else answered
         except Refusal as refusal:
-            if refusal.leaves:
-                await self.accept(refusal.leaves)
+            if refusal.submissions:
+                await self.accept(refusal.submissions)
             raise
         return response
 
@@ -171,40 +171,42 @@ class IngestView(APIView):
         if isinstance(exc, Refusal):
             return exc.response
         if isinstance(exc, OperationalError | Overloaded) or is_unavailable(exc):
-            event = "intake_overloaded" if isinstance(exc, Overloaded) else "storage_away"
+            event = "intake_overloaded" if isinstance(exc, Overloaded) else "database_unavailable"
             logger.warning(event, path=self.request.path, error=str(exc).partition("\n")[0][:200])
-            response = self.refuse(Problem.STORAGE_AWAY, "Storage is away for a moment; send this again.").response
-            response["Retry-After"] = str(RETRY_AFTER)
+            refusal = self.refuse(Problem.DATABASE_UNAVAILABLE, "Storage is away for a moment; send this again.")
+            response = refusal.response
+            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
         if isinstance(exc, MethodNotAllowed):
             response = self.refuse(Problem.METHOD, f"{self.request.method} is not served here.").response
             response["Allow"] = ", ".join(self.allowed_methods)
             return response
         logger.error("ingest_failed", path=self.request.path, exc_info=exc)
-        return self.refuse(Problem.BROKEN, "Something broke on our side; it is logged. Send this again.").response
+        text = "Something broke on our side; it is logged. Send this again."
+        return self.refuse(Problem.INTERNAL_ERROR, text).response
 
 
-def _is_time_to_say_so(key: ApiKey) -> bool:
-    """Once a minute for each key that has ended: enough to be seen, too little to fill a table with."""
+def _is_expired_key_due(key: ApiKey) -> bool:
+    """Whether to store another Rejection for this expired key."""
     now = time.monotonic()
-    if now - _said_at.get(key.pk, -SAID_AGAIN_AFTER) < SAID_AGAIN_AFTER:
+    if now - _expired_key_recorded_at.get(key.pk, -EXPIRED_KEY_INTERVAL_SECONDS) < EXPIRED_KEY_INTERVAL_SECONDS:
         return False
-    _said_at[key.pk] = now
+    _expired_key_recorded_at[key.pk] = now
     return True
 
 
-def _finished(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
-    """What a coroutine returns that never has to wait."""
+def _run_to_completion(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    """The result of a coroutine that never suspends."""
     try:
         answer.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     answer.close()
-    raise RuntimeError("A handler waits for something else than the disk.")
+    raise RuntimeError("A handler awaits something other than accept().")
 
 
 def basic_user(request: HttpRequest) -> str:
-    """The user name of HTTP Basic, which is where Segment's family puts its key; '' when there is none."""
+    """The user name of HTTP Basic, where Segment-shaped clients put their key; '' when there is none."""
     scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
         return ""

@@ -1,4 +1,4 @@
-"""The Immutable Audience dialect: /v1/audience/..., `x-immutable-publishable-key`, every reason for every message."""
+"""The Immutable Audience dialect: /v1/audience/..., `x-immutable-publishable-key`, every violation of every message."""
 
 import secrets
 from datetime import datetime
@@ -8,14 +8,14 @@ from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.words import Problem, Refusal, as_json
+from audience.intake.dialects.responses import Problem, Refusal, as_json
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.messages.times import timed
 from audience.intake.requests import cors, restrictions
 from audience.intake.requests.auth import find_live_key
-from audience.intake.requests.caller import stamp
+from audience.intake.requests.caller import record_caller
 from audience.intake.storing.accept import Receipt
-from audience.intake.storing.rows import Sent
+from audience.intake.storing.rows import Submission
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.keys import SENDER_KINDS, SERVER_KEY_MARK
 
@@ -32,8 +32,8 @@ STATUSES = {
     Problem.TOO_LARGE: 413,
     Problem.TOO_MANY_REQUESTS: 429,
     Problem.METHOD: 405,
-    Problem.STORAGE_AWAY: 503,
-    Problem.BROKEN: 500,
+    Problem.DATABASE_UNAVAILABLE: 503,
+    Problem.INTERNAL_ERROR: 500,
 }
 ALLOWED_HEADERS = f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}"
 CORS = {
@@ -43,7 +43,7 @@ CORS = {
     "Access-Control-Max-Age": "86400",
     "Vary": "Access-Control-Request-Headers",
 }
-# What a client calls it -> what we call it; other keys of its context stay as they are.
+# Names of the client -> names of message.Message; other keys of the context are kept.
 CONTEXT_NAMES = {
     "userAgent": "user_agent",
     "browserLanguage": "browser_language",
@@ -56,12 +56,12 @@ CONTEXT_NAMES = {
 
 
 class ImmutableView(IngestView):
-    """Keys, error envelope and CORS of this dialect. `route` is what a request refused as a whole is filed under."""
+    """Keys, errors and CORS of this dialect. `route` is stored with the Rejection of a whole request."""
 
     route = ""
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
-        """Without credentials, so that any page may call; the headers that it asks for are allowed."""
+        """Any origin, without credentials; the requested headers are allowed."""
         return {**CORS, "Access-Control-Allow-Headers": cors.requested_headers(request, ALLOWED_HEADERS)}
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
@@ -79,9 +79,10 @@ class ImmutableView(IngestView):
         return Refusal(as_json(body, status=status))
 
     def key(self, request: HttpRequest, *, erases: bool = False) -> ApiKey:
-        """The request's key. One of another form is 400, an unknown, revoked or wrong kind of one 401.
+        """The request's key. 400 for a value that has not the form of a key; 401 for an unknown or revoked one, or one
+        of the wrong kind.
 
-        Where nothing is erased a server key may stand in either header.
+        Except for erasures, a server key may be in either header.
         """
         header = SECRET_HEADER if erases else PUBLISHABLE_HEADER
         value = request.META.get(META_NAMES[header], "").strip()
@@ -95,14 +96,14 @@ class ImmutableView(IngestView):
         if key is None:
             kind = KeyKind.SECRET if erases else KeyKind.PUBLISHABLE
             text = f"The {kind} key is not recognised: check that it is right and not revoked."
-            raise self.of_ended(self.envelope(401, text), value, route=self.route)
+            raise self.for_expired_key(self.envelope(401, text), value, route=self.route)
         self.admit(key)
         return key
 
-    def caller_allowed(self, key: ApiKey) -> None:
-        """Refused when the key is restricted to other origins or addresses than the caller's."""
-        if why := self.against_caller(key):
-            raise self.leaving(self.envelope(401, why.message, [why.as_dict()]), key, why, route=self.route)
+    def check_caller(self, key: ApiKey) -> None:
+        """Refused when the key may not be used from the caller's origin or address."""
+        if why := self.caller_violation(key):
+            raise self.with_rejection(self.envelope(401, why.message, [why.as_dict()]), key, why, route=self.route)
 
 
 class MessagesView(ImmutableView):
@@ -119,9 +120,9 @@ class MessagesView(ImmutableView):
             )
         messages, rejected = parse(payload["messages"], now=self.received_at)
         if key.is_restricted:
-            messages = self.allowed(key, messages, rejected)
-        stamp(request, messages, rejected)
-        sent = Sent(
+            messages = self.permitted(key, messages, rejected)
+        record_caller(request, messages, rejected)
+        sent = Submission(
             key=key,
             dialect=Dialect.IMMUTABLE,
             messages=messages,
@@ -131,12 +132,12 @@ class MessagesView(ImmutableView):
         [receipt] = await self.accept([sent])
         return as_json(reply(receipt, rejected))
 
-    def allowed(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
-        """Those that the key may send; the others join the `rejected`."""
-        unfit = self.against_caller(key)
+    def permitted(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
+        """The messages that the key may send; the others are added to `rejected`."""
+        caller_violation = self.caller_violation(key)
         found = []
         for message in messages:
-            why = unfit or restrictions.against_event(key, message)
+            why = caller_violation or restrictions.event_violation(key, message)
             if why is None:
                 found.append(message)
             else:
@@ -145,10 +146,10 @@ class MessagesView(ImmutableView):
 
 
 def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
-    """`rejections` has one entry per distinct id; messages without an id have one each."""
+    """`rejections` has one entry for each distinct id; messages without an id have one each."""
     entries: dict[Any, dict[str, Any]] = {}
-    for position, refusal in enumerate(rejected):
-        name = position if refusal.message_id is None else refusal.message_id
+    for index, refusal in enumerate(rejected):
+        name = index if refusal.message_id is None else refusal.message_id
         entry = entries.setdefault(name, {"messageId": refusal.message_id, "errors": []})
         entry["errors"] += [v.as_dict() for v in refusal.errors if v.as_dict() not in entry["errors"]]
     return {
@@ -160,29 +161,29 @@ def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
 
 
 def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], list[Rejected]]:
-    """Each message on its own: good ones as Messages, the others as Rejected with every violation."""
+    """Valid messages as Message, the others as Rejected with all of their violations."""
     messages: list[Message] = []
     rejected: list[Rejected] = []
-    taken: set[str] = set()
+    seen: set[str] = set()
     for raw in raw_messages:
         if not isinstance(raw, dict):
             rejected.append(Rejected(None, [Violation("", "INVALID_FORMAT", "A message must be an object.")], raw))
             continue
         message_id = raw.get("messageId") if isinstance(raw.get("messageId"), str) else None
         found = rules.violations(raw, now=now)
-        if message_id and message_id.lower() in taken:
+        if message_id and message_id.lower() in seen:
             text = "This messageId is already in the batch; the first message with it was taken."
             found.append(Violation("messageId", "DUPLICATE_MESSAGE_ID", text))
         if found:
             rejected.append(Rejected(message_id, found, raw))
             continue
-        taken.add(raw["messageId"].lower())
+        seen.add(raw["messageId"].lower())
         messages.append(_message(raw, now))
     return messages, rejected
 
 
 def _message(raw: dict[str, Any], now: datetime) -> Message:
-    """A good message in our words."""
+    """A valid message as Message."""
     kind = Kind(raw["type"])
     timing = timed(rules.timestamp(raw["eventTimestamp"]), received_at=now)
     context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
@@ -193,8 +194,7 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         day=timing.day,
         time_note=timing.note,
         name=rules.text(raw, "eventName"),
-        # An alias speaks of the player it leads to, whether or not it also says userId. Both its ids stand in a
-        # column, so that an erasure finds it when one of them is a placeholder that names nobody.
+        # Both ids of an alias are stored in columns, so that an erasure finds it when one of them is a placeholder.
         user_id=rules.text(raw, "userId") or (rules.text(raw, "toId") if kind == Kind.ALIAS else ""),
         anonymous_id=rules.text(raw, "anonymousId") or (rules.text(raw, "fromId") if kind == Kind.ALIAS else ""),
         device_id=rules.text(raw, "deviceId"),

@@ -3,8 +3,8 @@
 from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
-from audience.intake.dialects.immutable_rules import missing
-from audience.intake.dialects.words import as_json
+from audience.intake.dialects.immutable_rules import is_blank
+from audience.intake.dialects.responses import as_json
 from audience.intake.requests import body
 from audience.models.people import ANONYMOUS, USER
 from audience.privacy.erasure import request_erasure
@@ -12,8 +12,8 @@ from consent.models import Level
 from consent.services import current_level, record_decision
 
 MAX_BODY = 64 * 1024
-LONGEST_ID = 256
-LONGEST_SOURCE = 128
+MAX_ID_LENGTH = 256
+MAX_SOURCE_LENGTH = 128
 DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 
 
@@ -24,8 +24,8 @@ class TrackingConsentView(ImmutableView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
-        self.caller_allowed(key)
-        anonymous_id = _asked(request, "anonymousId")
+        self.check_caller(key)
+        anonymous_id = _id_parameter(request, "anonymousId")
         problem = _id_problem("anonymousId", anonymous_id)
         if problem:
             raise self.envelope(400, problem["message"], [problem])
@@ -33,7 +33,7 @@ class TrackingConsentView(ImmutableView):
 
     def put(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request)
-        self.caller_allowed(key)
+        self.check_caller(key)
         payload = self.decode(self.read(request, limit=MAX_BODY))
         if not isinstance(payload, dict):
             raise self.envelope(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
@@ -57,11 +57,11 @@ class DataView(ImmutableView):
 
     def delete(self, request: HttpRequest) -> HttpResponse:
         key = self.key(request, erases=True)
-        self.caller_allowed(key)
+        self.check_caller(key)
         named = {
             namespace: value
             for namespace, parameter in ((USER, "userId"), (ANONYMOUS, "anonymousId"))
-            if (value := _asked(request, parameter))
+            if (value := _id_parameter(request, parameter))
         }
         if len(named) != 1:
             raise self.envelope(400, "Name exactly one of userId and anonymousId in the query.")
@@ -75,8 +75,8 @@ class DataView(ImmutableView):
         return HttpResponse(status=202)
 
 
-def _asked(request: HttpRequest, parameter: str) -> str:
-    """An id of the query as it was stored."""
+def _id_parameter(request: HttpRequest, parameter: str) -> str:
+    """An id of the query in the form that ids of messages are stored in."""
     return body.storable(request.GET.get(parameter, "")).strip()
 
 
@@ -85,27 +85,27 @@ def _decision_problems(payload: dict[str, object]) -> list[dict[str, str]]:
     if problem := _id_problem("anonymousId", payload.get("anonymousId")):
         found.append(problem)
     status = payload.get("status")
-    if missing(status):
+    if is_blank(status):
         found.append(_problem("status", "MISSING_REQUIRED_FIELD", "status is required."))
     elif status not in DECISIONS:
         code = "INVALID_ENUM" if isinstance(status, str) else "INVALID_FORMAT"
         found.append(_problem("status", code, f"status must be one of {', '.join(DECISIONS)}."))
-    if problem := _text_problem("source", payload.get("source"), LONGEST_SOURCE):
+    if problem := _text_problem("source", payload.get("source"), MAX_SOURCE_LENGTH):
         found.append(problem)
     return found
 
 
 def _id_problem(name: str, value: object) -> dict[str, str] | None:
-    return _text_problem(name, value, LONGEST_ID)
+    return _text_problem(name, value, MAX_ID_LENGTH)
 
 
-def _text_problem(name: str, value: object, longest: int) -> dict[str, str] | None:
-    if missing(value):
+def _text_problem(name: str, value: object, max_length: int) -> dict[str, str] | None:
+    if is_blank(value):
         return _problem(name, "MISSING_REQUIRED_FIELD", f"{name} is required.")
     if not isinstance(value, str):
         return _problem(name, "INVALID_FORMAT", f"{name} must be a string.")
-    if len(value) > longest:
-        return _problem(name, "INVALID_VALUE", f"{name} is longer than {longest} characters.")
+    if len(value) > max_length:
+        return _problem(name, "INVALID_VALUE", f"{name} is longer than {max_length} characters.")
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the Immutable dialect asks of a message: every violation of one message, not only the first."""
+"""The validation rules of the Immutable dialect: all violations of a message, not only the first."""
 
 import re
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 OTHER_TEXTS = ("deviceId", "sessionId", "fromType", "toType")
 CHOICES = {"identityType": IDENTITY_TYPES, "surface": SURFACES, "consentLevel": CONSENT_LEVELS}
 
-OLDEST = timedelta(days=30)
-NEWEST = timedelta(hours=24)
+MAX_AGE = timedelta(days=30)
+MAX_AHEAD = timedelta(hours=24)
 
-# Longest text in characters, by field; those not named here take DEFAULT_LENGTH.
-DEFAULT_LENGTH = 256
-CONTEXT_LENGTHS = {"userAgent": 512, "pageUrl": 2048, "pagePath": 2048, "pageReferrer": 2048}
+# The maximum length of a text in characters, by field; MAX_LENGTH for all others.
+MAX_LENGTH = 256
+MAX_CONTEXT_LENGTHS = {"userAgent": 512, "pageUrl": 2048, "pagePath": 2048, "pageReferrer": 2048}
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def missing(value: Any) -> bool:
-    """Absent, null, empty and blank are one."""
+def is_blank(value: Any) -> bool:
+    """Whether it is absent, null, or a text of spaces."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -38,7 +38,7 @@ def timestamp(text: str) -> datetime | None:
 
 
 def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:
-    """Everything wrong with one message; empty when it is good, which nearly all are: each rule leaves early there."""
+    """All violations of one message. Nearly all messages have none, so each rule returns early for a valid value."""
     found: list[Violation] = []
     _type(message, found)
     _message_id(message, found)
@@ -62,7 +62,7 @@ def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:
 
 def _type(message: dict[str, Any], found: list[Violation]) -> None:
     kind = message.get("type")
-    if missing(kind):
+    if is_blank(kind):
         found.append(_required("type"))
     elif not isinstance(kind, str):
         found.append(_not_text("type"))
@@ -72,29 +72,29 @@ def _type(message: dict[str, Any], found: list[Violation]) -> None:
 
 def _message_id(message: dict[str, Any], found: list[Violation]) -> None:
     value = message.get("messageId")
-    if missing(value):
+    if is_blank(value):
         found.append(_required("messageId"))
     elif not isinstance(value, str) or not UUID_FORM.fullmatch(value):
         found.append(Violation("messageId", "INVALID_FORMAT", "messageId must be a UUID."))
 
 
 def message_id(message: dict[str, Any]) -> str:
-    """The id of a good message in its one spelling: UUIDs are the same in either case."""
+    """The id of a valid message in lower case: UUIDs are equal in both cases."""
     return str(message["messageId"].lower())
 
 
 def _when(message: dict[str, Any], now: datetime, found: list[Violation]) -> None:
     value = message.get("eventTimestamp")
-    if missing(value):
+    if is_blank(value):
         found.append(_required("eventTimestamp"))
         return
     when = timestamp(value) if isinstance(value, str) else None
     if when is None:
         text = "eventTimestamp must be ISO 8601 with an offset: 2026-04-08T12:00:00Z."
         found.append(Violation("eventTimestamp", "INVALID_FORMAT", text))
-    elif when < now - OLDEST:
+    elif when < now - MAX_AGE:
         found.append(Violation("eventTimestamp", "INVALID_VALUE", "eventTimestamp is more than 30 days in the past."))
-    elif when > now + NEWEST:
+    elif when > now + MAX_AHEAD:
         found.append(
             Violation("eventTimestamp", "INVALID_VALUE", "eventTimestamp is more than 24 hours in the future.")
         )
@@ -104,12 +104,12 @@ def _ids(message: dict[str, Any], found: list[Violation]) -> None:
     _text(message, "userId", found)
     _text(message, "anonymousId", found)
     if message.get("type") != "alias":
-        if missing(message.get("userId")) and missing(message.get("anonymousId")):
+        if is_blank(message.get("userId")) and is_blank(message.get("anonymousId")):
             found.append(Violation("userId", "MISSING_REQUIRED_FIELD", "userId or anonymousId is required."))
         return
     _text(message, "fromId", found, required=True)
     _text(message, "toId", found, required=True)
-    if not missing(message.get("fromId")) and message.get("fromId") == message.get("toId"):
+    if not is_blank(message.get("fromId")) and message.get("fromId") == message.get("toId"):
         found.append(Violation("toId", "INVALID_VALUE", "fromId and toId must be different."))
 
 
@@ -124,9 +124,9 @@ def _context(message: dict[str, Any], found: list[Violation]) -> None:
     for name in ("library", "libraryVersion"):
         _text(context, name, found, required=True, path="context.")
     for name, value in context.items():
-        longest = CONTEXT_LENGTHS.get(name, DEFAULT_LENGTH)
-        if name not in ("library", "libraryVersion") and isinstance(value, str) and len(value) > longest:
-            found.append(_too_long(f"context.{name}", longest))
+        max_length = MAX_CONTEXT_LENGTHS.get(name, MAX_LENGTH)
+        if name not in ("library", "libraryVersion") and isinstance(value, str) and len(value) > max_length:
+            found.append(_too_long(f"context.{name}", max_length))
         elif name in CONTEXT_TEXTS and value is not None and not isinstance(value, str):
             found.append(_not_text(f"context.{name}"))
 
@@ -138,18 +138,18 @@ CONTEXT_TEXTS = frozenset(
 
 def _text(holder: dict[str, Any], name: str, found: list[Violation], *, required: bool = False, path: str = "") -> None:
     value = holder.get(name)
-    if missing(value):
+    if is_blank(value):
         if required:
             found.append(_required(path + name))
     elif not isinstance(value, str):
         found.append(_not_text(path + name))
-    elif len(value) > DEFAULT_LENGTH:
-        found.append(_too_long(path + name, DEFAULT_LENGTH))
+    elif len(value) > MAX_LENGTH:
+        found.append(_too_long(path + name, MAX_LENGTH))
 
 
 def _choice(message: dict[str, Any], name: str, choices: tuple[str, ...], found: list[Violation]) -> None:
     value = message.get(name)
-    if missing(value):
+    if is_blank(value):
         return
     if not isinstance(value, str):
         found.append(_not_text(name))
@@ -165,17 +165,16 @@ def _not_text(name: str) -> Violation:
     return Violation(name, "INVALID_FORMAT", f"{name} must be a string.")
 
 
-def _too_long(name: str, longest: int) -> Violation:
-    return Violation(name, "INVALID_VALUE", f"{name} is longer than {longest} characters.")
+def _too_long(name: str, max_length: int) -> Violation:
+    return Violation(name, "INVALID_VALUE", f"{name} is longer than {max_length} characters.")
 
 
 def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
-    """The identities that alias and a typed identify join.
+    """The identities that an alias or a typed identify joins.
 
-    An alias names an id that may have come in before as anonymousId, as userId or under its provider's name, in
-    any order: all three spellings are the player's, so all three are joined.
-    """
-    if message.kind == Kind.IDENTIFY and not missing(raw.get("identityType")) and message.user_id:
+    An alias names an id that other events may have as anonymousId, as userId or under its provider's name. Which of
+    them is not known when the alias arrives, so all three are joined."""
+    if message.kind == Kind.IDENTIFY and not is_blank(raw.get("identityType")) and message.user_id:
         return [(raw["identityType"], message.user_id)]
     if message.kind != Kind.ALIAS:
         return []
@@ -188,6 +187,6 @@ def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
 
 
 def text(raw: Mapping[str, Any], name: str) -> str:
-    """A text of the message, trimmed; '' for none and for what is no text."""
+    """A text of the message without outer spaces; '' when it is absent or not a text."""
     value = raw.get(name)
     return value.strip() if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The Parcelvoy client dialect: Bearer key, 204 once the data is on disk, one bad item refuses the request."""
+"""The Parcelvoy client dialect: Bearer key, 204 once the data is stored, one invalid item refuses the request."""
 
 import uuid
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.words import Problem, Refusal, as_json
+from audience.intake.dialects.responses import Problem, Refusal, as_json
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.messages.times import timed
 from audience.intake.requests import restrictions
 from audience.intake.requests.auth import find_live_key
-from audience.intake.requests.caller import stamp
-from audience.intake.storing.rows import Sent
+from audience.intake.requests.caller import record_caller
+from audience.intake.storing.rows import Submission
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.people import ANONYMOUS, USER
 
@@ -25,11 +25,11 @@ ANSWERS = {
     Problem.UNKNOWN_KEY: (401, "Authorization error.", 1000),
     Problem.TOO_MANY_REQUESTS: (429, "Too many requests.", None),
     Problem.METHOD: (405, "Method not allowed.", None),
-    Problem.STORAGE_AWAY: (503, "Storage is away for a moment; send this again.", None),
-    Problem.BROKEN: (500, "An error occurred with this request.", None),
+    Problem.DATABASE_UNAVAILABLE: (503, "Storage is away for a moment; send this again.", None),
+    Problem.INTERNAL_ERROR: (500, "An error occurred with this request.", None),
 }
-# Malformed JSON and a body over MAX_BODY.
-OTHERWISE = (400, "An error occurred with this request.", None)
+# Malformed JSON, and a body over MAX_BODY.
+BAD_REQUEST = (400, "An error occurred with this request.", None)
 PROFILE = ("email", "phone", "timezone", "locale")
 
 
@@ -38,7 +38,7 @@ class ParcelvoyView(IngestView):
     dialect = Dialect.PARCELVOY
 
     def refuse(self, problem: Problem, detail: str = "") -> Refusal:
-        return error(*ANSWERS.get(problem, OTHERWISE))
+        return error(*ANSWERS.get(problem, BAD_REQUEST))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         key = self.key(request)
@@ -47,19 +47,19 @@ class ParcelvoyView(IngestView):
             messages = self.parse(payload, now=self.received_at)
         except rules.Invalid as invalid:
             found = [Violation(invalid.path, "VALIDATION", str(invalid))]
-            await self.keep(key, [], [Rejected(None, found, payload, route=self.route)])
+            await self.store(key, [], [Rejected(None, found, payload, route=self.route)])
             raise error(422, str(invalid), None) from None
-        if why := self.against_caller(key) or _against_events(key, messages):
-            await self.keep(key, [], [Rejected(None, [why], payload, route=self.route)])
+        if why := self.caller_violation(key) or _event_violation(key, messages):
+            await self.store(key, [], [Rejected(None, [why], payload, route=self.route)])
             if why == restrictions.EVENT_NOT_ALLOWED:
                 raise error(422, why.message, None)
             raise self.refuse(Problem.UNKNOWN_KEY)
-        await self.keep(key, messages, [])
+        await self.store(key, messages, [])
         return HttpResponse(status=204)
 
-    async def keep(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
-        stamp(self.request, messages, rejected)
-        sent = Sent(
+    async def store(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
+        record_caller(self.request, messages, rejected)
+        sent = Submission(
             key=key,
             dialect=Dialect.PARCELVOY,
             messages=messages,
@@ -74,7 +74,7 @@ class ParcelvoyView(IngestView):
             raise self.refuse(Problem.NO_KEY)
         key = find_live_key(value.strip(), kinds=KeyKind.values)
         if key is None:
-            raise self.of_ended(self.refuse(Problem.UNKNOWN_KEY), value.strip(), route=self.route)
+            raise self.for_expired_key(self.refuse(Problem.UNKNOWN_KEY), value.strip(), route=self.route)
         self.admit(key)
         return key
 
@@ -83,9 +83,9 @@ class ParcelvoyView(IngestView):
         raise NotImplementedError(type(self).__name__)
 
 
-def _against_events(key: ApiKey, messages: list[Message]) -> Violation | None:
-    """Why the key may not send all of them."""
-    return next(filter(None, (restrictions.against_event(key, message) for message in messages)), None)
+def _event_violation(key: ApiKey, messages: list[Message]) -> Violation | None:
+    """Why the key may not send one of them; None when it may send all."""
+    return next(filter(None, (restrictions.event_violation(key, message) for message in messages)), None)
 
 
 def error(status: int, text: str, code: int | None) -> Refusal:
@@ -105,11 +105,11 @@ class AliasView(ParcelvoyView):
 
 class IdentifyView(ParcelvoyView):
     route = "identify"
-    KNOWN = frozenset({"anonymous_id", "external_id", "data", *PROFILE})
+    FIELDS = frozenset({"anonymous_id", "external_id", "data", *PROFILE})
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, dict, "")
-        rules.only(payload, self.KNOWN)
+        rules.only(payload, self.FIELDS)
         anonymous_id, external_id = rules.one_id(payload)
         traits = _traits(payload)
         return [_message(Kind.IDENTIFY, payload, now, anonymous_id=anonymous_id, user_id=external_id, traits=traits)]
@@ -121,7 +121,7 @@ class DevicesView(ParcelvoyView):
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, dict, "")
         anonymous_id, external_id = rules.one_id(payload)
-        said = {
+        fields = {
             name: rules.required(payload, name) for name in ("device_id", "os", "model", "app_build", "app_version")
         }
         token = payload.get("token")
@@ -135,7 +135,7 @@ class DevicesView(ParcelvoyView):
                 now,
                 anonymous_id=anonymous_id,
                 user_id=external_id,
-                device_id=said["device_id"],
+                device_id=fields["device_id"],
                 properties={**extra, **({"token": token} if token else {})},
             )
         ]
@@ -148,15 +148,15 @@ class EventsView(ParcelvoyView):
         rules.typed(payload, list, "")
         if not payload:
             raise rules.Invalid("", "Must NOT have fewer than 1 items")
-        return [message for place, item in enumerate(payload) for message in _event(item, f"{place}", now)]
+        return [message for index, item in enumerate(payload) for message in _event(item, f"{index}", now)]
 
 
-def _event(item: Any, place: str, now: datetime) -> list[Message]:
-    """One item: a track event, and an identify before it where the item says who the user is."""
-    rules.typed(item, dict, place)
-    path = f"{place}/"
+def _event(item: Any, position: str, now: datetime) -> list[Message]:
+    """One item: a track event, after an identify if the item has a `user`."""
+    rules.typed(item, dict, position)
+    path = f"{position}/"
     anonymous_id, external_id = rules.one_id(item, path)
-    # The Android client says `properties`.
+    # The Android client calls it `properties`.
     properties = {**rules.mapping(item, "properties", path), **rules.mapping(item, "data", path)}
     event = _message(
         Kind.TRACK,
@@ -179,13 +179,13 @@ def _event(item: Any, place: str, now: datetime) -> list[Message]:
         traits=_traits(user, f"{path}user/"),
     )
     event.joined = True
-    # A retry of the event must repeat this id too.
+    # Derived from the id of the event, so that a retry repeats it.
     identify.message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.message_id} user"))
     return [identify, event]
 
 
 def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Profile fields and free-form data; an explicit null stays one, since it clears the trait."""
+    """Profile fields and free-form data. An explicit null is kept, since it clears the trait."""
     for name in PROFILE:
         rules.optional(holder, name, path)
     rules.timezone(holder, path)
@@ -206,8 +206,8 @@ def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -
 
 
 def _message_id(stated: Any) -> str:
-    """The sender's, which is a UUID by contract; ours for none or a blank one. One too long keeps its identity."""
+    """The stated id, a UUID of it if it is too long; a new UUID when there is none."""
     text = stated.strip() if isinstance(stated, str) else ""
-    if len(text) > rules.LONGEST:
+    if len(text) > rules.MAX_LENGTH:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
     return text or str(uuid.uuid4())

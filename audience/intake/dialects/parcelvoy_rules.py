@@ -1,10 +1,10 @@
-"""What the Parcelvoy dialect asks of a body: the first thing wrong, in the words of its original."""
+"""The validation rules of the Parcelvoy dialect: the first violation, in the original's words."""
 
 from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
-LONGEST = 255
+MAX_LENGTH = 255
 TEXTS: dict[type, str] = {str: "string", dict: "object", list: "array"}
 
 
@@ -22,7 +22,7 @@ def typed(value: Any, kind: type, path: str) -> None:
 
 
 def required(holder: Mapping[str, Any], name: str, path: str = "") -> str:
-    """A text that must be there; null and blank are absent."""
+    """A text that is required and not blank."""
     value = optional(holder, name, path)
     if not value:
         raise Invalid(f"{path}{name}", f"Must have required property '{name}'")
@@ -30,13 +30,13 @@ def required(holder: Mapping[str, Any], name: str, path: str = "") -> str:
 
 
 def optional(holder: Mapping[str, Any], name: str, path: str = "") -> str:
-    """A text that may be absent or null; ''."""
+    """A text without outer spaces; '' when it is absent or null."""
     value = holder.get(name)
     if value is None:
         return ""
     typed(value, str, f"{path}{name}")
-    if len(value) > LONGEST:
-        raise Invalid(f"{path}{name}", f"The value of `{path}{name}` must NOT have more than {LONGEST} characters.")
+    if len(value) > MAX_LENGTH:
+        raise Invalid(f"{path}{name}", f"The value of `{path}{name}` must NOT have more than {MAX_LENGTH} characters.")
     return str(value.strip())
 
 
@@ -49,7 +49,7 @@ def one_id(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
 
 
 def mapping(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
-    """An object that may be absent or null; {}."""
+    """An object; {} when it is absent or null."""
     value = holder.get(name)
     if value is None:
         return {}
@@ -57,9 +57,9 @@ def mapping(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, A
     return dict(value)
 
 
-def only(holder: Mapping[str, Any], known: frozenset[str]) -> None:
-    if set(holder) - known:
-        raise Invalid(sorted(set(holder) - known)[0], "Must NOT have additional properties")
+def only(holder: Mapping[str, Any], fields: frozenset[str]) -> None:
+    if set(holder) - fields:
+        raise Invalid(sorted(set(holder) - fields)[0], "Must NOT have additional properties")
 
 
 def timezone(holder: Mapping[str, Any], path: str = "") -> str:

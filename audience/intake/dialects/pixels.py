@@ -9,16 +9,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import segment
 from audience.intake.dialects.base import basic_user
+from audience.intake.dialects.responses import Problem
 from audience.intake.dialects.segment_keys import without_secret
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
-from audience.intake.dialects.words import Problem
 from audience.intake.messages.message import Rejected
 from audience.intake.requests import body
 from audience.models import KeyKind
 
 # The smallest transparent GIF.
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-# What a query may say about the message itself; every other parameter is a property.
+# The query parameters that are fields of the message; every other parameter is a property.
 MESSAGE_PARAMETERS = ("userId", "anonymousId", "event", "name", "messageId", "timestamp", "sentAt", "originalTimestamp")
 
 
@@ -29,7 +29,7 @@ def gif() -> HttpResponse:
 
 
 class DataPixelView(MetaRouterView):
-    """GET /v1/pixel/<kind>?data=: the event as base64, standard or url-safe, with or without padding."""
+    """GET /v1/pixel/<kind>?data=: the event in base64, standard or url-safe, with or without padding."""
 
     http_method_names = ["get", "head", "options"]
     key_kinds = (KeyKind.PUBLISHABLE,)
@@ -38,33 +38,33 @@ class DataPixelView(MetaRouterView):
         outside = basic_user(request), request.GET.get("writeKey", "")
         payload = self.payload(self.data(request), "".join(outside))
         written = segment.text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
-        key = self.known_key(outside[0] or written or outside[1])
+        key = self.find_key(outside[0] or written or outside[1])
         self.admit(key)
-        answer = await self.take_one(payload, key)
+        answer = await self.handle_one(payload, key)
         return gif() if answer.status_code == 200 else answer
 
     def data(self, request: HttpRequest) -> bytes:
-        # A `+` of standard base64 arrives as a space when the page forgot to escape it.
+        # An unescaped `+` of standard base64 arrives as a space.
         text = request.GET.get("data", "").replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
         try:
             found = b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise self.refuse(Problem.BAD_JSON) from None
-        if len(found) > self.chosen.call_limit:
+        if len(found) > self.responses.call_limit:
             raise self.refuse(Problem.TOO_LARGE)
         return found
 
 
 class QueryPixelView(SegmentView):
-    """GET /pixel/v1/<kind>?writeKey=...: always 200 and an image, since nobody reads an image's status."""
+    """GET /pixel/v1/<kind>?writeKey=...: 200 and an image also for a refused event, since no page reads its status."""
 
     http_method_names = ["get", "head", "options"]
     key_kinds = (KeyKind.PUBLISHABLE,)
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
-        key = self.known_key(request.GET.get("writeKey", ""))
+        key = self.find_key(request.GET.get("writeKey", ""))
         self.admit(key)
-        await self.take_one(message_of(request.GET), key)
+        await self.handle_one(message_of(request.GET), key)
         return gif()
 
     def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
@@ -73,42 +73,42 @@ class QueryPixelView(SegmentView):
 
 
 def message_of(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """A query as a message: `properties` may be JSON, and what we have no word for is a property."""
+    """A query as a message. `properties` may be JSON; parameters that are no field of a message are properties too."""
     query = {body.storable(name): body.storable(value) for name, value in parameters.items()}
-    said = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
+    fields = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
     properties = {k: v for k, v in query.items() if k not in {*MESSAGE_PARAMETERS, "writeKey", "properties", "type"}}
     try:
         stated = body.decode(query.get("properties", "{}").encode())
     except body.Malformed:
         stated = {"properties": query["properties"]}
-    return {**said, "properties": {**properties, **(stated if isinstance(stated, dict) else {})}}
+    return {**fields, "properties": {**properties, **(stated if isinstance(stated, dict) else {})}}
 
 
 class BeaconView(SegmentView):
-    """POST /beacon/v1/batch?writeKey=: a batch that a closing page leaves behind, as text/plain."""
+    """POST /beacon/v1/batch?writeKey=: a batch as text/plain, sent while a page is closed."""
 
     key_kinds = (KeyKind.PUBLISHABLE,)
 
 
 class WebhookView(MetaRouterView):
-    """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, kept as a track event `webhook`."""
+    """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, stored as a track event `webhook`."""
 
     kind = "webhook"
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
-        # The query overrides the body.
+        # The key of the query takes precedence over one in the body.
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
             raise self.refuse(Problem.NOT_AN_EVENT)
         is_batch = isinstance(payload.get("batch"), list)
         self.kind = BATCH if is_batch else self.kind
-        if size > (self.chosen.batch_limit if is_batch else self.chosen.call_limit):
+        if size > (self.responses.batch_limit if is_batch else self.responses.call_limit):
             raise self.refuse(Problem.TOO_LARGE)
         if is_batch:
-            return await self.take_batch(payload, key)
+            return await self.handle_batch(payload, key)
         self.kind = segment.text_of(payload.get("type")).lower()
         if self.kind in segment.TYPES:
-            return await self.take_one(payload, key)
-        taken = self.permitted(segment.webhook(without_secret(payload), self.received_at), key)
-        await self.store([(key, taken)], key)
-        return self.chosen.refused(taken) if isinstance(taken, Rejected) else self.chosen.accepted()
+            return await self.handle_one(payload, key)
+        parsed = self.permitted(segment.webhook(without_secret(payload), self.received_at), key)
+        await self.store([(key, parsed)], key)
+        return self.responses.refused(parsed) if isinstance(parsed, Rejected) else self.responses.accepted()

@@ -1,8 +1,8 @@
-"""RudderStack's words: 200 `OK`, or 400 and a text/plain sentence that its clients match."""
+"""RudderStack's answers: 200 `OK`, or 400 and a text/plain sentence that its clients compare."""
 
 from django.http import HttpResponse
 
-from audience.intake.dialects.words import Problem, Taken, Words
+from audience.intake.dialects.responses import BatchResult, Problem, Responses
 from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
@@ -16,8 +16,8 @@ SENTENCES = {
     Problem.TOO_LARGE: (400, "request size exceeds max limit"),
     Problem.TOO_MANY_REQUESTS: (429, "max requests limit reached"),
     Problem.METHOD: (405, "method not allowed"),
-    Problem.STORAGE_AWAY: (503, "storage is away for a moment, send this again"),
-    Problem.BROKEN: (500, "something broke on our side, send this again"),
+    Problem.DATABASE_UNAVAILABLE: (503, "storage is away for a moment, send this again"),
+    Problem.INTERNAL_ERROR: (500, "something broke on our side, send this again"),
 }
 
 
@@ -25,25 +25,25 @@ def sentence(status: int, text: str) -> HttpResponse:
     return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
 
 
-class RudderStackWords(Words):
+class RudderStackResponses(Responses):
     dialect = Dialect.RUDDERSTACK
     call_limit = 32 * 1024
     batch_limit = 4 * 1024 * 1024
 
     def accepted(self) -> HttpResponse:
-        # Exactly 200: 201, 204 and 207 make two of the Python SDKs send again, up to ten times.
+        # Exactly 200: after 201, 204 or 207 two of the Python SDKs retry up to ten times.
         return sentence(200, "OK")
 
     def refused(self, rejected: Rejected) -> HttpResponse:
         return sentence(400, rejected.errors[0].message)
 
-    def batch(self, taken: Taken, *, partial: bool) -> HttpResponse:
-        if taken.accepted or not taken.rejected:
+    def batch(self, result: BatchResult, *, partial: bool) -> HttpResponse:
+        if result.accepted or not result.rejected:
             return self.accepted()
-        return self.refused(taken.rejected[0][1])
+        return self.refused(result.rejected[0][1])
 
     def problem(self, problem: Problem, *, batch: bool) -> HttpResponse:
         return sentence(*SENTENCES[problem])
 
 
-WORDS = RudderStackWords()
+RESPONSES = RudderStackResponses()

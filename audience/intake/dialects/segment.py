@@ -1,4 +1,4 @@
-"""The message shape that RudderStack, Segment and MetaRouter share. Pure: wire values in, Message or Invalid out."""
+"""The message shape that RudderStack, Segment and MetaRouter share: pure functions from wire values to Message."""
 
 import hashlib
 import unicodedata
@@ -16,22 +16,21 @@ from audience.intake.messages.times import Timing, is_stated, moment, timed
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, USER
 
-# What `type` of a batch member, or the route, makes of a message.
+# By `type` of a batch member, or by route.
 KINDS = {kind.value: kind for kind in (Kind.IDENTIFY, Kind.TRACK, Kind.PAGE, Kind.SCREEN, Kind.GROUP, Kind.ALIAS)}
 MERGE = "merge"
 TYPES = (*KINDS, MERGE)
 NO_ID = "request neither has anonymousId nor userId"
-# An id becomes an index key, which PostgreSQL bounds; no SDK's own ids come near.
-LONGEST_ID = 512
-LONGEST_NAME = 256
-LONGEST_MESSAGE_ID = 256
+# Ids are index keys, whose size PostgreSQL limits; ids of SDKs are much shorter.
+MAX_ID_LENGTH = 512
+MAX_NAME_LENGTH = 256
+MAX_MESSAGE_ID_LENGTH = 256
 
-
-FRAMED = ("sent_at", "timestamp", "context", "integrations")
+ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
 
 
 class Invalid(Exception):
-    """One message that cannot be taken, with its reason."""
+    """One message that is rejected, with the reason."""
 
     def __init__(self, field: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -39,10 +38,10 @@ class Invalid(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What stands around a message: when it came, and what its batch says for members that do not say it.
+class BatchEnvelope:
+    """When a message was received, and the batch's values for members that have none of their own.
 
-    `both_directions`: `timestamp` is corrected by `sentAt` also where the client's clock was behind.
+    `both_directions`: `timestamp` is corrected by `sentAt` also when the client's clock was behind.
     """
 
     received_at: datetime
@@ -52,15 +51,15 @@ class Frame:
     context: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
 
-    def said(self) -> dict[str, Any]:
-        """What was said of it, to be kept with a member that is not taken; `Frame(**said)` says it again."""
-        return {name: value for name in FRAMED if (value := getattr(self, name))}
+    def as_json(self) -> dict[str, Any]:
+        """The values of the batch, stored with rejected members; arguments of a later BatchEnvelope."""
+        return {name: value for name in ENVELOPE_FIELDS if (value := getattr(self, name))}
 
 
-def parse(raw: Mapping[str, Any], *, kind: str, frame: Frame) -> Message:
+def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Message:
     """One wire object as a Message. `kind` is one of TYPES; raises Invalid."""
-    context = {**frame.context, **mapping(raw, "context")}
-    timing = _timing(raw, frame)
+    context = {**envelope.context, **mapping(raw, "context")}
+    timing = _timing(raw, envelope)
     message = Message(
         kind=KINDS.get(kind, Kind.ALIAS),
         message_id=_message_id(raw),
@@ -70,24 +69,24 @@ def parse(raw: Mapping[str, Any], *, kind: str, frame: Frame) -> Message:
         name=_name(raw, kind),
         user_id=_id(raw, "userId"),
         anonymous_id=_id(raw, "anonymousId"),
-        device_id=segment_context.device_id(context)[:LONGEST_ID],
-        session_id=text_of(context.get("sessionId"))[:LONGEST_ID],
+        device_id=segment_context.device_id(context)[:MAX_ID_LENGTH],
+        session_id=text_of(context.get("sessionId"))[:MAX_ID_LENGTH],
         surface="",
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
         properties=mapping(raw, "properties"),
         context=segment_context.canonical(context),
-        integrations={**frame.integrations, **mapping(raw, "integrations")},
+        integrations={**envelope.integrations, **mapping(raw, "integrations")},
         raw=dict(raw),
     )
     if not message.user_id and not message.anonymous_id:
         raise Invalid("userId", "MISSING_REQUIRED_FIELD", NO_ID)
-    _by_kind(raw, kind, context, message)
+    _set_fields_of_kind(raw, kind, context, message)
     return message
 
 
 def webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
-    """Any JSON object, told by no player: a track event named `webhook` with the object as its properties."""
+    """Any JSON object as a track event named `webhook`, of no player, with the object as its properties."""
     return Message(
         kind=Kind.TRACK,
         message_id=str(uuid.uuid4()),
@@ -102,8 +101,8 @@ def webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
 
-def _by_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], message: Message) -> None:
-    """What each kind asks for and means beyond the common fields."""
+def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], message: Message) -> None:
+    """Set and check the fields of each kind."""
     if kind == "track" and not message.name:
         raise Invalid("event", "MISSING_REQUIRED_FIELD", "event is required for track")
     if kind == "identify":
@@ -116,7 +115,7 @@ def _by_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], mess
         previous = _required_id(raw, "previousId", kind)
         message.links = [(ANONYMOUS, previous), (USER, previous)]
         message.links += [(USER, message.user_id)] if message.user_id else []
-        # In a column too, so that an erasure of the old id finds the event.
+        # In the column too, so that an erasure of the old id finds the event.
         message.anonymous_id = message.anonymous_id or previous
     elif kind == MERGE:
         message.links = _merge_links(raw)
@@ -132,8 +131,8 @@ def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
         if not all(pair):
             text = "mergeProperties must be a list of objects with type and value"
             raise Invalid("mergeProperties", "INVALID_FORMAT", text)
-        if len(pair[1]) > LONGEST_ID:
-            text = f"mergeProperties has a value longer than {LONGEST_ID} characters"
+        if len(pair[1]) > MAX_ID_LENGTH:
+            text = f"mergeProperties has a value longer than {MAX_ID_LENGTH} characters"
             raise Invalid("mergeProperties", "INVALID_VALUE", text)
         links.append((pair[0].lower()[:64], pair[1]))
     return links
@@ -142,41 +141,41 @@ def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _name(raw: Mapping[str, Any], kind: str) -> str:
     """The event's name, or the page's or screen's; MetaRouter documents `eventName` beside `event`."""
     if kind == "track":
-        return (text_of(raw.get("event")) or text_of(raw.get("eventName")))[:LONGEST_NAME]
-    return text_of(raw.get("name"))[:LONGEST_NAME] if kind in {"page", "screen"} else ""
+        return (text_of(raw.get("event")) or text_of(raw.get("eventName")))[:MAX_NAME_LENGTH]
+    return text_of(raw.get("name"))[:MAX_NAME_LENGTH] if kind in {"page", "screen"} else ""
 
 
 def _message_id(raw: Mapping[str, Any]) -> str:
-    """The sender's id; ours when there is none. An overlong one keeps its identity as a hash."""
+    """The stated id, hashed if it is too long; a new UUID when there is none."""
     found = text_of(raw.get("messageId"))
-    if len(found) > LONGEST_MESSAGE_ID:
+    if len(found) > MAX_MESSAGE_ID_LENGTH:
         return hashlib.sha256(found.encode()).hexdigest()
     return found or str(uuid.uuid4())
 
 
-def _timing(raw: Mapping[str, Any], frame: Frame) -> Timing:
-    """The sender's timestamp, with its clock corrected by sentAt where that is ahead of the receipt; else the original
-    timestamp by sentAt in either direction; else the receipt.
+def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
+    """From `timestamp`, corrected by `sentAt` if that is ahead of the receipt; else from `originalTimestamp`, corrected
+    by `sentAt` in both directions; else the receipt.
 
-    The day is always that of the unmodified client time, since a retry repeats that and nothing else.
+    `day` is always that of the unmodified client time, which is all that a retry repeats.
     """
-    received_at, sent_at = frame.received_at, moment(raw.get("sentAt") or frame.sent_at)
-    timestamps = (raw.get("timestamp"), frame.timestamp)
+    received_at, sent_at = envelope.received_at, moment(raw.get("sentAt") or envelope.sent_at)
+    timestamps = (raw.get("timestamp"), envelope.timestamp)
     for value in timestamps:
         if moment(value):
-            return timed(value, received_at=received_at, sent_at=sent_at, both_directions=frame.both_directions)
+            return timed(value, received_at=received_at, sent_at=sent_at, both_directions=envelope.both_directions)
     original = raw.get("originalTimestamp")
     if moment(original):
         corrected = timed(original, received_at=received_at, sent_at=sent_at, both_directions=True)
-        # Without sentAt nothing shows how far this clock is off.
+        # Without sentAt the error of this clock is unknown.
         return corrected if sent_at else Timing(received_at, corrected.day)
     return timed(next(filter(is_stated, (*timestamps, original)), None), received_at=received_at)
 
 
 def _id(raw: Mapping[str, Any], name: str) -> str:
     value = text_of(raw.get(name))
-    if len(value) > LONGEST_ID:
-        raise Invalid(name, "INVALID_VALUE", f"{name} is longer than {LONGEST_ID} characters")
+    if len(value) > MAX_ID_LENGTH:
+        raise Invalid(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
     return value
 
 
@@ -194,9 +193,9 @@ def mapping(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """An id or a name as text: numbers and objects in their JSON spelling; null and control characters are nothing.
+    """An id or a name as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
 
-    NUL characters are control characters too: they come as the U+FFFD that body.decode made of them.
+    A text of replacement characters alone is '' too: body.decode makes them of NUL characters.
     """
     if value is None:
         return ""

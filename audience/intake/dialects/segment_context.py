@@ -1,35 +1,35 @@
-"""The `context` of Segment-shaped messages in our words; keys we have no word for stay as they are."""
+"""The `context` of Segment-shaped messages under the names of message.Message; unknown keys are kept."""
 
 from collections.abc import Mapping
 from typing import Any
 
 PAGE = {"url": "page_url", "path": "page_path", "title": "page_title", "referrer": "page_referrer"}
 RENAMED = {"userAgent": "user_agent"}
-# Said elsewhere on the message.
-LEFT_OUT = frozenset({"traits", "page", "library", "sessionId"})
+# Stored in other fields of the message.
+OMITTED = frozenset({"traits", "page", "library", "sessionId"})
 
 
 def canonical(context: Mapping[str, Any]) -> dict[str, Any]:
     """`page{url,...}` -> page_url ..., `library{name,version}` -> library, library_version, `screen` -> "1920x1080"."""
-    said = {
-        RENAMED.get(name, name): value for name, value in context.items() if name not in LEFT_OUT and value is not None
+    found = {
+        RENAMED.get(name, name): value for name, value in context.items() if name not in OMITTED and value is not None
     }
     page = context.get("page")
     if isinstance(page, Mapping):
-        said |= {ours: page[theirs] for theirs, ours in PAGE.items() if isinstance(page.get(theirs), str)}
+        found |= {name: page[key] for key, name in PAGE.items() if isinstance(page.get(key), str)}
     library = context.get("library")
     if isinstance(library, Mapping):
-        said |= {
+        found |= {
             f"library{end}": str(library[key])
             for key, end in (("name", ""), ("version", "_version"))
             if library.get(key)
         }
     elif isinstance(library, str):
-        said["library"] = library
+        found["library"] = library
     screen = context.get("screen")
     if isinstance(screen, Mapping) and screen.get("width") and screen.get("height"):
-        said["screen"] = f"{screen['width']}x{screen['height']}"
-    return said
+        found["screen"] = f"{screen['width']}x{screen['height']}"
+    return found
 
 
 def device_id(context: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The canonical vocabulary: what a dialect turns its words into. Nothing past this module knows a dialect."""
+"""The canonical message that every dialect is converted to. No code after the parser knows a dialect."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -6,25 +6,24 @@ from typing import Any
 
 from audience.models import Kind
 
-# The key in an Event's context that says why the event does not have the time that its sender stated.
-# A sender's own value of that name is dropped, and no network is sent it.
+# The key in an Event's context that holds a times.TimeNote. A client's own value of that name is dropped, and it is
+# never sent to a network.
 TIME_NOTE = "_time_note"
-# Stands for the content of a request that was refused without a look at it.
+# Stored in place of the content of a request that was refused as a whole.
 NOT_KEPT = {"not_kept": True}
 
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """One understood message.
+    """One valid message.
 
-    `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may lie after the receipt, as
-    rows.py bounds it; `day` is the UTC date of the client's own unmodified time, None when it gave no readable one.
-    `joined`: the sender's one item made this message and the one before it, which happened at the same moment.
-    `consent_level` is the level that the message states, not_set included; '' where it states none.
-    `links` are further (namespace, value) pairs that are the same player as the ids above.
-    `context` uses our keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
-    screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
-    """
+    `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may be after the receipt, to
+    which rows.py limits it; `day` is the UTC date of the client's own unmodified time, None when it stated no readable
+    one. `joined`: this message and the one before it come from one item of the client, and happened at the same time.
+    `consent_level` is the stated level, `not_set` included; '' when none is stated. `links` are further (namespace,
+    value) pairs that identify the same player as the ids above. `context` uses these keys: ip, user_agent, page_url,
+    page_path, page_title, page_referrer, locale, timezone, screen, library, library_version, campaign{name, source,
+    medium, content, term}; unknown keys are kept."""
 
     kind: Kind
     message_id: str
@@ -50,17 +49,17 @@ class Message:
     integrations: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
 
-    def noted_context(self) -> dict[str, Any]:
-        """The context as it is stored: with our note about the time, and never with one that the sender wrote."""
+    def context_with_time_note(self) -> dict[str, Any]:
+        """The context as it is stored: with `time_note`, and never with a client's own value of that key."""
         if not self.time_note and TIME_NOTE not in self.context:
             return self.context
-        theirs = {name: value for name, value in self.context.items() if name != TIME_NOTE}
-        return {**theirs, TIME_NOTE: self.time_note} if self.time_note else theirs
+        own = {name: value for name, value in self.context.items() if name != TIME_NOTE}
+        return {**own, TIME_NOTE: self.time_note} if self.time_note else own
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One reason why a message was refused: the field as the sender spells it, a code, a sentence that helps."""
+    """One reason why a message was rejected: the field as the client spells it, a code, and a sentence."""
 
     field: str
     code: str
@@ -72,15 +71,15 @@ class Violation:
 
 @dataclass(slots=True)
 class Rejected:
-    """A message not taken. `message_id` is echoed verbatim, None when it had none (or no text one).
+    """A message that was rejected. `message_id` is as sent, None when it had none or one that is not a text.
 
-    `route` and `frame` are what its dialect needs beside `raw` to judge it again; '' and {} where that is nothing.
-    """
+    `route` and `envelope` are what its dialect needs besides `raw` to validate it again; '' and {} when it needs
+    nothing."""
 
     message_id: str | None
     errors: list[Violation]
     raw: Any
     route: str = ""
-    frame: dict[str, Any] = field(default_factory=dict)
+    envelope: dict[str, Any] = field(default_factory=dict)
     request_ip: str = ""
     origin: str = ""

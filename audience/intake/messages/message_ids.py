@@ -1,20 +1,20 @@
-"""The message ids that events are known by, apart for public keys and for those of servers."""
+"""The stored message ids, which differ between public keys and the keys of servers."""
 
 import uuid
 
-# Before the message ids of a server's key.
+# The prefix of message ids that were sent with a server key.
 SERVER_IDS = "server:"
-LONGEST_MESSAGE_ID = 256
+MAX_MESSAGE_ID_LENGTH = 256
 
 
 def stored_id(message_id: str, *, is_server: bool) -> str:
-    """The message id as it is stored: "server:<id>" for what comes with a server's key.
+    """The message id as it is stored: "server:<id>" for messages of a server key.
 
-    Whoever reads a public key in a client could otherwise send an event under the id that a server is about to use,
-    and the server's own would be passed over as its copy. So the two kinds of key never share an id; one that a public
-    key sends in the server's spelling, or that has become too long, is replaced by a UUID made from it.
+    With a public key, which anybody can read in a client, somebody could otherwise send an event under the id that a
+    server will use, and the server's event would be dropped as its copy. So the two kinds of key never share an id: one
+    that a public key sends with the prefix, or that would be too long with it, is replaced by a UUID derived from it.
     """
-    if is_server and len(message_id) <= LONGEST_MESSAGE_ID - len(SERVER_IDS):
+    if is_server and len(message_id) <= MAX_MESSAGE_ID_LENGTH - len(SERVER_IDS):
         return SERVER_IDS + message_id
     if is_server:
         return SERVER_IDS + str(uuid.uuid5(uuid.NAMESPACE_OID, message_id))

@@ -1,8 +1,7 @@
-"""Reading the moments that clients write, and bounding them by the moment of receipt.
+"""Reads the times that clients state, and limits them to the time of receipt.
 
-A client's clock is believed as far as it can be true: where `sentAt` shows how far it is off, the difference is taken
-off; nothing happens after it was received; and no clock of a player shows a time before 2000 or after 2100.
-"""
+A client's clock may be wrong: where `sentAt` shows by how much, the difference is subtracted; no event happens after
+its receipt; and a time before 2000 or after 2100 is not used."""
 
 import re
 from collections.abc import Sequence
@@ -18,26 +17,25 @@ ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?([Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
 EPOCH_TEXT = re.compile(r"-?\d{1,16}(\.\d{1,9})?", re.ASCII)
-# RFC 2822 begins with a day of the week or of the month and names the month in letters: HTTP's Date, Date#toUTCString.
-# Four digits of a year from 1000 on: email.utils takes 0001 for 2001.
+# RFC 2822, as in HTTP's Date header and JavaScript's toUTCString. Years from 1000: email.utils reads 0001 as 2001.
 RFC_2822 = re.compile(r"([A-Za-z]{3},? +)?\d{1,2} +[A-Za-z]{3} +[1-9]\d{3} .*", re.ASCII)
-# Numbers below this are seconds, from it on milliseconds: 2001 in the one is 5138 in the other.
+# Smaller Unix times are in seconds, others in milliseconds. As seconds this is the year 5138.
 MILLISECONDS = 100_000_000_000
-# The longest text that is read, and the longest that ISO matches.
+# The maximum length of a text that is read, and of one that ISO matches.
 MAX_LENGTH = 64
 MAX_ISO_LENGTH = 35
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2101, 1, 1, tzinfo=UTC)
-# `Event.day` lies between these, both included.
+# The range of `Event.day`, both included.
 FIRST_DAY = EARLIEST.date()
 LAST_DAY = date(2100, 12, 31)
-# Clocks that are set by the network differ by less.
+# Synchronised clocks differ by less.
 TOLERANCE = timedelta(minutes=1)
 
 
 class TimeNote(StrEnum):
-    """Why an event does not have the time that its sender stated. Stored in the context of the event (rows.py)."""
+    """Why an event does not have the time that its client stated. Stored in the event's context."""
 
     UNREADABLE = "unreadable"
     OUT_OF_RANGE = "out_of_range"
@@ -48,8 +46,8 @@ class TimeNote(StrEnum):
 class Timing:
     """When a message happened.
 
-    `event_at` may still lie after the receipt, as the order of a request's messages is read from it: `bounded` is for
-    all of a request. `day` is the UTC date of the stated time, unmodified but for the years 2000 to 2100, since a retry
+    `event_at` may be after the receipt: the order of a request's messages is read from it before `bounded` limits it.
+    `day` is the UTC date of the stated time, limited to the years 2000 to 2100 and otherwise unmodified, since a retry
     repeats that time and nothing else; None when no readable time was stated. `note` is '' or a TimeNote.
     """
 
@@ -59,12 +57,12 @@ class Timing:
 
 
 def iso(text: str, *, offset_required: bool) -> datetime | None:
-    """An aware datetime in UTC; None when it is not ISO 8601. Without an offset it is UTC, where that is allowed."""
+    """An aware datetime in UTC; None when it is not ISO 8601. Without a required offset it is read as UTC."""
     text = text.strip()
     return _iso(text, offset_required) if len(text) <= MAX_ISO_LENGTH else None
 
 
-# A batch states the same moment often, and a dialect that first judges and then reads a message asks twice.
+# The messages of a batch often have the same time, and some dialects validate and parse a time separately.
 @lru_cache(maxsize=4096)
 def _iso(text: str, offset_required: bool) -> datetime | None:
     match = ISO.fullmatch(text)
@@ -74,7 +72,7 @@ def _iso(text: str, offset_required: bool) -> datetime | None:
     clock = clock or "00:00"
     seconds = clock if clock.count(":") == 2 else f"{clock}:00"
     try:
-        # Year 1 or 9999 with an offset falls off the calendar in UTC: OverflowError.
+        # Year 1 or 9999 with an offset may be out of range in UTC: OverflowError.
         written = f"{day}T{seconds}.{(fraction or '0')[:6].ljust(6, '0')}{(offset or 'Z').upper()}"
         return datetime.fromisoformat(written).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -82,10 +80,10 @@ def _iso(text: str, offset_required: bool) -> datetime | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """What the lenient dialects take, as an aware datetime in UTC; None for anything else.
+    """An aware datetime in UTC; None for a value that is not a time.
 
-    ISO 8601 with or without an offset or with a space before it, RFC 2822, and a Unix time in seconds or milliseconds
-    as a number or as text.
+    Reads ISO 8601 with or without an offset or with a space before it, RFC 2822, and a Unix time in seconds or
+    milliseconds as a number or as text.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -106,7 +104,7 @@ def _moment_of_text(text: str) -> datetime | None:
         return moment(float(text))
     if RFC_2822.fullmatch(text):
         return _rfc_2822(text)
-    # Ruby's Time#to_s writes a space before the offset, and UTC by its name.
+    # Ruby's Time#to_s writes a space before the offset, and UTC as "UTC".
     clock, _, offset = text.rpartition(" ")
     offset = "Z" if offset in {"UTC", "GMT"} else offset
     return iso(clock.rstrip() + offset, offset_required=True) if offset[:1] in set("Zz+-") else None
@@ -115,25 +113,24 @@ def _moment_of_text(text: str) -> datetime | None:
 def _rfc_2822(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-        # "-0000" is UTC of an unknown zone, which comes without one.
+        # For "-0000" it returns a naive datetime in UTC.
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
 def is_stated(value: Any) -> bool:
-    """Whether a sender stated a time at all: absent, null and blank are none."""
+    """Whether it is not absent, null or blank."""
     return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def timed(
     stated: Any, *, received_at: datetime, sent_at: datetime | None = None, both_directions: bool = False
 ) -> Timing:
-    """When a message happened whose sender stated this time, which may be any JSON value or a datetime already read.
+    """The Timing of a message with this stated time, which is any JSON value or a datetime.
 
-    `sent_at` is the sender's clock when it sent the message. A difference to the receipt is taken off where the clock
-    was ahead, and with `both_directions` also where it was behind.
-    """
+    `sent_at` is the client's clock when it sent the message. Its difference to the receipt is subtracted if the clock
+    was ahead, and with `both_directions` also if it was behind."""
     found = stated if isinstance(stated, datetime) else moment(stated)
     if found is None:
         return Timing(received_at, None, TimeNote.UNREADABLE if is_stated(stated) else "")
@@ -149,11 +146,10 @@ def timed(
 
 
 def _corrected(stated: datetime, sent_at: datetime, received_at: datetime) -> datetime:
-    """The stated time with the clock's error taken off, or as it is where `sent_at` does not show that error.
+    """The stated time without the error of the clock; unchanged when `sent_at` does not show that error.
 
-    A message is sent after it happened. A `sent_at` that says otherwise, or that moves it to before 2000, was not read
-    from the clock that stated the time: DateTime.MinValue, 0.
-    """
+    A message is sent after it happened. A `sent_at` before that, or one that would move the time to before 2000, does
+    not come from the clock that stated the time: DateTime.MinValue, 0."""
     if stated - sent_at > TOLERANCE:
         return stated
     try:
@@ -166,22 +162,21 @@ def _corrected(stated: datetime, sent_at: datetime, received_at: datetime) -> da
 def bounded(moments: Sequence[datetime], received_at: datetime) -> list[datetime]:
     """The times of a request's messages, in the order of sending, none after the receipt.
 
-    Those at or after the receipt lie a microsecond apart, the last of them at the receipt: in the order of their times,
-    and a message at the receipt itself, which stated no usable time, behind the one that was sent before it. Of two
-    values at one moment nothing else could tell which came later (digest/traits.py). One that lies in those last
-    microseconds makes room.
-    """
+    Times at or after the receipt become a microsecond apart, the last of them the receipt, so that their order stays
+    (the digest takes the later of two values: digest/traits.py). They are ordered by time; a message at the receipt
+    itself, which has no usable time, follows the message that was sent before it. An earlier time within those last
+    microseconds is moved back too."""
     if all(at < received_at for at in moments):
         return list(moments)
     latest, ordered = received_at, []
-    for place, at in enumerate(moments):
+    for index, at in enumerate(moments):
         if at >= received_at:
             latest = latest if at == received_at else at
-        ordered.append((latest if at >= received_at else at, place))
+        ordered.append((latest if at >= received_at else at, index))
     result, bound = list(moments), received_at
-    for at, place in sorted(ordered, reverse=True):
+    for at, index in sorted(ordered, reverse=True):
         if at < bound:
-            break  # and so are all before it
-        result[place] = bound
+            break  # as are all before it
+        result[index] = bound
         bound -= timedelta(microseconds=1)
     return result

@@ -1,4 +1,4 @@
-"""One key lookup for every dialect, wherever the key was put: header, Basic, Bearer or query."""
+"""The key lookup of all dialects, with a cache."""
 
 import time
 from collections.abc import Collection, Iterable
@@ -7,87 +7,87 @@ from functools import partial
 
 from django.utils.asyncio import async_unsafe
 
-from audience.intake.storing import ahead
+from audience.intake.requests import prefetch
 from audience.models import ApiKey, KeyKind
 from audience.models.keys import SENDER_KINDS, sha256_hex
 
-# Seconds that a process believes a key it has looked up: the longest that a revoked one may still be used.
-BELIEVED_FOR = 1.0
-# Keys kept at most; a studio has a few dozen.
-MOST_KEPT = 1_000
+# A revoked key is accepted for at most this long by a process that has it in its cache.
+KEY_CACHE_SECONDS = 1.0
+# A studio has a few dozen keys.
+MAX_CACHED_KEYS = 1_000
 
 
 @dataclass(slots=True)
-class _Kept:
-    """A key, until when it is believed (time.monotonic()), and whether somebody is looking it up again."""
+class _CachedKey:
+    """`expires_at` is of time.monotonic(). `is_refreshing`: a new lookup is under way."""
 
     key: ApiKey
-    until: float
-    is_looked_up: bool = False
+    expires_at: float
+    is_refreshing: bool = False
 
 
-# Those found lately, by their digest.
-_kept: dict[str, _Kept] = {}
+# By the digest of the key.
+_cache: dict[str, _CachedKey] = {}
 
 
 def find_key(value: str, *, kind: KeyKind) -> ApiKey | None:
-    """The live key with this value, with its game; None when unknown, revoked, past its end or of another kind.
+    """The live key with this value, with its game; None when it is unknown, revoked, expired or of another kind.
 
-    Unknown ones are not kept: a key works from the moment it is made. On the event loop SynchronousOnlyOperation, when
-    the database has to be asked.
+    Unknown keys are not cached: a key works from the moment it is created. Raises SynchronousOnlyOperation on the event
+    loop when the key is not in the cache.
     """
     return find_live_key(value, kinds=(kind,))
 
 
 def find_live_key(value: str, *, kinds: Collection[str] = SENDER_KINDS) -> ApiKey | None:
-    """The same for a key of any of `kinds`, which are those that every dialect takes events with."""
+    """The same for a key of any of `kinds`; by default those that may send events."""
     key = _find(value)
     return key if key and key.kind in kinds and key.is_live else None
 
 
-def find_ended_key(value: str) -> ApiKey | None:
-    """The key with this value if its time is over; None for one that was shut.
+def find_expired_key(value: str) -> ApiKey | None:
+    """The key with this value if it has expired; None if it is unknown, live or revoked.
 
-    Asks no database: whoever calls has just looked the key up, and found that it does not work.
+    Reads the cache only, to which the caller's own lookup has added the key.
     """
-    kept = _kept.get(sha256_hex(value))
-    return kept.key if kept and kept.key.has_expired else None
+    cached = _cache.get(sha256_hex(value))
+    return cached.key if cached and cached.key.has_expired else None
 
 
 def _find(value: str) -> ApiKey | None:
-    """The key with this value, whether or not it still works."""
+    """The key with this value, whether or not it is live."""
     digest, now = sha256_hex(value), time.monotonic()
-    kept = _kept.get(digest)
-    if kept is None or kept.until <= now:
+    cached = _cache.get(digest)
+    if cached is None or cached.expires_at <= now:
         return _look_up(digest)
-    if not kept.is_looked_up and kept.until - now < BELIEVED_FOR / 2 and ahead.is_worthwhile():
-        kept.is_looked_up = True
-        ahead.fetch(partial(_look_up, digest))
-    return kept.key
+    if not cached.is_refreshing and cached.expires_at - now < KEY_CACHE_SECONDS / 2 and prefetch.on_event_loop():
+        cached.is_refreshing = True
+        prefetch.prefetch(partial(_look_up, digest))
+    return cached.key
 
 
 def find_keys(values: Iterable[str], *, kinds: Collection[str] = SENDER_KINDS) -> dict[str, ApiKey]:
-    """What find_live_key finds for many values, in one query; those that it would not find are left out."""
+    """The live keys of these values, in one query, by their value."""
     by_digest = {sha256_hex(value): value for value in values}
     found = ApiKey.objects.live().select_related("game").filter(digest__in=list(by_digest), kind__in=kinds)
     return {by_digest[key.digest]: key for key in found}
 
 
-def forget_keys() -> None:
-    """Ask the database again from now on: this process has changed a key."""
-    _kept.clear()
+def clear_key_cache() -> None:
+    """To be called after a change of a key, which then takes effect in this process at once."""
+    _cache.clear()
 
 
-@async_unsafe("A query keeps a thread waiting, but not the event loop.")
+@async_unsafe("A query must not block the event loop.")
 def _look_up(digest: str) -> ApiKey | None:
-    now, before = time.monotonic(), _kept.get(digest)
+    now, before = time.monotonic(), _cache.get(digest)
     key = ApiKey.objects.select_related("game", "replaced_by").filter(digest=digest).first()
-    if _kept.get(digest) is not before:
-        return key  # forgotten meanwhile, or looked up by another thread, which may have seen more
+    if _cache.get(digest) is not before:
+        return key  # cleared or refreshed by another thread since: this result may be older
     if key is None:
-        _kept.pop(digest, None)
+        _cache.pop(digest, None)
         return None
-    if len(_kept) >= MOST_KEPT:
-        _kept.clear()
-    _kept[digest] = _Kept(key, now + BELIEVED_FOR)
+    if len(_cache) >= MAX_CACHED_KEYS:
+        _cache.clear()
+    _cache[digest] = _CachedKey(key, now + KEY_CACHE_SECONDS)
     return key

@@ -1,4 +1,4 @@
-"""Who is at the other end of the connection."""
+"""The address and the origin of a request."""
 
 import re
 from collections.abc import Iterable
@@ -11,33 +11,31 @@ from django.http import HttpRequest
 
 from audience.intake.messages.message import Message, Rejected
 
-# Of an origin: a host has at most 253 characters. A longer text is no origin.
-LONGEST_ORIGIN = 300
+# A host name has at most 253 characters.
+MAX_ORIGIN_LENGTH = 300
 
 Address = IPv4Address | IPv6Address
-# RFC 7239, section 6: an IPv6 address that has a port stands in brackets. Azure's gateways add a port always.
+# RFC 7239, section 6: an IPv6 address with a port is in brackets. Azure's gateways always add a port.
 BRACKETED = re.compile(r"\[([^\]]*)\](?::\d{1,5})?", re.ASCII)
 WITH_PORT = re.compile(r"([0-9.]+):\d{1,5}", re.ASCII)
 MAPPED = ip_network("::ffff:0:0/96")
 
 
 def caller_ip(request: HttpRequest) -> str:
-    """The caller's address, '' when unreadable; behind proxies of TRUSTED_PROXIES, what the outermost of them saw.
+    """The client's address, '' when it is unreadable; behind TRUSTED_PROXIES, the address that the outermost one saw.
 
-    Each proxy adds the address it was called from at the right end of X-Forwarded-For. So from the right on it is
-    believed as far as our own proxies wrote it; whatever stands further left the caller may have made up. Of several
-    such headers a server makes one, in their order.
-    """
+    Each proxy appends the address of its own client to X-Forwarded-For. The entries are therefore read from the right,
+    as far as trusted proxies wrote them; the client may have invented the others. A server joins several such headers
+    in their order."""
     trusted = tuple(settings.TRUSTED_PROXIES)
-    return _believed(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), trusted)
+    return _client_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), trusted)
 
 
 def read_address(text: str) -> Address | None:
-    """An address as servers and proxies write it; None when it is none.
+    """An address as servers and proxies write it; None when it is not an address.
 
-    `203.0.113.9`, `203.0.113.9:443`, `2001:db8::9`, `[2001:db8::9]`, `[2001:db8::9]:443`. A zone (`%eth0`) is left out,
-    and an IPv4 address mapped into IPv6 (`::ffff:203.0.113.9`, what a socket for both says) is the IPv4 address.
-    """
+    `203.0.113.9`, `203.0.113.9:443`, `2001:db8::9`, `[2001:db8::9]`, `[2001:db8::9]:443`. A zone (`%eth0`) is removed,
+    and an IPv4-mapped IPv6 address (`::ffff:203.0.113.9`, from a dual-stack socket) becomes the IPv4 address."""
     text = text.strip()
     if match := BRACKETED.fullmatch(text) or WITH_PORT.fullmatch(text):
         text = match[1]
@@ -48,9 +46,9 @@ def read_address(text: str) -> Address | None:
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
-# A backend calls from one address all day. Few are kept, since a caller writes the header as long as it likes.
+# A backend has one address for a long time. A small cache, since a client chooses the length of the header.
 @lru_cache(maxsize=64)
-def _believed(address: str, forwarded_for: str, proxies: tuple[str, ...]) -> str:
+def _client_address(address: str, forwarded_for: str, proxies: tuple[str, ...]) -> str:
     forwarded = [part.strip() for part in forwarded_for.split(",")]
     while forwarded and _is_trusted(address, proxies):
         address = forwarded.pop() or address
@@ -64,7 +62,7 @@ def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
 
 
 def _network(proxy: str) -> IPv4Network | IPv6Network:
-    """An entry of TRUSTED_PROXIES; one of mapped addresses is the IPv4 network, as the addresses are."""
+    """An entry of TRUSTED_PROXIES. A network of IPv4-mapped addresses becomes the IPv4 network."""
     found = ip_network(proxy)
     if isinstance(found, IPv6Network) and isinstance(MAPPED, IPv6Network) and found.subnet_of(MAPPED):
         first = found.network_address.ipv4_mapped
@@ -73,14 +71,14 @@ def _network(proxy: str) -> IPv4Network | IPv6Network:
 
 
 def origin(request: HttpRequest) -> str:
-    """The web page that sent the request, as its browser names it ("https://game.example"); '' when none does.
+    """The origin that the browser states ("https://game.example"); '' when there is none.
 
-    An image is fetched without an Origin, so for GET the Referer stands in.
+    Images are requested without an Origin header, so the Referer is used for GET.
     """
-    named = request.META.get("HTTP_ORIGIN", "")
-    if not named and request.method in ("GET", "HEAD"):
-        named = _origin_of(request.META.get("HTTP_REFERER", ""))
-    return named.strip().lower() if len(named) <= LONGEST_ORIGIN and "\x00" not in named else ""
+    stated = request.META.get("HTTP_ORIGIN", "")
+    if not stated and request.method in ("GET", "HEAD"):
+        stated = _origin_of(request.META.get("HTTP_REFERER", ""))
+    return stated.strip().lower() if len(stated) <= MAX_ORIGIN_LENGTH and "\x00" not in stated else ""
 
 
 def _origin_of(url: str) -> str:
@@ -91,18 +89,18 @@ def _origin_of(url: str) -> str:
         return ""
 
 
-def stamp(request: HttpRequest, messages: Iterable[Message], rejected: Iterable[Rejected] = ()) -> None:
-    """Add what the connection tells: the caller's address and origin, and, in the context, what a player's browser is.
+def record_caller(request: HttpRequest, messages: Iterable[Message], rejected: Iterable[Rejected] = ()) -> None:
+    """Add the caller's address and origin to the messages, and a browser's address and user agent to their context.
 
-    Browsers put an Origin on every cross-site POST and backends do not: without one the connection is a game
-    server's, and its address must never reach an ad network as the player's.
+    Browsers send an Origin with every cross-site POST, backends do not. Without one the caller is a game server, whose
+    address must never be sent to an ad network as the player's.
     """
     ip, page = caller_ip(request), origin(request)
     agent = request.META.get("HTTP_USER_AGENT", "")[:1024]
-    seen = {"ip": ip, "user_agent": agent} if request.META.get("HTTP_ORIGIN") else {}
-    said = {name: value for name, value in seen.items() if value}
+    browser = {"ip": ip, "user_agent": agent} if request.META.get("HTTP_ORIGIN") else {}
+    context = {name: value for name, value in browser.items() if value}
     for message in messages:
         message.request_ip, message.origin = ip, page
-        message.context = {**said, **message.context}
+        message.context = {**context, **message.context}
     for refusal in rejected:
         refusal.request_ip, refusal.origin = ip, page

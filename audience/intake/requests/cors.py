@@ -1,24 +1,24 @@
-"""What a browser must read on every answer, or it hides the answer from the SDK."""
+"""The CORS headers, without which a browser hides an answer from the SDK."""
 
 import re
 
 from django.http import HttpRequest
 
 METHODS = "GET, HEAD, POST, OPTIONS"
-# Names of headers (RFC 9110, section 5.1) with commas between them. Sentry, Datadog and OpenTelemetry add some to every
-# request of a page, which a browser only sends when the answer to its question allows them.
+# Names of headers (RFC 9110, section 5.1), separated by commas. Sentry, Datadog and OpenTelemetry add headers to every
+# request of a page; a browser sends the request only if the answer to its preflight request allows them.
 MAX_REQUESTED_LENGTH = 2048
 REQUESTED = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]+", re.ASCII)
 
 
 def requested_headers(request: HttpRequest, default: str) -> str:
-    """The headers that a browser asks leave for, to be allowed; `default` where it asks for none, or for no names."""
-    asked = request.META.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").strip()
-    return asked if len(asked) <= MAX_REQUESTED_LENGTH and REQUESTED.fullmatch(asked) else default
+    """The headers that a preflight request names; `default` where it names none, or something other than headers."""
+    requested = request.META.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").strip()
+    return requested if len(requested) <= MAX_REQUESTED_LENGTH and REQUESTED.fullmatch(requested) else default
 
 
-def echoed(request: HttpRequest) -> dict[str, str]:
-    """The caller's Origin and requested headers back, with credentials: the SDKs of these dialects send cookies."""
+def allow_origin(request: HttpRequest) -> dict[str, str]:
+    """Allow the request's origin and headers, with credentials: the SDKs of these dialects send cookies."""
     origin = request.META.get("HTTP_ORIGIN")
     if not origin:
         return {"Vary": "Origin"}

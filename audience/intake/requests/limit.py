@@ -1,6 +1,6 @@
-"""How often a key may call: a token bucket in Redis, so that every web process counts together.
+"""The rate limit of a key: a token bucket in Redis, shared by all web processes.
 
-Without Redis everything is admitted: a limit is a courtesy, taking events in is the promise.
+Without Redis no request is limited: storing events is more important than the limit.
 """
 
 import math
@@ -15,27 +15,27 @@ from django.utils.asyncio import async_unsafe
 from redis.commands.core import Script
 
 from audience.database import clock
-from audience.intake.storing import ahead
+from audience.intake.requests import prefetch
 from audience.models import ApiKey
 
 logger = structlog.get_logger(__name__)
 
-# Requests a second of a key without a limit of its own: far above any SDK, below what one runaway loop can send.
+# Requests a second of a key without a limit of its own: far above any SDK, below what a faulty loop sends.
 DEFAULT_RATE = 1000
-# A bucket holds this many seconds' worth, so that a reconnecting fleet is not turned away.
+# The bucket holds the tokens of this many seconds, for clients that reconnect at the same time.
 BURST_SECONDS = 5
-# Seconds; a request must not wait for a slow Redis, and an absent one is left alone for a while.
-PATIENCE = 0.2
-PAUSE = 5.0
+# A request must not wait for a slow Redis. After an error Redis is not used for REDIS_PAUSE_SECONDS.
+REDIS_TIMEOUT_SECONDS = 0.2
+REDIS_PAUSE_SECONDS = 5.0
 
-# A process takes this many seconds' worth of a busy key's tokens at once, and more when half of them are spent or half
-# of their time is over.
-LEASE = 0.05
-# Seconds after which tokens taken ahead are worth nothing: their key has fallen silent here.
-LEASE_ENDS = 1.0
+# A process takes the tokens of this many seconds from the bucket at once, and the next ones when half of them are spent
+# or half of LEASE_EXPIRY_SECONDS have passed.
+LEASE_SIZE_SECONDS = 0.05
+# Tokens that are not spent within this time are lost.
+LEASE_EXPIRY_SECONDS = 1.0
 
 # KEYS[1] bucket; ARGV: rate per second, capacity, now in seconds, tokens wanted.
-# Returns the seconds to wait, as text, and how many tokens it gave: as many of the wanted ones as there are.
+# Returns the seconds to wait, as text, and the number of tokens taken: at most those wanted.
 TAKE = """
 local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local rate, capacity, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -51,28 +51,28 @@ return {tostring(wait), given}
 
 @dataclass(slots=True)
 class _Lease:
-    """Tokens of a key that were taken ahead: how many of how many are left, until when (time.monotonic()), and whether
-    more are on their way."""
+    """Tokens that a process has taken from the bucket of a key: `left` of `size`, valid until `expires_at`
+    (time.monotonic()). `is_renewing`: the next ones are being fetched."""
 
     size: int
     left: int
-    until: float
-    is_renewed: bool = False
+    expires_at: float
+    is_renewing: bool = False
 
     def spend(self, now: float) -> bool:
-        """Two threads may spend one token twice, which a limit can bear and a lock would cost."""
-        if self.left < 1 or self.until < now:
+        """Whether there was a token. Two threads may spend the same one; a lock would cost more than that matters."""
+        if self.left < 1 or self.expires_at < now:
             return False
         self.left -= 1
         return True
 
     def runs_out(self, now: float) -> bool:
-        return self.left < self.size / 2 or self.until - now < LEASE_ENDS / 2
+        return self.left < self.size / 2 or self.expires_at - now < LEASE_EXPIRY_SECONDS / 2
 
 
 @dataclass(slots=True)
 class _Limiter:
-    """One per process: the script on a pooled connection, until when to leave Redis alone, and leases by key id."""
+    """One per process: the script, and leases by key id. `paused_until` is of time.monotonic()."""
 
     take: Script
     paused_until: float = 0.0
@@ -80,57 +80,61 @@ class _Limiter:
 
     def left(self, key_id: int, now: float) -> int:
         lease = self.leases.get(key_id)
-        return lease.left if lease and lease.until >= now else 0
+        return lease.left if lease and lease.expires_at >= now else 0
 
 
 _limiter: _Limiter | None = None
 
 
 def seconds_to_wait(key: ApiKey) -> int:
-    """0 when the key may call now, else whole seconds until it may. On the event loop SynchronousOnlyOperation, when
-    Redis has to be asked."""
-    limiter = _the_limiter()
+    """0 when the key may call now, else whole seconds until it may. Raises SynchronousOnlyOperation on the event loop
+    when the process has no tokens left."""
+    limiter = _get_limiter()
     now = time.monotonic()
     if now < limiter.paused_until:
         return 0
     lease = limiter.leases.get(key.pk)
     if lease is None or not lease.spend(now):
         return _take(limiter, key, spent=1)
-    if not lease.is_renewed and lease.runs_out(now) and ahead.is_worthwhile():
-        lease.is_renewed = True
-        ahead.fetch(partial(_take, limiter, key, spent=0))
+    if not lease.is_renewing and lease.runs_out(now) and prefetch.on_event_loop():
+        lease.is_renewing = True
+        prefetch.prefetch(partial(_take, limiter, key, spent=0))
     return 0
 
 
 def _take(limiter: _Limiter, key: ApiKey, *, spent: int) -> int:
-    """Fill the key's lease up, less those `spent` already; the seconds to wait when there is nothing to be had."""
+    """Refill the key's lease, less the `spent` tokens. Returns the seconds to wait when the bucket is empty, else 0."""
     now = time.monotonic()
     rate = key.rate_limit or DEFAULT_RATE
-    size = max(1, int(rate * LEASE))
+    size = max(1, int(rate * LEASE_SIZE_SECONDS))
     wanted = max(1, size - limiter.left(key.pk, now))
     try:
-        wait, given = _ask(limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, clock.now().timestamp(), wanted])
+        wait, given = run_script(
+            limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, clock.now().timestamp(), wanted]
+        )
     except (redis.RedisError, OSError) as error:
-        limiter.paused_until = now + PAUSE
+        limiter.paused_until = now + REDIS_PAUSE_SECONDS
         logger.warning("rate_limit_unavailable", error=type(error).__name__)
         return 0
     if given:
-        # Looked at anew: requests went on spending while Redis was asked.
-        limiter.leases[key.pk] = _Lease(size, limiter.left(key.pk, now) + given - spent, now + LEASE_ENDS)
+        # Read again: requests have spent tokens during the query.
+        limiter.leases[key.pk] = _Lease(size, limiter.left(key.pk, now) + given - spent, now + LEASE_EXPIRY_SECONDS)
     return math.ceil(float(wait))
 
 
-@async_unsafe("Redis may keep a thread waiting, but not the event loop.")
-def _ask(limiter: _Limiter, keys: list[str], args: list[float]) -> tuple[str, int]:
+@async_unsafe("A query must not block the event loop.")
+def run_script(limiter: _Limiter, keys: list[str], args: list[float]) -> tuple[str, int]:
     wait, given = limiter.take(keys=keys, args=args)
     return wait, given
 
 
-def _the_limiter() -> _Limiter:
+def _get_limiter() -> _Limiter:
     global _limiter
     if _limiter is None:
         client = redis.Redis.from_url(
-            settings.CELERY_BROKER_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+            settings.CELERY_BROKER_URL,
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         )
         _limiter = _Limiter(take=client.register_script(TAKE))
     return _limiter

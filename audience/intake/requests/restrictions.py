@@ -1,8 +1,7 @@
-"""What a key is restricted to: which events, which origins, which addresses. Asked of every request, with no query.
+"""The restrictions of a key to events, origins and addresses. Checked for every request, without a query.
 
-A restriction limits what a copied key is good for. It does not make a public key a secret one: a browser tells the
-truth about its origin, any other program writes there what it likes.
-"""
+A restriction limits what a copied key can be used for. It does not make a public key secret: a browser states its
+origin truthfully, any other program can state any origin."""
 
 import re
 from functools import lru_cache
@@ -22,14 +21,13 @@ HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def against(key: ApiKey, message: Message, *, origin: str, address: str) -> Violation | None:
-    """Why `key` may not send this message from there; None when it may. The caller comes first."""
-    return against_caller(key, origin=origin, address=address) or against_event(key, message)
+def violation(key: ApiKey, message: Message, *, origin: str, address: str) -> Violation | None:
+    """Why `key` may not send this message from there; None when it may. The caller is checked first."""
+    return caller_violation(key, origin=origin, address=address) or event_violation(key, message)
 
 
-def against_caller(key: ApiKey, *, origin: str, address: str) -> Violation | None:
-    """Why `key` may not be used from there. A caller that names no origin, or has no readable address, has a wrong
-    one."""
+def caller_violation(key: ApiKey, *, origin: str, address: str) -> Violation | None:
+    """Why `key` may not be used from there; None when it may. No origin, or an unreadable address, is never allowed."""
     if key.allowed_addresses and not _is_among(address, tuple(key.allowed_addresses)):
         return ADDRESS_NOT_ALLOWED
     if key.allowed_origins and not any(_matches(origin, allowed) for allowed in key.allowed_origins):
@@ -37,15 +35,15 @@ def against_caller(key: ApiKey, *, origin: str, address: str) -> Violation | Non
     return None
 
 
-def against_event(key: ApiKey, message: Message) -> Violation | None:
-    """Why `key` may not send this message. Only track events have names to be allowed; others make no conversions."""
+def event_violation(key: ApiKey, message: Message) -> Violation | None:
+    """Why `key` may not send this message; None when it may. Applies to track events: others cause no conversions."""
     if key.allowed_events and message.kind == Kind.TRACK and message.name not in key.allowed_events:
         return EVENT_NOT_ALLOWED
     return None
 
 
 def _matches(origin: str, allowed: str) -> bool:
-    """Whether they have scheme, host and port in common; `*.` in the allowed one stands for one or more subdomains."""
+    """Whether scheme, host and port are equal. `*.` in `allowed` matches one or more subdomains."""
     scheme, _, host = allowed.partition("://")
     if not host.startswith(WILDCARD):
         return origin == allowed

@@ -8,10 +8,11 @@ from functools import partial
 from audience.background import wakeup
 from audience.database import clock
 from audience.intake.messages.message import Message, Rejected
-from audience.intake.storing import ahead, store
+from audience.intake.requests import prefetch
+from audience.intake.storing import store
 from audience.intake.storing.channel import Channel
 from audience.intake.storing.group import Group, Overloaded
-from audience.intake.storing.rows import Sent
+from audience.intake.storing.rows import Submission
 from audience.intake.storing.store import Write
 from audience.models import ApiKey, Dialect
 
@@ -45,11 +46,11 @@ def accept(
     an acknowledgement. Raises `django.db.OperationalError` when the database is away; the sender has to send again,
     and what was stored all the same is then known by its message ids.
     """
-    sent = Sent(key=key, dialect=dialect, received_at=received_at, messages=messages, rejected=rejected)
+    sent = Submission(key=key, dialect=dialect, received_at=received_at, messages=messages, rejected=rejected)
     return accept_all([sent])[0]
 
 
-def accept_all(request: Sequence[Sent]) -> list[Receipt]:
+def accept_all(request: Sequence[Submission]) -> list[Receipt]:
     """The same for a request that speaks for several keys: all of it on disk, or nothing."""
     writes = [Write(sent) for sent in request]
     store.write(writes)
@@ -63,7 +64,7 @@ def refuse_when_full() -> None:
         raise Overloaded
 
 
-async def accept_together(request: Sequence[Sent]) -> list[Receipt]:
+async def accept_together(request: Sequence[Submission]) -> list[Receipt]:
     """The same on the event loop, in one transaction with other requests that wait. Raises `Overloaded` besides."""
     writes = [Write(sent) for sent in request]
     await _group.commit(writes)
@@ -81,14 +82,14 @@ def _note(writes: Sequence[Write], mark: Callable[[ApiKey], None], wake: Callabl
 
 def _note_on_loop(writes: Sequence[Write]) -> None:
     """The same without waiting for anything."""
-    _note(writes, lambda key: ahead.fetch(partial(_mark_used, key)), wakeup.wake_now)
+    _note(writes, lambda key: prefetch.prefetch(partial(_mark_used, key)), wakeup.wake_now)
 
 
-def note_use(key: ApiKey) -> None:
+def record_use(key: ApiKey) -> None:
     """Note that a request came with this key, whatever becomes of the request. Waits for nothing on the event loop."""
     if _is_news(key):
-        if ahead.is_worthwhile():
-            ahead.fetch(partial(_mark_used, key))
+        if prefetch.on_event_loop():
+            prefetch.prefetch(partial(_mark_used, key))
         else:
             _mark_used(key)
 

@@ -13,9 +13,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-Row = tuple[bytes | None, ...]
+ResultRow = tuple[bytes | None, ...]
 # Called once, on the event loop: with the rows when what was sent is committed, else with the reason.
-Answered = Callable[[list[Row] | Exception], None]
+Callback = Callable[[list[ResultRow] | Exception], None]
 
 
 class Channel:
@@ -29,7 +29,7 @@ class Channel:
         wrapper.ensure_connection()
         self._connection: psycopg.Connection = wrapper.connection
         self._libpq = self._connection.pgconn
-        self._answered: Answered | None = None
+        self._answered: Callback | None = None
         self._results: list[PGresult] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         # Kept, since libpq closes and forgets the socket of a lost connection before anybody else learns of it.
@@ -46,7 +46,7 @@ class Channel:
     def is_open(self) -> bool:
         return not self._connection.closed
 
-    def send(self, statement: bytes, values: Sequence[bytes], answered: Answered) -> None:
+    def send(self, statement: bytes, values: Sequence[bytes], answered: Callback) -> None:
         """Run a prepared statement with these texts. Of the event loop that calls first, and of no other.
 
         Raises psycopg.Error when it cannot even be sent; then nobody is called.
@@ -123,6 +123,6 @@ def _raise_if_refused(result: PGresult) -> None:
         raise psycopg.errors.error_from_result(result)
 
 
-def _rows(result: PGresult) -> list[Row]:
+def _rows(result: PGresult) -> list[ResultRow]:
     columns = range(result.nfields)
     return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]

@@ -21,18 +21,18 @@ import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from audience.intake.storing import store
-from audience.intake.storing.channel import Channel, Row
+from audience.intake.storing.channel import Channel, ResultRow
 from audience.intake.storing.store import Write
 
 logger = structlog.get_logger(__name__)
 
 # Events of one transaction: more would make the others wait longer than the shared disk write saves them.
-LARGEST = 4_000
+MAX_GROUP_EVENTS = 4_000
 # Events that may wait in one process. Past that its memory would grow and its senders would give up before their turn.
-MOST_WAITING = 20_000
+MAX_WAITING_EVENTS = 20_000
 # Seconds between two looks whether the thread's connection still stands, where a lost one costs its group a 503 and a
 # retry; and between two tries to open a channel.
-LOOK_EVERY = 1.0
+CHECK_SECONDS = 1.0
 # Events that are enough to be written: no more of the requests that are here are read first.
 ENOUGH = 64
 # Characters of rows that the event loop makes a statement of; with more it would keep others waiting.
@@ -85,18 +85,18 @@ class Group:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
         self._is_writing = False  # or about to
-        self._looked_at = self._opened_at = -LOOK_EVERY
+        self._looked_at = self._opened_at = -CHECK_SECONDS
 
     @property
     def is_full(self) -> bool:
-        return self._waiting_events >= MOST_WAITING
+        return self._waiting_events >= MAX_WAITING_EVENTS
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Return when all of `writes` are committed, in one transaction; raise what the database said of them, or
         `Overloaded` when too much waits already."""
         mine = _Waiting(writes, asyncio.get_running_loop().create_future())
         # The largest batch is as large as that: it may join the few that are about to be written.
-        if self._waiting_events >= ENOUGH and self._waiting_events + mine.size > MOST_WAITING:
+        if self._waiting_events >= ENOUGH and self._waiting_events + mine.size > MAX_WAITING_EVENTS:
             raise Overloaded
         self._waiting.append(mine)
         self._waiting_events += mine.size
@@ -126,14 +126,16 @@ class Group:
         except Exception as error:
             self._answered(group, writes, error)
 
-    def _answered(self, group: Sequence[_Waiting], writes: Sequence[Write], outcome: list[Row] | Exception) -> None:
+    def _answered(
+        self, group: Sequence[_Waiting], writes: Sequence[Write], outcome: list[ResultRow] | Exception
+    ) -> None:
         if isinstance(outcome, Exception):
             # If it is stored all the same, its message ids say so when it is written again.
             logger.warning("intake_channel_failed", requests=len(group), error=type(outcome).__name__)
-            self._looked_at = -LOOK_EVERY  # the thread's connection may be lost as well
+            self._looked_at = -CHECK_SECONDS  # the thread's connection may be lost as well
             self._write_on_thread(group)
             return
-        store.learn(writes, outcome)
+        store.apply_result(writes, outcome)
         for one in group:
             one.error = None
         self._written(group)
@@ -145,7 +147,7 @@ class Group:
     def _taken(self) -> list[_Waiting]:
         group = [self._waiting.popleft()]
         size = group[0].size
-        while self._waiting and size + self._waiting[0].size <= LARGEST:
+        while self._waiting and size + self._waiting[0].size <= MAX_GROUP_EVENTS:
             group.append(self._waiting.popleft())
             size += group[-1].size
         self._waiting_events -= size
@@ -174,9 +176,9 @@ class Group:
             one.error = self._error(one.writes) if alone else error
 
     def _reopen_soon(self) -> None:
-        """A channel that was lost, or not to be had, at most once in LOOK_EVERY: each try is a log-in."""
+        """A channel that was lost, or not to be had, at most once in CHECK_SECONDS: each try is a log-in."""
         is_open = self._channel and self._channel.is_open
-        if not is_open and time.monotonic() - self._opened_at > LOOK_EVERY:
+        if not is_open and time.monotonic() - self._opened_at > CHECK_SECONDS:
             self._opened_at = time.monotonic()
             self._thread.submit(self._reopen)
 
@@ -190,12 +192,12 @@ class Group:
         try:
             self._write(writes)
         except BaseException as error:
-            self._looked_at = -LOOK_EVERY
+            self._looked_at = -CHECK_SECONDS
             return error
         return None
 
     def _look_at_connection(self) -> None:
-        if time.monotonic() - self._looked_at > LOOK_EVERY:
+        if time.monotonic() - self._looked_at > CHECK_SECONDS:
             close_old_connections()
             self._looked_at = time.monotonic()
 

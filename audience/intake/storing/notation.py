@@ -8,13 +8,13 @@ STRUCTURED = ("jsonb", "text[]")
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def told_as(columns: Mapping[str, str]) -> str:
+def recordset_columns(columns: Mapping[str, str]) -> str:
     """The columns as json_to_recordset is to read them: JSON in a string stays one, so that `null` is not NULL."""
     return ", ".join(f"{name} {'text' if kind in STRUCTURED else kind}" for name, kind in columns.items())
 
 
 def cast(columns: Mapping[str, str]) -> str:
-    """The columns of `told_as` as they are stored."""
+    """The columns of `recordset_columns` as they are stored."""
     return ", ".join(f"{name}::{kind}" if kind in STRUCTURED else name for name, kind in columns.items())
 
 

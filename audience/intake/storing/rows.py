@@ -18,7 +18,7 @@ from audience.models.keys import MIN_RETENTION_DAYS
 # What is kept of a rejected message, in bytes of JSON.
 RAW_LIMIT = 32 * 1024
 # And of what stood around it, which a batch repeats for each of its members.
-FRAME_LIMIT = 2 * 1024
+ENVELOPE_LIMIT = 2 * 1024
 # What stands in the place of more: {"truncated": true, "bytes": 40000}.
 TRUNCATED = "truncated"
 
@@ -67,7 +67,7 @@ REJECTION = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Submission:
     """What one key sent in one request: messages as a dialect understood them, and those it refused."""
 
     key: ApiKey
@@ -89,7 +89,7 @@ class EventRow(NamedTuple):
     days_back: int
 
 
-def events(sent: Sent) -> list[EventRow]:
+def events(sent: Submission) -> list[EventRow]:
     """A row for each message, in the order of sending; no event happened after it was received."""
     request = _Request.of(sent)
     moments = times.bounded([message.event_at for message in sent.messages if not message.joined], sent.received_at)
@@ -110,7 +110,7 @@ class _Request(NamedTuple):
     is_server: bool
 
     @classmethod
-    def of(cls, sent: Sent) -> "_Request":
+    def of(cls, sent: Submission) -> "_Request":
         key, at = sent.key, sent.received_at
         day = at.astimezone(UTC).date()
         names = (str(key.game_id), str(key.id), sent.dialect.value)
@@ -143,7 +143,7 @@ def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
         "t" if message.test or request.is_sandbox else "f",
         _json(message.properties) if message.properties else "{}",
         _json(message.traits) if message.traits else "{}",
-        _json(message.noted_context()),
+        _json(message.context_with_time_note()),
         _json(message.integrations) if message.integrations else "{}",
         _json(message.raw),
     )
@@ -158,7 +158,7 @@ def _days_back(message: Message) -> int:
     return MIN_RETENTION_DAYS if message.time_note else 1
 
 
-def rejections(sent: Sent, *, keep: int) -> list[tuple[str, ...]]:
+def rejections(sent: Submission, *, keep: int) -> list[tuple[str, ...]]:
     """The values of REJECTION of the first `keep` refused messages."""
     return [
         (
@@ -169,7 +169,7 @@ def rejections(sent: Sent, *, keep: int) -> list[tuple[str, ...]]:
             refusal.message_id or "",
             _json([violation.as_dict() for violation in refusal.errors]),
             refusal.route,
-            _json(_bounded(refusal.frame, FRAME_LIMIT)),
+            _json(_bounded(refusal.envelope, ENVELOPE_LIMIT)),
             _json(_bounded(refusal.raw, RAW_LIMIT)),
             notation.array(_subjects(refusal.raw)),
             refusal.origin,

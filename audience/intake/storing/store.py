@@ -15,7 +15,7 @@ import psycopg
 from django.db import IntegrityError, connection, transaction
 
 from audience.intake.storing import allowance, notation, rows
-from audience.intake.storing.rows import EventRow, Sent
+from audience.intake.storing.rows import EventRow, Submission
 
 # Events and rejections from which on COPY is the faster way.
 COPY_FROM = 200
@@ -67,20 +67,20 @@ UNLESS_ON_A_DAY_BEFORE = """
     )
 """
 # The names of what `sent` is made of.
-TOLD = ("place", "days_back", *rows.EVENT)
-WORDS = {
+INPUT_COLUMNS = ("place", "days_back", *rows.EVENT)
+SQL_NAMES = {
     "event_names": ", ".join(rows.EVENT),
-    "event_types": notation.told_as(rows.EVENT),
+    "event_types": notation.recordset_columns(rows.EVENT),
     "event_values": notation.cast(rows.EVENT),
     "rejection_names": ", ".join(rows.REJECTION),
-    "rejection_types": notation.told_as(rows.REJECTION),
+    "rejection_types": notation.recordset_columns(rows.REJECTION),
     "rejection_values": notation.cast(rows.REJECTION),
 }
-GIVEN = {"events": "$1", "rejections": "$2", "requests": "$3"}
+PARAMS = {"events": "$1", "rejections": "$2", "requests": "$3"}
 # Their names are those of prepared statements.
 STATEMENTS = {
-    b"write_timed": WRITE.format(**WORDS, **GIVEN, unless=""),
-    b"write_untimed": WRITE.format(**WORDS, **GIVEN, unless=UNLESS_ON_A_DAY_BEFORE),
+    b"write_timed": WRITE.format(**SQL_NAMES, **PARAMS, unless=""),
+    b"write_untimed": WRITE.format(**SQL_NAMES, **PARAMS, unless=UNLESS_ON_A_DAY_BEFORE),
 }
 
 
@@ -88,7 +88,7 @@ STATEMENTS = {
 class Write:
     """The rows of what one key sent, as far as they are kept; once stored, how many of its events were `new`."""
 
-    sent: Sent
+    sent: Submission
     events: list[EventRow] = field(init=False)
     rejections: list[tuple[str, ...]] = field(init=False)
     new: int = 0
@@ -125,7 +125,7 @@ def statement(group: Sequence[Write]) -> tuple[bytes, list[bytes]]:
     events, rejections, requests = [], [], []
     for place, one in enumerate(group):
         for row in one.events:
-            events.append(dict(zip(TOLD, (place, row.days_back, *row.values), strict=True)))
+            events.append(dict(zip(INPUT_COLUMNS, (place, row.days_back, *row.values), strict=True)))
             untimed = untimed or row.days_back > 0
         rejections += [dict(zip(rows.REJECTION, values, strict=True)) for values in one.rejections]
         requests.append(_request(place, one))
@@ -133,7 +133,7 @@ def statement(group: Sequence[Write]) -> tuple[bytes, list[bytes]]:
     return name, [orjson.dumps(values) for values in (events, rejections, requests)]
 
 
-def learn(group: Sequence[Write], answer: Iterable[Sequence[Any]]) -> None:
+def apply_result(group: Sequence[Write], answer: Iterable[Sequence[Any]]) -> None:
     """Set how many events are `new` in each, from the rows of `statement`."""
     for one in group:
         one.new = 0
@@ -144,18 +144,18 @@ def learn(group: Sequence[Write], answer: Iterable[Sequence[Any]]) -> None:
 def _write(group: Sequence[Write]) -> None:
     """Anything, in one statement."""
     name, values = statement(group)
-    with _unspoilt(), _planning_once() as cursor:
+    with _savepoint_if_nested(), _prepared_cursor() as cursor:
         cursor.execute(STATEMENTS[name], [value.decode() for value in values])
-        learn(group, cursor.fetchall())
+        apply_result(group, cursor.fetchall())
 
 
-def _unspoilt() -> AbstractContextManager[None]:
+def _savepoint_if_nested() -> AbstractContextManager[None]:
     """A transaction of the caller's stays usable when the statement fails; without one it is its own."""
     return transaction.atomic() if connection.in_atomic_block else nullcontext()
 
 
 @contextmanager
-def _planning_once() -> Iterator[psycopg.RawCursor]:
+def _prepared_cursor() -> Iterator[psycopg.RawCursor]:
     """A cursor whose statement is planned once a connection, which for WRITE takes longer than to run it. Django's own
     cursors write the values into the statement, so that to PostgreSQL each is another one."""
     connection.close_if_health_check_failed()

@@ -14,9 +14,8 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from audience.games.keys import NewKey, create_key
-from audience.intake.requests import auth, limit
+from audience.intake.requests import auth, limit, prefetch
 from audience.intake.requests.auth import find_key
-from audience.intake.storing import ahead
 from audience.models import ApiKey, Game, KeyKind
 from tests.audience.event_loop import close, on_loop
 
@@ -27,13 +26,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadPoolExecutor]:
     """The thread that fetches; its work is done when its `submit` of something later is."""
     own = ThreadPoolExecutor(1)
-    monkeypatch.setattr(ahead, "_thread", own)
-    monkeypatch.setattr(auth, "BELIEVED_FOR", 1.0)
+    monkeypatch.setattr(prefetch, "_thread", own)
+    monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 1.0)
     limit._limiter = None
     redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
     yield own
     close(own)
-    auth.forget_keys()
+    auth.clear_key_cache()
     limit._limiter = None
 
 
@@ -61,14 +60,14 @@ def admitted(made: NewKey, times: int = 1) -> list[int]:
 
 
 def age(made: NewKey, seconds: float) -> None:
-    for kept in auth._kept.values():
-        kept.until -= seconds
-    for lease in limit._the_limiter().leases.values():
-        lease.until -= seconds
+    for kept in auth._cache.values():
+        kept.expires_at -= seconds
+    for lease in limit._get_limiter().leases.values():
+        lease.expires_at -= seconds
 
 
 def left(made: NewKey) -> int:
-    return limit._the_limiter().leases[made.key.pk].left
+    return limit._get_limiter().leases[made.key.pk].left
 
 
 def done(thread: ThreadPoolExecutor) -> None:
@@ -88,19 +87,19 @@ def test_a_key_that_grows_old_is_looked_up_once_while_requests_go_on_with_it(
     assert thread._work_queue.qsize() - submitted == 1
     may_go.set()
     done(thread)
-    [kept] = auth._kept.values()
-    assert kept.until - time.monotonic() > 0.6
+    [kept] = auth._cache.values()
+    assert kept.expires_at - time.monotonic() > 0.6
     assert found(made) == made.key
 
 
 def test_a_young_key_is_not_looked_up(thread: ThreadPoolExecutor, made: NewKey) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
-    [before] = auth._kept.values()
+    [before] = auth._cache.values()
     found(made)
     done(thread)
 
-    assert list(auth._kept.values()) == [before]
-    assert not before.is_looked_up
+    assert list(auth._cache.values()) == [before]
+    assert not before.is_refreshing
 
 
 def test_a_key_that_was_revoked_elsewhere_is_found_out_by_looking_again(
@@ -122,13 +121,13 @@ def test_a_key_that_changed_here_while_it_was_looked_up_is_not_kept(
     select_related = auth.ApiKey.objects.select_related
 
     def forgotten_meanwhile(*names: str) -> object:
-        auth.forget_keys()
+        auth.clear_key_cache()
         return select_related(*names)
 
     monkeypatch.setattr(auth.ApiKey.objects, "select_related", forgotten_meanwhile)
     found(made)
     done(thread)
-    assert auth._kept == {}
+    assert auth._cache == {}
 
 
 def test_a_key_that_could_not_be_looked_up_ends_on_time(
@@ -143,7 +142,7 @@ def test_a_key_that_could_not_be_looked_up_ends_on_time(
     monkeypatch.setattr(auth, "_look_up", away)
     assert found(made) == made.key
     done(thread)
-    assert "not_fetched_ahead" in caplog.text
+    assert "prefetch_failed" in caplog.text
     age(made, 0.5)
     with pytest.raises(OperationalError):
         found(made)
@@ -161,7 +160,7 @@ def test_on_a_thread_nothing_is_fetched_ahead(thread: ThreadPoolExecutor, made: 
 
 def test_tokens_are_renewed_once_half_of_them_are_spent(thread: ThreadPoolExecutor, made: NewKey) -> None:
     assert limit.seconds_to_wait(made.key) == 0
-    size = int(1000 * limit.LEASE)
+    size = int(1000 * limit.LEASE_SIZE_SECONDS)
     assert left(made) == size - 1
 
     admitted(made, left(made) - size // 2)
@@ -175,13 +174,13 @@ def test_tokens_are_renewed_once_half_of_them_are_spent(thread: ThreadPoolExecut
 def test_tokens_are_renewed_once_half_of_their_time_is_over(thread: ThreadPoolExecutor, made: NewKey) -> None:
     limit.seconds_to_wait(made.key)
     age(made, 0.6)
-    before = limit._the_limiter().leases[made.key.pk]
+    before = limit._get_limiter().leases[made.key.pk]
 
     assert admitted(made, 3) == [0, 0, 0]
     done(thread)
-    now = limit._the_limiter().leases[made.key.pk]
+    now = limit._get_limiter().leases[made.key.pk]
     assert now is not before
-    assert now.until - time.monotonic() > 0.6
+    assert now.expires_at - time.monotonic() > 0.6
 
 
 def test_what_is_spent_while_redis_is_asked_stays_spent(
@@ -192,17 +191,17 @@ def test_what_is_spent_while_redis_is_asked_stays_spent(
     admitted(made)
     done(thread)
     age(made, 0.6)
-    before, ask = left(made), limit._ask
+    before, ask = left(made), limit.run_script
 
     def spending(*asked: Any) -> Any:
         answer = ask(*asked)
-        limit._the_limiter().leases[made.key.pk].left -= 7
+        limit._get_limiter().leases[made.key.pk].left -= 7
         return answer
 
-    monkeypatch.setattr(limit, "_ask", spending)
+    monkeypatch.setattr(limit, "run_script", spending)
     admitted(made)
     done(thread)
-    assert left(made) == int(1000 * limit.LEASE) - 7
+    assert left(made) == int(1000 * limit.LEASE_SIZE_SECONDS) - 7
     assert before > 7
 
 
@@ -210,7 +209,7 @@ def test_a_key_that_has_spent_all_waits_on_a_thread_for_what_it_may_do(
     thread: ThreadPoolExecutor, made: NewKey
 ) -> None:
     limit.seconds_to_wait(made.key)
-    limit._the_limiter().leases[made.key.pk].left = 0
+    limit._get_limiter().leases[made.key.pk].left = 0
 
     with pytest.raises(SynchronousOnlyOperation):
         admitted(made)

@@ -1,4 +1,4 @@
-"""The short way in for wire routes: past the middleware that pages need (on the event loop: front.py)."""
+"""Ingestion routes without the middleware that pages need, and their metrics."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from audience.intake.urls import urlpatterns
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
-# Those with an argument in the address, and the `//` and trailing `/` of some SDKs, take the long way.
+# By exact path. Routes with an argument, and the spellings `//route` and `route/`, pass all of the middleware.
 VIEWS: dict[str, Any] = {
     f"/{entry.pattern}": entry.callback
     for entry in urlpatterns
@@ -29,17 +29,16 @@ SECONDS = Histogram(
 )
 
 
-# Looking a metric up by its labels takes longer than counting.
+# Finding a metric by its labels takes longer than counting.
 _seconds = lru_cache(maxsize=None)(SECONDS.labels)
 _requests = lru_cache(maxsize=None)(REQUESTS.labels)
 
 
 class IntakeMiddleware:
-    """Before whatever pages need: sessions, CSRF, policies and the like together take longer than taking an event in.
+    """The outermost middleware: the others (sessions, CSRF, policies) together take longer than storing an event.
 
-    A wire route authenticates by key and answers data, so none of them protects anything there. A request that has
-    to be sent on to HTTPS goes the long way and is.
-    """
+    An ingestion route authenticates by key and answers data, so none of them protects anything there. A request that
+    has to be redirected to HTTPS passes all of them."""
 
     def __init__(self, get_response: Respond) -> None:
         self.get_response = get_response
@@ -58,6 +57,7 @@ class IntakeMiddleware:
 
 
 def count(request: HttpRequest, response: HttpResponseBase, start: float) -> None:
+    """`start` is of time.perf_counter()."""
     _seconds(request.path_info).observe(time.perf_counter() - start)
     _requests(request.path_info, response.status_code).inc()
 

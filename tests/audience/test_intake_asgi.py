@@ -20,13 +20,13 @@ from django.test import Client
 from prometheus_client import REGISTRY
 
 from audience.games.keys import revoke_key
-from audience.intake import front
+from audience.intake import asgi
 from audience.intake.requests import auth, limit
 from audience.intake.requests.caller import caller_ip
 from audience.intake.storing import accept as accepting
 from audience.intake.storing import store
-from audience.intake.storing.group import LARGEST as LARGEST_GROUP
-from audience.intake.storing.group import MOST_WAITING, Overloaded
+from audience.intake.storing.group import MAX_GROUP_EVENTS as MAX_GROUP_EVENTS
+from audience.intake.storing.group import MAX_WAITING_EVENTS, Overloaded
 from audience.intake.storing.store import Write
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from config.probes import alive
@@ -103,7 +103,7 @@ class Loop:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await front.Front(self.pages)(scope, receive, send)
+        await asgi.IngestApp(self.pages)(scope, receive, send)
         start, *rest = sent
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
         assert len(headers) == len(start["headers"]), "no header twice"
@@ -112,14 +112,14 @@ class Loop:
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
-    monkeypatch.setattr(auth, "BELIEVED_FOR", 60.0)
-    monkeypatch.setattr(limit, "LEASE", 4.0)
-    monkeypatch.setattr(limit, "LEASE_ENDS", 60.0)
+    monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 60.0)
+    monkeypatch.setattr(limit, "LEASE_SIZE_SECONDS", 4.0)
+    monkeypatch.setattr(limit, "LEASE_EXPIRY_SECONDS", 60.0)
     redis.Redis.from_url(django_settings.CELERY_BROKER_URL).flushdb()
     limit._limiter = None
     with web_process(monkeypatch):
         yield Loop()
-    auth.forget_keys()
+    auth.clear_key_cache()
     limit._limiter = None
 
 
@@ -147,7 +147,7 @@ def scope_of(wire: Wire, body: bytes) -> Message:
     return {**scope, "headers": raw}
 
 
-async def posted(web: front.Front, wire: Wire, body: bytes) -> int:
+async def posted(web: asgi.IngestApp, wire: Wire, body: bytes) -> int:
     """The status of one request, which has been read to its end."""
     coming, statuses = [{"type": "http.request", "body": body}], []
 
@@ -248,7 +248,7 @@ def test_a_key_that_was_not_looked_up_lately(loop: Loop, immutable: Wire) -> Non
 
 def test_a_key_whose_tokens_are_used_up(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    limit._the_limiter().leases.clear()
+    limit._get_limiter().leases.clear()
 
     assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
     assert stored() == ([], [], [])
@@ -263,7 +263,7 @@ def test_a_revoked_key_is_believed_no_longer_than_it_is_kept(loop: Loop, immutab
 
 def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    body = immutable.sent({"long": "x" * front.LARGEST_ON_LOOP})
+    body = immutable.sent({"long": "x" * asgi.MAX_LOOP_BODY_BYTES})
 
     assert loop.ask(immutable.path, body, headers=immutable.authorised()).status == 299
     assert loop.reached == [(immutable.path, body)]
@@ -271,7 +271,7 @@ def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> Non
 
 def test_a_large_body_that_did_not_say_its_size(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    body = immutable.sent({"long": "x" * front.LARGEST_ON_LOOP})
+    body = immutable.sent({"long": "x" * asgi.MAX_LOOP_BODY_BYTES})
 
     assert loop.ask(immutable.path, [body[:7], body[7:9000], body[9000:]], headers=immutable.authorised()).status == 299
     assert loop.reached == [(immutable.path, body)]
@@ -281,7 +281,7 @@ def test_of_an_endless_body_no_more_than_would_be_too_large(loop: Loop, immutabl
     at_hand(immutable)
     loop.ask(immutable.path, [b"x" * 1024 * 1024] * 50, headers=immutable.authorised())
 
-    assert front.LARGEST < len(loop.reached[0][1]) <= front.LARGEST + 1024 * 1024
+    assert asgi.MAX_BODY_BYTES < len(loop.reached[0][1]) <= asgi.MAX_BODY_BYTES + 1024 * 1024
 
 
 def test_a_small_body_that_did_not_say_its_size_stays(loop: Loop, immutable: Wire) -> None:
@@ -312,7 +312,7 @@ def test_what_has_to_be_sent_on_to_https(loop: Loop, immutable: Wire, settings: 
 
 
 def test_the_life_of_the_process(loop: Loop) -> None:
-    on_loop(lambda: front.Front(loop.pages)({"type": "lifespan"}, None, _nothing))  # type: ignore[arg-type]
+    on_loop(lambda: asgi.IngestApp(loop.pages)({"type": "lifespan"}, None, _nothing))  # type: ignore[arg-type]
 
     assert loop.reached == [("lifespan", b"")]
 
@@ -333,7 +333,7 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_nothing(loop: Loop, immuta
         async def receive() -> Message:
             return coming.pop(0)
 
-        await front.Front(loop.pages)(scope_of(immutable, body), receive, _nothing)
+        await asgi.IngestApp(loop.pages)(scope_of(immutable, body), receive, _nothing)
 
     on_loop(gone)
 
@@ -367,8 +367,8 @@ def test_a_body_that_is_still_coming_keeps_nobody_out(
 ) -> None:
     at_hand(immutable)
     body = immutable.sent({})
-    monkeypatch.setattr(front, "MOST_IN_HAND", len(body) + 10)
-    web = front.Front(loop.pages)
+    monkeypatch.setattr(asgi, "MAX_IN_FLIGHT_BYTES", len(body) + 10)
+    web = asgi.IngestApp(loop.pages)
 
     async def beside_a_slow_one() -> int:
         never = asyncio.Event().wait
@@ -386,14 +386,14 @@ def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
 ) -> None:
     at_hand(wire)
     body = wire.sent({})
-    monkeypatch.setattr(front, "MOST_IN_HAND", len(body) + 10)
-    web = front.Front(loop.pages)
+    monkeypatch.setattr(asgi, "MAX_IN_FLIGHT_BYTES", len(body) + 10)
+    web = asgi.IngestApp(loop.pages)
 
     async def two() -> list[int]:
         return list(await asyncio.gather(posted(web, wire, body), posted(web, wire, body)))
 
     assert on_loop(two) == [wire.success, 503]
-    assert (Event.objects.count(), web.in_hand) == (1, 0)
+    assert (Event.objects.count(), web.in_flight_bytes) == (1, 0)
 
 
 def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_acknowledged(
@@ -406,7 +406,7 @@ def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_
         assert database_answers.wait(60)
         store.write(writes)
 
-    async def burst(web: front.Front) -> Counter[int]:
+    async def burst(web: asgi.IngestApp) -> Counter[int]:
         """250 batches of 100 messages at once, and how they were answered."""
         database_answers.clear()
         bodies = [packed({"messages": [message() for _ in range(100)]}) for _ in range(250)]
@@ -420,14 +420,14 @@ def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_
         return Counter(answer.status for answer in answers)
 
     async def bursts() -> list[Counter[int]]:
-        web = front.Front(loop.pages, quick={"/livez": alive})
+        web = asgi.IngestApp(loop.pages, quick={"/livez": alive})
         return [await burst(web), await burst(web)]
 
     with web_process(monkeypatch, write):
         first, second = on_loop(bursts)
 
     # As many as wait at most, and those of the transaction that is being written.
-    assert MOST_WAITING // 100 <= first[200] <= (MOST_WAITING + LARGEST_GROUP) // 100
+    assert MAX_WAITING_EVENTS // 100 <= first[200] <= (MAX_WAITING_EVENTS + MAX_GROUP_EVENTS) // 100
     assert first[200] + first[503] == 250
     # Nothing of the first burst is left to keep others out.
     assert second == first
@@ -438,7 +438,7 @@ LIVEZ: Message = {"type": "http", "http_version": "1.1", "method": "GET", "path"
 LIVEZ |= {"headers": []}
 
 
-async def answered(web: front.Front, scope: Message, body: bytes) -> Answer:
+async def answered(web: asgi.IngestApp, scope: Message, body: bytes) -> Answer:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -455,7 +455,7 @@ async def answered(web: front.Front, scope: Message, body: bytes) -> Answer:
 def test_when_the_process_is_full_nothing_is_even_read(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting._group, "_waiting_events", MOST_WAITING)
+    monkeypatch.setattr(accepting._group, "_waiting_events", MAX_WAITING_EVENTS)
 
     assert loop.ask(immutable.path, b"{", headers=immutable.authorised()).status == 503
     assert loop.reached == []
@@ -464,7 +464,7 @@ def test_when_the_process_is_full_nothing_is_even_read(
 def test_a_browser_may_ask_even_then_so_that_it_reads_when_to_come_back(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting._group, "_waiting_events", MOST_WAITING)
+    monkeypatch.setattr(accepting._group, "_waiting_events", MAX_WAITING_EVENTS)
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     answer = loop.ask(immutable.path, method="OPTIONS", headers=asked)
 

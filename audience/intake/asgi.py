@@ -1,0 +1,201 @@
+"""The ASGI application of a web process.
+
+Ingestion routes are answered on the event loop: a request needs the processor for a fraction of a millisecond and then
+waits for the disk together with others. Everything that would block the loop (pages, large bodies, a key that is not in
+the cache) is passed to Django on threads, where `middleware.IntakeMiddleware` bypasses the rest of the middleware in
+the same way. Bodies are read here in both cases, so that no thread waits for a client (bodies.py)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from audience.intake.bodies import AsgiMessage, Bodies, BodyAborted, ClientDisconnected, Receive, ServerBusy
+from audience.intake.dialects.base import RETRY_AFTER_SECONDS, IngestView
+from audience.intake.middleware import VIEWS, count, must_be_https
+
+# The types of ASGI (asgi.readthedocs.io).
+Scope = MutableMapping[str, Any]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Parsing a batch of a hundred messages occupies the event loop for some milliseconds; larger bodies go to a thread.
+MAX_LOOP_BODY_BYTES = 128 * 1024
+# Of all requests that are being answered on the event loop: a few seconds of work at several thousand events a second.
+# A request beyond that would be answered only after its client has given up, so it is answered 503.
+MAX_IN_FLIGHT_BYTES = 8 * 1024 * 1024
+# Larger than what any dialect or page accepts. The rest of a longer body is not read.
+MAX_BODY_BYTES = 5 * 1024 * 1024
+EMPTY_STREAM = BytesIO()
+ASCII_BYTES = bytes(range(128))
+
+
+class IngestApp:
+    """`pages` is the ASGI application for all requests that are not answered on the event loop. `quick` maps paths to
+    applications that need neither a body nor a thread."""
+
+    def __init__(self, pages: Application, quick: Mapping[str, Application] | None = None) -> None:
+        self.pages, self.quick = pages, quick or {}
+        self.bodies = Bodies()
+        self.in_flight_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.pages(scope, _as_coroutine(receive), send)
+            return
+        scope["headers"] = without_ambiguous_headers(scope["headers"])
+        scope["query_string"] = percent_encoded(scope["query_string"])
+        view = VIEWS.get(scope["path"])
+        if view is None and (quick := self.quick.get(scope["path"])) is not None:
+            await quick(scope, receive, send)
+            return
+        try:
+            await self._handle(view, scope, receive, send)
+        except ClientDisconnected:
+            return
+        except BodyAborted as why:
+            await (_refuse_page(scope, why, send) if view is None else _refuse_unread(view, scope, why, send))
+
+    async def _handle(self, view: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        stated = _content_length(scope)
+        is_too_large = stated is not None and stated > MAX_BODY_BYTES
+        # A body whose stated length is too large is not read; an ingestion route answers it in its own format.
+        read = b"" if stated == 0 or is_too_large else await self.bodies.read(receive, limit=MAX_BODY_BYTES)
+        if stated is None:
+            scope["headers"] = [*scope["headers"], (b"content-length", str(len(read)).encode())]
+        if view is None and (is_too_large or len(read) > MAX_BODY_BYTES):
+            await _send_text(scope, 413, f"The request is larger than {MAX_BODY_BYTES} bytes.", send)
+            return
+        if view is not None and len(read) <= MAX_LOOP_BODY_BYTES and await self._answer(view, scope, read, send):
+            return
+        with self.bodies.reserve(len(read)):
+            await self.pages(scope, _replayed(read, receive), send)
+
+    async def _answer(self, view: Any, scope: Scope, read: bytes, send: Send) -> bool:
+        """False, and nothing sent, when the request needs a thread. Raises `ServerBusy` at MAX_IN_FLIGHT_BYTES."""
+        # Counted after it was read, so that the body of a slow client does not keep others out.
+        if self.in_flight_bytes and self.in_flight_bytes + len(read) > MAX_IN_FLIGHT_BYTES:
+            raise ServerBusy
+        self.in_flight_bytes += len(read)
+        try:
+            # Lets other requests that have arrived be counted before this one is processed.
+            await asyncio.sleep(0)
+            return await _answer_on_loop(view, scope, read, send)
+        finally:
+            self.in_flight_bytes -= len(read)
+
+
+async def _refuse_unread(view: Any, scope: Scope, why: BodyAborted, send: Send) -> None:
+    """503 in the format of the route. Also for a client that was too slow: SDKs drop what is answered 4xx for good."""
+    start = time.perf_counter()
+    request = ASGIRequest(scope, EMPTY_STREAM)
+    route: IngestView = view.view_class(**view.view_initkwargs)
+    response = route.refuse_unread(request, str(why))
+    if scope["http_version"] == "1.1":
+        response.headers["Connection"] = "close"  # the rest of the body may still arrive
+    await _send(route, request, response, start, send)
+
+
+async def _refuse_page(scope: Scope, why: BodyAborted, send: Send) -> None:
+    if isinstance(why, ServerBusy):
+        await _send_text(scope, 503, "The server has too much in hand; try again in a few seconds.", send)
+    else:
+        await _send_text(scope, 408, "The request took too long to arrive.", send)
+
+
+async def _send_text(scope: Scope, status: int, sentence: str, send: Send) -> None:
+    """An answer without Django. The connection is closed after it, since more of the body may arrive."""
+    body = f"{sentence}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())] if status == 503 else []
+    headers += [(b"connection", b"close")] if scope["http_version"] == "1.1" else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _answer_on_loop(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
+    """False, and nothing sent, when the request needs a thread or has to be redirected to HTTPS."""
+    start = time.perf_counter()
+    request = ASGIRequest(scope, EMPTY_STREAM)
+    request._body = read
+    if must_be_https(request):
+        return False
+    route: IngestView = view.view_class(**view.view_initkwargs)
+    route.is_on_loop = True
+    try:
+        response = await route.answer(request)
+    except SynchronousOnlyOperation:
+        return False
+    await _send(route, request, response, start, send)
+    return True
+
+
+async def _send(route: IngestView, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
+    assert isinstance(response, HttpResponse), "no ingestion route streams"
+    count(request, response, start)
+    content = response.content
+    headers = [
+        *_encoded((*response.items(), *route.cors(request).items())),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-length", str(len(content)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+# Most answers have the same headers. A small cache, since clients choose some of the values and their length.
+@lru_cache(maxsize=64)
+def _encoded(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def without_ambiguous_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers whose names have no underscore: Django reads X_Forwarded_For, which no proxy replaces, as the
+    X-Forwarded-For that trusted proxies write."""
+    return [header for header in headers if b"_" not in header[0]]
+
+
+def percent_encoded(query: bytes) -> bytes:
+    """The query with all non-ASCII bytes percent-encoded, as browsers send it: the WSGI bridge reads ASCII only."""
+    return query if query.isascii() else quote_from_bytes(query, safe=ASCII_BYTES).encode()
+
+
+def _content_length(scope: Scope) -> int | None:
+    """The stated length of the body; None when it is not stated (chunked, or HTTP/2 without the header)."""
+    length: int | None = 0 if scope["http_version"].startswith("1") else None
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+        if name == b"transfer-encoding":
+            length = None
+    return length
+
+
+def _as_coroutine(receive: Receive) -> Receive:
+    """A server's `receive` may return any awaitable; the WSGI bridge behind `pages` accepts coroutines only."""
+
+    async def receive_one() -> AsgiMessage:
+        return await receive()
+
+    return receive_one
+
+
+def _replayed(read: bytes, receive: Receive) -> Receive:
+    """A `receive` that yields the body that was read already."""
+    is_replayed = False
+
+    async def receive_again() -> AsgiMessage:
+        nonlocal is_replayed
+        if is_replayed:
+            return await receive()
+        is_replayed = True
+        return {"type": "http.request", "body": read, "more_body": False}
+
+    return receive_again

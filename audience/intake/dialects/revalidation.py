@@ -1,0 +1,84 @@
+"""Validates a stored rejection again, with the parser of its dialect and the original time of receipt."""
+
+from dataclasses import dataclass, field
+
+import orjson
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
+
+from audience.intake.dialects import immutable, metarouter, parcelvoy, parcelvoy_rules, rudderstack, segment
+from audience.intake.dialects.responses import Responses
+from audience.intake.dialects.segment_keys import UNKNOWN_KEY
+from audience.intake.dialects.segment_views import BATCH, corrects_both_directions
+from audience.intake.messages.message import Message, Violation
+from audience.intake.requests.auth import find_live_key
+from audience.models import ApiKey, Rejection
+
+TOO_LARGE = Violation("", "TOO_LARGE", "request size exceeds max limit")
+PARCELVOY = {
+    view.route: view
+    for view in (parcelvoy.AliasView, parcelvoy.IdentifyView, parcelvoy.DevicesView, parcelvoy.EventsView)
+}
+# The name of a rejected message in any dialect: its event, its page, or its type.
+TITLE = Coalesce(KT("raw__eventName"), KT("raw__event"), KT("raw__name"), KT("raw__type"))
+
+
+@dataclass(frozen=True, slots=True)
+class Revalidation:
+    """Messages, or the violations. `key` is the key they belong to, None when that is not known."""
+
+    key: ApiKey | None
+    messages: list[Message] = field(default_factory=list)
+    errors: list[Violation] = field(default_factory=list)
+
+
+def revalidate_immutable(rejection: Rejection) -> Revalidation:
+    messages, rejected = immutable.parse([rejection.raw], now=rejection.received_at)
+    return Revalidation(rejection.key, messages, [violation for refusal in rejected for violation in refusal.errors])
+
+
+def revalidate_rudderstack(rejection: Rejection) -> Revalidation:
+    return _revalidate_segment(rejection, rudderstack.RESPONSES)
+
+
+def revalidate_metarouter(rejection: Rejection) -> Revalidation:
+    return _revalidate_segment(rejection, metarouter.RESPONSES)
+
+
+def revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
+    """`raw` is the whole body, since one bad item refuses all of it."""
+    try:
+        return Revalidation(rejection.key, PARCELVOY[rejection.route]().parse(rejection.raw, now=rejection.received_at))
+    except parcelvoy_rules.Invalid as invalid:
+        return Revalidation(rejection.key, errors=[Violation(invalid.path, "VALIDATION", str(invalid))])
+    except KeyError:
+        text = "The route it came by was not rejection, so that it cannot be read again."
+        return Revalidation(rejection.key, errors=[Violation("", "UNKNOWN_ROUTE", text)])
+
+
+def _revalidate_segment(rejection: Rejection, words: Responses) -> Revalidation:
+    """The kind is that of the route, and on batch routes the `type` of the message."""
+    key = _owner(rejection)
+    if key is None:
+        return Revalidation(None, errors=[UNKNOWN_KEY])
+    if len(orjson.dumps(rejection.raw)) > words.call_limit:
+        return Revalidation(key, errors=[TOO_LARGE])
+    stated = segment.text_of(rejection.raw.get("type")).lower()
+    kind = stated if rejection.route in {BATCH, ""} else rejection.route
+    try:
+        if kind not in segment.TYPES:
+            raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
+        both = corrects_both_directions(rejection.key or key)
+        envelope = segment.BatchEnvelope(received_at=rejection.received_at, both_directions=both, **rejection.frame)
+        return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
+    except segment.Invalid as error:
+        return Revalidation(key, errors=[error.violation])
+
+
+def _owner(rejection: Rejection) -> ApiKey | None:
+    """The key of the request; that of the message if it was rejected for naming an unknown key, and if it is of the
+    same game."""
+    if not any(error["code"] == UNKNOWN_KEY.code for error in rejection.errors):
+        return rejection.key
+    own = find_live_key(segment.text_of(rejection.raw.get("writeKey")))
+    return own if own and own.game_id == rejection.game_id else None
