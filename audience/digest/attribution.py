@@ -1,4 +1,4 @@
-"""Clicks and what they brought: touches, conversions, and which touch won which conversion."""
+"""Stores touches (ad clicks) and decides which touch each conversion is attributed to."""
 
 import uuid
 from collections import defaultdict
@@ -14,7 +14,7 @@ from audience.digest import clicks, conversions
 from audience.digest.identity import People
 from audience.models import Conversion, Event, Game, Reason, Touch
 
-# A conversion that found no click stays open this long for a click, or a merge, that arrives late.
+# For this long a conversion without a click can still be attributed to one that arrives late, or by a merge.
 OPEN_FOR = timedelta(days=7)
 
 UPSERT_TOUCH = """
@@ -30,23 +30,23 @@ UPSERT_TOUCH = """
 
 
 def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
-    """Write the events' touches and conversions and decide every open conversion they bear on; how many changed."""
+    """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
     touched = _touch(game, events, people)
     new = conversions.record(game=game, events=events, people=people.by_event)
     converted = {conversion.person_id for conversion in new}
     elected = conversions.elect_launches(person_ids=people.merged | converted)
-    # Locked: a fan-out that has one of them in hand now is waited for, and what it decided is seen.
+    # Locked, to wait for a fan-out in progress and see its decisions.
     every = Conversion.objects.filter(person_id__in=people.merged | touched).order_by("pk")
     theirs = every.select_for_update(no_key=True, of=("self",))
     recent = theirs.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
-    # Nobody has been told of these yet: a click that comes in late still wins them, whatever they were given before.
+    # Not fanned out yet: a late click still changes their attribution.
     undecided = theirs.filter(fanned_out_at=None)
     to_decide = {c.pk: c for c in [*recent, *undecided, *new, *elected] if c.reason not in conversions.SETTLED}
     return _decide(game, list(to_decide.values()), new)
 
 
 def _touch(game: Game, events: Sequence[Event], people: People) -> set[uuid.UUID]:
-    """Record the events' ad clicks; the persons who clicked."""
+    """Store the events' ad clicks; return the persons who clicked."""
     rows: list[tuple[Any, ...]] = []
     for event in events:
         click = clicks.read(properties=event.properties, context=event.context)
@@ -59,7 +59,7 @@ def _touch(game: Game, events: Sequence[Event], people: People) -> set[uuid.UUID
 
 
 def _touch_row(game: Game, event: Event, person_id: uuid.UUID, click: clicks.Click) -> tuple[Any, ...]:
-    """The values of UPSERT_TOUCH."""
+    """Return the parameters of UPSERT_TOUCH."""
     return (
         game.pk,
         person_id,
@@ -78,9 +78,9 @@ def _touch_row(game: Game, event: Event, person_id: uuid.UUID, click: clicks.Cli
 
 
 def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -> tuple[Touch | None, str]:
-    """The last paid click at or before the event and inside the window, or none and the Reason. Pure.
+    """Return the last paid click at or before the event and inside the window, or None and the Reason.
 
-    Two clicks at the same moment are told apart by their words, so that the order of arrival decides nothing.
+    Of two clicks at the same time the greater (network, click key) wins, so that the order of arrival does not matter.
     """
     before = [touch for touch in touches if touch.clicked_at <= event_at]
     if not before:
@@ -92,7 +92,9 @@ def winner(*, event_at: datetime, touches: Iterable[Touch], window: timedelta) -
 
 
 def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Conversion]) -> int:
-    """Give each conversion its winner or its reason; those that changed go (again) to the outbox."""
+    """Set each conversion's touch or reason; those that changed are fanned out again. Return how many changed or are
+    new.
+    """
     touches: dict[uuid.UUID, list[Touch]] = defaultdict(list)
     for touch in Touch.objects.filter(person_id__in={c.person_id for c in open_conversions}):
         touches[touch.person_id].append(touch)

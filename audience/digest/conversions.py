@@ -1,4 +1,4 @@
-"""Trigger events, and those that a goal follows, become Conversions; of a person's launches exactly one counts."""
+"""Makes conversions of trigger events and of events that goals count. Of a person's launches exactly one counts."""
 
 import uuid
 from collections import defaultdict
@@ -11,27 +11,27 @@ from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, 
 from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
 
-# Reasons that no click can lift.
+# Reasons that a later click does not change.
 SETTLED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
-# Conversion.value has 14 digits before the point and 6 behind it.
-LARGEST = Decimal(10) ** 14
-SMALLEST = Decimal("0.000001")
+# Conversion.value has 14 digits before the point and 6 after it.
+MAX_VALUE = Decimal(10) ** 14
+VALUE_UNIT = Decimal("0.000001")
 
 
 def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> list[Conversion]:
-    """Write a Conversion for each trigger event; those written. Launches start as repeats until `elect_launches`."""
+    """Store a Conversion for each trigger event; return the new ones. Launches are repeats until `elect_launches`."""
     counted = goals.conversion_event_names(game=game)
     triggers = [event for event in events if event.kind == Kind.TRACK and event.name in counted]
     erased = _erased(game, {people[event.pk] for event in triggers}, triggers, people)
     servers = _server_keys(triggers)
     rows = [_conversion(game, event, people[event.pk], event.pk in erased, servers) for event in triggers]
     Conversion.objects.bulk_create(rows, ignore_conflicts=True)
-    # A run repeated after a crash finds its rows there already, under other ids.
+    # A repeated run conflicts with its earlier rows, which have other ids.
     return list(Conversion.objects.filter(pk__in=[row.pk for row in rows]))
 
 
 def _server_keys(events: Sequence[Event]) -> set[int]:
-    """Which of the events' keys are kept on a server. A key's kind never changes; a deleted key counts as public."""
+    """Return which of the events' keys are server keys. A deleted key counts as public."""
     named = {event.key_id for event in events if event.key_id is not None}
     if not named:
         return set()
@@ -67,28 +67,28 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, se
 
 
 def money(value: Any) -> Decimal | None:
-    """A number or a decimal string as Decimal, to six places; None for anything else, the infinite and the absurd."""
+    """Return a number or decimal string as Decimal with six places; None for anything else, or if out of range."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         amount = Decimal(str(value).strip())
     except InvalidOperation:
         return None
-    if not amount.is_finite() or abs(amount) >= LARGEST:
+    if not amount.is_finite() or abs(amount) >= MAX_VALUE:
         return None
-    # Here and not in the database: 99999999999999.9999999 rounds to one digit more than its column has.
-    rounded = amount.quantize(SMALLEST)
-    return rounded if abs(rounded) < LARGEST else None
+    # Rounded here, since 99999999999999.9999999 rounds to more digits than the column has.
+    rounded = amount.quantize(VALUE_UNIT)
+    return rounded if abs(rounded) < MAX_VALUE else None
 
 
 def currency_code(value: Any) -> str:
-    """An ISO 4217 code in capitals, '' for anything else. ASCII: "ßßß" in capitals is six letters long."""
+    """Return three ASCII letters in upper case, '' for anything else."""
     code = value.strip().upper() if isinstance(value, str) else ""
     return code if len(code) == 3 and code.isascii() and code.isalpha() else ""
 
 
 def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
-    """Decide which launch of each person counts; the launches that now do."""
+    """Decide which launch of each person counts; return those that count now and did not before."""
     launches: dict[uuid.UUID, list[Conversion]] = defaultdict(list)
     for launch in launches_of(person_ids):
         launches[launch.person_id].append(launch)
@@ -96,13 +96,13 @@ def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
 
 
 def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
-    """These persons' launches, held until the end of the transaction: none is handed over while one is elected."""
+    """Return these persons' launches, locked until the end of the transaction, so that none is fanned out meanwhile."""
     theirs = Conversion.objects.filter(person_id__in=set(person_ids)).launches()
     return list(theirs.order_by("pk").select_for_update(no_key=True))
 
 
 def elect(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
-    """Of each player's launches one counts; write what changed, and return those that did not count before."""
+    """Decide which launch of each player counts and save the changes; return those that did not count before."""
     demoted: list[Conversion] = []
     promoted: list[Conversion] = []
     for launches in players:
@@ -110,21 +110,21 @@ def elect(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:
         demoted += (launch for launch in launches if launch is not elected and launch.reason != Reason.REPEAT_LAUNCH)
         promoted += [elected] if elected.reason == Reason.REPEAT_LAUNCH else []
     for launch in demoted:
-        # A repeat has no winner, whether or not it once counted; one that was handed over keeps what was told of it.
+        # A repeat has no touch, except one that was handed over, which keeps its own.
         launch.touch_id = launch.touch_id if launch.fanned_out_at else None
         launch.reason, launch.fanned_out_at = Reason.REPEAT_LAUNCH, None
     for launch in promoted:
         launch.reason, launch.fanned_out_at = "", None
-    # Before the promotion: the database holds one counted launch per person at any moment.
+    # Before the promotion, since a constraint allows one counted launch per person.
     bulk.update(demoted, ["touch", "reason", "fanned_out_at"])
     bulk.update(promoted, ["reason", "fanned_out_at"])
     return promoted
 
 
 def _first(launches: Sequence[Conversion]) -> Conversion:
-    """The first launch by its own time. One already handed to a postback keeps its place: it may have been sent.
+    """Return the earliest launch. One that was handed to a postback is preferred, since it may have been sent.
 
-    Those from a server go before others: with a public key anyone can report an earlier launch.
+    Launches from servers precede others, since anyone can report an earlier launch with a publishable key.
     """
     handed_over = [launch for launch in launches if launch.fanned_out_at and not launch.reason]
     return min(handed_over or launches, key=lambda launch: (not launch.from_server, launch.event_at, launch.message_id))
@@ -133,9 +133,9 @@ def _first(launches: Sequence[Conversion]) -> Conversion:
 def _erased(
     game: Game, person_ids: set[uuid.UUID], triggers: Sequence[Event], people: Mapping[int, uuid.UUID]
 ) -> set[int]:
-    """The trigger events that happened before their player asked to be erased."""
+    """Return the ids of trigger events that happened before their player's erasure was requested."""
     key = receipt_key(game.pk) if triggers else None
-    if key is None:  # nothing asked for, or nobody of this game was ever erased
+    if key is None:  # no trigger events, or nobody of this game was ever erased
         return set()
     hashes: dict[uuid.UUID, set[str]] = defaultdict(set)
     known = list(Identity.objects.filter(person_id__in=person_ids).values_list("person_id", "value"))

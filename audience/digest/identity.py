@@ -1,8 +1,7 @@
-"""Which person each event is about. Ids that appear together are one player, in whatever order they arrive.
+"""Resolves the person of each event. Ids that appear together belong to one player, in any order of arrival.
 
-The rule is a plain union of sets: an event joins all the ids it names (anonymous, user, device, and the typed
-ids of alias and identify), so the outcome does not depend on the order of arrival. Persons found to be one are
-merged into the one seen first.
+An event joins all ids that it names (anonymous, user, device, and the typed ids of alias and identify). Persons that
+turn out to be one are merged into the one seen first.
 """
 
 import uuid
@@ -16,30 +15,30 @@ import orjson
 from django.db import connection
 
 from audience.digest import merge
-from audience.digest.reading import Sighting
-from audience.digest.sightings import Key
+from audience.digest.event_ids import IdentityKey
+from audience.digest.reading import EventGroup
 from audience.models import Game
 
-# id -> whose it is, and the time of the earliest event that named it.
-Known = dict[Key, tuple[uuid.UUID, datetime]]
-# What a set holds: ids, the places of sightings (int) and person ids. Told apart by type: a client may call a
-# namespace anything.
-Member = Key | int | uuid.UUID
+# id -> its person, and the time of the earliest event that named it.
+Known = dict[IdentityKey, tuple[uuid.UUID, datetime]]
+# Members of the union-find: ids, indexes of event groups (int) and person ids, distinguished by type since clients
+# choose namespaces freely.
+Member = IdentityKey | int | uuid.UUID
 
-# Rows come in as one JSON text: psycopg writes an array item by item in Python, PostgreSQL takes JSON apart in C.
+# Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
 SPAN = "jsonb_to_recordset(%(spans)s) AS span (id uuid, first_at timestamptz, active_at timestamptz)"
 MAKE = f"""
 INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
 SELECT id, %(game)s, '{{}}', '{{}}', first_at, coalesce(active_at, first_at) FROM {SPAN}
 """
-# greatest() passes over an absent `active_at`.
+# greatest() ignores NULL.
 WIDEN = f"""
 UPDATE audience_person person
 SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
 FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
 """
 NAMED = "jsonb_to_recordset(%(keys)s) AS named (person_id uuid, namespace text, value text, first_at timestamptz)"
-# LIMIT for the reason that stands at reading.WHOSE.
+# LIMIT: see reading.WHOSE.
 FOUND = f"""{NAMED} CROSS JOIN LATERAL (
     SELECT id, person_id, first_seen_at FROM audience_identity
     WHERE (game_id, namespace, value) = (%(game)s, named.namespace, named.value) LIMIT 1
@@ -49,7 +48,7 @@ ADD = f"""
 INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at)
 SELECT %(game)s, person_id, namespace, value, first_at FROM {NAMED}
 """
-# An older event came in later. The id that a player was first known by goes to the networks.
+# For older events that arrive later. The first user id of a player is sent to the networks.
 SEEN_EARLIER = f"""
 UPDATE audience_identity SET first_seen_at = first_at
 FROM (SELECT known.id, first_at FROM {FOUND}) AS earlier WHERE audience_identity.id = earlier.id
@@ -58,14 +57,14 @@ FROM (SELECT known.id, first_at FROM {FOUND}) AS earlier WHERE audience_identity
 
 @dataclass(slots=True)
 class People:
-    """Whose the events that matter are (event id -> person id), and the persons that a merge gave something new."""
+    """The person of each event that matters (event id -> person id), and the persons that others were merged into."""
 
     by_event: dict[int, uuid.UUID] = field(default_factory=dict)
     merged: set[uuid.UUID] = field(default_factory=set)
 
 
-def resolve(*, game: Game, seen: Sequence[Sighting]) -> People:
-    """Whose each event is: its person's, where that is known already, else one found, made, or merged of several."""
+def resolve(*, game: Game, seen: Sequence[EventGroup]) -> People:
+    """Find, create or merge the persons of all events."""
     people = People()
     became = _join(game, [one for one in seen if one.person_id is None], people)
     for one in seen:
@@ -74,27 +73,27 @@ def resolve(*, game: Game, seen: Sequence[Sighting]) -> People:
     return people
 
 
-def _join(game: Game, seen: Sequence[Sighting], people: People) -> dict[uuid.UUID, uuid.UUID]:
-    """Find or make the person of each sighting, and merge those that turn out to be one; fills `people`.
+def _join(game: Game, seen: Sequence[EventGroup], people: People) -> dict[uuid.UUID, uuid.UUID]:
+    """Find or create the person of each group of events, and merge persons that turn out to be one; fills `people`.
 
-    Merged person -> the one that remains.
+    Returns {merged person: remaining person}.
     """
-    sets = _Sets()
-    for place, sighting in enumerate(seen):
-        # The sighting itself is a member, so that one without any usable id is a player of its own.
-        sets.join([place, *sighting.keys])
+    sets = UnionFind()
+    for place, group in enumerate(seen):
+        # The group itself is a member, so that events without any usable id are a player of their own.
+        sets.join([place, *group.keys])
     known = _known(game, [member for member in sets.members if isinstance(member, tuple)])
     for key, (person_id, _) in known.items():
         sets.join([person_id, key])
     persons, became = _persons(game, sets, seen)
     people.merged |= set(became.values())
-    for place, sighting in enumerate(seen):
-        people.by_event.update(dict.fromkeys(sighting.events, persons[sets.root(place)]))
+    for place, group in enumerate(seen):
+        people.by_event.update(dict.fromkeys(group.events, persons[sets.root(place)]))
     _add_identities(game, sets, known, persons, seen)
     return became
 
 
-class _Sets:
+class UnionFind:
     """Union-find over members."""
 
     def __init__(self) -> None:
@@ -113,24 +112,24 @@ class _Sets:
             self.members[self.root(other)] = self.root(roots[0])
 
 
-def _known(game: Game, keys: Iterable[Key]) -> Known:
-    """The persons that already go by these ids, and since when."""
+def _known(game: Game, keys: Iterable[IdentityKey]) -> Known:
+    """Return the persons known by these ids, and since when."""
     asked = [{"namespace": namespace, "value": value} for namespace, value in keys]
     rows = _execute(KNOWN, game, keys=asked)
     return {(namespace, value): (person_id, since) for namespace, value, person_id, since in rows}
 
 
 def _persons(
-    game: Game, sets: _Sets, seen: Sequence[Sighting]
+    game: Game, sets: UnionFind, seen: Sequence[EventGroup]
 ) -> tuple[dict[Member, uuid.UUID], dict[uuid.UUID, uuid.UUID]]:
-    """(set root -> its person: the one it had, a merge of those it had, or a new one; merged person -> the merge)."""
+    """Return {root: person} and {merged person: remaining person}; a root without a known person gets a new one."""
     had: dict[Member, list[uuid.UUID]] = defaultdict(list)
     for member in sets.members:
         if isinstance(member, uuid.UUID):
             had[sets.root(member)].append(member)
-    theirs: dict[Member, list[Sighting]] = defaultdict(list)
-    for place, sighting in enumerate(seen):
-        theirs[sets.root(place)].append(sighting)
+    theirs: dict[Member, list[EventGroup]] = defaultdict(list)
+    for place, group in enumerate(seen):
+        theirs[sets.root(place)].append(group)
     merged = {root: merge.merge(person_ids=those) for root, those in had.items() if len(those) > 1}
     old = {root: merged.get(root, those[0]) for root, those in had.items()}
     new = {root: uuid.uuid4() for root in theirs if root not in old}
@@ -139,32 +138,32 @@ def _persons(
     return {**old, **new}, {one: merged[root] for root in merged for one in had[root]}
 
 
-def _span(person_id: uuid.UUID, seen: Iterable[Sighting]) -> dict[str, Any]:
-    """When the person was first seen and last active; `active_at` is None for a player who only was seen."""
+def _span(person_id: uuid.UUID, seen: Iterable[EventGroup]) -> dict[str, Any]:
+    """Return when the person was first seen and last active (None without activity)."""
     first_at = min(one.first_at for one in seen)
     active_at = max((one.active_at for one in seen if one.active_at), default=None)
     return {"id": person_id, "first_at": first_at, "active_at": active_at}
 
 
 def _add_identities(
-    game: Game, sets: _Sets, known: Known, persons: Mapping[Member, uuid.UUID], seen: Sequence[Sighting]
+    game: Game, sets: UnionFind, known: Known, persons: Mapping[Member, uuid.UUID], seen: Sequence[EventGroup]
 ) -> None:
-    first_at: dict[Key, datetime] = {}
-    for sighting in seen:
-        for key in sighting.keys:
-            first_at[key] = min(sighting.first_at, first_at.get(key, sighting.first_at))
+    first_at: dict[IdentityKey, datetime] = {}
+    for group in seen:
+        for key in group.keys:
+            first_at[key] = min(group.first_at, first_at.get(key, group.first_at))
     new = [_named(key, at, persons[sets.root(key)]) for key, at in first_at.items() if key not in known]
     earlier = [_named(key, at) for key, at in first_at.items() if key in known and at < known[key][1]]
     _execute(ADD, game, keys=new)
     _execute(SEEN_EARLIER, game, keys=earlier)
 
 
-def _named(key: Key, first_at: datetime, person_id: uuid.UUID | None = None) -> dict[str, Any]:
+def _named(key: IdentityKey, first_at: datetime, person_id: uuid.UUID | None = None) -> dict[str, Any]:
     return {"namespace": key[0], "value": key[1], "first_at": first_at, "person_id": person_id}
 
 
 def _execute(query: str, game: Game, **rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """Run one of the statements above with its rows, `spans` or `keys`; nothing at all without any."""
+    """Run a statement with its rows, `spans` or `keys`; without rows return []."""
     given = {name: orjson.dumps(those).decode() for name, those in rows.items() if those}
     if not given:
         return []

@@ -1,4 +1,4 @@
-"""Two or more persons found to be one: everything moves to the one seen first, and the others go."""
+"""Merges persons that turn out to be one into the one seen first."""
 
 import uuid
 from collections import defaultdict
@@ -11,11 +11,11 @@ from audience.models import Conversion, Device, Identity, Person, Touch
 
 
 def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
-    """Merge persons (at least one); the id of the one that remains."""
+    """Merge persons (at least one); return the id of the remaining one."""
     persons = list(Person.objects.filter(pk__in=person_ids).order_by("first_seen_at", "pk"))
     winner, losers = persons[0], [person.pk for person in persons[1:]]
     _merge_touches(winner.pk, [person.pk for person in persons])
-    # Before anything moves: the database holds one counted launch per person at any moment.
+    # First, since a constraint allows one counted launch per person.
     if launches := conversions.launches_of(person_ids):
         conversions.elect([launches])
     for model in (Identity, Device, Conversion):
@@ -27,7 +27,7 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
 
 
 def _merge_touches(winner_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> None:
-    """The same click known under several persons is one click: the earliest sighting stays."""
+    """Move all touches; of touches with the same click the earliest is kept."""
     same: dict[tuple[str, str], list[Touch]] = defaultdict(list)
     for touch in Touch.objects.filter(person_id__in=person_ids).order_by("clicked_at", "message_id"):
         same[touch.network, touch.click_key].append(touch)

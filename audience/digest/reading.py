@@ -1,8 +1,7 @@
-"""What a digest reads of its batches: most events are done with in the database, and only the others come here.
+"""Reads the events of a digest's batches. Most are completed in the database; only the others are returned.
 
-Most events of a game are progress: of a player who is known, under ids that are all theirs, and without traits, a click
-or a conversion. That the player was active is all they say, and PostgreSQL notes it itself: to carry them here and
-back takes longer than all the rest of a digest.
+Most events are progress of a known player under known ids, without traits, clicks or conversions. They only show that
+the player was active, and PostgreSQL records that itself, since reading them takes longer than the rest of a digest.
 """
 
 import uuid
@@ -15,12 +14,12 @@ import orjson
 from django.db import connection
 
 from audience.digest import clicks
-from audience.digest.sightings import NOT_AN_ID, Key, keys_named
+from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, identity_keys
 from audience.models import Event, Game
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
-# What is known of the id in `column`. LIMIT keeps it a look into an index for each sighting: PostgreSQL would make a
-# join of it, and with numbers of yesterday, which know nothing of a new game, one of every row with every other.
+# The identity of the id in `column`. LIMIT forces an index lookup per row: otherwise PostgreSQL plans a join, which
+# with old statistics, without a new game's rows, compares every row with every other.
 WHOSE = """LEFT JOIN LATERAL (
     SELECT id, person_id, first_seen_at FROM audience_identity
     WHERE {column} <> '' AND (game_id, namespace, value) = (%(game)s, '{namespace}', {column}) LIMIT 1
@@ -28,12 +27,12 @@ WHOSE = """LEFT JOIN LATERAL (
 BY_ANONYMOUS = WHOSE.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = WHOSE.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = WHOSE.format(column="device_id", namespace=DEVICE, name="d")
-# event: what is asked of each event, so that its JSON is unpacked once.
-# sighting: the events that name the same ids. One with links, or without any usable id, stands alone.
-# whose: `person_id` is the player whose all these ids are, since before the first of these events. It is NULL where
-#   there is something to find out: an id is new, or was not seen as early, or is another player's than the next.
-# active: of a player who is known nothing changes but when they were last seen.
-# least and greatest pass over NULL.
+# event: the needed columns, so that each event's JSON is decoded once.
+# sighting: one row per combination of ids; events with links, or without any usable id, are not combined.
+# whose: `person_id` is the player of all these ids, known since before the first of these events. NULL if an id is new,
+#   was first seen later, or belongs to another player than the next.
+# active: updates last_seen_at of known players.
+# least and greatest ignore NULL.
 SEE = f"""
 WITH event AS MATERIALIZED (
   SELECT id, anonymous_id, user_id, least(event_at, received_at) AS event_at,
@@ -72,7 +71,7 @@ FROM whose WHERE person_id IS NULL OR events IS NOT NULL
 """
 
 
-class Claimed(NamedTuple):
+class ClaimedBatch(NamedTuple):
     """A batch that is being digested."""
 
     pk: int
@@ -82,11 +81,11 @@ class Claimed(NamedTuple):
     event_ids: list[int]
 
 
-class Sighting(NamedTuple):
-    """Events that name the same ids: between when, and the ids of those that matter.
+class EventGroup(NamedTuple):
+    """Events that name the same ids: the time of the first, and the ids of those that matter.
 
-    `active_at` is the last one of a player who played, None when nobody did. `person_id` is None until identity has
-    found out whose they are. `links_json` is '' for none.
+    `active_at` is the time of the last event of an active player, None without one. `person_id` is None until identity
+    resolves it. `links_json` is '' for none.
     """
 
     anonymous_id: str
@@ -99,39 +98,41 @@ class Sighting(NamedTuple):
     person_id: uuid.UUID | None
 
     @property
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[IdentityKey]:
         links = orjson.loads(self.links_json) if self.links_json else []
-        return keys_named(self.anonymous_id, self.user_id, self.device_id, links)
+        return identity_keys(self.anonymous_id, self.user_id, self.device_id, links)
 
 
-def read(*, game: Game, batches: Iterable[Claimed], counted: Iterable[str]) -> tuple[list[Sighting], list[Event]]:
-    """(sightings that something is to be done about, events that matter); of all others it notes who was active.
+def read(
+    *, game: Game, batches: Iterable[ClaimedBatch], counted: Iterable[str]
+) -> tuple[list[EventGroup], list[Event]]:
+    """Return the groups of events that need work, and the events that matter; record the activity of all others.
 
-    An event matters when traits, belongings, clicks or conversions may have a use for it; they come whole, but for the
-    words they were sent in, and in the order they happened. `counted` are the names that make conversions.
+    An event matters if it may hold traits, a device, a group, a click or a conversion. Such events are returned without
+    `raw`, in order of time. `counted` are the event names that make conversions.
     """
-    sightings: list[Sighting] = []
+    groups: list[EventGroup] = []
     events: list[Event] = []
     given = {"game": game.pk, "counted": list(counted), "words": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}
     for (first, last), ids in _by_days(batches).items():
-        found = _see({**given, "nobody": ["", *NOT_AN_ID], "ids": ids, "first": first, "last": last})
-        sightings += found
+        found = _see({**given, "nobody": ["", *PLACEHOLDER_IDS], "ids": ids, "first": first, "last": last})
+        groups += found
         if matter := [pk for one in found for pk in one.events]:
             events += Event.objects.filter(pk__in=matter, day__gte=first, day__lte=last).defer("raw")
     for event in events:
-        # Events that an earlier release stored were not bounded.
+        # Version 0.1.0 stored times without this bound.
         event.event_at = min(event.event_at, event.received_at)
-    return sightings, sorted(events, key=lambda event: (event.event_at, event.pk))
+    return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
 
 
-def _see(given: dict[str, Any]) -> list[Sighting]:
+def _see(given: dict[str, Any]) -> list[EventGroup]:
     with connection.cursor() as cursor:
         cursor.execute(SEE, given)
-        return [Sighting._make(row) for row in cursor.fetchall()]
+        return [EventGroup._make(row) for row in cursor.fetchall()]
 
 
-def _by_days(batches: Iterable[Claimed]) -> dict[tuple[date | None, date | None], Sequence[int]]:
-    """Event ids by the days they lie between: an id is looked for in every partition of its days."""
+def _by_days(batches: Iterable[ClaimedBatch]) -> dict[tuple[date | None, date | None], Sequence[int]]:
+    """Return {(first day, last day): event ids}, since an id is looked up in every partition of these days."""
     ids: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
     for batch in batches:
         ids[batch.first_day, batch.last_day] += batch.event_ids

@@ -1,8 +1,7 @@
-"""batch -> identity -> touches -> conversions, in bulk, in one transaction per game and run.
+"""Digests batches: identity, traits, devices and groups, touches, conversions, in one transaction per game and run.
 
-At least once: a killed worker's transaction rolls back and the batches are found again. Nothing here calls out
-of the database, so the game's lock is lease enough: one run at a time digests a game (an advisory lock), hence
-identities and launches are decided without races, and ten workers at one game get in nobody's way.
+At least once: the transaction of a killed worker rolls back, and its batches are found again. An advisory lock per game
+allows one run at a time, so that identities and first launches are decided without races.
 """
 
 import threading
@@ -17,32 +16,32 @@ from django.db.models import Min
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import attribution, belongings, identity, reading, traits
-from audience.digest.reading import Claimed
+from audience.digest import attribution, devices_and_groups, identity, reading, traits
+from audience.digest.reading import ClaimedBatch
 from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
 from audience.models.events import BatchQuerySet
 
 logger = structlog.get_logger(__name__)
 
-# Taken together: enough to make the bulk statements worth it, few enough to commit within a second.
+# Per run: enough for bulk statements, few enough to commit within a second.
 BATCHES_AT_ONCE = 2_000
 EVENTS_AT_ONCE = 10_000
-# A run takes some milliseconds however little it has to do. While events keep coming in, the next one waits until the
-# oldest of them is this old, so that it has more to do at once.
+# A run has a fixed cost of some milliseconds. While events keep arriving, the next run waits until the oldest of them
+# is this old.
 GATHER = timedelta(milliseconds=150)
-# When a run fails, this many of its batches are tried one by one before the next try together.
-ALONE_AT_ONCE = 200
-# A drain gives its worker thread back after this long, in seconds; the next wake-up goes on.
-LONGEST = 20.0
-# Of each game, who of this process's threads is at it, or gathers for it.
+# After a failed run, this many batches are digested one by one before the next run.
+MAX_ALONE_AT_ONCE = 200
+# Seconds after which a drain ends; another task continues.
+MAX_DRAIN_SECONDS = 20.0
+# Game -> lock of the thread of this process that digests it or waits for more events.
 _turns: dict[int, threading.Lock] = {}
 
 
 def drain() -> int:
-    """Digest until nothing is due; how many batches were. Leaves to another thread the games that it is at."""
-    deadline = time.monotonic() + LONGEST
+    """Digest until nothing is due; return the number of batches. Skips games that another thread is digesting."""
+    deadline = time.monotonic() + MAX_DRAIN_SECONDS
     digested = isolation.retry(Queue.BATCH, _digest_again)
-    # Asked again after each round, when whoever comes next would be let in: what they came for is seen here.
+    # Queried again after each round: batches stored meanwhile would otherwise wait for the next task.
     while due := _due().order_by().values_list("game_id").annotate(Min("next_attempt_at")):
         if time.monotonic() > deadline:
             wakeup.wake(wakeup.DIGEST)
@@ -55,13 +54,13 @@ def drain() -> int:
 
 
 def _due() -> BatchQuerySet:
-    """What is due, without requests whose own row cannot be written: those are tried alone."""
+    """Return due batches, without those whose own row cannot be written, which are retried alone."""
     unwritable = [int(row) for row in FailedWork.objects.of(Queue.BATCH).values_list("row", flat=True)]
     return Batch.objects.due().exclude(pk__in=unwritable) if unwritable else Batch.objects.due()
 
 
 def _digest_again(failure: FailedWork) -> None:
-    """Digest a request whose row could not be written. Raises what keeps it from being written."""
+    """Digest a batch whose row could not be written. Raises the error if it still cannot."""
     if failure.game_id is None or run(game_id=failure.game_id, only=int(failure.row)):
         return
     if Batch.objects.filter(pk=failure.row, state=BatchState.PENDING).exists():
@@ -81,13 +80,13 @@ def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:
 
 
 def _digest_game(game_id: int) -> int:
-    """One run over a game's due batches. When it fails each is tried alone: one bad batch stops no other."""
+    """Run over a game's due batches; if that fails, digest them one by one."""
     try:
         return run(game_id=game_id)
-    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
+    except Exception as error:  # any error of a row is isolated
         isolation.raise_if_passing(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
-    batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:ALONE_AT_ONCE])
+    batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:MAX_ALONE_AT_ONCE])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
 
 
@@ -102,7 +101,7 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
 
 
 def _put_off_isolated(game_id: int, batch_id: int, error: Exception) -> None:
-    """As `_put_off`; a batch that cannot even be put off is noted, so that no further run of its game fails with it."""
+    """Put off a batch; if its row cannot be written, record it in FailedWork, so that it is excluded."""
     try:
         _put_off(batch_id, error)
     except Exception as unwritable:
@@ -111,7 +110,7 @@ def _put_off_isolated(game_id: int, batch_id: int, error: Exception) -> None:
 
 
 def _put_off(batch_id: int, error: Exception) -> None:
-    """Try the batch again later; after so many attempts set it aside for a person to look at (state Failed)."""
+    """Schedule the batch's next attempt, or set it aside (state Failed) after MAX_ATTEMPTS."""
     batch = Batch.objects.get(pk=batch_id)
     batch.attempts += 1
     batch.error = isolation.described(error)
@@ -122,7 +121,7 @@ def _put_off(batch_id: int, error: Exception) -> None:
 
 @transaction.atomic
 def run(*, game_id: int, only: int | None = None) -> int:
-    """Digest the oldest due batches of a game; how many. 0 when another worker is at this game."""
+    """Digest the oldest due batches of a game; return their number, 0 if another worker has the game."""
     if not lock_game(game_id, wait=False):
         return 0
     claimed = _claimed(game_id, only)
@@ -135,29 +134,29 @@ def run(*, game_id: int, only: int | None = None) -> int:
     people = identity.resolve(game=game, seen=seen)
     if events or people.merged:
         traits.apply(events=events, people=people.by_event)
-        belongings.apply(game=game, events=events, people=people.by_event)
+        devices_and_groups.apply(game=game, events=events, people=people.by_event)
         if attribution.attribute(game=game, events=events, people=people):
             wakeup.wake(settings.CONVERSIONS_READY_TASK)
     Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
     return len(claimed)
 
 
-def _leave(claimed: Sequence[Claimed], game_id: int) -> int:
-    """Be done with requests that came while their game was deleted (from the shell: no page does): how many."""
+def _leave(claimed: Sequence[ClaimedBatch], game_id: int) -> int:
+    """Mark batches of a deleted game as done; return their number."""
     logger.warning("game_deleted", game_id=game_id, batches=len(claimed))
     rows = Batch.objects.filter(pk__in=[batch.pk for batch in claimed])
     return rows.update(state=BatchState.DONE, error="The game was deleted.")
 
 
-def _claimed(game_id: int, only: int | None) -> list[Claimed]:
-    """The oldest due batches that together have up to EVENTS_AT_ONCE events, or the first one if it alone has more.
+def _claimed(game_id: int, only: int | None) -> list[ClaimedBatch]:
+    """Return the oldest due batches with up to EVENTS_AT_ONCE events together; at least one.
 
-    No row is locked: whoever digests a batch has its game's lock.
+    No row is locked, since the caller has the game's lock.
     """
-    due = (Batch.objects.due() if only else _due()).filter(game_id=game_id).values_list(*Claimed._fields)
-    claimed: list[Claimed] = []
+    due = (Batch.objects.due() if only else _due()).filter(game_id=game_id).values_list(*ClaimedBatch._fields)
+    claimed: list[ClaimedBatch] = []
     events = 0
-    for batch in map(Claimed._make, due.filter(pk=only) if only else due[:BATCHES_AT_ONCE]):
+    for batch in map(ClaimedBatch._make, due.filter(pk=only) if only else due[:BATCHES_AT_ONCE]):
         events += batch.accepted
         if claimed and events > EVENTS_AT_ONCE:
             break
@@ -166,7 +165,7 @@ def _claimed(game_id: int, only: int | None) -> list[Claimed]:
 
 
 def lock_game(game_id: int, *, wait: bool) -> bool:
-    """Hold a game's identities for the rest of the transaction; False, without `wait`, when another worker has them."""
+    """Lock a game's identities until the end of the transaction; without `wait` return False if they are locked."""
     name = f"digest game {game_id}"
     with connection.cursor() as cursor:
         if wait:

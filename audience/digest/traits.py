@@ -1,4 +1,4 @@
-"""What is known of a person: the later event's word wins, trait by trait, in whatever order they arrive."""
+"""Traits of persons. Per trait the later event wins, in any order of arrival."""
 
 import json
 import uuid
@@ -11,7 +11,7 @@ from audience.models import Event, Kind, Person
 
 
 def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
-    """Set the traits that identify events tell, with one read and one write for all persons."""
+    """Set the traits of identify events, with one query and one update for all persons."""
     by_person: dict[uuid.UUID, list[Event]] = defaultdict(list)
     for event in events:
         if event.kind == Kind.IDENTIFY and event.traits:
@@ -30,12 +30,12 @@ def _take(person: Person, events: Sequence[Event]) -> bool:
 
 
 def _set(person: Person, name: str, value: object, at: str) -> None:
-    """Take a trait unless a later event has spoken; an explicit null clears it.
+    """Set a trait unless a later event has set it; an explicit null deletes it.
 
-    Of two events of one moment the greater word stays, so that the order of arrival decides nothing.
+    Of two events at the same time the greater value wins, so that the order of arrival does not matter.
     """
-    known = (datetime.fromisoformat(person.trait_times.get(name, at)), _word(person.traits.get(name)))
-    if known > (datetime.fromisoformat(at), _word(value)):
+    known = (datetime.fromisoformat(person.trait_times.get(name, at)), _tie_breaker(person.traits.get(name)))
+    if known > (datetime.fromisoformat(at), _tie_breaker(value)):
         return
     person.trait_times[name] = at
     if value is None:
@@ -44,12 +44,12 @@ def _set(person: Person, name: str, value: object, at: str) -> None:
         person.traits[name] = value
 
 
-def _word(value: object) -> str:
+def _tie_breaker(value: object) -> str:
     return "" if value is None else json.dumps(value, sort_keys=True)
 
 
 def merge_into(winner: Person, losers: Sequence[Person]) -> None:
-    """Bring the losers' traits to the winner, each by the time it was set, and save it."""
+    """Copy the losers' traits to the winner, each by the time it was set, and save it."""
     for loser in losers:
         for name, at in loser.trait_times.items():
             _set(winner, name, loser.traits.get(name), at)

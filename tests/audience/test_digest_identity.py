@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from audience.digest import reading, run
-from audience.digest.reading import Claimed, Sighting
-from audience.digest.sightings import NOT_AN_ID
+from audience.digest.event_ids import PLACEHOLDER_IDS
+from audience.digest.reading import ClaimedBatch, EventGroup
 from audience.games.keys import NewKey, create_key
 from audience.models import Batch, Conversion, Device, Event, Game, Group, Identity, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
@@ -122,10 +122,10 @@ def test_first_and_last_seen_span_all_events(key: NewKey) -> None:
 # What is done with in the database
 
 
-def read(key: NewKey, *messages: Any) -> tuple[list[Sighting], list[Event]]:
+def read(key: NewKey, *messages: Any) -> tuple[list[EventGroup], list[Event]]:
     """What a digest would read of these messages, sent as one batch."""
     send(key, *messages)
-    batches = [Claimed(*row) for row in Batch.objects.due().values_list(*Claimed._fields)]
+    batches = [ClaimedBatch(*row) for row in Batch.objects.due().values_list(*ClaimedBatch._fields)]
     return reading.read(game=key.key.game, batches=batches, counted=["purchase"])
 
 
@@ -232,7 +232,7 @@ def test_a_type_may_be_any_word(key: NewKey, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "placeholder", ["unknown", "UNKNOWN", "00000000-0000-0000-0000-000000000000", *sorted(NOT_AN_ID)]
+    "placeholder", ["unknown", "UNKNOWN", "00000000-0000-0000-0000-000000000000", *sorted(PLACEHOLDER_IDS)]
 )
 def test_a_placeholder_joins_nobody(key: NewKey, placeholder: str) -> None:
     digest(

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience.digest.sightings import keys_of
+from audience.digest.event_ids import identity_keys_of
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.hub.toolkit.masking import masked
 from audience.intake.messages.message import TIME_NOTE
@@ -125,6 +125,6 @@ def _ids(event: Event, membership: Membership) -> list[tuple[str, str]]:
 
 def _person_id(event: Event) -> Any:
     """The person its ids lead to now; None before the digest, and for one that names nobody."""
-    keys = keys_of(event)
+    keys = identity_keys_of(event)
     found = Identity.objects.filter(game_id=event.game_id, value__in=[value for _, value in keys])
     return next((row.person_id for row in found[:20] if (row.namespace, row.value) in keys), None)

@@ -1,4 +1,4 @@
-"""Which ids an event names, and which words are no id."""
+"""Which ids an event names, and which values are placeholders."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -6,10 +6,10 @@ from typing import Protocol
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
-Key = tuple[str, str]
+IdentityKey = tuple[str, str]
 
-# What SDKs send when they have no id. Joining by these would make all players one.
-NOT_AN_ID = frozenset(
+# Values that SDKs send when they have no id. Joining players by these would merge all of them.
+PLACEHOLDER_IDS = frozenset(
     {
         "0",
         "00000000-0000-0000-0000-000000000000",
@@ -30,8 +30,8 @@ NOT_AN_ID = frozenset(
 )
 
 
-class Names(Protocol):
-    """Whatever tells who an event is about: an Event, for one."""
+class NamesIds(Protocol):
+    """An object that names ids, such as an Event."""
 
     @property
     def kind(self) -> str: ...
@@ -45,15 +45,15 @@ class Names(Protocol):
     def links(self) -> Iterable[Sequence[str]]: ...
 
 
-def keys_of(event: Names) -> list[Key]:
-    """Every (namespace, value) the event names, without the placeholders."""
-    # A registration tells whose device it is now, not that all who ever had it are one.
+def identity_keys_of(event: NamesIds) -> list[IdentityKey]:
+    """Return every (namespace, value) that the event names, without placeholders."""
+    # A device registration names the present owner; earlier owners are other players.
     device_id = event.device_id if event.kind != Kind.DEVICE else ""
-    return keys_named(event.anonymous_id, event.user_id, device_id, event.links)
+    return identity_keys(event.anonymous_id, event.user_id, device_id, event.links)
 
 
-def keys_named(anonymous_id: str, user_id: str, device_id: str, links: Iterable[Sequence[str]]) -> list[Key]:
-    """These ids as (namespace, value), without the empty ones and the placeholders."""
+def identity_keys(anonymous_id: str, user_id: str, device_id: str, links: Iterable[Sequence[str]]) -> list[IdentityKey]:
+    """Return these ids as (namespace, value), without empty values and placeholders."""
     named = [(ANONYMOUS, anonymous_id), (USER, user_id), (DEVICE, device_id)]
     named += [(namespace, value) for namespace, value in links]
-    return [(namespace, value) for namespace, value in named if value and value.lower() not in NOT_AN_ID]
+    return [(namespace, value) for namespace, value in named if value and value.lower() not in PLACEHOLDER_IDS]

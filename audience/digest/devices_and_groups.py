@@ -1,4 +1,4 @@
-"""What a person has and belongs to: registered devices with their push tokens, groups with their traits."""
+"""Registered devices with their push tokens, and groups with their traits."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from audience.models import Device, Event, Game, Group, Kind
 
 
 def apply(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
-    """Take the registrations and memberships of `events`, which come in the order they happened."""
+    """Store the registrations and memberships of `events`, which are in order of event time."""
     for event in events:
         if event.kind == Kind.DEVICE and event.device_id:
             _register(game, event, people[event.pk])
@@ -16,27 +16,27 @@ def apply(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUID
 
 
 def _register(game: Game, event: Event, person_id: uuid.UUID) -> None:
-    """The later registration says whose device it is; a push token belongs to one device."""
+    """Assign the device to the person of the latest registration. A push token belongs to one device only."""
     details = {name: value for name, value in event.properties.items() if name != "token"}
     token = str(event.properties.get("token") or "")
     others = Device.objects.filter(game=game, token=token).exclude(device_id=event.device_id)
     if token and others.filter(updated_at__gt=event.event_at).exists():
-        # It has moved on since: registrations arrive in any order.
+        # Another device has registered it since; registrations arrive in any order.
         token = ""
-    said = {"person_id": person_id, "token": token, "details": details, "updated_at": event.event_at}
-    device, made = Device.objects.get_or_create(game=game, device_id=event.device_id, defaults=said)
+    values = {"person_id": person_id, "token": token, "details": details, "updated_at": event.event_at}
+    device, made = Device.objects.get_or_create(game=game, device_id=event.device_id, defaults=values)
     if not made and device.updated_at <= event.event_at:
-        # A registration without a token leaves the one that is known.
-        said["token"] = token or device.token
-        Device.objects.filter(pk=device.pk).update(**said)
+        # A registration without a token keeps the known one.
+        values["token"] = token or device.token
+        Device.objects.filter(pk=device.pk).update(**values)
     if token:
         others.update(token="")
 
 
 def _join(game: Game, event: Event, person_id: uuid.UUID) -> None:
-    """The membership, and the group's traits: the later event's word wins over the earlier one's."""
-    said = {"traits": event.traits, "updated_at": event.event_at}
-    group, made = Group.objects.get_or_create(game=game, group_id=event.group_id, defaults=said)
+    """Add the membership and the group's traits; per trait the later event wins."""
+    values = {"traits": event.traits, "updated_at": event.event_at}
+    group, made = Group.objects.get_or_create(game=game, group_id=event.group_id, defaults=values)
     if not made:
         late = event.event_at < group.updated_at
         group.traits = {**event.traits, **group.traits} if late else {**group.traits, **event.traits}
