@@ -48,8 +48,3 @@ def next_attempt(
     wait = float(SCHEDULE[attempt - 1]) if retry_after is None else max(retry_after, SOONEST)
     at = now + timedelta(seconds=wait * (1 + JITTER * chance()))
     return at if at <= first_attempt_at + WINDOW else None
-
-
-def closed(*, first_attempt_at: datetime | None, now: datetime) -> bool:
-    """Whether the 47 hours are over. Before the first attempt they have not begun."""
-    return first_attempt_at is not None and now > first_attempt_at + WINDOW
