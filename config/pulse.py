@@ -6,7 +6,7 @@ It measures its clock against the database's, says that it runs, and looks for t
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from django.db import DatabaseError, connection
@@ -23,11 +23,16 @@ AGAIN_SECONDS = 1.0
 
 
 class Pulse(threading.Thread):
-    """Start it once in each process. `is_well` says whether the work beside it goes on: without that no heartbeat."""
+    """Start it once in each process. `names` are those of its heartbeats, its host and process id by default.
 
-    def __init__(self, kind: ProcessKind, *, name: str = "", is_well: Callable[[], bool] = lambda: True) -> None:
+    `is_well` returns whether the process still works: without that it gives no heartbeat.
+    """
+
+    def __init__(
+        self, kind: ProcessKind, *, names: Sequence[str] = (), is_well: Callable[[], bool] = lambda: True
+    ) -> None:
         super().__init__(name="pulse", daemon=True)
-        self._kind, self._process, self._is_well = kind, name or heartbeats.own_name(), is_well
+        self._kind, self._names, self._is_well = kind, names or [heartbeats.own_name()], is_well
         self._has_started = False
         self._ending = threading.Event()
 
@@ -65,9 +70,11 @@ class Pulse(threading.Thread):
     def _round(self) -> None:
         clock.synchronise()
         if not self._has_started:
-            heartbeats.start(self._kind, self._process)
+            for name in self._names:
+                heartbeats.start(self._kind, name)
             self._has_started = True
         elif self._is_well():
-            heartbeats.beat(self._kind, self._process)
+            for name in self._names:
+                heartbeats.beat(self._kind, name)
         heartbeats.forget_old()
         watch.look()

@@ -7,7 +7,7 @@ from typing import Any
 
 import django_stubs_ext
 
-from config import cache, environment, logs, metric_files, schedule, sign_in
+from config import cache, environment, logs, metric_files, queues, schedule, sign_in
 from postbacks.networks import NETWORKS
 
 # Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
@@ -134,8 +134,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # By itself Celery closes the connection around every task, and tasks here are many and short. Django's own rule
 # (config/celery.py) keeps it instead.
 CELERY_DB_REUSE_MAX = sys.maxsize
-
-
+CELERY_TASK_QUEUES, CELERY_TASK_ROUTES = queues.TASK_QUEUES, queues.TASK_ROUTES
+CELERY_TASK_DEFAULT_QUEUE = queues.DEFAULT_QUEUE
 CELERY_IMPORTS = ["config.worker"]
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT

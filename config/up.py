@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from audience.background.queues import QUEUES
 from config import services
 from config.quickstart import commands
 from config.quickstart.banner import banner
@@ -30,7 +31,7 @@ QUIET = 0.8
 MANAGE = [commands.PYTHON, str(services.BASE_DIR / "manage.py")]
 # The children write into pipes, and a person reads what comes out of them.
 QUICKSTART = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
-STOP_ORDER = ("web", "beat", "worker", "sandbox")
+STOP_ORDER = ("web", "beat", *QUEUES, "sandbox")
 
 
 class Interrupts:
@@ -106,7 +107,8 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     say("Bringing the database up to date ...")
     _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
-    children.start("worker", commands.WORKER, env, seconds_to_stop=15)
+    for queue in QUEUES:
+        children.start(queue, commands.worker(queue), env, seconds_to_stop=15)
     children.start("beat", [*commands.CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
     # One process answers a scrape, and has to know what the others counted.
     shared = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}

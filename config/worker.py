@@ -1,4 +1,4 @@
-"""A worker's heartbeat: that the process runs, and that it takes up tasks (celery imports this, CELERY_IMPORTS)."""
+"""A worker's heartbeats: that it runs, and that it takes up tasks, for each of its queues (see CELERY_IMPORTS)."""
 
 import time
 from typing import Any
@@ -13,22 +13,22 @@ from config.pulse import Pulse
 
 logger = structlog.get_logger(__name__)
 
-# Worker's name -> when it is noted again that it works, on the monotonic clock.
-_next_note: dict[str, float] = {}
+_next_notes: dict[str, float] = {}  # by heartbeat, on the monotonic clock
 
 
 @worker_ready.connect
 def start_pulse(sender: Any, **_: object) -> None:
-    Pulse(ProcessKind.WORKER, name=sender.hostname).start()
+    names = [heartbeats.name_of_worker(sender.hostname, queue) for queue in sorted(sender.app.amqp.queues.consume_from)]
+    Pulse(ProcessKind.WORKER, names=names).start()
 
 
 @task_prerun.connect
 def note_work(task: Any, **_: object) -> None:
-    """Record, once in an interval, that this worker takes up tasks."""
-    name = task.request.hostname
-    if time.monotonic() < _next_note.get(name, 0.0):
+    """Record, once in an interval, that this worker takes up tasks of the task's queue."""
+    name = heartbeats.name_of_worker(task.request.hostname, task.request.delivery_info["routing_key"])
+    if time.monotonic() < _next_notes.get(name, 0.0):
         return
-    _next_note[name] = time.monotonic() + heartbeats.INTERVAL_SECONDS
+    _next_notes[name] = time.monotonic() + heartbeats.INTERVAL_SECONDS
     try:
         heartbeats.work(name)
     except DatabaseError as error:

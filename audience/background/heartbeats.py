@@ -42,8 +42,13 @@ def beat(kind: ProcessKind, name: str) -> None:
     )
 
 
+def name_of_worker(node: str, queue: str) -> str:
+    """How a worker is named in the row of one of its queues; `node` is its Celery name. It has a row for each queue."""
+    return f"{node}/{queue}"
+
+
 def work(name: str) -> None:
-    """Record that the worker has started a task."""
+    """Record that the worker has started a task of a queue."""
     Heartbeat.objects.filter(kind=ProcessKind.WORKER, name=name).update(worked_at=Now())
 
 
@@ -63,18 +68,21 @@ class Running:
         """Whether some process has run for SILENT_AFTER, so that a missing process cannot just be starting."""
         return any(self.has_run_a_while(kind) for kind in ProcessKind)
 
-    def has_run_a_while(self, kind: ProcessKind) -> bool:
-        """Whether a process of this kind runs and has done so for SILENT_AFTER."""
+    def has_run_a_while(self, kind: ProcessKind, queue: str = "") -> bool:
+        """Whether a process of this kind (a worker of this queue) runs and has done so for SILENT_AFTER."""
         since = self.now - SILENT_AFTER
-        return any(row.seen_at > since >= row.started_at for row in self.rows if row.kind == kind)
+        return any(row.seen_at > since >= row.started_at for row in self._of(kind, queue))
 
-    def last_seen(self, kind: ProcessKind) -> datetime | None:
-        """Return the time of the latest heartbeat of this kind."""
-        return max((row.seen_at for row in self.rows if row.kind == kind), default=None)
+    def last_seen(self, kind: ProcessKind, queue: str = "") -> datetime | None:
+        """Return the time of the latest heartbeat of this kind, or of a worker of this queue."""
+        return max((row.seen_at for row in self._of(kind, queue)), default=None)
 
-    def last_worked(self) -> datetime | None:
-        """Return when a worker last started a task."""
-        return max((row.worked_at for row in self.rows if row.worked_at), default=None)
+    def last_worked(self, queue: str) -> datetime | None:
+        """Return when a worker last started a task of this queue."""
+        return max((row.worked_at for row in self._of(ProcessKind.WORKER, queue) if row.worked_at), default=None)
+
+    def _of(self, kind: ProcessKind, queue: str) -> list[Heartbeat]:
+        return [row for row in self.rows if row.kind == kind and (not queue or row.name.endswith(f"/{queue}"))]
 
 
 def read(now: datetime) -> Running:

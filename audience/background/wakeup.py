@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 logger = structlog.get_logger(__name__)
 
-# No message is added while more than this are unread, so that they do not pile up without workers.
+# No message is added to a queue while more than this are unread, so that they do not pile up without workers.
 MAX_UNREAD = 200
 # The name of a task and its arguments.
 Message = tuple[str, tuple[str, ...]]
@@ -54,10 +54,10 @@ class _Publisher(threading.Thread):
 
     def _publish(self, messages: set[Message]) -> bool:
         try:
-            if _waiting() > MAX_UNREAD:
-                return True  # no worker runs; one of the unread messages will find this work too
+            unread = {queue: _unread(queue) for queue in {_queue_of(task) for task, _ in messages}}
             for task, args in sorted(messages):
-                current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGES_KEPT.total_seconds())
+                if unread[_queue_of(task)] <= MAX_UNREAD:
+                    current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGES_KEPT.total_seconds())
         except (OperationalError, redis.RedisError, OSError) as error:
             logger.warning(
                 "broker_unavailable", tasks=sorted({task for task, _ in messages}), error=type(error).__name__
@@ -70,10 +70,15 @@ def _interval(messages: set[Message]) -> float:
     return DIGEST_INTERVAL_SECONDS if any(task == DIGEST for task, _ in messages) else INTERVAL_SECONDS
 
 
-def _waiting() -> int:
-    """Return the number of unread messages."""
+def _queue_of(task: str) -> str:
+    """Return the name of the queue that the routes give a task."""
+    return str(current_app.amqp.router.route({}, task)["queue"].name)
+
+
+def _unread(queue: str) -> int:
+    """Return the number of unread messages of a queue."""
     with current_app.connection_or_acquire() as connection:
-        return int(connection.default_channel.client.llen(current_app.conf.task_default_queue))
+        return int(connection.default_channel.client.llen(queue))
 
 
 _publisher: _Publisher | None = None

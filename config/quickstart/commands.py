@@ -7,7 +7,6 @@ PYTHON = sys.executable
 ASGI = "config.asgi:application"
 # Celery warns of root: this is one person's machine, and the processes die with the terminal.
 CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config", "-q"]
-WORKER = [*CELERY, "worker", "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
 # Connections of one web process, idle ones too: beyond them nobody is let in, and without a free file the server was
 # seen to let nobody in any more. The rest of the files is for the database, logs and modules.
 MAX_CONNECTIONS = 4096
@@ -16,6 +15,12 @@ OTHER_FILES = 256
 READ_AHEAD = 64 * 1024
 # Milliseconds for the head of a request; also how long a connection may be idle.
 HEAD_TIME = 30_000
+
+
+def worker(queue: str) -> list[str]:
+    """A worker that takes the tasks of one queue."""
+    node = ["-Q", queue, "-n", f"{queue}@%h"]
+    return [*CELERY, "worker", *node, "-P", "threads", "-c", "8", "--without-gossip", "--without-mingle", "-l", "info"]
 
 
 def web(*, host: str, port: int, workers: int = 2) -> list[str]:

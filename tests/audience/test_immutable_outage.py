@@ -145,7 +145,7 @@ def _forget_connections() -> None:
 
 def wake_ups() -> list[str]:
     """The tasks asked for in the real broker's queue."""
-    queued = Redis.from_url(settings.CELERY_BROKER_URL).lrange("celery", 0, -1)
+    queued = Redis.from_url(settings.CELERY_BROKER_URL).lrange("digest", 0, -1)
     return [json.loads(word)["headers"]["task"] for word in queued]
 
 
@@ -157,7 +157,7 @@ def _eventually(condition: Any) -> None:
 
 
 def test_a_batch_wakes_the_digest_once_it_is_stored(key: NewKey) -> None:
-    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("digest")
     send(key, message())
 
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
@@ -175,7 +175,7 @@ def test_a_batch_with_nothing_new_wakes_nobody(key: NewKey) -> None:
     send(key, once)
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
     time.sleep(2 * wakeup.DIGEST_INTERVAL_SECONDS)
-    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("digest")
     send(key, once)
     send(key, message(surface="tv"))
     time.sleep(2 * wakeup.DIGEST_INTERVAL_SECONDS)
@@ -196,7 +196,7 @@ def test_while_the_broker_is_away_messages_are_answered_at_once_and_stored_and_w
     assert took < 2
     assert Event.objects.count() == 6
     assert Batch.objects.due().count() == 6
-    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("digest")
     send(key, message())
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
 
@@ -220,6 +220,19 @@ def test_a_broker_that_goes_away_under_an_open_connection_ends_no_thread(
         _eventually(lambda: ended or "broker_unavailable" in caplog.text)
 
     assert ended == []
-    Redis.from_url(settings.CELERY_BROKER_URL).delete("celery")
+    Redis.from_url(settings.CELERY_BROKER_URL).delete("digest")
     send(key, message())
     _eventually(lambda: "audience.tasks.digest" in wake_ups())
+
+
+def test_a_queue_that_no_worker_reads_stops_filling_and_the_other_one_does_not() -> None:
+    broker = Redis.from_url(settings.CELERY_BROKER_URL)
+    broker.delete("digest", "delivery")
+    broker.lpush("delivery", *["unread"] * (wakeup.MAX_UNREAD + 1))
+    wakeup.wake_now("postbacks.tasks.deliver", "tiktok")
+    wakeup.wake_now("postbacks.tasks.fan_out")
+    try:
+        _eventually(lambda: wake_ups() == ["postbacks.tasks.fan_out"])
+        assert broker.llen("delivery") == wakeup.MAX_UNREAD + 1
+    finally:
+        broker.delete("digest", "delivery")

@@ -72,7 +72,7 @@ def digest(product: Product) -> float:
             return int(connection.execute(query).fetchone()[0])  # type: ignore[index]
 
         waiting = left()
-        product.start_worker()
+        product.start_workers()
         product.start_beat("beat-2")
         product.wait_for(lambda: left() < waiting, seconds=60)
         start, before = time.monotonic(), left()
@@ -109,7 +109,7 @@ def main() -> None:
 
 def run(product: Product) -> None:
     postbacks.event_to_request(product, say)
-    product.kill("worker")
+    product.kill_workers()
     postbacks.per_second(product, say)
     # Intake alone: what the digest costs is its own figure.
     product.kill("beat")
@@ -121,10 +121,10 @@ def run(product: Product) -> None:
     capacity = ingest(product)
     say("digest_eps", digest(product))
     endurance.sustained(product, say)
-    product.kill("worker")
+    product.kill_workers()
     product.kill("beat-2")
     growth.measure(product, say, lambda: _rate(load(product, 100, "immutable"), "messages"))
-    product.start_worker()
+    product.start_workers()
     product.start_beat("beat-3")
     endurance.overload(product, say, capacity=capacity)
 

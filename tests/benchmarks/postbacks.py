@@ -45,8 +45,8 @@ def event_to_request(product: Product, say: Say) -> None:
     """Milliseconds from the 200 for a purchase to the moment its request is received, under a steady load."""
     # One person's requests a second are limited; a whole game's are meant here.
     product.manage("shell", "-c", "from audience.models import ApiKey; ApiKey.objects.update(rate_limit=1_000_000)")
-    product.kill("worker")
-    product.start_worker(env=QUICK)
+    product.kill_workers()
+    product.start_workers(env=QUICK)
     first = load.all_at_once(product, network="tiktok", count=1, prefix="first")
     product.wait_for(lambda: _delivered(product, "tiktok", first) == 1)  # the worker has started
     buying = STEADY_RATE * BUYING
@@ -97,19 +97,19 @@ def per_second(product: Product, say: Say) -> None:
 def _drain(product: Product, latency: int, count: int) -> float:
     """Fill the queue, start one worker, and read at the network how fast it empties."""
     _pause(product, "now() + interval '1 hour'")
-    product.start_worker(env=UNLIMITED)
+    product.start_workers(env=UNLIMITED)
     prefix = load.all_at_once(product, network=NETWORK, count=count, prefix="queue")
     waiting = "SELECT count(*) FROM postbacks_delivery WHERE network = %s AND state = 'waiting'"
     product.wait_for(lambda: product.rows(waiting, NETWORK) == [(count,)], seconds=120)
-    product.kill("worker")
+    product.kill_workers()
     _latency(product, latency)
     product.http.request("DELETE", f"{product.sandbox_url}/sandbox/requests?network={NETWORK}")
     _pause(product, "NULL")
-    product.start_worker(env=UNLIMITED)
+    product.start_workers(env=UNLIMITED)
     # Asked of the network: counting rows ten times a second would be a load of its own.
     product.wait_for(lambda: product.summary(NETWORK)["accepted_as_new"] == count, seconds=300)
     product.wait_for(lambda: _delivered(product, NETWORK, prefix) == count)
-    product.kill("worker")
+    product.kill_workers()
     counts = product.summary(NETWORK)
     assert (counts["requests"], counts["accepted_as_new"]) == (count, count), counts
     first, last = (datetime.fromisoformat(counts[f"{end}_received_at"]) for end in ("first", "last"))

@@ -1,4 +1,4 @@
-"""A worker's threads keep their database connections from task to task, and only a broken one is made anew."""
+"""Which queue each task goes to, and that a worker's threads keep their database connections from task to task."""
 
 import pytest
 from celery.fixups.django import DjangoWorkerFixup
@@ -10,6 +10,31 @@ from config.celery import app
 from tests.audience.concurrency import end_backend
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+QUEUES = {
+    "digest": {
+        *("audience.tasks.digest", "audience.tasks.erase", "audience.tasks.make_partitions", "audience.tasks.prune"),
+        *("audience.tasks.roll_up", "postbacks.tasks.fan_out", "postbacks.tasks.prune", "postbacks.tasks.roll_up"),
+    },
+    "delivery": {
+        *("postbacks.tasks.alerts", "postbacks.tasks.check_credentials", "postbacks.tasks.deliver"),
+        *("postbacks.tasks.digests", "postbacks.tasks.notices", "postbacks.tasks.replay"),
+        "postbacks.tasks.sweep_checks",
+    },
+}
+
+
+def test_every_task_is_routed_to_one_of_two_queues() -> None:
+    app.loader.import_default_modules()
+    routed: dict[str, set[str]] = {"digest": set(), "delivery": set()}
+    for task in app.tasks:
+        if task.startswith(("audience.", "postbacks.")):
+            routed[app.amqp.router.route({}, task)["queue"].name].add(task)
+    assert routed == QUEUES
+
+
+def test_a_worker_without_a_choice_of_queues_takes_both() -> None:
+    assert set(app.amqp.queues.consume_from) == {"digest", "delivery"}
 
 
 def backend() -> int:

@@ -48,7 +48,7 @@ def test_a_process_says_that_it_runs() -> None:
 def test_a_process_that_starts_anew_under_its_old_name_has_just_started() -> None:
     old = timezone.now() - timedelta(hours=3)
     Heartbeat.objects.create(kind="worker", name="celery@a", started_at=old, seen_at=old, worked_at=old)
-    Pulse(ProcessKind.WORKER, name="celery@a").once()
+    Pulse(ProcessKind.WORKER, names=["celery@a"]).once()
     row = Heartbeat.objects.get()
     assert row.started_at == row.seen_at > old
     assert row.worked_at is None
@@ -108,7 +108,7 @@ def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
     for name, hours in (("old", 25), ("newer", 23)):
         at = now - timedelta(hours=hours)
         Heartbeat.objects.create(kind="web", name=name, started_at=at, seen_at=at)
-    Pulse(ProcessKind.WEB, name="own").once()
+    Pulse(ProcessKind.WEB, names=["own"]).once()
     assert rows() == [("web", "newer"), ("web", "own")]
 
 
@@ -150,15 +150,20 @@ def test_a_round_holds_no_connection_afterwards() -> None:
     assert connection.connection is None
 
 
-def test_a_worker_notes_that_it_takes_up_tasks_once_in_an_interval() -> None:
-    name = f"celery@{uuid4()}"
-    Pulse(ProcessKind.WORKER, name=name).once()
-    task: Any = SimpleNamespace(request=SimpleNamespace(hostname=name))
-    worker.note_work(task=task)
-    worked = Heartbeat.objects.get().worked_at
-    assert worked is not None
-    worker.note_work(task=task)
-    assert Heartbeat.objects.get().worked_at == worked
+def test_a_worker_notes_once_in_an_interval_that_it_takes_up_tasks_of_a_queue() -> None:
+    node = f"celery@{uuid4()}"
+    Pulse(ProcessKind.WORKER, names=[f"{node}/digest", f"{node}/delivery"]).once()
+
+    def work_of(queue: str) -> Any:
+        request = SimpleNamespace(hostname=node, delivery_info={"routing_key": queue})
+        worker.note_work(task=SimpleNamespace(request=request))
+        return Heartbeat.objects.get(name=f"{node}/{queue}").worked_at
+
+    first = work_of("delivery")
+    assert first is not None
+    assert Heartbeat.objects.get(name=f"{node}/digest").worked_at is None
+    assert work_of("delivery") == first
+    assert work_of("digest") > first
 
 
 def test_the_beat_sends_every_task_when_it_starts_and_writes_no_file(tmp_path: Any) -> None:

@@ -372,7 +372,13 @@ def test_a_second_run_shows_a_demo_that_works(state: Path, ports: Mapping[str, s
 def test_whatever_dies_is_started_again_until_it_dies_too_often(state: Path, ports: Mapping[str, str]) -> None:
     with Run(state, DEMO="0", **ports) as run:
         run.until("Ctrl-C stops everything.")
-        for name, words in ((" worker ", "worker"), (" beat ", "beat"), (" sandbox ", "sandbox"), ("granian", "web")):
+        for name, words in (
+            ("-Q digest", "digest"),
+            ("-Q delivery", "delivery"),
+            (" beat ", "beat"),
+            (" sandbox ", "sandbox"),
+            ("granian", "web"),
+        ):
             before = children_of(run, state, name)
             assert len(before) == 1
             os.kill(before[0], signal.SIGKILL)

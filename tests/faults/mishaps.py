@@ -59,12 +59,12 @@ def worker_killed(house: House, seconds: float) -> str:
     for network in NETWORKS:
         house.control("POST", "latency", network=network, ms=100)
     time.sleep(seconds / 2)
-    house.kill("worker")
+    house.kill_workers()
     under_way = house.number("SELECT count(*) FROM postbacks_deliveryattempt WHERE finished_at IS NULL")
     for network in NETWORKS:
         house.control("POST", "latency", network=network, ms=0)
-    house.start_worker()
-    return f"kill -9 with {under_way} calls under way"
+    house.start_workers()
+    return f"both, kill -9 with {under_way} calls under way"
 
 
 def beat_killed(house: House, seconds: float) -> str:
@@ -146,14 +146,14 @@ def credential_fault(house: House, seconds: float, *, fault: str) -> str:
 
 def clock_off(house: House, seconds: float, *, off: timedelta) -> str:
     """A worker an hour out does all the work. It stays until the next mishap kills it, its leases with it."""
-    house.kill("worker")
+    house.kill_workers()
     delivered = "SELECT count(*) FROM postbacks_delivery WHERE state = 'delivered'"
     before = house.number(delivered)
     house.start_skewed_worker(seconds=round(off.total_seconds()))
     house.wait_for(lambda: house.number(delivered) > before, seconds=PATIENCE)
     assert _noticed(house, off), "the worker's clock was not off, or it did not notice"
     time.sleep(seconds * 2)
-    return f"the worker killed; the only one is {off.total_seconds():+.0f} s out, and delivers"
+    return f"the workers killed; the only one is {off.total_seconds():+.0f} s out, and delivers"
 
 
 def _noticed(house: House, off: timedelta) -> bool:

@@ -27,8 +27,8 @@ def outlast(house: House, *, waiting: int, rate: float, away: str, other: str) -
 
     The worker runs with `rate` requests a second for `away`. Figures.
     """
-    house.kill("worker")
-    house.start_worker(env={f"{away.upper()}_RATE": str(rate)})
+    house.kill_workers()
+    house.start_workers(env={f"{away.upper()}_RATE": str(rate)})
     house.fault(away, "unavailable", 100_000)
     piled = load.all_at_once(house, network=away, count=waiting, prefix="outage")
     house.wait_for(lambda: _states(house, away, piled) == {"waiting": waiting}, seconds=60 + waiting / 100)

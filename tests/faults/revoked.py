@@ -35,8 +35,8 @@ def revoke(house: House, *, buyers: int, old: str, new: str, recovers: bool = Tr
 
     `recovers` waits for the end of the alert too, which comes only after a good minute.
     """
-    house.kill("worker")
-    house.start_worker(env={"REDDIT_RATE": LIMIT})
+    house.kill_workers()
+    house.start_workers(env={"REDDIT_RATE": LIMIT})
     config, began = house.config(NETWORK), house.rows("SELECT clock_timestamp()")[0][0]
     # An earlier suspicion that was cleared is trusted for a minute; here it is longer ago.
     house.execute(LONG_AGO, config)

@@ -1,4 +1,4 @@
-"""The whole product as separate processes: web, worker, beat and sandbox networks, against a database of its own."""
+"""The whole product as separate processes: web, workers, beat and sandbox networks, against a database of its own."""
 
 import contextlib
 import json
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 import urllib3
 
+from audience.background.queues import QUEUES
 from config.quickstart import commands, valkey
 from postbacks.networks import NETWORKS
 from tests import plugin
@@ -85,7 +86,7 @@ class Product:
         self.spawn("sandbox", "manage.py", "sandbox", "--port", str(self.sandbox_port))
         self.create_tables()
         self.demo = json.loads(self.manage("demo", "--json"))
-        self.start_worker()
+        self.start_workers()
         self.start_beat()
         self.start_web()
         self.wait_for(lambda: self.answers(f"{self.url}/readyz") and self.answers(f"{self.sandbox_url}/sandbox/health"))
@@ -100,8 +101,14 @@ class Product:
         _, *web = commands.web(host="127.0.0.1", port=self.port, workers=workers)
         self.spawn("web", *web, env=env)
 
-    def start_worker(self, name: str = "worker", *, env: Mapping[str, str] | None = None) -> None:
-        worker = ["-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-l", "info"]
+    def start_workers(self, *, env: Mapping[str, str] | None = None) -> None:
+        for queue in QUEUES:
+            self.start_worker(queue, env=env)
+
+    def start_worker(self, queue: str = "", *, env: Mapping[str, str] | None = None) -> None:
+        """A worker of one queue, under its name, or one of all queues, under the name `worker`."""
+        name, options = queue or "worker", ["-Q", queue] if queue else []
+        worker = ["-m", "celery", "-A", "config", "worker", *options, "-P", "threads", "-c", "8", "-l", "info"]
         self.spawn(name, *worker, "-n", f"{name}@%h", env=env)
 
     def start_beat(self, name: str = "beat") -> None:
@@ -111,6 +118,10 @@ class Product:
         """kill -9, as the kernel or a power cut would."""
         os.killpg(self.processes[name].pid, signal.SIGKILL)
         self.processes.pop(name).wait()
+
+    def kill_workers(self) -> None:
+        for name in {*QUEUES, "worker"} & self.processes.keys():
+            self.kill(name)
 
     def stop(self) -> None:
         for process in self.processes.values():

@@ -8,16 +8,16 @@ PLAYERS = 200
 def test_a_worker_killed_in_mid_delivery_loses_nothing_and_sends_nothing_twice_as_new(product: Product) -> None:
     product.http.request("DELETE", f"{product.sandbox_url}/sandbox/requests")
     product.http.request("POST", f"{product.sandbox_url}/sandbox/latency", json={"network": "tiktok", "ms": 60})
-    product.wait_for(lambda: product.processes["worker"].poll() is None)
+    product.wait_for(lambda: product.processes["delivery"].poll() is None)
     for start in range(0, PLAYERS, 50):
         product.send(*[_click(number) for number in range(start, start + 50)])
         product.send(*[_purchase(number) for number in range(start, start + 50)])
     product.wait_for(lambda: len(product.received("tiktok")) > 20)
-    product.kill("worker")
+    product.kill("delivery")
     assert _delivered(product) < PLAYERS, "the worker was too quick to be killed in the middle"
     product.http.request("POST", f"{product.sandbox_url}/sandbox/latency", json={"network": "tiktok", "ms": 0})
 
-    product.start_worker()
+    product.start_worker("delivery")
     product.wait_for(lambda: _delivered(product) == PLAYERS, seconds=120)
     accepted = [
         # A body that the killed worker cut off is listed too, refused and as text.

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, ProcessKind, Queue, Role
+from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, Queue, Role
 from audience.storage import partitions, upcoming
 from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import Kind, Trouble
@@ -22,17 +22,20 @@ pytestmark = pytest.mark.django_db
 LONG = timedelta(minutes=2)
 
 
-def process(kind: str, *, silent: timedelta = timedelta(), age: timedelta = LONG * 5, **given: Any) -> Heartbeat:
-    """One that started `age` ago and was last heard of `silent` ago."""
+def process(kind: str, *, silent: timedelta = timedelta(), age: timedelta = LONG * 5, **given: Any) -> None:
+    """One that started `age` ago and was last heard of `silent` ago; a worker is one of both queues."""
     now = timezone.now()
     fields = {"started_at": now - age, "seen_at": now - silent, **given}
-    return Heartbeat.objects.create(kind=kind, name=f"host:{Heartbeat.objects.count()}", **fields)
+    name = f"host:{Heartbeat.objects.count()}"
+    for row in [f"{name}/digest", f"{name}/delivery"] if kind == "worker" else [name]:
+        Heartbeat.objects.create(kind=kind, name=row, **fields)
 
 
-def all_well() -> dict[str, Heartbeat]:
-    """A web process, a beat, and a worker that takes up tasks."""
-    worked = {"worker": {"worked_at": timezone.now()}}
-    return {str(kind): process(kind, **worked.get(kind, {})) for kind in ProcessKind.values}
+def all_well() -> None:
+    """A web process, a beat, and a worker that takes up tasks of both queues."""
+    process("web")
+    process("beat")
+    process("worker", worked_at=timezone.now())
 
 
 def batch(game: Game, **given: Any) -> Batch:
@@ -239,9 +242,9 @@ def test_a_conversion_set_aside_is_told_of_once() -> None:
 
 @pytest.mark.parametrize("kind", ["beat", "worker"])
 def test_a_process_is_silent_after_a_minute_and_not_before(kind: str) -> None:
-    processes = all_well()
+    all_well()
     now = timezone.now()
-    Heartbeat.objects.filter(pk=processes[kind].pk).update(seen_at=now - timedelta(seconds=59))
+    Heartbeat.objects.filter(kind=kind).update(seen_at=now - timedelta(seconds=59))
     assert server_troubles.found(now=now) == []
     (trouble,) = server_troubles.found(now=now + timedelta(seconds=2))
     assert (trouble.kind.value, trouble.since) == (f"no_{kind}", now - timedelta(seconds=59))
@@ -257,9 +260,9 @@ def test_one_process_of_a_kind_is_enough() -> None:
 def test_while_everything_is_being_started_nobody_is_silent() -> None:
     process("beat", silent=timedelta(hours=8), age=timedelta(hours=9))
     process("worker", silent=timedelta(hours=8), age=timedelta(hours=9))
-    web = process("web", age=timedelta(seconds=30))
+    process("web", age=timedelta(seconds=30))
     assert found() == []
-    Heartbeat.objects.filter(pk=web.pk).update(started_at=timezone.now() - timedelta(seconds=61))
+    Heartbeat.objects.filter(kind="web").update(started_at=timezone.now() - timedelta(seconds=61))
     assert [one.kind for one in found()] == [Kind.NO_BEAT, Kind.NO_WORKER]
 
 
@@ -268,6 +271,40 @@ def test_a_worker_that_was_never_started_is_missed() -> None:
     process("beat")
     (trouble,) = found()
     assert (trouble.kind, trouble.since) == (Kind.NO_WORKER, None)
+
+
+@pytest.mark.parametrize(("queue", "stopped"), [("digest", "nothing is digested"), ("delivery", "nothing is sent")])
+def test_the_queue_without_a_worker_is_named(queue: str, stopped: str) -> None:
+    all_well()
+    seen = timezone.now() - LONG
+    Heartbeat.objects.filter(name__endswith=queue).update(seen_at=seen)
+    (trouble,) = found()
+    assert (trouble.kind, trouble.since) == (Kind.NO_WORKER, seen)
+    assert trouble.sentence == (
+        f"No worker of the queue {queue} has reported for over a minute. What comes in is still stored, but {stopped}."
+    )
+    assert f"(celery -A config worker -P threads -c 8 -Q {queue})" in trouble.next_step
+
+
+@pytest.mark.parametrize("queue", ["digest", "delivery"])
+def test_the_queue_whose_worker_takes_up_nothing_is_named(queue: str) -> None:
+    all_well()
+    Heartbeat.objects.filter(name__endswith=queue).update(worked_at=timezone.now() - LONG)
+    (trouble,) = found()
+    assert trouble.kind == Kind.IDLE_WORKERS
+    assert trouble.sentence == (
+        f"Workers and the beat run, but no worker has taken up a task of the queue {queue} for over a minute."
+    )
+
+
+def test_a_worker_of_each_queue_is_as_good_as_one_of_both() -> None:
+    process("web")
+    process("beat")
+    now = timezone.now()
+    for queue in ("digest", "delivery"):
+        fields = {"started_at": now - LONG, "seen_at": now, "worked_at": now}
+        Heartbeat.objects.create(kind="worker", name=f"{queue}@host/{queue}", **fields)
+    assert found() == []
 
 
 def test_workers_are_not_called_idle_while_no_beat_sends_tasks() -> None:

@@ -1,10 +1,11 @@
 """The troubles of processes: which of them are silent, as their heartbeats say (audience/background/heartbeats.py)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from audience.background import heartbeats
 from audience.background.heartbeats import Running
+from audience.background.queues import DIGEST, QUEUES
 from audience.models import ProcessKind
 from postbacks.monitoring.server.trouble import Kind, Trouble
 
@@ -22,32 +23,41 @@ def troubles(now: datetime) -> Iterator[Trouble]:
             next_step=f"Start the beat ({BEAT_COMMAND}), or look at its log; what waits is taken up at once.",
             since=running.last_seen(ProcessKind.BEAT),
         )
-    if _is_silent(running, ProcessKind.WORKER):
-        yield Trouble(
-            kind=Kind.NO_WORKER,
-            sentence="No worker has reported for over a minute. What comes in is still stored, but nothing is digested"
-            " or sent.",
-            next_step=f"Start a worker ({WORKER_COMMAND}), or look at its log; what waits is taken up in its order.",
-            since=running.last_seen(ProcessKind.WORKER),
-        )
-    if _are_idle(running):
+    if silent := [queue for queue in QUEUES if _is_silent(running, ProcessKind.WORKER, queue)]:
+        yield _no_worker(running, silent)
+    if idle := [queue for queue in QUEUES if _are_idle(running, queue)]:
+        tasks = "a task" if len(idle) == len(QUEUES) else f"a task of the queue {idle[0]}"
         yield Trouble(
             kind=Kind.IDLE_WORKERS,
-            sentence="Workers and the beat run, but no worker has taken up a task for over a minute.",
+            sentence=f"Workers and the beat run, but no worker has taken up {tasks} for over a minute.",
             next_step="Check that all of them have the same REDIS_URL and reach it (/readyz names the broker), then"
             " restart the workers.",
-            since=running.last_worked(),
+            since=running.last_worked(idle[0]),
         )
 
 
-def _is_silent(running: Running, kind: ProcessKind) -> bool:
-    seen = running.last_seen(kind)
+def _no_worker(running: Running, silent: Sequence[str]) -> Trouble:
+    """`silent` are the queues without a worker."""
+    worker, command, stopped = "worker", WORKER_COMMAND, "nothing is digested or sent"
+    if len(silent) < len(QUEUES):
+        worker, command = f"worker of the queue {silent[0]}", f"{WORKER_COMMAND} -Q {silent[0]}"
+        stopped = "nothing is digested" if silent[0] == DIGEST else "nothing is sent"
+    return Trouble(
+        kind=Kind.NO_WORKER,
+        sentence=f"No {worker} has reported for over a minute. What comes in is still stored, but {stopped}.",
+        next_step=f"Start a worker ({command}), or look at its log; what waits is taken up in its order.",
+        since=running.last_seen(ProcessKind.WORKER, silent[0]),
+    )
+
+
+def _is_silent(running: Running, kind: ProcessKind, queue: str = "") -> bool:
+    seen = running.last_seen(kind, queue)
     silent = seen is None or running.now - seen > heartbeats.SILENT_AFTER
     return silent and running.are_watched()
 
 
-def _are_idle(running: Running) -> bool:
-    """All threads are stuck, or the broker loses what the beat sends."""
-    worked = running.last_worked()
-    run = running.has_run_a_while(ProcessKind.WORKER) and running.has_run_a_while(ProcessKind.BEAT)
+def _are_idle(running: Running, queue: str) -> bool:
+    """All threads of the queue's workers are stuck, or the broker loses what the beat sends."""
+    worked = running.last_worked(queue)
+    run = running.has_run_a_while(ProcessKind.WORKER, queue) and running.has_run_a_while(ProcessKind.BEAT)
     return run and (worked is None or running.now - worked > heartbeats.SILENT_AFTER)
