@@ -15,7 +15,11 @@ class PostbacksConfig(AppConfig):
 
         checks.register(check_networks)
         for kind, network in NETWORKS.items():
-            clicks.register(kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies)
+            # A part that is missing is for the check to report.
+            parameters, sources, cookies = (
+                getattr(network, part, ()) for part in ("click_params", "utm_sources", "cookies")
+            )
+            clicks.register(kind, parameters=parameters, sources=sources, cookies=cookies)
 
         # A mask of our own: auditlog's leaves the second half of a value readable.
         auditlog.register(

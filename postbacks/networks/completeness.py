@@ -15,7 +15,7 @@ FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json",
 MAY_BE_EMPTY = frozenset(
     {
         *("click_params", "utm_sources", "cookies", "object_id"),
-        *("standard_events", "custom_event_pattern", "custom_event_help"),
+        *("standard_events", "custom_events", "custom_event_pattern", "custom_event_help"),
         *("test_code_label", "test_code_help"),
     }
 )
@@ -34,7 +34,7 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
         if not hasattr(network, name):
             none = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""
             yield f"{name} is not set{none}."
-        elif getattr(network, name) in (None, "", (), [], {}) and name not in MAY_BE_EMPTY:
+        elif getattr(network, name) in (None, "", 0, (), [], {}) and name not in MAY_BE_EMPTY:
             yield f"{name} is empty."
     if getattr(network, "kind", kind) != kind:
         yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."

@@ -63,8 +63,8 @@ class Network(ABC):
     object_id: ObjectId | None = None
     test_code_label: str
     test_code_help: str
-    default_url: str  # the real API's base address; the variable <KIND>_API_URL overrides it
-    default_rate: float  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
+    default_url: str = ""  # the real API's base address; the variable <KIND>_API_URL overrides it
+    default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...]  # query parameters of a click id; the first one is shown on the pages
     utm_sources: tuple[str, ...]  # values of utm_source, lower case, that mean this network
     cookies: tuple[str, ...]  # its own cookies that identify a browser
