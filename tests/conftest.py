@@ -1,6 +1,8 @@
 """Fixtures that every surface shares: a game, its keys, and a clean event table."""
 
+import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 from unittest import mock
 
 import hypothesis
@@ -64,6 +66,30 @@ def _quick_cleaning() -> Iterator[None]:
         mock.patch.object(flush, "emit_post_migrate_signal"),
     ):
         yield
+
+
+OTHER_CONNECTIONS = """
+SELECT pid, state, left(query, 200) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """pytest-django's, whose database cannot be dropped while a thread is connected to it.
+
+    A thread of the live server ends, and closes its connection, a moment after the browser has closed its own.
+    """
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        deadline = time.monotonic() + 10
+        while True:
+            cursor.execute(OTHER_CONNECTIONS)
+            others = cursor.fetchall()
+            if not others or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+    assert others == [], "these connections were never closed"
 
 
 @pytest.fixture(autouse=True)
