@@ -1,4 +1,4 @@
-"""The web processes' way in: wire routes on the event loop, everything else through Django on threads."""
+"""The ASGI application of the web processes: wire routes on the event loop, other requests through Django on threads."""
 
 import gc
 
@@ -11,8 +11,8 @@ from config.pages import Pages
 from config.probes import alive
 from config.pulse import Pulse
 
-# What has been made so far stays for ever. Looking through it for garbage takes tens of milliseconds, in which all
-# requests wait: it is left out, and the rest is looked through after 50,000 new objects (some hundred requests).
+# Excludes all present objects from garbage collection, which would stop all requests for tens of milliseconds, and
+# collects the rest after 50,000 new objects (some hundred requests).
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 

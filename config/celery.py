@@ -1,4 +1,4 @@
-"""The Celery application. The broker only wakes workers up; every piece of work is a database row."""
+"""The Celery application. The broker only wakes workers; every piece of work is a database row."""
 
 import os
 
@@ -15,5 +15,5 @@ app.autodiscover_tasks(["audience", "postbacks"])
 
 @task_prerun.connect
 def drop_old_connection(**_: object) -> None:
-    """As before a request: the thread's connection stays unless it is broken or CONN_MAX_AGE old."""
+    """Close the thread's connection if it is broken or CONN_MAX_AGE old, as Django does before a request."""
     close_old_connections()

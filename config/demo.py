@@ -1,7 +1,7 @@
-"""The demo game: two logins, a key per dialect, a postback per network, and a few days of played history.
+"""The demo game: two logins, a key per dialect, a postback per network, and a few days of history.
 
-Loading it again changes no row that exists. Its secrets are derived from SECRET_KEY, so that they differ between
-installations and can be printed again without being stored.
+Loading it again changes nothing. Its secrets are derived from SECRET_KEY, so that they differ between installations and
+need not be stored.
 """
 
 import base64
@@ -50,7 +50,7 @@ def load() -> dict[str, Any]:
 
 
 def _secret(purpose: str, length: int) -> str:
-    """Lower-case letters and digits, derived from SECRET_KEY."""
+    """Return letters and digits derived from SECRET_KEY."""
     drawn = hmac.new(settings.SECRET_KEY.encode(), f"demo {purpose}".encode(), hashlib.sha256).digest()
     return base64.b32encode(drawn).decode().lower()[:length]
 

@@ -1,4 +1,4 @@
-"""A few days of events of the demo game, in the Immutable dialect, ingested like those of any other request."""
+"""A few days of history of the demo game, sent in the Immutable dialect like any other request."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ PLAYERS: list[tuple[str, str, float, list[str], str]] = [
 
 
 def play(*, key: ApiKey) -> None:
-    """Ingest the history under `key`, one request per player, and one request that is refused."""
+    """Send the history with `key`, one request per player, and one request that is refused."""
     now = timezone.now()
     networks = cycle(network for network in NETWORKS.values() if network.click_params and network.utm_sources)
     for name, query, hours_ago, payments, currency in PLAYERS:
@@ -60,7 +60,7 @@ def _send(key: ApiKey, sent: list[dict[str, Any]], now: datetime) -> None:
 
 
 def _journey(name: str, query: str, start: datetime, payments: list[str], currency: str) -> Iterator[dict[str, Any]]:
-    """Landing page, sign-up, first launch, payments and a second launch."""
+    """Return a player's messages: landing page, sign-up, first launch, payments, and perhaps a second launch."""
     browser, player = f"anon-{name}", f"player-{name}"
     url = f"https://starfall.example/{'?' + query if query else ''}"
     web = {"pageUrl": url, "pagePath": "/", "pageTitle": "Starfall", "userAgent": AGENT, "ip": "203.0.113.24"}

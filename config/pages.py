@@ -1,7 +1,7 @@
-"""Django on threads, for everything that does not fit on the event loop.
+"""Runs Django on threads, for requests that are not answered on the event loop.
 
-A thread waits neither for a request's body, which has been read before (audience/intake/asgi.py), nor for whoever
-reads the answer: what is not taken at once is held here, up to a number of bytes, and a slow reader is given up.
+Threads do not wait for clients: request bodies are read before (audience/intake/bodies.py), and what a client has not
+read of an answer is buffered here, up to a number of bytes. Slow readers are disconnected.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# Threads of a process for pages, exports and whatever else waits for a query; each may hold a database connection.
+# Threads of a process for pages and exports; each may hold a database connection.
 PAGE_THREADS = 12
-# Bytes of an answer that is handed to the server whole; the kernel's buffer for a connection takes about as many.
+# Bytes of an answer that is sent in one piece, about the size of the kernel's buffer for a connection.
 MAX_BYTES_AT_ONCE = 64 * 1024
-# Bytes of one answer that wait for their reader, before the thread that makes it has to; and of all answers.
+# Buffered bytes of one answer before its thread waits, and of all answers.
 MAX_HELD_BYTES_EACH = 2 * 1024 * 1024
 MAX_HELD_BYTES = 8 * 1024 * 1024
-# Threads that may wait for readers. With one more, the reader that has kept its thread longest is given up.
+# Threads that may wait for readers; beyond this the slowest reader is disconnected.
 MAX_WAITING_THREADS = 4
-# Seconds that a reader may keep an answer waiting in all, and one more for each MIN_BYTES_PER_SECOND that it takes.
+# Seconds that a reader may delay an answer in total, plus one for each MIN_BYTES_PER_SECOND that it reads.
 READ_SECONDS = 20.0
 # Where the thread finds the answer that it makes.
 ANSWER = "afterclick.answer"
 
 
 class Pages:
-    """`application` speaks WSGI; this speaks ASGI."""
+    """An ASGI application around the WSGI application `application`."""
 
     def __init__(self, application: WSGI) -> None:
         # Two libraries have two types for each of the two protocols.
@@ -56,7 +56,7 @@ class Pages:
 
 
 def until_given_up(application: WSGI) -> WSGI:
-    """The same, but an answer that nobody reads any more is not made to its end."""
+    """Iterate over an answer until its reader is disconnected."""
 
     def pieces(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
         answer: Answer = environ["asgi.scope"][ANSWER]
@@ -73,12 +73,12 @@ def until_given_up(application: WSGI) -> WSGI:
 
 
 def ends(message: AsgiMessage) -> bool:
-    """Whether it is the last one of an answer."""
+    """Whether the message is the last one of an answer."""
     return message["type"] == "http.response.body" and not message.get("more_body", False)
 
 
 class Outgoing:
-    """The answers of one event loop that wait for their readers; `held` is bytes, `waiting` threads."""
+    """The answers of one event loop that wait for their readers; `held` counts bytes, `waiting` threads."""
 
     def __init__(self) -> None:
         self.held = 0
@@ -96,12 +96,12 @@ class Outgoing:
         self._answers.discard(answer)
 
     def make_room(self) -> None:
-        """Give up the largest answers until what is held fits."""
+        """Disconnect the readers of the largest answers until the rest fits."""
         while self.held > MAX_HELD_BYTES and self._answers:
             max(self._answers, key=lambda answer: answer.size).give_up()
 
     def free_a_thread(self) -> None:
-        """Give up the slowest readers until few enough threads wait."""
+        """Disconnect the slowest readers until few enough threads wait."""
         while self.waiting > MAX_WAITING_THREADS and (
             kept := [answer for answer in self._answers if answer.keeps_a_thread]
         ):
@@ -116,7 +116,7 @@ class Outgoing:
 
 
 class Answer:
-    """What a thread has made of one answer and the server has not taken yet. `is_over`: nobody reads it any more."""
+    """The part of an answer that a thread has produced and the server has not taken yet. `is_over`: the reader is gone."""
 
     def __init__(self, send: Send, outgoing: Outgoing) -> None:
         self._send, self._outgoing = send, outgoing
@@ -128,7 +128,7 @@ class Answer:
         self.is_over = self.keeps_a_thread = False
 
     async def send(self, message: AsgiMessage) -> None:
-        """Takes the next message; returns once there is room for another."""
+        """Add a message; return once there is room for another."""
         if self.is_over:
             return
         self._messages.append(message)
@@ -149,14 +149,14 @@ class Answer:
             await self._wait_for_room()
 
     async def taken(self) -> None:
-        """Returns once the server has taken everything, or the reader was given up."""
+        """Return once the server has taken everything or the reader was disconnected."""
         if self._sender is not None:
             await asyncio.wait([self._sender])
             if not self._sender.cancelled():
                 self._sender.result()
 
     def give_up(self) -> None:
-        """Drop what was not taken. Without its end the server closes the connection: nobody takes it for whole."""
+        """Drop the rest. The server then closes the connection, so that the client sees an incomplete answer."""
         self.is_over = True
         self._outgoing.discard(self)
         self._outgoing.held -= self.size
@@ -185,7 +185,7 @@ class Answer:
             self._outgoing.waiting -= 1
 
     async def _send_whole(self) -> None:
-        """A short answer, as one piece."""
+        """Send a short answer in one piece."""
         body = b"".join(message.get("body", b"") for message in self._messages)
         head, last = self._messages[0], self._messages[-1]
         await self._send(head)

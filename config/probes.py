@@ -1,4 +1,4 @@
-"""What an orchestrator and Prometheus ask: alive, ready, and how full the queues are."""
+"""The endpoints for orchestrators and Prometheus: /livez, /readyz and /metrics."""
 
 import hmac
 
@@ -17,21 +17,21 @@ from audience.intake.bodies import Receive
 from audience.intake.requests.caller import read_address
 from config.gauges import Queues, counted
 
-# What a proxy writes of the caller, one or the other.
+# Headers that a proxy adds.
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
-# A registry of its own: the queues are asked when the metrics are, never when they are declared.
+# A registry of its own, so that the queues are queried during a scrape only.
 QUEUES = CollectorRegistry()
 QUEUES.register(Queues())
 
 
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """200 `ok` while the process can answer at all; it touches nothing else."""
+    """Answer 200 `ok` if the process can answer at all; accesses nothing else."""
     return HttpResponse("ok", content_type="text/plain")
 
 
 async def alive(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same as an ASGI application, for a web process: on the event loop, however busy its threads are."""
+    """The same as an ASGI application, which answers on the event loop even if all threads are busy."""
     is_safe = scope["method"] in {"GET", "HEAD"}
     body = b"ok" if is_safe else b""
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
@@ -43,7 +43,7 @@ async def alive(scope: Scope, receive: Receive, send: Send) -> None:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when database, broker and migrations are as they should be, else 503; each named with its state."""
+    """Answer 200 if database, broker and migrations are ready, else 503, with the state of each."""
     checks = {"database": _database(), "broker": _broker()}
     checks["migrations"] = _migrations() if checks["database"] == "ok" else "unknown: the database is away"
     ready = all(state == "ok" for state in checks.values())
@@ -60,7 +60,7 @@ def _database() -> str:
 
 
 def _broker() -> str:
-    # Asked once: by default redis-py asks a server that refuses four times over seconds.
+    # No retries: by default redis-py tries an unavailable server four times over seconds.
     client = redis.Redis.from_url(
         settings.CELERY_BROKER_URL, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
     )
@@ -81,7 +81,7 @@ def _migrations() -> str:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text. From loopback, or with METRICS_TOKEN as bearer; anyone else gets 403."""
+    """Answer Prometheus text to loopback or with METRICS_TOKEN as bearer token, else 403."""
     if not _may_scrape(request):
         return HttpResponse("Metrics are served to loopback, or with METRICS_TOKEN as bearer.\n", status=403)
     return HttpResponse(generate_latest(counted()) + generate_latest(QUEUES), content_type=CONTENT_TYPE_LATEST)
@@ -92,5 +92,5 @@ def _may_scrape(request: HttpRequest) -> bool:
     if settings.METRICS_TOKEN and hmac.compare_digest(given.encode(), settings.METRICS_TOKEN.encode()):
         return True
     address = read_address(request.META.get("REMOTE_ADDR", ""))
-    # A proxy on this machine is no proof that the caller is.
+    # A request through a proxy on this machine is not a local one.
     return address is not None and address.is_loopback and not any(name in request.headers for name in FORWARDED)
