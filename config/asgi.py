@@ -1,4 +1,4 @@
-"""The ASGI application of the web processes: wire routes on the event loop, other requests through Django on threads."""
+"""The ASGI application of the web processes: wire routes on the event loop, other requests in Django on threads."""
 
 import gc
 

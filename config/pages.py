@@ -116,7 +116,7 @@ class Outgoing:
 
 
 class Answer:
-    """The part of an answer that a thread has produced and the server has not taken yet. `is_over`: the reader is gone."""
+    """The part of an answer that the server has not taken from its thread yet. `is_over`: the reader is gone."""
 
     def __init__(self, send: Send, outgoing: Outgoing) -> None:
         self._send, self._outgoing = send, outgoing

@@ -10,7 +10,7 @@ class PostbacksConfig(AppConfig):
     name = "postbacks"
 
     def ready(self) -> None:
-        # Here, not at the top: the registry's module imports models, which are not loaded yet up there.
+        # Not at the top of the file: these modules import models, which are not loaded yet at that point.
         from auditlog.registry import auditlog
 
         checks.register(check_networks)
@@ -21,14 +21,14 @@ class PostbacksConfig(AppConfig):
             )
             clicks.register(kind, parameters=parameters, sources=sources, cookies=cookies)
 
-        # A mask of our own: auditlog's leaves the second half of a value readable.
+        # An own mask, since auditlog's shows half of a value.
         auditlog.register(
             self.get_model("PostbackConfig"),
             mask_fields=["credential", "previous_credential"],
             mask_callable="postbacks.configs.rules.shown",
             exclude_fields=["updated_at", "checked_at", "paused_until", "suspected_at"],
         )
-        # The path of a hook's address is often its secret.
+        # The path of a webhook's URL is often a secret.
         auditlog.register(
             self.get_model("AlertHook"),
             exclude_fields=["secret"],

@@ -1,4 +1,4 @@
-"""What an operator may look at, and one thing to do: send a failed delivery again. The Hub does the rest."""
+"""The admin of this app: read-only records, and sending failed deliveries again."""
 
 from postbacks.admin import alerts, deliveries, server, settings
 

@@ -1,4 +1,4 @@
-"""Alerts, who is told of them, and what was told."""
+"""Alerts, their receivers and the messages sent."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -33,7 +33,7 @@ class AlertChoiceAdmin(ReadOnly):
 
 @admin.register(AlertHook)
 class AlertHookAdmin(ReadOnly):
-    """By their host: the path of an address is often a secret."""
+    """Identified by host, since the path of a URL is often a secret."""
 
     list_display = ["host", "game", "enabled", "created_by", "created_at"]
     list_filter = ["enabled", "game"]

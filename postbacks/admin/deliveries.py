@@ -1,4 +1,4 @@
-"""What is sent back, how fast, and what was sent again."""
+"""Deliveries, replays, and the limiter of each pixel."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class DeliveryAdmin(ReadOnly):
 
     @admin.display(description="Event ID", ordering="event_id")
     def short_event_id(self, delivery: Delivery) -> str:
-        """Enough to tell rows apart; whole it would take four lines of each."""
+        """The beginning of the id, which is enough to identify a row."""
         return f"{delivery.event_id[:8]}…" if len(delivery.event_id) > 9 else delivery.event_id
 
     def view_on_site(self, delivery: Delivery) -> str | None:
@@ -43,7 +43,7 @@ class DeliveryAdmin(ReadOnly):
         return reverse("conversion", kwargs={"slug": delivery.game.slug, "pk": delivery.conversion_id})
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """The row itself is nobody's to edit; the right to change it is the right to send it again."""
+        """The change permission allows sending again; the row itself is read-only."""
         return request.user.has_perm("postbacks.change_delivery")
 
     @admin.action(description="Send again", permissions=["operate"])
@@ -89,7 +89,7 @@ class ReplayAdmin(ReadOnly):
 
 @admin.register(Flow)
 class FlowAdmin(ReadOnly):
-    """The limiter and the breaker of each pixel."""
+    """Rate limiter and circuit breaker of each pixel."""
 
     list_display = ["pixel_id", "network", "failures", "open_until", "probing", "limited_at", "next_slot_at"]
     list_filter = ["network", "probing", ("open_until", admin.EmptyFieldListFilter)]

@@ -1,4 +1,4 @@
-"""The server's own troubles, with who was mailed about them, and the processes that run."""
+"""Server troubles with the mails about them, and the running processes."""
 
 from django.contrib import admin
 

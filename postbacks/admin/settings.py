@@ -1,4 +1,4 @@
-"""Postbacks, the versions they have been through, and what the networks said of their credentials."""
+"""Postbacks, their versions, and checks of their credentials."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -9,7 +9,7 @@ from postbacks.models import ConfigVersion, CredentialCheck, PostbackConfig
 
 @admin.register(PostbackConfig)
 class PostbackConfigAdmin(ReadOnly):
-    """Read-only: what it says has been accepted by the network, and an edit here would not have been."""
+    """Read-only: settings are accepted by the network first, which an edit here would skip."""
 
     list_display = ["pixel_id", "network", "game", "enabled", "has_credential", "version", "validated_at", "deleted_at"]
     list_filter = [

@@ -1,5 +1,6 @@
-"""The only modules that open a socket to somebody else: `post` to an ad network, `post_outward` to an address that a
-person typed."""
+"""The only package that opens connections to other parties: `post` to an ad network, `post_outward` to a URL that a
+person entered.
+"""
 
 from postbacks.http.exchange import BODY_LIMIT, post
 from postbacks.http.network_calls import Call, call

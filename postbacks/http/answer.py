@@ -1,7 +1,7 @@
-"""One answer on a connection: read within one deadline, and the connection given up unless all of it fits.
+"""Reads one HTTP answer within one deadline, and closes the connection unless the answer is complete and unambiguous.
 
-http.client takes the first answer for the last one, whatever else the peer sent. What is read here is the answer to the
-request that was written and nothing else, or an exception.
+http.client accepts whatever comes next as the answer. Here it is the answer to the request that was written, or an
+exception.
 """
 
 import contextlib
@@ -13,14 +13,14 @@ import ssl
 import time
 from typing import Any
 
-# Bytes of one answer with its heads and its framing; only the first BODY_LIMIT of a body are ever looked at.
+# Bytes of one answer with headers and framing; only the first BODY_LIMIT of the body are read.
 MAX_ANSWER = 1024 * 1024
 # Interim answers (1xx) before the real one; a proxy or two each send one.
 MAX_INTERIM = 100
 
 
 class DeadlineReader(io.RawIOBase):
-    """A socket's reading end with one deadline for all reads instead of a time-out for each."""
+    """A socket's reading end with one deadline for all reads instead of a timeout for each."""
 
     def __init__(self, sock: socket.socket, raw: Any) -> None:
         self._sock, self._raw, self._left = sock, raw, MAX_ANSWER
@@ -51,7 +51,7 @@ class DeadlineReader(io.RawIOBase):
 
 
 class AnswerReader(io.BufferedReader):
-    """Closed at the end of the answer; what has come behind that is no answer to anything, and ends the connection."""
+    """Closed at the end of the answer; bytes after the answer end the connection."""
 
     def __init__(self, sock: socket.socket, raw: Any) -> None:
         self._sock, self._reader = sock, DeadlineReader(sock, raw)
@@ -66,9 +66,9 @@ class AnswerReader(io.BufferedReader):
 
 
 class Answer(http.client.HTTPResponse):
-    """The answer behind the interim ones. `will_close` is set for every one whose end is open to doubt.
+    """The answer after interim ones. `will_close` is set if its end is uncertain.
 
-    The connection is then closed once the answer has been read. Raises HTTPException when its length is contradicted.
+    The connection is then closed after reading. Raises HTTPException if its length is contradictory.
     """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -96,7 +96,7 @@ class Answer(http.client.HTTPResponse):
         framed = [*lengths, *coded]
         has_no_body = self.status in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED}
         is_doubtful = len(framed) > 1 or bool(self.headers.defects) or (has_no_body and framed not in ([], ["0"]))
-        # 408 is what a server says to a connection that has been idle, whatever is under way to it just then.
+        # A server may send 408 on an idle connection while a request is on its way.
         if is_doubtful or self.status == http.HTTPStatus.REQUEST_TIMEOUT:
             self.will_close = True
         if has_no_body:
@@ -104,7 +104,7 @@ class Answer(http.client.HTTPResponse):
 
 
 def is_quiet(sock: socket.socket) -> bool:
-    """Whether the peer has neither sent anything nor closed. A byte that has come is taken, so that False is final."""
+    """Whether the peer has neither sent anything nor closed. A received byte is consumed, so that False is final."""
     timeout = sock.gettimeout()
     sock.settimeout(0)
     try:
@@ -119,6 +119,6 @@ def is_quiet(sock: socket.socket) -> bool:
 
 
 def give_up(sock: socket.socket) -> None:
-    """End a connection while others may still hold it."""
+    """Close a connection that other threads may still use."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

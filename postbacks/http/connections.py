@@ -1,7 +1,7 @@
-"""The connections that all calls are made over, kept for the next call to the same host.
+"""The connections of all calls, kept for the next call to the same host.
 
-urllib3 and the socket time out per operation, so a peer that sends one byte a second would occupy a thread for ever;
-and a connection that is kept may hold bytes that belong to no request. answer.py handles both.
+Timeouts of urllib3 and sockets apply per operation, so that a peer that sends one byte a second would block a thread
+for ever, and a kept connection may hold bytes that belong to no request. answer.py handles both.
 """
 
 import errno
@@ -26,7 +26,7 @@ MAX_POOLS = 16  # hosts; one network has one
 
 
 class _Call(threading.local):
-    """The current or last call of a thread: whether some of its request was written to a connection."""
+    """The current or last call of a thread: whether any byte of its request was written."""
 
     is_written = False
 
@@ -35,11 +35,10 @@ call = _Call()
 
 
 class Connection:
-    """Mixin: what this package asks of a connection beyond urllib3.
+    """Mixin for requirements beyond urllib3.
 
-    The connect time-out counts once, not once for every address of the host. A request is sent only over a connection
-    on which nothing is unread, and connects before it sends, so that a failure to connect is never taken for one of a
-    request that was written.
+    The connect timeout applies once, not to each address of the host. A request is sent only on a connection without
+    unread bytes, and after connecting, so that a failed connection is never taken for a failed request.
     """
 
     def _new_conn(self: Any) -> socket.socket:
@@ -62,12 +61,12 @@ class Connection:
         raise NewConnectionError(self, str(last)) from last
 
     def _usable(self, addresses: list[str]) -> list[str]:
-        """The addresses that may be connected to. May raise when the host must not be called at all."""
+        """Return the addresses to connect to. May raise if the host must not be called."""
         return addresses
 
     @property
     def is_connected(self: Any) -> bool:
-        """Whether the pool may hand it out; `request` looks closer, at the last moment."""
+        """Whether the pool may return it; `request` checks again immediately before use."""
         return self.sock is not None
 
     def request(self: Any, *args: Any, **given: Any) -> None:
@@ -103,7 +102,7 @@ _pools_lock = threading.Lock()
 
 
 def pool_of(origin: str) -> HTTPConnectionPool:
-    """The pool of connections to `origin` (scheme://host:port)."""
+    """Return the pool of connections to `origin` (scheme://host:port)."""
     pool = _pools.get(origin)
     if pool is None:
         with _pools_lock:

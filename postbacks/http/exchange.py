@@ -1,8 +1,7 @@
 """Calls to the ad networks.
 
-A call never raises for what the network does: every failure becomes a Response without a status. The whole call is
-bounded by one deadline. Redirects are not followed and nothing is retried here: a repeat is a row in the database
-(postbacks/delivery/retry.py), not a loop.
+A call does not raise for what the network does: every failure becomes a Response without a status. One deadline bounds
+the whole call. Redirects are not followed and nothing is retried here (postbacks/delivery/retry.py does).
 """
 
 import functools
@@ -34,10 +33,10 @@ logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
 def post(request: Request, *, timeout: float = 10.0) -> Response:
-    """Send `request` and return what came back, within `timeout` seconds for connecting, sending and reading together.
+    """Send `request` and return the Response, within `timeout` seconds for connecting, sending and reading together.
 
-    `latency_ms` is the wall time of the whole call. The request's secrets are blanked out of the answer, so that no
-    log can repeat a token that the network echoed.
+    `latency_ms` is the wall time of the call. Secrets of the request are removed from the answer, so that a token
+    echoed by the network is not logged.
     """
     started = time.monotonic()
     try:
@@ -54,9 +53,10 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
 def exchange(
     pool: HTTPConnectionPool, request: Request, target: str, timeout: float
 ) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers by their names in lower case, and body, cut at BODY_LIMIT. urllib3's HTTPError, or ValueError.
+    """Return status, headers with lower-case names, and the body, cut at BODY_LIMIT. `target` is the path with the
+    query.
 
-    `target` is the path with the query.
+    Raises urllib3's HTTPError, or ValueError.
     """
     connections.call.is_written = False
     answer = pool.urlopen(
@@ -74,13 +74,13 @@ def exchange(
         body = answer.read(BODY_LIMIT)
         return answer.status, {name.lower(): value for name, value in answer.headers.items()}, body
     finally:
-        # A body read to its end has given its connection back already; any other connection is of no more use.
+        # A body read to its end has returned its connection to the pool; any other connection is closed.
         answer.close()
 
 
 @functools.lru_cache(maxsize=1024)
 def _place(url: str) -> tuple[str, str]:
-    """What is the same for every call to a URL: its origin and what is asked for there. LocationParseError."""
+    """Return origin and target of a URL. Raises LocationParseError."""
     parts = parse_url(url)
     if parts.scheme not in ("http", "https") or not parts.host:
         raise LocationParseError(url)
@@ -89,14 +89,13 @@ def _place(url: str) -> tuple[str, str]:
 
 @functools.cache
 def _timeout(seconds: float) -> urllib3.Timeout:
-    """urllib3 copies it for each call."""
+    """Return the timeouts; urllib3 copies the object for each call."""
     return urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds), total=seconds)
 
 
 def failure(error: Exception) -> str:
-    """One word for a call without an answer; one of `networks.base.UNSENT` when no byte of the request was written.
-
-    Of the call that this thread made last.
+    """Return a keyword for a call of this thread without an answer; one of UNSENT if no byte of the request was
+    written.
     """
     if isinstance(error, LocationParseError):
         return "network"
@@ -104,7 +103,7 @@ def failure(error: Exception) -> str:
 
 
 def _failure_to_send(error: Exception) -> str:
-    """A ValueError is http.client refusing to write a header."""
+    """Return the keyword for a ValueError: http.client refused to write a header."""
     if isinstance(error, NameResolutionError):
         return "dns"
     if isinstance(error, NewConnectionError):  # before its parent class, a time-out
@@ -123,7 +122,7 @@ def _failure_of_an_answer(error: Exception) -> str:
 
 
 def _worth_hiding(secret: str) -> bool:
-    # A short or all-digit test code would be blanked out of the provider's own numbers and break the answer.
+    # Removing a short or all-digit test code could change other numbers of the answer.
     return len(secret) >= SHORTEST_SECRET and not secret.isdigit()
 
 

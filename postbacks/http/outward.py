@@ -1,8 +1,7 @@
-"""Calls to addresses that a person typed (alert hooks), which must not become calls into the studio's own network.
+"""Calls to URLs that a person entered (alert webhooks), which must not reach the studio's own network.
 
-A name is resolved once, every address found is checked, and the connection goes to an address that was checked: a name
-server that answers differently the second time is never asked a second time. No proxy of the environment is used, and
-a redirect is not followed, since it would lead to an address nobody checked.
+A name is resolved once, every address is checked, and the connection is made to a checked address, so that DNS
+rebinding has no effect. Proxies of the environment are not used and redirects are not followed.
 """
 
 import ipaddress
@@ -20,9 +19,9 @@ from postbacks.http import connections, exchange
 from postbacks.networks.interface.network import Request, Response
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# An IPv4 address inside an IPv6 one that a gateway would unwrap (RFC 6052, RFC 8215).
+# IPv6 prefixes with an IPv4 address that a gateway translates (RFC 6052, RFC 8215).
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-# 2130706433, 0x7f.1 and 0177.0.0.1 are all 127.0.0.1 to a resolver.
+# Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1.
 NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", re.IGNORECASE)
 
 PRIVATE = "this address is not on the public internet"
@@ -34,7 +33,7 @@ class ForbiddenAddress(HTTPError):
 
 
 class _Checked(connections.Connection):
-    """Mixin: refuses a host of which one address is private, unless the operator allowed it."""
+    """Mixin that refuses a host with a private address, unless the operator allows the host."""
 
     def __init__(self, *args: Any, private_hosts: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +65,8 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 def is_public(address: str) -> bool:
     """Whether an address belongs to the public internet: not private, loopback, link-local, multicast, reserved or
-    unspecified, nor an IPv6 spelling of such an IPv4 address."""
+    unspecified, nor an IPv6 form of such an IPv4 address.
+    """
     found: Address = ipaddress.ip_address(address.partition("%")[0])
     inner = _inner(found) if isinstance(found, ipaddress.IPv6Address) else None
     if inner is not None:
@@ -75,7 +75,7 @@ def is_public(address: str) -> bool:
 
 
 def _inner(address: ipaddress.IPv6Address) -> Address | None:
-    """The IPv4 address that a mapped, 6to4, Teredo, NAT64 or (long deprecated) compatible address stands for."""
+    """Return the IPv4 address inside a mapped, 6to4, Teredo, NAT64 or (deprecated) compatible IPv6 address."""
     number = int(address)
     if address.teredo:
         return address.teredo[1]
@@ -85,7 +85,7 @@ def _inner(address: ipaddress.IPv6Address) -> Address | None:
 
 
 def refusal(url: str, *, private_hosts: Collection[str] = ()) -> str:
-    """Why `url` is not called, as the end of a sentence; '' when only its name's addresses are left to be checked."""
+    """Return why `url` must not be called, as the end of a sentence; '' if only its addresses remain to be checked."""
     try:
         parts = parse_url(url)
     except LocationParseError:
@@ -107,10 +107,10 @@ def refusal(url: str, *, private_hosts: Collection[str] = ()) -> str:
 
 
 def post_outward(request: Request, *, private_hosts: Collection[str] = (), timeout: float = 10.0) -> Response:
-    """Send `request` as `exchange.post` does, within `timeout` seconds, over a connection of its own.
+    """Send `request` like `exchange.post`, within `timeout` seconds, over a new connection.
 
-    `private_hosts` are host names and addresses that may be private and may be called without TLS. A host that is
-    refused gives a Response without a status whose `failure` is FORBIDDEN.
+    `private_hosts` are host names and addresses that may be private and may be called without TLS. A refused host gives
+    a Response without a status whose `failure` is FORBIDDEN.
     """
     started = time.monotonic()
     try:

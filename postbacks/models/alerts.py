@@ -1,4 +1,4 @@
-"""Who is told when a postback's health changes, and what was told: alerts are an outbox of their own."""
+"""Alerts about the health of postbacks, their receivers, and the messages to be sent."""
 
 import uuid
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from postbacks.models.fields import EncryptedJSONField
 
 
 class Ending(models.TextChoices):
-    """What ended an alert."""
+    """How an alert ended."""
 
     RECOVERED = "recovered", "Recovered"
     DISABLED = "disabled", "Postback disabled"
@@ -22,7 +22,7 @@ class Ending(models.TextChoices):
 
 
 class Alert(models.Model):
-    """One stretch of bad health of one config: opened once, ended once."""
+    """A period of bad health of one postback."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -32,17 +32,15 @@ class Alert(models.Model):
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)
     opened_at = models.DateTimeField(default=clock.now)
-    # Since when the health is good again; None while it is bad (postbacks/monitoring/alerts/watch.py recovers after a
-    # while).
+    # Since when the health is good again; None while it is bad. Recovery takes a while (monitoring/alerts/watch.py).
     good_since = models.DateTimeField(null=True, blank=True)
-    # When it ended, however it did.
     recovered_at = models.DateTimeField(null=True, blank=True)
     # Blank while it is open.
     ending = models.CharField(max_length=10, choices=Ending.choices, blank=True)
 
     class Meta:
         constraints = [
-            # Two beats at once open one alert.
+            # Two concurrent checks open one alert.
             models.UniqueConstraint(fields=["config"], condition=Q(recovered_at=None), name="one_open_alert"),
         ]
         indexes = [models.Index(fields=["game", "-opened_at"], name="alert_newest")]
@@ -52,7 +50,7 @@ class Alert(models.Model):
 
 
 class Told(models.TextChoices):
-    """How a member wants to hear of alerts."""
+    """How a member receives alerts."""
 
     AT_ONCE = "at_once", "An email at once"
     DAILY = "daily", "In a daily digest"
@@ -61,7 +59,7 @@ class Told(models.TextChoices):
 
 
 class AlertChoice(models.Model):
-    """One member's choice for one game; without a row, marketers and admins are told at once."""
+    """A member's choice for one game; without a row, marketers and admins get mails at once."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -76,11 +74,11 @@ class AlertChoice(models.Model):
 
 
 class AlertHook(models.Model):
-    """A URL of the studio's own that is told of every alert, signed."""
+    """A URL of the studio that receives every alert, signed."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="alert_hooks", db_index=False)
     url = models.URLField(max_length=500)
-    # {"key": "..."}: what the HMAC-SHA256 is made with; shown once.
+    # {"key": "..."}: the key of the HMAC-SHA256, shown once.
     secret = EncryptedJSONField(default=dict, editable=False)
     enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(
@@ -92,11 +90,11 @@ class AlertHook(models.Model):
         constraints = [models.UniqueConstraint(fields=["game", "url"], name="one_hook_per_url")]
 
     def __str__(self) -> str:
-        # The path may be a secret, and the audit log keeps what an object is called.
+        # The host only: the path may be a secret, and the audit log stores this text.
         return urlsplit(self.url).hostname or "webhook"
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}
 
 
@@ -115,9 +113,9 @@ class NoticeKind(models.TextChoices):
 
 
 class Notice(models.Model):
-    """One message to one receiver: an email address's owner or a hook. Retried like a delivery.
+    """A message to one receiver, an email address or a webhook. Retried like a delivery.
 
-    A digest, of the day before `created_at`, a test of a hook and the coming end of a `key` are about no single alert.
+    Daily digests, tests of a webhook and reminders of a `key`'s expiry are not about a single alert.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -137,7 +135,7 @@ class Notice(models.Model):
 
     class Meta:
         constraints = [
-            # Each receiver hears each word once, whoever opens the alert.
+            # Each receiver gets each message once.
             models.UniqueConstraint(fields=["alert", "kind", "user"], name="one_notice_per_user"),
             models.UniqueConstraint(fields=["alert", "kind", "hook"], name="one_notice_per_hook"),
         ]
@@ -153,6 +151,6 @@ class Notice(models.Model):
 
     @property
     def about(self) -> str:
-        """What the message is about, in words; of the end of an alert how it ended."""
+        """What the message is about; for the end of an alert how it ended."""
         ended = self.alert if self.kind == NoticeKind.RECOVERED else None
         return ended.get_ending_display() if ended and ended.ending else self.get_kind_display()

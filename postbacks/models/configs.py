@@ -1,4 +1,4 @@
-"""Where conversions go: PostbackConfig, the versions it has been through, and the checks of its credential."""
+"""Postbacks (PostbackConfig), their versions, and the checks of their credentials."""
 
 import uuid
 from typing import TYPE_CHECKING
@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
     def kept(self) -> "ConfigQuerySet":
-        """Those not deleted; the deleted ones stay for the log's sake, without their credential."""
+        """Configs that are not deleted. Deleted ones remain for the log, without their credential."""
         return self.filter(deleted_at=None)
 
 
 class PostbackConfig(models.Model):
-    """Where conversions of one game go on one network. It exists only once the network has accepted its credential."""
+    """A postback: reports conversions of one game to one network. Created only after the network accepted its
+    credential.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="postback_configs")
     network = models.CharField(max_length=16)
     pixel_id = models.CharField(max_length=64)
     credential = EncryptedJSONField(default=dict, editable=False)
-    # The built-in goals that are ticked, and the further ones (postbacks/outbox/goals.py: Goal.as_json).
+    # Built-in triggers, and further goals (postbacks/outbox/goals.py: Goal.as_json).
     triggers = ArrayField(models.CharField(max_length=16, choices=Trigger.choices), blank=True)
     goals = models.JSONField(default=list, blank=True)
     enabled = models.BooleanField(default=True)
@@ -43,18 +45,18 @@ class PostbackConfig(models.Model):
     created_at = models.DateTimeField(default=clock.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # The credential before the last rotation, to go back to until then.
+    # The credential before the last rotation, for a rollback until then.
     previous_credential = EncryptedJSONField(default=dict, editable=False)
     previous_until = models.DateTimeField(null=True, blank=True, editable=False)
-    # The state of its credential (postbacks/configs/hold.py). Suspected: the network refused it once and is being asked
-    # again; held: it said so twice. Nothing is sent in either state.
+    # The state of its credential (postbacks/configs/hold.py). Suspected: refused once, being checked again; held:
+    # refused twice. Nothing is sent in either state.
     suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     held_at = models.DateTimeField(null=True, blank=True, editable=False)
     # networks.base.Access: "token" or "pixel"; blank while not held.
     held_for = models.CharField(max_length=8, blank=True, editable=False)
     held_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The last check's answer.")
-    # While a rotation waits for the calls in flight to end: nothing new starts before then.
+    # Set while a rotation waits for calls in flight; no call starts before then.
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ConfigQuerySet.as_manager()
@@ -70,7 +72,7 @@ class PostbackConfig(models.Model):
         return f"{self.kind.label} {self.pixel_id}"
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}
 
     @property
@@ -79,12 +81,12 @@ class PostbackConfig(models.Model):
 
     @property
     def can_roll_back(self) -> bool:
-        """Whether the credential before the last rotation is still kept."""
+        """Whether the credential before the last rotation is still stored."""
         return bool(self.previous_until and self.previous_until > clock.now())
 
 
 class ConfigVersion(models.Model):
-    """What a config said at one version, and who set it: "sent under v3, set by Ada". Never changed."""
+    """The settings of a config at one version, and who set them. Never updated."""
 
     config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
@@ -128,11 +130,11 @@ class CheckQuerySet(models.QuerySet["CredentialCheck"]):
 
 
 class CredentialCheck(models.Model):
-    """One question to the network: does this credential work on this pixel?
+    """A request to the network to find out whether a credential works for a pixel.
 
-    SAVE proposes settings, which are applied when it passes; the other purposes ask about a config as it is. In every
-    case the credential is wiped. The test code is not here: it travels sealed in the task's argument only, and the row
-    says that there is one, so that nothing goes out without it when it is lost.
+    SAVE proposes settings that are applied if it passes; other purposes check a config as it is. The credential is
+    deleted afterwards. The test code is encrypted in the task's argument and not stored here; the row only states that
+    there is one, so that nothing is sent without it if it is lost.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -172,7 +174,7 @@ class CredentialCheck(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["created_at"], condition=Q(state="pending"), name="check_pending"),
-            # The last checks of a config, for its page and for how often the network may be asked.
+            # The latest checks of a config, for its page and the frequency of checks.
             models.Index(fields=["config", "-created_at"], name="check_newest"),
         ]
 

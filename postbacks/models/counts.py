@@ -1,10 +1,10 @@
-"""Deliveries and attempts added up by the minute and later by the hour, as audience/models/counts.py has it."""
+"""Counts of deliveries and attempts, like audience/models/counts.py."""
 
 from django.db import models
 
 
 class DeliveryCount(models.Model):
-    """Deliveries by the minute they were made in and the state they are in now."""
+    """Deliveries by minute of creation and present state."""
 
     pk = models.CompositePrimaryKey("config_id", "starts_at", "state")
     config_id = models.UUIDField()
@@ -21,8 +21,9 @@ class DeliveryCount(models.Model):
 
 
 class AttemptCount(models.Model):
-    """Attempts that are over, by the minute they were started in, how they ended, and how long the network took:
-    `bucket` is an index into postbacks/reporting/latency.py's BOUNDS, -1 without an answer."""
+    """Finished attempts by minute of their start, status, and latency: `bucket` is an index into BOUNDS of
+    postbacks/reporting/latency.py, -1 without an answer.
+    """
 
     pk = models.CompositePrimaryKey("config_id", "starts_at", "status", "bucket")
     config_id = models.UUIDField()

@@ -1,4 +1,4 @@
-"""A column of secrets: a mapping in Python, one Fernet token in the database (audience/database/sealing.py)."""
+"""Encrypted columns: a mapping in Python, a Fernet token in the database (audience/database/sealing.py)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ __all__ = ["EncryptedJSONField", "SecretDict", "reseal", "seal", "unseal"]
 
 
 class SecretDict(dict[str, str]):
-    """A mapping that never prints its values.
+    """A mapping whose repr does not show its values.
 
-    `sealed` is set, and the mapping empty, when none of CREDENTIAL_KEYS opened it: one lost key must not stop a list
-    or a queue that has the row in it. Saved again, it is stored as it was.
+    If none of CREDENTIAL_KEYS decrypts it, the mapping is empty and `sealed` is set, so that a lost key does not stop a
+    list or a queue. Saving it stores the token unchanged.
     """
 
     sealed = ""
@@ -27,7 +27,7 @@ class SecretDict(dict[str, str]):
 
 
 class EncryptedJSONField(models.TextField[Mapping[str, str], SecretDict]):
-    """A `SecretDict` in Python, one Fernet token in the database; an empty mapping is stored as ''."""
+    """A `SecretDict` in Python, a Fernet token in the database; an empty mapping is stored as ''."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> SecretDict:
         opened = SecretDict()
@@ -43,5 +43,5 @@ class EncryptedJSONField(models.TextField[Mapping[str, str], SecretDict]):
         return seal(dict(value)) if value else ""
 
     def value_to_string(self, obj: models.Model) -> str:
-        # dumpdata must not become a list of secrets.
+        # dumpdata must not print secrets.
         return ""

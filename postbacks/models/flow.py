@@ -1,23 +1,23 @@
-"""How fast one pixel is sent to, and whether its network is being left alone."""
+"""Rate limit and circuit breaker per pixel."""
 
 from django.db import models
 
 
 class Flow(models.Model):
-    """One row per pixel, whatever the number of workers and of games that share it: the limiter and the breaker.
+    """One row per pixel, shared by all workers and games: the rate limiter and the circuit breaker.
 
-    In PostgreSQL and not in the broker, so that a flushed broker forgets no limit.
+    In PostgreSQL and not in the broker, so that flushing the broker resets no limit.
     """
 
     network = models.CharField(max_length=16)
     pixel_id = models.CharField(max_length=64)
-    # The limiter: the next call may start then (postbacks/delivery/pace.py).
+    # The limiter: the earliest start of the next call (postbacks/delivery/pace.py).
     next_slot_at = models.DateTimeField(null=True, blank=True)
-    # The breaker (postbacks/delivery/breaker.py): transient failures in a row, and until when nothing is tried.
+    # The breaker (postbacks/delivery/breaker.py): transient failures in a row, and until when no call is made.
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
     probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")
-    # The last time the network said "too many requests".
+    # When the network last answered 429.
     limited_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Sending failed deliveries again, many at a time: what was asked for, and how far it is."""
+"""Replays: sending many failed deliveries again."""
 
 import uuid
 
@@ -18,9 +18,9 @@ class ReplayState(models.TextChoices):
 
 
 class Replay(models.Model):
-    """Failed deliveries of one config, between two moments and with one verdict, put back in the queue.
+    """The failed deliveries of one config in a period, with one verdict, to be sent again.
 
-    `total` is counted when it is asked for; what became of them is told by the deliveries that point here.
+    `total` is counted at creation; the deliveries that reference the replay show the outcome.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -52,5 +52,5 @@ class Replay(models.Model):
         return f"replay of {self.total} by {self.config_id}: {self.state}"
 
     def get_additional_data(self) -> dict[str, int]:
-        """What the audit log finds the entries of one game by."""
+        """Stored with each audit log entry, which is filtered by game."""
         return {"game": self.game_id}

@@ -1,13 +1,13 @@
-"""The server's own troubles, as far as anybody was told of them."""
+"""Server troubles and the mails about them."""
 
 from django.db import models
 from django.db.models import Q
 
 
 class ServerTrouble(models.Model):
-    """One trouble from its beginning to its end (postbacks/monitoring/server/watch.py), and who was mailed about it.
+    """One trouble from its beginning to its end (postbacks/monitoring/server/watch.py).
 
-    It concerns every game, hence no `game_id`; a month of them is kept.
+    It concerns every game, hence no `game_id`; rows of the last month are kept.
     """
 
     # postbacks.monitoring.server.server_troubles.Kind
@@ -20,7 +20,7 @@ class ServerTrouble(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     begin_mailed_at = models.DateTimeField(null=True, blank=True)
     end_mailed_at = models.DateTimeField(null=True, blank=True)
-    # Whoever is about to send a mail puts this off first, so that no two processes send the same one.
+    # Moved forward by the process that sends a mail, so that no two processes send the same one.
     next_mail_at = models.DateTimeField()
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What settings would have done with the last week: the gate that decides, asked again, and nothing written."""
+"""Evaluates proposed settings on the conversions of the last week, without writing anything."""
 
 import uuid
 from collections import Counter
@@ -16,14 +16,15 @@ from postbacks.outbox import facts, gate, goal_matching, once_per_player, reason
 DAYS = 7
 MOST = 20_000  # conversions, the newest of them
 CHUNK = 1000
-EVENTS_MOST = 20_000  # events looked through for the names of goals that no conversion was made for yet
+EVENTS_MOST = 20_000  # events read for goals whose names make no conversions yet
 SLIGHT = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonCount:
-    """Conversions that would not be sent for one reason, and how many that is under the settings in force (None: there
-    are none to compare with)."""
+    """Conversions that would not be sent for one reason, and their number under the present settings (None if there are
+    none to compare with).
+    """
 
     reason: Reason
     count: int
@@ -36,7 +37,7 @@ class ReasonCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCount:
-    """A goal's event that makes no conversions yet. `at_least`: not all events of the week were looked through."""
+    """An event of a goal that makes no conversions yet. `at_least`: not all events of the week were read."""
 
     event: str
     count: int
@@ -45,7 +46,7 @@ class EventCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """`since` is the start of what was looked at: a week ago, or, when `is_capped`, the time of the oldest one."""
+    """`since` is a week ago or, if `is_capped`, the time of the oldest conversion evaluated."""
 
     since: datetime
     considered: int
@@ -69,10 +70,11 @@ class DryRun:
 
 
 def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
-    """Judge the conversions of the last 7 days (at most the newest 20,000) by `proposed`, and by `current` to compare.
+    """Evaluate the conversions of the last 7 days (at most the newest 20,000) with `proposed`, and with `current` to
+    compare.
 
-    `proposed` need not be in any table. The age of each is judged as of its arrival: what the network would have
-    taken then is not too old. Reads only.
+    `proposed` need not be stored. A conversion's age is taken as of its arrival, so that none is too old only because
+    it is evaluated later. Reads only.
     """
     since = clock.now() - timedelta(days=DAYS)
     asked = [proposed, *([current] if current else [])]
@@ -97,7 +99,7 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
 
 
 def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversion]]:
-    """The newest first, as the gate wants them loaded; of those that another click or none won it asks no more."""
+    """Yield conversions newest first, loaded as the gate needs them; fewer columns if another click or none won."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at", "-pk")
     ids = list(rows.values_list("pk", "touch__network", "test")[:MOST])
     for start in range(0, len(ids), CHUNK):
@@ -112,7 +114,7 @@ def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
     found = list(Conversion.objects.filter(pk__in=ids).select_related("touch"))
     people = Person.objects.filter(pk__in={conversion.person_id for conversion in found})
     by_id = {person.pk: person for person in people}
-    kept = [conversion for conversion in found if conversion.person_id in by_id]  # an erasure may come in between
+    kept = [conversion for conversion in found if conversion.person_id in by_id]  # an erasure may run in between
     for conversion in kept:
         conversion.game, conversion.person = game, by_id[conversion.person_id]
     facts.load_names(kept)
@@ -120,7 +122,7 @@ def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
 
 
 def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
-    """Without what only consent and match keys are judged by, which is most of a row."""
+    """Omit columns that only consent and match keys need, which are most of a row."""
     return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*SLIGHT))
 
 
@@ -149,7 +151,7 @@ def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) 
 
 
 def _seen(proposed: PostbackConfig, since: datetime) -> list[EventCount]:
-    """Events of the goals whose names make no conversions in this game yet."""
+    """Count events of goals whose names make no conversions in this game yet."""
     new = sorted({goal.event for goal in goal_matching.goals_of(proposed)} - conversion_event_names(game=proposed.game))
     if not new:
         return []

@@ -1,4 +1,4 @@
-"""A conversion that has happened, as a network would be told of it: the very build that sends, and no socket."""
+"""Previews what a network would receive of a past conversion, with the build function that the sender uses."""
 
 import uuid
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from postbacks.outbox import facts, gate, goal_matching
 from postbacks.outbox.goals import Goal
 from postbacks.preview import fields
 
-DEPTH = 5000  # conversions looked through for those of a network
+DEPTH = 5000  # conversions searched for those of a network
 OFFERED = 10
-# What leads to a player; those who need no addresses see the beginning of it.
+# Facts that identify a player, shortened for viewers.
 PERSONAL = ("click_id", "browser_id", "email", "phone", "external_id", "ip", "user_agent", "order_id")
 ADDRESSES = ("page_url", "referrer")
 NOTHING: tuple[object, ...] = (None, "", ())
@@ -35,7 +35,7 @@ class Filling(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One fact: what it is called here, where it stands in the body, and what stands there."""
+    """One fact: its label, its field in the body, and its value."""
 
     what: str
     paths: list[str]
@@ -45,7 +45,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`body` is None when nothing could be built or the player allows nothing; `problem` then says why.
+    """`body` is None if nothing could be built or consent allows nothing; `problem` then says why.
 
     `reason` is why it would not be sent although it can be built.
     """
@@ -60,7 +60,7 @@ class Preview:
 
 
 def recent(game: Game, network: str) -> list[Conversion]:
-    """Conversions to choose from: the newest that a click of the network won, else the newest at all."""
+    """Return conversions to choose from: the newest attributed to the network, else the newest of all."""
     real = Conversion.objects.filter(game=game, test=False).exclude(reason=Reason.ERASED)
     newest = list(real.order_by("-event_at", "-pk").values_list("pk", "touch__network")[:DEPTH])
     own = [pk for pk, won_by in newest if won_by == network] or [pk for pk, _ in newest]
@@ -68,7 +68,7 @@ def recent(game: Game, network: str) -> list[Conversion]:
 
 
 def chosen(game: Game, pk: str, among: Sequence[Conversion]) -> Conversion | None:
-    """The conversion of this id, else the first of `among`; None when there is neither."""
+    """Return the conversion with this id, else the first of `among`, else None."""
     try:
         asked = _whole(Conversion.objects.filter(game=game, pk=uuid.UUID(pk))).exclude(reason=Reason.ERASED).first()
     except ValueError:
@@ -81,9 +81,10 @@ def _whole(rows: Any) -> Any:
 
 
 def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
-    """What `config` would send of `conversion`, at the consent in force now. Without `addresses` values are cut down.
+    """Return what `config` would send of `conversion` with the consent in force now. Without `addresses` values are
+    shortened.
 
-    Its age is judged as of its arrival: an old example is as good as a new one.
+    Its age is taken as of its arrival, so that an old example is as good as a new one.
     """
     level = gate.levels([conversion])[conversion.pk]
     matched = goal_matching.matching(config, conversion)
@@ -120,7 +121,7 @@ def _fields(
     there, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     found = []
     for fact, places in fields.places(network).items():
-        # A fact of several kinds of event (the name) has a field for each; the others are not missing.
+        # The event name has a field per kind of event; only one of them is filled.
         filled = [place for place in places if place.path in there]
         filling = _filling(filled, getattr(known, fact), getattr(allowed, fact, None))
         paths = [place.path for place in filled or places]
@@ -138,7 +139,7 @@ def _filling(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> Fi
 
 
 def _cut(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:
-    """The body as this reader may see it."""
+    """Return the body as this reader may see it."""
     if addresses:
         return body
     places = fields.places(network)
@@ -158,7 +159,7 @@ def _cut(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, An
 
 
 def _without_query(url: str) -> str:
-    """A page's address without what its links carry: click ids, addresses."""
+    """Remove the query of a page's URL, which may hold click ids and addresses."""
     parts = urlsplit(url)
     query = ELLIPSIS if parts.query else ""
     return str(masked(urlunsplit((parts.scheme, parts.netloc, parts.path, query, "")), addresses=False))

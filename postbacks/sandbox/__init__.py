@@ -1,1 +1,1 @@
-"""The server around the networks' imitations, for demos and tests. All of it is in memory."""
+"""The server around the networks' imitations, for demos and tests. All state is in memory."""

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints under `/sandbox/`: look at what arrived, order a fault, revoke a token."""
+"""The sandbox's own endpoints under `/sandbox/`: received requests, faults, revoked tokens."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ BAD_GATEWAY = Answer(
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
 )
-SILENT = ("timeout", "reset")  # these are never answered: the connection is held, or broken
+SILENT = ("timeout", "reset")  # never answered: the connection is held open or closed
 FAULTS = (*ANSWERED, "html_502", *SILENT)
 MAX_FAULT_TIMES = 100_000
 MAX_DELAY_MS = 60_000
 
 
 class Refused(ValueError):
-    """A request to the sandbox's own endpoints that makes no sense; its text is the answer."""
+    """A bad request to the sandbox's own endpoints; the message is the answer."""
 
 
 def respond(state: State, method: str, target: str, body: bytes) -> Answer:
-    """Answer one request that is not for a network."""
+    """Answer a request that is not for a network."""
     url = urlsplit(target)
     if url.path in ("", "/"):
         return Answer(200, help_page(state.imitations))
@@ -107,7 +107,7 @@ VERBS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] =
 
 
 def readable(body: bytes) -> Any:
-    """A received body as JSON when it is JSON, else as text."""
+    """Return a received body as JSON if possible, else as text."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def _whole(fields: dict[str, Any], name: str, least: int, most: int, *, default:
 
 
 def help_page(imitations: Mapping[str, Imitation]) -> str:
-    """Plain text: the endpoints, the faults and every credential that works."""
+    """Plain text with the endpoints, the faults and every valid credential."""
     lines = [f"Afterclick sandbox: imitations of {', '.join(imitations)}. Nothing leaves this machine.", ""]
     lines += ["Networks", *(f"  {line}" for each in imitations.values() for line in each.endpoints), ""]
     lines += ["Controls", *(f"  {method} {path}" for method, path in VERBS), ""]

@@ -1,4 +1,4 @@
-"""The sandbox's listener: one thread a connection, keep-alive, both networks on one port."""
+"""The sandbox's HTTP listener: one thread per connection, keep-alive, all networks on one port."""
 
 import io
 import socket
@@ -24,17 +24,17 @@ ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave in one segment
+    wbufsize = -1  # head and body are sent in one segment
     server: "Server"
     raw_requestline: bytes
     given: dict[str, str]  # header names as the caller wrote them
     named: dict[str, str]  # and in lower case
 
     def parse_request(self) -> bool:
-        """The request line and the headers. The base class has the email package read them, a third of all the time."""
+        """Parse request line and headers. The base class uses the email package, which takes a third of the time."""
         self.requestline = self.raw_requestline.decode("latin-1").strip()
         words = self.requestline.split()
-        # Where send_error() finds them, should it have to.
+        # For send_error().
         self.command, self.request_version, self.close_connection = words[0] if words else "", "HTTP/1.1", True
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             self.send_error(400)
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         body = self._read_body()
         if body is not None and len(body) < int(self.named.get("content-length", "0")):
-            # The caller died in mid-sentence (kill -9): no server takes half a body for a request.
+            # The client died; an incomplete body is no request.
             self.close_connection = True
             return None
         if body is None:
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
 
     def _network(self, network: str, imitation: Imitation, body: bytes) -> None:
-        """Answer as `network` does, or as the fault that is due; keep the request before the answer leaves."""
+        """Answer as `network` does, or with the next fault; store the request before the answer is sent."""
         state, started = self.server.state, time.monotonic()
         shown = self.path.partition("?")[0]  # some networks take their token in the query
         received_at = state.arrive(network)
@@ -150,12 +150,12 @@ class Handler(BaseHTTPRequestHandler):
         return "afterclick-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The one line per request is written in _network; the base class would write another."""
+        """Nothing: _network prints one line per request."""
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a held connection must not hold up the shutdown
+    block_on_close = False  # held connections must not delay the shutdown
     request_queue_size = 512
 
     def __init__(self, address: tuple[str, int], state: State, log: Callable[[str], object], hold: float) -> None:
@@ -165,7 +165,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own would look its name up in DNS.
+        # HTTPServer would resolve its host name.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
@@ -195,7 +195,7 @@ class Server(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # closed by its own thread in the meantime
+                continue  # closed by its own thread meanwhile
 
 
 def _summary(answer: Answer | None, fault: str | None, *, test: bool, duplicate: bool) -> str:
@@ -208,7 +208,7 @@ def _summary(answer: Answer | None, fault: str | None, *, test: bool, duplicate:
 
 
 def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
-    """Names as written; of a repeated one the last. None when the connection ends before the empty line."""
+    """Return the headers with their names as written; of repeated ones the last. None if the connection ends early."""
     headers: dict[str, str] = {}
     while line := stream.readline(HEADER_LIMIT):
         if line in (b"\r\n", b"\n"):

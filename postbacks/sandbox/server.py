@@ -1,4 +1,4 @@
-"""A running sandbox, started and stopped: by the management command, and by tests in their own process."""
+"""A running sandbox, for the management command and for tests."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ def all_imitations() -> dict[str, Imitation]:
 
 
 class Sandbox:
-    """The sandbox on a thread of its own: `with Sandbox() as sandbox: sandbox.url`. Port 0 takes a free one."""
+    """The sandbox on its own thread: `with Sandbox() as sandbox: sandbox.url`. Port 0 chooses a free one."""
 
     def __init__(
         self,
@@ -52,5 +52,5 @@ class Sandbox:
         self.stop()
 
     def received(self, network: str, *, test: bool = False) -> list[dict[str, Any]]:
-        """What `GET /sandbox/requests` would list, without the HTTP."""
+        """Return what `GET /sandbox/requests` lists, without HTTP."""
         return [r.as_json(control.readable) for r in self.state.requests(network) if r.test is test]

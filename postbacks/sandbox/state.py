@@ -1,4 +1,4 @@
-"""What the sandbox remembers: requests received, faults to come, revoked credentials. In memory and bounded."""
+"""The state of the sandbox: received requests, pending faults, revoked credentials. In memory and bounded."""
 
 import sys
 import threading
@@ -19,8 +19,9 @@ DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first of the same id
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request and what was answered; `status` is None where a fault let it go without an answer. `received_at` is
-    when it came in, before any ordered latency."""
+    """A request and its answer; `status` is None if a fault left it unanswered. `received_at` is before any configured
+    latency.
+    """
 
     network: str
     method: str
@@ -40,7 +41,7 @@ class Received:
 
 
 class State:
-    """Everything a running sandbox knows; every method may be called from any thread."""
+    """All state of a running sandbox; thread-safe."""
 
     def __init__(self, imitations: Mapping[str, Imitation], *, clock: Callable[[], float] = time.time) -> None:
         self.imitations, self.clock = imitations, clock
@@ -54,14 +55,14 @@ class State:
         self._delay: dict[str, float] = {}
 
     def arrive(self, network: str) -> float:
-        """Count a request that has just come in; the moment it did, in Unix seconds."""
+        """Count a request that has just arrived; return the time in Unix seconds."""
         with self._lock:
             now = self.clock()
             self._tallies[network].arrived(now)
             return now
 
     def keep(self, received: Received, *, code: str = "") -> None:
-        """Remember a request with its answer; `code` is the network's own word for that."""
+        """Store a request with its answer; `code` is the network's own code for the outcome."""
         # Every request repeats the same long token; one copy of it is enough.
         for name, value in received.headers.items():
             received.headers[name] = sys.intern(value)
@@ -75,7 +76,7 @@ class State:
             return [entry for entry in self._received if network in (None, entry.network)]
 
     def forget(self, network: str | None = None) -> None:
-        """Drop received requests, and with them what counts as already seen."""
+        """Delete received requests, and with them what counts as a duplicate."""
         with self._lock:
             kept = [entry for entry in self._received if network not in (None, entry.network)]
             self._received.clear()
@@ -85,12 +86,12 @@ class State:
             self._tallies |= {name: Tally() for name in self._tallies if network in (None, name)}
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """The counts per network: of everything received, however many requests ago."""
+        """Return the counts per network, of everything received."""
         with self._lock:
             return {network: tally.as_json() for network, tally in self._tallies.items()}
 
     def seen(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
-        """Remember accepted events (pixel first, event id last); whether one had been accepted within 48 h before."""
+        """Record accepted events (pixel first, event id last); return which were accepted within 48 h before."""
         now, repeated = self.clock(), False
         with self._lock:
             for event in events:
@@ -116,7 +117,7 @@ class State:
             return self._faults[network].popleft() if self._faults[network] else None
 
     def faults(self) -> dict[str, list[str]]:
-        """Faults still to come, per network, next first."""
+        """Return pending faults per network, the next first."""
         with self._lock:
             return {network: list(waiting) for network, waiting in self._faults.items() if waiting}
 
@@ -125,7 +126,7 @@ class State:
             self._faults.clear()
 
     def over_quota(self, network: str) -> bool:
-        """Count one call; whether the network's calls of this second are used up."""
+        """Count a call; return whether the network's calls of this second are used up."""
         second, quota = int(self.clock()), self.imitations[network].quota
         with self._lock:
             last, calls = self._calls.get(network, (second, 0))
@@ -133,7 +134,7 @@ class State:
             return quota is not None and self._calls[network][1] > quota
 
     def accounts(self, network: str) -> dict[str, frozenset[str]]:
-        """credential -> pixels, without the revoked ones."""
+        """Return {credential: pixels} without revoked ones."""
         return self._accounts[network]
 
     def revoke(self, network: str, credential: str, *, revoked: bool) -> None:

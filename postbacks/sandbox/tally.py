@@ -1,19 +1,19 @@
-"""Counting what a sandbox network received. Counters and not lists, so that a long run costs no memory."""
+"""Counts of what a sandbox network received; counters, so that a long run uses constant memory."""
 
 from collections import Counter, OrderedDict, deque
 from datetime import UTC, datetime
 from typing import Any
 
-# An event id is told from one seen before among this many; the oldest are forgotten.
+# Event ids remembered to detect duplicates; the oldest are dropped.
 IDS_KEPT = 200_000
 WINDOW_S = 1.0
 
 
 class Tally:
-    """One network's counts since the start or the last `DELETE /sandbox/requests`. Not for two threads at once.
+    """Counts of one network since the start or the last `DELETE /sandbox/requests`. Not thread-safe.
 
-    `peak_per_second` is the most requests that came in within any one second, whatever was answered. An event counts
-    by its pixel and id: the same id under another event name is a second event to the network, hence `taken_twice`.
+    `peak_per_second` is the maximum number of requests within one second. An event is identified by its pixel and id:
+    the same id under another event name is a second event for the network, hence `taken_twice`.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Tally:
         self._ids: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def arrived(self, at: float) -> None:
-        """A request came in at `at`, in Unix seconds; calls come in the order of their moments."""
+        """Count a request received at `at`, in Unix seconds; calls are in order of time."""
         self.requests += 1
         self.first = at if self.first is None else self.first
         self.last = at
@@ -38,7 +38,7 @@ class Tally:
         self.peak = max(self.peak, len(self._window))
 
     def answered(self, *, status: int | None, code: str, test: bool, fault: str | None) -> None:
-        """What was said to it: `status` None without an answer, `code` the network's own word for the outcome."""
+        """Count an answer: `status` is None without one, `code` the network's own code for the outcome."""
         self.statuses[str(status or "none")] += 1
         self.tests += test
         if code:
@@ -47,7 +47,7 @@ class Tally:
             self.faults[fault] += 1
 
     def took(self, pixel: str, event_id: str, *, duplicate: bool) -> None:
-        """An event was accepted: as new, or recognised as a duplicate."""
+        """Count an accepted event, as new or as a duplicate."""
         if duplicate:
             self.duplicates += 1
             return

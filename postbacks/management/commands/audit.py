@@ -1,4 +1,4 @@
-"""`manage.py audit`: the ledger of postbacks, from the tables. Exit code 1 when anything does not add up."""
+"""`manage.py audit`: check the ledger of postbacks. Exit code 1 on any violation."""
 
 import json
 from typing import Any

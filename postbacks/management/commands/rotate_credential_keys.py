@@ -1,4 +1,4 @@
-"""`manage.py rotate_credential_keys`: every stored credential under the first of CREDENTIAL_KEYS."""
+"""`manage.py rotate_credential_keys`: encrypt every stored secret with the first of CREDENTIAL_KEYS."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from audience.database.sealing import reseal
 from audience.models import ReceiptKey
 from postbacks.models import AlertHook, CredentialCheck, PostbackConfig
 
-# Every column of secrets, and what its rows are called in the report.
+# Every encrypted column, and the name of its rows in the report.
 SEALED: tuple[tuple[type[Model], str, str], ...] = (
     (PostbackConfig, "credential", "postbacks"),
     (PostbackConfig, "previous_credential", "credentials before a rotation"),
@@ -49,12 +49,12 @@ class Command(BaseCommand):
 
 
 def _sealed(model: type[Model], column: str) -> Any:
-    """Rows with a secret, and its ciphertext as `text` (a cast, since the field itself would decrypt it)."""
+    """Return rows with a secret, and its ciphertext as `text` (a cast, since the field would decrypt it)."""
     return model._default_manager.exclude(**{column: ""}).annotate(text=Cast(column, TextField()))
 
 
 def _renewed(text: str) -> tuple[str, str]:
-    """The ciphertext to store, and what was done to it."""
+    """Return the new ciphertext and a description of what was done."""
     try:
         Fernet(settings.CREDENTIAL_KEYS[0]).decrypt(text.encode())
         return text, "already under the first key"
@@ -67,11 +67,11 @@ def _renewed(text: str) -> tuple[str, str]:
 
 
 def _rotate_second_factor(authenticator: Any) -> str:
-    """An authenticator app's secret, or the seed of recovery codes, in allauth's JSON."""
+    """Rotate an authenticator app's secret, or the seed of recovery codes, in allauth's JSON."""
     name = "secret" if authenticator.type == Authenticator.Type.TOTP else "seed"
     renewed, done = _renewed(authenticator.data[name])
     if done == "re-encrypted":
-        # Only what we have read is replaced, as below: a recovery code may be used meanwhile.
+        # Compare and swap, as below: a recovery code may be used meanwhile.
         read = Authenticator.objects.filter(pk=authenticator.pk, data=authenticator.data)
         read.update(data={**authenticator.data, name: renewed})
     return done

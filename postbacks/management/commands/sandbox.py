@@ -13,7 +13,7 @@ from postbacks.sandbox.server import Sandbox
 
 class Command(BaseCommand):
     help = "Serve imitations of the ad networks' conversion APIs; GET / explains the controls."
-    # Neither the database nor the rest of the project is needed: it must start when they do not.
+    # Runs without the database and the rest of the project.
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 
