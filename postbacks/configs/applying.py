@@ -95,5 +95,5 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> PostbackCo
     # The check that has just passed is the one a release asks for.
     hold.release(config=config)
     if not config.enabled:
-        hold.call_off(config=config)
+        hold.cancel_open(config=config)
     return config

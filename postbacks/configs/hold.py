@@ -136,31 +136,31 @@ def hold_waiting(*, config: PostbackConfig) -> int:
     """Hold what became waiting while the config was being put on hold; how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     if not row.enabled:
-        return _call_off(row)
+        return _cancel_open(row)
     return _hold_waiting(row) if row.held_at else 0
 
 
 @transaction.atomic
-def call_off(*, config: PostbackConfig) -> int:
-    """Have what waits or is held of a postback that was disabled or deleted called off now, not at its time; how many.
+def cancel_open(*, config: PostbackConfig) -> int:
+    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled; how many.
 
-    The claim that finds it due writes why on it (postbacks/delivery/claims.py). What a worker has in its hands goes on.
-    What could not be sent or recorded before, and may be set aside, is tried again, so that it ends too.
+    The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones are left to their worker.
+    Failed work of these deliveries is tried again, also when it was set aside, so that they end too.
     """
     open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
     rows = open_ones.annotate(text=Cast("pk", CharField())).values("text")
     queues = (Queue.SENDING, Queue.CLOSING)
     FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).try_again()
-    return _call_off(config)
+    return _cancel_open(config)
 
 
-def _call_off(config: PostbackConfig) -> int:
+def _cancel_open(config: PostbackConfig) -> int:
     open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
     unleased = _locked(open_ones.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
-    called_off = unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now())
-    if called_off:
+    cancelled = unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now())
+    if cancelled:
         wake(DELIVER_TASK, config.network)
-    return called_off
+    return cancelled
 
 
 @transaction.atomic

@@ -66,16 +66,16 @@ def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
 
 @transaction.atomic
 def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
-    """Stop sending, and call off what waits or is held; what that was. SettingsRefused when deleted."""
+    """Stop sending, and cancel what waits or is held; what that was. SettingsRefused when deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
     left = unsent.of(row)
-    hold.call_off(config=row)
+    hold.cancel_open(config=row)
     return left
 
 
 @transaction.atomic
 def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
-    """Take it out of the list, wipe its credential, and call off what waits or is held; what that was.
+    """Take it out of the list, wipe its credential, and cancel what waits or is held; what that was.
 
     The delivery log stays. Deleting twice is once.
     """
@@ -91,7 +91,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
     change |= {"credential": (rules.shown("{...}"), rules.shown("{}"))}
     audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
     hold.release(config=row)
-    hold.call_off(config=row)
+    hold.cancel_open(config=row)
     return left
 
 
@@ -106,7 +106,7 @@ def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> 
     goal_events.add_goal_events(game=row.game, names=[str(goal["event"]) for goal in goals])
     _save(row, versions.difference(before, row, rotated=False), changed_by)
     if before.enabled and not enabled:
-        hold.call_off(config=row)
+        hold.cancel_open(config=row)
 
 
 @transaction.atomic

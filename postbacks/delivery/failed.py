@@ -87,8 +87,8 @@ class Progress:
 
     @property
     def settled(self) -> int:
-        called_off = self.may_have_arrived + self.not_sent
-        return self.delivered + self.failed + called_off + self.replay.past_deadline
+        cancelled = self.may_have_arrived + self.not_sent
+        return self.delivered + self.failed + cancelled + self.replay.past_deadline
 
     @property
     def rest(self) -> int:

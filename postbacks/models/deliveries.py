@@ -21,10 +21,10 @@ class DeliveryState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-# Final states in which nothing was accepted, of rows that were called off.
-CALLED_OFF = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
+# States of cancelled deliveries: nothing was accepted.
+UNSENT_STATES = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
 # A call of theirs ended without an answer, and none that settles it came since.
-UNKNOWN = Q(may_have_arrived=True, state__in=CALLED_OFF)
+UNKNOWN = Q(may_have_arrived=True, state__in=UNSENT_STATES)
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -106,7 +106,7 @@ class Delivery(models.Model):
             models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
-            # The pipeline and the overview: those called off that may have arrived, which very few are.
+            # The pipeline and the overview: those cancelled that may have arrived, which very few are.
             models.Index(fields=["conversion"], condition=UNKNOWN, name="delivery_unknown"),
         ]
 
@@ -125,7 +125,7 @@ class Delivery(models.Model):
     @property
     def is_unknown(self) -> bool:
         """Whether it is over, was not accepted, and may have arrived all the same."""
-        return self.may_have_arrived and self.state in (*CALLED_OFF, DeliveryState.FAILED)
+        return self.may_have_arrived and self.state in (*UNSENT_STATES, DeliveryState.FAILED)
 
 
 class AttemptStatus(models.TextChoices):

@@ -34,12 +34,12 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
 
 
 def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
-    """Write `reason` on a conversion whose last open postback was called off right before it was sent."""
+    """Write `reason` on a conversion whose last open postback was cancelled right before it was sent."""
     if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
         Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
 
 
 def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
-    """Take back the reason on conversions whose postback was called off while its call was still out, and arrived."""
+    """Take back the reason on conversions whose postback was cancelled while its call was still out, and arrived."""
     with connection.cursor() as cursor:
         cursor.execute(EXPLAIN_SENT, [bulk.array(conversion_ids), ["", *(reason.value for reason in SETTLED)]])

@@ -95,7 +95,7 @@ def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
         When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
-        When(~Q(reason="") & ~_called_off_unanswered(asked), then=reason),
+        When(~Q(reason="") & ~_cancelled_unanswered(asked), then=reason),
         *(When(_has(asked, state), then=Value(state.value)) for state in TRIED),
         When(_unanswered(asked), then=Value(Status.MAY_HAVE_ARRIVED)),
     ]
@@ -159,8 +159,8 @@ def _tried(asked: ConversionFilter) -> Q:
     return found
 
 
-def _called_off_unanswered(asked: ConversionFilter) -> Q:
-    """Called off, but after a call that was not answered."""
+def _cancelled_unanswered(asked: ConversionFilter) -> Q:
+    """Cancelled, but after a call that was not answered."""
     return Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
 
 

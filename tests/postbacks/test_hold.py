@@ -315,7 +315,7 @@ def test_a_credential_no_key_opens_is_held_without_asking(config: PostbackConfig
 
 
 @pytest.mark.parametrize(("how", "reason"), [("disable", "config_disabled"), ("delete", "config_deleted")])
-def test_held_deliveries_of_a_postback_switched_off_are_called_off(
+def test_held_deliveries_of_a_postback_switched_off_are_cancelled(
     sandbox: Sandbox, config: PostbackConfig, how: str, reason: str
 ) -> None:
     queue(config, 2)

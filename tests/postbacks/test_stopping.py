@@ -1,4 +1,4 @@
-"""A postback is disabled or deleted: what waits or is held is named before, called off at once, and says why after."""
+"""A postback is disabled or deleted: what waits or is held is named before, cancelled at once, and says why after."""
 
 from datetime import timedelta
 from typing import Any
@@ -190,7 +190,7 @@ def test_the_hold_of_a_disabled_postback_stays_and_holds_nothing_again(config: P
     assert config.held_at is not None
 
 
-def test_what_a_fan_out_holds_a_moment_too_late_is_called_off_too(config: PostbackConfig) -> None:
+def test_what_a_fan_out_holds_a_moment_too_late_is_cancelled_too(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     lifecycle.disable(config=config)
     waiting(config, state="held", next_attempt_at=None)
@@ -199,7 +199,7 @@ def test_what_a_fan_out_holds_a_moment_too_late_is_called_off_too(config: Postba
     assert ends() == {("skipped", "config_disabled")}
 
 
-def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_a_retry_of_a_call_that_was_out_is_cancelled_at_once(sandbox: Sandbox, config: PostbackConfig) -> None:
     sandbox.state.add_fault("tiktok", "unavailable", 1)
     waiting(config, next_attempt_at=timezone.now())
     (claim,) = claims.claim(network="tiktok")
@@ -216,7 +216,7 @@ def test_a_retry_of_a_call_that_was_out_is_called_off_at_once(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])
-def test_one_that_was_set_aside_is_called_off_like_the_others(
+def test_one_that_was_set_aside_is_cancelled_like_the_others(
     config: PostbackConfig, other_game: Game, how: str
 ) -> None:
     others = factories.delivery(factories.config(other_game, pixel_id=TIKTOK_ACCOUNTS.second_pixel))
@@ -232,7 +232,7 @@ def test_one_that_was_set_aside_is_called_off_like_the_others(
     assert FailedWork.objects.set_aside().count() == 1
 
 
-def test_one_that_cannot_be_called_off_is_set_aside_again_and_stays_so(config: PostbackConfig) -> None:
+def test_one_that_cannot_be_cancelled_is_set_aside_again_and_stays_so(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     lifecycle.disable(config=config)
     row = waiting(config)[0]

@@ -103,9 +103,9 @@ WAYS: dict[str, tuple[Callable[[Delivery], Any], str, str, str]] = {
 def test_whatever_calls_it_off_every_page_says_that_it_may_have_arrived(
     sandbox: Sandbox, row: Delivery, player: Person, marketer: Client, way: str, lost: Callable[[Any], None]
 ) -> None:
-    call_off, state, reason, word = WAYS[way]
+    cancel, state, reason, word = WAYS[way]
     lost(sandbox if lost is cut_off else row)
-    call_off(row)
+    cancel(row)
     drain()
     row.refresh_from_db()
     assert (row.state, row.reason, row.may_have_arrived, row.is_unknown) == (state, reason, True, True)

@@ -34,7 +34,7 @@ WHERE config.game_id = %s
 class Sent:
     """One network in a period. `p95` in milliseconds, rounded up as postbacks/reporting/latency.py does, None before
     the first answer; `due_since`: when the delivery that waits longest fell due, None while none waits.
-    `may_have_arrived` were called off after a call without an answer.
+    `may_have_arrived` were cancelled after a call without an answer.
     """
 
     network: Network

@@ -57,7 +57,7 @@ def row_of(conversion: Conversion, *, addresses: bool) -> Row:
 
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
-    """One for every postback that was tried or called off; when there was none, why not."""
+    """One for every postback that was tried or cancelled; when there was none, why not."""
     # A skipped one is told by the conversion's own reason, unless it went out before.
     tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
     if tried:

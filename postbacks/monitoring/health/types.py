@@ -59,7 +59,7 @@ class Counts:
     failing_since: datetime | None = None
     # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the longest-waiting one fell due.
     delivered: int = 0
-    may_have_arrived: int = 0  # called off after a call without an answer; not among the skipped
+    may_have_arrived: int = 0  # cancelled after a call without an answer; not among the skipped
     failed: int = 0
     failed_by: Mapping[str, int] = field(default_factory=dict)  # by verdict
     first_failed_at: datetime | None = None
