@@ -11,11 +11,11 @@ from audience.models import Trigger
 from postbacks.configs.goal_forms import GoalRows, object_id_input
 from postbacks.configs.proposed import ProposedSettings
 from postbacks.networks.interface.credentials import CredentialField, json_object
-from postbacks.outbox.goals import EventWords, Goal, GoalRefused, kept, parse, refuse_name
+from postbacks.outbox.goals import EventWords, Goal, GoalRefused, parse, readable_goals, refuse_name
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
 # Reddit's tokens are JWTs of 700 characters and more; far above that a paste is a mistake.
-CREDENTIAL_MAX = 4096
+MAX_CREDENTIAL = 4096
 # A code is pasted, never typed: no suggestions from the browser and no red underlines.
 PASTED = {"autocomplete": "off", "spellcheck": "false"}
 
@@ -47,7 +47,7 @@ class CredentialInput(forms.CharField):
         keeps = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
         # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
         what = "token" if part.kind == "secret" else self._noun
-        too_long = MaxLengthValidator(CREDENTIAL_MAX, f"This {what} is longer than %(limit_value)d characters.")
+        too_long = MaxLengthValidator(MAX_CREDENTIAL, f"This {what} is longer than %(limit_value)d characters.")
         widgets = {
             "secret": forms.PasswordInput(render_value=False, attrs=PASTED),
             "json": HiddenTextarea(attrs={**PASTED, "rows": 4}),
@@ -130,7 +130,7 @@ class PostbackForm(forms.Form):
             for name, label in TRIGGERS:
                 self.fields[f"object_id_{name}"] = object_id_input(words.object_id, f"{words.object_id.label}: {label}")
 
-        goals, boxes = _split(kept(list(self.initial.get("goals", ()))))
+        goals, boxes = _split(readable_goals(list(self.initial.get("goals", ()))))
         self.initial["server_only"] = [goal.event for goal in boxes if goal.server_only]
         self.initial["triggers"] = [*self.initial.get("triggers", ()), *(goal.event for goal in boxes)]
         self.initial.update({f"object_id_{goal.event}": goal.object_id for goal in boxes})

@@ -8,7 +8,15 @@ from django import forms
 
 from postbacks.networks.interface.network import ObjectId
 from postbacks.outbox.conditions import OPS
-from postbacks.outbox.goals import GOALS_MAX, EventWords, Goal, GoalRefused, kept, refuse_name, refuse_unreachable
+from postbacks.outbox.goals import (
+    MAX_GOALS,
+    EventWords,
+    Goal,
+    GoalRefused,
+    readable_goals,
+    refuse_name,
+    refuse_unreachable,
+)
 
 EMPTY_ROWS = 3
 CUSTOM = "custom"
@@ -101,10 +109,10 @@ class GoalRows:
     """
 
     def __init__(self, network: EventWords, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
-        self._goals = kept(list(goals))
+        self._goals = readable_goals(list(goals))
         posted = [int(match[1]) for name in data if (match := re.match(r"goals-(\d{1,2})-", name))]
         self.posted = bool(posted)
-        blank = min(EMPTY_ROWS, GOALS_MAX - len(self._goals))
+        blank = min(EMPTY_ROWS, MAX_GOALS - len(self._goals))
         count = max(posted) + 1 if posted else len(self._goals) + blank
         self.forms = [
             GoalForm(
@@ -137,8 +145,8 @@ class GoalRows:
 def _refuse_among(form: GoalForm, goal: Goal, before: Mapping[int, Goal]) -> None:
     """Hold a row's goal against those of the rows before it."""
     try:
-        if len(before) >= GOALS_MAX:
-            raise GoalRefused(f"A postback has at most {GOALS_MAX} goals.")
+        if len(before) >= MAX_GOALS:
+            raise GoalRefused(f"A postback has at most {MAX_GOALS} goals.")
         refuse_unreachable(goal, before, row=form.number - 1)
     except GoalRefused as refused:
         form.refuse(refused)

@@ -1,15 +1,15 @@
-"""A goal's condition on one property of the event: what may be asked, and whether an event's properties meet it."""
+"""The condition of a goal on one property of the event."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-PROPERTY_MAX = 100
-VALUE_MAX = 200
-CHOICES_MAX = 50
+MAX_PROPERTY = 100
+MAX_VALUE = 200
+MAX_CHOICES = 50
 
-# op -> what the pages call it, in the order in which they offer it.
+# op -> its label, in the order of the form.
 OPS = {
     "gt": "is more than",
     "gte": "is at least",
@@ -29,7 +29,7 @@ COMPARED: dict[str, Callable[[Decimal, Decimal], bool]] = {
 
 
 class GoalRefused(ValueError):
-    """Why a goal cannot be kept, as a sentence for the form. `field` is a key of its JSON, `row` counts from 0."""
+    """Why a goal is invalid, as a sentence for the form. `field` is a key of its JSON, `row` counts from 0."""
 
     def __init__(self, sentence: str, *, field: str = "", row: int | None = None) -> None:
         super().__init__(sentence)
@@ -38,15 +38,15 @@ class GoalRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`values` are text as they were typed: none for `exists`, one or more for `in`, one for every other op."""
+    """`values` are the text that was entered: none for `exists`, one or more for `in`, one for every other op."""
 
     property: str
     op: str
     values: tuple[str, ...] = ()
 
     def holds(self, properties: Any) -> bool:
-        """Whether these properties meet it. Never raises: what is not there, or of another type, does not."""
-        found = looked_up(properties, self.property)
+        """Whether these properties meet the condition; False if the property is missing or of another type."""
+        found = property_at(properties, self.property)
         if found is None or found == "":
             return False
         if self.op == "exists":
@@ -54,29 +54,29 @@ class Condition:
         if self.op in COMPARED:
             left, right = number(found), number(self.values[0])
             return left is not None and right is not None and COMPARED[self.op](left, right)
-        said = text(found)
-        if said is None:
+        actual = text(found)
+        if actual is None:
             return False
-        same = any(_same(said, value) for value in self.values)
+        same = any(_same(actual, value) for value in self.values)
         return not same if self.op == "ne" else same
 
     def as_json(self) -> dict[str, Any]:
-        """`{"property", "op", "value"}`; the value a list for `in`, left out for `exists`."""
-        kept: dict[str, Any] = {"property": self.property, "op": self.op}
+        """`{"property", "op", "value"}`; the value is a list for `in` and absent for `exists`."""
+        raw: dict[str, Any] = {"property": self.property, "op": self.op}
         if self.op != "exists":
-            kept["value"] = list(self.values) if self.op == "in" else self.values[0]
-        return kept
+            raw["value"] = list(self.values) if self.op == "in" else self.values[0]
+        return raw
 
     @classmethod
     def from_json(cls, raw: Any) -> "Condition":
-        """Raises GoalRefused. Numbers and booleans are taken as the text they are written as."""
+        """Raises GoalRefused. Numbers and booleans are converted to text."""
         if not isinstance(raw, Mapping):
             raise GoalRefused("A condition names a property, an operator and a value.", field="property")
         name, op = raw.get("property"), raw.get("op")
         if not isinstance(name, str) or not name.strip():
             raise GoalRefused("Enter the property that the condition reads.", field="property")
-        if len(name.strip()) > PROPERTY_MAX or "\x00" in name:
-            raise GoalRefused(f"A property has at most {PROPERTY_MAX} characters.", field="property")
+        if len(name.strip()) > MAX_PROPERTY or "\x00" in name:
+            raise GoalRefused(f"A property has at most {MAX_PROPERTY} characters.", field="property")
         if not isinstance(op, str) or op not in OPS:
             raise GoalRefused("Select one of the offered operators.", field="op")
         return cls(name.strip(), op, _values(op, raw.get("value")))
@@ -92,27 +92,27 @@ def _values(op: str, raw: Any) -> tuple[str, ...]:
     values = tuple(dict.fromkeys(value for one in given if (value := text(one))))
     if not values:
         raise GoalRefused("Enter the value to compare with.", field="value")
-    if len(values) > CHOICES_MAX:
-        raise GoalRefused(f"List at most {CHOICES_MAX} values.", field="value")
-    if any(len(value) > VALUE_MAX or "\x00" in value for value in values):
-        raise GoalRefused(f"A value has at most {VALUE_MAX} characters.", field="value")
+    if len(values) > MAX_CHOICES:
+        raise GoalRefused(f"List at most {MAX_CHOICES} values.", field="value")
+    if any(len(value) > MAX_VALUE or "\x00" in value for value in values):
+        raise GoalRefused(f"A value has at most {MAX_VALUE} characters.", field="value")
     if op in COMPARED and number(values[0]) is None:
         raise GoalRefused(f"Enter a number: “{OPS[op]}” compares numbers.", field="value")
     return values
 
 
-def looked_up(properties: Any, path: str) -> Any:
-    """The property of that name, or, by dots, one inside another (`cart.total`); None when there is none."""
+def property_at(properties: Any, path: str) -> Any:
+    """The property of this name or dotted path (`cart.total`); None if there is none."""
     if not isinstance(properties, Mapping):
         return None
     if path in properties:
         return properties[path]
     first, dot, rest = path.partition(".")
-    return looked_up(properties.get(first), rest) if dot else None
+    return property_at(properties.get(first), rest) if dot else None
 
 
 def number(value: Any) -> Decimal | None:
-    """A number, or a string that is one; None for booleans, nan, infinity and everything else."""
+    """The Decimal of a number or a numeric string; None for booleans, nan, infinity and everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
@@ -134,6 +134,6 @@ def text(value: Any) -> str | None:
         return None
 
 
-def _same(said: str, wanted: str) -> bool:
-    left, right = number(said), number(wanted)
-    return said == wanted if left is None or right is None else left == right
+def _same(actual: str, wanted: str) -> bool:
+    left, right = number(actual), number(wanted)
+    return actual == wanted if left is None or right is None else left == right

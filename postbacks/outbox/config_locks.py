@@ -1,7 +1,7 @@
-"""Which postbacks a game has at a moment. A fan-out and one that comes or goes happen one after the other.
+"""Locks that serialize fan-outs with adding and deleting postbacks, per game.
 
-So each conversion has a row for exactly those that existed when it was fanned out, which the audit holds it to. Without
-this, one added just before and committed just after a fan-out has read the list would look as if it had been forgotten.
+So each conversion has a Delivery for exactly the postbacks that existed when it was fanned out, which the audit checks.
+Without the lock, a postback added just before and committed just after a fan-out would seem to have been left out.
 """
 
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from django.db import connection
 
 
 def lock_shared(game_ids: Iterable[int]) -> None:
-    """None of these games gets or loses a postback until the end of the transaction; any number may hold at once."""
+    """For a fan-out: no postback of these games is added or deleted until the transaction ends."""
     _lock("pg_advisory_xact_lock_shared", game_ids)
 
 
 def lock_exclusive(game_id: int) -> None:
-    """Before a postback is added or deleted, its row locked or its moment taken: wait for the fan-outs under way."""
+    """For adding or deleting a postback: wait for running fan-outs. To be called before its row is locked."""
     _lock("pg_advisory_xact_lock", [game_id])
 
 

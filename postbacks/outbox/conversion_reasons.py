@@ -1,4 +1,4 @@
-"""What a conversion says of itself: why none of its postbacks goes out, or nothing when one does."""
+"""The reason of a conversion: why none of its postbacks is sent, or '' if one is."""
 
 import uuid
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryState
 from postbacks.outbox import gate, reasons
 
-# States in which a postback was, or will be, tried: the conversion needs no reason of its own.
+# States in which a postback was or will be tried: the conversion has no reason.
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
-# Attribution's own verdicts; the outbox never replaces them.
+# Set by attribution and erasure; the outbox never replaces them.
 SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
 EXPLAIN_SENT = "UPDATE audience_conversion SET reason = '' WHERE id = ANY(%s::uuid[]) AND reason <> ALL(%s)"
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
-    """The reason that tells most: attribution's, else that of the click's own network, the furthest come first."""
-    # Lifting a repeat would break "one counted launch per person".
+    """The most specific reason: attribution's, else the latest in the gate's order of the click's own network."""
+    # Removing REPEAT_LAUNCH would break the constraint of one counted launch per person.
     if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
         return conversion.reason
     if any(delivery.state in TRIED for delivery in deliveries):
@@ -34,12 +34,12 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
 
 
 def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
-    """Write `reason` on a conversion whose last open postback was cancelled right before it was sent."""
+    """Set the reason of a conversion whose last open postback was cancelled right before it was sent."""
     if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
         Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
 
 
 def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
-    """Take back the reason on conversions whose postback was cancelled while its call was still out, and arrived."""
+    """Remove the reason of conversions whose postback was cancelled during its call, and accepted."""
     with connection.cursor() as cursor:
         cursor.execute(EXPLAIN_SENT, [bulk.array(conversion_ids), ["", *(reason.value for reason in SETTLED)]])

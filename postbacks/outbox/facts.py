@@ -1,12 +1,12 @@
-"""From our rows to a network's Facts, cut down to what the player allowed.
+"""Reads the Facts for a network from our rows, limited to what the player's consent allows.
 
-Properties and traits are free-form, so every reader here takes any JSON value and answers None for what it cannot
-use. Nothing in this module raises for bad data: one odd purchase must not hold up its neighbours.
+Properties and traits are free-form: the functions here accept any JSON value, return None for what they cannot use, and
+never raise.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -16,11 +16,12 @@ from audience.models import Conversion, Identity
 from audience.models.people import USER
 from consent.models import Level
 from postbacks.networks.interface.network import Consent, Facts, Item
+from postbacks.outbox.conditions import number
 
-# What free-form data may yet make a network's own functions raise; anything else is a bug.
+# What a network's own functions may raise for free-form data; anything else is a bug.
 BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
 
-# Where senders put a fact, the usual name first.
+# Properties and traits that hold a fact, the usual name first.
 EMAIL = ("email", "email_address", "emailAddress")
 PHONE = ("phone", "phone_number", "phoneNumber")
 VALUE = ("value", "revenue", "total")
@@ -31,7 +32,7 @@ ITEM_NAME = ("item_name", "itemName", "product_name", "productName", "name")
 ITEM_CATEGORY = ("item_category", "itemCategory", "category")
 ITEM_PRICE = ("price", "item_price", "unit_price")
 
-# Facts.consent: field -> what senders call it.
+# Facts.consent: field -> its names in events.
 CONSENT_STRINGS = {
     "tcf": ("tc_string", "tcString", "gdpr_consent"),
     "gpp": ("gpp", "gpp_string", "gppString"),
@@ -45,19 +46,19 @@ CONSENT_FLAGS = {
 }
 FLAGS = {"true": True, "1": True, "granted": True, "false": False, "0": False, "denied": False}
 
-ITEMS_MAX = 100  # lines of one purchase that are passed on; a request of either network stays well under its limits
-QUANTITY_MAX = 1_000_000
-TEXT_MAX = 1024
+MAX_ITEMS = 100  # of one purchase; keeps a request under the limits of the networks
+MAX_QUANTITY = 1_000_000
+MAX_TEXT = 1024
 # DecimalField(max_digits=20, decimal_places=6) of Conversion.value: 14 digits before the point.
-MONEY_MAX = Decimal(10) ** 14
+MAX_MONEY = Decimal(10) ** 14
 
 
 def load_names(conversions: Sequence[Conversion]) -> None:
-    """Load, in one query, what `of` reads of the identities: for events without a user id the person's."""
+    """Load in one query the first user id of each person, which `of` reads for events without one."""
     unnamed = [conversion.person for conversion in conversions if not _text(conversion.user_id)]
     if unnamed:
         users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in unnamed})
-        # "C": of two that an alias named at one moment the same one in every database.
+        # "C": ties are broken in the same way in every database.
         first = users.order_by("person", "first_seen_at", Collate("value", "C")).distinct("person")
         found = dict(first.values_list("person", "value"))
         for person in unnamed:
@@ -65,13 +66,12 @@ def load_names(conversions: Sequence[Conversion]) -> None:
 
 
 def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "", object_id: str = "") -> Facts:
-    """The facts of one conversion at a level of consent. `sent_as` and `object_id` are those of its goal (Delivery).
+    """The facts of one conversion at a consent level. `sent_as` and `object_id` are those of its goal (Delivery).
 
-    FULL gives everything; ANONYMOUS gives the click id and what was bought, nothing that leads to a person or a
-    device (no email, phone, user id, IP, user agent, browser id, page or order number). NONE is the caller's to
-    refuse. IP and user agent are those of the click, never those of the server that reported the conversion.
-    Reads `touch`, `person` and, without a user id, the one the person was first known by, which is a query unless
-    `load_names` has loaded it.
+    FULL returns everything; ANONYMOUS only the click id and what was bought, no personal data (email, phone, user id,
+    IP, user agent, browser id, page, order number). The caller refuses NONE. IP and user agent are those of the click,
+    never those of the server that reported the conversion.
+    Reads `touch`, `person` and, without a user id, the person's first one: a query unless `load_names` loaded it.
     """
     properties = _object(conversion.properties)
     personal = _personal(conversion, properties) if level == Level.FULL else {}
@@ -93,13 +93,13 @@ def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = ""
 
 
 def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, str | None]:
-    """The facts that lead to a person or a device, by their names in Facts."""
+    """The personal facts, by their names in Facts."""
     context, touch = _object(conversion.context), conversion.touch
-    # What the event itself states is nearer than what is known of the person.
-    said = (_object(context.get("traits")), properties, _object(conversion.person.traits))
+    # What the event states precedes what is known of the person.
+    places = (_object(context.get("traits")), properties, _object(conversion.person.traits))
     return {
-        "email": _first_text(said, EMAIL),
-        "phone": _first_text(said, PHONE),
+        "email": _first_text(places, EMAIL),
+        "phone": _first_text(places, PHONE),
         "external_id": _text(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": _text(_first(properties, ORDER_ID)),
@@ -121,17 +121,17 @@ def consent(context: dict[str, Any]) -> Consent | None:
 
 
 def _first_flag(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> bool | None:
-    """True or False as one of `FLAGS` says it; None for anything else."""
+    """The boolean of a value in `FLAGS`; None for anything else."""
     for place in places:
         for name in names:
-            said = FLAGS.get(str(place.get(name)).strip().lower())
-            if said is not None:
-                return said
+            flag = FLAGS.get(str(place.get(name)).strip().lower())
+            if flag is not None:
+                return flag
     return None
 
 
 def _user_identity(conversion: Conversion) -> str | None:
-    """The user id the person was first known by."""
+    """The person's first user id."""
     if not hasattr(conversion.person, "first_user_id"):
         load_names([conversion])
     return _text(conversion.person.first_user_id)
@@ -142,19 +142,19 @@ def _value(conversion: Conversion, properties: dict[str, Any]) -> Decimal | None
 
 
 def _items(properties: dict[str, Any]) -> tuple[Item, ...]:
-    """The lines of a purchase: a list of them, or the one that the purchase itself names."""
+    """The items of a purchase: its list, or the single item that its own properties name."""
     lines = _first(properties, ITEMS)
     if isinstance(lines, list):
-        found = [item for line in lines[:ITEMS_MAX] if isinstance(line, dict) and (item := _item(line))]
+        found = [item for line in lines[:MAX_ITEMS] if isinstance(line, dict) and (item := _item(line))]
         if found:
             return tuple(found)
-    # The purchase's own `id` and `name` are not an article's.
+    # `id` and `name` of the purchase itself are not those of an item.
     own = _item({name: value for name, value in properties.items() if name not in ("id", "name")})
     return (own,) if own else ()
 
 
 def _item(line: dict[str, Any]) -> Item | None:
-    """None for a line that names no article."""
+    """None for a line without id and name."""
     item = Item(
         id=_text(_first(line, ITEM_ID)),
         name=_text(_first(line, ITEM_NAME)),
@@ -167,23 +167,18 @@ def _item(line: dict[str, Any]) -> Item | None:
 
 def _money(raw: Any) -> Decimal | None:
     """A number or decimal string from 0 up; None for nan, infinity, a negative amount and everything else."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str | Decimal):
-        return None
-    try:
-        amount = Decimal(str(raw).strip())
-    except (InvalidOperation, ValueError):
-        return None
-    return amount if amount.is_finite() and 0 <= amount < MONEY_MAX else None
+    amount = number(raw)
+    return amount if amount is not None and 0 <= amount < MAX_MONEY else None
 
 
 def _quantity(raw: Any) -> int | None:
     count = _money(raw)
-    whole = count is not None and count == count.to_integral_value() and count <= QUANTITY_MAX
+    whole = count is not None and count == count.to_integral_value() and count <= MAX_QUANTITY
     return int(count) if count is not None and whole else None
 
 
 def _upper(raw: Any) -> str | None:
-    """Three letters of a currency in upper case."""
+    """A currency code of three letters in upper case; None for anything else."""
     text = (_text(raw) or "").upper()
     return text if re.fullmatch(r"[A-Z]{3}", text) else None
 
@@ -193,7 +188,7 @@ def _object(raw: Any) -> dict[str, Any]:
 
 
 def _first(fields: dict[str, Any], names: Iterable[str]) -> Any:
-    """The first of `names` that holds something; a blank string is nothing."""
+    """The first value of `names` that is neither None nor blank."""
     for name in names:
         value = fields.get(name)
         if value is not None and value != "":
@@ -209,8 +204,8 @@ def _first_text(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> str
     return None
 
 
-def _text(raw: Any, *, longest: int = TEXT_MAX) -> str | None:
-    """Trimmed text of a string or a number; None for blanks, other types and what is too long to be meant."""
+def _text(raw: Any, *, longest: int = MAX_TEXT) -> str | None:
+    """Trimmed text of a string or an integer; None for blanks, other types and longer text."""
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         return None
     text = str(raw).strip()

@@ -1,9 +1,8 @@
-"""From a Conversion to its Deliveries: one row per config, on its way or with the reason why it does not go.
+"""Fans out conversions: one Delivery per config of the game, waiting, held, or skipped with a reason.
 
-The conversions still to be fanned out are the queue. A batch is claimed, decided and written in one transaction that
-calls nobody, so a worker that dies leaves nothing half done. A conversion may come back (a merge found its click): the
-rows that were skipped are decided again, every other row has its own life by then and stays.
-One that cannot be decided stops no other (audience/background/isolation.py). A postback on hold gets Held rows.
+A batch of conversions is locked, decided and written in one transaction without calls to other systems. A conversion
+may be fanned out again (a merge found its click): skipped deliveries are decided again, all others stay as they are.
+Failing conversions are isolated (audience/background/isolation.py).
 """
 
 import time
@@ -32,18 +31,18 @@ from postbacks.outbox.once_per_player import Key
 logger = structlog.get_logger(__name__)
 
 BATCH = 500
-# When a batch fails its halves are tried for so many seconds. The rest of it stays in the queue.
-LONGEST_ALONE = 2.0
-# A game of which this many conversions failed lately comes after all others: each of its rows may fail alone.
+# When a batch fails, its halves are tried for at most this long; the rest stays in the queue.
+MAX_SECONDS_ALONE = 2.0
+# A game with this many failed conversions comes after all others: each of its rows may fail alone.
 MANY_FAILED = 50
 DELIVER_TASK = "postbacks.tasks.deliver"
 
 
 def drain(*, seconds: float = 10.0) -> bool:
-    """Fan out until nothing is left or the time is up; whether something may be left.
+    """Fan out until nothing is left or the time is up; return whether something may be left.
 
-    What failed is tried again, and games of which many failed get one batch, after everything else: whoever sends
-    thousands of bad events delays no other game.
+    Failed conversions are retried, and games with many of them get one batch, after everything else, so that a flood of
+    bad events delays no other game.
     """
     until, left = time.monotonic() + seconds, True
     failing = Q(game__in=_failing_games())
@@ -60,10 +59,9 @@ def _failing_games() -> list[int]:
 
 
 def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
-    """Decide up to `limit` conversions (`among`: of these) for every config of their games; how many were decided.
+    """Fan out up to `limit` conversions (`among`: of these); return how many, or `limit` if some failed.
 
-    `limit` when some could not be decided, since others may be left. Wakes the senders after the commit when rows are
-    waiting. May run in any number of workers at once.
+    Wakes the senders after the commit if rows are waiting. May run in any number of workers at once.
     """
     queue = waiting().filter(among or Q())
     try:
@@ -76,14 +74,14 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
         list(queue.values_list("pk", "game_id")[:limit]),
         lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
         row_of=lambda row: isolation.Row(str(row[0]), row[1]),
-        until=time.monotonic() + LONGEST_ALONE,
+        until=time.monotonic() + MAX_SECONDS_ALONE,
     )
     return limit
 
 
 @transaction.atomic
 def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
-    """Decide up to `limit` conversions of the queue; how many."""
+    """Fan out up to `limit` conversions of the queue; return how many."""
     conversions = _claim(queue, limit)
     if not conversions:
         return 0
@@ -91,7 +89,7 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     config_locks.lock_shared(game_ids)
     configs = _configs(game_ids)
     once_per_player.lock_games(config for theirs in configs.values() for config in theirs)
-    _look_at_holds([config for theirs in configs.values() for config in theirs if config.held_at])
+    _reload_holds([config for theirs in configs.values() for config in theirs if config.held_at])
     now = clock.now()
     present = _present(conversions)
     rows = _rows(conversions, configs, now)
@@ -108,13 +106,13 @@ Present = dict[Key, Delivery]
 
 
 def waiting() -> QuerySet[Conversion]:
-    """The conversions to be decided, without those that failed before, which are tried alone."""
+    """The conversions to be fanned out, without those that failed before, which are retried alone."""
     return Conversion.objects.to_fan_out().filter(not_failed(Queue.FAN_OUT))
 
 
 def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
     ids = list(queue.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:limit])
-    # Read only once they are locked: a join in the locking query would show a click as it was before the lock.
+    # Read after the lock: a join in the locking query would show the click as it was before.
     whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
     conversions = list(whole)
     facts.load_names(conversions)
@@ -122,7 +120,7 @@ def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
 
 
 def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:
-    """The kept configs per game, without their credentials: deciding needs none."""
+    """The configs per game that are not deleted, without their credentials."""
     kept = PostbackConfig.objects.kept().filter(game_id__in=game_ids, network__in=NETWORKS).defer("credential")
     found: dict[int, list[PostbackConfig]] = defaultdict(list)
     for config in kept.order_by("created_at"):
@@ -130,8 +128,8 @@ def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:
     return found
 
 
-def _look_at_holds(held: Sequence[PostbackConfig]) -> None:
-    """Read again, locked, whether these configs are on hold: a release at this moment would not see our Held rows."""
+def _reload_holds(held: Sequence[PostbackConfig]) -> None:
+    """Lock these configs and read again whether they are on hold: a release now would miss our held rows."""
     fresh = PostbackConfig.objects.filter(pk__in=[config.pk for config in held]).order_by("pk").only("held_at")
     held_at = {row.pk: row.held_at for row in fresh.select_for_update(no_key=True)} if held else {}
     for config in held:
@@ -184,7 +182,7 @@ def _row(
 
 
 def _write(rows: Sequence[Delivery], present: Present) -> None:
-    """Insert new rows and decide skipped ones again. The lock on the conversion keeps other fan-outs off its rows."""
+    """Insert new rows and update skipped ones. The lock on the conversion excludes other fan-outs."""
     Delivery.objects.bulk_create([row for row in rows if _key(row) not in present])
     decided = ["state", "reason", "next_attempt_at", "not_before", "finished_at"]
     decided += ["config_version", "sent_as", "object_id"]
@@ -203,9 +201,9 @@ def _key(row: Delivery) -> Key:
 
 
 def _explain(conversions: Sequence[Conversion], rows: Sequence[Delivery], present: Present, now: datetime) -> None:
-    """Close the claim, and write on each conversion why nothing of it goes out, or '' when something does."""
+    """Mark the conversions as fanned out and set the reason of each."""
     final: dict[uuid.UUID, dict[uuid.UUID, Delivery]] = defaultdict(dict)
-    for row in [*rows, *present.values()]:  # the rows in place (decided again by now) count, not their proposals
+    for row in [*rows, *present.values()]:  # the stored rows override the new ones of the same config
         if row.conversion_id:
             final[row.conversion_id][row.config_id] = row
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)

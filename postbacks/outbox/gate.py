@@ -1,4 +1,4 @@
-"""May this conversion go to this config? The answer is a Reason against it, or none.
+"""Decides whether a conversion may be sent to a config: returns a Reason against it, or None.
 
 The reasons are tested in a fixed order (postbacks/outbox/reasons.py), since the first that applies is the one people
 read: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click, the
@@ -24,8 +24,8 @@ from postbacks.outbox import facts, goal_matching
 
 logger = structlog.get_logger(__name__)
 
-EVENT_ID_MAX = 128  # Delivery.event_id
-# One step into the index for each anonymous id, however many decisions it has.
+MAX_EVENT_ID = 128  # Delivery.event_id
+# One index lookup for each anonymous id, however many decisions it has.
 NEWEST = """
 SELECT DISTINCT ON (known.person_id) known.person_id, decision.level
 FROM audience_identity known, LATERAL (
@@ -75,7 +75,7 @@ def reason_not_to_send(
 
 
 def reason_for_any_config(conversion: Conversion) -> Reason | None:
-    """The reason that holds for every config: the conversion's own, or attribution's."""
+    """The reason that holds for every config: erasure's, attribution's or test traffic."""
     if conversion.reason == Reason.ERASED:
         return Reason.ERASED
     if conversion.test:
@@ -97,7 +97,7 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, kno
     try:
         return config.kind.has_match_key(known or facts.of(conversion, event_id=str(conversion.pk), level=level))
     except facts.BAD_DATA:
-        # One odd conversion must not hold up a batch; the sender fails it by itself, with a message.
+        # The sender fails this delivery alone, with a message.
         logger.exception("facts_unusable", conversion_id=str(conversion.pk))
         return True
 
@@ -115,7 +115,7 @@ def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> boo
 
 
 def deadline(config: PostbackConfig, event_at: datetime) -> datetime:
-    """The last moment at which the network takes the event; the end of the calendar for a time that is close to it."""
+    """The last moment at which the network accepts the event; datetime.max if that is out of range."""
     try:
         return event_at + config.kind.max_age
     except OverflowError:
@@ -123,9 +123,9 @@ def deadline(config: PostbackConfig, event_at: datetime) -> datetime:
 
 
 def is_wanted(integrations: Any, destination: str) -> bool:
-    """What the event's own `{"All": false, "TikTok Ads": true}` says of `destination`, by its label.
+    """Whether the event's `integrations`, `{"All": false, "TikTok Ads": true}`, allow the destination of this label.
 
-    A destination named decides for itself (an object of options means yes), else All, else yes.
+    Its own entry decides (an object of options means True), else that of All, else True.
     """
     if not isinstance(integrations, dict):
         return True
@@ -134,16 +134,16 @@ def is_wanted(integrations: Any, destination: str) -> bool:
 
 
 def event_id(conversion: Conversion, config: PostbackConfig) -> str:
-    """What the network deduplicates by: the conversion's id, or the one the sender gave this network itself.
+    """What the network deduplicates by: the conversion's id, or the id that the client sent to this network itself.
 
-    A client that also reports to the network (a pixel) names the id it used there, `_imtbl_conversion_id`, with
-    the network's kind or label in `_imtbl_conversion_network`.
+    A client that also reports to the network (a pixel) states that id as `_imtbl_conversion_id`, with the network's
+    kind or label in `_imtbl_conversion_network`.
     """
     properties = conversion.properties if isinstance(conversion.properties, dict) else {}
     network = str(properties.get("_imtbl_conversion_network") or "").strip().lower()
     given = properties.get("_imtbl_conversion_id")
     own = str(given).strip() if isinstance(given, str | int) and not isinstance(given, bool) else ""
-    if network in (config.network, config.kind.label.lower()) and 0 < len(own) <= EVENT_ID_MAX:
+    if network in (config.network, config.kind.label.lower()) and 0 < len(own) <= MAX_EVENT_ID:
         return own
     return str(conversion.pk)
 
@@ -158,12 +158,12 @@ def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
 def _level(conversion: Conversion, recorded: Level | None) -> Level:
     stated = conversion.consent_level
     if stated and stated not in Level.values:
-        return Level.NONE  # a word nobody defined is no permission
+        return Level.NONE  # an unknown level
     return policy.effective_level(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
 
 
 def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:
-    """What these people decided last under any of their anonymous ids; those who never did are left out."""
+    """The latest decision of each person under any of their anonymous ids; persons without one are left out."""
     if not people:
         return {}
     with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
-"""What a postback counts: the goals of its own, then the two built-in ones that are ticked.
+"""The goals of a postback: which events it sends, under which names.
 
-A goal takes the events of one name, or those of them that meet its condition, and says under which name the network
-hears of them. Of several goals for one name the first whose condition holds takes the event.
+A goal takes the events of one name, or those of them that meet its condition. Of several goals for one event the first
+whose condition holds takes it.
 """
 
 import re
@@ -18,16 +18,16 @@ __all__ = [
     "Goal",
     "GoalRefused",
     "event_names",
-    "kept",
+    "readable_goals",
     "parse",
     "refuse_name",
     "refuse_unreachable",
 ]
 
-GOALS_MAX = 20
-EVENT_MAX = 100
-SENT_AS_MAX = 64  # Delivery.sent_as
-OBJECT_ID_MAX = 64  # Delivery.object_id
+MAX_GOALS = 20
+MAX_EVENT = 100
+MAX_SENT_AS = 64  # Delivery.sent_as
+MAX_OBJECT_ID = 64  # Delivery.object_id
 
 
 class EventWords(Protocol):
@@ -53,7 +53,7 @@ class Goal:
     """`sent_as` is the network's event name, '' for the event's usual one. `once`: only the player's first counts.
     `object_id` is the network's own object that the goal reports to (Network.object_id).
 
-    `server_only`: only what came with a key that is kept on a server; anybody can send events with a public one.
+    `server_only`: only events sent with a server key; anyone can send events with a public one.
     """
 
     event: str
@@ -64,11 +64,11 @@ class Goal:
     object_id: str = ""
 
     def takes(self, conversion: Conversion) -> bool:
-        """Whether the goal counts it: it `fits`, and came with a key that the goal believes."""
+        """Whether the goal counts the conversion: it `fits` and came with a key that the goal accepts."""
         return self.fits(conversion) and (not self.server_only or bool(conversion.from_server))
 
     def fits(self, conversion: Conversion) -> bool:
-        """Whether it is the goal's event and meets its condition."""
+        """Whether the event has the goal's name and meets its condition."""
         named = conversion.trigger == self.event
         return named and (self.condition is None or self.condition.holds(conversion.properties))
 
@@ -76,9 +76,9 @@ class Goal:
         """One entry of PostbackConfig.goals: `{"event", "sent_as", "once", "condition"}`, the last may be None;
         `"server_only"` and `"object_id"` only where they are set."""
         condition = self.condition.as_json() if self.condition else None
-        kept: dict[str, Any] = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
-        kept |= {"server_only": True} if self.server_only else {}
-        return {**kept, "object_id": self.object_id} if self.object_id else kept
+        raw: dict[str, Any] = {"event": self.event, "sent_as": self.sent_as, "once": self.once, "condition": condition}
+        raw |= {"server_only": True} if self.server_only else {}
+        return {**raw, "object_id": self.object_id} if self.object_id else raw
 
     @classmethod
     def from_json(cls, raw: Any) -> "Goal":
@@ -88,18 +88,18 @@ class Goal:
         event, sent_as, once = raw.get("event"), raw.get("sent_as", ""), raw.get("once", False)
         if not isinstance(event, str) or not event.strip():
             raise GoalRefused("Enter the name of the event.", field="event")
-        if len(event.strip()) > EVENT_MAX or "\x00" in event:
-            raise GoalRefused(f"An event name has at most {EVENT_MAX} characters.", field="event")
-        if not isinstance(sent_as, str) or len(sent_as.strip()) > SENT_AS_MAX or "\x00" in sent_as:
-            raise GoalRefused(f"The network's event name has at most {SENT_AS_MAX} characters.", field="sent_as")
+        if len(event.strip()) > MAX_EVENT or "\x00" in event:
+            raise GoalRefused(f"An event name has at most {MAX_EVENT} characters.", field="event")
+        if not isinstance(sent_as, str) or len(sent_as.strip()) > MAX_SENT_AS or "\x00" in sent_as:
+            raise GoalRefused(f"The network's event name has at most {MAX_SENT_AS} characters.", field="sent_as")
         if not isinstance(once, bool):
             raise GoalRefused("“Once per player” is on or off.", field="once")
         server_only = raw.get("server_only", False)
         if not isinstance(server_only, bool):
             raise GoalRefused("“Only from a server key” is on or off.", field="server_only")
         object_id = raw.get("object_id", "")
-        if not isinstance(object_id, str) or len(object_id.strip()) > OBJECT_ID_MAX:
-            raise GoalRefused(f"The network's ID has at most {OBJECT_ID_MAX} characters.", field="object_id")
+        if not isinstance(object_id, str) or len(object_id.strip()) > MAX_OBJECT_ID:
+            raise GoalRefused(f"The network's ID has at most {MAX_OBJECT_ID} characters.", field="object_id")
         condition = None if raw.get("condition") is None else Condition.from_json(raw["condition"])
         return cls(event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip())
 
@@ -114,7 +114,7 @@ class Goal:
 
 
 def parse(raw: Any) -> list[Goal]:
-    """The goals of a list as it was sent or stored. GoalRefused, with the `row`, for the first that cannot be kept."""
+    """The goals of a list of JSON objects. GoalRefused, with the `row`, for the first invalid one."""
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise GoalRefused("Goals come as a list.")
     found: list[Goal] = []
@@ -125,13 +125,13 @@ def parse(raw: Any) -> list[Goal]:
             raise GoalRefused(str(refused), field=refused.field, row=row) from refused
         refuse_unreachable(goal, dict(enumerate(found, 1)), row=row)
         found.append(goal)
-    if len(found) > GOALS_MAX:
-        raise GoalRefused(f"A postback has at most {GOALS_MAX} goals.", row=GOALS_MAX)
+    if len(found) > MAX_GOALS:
+        raise GoalRefused(f"A postback has at most {MAX_GOALS} goals.", row=MAX_GOALS)
     return found
 
 
 def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> None:
-    """GoalRefused when one `before` it (by number) takes every event that `goal` could: it would never count."""
+    """GoalRefused if one `before` it (by number) takes every event of `goal`, which would never count."""
     for number, earlier in before.items():
         if earlier.event != goal.event or (earlier.server_only and not goal.server_only):
             continue
@@ -159,8 +159,8 @@ def refuse_name(goal: Goal, *, network: EventWords, row: int | None = None) -> N
         raise GoalRefused(f"Enter the {wanted.label}. {wanted.help}", field="object_id", row=row)
 
 
-def kept(raw: Any) -> list[Goal]:
-    """The stored goals; one that can no longer be read takes nothing, and the others go on."""
+def readable_goals(raw: Any) -> list[Goal]:
+    """The goals of PostbackConfig.goals, without those that cannot be read."""
     found = []
     for entry in raw if isinstance(raw, list) else []:
         try:
@@ -171,5 +171,5 @@ def kept(raw: Any) -> list[Goal]:
 
 
 def event_names(raw: Any) -> list[str]:
-    """The events of these goals (as in PostbackConfig.goals) besides the built-in triggers, by the alphabet."""
-    return sorted({goal.event for goal in kept(raw)} - set(Trigger.values))
+    """The events of these goals (as in PostbackConfig.goals) besides the built-in triggers, sorted."""
+    return sorted({goal.event for goal in readable_goals(raw)} - set(Trigger.values))

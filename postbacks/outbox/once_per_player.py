@@ -1,9 +1,9 @@
 """Goals that count once per player: which conversions are not the player's first.
 
-Decided at fan-out, for the player as known then. One that was handed over to the config keeps its place, since it may
-have been sent; else those from a server's key go before others, since with a public key anyone can report an earlier
-one, and of them the earliest by its own time counts, whatever came of it. So what is digested before it is fanned out
-ends the same in every order; an event that turns up after a later one was handed over is the repeat.
+Decided at fan-out, for the player as known then. A conversion that was handed over to the config counts, since it may
+have been sent. Else those of a server key precede others, since with a public key anyone can report an earlier one, and
+of them the earliest by event time counts, whatever became of it. So the order of arrival matters only for an event that
+arrives after a later one was handed over: it is the repeat.
 """
 
 import uuid
@@ -23,13 +23,13 @@ from postbacks.outbox.goals import Goal
 
 # The conversion and the config of a Delivery.
 Key = tuple[uuid.UUID, uuid.UUID]
-# What only one conversion may be counted for: a player and a goal.
+# One conversion counts per person and goal.
 Place = tuple[uuid.UUID, Goal]
 
 
 @dataclass(frozen=True, slots=True)
 class OnceCandidate:
-    """A conversion that a goal counting once has taken."""
+    """A conversion taken by a goal that counts once."""
 
     conversion: Conversion
     config: PostbackConfig
@@ -58,9 +58,10 @@ def candidates(
 
 
 def lock_games(configs: Iterable[PostbackConfig]) -> None:
-    """Let one transaction at a time decide for the games of these configs that have a goal counting once.
+    """Lock the games of these configs that have a goal counting once, for the transaction.
 
-    Before anything is read: of two conversions of a player in two batches, the second decision has to see the first.
+    To be called before conversions are read: of two conversions of a player in two batches, the second decision must
+    see the first.
     """
     games = {config.game_id for config in configs if any(goal.once for goal in goal_matching.goals_of(config))}
     with connection.cursor() as cursor:
@@ -90,14 +91,14 @@ def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
 
 
 def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
-    """Their real conversions of these events, a server's before others, the first first."""
+    """Their conversions of these events without test traffic, those of server keys first, then by event time."""
     theirs = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
     needed = theirs.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
     return needed.order_by(Coalesce("from_server", Value(False)).desc(), "event_at", "message_id")
 
 
 def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[Place, uuid.UUID]:
-    """Of conversions in the order of their time, the first that each goal took of each player."""
+    """Of `conversions`, in this order, the id of the first that each goal takes of each player."""
     found: dict[Place, uuid.UUID] = {}
     for conversion in conversions:
         goal = goal_matching.matching(config, conversion)

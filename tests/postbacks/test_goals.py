@@ -103,7 +103,7 @@ def test_no_properties_make_a_condition_raise(properties: Any, path: str, op: st
 
 @given(raw=JSON | st.fixed_dictionaries({"event": JSON, "sent_as": JSON, "once": JSON, "condition": JSON}))
 def test_no_json_makes_reading_goals_raise_and_what_is_read_comes_back(raw: Any) -> None:
-    read = goals.kept([raw])
+    read = goals.readable_goals([raw])
     assert [Goal.from_json(goal.as_json()) for goal in read] == read
 
 

@@ -59,7 +59,7 @@ def _row(config: Any, counts: health.Counts | None) -> ConfigRow:
     return ConfigRow(
         config=config,
         triggers=[Trigger(trigger).label for trigger in config.triggers],
-        goals=[str(goal) for goal in goals.kept(config.goals)],
+        goals=[str(goal) for goal in goals.readable_goals(config.goals)],
         health=health.judge(counts) if counts else None,
         delivered=counts.delivered if counts else 0,
         ended=counts.delivered + counts.failed if counts else 0,
