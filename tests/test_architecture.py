@@ -215,13 +215,13 @@ def folder(path: Path) -> str:
     return short(path.parent)
 
 
-def test_postbacks_can_be_seen_at_a_glance() -> None:
+def test_postbacks_has_at_most_twenty_entries() -> None:
     entries = {path.relative_to(ROOT / "postbacks").parts[0] for path in (ROOT / "postbacks").rglob("*.py")}
 
     assert len(entries) <= MAX_ENTRIES_OF_POSTBACKS
 
 
-def test_imports_stand_at_the_top() -> None:
+def test_imports_are_at_the_top_of_a_module() -> None:
     def late(path: Path) -> Iterator[str]:
         for function in functions(path):
             if (short(path), function.name) not in LATE_IMPORTS_ALLOWED:
@@ -236,7 +236,7 @@ def sockets(path: Path) -> set[str]:
     return {name for name in imported(path) if name in SOCKET_MODULES or name.split(".")[0] in SOCKET_MODULES}
 
 
-def test_only_the_door_opens_sockets() -> None:
+def test_only_listed_modules_open_sockets() -> None:
     assert {path: names for path, names in offenders(sockets).items() if path not in SOCKETS_ALLOWED} == {}
 
 
@@ -253,7 +253,7 @@ def foreign(path: Path) -> list[str]:
     return [f"line {line}: {word}" for line, word in texts(path) if word in FOREIGN_WORDS]
 
 
-def test_foreign_names_die_at_the_door() -> None:
+def test_field_names_of_other_products_stay_in_dialects_and_networks() -> None:
     doors = tuple(FOREIGN_ALLOWED)
 
     assert offenders(lambda path: [] if short(path).startswith(doors) else foreign(path)) == {}
@@ -268,7 +268,7 @@ OWN_CLOCK_ALLOWED = {
 }
 
 
-def test_only_the_clock_reads_the_clock() -> None:
+def test_only_the_clock_module_reads_the_system_time() -> None:
     def own(path: Path) -> Iterator[str]:
         if not short(path).startswith(("config/", *OWN_CLOCK_ALLOWED)) and path.name != "imitation.py":
             attributes = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute))
@@ -277,7 +277,7 @@ def test_only_the_clock_reads_the_clock() -> None:
     assert offenders(own) == {}
 
 
-def test_a_module_fits_on_two_screens() -> None:
+def test_a_module_has_at_most_220_lines() -> None:
     def too_long(path: Path) -> Iterator[str]:
         length = len(path.read_text(encoding="utf-8").splitlines())
         if length > (MAX_SETTINGS_LINES if path.name == "settings.py" else MAX_MODULE_LINES):
@@ -286,7 +286,7 @@ def test_a_module_fits_on_two_screens() -> None:
     assert offenders(too_long) == {}
 
 
-def test_a_function_fits_on_one() -> None:
+def test_a_function_has_at_most_40_lines() -> None:
     def too_long(path: Path) -> Iterator[str]:
         for function in functions(path):
             length = (function.end_lineno or function.lineno) - function.lineno + 1
@@ -296,7 +296,7 @@ def test_a_function_fits_on_one() -> None:
     assert offenders(too_long) == {}
 
 
-def test_a_modules_name_says_what_it_holds() -> None:
+def test_no_module_is_named_utils_or_helpers() -> None:
     assert offenders(lambda path: EMPTY_NAMES & set(module_name(path).split("."))) == {}
 
 
@@ -304,7 +304,7 @@ def test_nothing_listens_to_djangos_signals() -> None:
     assert offenders(lambda path: (name for name in imported(path) if name.startswith(SIGNAL_MODULES))) == {}
 
 
-def test_the_tests_of_the_map_see_the_house() -> None:
+def test_the_rules_are_applied_to_the_product_code() -> None:
     assert len(NAMES) > 80
     assert "audience.digest.clicks" in imported(ROOT / "audience/digest/attribution.py")
     assert "urllib3" in imported(ROOT / "postbacks/http/exchange.py")

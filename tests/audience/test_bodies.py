@@ -46,7 +46,7 @@ async def came_to(body: Awaitable[bytes]) -> bytes | type[BodyAborted]:
 # One body ---------------------------------------------------------------------------------------------
 
 
-def test_a_body_in_parts_is_put_together_and_is_then_nobodys() -> None:
+def test_a_body_in_parts_is_joined_and_its_buffer_released() -> None:
     async def read() -> tuple[bytes, int]:
         known = Bodies()
         return await known.read(Sender(b"one ", b"two ", b"three").receive, limit=100), known.held
@@ -54,7 +54,7 @@ def test_a_body_in_parts_is_put_together_and_is_then_nobodys() -> None:
     assert on_loop(read) == (b"one two three", 0)
 
 
-def test_a_body_that_does_not_come_is_given_up_after_its_time(hurry: None) -> None:
+def test_a_body_that_does_not_arrive_times_out(hurry: None) -> None:
     async def read() -> tuple[Any, float, int]:
         known, loop = Bodies(), asyncio.get_running_loop()
         began = loop.time()
@@ -66,7 +66,7 @@ def test_a_body_that_does_not_come_is_given_up_after_its_time(hurry: None) -> No
     assert 0.2 < seconds < 2
 
 
-def test_each_byte_that_comes_buys_its_sender_time(hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_received_bytes_extend_the_time_allowed_for_a_body(hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MIN_BYTES_PER_SECOND", 10)
 
     async def read() -> tuple[Any, Any]:
@@ -93,7 +93,7 @@ def test_the_time_is_twenty_seconds_and_a_second_for_each_8_kib() -> None:
     assert (bodies.BODY_SECONDS, bodies.MIN_BYTES_PER_SECOND, bodies.CHECK_SECONDS) == (20.0, 8192, 1.0)
 
 
-def test_a_sender_that_goes_away_is_told_from_one_that_ended() -> None:
+def test_a_disconnect_is_distinguished_from_the_end_of_a_body() -> None:
     messages = [
         {"type": "http.request", "body": b'{"type":"track"}', "more_body": True},
         {"type": "http.disconnect"},
@@ -105,7 +105,7 @@ def test_a_sender_that_goes_away_is_told_from_one_that_ended() -> None:
     assert on_loop(lambda: came_to(Bodies().read(receive, limit=100))) is ClientDisconnected
 
 
-def test_of_a_long_body_no_more_is_read_than_shows_it() -> None:
+def test_reading_stops_once_a_body_exceeds_the_limit() -> None:
     sender = [b"x" * 60] * 50
 
     async def receive() -> Message:
@@ -119,7 +119,7 @@ async def _read(receive: Callable[[], Awaitable[Message]]) -> bytes:
     return await Bodies().read(receive, limit=100)
 
 
-def test_a_cancelled_request_is_cancelled_and_not_called_slow() -> None:
+def test_a_cancelled_request_is_not_reported_as_slow() -> None:
     async def read() -> tuple[bool, int]:
         known = Bodies()
         task = asyncio.create_task(known.read(Sender(b"half", ends=False).receive, limit=100))
@@ -135,7 +135,7 @@ def test_a_cancelled_request_is_cancelled_and_not_called_slow() -> None:
 # All of them together ---------------------------------------------------------------------------------
 
 
-def test_the_largest_of_those_coming_makes_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_incoming_body_is_dropped_when_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 100)
 
     async def read() -> tuple[list[Any], Any, int]:
@@ -154,7 +154,7 @@ def test_the_largest_of_those_coming_makes_room_for_the_others(monkeypatch: pyte
     assert on_loop(read) == (["still coming", ServerBusy], b"a" * 10 + b"b" * 10, 30)
 
 
-def test_one_that_is_the_largest_itself_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_body_that_is_the_largest_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 100)
 
     async def read() -> tuple[Any, Any, int]:
@@ -167,7 +167,7 @@ def test_one_that_is_the_largest_itself_is_given_up(monkeypatch: pytest.MonkeyPa
     assert on_loop(read) == (ServerBusy, b"x" * 10, 0)
 
 
-def test_what_is_in_use_is_never_given_up_and_what_comes_on_top_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bodies_in_use_are_kept_and_further_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_HELD_BYTES", 100)
     known = Bodies()
 
@@ -239,7 +239,7 @@ def test_a_wire_route_asks_a_slow_sender_to_come_back_and_closes(
     assert b"again" in body.lower()
 
 
-def test_a_page_tells_a_slow_sender_so_and_closes(hurry: None) -> None:
+def test_a_page_answers_a_slow_sender_408_and_closes(hurry: None) -> None:
     edge = Edge()
     half = Sender(b"login=", ends=False)
     status, found, body = on_loop(lambda: edge.ask("/accounts/login/", half.receive, content_length="100"))
@@ -247,7 +247,7 @@ def test_a_page_tells_a_slow_sender_so_and_closes(hurry: None) -> None:
     assert edge.reached == []
 
 
-def test_nobody_is_answered_who_has_gone_away_and_nothing_is_kept(nothing_is_stored: None, wire: Wire) -> None:
+def test_a_disconnected_sender_gets_no_answer_and_leaves_no_state(nothing_is_stored: None, wire: Wire) -> None:
     messages = [{"type": "http.request", "body": wire.sent({}), "more_body": True}, {"type": "http.disconnect"}]
 
     async def receive() -> Message:
@@ -297,7 +297,7 @@ def test_a_request_that_says_it_has_no_body_is_not_waited_for() -> None:
     assert (status, edge.reached) == (299, [("/accounts/login/", b"")])
 
 
-def test_slow_senders_of_each_kind_keep_nobody_waiting() -> None:
+def test_slow_senders_do_not_delay_other_requests() -> None:
     """Sixteen chunked ones did."""
     edge = Edge()
 

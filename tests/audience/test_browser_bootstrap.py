@@ -92,7 +92,7 @@ def test_the_probe_for_ad_blockers_is_204(db: None, path: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"metrics":[]}'])
-def test_the_sdks_metrics_are_thanked_for(db: None, sent: bytes) -> None:
+def test_the_sdks_metrics_are_answered_200(db: None, sent: bytes) -> None:
     answer = post("/rsaMetrics", sent)
 
     assert (answer.status_code, said(answer)) == (200, {})

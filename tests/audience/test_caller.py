@@ -50,14 +50,14 @@ def seen(forwarded: str | None, *, direct: str = "10.0.0.2") -> str:
         (None, "10.0.0.2"),
     ],
 )
-def test_behind_proxies_it_is_the_last_address_that_is_none_of_them(
+def test_the_client_address_is_the_last_one_that_is_no_trusted_proxy(
     settings: Any, forwarded: str | None, address: str
 ) -> None:
     settings.TRUSTED_PROXIES = PROXIES
     assert seen(forwarded) == address
 
 
-def test_nobody_else_is_believed(settings: Any) -> None:
+def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(settings: Any) -> None:
     settings.TRUSTED_PROXIES = PROXIES
     assert seen("198.51.100.1", direct="203.0.113.9") == "203.0.113.9"
     assert seen("198.51.100.1, 10.0.0.1", direct="203.0.113.9") == "203.0.113.9"

@@ -92,11 +92,11 @@ def test_what_is_answered_is_committed(tried: None) -> None:
     assert numbers() == [1, 2]
 
 
-def test_rows_are_texts_and_nothing_is_nothing(tried: None) -> None:
+def test_values_are_read_as_text_and_null_as_none(tried: None) -> None:
     assert with_channel(lambda channel: ask(channel, b"length", "Zoë".encode()), STATEMENTS) == [(b"3", None)]
 
 
-def test_a_statement_and_an_answer_larger_than_a_socket_takes_at_once(tried: None) -> None:
+def test_statements_and_answers_larger_than_the_socket_buffer_are_transferred(tried: None) -> None:
     async def work(channel: Channel) -> tuple[Outcome, Outcome]:
         return await ask(channel, b"length", b"x" * 20_000_000), await ask(channel, b"echo", b"four")
 
@@ -311,7 +311,7 @@ def test_what_is_not_committed_is_not_acknowledged(crowd: Crowd) -> None:
         execute("DROP FUNCTION refuse_at_commit CASCADE")
 
 
-def test_a_channel_that_was_ended_costs_nobody_anything(crowd: Crowd) -> None:
+def test_a_terminated_connection_loses_no_request(crowd: Crowd) -> None:
     async def work() -> list[list[Receipt | BaseException]]:
         await crowd.open()
         await crowd.end()
@@ -361,7 +361,7 @@ def test_without_a_channel_the_thread_writes_on(crowd: Crowd, caplog: pytest.Log
     assert crowd.on_thread == [1, 1]
 
 
-def test_what_cannot_even_be_put_into_a_statement_is_the_threads_to_refuse(
+def test_after_an_error_on_the_event_loop_the_next_group_is_written(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever goes wrong on the loop: the next group is written."""

@@ -57,7 +57,7 @@ def test_players_who_share_a_device_are_one(key: NewKey) -> None:
     assert players() == [["device:d-1", "user:user-1", "user:user-2"]]
 
 
-def test_a_session_is_no_id(key: NewKey) -> None:
+def test_a_session_id_is_not_an_identity(key: NewKey) -> None:
     digest(key, message(userId="user-1", sessionId="s-1"), message(userId="user-2", sessionId="s-1"))
 
     assert players() == [["user:user-1"], ["user:user-2"]]
@@ -175,7 +175,7 @@ def test_a_known_player_who_is_merged_in_the_same_run_takes_the_conversion_along
     assert Conversion.objects.get().person == Person.objects.get()
 
 
-def test_the_ids_of_another_game_are_strangers(key: NewKey, other_game: Game) -> None:
+def test_ids_of_another_game_are_other_players(key: NewKey, other_game: Game) -> None:
     digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)))
     (sighting,), _ = read(create_key(game=other_game, name="web"), message(userId="user-1"))
 
@@ -234,7 +234,7 @@ def test_a_type_may_be_any_word(key: NewKey, kind: str) -> None:
 @pytest.mark.parametrize(
     "placeholder", ["unknown", "UNKNOWN", "00000000-0000-0000-0000-000000000000", *sorted(PLACEHOLDER_IDS)]
 )
-def test_a_placeholder_joins_nobody(key: NewKey, placeholder: str) -> None:
+def test_a_placeholder_id_merges_no_players(key: NewKey, placeholder: str) -> None:
     digest(
         key,
         message(userId=placeholder, anonymousId="a-1"),
@@ -255,7 +255,7 @@ def test_a_placeholder_joins_nobody(key: NewKey, placeholder: str) -> None:
     ]
 
 
-def test_a_conversion_of_nobody_in_particular_is_kept(key: NewKey) -> None:
+def test_a_conversion_without_a_usable_id_is_stored(key: NewKey) -> None:
     digest(key, purchase("unknown"), purchase("unknown"))
 
     assert list(Conversion.objects.values_list("reason", flat=True)) == ["no_click", "no_click"]
@@ -336,7 +336,7 @@ def test_merging_many_at_once_loses_nobodys_conversions(key: NewKey) -> None:
     assert Conversion.objects.filter(person=Person.objects.get()).count() == 30
 
 
-def test_what_waits_undigested_is_nobodys_yet(key: NewKey) -> None:
+def test_undigested_events_belong_to_no_player(key: NewKey) -> None:
     send(key, identify("user-1", "a-1"))
     assert not Person.objects.exists()
     run.drain()

@@ -30,7 +30,7 @@ def spoil(messages: list[dict[str, Any]], **columns: Any) -> None:
     assert Event.objects.filter(message_id__in=ids).update(**columns) == len(ids)
 
 
-def test_it_digests_what_is_due_and_says_how_much(key: NewKey) -> None:
+def test_drain_digests_due_batches_and_returns_their_number(key: NewKey) -> None:
     for number in range(3):
         send(key, purchase(f"user-{number}"))
 
@@ -135,7 +135,7 @@ def _everything() -> dict[str, Any]:
     ],
     ids=["a ValueError", "an AttributeError", "a row too large for an index", "an odd but digestible event"],
 )
-def test_a_poisoned_batch_does_not_stop_its_neighbours(key: NewKey, spoilt: dict[str, Any]) -> None:
+def test_a_failing_batch_does_not_stop_the_others(key: NewKey, spoilt: dict[str, Any]) -> None:
     bad = identify("user-bad")
     send(key, purchase("user-1"))
     send(key, bad, purchase("user-2"))
@@ -150,7 +150,7 @@ def test_a_poisoned_batch_does_not_stop_its_neighbours(key: NewKey, spoilt: dict
     assert ("user-2" in digested) == (states[1] == "done")
 
 
-def test_a_poisoned_batch_leaves_nothing_half_done_and_is_put_off(key: NewKey) -> None:
+def test_a_failing_batch_is_rolled_back_and_retried_later(key: NewKey) -> None:
     bad = identify("user-bad")
     with time_machine.travel(datetime.now(UTC), tick=False):
         send(key, bad, purchase("user-2"))
@@ -165,7 +165,7 @@ def test_a_poisoned_batch_leaves_nothing_half_done_and_is_put_off(key: NewKey) -
     assert not Conversion.objects.exists()
 
 
-def test_a_poisoned_game_does_not_stop_another(key: NewKey, other_game: Any) -> None:
+def test_a_failing_game_does_not_stop_another(key: NewKey, other_game: Any) -> None:
     bad = identify("user-bad")
     send(key, bad)
     spoil([bad], links=[["steam", secrets.token_hex(8000)]])
@@ -189,7 +189,7 @@ def test_requests_that_came_while_their_game_was_deleted_stop_no_other_game(key:
     assert Conversion.objects.get().game == other_game
 
 
-def test_it_is_tried_again_twice_as_late_each_time_and_then_set_aside(key: NewKey) -> None:
+def test_a_failing_batch_is_retried_with_doubled_delays_and_then_set_aside(key: NewKey) -> None:
     bad = identify("user-bad")
     now = datetime.now(UTC)
     waits = []
@@ -209,7 +209,7 @@ def test_it_is_tried_again_twice_as_late_each_time_and_then_set_aside(key: NewKe
     assert Event.objects.count() == 1
 
 
-def test_a_batch_mended_in_time_is_digested(key: NewKey) -> None:
+def test_a_batch_that_succeeds_on_a_retry_is_digested(key: NewKey) -> None:
     bad = identify("user-1")
     send(key, bad)
     spoil([bad], links=MALFORMED)
@@ -286,7 +286,7 @@ def test_ten_workers_at_one_hot_player_digest_every_batch_once(key: NewKey, monk
     assert Person.objects.get().last_seen_at == max(Event.objects.values_list("event_at", flat=True))
 
 
-def test_a_thread_leaves_a_game_to_one_that_is_at_it(key: NewKey, other_game: Any) -> None:
+def test_a_thread_skips_a_game_that_another_thread_digests(key: NewKey, other_game: Any) -> None:
     send(key, purchase("user-1"))
     send(create_key(game=other_game, name="web"), purchase("user-2"))
     with run._turns.setdefault(key.key.game_id, threading.Lock()):
@@ -316,7 +316,7 @@ def test_a_drain_gathers_before_it_goes_on_but_not_before_it_starts(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_worker_leaves_a_game_alone_that_a_first_is_at(key: NewKey) -> None:
+def test_a_second_worker_skips_a_game_that_another_worker_digests(key: NewKey) -> None:
     send(key, purchase("user-1"))
     with own_connection() as first, first.cursor() as cursor:
         name = f"digest game {key.key.game_id}"

@@ -260,7 +260,9 @@ def test_what_a_network_repeats_of_the_player_goes_too(
     assert "“…”" in quoted
 
 
-def test_why_a_request_was_set_aside_repeats_nobody(key: NewKey, secret_key: NewKey, game: Game) -> None:
+def test_the_error_of_a_set_aside_request_contains_no_id_of_the_erased_player(
+    key: NewKey, secret_key: NewKey, game: Game
+) -> None:
     digest(key, identify(USER, traits={"email": "forgetme@example.com"}))
     failed = set_aside(game, error=f"ValueError: no number: '{USER}' of FORGETME@example.com")
     erase(secret_key)
@@ -281,7 +283,7 @@ def set_aside(game: Game, **given: Any) -> Batch:
 # Receipts
 
 
-def test_a_guess_cannot_be_confirmed_with_the_database_alone(secret_key: NewKey, game: Game) -> None:
+def test_an_erased_id_cannot_be_verified_without_the_receipt_key(secret_key: NewKey, game: Game) -> None:
     receipt = erase(secret_key, {"userId": "forgetme@example.com"})
 
     guess = hashlib.sha256(f"{game.pk}:forgetme@example.com".encode()).hexdigest()
@@ -498,7 +500,7 @@ def test_while_it_waits_for_the_digest_events_are_taken_in(key: NewKey, secret_k
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_workers_one_does_it(key: NewKey, secret_key: NewKey) -> None:
+def test_one_of_two_workers_runs_the_erasure(key: NewKey, secret_key: NewKey) -> None:
     delete(secret_key)
     with own_connection() as other, other.cursor() as cursor:
         cursor.execute("SELECT 1 FROM audience_erasure FOR UPDATE")
@@ -513,9 +515,7 @@ def failing_hook(*, person_ids: Any) -> int:
     return 0
 
 
-def test_one_that_fails_leaves_all_as_it_was_says_so_and_is_tried_again(
-    key: NewKey, secret_key: NewKey, settings: Any
-) -> None:
+def test_a_failing_erasure_is_rolled_back_logged_and_retried(key: NewKey, secret_key: NewKey, settings: Any) -> None:
     digest(key, message(userId=USER))
     with time_machine.travel(datetime.now(UTC), tick=False) as clock:
         delete(secret_key)

@@ -73,7 +73,7 @@ WORDS = {
 
 @pytest.mark.parametrize("state", ["53100", "25006"])
 @pytest.mark.parametrize("dialect", Dialect.values)
-def test_a_sender_is_told_to_come_back_in_its_dialects_words(game: Game, dialect: str, state: str) -> None:
+def test_a_full_disk_is_answered_503_in_the_dialects_format(game: Game, dialect: str, state: str) -> None:
     key = create_key(game=game, name="web", dialect=Dialect(dialect))
     with refusing("audience_batch", state):
         answer = ask(key)
@@ -89,7 +89,7 @@ def test_a_sender_is_told_to_come_back_in_its_dialects_words(game: Game, dialect
 
 
 @states
-def test_a_digest_waits_for_room_and_counts_no_attempt(key: NewKey, state: str) -> None:
+def test_a_digest_on_a_full_disk_counts_no_attempt(key: NewKey, state: str) -> None:
     immutable.send(key, immutable.message())
     with refusing("audience_person", state), pytest.raises(Exception, match="No space left"):
         run.drain()
@@ -114,7 +114,7 @@ def test_a_page_says_so_in_plain_words(game: Game, state: str) -> None:
     assert not ApiKey.objects.exists()
 
 
-def test_what_is_wrong_with_us_is_still_a_500(game: Game) -> None:
+def test_another_database_error_is_still_a_500(game: Game) -> None:
     client = hub.member(game, Role.ADMIN)
     client.raise_request_exception = False
     with refusing("audience_apikey", "23514"):

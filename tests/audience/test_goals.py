@@ -27,14 +27,14 @@ def test_an_event_that_is_followed_becomes_a_conversion_with_its_click(game: Gam
     assert conversion.properties == properties
 
 
-def test_every_one_of_a_player_is_kept_for_the_goals_to_choose_from(game: Game, key: NewKey) -> None:
+def test_every_goal_event_of_a_player_becomes_a_conversion(game: Game, key: NewKey) -> None:
     goals.add_goal_events(game=game, names=["tutorial_done"])
     digest(key, message(eventName="tutorial_done"), message(eventName="tutorial_done"))
 
     assert [conversion.reason for conversion in Conversion.objects.all()] == ["no_click", "no_click"]
 
 
-def test_events_from_before_make_none(game: Game, key: NewKey) -> None:
+def test_events_before_the_goal_was_added_make_no_conversion(game: Game, key: NewKey) -> None:
     digest(key, message(eventName="tutorial_done"))
     goals.add_goal_events(game=game, names=["tutorial_done"])
     digest(key, message(eventName="sign_in"))
@@ -49,7 +49,7 @@ def test_another_games_goals_are_not_ours(other_game: Game, key: NewKey) -> None
     assert not Conversion.objects.exists()
 
 
-def test_following_twice_is_once_and_the_triggers_need_none(game: Game) -> None:
+def test_a_goal_event_is_registered_once_and_triggers_not_at_all(game: Game) -> None:
     goals.add_goal_events(game=game, names=["b", "a", "purchase", "a"])
     goals.add_goal_events(game=game, names=["a"])
 

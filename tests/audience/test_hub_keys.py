@@ -102,7 +102,7 @@ def test_a_rotating_key_says_until_when(game: Game, admin: Client, secret_key: N
     assert f"{until:%b, %H:%M} UTC" in page
 
 
-def test_revoking_asks_first_and_then_shuts_the_door(game: Game, admin: Client, key: NewKey) -> None:
+def test_revoking_a_key_asks_for_confirmation_first(game: Game, admin: Client, key: NewKey) -> None:
     url = f"/g/{game.slug}/keys/{key.key.pk}/revoke/"
     assert "This cannot be undone." in admin.get(url).content.decode()
     assert ApiKey.objects.get().revoked_at is None

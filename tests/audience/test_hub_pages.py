@@ -159,7 +159,7 @@ def test_more_rows_need_no_more_queries_in_the_admin(game: Game, model: str) -> 
     assert queries_of(lambda: root.get(f"/admin/audience/{model}/")) <= few
 
 
-def test_the_admin_never_shows_what_opens_a_door(game: Game) -> None:
+def test_the_admin_shows_no_secret(game: Game) -> None:
     root = hub.signed_in(hub.user("root", is_superuser=True, is_staff=True))
     secret = create_key(game=game, name="backend")
     pages = [root.get(f"/admin/audience/apikey/{path}") for path in ("", f"{secret.key.pk}/change/")]

@@ -210,7 +210,7 @@ def test_the_loop_answers_and_stores_what_a_thread_does(loop: Loop, wire: Wire) 
     assert loop.reached == []
 
 
-def test_so_it_is_with_other_methods(loop: Loop, wire: Wire) -> None:
+def test_the_loop_answers_other_methods_as_a_thread_does(loop: Loop, wire: Wire) -> None:
     for method in ("GET", "PUT", "OPTIONS"):
         theirs = Client().generic(method, wire.path, b"", headers={"Origin": ORIGIN})
         ours = loop.ask(wire.path, method=method, headers={"Origin": ORIGIN})
@@ -294,7 +294,7 @@ def test_a_small_body_that_did_not_say_its_size_stays(loop: Loop, immutable: Wir
     assert Event.objects.get().properties == {"a": 1}
 
 
-def test_whatever_is_no_wire_route_as_it_is_written(loop: Loop) -> None:
+def test_other_paths_are_passed_on_unchanged(loop: Loop) -> None:
     paths = ["/", "/healthz", "/v1/audience/messages/", "//v1/batch", "/v1/projects/x/settings"]
 
     assert [loop.ask(path).status for path in paths] == [299] * len(paths)
@@ -311,7 +311,7 @@ def test_what_has_to_be_sent_on_to_https(loop: Loop, immutable: Wire, settings: 
     )
 
 
-def test_the_life_of_the_process(loop: Loop) -> None:
+def test_the_lifespan_scope_is_passed_on(loop: Loop) -> None:
     on_loop(lambda: asgi.IngestApp(loop.pages)({"type": "lifespan"}, None, _nothing))  # type: ignore[arg-type]
 
     assert loop.reached == [("lifespan", b"")]
@@ -362,7 +362,7 @@ def test_what_would_wait_too_long_is_503_in_every_dialect(
     assert stored() == ([], [], [])
 
 
-def test_a_body_that_is_still_coming_keeps_nobody_out(
+def test_an_incomplete_body_does_not_block_other_requests(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_hand(immutable)

@@ -44,18 +44,18 @@ def come_due() -> None:
     "error",
     [OperationalError("server closed the connection"), InterfaceError("connection already closed")],
 )
-def test_a_lost_connection_is_no_rows_fault(error: Exception) -> None:
+def test_a_lost_connection_is_not_recorded_against_a_row(error: Exception) -> None:
     with pytest.raises(type(error)):
         isolation.raise_if_passing(error)
 
 
-def test_a_lock_that_was_not_free_is_no_rows_fault() -> None:
+def test_a_lock_timeout_is_not_recorded_against_a_row() -> None:
     error = raised("DO $$ BEGIN RAISE lock_not_available; END $$")
     with pytest.raises(OperationalError):
         isolation.raise_if_passing(error)
 
 
-def test_a_row_too_large_for_its_index_is_a_rows_fault() -> None:
+def test_a_row_too_large_for_its_index_is_recorded_against_the_row() -> None:
     error = raised("DO $$ BEGIN RAISE program_limit_exceeded; END $$")
     assert isinstance(error, OperationalError)
     isolation.raise_if_passing(error)
@@ -73,7 +73,7 @@ def test_a_row_too_large_for_its_index_is_a_rows_fault() -> None:
         (ValueError("first line\nKey (email)=(ada)"), "ValueError: first line"),
     ],
 )
-def test_an_error_is_told_without_what_it_quotes(error: Exception, said: str) -> None:
+def test_an_error_message_leaves_out_the_values_it_quotes(error: Exception, said: str) -> None:
     assert isolation.described(error) == said
 
 
@@ -88,7 +88,7 @@ def test_a_database_error_names_its_constraint_and_no_value() -> None:
     assert "ada" not in said
 
 
-def test_an_endless_error_is_cut() -> None:
+def test_a_long_error_message_is_truncated() -> None:
     assert len(isolation.described(ValueError("x" * 5000))) == 2000
 
 

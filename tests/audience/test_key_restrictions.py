@@ -306,7 +306,7 @@ def test_a_change_holds_at_once_in_the_process_that_made_it(game: Game, monkeypa
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 @pytest.mark.parametrize("code", [ORIGIN, ADDRESS])
-def test_consent_is_neither_read_nor_written_from_elsewhere(game: Game, method: str, code: str) -> None:
+def test_consent_from_an_origin_that_is_not_allowed_is_refused(game: Game, method: str, code: str) -> None:
     key = create_key(game=game, name="web", restrictions=RESTRICTED[code])
     body = {"anonymousId": "anon-1", "status": "full", "source": "banner"} if method == "PUT" else None
     answer = call(method, f"{CONSENT}?anonymousId=anon-1", body, **{"x-immutable-publishable-key": key.value})
@@ -320,7 +320,7 @@ def test_consent_is_neither_read_nor_written_from_elsewhere(game: Game, method: 
     assert replay_obstacle(kept).startswith("The request was refused as a whole")
 
 
-def test_nobody_is_erased_from_elsewhere(game: Game) -> None:
+def test_an_erasure_from_an_address_that_is_not_allowed_is_refused(game: Game) -> None:
     key = create_key(game=game, name="eraser", kind=KeyKind.SECRET, restrictions=RESTRICTED[ADDRESS])
     answer = call("DELETE", f"{DATA}?userId=user-1", **{"x-immutable-api-key": key.value})
 
@@ -399,7 +399,7 @@ def test_a_refused_message_is_taken_once_its_key_allows_it(game: Game) -> None:
     assert not Rejection.objects.exists()
 
 
-def test_a_sender_of_refused_messages_fills_no_table(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejections_of_one_sender_are_limited(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "MAX_KEPT", 2)
     monkeypatch.setattr(allowance, "MAX_KEPT_OF_KEY", 1)
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=RESTRICTED[EVENT])
@@ -410,7 +410,7 @@ def test_a_sender_of_refused_messages_fills_no_table(game: Game, monkeypatch: py
     assert [batch.rejected for batch in Batch.objects.order_by("id")] == [1] * 5
 
 
-def test_what_may_be_kept_grows_again_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_allowance_for_rejections_refills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(allowance.time, "monotonic", lambda: now[0])
     flood = {"game_id": -1, "key_id": -1}
@@ -460,7 +460,7 @@ def test_an_origin_is_kept_as_browsers_write_it(written: str, kept: str) -> None
         "*",
     ],
 )
-def test_what_is_no_origin_is_refused_with_a_sentence(written: str) -> None:
+def test_an_invalid_origin_is_refused_with_a_sentence(written: str) -> None:
     with pytest.raises(ValueError, match="“"):
         restrictions.origin_of(written)
 
@@ -480,6 +480,6 @@ def test_an_address_is_kept_in_its_usual_spelling(written: str, kept: str) -> No
 
 
 @pytest.mark.parametrize("written", ["192.0.2.7/24", "192.0.2", "game.example", "192.0.2.0/33", ""])
-def test_what_is_no_address_is_refused_with_a_sentence(written: str) -> None:
+def test_an_invalid_address_is_refused_with_a_sentence(written: str) -> None:
     with pytest.raises(ValueError, match="is not an IP address or a range"):
         restrictions.network_of(written)

@@ -60,7 +60,7 @@ def test_a_key_tells_its_kind_and_environment(game: Game, kind: KeyKind, environ
     assert find_key(made.value, kind=kind) == made.key
 
 
-def test_no_two_keys_are_alike(game: Game) -> None:
+def test_generated_keys_are_unique(game: Game) -> None:
     assert len({create_key(game=game, name="k").value for _ in range(100)}) == 100
 
 
@@ -70,7 +70,7 @@ def test_a_key_has_a_dialect(game: Game, dialect: Dialect) -> None:
     assert create_key(game=game, name="k").key.dialect == Dialect.IMMUTABLE
 
 
-def test_of_a_secret_key_only_prefix_and_digest_are_stored(secret_key: NewKey) -> None:
+def test_only_prefix_and_digest_of_a_secret_key_are_stored(secret_key: NewKey) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         for (table,) in cursor.fetchall():
@@ -86,7 +86,7 @@ def test_a_publishable_key_is_stored_and_shown(key: NewKey) -> None:
     assert ApiKey.objects.get().value == key.value
 
 
-def test_a_secret_does_not_slip_into_a_log(secret_key: NewKey) -> None:
+def test_text_forms_of_a_key_leave_out_the_secret(secret_key: NewKey) -> None:
     assert secret_key.value not in f"{secret_key} {secret_key!r} {secret_key.key} {secret_key.key!r}"
 
 
@@ -119,7 +119,7 @@ def test_a_rotated_key_goes_on_beside_its_successor_until_the_overlap_ends(sandb
         assert find_key(successor.value, kind=KeyKind.PUBLISHABLE) == successor.key
 
 
-def test_the_successor_takes_after_its_predecessor(game: Game) -> None:
+def test_a_successor_has_the_settings_of_its_predecessor(game: Game) -> None:
     old = create_key(
         game=game, name="k", kind=KeyKind.SECRET, environment=Environment.SANDBOX, dialect=Dialect.METAROUTER
     )
@@ -158,7 +158,7 @@ def test_another_overlap_is_refused_and_no_key_is_made(key: NewKey, overlap: tim
 # Revocation
 
 
-def test_a_revoked_key_is_dead_at_once_and_keeps_its_first_moment(key: NewKey) -> None:
+def test_a_revoked_key_is_refused_at_once_and_keeps_its_first_revocation_time(key: NewKey) -> None:
     with time_machine.travel(NOW, tick=False) as clock:
         revoke_key(key=key.key)
         assert find_key(key.value, kind=KeyKind.PUBLISHABLE) is None

@@ -202,7 +202,9 @@ def test_a_used_invitation_is_neither_sent_again_nor_revoked(game: Game, admin: 
     assert (Invitation.objects.get().revoked_at, len(mail.outbox)) == (None, 1)
 
 
-def test_a_mail_server_that_is_down_is_told_and_the_invitation_stands(game: Game, admin: Client, settings: Any) -> None:
+def test_a_failed_invitation_mail_is_reported_and_the_invitation_stays_valid(
+    game: Game, admin: Client, settings: Any
+) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
     page = admin.post(path(game, "invite/"), {"email": NEW, "role": "viewer"}, follow=True).content.decode()
@@ -235,7 +237,7 @@ def test_an_unknown_role_is_refused(game: Game, admin: Client) -> None:
     assert own.role == Role.ADMIN
 
 
-def test_the_last_admin_neither_leaves_nor_becomes_less(game: Game, admin: Client) -> None:
+def test_the_last_admin_can_neither_be_removed_nor_demoted(game: Game, admin: Client) -> None:
     hub.member(game, Role.MARKETER)
     own = member_of(game, "admin-of-sky-raiders")
     closed = Membership.objects.create(game=game, user=hub.user("closed", is_active=False), role=Role.ADMIN)

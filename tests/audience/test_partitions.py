@@ -166,7 +166,7 @@ def test_batches_lie_in_the_week_they_came_in(game: Game) -> None:
     assert Batch.objects.get(pk=before.pk).received_at == sunday
 
 
-def test_todays_batches_are_at_home(key: NewKey) -> None:
+def test_a_batch_is_stored_in_the_partition_of_its_week(key: NewKey) -> None:
     today = datetime.now(UTC).date()
     store(key, "m1", today)
 
@@ -185,7 +185,7 @@ def test_a_list_of_partitions_says_range_rows_and_size(key: NewKey) -> None:
     assert (default.name, default.start, default.end) == ("audience_event_default", None, None)
 
 
-def test_a_partition_goes_unless_something_holds_it(game: Game) -> None:
+def test_a_partition_is_dropped_unless_a_row_must_be_kept(game: Game) -> None:
     partitions.make(BATCHES, date(2031, 4, 28))
     done, waits = batch(game, NOON), batch(game, NOON, "pending")
     foreign_keys_checked()

@@ -83,7 +83,7 @@ def test_a_message_that_got_through_meanwhile_is_not_stored_twice(game: Game, ke
     assert not Rejection.objects.exists()
 
 
-def test_a_second_click_finds_it_gone(game: Game, key: NewKey) -> None:
+def test_a_rejection_can_be_replayed_only_once(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId=5))
     row = refused()
     Rejection.objects.update(raw=immutable.message())
@@ -134,7 +134,9 @@ def test_a_message_over_the_limit_of_its_dialect_stays_out_until_that_is_raised(
     assert again(row) == Answer.ACCEPTED
 
 
-def test_a_key_of_another_game_opens_nothing_here(game: Game, other_game: Game, rudderstack: NewKey) -> None:
+def test_a_rejection_is_not_replayed_with_a_key_of_another_game(
+    game: Game, other_game: Game, rudderstack: NewKey
+) -> None:
     foreign = create_key(game=other_game, name="theirs")
     mine = create_key(game=game, name="mine")
     row = Rejection.objects.create(
@@ -188,7 +190,7 @@ def test_a_parcelvoy_body_whose_route_is_not_known_stays(game: Game, key: NewKey
     assert refused().errors[0]["code"] == "UNKNOWN_ROUTE"
 
 
-def test_what_was_cut_cannot_be_judged(game: Game, key: NewKey) -> None:
+def test_a_truncated_rejection_cannot_be_replayed(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId="x" * 300, properties={"text": "x" * 40_000}))
     row = refused()
     assert "too large to be kept whole" in replay_obstacle(row)
@@ -197,7 +199,7 @@ def test_what_was_cut_cannot_be_judged(game: Game, key: NewKey) -> None:
     assert not Event.objects.exists()
 
 
-def test_a_message_that_only_looks_cut_can(game: Game, key: NewKey) -> None:
+def test_a_message_that_resembles_a_truncated_one_can_be_replayed(game: Game, key: NewKey) -> None:
     immutable.send(key, immutable.message(userId=5, truncated=True))
     assert replay_obstacle(refused()) == ""
 

@@ -67,7 +67,7 @@ def other_key(other_game: Game) -> NewKey:
     return create_key(game=other_game, name="web")
 
 
-def test_without_a_word_events_are_kept_for_ever(key: NewKey) -> None:
+def test_events_are_kept_for_ever_by_default(key: NewKey) -> None:
     store(key, "old", day=OLD)
 
     assert prune.prune() == []
@@ -164,7 +164,7 @@ def test_old_events_of_the_default_partition_go_row_by_row(key: NewKey, other_ke
     assert stored() == [f"mine-{NOON.date()}", "theirs-2019-01-01", "theirs-2020-01-01", f"theirs-{NOON.date()}"]
 
 
-def test_a_drop_looks_once_more_when_nobody_can_write(key: NewKey, game: Game) -> None:
+def test_a_partition_is_checked_again_under_its_lock_before_it_is_dropped(key: NewKey, game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     store(key, "old", day=OLD)
     (drop,) = (step for step in prune.steps(NOON) if step.would().partition == EVENTS.name(OLD))
@@ -174,7 +174,7 @@ def test_a_drop_looks_once_more_when_nobody_can_write(key: NewKey, game: Game) -
     assert stored() == ["late", "old"]
 
 
-def test_a_month_is_the_least(game: Game) -> None:
+def test_the_shortest_retention_is_31_days(game: Game) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         retention.set_kept_days(game=game, days=30)
     game.kept_days = 30

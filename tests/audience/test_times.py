@@ -69,7 +69,7 @@ TICK = timedelta(microseconds=1)
         "1775649600.000",
     ],
 )
-def test_the_ways_in_which_clients_write_a_time(written: Any) -> None:
+def test_times_are_parsed_in_every_format_that_clients_use(written: Any) -> None:
     assert moment(written) == NOW
 
 
@@ -90,7 +90,7 @@ def test_the_ways_in_which_clients_write_a_time(written: Any) -> None:
         *(1e18, 10**30, -(10**30), 1e308, "9" * 16, "9" * 5000, "2026-04-08T12:00:00Z" + " " * 5000 + "x"),
     ],
 )
-def test_what_is_no_time(written: Any) -> None:
+def test_text_that_is_not_a_time_is_rejected(written: Any) -> None:
     assert moment(written) is None
 
 
@@ -321,7 +321,7 @@ def test_a_retry_is_the_same_event_however_odd_its_time(
     assert list(Batch.objects.order_by("id").values_list("accepted", "duplicates")) == [(1, 0), (0, 1)]
 
 
-def test_the_sender_cannot_write_the_note(keys: dict[str, NewKey]) -> None:
+def test_the_sender_cannot_set_the_time_note(keys: dict[str, NewKey]) -> None:
     context = {"library": "x", "libraryVersion": "1", "_time_note": "unreadable"}
     at = (NOW - HOUR).isoformat()
     with time_machine.travel(NOW, tick=False):

@@ -128,7 +128,7 @@ def test_a_passkey_is_added_and_signs_in_alone(page: Page, device: CDPSession, a
     expect(page.get_by_role("row").filter(has_text="Laptop")).to_contain_text("Alone")
 
 
-def test_a_passkey_stands_in_for_the_code_after_the_password(
+def test_a_passkey_replaces_the_code_after_the_password(
     page: Page, device: CDPSession, admin: Page, game: Game
 ) -> None:
     page.goto("/accounts/2fa/webauthn/add/")

@@ -182,7 +182,7 @@ def error_window(browser: Browser, live_server: Any) -> Iterator[Page]:
     context.close()
 
 
-def test_the_pages_that_say_no(error_window: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+def test_the_error_pages_403_and_404(error_window: Page, live_server: Any, game: Game, axe_core: Path) -> None:
     viewer: Any = hub.user("viewer")
     Membership.objects.create(game=game, user=viewer, role=Role.VIEWER)
     signed_in(error_window, live_server, viewer)
@@ -192,7 +192,7 @@ def test_the_pages_that_say_no(error_window: Page, live_server: Any, game: Game,
         assert list(_opened(error_window, url, status)) == [], url
 
 
-def test_the_page_of_what_broke(error_window: Page, settings: Any, axe_core: Path) -> None:
+def test_the_error_page_500(error_window: Page, settings: Any, axe_core: Path) -> None:
     settings.ROOT_URLCONF = "tests.browser.broken"
     axe.load(error_window, axe_core)
     assert list(_opened(error_window, "/broken/", 500)) == []

@@ -32,7 +32,7 @@ def switched(marketer: Page, game: Game) -> Page:
     return marketer
 
 
-def test_a_toast_is_said_in_a_region_that_was_there_before(switched: Page) -> None:
+def test_a_toast_is_announced_in_an_existing_live_region(switched: Page) -> None:
     expect(switched.locator("#said")).to_have_attribute("role", "status")
     switched.clock.run_for(1_000)
     told = switched.evaluate("window.announced")
@@ -41,7 +41,7 @@ def test_a_toast_is_said_in_a_region_that_was_there_before(switched: Page) -> No
     assert switched.evaluate(FOCUS) == "BODY"
 
 
-def test_a_toast_stays_to_be_read_and_then_goes(switched: Page) -> None:
+def test_a_toast_disappears_after_its_time(switched: Page) -> None:
     toast = switched.locator("[data-toast]")
     switched.clock.run_for(9_000)
     expect(toast).to_be_visible()
@@ -49,7 +49,7 @@ def test_a_toast_stays_to_be_read_and_then_goes(switched: Page) -> None:
     expect(toast).to_have_count(0)
 
 
-def test_a_toast_in_use_stays_until_it_is_left(switched: Page) -> None:
+def test_a_toast_with_focus_or_pointer_stays(switched: Page) -> None:
     toast = switched.locator("[data-toast]")
     toast.get_by_role("button", name="Dismiss").focus()
     switched.clock.run_for(25_000)
@@ -60,7 +60,7 @@ def test_a_toast_in_use_stays_until_it_is_left(switched: Page) -> None:
 
 
 @pytest.mark.parametrize("key", ["Escape", "Enter"])
-def test_a_toast_is_put_away_by_keyboard(switched: Page, key: str) -> None:
+def test_a_toast_is_dismissed_by_keyboard(switched: Page, key: str) -> None:
     if key == "Enter":
         switched.get_by_role("button", name="Dismiss").focus()
     switched.keyboard.press(key)
@@ -68,7 +68,7 @@ def test_a_toast_is_put_away_by_keyboard(switched: Page, key: str) -> None:
     assert switched.evaluate(FOCUS) == ("main" if key == "Enter" else "BODY")
 
 
-def test_a_refusal_is_said_at_once_and_stays(marketer: Page, game: Game) -> None:
+def test_an_error_toast_is_announced_at_once_and_stays(marketer: Page, game: Game) -> None:
     """A form by hand, which names no postback: the page refuses it in a toast."""
     factories.config(game)
     marketer.clock.install()

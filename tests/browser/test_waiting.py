@@ -42,7 +42,7 @@ PARTS: dict[str, tuple[str, str, Callable[[Page], Any]]] = {
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_lines_stand_where_an_answer_is_awaited(
+def test_placeholder_lines_are_shown_while_a_request_is_pending(
     marketer: Page, game: Game, held: list[Route], part: str, motion: Any
 ) -> None:
     path, place, act = PARTS[part]

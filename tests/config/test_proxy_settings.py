@@ -7,7 +7,7 @@ import pytest
 from config import environment
 
 
-def test_nobody_is_believed_unless_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_trusted_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRUSTED_PROXIES", raising=False)
     assert environment.read(tmp_path).trusted_proxies == []
 

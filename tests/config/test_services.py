@@ -133,7 +133,7 @@ def test_text_is_utf8_sorted_by_bytes(made: Path) -> None:
         assert ask(found.database_url, "SELECT upper('é')") == "É"
 
 
-def test_nobody_gets_in_without_the_passwords(made: Path) -> None:
+def test_both_services_refuse_connections_without_a_password(made: Path) -> None:
     known = remembered(made)
     with start(made):
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -199,7 +199,7 @@ def test_a_killed_supervisor_does_not_block_the_next_start(made: Path, kind: str
         assert ask(found.database_url, "SELECT 1") == 1
 
 
-def test_a_pid_file_that_names_a_stranger_is_no_obstacle(made: Path) -> None:
+def test_a_stale_pid_file_of_another_process_does_not_prevent_a_start(made: Path) -> None:
     data = made / "postgresql/data"
     owner = Account("owner", data.stat().st_uid, data.stat().st_gid) if AS_ROOT else None
     stranger = spawn(["sleep", "30"], output=subprocess.DEVNULL, death_signal=signal.SIGKILL, account=owner)

@@ -104,7 +104,7 @@ def test_a_nul_character_in_an_id_is_replaced_alike_in_both_calls(key: NewKey) -
     assert status(key, "a\x00b") == "full"
 
 
-def test_unknown_fields_are_no_fault(key: NewKey) -> None:
+def test_unknown_fields_are_ignored(key: NewKey) -> None:
     assert put(key, {**DECISION, "userId": "user-1", "extra": [1]}).status_code == 204
 
 
@@ -189,7 +189,7 @@ def test_a_body_over_64_kb_is_413(key: NewKey) -> None:
         ({"anonymousId": "x" * 257}, [LONG_ID]),
     ],
 )
-def test_a_bad_question_is_400(key: NewKey, query: dict[str, str], details: list[dict[str, str]]) -> None:
+def test_an_invalid_consent_query_is_400(key: NewKey, query: dict[str, str], details: list[dict[str, str]]) -> None:
     assert_envelope(get(key, query), 400, "VALIDATION_ERROR", details[0]["message"], details)
 
 

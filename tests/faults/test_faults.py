@@ -6,7 +6,7 @@ from tests.faults.house import House
 from tests.faults.mishaps import MISHAPS
 
 
-def test_no_mishap_loses_a_conversion_or_counts_one_twice(house: House) -> None:
+def test_no_fault_loses_a_conversion_or_counts_one_twice(house: House) -> None:
     run = suite.play(house, rate=3, pause=0.2, events=500, settle_within=90)
     assert run.violations == []
     assert run.proof.figures["conversions"] > 150

@@ -76,7 +76,7 @@ def test_erasing_removes_the_player_and_cancels_the_waiting_delivery(product: Pr
     }
 
 
-def test_erasing_again_and_erasing_a_stranger_are_accepted_too(product: Product) -> None:
+def test_erasing_again_and_erasing_an_unknown_player_are_accepted(product: Product) -> None:
     assert erase(product, "userId=forget-me").status == 202
     assert erase(product, "anonymousId=never-seen").status == 202
     product.wait_for(lambda: not product.rows("SELECT 1 FROM audience_erasure WHERE state = 'pending'"))

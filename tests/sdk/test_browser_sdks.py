@@ -76,7 +76,7 @@ def start(page: Page, proxy: FlakyProxy, key: str, options: dict[str, Any]) -> N
     [("rudder", RUDDER_BATCHES, WITHOUT_SCREEN), ("segment", SEGMENT_BATCHES, STORED)],
     ids=["rudder", "segment"],
 )
-def test_a_browser_sdk_has_every_call_stored_once_with_its_person_in_bad_weather(
+def test_every_call_of_a_browser_sdk_is_stored_once_despite_network_errors(
     product: Product,
     browser: Browser,
     site: str,

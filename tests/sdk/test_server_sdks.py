@@ -60,13 +60,13 @@ def tell_in_every_weather(product: Product, name: str, command: list[str], **tol
 
 
 @pytest.mark.parametrize("sdk", ["rudderstack", "segment"])
-def test_a_python_sdk_has_every_call_stored_once_with_its_person_in_any_weather(product: Product, sdk: str) -> None:
+def test_every_call_of_a_python_sdk_is_stored_once_despite_network_errors(product: Product, sdk: str) -> None:
     tell_in_every_weather(product, f"{sdk}-python", [sys.executable, "python_sdk.py"], sdk=sdk)
 
 
 @pytest.mark.node
 @pytest.mark.parametrize("sdk", ["rudder", "segment"])
-def test_a_node_sdk_has_every_call_stored_once_with_its_person_in_any_weather(
+def test_every_call_of_a_node_sdk_is_stored_once_despite_network_errors(
     product: Product, packages: Path, sdk: str
 ) -> None:
     tell_in_every_weather(product, f"{sdk}-node", ["node", f"{sdk}_node.js"])

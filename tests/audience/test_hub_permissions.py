@@ -93,7 +93,7 @@ def _said(answer: HttpResponse, slug: str) -> tuple[int, str]:
     return answer.status_code, text.replace(slug, "…")
 
 
-def test_another_studios_game_looks_like_none_at_all(game: Game, stranger: Client) -> None:
+def test_another_studios_game_is_answered_like_one_that_does_not_exist(game: Game, stranger: Client) -> None:
     real, none = addresses(game.slug), addresses("no-such-game")
     real |= {f"page {name}": url for name, url in pages.hub(game).items() if f"/{game.slug}/" in url}
     real |= {f"button {name}": url for name, url in buttons(game).items()}
@@ -116,7 +116,7 @@ def test_every_button_without_a_page_is_in_the_table() -> None:
     assert set(known) - set(addresses("none")) == set(OUTSIDE)
 
 
-def test_a_viewer_posts_nothing_anywhere(game: Game) -> None:
+def test_every_post_of_a_viewer_is_refused(game: Game) -> None:
     """With a form's valid token, by hand: 403 wherever a post is taken at all, and no table is any different."""
     rows.fill(game)
     member = hub.member(game, Role.VIEWER)
