@@ -1,8 +1,8 @@
-"""Messages as signed calls to a studio's own hook.
+"""Sends messages as signed calls to a studio's webhook.
 
-The receiver checks `Afterclick-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>` under
-the hook's secret, refuses a `t` that is more than minutes old, and knows a repetition by `Afterclick-Id`. Anything but
-2xx is tried again (postbacks/monitoring/alerts/notices.py).
+The receiver verifies `Afterclick-Signature: t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>`
+with the webhook's secret, refuses an old `t`, and detects repetitions by `Afterclick-Id`. Anything but 2xx is retried
+(postbacks/monitoring/alerts/notices.py).
 """
 
 import hashlib
@@ -28,7 +28,7 @@ PRIVATE = "Not sent: this address is not on the public internet. The operator ca
 
 
 def send(notice: Notice) -> str:
-    """Call the hook; what it answered. Failed, or NotSendable when the hook is switched off."""
+    """Call the webhook and return its answer. Raises Failed, or NotSendable if the webhook is disabled."""
     hook = notice.hook
     if hook is None or not hook.enabled:
         raise NotSendable("The hook is switched off.")
@@ -51,13 +51,13 @@ def send(notice: Notice) -> str:
 
 
 def signature(*, secret: str, at: int, body: bytes) -> str:
-    """`t=<at>,v1=<hex>` for a body signed at `at`, unix seconds."""
+    """Return `t=<at>,v1=<hex>` for a body signed at `at`, in Unix seconds."""
     signed = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256)
     return f"t={at},v1={signed.hexdigest()}"
 
 
 def host_of(url: str) -> str:
-    """What of a hook's address everybody may see: its path is often a secret."""
+    """Return the host of a webhook's URL, since the path is often a secret."""
     return urlsplit(url).hostname or ""
 
 
@@ -75,12 +75,12 @@ def _request(notice: Notice, url: str, secret: str) -> Request:
 
 
 def event(notice: Notice) -> str:
-    """`alert.opened`, `alert.recovered` (it is over, in the way that `ending` says) or `test`."""
+    """Return `alert.opened`, `alert.recovered` (ended in the way of `ending`) or `test`."""
     return notice.kind if notice.alert is None else f"alert.{notice.kind}"
 
 
 def payload(notice: Notice) -> dict[str, Any]:
-    """The body. `text` is one line, as chat servers show it; moments are ISO 8601 in UTC."""
+    """Return the body. `text` is one line for chat servers; times are ISO 8601 in UTC."""
     game = {"slug": notice.game.slug, "name": notice.game.name}
     facts = {
         "id": str(notice.pk),

@@ -1,8 +1,8 @@
-"""The daily digest: yesterday in numbers, for those who chose it.
+"""The daily digest: yesterday's numbers, for members who chose it.
 
-Written once per member, game and day, at the first look after DIGEST_HOUR: `digest_sent_on` and the Notice are one
-transaction, and from then on it is sent and retried as every message is. After days of downtime there is one digest,
-of yesterday. A game or a member that fails stops no other (audience/background/isolation.py).
+Written once per member, game and day, at the first check after DIGEST_HOUR: `digest_sent_on` and the Notice are stored
+in one transaction, and the Notice is sent and retried like every message. After days of downtime there is one digest,
+of yesterday. Failing games and members are isolated.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ from postbacks.networks import NETWORKS
 
 @dataclass(slots=True)
 class Day:
-    """One network on one day, by the time of the events."""
+    """One network on one day, by time of the events."""
 
     conversions: int = 0
     delivered: int = 0
@@ -42,12 +42,12 @@ class Day:
 
 
 def day_of(written_at: datetime) -> date:
-    """The day a digest tells of: the one before it was written (UTC)."""
+    """Return the day that a digest covers: the one before it was written (UTC)."""
     return written_at.astimezone(UTC).date() - timedelta(days=1)
 
 
 def write_digests(*, now: datetime | None = None) -> int:
-    """A Notice for every digest that is due today and has something to say; how many."""
+    """Store a Notice for every digest that is due and has content; return their number."""
     now = (now or clock.now()).astimezone(UTC)
     if now.hour < DIGEST_HOUR:
         return 0
@@ -90,7 +90,7 @@ def _write_one(choice: AlertChoice, now: datetime, *, tells: bool) -> bool:
 
 
 def read(*, game: Game, day: date) -> dict[str, Day]:
-    """Each network's numbers for the events of `day` (UTC), and its alerts that are open now."""
+    """Return each network's numbers for the events of `day` (UTC), with its open alerts."""
     days = {kind: Day() for kind in NETWORKS}
     start = datetime.combine(day, time.min, UTC)
     span: dict[str, Any] = {"event_at__gte": start, "event_at__lt": start + timedelta(days=1)}
@@ -111,7 +111,7 @@ def read(*, game: Game, day: date) -> dict[str, Day]:
 
 
 def text(*, game: Game, day: date) -> str:
-    """The digest as plain text."""
+    """Return the digest as plain text."""
     parts = [f"{game} on {day:%A, %d %B %Y} (UTC)."]
     for kind, numbers in read(game=game, day=day).items():
         unknown = f", {numbers.may_have_arrived:,} may have arrived" if numbers.may_have_arrived else ""

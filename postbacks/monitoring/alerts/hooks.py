@@ -1,4 +1,4 @@
-"""The verbs of an AlertHook."""
+"""Adding, disabling, deleting and testing webhooks."""
 
 import secrets
 from typing import Any
@@ -12,16 +12,16 @@ from postbacks import http
 from postbacks.models import AlertHook, Notice, NoticeKind, NoticeState
 from postbacks.monitoring.alerts.receivers import NOTICES_TASK
 
-HOOKS_MAX = 10  # a game
+HOOKS_MAX = 10  # per game
 
 
 class HookRefused(Exception):
-    """Why a hook cannot be added, as a sentence for the form."""
+    """The webhook cannot be added. The message is shown on the form."""
 
 
 @transaction.atomic
 def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
-    """A new hook and its secret, which is shown this once. HookRefused with a sentence."""
+    """Create a webhook; return it and its secret, which is shown once. Raises HookRefused."""
     url = url.strip()
     why = http.refusal(url, private_hosts=settings.ALERT_PRIVATE_HOSTS)
     if why:
@@ -36,19 +36,19 @@ def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
 
 
 def switch_hook(*, hook: AlertHook, enabled: bool) -> None:
-    """Off: nothing is written for it any more, and what still waits ends as failed."""
+    """Enable or disable a webhook. Messages waiting for a disabled one end as failed."""
     hook.enabled = enabled
     hook.save(update_fields=["enabled"])
 
 
 def delete_hook(*, hook: AlertHook) -> None:
-    """With its secret and the messages to it."""
+    """Delete a webhook with its secret and its messages."""
     hook.delete()
 
 
 @transaction.atomic
 def request_test(*, hook: AlertHook) -> Notice:
-    """Send the hook a message of kind `test`; the one that waits already, when there is one."""
+    """Enqueue a message of kind `test`; return the waiting one if there is one."""
     locked = AlertHook.objects.select_for_update(no_key=True).get(pk=hook.pk)
     waiting = Notice.objects.filter(hook=locked, kind=NoticeKind.TEST, state=NoticeState.WAITING).first()
     notice = waiting or Notice.objects.create(game=locked.game, hook=locked, kind=NoticeKind.TEST)

@@ -1,6 +1,6 @@
-"""Reminders that an API key is about to reach the end that an admin has set: one mail to each admin of its game.
+"""Reminders that an API key reaches the last day that an admin has set: one mail to each admin of its game.
 
-The end of a rotation's overlap is no such end: whoever rotates a key knows it, and the Overview counts it down.
+There is none for the end of a rotation, which the Overview shows.
 """
 
 from django.db import transaction
@@ -16,10 +16,7 @@ from postbacks.monitoring.alerts.receivers import NOTICES_TASK, members
 
 
 def write_reminders() -> int:
-    """A Notice for each admin of each key whose time to be reminded has come; how many.
-
-    A key that fails stops no other (audience/background/isolation.py).
-    """
+    """Store a Notice for each admin of each key whose reminder is due; return their number. Isolates failing keys."""
     due = _due().select_related("game").order_by("remind_at", "pk")
     return sum(isolation.each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
 
@@ -34,7 +31,7 @@ def _due() -> QuerySet[ApiKey]:
 
 @transaction.atomic
 def _write(key: ApiKey) -> int:
-    # Of two workers one finds the row as it was.
+    # Of two concurrent workers one updates the row.
     if not _due().filter(pk=key.pk).update(remind_at=None):
         return 0
     now = clock.now()
@@ -47,7 +44,7 @@ def _write(key: ApiKey) -> int:
 
 
 def text(key: ApiKey) -> tuple[str, str]:
-    """The subject and the body of a reminder."""
+    """Return subject and body of a reminder."""
     name = labels.one_line(f"{key.game}: API key {key.name}")
     if not key.is_live or key.expires_at is None:
         return f"{name} needs no attention any more", "It was revoked, has ended or no longer has an end."

@@ -1,4 +1,4 @@
-"""What a message says: the same facts for mail and for hooks. Nothing personal and no credential is among them."""
+"""The texts of messages, the same for mail and webhooks. They contain no personal data and no credential."""
 
 from datetime import datetime
 
@@ -15,12 +15,12 @@ def moment(at: datetime) -> str:
 
 
 def one_line(text: str) -> str:
-    """A mail's subject holds no line break, whatever a game is called."""
+    """Return the text without line breaks, for the subject of a mail."""
     return " ".join(text.split())
 
 
 def headline(alert: Alert, kind: str) -> str:
-    """`Starfall: TikTok Ads CABC is on hold`"""
+    """Return `Starfall: TikTok Ads CABC is on hold`."""
     postback = one_line(f"{alert.game}: {alert.config}")
     if kind == NoticeKind.RECOVERED:
         if alert.ending in (Ending.DISABLED, Ending.DELETED):
@@ -36,7 +36,7 @@ def headline(alert: Alert, kind: str) -> str:
 
 
 def ending(alert: Alert) -> str:
-    """Why an alert is over. Of the end itself, whatever became of the postback since."""
+    """Return why an alert ended, as of its end."""
     if alert.ending == Ending.DELETED:
         return "The postback was deleted: nothing is sent through it any more."
     if alert.ending == Ending.DISABLED:

@@ -1,4 +1,4 @@
-"""Messages as plain-text mail."""
+"""Sends messages as plain-text mail."""
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -10,7 +10,7 @@ from postbacks.monitoring.alerts.outcome import Failed, NotSendable
 
 
 def send(notice: Notice) -> str:
-    """Send one message; '' when the mail server took it. Failed, or NotSendable when the reader has left the game."""
+    """Send a message and return ''. Raises Failed, or NotSendable if the member has left the game."""
     user = notice.user
     if user is None or not user.is_active or not user.email:
         raise NotSendable("The account has no email address any more, or was closed.")
@@ -23,7 +23,7 @@ def send(notice: Notice) -> str:
         body=f"{body}\n\n-- \n{footer}\n",
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=[user.email],
-        # The same on every attempt: a mailbox that got it twice shows it once.
+        # The same on every attempt, so that a mailbox shows a repeated mail once.
         headers={"Message-ID": f"<{notice.pk}@afterclick>", "Auto-Submitted": "auto-generated"},
     )
     try:

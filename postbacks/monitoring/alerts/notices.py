@@ -1,8 +1,8 @@
-"""Sending the messages that are due: one claimed at a time, sent with no transaction open, closed by what came of it.
+"""Sends due messages: each is claimed, sent without an open transaction, and closed with the outcome.
 
-A message may go out twice when a worker dies between the two, never not at all: mail carries the same Message-ID and
-a hook the same id each time. One that cannot be claimed or closed stops no other (audience/background/isolation.py);
-what was sent is not sent again because its end could not be written.
+If a worker dies in between, a message may be sent twice, never lost: mails repeat their Message-ID, webhooks their id.
+Messages that cannot be claimed or closed are isolated, and one that was sent is not sent again because its outcome
+could not be stored.
 """
 
 import time
@@ -27,21 +27,21 @@ logger = structlog.get_logger(__name__)
 
 # Seconds after the 1st, 2nd, ... attempt: 8 attempts over 21 hours.
 SCHEDULE = (
-    60,  # a deploy, a greylisting mail server's first no
+    60,  # a deploy, a greylisting mail server
     5 * 60,
     15 * 60,
-    60 * 60,  # someone is looking at it
+    60 * 60,  # somebody is working on it
     2 * 60 * 60,
     6 * 60 * 60,
-    12 * 60 * 60,  # an outage over a night
+    12 * 60 * 60,  # an outage overnight
 )
-# Longer than a mail server or a hook may take (10 s to connect and again for each answer, 10 s in all).
+# Longer than a mail server (10 s to connect and for each answer) or a webhook (10 s in all) may take.
 LEASE = timedelta(minutes=2)
 UNWRITTEN = "What came of this attempt could not be written at first."
 
 
 def deliver_notices(*, limit: int = 500, seconds: float = 30.0) -> int:
-    """Send what is due, until nothing is, `limit` were tried or the time is up; how many were tried."""
+    """Send due messages until none is left, `limit` were tried or the time is up; return the number tried."""
     until, tried = time.monotonic() + seconds, 0
     isolation.retry(Queue.NOTICE, _again)
     while tried < limit and time.monotonic() < until:
@@ -55,11 +55,11 @@ def deliver_notices(*, limit: int = 500, seconds: float = 30.0) -> int:
 
 
 def _claim_isolated() -> list[Notice | None]:
-    """The next due message, None for one that cannot be claimed; [] when nothing is due."""
+    """Return the next due message in a list, [None] for one that cannot be claimed, [] if none is due."""
     try:
         notice = claim()
         return [notice] if notice else []
-    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
+    except Exception as error:  # any error of a row is isolated
         isolation.raise_if_passing(error)
     rows = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").values_list("pk", "game_id")
     for pk, game_id in rows[:1]:
@@ -68,7 +68,7 @@ def _claim_isolated() -> list[Notice | None]:
 
 
 def _again(failure: FailedWork) -> None:
-    """Write down how a message ended, or try it alone."""
+    """Store the outcome of a message, or retry it alone."""
     if failure.kept:
         row = Notice.objects.filter(pk=failure.row, attempts_made=failure.kept["attempt"]).first()
         if row is not None:
@@ -76,13 +76,13 @@ def _again(failure: FailedWork) -> None:
         return
     notice = claim(only=UUID(failure.row))
     if notice is not None:
-        FailedWork.objects.filter(pk=failure.pk).delete()  # what is noted from now on is how it ended
+        FailedWork.objects.filter(pk=failure.pk).delete()  # from here on the outcome is recorded
         send(notice)
 
 
 @transaction.atomic
 def claim(*, only: UUID | None = None) -> Notice | None:
-    """The next due message, or `only` this one, leased, its attempt counted; None when nothing is due."""
+    """Lease the next due message, or `only` this one, and count the attempt; None if none is due."""
     chosen = Q(pk=only) if only else not_failed(Queue.NOTICE)
     whole = _due().filter(chosen).select_related("game", "alert__config", "user", "hook", "key__game")
     notice = whole.order_by("next_attempt_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
@@ -99,20 +99,20 @@ def _due() -> QuerySet[Notice]:
     unopened = Notice.objects.filter(alert=OuterRef("alert"), kind=NoticeKind.OPENED, state=NoticeState.WAITING)
     due = Notice.objects.filter(state=NoticeState.WAITING, next_attempt_at__lte=now)
     free = due.filter(Q(leased_until=None) | Q(leased_until__lt=now))
-    # Nobody hears that all is well again before they heard that it was not.
+    # The end of an alert is not sent before its beginning.
     return free.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(unopened.filter(same)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """How an attempt ended: "sent", "failed" for good, or to be tried "later"."""
+    """How an attempt ended: "sent", "failed" for good, or "later" for a retry."""
 
     how: str
     message: str
 
 
 def send(notice: Notice) -> None:
-    """One attempt of a claimed message. What goes wrong is written on it and tried again, as long as it may help."""
+    """Send a claimed message once and store the outcome; a failure is retried where that may help."""
     result = _sent(notice)
     place = isolation.Row(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
     isolation.alone(Queue.NOTICE, place, partial(_settle, notice, result))
@@ -125,7 +125,7 @@ def _sent(notice: Notice) -> _Result:
         return _Result("failed", str(gone))
     except Failed as failure:
         return _Result("later", str(failure))
-    except Exception as error:  # whatever a mail backend or a URL library raises must not be repeated for ever
+    except Exception as error:  # no error of a mail backend or URL library may be retried for ever
         logger.exception("notice_crashed", notice_id=str(notice.pk))
         return _Result("later", f"Afterclick failed while sending this ({type(error).__name__}).")
 
@@ -152,5 +152,5 @@ def _close(notice: Notice, state: NoticeState, message: str) -> None:
 
 
 def _ours(notice: Notice) -> QuerySet[Notice]:
-    """The row, unless the lease ran out and another worker has it by now."""
+    """Return the row unless its lease expired and another worker took it."""
     return Notice.objects.filter(pk=notice.pk, state=NoticeState.WAITING, attempts_made=notice.attempts_made)

@@ -1,9 +1,9 @@
-"""How sending a message may end other than well."""
+"""Failures of sending a message."""
 
 
 class Failed(Exception):
-    """It did not get through, as a sentence; later it may."""
+    """Not delivered, with a sentence; a retry may succeed."""
 
 
 class NotSendable(Exception):
-    """There is nobody to send it to any more, as a sentence."""
+    """There is no receiver any more, with a sentence."""

@@ -1,4 +1,4 @@
-"""Who is told: the members of a game by their choice, and its hooks."""
+"""The receivers of alerts: members by their choice, and webhooks."""
 
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,14 @@ from audience.models import Game, Membership, Role
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice, NoticeKind, Told
 
 NOTICES_TASK = "postbacks.tasks.notices"
-# The hour (UTC) at which the digests of the day before are due.
+# The hour (UTC) at which digests of the previous day are due.
 DIGEST_HOUR = 8
 AT_ONCE = (Told.AT_ONCE, Told.BOTH)
 DAILY = (Told.DAILY, Told.BOTH)
 
 
 def default_choice(role: str) -> Told:
-    """How a member is told who never chose: a viewer is not."""
+    """Return the choice of a member who made none: viewers get no mails."""
     return Told.NEVER if role == Role.VIEWER else Told.AT_ONCE
 
 
@@ -29,7 +29,7 @@ def choice_of(*, game: Game, user: Any, role: str) -> Told:
 
 @transaction.atomic
 def choose(*, game: Game, user: Any, told: Told) -> None:
-    """Remember how `user` wants to be told. A digest chosen after its hour begins tomorrow."""
+    """Store how `user` receives alerts. A digest chosen after its hour begins tomorrow."""
     now = clock.now()
     sent = {"digest_sent_on": now.date()} if now.hour >= DIGEST_HOUR else {}
     row, made = AlertChoice.objects.select_for_update().get_or_create(
@@ -41,14 +41,14 @@ def choose(*, game: Game, user: Any, told: Told) -> None:
 
 
 def members(game: Game) -> list[Membership]:
-    """The members of a game that mail can reach."""
+    """Return the members of a game with an email address."""
     active = Membership.objects.filter(game=game, user__is_active=True).exclude(user__email="")
     return list(active.select_related("user").order_by("pk"))
 
 
 @transaction.atomic
 def tell(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
-    """Write a Notice for everyone who is told at once, and for every enabled hook. Twice is once."""
+    """Store a Notice for every member with immediate mails and every enabled webhook. Idempotent."""
     choices = dict(AlertChoice.objects.filter(game=alert.game_id).values_list("user_id", "told"))
     told = [m for m in members(alert.game) if choices.get(m.user_id, default_choice(m.role)) in AT_ONCE]
     hooks = AlertHook.objects.filter(game=alert.game_id, enabled=True)

@@ -1,17 +1,13 @@
-"""From health to alerts: opened once when a postback goes bad, kept true while it is, ended once it is well again.
+"""Opens and ends alerts by the health of postbacks. The rules:
 
-The rule, in full:
-
-1. An alert opens the moment a config is on hold, refused its credential or degraded; when it has been rate limited for
-   LIMITED_FOR, since a minute of that is a network's everyday; and when it is silent over SILENT_FROM conversions or
-   more, since a few players without an ad click prove nothing.
-2. A config has one open alert at most. Health that goes from bad to bad (suspected, on hold, then degraded while the
-   backlog drains) is one stretch: the alert is rewritten, and nobody is told again.
-3. It recovers when the config has been healthy or quiet for STEADY without a break, so that a state that comes and goes
-   is one alert and not a message a minute. The alert of a config that was disabled or deleted ends the moment that is
-   seen, and says so: it has not recovered.
-4. Any number of workers may watch at once: a unique constraint opens and a conditional update recovers.
-5. A config that cannot be judged stops no other (audience/background/isolation.py).
+1. An alert opens when a config is on hold, its credential is refused, or it is degraded; when it has been rate limited
+   for LIMITED_FOR, since short rate limiting is normal; and when it is silent over SILENT_FROM conversions or more.
+2. A config has at most one open alert. While its health changes from bad to bad (suspected, on hold, then degraded)
+   the alert is rewritten and no message is sent.
+3. An alert recovers when the config has been healthy or quiet for STEADY, so that a state that comes and goes is one
+   alert. The alert of a disabled or deleted config ends at once, as not recovered.
+4. Any number of workers may run it: a unique constraint opens and a conditional update recovers.
+5. Failing configs are isolated.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,7 +35,7 @@ SILENT_FROM = 10  # conversions
 
 
 def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> int:
-    """Compare the health of every config, or of these, with its open alert; how many alerts opened or ended."""
+    """Compare the health of every config, or of these, with its open alert; return how many alerts opened or ended."""
     now = now or clock.now()
     current = Alert.objects.filter(recovered_at=None)
     has_alert = Exists(current.filter(config=OuterRef("pk")))
@@ -63,14 +59,14 @@ def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
 
 
 def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
-    """Whether the alert of this config opened or ended."""
+    """Update the alert of this config; return whether it opened or ended."""
     if not config.enabled or config.deleted_at:
         return alert is not None and _end(alert, Ending.DELETED if config.deleted_at else Ending.DISABLED, now)
     if _is_bad(judgement, now):
         return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
     if alert is None:
         return False
-    if judgement.health == Health.RATE_LIMITED:  # neither bad enough to open one, nor good
+    if judgement.health == Health.RATE_LIMITED:  # neither bad enough to open an alert, nor good
         Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None)
         return False
     if alert.good_since is None:
@@ -92,14 +88,14 @@ def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
     alert = Alert(game=config.game, config=config, opened_at=now, **_words(judgement))
     Alert.objects.bulk_create([alert], ignore_conflicts=True)
     if not Alert.objects.filter(pk=alert.pk).exists():
-        return False  # another worker opened one at the same moment
+        return False  # another worker opened one meanwhile
     tell(alert=alert, kind=NoticeKind.OPENED, now=now)
     logger.warning("alert_opened", config_id=str(config.pk), network=config.network, health=judgement.health.value)
     return True
 
 
 def _rewrite(alert: Alert, judgement: Judgement) -> bool:
-    # A released hold whose first delivery is still on its way: what the alert says of it tells more.
+    # A released hold whose first delivery is not sent yet: the present text of the alert says more.
     released = alert.health == Health.ON_HOLD and judgement.health == Health.CREDENTIAL_PROBLEM
     words = {} if released else _words(judgement)
     if alert.good_since is not None or any(getattr(alert, name) != value for name, value in words.items()):
@@ -109,7 +105,7 @@ def _rewrite(alert: Alert, judgement: Judgement) -> bool:
 
 @transaction.atomic
 def _end(alert: Alert, ending: Ending, now: datetime) -> bool:
-    # The same good_since: a beat that saw it bad a moment ago has taken it away.
+    # With the same good_since: another worker may have found it bad and cleared it.
     current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
     if not current.update(recovered_at=now, ending=ending):
         return False

@@ -1,4 +1,4 @@
-"""How a postback is doing, and why: derived from the rows of the last 24 hours and stored nowhere.
+"""The health of postbacks, derived from the rows of the last 24 hours and not stored.
 
 `of` counts (postbacks/monitoring/health/counting.py), `judge` turns counts into a Judgement
 (postbacks/monitoring/health/judgement.py).
@@ -18,6 +18,6 @@ __all__ = ["Counts", "Health", "Indicator", "Judgement", "judge", "of"]
 
 
 def of(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
-    """The judgement on each config by its id, in two queries for the whole list."""
+    """Return {config id: Judgement}, in two queries for the whole list."""
     counted = count([config.pk for config in configs], now=now or clock.now())
     return {pk: judge(counts) for pk, counts in counted.items()}

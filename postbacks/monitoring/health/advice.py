@@ -1,4 +1,4 @@
-"""Sentences for people: numbers in words, the network quoted without anyone's data, and what to do next."""
+"""Sentences about health: numbers in words, quotations of networks without personal data, and next steps."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from postbacks.outbox import reasons as texts
 
 QUOTED_MAX = 400
 # What a network may repeat of an event: IP addresses, and click ids, hashes and tokens, which are all longer than a
-# pixel id. A quote is kept with an alert, where no erasure looks for it.
+# pixel id. Quotations are stored with alerts.
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b")
 OPAQUE = re.compile(r"(?=[\w.\-+/=%]*\d)[\w.\-+/=%]{24,}")
 SHOWN_REASONS = 3
@@ -20,26 +20,26 @@ BEHIND = "Check that a worker and the beat are running; sending goes on by itsel
 
 
 def reasons(skipped: Mapping[str, int]) -> str:
-    """The most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
+    """Return the most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
     most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]
     return ", ".join(f"{number:,} {texts.text_of(reason).clause}" for reason, number in most)
 
 
 def quoted(counts: Counts, message: str) -> str:
-    """`TikTok Ads says: “...”.`; '' when it said nothing."""
+    """Return `TikTok Ads says: “...”.`, or '' if the network sent no text."""
     said = impersonal(message, keep=counts.pixel_id).rstrip(" .")
     return f"{counts.kind.label} says: “{said}”." if said else ""
 
 
 def impersonal(message: str, *, keep: str = "") -> str:
-    """One line without e-mail and IP addresses, phone numbers and long opaque words other than `keep`."""
+    """Return one line without email and IP addresses, phone numbers and long opaque words other than `keep`."""
     line = without_addresses(ADDRESS.sub(ELLIPSIS, " ".join(message.split())))
     line = OPAQUE.sub(lambda found: found[0] if keep and keep in found[0] else f"{found[0][:6]}{ELLIPSIS}", line)
     return line if len(line) <= QUOTED_MAX else line[: QUOTED_MAX - 1] + ELLIPSIS
 
 
 def access(counts: Counts, held_for: str) -> str:
-    """What to do about a credential: `held_for` is "token", "pixel" or ''."""
+    """Return what to do about a credential; `held_for` is "token", "pixel" or ''."""
     token = counts.kind.credential_label.lower()
     rotate = f"Rotate the {token}: choose Edit, then Rotate credentials."
     if held_for == "pixel":
@@ -63,5 +63,5 @@ def failed(counts: Counts) -> str:
 
 
 def next_step(counts: Counts, reason: str) -> str:
-    """What to check when most conversions are not sent for this reason."""
+    """Return what to check if most conversions are not sent for this reason."""
     return texts.text_of(reason).next_step.format(click_param=counts.kind.click_param)

@@ -1,7 +1,7 @@
-"""Counting what health is judged by, for a list of configs, in two queries whatever the length of the list.
+"""Counts what health is judged by, for a list of configs, in two queries.
 
-Each part reads an index backwards and stops: 24 hours of a busy pixel are a million attempts, and a page that refreshes
-every few seconds must not read them all. A share is then that of the newest SAMPLE.
+Each part reads an index backwards and stops after SAMPLE rows: a busy pixel has a million attempts in 24 hours, and
+pages refresh every few seconds. Shares are then those of the newest SAMPLE.
 """
 
 import json
@@ -19,8 +19,8 @@ from postbacks.networks import NETWORKS
 PERIOD = timedelta(hours=24)
 SAMPLE = 1_000
 
-# "Telling" are the answers that say whether the credential works: a network that was away (transient) says nothing
-# about it, and an event refused for its content was refused by someone who had let us in.
+# "Telling" answers show whether the credential works: a transient failure does not, and an event refused for its
+# content shows that the credential was accepted.
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
        config.suspected_at, config.held_at, config.held_for, config.held_message,
@@ -56,11 +56,11 @@ CROSS JOIN LATERAL (
 WHERE config.id = ANY(%(ids)s)
 """
 
-# The Overview names those set aside as such, and no worker will come for them.
+# Without those set aside, which the Overview shows separately.
 IS_SET_ASIDE = """EXISTS (SELECT 1 FROM audience_failedwork failed WHERE failed.game_id = delivery.game_id
       AND failed.queue IN ('sending', 'closing') AND failed.row = delivery.id::text
       AND failed.set_aside_at IS NOT NULL)"""
-# Test traffic, repeated launches and erased players are no conversions that anyone misses.
+# Test traffic, repeated launches and erased players are not missing conversions.
 DELIVERIES = f"""
 SELECT config.id, made.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
@@ -106,7 +106,7 @@ WHERE config.id = ANY(%(ids)s)
 
 
 def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, Counts]:
-    """The Counts of each of these configs by its id; those of networks nobody knows any more are left out."""
+    """Return {config id: Counts}; configs of unknown networks are left out."""
     if not ids:
         return {}
     asked = {"ids": list(ids), "since": now - PERIOD, "sample": SAMPLE}

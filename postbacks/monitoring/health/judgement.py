@@ -1,4 +1,4 @@
-"""From counts to one word and three sentences: since when, how much, why in the network's own words, what to do."""
+"""Turns counts into a state and sentences: since when, how much, why (quoting the network), and what to do."""
 
 from datetime import datetime, timedelta
 
@@ -8,22 +8,22 @@ from postbacks.monitoring.health.types import Counts, Health, Judgement
 from postbacks.networks.interface.network import Verdict
 from postbacks.reporting.labels import conversions
 
-# Final failures among all that ended.
+# Share of final failures among ended deliveries.
 FAILED_SHARE = 0.05
-# Attempts to be repeated among all attempts, and of how many at least: one bad minute of a quiet pixel proves nothing.
+# Share of attempts to be retried, and the minimum number of attempts for it to count.
 RETRIED_SHARE = 0.20
 RETRIED_OF = 10
-# The oldest waiting delivery is this long past its time.
+# The oldest waiting delivery is overdue by this much.
 OVERDUE = timedelta(minutes=10)
-# A share keeps telling of trouble that is over for 24 hours. It counts while the trouble goes on: its last sign is no
-# older than this, or nothing was accepted since.
+# A share over 24 hours still shows past trouble. It counts only if the last failure is more recent than this, or
+# nothing was accepted since.
 GOING_ON = timedelta(minutes=15)
-# After "too many requests": long enough to span the calls between two such answers.
+# After a 429: long enough to span the calls between two such answers.
 LIMITED = timedelta(minutes=1)
 
 
 def judge(counts: Counts) -> Judgement:
-    """The worst of what is true, by the precedence of Health. Pure."""
+    """Return the worst state that applies, by the precedence of Health. Pure."""
     for look in (_on_hold, _credential_problem, _switched_off, _rate_limited, _degraded, _silent, _quiet):
         found = look(counts)
         if found is not None:
@@ -42,15 +42,16 @@ def _on_hold(counts: Counts) -> Judgement | None:
     if counts.held_at is None:
         return None
     share = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
-    # A whole sentence already, with the network's words in it.
+    # A whole sentence that quotes the network.
     held_message = advice.impersonal(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quoted(counts, counts.refused_message)
     return _said(counts, Health.ON_HOLD, counts.held_at, share, cause, advice.access(counts, counts.held_for))
 
 
 def _credential_problem(counts: Counts) -> Judgement | None:
-    """Suspected, or refused by the newest answer that tells. A rotation alone does not clear it: the next accepted
-    postback does."""
+    """Suspected, or refused by the newest telling answer. A rotation does not clear it; the next accepted postback
+    does.
+    """
     if counts.suspected_at is None and counts.last_word != Verdict.CREDENTIAL:
         return None
     since = counts.refused_since or counts.suspected_at
@@ -120,7 +121,7 @@ def _repeating(counts: Counts) -> Judgement | None:
 
 
 def _overdue(counts: Counts) -> Judgement | None:
-    """The queue is longer than what goes out: no worker, or more than the network's pace."""
+    """More is waiting than is sent: no worker, or the rate limit."""
     failing = counts.failing_since if counts.waiting else None
     since = min(filter(None, (counts.overdue_since, failing)), default=None)
     if since is None or counts.now - since < OVERDUE:
@@ -138,7 +139,7 @@ def _goes_on(counts: Counts, last: datetime | None) -> bool:
 
 
 def _silent(counts: Counts) -> Judgement | None:
-    """Conversions came and none could be sent. With other networks' clicks alone it is the campaign that is quiet."""
+    """Conversions arrived and none could be sent. If all clicks were of other networks, the campaign has no clicks."""
     reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
     unclicked = sum(reasons.get(reason, 0) for reason in (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW))
     own = sum(reasons.values()) - unclicked

@@ -1,4 +1,4 @@
-"""The words of health: what is counted of a config, and what is said of it."""
+"""The types of health: counts and judgement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from postbacks.networks.interface.network import Network
 
 
 class Health(TextChoices):
-    """The worst of what is true of a config, in this order of precedence (postbacks/monitoring/health/judgement.py)."""
+    """The states of a config, in order of precedence (postbacks/monitoring/health/judgement.py)."""
 
     ON_HOLD = "on_hold", "On hold"
     CREDENTIAL_PROBLEM = "credential_problem", "Credential problem"
@@ -22,7 +22,7 @@ class Health(TextChoices):
 
 
 class Indicator(TextChoices):
-    """The icon beside a postback in a list; none while all is well."""
+    """The icon of a postback in a list; none while it is healthy."""
 
     CREDENTIAL_FAILURES = "credential_failures", "Credential failures detected"
     NO_ACTIVITY = "no_activity", "No recent activity"
@@ -30,22 +30,22 @@ class Indicator(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """One config in the 24 hours before `now`. Where rows are many, the newest are counted (counting.SAMPLE)."""
+    """Counts of one config in the 24 hours before `now`; of many rows the newest (counting.SAMPLE)."""
 
     kind: Network
     pixel_id: str
     now: datetime
     enabled: bool = True
-    # PostbackConfig's, by postbacks/configs/hold.py.
+    # Of PostbackConfig, set by postbacks/configs/hold.py.
     suspected_at: datetime | None = None
     held_at: datetime | None = None
     held_for: str = ""
     held_message: str = ""
-    # Flow's: the limiter and the breaker of the pixel.
+    # Of Flow: rate limiter and circuit breaker of the pixel.
     limited_at: datetime | None = None
     resting_until: datetime | None = None
     tripped: bool = False
-    # Attempts: all, those to be repeated, and the newest verdict that tells whether the credential works.
+    # Attempts: all, those to be retried, and the newest verdict that shows whether the credential works.
     attempts: int = 0
     retried: int = 0
     last_retried_at: datetime | None = None
@@ -55,7 +55,7 @@ class Counts:
     refused_message: str = ""
     refused_since: datetime | None = None
     last_success_at: datetime | None = None
-    # The first transient failure since the network last answered properly.
+    # The first transient failure since the last proper answer.
     failing_since: datetime | None = None
     # Deliveries: by state, and the skipped ones by reason. `overdue_since`: when the longest-waiting one fell due.
     delivered: int = 0
@@ -72,16 +72,16 @@ class Counts:
 
     @property
     def eligible(self) -> int:
-        """Conversions of the last 24 hours that went, may have gone, go or failed to go to this config."""
+        """Conversions of the last 24 hours that were, may have been, are being or could not be sent to this config."""
         return self.delivered + self.may_have_arrived + self.failed + self.waiting + self.held
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is said of a config. `since` is None while all is well; `cause` quotes the network where it said anything.
+    """The health of a config. `since` is None while it is healthy; `cause` quotes the network if it sent a text.
 
-    `share`, `cause` and `next_step` are whole sentences or ''. `came` is the number of conversions of the game that
-    were looked at, `attempted` whether anything was sent in the 24 hours.
+    `share`, `cause` and `next_step` are whole sentences or ''. `came` is the number of conversions considered,
+    `attempted` whether anything was sent in the 24 hours.
     """
 
     health: Health
@@ -100,12 +100,12 @@ class Judgement:
 
     @property
     def why(self) -> str:
-        """How much and what, as one or two sentences; '' while all is well."""
+        """How much and what, as one or two sentences; '' while it is healthy."""
         return " ".join(filter(None, (self.share, self.cause)))
 
     @property
     def dot(self) -> str:
-        """The class of the status dot."""
+        """The CSS class of the status dot."""
         if self.health in (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED):
             return "bad"
         if self.health in (Health.RATE_LIMITED, Health.SILENT):

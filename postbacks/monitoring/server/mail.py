@@ -1,4 +1,4 @@
-"""What whoever runs the server is mailed about its troubles, in plain text."""
+"""The mails about server troubles, in plain text."""
 
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -11,7 +11,9 @@ from postbacks.models import ServerTrouble
 
 
 def send(trouble: ServerTrouble) -> None:
-    """Mail the beginning of a trouble, or its end if it is over. Raises OSError or ValueError when it was not taken."""
+    """Mail the beginning of a trouble, or its end if it is over. Raises OSError or ValueError if the mail was not
+    accepted.
+    """
     subject, parts = _ended(trouble) if trouble.ended_at else _begun(trouble)
     address = settings.PUBLIC_URL + reverse("admin:postbacks_servertrouble_changelist")
     footer = f"OPERATORS_EMAIL of this server names you. All its troubles: {address}"
@@ -20,7 +22,7 @@ def send(trouble: ServerTrouble) -> None:
         body="\n\n".join([*parts, f"-- \n{footer}\n"]),
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=settings.OPERATORS_EMAIL,
-        # The same on every attempt: a mailbox that got it twice shows it once.
+        # The same on every attempt, so that a mailbox shows a repeated mail once.
         headers={
             "Message-ID": f"<server-trouble-{trouble.pk}-{'end' if trouble.ended_at else 'begin'}@afterclick>",
             "Auto-Submitted": "auto-generated",

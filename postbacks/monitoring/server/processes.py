@@ -1,4 +1,4 @@
-"""The troubles of processes: which of them are silent, as their heartbeats say (audience/background/heartbeats.py)."""
+"""The troubles of processes: which are silent by their heartbeats (audience/background/heartbeats.py)."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

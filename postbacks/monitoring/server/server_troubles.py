@@ -1,7 +1,7 @@
-"""What is wrong with the server itself, as opposed to one game or one postback: the one list of it.
+"""The list of server troubles, as opposed to those of one game or postback.
 
-The Overview, `/metrics` and the mail to OPERATORS_EMAIL all read it, so that a trouble and its figure have one
-definition. All moments are the database's.
+The Overview, `/metrics` and the mails to OPERATORS_EMAIL read it, so that each trouble has one definition. All times
+are the database's.
 """
 
 from collections.abc import Callable, Collection
@@ -17,12 +17,12 @@ from audience.storage import partitions
 from postbacks.monitoring.server import processes
 from postbacks.monitoring.server.trouble import Kind, Trouble
 
-# A wait that is worth a word: many sweeps of the beat.
+# Many sweeps of the beat.
 WAIT = timedelta(minutes=1)
 
 
 def found(*, now: datetime | None = None, without: Collection[Kind] = ()) -> list[Trouble]:
-    """All there are but for those of the kinds `without`. Raises DatabaseError when the database is away."""
+    """Return all troubles except the kinds `without`. Raises DatabaseError if the database is unavailable."""
     now = now or clock.now()
     checks = [check for kind, check in CHECKS.items() if kind not in without]
     return [*processes.troubles(now), *(trouble for check in checks if (trouble := check(now)))]
@@ -46,7 +46,7 @@ def digest_behind(now: datetime) -> Trouble | None:
 
 
 def batches_failing(now: datetime) -> Trouble | None:
-    """Those put off until a later time: only a failure does that."""
+    """Pending batches that were put off, which only a failure does."""
     failing = Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__gt=now, attempts__gt=0)
     row = failing.aggregate(count=Count("pk"), since=Min("received_at"))
     if not row["count"]:
@@ -80,7 +80,7 @@ def batches_set_aside(now: datetime) -> Trouble | None:
 
 
 def conversions_undecided(now: datetime) -> Trouble | None:
-    """Without those set aside, which are told of as such."""
+    """Without those set aside, which are a trouble of their own."""
     aside = FailedWork.objects.of(Queue.FAN_OUT).set_aside().filter(row=Cast(OuterRef("pk"), CharField()))
     late = Conversion.objects.to_fan_out().order_by().filter(~Exists(aside), created_at__lte=now - WAIT)
     row = late.aggregate(count=Count("pk"), since=Min("created_at"))
@@ -127,7 +127,7 @@ def no_partition_ahead(now: datetime) -> Trouble | None:
     )
 
 
-# Those that rows tell of; what processes do is read at once (processes.py).
+# Troubles shown by rows; those of processes are in processes.py.
 CHECKS: dict[Kind, Callable[[datetime], Trouble | None]] = {
     Kind.DIGEST_BEHIND: digest_behind,
     Kind.BATCHES_FAILING: batches_failing,
@@ -139,10 +139,10 @@ CHECKS: dict[Kind, Callable[[datetime], Trouble | None]] = {
 
 
 def _were(count: int, one: str, many: str) -> str:
-    """`1 request was`, `2,000 requests were`."""
+    """Return `1 request was`, `2,000 requests were`."""
     return f"1 {one}" if count == 1 else f"{count:,} {many}"
 
 
 def _rows(model: str, query: str) -> dict[str, str]:
-    """Where the admin lists them, and the right to see it."""
+    """Return the URL of the rows in the admin, and the permission to see them."""
     return {"href": f"{reverse(f'admin:audience_{model}_changelist')}?{query}", "permission": f"audience.view_{model}"}

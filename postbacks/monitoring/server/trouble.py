@@ -1,4 +1,4 @@
-"""One trouble of the server: what is said of it, and where more of it is seen."""
+"""One trouble of the server: its text, and a link to its rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from django.db.models import TextChoices
 
 
 class Kind(TextChoices):
-    """The label is the title."""
+    """The kinds; the label is the title."""
 
     NO_BEAT = "no_beat", "No beat"
     NO_WORKER = "no_worker", "No worker"
@@ -22,9 +22,9 @@ class Kind(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """`count` of whatever the kind counts: requests, conversions, tables; 1 for a process that is silent.
+    """`count` is the number of requests, conversions or tables, 1 for a silent process.
 
-    `href` leads to the rows in the admin, for staff with `permission`; both '' where no rows tell more.
+    `href` leads to the rows in the admin, for staff with `permission`; both are '' without such rows.
     """
 
     kind: Kind

@@ -1,8 +1,8 @@
-"""Who runs the server is mailed when a trouble begins and when it ends: once each, whichever process notices.
+"""Mails operators when a server trouble begins and ends, once each.
 
-Every process looks from time to time (config/pulse.py), so that a worker that is dead is reported by the beat and the
-web processes, and a beat that is dead by the others. What they find and what they sent is in the database: while that
-is away nothing is mailed, and `/readyz` is what tells.
+Every process checks regularly (config/pulse.py), so that a dead worker is reported by the beat and the web processes,
+and a dead beat by the others. Troubles and sent mails are stored in the database; while that is unavailable nothing is
+mailed, and `/readyz` reports it.
 """
 
 import threading
@@ -21,19 +21,18 @@ from postbacks.monitoring.server.trouble import Trouble
 
 logger = structlog.get_logger(__name__)
 
-# A trouble is over when it was not found for so long: one that comes and goes is not mailed each time.
+# A trouble is over when it was not found for this long, so that one that comes and goes is mailed once.
 CALM = timedelta(minutes=10)
-# Between two tries of the same mail; longer than the mail server may take to answer (config/environment.py).
+# Between two attempts of the same mail; longer than the mail server may take (config/environment.py).
 MAIL_AGAIN = timedelta(minutes=1)
-# What could not be mailed for so long is not news any more.
+# A mail that could not be sent for this long is dropped.
 MAIL_WITHIN = timedelta(days=1)
 KEPT = timedelta(days=30)
 LOCK = "server troubles"
 
 
 def look() -> None:
-    """Record which troubles began and ended, and have mailed what is due. Raises DatabaseError when the database is
-    away."""
+    """Record which troubles began and ended, and mail what is due. Raises DatabaseError without a database."""
     now = clock.now()
     record(server_troubles.found(now=now), now=now)
     if due(now):
@@ -41,20 +40,21 @@ def look() -> None:
 
 
 class Mailing:
-    """The sending of mails on a thread of its own, one at a time: a mail server may keep it waiting for as long as it
-    answers a byte now and then, and the process must not be taken for dead meanwhile (config/pulse.py)."""
+    """Sends mails on its own thread, one at a time, since a slow mail server must not delay the process's heartbeat
+    (config/pulse.py).
+    """
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Mail what is due, unless the last mails are still being sent; returns at once."""
+        """Mail what is due, unless earlier mails are still being sent; returns at once."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._send, name="mailing", daemon=True)
             self._thread.start()
 
     def finish(self, seconds: float) -> bool:
-        """Wait for the mails under way; whether they are sent."""
+        """Wait for mails in progress; return whether they are sent."""
         if self._thread is not None:
             self._thread.join(seconds)
         return self._thread is None or not self._thread.is_alive()
@@ -62,7 +62,7 @@ class Mailing:
     def _send(self) -> None:
         try:
             send_due(now=clock.now())
-        except Exception:  # the thread's only log; what was not mailed is due again in a minute
+        except Exception:  # the thread's only log; the mail is due again in a minute
             logger.exception("server_trouble_not_mailed")
         finally:
             connection.close()
@@ -73,7 +73,7 @@ mailing = Mailing()
 
 @transaction.atomic
 def record(found: Iterable[Trouble], *, now: datetime) -> None:
-    """Open a row for each new trouble and close those that are over; nothing while another process does the same."""
+    """Store each new trouble and close those that are over; nothing while another process does so."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if not cursor.fetchone()[0]:
@@ -94,14 +94,14 @@ def record(found: Iterable[Trouble], *, now: datetime) -> None:
 
 
 def send_due(*, now: datetime) -> None:
-    """Mail what is due, but for what another process has just taken up."""
+    """Mail what is due and not taken by another process."""
     for trouble in due(now):
         if take(trouble, now):
             _mail(trouble, now)
 
 
 def due(now: datetime) -> list[ServerTrouble]:
-    """What is to be mailed now. The end of a trouble is told to those who were told of its beginning only."""
+    """Return what is to be mailed now. The end of a trouble is mailed only to receivers of its beginning."""
     if not settings.OPERATORS_EMAIL:
         return []
     begun = Q(ended_at=None, begin_mailed_at=None)
@@ -110,7 +110,7 @@ def due(now: datetime) -> list[ServerTrouble]:
 
 
 def take(trouble: ServerTrouble, now: datetime) -> bool:
-    """Whether this process is the one that sends it."""
+    """Take a mail; return False if another process has it."""
     mine = ServerTrouble.objects.filter(pk=trouble.pk, next_mail_at=trouble.next_mail_at)
     return mine.update(next_mail_at=now + MAIL_AGAIN) == 1
 
