@@ -1,7 +1,6 @@
-"""The environment, read once and checked: every variable in .env.example, as typed values.
+"""Reads and checks the environment once: every variable of .env.example, as typed values.
 
-A bad or missing value ends the process with one line on stderr and exit code 1: a service that
-cannot run must say so at boot, not at the first request.
+A bad or missing value ends the process at start with one line on stderr and exit code 1.
 """
 
 import sys
@@ -26,7 +25,7 @@ SECRET_KEY_LENGTH = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Settings an operator gives, typed. `database` is a Django DATABASES entry; the networks' are by kind."""
+    """The settings of the operator, typed. `database` is a Django DATABASES entry; the networks' are by kind."""
 
     debug: bool
     secret_key: str
@@ -96,7 +95,7 @@ def _flag(env: environ.Env, name: str) -> bool:
 
 
 def _json_logs(env: environ.Env) -> bool:
-    """LOG_FORMAT json or text; unset, JSON for machines outside DEBUG and text for people."""
+    """LOG_FORMAT; unset, text with DEBUG or on a terminal, else JSON."""
     value = env.str("LOG_FORMAT", default="").strip().lower()
     if value not in {"", "json", "text"}:
         _stop("LOG_FORMAT", f"must be json or text, not {value!r}")
@@ -200,7 +199,7 @@ def _secret_key_fallbacks(env: environ.Env) -> list[str]:
 
 
 def _kept_days(env: environ.Env, name: str) -> int | None:
-    """Whole days, None for ever."""
+    """Whole days; None for no limit."""
     value = env.str(name, default="").strip()
     if not value:
         return None

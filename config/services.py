@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 # A cold start with initdb takes about two seconds, crash recovery more.
-PATIENCE = 60.0
+MAX_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
     busy = f"Another process runs the services of {state_dir}: stop it, or set STATE_DIR to another folder."
     started: list[Server] = []
     with contextlib.ExitStack() as stack:
-        stack.enter_context(state.lock("services", patience=PATIENCE, busy=busy))
+        stack.enter_context(state.lock("services", patience=MAX_WAIT_SECONDS, busy=busy))
         if not database_url:
             started.append(stack.enter_context(postgres.serving(state, durable=durable)))
             database_url = started[-1].url
@@ -76,7 +76,7 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
         yield Services(database_url=database_url, redis_url=redis_url, started=tuple(started))
 
 
-def discover(state_dir: Path, *, environ: Mapping[str, str] = NOTHING) -> Services | None:
+def discover(state_dir: Path, *, environ: Mapping[str, str] = NO_VARIABLES) -> Services | None:
     """Return the services that another process runs for this folder, if they answer."""
     if not (state_dir / "services.lock").exists() or not State(state_dir).is_locked("services"):
         return None
@@ -97,7 +97,7 @@ def discover(state_dir: Path, *, environ: Mapping[str, str] = NOTHING) -> Servic
 @contextlib.contextmanager
 def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
     """Return the services of `environ`, else those running for this folder, else start them for this context."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     state = State(state_dir)
     while not (environ.get("DATABASE_URL") and environ.get("REDIS_URL")):
         if found := discover(state_dir, environ=environ):
@@ -113,7 +113,9 @@ def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
 def secrets(state_dir: Path) -> dict[str, str]:
     """Return SECRET_KEY and CREDENTIAL_KEYS (one Fernet key) of this folder, creating them on the first call."""
     state = State.opened(state_dir)
-    with state.lock("secrets", patience=PATIENCE, busy=f"Another process holds {state_dir / 'secrets.lock'}: end it."):
+    with state.lock(
+        "secrets", patience=MAX_WAIT_SECONDS, busy=f"Another process holds {state_dir / 'secrets.lock'}: end it."
+    ):
         known = state.recall("secrets")
         if not {"SECRET_KEY", "CREDENTIAL_KEYS"} <= known.keys():
             fresh = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}

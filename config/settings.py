@@ -10,7 +10,7 @@ import django_stubs_ext
 from config import cache, environment, logs, metric_files, queues, schedule, sign_in
 from postbacks.networks import NETWORKS
 
-# Makes ModelAdmin[...] and its like subscriptable at run time, as the type checker wants them written.
+# Makes ModelAdmin[...] and other generics subscriptable at run time.
 django_stubs_ext.monkeypatch()
 
 metric_files.install()
@@ -106,10 +106,10 @@ DATABASES = {
         **ENV.database,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # A pooler may give the next fetch of one another connection, where there is no such cursor.
+        # With a pooler the next fetch may use another connection, which does not know the cursor.
         "DISABLE_SERVER_SIDE_CURSORS": True,
-        # A host that is gone without a word is noticed after ten seconds of sending, or a minute of waiting for an
-        # answer, not after TCP's quarter of an hour.
+        # A lost host is detected after ten seconds of sending, or a minute of waiting for an answer. TCP's default is
+        # a quarter of an hour.
         "OPTIONS": {
             "keepalives_idle": 30,
             "keepalives_interval": 5,
@@ -127,12 +127,12 @@ CELERY_BROKER_URL = ENV.redis_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A wake-up is worth nothing late: the sweeps of the beat find what it would have found.
+# A late wake-up is useless: the periodic sweep finds the same work.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3, "health_check_interval": 10}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# By itself Celery closes the connection around every task, and tasks here are many and short. Django's own rule
-# (config/celery.py) keeps it instead.
+# Celery closes the connection around every task by default, and tasks here are many and short. config/celery.py
+# follows CONN_MAX_AGE instead.
 CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TASK_QUEUES, CELERY_TASK_ROUTES = queues.TASK_QUEUES, queues.TASK_ROUTES
 CELERY_TASK_DEFAULT_QUEUE = queues.DEFAULT_QUEUE
@@ -170,14 +170,14 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "OAS_VERSION": "3.1.1",
-    # In the order of the routes and of the dialects, not of the alphabet.
+    # In the order of the routes and dialects.
     "SORT_OPERATIONS": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "audience.intake.openapi.add_ingestion_routes",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
-    # Without the badge that would have a stranger's server judge the document.
+    # No validator badge: it would send the document to another server.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "defaultModelsExpandDepth": 0},
 }
 # Bodies are read raw and bounded by each dialect (the largest is 4 MB, gunzipped with a cap of its own).
@@ -186,7 +186,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 # Pages --------------------------------------------------------------------------------------
 TIME_ZONE = "UTC"
 USE_TZ = True
-# English only: asking for every number which language it is for took a tenth of a page.
+# English only: looking up the language for every number took a tenth of a page's time.
 USE_I18N = False
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "/static/"
@@ -194,14 +194,14 @@ STATICFILES_DIRS = [
     BASE_DIR / "static",
     *((f"networks/{kind}", network.folder / "static") for kind, network in NETWORKS.items()),
 ]
-# Served straight from where they lie: one step less between an upgrade and a running portal.
+# Served from the source folders: an upgrade needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = SECURE
-# A redirected POST loses its body, and probes come over plain HTTP from inside.
+# A redirected POST loses its body, and internal probes use plain HTTP.
 SECURE_REDIRECT_EXEMPT = [
     r"^/*(v1|beacon/v1|pixel/v1|api/client)/",
     r"^/*(devices|events|sourceConfig|rsaMetrics)/*$",

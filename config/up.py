@@ -1,7 +1,7 @@
 """The supervisor behind `make run` (`manage.py up`): services, migrations, the demo game, then every process.
 
-Order matters: the sandbox networks stand before the demo is loaded, the schema before anything reads it,
-and the banner comes last, when /readyz has answered 200.
+The sandbox starts before the demo game is loaded, and the schema is migrated before any process reads it.
+The banner is printed last, when /readyz has answered 200.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from config.quickstart.state import ServicesError, State
 from config.quickstart.terminal import say
 from config.quickstart.watching import Watch
 
-SECONDS_TO_READY = 60.0
-SECONDS_TO_SETTLE = 5.0
-QUIET = 0.8
+MAX_START_SECONDS = 60.0
+MAX_SETTLE_SECONDS = 5.0
+QUIET_SECONDS = 0.8
 MANAGE = [commands.PYTHON, str(services.BASE_DIR / "manage.py")]
-# The children write into pipes, and a person reads what comes out of them.
+# The children write into pipes, and a person reads their output.
 QUICKSTART = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
 STOP_ORDER = ("web", "beat", *QUEUES, "sandbox")
 
@@ -37,25 +37,25 @@ STOP_ORDER = ("web", "beat", *QUEUES, "sandbox")
 class Interrupts:
     """SIGINT, SIGTERM and SIGHUP: the first raises KeyboardInterrupt; a second asks for a hard stop.
 
-    Once stopping has begun nothing is raised any more, so that no signal cuts the cleaning up short.
+    Once stopping has begun nothing is raised, so that no signal interrupts the clean-up.
     """
 
     def __init__(self) -> None:
         self.stopping = False
-        self.hurried = False
+        self.hard_stop = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._arrived)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:
-            self.hurried = True
+            self.hard_stop = True
             return
         self.stopping = True
         raise KeyboardInterrupt
 
 
 def main() -> int:
-    """Run until Ctrl-C; the exit code. Raises ServicesError when it cannot start, or cannot go on."""
+    """Run until Ctrl-C; the exit code. Raises ServicesError when it cannot start or continue."""
     interrupts = Interrupts()
     try:
         state = State.opened(services.state_dir(os.environ))
@@ -88,11 +88,11 @@ def _up(state: State, interrupts: Interrupts) -> NoReturn:
             interrupts.stopping = True
             say("Stopping ...")
             children.running.sort(key=_stop_rank)
-            children.stop(lambda: interrupts.hurried)
+            children.stop(lambda: interrupts.hard_stop)
 
 
 def _set(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that hold something: in an .env file an empty value means unset."""
+    """The non-empty variables: in an .env file an empty value means unset."""
     return {name: value for name, value in environ.items() if value}
 
 
@@ -110,7 +110,7 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     for queue in QUEUES:
         children.start(queue, commands.worker(queue), env, seconds_to_stop=15)
     children.start("beat", [*commands.CELERY, "beat", "-s", str(Path(env["STATE_DIR"], "celerybeat-schedule"))], env)
-    # One process answers a scrape, and has to know what the others counted.
+    # Any of the processes answers a scrape, with the counts of all.
     shared = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     children.start("web", commands.web(host=plan.host, port=plan.port), shared, seconds_to_stop=10)
     _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
@@ -138,7 +138,7 @@ def _finished(child: Child, hint: str = "") -> Child:
 
 def _await(children: Children, name: str, address: str, path: str, *, host: str = "127.0.0.1") -> None:
     """Wait until the child at `address` answers 200. Raises ServicesError with its last answer."""
-    deadline = time.monotonic() + SECONDS_TO_READY
+    deadline = time.monotonic() + MAX_START_SECONDS
     answer = "nothing"
     while time.monotonic() < deadline:
         if dead := children.dead():
@@ -149,7 +149,7 @@ def _await(children: Children, name: str, address: str, path: str, *, host: str 
             if status == 200:
                 return
         children.pump(TICK)
-    raise ServicesError(f"{name} was not ready after {SECONDS_TO_READY:.0f} s; {path} answered: {answer}")
+    raise ServicesError(f"{name} was not ready after {MAX_START_SECONDS:.0f} s; {path} answered: {answer}")
 
 
 def _get(address: str, path: str, host: str) -> tuple[int, str]:
@@ -164,7 +164,7 @@ def _get(address: str, path: str, host: str) -> tuple[int, str]:
 
 
 def _settle(children: Children) -> None:
-    """Let the first deliveries of the demo pass: the banner is what should stay on the screen."""
-    deadline = time.monotonic() + SECONDS_TO_SETTLE
-    while time.monotonic() < deadline and children.pump(QUIET):
+    """Wait for the output of the demo's first deliveries, so that the banner is printed after it."""
+    deadline = time.monotonic() + MAX_SETTLE_SECONDS
+    while time.monotonic() < deadline and children.pump(QUIET_SECONDS):
         pass

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints under `/sandbox/`: received requests, faults, revoked tokens."""
+"""The sandbox's own endpoints under `/sandbox/`: received requests, faults, latency and revoked tokens."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,39 +14,41 @@ BAD_GATEWAY = Answer(
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
 )
-SILENT = ("timeout", "reset")  # never answered: the connection is held open or closed
+SILENT = ("timeout", "reset")  # unanswered: the connection is held, or reset
 FAULTS = (*ANSWERED, "html_502", *SILENT)
 MAX_FAULT_TIMES = 100_000
 MAX_DELAY_MS = 60_000
 
 
-class Refused(ValueError):
-    """A bad request to the sandbox's own endpoints; the message is the answer."""
+class InvalidRequest(ValueError):
+    """A request to the sandbox's own endpoints with a wrong value; its text is the answer."""
 
 
 def respond(state: State, method: str, target: str, body: bytes) -> Answer:
-    """Answer a request that is not for a network."""
+    """Answer one request that is not for a network."""
     url = urlsplit(target)
     if url.path in ("", "/"):
         return Answer(200, help_page(state.imitations))
-    verb = VERBS.get((method, url.path))
-    if verb is None:
-        known = any(path == url.path for _, path in VERBS)
+    endpoint = ENDPOINTS.get((method, url.path))
+    if endpoint is None:
+        known = any(path == url.path for _, path in ENDPOINTS)
         return Answer(405 if known else 404, {"error": f"{method} {url.path} is not an endpoint; see GET /"})
     try:
-        return verb(state, {name: values[-1] for name, values in parse_qs(url.query).items()}, body)
-    except Refused as refused:
-        return Answer(400, {"error": str(refused)})
+        return endpoint(state, {name: values[-1] for name, values in parse_qs(url.query).items()}, body)
+    except InvalidRequest as error:
+        return Answer(400, {"error": str(error)})
 
 
 def list_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
     wanted = query.get("test", "") not in ("", "0", "false")
     entries = [entry for entry in state.requests(_optional_network(state, query)) if entry.test is wanted]
-    return Answer(200, json.dumps([entry.as_json(readable) for entry in entries]), {"Content-Type": "application/json"})
+    return Answer(
+        200, json.dumps([entry.as_json(decoded_body) for entry in entries]), {"Content-Type": "application/json"}
+    )
 
 
 def delete_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
-    state.forget(_optional_network(state, query))
+    state.delete_requests(_optional_network(state, query))
     return Answer(204, "")
 
 
@@ -62,8 +64,8 @@ def add_fault(state: State, query: dict[str, str], body: bytes) -> Answer:
     fields = _fields(body)
     network, fault = _network(state, fields), fields.get("fault")
     if fault not in FAULTS:
-        raise Refused(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}.")
-    times = _whole(fields, "times", 1, MAX_FAULT_TIMES, default=1)
+        raise InvalidRequest(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}.")
+    times = _integer(fields, "times", 1, MAX_FAULT_TIMES, default=1)
     state.add_fault(network, fault, times)
     return Answer(200, {"network": network, "fault": fault, "times": times})
 
@@ -75,7 +77,7 @@ def clear_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
 
 def set_latency(state: State, query: dict[str, str], body: bytes) -> Answer:
     fields = _fields(body)
-    network, delay = _network(state, fields), _whole(fields, "ms", 0, MAX_DELAY_MS)
+    network, delay = _network(state, fields), _integer(fields, "ms", 0, MAX_DELAY_MS)
     state.set_delay(network, delay / 1000)
     return Answer(200, {"network": network, "ms": delay})
 
@@ -92,7 +94,7 @@ def health(state: State, query: dict[str, str], body: bytes) -> Answer:
     return Answer(200, {"status": "ok"})
 
 
-VERBS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] = {
+ENDPOINTS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] = {
     ("GET", "/sandbox/requests"): list_requests,
     ("DELETE", "/sandbox/requests"): delete_requests,
     ("GET", "/sandbox/summary"): summary,
@@ -106,8 +108,8 @@ VERBS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] =
 }
 
 
-def readable(body: bytes) -> Any:
-    """Return a received body as JSON if possible, else as text."""
+def decoded_body(body: bytes) -> Any:
+    """The body as JSON when it is JSON, else as text."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -118,22 +120,22 @@ def _set_revoked(state: State, body: bytes, *, revoked: bool) -> Answer:
     fields = _fields(body)
     network, credential = _network(state, fields), fields.get("credential")
     if not isinstance(credential, str) or credential not in state.imitations[network].accounts.by_credential():
-        raise Refused(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
+        raise InvalidRequest(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
     state.revoke(network, credential, revoked=revoked)
     return Answer(200, {"network": network, "revoked": revoked})
 
 
 def _fields(body: bytes) -> dict[str, Any]:
-    fields = readable(body)
+    fields = decoded_body(body)
     if not isinstance(fields, dict):
-        raise Refused("The body must be a JSON object.")
+        raise InvalidRequest("The body must be a JSON object.")
     return fields
 
 
 def _network(state: State, fields: dict[str, Any]) -> str:
     network = fields.get("network")
     if not isinstance(network, str) or network not in state.imitations:
-        raise Refused(f"network must be one of {', '.join(state.imitations)}, not {network!r}.")
+        raise InvalidRequest(f"network must be one of {', '.join(state.imitations)}, not {network!r}.")
     return network
 
 
@@ -141,18 +143,18 @@ def _optional_network(state: State, query: dict[str, str]) -> str | None:
     return _network(state, dict(query)) if "network" in query else None
 
 
-def _whole(fields: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int:
+def _integer(fields: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int:
     value = fields.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Refused(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+        raise InvalidRequest(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
     return value
 
 
 def help_page(imitations: Mapping[str, Imitation]) -> str:
-    """Plain text with the endpoints, the faults and every valid credential."""
+    """Plain text: the endpoints, the faults and every credential that works."""
     lines = [f"Afterclick sandbox: imitations of {', '.join(imitations)}. Nothing leaves this machine.", ""]
     lines += ["Networks", *(f"  {line}" for each in imitations.values() for line in each.endpoints), ""]
-    lines += ["Controls", *(f"  {method} {path}" for method, path in VERBS), ""]
+    lines += ["Controls", *(f"  {method} {path}" for method, path in ENDPOINTS), ""]
     lines += [
         f"GET /sandbox/requests takes ?network={'|'.join(imitations)} and &test=1 (test events are listed apart)."
     ]

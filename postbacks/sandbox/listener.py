@@ -1,4 +1,4 @@
-"""The sandbox's HTTP listener: one thread per connection, keep-alive, all networks on one port."""
+"""The sandbox's HTTP server: one thread per connection, keep-alive, all networks on one port."""
 
 import io
 import socket
@@ -15,9 +15,9 @@ from postbacks.networks.interface.imitation import Answer, Call, Imitation
 from postbacks.sandbox import control
 from postbacks.sandbox.state import Received, State
 
-HEADER_LIMIT = 64 * 1024  # bytes, of one header
-BODY_LIMIT = 8 * 1024 * 1024
-HOLD_S = 20.0  # a held connection outlasts the sender's 10 s
+MAX_HEADER_BYTES = 64 * 1024  # bytes, of one header
+MAX_BODY_BYTES = 8 * 1024 * 1024
+HOLD_SECONDS = 20.0  # a held connection outlasts the sender's 10 s
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
 
 
@@ -27,14 +27,14 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body are sent in one segment
     server: "Server"
     raw_requestline: bytes
-    given: dict[str, str]  # header names as the caller wrote them
-    named: dict[str, str]  # and in lower case
+    written_headers: dict[str, str]  # by name as written
+    lower_headers: dict[str, str]  # by lower-case name
 
     def parse_request(self) -> bool:
-        """Parse request line and headers. The base class uses the email package, which takes a third of the time."""
+        """Read the request line and the headers; the base class spends a third of a request's time on them."""
         self.requestline = self.raw_requestline.decode("latin-1").strip()
         words = self.requestline.split()
-        # For send_error().
+        # send_error() reads these.
         self.command, self.request_version, self.close_connection = words[0] if words else "", "HTTP/1.1", True
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             self.send_error(400)
@@ -43,23 +43,23 @@ class Handler(BaseHTTPRequestHandler):
         given = read_headers(self.rfile)
         if given is None:
             return False
-        self.given, self.named = given, {name.lower(): value for name, value in given.items()}
-        wish = self.named.get("connection", "").lower()
-        self.close_connection = wish == "close" or (words[2] == "HTTP/1.0" and wish != "keep-alive")
-        if self.named.get("expect", "").lower() == "100-continue":
+        self.written_headers, self.lower_headers = given, {name.lower(): value for name, value in given.items()}
+        connection = self.lower_headers.get("connection", "").lower()
+        self.close_connection = connection == "close" or (words[2] == "HTTP/1.0" and connection != "keep-alive")
+        if self.lower_headers.get("expect", "").lower() == "100-continue":
             self.handle_expect_100()
             self.wfile.flush()
         return True
 
     def handle_any(self) -> None:
         body = self._read_body()
-        if body is not None and len(body) < int(self.named.get("content-length", "0")):
-            # The client died; an incomplete body is no request.
+        if body is not None and len(body) < int(self.lower_headers.get("content-length", "0")):
+            # The connection ended within the body: not a request.
             self.close_connection = True
             return None
         if body is None:
             self.close_connection = True
-            return self._send(Answer(413, {"error": f"Send a Content-Length of at most {BODY_LIMIT} bytes."}))
+            return self._send(Answer(413, {"error": f"Send a Content-Length of at most {MAX_BODY_BYTES} bytes."}))
         for network, imitation in self.server.state.imitations.items():
             if self.path.startswith(imitation.prefixes):
                 return self._network(network, imitation, body)
@@ -68,21 +68,21 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
 
     def _network(self, network: str, imitation: Imitation, body: bytes) -> None:
-        """Answer as `network` does, or with the next fault; store the request before the answer is sent."""
+        """Answer as `network` does, or with the next fault; the request is recorded before the answer is sent."""
         state, started = self.server.state, time.monotonic()
         shown = self.path.partition("?")[0]  # some networks take their token in the query
-        received_at = state.arrive(network)
+        received_at = state.count_request(network)
         self.server.stopping.wait(state.delay(network))
         fault = state.next_fault(network)
         answer = self._answer(network, imitation, body, fault)
-        test = imitation.is_test(control.readable(body))
-        duplicate = bool(answer and not test and state.seen(network, answer.events))
-        state.keep(
+        test = imitation.is_test(control.decoded_body(body))
+        duplicate = bool(answer and not test and state.record_events(network, answer.events))
+        state.record(
             Received(
                 network=network,
                 method=self.command,
                 path=shown,
-                headers=self.given,
+                headers=self.written_headers,
                 body=body,
                 test=test,
                 received_at=received_at,
@@ -97,9 +97,9 @@ class Handler(BaseHTTPRequestHandler):
             self._break(hold=fault == "timeout")
         else:
             self._send(answer)
-        took = round((time.monotonic() - started) * 1000)
-        said = _summary(answer, fault, test=test, duplicate=duplicate)
-        self.server.log(f"sandbox {network} {self.command} {shown} {said} {took} ms")
+        duration_ms = round((time.monotonic() - started) * 1000)
+        outcome = _summary(answer, fault, test=test, duplicate=duplicate)
+        self.server.log(f"sandbox {network} {self.command} {shown} {outcome} {duration_ms} ms")
 
     def _answer(self, network: str, imitation: Imitation, body: bytes, fault: str | None) -> Answer | None:
         if fault in control.SILENT:
@@ -107,13 +107,13 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "html_502":
             return control.BAD_GATEWAY
         if fault is not None:
-            return imitation.faults[fault](imitation.pixel(self.path, control.readable(body)))
+            return imitation.faults[fault](imitation.pixel(self.path, control.decoded_body(body)))
         state = self.server.state
         return imitation.answer(
             Call(
                 self.command,
                 self.path,
-                self.named,
+                self.lower_headers,
                 body,
                 state.accounts(network),
                 state.clock(),
@@ -129,8 +129,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
 
     def _read_body(self) -> bytes | None:
-        length = self.named.get("content-length", "0")
-        if "transfer-encoding" in self.named or not length.isdigit() or int(length) > BODY_LIMIT:
+        length = self.lower_headers.get("content-length", "0")
+        if "transfer-encoding" in self.lower_headers or not length.isdigit() or int(length) > MAX_BODY_BYTES:
             return None
         return self.rfile.read(int(length))
 
@@ -150,12 +150,12 @@ class Handler(BaseHTTPRequestHandler):
         return "afterclick-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: _network prints one line per request."""
+        """_network writes one line per request; the base class would write another."""
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # held connections must not delay the shutdown
+    block_on_close = False  # a held connection must not delay the shutdown
     request_queue_size = 512
 
     def __init__(self, address: tuple[str, int], state: State, log: Callable[[str], object], hold: float) -> None:
@@ -165,7 +165,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer would resolve its host name.
+        # HTTPServer's own looks up the host name in DNS.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
@@ -182,12 +182,12 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if isinstance(sys.exception(), OSError):
-            self.log("sandbox: a client went away before its answer")
+            self.log("sandbox: a client closed the connection before its answer")
         else:
             super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """Stop accepting, wake held connections, close idle ones."""
+        """Stop accepting connections and end held and idle ones."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -195,22 +195,22 @@ class Server(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # closed by its own thread meanwhile
+                continue  # its own thread has closed it
 
 
 def _summary(answer: Answer | None, fault: str | None, *, test: bool, duplicate: bool) -> str:
-    words = [str(answer.status) if answer else "no answer"]
-    words += [f"code={answer.code}"] if answer and answer.code else []
-    words += [f"fault={fault}"] if fault else []
-    words += ["test"] if test else []
-    words += ["duplicate"] if duplicate else []
-    return " ".join(words)
+    parts = [str(answer.status) if answer else "no answer"]
+    parts += [f"code={answer.code}"] if answer and answer.code else []
+    parts += [f"fault={fault}"] if fault else []
+    parts += ["test"] if test else []
+    parts += ["duplicate"] if duplicate else []
+    return " ".join(parts)
 
 
 def read_headers(stream: io.BufferedIOBase) -> dict[str, str] | None:
-    """Return the headers with their names as written; of repeated ones the last. None if the connection ends early."""
+    """Names as written; of a repeated one the last. None when the connection ends before the empty line."""
     headers: dict[str, str] = {}
-    while line := stream.readline(HEADER_LIMIT):
+    while line := stream.readline(MAX_HEADER_BYTES):
         if line in (b"\r\n", b"\n"):
             return headers
         name, _, value = line.decode("latin-1").partition(":")

@@ -1,4 +1,4 @@
-"""A running sandbox, for the management command and for tests."""
+"""Starts and stops a sandbox, for the management command and for tests in their own process."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from typing import Any, Self
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import Imitation, imitation_of
 from postbacks.sandbox import control
-from postbacks.sandbox.listener import HOLD_S, Server
+from postbacks.sandbox.listener import HOLD_SECONDS, Server
 from postbacks.sandbox.state import State
 
 
@@ -18,7 +18,7 @@ def all_imitations() -> dict[str, Imitation]:
 
 
 class Sandbox:
-    """The sandbox on its own thread: `with Sandbox() as sandbox: sandbox.url`. Port 0 chooses a free one."""
+    """The sandbox on a thread of its own: `with Sandbox() as sandbox: sandbox.url`. Port 0 picks a free port."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Sandbox:
         port: int = 0,
         *,
         log: Callable[[str], object] = lambda line: None,
-        hold: float = HOLD_S,
+        hold: float = HOLD_SECONDS,
         clock: Callable[[], float] = time.time,
         imitations: Mapping[str, Imitation] | None = None,
     ) -> None:
@@ -52,5 +52,5 @@ class Sandbox:
         self.stop()
 
     def received(self, network: str, *, test: bool = False) -> list[dict[str, Any]]:
-        """Return what `GET /sandbox/requests` lists, without HTTP."""
-        return [r.as_json(control.readable) for r in self.state.requests(network) if r.test is test]
+        """What `GET /sandbox/requests` lists."""
+        return [r.as_json(control.decoded_body) for r in self.state.requests(network) if r.test is test]

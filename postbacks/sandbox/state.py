@@ -12,16 +12,15 @@ from typing import Any
 from postbacks.networks.interface.imitation import Imitation
 from postbacks.sandbox.tally import Tally
 
-REQUESTS_KEPT = 50_000
-EVENTS_KEPT = 200_000
+MAX_REQUESTS = 50_000
+MAX_EVENTS = 200_000
 DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first of the same id
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request and its answer; `status` is None if a fault left it unanswered. `received_at` is before any configured
-    latency.
-    """
+    """One request and its answer; `status` is None when a fault left it unanswered. `received_at` is in Unix seconds,
+    before any configured latency."""
 
     network: str
     method: str
@@ -41,42 +40,42 @@ class Received:
 
 
 class State:
-    """All state of a running sandbox; thread-safe."""
+    """The state of a running sandbox. Every method may be called from any thread."""
 
     def __init__(self, imitations: Mapping[str, Imitation], *, clock: Callable[[], float] = time.time) -> None:
         self.imitations, self.clock = imitations, clock
         self._calls: dict[str, tuple[int, int]] = {}  # network -> (second, calls in it)
         self._lock = threading.Lock()
-        self._received: deque[Received] = deque(maxlen=REQUESTS_KEPT)
+        self._received: deque[Received] = deque(maxlen=MAX_REQUESTS)
         self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._tallies = {network: Tally() for network in imitations}
         self._faults: dict[str, deque[str]] = defaultdict(deque)
         self._accounts = {network: each.accounts.by_credential() for network, each in imitations.items()}
         self._delay: dict[str, float] = {}
 
-    def arrive(self, network: str) -> float:
-        """Count a request that has just arrived; return the time in Unix seconds."""
+    def count_request(self, network: str) -> float:
+        """Count a request; returns the time of its receipt in Unix seconds."""
         with self._lock:
             now = self.clock()
-            self._tallies[network].arrived(now)
+            self._tallies[network].count_request(now)
             return now
 
-    def keep(self, received: Received, *, code: str = "") -> None:
-        """Store a request with its answer; `code` is the network's own code for the outcome."""
-        # Every request repeats the same long token; one copy of it is enough.
+    def record(self, received: Received, *, code: str = "") -> None:
+        """Record a request with its answer; `code` is the network's own code for it."""
+        # Every request repeats the same long token: keep one copy.
         for name, value in received.headers.items():
             received.headers[name] = sys.intern(value)
         with self._lock:
             self._received.append(received)
             tally = self._tallies[received.network]
-            tally.answered(status=received.status, code=code, test=received.test, fault=received.fault)
+            tally.count_answer(status=received.status, code=code, test=received.test, fault=received.fault)
 
     def requests(self, network: str | None = None) -> list[Received]:
         with self._lock:
             return [entry for entry in self._received if network in (None, entry.network)]
 
-    def forget(self, network: str | None = None) -> None:
-        """Delete received requests, and with them what counts as a duplicate."""
+    def delete_requests(self, network: str | None = None) -> None:
+        """Delete received requests, their counts and the events known from them."""
         with self._lock:
             kept = [entry for entry in self._received if network not in (None, entry.network)]
             self._received.clear()
@@ -86,25 +85,25 @@ class State:
             self._tallies |= {name: Tally() for name in self._tallies if network in (None, name)}
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Return the counts per network, of everything received."""
+        """The counts per network since the start or the last deletion."""
         with self._lock:
             return {network: tally.as_json() for network, tally in self._tallies.items()}
 
-    def seen(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
-        """Record accepted events (pixel first, event id last); return which were accepted within 48 h before."""
+    def record_events(self, network: str, events: tuple[tuple[str, ...], ...]) -> bool:
+        """Record accepted events (pixel first, event id last); whether one was accepted in the 48 hours before."""
         now, repeated = self.clock(), False
         with self._lock:
             for event in events:
                 key = (network, *event)
                 first = self._events.get(key)
                 duplicate = first is not None and now - first < DEDUPLICATION_SECONDS
-                self._tallies[network].took(event[0], event[-1], duplicate=duplicate)
+                self._tallies[network].count_event(event[0], event[-1], duplicate=duplicate)
                 if duplicate:
                     repeated = True
                     continue
                 self._events[key] = now
                 self._events.move_to_end(key)
-                if len(self._events) > EVENTS_KEPT:
+                if len(self._events) > MAX_EVENTS:
                     self._events.popitem(last=False)
         return repeated
 
@@ -117,7 +116,7 @@ class State:
             return self._faults[network].popleft() if self._faults[network] else None
 
     def faults(self) -> dict[str, list[str]]:
-        """Return pending faults per network, the next first."""
+        """Pending faults per network, next first."""
         with self._lock:
             return {network: list(waiting) for network, waiting in self._faults.items() if waiting}
 
@@ -126,7 +125,7 @@ class State:
             self._faults.clear()
 
     def over_quota(self, network: str) -> bool:
-        """Count a call; return whether the network's calls of this second are used up."""
+        """Count one call; whether the network's calls of this second are used up."""
         second, quota = int(self.clock()), self.imitations[network].quota
         with self._lock:
             last, calls = self._calls.get(network, (second, 0))
@@ -134,7 +133,7 @@ class State:
             return quota is not None and self._calls[network][1] > quota
 
     def accounts(self, network: str) -> dict[str, frozenset[str]]:
-        """Return {credential: pixels} without revoked ones."""
+        """credential -> pixels, without the revoked ones."""
         return self._accounts[network]
 
     def revoke(self, network: str, credential: str, *, revoked: bool) -> None:

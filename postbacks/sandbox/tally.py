@@ -1,19 +1,19 @@
-"""Counts of what a sandbox network received; counters, so that a long run uses constant memory."""
+"""Counts of what a sandbox network received, in bounded memory."""
 
 from collections import Counter, OrderedDict, deque
 from datetime import UTC, datetime
 from typing import Any
 
-# Event ids remembered to detect duplicates; the oldest are dropped.
-IDS_KEPT = 200_000
-WINDOW_S = 1.0
+# Event ids that are remembered to recognise repeats; the oldest are dropped.
+MAX_IDS = 200_000
+WINDOW_SECONDS = 1.0
 
 
 class Tally:
-    """Counts of one network since the start or the last `DELETE /sandbox/requests`. Not thread-safe.
+    """One network's counts since the start or the last `DELETE /sandbox/requests`. Not thread-safe.
 
-    `peak_per_second` is the maximum number of requests within one second. An event is identified by its pixel and id:
-    the same id under another event name is a second event for the network, hence `taken_twice`.
+    `peak_per_second` is the highest number of requests within any second, whatever the answers. `distinct` counts pixel
+    and id; `taken_twice` counts an id that was accepted again, under another event name or after 48 hours.
     """
 
     def __init__(self) -> None:
@@ -27,18 +27,18 @@ class Tally:
         self._window: deque[float] = deque()
         self._ids: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def arrived(self, at: float) -> None:
-        """Count a request received at `at`, in Unix seconds; calls are in order of time."""
+    def count_request(self, at: float) -> None:
+        """Count a request received at `at`, in Unix seconds, not before the previous one."""
         self.requests += 1
         self.first = at if self.first is None else self.first
         self.last = at
         self._window.append(at)
-        while at - self._window[0] >= WINDOW_S:
+        while at - self._window[0] >= WINDOW_SECONDS:
             self._window.popleft()
         self.peak = max(self.peak, len(self._window))
 
-    def answered(self, *, status: int | None, code: str, test: bool, fault: str | None) -> None:
-        """Count an answer: `status` is None without one, `code` the network's own code for the outcome."""
+    def count_answer(self, *, status: int | None, code: str, test: bool, fault: str | None) -> None:
+        """Count an answer: `status` is None without one, `code` is the network's own code."""
         self.statuses[str(status or "none")] += 1
         self.tests += test
         if code:
@@ -46,8 +46,8 @@ class Tally:
         if fault:
             self.faults[fault] += 1
 
-    def took(self, pixel: str, event_id: str, *, duplicate: bool) -> None:
-        """Count an accepted event, as new or as a duplicate."""
+    def count_event(self, pixel: str, event_id: str, *, duplicate: bool) -> None:
+        """Count an accepted event, new or recognised as a duplicate."""
         if duplicate:
             self.duplicates += 1
             return
@@ -57,7 +57,7 @@ class Tally:
             return
         self.distinct += 1
         self._ids[pixel, event_id] = None
-        if len(self._ids) > IDS_KEPT:
+        if len(self._ids) > MAX_IDS:
             self._ids.popitem(last=False)
 
     def as_json(self) -> dict[str, Any]:

@@ -87,6 +87,8 @@ def received(url: str) -> list[Any]:
 
 def test_the_network_of_the_guide_passes_the_system_check_and_the_tests_of_every_network(project: Path) -> None:
     assert run(project, "manage.py", "check") == "System check identified no issues (0 silenced).\n"
+    run(project, "-m", "ruff", "check", "-q", "postbacks/networks/toy")
+    run(project, "-m", "ruff", "format", "-q", "--check", "postbacks/networks/toy")
     tests = ("tests/postbacks/test_networks.py", "tests/postbacks/test_sandbox.py")
     summary = run(project, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", "toy", *tests)
     assert re.search(r"^\d\d+ passed", summary, re.MULTILINE), summary

@@ -1,4 +1,4 @@
-"""What both networks' answers have in common: a body that may not be JSON, a Retry-After, a call without an answer."""
+"""Helpers for every network's answers: a body that may not be JSON, Retry-After, a call without an answer."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from typing import Any
 
 from postbacks.networks.interface.network import Outcome, Response, Verdict
 
-RETRY_AFTER_MAX = 24 * 60 * 60.0
-MESSAGE_MAX = 500
+MAX_RETRY_AFTER_SECONDS = 24 * 60 * 60.0
+MAX_MESSAGE_LENGTH = 500
 
-# http.post's word for a call that got no answer, in the marketer's words.
+# Response.failure -> the text for the delivery log.
 FAILURES = {
     "timeout": "No answer within 10 s",
     "reset": "The connection was closed before an answer came",
@@ -25,7 +25,7 @@ FAILURES = {
 
 
 def decoded(response: Response) -> dict[str, Any] | None:
-    """The body as a JSON object; None for HTML, plain text, another JSON type or bytes that are none of them."""
+    """The body as a JSON object; None for anything else."""
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError):
@@ -34,7 +34,7 @@ def decoded(response: Response) -> dict[str, Any] | None:
 
 
 def plain(response: Response) -> str:
-    """What a body that is not JSON says: an HTML page's title, the first words of plain text, else the status."""
+    """The message of a body that is not JSON: an HTML page's title, the start of plain text, else the status."""
     body = response.body.decode(errors="replace").strip()
     title = re.search(r"<title[^>]*>(.*?)</title", body, re.IGNORECASE | re.DOTALL)
     if title:
@@ -45,13 +45,13 @@ def plain(response: Response) -> str:
 
 
 def shortened(message: str) -> str:
-    """One line of at most MESSAGE_MAX characters that a page and a text column can hold."""
+    """One line of at most MAX_MESSAGE_LENGTH characters, without NUL."""
     line = " ".join(message.replace("\x00", " ").split())
-    return line if len(line) <= MESSAGE_MAX else line[: MESSAGE_MAX - 1] + "…"
+    return line if len(line) <= MAX_MESSAGE_LENGTH else line[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 
 def unanswered(response: Response) -> Outcome:
-    """The Outcome of a call that got no HTTP answer: always worth another try."""
+    """The Outcome of a call without an HTTP answer: always TRANSIENT."""
     message = FAILURES.get(response.failure or "", "The network could not be reached")
     return Outcome(Verdict.TRANSIENT, None, message, unknown=response.is_unknown)
 
@@ -59,16 +59,16 @@ def unanswered(response: Response) -> Outcome:
 def retry_after(response: Response) -> float | None:
     """Seconds to wait by the Retry-After header (seconds or an HTTP date), 0 to 24 h; None without a usable one.
 
-    A date is measured against the answer's own Date header, so that neither clock has to be right.
+    A date is compared with the answer's own Date header, so that neither clock has to be right.
     """
     raw = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,12}", raw):
-        return min(float(raw), RETRY_AFTER_MAX)
+        return min(float(raw), MAX_RETRY_AFTER_SECONDS)
     until = _http_date(raw)
     if until is None:
         return None
     now = _http_date(response.headers.get("date", "")) or datetime.now(UTC)
-    return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_MAX)
+    return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def _http_date(raw: str) -> datetime | None:

@@ -23,13 +23,13 @@ class Request:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-# The failures after which the network cannot have the request: no byte of it was written.
+# Failures before the first byte of the request was written: the network cannot have received it.
 UNSENT = frozenset({"dns", "forbidden", "network", "no_connection", "refused", "tls", "unsendable"})
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. With no HTTP answer `status` is None and `failure` says why; header names are lower case."""
+    """The answer. Without one `status` is None and `failure` is the reason; header names are lower case."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -39,8 +39,8 @@ class Response:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the network may have taken the request although no answer came: a time-out, a reset or an answer
-        that was cut off, after some of the request had been written."""
+        """Whether the network may have accepted the request although no answer came: a time-out, a reset or a partial
+        answer after some of the request was written."""
         return self.status is None and self.failure not in UNSENT
 
 

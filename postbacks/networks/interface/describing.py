@@ -1,4 +1,4 @@
-"""A sent body read back for people: every field with its value and what it is."""
+"""Describes a sent body for a page: every field with its value and a note."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    """As it stands in JSON, without the quotation marks."""
+    """As in JSON, without quotation marks."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     return str(value)

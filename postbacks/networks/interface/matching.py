@@ -1,4 +1,4 @@
-"""How well a network can match what it is sent: the keys it matches by, and what each is worth."""
+"""How well a network can match events to its users: match keys and their weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ Combinations = Mapping[tuple[bool, ...], int]
 
 @dataclass(frozen=True, slots=True)
 class MatchKey:
-    """`paths` lead to what a sent body must hold, all of it, to carry the key; list places are numbers, as PostgreSQL's
-    #> takes them. `weight` is ours, in points: those of a network add up to 100. `advice` says how a studio adds it.
+    """A body carries the key when it has a value at every one of `paths`; list indexes are numbers, as for PostgreSQL's
+    #> operator. `weight` is our own estimate in points: those of a network add up to 100. `advice` is for the studio.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Quality:
 
 
 def judged(keys: Sequence[MatchKey], combinations: Combinations) -> Quality:
-    """Weigh what was sent. An event's points are those of its keys, so a key raises the score by what it lacks."""
+    """An event scores the weights of its keys; the score is the mean over all events."""
     events = sum(combinations.values())
     if not events:
         return Quality(events=0, score=None, shares=[Share(key, 0.0, 0) for key in keys])

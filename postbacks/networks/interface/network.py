@@ -1,7 +1,7 @@
-"""What a Network is: the facts of one conversion in, an HTTP request out, and the network's answer read.
+"""The Network class: it turns the facts of one conversion into an HTTP request, and reads the network's answer.
 
-Plain data and pure functions. Nothing here opens a socket (postbacks/http does), reads a setting or touches a row,
-so a golden test is a call and a comparison. One folder beside this module per network.
+Plain data and pure functions. Nothing here opens a socket (postbacks/http does), reads a setting or a row,
+so a test is a call and a comparison.
 """
 
 import inspect
@@ -28,7 +28,7 @@ from postbacks.networks.interface.facts import Item as Item
 from postbacks.networks.interface.matching import MatchKey
 
 VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal
-# Reddit answers 429 to the agent names of HTTP libraries (vendor text), so every network gets a name of our own.
+# Reddit answers 429 to the agent names of HTTP libraries (vendor text), so we send our own name.
 USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
 
 
@@ -43,7 +43,7 @@ class ObjectId:
 
 
 class Network(ABC):
-    """One ad network: words for the pages, and four pure functions for the sender."""
+    """One ad network: texts for the pages, and pure functions for the sender."""
 
     kind: str
     label: str
@@ -57,7 +57,7 @@ class Network(ABC):
     pixel_pattern: str
     pixel_help: str
     credential_fields: Sequence[CredentialField]  # the first one names the credential on the pages
-    # Where to find the two, a step each, in the words of the network's own pages.
+    # Where to find the two: one sentence per step, with the terms of the network's own pages.
     credential_steps: Sequence[str]
     pixel_steps: Sequence[str]
     object_id: ObjectId | None = None
@@ -68,9 +68,9 @@ class Network(ABC):
     click_params: tuple[str, ...]  # query parameters of a click id; the first one is shown on the pages
     utm_sources: tuple[str, ...]  # values of utm_source, lower case, that mean this network
     cookies: tuple[str, ...]  # its own cookies that identify a browser
-    field_notes: Mapping[str, str]  # field of a sent body -> what it is, in words
-    secret_note: tuple[str, str]  # the header that carries the credential, in words
-    match_keys: Sequence[MatchKey]  # what it matches an event by, with what we take each to be worth
+    field_notes: Mapping[str, str]  # field of a sent body -> its description
+    secret_note: tuple[str, str]  # (header that carries the credential, its description)
+    match_keys: Sequence[MatchKey]  # what it matches an event by, with our weights
     max_age: timedelta  # an event older than this is refused by the network
 
     @property
@@ -97,7 +97,7 @@ class Network(ABC):
 
     @abstractmethod
     def build(self, target: Target, facts: Facts) -> Request:
-        """The request for one conversion. ValueError: a name that it does not take, or an `event_at` without offset."""
+        """The request for one conversion. ValueError for an unknown event name, or an `event_at` without UTC offset."""
 
     @abstractmethod
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
@@ -105,7 +105,7 @@ class Network(ABC):
 
     @abstractmethod
     def classify(self, response: Response) -> Outcome:
-        """Permanent or transient, and whose fault. The only place that decides it."""
+        """What the answer means: permanent or transient. The only place that decides it."""
 
     @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
@@ -141,7 +141,7 @@ class Network(ABC):
         return Target(pixel_id=pixel_id, credential=credential, base_url=base_url, test_code=test_code, secrets=hidden)
 
     def takes_event(self, name: str) -> bool:
-        """Whether an event may go out under `name`: a standard one, to the letter, or a custom one."""
+        """Whether an event may be sent as `name`: exactly a standard name, or a valid custom one."""
         custom = self.custom_events and re.fullmatch(self.custom_event_pattern, name)
         return name in self.standard_events or bool(custom)
 
@@ -154,7 +154,7 @@ class Network(ABC):
         return outcome.verdict is Verdict.SUCCESS
 
     def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
-        """One sentence for a marketer: what happened, in the network's own words, and what to do.
+        """One sentence for a marketer: what happened, with the network's own message, and what to do.
 
         `undecided` ends that sentence when the answer proves nothing: what follows from that depends on who asked.
         """

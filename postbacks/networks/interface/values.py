@@ -1,4 +1,4 @@
-"""Values as both networks want them on the wire. How an email is normalised differs, so that stays in each folder."""
+"""Values in the forms that networks share. Email normalisation differs, so each network has its own."""
 
 import hashlib
 import ipaddress
@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Kept, since json.dumps makes one for each call that wants anything else than its own ways.
+# json.dumps creates an encoder per call unless all its arguments are the defaults.
 JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """`fields` without None, blank text, empty lists and empty objects: both networks want those left out."""
+    """`fields` without None, blank text, empty lists and empty objects."""
     return {name: value for name, value in fields.items() if not _absent(value)}
 
 
@@ -26,12 +26,12 @@ def _absent(value: Any) -> bool:
 
 
 def text(value: object) -> str | None:
-    """`value` as trimmed text, None when there is nothing left of it."""
+    """`value` as trimmed text; None for blank text."""
     return None if value is None else str(value).strip() or None
 
 
 def sha256(value: str | None) -> str | None:
-    """SHA-256 of already normalised text as 64 lower-case hex digits; what already is such a hash passes unchanged."""
+    """SHA-256 of normalised text as 64 lower-case hex digits; a value that is a hash already is lower-cased."""
     if not value:
         return None
     if is_hashed(value):
@@ -44,7 +44,7 @@ def is_hashed(value: str) -> bool:
 
 
 def phone(value: str | None) -> str | None:
-    """E.164: `+` and 7 to 15 digits, never a leading zero. None where no country code can be told.
+    """E.164: `+` and 7 to 15 digits, never a leading zero. None where the country code is unknown.
 
     Accepts `+1 (555) 444-1234` and `001 555...`; without either prefix only 11 digits and more, because a shorter
     number is a national one, and its hash would match nobody or somebody else.
@@ -102,12 +102,12 @@ def price(value: Decimal | None) -> float | None:
 
 
 def unix_seconds(at: datetime) -> int:
-    """Whole seconds since 1970, always ten digits. ValueError outside that: milliseconds, or a clock that never ran."""
+    """Whole seconds since 1970, always ten digits. ValueError outside 2001 to 2286."""
     return _ranged(_since_epoch(at) // timedelta(seconds=1), 10**9)
 
 
 def unix_milliseconds(at: datetime) -> int:
-    """Whole milliseconds since 1970, always thirteen digits. ValueError outside that: seconds, or a dead clock."""
+    """Whole milliseconds since 1970, always thirteen digits. ValueError outside 2001 to 2286."""
     return _ranged(_since_epoch(at) // timedelta(milliseconds=1), 10**12)
 
 
@@ -124,5 +124,5 @@ def _ranged(moment: int, low: int) -> int:
 
 
 def json_body(payload: Mapping[str, Any]) -> bytes:
-    """Compact UTF-8 JSON. ValueError for a number that JSON has no word for."""
+    """Compact UTF-8 JSON. ValueError for NaN and infinity."""
     return JSON.encode(payload).encode()

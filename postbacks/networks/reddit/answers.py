@@ -1,4 +1,4 @@
-"""Reddit's answers: the HTTP status decides, the body explains. It may be v3's envelope, v2's, plain text or HTML."""
+"""Reddit's answers: the HTTP status decides. The body may be v3's envelope, v2's, plain text or HTML."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def classify(response: Response) -> Outcome:
         return unanswered(response)
     body = decoded(response)
     message = _message(response, body)
-    verdict, access = _judge(response, body, message)
+    verdict, access = _verdict(response, body, message)
     return Outcome(
         verdict=verdict,
         code=_code(body),
@@ -28,10 +28,10 @@ def classify(response: Response) -> Outcome:
     )
 
 
-def _judge(response: Response, body: dict[str, Any] | None, message: str) -> tuple[Verdict, Access | None]:
+def _verdict(response: Response, body: dict[str, Any] | None, message: str) -> tuple[Verdict, Access | None]:
     status = response.status or 0
     if 200 <= status < 300:
-        # A page of HTML in front of the API (a proxy, a maintenance notice) has accepted nothing.
+        # An HTML page (a proxy, a maintenance notice) has accepted nothing.
         page = body is None and response.body.lstrip().startswith(b"<")
         return (Verdict.TRANSIENT if page else Verdict.SUCCESS), None
     if status == 401:
@@ -46,22 +46,22 @@ def _judge(response: Response, body: dict[str, Any] | None, message: str) -> tup
 
 
 def _message(response: Response, body: dict[str, Any] | None) -> str:
-    """The sentence, then what is wrong with each field, v3's way or v2's."""
+    """The message, then the message of each field, in v3's or v2's envelope."""
     if body is None:
         return plain(response)
     error = _object(body.get("error"))
-    said = [
+    parts = [
         *(part for part in (error.get("message"), error.get("explanation")) if isinstance(part, str)),
         *(field["message"] for field in _objects(error.get("fields")) if isinstance(field.get("message"), str)),
     ]
-    if not said:
-        said = [
+    if not parts:
+        parts = [
             part for part in (_object(body.get("data")).get("message"), body.get("message")) if isinstance(part, str)
         ]
-        said += [
+        parts += [
             e["error_message"] for e in _objects(body.get("invalid_events")) if isinstance(e.get("error_message"), str)
         ]
-    return shortened(" ".join(said)) or plain(response)
+    return shortened(" ".join(parts)) or plain(response)
 
 
 def _code(body: dict[str, Any] | None) -> str | None:

@@ -21,7 +21,7 @@ SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
 
 
 def conversion_token(name: str) -> str:
-    """A JWT's three parts; Reddit's are 700 characters and longer, and a cut one must not work."""
+    """A JWT's three parts; Reddit's have 700 characters or more, and a truncated one must not work."""
     head = base64_part(json.dumps({"alg": "RS256", "kid": "SHA256:sandbox", "typ": "JWT"}).encode())
     claims = {"sub": "user", "aid": name, "scp": "adsconversions", "note": "sandbox " * 30}
     signature = base64_part(b"".join(hashlib.sha256(f"{name} {n}".encode()).digest() for n in range(8)))
@@ -43,7 +43,7 @@ ACCOUNTS = Accounts(
 
 
 def answer(call: Call) -> Answer:
-    """Judge one call the way Reddit does: agent, token, pixel, then every event of the body."""
+    """Checked in Reddit's order: user agent, token, pixel, then every event of the body."""
     target = pixel(call.path, None)
     if not target:
         return error(404, "Not Found")
@@ -99,7 +99,7 @@ def invalid(problems: list[Problem]) -> Answer:
 
 
 def field(problem: Problem) -> dict[str, str]:
-    """One of `fields`, in the words of the logged answers."""
+    """One of `fields`, worded as in logged answers."""
     path = tuple("UUID" if step == "uuid" else step for step in problem.path[3:])
     place, name = dotted(path), path[-1] if path else "event"
     if problem.rule == "minimum" and name == "event_at":  # seconds are below the schema's minimum, and 50 years old
@@ -130,7 +130,7 @@ def error(status: int, message: str, *, fields: list[dict[str, str]] | None = No
 
 
 def pixel(path: str, body: Any) -> str:
-    """The pixel id that a call names, for the answers that repeat it."""
+    """The pixel id of a path, '' without one."""
     address = PATH.fullmatch(path.partition("?")[0])
     return address[1] if address else ""
 

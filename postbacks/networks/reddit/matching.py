@@ -1,6 +1,6 @@
-"""What Reddit matches an event by, and what we take each to be worth.
+"""What Reddit matches an event by, and our weights.
 
-A click ID or an email is what it needs at least. It publishes no weights: the points are ours.
+A click ID or an email is what it needs at least. It publishes no weights: the weights are ours.
 """
 
 from postbacks.networks.interface.matching import MatchKey

@@ -1,4 +1,4 @@
-"""Reddit Ads: its words for the pages, and its four functions."""
+"""Reddit Ads: the texts of its pages, and its four functions."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,7 +54,7 @@ class Reddit(Network):
         return self._request(target, payload.event_type(facts), facts)
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
-        # PAGE_VISIT is not an event anyone optimises on; with a test id the event reaches Event Testing only.
+        # Nobody optimises on PAGE_VISIT; with a test id the event reaches Event Testing only.
         kind = payload.TYPES[trigger] if target.test_code else {"tracking_type": "PAGE_VISIT"}
         facts = Facts(
             trigger=trigger,

@@ -1,4 +1,4 @@
-"""The body of `conversion_events`. Reddit decodes strictly: one key it does not know and the whole request is a 400."""
+"""The body of `conversion_events`. Reddit decodes strictly: one unknown key is a 400 for the whole request."""
 
 import re
 from typing import Any
@@ -20,14 +20,14 @@ STANDARD_EVENTS = {
     "LEAD": "Lead",
     "SIGN_UP": "Sign up",
 }
-# At most 64 characters (its API schema). Which ones it does not say: those that names are made of everywhere.
+# At most 64 characters (its API schema); which characters is not published: ASCII letters, digits and separators.
 CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,63}"
-# The `_rdt_uuid` cookie: a UUID, or milliseconds, a dot and a UUID. Anything else rejects the request (seen).
+# The `_rdt_uuid` cookie: a UUID, or milliseconds, a dot and a UUID. Anything else rejects the request (observed).
 UUID = re.compile(r"([0-9]+\.)?[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 def event_type(facts: Facts) -> dict[str, str]:
-    """Reddit's `type`: what the goal asks for, that of a trigger, else the event's own name as a custom event.
+    """Reddit's `type`: the goal's name, else the trigger's, else the event's own as a custom event.
 
     ValueError for a name that is none of these.
     """
@@ -54,12 +54,12 @@ def body(target: Target, kind: dict[str, str], facts: Facts) -> dict[str, Any]:
             "metadata": metadata(facts),
         }
     )
-    # test_id belongs here; inside the event it is an unknown field (seen).
+    # test_id belongs here; inside the event it is an unknown field (observed).
     return {"data": values.present({"test_id": values.text(target.test_code), "events": [event]})}
 
 
 def user(facts: Facts) -> dict[str, Any]:
-    """Match keys: email, phone and external id hashed, the click's address and agent as they were."""
+    """Match keys: email, phone and external id hashed, the click's address and user agent unchanged."""
     return values.present(
         {
             "email": values.sha256(email(facts.email)),
@@ -74,7 +74,7 @@ def user(facts: Facts) -> dict[str, Any]:
 
 def email(raw: str | None) -> str | None:
     """`Al.ice$+Apple@Example.Com` -> `alice@example.com`: lower case, +tag and all but letters and digits of the user
-    part dropped. Not TikTok's rule. None for what is no address (a ready hash passes)."""
+    part removed; a hash is kept. None for anything else."""
     address = (raw or "").strip().lower()
     if values.is_hashed(address):
         return address
@@ -84,13 +84,13 @@ def email(raw: str | None) -> str | None:
 
 
 def uuid(cookie: str | None) -> str | None:
-    """The browser cookie's id, or None rather than a rejected request."""
+    """The browser cookie's id; None for a value that Reddit rejects."""
     value = (cookie or "").strip()
     return value if UUID.fullmatch(value) else None
 
 
 def metadata(facts: Facts) -> dict[str, Any]:
-    """The id Reddit deduplicates on, value and currency as a pair or not at all, and the items."""
+    """The deduplication id, value and currency as a pair or not at all, and items."""
     pair = values.money(facts.value, facts.currency)
     products = [entry for item in facts.items if (entry := product(item))]
     return values.present(

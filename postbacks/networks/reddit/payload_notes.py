@@ -1,4 +1,4 @@
-"""What the fields of an event sent to Reddit are, for those who read it."""
+"""What the fields of an event sent to Reddit are."""
 
 SECRET = ("Header Authorization", "The conversion access token, never shown")
 NOTES = {

@@ -6,7 +6,7 @@ from postbacks.networks.interface.answers import decoded, plain, retry_after, sh
 from postbacks.networks.interface.network import Access, Outcome, Response, Verdict
 
 SUCCESS = {0, 20001}  # 20001: partly accepted, and one of our requests holds one event
-TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and conditions that pass, in the middle of the permanent 4xxxx
+TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and temporary conditions among the permanent 4xxxx
 TOKEN = {40101, 40102, 40104, 40105, *range(40106, 40132)}  # 40102 expired, 40104 empty, 40105 incorrect or revoked
 PIXEL = {40001, 40003, *range(40300, 40303)}  # known token, no permission
 RATE_LIMITED = 40100
@@ -14,12 +14,12 @@ RATE_LIMITED = 40100
 
 def classify(response: Response) -> Outcome:
     """Read `{"code":int,"message":str,"request_id":str}`. A 401 alone does not prove a bad token: some gateways
-    answer it with 40100 (rate), and a page without a code says nothing about the event either."""
+    answer it with 40100 (rate), and a page without a code proves nothing about the event."""
     if response.status is None:
         return unanswered(response)
     body = decoded(response)
     code = _code(body)
-    verdict, access = _judge(response.status, code, readable=body is not None)
+    verdict, access = _verdict(response.status, code, readable=body is not None)
     return Outcome(
         verdict=verdict,
         code=None if code is None else str(code),
@@ -31,7 +31,7 @@ def classify(response: Response) -> Outcome:
     )
 
 
-def _judge(status: int, code: int | None, *, readable: bool) -> tuple[Verdict, Access | None]:
+def _verdict(status: int, code: int | None, *, readable: bool) -> tuple[Verdict, Access | None]:
     if status >= 500 or status in (408, 429) or code in TRANSIENT:
         return Verdict.TRANSIENT, None
     if code in TOKEN:
@@ -42,10 +42,10 @@ def _judge(status: int, code: int | None, *, readable: bool) -> tuple[Verdict, A
         return Verdict.SUCCESS, None
     if code is not None and 40000 <= code <= 49999:
         return Verdict.PAYLOAD, None
-    # Without a code only a JSON answer to a bad request is TikTok's own; 401 and 403 may be a gateway's.
+    # Without a code only a JSON 4xx is TikTok's own; 401 and 403 may be a gateway's.
     if code is None and readable and 400 <= status < 500 and status not in (401, 403):
         return Verdict.PAYLOAD, None
-    # 5xxxx and 6xxxx are TikTok's own trouble; HTML, redirects and codes nobody has named prove nothing.
+    # 5xxxx and 6xxxx are errors of TikTok; HTML, redirects and unknown codes prove nothing.
     return Verdict.TRANSIENT, None
 
 

@@ -1,4 +1,4 @@
-"""TikTok's `event/track/` as its server behaves: HTTP 200 even for failures, unknown keys tolerated, types strict."""
+"""TikTok's `event/track/` as its server behaves: HTTP 200 also for failures, unknown keys accepted, types strict."""
 
 import hashlib
 import secrets
@@ -31,7 +31,7 @@ ACCOUNTS = Accounts(
 
 
 def answer(call: Call) -> Answer:
-    """Judge one call the way TikTok's gateway does: address, token, pixel, then the body."""
+    """Checked in the order of TikTok's gateway: path, token, pixel, then the body."""
     if call.path.partition("?")[0] != PATH:
         return Answer(404, "404 page not found")
     if call.method != "POST":
@@ -48,7 +48,7 @@ def answer(call: Call) -> Answer:
     except ValueError:
         return reply(40002, "Invalid value for body: not a valid JSON.")
     problems = SCHEMA.problems(body)
-    # A pixel that cannot be read comes first, then whose pixel it is, then everything else.
+    # An unreadable pixel comes first, then a foreign one, then any other problem.
     problems.sort(key=lambda problem: problem.path != () and problem.path[0] != "event_source_id")
     if problems and problems[0].path in ((), ("event_source_id",)):
         return refuse(problems[0])
@@ -83,7 +83,7 @@ def reply(code: int, message: str, *, status: int = 200, events: tuple[tuple[str
 
 
 def pixel(path: str, body: Any) -> str:
-    """The pixel code that a call names, for the answers that repeat it."""
+    """The pixel code of a body, '' without one."""
     return str(body.get("event_source_id", "")) if isinstance(body, dict) else ""
 
 

@@ -1,7 +1,7 @@
-"""What TikTok matches an event by, and what we take each to be worth.
+"""What TikTok matches an event by, and our weights.
 
 The order is the one that integrators report (click ID, then email and phone, then external ID, `_ttp`, address and
-agent). TikTok publishes no weights: the points are ours.
+agent). TikTok publishes no weights: the weights are ours.
 """
 
 from postbacks.networks.interface.matching import MatchKey

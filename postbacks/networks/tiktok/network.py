@@ -1,4 +1,4 @@
-"""TikTok Ads: its words for the pages, and its four functions."""
+"""TikTok Ads: the texts of its pages, and its four functions."""
 
 from datetime import datetime, timedelta
 
@@ -29,7 +29,7 @@ class TikTok(Network):
         "TikTok cannot optimise on custom events: select a standard one where you can."
     )
     pixel_label = "Pixel code"
-    # Twenty of A-Z and 0-9 in every example seen; TikTok has published no rule, so the check stays soft.
+    # Twenty of A-Z and 0-9 in every example seen; TikTok has published no rule, so the pattern is loose.
     pixel_pattern = r"^[A-Za-z0-9]{10,40}$"
     pixel_help = "About 20 letters and digits, shown in Events Manager beside the pixel's name (it is not the name)."
     credential_fields = (
@@ -59,14 +59,14 @@ class TikTok(Network):
     field_notes = payload_notes.NOTES
     match_keys = matching.KEYS
     secret_note = payload_notes.SECRET
-    # TikTok names no age limit that we know of, so it has the last word; 28 days is the longest attribution window.
+    # TikTok publishes no age limit that we know of; 28 days is the longest attribution window.
     max_age = timedelta(days=28)
 
     def build(self, target: Target, facts: Facts) -> Request:
         return self._request(target, payload.event_name(facts), facts)
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
-        # Pageview is not an event anyone optimises on; with a test code the event reaches Test Events only.
+        # Nobody optimises on Pageview; with a test code the event reaches Test Events only.
         name = payload.EVENTS[trigger] if target.test_code else "Pageview"
         facts = Facts(
             trigger=trigger,
@@ -85,7 +85,7 @@ class TikTok(Network):
         return any(key in user for key in ("ttclid", "email", "phone"))
 
     def passed(self, outcome: Outcome) -> bool:
-        # 20001 (partly accepted) is good enough for a delivery and proves nothing about a credential.
+        # 20001 (partly accepted) delivers an event and does not prove a credential.
         return outcome.verdict is Verdict.SUCCESS and outcome.code == "0"
 
     def _request(self, target: Target, event: str, facts: Facts) -> Request:

@@ -1,4 +1,4 @@
-"""The body of `event/track/`. Events API 2.0 names only: 1.0 names are accepted too, and match nobody (seen)."""
+"""The body of `event/track/`. Events API 2.0 names only: 1.0 names are accepted and match nobody (observed)."""
 
 import re
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from postbacks.networks.interface import values
 from postbacks.networks.interface.network import Facts, Item, Target
 
-# A custom event cannot be optimised on, so a launch goes out under the nearest standard name (many integrations).
+# TikTok cannot optimise on custom events, so a launch is sent as the nearest standard event (many integrations).
 EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}
-# Web events of the vendor's list; both names of a purchase are in use.
+# Web events of TikTok's list; both names of a purchase are in use.
 STANDARD_EVENTS = {
     "AddPaymentInfo": "Add payment info",
     "AddToCart": "Add to cart",
@@ -26,12 +26,12 @@ STANDARD_EVENTS = {
     "Subscribe": "Subscribe",
     "ViewContent": "View content",
 }
-# TikTok has published no rule that we know of: letters and digits of ASCII, and what stands between words.
+# TikTok publishes no rule that we know of: ASCII letters, digits and separators.
 CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,49}"
 
 
 def event_name(facts: Facts) -> str:
-    """TikTok's case-sensitive name: what the goal asks for, that of a trigger, else the event's own as a custom event.
+    """TikTok's case-sensitive name: the goal's, else the trigger's, else the event's own as a custom event.
 
     ValueError for a name that is none of these.
     """
@@ -42,7 +42,7 @@ def event_name(facts: Facts) -> str:
 
 
 def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
-    """One event in TikTok's envelope; `event_time` in seconds, `event_id` always text (seen: a number is a 40002)."""
+    """One event in an envelope; `event_time` in seconds, `event_id` is always text (a number: 40002, observed)."""
     return values.present(
         {
             "event_source": "web",
@@ -65,7 +65,7 @@ def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
 
 
 def user(facts: Facts) -> dict[str, Any]:
-    """Match keys: email, phone and external_id hashed, the click's own values raw."""
+    """Match keys: email, phone and external_id hashed, the values of the click unchanged."""
     return values.present(
         {
             "ttclid": values.text(facts.click_id),
@@ -81,14 +81,14 @@ def user(facts: Facts) -> dict[str, Any]:
 
 
 def email(raw: str | None) -> str | None:
-    """Trimmed and lower case; dots and +tags stay. None for what is no address (a ready hash passes)."""
+    """Trimmed and lower case; dots and +tags are kept, a hash too. None for anything else."""
     address = (raw or "").strip().lower()
     name, at, domain = address.rpartition("@")
     return address if values.is_hashed(address) or (name and at and domain) else None
 
 
 def properties(facts: Facts) -> dict[str, Any]:
-    """Value and currency as a pair or not at all, the items, the order."""
+    """Value and currency as a pair or not at all, items, order id."""
     pair = values.money(facts.value, facts.currency)
     contents = [entry for item in facts.items if (entry := content(item))]
     return values.present(

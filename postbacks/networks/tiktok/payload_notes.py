@@ -1,4 +1,4 @@
-"""What the fields of an event sent to TikTok are, for those who read it."""
+"""What the fields of an event sent to TikTok are."""
 
 SECRET = ("Header Access-Token", "The access token, never shown")
 NOTES = {
