@@ -1,7 +1,6 @@
-"""Putting accepted settings into force. A swap is atomic, and nothing is sent under the old ones after it.
+"""Applies accepted settings atomically: afterwards nothing is sent with the old ones.
 
-For that the calls already begun must have ended: the swap locks the config, which claims lock too, and waits until no
-attempt of it is open. A pause before that lets them end, so that the lock is short.
+The config is locked, as by claims, until no attempt of it is open. Sending pauses before that, to keep the lock short.
 """
 
 import copy
@@ -16,27 +15,24 @@ from postbacks.configs import hold, rules, versions
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.outbox import config_locks
 
-# The longest from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
-PATIENCE = timedelta(seconds=13)
-LOOK_EVERY = 0.02  # seconds
-# How long the credential before a rotation is kept to go back to.
+# The longest time from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
+MAX_CALL = timedelta(seconds=13)
+POLL_SECONDS = 0.02
+# How long the credential before a rotation is kept for a rollback.
 ROLL_BACK_FOR = timedelta(hours=24)
 
 
 def quiesce(*, config_id: UUID) -> None:
-    """Start nothing new under this config for a while and wait for what is in flight: PATIENCE at most.
-
-    So the swap, which locks the config, need not hold that lock for long. The pause ends by itself.
-    """
-    PostbackConfig.objects.filter(pk=config_id).update(paused_until=clock.now() + 2 * PATIENCE)
+    """Pause this config and wait for its calls in flight, MAX_CALL at most. The pause ends by itself."""
+    PostbackConfig.objects.filter(pk=config_id).update(paused_until=clock.now() + 2 * MAX_CALL)
     _await_calls(config_id)
 
 
 def _await_calls(config_id: UUID) -> None:
-    """Until no call of this config can be in flight. What is still open and older than PATIENCE is a dead worker's."""
-    flying = DeliveryAttempt.objects.filter(config=config_id, finished_at=None)
-    while flying.filter(started_at__gt=clock.now() - PATIENCE).exists():
-        time.sleep(LOOK_EVERY)
+    """Wait until no call of this config is in flight. Open attempts older than MAX_CALL are of dead workers."""
+    in_flight = DeliveryAttempt.objects.filter(config=config_id, finished_at=None)
+    while in_flight.filter(started_at__gt=clock.now() - MAX_CALL).exists():
+        time.sleep(POLL_SECONDS)
 
 
 def resume(*, config_id: UUID | None) -> None:
@@ -46,7 +42,7 @@ def resume(*, config_id: UUID | None) -> None:
 
 
 def apply(*, check: CredentialCheck, credential: Mapping[str, str]) -> PostbackConfig:
-    """Create or change the config that the passed check proposes. SettingsRefused when it was deleted meanwhile."""
+    """Create or change the config as the passed check proposes. SettingsRefused if it was changed meanwhile."""
     config = _create(check, credential) if check.config_id is None else _change(check, credential)
     goals.add_goal_events(game=check.game, names=[str(goal["event"]) for goal in check.goals])
     return config
@@ -92,7 +88,7 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> PostbackCo
     versions.record(
         config=config, change=versions.difference(before, config, rotated=rotated), set_by=check.requested_by
     )
-    # The check that has just passed is the one a release asks for.
+    # A release needs a passed check, which this was.
     hold.release(config=config)
     if not config.enabled:
         hold.cancel_open(config=config)

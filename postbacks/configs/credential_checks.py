@@ -1,4 +1,4 @@
-"""Putting a question to a network: the CredentialCheck row, and the task that takes it there."""
+"""Creates CredentialChecks and enqueues the task that runs them."""
 
 import uuid
 from datetime import timedelta
@@ -16,7 +16,7 @@ logger = structlog.get_logger(__name__)
 
 CHECK_TASK = "postbacks.tasks.check_credentials"
 GIVE_UP_AFTER = timedelta(minutes=5)
-# What follows from a check that nothing came of, by why it was made: the end of the sentence that says so.
+# Purpose -> the consequence of a check without a result; ends the sentence of the check.
 UNDECIDED: dict[str, str] = {
     Purpose.SAVE: "nothing was saved, try again in a minute.",
     Purpose.SUSPICION: "nothing is sent until that is clear, and it is asked again within a minute.",
@@ -27,7 +27,7 @@ UNDECIDED: dict[str, str] = {
 
 
 def enqueue(check: CredentialCheck, *, test_code: str = "") -> None:
-    """Have a worker ask, once the transaction has committed. Never waits for the broker: the upkeep finds the row."""
+    """Enqueue the check after the commit. If the broker is unavailable, the upkeep finds the row."""
     sealed = seal(test_code) if test_code else ""
     transaction.on_commit(lambda: _send(check.pk, sealed))
 
@@ -40,7 +40,7 @@ def ask(
     trigger: str = "",
     test_code: str = "",
 ) -> CredentialCheck:
-    """Ask about a config as it is. With a test code and a trigger, that event goes to the network's test view."""
+    """Check a config as it is. With a test code, an event of `trigger` is sent to the network's test view."""
     check = CredentialCheck.objects.create(
         game_id=config.game_id,
         network=config.network,

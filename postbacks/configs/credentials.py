@@ -1,4 +1,4 @@
-"""Asking the network about a credential: before settings are saved, on suspicion, daily, before a release, as a test.
+"""Checks credentials with the network: before settings are saved, on suspicion, daily, before a release, as a test.
 
 A check holds its credential encrypted until a worker takes it out and runs the check, so a task delivered twice asks
 once. The test code is in no table: it travels sealed in
@@ -33,11 +33,10 @@ LOST_CODE = "The test code was lost on the way: nothing was sent, try again."
 def request_check(
     *, game: Game, proposed: ProposedSettings, requested_by: Any, config: PostbackConfig | None = None
 ) -> CredentialCheck:
-    """Have the network asked about these settings; the check's `state` and `message` become the answer.
+    """Create a check of these settings; its `state` and `message` become the result.
 
-    `config` is the one being changed. `requested_by` is a user or None. SettingsRefused before asking when the answer
-    is known here; KeyError for a network that is none of NETWORKS. Never waits long for the broker: when it is away,
-    the upkeep finds the check.
+    `config` is the one being changed. `requested_by` is a user or None. Raises SettingsRefused for settings that are
+    invalid without asking the network, and KeyError for an unknown network.
     """
     rules.refuse_bad(proposed.triggers, proposed.goals, network=proposed.network)
     rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, besides=config)
@@ -59,10 +58,10 @@ def request_check(
 
 
 def request_test(*, config: PostbackConfig, test_code: str, trigger: str, requested_by: Any) -> CredentialCheck:
-    """Send one test conversion to the network's test view; the check's `message` becomes the answer. Never counted.
+    """Send one test conversion to the network's test view; the check's `message` becomes the result. Never counted.
 
-    SettingsRefused without a test code, for a trigger that is not built in, or when the stored credential cannot be
-    read.
+    Raises SettingsRefused without a test code, for a trigger that is not built in, and if the stored credential cannot
+    be read.
     """
     if not test_code.strip():
         raise rules.SettingsRefused(f"Enter the {config.kind.test_code_label.lower()}: without one this would count.")
@@ -75,7 +74,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
 
 
 def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
-    """Ask the network once more about a config on hold; accepted, its deliveries go out. May raise SettingsRefused."""
+    """Check the credential of a config on hold; if accepted, its deliveries are sent. May raise SettingsRefused."""
     rules.credential_to_check({}, network=config.network, config=config)
     return credential_checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
 
@@ -114,7 +113,7 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
 
 @transaction.atomic
 def _take(check_id: str) -> tuple[CredentialCheck, dict[str, str]] | None:
-    """The pending check and its credential, which leaves the database here. None when someone else has taken it."""
+    """Return the pending check and its credential, which is deleted here; None if another worker took it."""
     untaken = CredentialCheck.objects.pending().exclude(credential="").filter(pk=check_id)
     check = untaken.select_for_update(skip_locked=True).first()
     if check is None:
@@ -151,20 +150,20 @@ def _finish(check: CredentialCheck, outcome: Outcome, response: Response | None,
         return
     _close(check, state, response, check.message)
     if check.purpose != Purpose.TEST and check.config_id:
-        _learn(check, outcome, state, credential)
+        _apply_result(check, outcome, state, credential)
 
 
 def _save(check: CredentialCheck, state: CheckState, response: Response | None, credential: dict[str, str]) -> None:
-    """Apply the proposed settings when the network accepted them; nothing is sent under the old ones after that."""
+    """Apply the proposed settings if the network accepted them, and close the check."""
     if state == CheckState.PASSED and check.config_id:
         applying.quiesce(config_id=check.config_id)
     with transaction.atomic():
         if not CredentialCheck.objects.pending().select_for_update().filter(pk=check.pk).exists():
             applying.resume(config_id=check.config_id)
-            return  # given up on by the upkeep: the form has said "nothing was saved"
+            return  # closed by the upkeep: the form showed "nothing was saved"
         if state == CheckState.PASSED:
             try:
-                # A savepoint: a duplicate must leave the transaction usable for the answer.
+                # A savepoint: after a duplicate the transaction must still store the result.
                 with transaction.atomic(), set_actor(check.requested_by):
                     applying.apply(check=check, credential=credential)
             except IntegrityError:
@@ -191,8 +190,8 @@ def _close(check: CredentialCheck, state: CheckState, response: Response | None,
 
 
 @transaction.atomic
-def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, credential: dict[str, str]) -> None:
-    """What the answer means for the config, unless its credential has been changed since it was asked about."""
+def _apply_result(check: CredentialCheck, outcome: Outcome, state: CheckState, credential: dict[str, str]) -> None:
+    """Suspect, hold, release or clear the config by the result, unless its credential was changed meanwhile."""
     kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
     config = kept.filter(checks=check).first()
     if config is None or config.credential != credential:
@@ -200,7 +199,7 @@ def _learn(check: CredentialCheck, outcome: Outcome, state: CheckState, credenti
     PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())
     if outcome.verdict == Verdict.CREDENTIAL:
         if config.held_at is None and config.suspected_at is None:
-            hold.suspect(config=config)  # the second question follows at once
+            hold.suspect(config=config)  # which checks it a second time
         else:
             hold.hold(config=config, access=outcome.access or "token", message=check.message)
     elif state == CheckState.PASSED and config.held_at:

@@ -1,4 +1,4 @@
-"""The form behind "Add postback", driven by a network's own words."""
+"""The form of a postback, with the labels and rules of its network."""
 
 import re
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from postbacks.networks.interface.credentials import CredentialField, json_objec
 from postbacks.outbox.goals import EventWords, Goal, GoalRefused, parse, readable_goals, refuse_name
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
-# Reddit's tokens are JWTs of 700 characters and more; far above that a paste is a mistake.
+# Reddit's tokens are JWTs of over 700 characters; far longer input is a mistake.
 MAX_CREDENTIAL = 4096
-# A code is pasted, never typed: no suggestions from the browser and no red underlines.
+# For pasted codes: no suggestions and no spell checking.
 PASTED = {"autocomplete": "off", "spellcheck": "false"}
 
 
@@ -110,7 +110,7 @@ class PostbackForm(forms.Form):
         help_text="A publishable key is public: whoever reads it can report one of these, with any value. Ticked here, "
         "an event counts only if your own server sent it, with a server key: create one under API keys first.",
     )
-    # Not shown: the errors of the rows as a whole stand here, and what they say comes out here.
+    # Hidden: holds the errors of all rows, and their cleaned value.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
     test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=PASTED))
@@ -209,5 +209,5 @@ def _is_box(goal: Goal) -> bool:
 
 
 def postback_form(words: FormWords) -> type[PostbackForm]:
-    """A PostbackForm class that speaks one network's words."""
+    """The PostbackForm class of one network."""
     return type("PostbackForm", (PostbackForm,), {"words": words})

@@ -1,4 +1,4 @@
-"""The rows of "More goals" on the postback's form: each one goal, or nothing when it is left blank."""
+"""The rows of "More goals" in the form of a postback: a goal each; blank rows are ignored."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ PLACES = {"sent_as": "custom", "property": "path"}
 
 
 class GoalForm(forms.Form):
-    """One row. `goal` is what it says once it is valid; None for a blank row."""
+    """One row. `goal` is set once it is valid, and None for a blank row."""
 
     use_required_attribute = False
 
@@ -58,7 +58,7 @@ class GoalForm(forms.Form):
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the row, one sentence each."""
+        """The errors of the row, a sentence each."""
         return [str(sentence) for sentences in self.errors.values() for sentence in sentences]
 
     def clean(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class GoalForm(forms.Form):
         return answers
 
     def refuse(self, refused: GoalRefused) -> None:
-        """Mark the row with why its goal cannot be kept."""
+        """Add the reason as an error of the row."""
         place = PLACES.get(refused.field, refused.field)
         self.add_error(place if place in self.fields else None, str(refused))
 
@@ -84,7 +84,7 @@ def object_id_input(wanted: ObjectId, label: str = "") -> forms.CharField:
 
 
 def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says as the goal's JSON. GoalRefused where two of its fields contradict each other."""
+    """The JSON of the row's goal. GoalRefused if two fields contradict each other."""
     asked, custom = answers["sent_as"], answers["custom"]
     if custom and asked not in ("", CUSTOM):
         raise GoalRefused("Select “A custom name” or clear the custom name.", field="sent_as")
@@ -103,9 +103,9 @@ def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class GoalRows:
-    """The goals there are and a few blank rows, or the rows as they were posted.
+    """The stored goals and a few blank rows, or the posted rows.
 
-    A request that posts none of them (a client that knows only the two boxes) leaves the goals as they are.
+    A request without rows (a client that posts only the two triggers) keeps the goals.
     """
 
     def __init__(self, network: EventWords, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
@@ -127,23 +127,23 @@ class GoalRows:
 
     @property
     def filled(self) -> bool:
-        """Whether there is anything to see in the rows."""
+        """Whether any row has a goal or errors."""
         return bool(self._goals) or any(form.errors or form.goal for form in self.forms)
 
     def cleaned(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """The goals as JSON, and the numbers of the rows that are wrong; those say why."""
+        """The goals as JSON, and the numbers of the invalid rows."""
         if not self.posted:
             return [goal.as_json() for goal in self._goals], []
         before: dict[int, Goal] = {}
         for form in self.forms:
             if form.is_valid() and form.goal:
-                _refuse_among(form, form.goal, before)
+                _validate_among(form, form.goal, before)
                 before[form.number] = form.goal
         return [goal.as_json() for goal in before.values()], [form.number for form in self.forms if form.errors]
 
 
-def _refuse_among(form: GoalForm, goal: Goal, before: Mapping[int, Goal]) -> None:
-    """Hold a row's goal against those of the rows before it."""
+def _validate_among(form: GoalForm, goal: Goal, before: Mapping[int, Goal]) -> None:
+    """Compare a row's goal with those of the rows before it."""
     try:
         if len(before) >= MAX_GOALS:
             raise GoalRefused(f"A postback has at most {MAX_GOALS} goals.")

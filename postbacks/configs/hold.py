@@ -1,9 +1,9 @@
-"""What a refused credential means: suspicion, a second question, and the hold, in which deliveries wait unharmed.
+"""Handles refused credentials: suspicion, a second check, and the hold, during which deliveries wait.
 
-A delivery refused for its credential makes the config suspected: nothing more is sent, and the network is asked with a
-synthetic event (postbacks/configs/credentials.py). When that is refused too the config is on hold and its deliveries
-are Held; when it is accepted the suspicion was wrong; when nobody could be asked, it is asked again a little later. A
-good credential releases what is held, the oldest event first, as far as the deadlines allow.
+A delivery refused for its credential makes the config suspected: sending stops, and the credential is checked with a
+synthetic event (postbacks/configs/credentials.py). If that is refused too, the config is on hold and its deliveries are
+held; if it is accepted, sending continues; if the network cannot be reached, it is checked again later. A good
+credential releases the held deliveries, the oldest event first, unless a deadline has passed.
 """
 
 from datetime import timedelta
@@ -34,19 +34,19 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 logger = structlog.get_logger(__name__)
 
 ALERTS_TASK = "postbacks.tasks.alerts"
-# A credential that has just been cleared of a suspicion is not suspected again for this long, unless it is refused
-# again and again: a network may refuse single events, which then go by the retry schedule.
+# For this long after a passed check, up to MAX_REFUSALS refusals cause no suspicion: a network may refuse single events,
+# which are retried.
 TRUSTED_FOR = timedelta(minutes=1)
-REFUSALS_ALLOWED = 2
+MAX_REFUSALS = 2
 
 
 @transaction.atomic
 def suspect(*, config: PostbackConfig) -> bool:
-    """The network refused the credential: send nothing more and ask it again. False when that is known already."""
+    """Stop sending after a refusal and check the credential; return False if that was done already."""
     now = clock.now()
     if _is_trusted(config):
         return False
-    # Of the version that was refused: a rotation may have come in between.
+    # Only the version that was refused, not one of a later rotation.
     same = PostbackConfig.objects.kept().filter(pk=config.pk, version=config.version)
     open_ones = same.filter(suspected_at=None, held_at=None)
     if not open_ones.update(suspected_at=now):
@@ -61,20 +61,20 @@ def suspect(*, config: PostbackConfig) -> bool:
 
 
 def _is_trusted(config: PostbackConfig) -> bool:
-    """Whether the network has just cleared this credential, and hardly refused it since."""
+    """Whether a check passed within TRUSTED_FOR, with at most MAX_REFUSALS refusals since."""
     checks_of = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
     cleared = checks_of.filter(finished_at__gt=clock.now() - TRUSTED_FOR).order_by("-finished_at").first()
     if cleared is None:
         return False
     since = DeliveryAttempt.objects.filter(config=config, verdict=Verdict.CREDENTIAL.value)
-    return since.filter(started_at__gt=cleared.finished_at).count() <= REFUSALS_ALLOWED
+    return since.filter(started_at__gt=cleared.finished_at).count() <= MAX_REFUSALS
 
 
 @transaction.atomic
 def hold(*, config: PostbackConfig, access: str, message: str) -> None:
-    """Put a config on hold: its waiting deliveries become Held and spend no attempts.
+    """Put a config on hold; its waiting deliveries become held.
 
-    `access` is networks.base.Access, `message` the sentence for its page. Holding twice keeps the first moment.
+    `access` is an Access of networks/interface, `message` the sentence for its page. A second call keeps `held_at`.
     """
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     row.held_at = row.held_at or clock.now()
@@ -87,7 +87,7 @@ def hold(*, config: PostbackConfig, access: str, message: str) -> None:
 
 @transaction.atomic
 def clear(*, config: PostbackConfig) -> None:
-    """The suspicion was wrong: what waits goes on by its schedule."""
+    """End a suspicion; waiting deliveries are sent on schedule."""
     if PostbackConfig.objects.filter(pk=config.pk, suspected_at__isnull=False).update(suspected_at=None):
         wake(DELIVER_TASK, config.network)
         logger.info("credential_cleared", config_id=str(config.pk), network=config.network)
@@ -95,9 +95,9 @@ def clear(*, config: PostbackConfig) -> None:
 
 @transaction.atomic
 def release(*, config: PostbackConfig) -> int:
-    """The credential is good: let go what was held, the oldest event first; how many deliveries.
+    """End a hold or a suspicion and release the held deliveries, the oldest event first; return how many.
 
-    Those past a deadline end as failed, `too_old`. Releasing a config that is not on hold only clears a suspicion.
+    Those past a deadline fail as `too_old`.
     """
     now = clock.now()
     fields = {"held_at": None, "held_for": "", "held_message": "", "suspected_at": None}
@@ -108,7 +108,7 @@ def release(*, config: PostbackConfig) -> int:
         changes = {"held_at": (str(held_since), "None")}
         audit_log.record(game=config.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     expire(config=config)
-    released = _let_go(config)
+    released = _release(config)
     refused = Delivery.objects.filter(config=config, state=DeliveryState.WAITING, verdict=Verdict.CREDENTIAL.value)
     due = _locked(refused.filter(leased_until=None))
     due.update(next_attempt_at=Least(F("next_attempt_at"), now), attempts_counted=0)
@@ -120,12 +120,12 @@ def release(*, config: PostbackConfig) -> int:
 
 @transaction.atomic
 def expire(*, config: PostbackConfig) -> int:
-    """End the held deliveries whose deadline has passed; how many. Too old, or its first attempt too long ago."""
+    """Fail the held deliveries past a deadline; return how many."""
     now = clock.now()
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
     past = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
     DeliveryAttempt.objects.filter(delivery__in=list(past.values_list("pk", flat=True))).close_abandoned()
-    past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker died
+    past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker was killed
     over = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
     old = past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)
     return old + past.filter(state=DeliveryState.HELD).update(**over)
@@ -133,7 +133,7 @@ def expire(*, config: PostbackConfig) -> int:
 
 @transaction.atomic
 def hold_waiting(*, config: PostbackConfig) -> int:
-    """Hold what became waiting while the config was being put on hold; how many."""
+    """Hold deliveries that became waiting while the config was put on hold; return how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     if not row.enabled:
         return _cancel_open(row)
@@ -165,30 +165,30 @@ def _cancel_open(config: PostbackConfig) -> int:
 
 @transaction.atomic
 def release_stranded(*, config: PostbackConfig) -> int:
-    """Let go what is held although the config is not on hold any more; how many."""
+    """Release deliveries that are held although the config is not on hold; return how many."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
-    released = 0 if row.held_at else _let_go(row)
+    released = 0 if row.held_at else _release(row)
     if released:
         wake(DELIVER_TASK, row.network)
     return released
 
 
-def _let_go(config: PostbackConfig) -> int:
-    # The queue is in the order of next_attempt_at. What the hold cost is not counted against the schedule.
+def _release(config: PostbackConfig) -> int:
+    # The queue is ordered by next_attempt_at. The attempts before the hold do not count.
     held = _locked(Delivery.objects.filter(config=config, state=DeliveryState.HELD))
     first = Greatest(Least(F("event_at"), clock.now()), F("not_before"))  # a NULL counts for nothing
     return held.update(state=DeliveryState.WAITING, next_attempt_at=first, attempts_counted=0)
 
 
 def _hold_waiting(row: PostbackConfig) -> int:
-    """Those in a worker's hands are left to it: the next reconcile holds what comes of them."""
+    """Hold the waiting deliveries without a lease; the next reconcile holds the others."""
     waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING)
     unleased = _locked(waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
-    # A lease that ran out stays on the row: it tells the next claim that a worker died with an attempt open.
+    # An expired lease is kept: it shows the next claim that a worker was killed with an attempt open.
     return unleased.update(state=DeliveryState.HELD, next_attempt_at=None)
 
 
 def _locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """The same rows, locked in the order in which an erasure locks a player's, so that neither waits for the other."""
+    """The same rows, locked in the order in which an erasure locks them, to avoid deadlocks."""
     ids = list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     return Delivery.objects.filter(pk__in=ids)

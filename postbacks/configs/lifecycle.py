@@ -1,4 +1,4 @@
-"""The verbs of a PostbackConfig. What the network has a say in goes to it first; the rest is applied at once."""
+"""Adds, changes, disables and deletes postbacks. What the network must accept is checked first."""
 
 import copy
 from dataclasses import replace
@@ -26,13 +26,13 @@ NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter 
 
 
 def add(*, game: Game, proposed: ProposedSettings, requested_by: Any) -> CredentialCheck:
-    """Ask the network about a new postback, which exists once the check has passed. Raises as `request_check`."""
+    """Check a new postback, which is created once the check has passed. Raises as `request_check`."""
     return request_check(game=game, proposed=proposed, requested_by=requested_by)
 
 
 @transaction.atomic
 def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> CredentialCheck | None:
-    """Change a postback: None when it is done, a check when the network has to be asked first.
+    """Change a postback. Returns a check if the network must accept the change, else None.
 
     The network checks a new credential, a new pixel and a test code; everything else is applied at once. Raises
     SettingsRefused with a sentence for the form.
@@ -48,9 +48,9 @@ def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: An
 
 @transaction.atomic
 def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
-    """Go back to the credential before the last rotation, kept for 24 hours; the network is asked about it first.
+    """Check the credential before the last rotation, kept for 24 hours, and restore it once the check has passed.
 
-    SettingsRefused when there is none any more.
+    Raises SettingsRefused if it is no longer kept.
     """
     row = _locked(config)
     if not row.can_roll_back or not row.previous_credential:
@@ -60,7 +60,7 @@ def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
 
 
 def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
-    """Send from the next conversion on; those skipped while it was off stay skipped. SettingsRefused when deleted."""
+    """Enable a postback; conversions skipped before stay skipped. SettingsRefused if it was deleted."""
     _switch(config, enabled=True, changed_by=changed_by)
 
 
@@ -75,7 +75,7 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
 
 @transaction.atomic
 def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
-    """Take it out of the list, wipe its credential, and cancel what waits or is held; what that was.
+    """Delete a postback and its credential, and cancel what waits or is held; what that was.
 
     The delivery log stays. Deleting twice is once.
     """
@@ -126,7 +126,7 @@ def _locked(config: PostbackConfig) -> PostbackConfig:
 
 
 def _kept(config: PostbackConfig) -> PostbackConfig | None:
-    """Locked against other changes, not against the deliveries that point to it."""
+    """Lock the row against other changes, but not against deliveries that refer to it; None if it was deleted."""
     rows = PostbackConfig.objects.kept().select_related("game").filter(pk=config.pk)
     return rows.select_for_update(of=("self",), no_key=True).first()
 

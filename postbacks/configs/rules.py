@@ -1,4 +1,4 @@
-"""What the settings of a postback must satisfy before any network is asked, and how their secrets are spoken of."""
+"""Validates settings before the network is asked, and masks their secrets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ class SettingsRefused(Exception):
 
 
 def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (), *, network: str = "") -> None:
-    """SettingsRefused unless there is a trigger or a goal, each trigger one of ours and each goal one that can count.
+    """SettingsRefused unless there is a trigger or a goal, and all of them are valid.
 
-    `goals` as in PostbackConfig.goals. With `network` (a kind) the names they are sent under are looked at too.
+    `goals` as in PostbackConfig.goals. With `network` (a kind) the names under which they are sent are validated too.
     """
     if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
         raise SettingsRefused("Select at least one trigger event.")
@@ -38,7 +38,7 @@ def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (),
 
 
 def refuse_duplicate(*, game: Game, network: str, pixel_id: str, besides: PostbackConfig | None) -> None:
-    """SettingsRefused when another kept postback of the game has this pixel."""
+    """SettingsRefused if another postback of the game has this pixel."""
     same = PostbackConfig.objects.kept().filter(game=game, network=network, pixel_id=pixel_id)
     if besides is not None:
         same = same.exclude(pk=besides.pk)
@@ -66,14 +66,14 @@ def new_parts(given: Mapping[str, str], config: PostbackConfig) -> dict[str, str
 
 
 def masked(message: str, *secrets: str) -> str:
-    """`message` without any of `secrets`, and without the NUL that PostgreSQL refuses. http.post has done as much for
-    the network's answer, except for short codes; this is the last door before the database."""
+    """`message` without `secrets` and without NUL, which PostgreSQL refuses. http.post masks secrets too, except short
+    codes."""
     for secret in filter(None, secrets):
         message = message.replace(secret, "[hidden]")
-    # Half of an emoji, as in an answer that was cut, is no text either.
+    # A cut answer may end in half of a surrogate pair.
     return message.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
 def shown(credential: str) -> str:
-    """What the audit log says of a credential, given the text of the mapping that holds it."""
+    """The text for the audit log, given the text of the mapping that holds a credential."""
     return "none" if credential in ("", "{}", "SecretDict()", "None") else "•••• set"

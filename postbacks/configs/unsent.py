@@ -1,4 +1,4 @@
-"""What a postback has not sent yet, and what becomes of it when the postback is disabled or deleted."""
+"""Counts the deliveries that a disabled or deleted postback will not send."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from postbacks.reporting.labels import conversions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsent:
-    """How many deliveries wait, how many are held, and how many are being sent at this moment."""
+    """The number of deliveries that wait, are held, and are being sent."""
 
     waiting: int
     held: int
@@ -22,8 +22,8 @@ class Unsent:
 
     @property
     def words(self) -> str:
-        """`12 conversions wait and 3 are held; they will not be sent.`, and what of those on their way; '' of none."""
-        return " ".join(filter(None, (self._left, self._on_their_way)))
+        """`12 conversions wait and 3 are held; they will not be sent.`, then those being sent; '' without any."""
+        return " ".join(filter(None, (self._left, self._in_flight)))
 
     @property
     def _left(self) -> str:
@@ -36,14 +36,14 @@ class Unsent:
         return f"{left}; {'it' if self.waiting + self.held == 1 else 'they'} will not be sent."
 
     @property
-    def _on_their_way(self) -> str:
+    def _in_flight(self) -> str:
         if not self.sending:
             return ""
         return f"{conversions(self.sending, 'is', 'are')} being sent at this moment and may still arrive."
 
 
 def of(config: PostbackConfig) -> Unsent:
-    """Counted exactly, at this moment."""
+    """The exact numbers of a config now."""
     leased = Q(leased_until__gte=clock.now())
     rows = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
     counts = rows.aggregate(

@@ -1,6 +1,6 @@
-"""What must not be forgotten about credentials: lost checks, open suspicions, the daily question, old credentials.
+"""Periodic tasks for credentials: lost checks, suspicions, daily checks, expired credentials.
 
-A check or a postback that this fails for stops no other (audience/background/isolation.py).
+Failing checks and postbacks are isolated (audience/background/isolation.py).
 """
 
 from collections.abc import Callable, Iterable
@@ -28,35 +28,37 @@ from postbacks.models import (
     Purpose,
 )
 
-LOST_AFTER = timedelta(seconds=15)  # the task of a check still untouched by then is taken for lost
+LOST_AFTER = timedelta(seconds=15)  # without its task run by then, a check is considered lost
 AT_ONCE = 20
 SUSPICION_LASTS = timedelta(minutes=1)
 COULD_NOT_VERIFY = "We could not verify this in time: {}"
-# While the network cannot be reached a suspicion is neither confirmed nor cleared: ask again, this long after the last.
+# While the network cannot be reached, a suspicion is neither confirmed nor cleared: check again after this pause.
 ASK_AGAIN_AFTER = timedelta(seconds=30)
 DAILY = timedelta(hours=24)
-# A config on hold may have been put right at the network's end (a permission given back).
+# The network may have restored a permission of a config on hold.
 HELD_EVERY = timedelta(hours=1)
 
 
 def sweep() -> None:
-    """Everything below, once; a beat task. May run twice at the same moment."""
+    """Run all steps once; a beat task. Safe to run concurrently."""
     steps = (run_lost_checks, ask_about_suspects, ask_daily, reconcile, close_forgotten)
-    place = lambda step: isolation.Row(step.__name__, None)  # noqa: E731
-    for _ in isolation.each(Queue.UPKEEP, steps, lambda step: step(), row_of=place):
+    rows = isolation.each(
+        Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.Row(step.__name__, None)
+    )
+    for _ in rows:
         pass
 
 
 def close_forgotten() -> None:
-    """Close the attempts of killed workers whose delivery was cancelled meanwhile, by an erasure."""
+    """Close the attempts of killed workers whose delivery an erasure cancelled meanwhile."""
     attempts = list(DeliveryAttempt.objects.of_finished_deliveries().values_list("pk", flat=True))
     DeliveryAttempt.objects.filter(pk__in=attempts).close_abandoned()
 
 
 def run_lost_checks() -> None:
-    """Run the checks whose task was lost, and give up on those older than five minutes.
+    """Run the checks whose task was lost, and close those older than five minutes.
 
-    One that was asked with a test code sends nothing and says so: the code was in the task alone.
+    A check with a test code sends nothing and says so: only the task had the code.
     """
     isolation.retry(Queue.CHECK, lambda failure: _end(CredentialCheck.objects.filter(pk=failure.row)))
     open_ones = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
@@ -73,15 +75,15 @@ def _check(check: CredentialCheck) -> isolation.Row:
 
 
 def _over(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
-    """Those of these pending checks that are given up."""
+    """Those of these checks that are pending for too long."""
     now, pending = clock.now(), found.filter(state=CheckState.PENDING).defer("credential")
-    # Nothing is sent while one is out: its worker may have died in mid-call.
+    # Nothing is sent during a suspicion; its worker may have been killed during the call.
     suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - SUSPICION_LASTS)
     return pending.filter(Q(created_at__lt=now - credential_checks.GIVE_UP_AFTER) | suspicion)
 
 
 def _lost(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
-    """Those of these pending checks whose task is taken for lost, the longest waiting first."""
+    """Those of these pending checks whose task is considered lost, the oldest first."""
     waiting = found.filter(state=CheckState.PENDING, created_at__lt=clock.now() - LOST_AFTER)
     return waiting.exclude(credential="").defer("credential").order_by("created_at")
 
@@ -92,7 +94,7 @@ def _give_up(found: QuerySet[CredentialCheck]) -> int:
 
 
 def _end(one: QuerySet[CredentialCheck]) -> None:
-    """Give up on a check that failed, or run it, alone; nothing when it is over."""
+    """Close or run one check that failed before; do nothing if it is finished."""
     if _over(one).exists():
         _give_up(one)
     for check in _lost(one):
@@ -100,19 +102,19 @@ def _end(one: QuerySet[CredentialCheck]) -> None:
 
 
 def _could_not_verify() -> Case:
-    """The sentence for each check, by its purpose."""
+    """The sentence of each check by its purpose, as SQL."""
     ends = credential_checks.UNDECIDED.items()
     return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(end))) for purpose, end in ends))
 
 
 def ask_about_suspects() -> None:
-    """Ask again about suspected configs that nobody is asking about."""
+    """Check suspected configs without a current check."""
     suspects = PostbackConfig.objects.kept().filter(suspected_at__isnull=False, held_at=None)
     _ask(_unasked(suspects, ASK_AGAIN_AFTER), Purpose.SUSPICION)
 
 
 def ask_daily() -> None:
-    """Ask about every enabled config once a day, and once an hour about those on hold."""
+    """Check every enabled config once a day, and those on hold once an hour."""
     now = clock.now()
     kept = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
     quiet = kept.filter(held_at=None, validated_at__lt=now - DAILY).filter(
@@ -128,7 +130,7 @@ def _ask(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
 
 
 def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
-    """Do `work` for each config, alone, in a transaction of its own."""
+    """Do `work` for each config in a transaction of its own; failures are noted as `<step> <id>`."""
 
     def place(config: PostbackConfig) -> isolation.Row:
         return isolation.Row(f"{step} {config.pk}".strip(), config.game_id)
@@ -142,24 +144,24 @@ def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., obje
 
 
 def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:
-    """Those without a check on its way or ended within the pause."""
+    """Configs without a check that is pending or was created within the pause."""
     about = CredentialCheck.objects.filter(config=OuterRef("pk"))
     recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
-    # Those that cannot be asked about now must not fill the places of the others.
+    # Failed ones must not use up the limit.
     blocked = In(Cast("pk", CharField()), FailedWork.objects.not_due(Queue.UPKEEP).values("row"))
     return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:AT_ONCE])
 
 
 def reconcile() -> None:
-    """Hold what slipped past a hold, end what has outlived its deadline there, forget credentials past their day."""
+    """Hold waiting deliveries of held configs, fail those past a deadline, release stranded ones, delete old credentials."""
     plain = PostbackConfig.objects.defer("credential", "previous_credential")
     _each("hold", plain.filter(held_at__isnull=False), hold.hold_waiting)
     _each("expire", plain.filter(held_at__isnull=False), hold.expire)
     stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
     _each("release", plain.filter(Exists(stranded), held_at=None), hold.release_stranded)
-    _each("forget", plain.filter(previous_until__lt=clock.now()), _forget)
+    _each("forget", plain.filter(previous_until__lt=clock.now()), _delete_previous)
 
 
-def _forget(*, config: PostbackConfig) -> None:
-    """Wipe the credential before the last rotation."""
+def _delete_previous(*, config: PostbackConfig) -> None:
+    """Delete the credential before the last rotation."""
     PostbackConfig.objects.filter(pk=config.pk).update(previous_credential={}, previous_until=None)

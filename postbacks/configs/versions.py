@@ -1,4 +1,4 @@
-"""Every change of a config makes a version: what it said, what was changed, and by whom."""
+"""Records a version for every change of a config: its settings, what was changed, and by whom."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from postbacks.models import ConfigVersion, PostbackConfig
 
 
 def record(*, config: PostbackConfig, change: str, set_by: Any) -> ConfigVersion:
-    """Write the version that `config` is at now; `change` says in words what made it. `set_by` is a user or None."""
+    """Store the current version of `config`; `change` is a label. `set_by` is a user or None."""
     return ConfigVersion.objects.create(
         config=config,
         number=config.version,
@@ -20,12 +20,12 @@ def record(*, config: PostbackConfig, change: str, set_by: Any) -> ConfigVersion
 
 
 def difference(before: PostbackConfig, after: PostbackConfig, *, rotated: bool) -> str:
-    """What was changed, in words: "Credential rotated, switched off"."""
-    said = ["Credential rotated"] if rotated else []
-    said += ["Pixel changed"] if before.pixel_id != after.pixel_id else []
-    said += ["Trigger events changed"] if set(before.triggers) != set(after.triggers) else []
-    said += ["Goals changed"] if before.goals != after.goals else []
+    """The label of a change: "Credential rotated, switched off"."""
+    parts = ["Credential rotated"] if rotated else []
+    parts += ["Pixel changed"] if before.pixel_id != after.pixel_id else []
+    parts += ["Trigger events changed"] if set(before.triggers) != set(after.triggers) else []
+    parts += ["Goals changed"] if before.goals != after.goals else []
     if before.enabled != after.enabled:
-        said.append("Switched on" if after.enabled else "Switched off")
-    words = ", ".join(said) or "Validated again"
-    return words[0] + words[1:].lower()
+        parts.append("Switched on" if after.enabled else "Switched off")
+    label = ", ".join(parts) or "Validated again"
+    return label[0] + label[1:].lower()

@@ -427,7 +427,7 @@ def test_a_pause_stops_new_claims_and_ends_by_itself(config: PostbackConfig) -> 
     queue(config, 1)
     applying.quiesce(config_id=config.pk)
     assert list(claims.claim(network="tiktok")) == []
-    with time_machine.travel(timezone.now() + 2 * applying.PATIENCE + timedelta(seconds=1)):
+    with time_machine.travel(timezone.now() + 2 * applying.MAX_CALL + timedelta(seconds=1)):
         assert len(list(claims.claim(network="tiktok"))) == 1
 
 
