@@ -56,11 +56,17 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[Sendable], 
     return sendable, cancelled
 
 
-def _facts(delivery: Delivery, level: Level) -> Facts | None:
+def facts_of(delivery: Delivery, level: Level) -> Facts:
+    """Raises one of facts.BAD_DATA for a conversion that cannot be read, ValueError when its player was erased."""
     if delivery.conversion is None:
-        return None
+        raise ValueError("the player was erased")
+    given = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
+    return facts.of(delivery.conversion, level=level, **given)
+
+
+def _facts(delivery: Delivery, level: Level) -> Facts | None:
     try:
-        return facts.of(delivery.conversion, event_id=delivery.event_id, level=level, sent_as=delivery.sent_as)
+        return facts_of(delivery, level)
     except facts.BAD_DATA:
         return None
 

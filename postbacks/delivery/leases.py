@@ -26,7 +26,7 @@ MAX_START_DELAY_SECONDS = 2.5
 class Claim:
     """A leased delivery with its open attempt, to be sent at `starts_at` (by the database's clock).
 
-    `facts` is None when the conversion's data could not be read; `token` is '' when no key opens the stored credential.
+    `facts` is None when the conversion's data could not be read.
     """
 
     delivery: Delivery
@@ -36,7 +36,6 @@ class Claim:
     level: Level
     facts: Facts | None = field(repr=False)
     starts_at: datetime
-    token: str = field(repr=False)
 
     @property
     def latest_start(self) -> datetime:
@@ -70,7 +69,6 @@ def lease(
         )
         for row in rows
     )
-    token = config.credential.get("token", "")
     return [
         Claim(
             delivery=each.delivery,
@@ -80,7 +78,6 @@ def lease(
             level=each.level,
             facts=each.facts,
             starts_at=starts_at,
-            token=token,
         )
         for each, attempt, starts_at in zip(sendable, attempts, starts, strict=True)
     ]

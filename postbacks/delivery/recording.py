@@ -96,7 +96,6 @@ def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> Answer:
         level=Level.NONE,
         facts=None,
         starts_at=clock.now(),
-        token="",
     )
     verdict = Verdict(kept["verdict"])
     return Answer(claim, Outcome(verdict, None, UNSTORABLE, retry_after=kept["retry_after"], unknown=kept["unknown"]))
@@ -138,7 +137,7 @@ def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
 
 def _attempt(answer: Answer, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:
     """The closed attempt; what was sent and answered is left out when the player was erased meanwhile."""
-    request, outcome, response, token = answer.request, answer.outcome, answer.response, answer.claim.token
+    request, outcome, response = answer.request, answer.outcome, answer.response
     return DeliveryAttempt(
         pk=answer.claim.attempt_id,
         finished_at=now,
@@ -146,8 +145,8 @@ def _attempt(answer: Answer, status: AttemptStatus, now: datetime, *, erased: bo
         verdict=outcome.verdict.value,
         http_status=response.status if response else None,
         latency_ms=response.latency_ms if response else None,
-        provider_code="" if erased else masked(outcome.code or "", token)[:64],
-        message="" if erased else masked(outcome.message, token)[:MESSAGE_MAX],
-        request_id="" if erased else masked(outcome.request_id or "", token)[:128],
-        payload=None if request is None or erased else json.loads(request.body),
+        provider_code="" if erased else masked(outcome.code or "")[:64],
+        message="" if erased else masked(outcome.message)[:MESSAGE_MAX],
+        request_id="" if erased else masked(outcome.request_id or "")[:128],
+        payload=None if request is None or erased else json.loads(request.body or b"null"),
     )

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -17,10 +18,10 @@ from django.conf import settings
 from audience.database import clock
 from postbacks import http
 from postbacks.configs import rules
-from postbacks.delivery import attempts, claims, leases, pace, unwritten
+from postbacks.delivery import attempts, cancellation, claims, leases, pace, unwritten
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import Answer
-from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
 from postbacks.outbox import facts
 
 logger = structlog.get_logger(__name__)
@@ -130,34 +131,27 @@ class NetworkDrain:
 
 def _call(claim: Claim) -> Answer:
     """Build the request, send it and classify the response."""
-    network = claim.delivery.config.kind
-    if not claim.token:
-        logger.error("credential_unreadable", config_id=str(claim.delivery.config_id))
+    config = claim.delivery.config
+    network = config.kind
+    if not network.has_credential(config.credential):
+        logger.error("credential_unreadable", config_id=str(config.pk))
         return Answer(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
+    base_url = settings.NETWORK_URLS[config.network]
+    target = network.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
     try:
-        request = _request(claim)
+        made = http.call(
+            network, target, partial(_request, claim), classify=partial(_classified, claim), timeout=TIMEOUT_SECONDS
+        )
     except facts.BAD_DATA as error:
         logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
         problem = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
         return Answer(claim, Outcome(Verdict.PAYLOAD, None, f"{problem} Nothing was sent."))
-    response = http.post(request, timeout=TIMEOUT_SECONDS)
-    return Answer(claim, _classified(claim, response), request, response)
+    return Answer(claim, made.outcome, made.request, made.response)
 
 
-def _request(claim: Claim) -> Request:
-    delivery, config = claim.delivery, claim.delivery.config
-    if delivery.conversion is None:
-        raise ValueError("a claimed delivery has a conversion")
-    base_url = settings.NETWORK_URLS[config.network]
-    target = config.kind.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
-    known = claim.facts or facts.of(
-        delivery.conversion,
-        event_id=delivery.event_id,
-        level=claim.level,
-        sent_as=delivery.sent_as,
-        object_id=delivery.object_id,
-    )
-    return config.kind.build(target, known)
+def _request(claim: Claim, target: Target) -> Request:
+    known = claim.facts or cancellation.facts_of(claim.delivery, claim.level)
+    return claim.delivery.config.kind.build(target, known)
 
 
 def _classified(claim: Claim, response: Response) -> Outcome:

@@ -12,11 +12,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from postbacks.http.exchange import post
-from postbacks.networks.interface.network import AccessToken, Network, Outcome, Request, Response, Target, Verdict
+import structlog
 
-TIMEOUT = 10.0  # seconds for a call and the token that it needs together
+from postbacks.http.exchange import post
+from postbacks.networks.interface.network import Network, Outcome, Request, Response, Target, Verdict
+
+logger = structlog.get_logger(__name__)
+
+TIMEOUT_SECONDS = 10.0  # seconds for a call and the token that it needs together
 EXPIRY_MARGIN_SECONDS = 60.0
+TOO_LATE = "There was no access token in time."
 UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."
 
 _tokens: dict[str, tuple[str, float]] = {}  # by credential: the token and the monotonic time of its end
@@ -38,7 +43,7 @@ def call(
     build: Callable[[Target], Request],
     *,
     classify: Callable[[Response], Outcome] | None = None,
-    timeout: float = TIMEOUT,
+    timeout: float = TIMEOUT_SECONDS,
 ) -> Call:
     """Send what `build` makes of the target, within `timeout` seconds, and have the network read the answer.
 
@@ -67,7 +72,7 @@ def _call(
         target = target.with_access_token(found)
     request = _hiding(build(target), target)
     response = post(request, timeout=_left(until))
-    return Call(request, response, classify(response)), found, is_kept
+    return Call(request, response, _masked(classify(response), request)), found, is_kept
 
 
 def _access_token(network: Network, target: Target, until: float) -> tuple[str | Call, bool]:
@@ -79,16 +84,31 @@ def _access_token(network: Network, target: Target, until: float) -> tuple[str |
     if request is None:
         return "", False
     key = _key(network, target)
-    with _locks[key]:
+    # Many threads want the token of one credential at the same moment: one asks, the others wait for it.
+    if not _locks[key].acquire(timeout=_left(until)):
+        return Call(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
+    try:
         token, expires_at = _tokens.get(key, ("", 0.0))
         if token and time.monotonic() < expires_at:
             return token, True
-        response = post(_hiding(request, target), timeout=_left(until))
+        return _new_access_token(network, target, request, until), False
+    finally:
+        _locks[key].release()
+
+
+def _new_access_token(network: Network, target: Target, request: Request, until: float) -> str | Call:
+    request = _hiding(request, target)
+    response = post(request, timeout=_left(until))
+    try:
         found = network.token_from(response)
-        if not isinstance(found, AccessToken):
-            return Call(None, response, replace(found, unknown=False)), False
-        _tokens[key] = (found.value, time.monotonic() + found.expires_in - EXPIRY_MARGIN_SECONDS)
-        return found.value, False
+    except Exception:  # an answer that nobody foresaw is no fault of the credential
+        logger.exception("token_answer_unreadable", network=network.kind)
+        found = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
+    if isinstance(found, Outcome):
+        return Call(None, response, _masked(replace(found, unknown=False), request))
+    expires_at = time.monotonic() + found.expires_in - EXPIRY_MARGIN_SECONDS
+    _tokens[_key(network, target)] = (found.value, expires_at)
+    return found.value
 
 
 def _drop(key: str, token: str) -> None:
@@ -100,6 +120,18 @@ def _drop(key: str, token: str) -> None:
 
 def _hiding(request: Request, target: Target) -> Request:
     return replace(request, secrets=tuple({*request.secrets, *target.secrets}))
+
+
+def _masked(outcome: Outcome, request: Request) -> Outcome:
+    """Without the secrets that `post` leaves in an answer since they are short or numbers."""
+
+    def masked(text: str | None) -> str | None:
+        for secret in request.secrets:
+            text = text.replace(secret, "[hidden]") if text else text
+        return text
+
+    message, code, request_id = masked(outcome.message), masked(outcome.code), masked(outcome.request_id)
+    return replace(outcome, message=message or "", code=code, request_id=request_id)
 
 
 def _key(network: Network, target: Target) -> str:

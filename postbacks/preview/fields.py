@@ -120,7 +120,7 @@ def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
     """The body exactly as the sender builds it; no credential goes in. Raises what the network's build does."""
     credential = {part.name: "not-needed" for part in network.credential_fields}
     target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
-    body: dict[str, Any] = json.loads(network.build(target, facts).body)
+    body: dict[str, Any] = json.loads(network.build(target, facts).body or b"{}")
     return body
 
 

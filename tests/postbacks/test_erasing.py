@@ -14,6 +14,7 @@ from audience.privacy import erasure
 from postbacks.configs import hold
 from postbacks.delivery import attempts, claims, replays, sending
 from postbacks.delivery.recording import Answer
+from postbacks.http import network_calls
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, PostbackConfig, ReplayState
 from postbacks.networks.interface.network import Outcome, Verdict
 from postbacks.outbox import fan_out
@@ -136,14 +137,14 @@ def test_an_answer_that_comes_after_the_erasure_brings_no_body_back(
     sandbox: Sandbox, config: PostbackConfig, player: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = bought(player)
-    send = sending.http.post
+    send = network_calls.post
 
     def erased_in_mid_call(*args: Any, **kwargs: Any) -> Any:
         erase(player)
         connection.close()  # of this thread
         return send(*args, **kwargs)
 
-    monkeypatch.setattr(sending.http, "post", erased_in_mid_call)
+    monkeypatch.setattr(network_calls, "post", erased_in_mid_call)
     sending.drain(network="tiktok", max_in_flight=1)
     row.refresh_from_db()
     attempt = row.attempts.get()

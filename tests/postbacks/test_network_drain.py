@@ -15,6 +15,7 @@ from postbacks.delivery import attempts, claims, sending
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import Answer
 from postbacks.delivery.sending import NetworkDrain
+from postbacks.http import network_calls
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.sandbox.server import Sandbox
 from tests import factories
@@ -111,7 +112,7 @@ def test_calls_run_side_by_side_up_to_the_maximum_in_threads_without_a_database_
 ) -> None:
     queue(config, 20)
     sandbox.state.set_delay("tiktok", 0.05)
-    real, lock, now, most, connected = sending.http.post, threading.Lock(), 0, 0, []
+    real, lock, now, most, connected = network_calls.post, threading.Lock(), 0, 0, []
 
     def post(*args: Any, **given: Any) -> Any:
         nonlocal now, most
@@ -124,7 +125,7 @@ def test_calls_run_side_by_side_up_to_the_maximum_in_threads_without_a_database_
             with lock:
                 now -= 1
 
-    monkeypatch.setattr(sending.http, "post", post)
+    monkeypatch.setattr(network_calls, "post", post)
     sending.drain(network="tiktok", max_in_flight=6)
     assert Delivery.objects.filter(state="delivered").count() == 20
     assert most == 6

@@ -18,6 +18,7 @@ from postbacks.configs import credentials, hold, lifecycle, upkeep
 from postbacks.configs.proposed import ProposedSettings
 from postbacks.delivery import attempts, claims, leases, replays, retry, sending
 from postbacks.delivery.recording import Answer
+from postbacks.http import network_calls
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
 from postbacks.monitoring.health import Health, Judgement
@@ -297,14 +298,14 @@ def test_a_lane_that_crashes_costs_an_attempt_and_no_answer_of_another(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [factories.delivery(config) for _ in range(2)]
-    real, calls = sending.http.post, iter([RuntimeError("odd")])
+    real, calls = network_calls.post, iter([RuntimeError("odd")])
 
     def post(*args: Any, **given: Any) -> Response:
         for error in calls:
             raise error
         return real(*args, **given)
 
-    monkeypatch.setattr(sending.http, "post", post)
+    monkeypatch.setattr(network_calls, "post", post)
     sending.drain(network="tiktok", max_in_flight=1)
     assert sorted(Delivery.objects.values_list("state", flat=True)) == ["delivered", "waiting"]
     assert DeliveryAttempt.objects.filter(delivery__in=rows, status="retried", verdict="transient").count() == 1

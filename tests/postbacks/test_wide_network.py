@@ -1,22 +1,30 @@
 """Every part of the network interface at work, with a network that uses them all (wide.py)."""
 
-from collections.abc import Iterator
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from audience.models import Game
+from postbacks import http
 from postbacks.configs import credentials, hold
 from postbacks.configs.forms import postback_form
+from postbacks.delivery import sending
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Consent
+from postbacks.networks.interface.network import Consent, Facts, Verdict
 from postbacks.outbox import facts, fan_out
 from tests import factories
 from tests.postbacks import wide
+
+ACCOUNTS = itertools.count(1_000_000_000)
 
 pytestmark = pytest.mark.django_db
 
@@ -183,3 +191,130 @@ def test_what_was_held_still_waits_for_its_first_moment(network: wide.Server, ga
 )
 def test_consent_is_read_as_the_event_states_it(context: dict[str, Any], stated: Consent | None) -> None:
     assert facts.consent(context) == stated
+
+
+# The access token ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(network: wide.Server) -> Callable[[], http.Call]:
+    """Send one event with a credential that no test has used before."""
+    credential = {**wide.CREDENTIAL, "account": str(next(ACCOUNTS))}
+    target = wide.Wide().target(pixel_id=wide.PIXEL, credential=credential, base_url=network.url)
+    known = Facts(trigger="purchase", event_id="e-1", event_at=timezone.now())
+    return lambda: http.call(wide.Wide(), target, lambda filled: wide.Wide().build(filled, known))
+
+
+def token(value: str, expires_in: float = 3600) -> tuple[int, Any]:
+    return 200, {"access_token": value, "expires_in": expires_in}
+
+
+def test_an_access_token_is_kept_until_shortly_before_its_end(
+    network: wide.Server, call: Callable[[], http.Call]
+) -> None:
+    network.answers["token"] = [token("first-token", expires_in=60), token("second-token")]
+    for _ in range(3):
+        assert call().outcome.verdict == Verdict.SUCCESS
+    auth = [sent["auth"] for sent in network.calls["events"]]
+    assert auth == ["Bearer first-token", "Bearer second-token", "Bearer second-token"]
+
+
+def test_a_kept_token_that_is_refused_is_replaced_once(network: wide.Server, call: Callable[[], http.Call]) -> None:
+    network.answers["token"] = [token("first-token"), token("second-token")]
+    network.answers["events"] = [(200, {}), (401, {"message": "expired"}), (200, {}), (401, {"message": "revoked"})]
+    assert call().outcome.verdict == Verdict.SUCCESS
+    assert call().outcome.verdict == Verdict.SUCCESS
+    assert len(network.calls["token"]) == 2
+    refused = call()
+    assert (refused.outcome.verdict, refused.outcome.message) == (Verdict.CREDENTIAL, "revoked")
+    assert len(network.calls["token"]) == 3
+    assert len(network.calls["events"]) == 5
+
+
+def test_a_new_token_that_is_refused_is_a_refused_credential(
+    network: wide.Server, call: Callable[[], http.Call]
+) -> None:
+    network.answers["events"] = [(401, {"message": "no access"})]
+    assert (call().outcome.verdict, len(network.calls["token"])) == (Verdict.CREDENTIAL, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "message"),
+    [
+        ((401, {"message": f"bad key {wide.PRIVATE_KEY}"}), Verdict.CREDENTIAL, "bad key [hidden]"),
+        ((503, {"message": "later"}), Verdict.TRANSIENT, "later"),
+        ((200, {}), Verdict.TRANSIENT, "The answer to the request for an access token could not be read."),
+    ],
+)
+def test_without_an_access_token_no_event_is_sent(
+    network: wide.Server, call: Callable[[], http.Call], answer: Any, verdict: Verdict, message: str
+) -> None:
+    network.answers["token"] = [answer]
+    made = call()
+    assert (made.request, made.outcome.verdict, made.outcome.message) == (None, verdict, message)
+    assert made.outcome.unknown is False
+    assert network.calls["events"] == []
+
+
+def test_threads_share_one_access_token(network: wide.Server, call: Callable[[], http.Call]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        verdicts = [made.outcome.verdict for made in pool.map(lambda _: call(), range(24))]
+    assert verdicts == [Verdict.SUCCESS] * 24
+    assert len(network.calls["token"]) == 1
+
+
+# Delivery ------------------------------------------------------------------------------------------
+
+
+def everything_stored() -> str:
+    """All rows of the postbacks' and the audience's tables as text."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE tablename ~ '^(postbacks|audience|auditlog)_'")
+        tables = [name for (name,) in cursor.fetchall()]
+        found = []
+        for table in tables:
+            cursor.execute(f'SELECT string_agg(row::text, chr(10)) FROM "{table}" row')
+            found.append(str(cursor.fetchone()[0]))
+    return "\n".join(found)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("status", "words", "state"),
+    [
+        (200, "ok", "delivered"),
+        (400, f"bad {wide.URL_TOKEN} {wide.ACCESS_TOKEN} {wide.PRIVATE_KEY}", "failed"),
+        (401, f"unknown token {wide.ACCESS_TOKEN} in ?token={wide.URL_TOKEN}", "waiting"),
+        (503, f"try /events?token={wide.URL_TOKEN} later", "waiting"),
+    ],
+)
+def test_no_secret_of_a_call_is_stored_logged_or_shown(
+    network: wide.Server,
+    game: Game,
+    marketer: Client,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    words: str,
+    state: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    new_config(game)
+    clicked(game, hours=7)
+    network.answers["events"] = [(status, {"message": words})]
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    row = Delivery.objects.get()
+    assert (row.state, row.attempts.count()) == (state, 1)
+    sent = network.calls["events"][0]
+    assert (sent["query"], sent["auth"]) == ({"token": wide.URL_TOKEN}, f"Bearer {wide.ACCESS_TOKEN}")
+    assert sent["body"]["action"] == wide.ACTION
+
+    logged = caplog.text + "".join(capsys.readouterr())
+    assert "delivery_attempted" in logged
+    url = f"/g/{game.slug}/integrations/wide/"
+    attempt = row.attempts.get()
+    pages = [url, f"{url}attempts/{attempt.pk}/", f"/g/{game.slug}/conversions/{row.conversion_id}/", f"{url}preview/"]
+    shown = [marketer.get(page, follow=True).content.decode() for page in pages]
+    for text in (logged, everything_stored(), *shown):
+        assert [canary for canary in wide.CANARIES if canary in text] == []
