@@ -16,7 +16,7 @@ from audience.database import clock
 from audience.models import Conversion, FailedWork, Person, Reason
 from audience.privacy import echoes
 from postbacks.models import Alert, Delivery, DeliveryAttempt, DeliveryState
-from postbacks.models.deliveries import STOPPED, STOPPED_AND_SENT_AGAIN
+from postbacks.models.attempts import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
 from postbacks.networks.interface import answers
 

@@ -16,7 +16,7 @@ from django.db import connection
 from audience.hub.toolkit.paging import after, cursor
 from audience.models import trigger_label
 from postbacks.models import AttemptStatus, DeliveryAttempt
-from postbacks.models.deliveries import DOTS
+from postbacks.models.attempts import DOTS
 
 SIZE = 25
 DEPTH = 2_000

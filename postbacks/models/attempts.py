@@ -1,0 +1,102 @@
+"""The delivery log: a DeliveryAttempt per call to a network."""
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models import Q
+
+from audience.database import clock
+from postbacks.models.configs import PostbackConfig
+from postbacks.models.deliveries import Delivery, DeliveryState
+
+
+class AttemptStatus(models.TextChoices):
+    SENDING = "sending", "Sending"
+    SUCCESS = "success", "Success"
+    FAILED = "failed", "Failed"
+    RETRIED = "retried", "Retried"
+
+
+DOTS = {
+    AttemptStatus.SENDING: "busy",
+    AttemptStatus.SUCCESS: "good",
+    AttemptStatus.FAILED: "bad",
+    AttemptStatus.RETRIED: "warn",
+}
+
+
+# The message of an attempt whose worker was killed.
+STOPPED = "The worker stopped before the answer came."
+STOPPED_AND_SENT_AGAIN = "The worker stopped before the answer came; sent again with the same event id."
+# Longer than any lease (postbacks/delivery/leases.py), after which no worker has the attempt any more.
+ABANDONED_AFTER = timedelta(minutes=2)
+
+
+class AttemptQuerySet(models.QuerySet["DeliveryAttempt"]):
+    def close_abandoned(self, *, sent_again: bool = False) -> int:
+        """Close those that a killed worker left open; how many. Only for attempts whose lease is over.
+
+        Nobody knows whether the request went out, so each delivery says from then on that it may have arrived.
+        """
+        left_open = self.filter(status=AttemptStatus.SENDING)
+        sent = list(left_open.values_list("delivery", flat=True))
+        Delivery.objects.filter(pk__in=sent).exclude(state=DeliveryState.DELIVERED).update(may_have_arrived=True)
+        status, message = (
+            (AttemptStatus.RETRIED, STOPPED_AND_SENT_AGAIN) if sent_again else (AttemptStatus.FAILED, STOPPED)
+        )
+        return left_open.update(status=status, finished_at=clock.now(), message=message)
+
+    def of_finished_deliveries(self) -> "AttemptQuerySet":
+        """Abandoned attempts of deliveries that an erasure cancelled meanwhile: no claim comes by them any more."""
+        abandoned = self.filter(finished_at=None, started_at__lt=clock.now() - ABANDONED_AFTER)
+        return abandoned.exclude(delivery__state__in=(DeliveryState.WAITING, DeliveryState.HELD))
+
+
+class DeliveryAttempt(models.Model):
+    """One call to the network: written before it, closed after it. The rows are the delivery log.
+
+    The database checks no foreign key of theirs: a claim has just read and locked what they name, and each check would
+    lock it once more, row by row.
+    """
+
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
+    )
+    config = models.ForeignKey(
+        PostbackConfig, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField()
+    config_version = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    status = models.CharField(max_length=8, choices=AttemptStatus.choices, default=AttemptStatus.SENDING)
+    # postbacks.networks.interface.network.Verdict, blank while sending.
+    verdict = models.CharField(max_length=12, blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    provider_code = models.CharField(max_length=64, blank=True)
+    message = models.TextField(blank=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    # The JSON body as it was sent (it never holds the credential); None when nothing was, or the player was erased.
+    payload = models.JSONField(null=True, blank=True)
+
+    objects = AttemptQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempts_are_numbered")]
+        indexes = [
+            # The delivery log and the health of a config: its newest attempts.
+            models.Index(fields=["config", "-started_at"], name="attempt_newest"),
+            # The log filtered by status, the chart of the hours, and when something was last accepted.
+            models.Index(fields=["config", "status", "-started_at"], name="attempt_by_status"),
+            # Attempts whose worker died in mid-call.
+            models.Index(fields=["config", "started_at"], condition=Q(finished_at=None), name="attempt_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.delivery_id}: {self.status}"
+
+    @property
+    def dot(self) -> str:
+        """The class of the status dot."""
+        return DOTS[AttemptStatus(self.status)]
