@@ -24,6 +24,7 @@ BEAT = {
     "fan-out": _every("postbacks.tasks.fan_out", timedelta(seconds=2)),
     "deliver": _every("postbacks.tasks.deliver", timedelta(seconds=2)),
     "checks": _every("postbacks.tasks.sweep_checks", timedelta(seconds=15)),
+    "confirm": _every("postbacks.tasks.confirm", timedelta(minutes=1)),
     "alerts": _every("postbacks.tasks.alerts", timedelta(seconds=15)),
     "notices": _every("postbacks.tasks.notices", timedelta(seconds=15)),
     "digests": _every("postbacks.tasks.digests", timedelta(minutes=10)),

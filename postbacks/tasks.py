@@ -6,8 +6,8 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from audience.storage import rollups
 from postbacks.configs import credentials, upkeep
+from postbacks.delivery import confirming, replays, sending
 from postbacks.delivery import prune as pruning
-from postbacks.delivery import replays, sending
 from postbacks.monitoring.alerts.digests import write_digests
 from postbacks.monitoring.alerts.key_ends import write_reminders
 from postbacks.monitoring.alerts.notices import deliver_notices
@@ -44,6 +44,12 @@ def check_credentials(check_id: str, sealed_test_code: str = "") -> None:
 def sweep_checks() -> None:
     clock.synchronise()
     upkeep.sweep()
+
+
+@shared_task
+def confirm() -> None:
+    clock.synchronise()
+    confirming.confirm_due()
 
 
 @shared_task

@@ -36,6 +36,7 @@ class Claim:
     level: Level
     facts: Facts | None = field(repr=False)
     starts_at: datetime
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # of the credential
 
     @property
     def latest_start(self) -> datetime:
@@ -69,6 +70,7 @@ def lease(
         )
         for row in rows
     )
+    secrets = config.kind.secrets(config.credential)
     return [
         Claim(
             delivery=each.delivery,
@@ -78,6 +80,7 @@ def lease(
             level=each.level,
             facts=each.facts,
             starts_at=starts_at,
+            secrets=secrets,
         )
         for each, attempt, starts_at in zip(sendable, attempts, starts, strict=True)
     ]

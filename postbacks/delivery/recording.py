@@ -35,6 +35,7 @@ MESSAGE_MAX = 500  # characters; longer than every answer seen so far
 ANSWERED = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
 ANSWERED += ["request_id", "payload"]
 SETTLED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
+SETTLED += ["confirmation", "confirm_after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
 
 def _attempt(answer: Answer, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:
     """The closed attempt; what was sent and answered is left out when the player was erased meanwhile."""
-    request, outcome, response = answer.request, answer.outcome, answer.response
+    request, outcome, response, secrets = answer.request, answer.outcome, answer.response, answer.claim.secrets
     return DeliveryAttempt(
         pk=answer.claim.attempt_id,
         finished_at=now,
@@ -145,8 +146,8 @@ def _attempt(answer: Answer, status: AttemptStatus, now: datetime, *, erased: bo
         verdict=outcome.verdict.value,
         http_status=response.status if response else None,
         latency_ms=response.latency_ms if response else None,
-        provider_code="" if erased else masked(outcome.code or "")[:64],
-        message="" if erased else masked(outcome.message)[:MESSAGE_MAX],
-        request_id="" if erased else masked(outcome.request_id or "")[:128],
+        provider_code="" if erased else masked(outcome.code or "", *secrets)[:64],
+        message="" if erased else masked(outcome.message, *secrets)[:MESSAGE_MAX],
+        request_id="" if erased else masked(outcome.request_id or "", *secrets)[:128],
         payload=None if request is None or erased else json.loads(request.body or b"null"),
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from audience.models import Reason
 from postbacks.delivery import retry
 from postbacks.delivery.leases import Claim
-from postbacks.models import AttemptStatus, Delivery, DeliveryState, ReplayState
+from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryState, ReplayState
 from postbacks.networks.interface.network import Outcome, Verdict
 
 
@@ -17,7 +17,7 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
     """
     verdict = outcome.verdict
     if verdict == Verdict.SUCCESS:
-        _accept(delivery, now)
+        _accept(delivery, outcome, now)
         return AttemptStatus.SUCCESS
     if outcome.unknown and delivery.state != DeliveryState.DELIVERED:
         delivery.may_have_arrived = True
@@ -34,11 +34,13 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
     return AttemptStatus.RETRIED if again and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
 
 
-def _accept(delivery: Delivery, now: datetime) -> None:
+def _accept(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     if delivery.state == DeliveryState.CANCELLED:
         delivery.may_have_arrived = True  # accepted after an erasure cancelled it: it stays cancelled
         return
     delivery.may_have_arrived = False
+    if outcome.confirm_after is not None and outcome.request_id:
+        delivery.confirmation, delivery.confirm_after = Confirmation.AWAITED, now + outcome.confirm_after
     _finish(delivery, DeliveryState.DELIVERED, "", Verdict.SUCCESS, now)
 
 

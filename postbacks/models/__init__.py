@@ -4,7 +4,7 @@ from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Ending, Notic
 from postbacks.models.attempts import AttemptStatus, DeliveryAttempt
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.counts import AttemptCount, DeliveryCount
-from postbacks.models.deliveries import UNKNOWN, Delivery, DeliveryState
+from postbacks.models.deliveries import UNKNOWN, Confirmation, Delivery, DeliveryState
 from postbacks.models.flow import Flow
 from postbacks.models.replays import Replay, ReplayState
 from postbacks.models.server import ServerTrouble
@@ -17,6 +17,7 @@ __all__ = [
     "AttemptCount",
     "AttemptStatus",
     "CheckState",
+    "Confirmation",
     "ConfigVersion",
     "CredentialCheck",
     "Delivery",

@@ -1,4 +1,4 @@
-"""What is sent back: a Delivery per conversion and config, and an attempt per call."""
+"""What is sent back: a Delivery per conversion and config."""
 
 import uuid
 from datetime import datetime
@@ -19,6 +19,15 @@ class DeliveryState(models.TextChoices):
     FAILED = "failed", "Failed"
     SKIPPED = "skipped", "Not sent"
     CANCELLED = "cancelled", "Cancelled"
+
+
+class Confirmation(models.TextChoices):
+    """What a network that judges later has said of a delivered event; blank where its answer is final."""
+
+    AWAITED = "awaited", "To be confirmed"
+    CONFIRMED = "confirmed", "Confirmed"
+    REFUSED = "refused", "Refused later"
+    UNKNOWN = "unknown", "Not confirmed in time"
 
 
 # States of cancelled deliveries: nothing was accepted.
@@ -79,6 +88,9 @@ class Delivery(models.Model):
         default=False,
         help_text="A call ended without an answer (cut off, timed out, its worker stopped): the network may have it.",
     )
+    confirmation = models.CharField(max_length=9, choices=Confirmation.choices, blank=True, db_default="")
+    # When to ask; None unless the confirmation is awaited.
+    confirm_after = models.DateTimeField(null=True, blank=True)
     dead_after = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     replay = models.ForeignKey(
@@ -102,6 +114,10 @@ class Delivery(models.Model):
             models.Index(fields=["config", "finished_at"], condition=Q(state="failed"), name="delivery_failed"),
             # counting.count: how a config's newest deliveries fared.
             models.Index(fields=["config", "-created_at"], name="delivery_newest"),
+            # confirming: what a config has to ask its network about again.
+            models.Index(
+                fields=["config", "confirm_after"], condition=~Q(confirm_after=None), name="delivery_to_confirm"
+            ),
             # replays: those of one replay, which very few are.
             models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.

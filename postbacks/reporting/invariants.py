@@ -112,7 +112,8 @@ INVARIANTS = (
     Invariant(
         "accepted_are_delivered",
         "Whatever a network accepted is delivered, or was cancelled by an erasure meanwhile.",
-        f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')",
+        f"SELECT d.id::text {ATTEMPTS} AND a.status = 'success' AND d.state NOT IN ('delivered', 'cancelled')"
+        " AND d.confirmation <> 'refused'",
     ),
     Invariant(
         "waiting_have_a_time",
@@ -142,7 +143,9 @@ INVARIANTS = (
     Invariant(
         "attempts_in_time",
         "No attempt started after its delivery's deadline.",
-        f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)",
+        # The last one of a delivery that was refused later asked about it and sent nothing.
+        f"SELECT d.id::text {ATTEMPTS} AND a.started_at > least(d.dead_after, d.safe_until)"
+        " AND NOT (d.confirmation = 'refused' AND a.number = d.attempts_made)",
     ),
     Invariant(
         "one_attempt_open",

@@ -23,7 +23,7 @@ from audience.privacy import erasure
 from audience.storage import prune
 from config import gauges
 from postbacks.configs import applying, hold
-from postbacks.delivery import sending
+from postbacks.delivery import confirming, sending
 from postbacks.models import Delivery, DeliveryAttempt, Replay
 from postbacks.outbox import fan_out
 from postbacks.reporting import audit as reporting_audit
@@ -111,6 +111,14 @@ def release_a_hold(game: Game) -> None:
     factories.delivery(config)
     hold.hold(config=config, access="token", message="no")
     assert hold.release(config=config) == 1
+
+
+def confirm_a_delivery(game: Game) -> None:
+    now = timezone.now()
+    given = {"state": "delivered", "finished_at": now, "confirmation": "awaited", "confirm_after": now}
+    factories.delivery(factories.config(game), **given)
+    confirming.confirm_due()
+    assert Delivery.objects.get().confirmation == "unknown"  # without an accepted attempt
 
 
 def wait_for_open_attempts(game: Game) -> None:
@@ -269,6 +277,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "delivery_due": deliver,
         "delivery_held": release_a_hold,
         "delivery_failed": on_network("replays"),
+        "delivery_to_confirm": confirm_a_delivery,
         "delivery_newest": on_network("integration"),
         "delivery_of_replay": on_network("replays"),
         "delivery_by_time": audit,

@@ -12,15 +12,16 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import Game
+from audience.models import FailedWork, Game
 from postbacks import http
 from postbacks.configs import credentials, hold
 from postbacks.configs.forms import postback_form
-from postbacks.delivery import sending
+from postbacks.delivery import confirming, sending
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Consent, Facts, Verdict
 from postbacks.outbox import facts, fan_out
+from postbacks.reporting import audit
 from tests import factories
 from tests.postbacks import wide
 
@@ -318,3 +319,90 @@ def test_no_secret_of_a_call_is_stored_logged_or_shown(
     shown = [marketer.get(page, follow=True).content.decode() for page in pages]
     for text in (logged, everything_stored(), *shown):
         assert [canary for canary in wide.CANARIES if canary in text] == []
+
+
+# Confirmation --------------------------------------------------------------------------------------
+
+
+def delivered(network: wide.Server, game: Game) -> Delivery:
+    """A delivery that the network has accepted, to be confirmed in half an hour."""
+    new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    row = Delivery.objects.get()
+    assert (row.state, row.confirmation, row.attempts.get().request_id) == ("delivered", "awaited", "r-1")
+    assert row.finished_at is not None
+    assert row.confirm_after == row.finished_at + timedelta(minutes=30)
+    return row
+
+
+def ask_again(row: Delivery, *, after: timedelta = timedelta(minutes=31)) -> Delivery:
+    """Run the step as if the delivery had been accepted so long ago."""
+    Delivery.objects.update(finished_at=timezone.now() - after, confirm_after=timezone.now())
+    confirming.confirm_due()
+    return Delivery.objects.get(pk=row.pk)
+
+
+def test_nothing_is_asked_before_its_time(network: wide.Server, game: Game) -> None:
+    delivered(network, game)
+    confirming.confirm_due()
+    assert network.calls["status/r-1"] == []
+
+
+def test_a_confirmed_delivery_stays_delivered(network: wide.Server, game: Game) -> None:
+    row = ask_again(delivered(network, game))
+    assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "confirmed", None)
+    assert row.attempts.count() == 1
+    (asked,) = network.calls["status/r-1"]
+    assert (asked["method"], asked["auth"]) == ("GET", f"Bearer {wide.ACCESS_TOKEN}")
+    confirming.confirm_due()
+    assert len(network.calls["status/r-1"]) == 1
+
+
+def test_a_delivery_that_is_refused_later_fails_with_the_networks_words(
+    network: wide.Server, game: Game, marketer: Client
+) -> None:
+    words = f"The click is too recent ({wide.URL_TOKEN})."
+    network.answers["status/r-1"] = [(200, {"state": "refused", "message": words})]
+    row = ask_again(delivered(network, game))
+    assert (row.state, row.verdict, row.confirmation, row.confirm_after) == ("failed", "payload", "refused", None)
+    sent, refused = row.attempts.order_by("number")
+    assert (sent.status, refused.status, refused.number) == ("success", "failed", 2)
+    assert (refused.message, refused.provider_code) == ("The click is too recent ([hidden]).", "TOO_RECENT_CLICK")
+    assert refused.payload is None
+    log = marketer.get(f"/g/{game.slug}/integrations/wide/").content.decode()
+    assert "The click is too recent" in log
+    assert marketer.get(f"/g/{game.slug}/integrations/wide/attempts/{refused.pk}/").status_code == 200
+    found = {finding.name: finding.count for finding in audit.run(days=0).findings}
+    assert (found["accepted_are_delivered"], found["attempts_in_time"]) == (0, 0)
+
+
+@pytest.mark.parametrize("answer", [(503, {}), (200, {"state": "processing"}), (401, {"message": "no"})])
+def test_an_answer_that_settles_nothing_is_asked_for_again_and_in_the_end_no_more(
+    network: wide.Server, game: Game, answer: Any
+) -> None:
+    network.answers["status/r-1"] = [answer]
+    row = ask_again(delivered(network, game), after=timedelta(hours=2))
+    assert (row.state, row.confirmation) == ("delivered", "awaited")
+    assert row.confirm_after is not None
+    assert timedelta(minutes=119) < row.confirm_after - timezone.now() <= timedelta(minutes=121)
+    row = ask_again(row, after=timedelta(hours=13))
+    assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "unknown", None)
+
+
+def test_one_delivery_that_cannot_be_confirmed_stops_no_other(network: wide.Server, game: Game) -> None:
+    first = delivered(network, game)
+    clicked(game, hours=8)
+    network.answers["events"] = [(200, {"receipt": "r-2"})]
+    network.answers["status/r-2"] = [(200, {"state": "refused"})]  # without the message that the network reads
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    Delivery.objects.update(confirm_after=timezone.now())
+    Delivery.objects.exclude(pk=first.pk).update(confirm_after=timezone.now() - timedelta(hours=1))
+    confirming.confirm_due()
+    assert dict(Delivery.objects.values_list("confirmation", "state")) == {
+        "confirmed": "delivered",
+        "awaited": "delivered",
+    }
+    assert FailedWork.objects.values_list("queue", "game").get() == ("upkeep", game.pk)

@@ -86,7 +86,8 @@ class Outcome:
     `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
     seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
     is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
-    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown).
+    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown). `confirm_after` is set for
+    a SUCCESS that the network judges later: how long to wait before it is asked about `request_id`.
     """
 
     verdict: Verdict

@@ -122,6 +122,14 @@ class Network(ABC):
         """The access token of the answer, or what the answer means: CREDENTIAL or TRANSIENT."""
         raise NotImplementedError
 
+    def confirm_request(self, target: Target, receipt: str) -> Request:
+        """What asks about an event that was accepted with an Outcome that has `confirm_after`; its `request_id`."""
+        raise NotImplementedError
+
+    def classify_confirmation(self, response: Response) -> Outcome:
+        """SUCCESS: the event counts. PAYLOAD: it does not, as `message` says. Anything else: not known yet."""
+        raise NotImplementedError
+
     def not_before(self, facts: Facts) -> datetime | None:
         """The moment before which the network refuses the event; None when it takes it at once."""
         return None
@@ -130,6 +138,9 @@ class Network(ABC):
     def credential_label(self) -> str:
         return self.credential_fields[0].label
 
+    def secrets(self, credential: Mapping[str, str]) -> tuple[str, ...]:
+        return secrets(self.credential_fields, credential)
+
     def has_credential(self, credential: Mapping[str, str]) -> bool:
         """Whether every part is there that the network requires."""
         return all(credential.get(part.name) for part in self.credential_fields if part.required)
@@ -137,7 +148,7 @@ class Network(ABC):
     def target(
         self, *, pixel_id: str, credential: Mapping[str, str], base_url: str, test_code: str | None = None
     ) -> Target:
-        hidden = (*secrets(self.credential_fields, credential), *filter(None, [test_code]))
+        hidden = (*self.secrets(credential), *filter(None, [test_code]))
         return Target(pixel_id=pixel_id, credential=credential, base_url=base_url, test_code=test_code, secrets=hidden)
 
     def takes_event(self, name: str) -> bool:

@@ -1,0 +1,120 @@
+"""Asking a network later whether it keeps an event that it has accepted.
+
+Some networks acknowledge an event and judge it within hours. A refusal fails the delivery, with an attempt in the log
+that holds the network's words. An answer that does not come changes nothing: the delivery stays delivered.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from audience.background import isolation
+from audience.database import clock
+from audience.models import Queue
+from postbacks import http
+from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Outcome, Request, Target, Verdict
+
+logger = structlog.get_logger(__name__)
+
+BATCH = 20  # deliveries that a worker takes at a time
+LEASE = timedelta(minutes=5)  # longer than BATCH calls that time out
+MIN_PAUSE = timedelta(minutes=1)
+GIVE_UP_AFTER = timedelta(hours=24)  # since the delivery was accepted
+
+
+def confirm_due(*, seconds: float = 10.0) -> None:
+    """Ask about the deliveries whose time has come, until none is left or the time is up."""
+    until = time.monotonic() + seconds
+    for config in _configs_due():
+        rows: Sequence[Delivery] = [Delivery()]
+        while rows and time.monotonic() < until:
+            rows = _take(config)
+            for _ in isolation.each(Queue.UPKEEP, rows, partial(_confirm, config), row_of=_row_of):
+                pass
+
+
+def _configs_due() -> list[PostbackConfig]:
+    due = Delivery.objects.filter(config=OuterRef("pk"), confirm_after__lte=clock.now())
+    return list(PostbackConfig.objects.filter(Exists(due), network__in=NETWORKS).order_by("pk"))
+
+
+@transaction.atomic
+def _take(config: PostbackConfig) -> list[Delivery]:
+    """Some due deliveries, reserved for this worker; another one takes them when the lease is over."""
+    due = Delivery.objects.filter(config=config, confirm_after__lte=clock.now()).order_by("confirm_after")
+    rows = list(due.select_for_update(skip_locked=True, of=("self",))[:BATCH])
+    Delivery.objects.filter(config=config, pk__in=[row.pk for row in rows]).update(confirm_after=clock.now() + LEASE)
+    return rows
+
+
+def _row_of(delivery: Delivery) -> isolation.Row:
+    return isolation.Row(f"confirm {delivery.pk}", delivery.game_id)
+
+
+def _confirm(config: PostbackConfig, delivery: Delivery) -> None:
+    accepted = DeliveryAttempt.objects.filter(delivery=delivery, status=AttemptStatus.SUCCESS).order_by("-number")
+    receipt = accepted.values_list("request_id", flat=True).first()
+    if not receipt or not config.kind.has_credential(config.credential):
+        _record(delivery, None, clock.now())
+        return
+    base_url = settings.NETWORK_URLS[config.network]
+    target = config.kind.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
+
+    def build(filled: Target) -> Request:
+        return config.kind.confirm_request(filled, receipt)
+
+    asked_at = clock.now()
+    made = http.call(config.kind, target, build, classify=config.kind.classify_confirmation)
+    _record(delivery, made, asked_at)
+
+
+@transaction.atomic
+def _record(delivery: Delivery, made: http.Call | None, asked_at: datetime) -> None:
+    """What the answer makes of the delivery, unless that was sent again, or its player erased, meanwhile."""
+    now = clock.now()
+    open_ones = Delivery.objects.filter(config=delivery.config_id, pk=delivery.pk, state=DeliveryState.DELIVERED)
+    row = open_ones.filter(confirmation=Confirmation.AWAITED).select_for_update(of=("self",)).first()
+    if row is None:
+        return
+    accepted_at, outcome = row.finished_at or row.created_at, made.outcome if made else None
+    pause = max(now - accepted_at, MIN_PAUSE)  # each pause is twice the one before
+    if outcome is not None and outcome.verdict == Verdict.SUCCESS:
+        row.confirmation, row.confirm_after = Confirmation.CONFIRMED, None
+    elif made is not None and made.outcome.verdict == Verdict.PAYLOAD:
+        _refuse(row, made, asked_at, now)
+    elif outcome is None or now + pause > accepted_at + GIVE_UP_AFTER:
+        row.confirmation, row.confirm_after = Confirmation.UNKNOWN, None
+    else:
+        row.confirm_after = now + pause
+    row.save()
+    logger.info("delivery_confirmation", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
+
+
+def _refuse(row: Delivery, made: http.Call, asked_at: datetime, now: datetime) -> None:
+    """Fail the delivery and write why into its log."""
+    outcome: Outcome = made.outcome
+    row.confirmation, row.confirm_after = Confirmation.REFUSED, None
+    row.state, row.verdict, row.finished_at = DeliveryState.FAILED, outcome.verdict.value, now
+    row.attempts_made += 1
+    row.attempts.create(
+        config_id=row.config_id,
+        number=row.attempts_made,
+        config_version=row.config_version,
+        started_at=asked_at,
+        finished_at=now,
+        status=AttemptStatus.FAILED,
+        verdict=outcome.verdict.value,
+        http_status=made.response.status if made.response else None,
+        latency_ms=made.response.latency_ms if made.response else None,
+        provider_code=(outcome.code or "")[:64],
+        message=outcome.message,
+        request_id=(outcome.request_id or "")[:128],
+    )
