@@ -1,6 +1,6 @@
-"""The ledger: proves from the tables that no conversion was lost and none counted twice.
+"""The ledger: checks in the tables that no conversion was lost and none counted twice.
 
-Reads one snapshot, so that a system at work gives no false alarm, and writes nothing. Every query is over whole sets.
+Reads one snapshot, so that running traffic causes no false violations, and writes nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from postbacks.reporting.report import Report, Undecided
 
 DAYS = 7
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-# Skipped for one of these, a postback was owed nothing: the conversion is not this network's, or not one at all.
+# Skipped for one of these reasons, no postback is due: the conversion is another network's, or does not count.
 NOT_OWED = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
 
 UNDECIDED = """
@@ -34,7 +34,7 @@ UNDECIDED = """
 
 
 def run(*, game: Game | None = None, days: int = DAYS) -> Report:
-    """Audit a game, or all, over the events of the last `days` UTC days, today included; 0 is the whole history."""
+    """Audit a game, or all, over the events of the last `days` UTC days including today; 0 is the whole history."""
     with _snapshot() as now:
         games = Game.objects.filter(pk=game.pk) if game else Game.objects.all()
         slugs: dict[int, str] = dict(games.values_list("pk", "slug"))
@@ -52,7 +52,7 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
 
 @contextmanager
 def _snapshot() -> Iterator[datetime]:
-    """One read-only view of everything, and its moment by the database's clock; a caller's transaction is its own."""
+    """Provide one read-only snapshot and its time by the database's clock; the transaction of a caller is used."""
     outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if outermost:
@@ -62,7 +62,7 @@ def _snapshot() -> Iterator[datetime]:
 
 
 def _scope(slugs: Mapping[int, str], now: datetime, days: int) -> dict[str, Any]:
-    """The parameters that the queries share."""
+    """Return the parameters that the queries share."""
     midnight = datetime.combine(now.date(), time.min, tzinfo=UTC)
     since = midnight - timedelta(days=days - 1) if days else BEGINNING
     return {

@@ -1,7 +1,7 @@
-"""Per game, network and day: every conversion that a postback is owed, and what became of it.
+"""The balance per game, network and day: conversions for which a postback is due, and their outcomes.
 
-The two sides are counted apart. `eligible` comes from conversions, clicks and configs alone; the other side from
-Delivery rows alone. Where they differ, a conversion was lost or counted twice.
+Both sides are counted independently: `eligible` from conversions, clicks and configs, outcomes from Delivery rows. If
+they differ, a conversion was lost or counted twice.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from django.db import connection
 
 from postbacks.models import DeliveryState
 
-# One per config of the click's network that existed when the conversion was fanned out. Of an erased player the
-# delivery is the only trace left, so it stands on this side too.
+# One per config of the click's network that existed when the conversion was fanned out. Deliveries of erased players
+# are their only trace and are counted on this side too.
 ELIGIBLE = """
     SELECT game_id, network, day, sum(eligible), sum(erased) FROM (
         SELECT c.game_id, t.network, (c.event_at AT TIME ZONE 'UTC')::date AS day, count(*) AS eligible, 0 AS erased
@@ -33,8 +33,8 @@ ELIGIBLE = """
         GROUP BY 1, 2, 3
     ) AS sides GROUP BY 1, 2, 3
 """
-# Left out: launches that a merge made repeats after they were handed over (`repeats`), and conversions that wait to be
-# decided again.
+# Without launches that a merge made repeats after they were fanned out (`repeats`), and conversions that are to be
+# fanned out again.
 ACCOUNTED = """
     SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
            CASE d.state WHEN 'skipped' THEN d.reason ELSE '' END, count(*),
@@ -54,9 +54,9 @@ REPEATS = """
 
 @dataclass(slots=True, kw_only=True)
 class BalanceRow:
-    """One game, network and UTC day of the events. `erased` of the eligible are known by their delivery only.
+    """One game, network and UTC day of events. `erased` of the eligible are known by their delivery only.
 
-    `may_have_arrived` of those skipped, cancelled or failed went out once without an answer.
+    `may_have_arrived`: skipped, cancelled or failed after a call without an answer.
     """
 
     game: str
@@ -93,7 +93,7 @@ class BalanceRow:
 
 
 def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow]:
-    """Both sides of every day that has any, by game, network and day; `slugs` by game id."""
+    """Return both sides of every day with any, by game, network and day; `slugs` by game id."""
     found: dict[tuple[int, str, date], BalanceRow] = {}
 
     def line(game_id: int, network: str, day: date) -> BalanceRow:
@@ -116,7 +116,7 @@ def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow
 
 
 def repeats(scope: Mapping[str, Any]) -> int:
-    """Deliveries of launches that a merge made repeats when they were on their way already; outside the balance."""
+    """Count deliveries of launches that a merge made repeats while they were being sent; outside the balance."""
     with connection.cursor() as cursor:
         cursor.execute(REPEATS, scope)
         return int(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""The clicks of a conversion's player, each judged by the rule that one of them won by."""
+"""The clicks of a conversion's player, and why each was attributed or not."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,13 +7,13 @@ from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason, Touch
 from postbacks.reporting import labels
 
-# Clicks of a player that are shown; one person is at most a page.
+# Maximum number of clicks shown.
 MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ConsideredClick:
-    """One click of the player, and why it won or did not."""
+    """A click of the player, and why it was attributed or not."""
 
     touch: Touch
     network: str
@@ -24,14 +24,14 @@ class ConsideredClick:
 
 
 def touches_of(conversion: Conversion) -> list[Touch]:
-    """The newest clicks of the player; the one that won is among them, however many came after it."""
+    """Return the newest clicks of the player, including the attributed one."""
     newest = list(conversion.person.touches.order_by("-clicked_at", "pk")[:MOST])
     won = conversion.touch
     return newest if won is None or won in newest else [*newest, won]
 
 
 def considered(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
-    """The player's clicks, each judged by the rule "the last paid click before the event, inside the window"."""
+    """Return the player's clicks with the outcome of the rule (last paid click before the event, inside the window)."""
     window = timedelta(days=conversion.game.attribution_window_days)
     return [
         ConsideredClick(

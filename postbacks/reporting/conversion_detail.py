@@ -1,4 +1,4 @@
-"""The whole way of one conversion, in order: its event, its player's clicks, their consent, and every postback."""
+"""Everything about one conversion, in order: its event, the player's clicks and consent, and every postback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ Versions = dict[tuple[UUID, int], ConfigVersion]
 
 @dataclass(frozen=True, slots=True)
 class ConsentInForce:
-    """The consent in force, where it comes from, and when that was decided (None when it never was)."""
+    """The consent in force, its source, and when it was decided (None if never)."""
 
     level: Level
     why: str
@@ -36,7 +36,7 @@ class ConsentInForce:
 
 @dataclass(frozen=True, slots=True)
 class AttemptAnswer:
-    """One attempt, and what the network said to it."""
+    """One attempt and the network's answer."""
 
     attempt: DeliveryAttempt
     message: str
@@ -44,7 +44,7 @@ class AttemptAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostbackDetail:
-    """One postback of the game as it dealt with this conversion; `payload` is [(path, value, note), ...]."""
+    """One postback of the game and this conversion; `payload` is [(path, value, note), ...]."""
 
     delivery: Delivery
     network: Network
@@ -63,15 +63,15 @@ class PostbackDetail:
 
     @property
     def are_gone(self) -> bool:
-        """Whether there were attempts, and their time was over (postbacks/delivery/prune.py)."""
+        """Whether there were attempts that were pruned (postbacks/delivery/prune.py)."""
         return bool(self.delivery.attempts_made and not self.attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionDetail:
-    """`later` are postbacks of the game that were added after this conversion was decided.
+    """`later` are postbacks added after this conversion was fanned out.
 
-    `stuck` says why it is not decided although it was tried; '' otherwise.
+    `stuck` says why it is not fanned out although it was tried, or ''.
     """
 
     conversion: Conversion
@@ -85,7 +85,7 @@ class ConversionDetail:
 
 
 def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """`rows` with everything that `of` reads of them."""
+    """Return `rows` with everything that `of` reads."""
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
     in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
@@ -94,9 +94,9 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
 
 
 def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
-    """Everything that is known of one conversion, in a number of queries that does not depend on it.
+    """Return everything known of one conversion, in a constant number of queries.
 
-    Expects one of `loaded`. Without `addresses`, e-mail addresses and phone numbers are masked.
+    Expects one of `loaded`. Without `addresses`, email addresses and phone numbers are masked.
     """
     network = conversion.touch.network if conversion.touch else ""
     deliveries = sorted(conversion.deliveries.all(), key=lambda delivery: delivery.network != network)
@@ -121,13 +121,13 @@ def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
 
 
 def event_of(conversion: Conversion) -> Event | None:
-    """The event it was made from; None once its day was dropped."""
+    """Return its event; None once the partition was dropped."""
     at = Event.objects.filter(game_id=conversion.game_id, day=conversion.event_day, message_id=conversion.message_id)
     return at.defer(*HEAVY).first()
 
 
 def consent_of(conversion: Conversion) -> ConsentInForce:
-    """The level the gate goes by now, with the word that brought it about."""
+    """Return the level that the gate applies now, with its source."""
     level, stated = gate.levels([conversion])[conversion.pk], conversion.consent_level
     if stated and stated not in Level.values:
         return ConsentInForce(level, f"The message states “{stated}”, a level that nobody defined: it counts as none.")
@@ -180,7 +180,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresse
 
 
 def _goal(version: ConfigVersion, delivery: Delivery) -> str:
-    """The goal that took the conversion under this version, '' when none named its event."""
+    """Return the goal that matched the conversion in this version; '' if none named its event."""
     config = PostbackConfig(goals=version.goals, triggers=version.triggers)
     named = [goal for goal in goal_matching.goals_of(config) if goal.event == delivery.trigger]
     conversion = delivery.conversion
@@ -189,7 +189,7 @@ def _goal(version: ConfigVersion, delivery: Delivery) -> str:
 
 
 def _remedy(delivery: Delivery, in_time: bool) -> str:
-    # What to do about a click of a network without a postback is said of the conversion, not of the other postbacks.
+    # The remedy for a click of a network without a postback is shown with the conversion, not with other postbacks.
     if delivery.reason == Reason.OTHER_NETWORK:
         return ""
     if delivery.is_unknown and not (delivery.state == DeliveryState.FAILED and in_time):
@@ -198,12 +198,12 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
 
 
 def _doubted(delivery: Delivery, why: str) -> str:
-    """`why`, and what is not known of the calls before it."""
+    """Return `why` with what is unknown of earlier calls."""
     return f"{why.rstrip('. ')}; {labels.UNANSWERED}" if delivery.is_unknown else why
 
 
 def _why(delivery: Delivery) -> str:
-    """The decision in plain words: the recorded reason, else what the network last said."""
+    """Return the recorded reason in plain words, else the network's last answer."""
     if delivery.reason == Reason.OTHER_NETWORK and delivery.conversion and delivery.conversion.touch:
         won = labels.network_label(delivery.conversion.touch.network)
         return f"The click that won came from {won}, so this postback has no part in it"

@@ -1,7 +1,7 @@
 """The status of a conversion: exactly one, derived from its row and its deliveries.
 
-It is computed in two ways, which a test compares for every status: `with_status` annotates all conversions of a period,
-to count them; `selected` filters those of one status, newest first, to list fifty of them.
+Computed in two ways, which a test compares: `with_status` annotates all conversions of a period, to count them;
+`selected` filters those of one status, newest first, to list fifty.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
 
 class Status(models.TextChoices):
-    """What became of a conversion that has no Reason; otherwise its status is that reason."""
+    """The status of a conversion without a Reason; otherwise the reason is its status."""
 
     OTHER_CLICK = "other_click", "Another network’s click won"
     UNDECIDED = "undecided", "About to be decided"
@@ -29,7 +29,7 @@ class Status(models.TextChoices):
     DELIVERED = "delivered", "Delivered"
 
 
-# The statuses, a Status or a Reason each, that a step loses before the next one.
+# The statuses (Status or Reason) in which conversions stop between a step and the next.
 LOST: dict[str, tuple[str, ...]] = {
     CONVERSIONS: (
         Reason.NO_CLICK,
@@ -63,7 +63,7 @@ STATUSES = [*Status, *Reason]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionFilter:
-    """Conversions of `game` with an event since `since`; '' means every trigger, and the clicks of every network."""
+    """Conversions of `game` with an event since `since`; '' means every trigger, and clicks of every network."""
 
     game: Game
     since: datetime
@@ -72,11 +72,11 @@ class ConversionFilter:
 
 
 def statuses_reaching(step: str) -> list[str]:
-    """The statuses whose conversions have reached `step`."""
+    """Return the statuses whose conversions reached `step`."""
     return [Status.DELIVERED, *(status for later in STEPS[STEPS.index(step) :] for status in LOST[later])]
 
 
-# Of several postbacks of one conversion the best counts, then the one that needs a hand.
+# Of several postbacks of one conversion the best outcome counts, then the one that needs action.
 TRIED = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.WAITING)
 
 
@@ -86,7 +86,7 @@ def asked_for(asked: ConversionFilter) -> QuerySet[Conversion]:
 
 
 def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
-    """All conversions of the filter, each annotated with its `status`. The cheap conditions come first."""
+    """Return all conversions of the filter annotated with their `status`."""
     reason, network = F("reason"), asked.network
     whens = [
         When(test=True, then=Value(Reason.TEST_TRAFFIC)),
@@ -103,7 +103,7 @@ def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
 
 
 def selected(asked: ConversionFilter, key: str) -> QuerySet[Conversion]:
-    """The conversions of a step or of a status, by its key; all of the filter for any other key."""
+    """Return the conversions of a step or status by its key; for any other key all of the filter."""
     rows = asked_for(asked)
     known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
     return rows.filter(_standing(asked, key)) if known else rows
@@ -113,7 +113,7 @@ UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
 
 def _standing(asked: ConversionFilter, key: str) -> Q:
-    """The condition for a status or a step."""
+    """Return the condition for a status or step."""
     if key == Reason.TEST_TRAFFIC:
         return Q(test=True)
     if key in UNCOUNTED:
@@ -130,7 +130,7 @@ def _standing(asked: ConversionFilter, key: str) -> Q:
 
 
 def _decided(asked: ConversionFilter, key: str) -> Q:
-    """The same for conversions won by a click of the filter's network."""
+    """Return the condition for conversions attributed to the filter's network."""
     if key == ATTRIBUTED:
         return Q()
     if key == Status.UNDECIDED:
@@ -169,6 +169,6 @@ def _unanswered(asked: ConversionFilter) -> Exists:
 
 
 def _has(asked: ConversionFilter, state: str) -> Exists:
-    # The game and the time are the conversion's own; said again, they bound what is read.
+    # Game and time repeat the conversion's, to bound the rows read.
     rows = Delivery.objects.filter(game=asked.game, event_at__gte=asked.since)
     return Exists(rows.filter(conversion=OuterRef("pk"), state=state))

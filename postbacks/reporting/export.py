@@ -1,6 +1,6 @@
-"""Conversions as CSV, one row per delivery, or one row for a conversion without any.
+"""Conversions as CSV: one row per delivery, or one row for a conversion without deliveries.
 
-A thousand conversions are read at a time, so that neither this process nor the database holds all of them.
+Reads a thousand conversions at a time to bound memory.
 """
 
 from collections.abc import Iterator
@@ -36,9 +36,9 @@ COLUMNS = (
 
 
 def lines(rows: QuerySet[Conversion], *, addresses: bool) -> Iterator[str]:
-    """Lines of CSV with CRLF, the column names first, then the newest conversion first.
+    """Yield lines of CSV with CRLF, column names first, then the newest conversion first.
 
-    `addresses`: whether the reader may see email addresses, which a sender may have put into an id or an event name.
+    `addresses`: whether the reader may see email addresses, which a sender may have put into an id or event name.
     """
     return spreadsheet.lines(COLUMNS, _rows(rows, addresses))
 

@@ -1,7 +1,7 @@
 """The funnel of a period: events seen, conversions, attributed, eligible, delivered.
 
-A step counts the statuses that have reached it: what it loses is the sum of the statuses listed under it, and the list
-of a status holds exactly the conversions counted there.
+Each step counts the statuses that reached it; what it loses is the sum of the statuses listed under it, and the list of
+a status holds exactly the conversions counted there.
 """
 
 from collections import defaultdict
@@ -27,10 +27,10 @@ from postbacks.reporting.conversion_status import (
     with_status,
 )
 
-# Conversions that are counted, newest first; a longer period begins with the oldest of them. Counting 100,000 takes
+# The newest conversions that are counted; a longer period begins with the oldest of them. Counting 100,000 takes
 # PostgreSQL 0.15 s of one core.
 MOST = 100_000
-# Events that are read through for those with the names of conversions, which no index serves.
+# Events read for the names of conversions, which no index supports.
 DEPTH = 20_000
 SEEN = "seen"
 LABELS: dict[str, str] = {
@@ -45,7 +45,7 @@ LABELS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many, and their values added up per currency; '' for those that name none."""
+    """A number, and values summed per currency ('' for none)."""
 
     count: int
     sums: dict[str, Decimal]
@@ -53,7 +53,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step, and what it loses before the next; `at_least` when there may be more than were counted."""
+    """One step and its losses before the next; `at_least` if not all were counted."""
 
     key: str
     tally: Tally
@@ -66,7 +66,7 @@ class Step:
 
 
 def of(asked: ConversionFilter) -> list[Step]:
-    """The steps in their order, from one pass over the conversions and one over the newest events."""
+    """Return the steps in order, from one query over conversions and one over the newest events."""
     everything: Any = with_status(asked).order_by()
     rows = everything.values("status", "currency").annotate(count=Count("pk"), total=Sum("value"))
     by_status: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -85,22 +85,22 @@ def of(asked: ConversionFilter) -> list[Step]:
 
 
 def seen(asked: ConversionFilter, *, least: int) -> Step:
-    """Track events with the names of conversions; "at least" when more came in than are read through."""
+    """Count track events with names of conversions; "at least" if not all events were read."""
     names = [asked.trigger] if asked.trigger else trigger_names(asked.game)
     events = Event.objects.filter(game_id=asked.game.pk, day__gte=(asked.since - timedelta(days=1)).date())
     floor = events.scan_floor(limit=DEPTH)
-    # By time and not by the day alone; a clock that was corrected moved the one and not the other.
+    # By time, not by day alone, since correcting a clock changes the time and not the day.
     found = events.filter(pk__gt=floor, event_at__gte=asked.since, kind=Kind.TRACK, name__in=names).count()
     return Step(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)
 
 
 def trigger_names(game: Game) -> list[str]:
-    """The names of events that make conversions in this game."""
+    """Return the event names that make conversions in this game."""
     return [*Trigger.values, *GoalEvent.objects.filter(game=game).order_by("name").values_list("name", flat=True)]
 
 
 def reaching_back(game: Game, since: datetime) -> tuple[datetime, bool]:
-    """From when on conversions are counted, and whether that is later than asked for: never more than MOST."""
+    """Return since when conversions are counted, and whether that is later than requested (at most MOST are)."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
     last = rows.values_list("event_at", flat=True)[MOST - 1 : MOST].first()
     return (last, True) if last else (since, False)

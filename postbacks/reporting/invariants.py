@@ -1,4 +1,4 @@
-"""What must hold of the rows, each a sentence and the query for the rows of which it does not hold."""
+"""Invariants of the tables: each a sentence and a query for the rows that violate it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """`broken` selects the ids of the offenders, as text."""
+    """`broken` selects the ids of violating rows, as text."""
 
     name: str
     sentence: str
@@ -22,7 +22,7 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """How many rows break a check, and the first few of them."""
+    """How many rows violate an invariant, and the first few."""
 
     name: str
     sentence: str
@@ -47,8 +47,8 @@ INVARIANTS = (
     Invariant(
         "events_converted",
         "Every digested launch, purchase and goal event has its conversion.",
-        # What is still in the queue, or was set aside, is not digested. A digest that reads the goals at the moment
-        # one commits may not see it, hence the ten seconds.
+        # Not for batches in the queue or set aside. A digest may miss a goal that is committed while it reads, hence
+        # the ten seconds.
         """
         WITH queued AS MATERIALIZED (
             SELECT unnest(event_ids) AS id FROM audience_batch
@@ -101,7 +101,7 @@ INVARIANTS = (
     Invariant(
         "delivered_were_accepted",
         "Every delivered row has an attempt that the network accepted.",
-        # Unless attempts of it are gone, as they may be a month after it ended (postbacks/delivery/prune.py).
+        # Unless its attempts were pruned (postbacks/delivery/prune.py).
         f"""
         SELECT d.id::text FROM postbacks_delivery d WHERE {DELIVERIES} AND d.state = 'delivered' AND NOT EXISTS (
             SELECT 1 FROM postbacks_deliveryattempt a WHERE a.delivery_id = d.id AND a.status = 'success')
@@ -155,7 +155,7 @@ INVARIANTS = (
     Invariant(
         "versions_are_kept",
         "Every version that a delivery or an attempt names can be looked up.",
-        # Versions are kept from one point of a config's life on; older numbers name none.
+        # Versions are stored from one number on; older numbers have no row.
         f"""
         WITH named AS (
             SELECT d.config_id, d.config_version AS number FROM postbacks_delivery d WHERE {DELIVERIES}
@@ -180,8 +180,7 @@ INVARIANTS = (
     Invariant(
         "nothing_set_aside",
         "Nothing was set aside after failing again and again.",
-        # Whenever it was: what is set aside stays undone until a person has it tried again. What concerns every game
-        # concerns each of them.
+        # Of any age, since work set aside waits for a person. Work of no game counts for each game.
         """
         SELECT f.queue || ' ' || f.row FROM audience_failedwork f
         WHERE f.set_aside_at IS NOT NULL AND (f.game_id = ANY(%(games)s) OR f.game_id IS NULL)
@@ -192,7 +191,7 @@ INVARIANTS = (
 
 
 def run(scope: Mapping[str, Any]) -> list[Finding]:
-    """Every check over `scope`, in order."""
+    """Check every invariant over `scope`, in order."""
     return [_run(check, scope) for check in INVARIANTS]
 
 

@@ -1,4 +1,4 @@
-"""What the pages say of a conversion's way: names, states, and what to do about each reason."""
+"""Labels of conversions: names, states, and remedies."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Verdict
 from postbacks.outbox import reasons
 
-# The word of a delivery's state, and its dot.
+# The label of a delivery's state, and its dot.
 STATES = {
     DeliveryState.DELIVERED: ("Delivered", "good"),
     DeliveryState.WAITING: ("Waiting", "busy"),
@@ -16,7 +16,7 @@ STATES = {
     DeliveryState.SKIPPED: ("Not sent", ""),
     DeliveryState.CANCELLED: ("Called off", ""),
 }
-# Of one that is over, whose call ended without an answer: the word is the same wherever it is shown or counted.
+# The label of a delivery that ended after a call without an answer.
 MAY_HAVE_ARRIVED = "May have arrived"
 FAILED_OR_ARRIVED = "Failed, may have arrived"
 UNANSWERED = "a call for it ended without an answer, so that it may have arrived"
@@ -41,19 +41,19 @@ PAST_DEADLINE = "Nothing any more: its deadline has passed, and a repeat could b
 
 
 def network_label(network: str) -> str:
-    """The name of a network, also of one that attribution knows and no postback serves."""
+    """Return a network's name, also of one that attribution knows without a postback."""
     return NETWORKS[network].label if network in NETWORKS else network.capitalize()
 
 
 def shown(delivery: Delivery) -> tuple[str, str]:
-    """The word of what became of a delivery, and its dot."""
+    """Return the label of a delivery's outcome and its dot."""
     if not delivery.is_unknown:
         return STATES[DeliveryState(delivery.state)]
     return (FAILED_OR_ARRIVED, "bad") if delivery.state == DeliveryState.FAILED else (MAY_HAVE_ARRIVED, "warn")
 
 
 def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
-    """What to do about one delivery, in a sentence or two; '' where there is nothing left to do."""
+    """Return what to do about one delivery, in a sentence or two; '' if there is nothing to do."""
     if state == DeliveryState.FAILED and not in_time:
         return PAST_DEADLINE
     if reason:
@@ -64,12 +64,12 @@ def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
 
 
 def conversions(number: int, one: str, many: str) -> str:
-    """`1 conversion waits`, `38 conversions wait`."""
+    """Return `1 conversion waits`, `38 conversions wait`."""
     return f"{number:,} conversion{'' if number == 1 else 's'} {one if number == 1 else many}"
 
 
 def span(length: timedelta) -> str:
-    """ "3 hours", "2 days", "40 seconds": a length of time in its largest unit."""
+    """Return "3 hours", "2 days", "40 seconds": a duration in its largest unit."""
     seconds = int(length.total_seconds())
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         count = seconds // size

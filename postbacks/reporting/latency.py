@@ -1,11 +1,11 @@
-"""How long networks take to answer, from a histogram: exact enough for a page, and it can be added up.
+"""Latencies of networks from a histogram, exact enough for a page and additive.
 
-The SQL function postbacks_latency_bucket (migration counts_by_the_minute) sorts attempts into these buckets.
+The SQL function postbacks_latency_bucket (migration counts_by_the_minute) assigns attempts to these buckets.
 """
 
 from collections.abc import Mapping
 
-# Milliseconds, the longest answer that a bucket holds. A call is given up after 10 s (postbacks/delivery/sending.py).
+# Upper bounds of the buckets in milliseconds. Calls time out after 10 s (postbacks/delivery/sending.py).
 BOUNDS = (
     5, 10, 15, 20, 25, 30, 40, 50, 60, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 750, 1000, 1250, 1500,
     2000, 2500, 3000, 4000, 5000, 6000, 7500, 10000, 15000,
@@ -14,8 +14,9 @@ UNANSWERED = -1
 
 
 def within(buckets: Mapping[int, int], share: float) -> int | None:
-    """Milliseconds within which `share` of the answers came: the bound of the bucket where that share is reached, so
-    never less than the exact time and at most the next bound. None without any answer."""
+    """Return the milliseconds within which `share` of the answers arrived: the upper bound of the bucket that reaches
+    the share. None without answers.
+    """
     answered = {bucket: number for bucket, number in buckets.items() if bucket != UNANSWERED}
     wanted, seen = share * sum(answered.values()), 0
     for bucket, number in sorted(answered.items()):

@@ -1,4 +1,4 @@
-"""Which match keys the events sent lately carried, read from the bodies as they were sent."""
+"""Which match keys recently sent events had, read from the bodies as sent."""
 
 from datetime import timedelta
 
@@ -11,12 +11,11 @@ from postbacks.networks.interface.matching import Combinations, MatchKey, Qualit
 from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
-# The newest bodies, however many there are: a share of so many is known to two percent, and reading them takes some
-# 30 ms on a busy machine of two cores.
+# The newest bodies: enough for a share within two percent, read in some 30 ms on two busy cores.
 MOST = 2_000
 
-# Postback by postback, each from the index attempt_by_status: asked for several at once, PostgreSQL would read the
-# attempts of the whole week and sort them.
+# One query per postback, each by the index attempt_by_status; for several at once PostgreSQL would sort the attempts of
+# the whole week.
 SENT = """
 SELECT {carried}, count(*)
 FROM (
@@ -37,7 +36,7 @@ GROUP BY {places}
 
 
 def quality_of(game: Game, network: Network) -> Quality:
-    """Of what the network accepted in the last 7 days, the newest 2,000; a body that was erased does not count."""
+    """Return the quality of the newest 2,000 accepted events of the last 7 days; erased bodies do not count."""
     return judged(network.match_keys, _combinations(game, network))
 
 

@@ -1,4 +1,4 @@
-"""What an audit found, as a table for people and as JSON for programs."""
+"""The result of an audit, as a table and as JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TEXT_COLUMNS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undecided:
-    """Work that is still in a queue: `age` is that of the oldest."""
+    """Work that is still in a queue; `age` is that of the oldest row."""
 
     game: str
     what: str
@@ -41,7 +41,7 @@ class Undecided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`since` is None for the whole history; `repeats` are launches handed over before a merge made them repeats."""
+    """`since` is None for the whole history; `repeats` are launches fanned out before a merge made them repeats."""
 
     games: list[str]
     taken_at: datetime
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def violations(self) -> list[str]:
-        """The names of what does not hold; empty when the ledger balances."""
+        """The names of violated invariants; empty if the ledger balances."""
         unbalanced = ["balance"] if any(not line.balances for line in self.lines) else []
         return unbalanced + [finding.name for finding in self.findings if finding.count]
 
@@ -121,7 +121,7 @@ def _row(line: BalanceRow) -> tuple[str, ...]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows of one length as lines: words to the left, numbers to the right, the last column as it is."""
+    """Format rows of equal length as lines: text left-aligned, numbers right-aligned, the last column unchanged."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         words = [

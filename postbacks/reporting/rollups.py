@@ -1,4 +1,4 @@
-"""The rollups of what is sent; how they are kept stands in audience/storage/rollups.py."""
+"""The rollups of deliveries and attempts (see audience/storage/rollups.py)."""
 
 from audience.storage.rollups import Rollup
 

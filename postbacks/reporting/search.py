@@ -1,4 +1,4 @@
-"""One conversion among all: by any id that stands on it, on its click or on its player, compared exactly."""
+"""Finds a conversion by an id of its own, of its click or of its player, compared exactly."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,15 +10,15 @@ from audience.intake.messages.message_ids import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
 
-# What a search finds at most, each way; an address or a device that more players share is nobody's.
+# Results per kind of id; an address or device shared by more players identifies none of them.
 MOST = 500
-# Deliveries that are read through for an event id of the sender's own, which no index serves.
+# Deliveries read for an event id given by the sender, which no index supports.
 DEPTH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`click` and `person` are what is known by the words when no conversion is."""
+    """`click` and `person` are set if the query names one without conversions."""
 
     rows: QuerySet[Conversion]
     click: Touch | None = None
@@ -26,9 +26,10 @@ class Found:
 
 
 def find(game: Game, query: str) -> Found:
-    """The game's conversions that `query` names: the id of a conversion, a message, a click or a player, or an email.
+    """Return the game's conversions that `query` names: the id of a conversion, message, click or player, or an email
+    address.
 
-    Each way of naming is asked alone, for its own index.
+    Each kind of id is a query of its own, for its own index.
     """
     touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MOST])
     people = list(found_people(game, query).only("pk")[:MOST])
@@ -52,7 +53,7 @@ def find(game: Game, query: str) -> Found:
 
 
 def _sent_as(game: Game, query: str) -> list[UUID]:
-    """Conversions that a network was told of under this event id, when the sender had given one."""
+    """Return conversions sent under this event id, if the sender gave one."""
     newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")[:DEPTH]
     found = Delivery.objects.filter(pk__in=newest, event_id=query).values_list("conversion", flat=True)[:MOST]
     return [pk for pk in found if pk]

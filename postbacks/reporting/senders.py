@@ -1,4 +1,4 @@
-"""Who sent a conversion: the key that it came with, and the web page."""
+"""The sender of a conversion: its API key and web page."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from audience.models import ApiKey, Conversion, Event
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """By which key and from which web page a conversion came. `key` is None once it was deleted, or was not kept."""
+    """The key and web page of a conversion. `key` is None if it was deleted or not stored."""
 
     key: ApiKey | None
     words: str
@@ -15,7 +15,7 @@ class Sender:
 
 
 def sender_of(conversion: Conversion, event: Event | None) -> Sender:
-    """By which key it came; the event knows it too, and of conversions from before they kept it, alone."""
+    """Return the sender; for old conversions it is read from the event."""
     key_id = conversion.key_id or (event.key_id if event else None)
     origin = conversion.origin or (event.origin if event else "")
     key = ApiKey.objects.filter(game=conversion.game_id, pk=key_id or 0).first()

@@ -1,4 +1,4 @@
-"""Rows that fail again and again: what the pages say of them instead of "waiting"."""
+"""Rows that fail repeatedly, and their texts in place of "waiting"."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ AGAIN = "It is tried again by itself."
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """`sentence` says what failed, with which error, and what becomes of it."""
+    """`sentence` says what failed, with which error, and what happens next."""
 
     is_set_aside: bool
     sentence: str
 
 
 def of(game_id: int, ids: Iterable[UUID]) -> dict[UUID, Stuck]:
-    """Those of these conversions and deliveries of a game that failed, by their id; in one query."""
+    """Return {id: Stuck} of these conversions and deliveries of a game, in one query."""
     by_row = {str(pk): pk for pk in ids}
     found = FailedWork.objects.filter(game=game_id, queue__in=WHAT, row__in=by_row).order_by("set_aside_at")
     rows = found.values_list("row", "queue", "error", "attempts", "set_aside_at")
@@ -35,14 +35,14 @@ def of(game_id: int, ids: Iterable[UUID]) -> dict[UUID, Stuck]:
 
 
 def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """`rows` with what `undecided` reads."""
+    """Return `rows` with what `undecided` reads."""
     known = FailedWork.objects.filter(game=OuterRef("game"), queue=Queue.FAN_OUT, row=Cast(OuterRef("pk"), CharField()))
     said = JSONObject(error="error", attempts="attempts", aside="set_aside_at")
     return rows.annotate(failure=Subquery(known.values(said=said)[:1]))
 
 
 def undecided(conversion: Conversion) -> Stuck | None:
-    """Why one of `with_failures` is not decided although it was tried; None when it was not, or is decided."""
+    """Return why one of `with_failures` is not fanned out although it was tried, or None."""
     failure = getattr(conversion, "failure", None)
     if failure is None or conversion.fanned_out_at is not None:
         return None
