@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -13,10 +14,10 @@ import uvloop
 from django.db import connections
 
 from audience.intake.requests import prefetch
-from audience.intake.storing import accept, store
+from audience.intake.storing import accept, transaction
 from audience.intake.storing.channel import Channel
-from audience.intake.storing.group import Group
-from audience.intake.storing.store import Write
+from audience.intake.storing.statement import Write
+from audience.intake.storing.write_queue import WriteQueue
 
 T = TypeVar("T")
 UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"
@@ -50,21 +51,22 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 @contextlib.contextmanager
 def web_process(
     monkeypatch: pytest.MonkeyPatch,
-    write: Callable[[Sequence[Write]], None] = store.write,
+    write: Callable[[Sequence[Write]], None] = transaction.write,
     open_channel: Callable[[], Channel | None] = lambda: None,
-) -> Iterator[Group]:
+) -> Iterator[WriteQueue]:
     """What a web process has of its own, and ends with it."""
     fetching = ThreadPoolExecutor(1)
-    group = Group(write, accept._note_on_loop, open_channel)
+    write_requests = partial(transaction.write_requests, write=write)
+    queue = WriteQueue(write_requests, accept._after_commit_on_loop, open_channel)
     monkeypatch.setattr(prefetch, "_thread", fetching)
-    monkeypatch.setattr(accept, "_group", group)
+    monkeypatch.setattr(accept, "_queue", queue)
     try:
-        yield group
+        yield queue
     finally:
-        close(group._thread)
+        close(queue._thread)
         close(fetching)
-        if group._channel:
-            group._channel.close()
+        if queue._channel:
+            queue._channel.close()
 
 
 def close(thread: ThreadPoolExecutor) -> None:

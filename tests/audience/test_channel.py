@@ -13,15 +13,16 @@ from django.db import DatabaseError, connection
 from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.requests import prefetch
-from audience.intake.storing import group, store
-from audience.intake.storing.accept import Receipt, accept_all, accept_together
+from audience.intake.storing import statement, transaction, write_queue
+from audience.intake.storing.accept import Receipt, accept_all, accept_on_loop
 from audience.intake.storing.channel import Channel, ResultRow
-from audience.intake.storing.group import Group
 from audience.intake.storing.rows import Submission
+from audience.intake.storing.statement import Write
+from audience.intake.storing.write_queue import WriteQueue
 from audience.models import ApiKey, Batch, Event, Kind, Rejection
 from tests.audience.concurrency import end_backend
 from tests.audience.event_loop import on_loop, web_process
-from tests.audience.test_group_commit import NOW, TOO_LONG, message, sent, stored
+from tests.audience.test_write_queue import NOW, TOO_LONG, message, sent, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STATEMENTS = {
@@ -171,19 +172,19 @@ def test_a_statement_that_cannot_be_prepared_is_said_at_once() -> None:
 class Crowd:
     """Requests of one process that has a channel."""
 
-    group: Group
+    queue: WriteQueue
 
     def __init__(self, key: NewKey) -> None:
         self.key = key
         self.on_thread: list[int] = []
 
-    def counted(self, writes: Sequence[store.Write]) -> None:
+    def counted(self, writes: Sequence[Write]) -> None:
         self.on_thread.append(len(writes))
-        store.write(writes)
+        transaction.write(writes)
 
     async def ask(self, *messages: Message) -> Receipt | BaseException:
         try:
-            [receipt] = await accept_together([sent(self.key, *messages)])
+            [receipt] = await accept_on_loop([sent(self.key, *messages)])
         except Exception as error:
             return error
         return receipt
@@ -196,21 +197,21 @@ class Crowd:
 
     async def reopened(self) -> None:
         """What the thread was asked for is done."""
-        await asyncio.wrap_future(self.group._thread.submit(lambda: None))
-        assert self.group._channel
+        await asyncio.wrap_future(self.queue._thread.submit(lambda: None))
+        assert self.queue._channel
 
     async def together(self, *messages: Message) -> list[Receipt | BaseException]:
         return list(await asyncio.gather(*(self.ask(one) for one in messages)))
 
     async def end(self) -> None:
-        assert self.group._channel
-        await asyncio.to_thread(end_backend, self.group._channel._libpq.backend_pid)
+        assert self.queue._channel
+        await asyncio.to_thread(end_backend, self.queue._channel._libpq.backend_pid)
 
 
 @pytest.fixture
 def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
     crowd = Crowd(key)
-    with web_process(monkeypatch, crowd.counted, partial(Channel, store.STATEMENTS)) as crowd.group:
+    with web_process(monkeypatch, crowd.counted, partial(Channel, statement.STATEMENTS)) as crowd.queue:
         yield crowd
 
 
@@ -242,7 +243,7 @@ def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
 
     async def work() -> list[Receipt]:
         await crowd.open()
-        return await accept_together(request("channel"))
+        return await accept_on_loop(request("channel"))
 
     assert on_loop(work) == accept_all(request("thread")) == [Receipt(2, 0, 1)]
     assert crowd.on_thread == []
@@ -259,15 +260,15 @@ def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
 def test_a_large_group_goes_by_the_thread(crowd: Crowd) -> None:
     async def work() -> Receipt | BaseException:
         await crowd.open()
-        return await crowd.ask(*(message(f"m-{number}") for number in range(store.COPY_FROM)))
+        return await crowd.ask(*(message(f"m-{number}") for number in range(statement.MIN_COPY_ROWS)))
 
-    assert on_loop(work) == Receipt(store.COPY_FROM, 0, 0)
+    assert on_loop(work) == Receipt(statement.MIN_COPY_ROWS, 0, 0)
     assert crowd.on_thread == [1]
 
 
 def test_what_would_keep_the_loop_busy_goes_by_the_thread(crowd: Crowd) -> None:
     heavy = message("m-heavy")
-    heavy.raw = {"note": "x" * group.LIGHT}
+    heavy.raw = {"note": "x" * statement.MAX_LOOP_CHARACTERS}
 
     async def work() -> list[Receipt | BaseException]:
         await crowd.open()
@@ -315,7 +316,7 @@ def test_a_terminated_connection_loses_no_request(crowd: Crowd) -> None:
     async def work() -> list[list[Receipt | BaseException]]:
         await crowd.open()
         await crowd.end()
-        crowd.group._opened_at = -group.CHECK_SECONDS
+        crowd.queue._opened_at = -write_queue.REOPEN_SECONDS
         after = await crowd.together(message("m-a"), message("m-b"))
         await crowd.reopened()
         crowd.on_thread.append(0)
@@ -334,25 +335,25 @@ def test_a_channel_is_not_asked_for_all_the_time(crowd: Crowd) -> None:
         asked.append(time.monotonic())
         raise psycopg.OperationalError("too many connections")
 
-    crowd.group._open_channel = refuse
+    crowd.queue._open_channel = refuse
 
     async def work() -> None:
         for number in range(10):
             assert await crowd.ask(message(f"m-{number}")) == Receipt(1, 0, 0)
-        crowd.group._opened_at -= group.CHECK_SECONDS
+        crowd.queue._opened_at -= write_queue.REOPEN_SECONDS
         assert await crowd.ask(message("m-later")) == Receipt(1, 0, 0)
-        await asyncio.wrap_future(crowd.group._thread.submit(lambda: None))
+        await asyncio.wrap_future(crowd.queue._thread.submit(lambda: None))
 
     began = time.monotonic()
     on_loop(work)
-    assert 2 <= len(asked) <= 2 + (time.monotonic() - began) // group.CHECK_SECONDS
+    assert 2 <= len(asked) <= 2 + (time.monotonic() - began) // write_queue.REOPEN_SECONDS
 
 
 def test_without_a_channel_the_thread_writes_on(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> Channel:
         raise psycopg.OperationalError("too many connections")
 
-    crowd.group._open_channel = refuse
+    crowd.queue._open_channel = refuse
 
     async def work() -> list[Receipt | BaseException]:
         return [await crowd.ask(message("m-a")), await crowd.ask(message("m-b"))]
@@ -366,13 +367,13 @@ def test_after_an_error_on_the_event_loop_the_next_group_is_written(
 ) -> None:
     """Whatever goes wrong on the loop: the next group is written."""
 
-    def broken(writes: Sequence[store.Write]) -> Any:
+    def broken(writes: Sequence[Write]) -> Any:
         raise RuntimeError("a mistake of ours")
 
     async def work() -> list[Receipt | BaseException]:
         await crowd.open()
         with monkeypatch.context() as patch:
-            patch.setattr(store, "statement", broken)
+            patch.setattr(statement, "build", broken)
             bad = await crowd.ask(message("m-a"))
         return [bad, await crowd.ask(message("m-b"))]
 

@@ -24,10 +24,9 @@ from audience.intake import asgi
 from audience.intake.requests import auth, limit
 from audience.intake.requests.caller import caller_ip
 from audience.intake.storing import accept as accepting
-from audience.intake.storing import store
-from audience.intake.storing.group import MAX_GROUP_EVENTS as MAX_GROUP_EVENTS
-from audience.intake.storing.group import MAX_WAITING_EVENTS, Overloaded
-from audience.intake.storing.store import Write
+from audience.intake.storing import transaction
+from audience.intake.storing.statement import Write
+from audience.intake.storing.write_queue import MAX_GROUP_EVENTS, MAX_WAITING_EVENTS, Overloaded
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from config.probes import alive
 from tests.audience.event_loop import on_loop, web_process
@@ -354,7 +353,7 @@ def test_what_would_wait_too_long_is_503_in_every_dialect(
         raise Overloaded
 
     at_hand(wire)
-    monkeypatch.setattr(accepting._group, "commit", full)
+    monkeypatch.setattr(accepting._queue, "commit", full)
     answer = loop.ask(wire.path, wire.sent({}), headers={**wire.authorised(), "Origin": ORIGIN})
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
@@ -404,7 +403,7 @@ def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_
 
     def write(writes: Sequence[Write]) -> None:
         assert database_answers.wait(60)
-        store.write(writes)
+        transaction.write(writes)
 
     async def burst(web: asgi.IngestApp) -> Counter[int]:
         """250 batches of 100 messages at once, and how they were answered."""
@@ -455,7 +454,7 @@ async def answered(web: asgi.IngestApp, scope: Message, body: bytes) -> Answer:
 def test_when_the_process_is_full_nothing_is_even_read(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting._group, "_waiting_events", MAX_WAITING_EVENTS)
+    monkeypatch.setattr(accepting._queue, "_waiting_events", MAX_WAITING_EVENTS)
 
     assert loop.ask(immutable.path, b"{", headers=immutable.authorised()).status == 503
     assert loop.reached == []
@@ -464,7 +463,7 @@ def test_when_the_process_is_full_nothing_is_even_read(
 def test_a_browser_may_ask_even_then_so_that_it_reads_when_to_come_back(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting._group, "_waiting_events", MAX_WAITING_EVENTS)
+    monkeypatch.setattr(accepting._queue, "_waiting_events", MAX_WAITING_EVENTS)
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     answer = loop.ask(immutable.path, method="OPTIONS", headers=asked)
 

@@ -22,7 +22,7 @@ SUSTAINED_SECONDS = float(os.environ.get("BENCH_SUSTAINED_SECONDS", "300"))
 SUSTAINED_RATE = float(os.environ.get("BENCH_SUSTAINED_RATE", "8500"))
 OVERLOAD_SECONDS = float(os.environ.get("BENCH_OVERLOAD_SECONDS", "600"))
 STEADY = 64
-# Enough that more waits than a process takes on (audience/intake/storing/group.py: MAX_WAITING_EVENTS).
+# Enough that more waits than a process takes on (audience/intake/storing/write_queue.py: MAX_WAITING_EVENTS).
 CROWD = 600
 MESSAGES = 100
 LOOK_EVERY = 2.0

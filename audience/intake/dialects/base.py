@@ -21,9 +21,9 @@ from audience.intake.messages.message import NOT_KEPT, Rejected, Violation
 from audience.intake.requests import body, cors, limit, restrictions
 from audience.intake.requests.auth import find_expired_key
 from audience.intake.requests.caller import caller_ip, origin, record_caller
-from audience.intake.storing.accept import Receipt, accept_all, accept_together, record_use, refuse_when_full
-from audience.intake.storing.group import Overloaded
+from audience.intake.storing.accept import Receipt, accept_all, accept_on_loop, record_use, refuse_when_full
 from audience.intake.storing.rows import Submission
+from audience.intake.storing.write_queue import Overloaded
 from audience.models import ApiKey, Dialect
 
 logger = structlog.get_logger(__name__)
@@ -112,7 +112,7 @@ class IngestView(APIView):
 
     async def accept(self, request: Sequence[Submission]) -> list[Receipt]:
         """Store the messages. When this returns, they are committed."""
-        return await accept_together(request) if self.is_on_loop else accept_all(request)
+        return await accept_on_loop(request) if self.is_on_loop else accept_all(request)
 
     def prepare(self) -> None:
         """Set what handlers read."""

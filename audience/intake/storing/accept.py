@@ -1,4 +1,8 @@
-"""The page to read first: what happens to a request between being understood and being answered."""
+"""Stores a request: the entry to this folder.
+
+When one of its functions returns, the rows are committed, and only then may the request be acknowledged. Identity,
+attribution and postbacks follow in the workers, so that they can neither delay nor fail it.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,17 +13,20 @@ from audience.background import wakeup
 from audience.database import clock
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.requests import prefetch
-from audience.intake.storing import store
+from audience.intake.storing import statement, transaction
 from audience.intake.storing.channel import Channel
-from audience.intake.storing.group import Group, Overloaded
 from audience.intake.storing.rows import Submission
-from audience.intake.storing.store import Write
+from audience.intake.storing.statement import Write
+from audience.intake.storing.write_queue import Overloaded, WriteQueue
 from audience.models import ApiKey, Dialect
+
+# The use of a key is recorded at most once in this time: exact enough to see that an old key is still used.
+USE_INTERVAL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a request: messages `new`ly stored, `duplicates` of stored ones, and `rejected`."""
+    """The number of messages of a request that are `new`, `duplicates` of stored ones, and `rejected`."""
 
     new: int
     duplicates: int
@@ -27,7 +34,7 @@ class Receipt:
 
     @property
     def accepted(self) -> int:
-        """What the sender is told: a copy of a stored message is as good as taken."""
+        """As reported to the client: a duplicate is accepted too."""
         return self.new + self.duplicates
 
 
@@ -39,76 +46,72 @@ def accept(
     rejected: Sequence[Rejected] = (),
     received_at: datetime,
 ) -> Receipt:
-    """Write one request to disk, and wake the digest. `dialect` is the one it was said in.
+    """Store the messages of one key, and wake the digest. `dialect` is that of the request.
 
-    When this returns, the rows are committed: only then may the request be acknowledged. Everything slow
-    (identity, attribution, postbacks) happens later and elsewhere, so that it can neither delay nor fail
-    an acknowledgement. Raises `django.db.OperationalError` when the database is away; the sender has to send again,
-    and what was stored all the same is then known by its message ids.
+    Raises `django.db.OperationalError` when the database is unavailable. The client then has to send the request again;
+    if it was stored all the same, its messages are recognised by their ids.
     """
     sent = Submission(key=key, dialect=dialect, received_at=received_at, messages=messages, rejected=rejected)
     return accept_all([sent])[0]
 
 
-def accept_all(request: Sequence[Submission]) -> list[Receipt]:
-    """The same for a request that speaks for several keys: all of it on disk, or nothing."""
-    writes = [Write(sent) for sent in request]
-    store.write(writes)
-    _note(writes, _mark_used, wakeup.wake)
-    return [_receipt(one) for one in writes]
+def accept_all(submissions: Sequence[Submission]) -> list[Receipt]:
+    """The same for a request with messages of several keys: all of it is stored, or nothing."""
+    writes = [Write(sent) for sent in submissions]
+    transaction.write(writes)
+    _after_commit(writes, _save_use, wakeup.wake)
+    return [_receipt(write) for write in writes]
+
+
+async def accept_on_loop(submissions: Sequence[Submission]) -> list[Receipt]:
+    """The same on the event loop, together with other requests. Raises `Overloaded` too."""
+    writes = [Write(sent) for sent in submissions]
+    await _queue.commit(writes)
+    return [_receipt(write) for write in writes]
 
 
 def refuse_when_full() -> None:
-    """Raise `Overloaded` before anything was done for a request that would be refused in the end."""
-    if _group.is_full:
+    """Raise `Overloaded` before a request is parsed that `accept_on_loop` would refuse."""
+    if _queue.is_full:
         raise Overloaded
 
 
-async def accept_together(request: Sequence[Submission]) -> list[Receipt]:
-    """The same on the event loop, in one transaction with other requests that wait. Raises `Overloaded` besides."""
-    writes = [Write(sent) for sent in request]
-    await _group.commit(writes)
-    return [_receipt(one) for one in writes]
+def record_use(key: ApiKey) -> None:
+    """Record that a request came with this key, whether or not it is accepted. Does not block the event loop."""
+    if _is_use_due(key):
+        if prefetch.on_event_loop():
+            prefetch.prefetch(partial(_save_use, key))
+        else:
+            _save_use(key)
 
 
-def _note(writes: Sequence[Write], mark: Callable[[ApiKey], None], wake: Callable[[str], None]) -> None:
-    """What follows the commit."""
-    for key in {one.sent.key.id: one.sent.key for one in writes}.values():
-        if _is_news(key):
-            mark(key)
-    if any(one.new for one in writes):
+def _after_commit(writes: Sequence[Write], save_use: Callable[[ApiKey], None], wake: Callable[[str], None]) -> None:
+    for key in {write.sent.key.id: write.sent.key for write in writes}.values():
+        if _is_use_due(key):
+            save_use(key)
+    if any(write.new for write in writes):
         wake(wakeup.DIGEST)
 
 
-def _note_on_loop(writes: Sequence[Write]) -> None:
-    """The same without waiting for anything."""
-    _note(writes, lambda key: prefetch.prefetch(partial(_mark_used, key)), wakeup.wake_now)
+def _after_commit_on_loop(writes: Sequence[Write]) -> None:
+    _after_commit(writes, lambda key: prefetch.prefetch(partial(_save_use, key)), wakeup.wake_now)
 
 
-def record_use(key: ApiKey) -> None:
-    """Note that a request came with this key, whatever becomes of the request. Waits for nothing on the event loop."""
-    if _is_news(key):
-        if prefetch.on_event_loop():
-            prefetch.prefetch(partial(_mark_used, key))
-        else:
-            _mark_used(key)
-
-
-def _is_news(key: ApiKey) -> bool:
-    """A key's use is noted once a minute: exact enough to see an old key still in use, cheap enough for every call."""
+def _is_use_due(key: ApiKey) -> bool:
+    """Whether to save the use of the key; sets the time in memory."""
     now = clock.now()
-    if key.last_used_at is not None and (now - key.last_used_at).total_seconds() <= 60:
+    if key.last_used_at is not None and (now - key.last_used_at).total_seconds() <= USE_INTERVAL_SECONDS:
         return False
     key.last_used_at = now
     return True
 
 
-def _mark_used(key: ApiKey) -> None:
+def _save_use(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
 
-_group = Group(store.write, _note_on_loop, partial(Channel, store.STATEMENTS))
+_queue = WriteQueue(transaction.write_requests, _after_commit_on_loop, partial(Channel, statement.STATEMENTS))
 
 
-def _receipt(one: Write) -> Receipt:
-    return Receipt(new=one.new, duplicates=len(one.events) - one.new, rejected=len(one.sent.rejected))
+def _receipt(write: Write) -> Receipt:
+    return Receipt(new=write.new, duplicates=len(write.events) - write.new, rejected=len(write.sent.rejected))

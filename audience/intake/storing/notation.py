@@ -13,7 +13,7 @@ def recordset_columns(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {'text' if kind in STRUCTURED else kind}" for name, kind in columns.items())
 
 
-def cast(columns: Mapping[str, str]) -> str:
+def casts(columns: Mapping[str, str]) -> str:
     """The columns of `recordset_columns` as they are stored."""
     return ", ".join(f"{name}::{kind}" if kind in STRUCTURED else name for name, kind in columns.items())
 

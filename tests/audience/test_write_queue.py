@@ -12,10 +12,10 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, Operation
 
 from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected
-from audience.intake.storing import group, store
-from audience.intake.storing.accept import Receipt, accept_together
+from audience.intake.storing import transaction, write_queue
+from audience.intake.storing.accept import Receipt, accept_on_loop
 from audience.intake.storing.rows import Submission
-from audience.intake.storing.store import Write
+from audience.intake.storing.statement import Write
 from audience.models import Batch, Dialect, Event, Kind
 from tests.audience.concurrency import end_backend
 from tests.audience.event_loop import on_loop, web_process
@@ -38,14 +38,14 @@ def sent(key: NewKey, *messages: Message, rejected: Sequence[Rejected] = ()) -> 
 class Crowd:
     """Requests of one moment: the first holds its transaction back until all the others wait behind it."""
 
-    group: group.Group
+    queue: write_queue.WriteQueue
 
     def __init__(self, key: NewKey) -> None:
         self.key = key
         self.answers: Asked = {}
         self.sizes: list[int] = []
         self.first_may_go = threading.Event()
-        self.write = store.write
+        self.write = transaction.write
 
     def counted(self, writes: Sequence[Write]) -> None:
         self.sizes.append(len(writes))
@@ -55,8 +55,8 @@ class Crowd:
 
     async def ask(self, name: str, *messages: Message) -> None:
         try:
-            [self.answers[name]] = await accept_together([sent(self.key, *messages)])
-        except (DatabaseError, InterfaceError, group.Overloaded) as error:
+            [self.answers[name]] = await accept_on_loop([sent(self.key, *messages)])
+        except (DatabaseError, InterfaceError, write_queue.Overloaded) as error:
             self.answers[name] = error
 
     def come(self, **requests: Message) -> Asked:
@@ -69,7 +69,7 @@ class Crowd:
         for name, one in requests.items():
             tasks.append(asyncio.create_task(self.ask(name, one)))
             await asyncio.sleep(0)
-        assert len(self.group._waiting) + len(self.answers) == len(requests)
+        assert len(self.queue._waiting) + len(self.answers) == len(requests)
         assert Receipt not in {type(answer) for answer in self.answers.values()}
         self.first_may_go.set()
         await asyncio.gather(*tasks)
@@ -85,7 +85,7 @@ class Crowd:
 @pytest.fixture
 def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
     crowd = Crowd(key)
-    with web_process(monkeypatch, crowd.counted) as crowd.group:
+    with web_process(monkeypatch, crowd.counted) as crowd.queue:
         yield crowd
 
 
@@ -106,7 +106,7 @@ def test_those_that_wait_are_written_together(crowd: Crowd) -> None:
 def test_one_that_comes_as_another_is_read_is_written_with_it(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch, enough: int, sizes: list[int]
 ) -> None:
-    monkeypatch.setattr(group, "ENOUGH", enough)
+    monkeypatch.setattr(write_queue, "MIN_GROUP_EVENTS", enough)
     crowd.first_may_go.set()
 
     async def come(turn: int) -> None:
@@ -139,7 +139,7 @@ def test_a_message_that_postgresql_refuses_fails_no_neighbour(crowd: Crowd) -> N
 
 
 def test_a_group_is_no_larger_than_a_transaction_should_be(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "MAX_GROUP_EVENTS", 2)
+    monkeypatch.setattr(write_queue, "MAX_GROUP_EVENTS", 2)
     crowd.come(a=message("m-a"), b=message("m-b"), c=message("m-c"))
 
     assert crowd.sizes == [1, 2, 1]
@@ -161,12 +161,11 @@ def test_when_the_database_goes_away_nobody_is_told_that_it_is_stored(
     assert stored() == []
 
 
-def test_a_connection_that_was_ended_costs_one_group_and_the_next_is_written(crowd: Crowd) -> None:
+def test_a_connection_that_was_ended_is_replaced_before_the_next_group_is_written(crowd: Crowd) -> None:
     async def twice() -> None:
         await crowd.ask("before", message("m-before"))
-        pid = crowd.group._thread.submit(backend).result(15)
+        pid = crowd.queue._thread.submit(backend).result(15)
         await asyncio.to_thread(end_backend, pid)
-        await crowd.ask("lost", message("m-lost"))
         await crowd.ask("after", message("m-after"))
 
     def backend() -> int:
@@ -176,38 +175,37 @@ def test_a_connection_that_was_ended_costs_one_group_and_the_next_is_written(cro
     on_loop(twice)
 
     assert (crowd.answers["before"], crowd.answers["after"]) == (Receipt(1, 0, 0), Receipt(1, 0, 0))
-    assert isinstance(crowd.answers["lost"], OperationalError)
     assert stored() == ["m-after", "m-before"]
 
 
-def test_what_nobody_could_try_to_write_is_not_taken_for_stored(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_before_the_first_attempt_is_not_taken_for_a_commit(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise RuntimeError("before anything was written")
 
-    monkeypatch.setattr(group, "close_old_connections", broken)
+    monkeypatch.setattr(transaction, "close_old_connections", broken)
     crowd.first_may_go.set()
-    on_loop(lambda: crowd.ask("first", message("m-first")))
+    with pytest.raises(RuntimeError, match="before anything was written"):
+        on_loop(lambda: crowd.ask("first", message("m-first")))
 
-    assert isinstance(crowd.answers["first"], InterfaceError)
     assert (crowd.sizes, stored()) == ([], [])
 
 
 def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "MAX_WAITING_EVENTS", 1)
-    monkeypatch.setattr(group, "ENOUGH", 1)
+    monkeypatch.setattr(write_queue, "MAX_WAITING_EVENTS", 1)
+    monkeypatch.setattr(write_queue, "MIN_GROUP_EVENTS", 1)
     answers = crowd.come(second=message("m-second"), late=message("m-late"))
 
-    assert isinstance(answers["late"], group.Overloaded)
+    assert isinstance(answers["late"], write_queue.Overloaded)
     assert stored() == ["m-first", "m-second"]
 
 
 def test_as_large_a_batch_as_may_wait_is_taken_beside_the_few_that_gather(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "MAX_WAITING_EVENTS", 3)
-    monkeypatch.setattr(group, "ENOUGH", 2)
+    monkeypatch.setattr(write_queue, "MAX_WAITING_EVENTS", 3)
+    monkeypatch.setattr(write_queue, "MIN_GROUP_EVENTS", 2)
     crowd.first_may_go.set()
 
     async def come() -> None:

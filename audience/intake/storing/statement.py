@@ -1,0 +1,144 @@
+"""The one statement that stores a group of requests: Events once by message id, Batches, Rejections.
+
+The channel sends it for small groups, a transaction for groups that COPY cannot store (transaction.py). It passes over
+messages that are stored already, which only a retry brings.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from audience.intake.storing import allowance, notation, rows
+from audience.intake.storing.rows import EventRow, Submission
+
+# Rows (events and rejections) from which on COPY is faster than the statement.
+MIN_COPY_ROWS = 200
+# Characters of rows from which on building the statement would occupy the event loop for too long.
+MAX_LOOP_CHARACTERS = 512 * 1024
+
+# The ids follow the order of sending, which decides between messages of one time: the digest sorts by (event_at, id).
+# Because of the order by the columns of the unique index, two groups with the same ids do not deadlock.
+WRITE = """
+    WITH sent AS MATERIALIZED (
+        SELECT nextval('audience_event_id_seq') AS id, given.*
+        FROM json_to_recordset({events}) AS given (place int, days_back int, {event_types})
+    ), new AS (
+        INSERT INTO audience_event (id, {event_names})
+        SELECT id, {event_values} FROM sent
+        {unless}
+        ORDER BY day, message_id
+        ON CONFLICT (game_id, message_id, day) DO NOTHING
+        RETURNING id
+    ), stored AS (
+        SELECT place, count(*) AS accepted, array_agg(id ORDER BY id) AS ids, min(day) AS first, max(day) AS last
+        FROM new JOIN sent USING (id) GROUP BY place
+    ), refused AS (
+        INSERT INTO audience_rejection ({rejection_names})
+        SELECT {rejection_values} FROM json_to_recordset({rejections}) AS given ({rejection_types})
+    ), batches AS (
+        INSERT INTO audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
+            first_day, last_day, state, attempts, next_attempt_at, error)
+        SELECT game_id, key_id, dialect, received_at, coalesce(accepted, 0), messages - coalesce(accepted, 0), rejected,
+            coalesce(ids, '{{}}'), first, last, CASE WHEN accepted > 0 THEN 'pending' ELSE 'done' END, 0,
+            received_at, ''
+        FROM json_to_recordset({requests}) AS given (place int, game_id bigint, key_id bigint, dialect text,
+            received_at timestamptz, messages int, rejected int)
+        LEFT JOIN stored USING (place) ORDER BY place
+    )
+    SELECT place, accepted FROM stored
+"""
+# A message without a readable client time is stored under the day of its receipt, so its copy may be on an earlier day.
+# Only in the second statement: planning the lookup in every partition takes longer than the insert itself.
+UNLESS_ON_A_DAY_BEFORE = """
+    WHERE NOT EXISTS (
+        SELECT 1 FROM audience_event old
+        WHERE sent.days_back > 0 AND old.game_id = sent.game_id AND old.message_id = sent.message_id
+          AND old.day < sent.day AND old.day >= sent.day - sent.days_back
+    )
+"""
+INPUT_COLUMNS = ("place", "days_back", *rows.EVENT)
+SQL_NAMES = {
+    "event_names": ", ".join(rows.EVENT),
+    "event_types": notation.recordset_columns(rows.EVENT),
+    "event_values": notation.casts(rows.EVENT),
+    "rejection_names": ", ".join(rows.REJECTION),
+    "rejection_types": notation.recordset_columns(rows.REJECTION),
+    "rejection_values": notation.casts(rows.REJECTION),
+}
+PARAMS = {"events": "$1", "rejections": "$2", "requests": "$3"}
+# By the name of the prepared statement.
+STATEMENTS = {
+    b"write_timed": WRITE.format(**SQL_NAMES, **PARAMS, unless=""),
+    b"write_untimed": WRITE.format(**SQL_NAMES, **PARAMS, unless=UNLESS_ON_A_DAY_BEFORE),
+}
+
+
+@dataclass(slots=True)
+class Write:
+    """The rows of one Submission. Once they are stored, `new` is the number of its events that were not copies."""
+
+    sent: Submission
+    events: list[EventRow] = field(init=False)
+    rejections: list[tuple[str, ...]] = field(init=False)
+    new: int = 0
+
+    def __post_init__(self) -> None:
+        self.events = rows.events(self.sent)
+        keep = allowance.take(self.sent.key.game_id, self.sent.key.pk, len(self.sent.rejected))
+        self.rejections = rows.rejections(self.sent, keep=keep)
+
+    @property
+    def size(self) -> int:
+        return len(self.events) + len(self.rejections)
+
+
+def is_small(writes: Sequence[Write]) -> bool:
+    """Whether the statement is at least as fast as COPY."""
+    return sum(write.size for write in writes) < MIN_COPY_ROWS
+
+
+def is_light(writes: Sequence[Write]) -> bool:
+    """Whether the event loop may build the statement."""
+    if not is_small(writes):
+        return False
+    events = (row.values for write in writes for row in write.events)
+    rejections = (values for write in writes for values in write.rejections)
+    return sum(sum(map(len, values)) for values in chain(events, rejections)) < MAX_LOOP_CHARACTERS
+
+
+def build(writes: Sequence[Write]) -> tuple[bytes, list[bytes]]:
+    """The name in STATEMENTS, and the parameters."""
+    is_untimed = False
+    events, rejections, requests = [], [], []
+    for place, write in enumerate(writes):
+        for row in write.events:
+            events.append(dict(zip(INPUT_COLUMNS, (place, row.days_back, *row.values), strict=True)))
+            is_untimed = is_untimed or row.days_back > 0
+        rejections += [dict(zip(rows.REJECTION, values, strict=True)) for values in write.rejections]
+        requests.append(_request(place, write))
+    name = b"write_untimed" if is_untimed else b"write_timed"
+    return name, [orjson.dumps(values) for values in (events, rejections, requests)]
+
+
+def apply_result(writes: Sequence[Write], result: Iterable[Sequence[Any]]) -> None:
+    """Set `new` of each, from the rows that the statement returns."""
+    for write in writes:
+        write.new = 0
+    for place, accepted in result:
+        writes[int(place)].new = int(accepted)
+
+
+def _request(place: int, write: Write) -> dict[str, object]:
+    sent = write.sent
+    return {
+        "place": place,
+        "game_id": sent.key.game_id,
+        "key_id": sent.key.pk,
+        "dialect": sent.dialect.value,
+        "received_at": sent.received_at,
+        "messages": len(write.events),
+        "rejected": len(sent.rejected),
+    }
