@@ -34,8 +34,8 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 logger = structlog.get_logger(__name__)
 
 ALERTS_TASK = "postbacks.tasks.alerts"
-# For this long after a passed check, up to MAX_REFUSALS refusals cause no suspicion: a network may refuse single events,
-# which are retried.
+# For this long after a passed check, up to MAX_REFUSALS refusals cause no suspicion: a network may refuse single
+# events, which are retried.
 TRUSTED_FOR = timedelta(minutes=1)
 MAX_REFUSALS = 2
 

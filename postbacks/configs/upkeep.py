@@ -153,7 +153,7 @@ def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Postba
 
 
 def reconcile() -> None:
-    """Hold waiting deliveries of held configs, fail those past a deadline, release stranded ones, delete old credentials."""
+    """Hold deliveries of held configs, fail those past a deadline, release stranded ones, delete old credentials."""
     plain = PostbackConfig.objects.defer("credential", "previous_credential")
     _each("hold", plain.filter(held_at__isnull=False), hold.hold_waiting)
     _each("expire", plain.filter(held_at__isnull=False), hold.expire)
