@@ -1,7 +1,7 @@
-"""What every process of the product does beside its work, four times a minute, on a thread of its own.
+"""A thread of every process: four times a minute it measures the clock, writes a heartbeat and looks for troubles.
 
-It measures its clock against the database's, says that it runs, and looks for troubles of the server
-(postbacks/monitoring/server/watch.py). Every kind of process does so, since no process can report its own death.
+Every kind of process looks for troubles of the server (postbacks/monitoring/server/watch.py), since none can report its
+own death.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from postbacks.monitoring.server import watch
 
 logger = structlog.get_logger(__name__)
 
-# Until the first round succeeds: the database may be started a moment after us.
-AGAIN_SECONDS = 1.0
+# Until the first round succeeds: the database may start a moment later.
+RETRY_SECONDS = 1.0
 
 
 class Pulse(threading.Thread):
@@ -37,9 +37,9 @@ class Pulse(threading.Thread):
         self._ending = threading.Event()
 
     def begin(self) -> None:
-        """Measure the clock, so that nothing is received by a wrong one, then start the thread.
+        """Measure the clock, so that nothing is received with a wrong one, then start the thread.
 
-        With the database away this takes three seconds at most, and the thread measures once it is back.
+        Without the database this takes three seconds at most, and the thread measures later.
         """
         with contextlib.suppress(DatabaseError):
             clock.synchronise()
@@ -49,22 +49,22 @@ class Pulse(threading.Thread):
     def run(self) -> None:
         while not self._ending.is_set():
             self.once()
-            self._ending.wait(heartbeats.INTERVAL_SECONDS if self._has_started else AGAIN_SECONDS)
+            self._ending.wait(heartbeats.INTERVAL_SECONDS if self._has_started else RETRY_SECONDS)
 
     def stop(self) -> None:
         self._ending.set()
 
     def once(self) -> None:
-        """One round. What fails is logged and tried again in the next."""
+        """Run one round. An error is logged; the next round tries again."""
         try:
             self._round()
         except DatabaseError as error:
             logger.warning("heartbeat_failed", kind=self._kind.value, error=str(error).strip())
         except Exception:
-            # A defect of one check must not end the thread: the process would be taken for dead.
+            # A defect must not end the thread: without heartbeats the process would count as dead.
             logger.exception("heartbeat_failed", kind=self._kind.value)
         finally:
-            # One connection fewer to hold for the fourteen seconds in between.
+            # It is not needed for the next fourteen seconds.
             connection.close()
 
     def _round(self) -> None:

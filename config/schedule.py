@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-# A message nobody took for this long is worth nothing: the sweeps find what it pointed at. Longer than a worker's clock
-# may be off, since Celery judges the age of a message by that.
+# An unread message expires after this: the beat's next one finds the same work. Longer than a worker's clock may be
+# off, by which Celery judges the age of a message.
 MESSAGES_KEPT = timedelta(hours=2)
 
 

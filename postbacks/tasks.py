@@ -1,4 +1,4 @@
-"""What workers run for this app. Each task may run twice and finds its work in the database."""
+"""The Celery tasks of this app. Each may run twice and finds its work in the database."""
 
 from celery import shared_task
 
@@ -26,7 +26,7 @@ def fan_out() -> None:
 
 @shared_task
 def deliver(network: str = "") -> None:
-    """One network's queue; without a name every network gets a task of its own, so that none waits for another."""
+    """Send what is due of one network; without a name, start a task for each, so that none waits for another."""
     for name in [] if network else NETWORKS:
         wake(outbox.DELIVER_TASK, name)
     clock.synchronise()

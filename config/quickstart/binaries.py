@@ -73,11 +73,11 @@ def _postgres_candidates() -> Iterator[PostgresBinaries]:
 def _version(binary: Path) -> str | None:
     """Return the version that a binary prints; None if it cannot run here (absent, other architecture or libc)."""
     try:
-        told = run([str(binary), "--version"], account=None)
+        done = run([str(binary), "--version"], account=None)
     except OSError:
         return None
-    match = re.search(r"(\d+(?:\.\d+)?)", told.stdout)
-    return match[1] if match and told.returncode == 0 else None
+    match = re.search(r"(\d+(?:\.\d+)?)", done.stdout)
+    return match[1] if match and done.returncode == 0 else None
 
 
 def valkey() -> Path:

@@ -1,4 +1,4 @@
-"""Failed deliveries, counted: how many there are, how many of them can still be sent, and how far a replay is."""
+"""Counts of failed deliveries: all, those that can still be sent, and the progress of replays."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, R
 from postbacks.networks.interface.network import Verdict
 from postbacks.outbox import goal_matching
 
-# A delivery is given up within 47 hours of its first attempt, and from then on it may not be sent at all.
+# A delivery fails within 47 hours of its first attempt, and cannot be sent after that.
 OFFERED = timedelta(hours=48)
 
-# In plain SQL, since the page of a network asks for it each time and the ORM takes longer to put it together than
-# PostgreSQL to answer it. The filters are those of `matching`, the deadlines those of `in_time`.
+# In SQL, since every page of a network runs it and composing it with the ORM takes longer than PostgreSQL's answer. The
+# filters are those of `matching`, the deadlines those of `in_time`.
 COUNTED = """
 SELECT config_id, verdict, count(*), count(*) FILTER (WHERE in_time AND %(wanted)s::jsonb -> config_id::text ? trigger),
   count(*) FILTER (WHERE NOT in_time), min(finished_at)
@@ -45,9 +45,9 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """`total` is the sum of the three: sendable, past a deadline, and of events that the postback is off for.
+    """`total` is the sum of sendable, past a deadline, and of events that the postback is off for.
 
-    `since` is when the first of them failed, None without any. Those of erased players are not counted.
+    `since` is when the first of them failed; None without any. Those of erased players are not counted.
     """
 
     total: int
@@ -62,7 +62,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What failed lately on one config with one verdict, some of it still sendable; `blocked` says why not now."""
+    """Recent failures of one config with one verdict, some still sendable; `blocked` is why not now, or ''."""
 
     config: PostbackConfig
     verdict: str
@@ -76,7 +76,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A replay and what became of its deliveries so far."""
+    """A replay with the counts of its deliveries by state."""
 
     replay: Replay
     delivered: int
@@ -92,7 +92,7 @@ class Progress:
 
     @property
     def rest(self) -> int:
-        """Still to be queued; of a replay that is over, those left alone or taken up by a later one."""
+        """Still to be queued; of a replay that is over, those never queued or queued by a later one."""
         return max(self.replay.total - self.settled - self.waiting, 0)
 
     @property
@@ -110,14 +110,14 @@ def in_time(now: datetime) -> Q:
 
 
 def events_of(config: PostbackConfig) -> list[str]:
-    """The names of the events that the config sends at present."""
+    """Return the names of the events that the config sends now."""
     return sorted({goal.event for goal in goal_matching.goals_of(config)})
 
 
 def matching(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> QuerySet[Delivery]:
-    """Failed at or after, and before (None: open), with this verdict ('': any). Those of erased players are not."""
+    """Return what failed in a period (None: open) with a verdict ('': any), without erased players' deliveries."""
     found = Delivery.objects.filter(config=config, state=DeliveryState.FAILED, conversion__isnull=False)
     if failed_from:
         found = found.filter(finished_at__gte=failed_from)
@@ -129,7 +129,7 @@ def matching(
 def preview(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> Counts:
-    """What a replay with this filter would find at this moment: the counts of `matching`."""
+    """Return what a replay with this filter would find now."""
     given = {"failed_from": failed_from, "failed_until": failed_until, "verdict": verdict}
     found = [counts for _, _, counts in _counted([config], **given)]
     return Counts(
@@ -141,7 +141,7 @@ def preview(
 
 
 def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
-    """Per config and verdict, what failed in the last 48 hours, where some of it can still be sent; in one query."""
+    """Return the failures of the last 48 hours per config and verdict, where some can still be sent; in one query."""
     known = {config.pk: config for config in configs}
     recent = {"failed_from": clock.now() - OFFERED, "failed_until": None, "verdict": ""}
     found = [
@@ -154,7 +154,7 @@ def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
 
 
 def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uuid.UUID, str, Counts]]:
-    """The counts of `matching` per config and verdict, the verdicts in order."""
+    """Return the counts of `matching` per config and verdict, the verdicts in order."""
     if not configs:
         return []
     wanted = orjson.dumps({str(config.pk): events_of(config) for config in configs}).decode()
@@ -165,7 +165,7 @@ def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uu
 
 
 def progress(replays: Sequence[Replay]) -> list[Progress]:
-    """How far each is, in one query."""
+    """Return the progress of each replay, in one query."""
     if not replays:
         return []
     states: dict[uuid.UUID, dict[str, int]] = {replay.pk: {} for replay in replays}

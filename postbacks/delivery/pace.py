@@ -1,8 +1,8 @@
-"""The limiter: when the next calls to one pixel may start, however many workers there are.
+"""The rate limiter: when the next calls to one pixel may start, for all workers together.
 
-Each call gets a moment of its own, an even interval after the one before, written on the pixel's Flow row while that
-is locked. An even pace has no bursts, so no window of a second holds more than the rate; what a stalled process missed
-is not caught up with, since its turn at the network (`Turns`) keeps the interval again.
+Each call gets its own time slot, an even interval after the one before, stored on the pixel's locked Flow row. Without
+bursts no window of a second holds more than the rate. A process that stalled does not catch up: `Turns` keeps the
+interval between its calls.
 """
 
 import threading
@@ -15,35 +15,35 @@ from django.conf import settings
 
 from postbacks.models import Flow
 
-# Calls are planned this far ahead: long enough to ride over a slow transaction, short enough to stop soon.
+# Calls are planned this far ahead: longer than a slow transaction takes, short enough to stop soon.
 AHEAD = timedelta(milliseconds=250)
-# Of the rate that is allowed. The rest is for calls that leave evenly and arrive in a bunch: at 0.95 a second of 50 was
-# seen to hold 51 on a busy machine; at 0.85 arrivals may be 0.15 s apart from their plan.
+# The share of the allowed rate that is used. Calls that leave evenly may arrive in a bunch: at 0.95 a second of 50 held
+# 51 on a busy machine; at 0.85 an arrival may be 0.15 s off its plan.
 SHARE = 0.85
 # How long a pixel rests after "too many requests" without a Retry-After.
 REST = timedelta(seconds=5)
 
 
 def interval(network: str) -> timedelta:
-    """The time between two calls to one pixel, by settings.NETWORK_RATES (requests a second)."""
+    """Return the time between two calls to one pixel, by settings.NETWORK_RATES (requests per second)."""
     return timedelta(seconds=1 / (settings.NETWORK_RATES[network] * SHARE))
 
 
 def room(flow: Flow, now: datetime) -> int:
-    """How many calls may be planned now."""
+    """Return how many calls may be planned now."""
     start = max(flow.next_slot_at or now, now)
     return max(0, (now + AHEAD - start) // interval(flow.network) + 1)
 
 
 def plan(flow: Flow, count: int, now: datetime) -> list[datetime]:
-    """The moments of the next `count` calls, taken off the locked `flow`, which the caller saves."""
+    """Reserve the next `count` time slots on the locked `flow`, which the caller saves."""
     step, start = interval(flow.network), max(flow.next_slot_at or now, now)
     flow.next_slot_at = start + count * step
     return [start + number * step for number in range(count)]
 
 
 class Turns:
-    """Keeps the interval between the calls of this process too, when a stall has made several of them late."""
+    """Keeps the interval between the calls of this process when a stall has made several of them late."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep):
         self._clock, self._sleep = clock, sleep
@@ -51,8 +51,7 @@ class Turns:
         self._next: dict[tuple[str, str], float] = defaultdict(float)
 
     def wait(self, network: str, pixel_id: str, seconds: float) -> None:
-        """Sleep `seconds`, and longer until this pixel's turn has come."""
-        # A sleep of nothing still hands Python's lock to another thread, and waits to have it back.
+        """Sleep `seconds`, and then until an interval has passed since this pixel's last call."""
         if seconds > 0:
             self._sleep(seconds)
         step = interval(network).total_seconds()

@@ -1,7 +1,6 @@
-"""What is deleted of the log: the attempts of deliveries that ended longer ago than their game keeps its events.
+"""Deletes the attempts of deliveries that ended longer ago than their game keeps its events.
 
-The deliveries themselves stay, since they are the ledger. One that is waiting, held or being sent keeps its attempts,
-and so does one that ended lately, however old its first attempt is.
+The deliveries stay. One that waits, is held, is being sent or ended recently keeps its attempts, however old they are.
 """
 
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ ENDED = """config_id = %s AND started_at < %s AND EXISTS (
 
 
 def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned]:
-    """Delete what is past its time, or only tell; what went."""
+    """Delete what is past its retention, or only count it (`dry_run`); return what was deleted."""
     return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 

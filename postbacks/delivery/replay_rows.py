@@ -1,4 +1,4 @@
-"""The rows of a replay: which it may still take up, how they wait again, and how the replay ends."""
+"""The deliveries of a replay: which it may still queue, how they are queued, and how the replay ends."""
 
 import uuid
 from typing import Any
@@ -17,7 +17,7 @@ logger = structlog.get_logger(__name__)
 
 
 def left(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
-    """What the filter finds and this replay has not taken up: each row gets one more chance of one replay."""
+    """Return the failed deliveries of the filter that this replay has not queued: it queues each once."""
     found = failed.matching(
         config, failed_from=replay.failed_from, failed_until=replay.failed_until, verdict=replay.verdict
     )
@@ -31,7 +31,7 @@ def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
 
 @transaction.atomic
 def wait_again(rows: QuerySet[Delivery], **also: Any) -> int:
-    """How many wait now. The verdict stays until the next answer: a cancelled replay gives it back."""
+    """Queue failed deliveries; return how many. The verdict stays until the next answer: cancelling restores it."""
     return rows.update(
         state=DeliveryState.WAITING,
         reason="",
@@ -52,5 +52,5 @@ def close(replay: Replay, state: ReplayState, config: PostbackConfig | None = No
 
 
 def locked(pk: uuid.UUID) -> PostbackConfig:
-    """Against a change or a hold at this moment, not against the deliveries that point to it."""
+    """Return the config, locked against a change or a hold, but not against new deliveries of it."""
     return PostbackConfig.objects.defer("credential", "previous_credential").select_for_update(no_key=True).get(pk=pk)

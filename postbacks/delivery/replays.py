@@ -1,8 +1,8 @@
-"""Sending failed deliveries again: one, or all that a filter finds, always under the event id they had.
+"""Sending failed deliveries again, one or all that a filter finds, with the event id they had.
 
-A replay puts its rows back in the queue a few at a time, so that cancelling one means something; the sender's limiter
-makes the pace. The rows' state is the truth: a replay that is advanced twice, or dies in between, does no harm. A row
-or a replay that fails stops no other (audience/background/isolation.py).
+A replay queues its deliveries a few at a time, so that it can be cancelled; the limiter sets the pace. Its progress is
+the state of its deliveries, so it may be advanced twice or interrupted. A delivery or a replay that fails stops no
+other (audience/background/isolation.py).
 """
 
 import uuid
@@ -30,7 +30,7 @@ logger = structlog.get_logger(__name__)
 
 REPLAY_TASK = "postbacks.tasks.replay"
 BATCH = 500
-BACKLOG = 1000  # rows of one replay that wait to be sent at a time
+MAX_BACKLOG = 1000  # deliveries of one replay that wait to be sent at a time
 OPEN = (DeliveryState.WAITING, DeliveryState.HELD)
 
 
@@ -51,10 +51,10 @@ def start(
     verdict: str,
     requested_by: Any,
 ) -> Replay:
-    """Begin to send again what failed in this time (open ends: None) with this verdict ('': any).
+    """Start to send again what failed in this period (None: open) with this verdict ('': any).
 
-    What fails after this moment is never part of it. ReplayRefused when the config cannot send, when it has a replay
-    that is running, or when nothing that failed can still be sent.
+    What fails from now on is not part of it. Raises ReplayRefused if the config cannot send, has a running replay, or
+    has no failed delivery that can still be sent.
     """
     row = replay_rows.locked(config.pk)
     if problem := block_of(row):
@@ -90,9 +90,9 @@ def _nothing(found: Counts) -> str:
 
 
 def advance(*, limit: int = BATCH) -> bool:
-    """Put up to `limit` rows of every running replay back in the queue, and close the replays that are through.
+    """Queue up to `limit` deliveries of every running replay, and close the replays that are done.
 
-    Whether one could go on at once. May run in any number of workers: a replay is in one's hands at a time.
+    Returns whether one can continue at once. Workers may run it at the same time: each replay is locked.
     """
     rows = FailedWork.objects.of(Queue.REPLAY).filter(kept__has_key="replay").due()
     isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.RETRIES_AT_ONCE])
@@ -112,13 +112,13 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
     replay = rows.filter(pk=pk, state=ReplayState.RUNNING).first()
     if replay is None:
         return False
-    # Locked, so that a hold which sweeps the waiting rows aside at this moment misses none of ours.
+    # Locked, so that a hold at this moment misses none of the deliveries queued here.
     config = replay_rows.locked(replay.config_id)
     if config.deleted_at:
         replay_rows.close(replay, ReplayState.CANCELLED)
         return False
     waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
-    room = 0 if block_of(config) else max(min(limit, BACKLOG - waiting), 0)
+    room = 0 if block_of(config) else max(min(limit, MAX_BACKLOG - waiting), 0)
     queued = _queue(replay, config, room) if room else 0
     if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
         replay_rows.close(replay, ReplayState.DONE, config)
@@ -144,7 +144,7 @@ def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
 
 @transaction.atomic
 def _queue_again(failure: FailedWork) -> None:
-    """Queue a delivery of a replay that could not be queued with the others; nothing when the replay is over."""
+    """Queue a delivery that could not be queued with the others; nothing if its replay is over."""
     replay = Replay.objects.select_for_update().filter(pk=failure.kept["replay"], state=ReplayState.RUNNING).first()
     if replay is not None:
         config = replay_rows.locked(replay.config_id)
@@ -155,7 +155,7 @@ def _queue_again(failure: FailedWork) -> None:
 
 @transaction.atomic
 def cancel(*, replay: Replay) -> int:
-    """Stop a replay: what waits and is in nobody's hands fails again as it had. How many; 0 when it was over."""
+    """Stop a replay: its waiting deliveries that are not leased fail again. Returns how many; 0 if it was over."""
     row = Replay.objects.select_for_update().get(pk=replay.pk)
     if row.state != ReplayState.RUNNING:
         return 0
@@ -179,7 +179,7 @@ def cancel(*, replay: Replay) -> int:
 
 @transaction.atomic
 def send_again(delivery: Delivery) -> None:
-    """Put one failed delivery back in the queue, under the same event id. NotSendable with the reason."""
+    """Queue one failed delivery, with the same event id. Raises NotSendable with the reason."""
     config = replay_rows.locked(delivery.config_id)
     row = Delivery.objects.select_for_update().get(pk=delivery.pk)
     row.config = config
@@ -191,7 +191,7 @@ def send_again(delivery: Delivery) -> None:
 
 
 def refusal(row: Delivery) -> str:
-    """Why a delivery cannot be sent again, as a sentence; '' when it can. Reads `config`."""
+    """Return why a delivery cannot be sent again, as a sentence; '' if it can. Reads `config`."""
     now = clock.now()
     if row.state != DeliveryState.FAILED:
         return f"Only a failed delivery can be sent again; this one is {row.get_state_display().lower()}."

@@ -1,15 +1,12 @@
-"""When a delivery is tried again. Pure: numbers in, a moment or None out.
+"""The retry schedule, as pure functions. Its constraints:
 
-What the schedule has to satisfy:
-
-1. Both networks deduplicate by event id for 48 hours after the first sight of it, so nothing is sent later than 47
+1. TikTok and Reddit deduplicate by event id for 48 hours after they first see it, so nothing is sent later than 47
    hours after the first attempt: a repeat after that would count twice.
-2. A blip (a deploy, a reset) must heal within a minute; an outage of half a day must be survived.
-3. After an outage everyone comes back at once: each delay gets up to 10 % on top, never less, so that deliveries which
-   failed together are spread.
-4. A network that names a Retry-After is believed: that wait replaces the schedule's, and jitter only adds to it.
+2. A deploy or a reset must cost less than a minute; an outage of half a day must be survived.
+3. Deliveries that failed together must not be retried together: each delay gets up to 10 % on top, never less.
+4. A Retry-After replaces the delay of the schedule, and jitter only adds to it.
 5. A Retry-After of 0 must not become a tight loop: never sooner than a second.
-6. An attempt that no delay is left for was the last one, whatever its Retry-After says.
+6. An attempt after the last delay is the last one, whatever its Retry-After.
 """
 
 import random
@@ -20,14 +17,14 @@ from datetime import datetime, timedelta
 SCHEDULE = (
     30,  # a deploy, a reset
     2 * 60,
-    10 * 60,  # an incident someone is looking at
+    10 * 60,  # an incident
     60 * 60,
     3 * 60 * 60,
-    6 * 60 * 60,  # an outage over a night
+    6 * 60 * 60,  # an outage overnight
     12 * 60 * 60,
 )
 JITTER = 0.10
-SOONEST = 1.0
+MIN_SECONDS = 1.0
 WINDOW = timedelta(hours=47)
 
 
@@ -39,12 +36,12 @@ def next_attempt(
     retry_after: float | None = None,
     chance: Callable[[], float] = random.random,
 ) -> datetime | None:
-    """When to try again after attempt number `attempt` (from 1) failed; None when that was the last.
+    """Return when to try again after attempt number `attempt` (from 1) failed; None if that was the last.
 
-    `retry_after` is in seconds, as the network gave it; `chance` yields numbers from 0 to 1.
+    `retry_after` is in seconds, as the network gave it; `chance` returns numbers from 0 to 1.
     """
     if attempt > len(SCHEDULE):
         return None
-    wait = float(SCHEDULE[attempt - 1]) if retry_after is None else max(retry_after, SOONEST)
+    wait = float(SCHEDULE[attempt - 1]) if retry_after is None else max(retry_after, MIN_SECONDS)
     at = now + timedelta(seconds=wait * (1 + JITTER * chance()))
     return at if at <= first_attempt_at + WINDOW else None

@@ -1,6 +1,6 @@
-"""What follows from an answer and could not be written down: tried again alone, until it can.
+"""Retries of answers, and of their consequences, that could not be written.
 
-A note about it (FailedWork) holds what is needed: the answer itself is gone, and must not be asked for by another call.
+Their FailedWork row holds all that is needed: the answer itself is gone, and must not be requested by another call.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,15 @@ from postbacks.delivery import attempts, cancellation, recording
 from postbacks.models import PostbackConfig
 from postbacks.outbox import conversion_reasons
 
-AT_ONCE = 100
+RETRIES_AT_ONCE = 100
 
 
 def retry(*, network: str) -> int:
-    """Write down what is due of one network; how many could be."""
+    """Write what is due of one network; return how many rows succeeded."""
     failed = FailedWork.objects.of(Queue.CLOSING).filter(kept__network=network).due()
-    return isolation.retry(Queue.CLOSING, lambda failure: STEPS[failure.kept["step"]](failure), rows=failed[:AT_ONCE])
+    return isolation.retry(
+        Queue.CLOSING, lambda failure: STEPS[failure.kept["step"]](failure), rows=failed[:RETRIES_AT_ONCE]
+    )
 
 
 def _record(failure: FailedWork) -> None:

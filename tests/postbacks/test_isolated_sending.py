@@ -83,7 +83,7 @@ def accepted(claim: leases.Claim) -> Answer:
     return Answer(claim, Outcome(Verdict.SUCCESS, "0", "OK"), None, Response(200, {}, b"{}", 12))
 
 
-def test_of_a_bunch_only_the_answer_that_cannot_be_written_is_left_and_its_event_is_not_sent_again(
+def test_only_the_answer_that_cannot_be_recorded_is_left_and_its_event_is_not_sent_again(
     sandbox: Sandbox, config: PostbackConfig, refuse: Any
 ) -> None:
     rows = [factories.delivery(config) for _ in range(5)]
@@ -135,7 +135,7 @@ def test_an_answer_that_can_never_be_written_is_set_aside_and_still_not_sent_aga
     assert said in viewer.get(f"/g/{game.slug}/integrations/tiktok/attempts/{attempt.pk}/").content.decode()
 
 
-def test_words_that_cannot_be_stored_do_not_keep_an_acceptance_from_being_written(config: PostbackConfig) -> None:
+def test_text_that_cannot_be_stored_does_not_keep_an_acceptance_from_being_written(config: PostbackConfig) -> None:
     bad, good = factories.delivery(config), factories.delivery(config)
     taken = {claim.delivery.pk: claim for claim in claims.claim(network="tiktok", limit=2)}
     # PostgreSQL keeps no NUL in JSON.
@@ -199,7 +199,7 @@ def test_a_credential_whose_refusal_cannot_be_written_stops_no_answer(
     assert failures() == []
 
 
-def test_a_pixel_that_cannot_be_written_to_is_told_of_by_its_deliveries(config: PostbackConfig, refuse: Any) -> None:
+def test_a_pixel_that_cannot_be_written_to_is_reported_by_its_deliveries(config: PostbackConfig, refuse: Any) -> None:
     other = factories.config(factories.game(), pixel_id="C0THERP1XEL0000000000")
     bad, good = factories.delivery(config), factories.delivery(other)
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id)

@@ -294,7 +294,7 @@ def test_text_that_no_database_takes_ends_its_own_delivery_only(
     assert Delivery.objects.values_list("state", "verdict").get() == ("failed", "payload")
 
 
-def test_a_lane_that_crashes_costs_an_attempt_and_no_answer_of_another(
+def test_a_call_that_crashes_costs_an_attempt_and_no_answer_of_another(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [factories.delivery(config) for _ in range(2)]

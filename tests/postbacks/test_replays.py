@@ -121,7 +121,7 @@ def test_the_filter_is_by_time_and_verdict(config: PostbackConfig, given: dict[s
 def test_the_oldest_go_first_and_the_backlog_is_bounded(
     config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replays, "BACKLOG", 3)
+    monkeypatch.setattr(replays, "MAX_BACKLOG", 3)
     rows = [failure(config, ago=timedelta(minutes=minutes)) for minutes in (1, 5, 4, 3, 2)]
     replay = start(config)
     assert replays.advance(limit=2) is True
