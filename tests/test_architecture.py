@@ -1,4 +1,4 @@
-"""The map of the house, kept true: docs/architecture.md says it in words, this walks the imports."""
+"""Rules of the architecture (docs/architecture.md): imports, sizes, names, sockets, clocks."""
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Dependencies run one way: each may import itself and what stands behind it.
+# Each package may import itself and those after it.
 ORDER = ["config", "postbacks", "audience", "consent"]
 
 MAX_MODULE_LINES = 220
@@ -14,7 +14,7 @@ MAX_SETTINGS_LINES = 230
 MAX_FUNCTION_LINES = 40
 MAX_ENTRIES_OF_POSTBACKS = 20
 
-# What opens a connection, whoever's. Only postbacks/http may call an ad network.
+# Modules that open connections. Only postbacks/http may call an ad network.
 SOCKET_MODULES = {
     "aiohttp",
     "asyncio",
@@ -30,22 +30,22 @@ SOCKET_MODULES = {
     "urllib3",
 }
 SOCKETS_ALLOWED = {
-    "postbacks/http/answer.py": "what comes in at the one door",
-    "postbacks/http/connections.py": "the sockets of the one door",
-    "postbacks/http/exchange.py": "the one door to the ad networks",
-    "postbacks/http/outward.py": "the same door, for addresses that people typed",
+    "postbacks/http/answer.py": "reads the answers of calls",
+    "postbacks/http/connections.py": "the connections of calls",
+    "postbacks/http/exchange.py": "calls ad networks",
+    "postbacks/http/public_hosts.py": "calls URLs that a person entered",
     "postbacks/sandbox/listener.py": "the imitation networks listen on a port",
     "audience/intake/asgi.py": "answers on the event loop of the web server, whose sockets they are",
     "audience/intake/bodies.py": "reads bodies on the same loop",
     "audience/intake/storing/write_queue.py": "gathers on the same loop",
     "audience/intake/storing/channel.py": "waits on the same loop for PostgreSQL",
-    "audience/intake/requests/prefetch.py": "asks whether it is on that loop",
+    "audience/intake/requests/prefetch.py": "checks whether it runs on that loop",
     "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
     "config/pages.py": "hands answers to that server on the same loop",
     "config/up.py": "asks its own web process whether it serves yet",
 }
 
-# The words of other products. Inside the house they have one name each (design: "One word per thing").
+# Field names of other products, allowed only where their formats are read or written.
 FOREIGN_WORDS = {
     # Immutable, RudderStack, MetaRouter
     "anonymousId",
@@ -93,8 +93,8 @@ FOREIGN_WORDS = {
     "twclid",
 }
 FOREIGN_ALLOWED = {
-    "audience/intake/dialects/": "the door for what comes in",
-    "postbacks/networks/": "the door for what goes out",
+    "audience/intake/dialects/": "reads the formats of clients",
+    "postbacks/networks/": "writes the formats of networks",
     "audience/digest/clicks.py": "reads the ad world's URL parameters",
     "config/demo_history.py": "plays the demo game as a client would, through the Immutable dialect",
     "config/quickstart/banner.py": "prints a curl line for the Immutable route",
@@ -109,7 +109,7 @@ SIGNAL_MODULES = ("django.dispatch", "django.db.models.signals", "django.core.si
 
 @cache
 def files() -> list[Path]:
-    """Every module of the house; migrations are history, not architecture."""
+    """Every module of the product but migrations."""
     found = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
     return [path for path in found if "migrations" not in path.parts]
 
@@ -172,7 +172,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def offenders(found: Callable[[Path], Iterable[str]]) -> dict[str, list[str]]:
-    """What is wrong with each module, by its path; empty when the map is true."""
+    """Return {path: violations} of all modules that have any."""
     wrong = {short(path): sorted(found(path)) for path in files()}
     return {path: what for path, what in wrong.items() if what}
 
@@ -254,9 +254,9 @@ def foreign(path: Path) -> list[str]:
 
 
 def test_field_names_of_other_products_stay_in_dialects_and_networks() -> None:
-    doors = tuple(FOREIGN_ALLOWED)
+    allowed = tuple(FOREIGN_ALLOWED)
 
-    assert offenders(lambda path: [] if short(path).startswith(doors) else foreign(path)) == {}
+    assert offenders(lambda path: [] if short(path).startswith(allowed) else foreign(path)) == {}
 
 
 # A process that reads its own clock writes or compares a moment that no other process shares.
@@ -300,7 +300,7 @@ def test_no_module_is_named_utils_or_helpers() -> None:
     assert offenders(lambda path: EMPTY_NAMES & set(module_name(path).split("."))) == {}
 
 
-def test_nothing_listens_to_djangos_signals() -> None:
+def test_no_module_uses_djangos_signals() -> None:
     assert offenders(lambda path: (name for name in imported(path) if name.startswith(SIGNAL_MODULES))) == {}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from postbacks.http import outward, post_outward, refusal
+from postbacks.http import post_to_public_host, public_hosts, refusal
 from postbacks.networks.interface.network import Request
 from tests.postbacks.test_http import OK, certificate, peer  # noqa: F401  (a fixture, asked for by its name)
 
@@ -60,12 +60,12 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_an_address_that_is_not_public_is_never_dialled(
     address: str, dialled: list[Any], resolving: Callable[..., None]
 ) -> None:
-    assert not outward.is_public(address)
+    assert not public_hosts.is_public(address)
     resolving([address])
-    answer = post_outward(asking("https://chat.example/hook"))
+    answer = post_to_public_host(asking("https://chat.example/hook"))
     assert (answer.status, answer.failure) == (None, "forbidden")
     resolving(["93.184.215.14", address])  # one of several is enough
-    assert post_outward(asking("https://chat.example/hook")).failure == "forbidden"
+    assert post_to_public_host(asking("https://chat.example/hook")).failure == "forbidden"
     assert dialled == []
 
 
@@ -75,7 +75,7 @@ def test_a_public_address_is_dialled_at_the_very_address_that_was_checked(
 ) -> None:
     # A name server that says something else the second time is not asked a second time.
     resolving([address], ["127.0.0.1"])
-    assert post_outward(asking("https://chat.example:8443/hook")).failure == "refused"
+    assert post_to_public_host(asking("https://chat.example:8443/hook")).failure == "refused"
     assert dialled == [(address, 8443)]
 
 
@@ -108,7 +108,7 @@ def test_a_public_address_is_dialled_at_the_very_address_that_was_checked(
 def test_an_address_says_at_once_why_it_is_refused(url: str, why: str, dialled: list[Any]) -> None:
     assert refusal(url) == why
     if why:
-        assert post_outward(asking(url)).failure == "forbidden"
+        assert post_to_public_host(asking(url)).failure == "forbidden"
         assert dialled == []
 
 
@@ -116,15 +116,15 @@ def test_an_address_says_at_once_why_it_is_refused(url: str, why: str, dialled: 
 def test_an_allowed_address_does_not_open_its_other_spellings_in_plain_http(url: str) -> None:
     with peer(lambda connection: connection.sendall(OK)) as inside:
         port = inside.url.rpartition(":")[2]
-        assert post_outward(asking(url.format(port=port)), private_hosts=LOOPBACK).failure == "forbidden"
+        assert post_to_public_host(asking(url.format(port=port)), private_hosts=LOOPBACK).failure == "forbidden"
     assert inside.requests == []
 
 
 def test_the_operator_can_allow_a_host_inside() -> None:
     with peer(lambda connection: connection.sendall(OK)) as inside:
-        assert post_outward(asking(f"{inside.url}/hook"), private_hosts=LOOPBACK).status == 200
+        assert post_to_public_host(asking(f"{inside.url}/hook"), private_hosts=LOOPBACK).status == 200
         by_name = inside.url.replace("127.0.0.1", "localhost")
-        assert post_outward(asking(f"{by_name}/hook"), private_hosts={"localhost"}).status == 200
+        assert post_to_public_host(asking(f"{by_name}/hook"), private_hosts={"localhost"}).status == 200
     assert [received.split(b"\r\n")[0] for received in inside.requests] == [b"POST /hook HTTP/1.1"] * 2
 
 
@@ -132,7 +132,7 @@ def test_a_redirect_is_not_followed() -> None:
     with peer(lambda connection: connection.sendall(OK)) as hidden:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {hidden.url}/\r\nContent-Length: 0\r\n\r\n".encode()
         with peer(lambda connection: connection.sendall(moved)) as front:
-            assert post_outward(asking(front.url), private_hosts=LOOPBACK).status == 307
+            assert post_to_public_host(asking(front.url), private_hosts=LOOPBACK).status == 307
     assert hidden.requests == []
 
 
@@ -140,7 +140,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
     with peer(lambda connection: connection.sendall(OK)) as proxy, peer(lambda c: c.sendall(OK)) as inside:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        assert post_outward(asking(inside.url), private_hosts=LOOPBACK).status == 200
+        assert post_to_public_host(asking(inside.url), private_hosts=LOOPBACK).status == 200
     assert (len(inside.requests), proxy.requests) == (1, [])
 
 
@@ -150,14 +150,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     trusted: Path = request.getfixturevalue("certificate")
     with peer(lambda connection: connection.sendall(OK), tls=trusted) as network:
         url = network.url.replace("http://127.0.0.1", "https://localhost")
-        assert post_outward(asking(url), private_hosts={"localhost"}).status == 200
+        assert post_to_public_host(asking(url), private_hosts={"localhost"}).status == 200
         monkeypatch.delenv("SSL_CERT_FILE")
-        assert post_outward(asking(url), private_hosts={"localhost"}).failure == "tls"
+        assert post_to_public_host(asking(url), private_hosts={"localhost"}).failure == "tls"
     assert len(network.requests) == 1
 
 
 def test_a_host_that_never_answers_costs_its_time_and_no_more() -> None:
     with peer(lambda connection: None) as network:
-        answer = post_outward(asking(network.url), private_hosts=LOOPBACK, timeout=0.3)
+        answer = post_to_public_host(asking(network.url), private_hosts=LOOPBACK, timeout=0.3)
     assert answer.failure == "timeout"
     assert answer.latency_ms < 2000

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from audience.database import clock
 from postbacks import http
-from postbacks.http.outward import FORBIDDEN
+from postbacks.http.public_hosts import FORBIDDEN
 from postbacks.models import Alert, Notice
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.outcome import Failed, NotSendable
@@ -36,7 +36,7 @@ def send(notice: Notice) -> str:
     if not secret:
         raise NotSendable("The hook's secret cannot be read: delete the hook and add it again.")
     request = _request(notice, hook.url, secret)
-    response = http.post_outward(request, private_hosts=settings.ALERT_PRIVATE_HOSTS, timeout=TIMEOUT)
+    response = http.post_to_public_host(request, private_hosts=settings.ALERT_PRIVATE_HOSTS, timeout=TIMEOUT)
     if response.failure == FORBIDDEN:
         raise Failed(PRIVATE)
     if response.status is None:

@@ -106,7 +106,7 @@ def refusal(url: str, *, private_hosts: Collection[str] = ()) -> str:
         return PRIVATE if numeric else ""
 
 
-def post_outward(request: Request, *, private_hosts: Collection[str] = (), timeout: float = 10.0) -> Response:
+def post_to_public_host(request: Request, *, private_hosts: Collection[str] = (), timeout: float = 10.0) -> Response:
     """Send `request` like `exchange.post`, within `timeout` seconds, over a new connection.
 
     `private_hosts` are host names and addresses that may be private and may be called without TLS. A refused host gives
