@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("any machine")
 
 
 # Fixtures that start processes: the tests that share one run in one worker (--dist loadgroup), one after another.
-STARTS_PROCESSES = ("product", "house")
+STARTS_PROCESSES = ("product", "installation")
 
 
 @pytest.hookimpl(tryfirst=True)

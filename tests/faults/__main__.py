@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
-from tests.faults import house as houses
+from tests.faults import installation as installations
 from tests.faults import outage, revoked, slow, suite
-from tests.faults.house import House
+from tests.faults.installation import Installation
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "20000"))
 RATE = 8.0  # players a second, of eight events each
 # Connections of each kind, and for how long.
 SLOW_EACH, SLOW_SECONDS = 200, 30.0
-PAUSE = 5.0  # seconds to each mishap
+PAUSE = 5.0  # seconds to each fault
 # So that the limiter slows nothing down but what is to be slowed down.
 RATES = {"TIKTOK_RATE": "500", "REDDIT_RATE": "500"}
 
@@ -31,9 +31,9 @@ def main() -> int:
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="afterclick-faults-") as folder,
-        houses.running(Path(folder), **RATES) as house,
+        installations.running(Path(folder), **RATES) as installation,
     ):
-        violations = [*_mishaps(house), *_revoked(house), *_outage(house), *_slow(house)]
+        violations = [*_scenarios(installation), *_revoked(installation), *_outage(installation), *_slow(installation)]
     say(f"{time.monotonic() - began:.0f} s in all.")
     for violation in violations:
         say(f"VIOLATION  {violation}")
@@ -41,43 +41,43 @@ def main() -> int:
     return int(bool(violations))
 
 
-def _mishaps(house: House) -> list[str]:
-    say("Mishaps, while players play:")
-    run = suite.play(house, rate=RATE, pause=PAUSE, events=EVENTS, settle_within=300, tell=say)
-    figures = {**run.figures, **run.proof.figures}
+def _scenarios(installation: Installation) -> list[str]:
+    say("Faults, while players play:")
+    run = suite.play(installation, rate=RATE, pause=PAUSE, events=EVENTS, settle_within=300, tell=say)
+    figures = {**run.figures, **run.verification.figures}
     for name, value in figures.items():
         say(f"  {name}: {value}")
-    _say_json("mishaps", run.violations, kinds=[name for name, _, _ in run.happened], **figures)
+    _say_json("scenarios", run.violations, kinds=[name for name, _, _ in run.happened], **figures)
     return run.violations
 
 
-def _revoked(house: House) -> list[str]:
+def _revoked(installation: Installation) -> list[str]:
     say("A credential revoked under load:")
-    # The mishaps have rotated Reddit's token once.
+    # The scenarios have rotated Reddit's token once.
     old, new = REDDIT_ACCOUNTS.rotated_token, REDDIT_ACCOUNTS.token
-    house.control("POST", "tokens/restore", network="reddit", credential=new)
-    figures = revoked.revoke(house, buyers=max(EVENTS // 30, 40), old=old, new=new)
+    installation.control("POST", "tokens/restore", network="reddit", credential=new)
+    figures = revoked.revoke(installation, buyers=max(EVENTS // 30, 40), old=old, new=new)
     found = revoked.violations(figures)
     _say_json("revoked", found, **figures)
     return found
 
 
-def _outage(house: House) -> list[str]:
+def _outage(installation: Installation) -> list[str]:
     say("An outage, and what it piled up:")
-    figures = outage.outlast(house, waiting=max(EVENTS // 2, 100), rate=50, away="reddit", other="tiktok")
+    figures = outage.outlast(installation, waiting=max(EVENTS // 2, 100), rate=50, away="reddit", other="tiktok")
     found = outage.violations(figures)
     _say_json("outage", found, **figures)
     return found
 
 
-def _slow(house: House) -> list[str]:
+def _slow(installation: Installation) -> list[str]:
     say("Slow senders:")
     violations = []
     for kinds in slow.thirds():
-        house.kill("web")
-        house.start_web(workers=2)
-        house.wait_for(lambda: house.answers(f"{house.url}/readyz"))
-        figures = slow.withstand(house, each=SLOW_EACH, seconds=SLOW_SECONDS, kinds=kinds)
+        installation.kill("web")
+        installation.start_web(workers=2)
+        installation.wait_for(lambda: installation.answers(f"{installation.url}/readyz"))
+        figures = slow.withstand(installation, each=SLOW_EACH, seconds=SLOW_SECONDS, kinds=kinds)
         found = slow.violations(figures)
         _say_json("slow senders", found, **figures)
         violations += found

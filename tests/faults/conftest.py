@@ -3,12 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import house as houses
-from tests.faults.house import House
+from tests.faults import installation as installations
+from tests.faults.installation import Installation
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One house for all short forms: its start is most of their cost."""
-    with houses.running(Path(tmp_path_factory.mktemp("house")), TIKTOK_RATE="500", REDDIT_RATE="500") as house:
-        yield house
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One for all tests: starting it takes longer than most of them."""
+    with installations.running(
+        Path(tmp_path_factory.mktemp("installation")), TIKTOK_RATE="500", REDDIT_RATE="500"
+    ) as installation:
+        yield installation

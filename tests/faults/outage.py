@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from tests.faults import load
-from tests.faults.house import House
+from tests.faults.installation import Installation
 
 STATES = (
     "SELECT d.state, count(*) FROM postbacks_delivery d JOIN audience_conversion c ON c.id = d.conversion_id "
@@ -22,30 +22,34 @@ OVER = (
 )
 
 
-def outlast(house: House, *, waiting: int, rate: float, away: str, other: str) -> dict[str, Any]:
+def outlast(installation: Installation, *, waiting: int, rate: float, away: str, other: str) -> dict[str, Any]:
     """`away` answers 503 until `waiting` deliveries have piled up, then they drain while `other` is bought on.
 
     The worker runs with `rate` requests a second for `away`. Figures.
     """
-    house.kill_workers()
-    house.start_workers(env={f"{away.upper()}_RATE": str(rate)})
-    house.fault(away, "unavailable", 100_000)
-    piled = load.all_at_once(house, network=away, count=waiting, prefix="outage")
-    house.wait_for(lambda: _states(house, away, piled) == {"waiting": waiting}, seconds=60 + waiting / 100)
-    house.control("DELETE", f"requests?network={away}")
-    house.control("DELETE", "faults")
+    installation.kill_workers()
+    installation.start_workers(env={f"{away.upper()}_RATE": str(rate)})
+    installation.fault(away, "unavailable", 100_000)
+    piled = load.all_at_once(installation, network=away, count=waiting, prefix="outage")
+    installation.wait_for(
+        lambda: _states(installation, away, piled) == {"waiting": waiting}, seconds=60 + waiting / 100
+    )
+    installation.control("DELETE", f"requests?network={away}")
+    installation.control("DELETE", "faults")
     # What was refused a moment ago would be tried again half a minute from now.
-    house.wait_for(lambda: not house.number(UNDER_WAY, away))
+    installation.wait_for(lambda: not installation.number(UNDER_WAY, away))
     for statement in OVER:
-        house.execute(statement, away)
+        installation.execute(statement, away)
     began, expected = time.monotonic(), waiting / rate
-    beside = load.start(house, network=other, count=round(expected * 5), rate=5, prefix="beside")
-    house.wait_for(lambda: _states(house, away, piled) == {"delivered": waiting}, seconds=60 + expected * 2)
+    beside = load.start(installation, network=other, count=round(expected * 5), rate=5, prefix="beside")
+    installation.wait_for(
+        lambda: _states(installation, away, piled) == {"delivered": waiting}, seconds=60 + expected * 2
+    )
     figures: dict[str, Any] = {"waiting": waiting, "rate": rate, "drained_s": round(time.monotonic() - began, 1)}
     beside.finish()
     sent = {"delivered": len(beside.acknowledged)}
-    house.wait_for(lambda: _states(house, other, beside.prefix) == sent, seconds=60)
-    counts, waits = house.summary(away), load.waits_ms(house, beside, other)
+    installation.wait_for(lambda: _states(installation, other, beside.prefix) == sent, seconds=60)
+    counts, waits = installation.summary(away), load.waits_ms(installation, beside, other)
     figures |= {name: counts[name] for name in ("peak_per_second", "accepted_as_new")}
     percentiles = {f"p{part}_ms": load.share(waits, part / 100) for part in (50, 95, 99)}
     figures["other_network"] = {"events": len(waits), **percentiles}
@@ -63,5 +67,5 @@ def violations(figures: dict[str, Any], *, p95_ms: float = 2000) -> list[str]:
     return [f"{promise}: {figures}" for promise, kept in wanted.items() if not kept]
 
 
-def _states(house: House, network: str, prefix: str) -> dict[str, int]:
-    return dict(house.rows(STATES, network, f"{prefix}-%"))
+def _states(installation: Installation, network: str, prefix: str) -> dict[str, int]:
+    return dict(installation.rows(STATES, network, f"{prefix}-%"))

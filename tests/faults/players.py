@@ -1,4 +1,4 @@
-"""Players known in advance: every message they will send, and what has to come of it."""
+"""Simulated players: the messages each sends, and the conversions and deliveries expected of them."""
 
 import random
 import uuid
@@ -42,10 +42,10 @@ def player(number: int, *, now: datetime, seed: int = 0, erased: bool | None = N
     chance = random.Random(f"{seed} {number}")
     network = chance.choices(("tiktok", "reddit", ""), (45, 45, 10))[0]
     erased = chance.random() < 0.01 if erased is None else erased
-    story = _story(f"crowd-{seed}-{number}", network, chance, _moments(chance, now, plain=erased))
+    story = _story(f"traffic-{seed}-{number}", network, chance, _moments(chance, now, plain=erased))
     if not erased and chance.random() < 0.2:
         chance.shuffle(story)
-    return Player(f"crowd-{seed}-{number}", network, list(_parcels(story, chance)), erased)
+    return Player(f"traffic-{seed}-{number}", network, list(_parcels(story, chance)), erased)
 
 
 def _moments(chance: random.Random, now: datetime, *, plain: bool) -> list[datetime]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.faults.house import House
+from tests.faults.installation import Installation
 from tests.faults.load import Buyers, start
 
 HELD = "SELECT count(*) FROM postbacks_postbackconfig WHERE id = %s AND held_at IS NOT NULL"
@@ -30,45 +30,45 @@ STATES = (
 )
 
 
-def revoke(house: House, *, buyers: int, old: str, new: str, recovers: bool = True) -> dict[str, Any]:
+def revoke(installation: Installation, *, buyers: int, old: str, new: str, recovers: bool = True) -> dict[str, Any]:
     """Figures of `buyers` purchases; with a sixth delivered the token dies, and it is rotated at the end.
 
     `recovers` waits for the end of the alert too, which comes only after a good minute.
     """
-    house.kill_workers()
-    house.start_workers(env={"REDDIT_RATE": LIMIT})
-    config, began = house.config(NETWORK), house.rows("SELECT clock_timestamp()")[0][0]
+    installation.kill_workers()
+    installation.start_workers(env={"REDDIT_RATE": LIMIT})
+    config, began = installation.config(NETWORK), installation.rows("SELECT clock_timestamp()")[0][0]
     # An earlier suspicion that was cleared is trusted for a minute; here it is longer ago.
-    house.execute(LONG_AGO, config)
-    house.execute(OVER, config)
-    with loaded(house, buyers=buyers) as load:
-        house.wait_for(lambda: _states(house, config, load).get("delivered", 0) >= buyers / 6)
-        house.control("POST", "tokens/revoke", network=NETWORK, credential=old)
+    installation.execute(LONG_AGO, config)
+    installation.execute(OVER, config)
+    with loaded(installation, buyers=buyers) as load:
+        installation.wait_for(lambda: _states(installation, config, load).get("delivered", 0) >= buyers / 6)
+        installation.control("POST", "tokens/revoke", network=NETWORK, credential=old)
         revoked = time.monotonic()
-        house.wait_for(lambda: house.number(HELD, config), seconds=90)
+        installation.wait_for(lambda: installation.number(HELD, config), seconds=90)
         figures: dict[str, Any] = {"noticed_s": round(time.monotonic() - revoked, 1)}
     figures["purchases"] = len(load.acknowledged)
-    house.wait_for(lambda: not _waiting(house, config, load), seconds=120)
-    figures["while_on_hold"] = _states(house, config, load)
-    house.wait_for(lambda: house.number(ALERTS, config, began), seconds=60)
-    figures["failed_sends"] = house.number(REFUSED, config, began)
+    installation.wait_for(lambda: not _waiting(installation, config, load), seconds=120)
+    figures["while_on_hold"] = _states(installation, config, load)
+    installation.wait_for(lambda: installation.number(ALERTS, config, began), seconds=60)
+    figures["failed_sends"] = installation.number(REFUSED, config, began)
     rotated = time.monotonic()
-    house.rotate(NETWORK, new)
-    house.wait_for(lambda: _states(house, config, load) == {"delivered": buyers}, seconds=60 + buyers / 4)
+    installation.rotate(NETWORK, new)
+    installation.wait_for(lambda: _states(installation, config, load) == {"delivered": buyers}, seconds=60 + buyers / 4)
     figures["released_s"] = round(time.monotonic() - rotated, 1)
-    figures["in_the_end"] = _states(house, config, load)
-    figures["alerts"] = house.number(ALERTS, config, began)
+    figures["in_the_end"] = _states(installation, config, load)
+    figures["alerts"] = installation.number(ALERTS, config, began)
     if recovers:
-        house.wait_for(lambda: house.number(RECOVERED, config, began), seconds=150)
-    figures["failed_sends"] = house.number(REFUSED, config, began)
-    house.control("POST", "tokens/restore", network=NETWORK, credential=old)
+        installation.wait_for(lambda: installation.number(RECOVERED, config, began), seconds=150)
+    figures["failed_sends"] = installation.number(REFUSED, config, began)
+    installation.control("POST", "tokens/restore", network=NETWORK, credential=old)
     return figures
 
 
 @contextmanager
-def loaded(house: House, *, buyers: int) -> Iterator[Buyers]:
+def loaded(installation: Installation, *, buyers: int) -> Iterator[Buyers]:
     """The load while the context lasts; at its end it is waited for."""
-    load = start(house, network=NETWORK, count=buyers, rate=RATE, prefix="revoked")
+    load = start(installation, network=NETWORK, count=buyers, rate=RATE, prefix="revoked")
     try:
         yield load
     finally:
@@ -89,11 +89,11 @@ def violations(figures: dict[str, Any]) -> list[str]:
     return [f"{promise}: {figures}" for promise, kept in wanted.items() if not kept]
 
 
-def _states(house: House, config: str, load: Buyers) -> dict[str, int]:
-    return dict(house.rows(STATES, config, f"{load.prefix}-%"))
+def _states(installation: Installation, config: str, load: Buyers) -> dict[str, int]:
+    return dict(installation.rows(STATES, config, f"{load.prefix}-%"))
 
 
-def _waiting(house: House, config: str, load: Buyers) -> bool:
+def _waiting(installation: Installation, config: str, load: Buyers) -> bool:
     """Whether some purchase has no delivery yet, or one that is not put away."""
-    states = _states(house, config, load)
+    states = _states(installation, config, load)
     return "waiting" in states or sum(states.values()) < len(load.acknowledged)

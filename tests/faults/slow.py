@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.faults.house import House
+from tests.faults.installation import Installation
 from tests.journeys.product import CONTEXT
 
 Kind = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -97,7 +97,7 @@ def thirds() -> list[dict[str, Kind]]:
     return [dict(kinds[start : start + size]) for start in range(0, len(kinds), size)]
 
 
-class Crowd:
+class Traffic:
     """`each` connections of each of `kinds`, for as long as the context lasts."""
 
     def __init__(self, port: int, *, each: int, kinds: dict[str, Kind]) -> None:
@@ -106,7 +106,7 @@ class Crowd:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> "Traffic":
         self._thread.start()
         return self
 
@@ -181,9 +181,11 @@ class Honest:
         return sorted(self.seconds)[int(0.99 * (len(self.seconds) - 1))]
 
 
-def withstand(house: House, *, each: int, seconds: float, kinds: dict[str, Kind] | None = None) -> dict[str, Any]:
+def withstand(
+    installation: Installation, *, each: int, seconds: float, kinds: dict[str, Kind] | None = None
+) -> dict[str, Any]:
     """Figures of honest requests while `each` slow senders of each kind are at it for `seconds`."""
-    key = house.demo["publishable_key"]
+    key = installation.demo["publishable_key"]
 
     def event(connection: http.client.HTTPConnection) -> int:
         message = {"type": "track", "messageId": str(uuid.uuid4()), "eventName": "played", "anonymousId": "slow-0",
@@ -192,27 +194,27 @@ def withstand(house: House, *, each: int, seconds: float, kinds: dict[str, Kind]
                     {"x-immutable-publishable-key": key})  # fmt: skip
 
     asking = {
-        "event": Honest(house.port, event, 0.02, keeps=True),
-        "livez": Honest(house.port, lambda connection: _ask(connection, "GET", "/livez"), 0.1),
-        "page": Honest(house.port, lambda connection: _ask(connection, "GET", "/accounts/login/"), 0.2),
+        "event": Honest(installation.port, event, 0.02, keeps=True),
+        "livez": Honest(installation.port, lambda connection: _ask(connection, "GET", "/livez"), 0.1),
+        "page": Honest(installation.port, lambda connection: _ask(connection, "GET", "/accounts/login/"), 0.2),
     }
     for each_one in asking.values():  # whatever is made on first use
         each_one.until(time.monotonic() + 1)
         each_one.seconds.clear()
         each_one.problems.clear()
-    before = resident(house.processes["web"].pid)
+    before = resident(installation.processes["web"].pid)
     most = before
-    with Crowd(house.port, each=each, kinds=kinds or KINDS) as crowd:
+    with Traffic(installation.port, each=each, kinds=kinds or KINDS) as traffic:
         deadline = time.monotonic() + seconds
         threads = [threading.Thread(target=one.until, args=(deadline,)) for one in asking.values()]
         for thread in threads:
             thread.start()
         while time.monotonic() < deadline:
             time.sleep(0.25)
-            most = max(most, resident(house.processes["web"].pid))
+            most = max(most, resident(installation.processes["web"].pid))
         for thread in threads:
             thread.join()
-        opened = dict(crowd.opened)
+        opened = dict(traffic.opened)
     return {
         "connections": each * len(kinds or KINDS),
         "seconds": seconds,

@@ -1,4 +1,4 @@
-"""The crowd plays while one mishap after another happens; then everything drains and is counted."""
+"""Sends events while one fault after another is injected; then waits until all work is done and verifies the result."""
 
 import time
 from collections.abc import Callable
@@ -6,27 +6,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.faults import mishaps, proof
-from tests.faults.crowd import Crowd
-from tests.faults.house import House
-from tests.faults.proof import Proof
+from tests.faults import scenarios, verification
+from tests.faults.installation import Installation
+from tests.faults.traffic import Traffic
+from tests.faults.verification import Verification
 
 
 @dataclass(slots=True)
 class Run:
-    """What happened, in order, and what it came to."""
+    """The faults in order as (name, seconds, description), figures of the load, and the verification."""
 
     happened: list[tuple[str, float, str]] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
-    proof: Proof = field(default_factory=Proof)
+    verification: Verification = field(default_factory=Verification)
 
     @property
     def violations(self) -> list[str]:
-        return self.proof.violations
+        return self.verification.violations
 
 
 def play(
-    house: House,
+    installation: Installation,
     *,
     rate: float,
     pause: float,
@@ -35,27 +35,29 @@ def play(
     seed: int = 0,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Run:
-    """`rate` players a second, `pause` seconds to each mishap, at least `events` acknowledged events.
+    """Inject every fault once, for `pause` seconds each, under `rate` players a second; send at least `events` events.
 
-    AssertionError when the load itself was refused, or when the house does not come to rest within `settle_within` s.
+    Raises AssertionError when the load was refused, or when work is still pending after `settle_within` seconds.
     """
     run, started = Run(), time.monotonic()
-    mishaps.drop_partitions(house)
-    crowd = Crowd(house, now=datetime.now(UTC), rate=rate, seed=seed)
-    crowd.start()
+    scenarios.drop_partitions(installation)
+    traffic = Traffic(installation, now=datetime.now(UTC), rate=rate, seed=seed)
+    traffic.start()
     time.sleep(pause)
-    for name, happen in mishaps.MISHAPS.items():
+    for name, happen in scenarios.SCENARIOS.items():
         began = time.monotonic()
-        words = happen(house, pause)
+        words = happen(installation, pause)
         seconds = time.monotonic() - began
         run.happened.append((name, seconds, words))
-        tell(f"  {seconds:5.1f} s  {name}: {words} ({crowd.events} events so far)")
+        tell(f"  {seconds:5.1f} s  {name}: {words} ({traffic.events} events so far)")
         time.sleep(pause)
-    while crowd.events < events and not crowd.problems:
+    while traffic.events < events and not traffic.problems:
         time.sleep(0.5)
-    crowd.stop()
-    assert crowd.problems == [], crowd.problems
-    run.figures |= {"load_s": round(time.monotonic() - started, 1), "requests": dict(crowd.counts)}
-    run.figures["drained_s"] = round(house.patiently(lambda: proof.settle(house, seconds=settle_within)), 1)
-    run.proof = proof.prove(house, crowd.played, crowd.acknowledged)
+    traffic.stop()
+    assert traffic.problems == [], traffic.problems
+    run.figures |= {"load_s": round(time.monotonic() - started, 1), "requests": dict(traffic.counts)}
+    run.figures["drained_s"] = round(
+        installation.retrying(lambda: verification.settle(installation, seconds=settle_within)), 1
+    )
+    run.verification = verification.verify(installation, traffic.played, traffic.acknowledged)
     return run

@@ -1,4 +1,4 @@
-"""That the skewed worker's clock is really off: for Python, Django and Celery alike, and runs on."""
+"""The clock of a skewed worker is off for Python, Django and Celery alike, and advances."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.faults.house import SKEWED
+from tests.faults.installation import SKEWED
 
 TELL = """
 import time

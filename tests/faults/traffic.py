@@ -1,4 +1,4 @@
-"""The load: threads that play the players one after another, and ask again until they are answered, as SDKs do."""
+"""The load: threads that send the requests of one player after another and retry until acknowledged, as SDKs do."""
 
 import itertools
 import random
@@ -13,16 +13,16 @@ import urllib3
 from tests.faults.players import Message, Player, player
 from tests.journeys.product import Product
 
-# The share of requests sent once more after they were acknowledged: their answer was lost on the way.
+# Share of requests that are repeated after their acknowledgement, as a client does whose response was lost.
 REPEATED = 0.05
 PAUSE = 0.3  # seconds between two tries
 
 
-class Crowd:
-    """`start()`, let it play, `stop()`: then `played` are the players of whom every message was acknowledged."""
+class Traffic:
+    """After `stop()`, `played` holds the players of whom every message was acknowledged."""
 
     def __init__(self, product: Product, *, now: datetime, rate: float, seed: int = 0, threads: int = 8) -> None:
-        """`rate` is players a second, at most."""
+        """`rate` is the maximum number of new players a second."""
         self.played: list[Player] = []
         self.acknowledged: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -38,7 +38,7 @@ class Crowd:
             thread.start()
 
     def stop(self) -> None:
-        """No new players; returns when those on their way have been answered."""
+        """Start no new player; returns once every request in flight is acknowledged."""
         self._ending.set()
         for thread in self._threads:
             thread.join(timeout=120)
@@ -84,7 +84,7 @@ class Crowd:
             self.acknowledged.update(message["messageId"] for message in messages)
 
     def _until(self, wanted: int, method: str, path: str, header: str, key: str, **body: Any) -> Any:
-        """Ask until the answer has this status. A refusal that no second try can lift is a problem."""
+        """Repeat the request until its status is `wanted`; fails on a status that a retry cannot change."""
         headers = {header: self._product.demo[f"{key}_key"]}
         while True:
             try:

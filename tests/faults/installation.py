@@ -1,4 +1,4 @@
-"""The whole product over a PostgreSQL and a Valkey of its own, each of which may be killed and started again."""
+"""The whole product with a PostgreSQL and a Valkey of its own, each of which can be killed and restarted."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ from config.quickstart.state import State
 from tests.journeys.product import ROOT, Browser, Product, T
 
 SKEWED = Path(__file__).parent / "skewed"
-# Other people's, or of the test run that we are part of.
+# Variables of the test run, which must not reach the processes of this installation.
 NOT_OURS = ("DATABASE_URL", "REDIS_URL", "STATE_DIR", "PORT", "PYTEST_XDIST_WORKER")
-# Sends a task, or without a name all that a beat wakes, so many times; prints how many tasks there are.
+# Sends the named task, or every scheduled one, the given number of times; prints the number of tasks.
 WAKE = """
 import sys
 from config.celery import app
@@ -36,9 +36,8 @@ print(len(entries))
 PARTS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
 
 
-class House(Product):
-    """A Product whose servers are its own too. Everything is started from the thread that made it: the servers die
-    with that thread."""
+class Installation(Product):
+    """A Product with its own servers. Start everything from the thread that created it: the servers end with it."""
 
     def __init__(self, folder: Path, stack: ExitStack, **env: str) -> None:
         # Durable: what is acknowledged has to survive a kill -9 of the server.
@@ -137,7 +136,7 @@ class House(Product):
                     found.append(int(process.name))
         return sorted(found)
 
-    # Looking and speaking -------------------------------------------------------------------
+    # Reading and sending ----------------------------------------------------------------------
     @property
     def hub(self) -> Browser:
         if self._hub is None:
@@ -151,8 +150,8 @@ class House(Product):
         with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(query, parameters)  # type: ignore[arg-type]
 
-    def patiently(self, look: Callable[[], T], seconds: float = 60) -> T:
-        """`look()` once what it needs is back: a server or a web process may just be away."""
+    def retrying(self, look: Callable[[], T], seconds: float = 60) -> T:
+        """The result of `look()`, repeated for up to `seconds` while a server or a web process is away."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -163,7 +162,7 @@ class House(Product):
                 time.sleep(0.5)
 
     def control(self, method: str, path: str, **body: Any) -> Any:
-        """One order to the sandbox, under /sandbox/."""
+        """A request to the sandbox's control API; its JSON answer."""
         told = {"json": body} if body else {}
         answer = self.http.request(method, f"{self.sandbox_url}/sandbox/{path}", **told)
         assert answer.status < 300, answer.data
@@ -195,24 +194,24 @@ class House(Product):
 
 
 def _kill(pid: int) -> None:
-    """kill -9 of a server, its zombie buried: a pid that still exists would count as a running server."""
+    """kill -9 and wait: a zombie would count as a running server."""
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
 
 
 @contextlib.contextmanager
-def running(folder: Path, **env: str) -> Iterator[House]:
-    """Every process and both servers of one house; `env` comes on top of its environment."""
+def running(folder: Path, **env: str) -> Iterator[Installation]:
+    """An installation with all processes running; `env` is added to its environment."""
     # As root, PostgreSQL runs as another account and has to pass through.
     folder.chmod(0o711)
     try:
         with ExitStack() as stack:
-            house = House(folder, stack, **env)
+            installation = Installation(folder, stack, **env)
             try:
-                house.start()
-                yield house
+                installation.start()
+                yield installation
             finally:
-                house.stop()
+                installation.stop()
     finally:
         services.forget(folder / "services")
