@@ -178,7 +178,9 @@ def test_a_connection_that_was_ended_is_replaced_before_the_next_group_is_writte
     assert stored() == ["m-after", "m-before"]
 
 
-def test_an_error_before_the_first_attempt_is_not_taken_for_a_commit(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_before_the_first_attempt_is_not_taken_for_a_commit(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> None:
         raise RuntimeError("before anything was written")
 
