@@ -1,4 +1,4 @@
-"""The wire table: every route that backends and SDKs call."""
+"""The ingestion routes, which backends and SDKs call."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from audience.intake.dialects.immutable import MessagesView
 from audience.intake.dialects.immutable_privacy import DataView, TrackingConsentView
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 
-# The full words answer in the key's dialect; the short ones and import always as MetaRouter, where they come from.
-WORDS = ("identify", "track", "page", "screen", "group", "alias", "merge", BATCH)
+# Routes with full names are answered in the key's dialect; short ones and import always in MetaRouter's.
+KINDS = ("identify", "track", "page", "screen", "group", "alias", "merge", BATCH)
 SHORT = {
     "i": "identify",
     "t": "track",
@@ -27,7 +27,7 @@ PIXELS = ("track", "page", "alias", "identify", "group")
 
 
 def wire(route: str, view: type[IngestView], **attributes: Any) -> list[URLPattern]:
-    """The route, and its twin that takes `//` before and `/` behind without a redirect, as real SDKs write them."""
+    """The route, and a pattern that accepts leading `//` and a trailing `/`, which SDKs send, without a redirect."""
     pattern = route.replace("<str:key>", "(?P<key>[^/]+)")
     return [path(route, view.as_view(**attributes)), re_path(rf"^[/]*{pattern}/*$", view.as_view(**attributes))]
 
@@ -36,13 +36,13 @@ urlpatterns = [
     *wire("v1/audience/messages", MessagesView),
     *wire("v1/audience/tracking-consent", TrackingConsentView),
     *wire("v1/audience/data", DataView),
-    *(url for word in WORDS for url in wire(f"v1/{word}", SegmentView, kind=word)),
-    *(url for short, word in SHORT.items() for url in wire(f"v1/{short}", MetaRouterView, kind=word)),
-    *(url for word in PIXELS for url in wire(f"v1/pixel/{word}", pixels.DataPixelView, kind=word)),
+    *(url for kind in KINDS for url in wire(f"v1/{kind}", SegmentView, kind=kind)),
+    *(url for short, kind in SHORT.items() for url in wire(f"v1/{short}", MetaRouterView, kind=kind)),
+    *(url for kind in PIXELS for url in wire(f"v1/pixel/{kind}", pixels.DataPixelView, kind=kind)),
     *wire("v1/webhook", pixels.WebhookView),
     *wire("v1/w", pixels.WebhookView),
     *wire("beacon/v1/batch", pixels.BeaconView),
-    *(url for word in ("track", "page") for url in wire(f"pixel/v1/{word}", pixels.QueryPixelView, kind=word)),
+    *(url for kind in ("track", "page") for url in wire(f"pixel/v1/{kind}", pixels.QueryPixelView, kind=kind)),
     *wire("sourceConfig", SourceConfigView),
     *wire("rsaMetrics", MetricsView),
     *wire("v1/projects/<str:key>/settings", ProjectSettingsView),

@@ -400,8 +400,8 @@ def test_a_refused_message_is_taken_once_its_key_allows_it(game: Game) -> None:
 
 
 def test_rejections_of_one_sender_are_limited(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "MAX_KEPT", 2)
-    monkeypatch.setattr(allowance, "MAX_KEPT_OF_KEY", 1)
+    monkeypatch.setattr(allowance, "MAX_PER_GAME", 2)
+    monkeypatch.setattr(allowance, "MAX_PER_KEY", 1)
     key = create_key(game=game, name="w", dialect=Dialect.RUDDERSTACK, restrictions=RESTRICTED[EVENT])
     for _ in range(5):
         assert by_segment(key).status_code == 400

@@ -1,47 +1,45 @@
-"""How many refused messages are kept, so that a sender of refused ones cannot fill the disk between two prunings.
+"""Limits how many rejections are stored, so that a client cannot fill the disk between two prunings.
 
-A process keeps as many of a game as may be kept at all (audience/storage/prune.py) and goes on with as many every ten
-minutes, which is how often they are pruned. Each key has some of its own besides: a flood with a public key must not
-hide what is refused of a server. What is refused beyond is answered and counted like any other, and not kept.
-"""
+A process stores as many per game as pruning keeps (audience/storage/pruning.py), and regains that allowance within ten
+minutes, the interval of pruning. Each key has an allowance of its own too, so that a flood with a public key does not
+hide the rejections of a server. Rejections beyond it are answered and counted, and not stored."""
 
 import threading
 import time
 from dataclasses import dataclass
 
-# Rejections of a game that are kept, those of each key besides, and how long a process takes to be allowed as many
-# again, in seconds.
-MAX_KEPT = 10_000
-MAX_KEPT_OF_KEY = 1_000
+# The allowances of a game and of each of its keys, and the time in which they are refilled.
+MAX_PER_GAME = 10_000
+MAX_PER_KEY = 1_000
 REFILL_SECONDS = 600.0
 
 
 @dataclass(slots=True)
-class _Left:
-    """How many more may be kept as of a moment (time.monotonic())."""
+class _Allowance:
+    """The `number` of rejections that may be stored, as of `at` (time.monotonic())."""
 
     number: float
     at: float
 
 
 _lock = threading.Lock()
-_left: dict[tuple[str, int], _Left] = {}
+_allowances: dict[tuple[str, int], _Allowance] = {}
 
 
 def take(game_id: int, key_id: int, wanted: int) -> int:
-    """How many of `wanted` more rejections of a key may be kept."""
+    """How many of `wanted` rejections of a key may be stored; reduces the allowances by them."""
     if not wanted:
         return 0
     now = time.monotonic()
     with _lock:
-        own = _take(("key", key_id), wanted, MAX_KEPT_OF_KEY, now)
-        return own + _take(("game", game_id), wanted - own, MAX_KEPT, now)
+        own = _take(("key", key_id), wanted, MAX_PER_KEY, now)
+        return own + _take(("game", game_id), wanted - own, MAX_PER_GAME, now)
 
 
-def _take(whose: tuple[str, int], wanted: int, most: int, now: float) -> int:
-    left = _left.setdefault(whose, _Left(most, now))
-    left.number = min(most, left.number + (now - left.at) * most / REFILL_SECONDS)
-    left.at = now
-    given = min(wanted, int(left.number))
-    left.number -= given
-    return given
+def _take(owner: tuple[str, int], wanted: int, limit: int, now: float) -> int:
+    allowance = _allowances.setdefault(owner, _Allowance(limit, now))
+    allowance.number = min(limit, allowance.number + (now - allowance.at) * limit / REFILL_SECONDS)
+    allowance.at = now
+    taken = min(wanted, int(allowance.number))
+    allowance.number -= taken
+    return taken

@@ -1,8 +1,9 @@
-"""A connection to PostgreSQL that the event loop watches itself: a statement goes out, its answer calls back.
+"""A non-blocking connection to PostgreSQL on the event loop: a statement is sent, and its result is passed to a
+callback.
 
-A thread that waits for the database and the event loop take the interpreter from each other several times a statement,
-which was a fifth of what a small request costs. libpq does the work, by way of psycopg.pq
-(psycopg.org/psycopg3/docs/api/pq.html); here is only the waiting for the socket.
+With a thread that waits for the database, the thread and the event loop switch the interpreter lock several times per
+statement, which took a fifth of the time of a small request. libpq does the protocol, through psycopg.pq
+(psycopg.org/psycopg3/docs/api/pq.html); this module waits for the socket.
 """
 
 import asyncio
@@ -14,25 +15,25 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 ResultRow = tuple[bytes | None, ...]
-# Called once, on the event loop: with the rows when what was sent is committed, else with the reason.
+# Called once, on the event loop: with the rows once the statement is committed, else with the error.
 Callback = Callable[[list[ResultRow] | Exception], None]
 
 
 class Channel:
-    """One statement at a time, each a transaction of its own. Whatever goes wrong closes it, and when the connection
-    was lost nobody knows whether the statement was committed."""
+    """Runs one statement at a time, each in its own transaction. Every error closes the channel. After a lost
+    connection it is unknown whether the statement was committed."""
 
     def __init__(self, statements: Mapping[bytes, str]) -> None:
-        """Connect as Django does and prepare `statements` by name, which keeps a thread waiting; raises what the
-        database raises."""
+        """Connect with Django's settings and prepare `statements` by name. Blocks, and raises the errors of the
+        database."""
         wrapper = connections.create_connection(DEFAULT_DB_ALIAS)
         wrapper.ensure_connection()
         self._connection: psycopg.Connection = wrapper.connection
         self._libpq = self._connection.pgconn
-        self._answered: Callback | None = None
+        self._callback: Callback | None = None
         self._results: list[PGresult] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Kept, since libpq closes and forgets the socket of a lost connection before anybody else learns of it.
+        # libpq forgets the socket of a lost connection before the event loop has to be told to stop watching it.
         self._socket = self._libpq.socket
         try:
             for name, text in statements.items():
@@ -46,12 +47,12 @@ class Channel:
     def is_open(self) -> bool:
         return not self._connection.closed
 
-    def send(self, statement: bytes, values: Sequence[bytes], answered: Callback) -> None:
-        """Run a prepared statement with these texts. Of the event loop that calls first, and of no other.
+    def send(self, statement: bytes, values: Sequence[bytes], callback: Callback) -> None:
+        """Run a prepared statement with these parameters. Always to be called on the event loop of the first call.
 
-        Raises psycopg.Error when it cannot even be sent; then nobody is called.
+        Raises psycopg.Error when it cannot be sent; the callback is then not called.
         """
-        assert self._answered is None, "one statement at a time"
+        assert self._callback is None, "one statement at a time"
         if not self.is_open:
             raise psycopg.OperationalError("the channel is closed")
         try:
@@ -63,7 +64,7 @@ class Channel:
         except Exception:
             self.close()
             raise
-        self._answered, self._results = answered, []
+        self._callback, self._results = callback, []
 
     def close(self) -> None:
         loop, self._loop = self._loop, None
@@ -73,7 +74,7 @@ class Channel:
         self._connection.close()
 
     def _flush(self) -> None:
-        """Hand the rest over when the socket takes more, should it not take all of it at once."""
+        """Send the rest when the socket is writable again, if it does not accept all of it at once."""
         assert self._loop
         if self._libpq.flush():
             self._loop.add_writer(self._socket, self._write)
@@ -94,16 +95,16 @@ class Channel:
         except Exception as error:
             self._fail(error)
             return
-        answered, self._answered = self._answered, None
-        assert answered
-        answered(rows)
+        callback, self._callback = self._callback, None
+        assert callback
+        callback(rows)
 
     def _is_complete(self) -> bool:
-        """Whether PostgreSQL is ready for the next statement. Nothing is answered before: the commit follows the rows,
-        and an error there follows them as well."""
+        """Whether PostgreSQL is ready for the next statement. The result is passed on only then: the commit, and an
+        error of the commit, follow the rows."""
         self._libpq.consume_input()
-        # Without a statement it is a notice, or the first half of a farewell.
-        while self._answered and not self._libpq.is_busy():
+        # Input without a statement is a notice, or announces the end of the connection.
+        while self._callback and not self._libpq.is_busy():
             result = self._libpq.get_result()
             if result is None:
                 return True
@@ -112,10 +113,10 @@ class Channel:
         return False
 
     def _fail(self, error: Exception) -> None:
-        answered, self._answered = self._answered, None
+        callback, self._callback = self._callback, None
         self.close()
-        if answered:
-            answered(error)
+        if callback:
+            callback(error)
 
 
 def _raise_if_refused(result: PGresult) -> None:

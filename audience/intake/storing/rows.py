@@ -1,4 +1,4 @@
-"""What one request leaves in the tables, as texts that PostgreSQL reads: made before any lock or connection is held."""
+"""The rows of a request as texts that PostgreSQL reads, made before a lock or a connection is held."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from audience.intake.storing import notation
 from audience.models import ApiKey, Dialect
 from audience.models.keys import MIN_RETENTION_DAYS
 
-# What is kept of a rejected message, in bytes of JSON.
-RAW_LIMIT = 32 * 1024
-# And of what stood around it, which a batch repeats for each of its members.
-ENVELOPE_LIMIT = 2 * 1024
-# What stands in the place of more: {"truncated": true, "bytes": 40000}.
+# The maximum size of a stored rejected message, in bytes of JSON.
+MAX_RAW_BYTES = 32 * 1024
+# The same for its batch envelope, which is stored with each rejected member of a batch.
+MAX_ENVELOPE_BYTES = 2 * 1024
+# The key of what is stored instead of a larger one: {"truncated": true, "bytes": 40000}.
 TRUNCATED = "truncated"
 
-# Of an Event, without its id, with the type of its text.
+# The columns of an Event except its id, with their types.
 EVENT = {
     "game_id": "bigint",
     "day": "date",
@@ -68,7 +68,7 @@ REJECTION = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What one key sent in one request: messages as a dialect understood them, and those it refused."""
+    """The messages of one key in one request, and those that its dialect rejected."""
 
     key: ApiKey
     dialect: Dialect
@@ -78,9 +78,9 @@ class Submission:
 
 
 class EventRow(NamedTuple):
-    """The values of EVENT, as text in PostgreSQL's own notation.
+    """`values` are those of EVENT, in PostgreSQL's text format.
 
-    `days_back`: on how many days before `day` a copy of it may lie, 0 where the client's own time gave the day.
+    `days_back` is the number of days before `day` on which a copy may be stored; 0 if the client stated the time.
     """
 
     values: tuple[str, ...]
@@ -90,7 +90,7 @@ class EventRow(NamedTuple):
 
 
 def events(sent: Submission) -> list[EventRow]:
-    """A row for each message, in the order of sending; no event happened after it was received."""
+    """A row for each message, in the order of sending, with `event_at` limited to the receipt."""
     request = _Request.of(sent)
     moments = times.bounded([message.event_at for message in sent.messages if not message.joined], sent.received_at)
     places = accumulate((not message.joined for message in sent.messages), initial=-1)
@@ -99,7 +99,7 @@ def events(sent: Submission) -> list[EventRow]:
 
 
 class _Request(NamedTuple):
-    """What all messages of a request have in common, as EVENT has it."""
+    """The columns of EVENT that are the same for all messages of a request."""
 
     day: date
     received: str
@@ -151,15 +151,15 @@ def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
 
 
 def _days_back(message: Message) -> int:
-    """A message without a time may be sent again past midnight, and one with an unreadable time as late as any other:
-    a client that states a time stores its messages until they are taken."""
+    """A message without a time may be sent again past midnight. One with an unreadable time may be sent again at any
+    time: clients that state times store their messages until they are accepted."""
     if message.day is not None:
         return 0
     return MIN_RETENTION_DAYS if message.time_note else 1
 
 
 def rejections(sent: Submission, *, keep: int) -> list[tuple[str, ...]]:
-    """The values of REJECTION of the first `keep` refused messages."""
+    """The values of REJECTION for the first `keep` rejected messages."""
     return [
         (
             str(sent.key.game_id),
@@ -169,8 +169,8 @@ def rejections(sent: Submission, *, keep: int) -> list[tuple[str, ...]]:
             refusal.message_id or "",
             _json([violation.as_dict() for violation in refusal.errors]),
             refusal.route,
-            _json(_bounded(refusal.envelope, ENVELOPE_LIMIT)),
-            _json(_bounded(refusal.raw, RAW_LIMIT)),
+            _json(_truncated(refusal.envelope, MAX_ENVELOPE_BYTES)),
+            _json(_truncated(refusal.raw, MAX_RAW_BYTES)),
             notation.array(_subjects(refusal.raw)),
             refusal.origin,
             refusal.request_ip,
@@ -183,17 +183,17 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _bounded(value: Any, limit: int) -> Any:
+def _truncated(value: Any, limit: int) -> Any:
     size = len(orjson.dumps(value))
     return value if size <= limit else {TRUNCATED: True, "bytes": size}
 
 
 def _subjects(raw: Any) -> list[str]:
-    """Every id a refused message, or list of messages, names, whatever it calls it: names that end in `id`.
+    """All ids in a rejected message or list of messages, for erasures: the values of keys that end in `id`.
 
-    Trimmed as the ids of good messages are, and numbers as text: one may be what the message was refused for.
+    Without outer spaces, as the ids of valid messages; numbers as text.
     """
     messages = raw if isinstance(raw, list) else [raw]
-    named = (pair for message in messages if isinstance(message, dict) for pair in message.items())
-    ids = (value for name, value in named if isinstance(name, str) and name.lower().endswith("id"))
+    fields = (pair for message in messages if isinstance(message, dict) for pair in message.items())
+    ids = (value for name, value in fields if isinstance(name, str) and name.lower().endswith("id"))
     return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]
