@@ -19,12 +19,12 @@ OPEN_FOR = timedelta(days=7)
 
 UPSERT_TOUCH = """
     INSERT INTO audience_touch (game_id, person_id, network, click_key, click_id, clicked_at, message_id, campaign,
-                                page_url, referrer, ip, user_agent, browser_id)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                page_url, referrer, ip, user_agent, browser_id, cookies)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (person_id, network, click_key) DO UPDATE SET
         clicked_at = excluded.clicked_at, message_id = excluded.message_id, campaign = excluded.campaign,
         page_url = excluded.page_url, referrer = excluded.referrer, ip = excluded.ip,
-        user_agent = excluded.user_agent, browser_id = excluded.browser_id
+        user_agent = excluded.user_agent, browser_id = excluded.browser_id, cookies = excluded.cookies
     WHERE (excluded.clicked_at, excluded.message_id) < (audience_touch.clicked_at, audience_touch.message_id)
 """
 
@@ -74,6 +74,7 @@ def _touch_row(game: Game, event: Event, person_id: uuid.UUID, click: clicks.Cli
         str(event.context.get("ip") or "")[:45],
         str(event.context.get("user_agent") or "")[:1024],
         click.browser_id,
+        Json(click.cookies),
     )
 
 

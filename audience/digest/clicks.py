@@ -43,6 +43,7 @@ CAMPAIGN_WORDS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_c
 CAMPAIGN_WORDS |= {"content": "utm_content", "term": "utm_term"}
 
 MAX_LENGTH = 2048
+MAX_COOKIE_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,12 @@ class Click:
     campaign: dict[str, str]
     page_url: str
     referrer: str
-    browser_id: str
+    cookies: dict[str, str]
+
+    @property
+    def browser_id(self) -> str:
+        """The first of the network's cookies; '' without one."""
+        return next(iter(self.cookies.values()), "")
 
 
 def register(network: str, *, parameters: Iterable[str], sources: Iterable[str], cookies: Iterable[str]) -> None:
@@ -83,7 +89,7 @@ def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click 
                 campaign={name: words[name] for name in CAMPAIGN if words.get(name)},
                 page_url=page_url or _text(properties.get("landing_page")),
                 referrer=_text(context.get("page_referrer")) or _text(properties.get("referrer")),
-                browser_id=_browser_id(network, properties, context),
+                cookies=_cookies(network, properties, context),
             )
     return None
 
@@ -124,12 +130,13 @@ def _campaign_words(campaign: Any) -> dict[str, str]:
     return _words({CAMPAIGN_WORDS.get(str(name), str(name)): value for name, value in campaign.items()})
 
 
-def _browser_id(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+def _cookies(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
+    """The network's own cookies, by their names in the browser; senders may leave out the first underscore."""
+    found = {}
     for cookie in COOKIES.get(network, ()):
-        for name in (cookie, cookie.lstrip("_")):
-            if found := _text(properties.get(name)) or _text(context.get(name)):
-                return found[:256]
-    return ""
+        stated = (_text(holder.get(name)) for name in (cookie, cookie.lstrip("_")) for holder in (properties, context))
+        found[cookie] = next(filter(None, stated), "")[:MAX_COOKIE_LENGTH]
+    return {cookie: value for cookie, value in found.items() if value}
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,7 @@ import uuid
 
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import JSONField, Q, Value
 
 from audience.database import clock
 from audience.models.keys import Game
@@ -28,7 +28,9 @@ class Touch(models.Model):
     # The player's, at click time: what the networks match on, never the game server's.
     ip = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=1024, blank=True)
-    browser_id = models.CharField(max_length=256, blank=True, help_text="The network's own cookie: _ttp, _rdt_uuid.")
+    cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # the network's own
+    # The first of the cookies, for programs that read this column; nothing here does.
+    browser_id = models.CharField(max_length=256, blank=True)
 
     class Meta:
         verbose_name_plural = "touches"

@@ -17,8 +17,10 @@ def of_people(person_ids: Iterable[uuid.UUID]) -> list[str]:
     ids = list(person_ids)
     found = {value for traits in Person.objects.filter(pk__in=ids).values_list("traits") for value in _texts(traits)}
     found.update(Identity.objects.filter(person_id__in=ids).values_list("value", flat=True))
+    for cookies in Touch.objects.filter(person_id__in=ids).values_list("cookies", flat=True):
+        found.update(_texts(cookies))
     for columns in (
-        Touch.objects.filter(person_id__in=ids).values_list("click_id", "ip", "user_agent", "browser_id"),
+        Touch.objects.filter(person_id__in=ids).values_list("click_id", "ip", "user_agent"),
         Device.objects.filter(person_id__in=ids).values_list("device_id", "token"),
     ):
         found.update(value for row in columns for value in row)

@@ -92,7 +92,7 @@ def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = ""
     )
 
 
-def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, str | None]:
+def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, Any]:
     """The personal facts, by their names in Facts."""
     context, touch = _object(conversion.context), conversion.touch
     # What the event states precedes what is known of the person.
@@ -103,7 +103,7 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, s
         "external_id": _text(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": _text(_first(properties, ORDER_ID)),
-        "browser_id": _text(touch.browser_id) if touch else None,
+        "cookies": _texts(touch.cookies) if touch else {},
         "ip": _text(touch.ip) if touch else None,
         "user_agent": _text(touch.user_agent) if touch else None,
         "page_url": _text(touch.page_url, longest=2048) if touch else None,
@@ -202,6 +202,10 @@ def _first_text(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> str
             if name in place and (text := _text(place[name])):
                 return text
     return None
+
+
+def _texts(raw: Any) -> dict[str, str]:
+    return {name: text for name, value in _object(raw).items() if (text := _text(value))}
 
 
 def _text(raw: Any, *, longest: int = MAX_TEXT) -> str | None:

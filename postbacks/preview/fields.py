@@ -23,7 +23,7 @@ LABELS = {
     "event_at": "Event time",
     "clicked_at": "Click time",
     "click_id": "Ad click ID",
-    "browser_id": "Browser ID, the network's own cookie",
+    "cookies": "Browser ID, the network's own cookie",
     "email": "Email",
     "phone": "Phone number",
     "external_id": "User ID",
@@ -39,6 +39,7 @@ LABELS = {
     "consent": "Consent stated on the event",
 }
 HASH = re.compile(r"[0-9a-f]{64}")
+COOKIES = [name for network in NETWORKS.values() for name in network.cookies]
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ONE = Facts(
     trigger="purchase",
@@ -47,7 +48,7 @@ ONE = Facts(
     object_id="111111",
     clicked_at=AT,
     click_id="one",
-    browser_id="1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33",
+    cookies=dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a33"),
     email="one@example.com",
     phone="+15550100001",
     external_id="one",
@@ -69,7 +70,7 @@ OTHER: dict[str, Any] = {
     "object_id": "222222",
     "clicked_at": AT + timedelta(hours=1),
     "click_id": "two",
-    "browser_id": "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34",
+    "cookies": dict.fromkeys(COOKIES, "1735888000000.6ff3ff0b-5de3-4be7-9b2c-ec8a9c8f5a34"),
     "email": "two@example.com",
     "phone": "+15550100002",
     "external_id": "two",

@@ -20,9 +20,9 @@ from postbacks.preview import fields
 DEPTH = 5000  # conversions searched for those of a network
 OFFERED = 10
 # Facts that identify a player, shortened for viewers.
-PERSONAL = ("click_id", "browser_id", "email", "phone", "external_id", "ip", "user_agent", "order_id")
+PERSONAL = ("click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "order_id")
 ADDRESSES = ("page_url", "referrer")
-NOTHING: tuple[object, ...] = (None, "", ())
+NOTHING: tuple[object, ...] = (None, "", (), {})
 
 
 class Filling(TextChoices):

@@ -217,7 +217,7 @@ def test_a_click_carries_all_that_the_networks_ask_for() -> None:
         },
         page_url=url,
         referrer="https://www.tiktok.com/",
-        browser_id="browser-1",
+        cookies={"_ttp": "browser-1"},
     )
 
 
@@ -246,6 +246,14 @@ def test_a_network_gets_its_own_cookie_only(network_click: str, cookies: dict[st
 
         assert click is not None
         assert click.browser_id == browser_id
+
+
+def test_a_network_gets_all_of_its_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clicks, "COOKIES", {"google": ("_gcl_aw", "_gcl_gb", "_gcl_ag")})
+    click = read(properties={"gclid": "G1", "gcl_gb": "b", "_gcl_aw": " "}, context={"_gcl_aw": "a", "_ttp": "t"})
+
+    assert click is not None
+    assert click.cookies == {"_gcl_aw": "a", "_gcl_gb": "b"}
 
 
 def test_a_click_id_of_any_length_fits_its_index() -> None:

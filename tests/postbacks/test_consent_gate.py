@@ -37,7 +37,7 @@ def bought(**given: Any) -> Conversion:
         referrer="https://ads.example/",
         ip="203.0.113.7",
         user_agent="Mozilla/5.0 (click)",
-        browser_id="ttp-cookie",
+        cookies={"_ttp": "ttp-cookie"},
     )
     fields = {
         "trigger": "purchase",
@@ -68,7 +68,7 @@ def test_anonymous_consent_gives_the_click_and_what_was_bought() -> None:
 def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> None:
     assert facts.of(bought(), event_id="e-1", level=Level.FULL) == Facts(
         **WHAT_WAS_BOUGHT,
-        browser_id="ttp-cookie",
+        cookies={"_ttp": "ttp-cookie"},
         email="Ada@Example.com",
         phone="+15554441234",
         external_id="user-1",

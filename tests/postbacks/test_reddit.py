@@ -149,7 +149,7 @@ def test_a_phone_is_hashed_as_plus_and_digits(phone: str):
     ],
 )
 def test_a_uuid_of_another_form_is_dropped_because_it_would_reject_the_request(cookie: str, kept: bool):
-    assert event(browser_id=cookie).get("user", {}) == ({"uuid": cookie} if kept else {})
+    assert event(cookies={"_rdt_uuid": cookie}).get("user", {}) == ({"uuid": cookie} if kept else {})
 
 
 @pytest.mark.parametrize(

@@ -658,7 +658,7 @@ def test_the_command_says_when_its_port_is_taken():
 @EACH
 def test_what_the_network_builds_is_what_its_sandbox_takes(sandbox: Sandbox, kind: str):
     """Any part of a conversion may be missing: what is left is still a body that is taken."""
-    fields = ["click_id", "browser_id", "email", "phone", "external_id", "ip", "user_agent", "value", "currency"]
+    fields = ["click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "value", "currency"]
     chance = random.Random(4)
     for number in range(60):
         gone = {field: None for field in fields if chance.random() < 0.5}

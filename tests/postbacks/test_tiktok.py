@@ -159,7 +159,7 @@ def test_a_hashed_phone_and_external_id_are_not_hashed_twice():
 def test_click_cookie_address_and_agent_are_never_hashed():
     facts = {"ttclid": "click", "ttp": "cookie", "ip": "2001:db8::1", "user_agent": "Agent", "locale": "de"}
     body = sent(
-        replace(LAUNCH, click_id="click", browser_id="cookie", ip="2001:DB8::1", user_agent="Agent", locale="de")
+        replace(LAUNCH, click_id="click", cookies={"_ttp": "cookie"}, ip="2001:DB8::1", user_agent="Agent", locale="de")
     )
     assert body["data"][0]["user"] == facts
 

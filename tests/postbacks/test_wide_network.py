@@ -63,8 +63,9 @@ def new_config(game: Game, **given: Any) -> PostbackConfig:
 def clicked(game: Game, *, hours: float, **given: Any) -> Any:
     """A purchase of a player who clicked an ad so many hours ago."""
     player = factories.person(game)
-    click = factories.touch(player, network="wide", clicked_at=timezone.now() - timedelta(hours=hours))
-    return factories.conversion(player, touch=click, **given)
+    cookies = {"_wide": "c-1", "_wide2": "c-2"}
+    click = factories.touch(player, network="wide", cookies=cookies, clicked_at=timezone.now() - timedelta(hours=hours))
+    return factories.conversion(player, touch=click, context={"consent": {"tc_string": "CPXxRf"}}, **given)
 
 
 # The form ------------------------------------------------------------------------------------------
@@ -309,7 +310,14 @@ def test_no_secret_of_a_call_is_stored_logged_or_shown(
     assert (row.state, row.attempts.count()) == (state, 1)
     sent = network.calls["events"][0]
     assert (sent["query"], sent["auth"]) == ({"token": wide.URL_TOKEN}, f"Bearer {wide.ACCESS_TOKEN}")
-    assert sent["body"]["action"] == wide.ACTION
+    assert sent["body"] == {
+        "account": wide.ACCOUNT,
+        "action": wide.ACTION,
+        "id": row.event_id,
+        "click": "E.C.P.click",
+        "cookies": {"_wide": "c-1", "_wide2": "c-2"},
+        "tcf": "CPXxRf",
+    }
 
     logged = caplog.text + "".join(capsys.readouterr())
     assert "delivery_attempted" in logged

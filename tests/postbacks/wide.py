@@ -87,6 +87,7 @@ class Wide(Network):
             "action": facts.object_id,
             "id": facts.event_id,
             "click": text(facts.click_id),
+            "cookies": dict(facts.cookies),
             "tcf": facts.consent.tcf if facts.consent else None,
         }
         return self._request(target, "POST", "events", json_body(present(event)))

@@ -1,6 +1,7 @@
 """The facts of one conversion, as a network's `build` gets them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -49,7 +50,7 @@ class Facts:
     event_at: datetime
     clicked_at: datetime | None = None
     click_id: str | None = None
-    browser_id: str | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict)
     email: str | None = None
     phone: str | None = None
     external_id: str | None = None

@@ -67,7 +67,7 @@ def user(facts: Facts) -> dict[str, Any]:
             "external_id": values.sha256(values.text(facts.external_id)),
             "ip_address": values.ip(facts.ip),
             "user_agent": values.text(facts.user_agent),
-            "uuid": uuid(facts.browser_id),
+            "uuid": uuid(facts.cookies.get("_rdt_uuid")),
         }
     )
 

@@ -69,7 +69,7 @@ def user(facts: Facts) -> dict[str, Any]:
     return values.present(
         {
             "ttclid": values.text(facts.click_id),
-            "ttp": values.text(facts.browser_id),
+            "ttp": values.text(facts.cookies.get("_ttp")),
             "email": values.sha256(email(facts.email)),
             "phone": values.sha256(values.phone(facts.phone)),
             "external_id": values.sha256(values.text(facts.external_id)),
