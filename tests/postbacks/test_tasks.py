@@ -37,7 +37,7 @@ def test_a_fan_out_that_leaves_work_behind_asks_to_run_again(
 def test_a_network_with_more_to_send_asks_for_its_own_next_run(
     monkeypatch: pytest.MonkeyPatch, words: list[tuple[str, ...]], more: bool, woken: int
 ) -> None:
-    monkeypatch.setattr(tasks.delivery, "drain", lambda network: more)
+    monkeypatch.setattr(tasks.sending, "drain", lambda network: more)
     tasks.deliver("reddit")
     assert words == [("postbacks.tasks.deliver", "reddit")] * woken
 
