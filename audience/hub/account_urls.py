@@ -1,4 +1,4 @@
-"""Pages of a person, under /accounts/: before allauth's, which are about signing in."""
+"""Account pages under /accounts/, matched before allauth's."""
 
 from django.urls import path
 

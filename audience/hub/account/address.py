@@ -1,4 +1,4 @@
-"""One's own address: asking for another one, confirming it, cancelling."""
+"""The account's email address: requesting, confirming and cancelling a change."""
 
 from allauth.account.decorators import reauthentication_required
 from allauth.core import ratelimit
@@ -32,7 +32,7 @@ class AddressForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def address(request: HubRequest) -> HttpResponse:
-    """The page of one's address: a form, and the change that waits."""
+    """Show the present address, a form, and the open change."""
     if request.method == "POST":
         answer: HttpResponse = _change(request)
         return answer
@@ -63,7 +63,7 @@ def _change(request: HubRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def address_confirm(request: HubRequest, token: str) -> HttpResponse:
-    """The page behind the mailed link. It asks for a press of a button, since mail scanners follow links."""
+    """The page of the mailed link. It requires a button, since mail scanners follow links."""
     change = addresses.find_open_change(token, request.user)
     refused = ""
     if request.method == "POST" and change:
@@ -86,7 +86,9 @@ def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
 
 
 def _send(request: HubRequest, asked: addresses.RequestedChange) -> HttpResponse:
-    """Mail the link, and word to the present address. The answer does not say whether another account has it."""
+    """Mail the link, and a notice to the present address. The answer does not reveal whether another account has the
+    address.
+    """
     taken = address_mail.send_link(asked)
     address_mail.notify_requested(asked, request.user.email)
     if not mail.has_mail_server():

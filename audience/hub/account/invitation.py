@@ -1,4 +1,4 @@
-"""The page behind an invitation's link: a new person chooses a password, somebody with an account joins."""
+"""The page of an invitation's link: new users choose a password, existing ones join."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from audience.models import Invitation
 
 
 class PasswordForm(forms.Form):
-    """The password of an account that does not exist yet."""
+    """The password of a new account."""
 
     password = forms.CharField(
         strip=False,
@@ -55,7 +55,7 @@ class PasswordForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HubRequest, token: str) -> HttpResponse:
-    """Accept the invitation of this link, or say why that cannot be."""
+    """Accept the invitation of this link, or say why it cannot be accepted."""
     found = members.find(token)
     if found is None or not found.is_open:
         return render(

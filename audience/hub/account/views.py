@@ -1,4 +1,4 @@
-"""One's own account: how one signs in, where one is signed in, and what one may see."""
+"""The account page: sign-in, sessions, and accessible games."""
 
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession

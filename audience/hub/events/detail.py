@@ -1,4 +1,4 @@
-"""One message, opened: what was sent, what we understood, and, where it was refused, why."""
+"""The page of one message: what was sent, how it was parsed, and why it was refused."""
 
 import json
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ DONE = (Answer.ACCEPTED, Answer.STORED_BEFORE)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the objects of a message, as JSON."""
+    """One object of a message, as JSON."""
 
     name: str
     text: str
@@ -43,7 +43,7 @@ class Part:
 
 @game_view()
 def event(request: HubRequest, membership: Membership, day: date, pk: int) -> HttpResponse:
-    """`day` is its partition: an event is looked up in one."""
+    """`day` is the partition in which the event is looked up."""
     found = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
     names = ("properties", "traits", "context", "integrations")
     time_note = found.context.pop(TIME_NOTE, "")
@@ -73,7 +73,7 @@ def rejection(request: HubRequest, membership: Membership, pk: int) -> HttpRespo
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    """Validate again; the page of the rejection says what came of it, or that of the events once it is gone."""
+    """Validate a rejection again, and show the result on its page or that of the new events."""
     answer = None
     try:
         found = Rejection.objects.get(game=membership.game, pk=pk)
@@ -91,7 +91,7 @@ def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> Ht
 
 
 def _rejection(request: HubRequest, membership: Membership, found: Rejection | None, **said: Any) -> HttpResponse:
-    """The rejection, or, with None, only what became of it."""
+    """Return the rejection; with None only its outcome."""
     context: dict[str, Any] = {"rejection": found, **said}
     if found:
         addresses = sees_addresses(membership)
@@ -107,7 +107,7 @@ def _rejection(request: HubRequest, membership: Membership, found: Rejection | N
 
 
 def sees_addresses(membership: Membership) -> bool:
-    """A viewer may read ids, and needs no addresses."""
+    """Whether the member may see email addresses; viewers see ids only."""
     return has_role(membership, Role.MARKETER)
 
 
@@ -124,7 +124,7 @@ def _ids(event: Event, membership: Membership) -> list[tuple[str, str]]:
 
 
 def _person_id(event: Event) -> Any:
-    """The person its ids lead to now; None before the digest, and for one that names nobody."""
+    """Return the person its ids belong to now; None before the digest or without usable ids."""
     keys = identity_keys_of(event)
     found = Identity.objects.filter(game_id=event.game_id, value__in=[value for _, value in keys])
     return next((row.person_id for row in found[:20] if (row.namespace, row.value) in keys), None)

@@ -1,4 +1,4 @@
-"""The newest events and rejections of a game, in one list, by the keys of their two tables."""
+"""The newest events and rejections of a game in one list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from audience.intake.dialects.revalidation import TITLE
 from audience.models import Event, Kind, Membership, Rejection, Role
 
 SIZE = 50
-# How many events are read through for a filter that no index serves; "Older" goes on from there.
+# Events read for a filter that no index supports; "Older" continues from there.
 DEPTH = 20_000
 HEAVY = ("raw", "properties", "traits", "context", "integrations")
 KINDS = dict(Kind.choices)
@@ -40,7 +40,7 @@ class Asked:
 
     @property
     def needs_reading(self) -> bool:
-        """Whether its events are found by reading through the newest ones."""
+        """Whether events are found by reading the newest ones, because no index supports the filter."""
         return not self.person and any((self.kind, self.name, self.dialect, self.key))
 
 
@@ -68,9 +68,9 @@ class Feed:
 
 
 def newest(membership: Membership, asked: Asked) -> Feed:
-    """The newest rows of both tables.
+    """Return the newest rows of both tables.
 
-    Each table is walked by its own key, so that a batch whose rows share one moment is never cut in two.
+    Each table is read by its own key, so that rows of one batch with equal times are not split wrongly.
     """
     event_id, rejection_id = _cursor(asked.before)
     floor = 0
@@ -107,7 +107,7 @@ def _events(membership: Membership, asked: Asked, before: int | None, floor: int
         found = found.filter(pk__gt=floor)
     if asked.person:
         found = found.filter(Q(user_id=asked.person) | Q(anonymous_id=asked.person) | Q(device_id=asked.person))
-        # Not by the bare id, whose index would be walked past everybody else's events.
+        # Not by id alone, whose index would be scanned past the events of other games.
         found = found.order_by((F("pk") + 0).desc())
     else:
         found = found.order_by("-pk")

@@ -1,4 +1,4 @@
-"""Live events: what the game sent in the last moments, what was taken and what was not, and why."""
+"""Live events: the newest messages of a game, accepted and refused, with reasons."""
 
 from django.http import HttpResponse
 
@@ -14,7 +14,7 @@ DIALECTS = (("", "Any dialect"), *Dialect.choices)
 
 @game_view()
 def events(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The list with its filters and counts; htmx asks for the rows alone, over and over."""
+    """Show the list with filters and counts; htmx requests the rows alone for refreshing."""
     status = choice(request, "status", label="Status", choices=STATUSES)
     menus = [
         choice(request, "kind", label="Kind", choices=KINDS),
@@ -31,7 +31,7 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view()
 def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The counts alone, of all keys or of `key`."""
+    """Show the counts alone, of all keys or of `key`."""
     key = choice(request, "key", label="Key", choices=key_choices(membership))
     chart = counts.of(membership.game, key=int(key.chosen) if key.chosen else None)
     return page(request, "hub/events/_counts.html", membership, chart=chart)

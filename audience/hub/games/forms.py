@@ -9,7 +9,7 @@ from audience.models import Game
 
 
 class GameForm(forms.ModelForm[Game]):
-    """A name, and the address that is made from it unless one is given."""
+    """A name, and a slug that is derived from it if left blank."""
 
     class Meta:
         model = Game

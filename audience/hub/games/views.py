@@ -1,4 +1,4 @@
-"""Where one lands: the games of the user, and making a new one."""
+"""The start page with the user's games, and creating a game."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from audience.models import Game
 @require_safe
 @login_required
 def games(request: HttpRequest) -> HttpResponse:
-    """The games of the user; somebody with one game goes straight to it."""
+    """List the games of the user; redirect if there is only one."""
     found = list(Game.objects.visible_to(request.user))
     if len(found) == 1:
         return redirect("overview", slug=found[0].slug)
@@ -30,7 +30,7 @@ def games(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def game_new(request: HttpRequest) -> HttpResponse:
-    """A new game, its maker the first admin; it leads to the guide."""
+    """Create a game with the user as admin, and redirect to the guide."""
     if not may_create(request.user):
         raise PermissionDenied("Only the staff of this installation creates games. Ask one of them.")
     form = GameForm(request.POST or None)

@@ -27,7 +27,7 @@ MAX_LINES = 100
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one a line, each as `read` spells it; a ValueError of `read` is the line's error."""
+    """A list of texts, one per line, each normalised by `read`, whose ValueError is the line's error."""
 
     widget = forms.Textarea
 
@@ -49,14 +49,14 @@ class LinesField(forms.CharField):
 
 
 def event_name(text: str) -> str:
-    """An event's name as it is stored. ValueError with a sentence for the form."""
+    """Return an event name as it is stored. Raises ValueError with a sentence."""
     if len(text) > 256 or "\x00" in text:
         raise ValueError("An event name has at most 256 characters.")
     return text
 
 
 class RestrictionsForm(forms.Form):
-    """What a key is restricted to; everything is optional."""
+    """The restrictions of a key; all optional."""
 
     allowed_events = LinesField(
         label="Event names",
@@ -92,7 +92,7 @@ class RestrictionsForm(forms.Form):
         return day
 
     def restrictions(self) -> Restrictions:
-        """The form's answers, once it is valid."""
+        """Return the Restrictions of a valid form."""
         data = self.cleaned_data
         day = data.get("ends_on")
         return Restrictions(
@@ -104,7 +104,7 @@ class RestrictionsForm(forms.Form):
 
 
 class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
-    """What a new key is for."""
+    """A new key."""
 
     class Meta:
         model = ApiKey
@@ -120,7 +120,7 @@ class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
         }
 
     def choices(self) -> dict[str, Any]:
-        """The form's answers as `create_key` takes them."""
+        """Return the arguments for `create_key`."""
         data = self.cleaned_data
         return {
             "name": data["name"],
@@ -132,7 +132,7 @@ class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
 
 
 class KeyChangeForm(RestrictionsForm):
-    """What can be changed about a key; the end of a rotation's overlap cannot."""
+    """The changeable attributes of a key; the end of an overlap is not among them."""
 
     name = forms.CharField(max_length=80)
     field_order = ("name", "allowed_events", "allowed_origins", "allowed_addresses", "ends_on")
@@ -153,7 +153,7 @@ class KeyChangeForm(RestrictionsForm):
 
 
 class RotateForm(forms.Form):
-    """How long the old key goes on beside the new one."""
+    """How long the old key works beside the new one."""
 
     overlap = forms.TypedChoiceField(
         label="Keep the old key working for",
@@ -165,7 +165,7 @@ class RotateForm(forms.Form):
 
 
 class EraseForm(forms.Form):
-    """Whose data to erase, typed twice because it cannot be undone."""
+    """The player to erase, typed twice because it cannot be undone."""
 
     namespace = forms.ChoiceField(label="Kind of ID", choices=NAMESPACES)
     subject = forms.CharField(label="ID", max_length=256, strip=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))

@@ -1,6 +1,6 @@
-"""API keys: everyone in the game reads the list, admins make, rotate and revoke.
+"""API keys: members read the list; admins create, change, rotate and revoke.
 
-A secret is part of the one answer that made it: no redirect, no session, no URL ever holds it.
+A secret key is shown only in the answer that created it: no redirect, session or URL contains it.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def restricted(self) -> list[tuple[str, list[str]]]:
-        """What the key is restricted to, by what the page calls it."""
+        """Return {label: restrictions} of the key."""
         key = self.key
         lists = (("Events", key.allowed_events), ("Origins", key.allowed_origins), ("Addresses", key.allowed_addresses))
         return [(label, values) for label, values in lists if values]

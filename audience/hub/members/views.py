@@ -1,4 +1,4 @@
-"""Members: admins see who belongs to the game, invite, change roles and take people out."""
+"""Members: admins list, invite, change roles and remove."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class InviteForm(RoleForm):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A row of the list; `second_factor` says whether more than a password signs this person in."""
+    """A row of the list; `second_factor` says whether the member has one."""
 
     membership: Membership
     second_factor: bool
@@ -114,8 +114,7 @@ def invitation_resend(request: HubRequest, membership: Membership, pk: int) -> H
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def invitation_link(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    """A new link, shown once. For superusers: whoever has the link of an address is taken for its owner, in every game
-    that address is invited to."""
+    """Create a new link and show it once. For superusers only, since the link gives access as the invited address."""
     if not request.user.is_superuser:
         raise PermissionDenied("Only a superuser copies the link of an invitation: it stands for its mailbox.")
     try:
@@ -151,7 +150,7 @@ def _send(request: HubRequest, membership: Membership, invited: members.NewInvit
 
 
 def _back(request: HubRequest, member: Membership) -> HttpResponse:
-    """To the list; somebody who took the right to see it from themselves goes to what they may still see."""
+    """Redirect to the list, or to an accessible page if the members may no longer be seen."""
     if member.user_id == request.user.pk and not request.user.is_superuser:
         return redirect("games")
     return redirect("members", slug=member.game.slug)

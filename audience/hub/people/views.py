@@ -1,4 +1,4 @@
-"""People: the newest players of a game, a search by any id or e-mail address, and forgetting one of them."""
+"""People: the newest players of a game, search by id or email address, and erasing a player."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from audience.privacy.erasure import request_erasure
 
 # How many ids of a person the list shows; the page of the person has the others.
 IDS = 4
-# How many persons a search finds: an address that more of them share is nobody's.
+# Maximum number of results; an address shared by more persons identifies none.
 MOST = 200
-# The ids that a player is erased by, the one that players know first.
+# Namespaces that a player can be erased by, in order of preference.
 ERASED_BY = (USER, ANONYMOUS)
 
 
@@ -55,7 +55,7 @@ def people(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    """Erase the player, named by an id of theirs, once that id was typed."""
+    """Erase a player by one of its ids, after the id was typed."""
     person = Person.objects.filter(game=membership.game, pk=pk).first()
     handle = erased_by(person) if person else None
     if handle is None:
@@ -75,7 +75,7 @@ def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpR
 
 
 def found_people(game: Game, query: str) -> QuerySet[Person]:
-    """Everyone for a blank query, else those it names. Each way of naming is asked alone, for its own index."""
+    """Return all players for a blank query, else those it names. Each kind of id is queried by its own index."""
     rows = Person.objects.filter(game=game)
     if not query:
         return rows
@@ -85,7 +85,7 @@ def found_people(game: Game, query: str) -> QuerySet[Person]:
 
 
 def rows_of(found: Sequence[Person], *, addresses: bool) -> list[Row]:
-    """The persons with the first ids of each: one that is known by thousands must not fill the memory."""
+    """Return the persons with the first few ids of each, to bound memory."""
     place = Window(RowNumber(), partition_by="person", order_by=[_user_first(), "first_seen_at", "pk"])
     first = Identity.objects.filter(person__in=found).annotate(place=place).filter(place__lte=IDS).order_by("place")
     ids: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
@@ -104,7 +104,7 @@ def rows_of(found: Sequence[Person], *, addresses: bool) -> list[Row]:
 
 
 def erased_by(person: Person) -> Identity | None:
-    """The identity to name a player by when erasing: their user id, else an anonymous one; None without either."""
+    """Return the identity for erasing a player: the user id, else an anonymous id, else None."""
     return person.identities.filter(namespace__in=ERASED_BY).order_by(_user_first(), "first_seen_at", "pk").first()
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a player of whom no consent level was ever stated: set by an admin for the game."""
+"""The consent default for players without any stated level, set by an admin."""
 
 from django import forms
 from django.contrib import messages

@@ -1,4 +1,4 @@
-"""How long the events of a game are kept: set by an admin, who types the game's name when it deletes something."""
+"""Retention of events: set by an admin, who types the game's name if it deletes events."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ LEAST = (
 
 
 class KeptDaysForm(forms.Form):
-    """How many days; blank for ever."""
+    """A number of days; blank for ever."""
 
     kept_days = forms.IntegerField(
         label="Days to keep events",

@@ -1,4 +1,4 @@
-"""What is held about a player: admins look one up here and erase them, everyone sees the receipts."""
+"""Privacy: admins look up and erase players; all members see the receipts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An erasure with its counts in words: "events 18, touches 2"."""
+    """An erasure with its counts as text: "events 18, touches 2"."""
 
     erasure: Erasure
     erased: str
@@ -72,8 +72,9 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
 
 
 def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
-    """For admins, `?q=`: the players it names, the consent decisions of the anonymous ID that it may be, and the
-    receipts of the erasures that it was named in or linked to."""
+    """Return, for admins and `?q=`: matching players, consent decisions of the anonymous id, and receipts that include
+    it.
+    """
     query = said(request, "q") if has_role(membership, Role.ADMIN) else ""
     if not query:
         return {"query": ""}
@@ -84,7 +85,7 @@ def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
 
 
 def receipts_of(membership: Membership, query: str) -> dict[str, Any]:
-    """The receipts that name an ID, or why they cannot be found."""
+    """Return the receipts that include an id, or why they cannot be found."""
     try:
         found = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MOST]
         return {"receipts_of": [Receipt.of(erasure) for erasure in found]}

@@ -1,4 +1,4 @@
-"""Who may see and change what in a game: its members see it (404 for anyone else), their role decides the rest."""
+"""Permissions of Hub pages: members may see their game (404 for others), and their role decides what they may do."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -25,14 +25,14 @@ RANK = {Role.VIEWER: 0, Role.MARKETER: 1, Role.ADMIN: 2}
 
 
 class HubRequest(HttpRequest):
-    """A request of a signed-in user, as the middlewares leave it."""
+    """A request of a signed-in user, with the attributes set by middleware."""
 
     user: Any
     htmx: HtmxDetails
 
 
 class GuardedView(Protocol):
-    """What `game_view` makes; `role` is the least role it asks for."""
+    """The result of `game_view`; `role` is the minimum role."""
 
     role: Role
 
@@ -42,7 +42,7 @@ class GuardedView(Protocol):
 def game_view(
     *, role: Role = Role.VIEWER, methods: tuple[str, ...] = ("GET", "HEAD")
 ) -> Callable[[Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]], GuardedView]:
-    """Open a view to members of the game in the URL that have at least `role`; it gets their Membership."""
+    """Allow a view to members of the URL's game with at least `role`; the view receives their Membership."""
 
     def decorate(view: Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]) -> GuardedView:
         @never_cache
@@ -68,7 +68,7 @@ def game_view(
 
 
 def _to_login(request: HubRequest) -> HttpResponse:
-    """A list that refreshes itself takes the whole page there; it must not swap the form in among its rows."""
+    """Redirect to the sign-in page; for htmx by a full page load, so that the form is not swapped into a list."""
     if request.htmx:
         return HttpResponseClientRedirect(redirect_to_login(request.htmx.current_url_abs_path or "/").url)
     return redirect_to_login(request.get_full_path())
@@ -82,7 +82,7 @@ def _to_second_factor(request: HubRequest) -> HttpResponse:
 
 
 def membership_of(user: Any, slug: str) -> Membership:
-    """The user's membership; a superuser is an admin everywhere. Http404 also for games they may not know of."""
+    """Return the user's membership; superusers are admins of every game. Raises Http404 for other games."""
     if user.is_superuser:
         game = Game.objects.filter(slug=slug).first()
         membership = Membership(game=game, user=user, role=Role.ADMIN) if game else None
@@ -103,7 +103,7 @@ def asks_for_part(request: HubRequest) -> bool:
 
 
 def page(request: HubRequest, template: str, membership: Membership, **context: Any) -> HttpResponse:
-    """Render a page of one game, with what its sidebar and its buttons ask for."""
+    """Render a page of one game, with the context of its sidebar and buttons."""
     frame = {
         "game": membership.game,
         "membership": membership,

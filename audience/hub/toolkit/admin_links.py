@@ -1,4 +1,4 @@
-"""Where a page of the Hub stands in the admin: for staff who may look there."""
+"""Links from pages of the Hub to the admin, for staff with permission."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from django.urls import reverse
 
 from audience.models import Game
 
-# A page of one row, by the name of its address; any other leads to its game.
+# Pages of one row, by URL name; other pages link to the game.
 ROWS = {"person": "person", "privacy-person": "person", "conversion": "conversion"}
 
 
 def admin_url(request: HttpRequest, game: Game, user: Any) -> str:
-    """'' for those who are not staff, and for staff without the right to see it."""
+    """Return the URL, or '' for users without permission."""
     if not user.is_staff:
         return ""
     match = request.resolver_match

@@ -1,4 +1,4 @@
-"""A name typed before what cannot be undone, checked by the server so that it holds without JavaScript too."""
+"""Typing a name to confirm what cannot be undone, checked by the server."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django import forms
 
 
 class TypedName(forms.Form):
-    """Valid when `expected` was typed, letter for letter; `refusal` says what did not happen otherwise."""
+    """Valid if exactly `expected` was typed; `refusal` is the error message otherwise."""
 
     confirmation = forms.CharField(
         max_length=512,

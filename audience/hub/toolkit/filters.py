@@ -1,4 +1,4 @@
-"""Filters that live in the URL, so that a filtered list can be shared and a reload keeps it."""
+"""Filters in the URL, so that a filtered list can be shared and reloaded."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A row of links, or a menu in a form; `chosen` is the value in force."""
+    """A row of links, or a menu in a form; `chosen` is the current value."""
 
     name: str
     label: str
@@ -28,7 +28,7 @@ class Filter:
 def choice(
     request: HttpRequest, name: str, *, label: str, choices: Iterable[tuple[str, str]], default: str = ""
 ) -> Filter:
-    """Read `name` from the URL; a value that is not among the choices counts as `default`."""
+    """Read `name` from the URL; unknown values count as `default`."""
     known = dict(choices)
     asked = request.GET.get(name, default)
     chosen = asked if asked in known else default
@@ -40,7 +40,7 @@ def choice(
 
 
 def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
-    """This page with another value: the other filters stay, the place in the list does not."""
+    """Return this page's URL with another value; other filters are kept, the position in the list is not."""
     query = {key: kept for key, kept in request.GET.items() if key not in (name, "before")}
     if value != default:
         query[name] = value

@@ -1,11 +1,10 @@
-"""Addresses of players, cut down for those who need not know them; what opens a door, cut down for everyone."""
+"""Masks players' addresses for members who may not see them, and secrets for everyone."""
 
 import re
 from typing import Any
 
-# Written in text, JSON and, as %40, in the address of a page. The local part's first letter stays, to tell two
-# players apart. It starts where a run of its characters does and gives nothing back, so that the search is linear;
-# said with a lookahead, since the `*+` of Python 3.11.2 (Debian 12) stops at the first `%`.
+# Matches addresses in text, JSON and URLs (%40). The first letter is kept, to distinguish players. A lookahead makes
+# the search linear; the possessive `*+` of Python 3.11.2 (Debian 12) stops at the first `%`.
 LOCAL_PART = r"(?=((?:[\w.+'\-]|%(?!40))*))\2"
 EMAIL = re.compile(rf"(?<![\w.+'%\-])(?=[\w.+'%\-])(\w?){LOCAL_PART}(@|%40)([\w\-]+(?:\.[\w\-]+)*)")
 # International form, with the usual separators: "+1 (555) 010-4477".
@@ -17,19 +16,19 @@ ELLIPSIS = "…"
 
 
 def without_addresses(text: str) -> str:
-    """`ada@example.com` becomes `a…@example.com` and `+15550104477` `+…77`, wherever in the text they stand."""
+    """Replace `ada@example.com` by `a…@example.com` and `+15550104477` by `+…77` anywhere in the text."""
     return PHONE.sub(lambda found: f"+{ELLIPSIS}{found[0][-2:]}", EMAIL.sub(rf"\1{ELLIPSIS}\3\4", text))
 
 
 def shortened(value: Any) -> str:
-    """The beginning of a token, to tell two apart; nothing of what is too short to be one."""
+    """Return the beginning of a token, or nothing if it is too short to be one."""
     return f"{value[:8]}{ELLIPSIS}" if isinstance(value, str) and len(value) >= 24 else ELLIPSIS
 
 
 def masked(value: Any, *, addresses: bool, name: str = "") -> Any:
-    """JSON without secrets and, where `addresses` are not to be seen, without e-mail addresses and phone numbers.
+    """Return JSON without secrets and, unless `addresses`, without email addresses and phone numbers.
 
-    `name` is what the value is called: a number is a phone's by its name alone.
+    `name` is the key of the value: numbers are recognised as phone numbers by name only.
     """
     if isinstance(value, dict):
         return {

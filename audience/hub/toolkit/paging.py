@@ -1,4 +1,4 @@
-"""Keyset paging: "Older" starts after the last row seen, so a page costs the same however deep it is."""
+"""Keyset paging: "Older" starts after the last row shown, so that every page costs the same."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ SIZE = 50
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Rows newest first; `older` is the `before` of the next page, blank on the last one."""
+    """Rows, newest first; `older` is the `before` of the next page, blank on the last."""
 
     rows: list[T]
     older: str
 
 
 def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any], size: int = SIZE) -> Page[T]:
-    """The newest `size` rows by the moment in column `by`, then by primary key.
+    """Return the newest `size` rows by the column `by`, then by primary key.
 
-    `key` reads a primary key from text. A `before` that cannot be read means the first page.
+    `key` parses a primary key. An unreadable `before` means the first page.
     """
     asked = cursor(before, key)
     if asked:
         moment, pk = asked
-        # The first condition is what an index of `by` can start at; without it every page reads all pages before it.
+        # The first condition lets an index of `by` start here; without it every page reads all earlier pages.
         rows = rows.filter(Q(**{f"{by}__lte": moment}) & (Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk)))
     found = list(rows.order_by(f"-{by}", "-pk")[: size + 1])
     last = found[size - 1] if len(found) > size else None
@@ -35,12 +35,12 @@ def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any]
 
 
 def after(moment: datetime, pk: Any) -> str:
-    """The `before` of the page that follows this row."""
+    """Return the `before` of the page after this row."""
     return f"{moment.isoformat()}~{pk}"
 
 
 def cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
-    """The row that a `before` names; None when it cannot be read."""
+    """Return the position that a `before` names; None if it cannot be read."""
     moment, _, pk = before.partition("~")
     try:
         at = datetime.fromisoformat(moment)

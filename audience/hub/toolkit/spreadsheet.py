@@ -1,4 +1,4 @@
-"""Lines of CSV that a spreadsheet opens and does not run."""
+"""CSV whose cells a spreadsheet does not execute as formulas."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -6,13 +6,13 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# A spreadsheet reads a cell that begins so as a formula (OWASP, CSV injection).
+# Cells that begin with these are formulas (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 TOGETHER = 100
 
 
 def lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """Lines with CRLF, the first one the names of the columns."""
+    """Yield lines with CRLF, the column names first."""
     writer: Any = csv.writer(_Line())
     yield writer.writerow(columns)
     for row in rows:
@@ -20,21 +20,21 @@ def lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str
 
 
 def streamed(pieces: Iterable[str], *, name: str, content_type: str) -> StreamingHttpResponse:
-    """The pieces as a file called `name`, a hundred at a time, since each write to the socket costs."""
+    """Return a streaming answer with the file `name`; a hundred lines per write."""
     response = StreamingHttpResponse(_encoded(pieces), content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
 class _Line:
-    """What csv writes to: it hands the line straight back."""
+    """A file for csv.writer that returns each line."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula, with a ' before it; our own numbers stay numbers."""
+    """Prefix text that a spreadsheet would execute with a '; numbers are unchanged."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

@@ -1,4 +1,4 @@
-"""Messages for answers to htmx: a full page shows them itself, a part of one brings them along."""
+"""Adds Django's messages to htmx answers; full pages show them by themselves."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,14 @@ from django.template.loader import render_to_string
 from audience.hub.toolkit.access import HubRequest
 
 READING = {"GET", "HEAD", "OPTIONS"}
-# With one of these htmx swaps nothing and goes to a page, which shows the messages.
+# With one of these headers htmx loads a page, which shows the messages.
 LEAVING = ("HX-Redirect", "HX-Refresh", "HX-Location")
 
 
 class ToastMiddleware:
-    """Append what a change has to say to the part that answers it, as toasts that htmx swaps into their corner.
+    """Appends messages of a change to its htmx answer, as out-of-band toasts.
 
-    Not to an answer to reading: a list that refreshes itself in another tab would show, and use up, the messages of
-    this one.
+    Not to GET requests: a self-refreshing list in another tab would consume the messages.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,7 +1,6 @@
-"""Alerts of a game: how the reader is told, the game's hooks, and what happened lately.
+"""The alerts of a game: the member's choice, webhooks, and recent alerts.
 
-A hook's secret is part of the one answer that made it, as an API key's is. Its address is for admins to read: the path
-of a chat server's hook is a secret too.
+A webhook's secret is shown only in the answer that created it. Its URL is for admins, since the path may be a secret.
 """
 
 from typing import Any
@@ -26,13 +25,13 @@ NOTICES_SHOWN = 10
 
 
 class ChoiceForm(forms.Form):
-    """How the reader is told of the game's alerts."""
+    """How the member receives alerts."""
 
     told = forms.ChoiceField(label="Tell me of alerts", choices=Told.choices, widget=forms.RadioSelect)
 
 
 class HookForm(forms.Form):
-    """Where a signed message is posted to."""
+    """The URL of a webhook."""
 
     url = forms.CharField(
         label="URL",
@@ -67,7 +66,7 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(methods=("POST",))
 def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The one change that a viewer may make: it concerns nobody else."""
+    """Change one's own choice; allowed for viewers too."""
     form = ChoiceForm(request.POST)
     if form.is_valid():
         told = Told(form.cleaned_data["told"])

@@ -1,4 +1,4 @@
-"""An entry of the audit log in words: who, did what, to what, with every value before and after."""
+"""An entry of the audit log as text: who did what to what, with every value before and after."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ ACTIONS = {
     LogEntry.Action.DELETE: "Deleted",
     LogEntry.Action.ACCESS: "Exported",
 }
-# What the entry says elsewhere: the row's own id, its game, and its users by number.
+# Omitted, as shown elsewhere: the row's id, its game, and users by id.
 SILENT = {"id", "game", "user", "config", "created_by", "created_at", "requested_by", "requested_at", "invited_by"}
 LABELS = {
     "subject_hash": "Keyed hash of the ID",
@@ -46,9 +46,9 @@ LABELS = {
 }
 NOTHING = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
-# What auditlog writes of the rows that point to a new one: "audience.Membership.None".
+# auditlog's text for reverse relations of a new row: "audience.Membership.None".
 POINTING = re.compile(r"\w+\.\w+\.None")
-# A whole secret key, should somebody have pasted one into a name; a stored prefix is shorter.
+# A whole secret key that was pasted into a name; stored prefixes are shorter.
 WHOLE_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
 LONGEST = 300
 OURSELVES = "Afterclick"
@@ -92,7 +92,7 @@ def row_of(entry: Any) -> Row:
 
 
 def _who(entry: Any) -> str:
-    """The user; without one whoever an erasure names, such as a key; else a worker of ours."""
+    """Return the user, else the key or command that the entry names, else a worker."""
     if entry.actor:
         return str(entry.actor.email or entry.actor.get_username())
     named = (entry.changes or {}).get("requested_by") if entry.content_type.model == "erasure" else None
@@ -109,7 +109,7 @@ def _changes(entry: Any) -> Iterator[Change]:
 
 
 def _text(value: Any) -> str:
-    """A value as auditlog wrote it, for reading; '' for none."""
+    """Return a value of auditlog as text; '' for none."""
     text = WHOLE_KEY.sub(r"\1…", str(value))
     if text in NOTHING or POINTING.fullmatch(text):
         return ""

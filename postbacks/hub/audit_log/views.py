@@ -1,4 +1,4 @@
-"""The audit log of a game: who changed what, when and from where, with the values before and after."""
+"""The audit log of a game: who changed what, when and from where, with values before and after."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ PERIODS = {
 }
 DEFAULT_PERIOD = "30d"
 SYSTEM = "system"
-# Whose names the menu offers: those who changed something in the newest entries.
+# Entries searched for the names in the menu.
 MOST_READ = 5_000
 CHUNK = 500
 COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
@@ -56,7 +56,7 @@ def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN)
 def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
-    """The log with the filters of its URL, as CSV."""
+    """Return the filtered log as CSV."""
     cells = (_cells(row) for row in _every(asking(request, membership.game).entries))
     name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
     lines = spreadsheet.lines(COLUMNS, cells)

@@ -1,4 +1,4 @@
-"""One conversion: the whole way from its event to what the networks answered, and what to do about it."""
+"""The page of one conversion: its event, clicks, consent, every postback, and what to do."""
 
 from uuid import UUID
 

@@ -1,13 +1,13 @@
-"""The pipeline as a drawing: one bar per step, what goes on first, then what is lost, piece by piece."""
+"""The funnel as bars: per step the conversions that continue, then the losses by status."""
 
 from dataclasses import dataclass, field
 
 from postbacks.reporting.conversion_status import Status
 from postbacks.reporting.funnel import LABELS, Step, Tally
 
-# The length of a full bar in thousandths, and of the shortest piece that is still seen.
+# The length of a full bar in thousandths, and of the shortest visible piece.
 LENGTH, LEAST = 1000, 6
-# How a piece is drawn: a pattern each, so that none is told by its colour alone.
+# Patterns of pieces, so that they are not distinguished by colour alone.
 TONES: dict[str, str] = {
     Status.FAILED: "failed",
     Status.HELD: "held",
@@ -18,7 +18,7 @@ TONES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a bar: the conversions that go on (`key` is the next step's), or those that stand at one place."""
+    """A part of a bar: conversions that continue (`key` is the next step's) or have one status."""
 
     key: str
     tally: Tally
@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One step; `share` is in per cent of the step before, None where that says nothing."""
+    """One step; `share` is in per cent of the step before, None where it has no meaning."""
 
     step: Step
     share: int | None
@@ -55,7 +55,7 @@ class Bar:
 
 
 def drawn(steps: list[Step]) -> list[Bar]:
-    """The bars of the steps, all on one scale."""
+    """Return the bars of the steps, all on one scale."""
     most = max((step.tally.count for step in steps), default=0)
     return [_bar(steps, number, most) for number in range(len(steps))]
 
@@ -63,7 +63,7 @@ def drawn(steps: list[Step]) -> list[Bar]:
 def _bar(steps: list[Step], number: int, most: int) -> Bar:
     step, before = steps[number], steps[number - 1] if number else None
     after = steps[number + 1] if number + 1 < len(steps) else step
-    # Of events seen there is no list: the whole bar is one piece.
+    # There is no list of events seen: the bar is one piece.
     parts = [(after.key, after.tally if number else step.tally, "kept")]
     parts += [(place, tally, TONES.get(place, "lost")) for place, tally in step.lost]
     pieces, x = [], 0

@@ -1,8 +1,8 @@
-"""The attempts of a network as the delivery log lists them: newest first, a page at a time, out of a million.
+"""The attempts of a network for the delivery log: newest first, a page at a time, from millions.
 
-Each postback's index is read backwards and stops, and the few rows so found are merged: with all postbacks in one
-condition PostgreSQL would sort every attempt of the period. An attempt does not say of which event it is, so a filter
-by event looks at the deliveries of the newest DEPTH attempts; "Older" goes on from there.
+The index of each postback is read backwards and the results are merged: one condition over all postbacks would sort
+every attempt of the period. Attempts do not have the event, so a filter by event reads the deliveries of the newest
+DEPTH attempts; "Older" continues from there.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ class Asked:
 
 
 class AttemptRow(NamedTuple):
-    """What the log shows of an attempt, in the order of SHOWN."""
+    """The columns of an attempt in the log, in the order of SHOWN."""
 
     pk: int
     started_at: datetime
@@ -88,13 +88,15 @@ class AttemptRow(NamedTuple):
 
     @property
     def problem(self) -> str:
-        """What the network answered, unless it accepted."""
+        """The network's answer, unless it accepted."""
         return "" if self.status == AttemptStatus.SUCCESS else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`older` is the `before` of the next page, blank on the last; `depth` how far was read when that was the end."""
+    """`older` is the `before` of the next page, blank on the last; `depth` is how many were read if reading stopped
+    there.
+    """
 
     rows: list[AttemptRow]
     older: str
@@ -102,7 +104,7 @@ class Log:
 
 
 def newest(configs: Sequence[UUID], asked: Asked) -> Log:
-    """A line of each attempt of these configs, the newest first."""
+    """Return the newest attempts of these configs."""
     moment, pk = cursor(asked.before, int) or NEWEST
     limits = {"size": SIZE + 1, "limit": DEPTH if asked.event else SIZE + 1}
     where = {"configs": list(configs), "since": asked.since, "status": asked.status, "event": asked.event}
@@ -114,7 +116,7 @@ def newest(configs: Sequence[UUID], asked: Asked) -> Log:
 
 
 def _log(found: list[Any], *, end: Any = None) -> Log:
-    """`end` is where the reading stopped, None when everything was read."""
+    """`end` is where reading stopped, None if everything was read."""
     rows = _lines(found[:SIZE])
     if len(found) > SIZE:
         return Log(rows, after(rows[-1].started_at, rows[-1].pk))
@@ -122,7 +124,7 @@ def _log(found: list[Any], *, end: Any = None) -> Log:
 
 
 def _lines(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
-    """Of those with these ids and starts, the newest first."""
+    """Return rows with these ids and start times, newest first."""
     if not rows:
         return []
     # By time too, so that of a table in parts only those are looked into that hold some.

@@ -1,4 +1,4 @@
-"""The delivery log of one network: every attempt, newest first, filtered by the address of the page."""
+"""The delivery log of one network: every attempt, newest first, with filters in the URL."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -36,7 +36,7 @@ STATUSES = (
 
 
 def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
-    """`range`, `status` and `event` of the URL."""
+    """Return the filters `range`, `status` and `event` of the URL."""
     ranges = [(value, text) for value, (text, _) in RANGES.items()]
     events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(conversion_event_names(game=game)))]
     return (
@@ -49,7 +49,7 @@ def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
 def read(
     request: HubRequest, membership: Membership, configs: list[UUID], chosen: tuple[Filter, Filter, Filter]
 ) -> attempts.Log:
-    """The page of the log that was asked for; what the network said is cut down to what the member may see."""
+    """Return the requested page of the log, masked for the member."""
     period, status, event = (filter.chosen for filter in chosen)
     asked = attempts.Asked(
         since=clock.now() - RANGES[period][1],
@@ -62,13 +62,13 @@ def read(
 
 
 def configs(game: Game, network: str) -> list[UUID]:
-    """Every postback the game has or had on this network."""
+    """Return every postback that the game has or had on this network."""
     return list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
 
 
 @game_view()
 def attempt_detail(request: HubRequest, membership: Membership, network: str, pk: int) -> HttpResponse:
-    """One attempt with all that is known of it: a page, or the side panel beside the log."""
+    """Show one attempt, as a page or in the side panel."""
     found = network_or_404(network)
     attempt = get_object_or_404(_attempts(membership.game, network), pk=pk)
     siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
@@ -96,5 +96,5 @@ def _attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:
 
 
 def _cut(attempt: DeliveryAttempt, membership: Membership) -> None:
-    """A network may repeat an address of the event that it refused. Of the instance only; nothing is saved."""
+    """Mask the answer on this instance, since a network may repeat an address; nothing is saved."""
     attempt.message = masked(attempt.message, addresses=sees_addresses(membership))

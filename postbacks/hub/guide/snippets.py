@@ -1,4 +1,4 @@
-"""Code to paste: how each SDK is pointed at this server, in its own words (templates/hub/guide/snippets/)."""
+"""Code snippets that point each SDK at this server (templates/hub/guide/snippets/)."""
 
 import json
 import uuid
@@ -21,7 +21,7 @@ CLICK_ID = "first-click"
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """`tested` is said on the page: docs/migrating.md and tests/sdk tell how. `note` is a sentence or ''."""
+    """`tested` is shown on the page, as in docs/migrating.md. `note` is a sentence or ''."""
 
     key: str
     label: str
@@ -65,8 +65,9 @@ SDKS = {
 
 @dataclass(frozen=True, slots=True)
 class Snippets:
-    """What to run first (a page with an ad click in its address, and who it was), and then (a purchase of theirs); and
-    the same purchase as a server reports it, with a server key."""
+    """First code (a page with an ad click, and an identify), then a purchase, then the same purchase from a server with
+    a server key.
+    """
 
     first: str
     purchase: str
@@ -75,7 +76,7 @@ class Snippets:
 
 
 def of(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
-    """The code for one key, with a click that `network` would have made."""
+    """Return the code for one key, with a click id as `network` writes it."""
     value = key.value if key else NO_KEY
     landing = f"{LANDING}?{network.click_param}={CLICK_ID}"
     now = clock.now()
@@ -99,6 +100,6 @@ def _code(sdk: Sdk, part: str, context: dict[str, Any]) -> str:
 
 
 def _data(key: str, landing: str, part: str) -> str:
-    """An event of MetaRouter's pixel: base64 of its JSON, in the alphabet of URLs."""
+    """Return an event of MetaRouter's pixel: URL-safe base64 of its JSON."""
     template = render_to_string("hub/guide/snippets/pixel.json", {"key": key, "landing": landing, "part": part})
     return b64encode(json.dumps(json.loads(template)).encode(), altchars=b"-_").decode()

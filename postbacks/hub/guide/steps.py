@@ -1,4 +1,4 @@
-"""The way from an empty game to the first delivery: which steps are done, and what was seen that says so."""
+"""The steps from an empty game to its first delivery: which are done, and by what evidence."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from audience.models.attribution import trigger_label
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 
-# Clicks that are looked at for the newest one: no index serves a game's clicks by time.
+# Clicks read for the newest one, since no index supports a game's clicks by time.
 CLICKS = 200
 TITLES = {
     "key": "Create an API key",
@@ -38,16 +38,16 @@ class Step:
 
 
 def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[Step]:
-    """All five in their order, in eight queries at most. The key is one of the dialect if there is one.
+    """Return all five steps in order, in at most eight queries. The key is one of the dialect if there is one.
 
-    Email addresses in ids are cut unless `addresses`.
+    Email addresses in ids are masked unless `addresses`.
     """
     found = [_key(game, dialect), _event(game), _click(game), _postback(game), _delivery(game)]
     return found if addresses else [_masked(step) for step in found]
 
 
 def walked(game: Game) -> list[Step]:
-    """The same without what was seen, in one query."""
+    """The same without evidence, in one query."""
     configs = PostbackConfig.objects.kept().filter(game=OuterRef("pk"))
     delivered = Delivery.objects.filter(game=OuterRef("pk"), state=DeliveryState.DELIVERED)
     keys = ApiKey.objects.live().filter(game=OuterRef("pk"), kind=KeyKind.PUBLISHABLE)
@@ -62,7 +62,7 @@ def walked(game: Game) -> list[Step]:
 
 
 def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
-    """A live publishable key: production before sandbox, of the dialect before others, the newest of these."""
+    """Return a live publishable key: production first, then keys of the dialect, then the newest."""
     keys = ApiKey.objects.live().filter(game=game, kind=KeyKind.PUBLISHABLE)
     return min(keys, key=lambda key: (key.is_sandbox, key.dialect != dialect, -key.pk), default=None)
 
@@ -99,7 +99,7 @@ def _click(game: Game) -> Step:
 
 
 def _shortened(click_id: str) -> str:
-    """The beginning only: a whole click id tells the network who it was."""
+    """Return the beginning, since a whole click id identifies the player to the network."""
     return f", {click_id[:10]}…" if click_id else ""
 
 

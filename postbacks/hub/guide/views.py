@@ -1,4 +1,4 @@
-"""The first-run guide: five steps, the code for the SDK one has, and a tick the moment a step is seen done."""
+"""The first-run guide: five steps with code for the chosen SDK, ticked when done."""
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +15,7 @@ from postbacks.networks.interface.network import Network
 
 @game_view()
 def guide(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The page; htmx asks every few seconds what was seen, and says how much it knows as `done`."""
+    """Show the page; htmx polls for progress, with the number of known steps as `done`."""
     game = membership.game
     choices = [(key, sdk.label) for key, sdk in snippets.SDKS.items()]
     chosen = choice(request, "sdk", label="SDK", choices=choices, default="curl")
@@ -34,7 +34,7 @@ def guide(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def guide_key(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Make the game's first publishable key. Asked twice it makes one."""
+    """Create the game's first publishable key. Idempotent."""
     game = membership.game
     if not ApiKey.objects.live().filter(game=game, kind=KeyKind.PUBLISHABLE).exists():
         keys.create_key(game=game, name="First key", created_by=request.user)
@@ -42,7 +42,7 @@ def guide_key(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def _network(membership: Membership) -> Network:
-    """The network whose click the code shows: that of the first postback, else the first there is."""
+    """Return the network of the click in the code: that of the first postback, else the first."""
     kinds = PostbackConfig.objects.kept().filter(game=membership.game, network__in=NETWORKS)
     kind = kinds.order_by("created_at").values_list("network", flat=True).first()
     return NETWORKS[kind or next(iter(NETWORKS))]

@@ -1,5 +1,4 @@
-"""How a network's calls ended, hour by hour: the chart of the integration page, from counts
-(audience/storage/rollups.py)."""
+"""The chart of a network's calls by hour and outcome, from counts (audience/storage/rollups.py)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,7 +28,7 @@ GROUP BY 1, 2 HAVING sum(number) > 0
 
 
 def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
-    """A column for each of the last 24 hours (UTC), the one that has begun included."""
+    """Return a column for each of the last 24 hours (UTC), the current one included."""
     hours = per_hour(configs, now=now)
     points = [
         charts.Point(f"{at:%H:%M}", f"{at:%a %-d %b, %H:%M}", [ended.get(status, 0) for status in SERIES])
@@ -39,13 +38,13 @@ def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
 
 
 def described(found: charts.Chart) -> str:
-    """What the chart shows, as a sentence."""
+    """Return the chart as a sentence."""
     said = ", ".join(f"{total:,} {series.label.lower()}" for series, total in found.series)
     return f"Calls to the network per hour in the last 24 hours: {said}."
 
 
 def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, Ended]:
-    """What the attempts of each hour ended with, oldest hour first; those still open are not counted."""
+    """Return the outcomes of attempts per hour, oldest first, without open attempts."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - back * HOUR for back in reversed(range(HOURS))]
     given: dict[str, Any] = {"configs": list(configs), "since": hours[0], "until": last + HOUR, "ended": list(SERIES)}

@@ -1,4 +1,4 @@
-"""The networks of a game, and the page of each: its postbacks with their health, and its delivery log."""
+"""The networks of a game, and the page of each: postbacks with their health, and the delivery log."""
 
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ def integrations(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view()
 def integration(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """The page of one network, or the part of it that refreshes itself."""
+    """Show the page of one network, or the part that refreshes."""
     found, game = network_or_404(network), membership.game
     part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
     configs = log.configs(game, network)
@@ -47,7 +47,7 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
 
 
 def state(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
-    """The postbacks with their health, and how the calls of the last hours ended."""
+    """Return the postbacks with their health, and the outcomes of recent calls."""
     chart = hourly.chart(configs, now=clock.now())
     return {
         "network": network,

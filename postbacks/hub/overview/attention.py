@@ -1,4 +1,4 @@
-"""What a game's people should look at first, worst first: each with its cause and what to do."""
+"""The notices of the Overview, worst first: each with its cause and what to do."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,23 +19,23 @@ from postbacks.monitoring.server.trouble import Kind, Trouble
 
 # How long before its end a key is shown: at least the longest overlap of a rotation.
 ENDS_SOON = timedelta(days=7)
-# The states that ask for somebody; quiet is no trouble, and silent and rate limited are said in the table too.
+# The states that need action; quiet does not, and silent and rate limited are also in the table.
 LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
 
 
-# What is said of this game already, with its own figures.
+# Troubles with a notice of the game's own figures.
 SAID_OF_THE_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
 
 
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[Item]:
-    """All there is, the bad before the merely odd. `user` decides which links into the admin there are."""
+    """Return all notices, worst first. `user` decides which links to the admin are included."""
     found = [*_server(user, backlog.now), *_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
     found += [*_alerts(game, configs), *_keys(game)]
     return sorted(found, key=lambda item: item.tone != BAD)
 
 
 def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:
-    """Those whose queue nothing but time holds up: the others are told of on their own."""
+    """Return configs that are only delayed, not blocked; the others have notices of their own."""
     return [row for row in configs if row.config.enabled and not _is_bad(row)]
 
 
@@ -44,7 +44,7 @@ def _is_bad(row: ConfigRow) -> bool:
 
 
 def _server(user: Any, now: datetime) -> list[Item]:
-    """The troubles of the server itself, which concern every game; the rows behind them are for its operators."""
+    """Server troubles, which concern every game; links to their rows are for operators."""
     return [
         Item(
             tone=BAD,
@@ -84,7 +84,7 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
 
 
 def _behind(game: Game, backlog: Backlog) -> list[Item]:
-    """The server's own trouble, with how long and what to do."""
+    """The trouble with its duration and what to do."""
     found = []
     if backlog.digest_is_behind:
         found.append(
@@ -115,7 +115,7 @@ def _behind(game: Game, backlog: Backlog) -> list[Item]:
 
 
 def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:
-    """Alerts still open over postbacks that are well again, or gone: those above are said already."""
+    """Open alerts of postbacks that are healthy again or deleted; others are covered above."""
     said = [row.config.pk for row in configs if _is_bad(row)]
     found = Alert.objects.filter(game=game, recovered_at=None).exclude(config__in=said)
     rows = found.select_related("config").defer("config__credential", "config__previous_credential")
@@ -134,7 +134,7 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:
 
 
 def _keys(game: Game) -> list[Item]:
-    """Keys that end within a week, the next to end first: old ones in a rotation's overlap, and those given an end."""
+    """Keys that end within a week, the next to end first."""
     ending = ApiKey.objects.live().filter(game=game, expires_at__lte=clock.now() + ENDS_SOON)
     rows = ending.select_related("replaced_by").order_by("expires_at")
     return [_key(game, key, key.expires_at) for key in rows if key.expires_at]

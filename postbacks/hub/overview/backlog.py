@@ -1,4 +1,4 @@
-"""Whether a game's work is done as it comes: how long the oldest waits, and what that asks for."""
+"""How far behind a game's processing is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from audience.database import clock
 from audience.models import Batch, BatchState, Game
 from postbacks.hub.toolkit.config_rows import ConfigRow
 
-# A wait that is worth a word: longer than a sweep of the beat and a slow minute of a network together.
+# Longer than a sweep of the beat and a slow minute of a network together.
 LAG = timedelta(minutes=1)
-# Waiting requests that are looked at: the oldest is among those that are due first.
+# Pending requests read for the oldest, which is among the first due.
 LOOKED_AT = 1_000
 
 
@@ -28,7 +28,7 @@ class Backlog:
 
     @property
     def lag(self) -> str:
-        """`0 s`, `3 min`."""
+        """Return `0 s`, `3 min`."""
         return lasting(self.now - self.lag_since) if self.lag_since else "0 s"
 
     @property
@@ -49,7 +49,7 @@ class Backlog:
 
 
 def read(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = None) -> Backlog:
-    """`configs` are those that nothing but time keeps from sending."""
+    """`configs` are those that are only delayed, not blocked."""
     now = now or clock.now()
     due = [(row.overdue_since, row) for row in configs if row.overdue_since and row.overdue_since < now]
     due_since, late = min(due, key=lambda pair: pair[0], default=(None, None))
@@ -63,7 +63,7 @@ def _lag_since(game: Game) -> datetime | None:
 
 
 def lasting(time: timedelta) -> str:
-    """`12 s`, `3 min`, `2 h 5 min`, `4 d`."""
+    """Return `12 s`, `3 min`, `2 h 5 min`, `4 d`."""
     seconds = max(int(time.total_seconds()), 0)
     minutes, hours = seconds // 60, seconds // 3600
     if hours >= 48:

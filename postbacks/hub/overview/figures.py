@@ -1,6 +1,6 @@
-"""What a game's hours or days came to: events accepted and rejected, and conversions by the network of their click.
+"""The figures of a game per hour or day: events accepted and rejected, and conversions by network of the click.
 
-Added up from counts (audience/storage/rollups.py), so that a month of a busy game costs what a quiet one's does.
+Read from counts (audience/storage/rollups.py), so that a busy game costs as little as a quiet one.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ class Period:
     count: int
 
     def starts(self, now: datetime) -> list[datetime]:
-        """Where each hour or day begins, oldest first."""
+        """Return the start of each hour or day, oldest first."""
         last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         last = last if self.step == HOUR else last.replace(hour=0)
         return [last - back * self.step for back in reversed(range(self.count))]
@@ -45,7 +45,7 @@ PERIODS = {
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One hour or day, or several added up. `conversions` by the network of the click that won, '' without one."""
+    """One hour or day, or a sum. `conversions` by network of the attributed click, '' without one."""
 
     accepted: int = 0
     rejected: int = 0
@@ -53,14 +53,14 @@ class Figures:
 
 
 def of(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
-    """The figures of each hour or day of the period by its start, oldest first."""
+    """Return {start: Figures} of the period, oldest first."""
     starts = period.starts(now)
     found = counted(game, starts[0], starts[-1] + period.step, period.step)
     return {start: found.get(start, Figures()) for start in starts}
 
 
 def total(figures: list[Figures]) -> Figures:
-    """All of them added up, the values per currency."""
+    """Return the sum, with values per currency."""
     tallies: dict[str, list[Tally]] = defaultdict(list)
     for one in figures:
         for network, tally in one.conversions.items():
@@ -81,7 +81,7 @@ def added(tallies: list[Tally]) -> Tally:
 
 
 def counted(game: Game, start: datetime, end: datetime, step: timedelta) -> dict[datetime, Figures]:
-    """Those from `start` to before `end` in which anything came; both begin an hour (UTC)."""
+    """Return hours with figures from `start` to before `end` (UTC)."""
     trunc: Any = TruncHour if step == HOUR else TruncDay
     within = {"game_id": game.pk, "starts_at__gte": start, "starts_at__lt": end}
     requests: Any = RequestCount.objects.filter(**within).values(at=trunc("starts_at", tzinfo=UTC))

@@ -53,15 +53,15 @@ class Sent:
 
     @property
     def rate(self) -> str:
-        """The share of those that ended which were delivered: "99.2 %"; '' while none has ended.
+        """The share of finished deliveries that were delivered, "99.2 %"; '' if none has finished.
 
-        Rounded down, so that it says 100 % only when none failed.
+        Rounded down, so that 100 % means that none failed.
         """
         return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
 
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[Sent]:
-    """Every network there is, in the order of NETWORKS, in four queries. `since` is the start of an hour."""
+    """Return every network in the order of NETWORKS, in four queries. `since` is the start of an hour."""
     ids, due = _configs(game)
     every = {"config_id__in": [pk for pks in ids.values() for pk in pks], "starts_at__gte": since}
     states = _summed(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
@@ -86,7 +86,7 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
 
 
 def _configs(game: Game) -> tuple[dict[str, list[UUID]], dict[str, list[datetime]]]:
-    """By network the configs there are or were, and since when the oldest delivery of each is due."""
+    """Return present and former configs by network, and when the oldest delivery of each was due."""
     ids: dict[str, list[UUID]] = defaultdict(list)
     due: dict[str, list[datetime]] = defaultdict(list)
     with connection.cursor() as cursor:
@@ -102,7 +102,7 @@ def _summed(rows: Any) -> dict[tuple[UUID, Any], int]:
 
 
 def _of(summed: dict[tuple[UUID, Any], int], configs: list[UUID]) -> dict[Any, int]:
-    """The numbers of these configs together, by what they were counted by."""
+    """Return the sums of these configs."""
     found: dict[Any, int] = defaultdict(int)
     for (pk, key), total in summed.items():
         if pk in configs:

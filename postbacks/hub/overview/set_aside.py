@@ -1,4 +1,4 @@
-"""Work that was set aside: one notice on the Overview for each queue, with a button that has it tried again."""
+"""Work that was set aside: a notice per queue, with a button to retry it."""
 
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from postbacks.monitoring.health import advice
 DIGEST = "digest"
 ASK = "An admin of the game can have it tried again, best when its cause is gone: the error above names it."
 ASK_OPERATOR = "Ask whoever runs this server to look at Failed work in the admin."
-# Of each queue what its rows are, in the singular and the plural, what became of them, and the page that shows them.
+# Per queue: the name of its rows in singular and plural, what happened to them, and the page that shows them.
 SAID: dict[str, tuple[str, str, str, str]] = {
     Queue.BATCH: ("request", "requests", "stored, but its row could not be updated when it was digested", "events"),
     Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
@@ -42,7 +42,7 @@ SAID: dict[str, tuple[str, str, str, str]] = {
 
 
 def items(game: Game) -> Iterator[Item]:
-    """One for the requests of the game that were set aside, and one for each other queue with such rows."""
+    """Return a notice for failed batches of the game, and one for each other queue with such work."""
     yield from _batches(game)
     yield from _others(game, FailedWork.objects.filter(game=game), asked=True)
     yield from _others(game, FailedWork.objects.filter(game=None), asked=False)
@@ -97,7 +97,7 @@ def _retry(game: Game, queue: str) -> str:
 
 
 def _href(game: Game, queue: str, row: str) -> str:
-    """The page of the conversion that the one `row` is about, else the page on which the queue's rows are listed."""
+    """Return the page of the conversion if there is one row, else the page that lists the queue's rows."""
     conversion = _conversion(game, queue, row)
     if conversion:
         return reverse("conversion", kwargs={"slug": game.slug, "pk": conversion})
@@ -118,7 +118,7 @@ def _conversion(game: Game, queue: str, row: str) -> UUID | None:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def set_aside_retry(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Have what was set aside in `queue` of this game tried again."""
+    """Retry the work of `queue` of this game that was set aside."""
     game, queue = membership.game, request.GET.get("queue", "")
     if queue == DIGEST:
         number = retrying.retry_batches(Batch.objects.filter(game=game))

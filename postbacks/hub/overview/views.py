@@ -1,4 +1,4 @@
-"""A game at a glance: what to look at first, what came in, what it led to, and how the postbacks do."""
+"""The overview of a game: notices, events and conversions, and deliveries by network."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -37,7 +37,7 @@ class Click(TextChoices):
 
 @game_view()
 def overview(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The page; htmx asks for its figures alone."""
+    """Show the page; htmx requests its figures alone."""
     game, now = membership.game, clock.now()
     choices = [(period.key, period.label) for period in figures.PERIODS.values()]
     chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
@@ -62,7 +62,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def setup(game: Game) -> dict[str, Any]:
-    """How far the guide is walked."""
+    """Return the progress of the guide."""
     steps = walked(game)
     next_step = next((step for step in steps if not step.done), None)
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
@@ -82,7 +82,7 @@ def outcome(total: Figures) -> dict[str, Any]:
 
 
 def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Chart:
-    """Events accepted and rejected, by hour or day (UTC)."""
+    """Return events accepted and rejected, by hour or day (UTC)."""
     label, title = ("%H:%M", "%a %-d %b, %H:%M") if period.step == figures.HOUR else ("%-d %b", "%a %-d %b")
     points = [
         charts.Point(f"{start:{label}}", f"{start:{title}}", (one.accepted, one.rejected))
@@ -92,7 +92,7 @@ def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Ch
 
 
 def clicks(total: Figures) -> list[tuple[charts.Rank, Tally]]:
-    """Conversions by the network of the click that won them, with their values: the networks with postbacks first."""
+    """Return conversions by network of the attributed click, with values; networks with postbacks first."""
     known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(Click.choices)}
     shown = [kind for kind in known if kind in NETWORKS or kind in total.conversions]
     tallies = [total.conversions.get(kind, figures.added([])) for kind in shown]

@@ -1,4 +1,4 @@
-"""One player: who they are, where they came from, what became of their conversions, and how to forget them."""
+"""The page of one player: ids, traits, clicks, conversions, consent, and erasing."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,7 +36,7 @@ class Trait:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One identity, one device or one group, as the page calls it."""
+    """One identity, device or group, as the page names it."""
 
     kind: str
     value: str
@@ -84,7 +84,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
 
 
 def title_of(found: Person, identities: Any) -> str:
-    """The user id, else another: what the page is called. A name or an address may be anybody's."""
+    """Return the title: the user id, else another id. Names and addresses are not unique."""
     best = sorted(identities, key=lambda row: (row.kind != "user", row.kind != ANONYMOUS))
     return str(best[0].value) if best else f"Player {str(found.pk)[:8]}"
 
@@ -102,12 +102,12 @@ def traits_of(found: Person, *, addresses: bool) -> list[Trait]:
 
 
 def as_text(value: Any) -> str:
-    """Words as they are, anything else as JSON."""
+    """Return text as it is, anything else as JSON."""
     return value if isinstance(value, str) else pretty(value)
 
 
 def belongings_of(found: Person, *, addresses: bool) -> list[Named]:
-    """Devices, with the beginning of their push token, and groups."""
+    """Return devices, with the beginning of their push token, and groups."""
     devices = [
         Named(
             "device",
@@ -140,7 +140,7 @@ def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
 
 
 def events_of(membership: Membership, identities: list[Identity]) -> list[EventRow]:
-    """The newest events sent under any of the person's ids, with the time at which they happened."""
+    """Return the newest events with any of the person's ids, and their times."""
     keys = [(row.namespace, row.value) for row in identities]
     # By a time without an index, so that the ids' own indexes are used and not everybody's newest events walked.
     found = Event.objects.filter(sent_under(membership.game_id, keys)).defer(*HEAVY).order_by("-event_at", "-pk")
@@ -148,7 +148,7 @@ def events_of(membership: Membership, identities: list[Identity]) -> list[EventR
 
 
 def consent_of(membership: Membership, identities: list[Identity], *, addresses: bool) -> dict[str, Any]:
-    """The level in force for what is sent without one, and the decisions behind it, newest first."""
+    """Return the level in force for events without one, and the decisions, newest first."""
     ids = [row.value for row in identities if row.namespace == ANONYMOUS]
     decisions = list(ConsentDecision.objects.for_ids(membership.game_id, ids)[:MOST])
     newest = Level(decisions[0].level) if decisions else None

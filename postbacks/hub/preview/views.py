@@ -1,4 +1,4 @@
-"""Before going live: what would be sent of a conversion, what settings would have done, and a test conversion."""
+"""Before going live: preview, dry run, and test conversion."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,7 @@ UNREAD = {"pixel_id", "test_code"}
 
 
 class SendTestForm(forms.Form):
-    """A test conversion: through which postback, to which test view, as which event."""
+    """A test conversion: postback, test code and event."""
 
     config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
     trigger = forms.ChoiceField(choices=Trigger.choices, label="Event")
@@ -51,7 +51,7 @@ def _kept(game: Game, network: str) -> Any:
 
 @game_view()
 def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """`?conversion=` and `?config=` choose; without a postback it shows what one with both triggers would send."""
+    """`?conversion=` and `?config=` choose; without a postback it previews one with both triggers."""
     found, game = network_or_404(network), membership.game
     configs = list(_kept(game, network).defer("credential", "previous_credential"))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
@@ -68,7 +68,7 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """GET judges a postback as it is saved; POST the settings of its form, whether or not they could be saved."""
+    """GET evaluates a stored postback; POST the settings of its form, even if they could not be saved."""
     found, game = network_or_404(network), membership.game
     config = get_object_or_404(_kept(game, network), pk=pk)
     if request.method == "POST":
@@ -80,7 +80,7 @@ def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def dry_run_new(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """The settings of the form for a postback that is not there yet."""
+    """Evaluate the settings of the form for a new postback."""
     return _tried(request, membership, network_or_404(network), None)
 
 
@@ -106,7 +106,7 @@ def _problems(form: PostbackForm) -> list[str]:
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def test_conversion(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """On to the network's answer. The test code is never rendered back."""
+    """Send it and redirect to the network's answer. The test code is never rendered."""
     game = membership.game
     form = SendTestForm(network_or_404(network), game, request.POST)
     try:

@@ -1,4 +1,4 @@
-"""What is held about one player: counted, to download, to erase. For admins; a download leaves an audit entry."""
+"""What is stored about one player: counts, download, erasure. For admins; a download leaves an audit entry."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -26,7 +26,7 @@ DECISIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many of a kind; `more` when they were not counted to the end."""
+    """The number of one kind of row; `more` if not all were counted."""
 
     label: str
     number: int
@@ -50,7 +50,7 @@ def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> Htt
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> StreamingHttpResponse:
-    """By POST, since it leaves an entry in the audit log."""
+    """POST only, since it leaves an audit entry."""
     person = _person(membership, pk)
     audit_log.record(game=membership.game, subject=person, action=LogEntry.Action.ACCESS, changes={})
     name = f"player-{person.pk}-{clock.now():%Y-%m-%d}.json"
@@ -58,7 +58,7 @@ def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> Str
 
 
 def counts_of(person: Person) -> list[Count]:
-    """Rows of every kind, by the words of the page."""
+    """Return the counts by label."""
     ids = person_export.identities_of(person)
     values = sorted({value for _, value in ids})
     anonymous = [value for namespace, value in ids if namespace == ANONYMOUS]

@@ -1,4 +1,4 @@
-"""Match quality: what the events sent to a network carried for it to match them by, and what would raise it."""
+"""Match quality: which match keys the sent events had, and how to improve it."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Row:
 
 @game_view()
 def match_quality(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """The page; htmx asks for its summary, for the network's page."""
+    """Show the page; htmx requests its summary for the network's page."""
     found = network_or_404(network)
     quality = quality_of(membership.game, found)
     template = "hub/quality/_summary.html" if request.htmx else "hub/quality/page.html"

@@ -1,4 +1,4 @@
-"""Which failed deliveries to send again: of which postback, failed when, and with which verdict."""
+"""Which failed deliveries to send again: postback, period and verdict."""
 
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ VERDICTS = (
 
 
 class Moment(forms.DateTimeInput):
-    """A minute in the browser's own calendar; in UTC, as everything here."""
+    """A minute in the browser's date picker, in UTC."""
 
     input_type = "datetime-local"
 
@@ -26,7 +26,7 @@ class Moment(forms.DateTimeInput):
 
 
 class ReplayForm(forms.Form):
-    """`failed_from` and `failed_until` may be blank; both are read as UTC."""
+    """`failed_from` and `failed_until` may be blank; both are in UTC."""
 
     config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
     failed_from = forms.DateTimeField(required=False, widget=Moment, label="Failed from (UTC)")

@@ -1,4 +1,4 @@
-"""Sending failed deliveries again, from the page of a network (many) and from the page of a conversion (one)."""
+"""Sending failed deliveries again: many from the page of a network, one from the page of a conversion."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ ASKING = {"conversion", "conversions", "attempt"}
 
 
 def board(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
-    """What the section of failed deliveries shows of these: what can be sent again, and the replays, newest first."""
+    """Return what can be sent again and the replays, newest first."""
     known = {config.pk: config for config in configs}
     newest = Replay.objects.filter(config__in=known).order_by("-created_at")
     rows = list(newest.prefetch_related("requested_by")[:NEWEST])
@@ -45,7 +45,7 @@ def kept(game: Game, network: str) -> QuerySet[PostbackConfig]:
 
 @game_view()
 def replay_list(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """The section alone for its own refresh; else a page with the filter and, once it is filled in, its counts."""
+    """Show the section alone for its refresh, else a page with the filter and its counts."""
     found, game = network_or_404(network), membership.game
     context: dict[str, Any] = {"network": found, **board(list(kept(game, network)))}
     if request.htmx:
@@ -92,7 +92,7 @@ def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -
 
 
 def _asked_on(request: HubRequest, slug: str) -> str:
-    """The page of ours with the button, by the browser's own word; the Conversions page when it does not say."""
+    """Return the page with the button by the Referer, else the Conversions page."""
     fallback = reverse("conversions", kwargs={"slug": slug})
     said = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(said, {request.get_host()}):

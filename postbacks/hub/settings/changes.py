@@ -1,4 +1,4 @@
-"""What the menu of a postback does: switch it on or off, delete it."""
+"""The menu of a postback: enable, disable, delete."""
 
 from uuid import UUID
 
@@ -26,7 +26,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """GET names what would not be sent any more. POST disables; with `ask` it leads to that page if there is any."""
+    """GET names what would not be sent any more; POST disables, or with `ask` redirects to that page if needed."""
     config = config_or_404(membership, network, pk)
     left = unsent.of(config)
     if request.method != "POST":

@@ -1,4 +1,4 @@
-"""Looking after the credential of a postback: asked about again, gone back to the one before, and its history."""
+"""Credentials of a postback: checking again, rolling back, and its history."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -19,14 +19,14 @@ MOST = 50
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_recheck(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Ask the network once more; accepted, what is on hold goes out."""
+    """Check the credential again; if accepted, held deliveries are released."""
     config = config_or_404(membership, network, pk)
     return _ask(request, membership, config, credentials.request_release)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def postback_roll_back(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Go back to the credential before the last rotation, once the network has accepted it."""
+    """Restore the credential before the last rotation, once the network has accepted it."""
     config = config_or_404(membership, network, pk)
     return _ask(request, membership, config, lifecycle.roll_back)
 
@@ -34,7 +34,7 @@ def postback_roll_back(request: HubRequest, membership: Membership, network: str
 def _ask(
     request: HubRequest, membership: Membership, config: PostbackConfig, verb: Callable[..., CredentialCheck]
 ) -> HttpResponse:
-    """On to the answer of the check that `verb` makes, or back with its reason for not asking."""
+    """Redirect to the result of the check that `verb` starts, or back with its refusal."""
     slug, network = membership.game.slug, config.network
     try:
         row = verb(config=config, requested_by=request.user)
@@ -46,7 +46,7 @@ def _ask(
 
 @game_view()
 def postback_history(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """Every version of a postback with who set it, and what the network said each time it was asked."""
+    """Show every version with who set it, and every check with its result."""
     found = network_or_404(network)
     all_of_game = PostbackConfig.objects.filter(game=membership.game, network=network)
     config = get_object_or_404(all_of_game.defer("credential", "previous_credential"), pk=pk)

@@ -1,7 +1,7 @@
-"""Adding and changing a postback: the form, and the network's answer to it.
+"""Adding and changing a postback: the form, and the network's answer.
 
-The form stays in the browser while the network is asked, so that what was typed is still there when it refuses.
-A token or a test code is never rendered back.
+The form stays in the browser during the check, so that nothing typed is lost if the network refuses. Tokens and test
+codes are never rendered.
 """
 
 from datetime import timedelta
@@ -42,7 +42,7 @@ def postback_edit(request: HubRequest, membership: Membership, network: str, pk:
 
 @game_view(role=Role.MARKETER)
 def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """How far the network's answer is; a page of its own without JavaScript, else the panel beside the form."""
+    """Show the progress of the check: a page without JavaScript, else the panel beside the form."""
     found = network_or_404(network)
     row = get_object_or_404(CredentialCheck, game=membership.game, network=network, pk=pk)
     if row.state == CheckState.PASSED:
@@ -106,7 +106,7 @@ def _save(
 def _asked(
     request: HubRequest, membership: Membership, network: Network, form: PostbackForm, row: CredentialCheck | None
 ) -> HttpResponse:
-    """On to the answer of the network; without a check there was nothing to ask it."""
+    """Redirect to the result of the check; without a check there was nothing to ask the network."""
     if row is None:
         messages.success(request, "Saved.")
         return _to_integration(request, membership, network.kind)

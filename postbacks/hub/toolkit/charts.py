@@ -86,9 +86,9 @@ class Rank:
 
 
 def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6) -> Chart:
-    """Columns side by side, each the pieces of its point on top of each other, the first series at the bottom.
+    """Return stacked columns, the first series at the bottom.
 
-    About `ticks` columns carry a label of the axis, the first always; every second of them is minor.
+    About `ticks` columns have an axis label, the first always; every second of them is minor.
     """
     top = ceiling(max((sum(point.values) for point in points), default=0))
     step = max(1, round(len(points) / ticks))
@@ -101,7 +101,7 @@ def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6
 
 
 def ranked(rows: Iterable[tuple[str, int, str]]) -> list[Rank]:
-    """(label, value, tone) rows as bars on one scale, in the order given."""
+    """Return (label, value, tone) rows as bars on one scale, in the given order."""
     found = list(rows)
     most = max((value for _, value, _ in found), default=0)
     return [
@@ -110,7 +110,7 @@ def ranked(rows: Iterable[tuple[str, int, str]]) -> list[Rank]:
 
 
 def ceiling(most: int) -> int:
-    """The smallest even number of the kind 1, 2 or 5 with zeros that is not below `most`; 2 at least."""
+    """Return the smallest even number of the form 1, 2 or 5 with zeros that is at least `most` and 2."""
     unit = 1
     while True:
         for round_number in (unit, 2 * unit, 5 * unit):

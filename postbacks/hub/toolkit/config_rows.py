@@ -1,4 +1,4 @@
-"""Postbacks as the pages list them: the config, how it fares, and when something last arrived through it."""
+"""Postbacks in lists: the config, its health, and when something was last delivered."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,12 +39,12 @@ class ConfigRow:
 
     @property
     def rate(self) -> str:
-        """The share of those that ended which were delivered, "99.2 %", rounded down; '' while none has ended."""
+        """The share of finished deliveries that were delivered, "99.2 %", rounded down; '' if none has finished."""
         return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
 
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
-    """The postbacks of a game in the order they were added."""
+    """Return the postbacks of a game in the order they were added."""
     found = PostbackConfig.objects.kept().filter(game=game)
     if network:
         found = found.filter(network=network)

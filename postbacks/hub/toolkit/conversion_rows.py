@@ -1,4 +1,4 @@
-"""A conversion as lists show it: its click, and what became of it on each postback."""
+"""Conversions in lists: the click, and the outcome on each postback."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ HEAVY = ("properties", "context", "integrations")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a conversion on one postback, or, with no `network`, altogether."""
+    """The outcome of a conversion on one postback or, without `network`, altogether."""
 
     word: str
     dot: str
@@ -35,7 +35,7 @@ class Row:
 
 
 def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """`rows` with everything that `row_of` reads."""
+    """Return `rows` with everything that `row_of` reads."""
     attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
     deliveries = Delivery.objects.order_by("created_at").prefetch_related(Prefetch("attempts", attempts))
     return (
@@ -47,7 +47,7 @@ def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
 
 
 def row_of(conversion: Conversion, *, addresses: bool) -> Row:
-    """Read a conversion `with_outcomes`; without `addresses`, none stands in what senders and networks wrote."""
+    """Read a conversion of `with_outcomes`; without `addresses`, addresses in texts are masked."""
     return Row(
         conversion=conversion,
         event=masked(conversion.trigger_label, addresses=addresses),
@@ -57,7 +57,7 @@ def row_of(conversion: Conversion, *, addresses: bool) -> Row:
 
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
-    """One for every postback that was tried or cancelled; when there was none, why not."""
+    """Return an outcome per postback that was tried or cancelled, or why there was none."""
     # A skipped one is told by the conversion's own reason, unless it went out before.
     tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
     if tried:

@@ -18,5 +18,5 @@ def network_or_404(kind: str) -> Network:
 
 
 def config_or_404(membership: Membership, network: str, pk: UUID) -> PostbackConfig:
-    """The postback that the member's game has on this network; one that was deleted is not there."""
+    """Return the game's postback on this network; 404 if deleted."""
     return get_object_or_404(PostbackConfig.objects.kept(), game=membership.game, network=network, pk=pk)

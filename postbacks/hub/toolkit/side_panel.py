@@ -1,4 +1,4 @@
-"""The side panel of the integration page (static/js/panel.js), whose pages are pages of their own without it."""
+"""The side panel of the integration page (static/js/panel.js); its pages also work alone."""
 
 from audience.hub.toolkit.access import HubRequest
 
@@ -6,5 +6,5 @@ PANEL = "panel"
 
 
 def frame(request: HubRequest) -> str:
-    """The template that the page extends: the whole Hub, or the panel that asked for it."""
+    """Return the template that the page extends: the whole Hub, or the panel."""
     return "hub/side_panel.html" if request.htmx and request.htmx.target == PANEL else "hub/base.html"
