@@ -25,7 +25,7 @@ class PostbacksConfig(AppConfig):
         auditlog.register(
             self.get_model("PostbackConfig"),
             mask_fields=["credential", "previous_credential"],
-            mask_callable="postbacks.configs.rules.shown",
+            mask_callable="postbacks.configs.rules.audit_text",
             exclude_fields=["updated_at", "checked_at", "paused_until", "suspected_at"],
         )
         # The path of a webhook's URL is often a secret.

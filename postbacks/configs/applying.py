@@ -22,7 +22,7 @@ POLL_SECONDS = 0.02
 ROLL_BACK_FOR = timedelta(hours=24)
 
 
-def quiesce(*, config_id: UUID) -> None:
+def pause_and_wait(*, config_id: UUID) -> None:
     """Pause this config and wait for its calls in flight, MAX_CALL at most. The pause ends by itself."""
     PostbackConfig.objects.filter(pk=config_id).update(paused_until=clock.now() + 2 * MAX_CALL)
     _await_calls(config_id)
@@ -36,7 +36,7 @@ def _await_calls(config_id: UUID) -> None:
 
 
 def resume(*, config_id: UUID | None) -> None:
-    """End the pause of `quiesce`."""
+    """End the pause of `pause_and_wait`."""
     if config_id is not None:
         PostbackConfig.objects.filter(pk=config_id, paused_until__isnull=False).update(paused_until=None)
 

@@ -32,7 +32,7 @@ def enqueue(check: CredentialCheck, *, test_code: str = "") -> None:
     transaction.on_commit(lambda: _send(check.pk, sealed))
 
 
-def ask(
+def create(
     *,
     config: PostbackConfig,
     purpose: Purpose,

@@ -68,7 +68,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
     if trigger not in Trigger.values:
         raise rules.SettingsRefused("Select the event to send.")
     rules.credential_to_check({}, network=config.network, config=config)
-    return credential_checks.ask(
+    return credential_checks.create(
         config=config, purpose=Purpose.TEST, requested_by=requested_by, trigger=trigger, test_code=test_code.strip()
     )
 
@@ -76,7 +76,7 @@ def request_test(*, config: PostbackConfig, test_code: str, trigger: str, reques
 def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
     """Check the credential of a config on hold; if accepted, its deliveries are sent. May raise SettingsRefused."""
     rules.credential_to_check({}, network=config.network, config=config)
-    return credential_checks.ask(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
+    return credential_checks.create(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
 
 
 def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
@@ -89,7 +89,7 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     if taken is None:
         return
     check, credential = taken
-    network, test_code = NETWORKS[check.network], _opened(sealed_test_code)
+    network, test_code = NETWORKS[check.network], _unsealed(sealed_test_code)
     if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
         _close(check, CheckState.UNVERIFIED, None, LOST_CODE)
         return
@@ -128,7 +128,7 @@ def _take(check_id: str) -> tuple[CredentialCheck, dict[str, str]] | None:
     return (check, credential) if is_readable else None
 
 
-def _opened(sealed_test_code: str) -> str:
+def _unsealed(sealed_test_code: str) -> str:
     try:
         return str(unseal(sealed_test_code)) if sealed_test_code else ""
     except ValidationError:
@@ -156,7 +156,7 @@ def _finish(check: CredentialCheck, outcome: Outcome, response: Response | None,
 def _save(check: CredentialCheck, state: CheckState, response: Response | None, credential: dict[str, str]) -> None:
     """Apply the proposed settings if the network accepted them, and close the check."""
     if state == CheckState.PASSED and check.config_id:
-        applying.quiesce(config_id=check.config_id)
+        applying.pause_and_wait(config_id=check.config_id)
     with transaction.atomic():
         if not CredentialCheck.objects.pending().select_for_update().filter(pk=check.pk).exists():
             applying.resume(config_id=check.config_id)

@@ -54,7 +54,7 @@ def suspect(*, config: PostbackConfig) -> bool:
     logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
     row = PostbackConfig.objects.get(pk=config.pk)
     if row.kind.has_credential(row.credential):
-        credential_checks.ask(config=row, purpose=Purpose.SUSPICION)
+        credential_checks.create(config=row, purpose=Purpose.SUSPICION)
     else:
         hold(config=row, access="token", message=rules.UNREADABLE)
     return True

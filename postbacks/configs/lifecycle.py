@@ -80,7 +80,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
     The delivery log stays. Deleting twice is once.
     """
     config_locks.lock_exclusive(config.game_id)
-    row = _kept(config)
+    row = _locked_or_none(config)
     if row is None:
         return unsent.of(config)
     left, change = unsent.of(row), {"enabled": (str(row.enabled), "False")}
@@ -88,7 +88,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
     row.previous_credential, row.previous_until = {}, None
     with disable_auditlog():  # which would file it as a change: the row stays, for the log's sake
         _save(row, "Deleted", changed_by)
-    change |= {"credential": (rules.shown("{...}"), rules.shown("{}"))}
+    change |= {"credential": (rules.audit_text("{...}"), rules.audit_text("{}"))}
     audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
     hold.release(config=row)
     hold.cancel_open(config=row)
@@ -119,13 +119,13 @@ def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> Postba
 
 
 def _locked(config: PostbackConfig) -> PostbackConfig:
-    row = _kept(config)
+    row = _locked_or_none(config)
     if row is None:
         raise SettingsRefused(rules.DELETED)
     return row
 
 
-def _kept(config: PostbackConfig) -> PostbackConfig | None:
+def _locked_or_none(config: PostbackConfig) -> PostbackConfig | None:
     """Lock the row against other changes, but not against deliveries that refer to it; None if it was deleted."""
     rows = PostbackConfig.objects.kept().select_related("game").filter(pk=config.pk)
     return rows.select_for_update(of=("self",), no_key=True).first()

@@ -74,6 +74,6 @@ def masked(message: str, *secrets: str) -> str:
     return message.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
-def shown(credential: str) -> str:
+def audit_text(credential: str) -> str:
     """The text for the audit log, given the text of the mapping that holds a credential."""
     return "none" if credential in ("", "{}", "SecretDict()", "None") else "•••• set"

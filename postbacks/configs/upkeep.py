@@ -33,7 +33,7 @@ AT_ONCE = 20
 SUSPICION_LASTS = timedelta(minutes=1)
 COULD_NOT_VERIFY = "We could not verify this in time: {}"
 # While the network cannot be reached, a suspicion is neither confirmed nor cleared: check again after this pause.
-ASK_AGAIN_AFTER = timedelta(seconds=30)
+CHECK_AGAIN_AFTER = timedelta(seconds=30)
 DAILY = timedelta(hours=24)
 # The network may have restored a permission of a config on hold.
 HELD_EVERY = timedelta(hours=1)
@@ -41,7 +41,7 @@ HELD_EVERY = timedelta(hours=1)
 
 def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
-    steps = (run_lost_checks, ask_about_suspects, ask_daily, reconcile, close_forgotten)
+    steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
     rows = isolation.each(
         Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.Row(step.__name__, None)
     )
@@ -49,7 +49,7 @@ def sweep() -> None:
         pass
 
 
-def close_forgotten() -> None:
+def close_abandoned_attempts() -> None:
     """Close the attempts of killed workers whose delivery an erasure cancelled meanwhile."""
     attempts = list(DeliveryAttempt.objects.of_finished_deliveries().values_list("pk", flat=True))
     DeliveryAttempt.objects.filter(pk__in=attempts).close_abandoned()
@@ -62,7 +62,7 @@ def run_lost_checks() -> None:
     """
     isolation.retry(Queue.CHECK, lambda failure: _end(CredentialCheck.objects.filter(pk=failure.row)))
     open_ones = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
-    over = list(_over(open_ones))
+    over = list(_expired(open_ones))
     isolation.together(
         Queue.CHECK, over, lambda some: _give_up(open_ones.filter(pk__in=[check.pk for check in some])), row_of=_check
     )
@@ -74,7 +74,7 @@ def _check(check: CredentialCheck) -> isolation.Row:
     return isolation.Row(str(check.pk), check.game_id)
 
 
-def _over(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
+def _expired(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
     """Those of these checks that are pending for too long."""
     now, pending = clock.now(), found.filter(state=CheckState.PENDING).defer("credential")
     # Nothing is sent during a suspicion; its worker may have been killed during the call.
@@ -95,7 +95,7 @@ def _give_up(found: QuerySet[CredentialCheck]) -> int:
 
 def _end(one: QuerySet[CredentialCheck]) -> None:
     """Close or run one check that failed before; do nothing if it is finished."""
-    if _over(one).exists():
+    if _expired(one).exists():
         _give_up(one)
     for check in _lost(one):
         run_check(check_id=str(check.pk))
@@ -107,26 +107,26 @@ def _could_not_verify() -> Case:
     return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(end))) for purpose, end in ends))
 
 
-def ask_about_suspects() -> None:
+def check_suspects() -> None:
     """Check suspected configs without a current check."""
     suspects = PostbackConfig.objects.kept().filter(suspected_at__isnull=False, held_at=None)
-    _ask(_unasked(suspects, ASK_AGAIN_AFTER), Purpose.SUSPICION)
+    _create_checks(_unchecked(suspects, CHECK_AGAIN_AFTER), Purpose.SUSPICION)
 
 
-def ask_daily() -> None:
+def check_daily() -> None:
     """Check every enabled config once a day, and those on hold once an hour."""
     now = clock.now()
     kept = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
     quiet = kept.filter(held_at=None, validated_at__lt=now - DAILY).filter(
         Q(checked_at=None) | Q(checked_at__lt=now - DAILY)
     )
-    _ask(_unasked(quiet, HELD_EVERY), Purpose.DAILY)
-    held = _unasked(kept.filter(held_at__isnull=False), HELD_EVERY)
-    _ask([config for config in held if config.kind.has_credential(config.credential)], Purpose.RELEASE)
+    _create_checks(_unchecked(quiet, HELD_EVERY), Purpose.DAILY)
+    held = _unchecked(kept.filter(held_at__isnull=False), HELD_EVERY)
+    _create_checks([config for config in held if config.kind.has_credential(config.credential)], Purpose.RELEASE)
 
 
-def _ask(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
-    _each("", configs, partial(credential_checks.ask, purpose=purpose))
+def _create_checks(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
+    _each("", configs, partial(credential_checks.create, purpose=purpose))
 
 
 def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
@@ -143,7 +143,7 @@ def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., obje
         pass
 
 
-def _unasked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:
+def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:
     """Configs without a check that is pending or was created within the pause."""
     about = CredentialCheck.objects.filter(config=OuterRef("pk"))
     recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))

@@ -51,7 +51,7 @@ def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
     if touch.pk == conversion.touch_id:
         return f"Won: the last paid click before the event, {_earlier(before)}"
     if before < timedelta(0):
-        return f"After the event, by {labels.span(-before)}"
+        return f"After the event, by {labels.duration(-before)}"
     if conversion.reason in (Reason.REPEAT_LAUNCH, Reason.ERASED) and winner is None:
         return "Not asked for: this conversion does not count"
     if before > window:
@@ -61,9 +61,9 @@ def _verdict(conversion: Conversion, touch: Touch, window: timedelta) -> str:
         winner.network,
         winner.click_key,
     ):
-        return f"Earlier than the winner, by {labels.span(winner.clicked_at - touch.clicked_at)}"
+        return f"Earlier than the winner, by {labels.duration(winner.clicked_at - touch.clicked_at)}"
     return "Not known yet when this conversion was decided"
 
 
 def _earlier(before: timedelta) -> str:
-    return f"{labels.span(before)} before" if before >= timedelta(seconds=1) else "at the same moment"
+    return f"{labels.duration(before)} before" if before >= timedelta(seconds=1) else "at the same moment"

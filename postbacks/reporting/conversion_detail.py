@@ -156,7 +156,7 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
 def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresses: bool) -> PostbackDetail:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
     failed = failed if delivery.state == DeliveryState.WAITING else None
-    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.shown(delivery)
+    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.outcome_label(delivery)
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
     body = masked(sent, addresses=addresses)
     version = versions.get((delivery.config_id, delivery.config_version))

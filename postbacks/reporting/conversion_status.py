@@ -80,14 +80,14 @@ def statuses_reaching(step: str) -> list[str]:
 TRIED = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.HELD, DeliveryState.WAITING)
 
 
-def asked_for(asked: ConversionFilter) -> QuerySet[Conversion]:
-    rows = Conversion.objects.filter(game=asked.game, event_at__gte=asked.since)
-    return rows.filter(trigger=asked.trigger) if asked.trigger else rows
+def filtered(filters: ConversionFilter) -> QuerySet[Conversion]:
+    rows = Conversion.objects.filter(game=filters.game, event_at__gte=filters.since)
+    return rows.filter(trigger=filters.trigger) if filters.trigger else rows
 
 
-def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
+def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
     """Return all conversions of the filter annotated with their `status`."""
-    reason, network = F("reason"), asked.network
+    reason, network = F("reason"), filters.network
     whens = [
         When(test=True, then=Value(Reason.TEST_TRAFFIC)),
         When(reason__in=UNCOUNTED, then=reason),
@@ -95,24 +95,24 @@ def with_status(asked: ConversionFilter) -> QuerySet[Conversion]:
         When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
-        When(~Q(reason="") & ~_cancelled_unanswered(asked), then=reason),
-        *(When(_has(asked, state), then=Value(state.value)) for state in TRIED),
-        When(_unanswered(asked), then=Value(Status.MAY_HAVE_ARRIVED)),
+        When(~Q(reason="") & ~_cancelled_unanswered(filters), then=reason),
+        *(When(_has_delivery(filters, state), then=Value(state.value)) for state in TRIED),
+        When(_unanswered(filters), then=Value(Status.MAY_HAVE_ARRIVED)),
     ]
-    return asked_for(asked).annotate(status=Case(*whens, default=Value(Status.CANCELLED), output_field=CharField()))
+    return filtered(filters).annotate(status=Case(*whens, default=Value(Status.CANCELLED), output_field=CharField()))
 
 
-def selected(asked: ConversionFilter, key: str) -> QuerySet[Conversion]:
+def selected(filters: ConversionFilter, key: str) -> QuerySet[Conversion]:
     """Return the conversions of a step or status by its key; for any other key all of the filter."""
-    rows = asked_for(asked)
+    rows = filtered(filters)
     known = key != CONVERSIONS and key in (*STEPS, *STATUSES)
-    return rows.filter(_standing(asked, key)) if known else rows
+    return rows.filter(_condition(filters, key)) if known else rows
 
 
 UNCOUNTED = (Reason.REPEAT_LAUNCH, Reason.ERASED)
 
 
-def _standing(asked: ConversionFilter, key: str) -> Q:
+def _condition(filters: ConversionFilter, key: str) -> Q:
     """Return the condition for a status or step."""
     if key == Reason.TEST_TRAFFIC:
         return Q(test=True)
@@ -124,12 +124,12 @@ def _standing(asked: ConversionFilter, key: str) -> Q:
         return counted & Q(touch=None) & (outside if key == Reason.OUTSIDE_WINDOW else ~outside)
     clicked = counted & Q(touch__isnull=False)
     if key == Status.OTHER_CLICK:
-        return clicked & ~Q(touch__network=asked.network) if asked.network else Q(pk__in=[])
-    own = clicked & Q(touch__network=asked.network) if asked.network else clicked
-    return own & _decided(asked, key)
+        return clicked & ~Q(touch__network=filters.network) if filters.network else Q(pk__in=[])
+    own = clicked & Q(touch__network=filters.network) if filters.network else clicked
+    return own & _decided(filters, key)
 
 
-def _decided(asked: ConversionFilter, key: str) -> Q:
+def _decided(filters: ConversionFilter, key: str) -> Q:
     """Return the condition for conversions attributed to the filter's network."""
     if key == ATTRIBUTED:
         return Q()
@@ -141,34 +141,34 @@ def _decided(asked: ConversionFilter, key: str) -> Q:
     if key == Reason.OTHER_NETWORK:
         return decided & Q(reason=key)
     if key in Reason.values:
-        return decided & Q(reason=key) & ~Q(_unanswered(asked))
+        return decided & Q(reason=key) & ~Q(_unanswered(filters))
     if key == Status.MAY_HAVE_ARRIVED:
-        left = decided & Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
-        return left & (~Q(reason="") | ~_tried(asked))
+        left = decided & Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
+        return left & (~Q(reason="") | ~_tried(filters))
     better = TRIED[: TRIED.index(DeliveryState(key))] if key in TRIED else TRIED
     found = decided & Q(reason="")
     for state in better:
-        found &= ~Q(_has(asked, state))
-    return found & Q(_has(asked, key)) if key in TRIED else found & ~Q(_unanswered(asked))
+        found &= ~Q(_has_delivery(filters, state))
+    return found & Q(_has_delivery(filters, key)) if key in TRIED else found & ~Q(_unanswered(filters))
 
 
-def _tried(asked: ConversionFilter) -> Q:
+def _tried(filters: ConversionFilter) -> Q:
     found = Q(pk__in=[])
     for state in TRIED:
-        found |= Q(_has(asked, state))
+        found |= Q(_has_delivery(filters, state))
     return found
 
 
-def _cancelled_unanswered(asked: ConversionFilter) -> Q:
+def _cancelled_unanswered(filters: ConversionFilter) -> Q:
     """Cancelled, but after a call that was not answered."""
-    return Q(_unanswered(asked)) & ~Q(reason=Reason.OTHER_NETWORK)
+    return Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
 
 
-def _unanswered(asked: ConversionFilter) -> Exists:
-    return Exists(Delivery.objects.filter(UNKNOWN, game=asked.game, conversion=OuterRef("pk")))
+def _unanswered(filters: ConversionFilter) -> Exists:
+    return Exists(Delivery.objects.filter(UNKNOWN, game=filters.game, conversion=OuterRef("pk")))
 
 
-def _has(asked: ConversionFilter, state: str) -> Exists:
+def _has_delivery(filters: ConversionFilter, state: str) -> Exists:
     # Game and time repeat the conversion's, to bound the rows read.
-    rows = Delivery.objects.filter(game=asked.game, event_at__gte=asked.since)
+    rows = Delivery.objects.filter(game=filters.game, event_at__gte=filters.since)
     return Exists(rows.filter(conversion=OuterRef("pk"), state=state))

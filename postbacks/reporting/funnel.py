@@ -65,9 +65,9 @@ class Step:
         return LABELS[self.key]
 
 
-def of(asked: ConversionFilter) -> list[Step]:
+def of(filters: ConversionFilter) -> list[Step]:
     """Return the steps in order, from one query over conversions and one over the newest events."""
-    everything: Any = with_status(asked).order_by()
+    everything: Any = with_status(filters).order_by()
     rows = everything.values("status", "currency").annotate(count=Count("pk"), total=Sum("value"))
     by_status: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -81,16 +81,16 @@ def of(asked: ConversionFilter) -> list[Step]:
         )
         for key in STEPS
     ]
-    return [seen(asked, least=steps[0].tally.count), *steps]
+    return [seen(filters, least=steps[0].tally.count), *steps]
 
 
-def seen(asked: ConversionFilter, *, least: int) -> Step:
+def seen(filters: ConversionFilter, *, least: int) -> Step:
     """Count track events with names of conversions; "at least" if not all events were read."""
-    names = [asked.trigger] if asked.trigger else trigger_names(asked.game)
-    events = Event.objects.filter(game_id=asked.game.pk, day__gte=(asked.since - timedelta(days=1)).date())
+    names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
+    events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
     floor = events.scan_floor(limit=DEPTH)
     # By time, not by day alone, since correcting a clock changes the time and not the day.
-    found = events.filter(pk__gt=floor, event_at__gte=asked.since, kind=Kind.TRACK, name__in=names).count()
+    found = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
     return Step(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)
 
 

@@ -45,7 +45,7 @@ def network_label(network: str) -> str:
     return NETWORKS[network].label if network in NETWORKS else network.capitalize()
 
 
-def shown(delivery: Delivery) -> tuple[str, str]:
+def outcome_label(delivery: Delivery) -> tuple[str, str]:
     """Return the label of a delivery's outcome and its dot."""
     if not delivery.is_unknown:
         return STATES[DeliveryState(delivery.state)]
@@ -68,7 +68,7 @@ def conversions(number: int, one: str, many: str) -> str:
     return f"{number:,} conversion{'' if number == 1 else 's'} {one if number == 1 else many}"
 
 
-def span(length: timedelta) -> str:
+def duration(length: timedelta) -> str:
     """Return "3 hours", "2 days", "40 seconds": a duration in its largest unit."""
     seconds = int(length.total_seconds())
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audience.models import Conversion, Game, Membership, Role
 from postbacks.models import Alert, AlertChoice, AlertHook, Delivery, Flow, Notice, PostbackConfig, Told
 from postbacks.monitoring.alerts import digests
-from postbacks.monitoring.alerts.receivers import choose
+from postbacks.monitoring.alerts.recipients import choose
 from postbacks.monitoring.alerts.watch import watch
 from tests import factories, hub
 from tests.queries import queries_of

@@ -364,7 +364,7 @@ def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
 
 @pytest.mark.parametrize("purpose", ["daily", "suspicion", "release"])
 def test_a_lost_question_about_a_postback_is_asked_again(sandbox: Sandbox, game: Game, purpose: str) -> None:
-    check = credential_checks.ask(config=factories.config(game), purpose=Purpose(purpose))
+    check = credential_checks.create(config=factories.config(game), purpose=Purpose(purpose))
     assert check.has_test_code is False
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))
     upkeep.run_lost_checks()

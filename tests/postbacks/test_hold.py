@@ -148,11 +148,11 @@ def test_a_network_that_cannot_be_asked_leaves_the_suspicion_and_is_asked_again(
     answer_checks()
     assert held(config) == (True, False, "")
     assert states() == {"waiting": 5}
-    upkeep.ask_about_suspects()
+    upkeep.check_suspects()
     assert CredentialCheck.objects.count() == 1  # not at once
-    with time_machine.travel(timezone.now() + upkeep.ASK_AGAIN_AFTER + timedelta(seconds=1)):
-        upkeep.ask_about_suspects()
-        upkeep.ask_about_suspects()
+    with time_machine.travel(timezone.now() + upkeep.CHECK_AGAIN_AFTER + timedelta(seconds=1)):
+        upkeep.check_suspects()
+        upkeep.check_suspects()
         assert CredentialCheck.objects.count() == 2
         answer_checks()
     assert held(config) == (False, True, "token")
@@ -274,13 +274,13 @@ def test_a_held_config_is_asked_about_every_hour_and_a_quiet_one_every_day(
 ) -> None:
     hold.hold(config=config, access="token", message="revoked")
     quiet = factories.config(config.game, network="reddit")
-    upkeep.ask_daily()
+    upkeep.check_daily()
     assert CredentialCheck.objects.values_list("config", "purpose").get() == (config.pk, "release")
     answer_checks()
     assert held(config) == (False, False, "")  # it was good all the time
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
-        upkeep.ask_daily()
-        upkeep.ask_daily()
+        upkeep.check_daily()
+        upkeep.check_daily()
         daily = CredentialCheck.objects.filter(purpose=Purpose.DAILY)
         assert {check.config_id for check in daily} == {config.pk, quiet.pk}
         assert daily.count() == 2
@@ -289,7 +289,7 @@ def test_a_held_config_is_asked_about_every_hour_and_a_quiet_one_every_day(
 def test_a_daily_no_is_asked_twice_before_the_hold(sandbox: Sandbox, config: PostbackConfig) -> None:
     revoke(sandbox, config)
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
-        upkeep.ask_daily()
+        upkeep.check_daily()
         answer_checks()
         assert held(config) == (True, False, "")
         answer_checks()
@@ -425,7 +425,7 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
 
 def test_a_pause_stops_new_claims_and_ends_by_itself(config: PostbackConfig) -> None:
     queue(config, 1)
-    applying.quiesce(config_id=config.pk)
+    applying.pause_and_wait(config_id=config.pk)
     assert list(claims.claim(network="tiktok")) == []
     with time_machine.travel(timezone.now() + 2 * applying.MAX_CALL + timedelta(seconds=1)):
         assert len(list(claims.claim(network="tiktok"))) == 1

@@ -92,7 +92,7 @@ UNDECIDED = [
 def test_the_history_says_what_follows_from_an_answer_that_proves_nothing(
     sandbox: Sandbox, config: PostbackConfig, purpose: str, end: str
 ) -> None:
-    check = credential_checks.ask(config=config, purpose=Purpose(purpose))
+    check = credential_checks.create(config=config, purpose=Purpose(purpose))
     sandbox.state.add_fault("tiktok", "unavailable", 1)
     credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST1") if purpose == "test" else "")
     check.refresh_from_db()
@@ -109,7 +109,7 @@ def test_the_history_says_what_follows_from_an_answer_that_proves_nothing(
 def test_the_history_says_what_follows_when_no_worker_came_to_ask(
     config: PostbackConfig, purpose: str, end: str
 ) -> None:
-    check = credential_checks.ask(config=config, purpose=Purpose(purpose))
+    check = credential_checks.create(config=config, purpose=Purpose(purpose))
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
     check.refresh_from_db()

@@ -129,7 +129,7 @@ def wait_for_open_attempts(game: Game) -> None:
     fields = {"config": config, "delivery": delivery, "config_version": 1, "started_at": now, "finished_at": now}
     DeliveryAttempt.objects.bulk_create(DeliveryAttempt(number=number, **fields) for number in range(2000))
     analyze("postbacks_deliveryattempt")
-    applying.quiesce(config_id=config.pk)
+    applying.pause_and_wait(config_id=config.pk)
 
 
 def erase(game: Game) -> None:

@@ -78,10 +78,10 @@ def test_a_postback_that_cannot_be_asked_about_stops_no_other(configs: list[Post
     bad, good = configs
     PostbackConfig.objects.update(validated_at=timezone.now() - timedelta(days=2))
     refuse("postbacks_credentialcheck", f"NEW.config_id = '{bad.pk}'", on="INSERT")
-    upkeep.ask_daily()
+    upkeep.check_daily()
     assert [check.config_id for check in CredentialCheck.objects.all()] == [good.pk]
     assert failures() == [("upkeep", str(bad.pk), 1)]
-    upkeep.ask_daily()
+    upkeep.check_daily()
     assert failures() == [("upkeep", str(bad.pk), 1)]
 
 

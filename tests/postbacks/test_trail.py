@@ -130,7 +130,7 @@ def test_every_state_has_a_remedy() -> None:
     ],
 )
 def test_a_span_is_said_in_its_largest_unit(length: timedelta, said: str) -> None:
-    assert labels.span(length) == said
+    assert labels.duration(length) == said
 
 
 @pytest.mark.parametrize("network", sorted(NETWORKS))

@@ -18,7 +18,7 @@ from audience.hub.toolkit.confirmation import TypedName
 from audience.hub.toolkit.paging import newest
 from audience.models import Membership, Role
 from postbacks.models import Alert, AlertHook, Notice, Told
-from postbacks.monitoring.alerts import calls, hooks, receivers
+from postbacks.monitoring.alerts import calls, hooks, recipients
 from postbacks.monitoring.health import Health
 
 NOTICES_SHOWN = 10
@@ -44,7 +44,7 @@ class HookForm(forms.Form):
 @game_view()
 def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
-    told = receivers.choice_of(game=game, user=request.user, role=membership.role)
+    told = recipients.choice_of(game=game, user=request.user, role=membership.role)
     rows = Alert.objects.filter(game=game).select_related("config", "game")
     found = newest(rows, by="opened_at", before=request.GET.get("before", ""), key=UUID)
     mine = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
@@ -70,7 +70,7 @@ def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
     form = ChoiceForm(request.POST)
     if form.is_valid():
         told = Told(form.cleaned_data["told"])
-        receivers.choose(game=membership.game, user=request.user, told=told)
+        recipients.choose(game=membership.game, user=request.user, told=told)
         messages.success(request, f"Saved: {told.label[0].lower()}{told.label[1:]}.")
     else:
         messages.error(request, "Nothing was saved: choose one of the four.")

@@ -20,7 +20,7 @@ from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting import stuck
-from postbacks.reporting.labels import shown
+from postbacks.reporting.labels import outcome_label
 
 RANGES = {
     "1h": ("Last hour", timedelta(hours=1)),
@@ -75,7 +75,7 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
     for row in (attempt, *siblings):
         _cut(row, membership)
     delivery = attempt.delivery
-    standing = shown(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
+    standing = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
     failed = stuck.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     context = {
         "network": found,

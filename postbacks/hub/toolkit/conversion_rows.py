@@ -8,7 +8,7 @@ from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck
-from postbacks.reporting.labels import network_label, shown
+from postbacks.reporting.labels import network_label, outcome_label
 from postbacks.reporting.stuck import Stuck
 
 # What a list does not show, and is long.
@@ -75,7 +75,7 @@ def _undecided(failed: Stuck | None) -> Outcome:
 
 
 def _outcome(delivery: Delivery, addresses: bool) -> Outcome:
-    word, dot = shown(delivery)
+    word, dot = outcome_label(delivery)
     said = [attempt.message for attempt in delivery.attempts.all()][-1:]
     return Outcome(
         word=word,

@@ -10,7 +10,7 @@ from audience.background.wakeup import wake
 from audience.models import Game
 from postbacks import http
 from postbacks.models import AlertHook, Notice, NoticeKind, NoticeState
-from postbacks.monitoring.alerts.receivers import NOTICES_TASK
+from postbacks.monitoring.alerts.recipients import NOTICES_TASK
 
 HOOKS_MAX = 10  # per game
 

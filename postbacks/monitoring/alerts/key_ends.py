@@ -12,7 +12,7 @@ from audience.database import clock
 from audience.models import ApiKey, Queue, Role
 from postbacks.models import AlertChoice, Notice, NoticeKind, Told
 from postbacks.monitoring.alerts import labels
-from postbacks.monitoring.alerts.receivers import NOTICES_TASK, members
+from postbacks.monitoring.alerts.recipients import NOTICES_TASK, members
 
 
 def write_reminders() -> int:

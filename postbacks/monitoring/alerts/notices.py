@@ -43,7 +43,7 @@ UNWRITTEN = "What came of this attempt could not be written at first."
 def deliver_notices(*, limit: int = 500, seconds: float = 30.0) -> int:
     """Send due messages until none is left, `limit` were tried or the time is up; return the number tried."""
     until, tried = time.monotonic() + seconds, 0
-    isolation.retry(Queue.NOTICE, _again)
+    isolation.retry(Queue.NOTICE, _retry)
     while tried < limit and time.monotonic() < until:
         found = _claim_isolated()
         if not found:
@@ -67,7 +67,7 @@ def _claim_isolated() -> list[Notice | None]:
     return []
 
 
-def _again(failure: FailedWork) -> None:
+def _retry(failure: FailedWork) -> None:
     """Store the outcome of a message, or retry it alone."""
     if failure.kept:
         row = Notice.objects.filter(pk=failure.row, attempts_made=failure.kept["attempt"]).first()
@@ -113,12 +113,12 @@ class _Result:
 
 def send(notice: Notice) -> None:
     """Send a claimed message once and store the outcome; a failure is retried where that may help."""
-    result = _sent(notice)
+    result = _attempt(notice)
     place = isolation.Row(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
     isolation.alone(Queue.NOTICE, place, partial(_settle, notice, result))
 
 
-def _sent(notice: Notice) -> _Result:
+def _attempt(notice: Notice) -> _Result:
     try:
         return _Result("sent", calls.send(notice) if notice.hook_id else mail.send(notice))
     except NotSendable as gone:
@@ -142,15 +142,15 @@ def _try_later(notice: Notice, message: str) -> None:
         _close(notice, NoticeState.FAILED, message)
         return
     at = clock.now() + timedelta(seconds=SCHEDULE[notice.attempts_made - 1])
-    _ours(notice).update(message=message, next_attempt_at=at, leased_until=None)
+    _unchanged(notice).update(message=message, next_attempt_at=at, leased_until=None)
     logger.warning("notice_retried", notice_id=str(notice.pk), attempt=notice.attempts_made, next_at=at.isoformat())
 
 
 def _close(notice: Notice, state: NoticeState, message: str) -> None:
-    _ours(notice).update(state=state, message=message, leased_until=None, finished_at=clock.now())
+    _unchanged(notice).update(state=state, message=message, leased_until=None, finished_at=clock.now())
     logger.info("notice_closed", notice_id=str(notice.pk), kind=notice.kind, state=state.value)
 
 
-def _ours(notice: Notice) -> QuerySet[Notice]:
+def _unchanged(notice: Notice) -> QuerySet[Notice]:
     """Return the row unless its lease expired and another worker took it."""
     return Notice.objects.filter(pk=notice.pk, state=NoticeState.WAITING, attempts_made=notice.attempts_made)

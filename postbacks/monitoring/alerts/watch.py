@@ -24,7 +24,7 @@ from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Alert, Ending, NoticeKind, PostbackConfig
 from postbacks.monitoring import health
-from postbacks.monitoring.alerts.receivers import tell
+from postbacks.monitoring.alerts.recipients import notify
 from postbacks.monitoring.health import Health, Judgement
 
 logger = structlog.get_logger(__name__)
@@ -55,10 +55,10 @@ def _place(config: PostbackConfig) -> isolation.Row:
 def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
     judgements = health.of(rows, now=now)
     alerts = {alert.config_id: alert for alert in Alert.objects.filter(recovered_at=None, config__in=rows)}
-    return sum(_follow(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
+    return sum(_update_alert(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
 
 
-def _follow(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
+def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
     """Update the alert of this config; return whether it opened or ended."""
     if not config.enabled or config.deleted_at:
         return alert is not None and _end(alert, Ending.DELETED if config.deleted_at else Ending.DISABLED, now)
@@ -85,11 +85,11 @@ def _is_bad(judgement: Judgement, now: datetime) -> bool:
 
 @transaction.atomic
 def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
-    alert = Alert(game=config.game, config=config, opened_at=now, **_words(judgement))
+    alert = Alert(game=config.game, config=config, opened_at=now, **_alert_fields(judgement))
     Alert.objects.bulk_create([alert], ignore_conflicts=True)
     if not Alert.objects.filter(pk=alert.pk).exists():
         return False  # another worker opened one meanwhile
-    tell(alert=alert, kind=NoticeKind.OPENED, now=now)
+    notify(alert=alert, kind=NoticeKind.OPENED, now=now)
     logger.warning("alert_opened", config_id=str(config.pk), network=config.network, health=judgement.health.value)
     return True
 
@@ -97,7 +97,7 @@ def _open(config: PostbackConfig, judgement: Judgement, now: datetime) -> bool:
 def _rewrite(alert: Alert, judgement: Judgement) -> bool:
     # A released hold whose first delivery is not sent yet: the present text of the alert says more.
     released = alert.health == Health.ON_HOLD and judgement.health == Health.CREDENTIAL_PROBLEM
-    words = {} if released else _words(judgement)
+    words = {} if released else _alert_fields(judgement)
     if alert.good_since is not None or any(getattr(alert, name) != value for name, value in words.items()):
         Alert.objects.filter(pk=alert.pk, recovered_at=None).update(good_since=None, **words)
     return False
@@ -109,10 +109,10 @@ def _end(alert: Alert, ending: Ending, now: datetime) -> bool:
     current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
     if not current.update(recovered_at=now, ending=ending):
         return False
-    tell(alert=alert, kind=NoticeKind.RECOVERED, now=now)
+    notify(alert=alert, kind=NoticeKind.RECOVERED, now=now)
     logger.info("alert_ended", config_id=str(alert.config_id), health=alert.health, ending=ending.value)
     return True
 
 
-def _words(judgement: Judgement) -> dict[str, str]:
+def _alert_fields(judgement: Judgement) -> dict[str, str]:
     return {"health": judgement.health.value, "cause": judgement.why, "next_step": judgement.next_step}

@@ -52,7 +52,7 @@ def limited(counts: Counts) -> str:
     return f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
 
 
-def away(counts: Counts) -> str:
+def unreachable(counts: Counts) -> str:
     return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
 
 

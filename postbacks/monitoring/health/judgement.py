@@ -17,7 +17,7 @@ RETRIED_OF = 10
 OVERDUE = timedelta(minutes=10)
 # A share over 24 hours still shows past trouble. It counts only if the last failure is more recent than this, or
 # nothing was accepted since.
-GOING_ON = timedelta(minutes=15)
+ONGOING = timedelta(minutes=15)
 # After a 429: long enough to span the calls between two such answers.
 LIMITED = timedelta(minutes=1)
 
@@ -30,10 +30,12 @@ def judge(counts: Counts) -> Judgement:
             return found
     ended = counts.delivered + counts.failed
     share = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
-    return _said(counts, Health.HEALTHY, None, share, "", "")
+    return _judgement(counts, Health.HEALTHY, None, share, "", "")
 
 
-def _said(counts: Counts, health: Health, since: datetime | None, share: str, cause: str, next_step: str) -> Judgement:
+def _judgement(
+    counts: Counts, health: Health, since: datetime | None, share: str, cause: str, next_step: str
+) -> Judgement:
     came = counts.eligible + sum(counts.skipped.values())
     return Judgement(health, since, share, cause, next_step, came=came, attempted=counts.attempts > 0)
 
@@ -45,7 +47,7 @@ def _on_hold(counts: Counts) -> Judgement | None:
     # A whole sentence that quotes the network.
     held_message = advice.impersonal(counts.held_message, keep=counts.pixel_id)
     cause = held_message or advice.quoted(counts, counts.refused_message)
-    return _said(counts, Health.ON_HOLD, counts.held_at, share, cause, advice.access(counts, counts.held_for))
+    return _judgement(counts, Health.ON_HOLD, counts.held_at, share, cause, advice.access(counts, counts.held_for))
 
 
 def _credential_problem(counts: Counts) -> Judgement | None:
@@ -58,15 +60,15 @@ def _credential_problem(counts: Counts) -> Judgement | None:
     cause = advice.quoted(counts, counts.refused_message)
     if counts.suspected_at is not None:
         share = f"{counts.kind.label} refused the credential once and is being asked again; nothing is sent meanwhile."
-        return _said(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.SUSPECTED)
+        return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.SUSPECTED)
     share = "No postback was accepted since."
-    return _said(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.access(counts, counts.held_for))
+    return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.access(counts, counts.held_for))
 
 
 def _switched_off(counts: Counts) -> Judgement | None:
     if counts.enabled:
         return None
-    return _said(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
+    return _judgement(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
 
 
 def _rate_limited(counts: Counts) -> Judgement | None:
@@ -77,7 +79,7 @@ def _rate_limited(counts: Counts) -> Judgement | None:
     accepts = counts.last_success_at is not None and counts.last_success_at > limited_at
     since = min(filter(None, (limited_at, counts.failing_since, None if not accepts else counts.overdue_since)))
     share = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
-    return _said(
+    return _judgement(
         counts,
         Health.RATE_LIMITED,
         since,
@@ -88,36 +90,36 @@ def _rate_limited(counts: Counts) -> Judgement | None:
 
 
 def _degraded(counts: Counts) -> Judgement | None:
-    return _failing_for_good(counts) or _left_alone(counts) or _repeating(counts) or _overdue(counts)
+    return _failing_for_good(counts) or _breaker_open(counts) or _retrying(counts) or _overdue(counts)
 
 
 def _failing_for_good(counts: Counts) -> Judgement | None:
     ended = counts.delivered + counts.failed
-    if not counts.failed or counts.failed / ended < FAILED_SHARE or not _goes_on(counts, counts.last_failed_at):
+    if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
     share = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
     cause = advice.quoted(counts, counts.failed_message) or "They were too old for the network to accept."
-    return _said(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.failed(counts))
+    return _judgement(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.failed(counts))
 
 
-def _left_alone(counts: Counts) -> Judgement | None:
+def _breaker_open(counts: Counts) -> Judgement | None:
     if not counts.tripped:
         return None
     share = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
     share += f"{conversions(counts.waiting, 'waits', 'wait')}."
     cause = advice.quoted(counts, counts.retried_message)
-    return _said(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.away(counts))
+    return _judgement(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.unreachable(counts))
 
 
-def _repeating(counts: Counts) -> Judgement | None:
+def _retrying(counts: Counts) -> Judgement | None:
     if counts.attempts < RETRIED_OF or counts.retried / counts.attempts < RETRIED_SHARE:
         return None
-    if not _goes_on(counts, counts.last_retried_at):
+    if not _is_ongoing(counts, counts.last_retried_at):
         return None
     share = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
     cause = advice.quoted(counts, counts.retried_message)
     since = counts.failing_since or counts.last_retried_at
-    return _said(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.away(counts))
+    return _judgement(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.unreachable(counts))
 
 
 def _overdue(counts: Counts) -> Judgement | None:
@@ -129,11 +131,13 @@ def _overdue(counts: Counts) -> Judgement | None:
     minutes = (counts.now - since) // timedelta(minutes=1)
     share = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
     cause = advice.quoted(counts, counts.retried_message) if failing else ""
-    return _said(counts, Health.DEGRADED, since, share, cause, advice.away(counts) if failing else advice.BEHIND)
+    return _judgement(
+        counts, Health.DEGRADED, since, share, cause, advice.unreachable(counts) if failing else advice.BEHIND
+    )
 
 
-def _goes_on(counts: Counts, last: datetime | None) -> bool:
-    if last is None or counts.now - last < GOING_ON:
+def _is_ongoing(counts: Counts, last: datetime | None) -> bool:
+    if last is None or counts.now - last < ONGOING:
         return True
     return counts.last_success_at is None or counts.last_success_at < last
 
@@ -149,7 +153,7 @@ def _silent(counts: Counts) -> Judgement | None:
     came = sum(counts.skipped.values())
     share = f"{conversions(came, 'came', 'came')}, none could be sent: {advice.reasons(counts.skipped)}."
     top = max(reasons, key=lambda reason: reasons[reason])
-    return _said(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.next_step(counts, top))
+    return _judgement(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.next_step(counts, top))
 
 
 def _quiet(counts: Counts) -> Judgement | None:
@@ -159,4 +163,4 @@ def _quiet(counts: Counts) -> Judgement | None:
     cause = f"No conversion was attributed to {counts.kind.label} in 24 h."
     if elsewhere:
         cause += f" {conversions(elsewhere, 'came', 'came')} from other networks' clicks."
-    return _said(counts, Health.QUIET, None, "", cause, advice.next_step(counts, Reason.NO_CLICK))
+    return _judgement(counts, Health.QUIET, None, "", cause, advice.next_step(counts, Reason.NO_CLICK))

@@ -1,4 +1,4 @@
-"""The receivers of alerts: members by their choice, and webhooks."""
+"""The recipients of alerts: members by their choice, and webhooks."""
 
 from datetime import datetime
 from typing import Any
@@ -47,7 +47,7 @@ def members(game: Game) -> list[Membership]:
 
 
 @transaction.atomic
-def tell(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
+def notify(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
     """Store a Notice for every member with immediate mails and every enabled webhook. Idempotent."""
     choices = dict(AlertChoice.objects.filter(game=alert.game_id).values_list("user_id", "told"))
     told = [m for m in members(alert.game) if choices.get(m.user_id, default_choice(m.role)) in AT_ONCE]
