@@ -19,6 +19,7 @@ from audience.models import ApiKey, Conversion, Dialect, Environment, Event, Gam
 from postbacks.hub.guide import snippets, steps
 from postbacks.hub.guide.snippets import SDKS
 from postbacks.networks import NETWORKS
+from postbacks.networks.tiktok.network import TikTok
 from tests import factories, hub
 
 
@@ -290,3 +291,14 @@ def test_every_snippet_has_its_words(db: None) -> None:
         found = snippets.of(sdk, key=None, network=NETWORKS["tiktok"])
         assert "{" not in found.landing
         assert all(text and "{{" not in text and "{%" not in text for text in (found.first, found.purchase))
+
+
+class WithoutClickParameter(TikTok):
+    click_params = ()
+
+
+def test_a_snippet_for_a_network_without_a_click_parameter_has_no_click(db: None) -> None:
+    for sdk in SDKS.values():
+        found = snippets.of(sdk, key=None, network=WithoutClickParameter())
+        assert found.landing == snippets.LANDING
+        assert snippets.CLICK_ID not in found.first

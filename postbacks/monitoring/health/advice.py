@@ -64,4 +64,4 @@ def failed(counts: Counts) -> str:
 
 def next_step(counts: Counts, reason: str) -> str:
     """Return what to check if most conversions are not sent for this reason."""
-    return texts.text_of(reason).next_step.format(click_param=counts.kind.click_param)
+    return texts.text_of(reason).next_step.format(click_param=counts.kind.click_param or "a click ID")
