@@ -17,11 +17,12 @@ from typing import Any
 import psycopg
 import urllib3
 
+from postbacks.networks import NETWORKS
 from tests.faults import load
 from tests.journeys.product import Product
 
 NETWORK = "reddit"
-UNLIMITED = {"REDDIT_RATE": "10000", "TIKTOK_RATE": "10000"}
+UNLIMITED = {network.rate_variable: "10000" for network in NETWORKS.values()}
 # How many wait, by the latency of the network in ms.
 QUEUES = {0: int(os.environ.get("BENCH_QUEUE", "5000")), 300: int(os.environ.get("BENCH_SLOW_QUEUE", "1500"))}
 BARE = 3000

@@ -15,7 +15,7 @@ from typing import Any
 
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from tests.faults import installation as installations
-from tests.faults import outage, revoked, slow, suite
+from tests.faults import load, outage, revoked, slow, suite
 from tests.faults.installation import Installation
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "20000"))
@@ -23,15 +23,13 @@ RATE = 8.0  # players a second, of eight events each
 # Connections of each kind, and for how long.
 SLOW_EACH, SLOW_SECONDS = 200, 30.0
 PAUSE = 5.0  # seconds to each fault
-# So that the limiter slows nothing down but what is to be slowed down.
-RATES = {"TIKTOK_RATE": "500", "REDDIT_RATE": "500"}
 
 
 def main() -> int:
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="afterclick-faults-") as folder,
-        installations.running(Path(folder), **RATES) as installation,
+        installations.running(Path(folder), **load.RATES) as installation,
     ):
         violations = [*_scenarios(installation), *_revoked(installation), *_outage(installation), *_slow(installation)]
     say(f"{time.monotonic() - began:.0f} s in all.")

@@ -4,13 +4,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults import installation as installations
+from tests.faults import load
 from tests.faults.installation import Installation
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One for all tests: starting it takes longer than most of them."""
-    with installations.running(
-        Path(tmp_path_factory.mktemp("installation")), TIKTOK_RATE="500", REDDIT_RATE="500"
-    ) as installation:
+    with installations.running(Path(tmp_path_factory.mktemp("installation")), **load.RATES) as installation:
         yield installation

@@ -1,6 +1,8 @@
 """A steady load of purchases that carry their own click: one request, one conversion, one delivery each."""
 
 import itertools
+import json
+import re
 import threading
 import time
 import uuid
@@ -9,11 +11,15 @@ from typing import Any
 
 import urllib3
 
+from postbacks.networks import NETWORKS
 from tests.faults.players import CONTEXT, Message, buyer
 from tests.journeys.product import Product
 
 # The clock of the sender, the one of the product and the network's are one here; a second keeps the click in the past.
 EARLIER = timedelta(seconds=1)
+# No rate limit but the one under test.
+RATES = {network.rate_variable: "500" for network in NETWORKS.values()}
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def dated(message: Message) -> Message:
@@ -99,13 +105,8 @@ def waits_ms(product: Product, load: Buyers, network: str) -> list[float]:
 
 
 def event_ids(request: dict[str, Any]) -> list[str]:
-    """What one request to the sandbox asked the network to count."""
-    body = request["body"]
-    if not isinstance(body, dict):
-        return []  # cut off by a caller that died
-    if request["network"] == "tiktok":
-        return [event["event_id"] for event in body["data"]]
-    return [event["metadata"]["conversion_id"] for event in body["data"]["events"]]
+    """The event ids of one request to the sandbox: the only UUIDs that these players' bodies hold."""
+    return UUID.findall(json.dumps(request["body"]))
 
 
 def share(sorted_values: list[float], part: float) -> float:

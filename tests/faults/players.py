@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from postbacks.networks import NETWORKS
+
 CONTEXT = {"library": "faults", "libraryVersion": "1.0.0", "userAgent": "Mozilla/5.0 (player)"}
-PARAMETERS = {"tiktok": "ttclid", "reddit": "rdt_cid"}
+PARAMETERS = {kind: network.click_param for kind, network in NETWORKS.items() if network.click_param}
 TRIGGERS = ("game_launch", "purchase")
 # A day that lost its partition, so that its events go through the default one. Inside both networks' age limits.
 OLD = timedelta(days=4)
@@ -40,7 +42,8 @@ def player(number: int, *, now: datetime, seed: int = 0, erased: bool | None = N
     next) or on a day without a partition, one in a hundred asks to be erased right after the last event.
     """
     chance = random.Random(f"{seed} {number}")
-    network = chance.choices(("tiktok", "reddit", ""), (45, 45, 10))[0]
+    shares = [90 / len(PARAMETERS)] * len(PARAMETERS)
+    network = chance.choices((*PARAMETERS, ""), (*shares, 10))[0]
     erased = chance.random() < 0.01 if erased is None else erased
     story = _story(f"traffic-{seed}-{number}", network, chance, _moments(chance, now, plain=erased))
     if not erased and chance.random() < 0.2:
