@@ -1,4 +1,4 @@
-"""A network that gives one answer to everything, over a real socket: what is said there is read here as it arrives."""
+"""A network that gives the same answer to every request, over a real socket."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """The URL of a server that answers every POST so; a `body` that is text goes out as it is, else as JSON."""
+    """The URL of a server that answers every POST so; a `body` that is text is sent unchanged, else as JSON."""
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = "text/html" if isinstance(body, str) else "application/json"
 

@@ -13,7 +13,7 @@ from tests import factories, hub
 
 @pytest.fixture
 def sandbox(settings: Any) -> Iterator[Sandbox]:
-    """All networks, imitated on a port of their own, and the settings pointing there."""
+    """All networks, imitated on one port, with the settings pointing there."""
     with Sandbox(hold=2.0) as running:
         settings.NETWORK_URLS = dict.fromkeys(NETWORKS, running.url)
         yield running

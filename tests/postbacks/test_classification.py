@@ -1,4 +1,4 @@
-"""What each known answer of a network ends in: the verdict, the log, the delivery, the config and its health."""
+"""What follows from each known answer of a network: verdict, log, delivery, postback and its health."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -58,14 +58,14 @@ def send(network: str, status: int, body: Any, settings: Any) -> Delivery:
     return row
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The lines about attempts."""
+def attempt_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The log lines about attempts."""
     lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     return [line for line in lines if line["event"] == "delivery_attempted"]
 
 
 @pytest.mark.parametrize(("network", "status", "body", "verdict"), TABLE)
-def test_each_answer_ends_in_its_class(
+def test_a_known_answer_leads_to_the_attempt_delivery_and_health_of_its_verdict(
     network: str, status: int, body: Any, verdict: str, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ending = ENDINGS[verdict]
@@ -84,7 +84,7 @@ def test_each_answer_ends_in_its_class(
     # An answer about the credential is the config's trouble, every other one is not.
     assert (health.of([config])[config.pk].health == Health.CREDENTIAL_PROBLEM) == ending.suspected
 
-    (line,) = told(caplog)
+    (line,) = attempt_lines(caplog)
     assert (line["verdict"], line["code"], line["http_status"]) == (
         ending.verdict,
         attempt.provider_code or None,
@@ -98,7 +98,7 @@ def test_each_answer_ends_in_its_class(
     ("network", "status", "body"),
     [pytest.param(*row.values[:3], id=row.id) for row in TABLE if row.values[3] == "CREDENTIAL"],
 )
-def test_a_refused_credential_refused_again_is_on_hold_and_costs_the_delivery_nothing(
+def test_a_credential_refused_twice_holds_the_postback_and_its_delivery(
     network: str, status: int, body: Any, settings: Any
 ) -> None:
     row = send(network, status, body, settings)

@@ -1,4 +1,4 @@
-"""What holds for every network: its settings, its vectors, and that nothing of it lies outside its folder."""
+"""What holds for every network: its variables, its vectors and the system check of its parts."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reddit: what is sent, to the letter, and how each answer is read."""
+"""Reddit: the exact requests, and how each answer is classified."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ def event(**facts: Any) -> Any:
     return sent(replace(LAUNCH, **facts))["data"]["events"][0]
 
 
-def test_the_request_goes_to_the_pixel_with_a_bearer_and_our_own_agent():
+def test_a_request_is_posted_to_the_pixel_with_a_bearer_token_and_our_user_agent():
     request = REDDIT.build(target(PIXEL), LAUNCH)
     assert request.method == "POST"
     assert request.url == "https://network.example/api/v3/pixels/a2_sandbox01/conversion_events"
@@ -77,13 +77,13 @@ def test_event_at_is_whole_milliseconds_without_a_rounding_error():
         datetime(2300, 1, 1, tzinfo=UTC),
     ],
 )
-def test_it_refuses_to_build_an_event_at_no_real_moment(at: datetime):
+def test_an_event_without_a_plausible_time_is_not_built(at: datetime):
     with pytest.raises(ValueError, match="event_at"):
         REDDIT.build(target(PIXEL), replace(LAUNCH, event_at=at))
 
 
 @pytest.mark.parametrize("name", ["", " ", "level\nup", "<b>", "ä", "x" * 65])
-def test_it_refuses_to_build_under_a_name_that_the_network_does_not_take(name: str):
+def test_an_event_with_a_name_that_the_network_refuses_is_not_built(name: str):
     assert not REDDIT.takes_event(name)
     with pytest.raises(ValueError, match="no event name for Reddit"):
         REDDIT.build(target(PIXEL), replace(LAUNCH, trigger=name))
@@ -100,13 +100,13 @@ def test_it_refuses_to_build_under_a_name_that_the_network_does_not_take(name: s
         ("level_up", "x" * 64, {"tracking_type": "CUSTOM", "custom_event_name": "x" * 64}),
     ],
 )
-def test_an_event_goes_out_as_its_goal_asks_else_under_its_usual_name(
+def test_an_event_is_sent_under_the_name_of_its_goal_else_its_usual_name(
     trigger: str, sent_as: str, expected: dict[str, str]
 ):
     assert event(trigger=trigger, sent_as=sent_as)["type"] == expected
 
 
-def test_every_standard_event_is_one_that_its_schema_knows():
+def test_every_standard_event_is_accepted_by_the_schema():
     for name in REDDIT.standard_events:
         assert REDDIT.takes_event(name)
         assert event(trigger="level_up", sent_as=name)["type"] == {"tracking_type": name}
@@ -126,7 +126,7 @@ def test_every_standard_event_is_one_that_its_schema_knows():
         (None, None),
     ],
 )
-def test_an_email_is_cut_down_to_letters_and_digits_and_hashed(email: str | None, expected: str | None):
+def test_an_email_is_reduced_to_letters_and_digits_and_hashed(email: str | None, expected: str | None):
     assert event(email=email).get("user", {}).get("email") == expected
 
 
@@ -164,7 +164,9 @@ def test_a_uuid_of_another_form_is_dropped_because_it_would_reject_the_request(c
         (Decimal("-Infinity"), "USD", {}),
     ],
 )
-def test_value_and_currency_go_as_a_pair_or_not_at_all(value: Decimal | None, currency: str | None, expected: Any):
+def test_value_and_currency_are_sent_as_a_pair_or_not_at_all(
+    value: Decimal | None, currency: str | None, expected: Any
+):
     assert event(value=value, currency=currency)["metadata"] == {"conversion_id": EVENT_ID, **expected}
 
 
@@ -193,7 +195,7 @@ def test_custom_event_names_fit_in_64_characters():
     assert all(len(name) <= 64 for name in names)
 
 
-def test_the_test_id_goes_beside_the_events_and_never_inside():
+def test_the_test_id_is_sent_beside_the_events_and_never_inside_one():
     body = sent(LAUNCH, test_code="t2_abc")
     assert body == {"data": {"test_id": "t2_abc", **vector("reddit", "game_launch")["data"]}}
 
@@ -205,7 +207,7 @@ def test_the_test_id_goes_beside_the_events_and_never_inside():
         ("t2_abc", {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"}),
     ],
 )
-def test_the_save_time_check_is_harmless_unless_it_is_a_test(test_code: str | None, kind: dict[str, str]):
+def test_the_credential_check_sends_a_page_view_unless_it_has_a_test_code(test_code: str | None, kind: dict[str, str]):
     body = json.loads(REDDIT.check(target(PIXEL, test_code=test_code), event_id=EVENT_ID, now=AT).body)
     jsonschema.validate(body, schema("reddit"))
     assert body["data"].get("test_id") == test_code
@@ -244,7 +246,7 @@ ACCESS = {
     "wrong_pixel": "pixel",
     "missing_scope": "pixel",
 }
-SAID = {
+MESSAGES = {
     "invalid_event_fields": "There were 1 invalid conversion events. None were processed. "
     "user.UUID: invalid UUID: UUID must be RFC-4122 compliant",
     "invalid_action_source": "There were 1 invalid conversion events. None were processed. "
@@ -262,13 +264,13 @@ SAID = {
 
 
 @pytest.mark.parametrize("case", seen("reddit"), ids=lambda case: case["name"])
-def test_every_known_answer_is_judged(case: Any):
+def test_every_observed_answer_is_classified_with_its_code_and_message(case: Any):
     error = case["body"].get("error", {}) if isinstance(case["body"], dict) else {}
     code = error.get("code", error.get("reason"))
     assert REDDIT.classify(answered(case["status"], case["body"])) == Outcome(
         verdict=Verdict[case["verdict"]],
         code=None if code is None else str(code),
-        message=SAID.get(case["name"]) or error["message"],
+        message=MESSAGES.get(case["name"]) or error["message"],
         access=ACCESS.get(case["name"]),  # type: ignore[arg-type]
         limited=case.get("limited", False),
     )
@@ -294,7 +296,7 @@ def test_every_known_answer_is_judged(case: Any):
         (Response(None, {}, b"", 10_000, "timeout"), Verdict.TRANSIENT, None),
     ],
 )
-def test_the_status_decides(response: Response, verdict: Verdict, access: str | None):
+def test_the_status_decides_the_verdict(response: Response, verdict: Verdict, access: str | None):
     outcome = REDDIT.classify(response)
     assert (outcome.verdict, outcome.access) == (verdict, access)
     assert outcome.message
@@ -303,7 +305,7 @@ def test_the_status_decides(response: Response, verdict: Verdict, access: str | 
 @pytest.mark.parametrize(
     ("status", "header", "expected"), [(429, "1", 1.0), (503, "30", 30.0), (400, "1", None), (429, "", None)]
 )
-def test_retry_after_is_read_where_it_means_something(status: int, header: str, expected: float | None):
+def test_retry_after_is_read_for_429_and_503(status: int, header: str, expected: float | None):
     assert REDDIT.classify(answered(status, {}, retry_after=header)).retry_after == expected
 
 
@@ -322,7 +324,7 @@ def test_a_failed_check_is_explained_in_four_different_ways(status: int, message
 
 
 @pytest.mark.parametrize("pixel", ["a2_sandbox01", " t2_old9 "])
-def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
+def test_the_form_accepts_both_forms_of_pixel_id_trimmed(pixel: str):
     form = postback_form(REDDIT)(
         {"pixel_id": pixel, "credential": REDDIT_ACCOUNTS.token, "triggers": ["game_launch", "purchase"]}
     )
@@ -338,7 +340,7 @@ def test_the_form_takes_both_kinds_of_pixel_id_trimmed(pixel: str):
 
 
 @pytest.mark.parametrize("pixel", ["sandbox01", "a3_x", "a2_", "a2_x y", "A2_x"])
-def test_the_form_says_what_a_pixel_id_looks_like(pixel: str):
+def test_the_form_describes_the_form_of_a_pixel_id(pixel: str):
     form = postback_form(REDDIT)({"pixel_id": pixel, "credential": "x", "triggers": ["purchase"]})
     assert form.errors == {
         "pixel_id": [
@@ -348,5 +350,5 @@ def test_the_form_says_what_a_pixel_id_looks_like(pixel: str):
     }
 
 
-def test_an_event_is_offered_for_168_hours():
+def test_an_event_is_sent_until_it_is_168_hours_old():
     assert REDDIT.max_age == timedelta(hours=168)

@@ -1,4 +1,4 @@
-"""The sandbox networks, over real sockets: strict where the networks are strict, broken when told to be."""
+"""The imitated networks over real sockets: as strict as the networks, and broken on request."""
 
 import copy
 import http.client
@@ -98,13 +98,13 @@ def test_both_good_tokens_are_accepted_on_both_pixels(sandbox: Sandbox, kind: st
         assert outcome.verdict is Verdict.SUCCESS
 
 
-def test_what_tiktok_answers_to_a_good_event(sandbox: Sandbox):
+def test_tiktok_answers_a_valid_event_with_code_0(sandbox: Sandbox):
     status, answer = send_body(sandbox, "tiktok", golden("tiktok"))
     assert re.fullmatch(r"\d{14}[0-9A-F]{20}", answer.pop("request_id"))
     assert (status, answer) == (200, {"code": 0, "message": "OK", "data": {}})
 
 
-def test_what_reddit_answers_to_a_good_event(sandbox: Sandbox):
+def test_reddit_answers_a_valid_event_with_200(sandbox: Sandbox):
     answer = {"data": {"message": "Successfully processed 1 conversion events."}}
     assert send_body(sandbox, "reddit", golden("reddit")) == (200, answer)
 
@@ -152,7 +152,7 @@ def test_reddit_refuses_a_credential(sandbox: Sandbox, changes: Any, outcome: tu
 @pytest.mark.parametrize(
     "agent", ["python-urllib3/2.8.0", "python-requests/2.32", "curl/8.5", "Go-http-client/1.1", ""]
 )
-def test_reddit_throttles_the_agents_of_libraries(sandbox: Sandbox, agent: str):
+def test_reddit_answers_429_to_the_user_agents_of_http_libraries(sandbox: Sandbox, agent: str):
     answer = {"error": {"code": 429, "message": "Your user agent was automatically ratelimited."}}
     assert send_body(sandbox, "reddit", golden("reddit"), User_Agent=agent) == (429, answer)
 
@@ -195,7 +195,9 @@ def changed(body: Any, path: str, value: Any) -> Any:
         ("data.0.timestamp", "2025-01-03T07:31:27Z", 0, "OK"),
     ],
 )
-def test_what_tiktok_says_of_a_bad_body(sandbox: Sandbox, path: str, value: Any, code: int, message: str):
+def test_tiktok_answers_an_invalid_body_with_a_code_under_http_200(
+    sandbox: Sandbox, path: str, value: Any, code: int, message: str
+):
     status, answer = send_body(sandbox, "tiktok", changed(golden("tiktok"), path, value))
     assert (status, answer["code"], answer["message"]) == (200, code, message)
 
@@ -254,19 +256,19 @@ NONE = "There were 1 invalid conversion events. None were processed."
         ),
     ],
 )
-def test_what_reddit_says_of_a_bad_body(sandbox: Sandbox, path: str, value: Any, error: Any):
+def test_reddit_answers_an_invalid_body_with_400_and_the_field(sandbox: Sandbox, path: str, value: Any, error: Any):
     body = changed(golden("reddit"), path, value)
     assert send_body(sandbox, "reddit", body) == (400, {"error": {"code": 400, **error}})
 
 
-def test_reddit_takes_an_event_until_it_is_168_hours_old(sandbox: Sandbox, clock: Clock):
+def test_reddit_accepts_an_event_until_it_is_168_hours_old(sandbox: Sandbox, clock: Clock):
     clock.now = (PURCHASE.event_at + timedelta(hours=168)).timestamp()
     assert send(sandbox, "reddit").verdict is Verdict.PAYLOAD
     clock.now -= 1
     assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
 
 
-def test_reddit_takes_all_events_or_none(sandbox: Sandbox):
+def test_reddit_accepts_all_events_of_a_request_or_none(sandbox: Sandbox):
     body = golden("reddit")
     bad = changed(body["data"]["events"][0], "action_source", "website")
     body["data"]["events"].append(bad)
@@ -334,7 +336,7 @@ def test_a_body_is_accepted_exactly_where_its_schema_allows_it(sandbox: Sandbox,
 
 
 @EACH
-def test_a_request_is_listed_with_everything_that_was_sent_and_answered(sandbox: Sandbox, kind: str):
+def test_a_request_is_listed_with_all_of_its_content_and_its_answer(sandbox: Sandbox, kind: str):
     request = purchase(sandbox, kind)
     response = post(request)
     status, listed = call(sandbox, "GET", f"/sandbox/requests?network={kind}")
@@ -356,7 +358,7 @@ def test_a_request_is_listed_with_everything_that_was_sent_and_answered(sandbox:
 
 
 @EACH
-def test_test_events_are_listed_apart(sandbox: Sandbox, kind: str):
+def test_test_events_are_listed_separately(sandbox: Sandbox, kind: str):
     send(sandbox, kind)
     send(sandbox, kind, test_code="TEST12345")
     assert [entry["test"] for entry in call(sandbox, "GET", f"/sandbox/requests?network={kind}")[1]] == [False]
@@ -383,7 +385,7 @@ def test_the_same_event_within_48_hours_is_marked_as_a_duplicate(sandbox: Sandbo
     assert [entry["duplicate"] for entry in sandbox.received(kind)] == [False, False, False, True, False]
 
 
-def test_a_refused_event_does_not_count_as_seen(sandbox: Sandbox):
+def test_an_event_repeated_after_a_refusal_is_not_a_duplicate(sandbox: Sandbox):
     sandbox.state.add_fault("tiktok", "unavailable", 1)
     send(sandbox, "tiktok")
     send(sandbox, "tiktok")
@@ -391,7 +393,7 @@ def test_a_refused_event_does_not_count_as_seen(sandbox: Sandbox):
 
 
 @EACH
-def test_deleting_the_requests_forgets_one_network_or_both(sandbox: Sandbox, kind: str):
+def test_requests_are_deleted_for_one_network_or_all(sandbox: Sandbox, kind: str):
     other = next(name for name in NETWORKS if name != kind)
     send(sandbox, kind)
     send(sandbox, other)
@@ -437,14 +439,14 @@ READ_AS = {
 
 @EACH
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_network_reads_each_fault_of_its_imitation_as_what_it_is(sandbox: Sandbox, kind: str, fault: str):
+def test_a_network_classifies_each_fault_of_its_imitation(sandbox: Sandbox, kind: str, fault: str):
     sandbox.state.add_fault(kind, fault, 1)
     outcome = NETWORKS[kind].classify(post(purchase(sandbox, kind), timeout=0.3))
     assert (outcome.verdict, outcome.access, outcome.limited) == READ_AS[fault]
 
 
 @pytest.mark.parametrize(("kind", "fault"), FAULTED)
-def test_a_fault_meets_the_next_requests_and_then_is_over(sandbox: Sandbox, kind: str, fault: str):
+def test_a_fault_answers_the_given_number_of_requests(sandbox: Sandbox, kind: str, fault: str):
     order = {"network": kind, "fault": fault, "times": 2}
     assert call(sandbox, "POST", "/sandbox/faults", order) == (200, order)
     assert call(sandbox, "GET", "/sandbox/faults") == (200, {kind: [fault, fault]})
@@ -459,20 +461,20 @@ def test_a_fault_meets_the_next_requests_and_then_is_over(sandbox: Sandbox, kind
     assert [entry["status"] for entry in sandbox.received(kind)] == [FAULTED[kind, fault][0]] * 2 + [200]
 
 
-def test_a_fault_meets_only_its_network_and_can_be_cleared(sandbox: Sandbox):
+def test_a_fault_concerns_only_its_network_and_can_be_cleared(sandbox: Sandbox):
     call(sandbox, "POST", "/sandbox/faults", {"network": "tiktok", "fault": "unavailable", "times": 9})
     assert send(sandbox, "reddit").verdict is Verdict.SUCCESS
     assert call(sandbox, "DELETE", "/sandbox/faults") == (204, "")
     assert send(sandbox, "tiktok").verdict is Verdict.SUCCESS
 
 
-def test_a_forbidden_fault_names_the_pixel_that_was_asked_for(sandbox: Sandbox):
+def test_a_forbidden_fault_names_the_pixel_of_the_request(sandbox: Sandbox):
     for kind in NETWORKS:
         sandbox.state.add_fault(kind, "forbidden", 1)
         assert PIXELS[kind] in send(sandbox, kind).message
 
 
-def test_a_held_connection_does_not_hold_up_the_end(clock: Clock):
+def test_a_held_connection_does_not_delay_the_shutdown(clock: Clock):
     with Sandbox(clock=clock) as sandbox:
         sandbox.state.add_fault("tiktok", "timeout", 1)
         post(purchase(sandbox, "tiktok"), timeout=0.2)
@@ -497,7 +499,7 @@ def test_a_revoked_token_is_refused_until_it_is_restored(sandbox: Sandbox, kind:
     assert send(sandbox, kind).verdict is Verdict.SUCCESS
 
 
-def test_latency_can_be_ordered(sandbox: Sandbox):
+def test_latency_is_set_per_network(sandbox: Sandbox):
     assert call(sandbox, "POST", "/sandbox/latency", {"network": "tiktok", "ms": 500}) == (
         200,
         {"network": "tiktok", "ms": 500},
@@ -548,7 +550,7 @@ def test_a_network_with_a_quota_refuses_the_calls_beyond_it_until_the_second_is_
         ),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused_and_changes_nothing(
+def test_an_invalid_control_request_is_refused_and_changes_nothing(
     sandbox: Sandbox, path: str, body: Any, sentence: str
 ):
     assert call(sandbox, "POST", path, body) == (400, {"error": sentence})
@@ -573,11 +575,11 @@ def test_an_unknown_network_is_not_listed(sandbox: Sandbox):
         ("POST", "/api/v3/pixels/conversion_events", 404),
     ],
 )
-def test_other_addresses_and_methods(sandbox: Sandbox, method: str, path: str, status: int):
+def test_unknown_paths_are_404_and_wrong_methods_405(sandbox: Sandbox, method: str, path: str, status: int):
     assert call(sandbox, method, path)[0] == status
 
 
-def test_the_front_page_tells_every_endpoint_fault_and_credential(sandbox: Sandbox):
+def test_the_help_page_lists_endpoints_faults_and_credentials(sandbox: Sandbox):
     status, page = call(sandbox, "GET", "/")
     assert status == 200
     words = ["/sandbox/requests", "/sandbox/tokens/revoke", *FAULTS, *TOKENS.values(), *PIXELS.values()]
@@ -598,7 +600,7 @@ def test_the_pixels_have_the_networks_real_format_and_a_foreign_token_reaches_no
     assert accounts.by_credential()[accounts.foreign_token] == {accounts.foreign_pixel}
 
 
-def test_an_oversized_or_unmeasured_body_is_refused(sandbox: Sandbox):
+def test_a_body_without_a_content_length_is_refused(sandbox: Sandbox):
     connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=5)
     connection.request("POST", "/open_api/v1.3/event/track/", iter([b"x"]), {"Transfer-Encoding": "chunked"})
     assert connection.getresponse().status == 413
@@ -633,7 +635,7 @@ def command(port: int) -> subprocess.Popen[str]:
     return subprocess.Popen(arguments, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_command_serves_without_a_database_until_it_is_told_to_stop():
+def test_the_command_serves_without_a_database_until_sigterm():
     port = free_port()
     with command(port) as process:
         assert process.stderr is not None
@@ -646,7 +648,7 @@ def test_the_command_serves_without_a_database_until_it_is_told_to_stop():
         assert process.wait(5) == 0
 
 
-def test_the_command_says_when_its_port_is_taken():
+def test_the_command_reports_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with command(port) as process:
@@ -656,7 +658,7 @@ def test_the_command_says_when_its_port_is_taken():
 
 
 @EACH
-def test_what_the_network_builds_is_what_its_sandbox_takes(sandbox: Sandbox, kind: str):
+def test_every_body_that_a_network_builds_is_accepted_by_its_imitation(sandbox: Sandbox, kind: str):
     """Any part of a conversion may be missing: what is left is still a body that is taken."""
     fields = ["click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "value", "currency"]
     chance = random.Random(4)
@@ -666,7 +668,7 @@ def test_what_the_network_builds_is_what_its_sandbox_takes(sandbox: Sandbox, kin
         assert send(sandbox, kind, facts=facts).verdict is Verdict.SUCCESS
 
 
-def test_a_body_cut_off_by_a_dying_caller_is_no_request() -> None:
+def test_an_incomplete_body_is_not_recorded_as_a_request() -> None:
     with Sandbox() as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as caller:
@@ -724,7 +726,7 @@ def test_the_summary_counts_answers_events_and_duplicates_per_network(sandbox: S
 
 
 @EACH
-def test_the_summary_tells_an_event_that_was_accepted_twice(sandbox: Sandbox, kind: str, clock: Clock):
+def test_the_summary_counts_an_event_that_was_accepted_twice(sandbox: Sandbox, kind: str, clock: Clock):
     send(sandbox, kind)
     send(sandbox, kind, facts=replace(PURCHASE, trigger="game_launch"))
     clock.now += 48 * 3600
@@ -734,7 +736,7 @@ def test_the_summary_tells_an_event_that_was_accepted_twice(sandbox: Sandbox, ki
     assert (counts["accepted_as_new"], counts["distinct_ids"], counts["ids_accepted_twice"]) == (3, 1, 2)
 
 
-def test_the_busiest_second_slides_over_the_border_of_two(sandbox: Sandbox, clock: Clock):
+def test_the_busiest_second_may_start_within_a_second(sandbox: Sandbox, clock: Clock):
     for moment in (0.0, 0.6, 0.9, 1.1, 1.5, 1.65):
         clock.now = NOW.timestamp() + moment
         send(sandbox, "reddit")
@@ -742,7 +744,7 @@ def test_the_busiest_second_slides_over_the_border_of_two(sandbox: Sandbox, cloc
 
 
 @EACH
-def test_deleting_the_requests_starts_the_summary_anew(sandbox: Sandbox, kind: str):
+def test_deleting_the_requests_resets_the_summary(sandbox: Sandbox, kind: str):
     other = next(name for name in NETWORKS if name != kind)
     send(sandbox, kind)
     send(sandbox, other)
@@ -751,7 +753,7 @@ def test_deleting_the_requests_starts_the_summary_anew(sandbox: Sandbox, kind: s
     assert summary(sandbox, other)["requests"] == 1
 
 
-def test_what_came_in_is_timed_before_an_ordered_latency(clock: Clock):
+def test_the_time_of_receipt_is_before_the_latency(clock: Clock):
     with Sandbox() as sandbox:
         call(sandbox, "POST", "/sandbox/latency", {"network": "reddit", "ms": 300})
         started = time.time()
@@ -760,7 +762,7 @@ def test_what_came_in_is_timed_before_an_ordered_latency(clock: Clock):
     assert datetime.fromisoformat(entry["received_at"]).timestamp() - started < 0.25
 
 
-def test_a_request_line_that_is_none_is_refused_and_a_caller_gone_in_its_headers_is_no_request() -> None:
+def test_a_malformed_request_line_is_400_and_incomplete_headers_are_not_a_request() -> None:
     with Sandbox() as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as caller:
@@ -773,7 +775,7 @@ def test_a_request_line_that_is_none_is_refused_and_a_caller_gone_in_its_headers
         assert sandbox.received("tiktok") == []
 
 
-def test_a_client_is_told_to_go_on_and_may_ask_for_the_end_of_the_connection() -> None:
+def test_expect_100_continue_is_answered_and_connection_close_is_followed() -> None:
     with Sandbox() as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
         head = b"POST /sandbox/faults HTTP/1.1\r\nHost: x\r\nexpect: 100-Continue\r\nConnection: close\r\n"

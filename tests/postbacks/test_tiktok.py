@@ -1,4 +1,4 @@
-"""TikTok: what is sent, to the letter, and how each answer is read."""
+"""TikTok: the exact requests, and how each answer is classified."""
 
 import json
 import tomllib
@@ -44,7 +44,7 @@ def properties(**facts: Any) -> Any:
     return sent(replace(LAUNCH, **facts))["data"][0].get("properties", {})
 
 
-def test_the_request_goes_to_event_track_with_the_trailing_slash_and_our_own_agent():
+def test_a_request_is_posted_to_event_track_with_a_trailing_slash_and_our_user_agent():
     request = TIKTOK.build(target(PIXEL), LAUNCH)
     assert (request.method, request.url) == ("POST", "https://network.example/open_api/v1.3/event/track/")
     assert request.headers == {
@@ -55,12 +55,12 @@ def test_the_request_goes_to_event_track_with_the_trailing_slash_and_our_own_age
     }
 
 
-def test_the_agent_carries_the_version_of_the_project():
+def test_the_user_agent_has_the_version_of_the_project():
     pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert pyproject["project"]["version"] == VERSION
 
 
-def test_secrets_are_in_no_repr():
+def test_the_repr_of_targets_and_requests_has_no_secret():
     request = TIKTOK.build(target(PIXEL, test_code="TEST12345"), LAUNCH)
     shown = f"{target(PIXEL, test_code='TEST12345')!r} {request!r}".replace(request.body.decode(), "")
     assert "a-token" not in shown
@@ -91,13 +91,13 @@ def test_event_time_is_whole_seconds(at: datetime, seconds: int):
         datetime(2300, 1, 1, tzinfo=UTC),
     ],
 )
-def test_it_refuses_to_build_an_event_at_no_real_moment(at: datetime):
+def test_an_event_without_a_plausible_time_is_not_built(at: datetime):
     with pytest.raises(ValueError, match="event_at"):
         TIKTOK.build(target(PIXEL), replace(LAUNCH, event_at=at))
 
 
 @pytest.mark.parametrize("name", ["", " ", "level\nup", "<b>", "ä", "x" * 51])
-def test_it_refuses_to_build_under_a_name_that_the_network_does_not_take(name: str):
+def test_an_event_with_a_name_that_the_network_refuses_is_not_built(name: str):
     assert not TIKTOK.takes_event(name)
     with pytest.raises(ValueError, match="no event name for TikTok"):
         TIKTOK.build(target(PIXEL), replace(LAUNCH, trigger=name))
@@ -114,11 +114,11 @@ def test_it_refuses_to_build_under_a_name_that_the_network_does_not_take(name: s
         ("level_up", "Level 10", "Level 10"),
     ],
 )
-def test_an_event_goes_out_as_its_goal_asks_else_under_its_usual_name(trigger: str, sent_as: str, expected: str):
+def test_an_event_is_sent_under_the_name_of_its_goal_else_its_usual_name(trigger: str, sent_as: str, expected: str):
     assert sent(replace(LAUNCH, trigger=trigger, sent_as=sent_as))["data"][0]["event"] == expected
 
 
-def test_every_standard_event_is_one_that_it_takes():
+def test_every_standard_event_is_accepted_by_the_schema():
     for name in TIKTOK.standard_events:
         assert TIKTOK.takes_event(name)
         assert sent(replace(LAUNCH, trigger="level_up", sent_as=name))["data"][0]["event"] == name
@@ -138,7 +138,7 @@ def test_every_standard_event_is_one_that_it_takes():
         (None, None),
     ],
 )
-def test_an_email_is_trimmed_lowered_and_hashed(email: str | None, expected: str | None):
+def test_an_email_is_trimmed_lower_cased_and_hashed(email: str | None, expected: str | None):
     assert user(email=email).get("email") == expected
 
 
@@ -156,7 +156,7 @@ def test_a_hashed_phone_and_external_id_are_not_hashed_twice():
     assert user(phone=HASH, external_id=HASH) == {"phone": HASH, "external_id": HASH}
 
 
-def test_click_cookie_address_and_agent_are_never_hashed():
+def test_click_id_cookie_ip_address_and_user_agent_are_not_hashed():
     facts = {"ttclid": "click", "ttp": "cookie", "ip": "2001:db8::1", "user_agent": "Agent", "locale": "de"}
     body = sent(
         replace(LAUNCH, click_id="click", cookies={"_ttp": "cookie"}, ip="2001:DB8::1", user_agent="Agent", locale="de")
@@ -164,7 +164,7 @@ def test_click_cookie_address_and_agent_are_never_hashed():
     assert body["data"][0]["user"] == facts
 
 
-def test_an_address_that_is_none_is_left_out():
+def test_an_invalid_ip_address_is_left_out():
     assert user(ip="unknown") == {}
 
 
@@ -183,11 +183,13 @@ def test_an_address_that_is_none_is_left_out():
         (Decimal("1e400"), "USD", {}),
     ],
 )
-def test_value_and_currency_go_as_a_pair_or_not_at_all(value: Decimal | None, currency: str | None, expected: Any):
+def test_value_and_currency_are_sent_as_a_pair_or_not_at_all(
+    value: Decimal | None, currency: str | None, expected: Any
+):
     assert properties(value=value, currency=currency) == expected
 
 
-def test_value_is_written_as_people_write_it():
+def test_a_value_has_no_binary_rounding_error():
     request = TIKTOK.build(target(PIXEL), replace(LAUNCH, value=Decimal("9.990000001"), currency="USD"))
     assert b'"value":9.99,' in request.body
 
@@ -197,13 +199,13 @@ def test_a_content_id_is_always_text():
     assert properties(items=(item,))["contents"] == [{"content_id": "7"}]
 
 
-def test_the_test_code_goes_beside_the_data():
+def test_the_test_code_is_sent_beside_the_data():
     assert sent(LAUNCH, test_code="TEST12345")["test_event_code"] == "TEST12345"
     assert "test_event_code" not in sent(LAUNCH)
 
 
 @pytest.mark.parametrize(("test_code", "event"), [(None, "Pageview"), ("TEST12345", "CompleteRegistration")])
-def test_the_save_time_check_is_harmless_unless_it_is_a_test(test_code: str | None, event: str):
+def test_the_credential_check_sends_a_page_view_unless_it_has_a_test_code(test_code: str | None, event: str):
     request = TIKTOK.check(target(PIXEL, test_code=test_code), event_id=EVENT_ID, now=AT)
     body = json.loads(request.body)
     jsonschema.validate(body, schema("tiktok"))
@@ -238,7 +240,7 @@ def test_a_match_key_is_a_click_an_email_or_a_phone(facts: dict[str, str], match
 
 
 @pytest.mark.parametrize("case", seen("tiktok"), ids=lambda case: case["name"])
-def test_every_known_answer_is_judged(case: Any):
+def test_every_observed_answer_is_classified_with_its_code_and_message(case: Any):
     outcome = TIKTOK.classify(answered(case["status"], case["body"]))
     body = case["body"] if isinstance(case["body"], dict) else {"message": "502 Bad Gateway"}
     assert outcome == Outcome(
@@ -267,7 +269,7 @@ TRANSIENT_CODES = [40100, 40132, 40016, 61000, 40202, 50000, 50002, 51000, 51012
         *((code, Verdict.TRANSIENT, None) for code in TRANSIENT_CODES),
     ],
 )
-def test_the_code_decides_whatever_the_status(status: int, code: int, verdict: Verdict, access: str | None):
+def test_the_code_decides_the_verdict_whatever_the_status(status: int, code: int, verdict: Verdict, access: str | None):
     outcome = TIKTOK.classify(answered(status, {"code": code, "message": "Said"}))
     assert (outcome.verdict, outcome.access, outcome.code, outcome.message) == (verdict, access, str(code), "Said")
 
@@ -293,7 +295,7 @@ def test_the_code_decides_whatever_the_status(status: int, code: int, verdict: V
         (answered(200, "[" * 100_000), Verdict.TRANSIENT),
     ],
 )
-def test_an_answer_without_a_usable_code_is_judged_by_its_status(response: Response, verdict: Verdict):
+def test_an_answer_without_a_usable_code_is_classified_by_its_status(response: Response, verdict: Verdict):
     assert TIKTOK.classify(response).verdict is verdict
 
 
@@ -308,7 +310,7 @@ def test_an_answer_without_a_usable_code_is_judged_by_its_status(response: Respo
         ("network", "The network could not be reached", False),
     ],
 )
-def test_no_answer_is_transient_and_says_why(failure: str, message: str, may_have_arrived: bool):
+def test_a_call_without_an_answer_is_transient_with_its_reason(failure: str, message: str, may_have_arrived: bool):
     outcome = TIKTOK.classify(Response(None, {}, b"", 10_000, failure))
     assert outcome == Outcome(Verdict.TRANSIENT, None, message, unknown=may_have_arrived)
 
@@ -327,16 +329,16 @@ def test_no_answer_is_transient_and_says_why(failure: str, message: str, may_hav
         (500, 50000, "7", None),
     ],
 )
-def test_retry_after_is_read_where_it_means_something(status: int, code: int, header: str, expected: float | None):
+def test_retry_after_is_read_for_429_and_503(status: int, code: int, header: str, expected: float | None):
     response = answered(status, {"code": code}, retry_after=header, date="Fri, 03 Jan 2025 07:31:27 GMT")
     assert TIKTOK.classify(response).retry_after == expected
 
 
-def test_a_very_long_message_is_cut_for_the_log():
+def test_a_very_long_message_is_shortened():
     assert len(TIKTOK.classify(answered(200, {"code": 40002, "message": "é" * 9000})).message) == 500
 
 
-def test_a_partial_success_is_delivered_and_proves_no_credential():
+def test_a_partial_success_delivers_an_event_and_does_not_prove_a_credential():
     outcome = TIKTOK.classify(answered(200, {"code": 20001, "message": "Partial success"}))
     assert outcome.verdict is Verdict.SUCCESS
     assert TIKTOK.passed(outcome) is False
@@ -377,7 +379,7 @@ def form(*, editing: bool = False, **changes: Any) -> Any:
     return postback_form(TIKTOK)(data | changes, editing=editing)
 
 
-def test_the_form_trims_what_was_pasted():
+def test_the_form_trims_pixel_and_credential():
     filled = form(test_code=" TEST12345 ")
     assert filled.is_valid()
     assert filled.cleaned_data == {
@@ -390,7 +392,7 @@ def test_the_form_trims_what_was_pasted():
     }
 
 
-def test_the_form_speaks_the_networks_words():
+def test_the_form_has_the_labels_of_the_network():
     labels = {name: str(field.label) for name, field in form().fields.items()}
     assert labels == {
         "pixel_id": "Pixel code",
@@ -438,5 +440,5 @@ def test_the_form_never_renders_a_credential_and_never_cuts_one():
     assert 'autocomplete="off"' in html
 
 
-def test_an_event_is_offered_for_28_days():
+def test_an_event_is_sent_until_it_is_28_days_old():
     assert TIKTOK.max_age == timedelta(days=28)
