@@ -273,7 +273,8 @@ def test_a_registered_network_gets_the_clicks_of_its_parameters_and_sources_and_
         monkeypatch.setattr(clicks, table, dict(getattr(clicks, table)))
     clicks.register("toy", parameters=["li_fat_id", "ToyClick"], sources=["toys"], cookies=["_toy"])
 
-    assert list(clicks.CLICK_IDS) == [parameter for parameter, _ in CLICK_IDS] + ["toyclick"]
+    parameters = list(clicks.CLICK_IDS)
+    assert (parameters[: len(CLICK_IDS)], parameters[-1]) == ([parameter for parameter, _ in CLICK_IDS], "toyclick")
     for query, click_id in (("toyclick=T1", "T1"), ("li_fat_id=L1", "L1"), ("utm_source=toys&utm_medium=cpc", "")):
         click = read(properties={"toy": "browser-1"}, context={"page_url": f"https://mygame.com/?{query}"})
         assert click is not None

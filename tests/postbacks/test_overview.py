@@ -135,7 +135,7 @@ def test_success_and_speed_are_told_per_network(game: Game, config: PostbackConf
         ago=timedelta(days=2),
         latency_ms=9_000,
     )
-    tiktok, reddit = sent.by_network(game, config_rows(game), since=now - timedelta(days=1))
+    tiktok, reddit, *_ = sent.by_network(game, config_rows(game), since=now - timedelta(days=1))
     assert (tiktok.delivered, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
     # 20 of 21, rounded down; the 19th of 20 latencies is 190, in the bucket from 176 to 200.
     assert (tiktok.rate, tiktok.p95) == ("95.2 %", 200)
