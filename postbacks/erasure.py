@@ -1,8 +1,7 @@
-"""What an erasure means here: nothing of these people goes out any more, and no sent payload stays readable.
+"""The part of an erasure in this app: cancels waiting deliveries and clears sent bodies and answers of networks.
 
-Nor what a network answered, since it may repeat what it was sent. Their deliveries stay, without their conversion, as
-the only trace that the ledger has of them. A running replay passes over them by that; a preview and an export read
-conversions, and hold nothing.
+Deliveries are kept without their conversion, as the only trace in the ledger. A running replay skips them; preview and
+export read conversions and store nothing.
 """
 
 import re
@@ -20,30 +19,30 @@ from postbacks.models.attempts import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
 from postbacks.networks.interface import answers
 
-# How advice.quoted sets off a network's words: the rest of a cause is ours.
+# The quotation marks of advice.quoted, around the text of a network.
 QUOTE = re.compile("“.*?”", re.DOTALL)
-# What an attempt says that no network said.
+# Error texts of an attempt that are our own.
 OUR_WORDS = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
 
 
 @transaction.atomic
 def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
-    """Cancel every postback of these people that has not gone out; how many. An erasure calls it before it deletes.
+    """Cancel all waiting deliveries of these people and return their number. Called by an erasure before it deletes.
 
-    A call that is on the wire at this moment ends as it may; its worker finds the row cancelled and does not repeat it.
+    A call in progress is not interrupted; its worker finds the row cancelled and does not repeat it.
     """
     person_ids = list(person_ids)
     conversions = Conversion.objects.filter(person_id__in=person_ids).order_by("pk")
-    # The lock makes a fan-out in progress finish first, so that the rows it writes are seen and cancelled too.
+    # The lock waits for a fan-out in progress, so that its rows are cancelled too.
     ids = list(conversions.select_for_update().values_list("pk", flat=True))
-    # All of them, whatever their state: a worker that comes back late, or a replay, either is done with its row by now
-    # or finds it without its player. So no body is written behind the one statement that wipes them.
+    # Deliveries of every state, so that a late worker or a replay finds the row without its player and writes no body
+    # after they are cleared.
     theirs = Delivery.objects.filter(conversion_id__in=ids).order_by("pk")
     deliveries = list(theirs.select_for_update(of=("self",)).values_list("pk", flat=True))
     FailedWork.objects.filter(row__in=[str(pk) for pk in deliveries]).delete()
     theirs_sent = DeliveryAttempt.objects.filter(delivery__in=deliveries)
     _forget_quotes(person_ids, theirs_sent)
-    # What the network answered may repeat what it was sent.
+    # An answer may repeat what was sent.
     theirs_sent.update(payload=None, message="", provider_code="", request_id="")
     open_states = (DeliveryState.WAITING, DeliveryState.HELD)
     return Delivery.objects.filter(pk__in=deliveries, state__in=open_states).update(

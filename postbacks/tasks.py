@@ -1,4 +1,4 @@
-"""The Celery tasks of this app. Each may run twice and finds its work in the database."""
+"""Celery tasks. Each may run twice and finds its work in the database."""
 
 from celery import shared_task
 
@@ -26,7 +26,9 @@ def fan_out() -> None:
 
 @shared_task
 def deliver(network: str = "") -> None:
-    """Send what is due of one network; without a name, start a task for each, so that none waits for another."""
+    """Send the due deliveries of one network; without a name enqueue a task per network, so that none waits for
+    another.
+    """
     for name in [] if network else NETWORKS:
         wake(outbox.DELIVER_TASK, name)
     clock.synchronise()

@@ -1,4 +1,4 @@
-"""Which ad brought them: Touch (an ad click) and Conversion (a launch or purchase, with the click that won it)."""
+"""Attribution: Touch (an ad click) and Conversion (a trigger event, with the click it is attributed to)."""
 
 import uuid
 
@@ -12,12 +12,12 @@ from audience.models.people import Person
 
 
 class Touch(models.Model):
-    """A paid click of one person. A click id seen again is the same click: the earliest sighting counts."""
+    """A paid click of one person. A click id seen again is the same click; the earliest event counts."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches", db_index=False)
     network = models.CharField(max_length=16)
-    # The click id, or, for a paid visit known by its UTM words only, "message:<message id>".
+    # The click id or, for a paid visit with UTM parameters only, "message:<message id>".
     click_key = models.TextField()
     click_id = models.TextField(blank=True)
     clicked_at = models.DateTimeField()
@@ -25,7 +25,7 @@ class Touch(models.Model):
     campaign = models.JSONField(default=dict, blank=True)
     page_url = models.TextField(blank=True)
     referrer = models.TextField(blank=True)
-    # The player's, at click time: what the networks match on, never the game server's.
+    # The player's at the time of the click, for matching; never the game server's.
     ip = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=1024, blank=True)
     cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # the network's own
@@ -37,10 +37,10 @@ class Touch(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["person", "network", "click_key"], name="one_touch_per_click"),
         ]
-        # The last paid click of a person before a moment.
+        # The last paid click of a person before a time.
         indexes = [
             models.Index(fields=["person", "-clicked_at"], name="touch_newest"),
-            # The Conversions page, asked for a click id; a hash, since a b-tree refuses a text of 2,700 bytes.
+            # Search on the Conversions page. A hash index, since a B-tree refuses texts over 2,700 bytes.
             HashIndex(fields=["click_id"], name="touch_click_id", condition=~Q(click_id="")),
         ]
 
@@ -49,19 +49,19 @@ class Touch(models.Model):
 
 
 class Trigger(models.TextChoices):
-    """The two built-in triggers; a postback's goals may name further events (GoalEvent)."""
+    """The two built-in triggers; goals of postbacks may name further events (GoalEvent)."""
 
     GAME_LAUNCH = "game_launch", "Game Launch"
     PURCHASE = "purchase", "Purchase"
 
 
 def trigger_label(trigger: str) -> str:
-    """A trigger as the pages call it: "Purchase", or the event's own name."""
+    """Return a trigger as pages name it: "Purchase", or the event name."""
     return Trigger(trigger).label if trigger in Trigger.values else trigger
 
 
 class GoalEvent(models.Model):
-    """An event name that makes conversions in a game because a postback's goal counts it, besides the built-in two."""
+    """An event name, besides the built-in triggers, that makes conversions because a postback's goal counts it."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="goal_events", db_index=False)
     name = models.CharField(max_length=256)
@@ -96,7 +96,7 @@ class Reason(models.TextChoices):
     ERASED = "erased", "The player's data was erased"
 
 
-# The answers of attribution itself; the other reasons are about one postback or another.
+# Reasons of attribution; the others are of a postback.
 ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
 
 
@@ -105,19 +105,19 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
         return self.filter(fanned_out_at=None).order_by("created_at")
 
     def unattributed(self) -> "ConversionQuerySet":
-        """Those that a click still to come, or a merge, may yet win; '' is one not asked yet."""
+        """Conversions that a late click, or a merge, may still attribute; '' is a reason not decided yet."""
         return self.filter(touch=None, reason__in=("", *ATTRIBUTION_REASONS))
 
     def launches(self) -> "ConversionQuerySet":
-        """Real first launches and repeats, the rows of which one per person may count."""
+        """First launches and repeats, of which one per person may count."""
         return self.filter(trigger=Trigger.GAME_LAUNCH, test=False).exclude(reason=Reason.ERASED)
 
 
 class Conversion(models.Model):
-    """A trigger event of one person. `touch` is the click that won it; without one, `reason` says why.
+    """A trigger event of one person. `touch` is the click it is attributed to; without one, `reason` says why.
 
-    `id` is also the event id that the networks deduplicate on. `reason` is blank for one that was or will be
-    sent; the postbacks write theirs here when no postback came of it.
+    `id` is also the event id by which networks deduplicate. `reason` is blank if it was or will be sent; fan-out stores
+    the reason here if no postback sends it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -137,9 +137,9 @@ class Conversion(models.Model):
     integrations = models.JSONField(default=dict, blank=True)
     consent_level = models.CharField(max_length=10, blank=True)
     test = models.BooleanField(default=False)
-    # The key it came with, which the database does not check: it may be deleted later. None where that was not kept.
+    # The key it came with, without a foreign key constraint. None for conversions of version 0.1.0.
     key_id = models.BigIntegerField(null=True, blank=True)
-    # Whether that was a key of a server's. None, for conversions from before this was kept, counts as no.
+    # Whether that was a server key. None, for conversions of version 0.1.0, counts as no.
     from_server = models.BooleanField(null=True, blank=True)
     origin = models.CharField(max_length=300, blank=True, db_default="", help_text="As of its Event.")
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")
@@ -151,7 +151,7 @@ class Conversion(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["game", "message_id", "event_day"], name="one_conversion_per_event"),
-            # game_launch counts once per person, whatever two workers do at the same moment.
+            # game_launch counts once per person, also with concurrent workers.
             models.UniqueConstraint(
                 fields=["person"],
                 condition=Q(trigger="game_launch", test=False) & ~Q(reason="repeat_launch") & ~Q(reason="erased"),
@@ -159,11 +159,11 @@ class Conversion(models.Model):
             ),
         ]
         indexes = [
-            # ConversionQuerySet.to_fan_out: the work waiting for the outbox.
+            # ConversionQuerySet.to_fan_out: the queue of the fan-out.
             models.Index(fields=["created_at"], condition=Q(fanned_out_at=None), name="conversion_to_fan_out"),
             # The Conversions page and the audit.
             models.Index(fields=["game", "-event_at"], name="conversion_newest"),
-            # merge: what a person did that counts; and what an erasure takes along.
+            # Merges and erasures.
             models.Index(fields=["person"], name="conversion_person"),
         ]
 

@@ -34,9 +34,9 @@ ABANDONED_AFTER = timedelta(minutes=2)
 
 class AttemptQuerySet(models.QuerySet["DeliveryAttempt"]):
     def close_abandoned(self, *, sent_again: bool = False) -> int:
-        """Close those that a killed worker left open; how many. Only for attempts whose lease is over.
+        """Close attempts that a killed worker left open and return their number. Only for attempts without a lease.
 
-        Nobody knows whether the request went out, so each delivery says from then on that it may have arrived.
+        Whether the request was sent is unknown, so each delivery is marked as possibly arrived.
         """
         left_open = self.filter(status=AttemptStatus.SENDING)
         sent = list(left_open.values_list("delivery", flat=True))
@@ -47,16 +47,15 @@ class AttemptQuerySet(models.QuerySet["DeliveryAttempt"]):
         return left_open.update(status=status, finished_at=clock.now(), message=message)
 
     def of_finished_deliveries(self) -> "AttemptQuerySet":
-        """Abandoned attempts of deliveries that an erasure cancelled meanwhile: no claim comes by them any more."""
+        """Abandoned attempts of deliveries that an erasure cancelled meanwhile, which no claim finds."""
         abandoned = self.filter(finished_at=None, started_at__lt=clock.now() - ABANDONED_AFTER)
         return abandoned.exclude(delivery__state__in=(DeliveryState.WAITING, DeliveryState.HELD))
 
 
 class DeliveryAttempt(models.Model):
-    """One call to the network: written before it, closed after it. The rows are the delivery log.
+    """One call to the network, stored before it and closed after it. The rows are the delivery log.
 
-    The database checks no foreign key of theirs: a claim has just read and locked what they name, and each check would
-    lock it once more, row by row.
+    Their foreign keys have no database constraint: the check would lock the delivery and config again, row by row.
     """
 
     delivery = models.ForeignKey(
@@ -89,7 +88,7 @@ class DeliveryAttempt(models.Model):
             models.Index(fields=["config", "-started_at"], name="attempt_newest"),
             # The log filtered by status, the chart of the hours, and when something was last accepted.
             models.Index(fields=["config", "status", "-started_at"], name="attempt_by_status"),
-            # Attempts whose worker died in mid-call.
+            # Attempts whose worker died during the call.
             models.Index(fields=["config", "started_at"], condition=Q(finished_at=None), name="attempt_open"),
         ]
 
@@ -98,5 +97,5 @@ class DeliveryAttempt(models.Model):
 
     @property
     def dot(self) -> str:
-        """The class of the status dot."""
+        """The CSS class of the status dot."""
         return DOTS[AttemptStatus(self.status)]

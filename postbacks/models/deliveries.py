@@ -1,4 +1,4 @@
-"""What is sent back: a Delivery per conversion and config."""
+"""Deliveries: one per conversion and postback, with one attempt per call."""
 
 import uuid
 from datetime import datetime
@@ -32,7 +32,7 @@ class Confirmation(models.TextChoices):
 
 # States of cancelled deliveries: nothing was accepted.
 UNSENT_STATES = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
-# A call of theirs ended without an answer, and none that settles it came since.
+# A call ended without an answer and no later one settled it.
 UNKNOWN = Q(may_have_arrived=True, state__in=UNSENT_STATES)
 
 
@@ -48,10 +48,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """One conversion on its way to one config, or, `skipped`, the recorded reason why it does not go.
+    """One conversion to be sent to one postback or, if `skipped`, the recorded reason why it is not sent.
 
-    No attempt starts after either deadline: `dead_after`, when the network no longer takes an event of this age, and
-    `safe_until`, when it may have forgotten the first attempt and would count a repeat.
+    No attempt starts after either deadline: `dead_after`, when the event is too old for the network, and `safe_until`,
+    when the network may have forgotten the first attempt and would count a repetition.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -76,14 +76,14 @@ class Delivery(models.Model):
     # postbacks.networks.interface.network.Verdict of the last answer, blank before it.
     verdict = models.CharField(max_length=12, blank=True)
     attempts_made = models.PositiveSmallIntegerField(default=0)
-    # Attempts that the retry schedule counts: those refused for the credential are not the delivery's fault.
+    # Attempts counted by the retry schedule, without those refused for the credential.
     attempts_counted = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True, help_text="The network refuses it before this moment.")
     leased_until = models.DateTimeField(null=True, blank=True)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
     safe_until = models.DateTimeField(null=True, blank=True)
-    # Written with every answer, since a page cannot read the attempts of each row it counts.
+    # Written with every answer, so that pages need not read the attempts.
     may_have_arrived = models.BooleanField(
         default=False,
         help_text="A call ended without an answer (cut off, timed out, its worker stopped): the network may have it.",
@@ -108,17 +108,17 @@ class Delivery(models.Model):
         indexes = [
             # claims.claim: the send queue of a config, oldest first, is its waiting rows only.
             models.Index(fields=["config", "next_attempt_at"], condition=Q(state="waiting"), name="delivery_due"),
-            # hold.release: what waits for a good credential.
+            # hold.release: deliveries that wait for a valid credential.
             models.Index(fields=["config", "event_at"], condition=Q(state="held"), name="delivery_held"),
-            # replays: what failed between two moments.
+            # replays: deliveries that failed in a period.
             models.Index(fields=["config", "finished_at"], condition=Q(state="failed"), name="delivery_failed"),
-            # counting.count: how a config's newest deliveries fared.
+            # counting.count: the newest deliveries of a config.
             models.Index(fields=["config", "-created_at"], name="delivery_newest"),
             # confirming: what a config has to ask its network about again.
             models.Index(
                 fields=["config", "confirm_after"], condition=~Q(confirm_after=None), name="delivery_to_confirm"
             ),
-            # replays: those of one replay, which very few are.
+            # replays: the deliveries of one replay.
             models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
@@ -131,7 +131,7 @@ class Delivery(models.Model):
 
     @property
     def deadline(self) -> datetime:
-        """The moment after which no attempt starts."""
+        """The time after which no attempt starts."""
         return min(self.dead_after, self.safe_until) if self.safe_until else self.dead_after
 
     @property
@@ -140,5 +140,5 @@ class Delivery(models.Model):
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it is over, was not accepted, and may have arrived all the same."""
+        """Whether it ended without being accepted, but may have arrived."""
         return self.may_have_arrived and self.state in (*UNSENT_STATES, DeliveryState.FAILED)

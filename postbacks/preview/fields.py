@@ -1,6 +1,6 @@
-"""Which field of a network's body each fact ends up in, found by asking the network: build twice with one fact changed.
+"""Finds which field of a network's body holds which fact, by building the body twice with one fact changed.
 
-So the preview needs no list per network that could fall behind, and can also name the fields that stay empty.
+So no list per network has to be maintained, and empty fields can be named too.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Consent, Facts, Item, Network
 
-# The facts in the order of the page, as it calls them.
+# Facts with their labels, in the order of the page.
 LABELS = {
     "trigger": "Event",
     "object_id": "ID of the goal at the network",
@@ -89,7 +89,7 @@ OTHER: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class BodyField:
-    """Where a fact goes: the field's path, as in `data[].user.email`, and whether only its hash goes there."""
+    """The path of a field, such as `data[].user.email`, and whether it holds a hash."""
 
     path: str
     is_hashed: bool
@@ -97,7 +97,7 @@ class BodyField:
 
 @cache
 def places(kind: str) -> dict[str, list[BodyField]]:
-    """Per fact that the network takes at all, its fields in the order of the body."""
+    """Return the fields per fact that the network uses, in the order of the body."""
     network = NETWORKS[kind]
     plain = _values(network, ONE)
     found = {fact: _changed(plain, _values(network, replace(ONE, **{fact: OTHER[fact]}))) for fact in LABELS}
@@ -118,7 +118,7 @@ def _values(network: Network, facts: Facts) -> dict[str, list[Any]]:
 
 
 def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
-    """The body exactly as the sender builds it; no credential goes in. Raises what the network's build does."""
+    """Return the body exactly as the sender builds it, without a credential. Raises what the network's build raises."""
     credential = {part.name: "not-needed" for part in network.credential_fields}
     target = network.target(pixel_id=pixel_id, credential=credential, base_url="https://not.sent")
     body: dict[str, Any] = json.loads(network.build(target, facts).body or b"{}")
@@ -126,7 +126,7 @@ def body_of(network: Network, facts: Facts, *, pixel_id: str) -> dict[str, Any]:
 
 
 def values_of(body: dict[str, Any]) -> dict[str, list[Any]]:
-    """Every value by its path without numbers, in the order of the body."""
+    """Return every value by its path without indexes, in the order of the body."""
     found: dict[str, list[Any]] = {}
     for path, value in leaves(body, ""):
         found.setdefault(path, []).append(value)
