@@ -45,7 +45,7 @@ class NotNow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FailureKey:
     """Identifies a row in FailedWork. `kept` is data that a retry needs and no other row holds."""
 
     name: str
@@ -53,7 +53,7 @@ class Row:
     kept: dict[str, Any] = field(default_factory=dict)
 
 
-def raise_if_passing(error: Exception) -> None:
+def raise_if_unavailable(error: Exception) -> None:
     """Raise errors that no row causes: the database is unavailable or read-only, or a deadlock."""
     if is_unavailable(error):
         raise error
@@ -87,7 +87,7 @@ def together(
     rows: Sequence[R],
     work: Callable[[Sequence[R]], T],
     *,
-    row_of: Callable[[R], Row],
+    row_of: Callable[[R], FailureKey],
     until: float = math.inf,
 ) -> list[T]:
     """Return the results of `work` for all rows or, if that fails, for halves of them; record rows that fail alone.
@@ -100,7 +100,7 @@ def together(
     try:
         return [work(rows)]
     except Exception as error:  # whatever a row makes a step raise must not come back for ever
-        raise_if_passing(error)
+        raise_if_unavailable(error)
         if len(rows) == 1:
             note(queue, row_of(rows[0]), error)
             return []
@@ -110,7 +110,7 @@ def together(
     return [result for half in halves for result in together(queue, half, work, row_of=row_of, until=until)]
 
 
-def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], Row]) -> Iterator[T]:
+def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], FailureKey]) -> Iterator[T]:
     """Yield the result of `work` for each row, processed alone and lazily; rows that failed before only when due."""
     known = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
     for row in rows:
@@ -129,23 +129,23 @@ def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[
     done = 0
     for failure in list(due):
         if _take(failure):
-            place = Row(failure.row, failure.game_id, failure.kept)
+            place = FailureKey(failure.row, failure.game_id, failure.kept)
             done += len(_alone(queue, place, partial(work, failure), failure))
     return done
 
 
-def alone(queue: Queue, row: Row, work: Callable[[], T]) -> list[T]:
+def alone(queue: Queue, row: FailureKey, work: Callable[[], T]) -> list[T]:
     """Return the result of `work` in a list, or an empty list if it failed, which is recorded."""
     return _alone(queue, row, work, None)
 
 
-def _alone(queue: Queue, row: Row, work: Callable[[], T], failure: FailedWork | None) -> list[T]:
+def _alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: FailedWork | None) -> list[T]:
     try:
         result = work()
     except NotNow:
         return []
     except Exception as error:  # as in `together`
-        raise_if_passing(error)
+        raise_if_unavailable(error)
         note(queue, row, error, again=failure is not None)
         return []
     if failure is not None:
@@ -161,7 +161,7 @@ def _take(failure: FailedWork) -> bool:
     return bool(mine.update(next_attempt_at=now + LEASE))
 
 
-def note(queue: Queue, row: Row, error: Exception, *, again: bool = False) -> None:
+def note(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False) -> None:
     """Record that a row failed alone, and set it aside after MAX_ATTEMPTS.
 
     Without `again`, a record made by another worker meanwhile is not changed.
@@ -174,7 +174,7 @@ def note(queue: Queue, row: Row, error: Exception, *, again: bool = False) -> No
         logger.warning("failed_row_gone", queue=queue.value, row=row.name, game_id=row.game_id)  # with its game
 
 
-def _note(queue: Queue, row: Row, error: Exception, again: bool) -> None:
+def _note(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
     now = clock.now()
     new = {"kept": row.kept, "first_failed_at": now, "next_attempt_at": now}
     rows = FailedWork.objects.select_for_update(of=("self",))

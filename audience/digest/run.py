@@ -84,7 +84,7 @@ def _digest_game(game_id: int) -> int:
     try:
         return run(game_id=game_id)
     except Exception as error:  # any error of a row is isolated
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
     batch_ids = list(_due().filter(game_id=game_id).values_list("pk", flat=True)[:MAX_ALONE_AT_ONCE])
     return sum(_digest_alone(game_id, batch_id) for batch_id in batch_ids)
@@ -94,7 +94,7 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
     try:
         return run(game_id=game_id, only=batch_id)
     except Exception as error:  # as above
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
         _put_off_isolated(game_id, batch_id, error)
         return 0
@@ -105,8 +105,8 @@ def _put_off_isolated(game_id: int, batch_id: int, error: Exception) -> None:
     try:
         _put_off(batch_id, error)
     except Exception as unwritable:
-        isolation.raise_if_passing(unwritable)
-        isolation.note(Queue.BATCH, isolation.Row(str(batch_id), game_id), unwritable)
+        isolation.raise_if_unavailable(unwritable)
+        isolation.note(Queue.BATCH, isolation.FailureKey(str(batch_id), game_id), unwritable)
 
 
 def _put_off(batch_id: int, error: Exception) -> None:

@@ -80,8 +80,8 @@ def drain() -> int:
     return sum(done)
 
 
-def _place(row: tuple[uuid.UUID, int]) -> isolation.Row:
-    return isolation.Row(str(row[0]), row[1])
+def _place(row: tuple[uuid.UUID, int]) -> isolation.FailureKey:
+    return isolation.FailureKey(str(row[0]), row[1])
 
 
 def _attempt(erasure_id: uuid.UUID) -> bool:
@@ -89,7 +89,7 @@ def _attempt(erasure_id: uuid.UUID) -> bool:
     try:
         return run(erasure_id)
     except Exception as error:
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         Erasure.objects.filter(pk=erasure_id).update(error=type(error).__name__)
         raise
 

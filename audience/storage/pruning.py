@@ -94,7 +94,7 @@ class Rows:
         try:
             return self._run(DELETE)
         except Exception as error:  # any error of a row is isolated
-            isolation.raise_if_passing(error)
+            isolation.raise_if_unavailable(error)
             logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
         found = isolation.together(
             Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._place
@@ -106,8 +106,8 @@ class Rows:
             cursor.execute(IDS.format(table=self.table, where=self.where, most=ROWS_AT_ONCE), self.params)
             return [pk for (pk,) in cursor.fetchall()]
 
-    def _place(self, pk: int) -> isolation.Row:
-        return isolation.Row(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
+    def _place(self, pk: int) -> isolation.FailureKey:
+        return isolation.FailureKey(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
 
     def _only(self, ids: Sequence[int]) -> "Rows":
         return self._and("stale.id = ANY(%s)", list(ids))
@@ -168,5 +168,5 @@ def run(steps: Iterable[Step], *, dry_run: bool, seconds: float) -> Iterator[Pru
             yield pruned
 
 
-def _place(step: Step) -> isolation.Row:
-    return isolation.Row(step.key, step.game_id)
+def _place(step: Step) -> isolation.FailureKey:
+    return isolation.FailureKey(step.key, step.game_id)

@@ -107,14 +107,14 @@ def _fold(rollup: Rollup, now: datetime) -> int:
     try:
         return _take(rollup, now, OTHERS if left_out else "true", left_out)
     except Exception as error:  # any error of a row is isolated
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         logger.warning("fold_failed_together", rollup=rollup.name, error=type(error).__name__)
     groups = _groups(rollup, left_out)
     taken = isolation.together(
         Queue.ROLLUP,
         groups,
         lambda some: _take(rollup, now, ALONE, some),
-        row_of=lambda group: isolation.Row(f"{rollup.name} {group}", _game_of(rollup, group)),
+        row_of=lambda group: isolation.FailureKey(f"{rollup.name} {group}", _game_of(rollup, group)),
     )
     return sum(taken)
 

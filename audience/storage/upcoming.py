@@ -22,7 +22,10 @@ def make_ahead(days: int | None = None) -> list[str]:
         ahead = (today + timedelta(days=offset) for offset in range((of.days_ahead if days is None else days) + 1))
         wanted += [(of, start) for start in sorted({of.start(day) for day in ahead})]
     made = isolation.each(
-        Queue.PARTITION, wanted, lambda one: _made(*one), row_of=lambda one: isolation.Row(one[0].name(one[1]), None)
+        Queue.PARTITION,
+        wanted,
+        lambda one: _made(*one),
+        row_of=lambda one: isolation.FailureKey(one[0].name(one[1]), None),
     )
     return [name for name in made if name]
 

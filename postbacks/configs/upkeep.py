@@ -43,7 +43,7 @@ def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
     steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
     rows = isolation.each(
-        Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.Row(step.__name__, None)
+        Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.FailureKey(step.__name__, None)
     )
     for _ in rows:
         pass
@@ -70,8 +70,8 @@ def run_lost_checks() -> None:
         isolation.alone(Queue.CHECK, _check(check), partial(run_check, check_id=str(check.pk)))
 
 
-def _check(check: CredentialCheck) -> isolation.Row:
-    return isolation.Row(str(check.pk), check.game_id)
+def _check(check: CredentialCheck) -> isolation.FailureKey:
+    return isolation.FailureKey(str(check.pk), check.game_id)
 
 
 def _expired(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
@@ -132,8 +132,8 @@ def _create_checks(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
 def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
     """Do `work` for each config in a transaction of its own; failures are noted as `<step> <id>`."""
 
-    def place(config: PostbackConfig) -> isolation.Row:
-        return isolation.Row(f"{step} {config.pk}".strip(), config.game_id)
+    def place(config: PostbackConfig) -> isolation.FailureKey:
+        return isolation.FailureKey(f"{step} {config.pk}".strip(), config.game_id)
 
     def done(config: PostbackConfig) -> None:
         with transaction.atomic():

@@ -68,9 +68,9 @@ def _explain(answers: Sequence[Answer], delivered: Sequence[UUID]) -> None:
     """Remove the reasons of the conversions that are delivered."""
     deliveries = {answer.claim.delivery.conversion_id: answer.claim.delivery for answer in answers}
 
-    def row_of(conversion_id: UUID) -> isolation.Row:
+    def row_of(conversion_id: UUID) -> isolation.FailureKey:
         delivery = deliveries[conversion_id]
-        return isolation.Row(
+        return isolation.FailureKey(
             str(conversion_id), delivery.config.game_id, {"step": EXPLAIN_SENT, "network": delivery.network}
         )
 
@@ -81,7 +81,7 @@ def _explain(answers: Sequence[Answer], delivered: Sequence[UUID]) -> None:
 
 def _suspect(config: PostbackConfig) -> None:
     kept = {"step": SUSPECT, "network": config.network, "version": config.version}
-    row = isolation.Row(str(config.pk), config.game_id, kept)
+    row = isolation.FailureKey(str(config.pk), config.game_id, kept)
     isolation.alone(Queue.CLOSING, row, partial(hold.suspect, config=config))
 
 
@@ -94,7 +94,7 @@ def _learn_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) ->
     try:
         return _learn(flows, outcomes)
     except Exception as error:
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         logger.exception("flow_unwritable")
         return False
 

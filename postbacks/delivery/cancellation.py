@@ -104,6 +104,6 @@ def explain(delivery: Delivery) -> None:
     if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
         conversion_id, reason = delivery.conversion_id, Reason(delivery.reason)
         kept = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
-        row = isolation.Row(str(conversion_id), delivery.config.game_id, kept)
+        row = isolation.FailureKey(str(conversion_id), delivery.config.game_id, kept)
         explained = partial(conversion_reasons.explain_skipped, conversion_id=conversion_id, reason=reason)
         isolation.alone(Queue.CLOSING, row, explained)

@@ -105,7 +105,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
     try:
         return _claim(config_id, limit)
     except Exception as error:  # whatever a bad row raises; audience/background/isolation.py has the rule
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
     rows = _due(config_id, clock.now()).values_list("pk", "game_id")[: max(limit, MAX_CANCELLED)]
     found = isolation.together(

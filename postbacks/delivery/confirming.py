@@ -55,8 +55,8 @@ def _take(config: PostbackConfig) -> list[Delivery]:
     return rows
 
 
-def _row_of(delivery: Delivery) -> isolation.Row:
-    return isolation.Row(f"confirm {delivery.pk}", delivery.game_id)
+def _row_of(delivery: Delivery) -> isolation.FailureKey:
+    return isolation.FailureKey(f"confirm {delivery.pk}", delivery.game_id)
 
 
 def _confirm(config: PostbackConfig, delivery: Delivery) -> None:

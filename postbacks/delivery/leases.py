@@ -44,9 +44,9 @@ class Claim:
         return min(self.delivery.deadline, self.starts_at + timedelta(seconds=MAX_START_DELAY_SECONDS))
 
 
-def row_of(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.Row:
+def row_of(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.FailureKey:
     """What a delivery that cannot be claimed, or given back, is noted under."""
-    return isolation.Row(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
+    return isolation.FailureKey(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
 
 
 def lease(
@@ -94,7 +94,7 @@ def give_back(claims: Sequence[Claim]) -> None:
     isolation.together(Queue.SENDING, claims, _give_back, row_of=_row_of_claim)
 
 
-def _row_of_claim(claim: Claim) -> isolation.Row:
+def _row_of_claim(claim: Claim) -> isolation.FailureKey:
     config = claim.delivery.config
     return row_of(config.network, config.pk, claim.delivery.pk, config.game_id)
 

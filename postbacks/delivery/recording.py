@@ -59,7 +59,7 @@ def _record_or_shorten(answers: Sequence[Answer]) -> list[UUID]:
     try:
         return _record(answers)
     except Exception as error:  # whatever an odd answer raises; audience/background/isolation.py has the rule
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         if len(answers) > 1:
             raise
         logger.exception("answer_unstorable", delivery_id=str(answers[0].claim.delivery.pk))
@@ -71,7 +71,7 @@ def _without_text(answer: Answer) -> Answer:
     return replace(answer, outcome=outcome, request=None)
 
 
-def _row_of(answer: Answer) -> isolation.Row:
+def _row_of(answer: Answer) -> isolation.FailureKey:
     """What an answer is noted under that could not be recorded, with all that `recalled` needs."""
     claim, outcome = answer.claim, answer.outcome
     kept = {
@@ -84,7 +84,7 @@ def _row_of(answer: Answer) -> isolation.Row:
         "retry_after": outcome.retry_after,
         "unknown": outcome.unknown,
     }
-    return isolation.Row(str(claim.delivery.pk), claim.delivery.config.game_id, kept)
+    return isolation.FailureKey(str(claim.delivery.pk), claim.delivery.config.game_id, kept)
 
 
 def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> Answer:

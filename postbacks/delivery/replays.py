@@ -101,7 +101,7 @@ def advance(*, limit: int = BATCH) -> bool:
         Queue.REPLAY,
         list(running),
         lambda row: _advance(row[0], limit),
-        row_of=lambda row: isolation.Row(str(row[0]), row[1]),
+        row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
     )
     return any(list(went_on))
 
@@ -134,7 +134,7 @@ def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
         Queue.REPLAY,
         ids,
         lambda some: replay_rows.wait_again(Delivery.objects.filter(pk__in=some), replay=replay),
-        row_of=lambda pk: isolation.Row(str(pk), replay.game_id, {"replay": str(replay.pk)}),
+        row_of=lambda pk: isolation.FailureKey(str(pk), replay.game_id, {"replay": str(replay.pk)}),
     )
     Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + sum(queued))
     wake(DELIVER_TASK, config.network)

@@ -67,13 +67,13 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
     try:
         return _fan_out(queue, limit=limit)
     except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
         logger.warning("fan_out_failed_together", error=type(error).__name__)
     isolation.together(
         Queue.FAN_OUT,
         list(queue.values_list("pk", "game_id")[:limit]),
         lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
-        row_of=lambda row: isolation.Row(str(row[0]), row[1]),
+        row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
         until=time.monotonic() + MAX_SECONDS_ALONE,
     )
     return limit

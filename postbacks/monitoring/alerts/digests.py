@@ -60,7 +60,7 @@ def write_digests(*, now: datetime | None = None) -> int:
         Queue.ALERT_DIGEST,
         by_game.items(),
         lambda row: _write(*row, now),
-        row_of=lambda row: isolation.Row(f"game {row[0].pk}", row[0].pk),
+        row_of=lambda row: isolation.FailureKey(f"game {row[0].pk}", row[0].pk),
     )
     return sum(written)
 
@@ -72,7 +72,7 @@ def _write(game: Game, choices: Iterable[AlertChoice], now: datetime) -> int:
         Queue.ALERT_DIGEST,
         choices,
         lambda choice: _write_one(choice, now, tells=tells and choice.user_id in reachable),
-        row_of=lambda choice: isolation.Row(f"choice {choice.pk}", game.pk),
+        row_of=lambda choice: isolation.FailureKey(f"choice {choice.pk}", game.pk),
     )
     return sum(written)
 

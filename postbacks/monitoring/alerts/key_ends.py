@@ -21,8 +21,8 @@ def write_reminders() -> int:
     return sum(isolation.each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
 
 
-def _place(key: ApiKey) -> isolation.Row:
-    return isolation.Row(f"key {key.pk}", key.game_id)
+def _place(key: ApiKey) -> isolation.FailureKey:
+    return isolation.FailureKey(f"key {key.pk}", key.game_id)
 
 
 def _due() -> QuerySet[ApiKey]:

@@ -60,10 +60,10 @@ def _claim_isolated() -> list[Notice | None]:
         notice = claim()
         return [notice] if notice else []
     except Exception as error:  # any error of a row is isolated
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
     rows = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").values_list("pk", "game_id")
     for pk, game_id in rows[:1]:
-        return isolation.alone(Queue.NOTICE, isolation.Row(str(pk), game_id), partial(claim, only=pk)) or [None]
+        return isolation.alone(Queue.NOTICE, isolation.FailureKey(str(pk), game_id), partial(claim, only=pk)) or [None]
     return []
 
 
@@ -114,7 +114,7 @@ class _Result:
 def send(notice: Notice) -> None:
     """Send a claimed message once and store the outcome; a failure is retried where that may help."""
     result = _attempt(notice)
-    place = isolation.Row(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
+    place = isolation.FailureKey(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
     isolation.alone(Queue.NOTICE, place, partial(_settle, notice, result))
 
 

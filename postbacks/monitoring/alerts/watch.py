@@ -48,8 +48,8 @@ def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = No
     return sum(isolation.together(Queue.ALERT, rows, lambda some: _watch(some, now), row_of=_place))
 
 
-def _place(config: PostbackConfig) -> isolation.Row:
-    return isolation.Row(str(config.pk), config.game_id)
+def _place(config: PostbackConfig) -> isolation.FailureKey:
+    return isolation.FailureKey(str(config.pk), config.game_id)
 
 
 def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
