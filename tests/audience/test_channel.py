@@ -85,7 +85,7 @@ def with_channel(work: Callable[[Channel], Coroutine[Any, Any, Any]], statements
     return on_loop(run)
 
 
-def test_what_is_answered_is_committed(tried: None) -> None:
+def test_a_result_arrives_after_the_commit(tried: None) -> None:
     async def work(channel: Channel) -> list[Outcome]:
         return [await ask(channel, b"add", b"1"), await ask(channel, b"add", b"2")]
 
@@ -129,7 +129,7 @@ def test_an_error_at_the_commit_is_no_success(tried: None) -> None:
     assert numbers() == [1]
 
 
-def test_a_connection_that_ends_in_the_middle_is_told(tried: None) -> None:
+def test_a_connection_lost_during_a_statement_is_an_error(tried: None) -> None:
     async def work(channel: Channel) -> tuple[Outcome, bool]:
         [(pid, _)] = await ask(channel, b"pid", b"")  # type: ignore[misc]
         asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(asyncio.to_thread(end, pid)))
@@ -161,7 +161,7 @@ def test_a_connection_that_ends_while_it_is_idle_is_noticed(tried: None) -> None
     with_channel(soon, STATEMENTS)
 
 
-def test_a_statement_that_cannot_be_prepared_is_said_at_once() -> None:
+def test_an_invalid_statement_fails_when_the_channel_opens() -> None:
     with pytest.raises(psycopg.errors.SyntaxError):
         with_channel(lambda channel: ask(channel, b"odd", b""), {b"odd": "SELEKT 1"})
 
@@ -215,7 +215,7 @@ def crowd(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
         yield crowd
 
 
-def test_small_groups_need_no_thread_once_there_is_a_channel(crowd: Crowd) -> None:
+def test_small_groups_are_written_by_the_channel_once_it_is_open(crowd: Crowd) -> None:
     async def work() -> list[Receipt | BaseException]:
         await crowd.open()
         return await crowd.together(message("m-a"), message("m-b"), message("m-a"), message("m-c"))
@@ -229,7 +229,7 @@ def test_small_groups_need_no_thread_once_there_is_a_channel(crowd: Crowd) -> No
         assert cursor.fetchone() == (2,)
 
 
-def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
+def test_the_channel_stores_the_same_rows_as_a_transaction(crowd: Crowd) -> None:
     refused = Rejected("m-9", [Violation("type", "UNSUPPORTED_TYPE", "No such type.")], {"userId": "u"})
 
     def request(name: str) -> list[Submission]:
@@ -257,7 +257,7 @@ def test_a_channel_leaves_the_rows_that_a_thread_leaves(crowd: Crowd) -> None:
     assert one == other
 
 
-def test_a_large_group_goes_by_the_thread(crowd: Crowd) -> None:
+def test_a_large_group_is_written_in_a_transaction(crowd: Crowd) -> None:
     async def work() -> Receipt | BaseException:
         await crowd.open()
         return await crowd.ask(*(message(f"m-{number}") for number in range(statement.MIN_COPY_ROWS)))
@@ -266,7 +266,7 @@ def test_a_large_group_goes_by_the_thread(crowd: Crowd) -> None:
     assert crowd.on_thread == [1]
 
 
-def test_what_would_keep_the_loop_busy_goes_by_the_thread(crowd: Crowd) -> None:
+def test_a_group_with_long_rows_is_written_in_a_transaction(crowd: Crowd) -> None:
     heavy = message("m-heavy")
     heavy.raw = {"note": "x" * statement.MAX_LOOP_CHARACTERS}
 
@@ -278,7 +278,7 @@ def test_what_would_keep_the_loop_busy_goes_by_the_thread(crowd: Crowd) -> None:
     assert crowd.on_thread == [1]
 
 
-def test_a_refused_message_fails_no_neighbour_and_the_channel_comes_back(crowd: Crowd) -> None:
+def test_a_refused_message_fails_only_its_own_request_and_the_channel_reopens(crowd: Crowd) -> None:
     async def work() -> list[list[Receipt | BaseException]]:
         await crowd.open()
         first = await crowd.together(message("m-0"), message("m-a"), message("m-bad", TOO_LONG), message("m-b"))
@@ -328,7 +328,7 @@ def test_a_terminated_connection_loses_no_request(crowd: Crowd) -> None:
     assert stored() == ["m-a", "m-b", "m-c", "m-first"]
 
 
-def test_a_channel_is_not_asked_for_all_the_time(crowd: Crowd) -> None:
+def test_attempts_to_open_a_channel_are_a_second_apart(crowd: Crowd) -> None:
     asked: list[float] = []
 
     def refuse() -> Channel:
@@ -349,7 +349,7 @@ def test_a_channel_is_not_asked_for_all_the_time(crowd: Crowd) -> None:
     assert 2 <= len(asked) <= 2 + (time.monotonic() - began) // write_queue.REOPEN_SECONDS
 
 
-def test_without_a_channel_the_thread_writes_on(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_channel_groups_are_written_in_transactions(crowd: Crowd, caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> Channel:
         raise psycopg.OperationalError("too many connections")
 

@@ -218,7 +218,7 @@ def test_the_loop_answers_other_methods_as_a_thread_does(loop: Loop, wire: Wire)
         assert ours.headers == {name.lower(): value for name, value in theirs.items()}
 
 
-def test_requests_of_one_moment_share_a_transaction(loop: Loop, immutable: Wire) -> None:
+def test_simultaneous_requests_share_a_transaction(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     bodies = [immutable.sent({"n": n}).replace(b"0d9c1a52", b"%08d" % n) for n in range(20)]
 
@@ -237,7 +237,7 @@ def test_requests_of_one_moment_share_a_transaction(loop: Loop, immutable: Wire)
 # What goes on to a thread
 
 
-def test_a_key_that_was_not_looked_up_lately(loop: Loop, immutable: Wire) -> None:
+def test_a_request_whose_key_is_not_cached_goes_to_a_thread(loop: Loop, immutable: Wire) -> None:
     body = immutable.sent({"a": 1})
 
     assert loop.ask(immutable.path, body, headers=immutable.authorised()).status == 299
@@ -245,7 +245,7 @@ def test_a_key_that_was_not_looked_up_lately(loop: Loop, immutable: Wire) -> Non
     assert stored() == ([], [], [])
 
 
-def test_a_key_whose_tokens_are_used_up(loop: Loop, immutable: Wire) -> None:
+def test_a_request_whose_key_has_no_tokens_left_goes_to_a_thread(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     limit._get_limiter().leases.clear()
 
@@ -253,14 +253,14 @@ def test_a_key_whose_tokens_are_used_up(loop: Loop, immutable: Wire) -> None:
     assert stored() == ([], [], [])
 
 
-def test_a_revoked_key_is_believed_no_longer_than_it_is_kept(loop: Loop, immutable: Wire) -> None:
+def test_a_revoked_key_is_not_read_from_the_cache(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     revoke_key(key=immutable.key.key)
 
     assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
 
 
-def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> None:
+def test_a_large_body_goes_to_a_thread(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     body = immutable.sent({"long": "x" * asgi.MAX_LOOP_BODY_BYTES})
 
@@ -268,7 +268,7 @@ def test_a_large_body_which_is_not_even_read(loop: Loop, immutable: Wire) -> Non
     assert loop.reached == [(immutable.path, body)]
 
 
-def test_a_large_body_that_did_not_say_its_size(loop: Loop, immutable: Wire) -> None:
+def test_a_large_body_without_content_length_goes_to_a_thread(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     body = immutable.sent({"long": "x" * asgi.MAX_LOOP_BODY_BYTES})
 
@@ -276,14 +276,14 @@ def test_a_large_body_that_did_not_say_its_size(loop: Loop, immutable: Wire) -> 
     assert loop.reached == [(immutable.path, body)]
 
 
-def test_of_an_endless_body_no_more_than_would_be_too_large(loop: Loop, immutable: Wire) -> None:
+def test_reading_an_endless_body_stops_at_the_limit(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     loop.ask(immutable.path, [b"x" * 1024 * 1024] * 50, headers=immutable.authorised())
 
     assert asgi.MAX_BODY_BYTES < len(loop.reached[0][1]) <= asgi.MAX_BODY_BYTES + 1024 * 1024
 
 
-def test_a_small_body_that_did_not_say_its_size_stays(loop: Loop, immutable: Wire) -> None:
+def test_a_small_body_without_content_length_is_answered_on_the_loop(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     body = immutable.sent({"a": 1})
 
@@ -299,7 +299,9 @@ def test_other_paths_are_passed_on_unchanged(loop: Loop) -> None:
     assert [loop.ask(path).status for path in paths] == [299] * len(paths)
 
 
-def test_what_has_to_be_sent_on_to_https(loop: Loop, immutable: Wire, settings: LazySettings) -> None:
+def test_a_request_to_be_redirected_to_https_goes_to_a_thread(
+    loop: Loop, immutable: Wire, settings: LazySettings
+) -> None:
     at_hand(immutable)
     settings.SECURE_SSL_REDIRECT = True
 
@@ -323,7 +325,7 @@ async def _nothing(message: Any) -> None:
 # And the rest
 
 
-def test_a_sender_that_goes_away_in_the_middle_leaves_nothing(loop: Loop, immutable: Wire) -> None:
+def test_a_client_that_disconnects_within_its_body_stores_nothing(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     body = immutable.sent({"a": 1})
     coming = [{"type": "http.request", "body": body[:40], "more_body": True}, {"type": "http.disconnect"}]
@@ -339,14 +341,14 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_nothing(loop: Loop, immuta
     assert stored() == ([], [], [])
 
 
-def test_a_header_that_only_looks_like_another_is_not_it(loop: Loop, immutable: Wire) -> None:
+def test_a_key_in_a_header_with_underscores_is_ignored(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     spoofed = {name.replace("-", "_"): value for name, value in immutable.authorised().items()}
 
     assert loop.ask(immutable.path, immutable.sent({}), headers=spoofed).status == 400
 
 
-def test_what_would_wait_too_long_is_503_in_every_dialect(
+def test_a_full_write_queue_is_answered_503_in_every_dialect(
     loop: Loop, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(writes: object) -> None:
@@ -380,7 +382,7 @@ def test_an_incomplete_body_does_not_block_other_requests(
     assert on_loop(beside_a_slow_one) == immutable.success
 
 
-def test_what_comes_on_top_of_too_much_in_hand_is_503_and_the_rest_is_stored(
+def test_a_request_beyond_the_in_flight_limit_is_503_and_the_others_are_stored(
     loop: Loop, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_hand(wire)
@@ -451,7 +453,7 @@ async def answered(web: asgi.IngestApp, scope: Message, body: bytes) -> Answer:
     return Answer(sent[0]["status"], headers, sent[1]["body"])
 
 
-def test_when_the_process_is_full_nothing_is_even_read(
+def test_a_request_is_not_parsed_while_the_write_queue_is_full(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accepting._queue, "_waiting_events", MAX_WAITING_EVENTS)
@@ -460,7 +462,7 @@ def test_when_the_process_is_full_nothing_is_even_read(
     assert loop.reached == []
 
 
-def test_a_browser_may_ask_even_then_so_that_it_reads_when_to_come_back(
+def test_a_preflight_request_is_answered_while_the_write_queue_is_full(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accepting._queue, "_waiting_events", MAX_WAITING_EVENTS)
@@ -470,7 +472,7 @@ def test_a_browser_may_ask_even_then_so_that_it_reads_when_to_come_back(
     assert (answer.status, answer.headers["access-control-expose-headers"]) == (204, "Retry-After")
 
 
-def test_what_the_loop_answers_is_counted(loop: Loop, immutable: Wire) -> None:
+def test_requests_answered_on_the_loop_are_counted(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
     labels = {"route": immutable.path, "status": str(immutable.success)}
     before = REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) or 0
@@ -479,7 +481,7 @@ def test_what_the_loop_answers_is_counted(loop: Loop, immutable: Wire) -> None:
     assert REGISTRY.get_sample_value("afterclick_intake_requests_total", labels) == before + 1
 
 
-def test_a_header_with_an_underscore_is_no_word_of_a_proxy(loop: Loop, game: Game, settings: LazySettings) -> None:
+def test_a_forwarded_for_header_with_underscores_is_ignored(loop: Loop, game: Game, settings: LazySettings) -> None:
     """To WSGI both spellings are one name, and a proxy replaces one of them only."""
     settings.TRUSTED_PROXIES = ["127.0.0.1/32"]
     wire, name = wire_of(game, Dialect.RUDDERSTACK), "X_Forwarded_For"

@@ -8,7 +8,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from django.utils import timezone
 
 from audience.background import isolation
-from audience.background.isolation import Row
+from audience.background.isolation import FailureKey
 from audience.models import FailedWork, Game, Queue
 from tests import factories
 
@@ -28,8 +28,8 @@ def halve(rows: Sequence[int]) -> list[int]:
     return [row // 2 for row in rows]
 
 
-def place(row: int) -> Row:
-    return Row(str(row), None)
+def place(row: int) -> FailureKey:
+    return FailureKey(str(row), None)
 
 
 def halved(rows: Sequence[int]) -> list[list[int]]:
@@ -46,19 +46,19 @@ def come_due() -> None:
 )
 def test_a_lost_connection_is_not_recorded_against_a_row(error: Exception) -> None:
     with pytest.raises(type(error)):
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
 
 
 def test_a_lock_timeout_is_not_recorded_against_a_row() -> None:
     error = raised("DO $$ BEGIN RAISE lock_not_available; END $$")
     with pytest.raises(OperationalError):
-        isolation.raise_if_passing(error)
+        isolation.raise_if_unavailable(error)
 
 
 def test_a_row_too_large_for_its_index_is_recorded_against_the_row() -> None:
     error = raised("DO $$ BEGIN RAISE program_limit_exceeded; END $$")
     assert isinstance(error, OperationalError)
-    isolation.raise_if_passing(error)
+    isolation.raise_if_unavailable(error)
 
 
 @pytest.mark.parametrize(
@@ -176,5 +176,5 @@ def test_a_failure_in_a_game_that_is_gone_is_not_kept() -> None:
     gone.delete()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    isolation.note(Queue.FAN_OUT, Row("1", pk), ValueError("odd"))
+    isolation.note(Queue.FAN_OUT, FailureKey("1", pk), ValueError("odd"))
     assert not FailedWork.objects.exists()

@@ -141,7 +141,7 @@ def requests(operation: Any, credentials: list[dict[str, dict[str, str]]]) -> An
 
 
 @EVERY
-def test_answers_are_as_described_what_is_good_is_taken_and_a_refusal_stores_nothing(
+def test_answers_match_the_document_and_a_refusal_stores_nothing(
     credentials: list[dict[str, dict[str, str]]], method: str, path: str
 ) -> None:
     operation = document()[path][method]
@@ -287,7 +287,7 @@ def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: Problem
     assert json.loads(answer.content) in examples_of(f"Parcelvoy{answer.status_code}", "application/json")
 
 
-def test_every_example_is_as_its_schema_says() -> None:
+def test_every_example_matches_its_schema() -> None:
     raw = document().raw_schema
     shown = list(examples(raw))
 
@@ -308,7 +308,7 @@ def examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
             yield from examples(child)
 
 
-def test_the_page_of_the_document_loads_only_what_we_serve(client: Client) -> None:
+def test_the_documentation_page_loads_nothing_from_other_hosts(client: Client) -> None:
     page = client.get("/api/docs/").content.decode()
 
     assert "<style" not in page

@@ -74,7 +74,7 @@ def done(thread: ThreadPoolExecutor) -> None:
     thread.submit(lambda: None).result(15)
 
 
-def test_a_key_that_grows_old_is_looked_up_once_while_requests_go_on_with_it(
+def test_a_key_about_to_expire_is_refreshed_once_while_requests_use_the_cached_one(
     thread: ThreadPoolExecutor, made: NewKey
 ) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
@@ -92,7 +92,7 @@ def test_a_key_that_grows_old_is_looked_up_once_while_requests_go_on_with_it(
     assert found(made) == made.key
 
 
-def test_a_young_key_is_not_looked_up(thread: ThreadPoolExecutor, made: NewKey) -> None:
+def test_a_fresh_key_is_not_refreshed(thread: ThreadPoolExecutor, made: NewKey) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
     [before] = auth._cache.values()
     found(made)
@@ -102,9 +102,7 @@ def test_a_young_key_is_not_looked_up(thread: ThreadPoolExecutor, made: NewKey) 
     assert not before.is_refreshing
 
 
-def test_a_key_that_was_revoked_elsewhere_is_found_out_by_looking_again(
-    thread: ThreadPoolExecutor, made: NewKey
-) -> None:
+def test_a_refresh_finds_that_another_process_revoked_the_key(thread: ThreadPoolExecutor, made: NewKey) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
     ApiKey.objects.update(revoked_at=timezone.now())
     age(made, 0.6)
@@ -113,7 +111,7 @@ def test_a_key_that_was_revoked_elsewhere_is_found_out_by_looking_again(
     assert found(made) is None
 
 
-def test_a_key_that_changed_here_while_it_was_looked_up_is_not_kept(
+def test_a_key_that_changed_during_its_lookup_is_not_cached(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
@@ -130,7 +128,7 @@ def test_a_key_that_changed_here_while_it_was_looked_up_is_not_kept(
     assert auth._cache == {}
 
 
-def test_a_key_that_could_not_be_looked_up_ends_on_time(
+def test_a_key_whose_refresh_failed_expires_on_time(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
@@ -148,7 +146,7 @@ def test_a_key_that_could_not_be_looked_up_ends_on_time(
         found(made)
 
 
-def test_on_a_thread_nothing_is_fetched_ahead(thread: ThreadPoolExecutor, made: NewKey) -> None:
+def test_nothing_is_prefetched_on_a_thread(thread: ThreadPoolExecutor, made: NewKey) -> None:
     find_key(made.value, kind=KeyKind.PUBLISHABLE)
     assert limit.seconds_to_wait(made.key) == 0
     age(made, 0.6)
@@ -183,7 +181,7 @@ def test_tokens_are_renewed_once_half_of_their_time_is_over(thread: ThreadPoolEx
     assert now.expires_at - time.monotonic() > 0.6
 
 
-def test_what_is_spent_while_redis_is_asked_stays_spent(
+def test_tokens_spent_during_a_refill_stay_spent(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit.seconds_to_wait(made.key)
@@ -205,9 +203,7 @@ def test_what_is_spent_while_redis_is_asked_stays_spent(
     assert before > 7
 
 
-def test_a_key_that_has_spent_all_waits_on_a_thread_for_what_it_may_do(
-    thread: ThreadPoolExecutor, made: NewKey
-) -> None:
+def test_a_key_without_tokens_is_refused_on_a_thread(thread: ThreadPoolExecutor, made: NewKey) -> None:
     limit.seconds_to_wait(made.key)
     limit._get_limiter().leases[made.key.pk].left = 0
 
@@ -215,7 +211,7 @@ def test_a_key_that_has_spent_all_waits_on_a_thread_for_what_it_may_do(
         admitted(made)
 
 
-def test_with_tokens_taken_ahead_too_a_key_gets_no_more_than_its_limit(thread: ThreadPoolExecutor, game: Game) -> None:
+def test_prefetched_tokens_do_not_exceed_the_limit(thread: ThreadPoolExecutor, game: Game) -> None:
     made = create_key(game=game, name="k", rate_limit=200)
     started, admissions = time.monotonic(), 0
     for _ in range(200 * limit.BURST_SECONDS + 400):

@@ -119,7 +119,7 @@ def test_its_retry_past_midnight_is_the_same_message(key: NewKey) -> None:
     assert [event.day for event in Event.objects.all()] == [TODAY - timedelta(days=1)]
 
 
-def test_beside_new_ones_too(key: NewKey) -> None:
+def test_copies_of_untimed_messages_are_recognised_beside_new_messages(key: NewKey) -> None:
     take(key, untimed("m-1"), untimed("m-2"), at=MIDNIGHT - SECOND)
     receipt = take(key, untimed("m-1"), untimed("m-3"), timed("m-2"), at=MIDNIGHT + SECOND)
 

@@ -93,7 +93,7 @@ def stored() -> list[str]:
     return sorted(Event.objects.values_list("message_id", flat=True))
 
 
-def test_those_that_wait_are_written_together(crowd: Crowd) -> None:
+def test_waiting_requests_are_written_together(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), b=message("m-b"), c=message("m-c"))
 
     assert answers == dict.fromkeys(("first", "a", "b", "c"), Receipt(new=1, duplicates=0, rejected=0))
@@ -103,7 +103,7 @@ def test_those_that_wait_are_written_together(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize(("enough", "sizes"), [(64, [5]), (3, [3, 2])])
-def test_one_that_comes_as_another_is_read_is_written_with_it(
+def test_a_request_that_arrives_while_another_is_read_is_written_with_it(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch, enough: int, sizes: list[int]
 ) -> None:
     monkeypatch.setattr(write_queue, "MIN_GROUP_EVENTS", enough)
@@ -122,14 +122,14 @@ def test_one_that_comes_as_another_is_read_is_written_with_it(
     assert crowd.sizes == sizes
 
 
-def test_a_copy_in_the_same_group_is_told_from_the_first_one(crowd: Crowd) -> None:
+def test_a_copy_within_a_group_is_reported_as_a_duplicate(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), again=message("m-a"), b=message("m-b"))
 
     assert (answers["a"], answers["again"], answers["b"]) == (Receipt(1, 0, 0), Receipt(0, 1, 0), Receipt(1, 0, 0))
     assert stored() == ["m-a", "m-b", "m-first"]
 
 
-def test_a_message_that_postgresql_refuses_fails_no_neighbour(crowd: Crowd) -> None:
+def test_a_message_that_postgresql_refuses_fails_only_its_own_request(crowd: Crowd) -> None:
     answers = crowd.come(a=message("m-a"), bad=message("m-bad", TOO_LONG), b=message("m-b"))
 
     assert isinstance(answers["bad"], DatabaseError)
@@ -138,16 +138,14 @@ def test_a_message_that_postgresql_refuses_fails_no_neighbour(crowd: Crowd) -> N
     assert Batch.objects.count() == 3
 
 
-def test_a_group_is_no_larger_than_a_transaction_should_be(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_has_at_most_the_maximum_number_of_events(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_queue, "MAX_GROUP_EVENTS", 2)
     crowd.come(a=message("m-a"), b=message("m-b"), c=message("m-c"))
 
     assert crowd.sizes == [1, 2, 1]
 
 
-def test_when_the_database_goes_away_nobody_is_told_that_it_is_stored(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_connection_fails_every_request_of_the_group(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(writes: Sequence[Write]) -> None:
         connection.close()
         raise OperationalError("the connection is lost")
@@ -192,7 +190,7 @@ def test_an_error_before_the_first_attempt_is_not_taken_for_a_commit(
     assert (crowd.sizes, stored()) == ([], [])
 
 
-def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
+def test_a_request_beyond_the_waiting_limit_is_refused_and_the_others_are_written(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_queue, "MAX_WAITING_EVENTS", 1)
@@ -203,9 +201,7 @@ def test_what_would_wait_too_long_is_refused_and_the_rest_is_written(
     assert stored() == ["m-first", "m-second"]
 
 
-def test_as_large_a_batch_as_may_wait_is_taken_beside_the_few_that_gather(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_largest_batch_is_accepted_beside_a_gathering_group(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_queue, "MAX_WAITING_EVENTS", 3)
     monkeypatch.setattr(write_queue, "MIN_GROUP_EVENTS", 2)
     crowd.first_may_go.set()
