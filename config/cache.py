@@ -62,7 +62,7 @@ class SharedCache(RedisCache):
                 return shared()
             except RedisError as error:
                 SharedCache.away_until = time.monotonic() + LEFT_ALONE_SECONDS
-                logger.warning("cache_away", error=type(error).__name__)
+                logger.warning("cache_unavailable", error=type(error).__name__)
         return own()
 
     add = _shared("add")

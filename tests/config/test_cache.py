@@ -78,7 +78,7 @@ def test_an_outage_is_noticed_once_and_not_on_every_call(
     for _ in range(10):
         cache.get("x")
     assert len(asked) == 1
-    assert [record.message for record in caplog.records if "cache_away" in record.getMessage()] != []
+    assert [record.message for record in caplog.records if "cache_unavailable" in record.getMessage()] != []
 
 
 def test_it_is_asked_again_when_it_is_back(away: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
