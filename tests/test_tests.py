@@ -10,14 +10,6 @@ HERE = Path(__file__).resolve().parent
 PATCHERS = {"setattr", "delattr", "setitem", "delitem", "patch", "object", "dict", "multiple"}
 # Documented by Django despite their underscore.
 PUBLIC = {"_meta", "_default_manager"}
-# Modules whose product code is being rewritten; each goes when its tests no longer patch private names.
-STILL_PATCHING = {
-    "audience/event_loop.py",
-    "audience/test_ahead.py",
-    "audience/test_channel.py",
-    "audience/test_front.py",
-    "audience/test_transport.py",
-}
 
 
 def is_private(name: str) -> bool:
@@ -51,7 +43,7 @@ def private_patches(tree: ast.AST) -> list[str]:
 def test_no_test_patches_a_private_name() -> None:
     modules = {path.relative_to(HERE).as_posix(): ast.parse(path.read_text()) for path in HERE.rglob("*.py")}
     patching = {name: found for name, tree in modules.items() if (found := private_patches(tree))}
-    assert {name: found for name, found in patching.items() if name not in STILL_PATCHING} == {}
+    assert patching == {}
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ def web_process(
     fetching = ThreadPoolExecutor(1)
     write_requests = partial(transaction.write_requests, write=write)
     queue = WriteQueue(write_requests, accept._after_commit_on_loop, open_channel)
-    monkeypatch.setattr(prefetch, "_thread", fetching)
-    monkeypatch.setattr(accept, "_queue", queue)
+    monkeypatch.setattr(prefetch, "executor", fetching)
+    monkeypatch.setattr(accept, "process_queue", queue)
     try:
         yield queue
     finally:

@@ -26,7 +26,7 @@ from audience.intake.requests.caller import caller_ip
 from audience.intake.storing import accept as accepting
 from audience.intake.storing import transaction
 from audience.intake.storing.statement import Write
-from audience.intake.storing.write_queue import MAX_GROUP_EVENTS, MAX_WAITING_EVENTS, Overloaded
+from audience.intake.storing.write_queue import MAX_GROUP_EVENTS, MAX_WAITING_EVENTS, Overloaded, WriteQueue
 from audience.models import Batch, Dialect, Event, Game, Rejection
 from config.probes import alive
 from tests.audience.event_loop import on_loop, web_process
@@ -115,11 +115,11 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr(limit, "LEASE_SIZE_SECONDS", 4.0)
     monkeypatch.setattr(limit, "LEASE_EXPIRY_SECONDS", 60.0)
     redis.Redis.from_url(django_settings.CELERY_BROKER_URL).flushdb()
-    limit._limiter = None
+    limit.reset()
     with web_process(monkeypatch):
         yield Loop()
     auth.clear_key_cache()
-    limit._limiter = None
+    limit.reset()
 
 
 @pytest.fixture(params=list(PATHS), ids=lambda dialect: dialect.value)
@@ -355,7 +355,7 @@ def test_a_full_write_queue_is_answered_503_in_every_dialect(
         raise Overloaded
 
     at_hand(wire)
-    monkeypatch.setattr(accepting._queue, "commit", full)
+    monkeypatch.setattr(accepting.process_queue, "commit", full)
     answer = loop.ask(wire.path, wire.sent({}), headers={**wire.authorised(), "Origin": ORIGIN})
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
@@ -456,7 +456,7 @@ async def answered(web: asgi.IngestApp, scope: Message, body: bytes) -> Answer:
 def test_a_request_is_not_parsed_while_the_write_queue_is_full(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting._queue, "_waiting_events", MAX_WAITING_EVENTS)
+    monkeypatch.setattr(WriteQueue, "is_full", True)
 
     assert loop.ask(immutable.path, b"{", headers=immutable.authorised()).status == 503
     assert loop.reached == []
@@ -465,7 +465,7 @@ def test_a_request_is_not_parsed_while_the_write_queue_is_full(
 def test_a_preflight_request_is_answered_while_the_write_queue_is_full(
     loop: Loop, immutable: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting._queue, "_waiting_events", MAX_WAITING_EVENTS)
+    monkeypatch.setattr(WriteQueue, "is_full", True)
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     answer = loop.ask(immutable.path, method="OPTIONS", headers=asked)
 

@@ -89,10 +89,10 @@ def wire(request: pytest.FixtureRequest, game: Game) -> Wire:
 @pytest.fixture(autouse=True)
 def _a_limiter_of_its_own() -> Iterator[None]:
     """A pause or a bucket of one test is none of the next one's."""
-    limit._limiter = None
+    limit.reset()
     redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
     yield
-    limit._limiter = None
+    limit.reset()
 
 
 def assert_nothing_stored() -> None:

@@ -86,6 +86,12 @@ class _Limiter:
 _limiter: _Limiter | None = None
 
 
+def reset() -> None:
+    """Forget the leases and the pause, and read the broker's address again at the next request."""
+    global _limiter
+    _limiter = None
+
+
 def seconds_to_wait(key: ApiKey) -> int:
     """0 when the key may call now, else whole seconds until it may. Raises SynchronousOnlyOperation on the event loop
     when the process has no tokens left."""

@@ -14,7 +14,7 @@ from django.db import close_old_connections
 
 logger = structlog.get_logger(__name__)
 
-_thread = ThreadPoolExecutor(1, thread_name_prefix="intake-prefetch")
+executor = ThreadPoolExecutor(1, thread_name_prefix="intake-prefetch")
 
 
 def on_event_loop() -> bool:
@@ -24,7 +24,7 @@ def on_event_loop() -> bool:
 
 def prefetch(query: Callable[[], object]) -> None:
     """Run `query` on a background thread. Errors are logged; the next request that needs the value repeats it."""
-    _thread.submit(_run, query)
+    executor.submit(_run, query)
 
 
 def _run(query: Callable[[], object]) -> None:

@@ -66,13 +66,13 @@ def accept_all(submissions: Sequence[Submission]) -> list[Receipt]:
 async def accept_on_loop(submissions: Sequence[Submission]) -> list[Receipt]:
     """The same on the event loop, together with other requests. Raises `Overloaded` too."""
     writes = [Write(sent) for sent in submissions]
-    await _queue.commit(writes)
+    await process_queue.commit(writes)
     return [_receipt(write) for write in writes]
 
 
 def refuse_when_full() -> None:
     """Raise `Overloaded` before a request is parsed that `accept_on_loop` would refuse."""
-    if _queue.is_full:
+    if process_queue.is_full:
         raise Overloaded
 
 
@@ -110,7 +110,7 @@ def _save_use(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
 
-_queue = WriteQueue(transaction.write_requests, _after_commit_on_loop, partial(Channel, statement.STATEMENTS))
+process_queue = WriteQueue(transaction.write_requests, _after_commit_on_loop, partial(Channel, statement.STATEMENTS))
 
 
 def _receipt(write: Write) -> Receipt:
