@@ -1,9 +1,8 @@
 """Checks credentials with the network: before settings are saved, on suspicion, daily, before a release, as a test.
 
-A check holds its credential encrypted until a worker takes it out and runs the check, so a task delivered twice asks
-once. The test code is in no table: it travels sealed in
-the task's argument (audience.database.sealing.seal). A check asked without one is run by the upkeep when its task was
-lost; one asked with a code is refused then, since its event would count as a live one.
+A check holds its credential encrypted until a worker takes it out and runs the check, so a task that is delivered twice
+checks once. The test code is only in the task's argument, encrypted. If the task is lost, the upkeep runs the check,
+unless it was requested with a test code: without the code its event would count as a live one.
 """
 
 from typing import Any

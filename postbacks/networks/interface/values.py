@@ -83,7 +83,7 @@ def number(value: Decimal | None) -> float | None:
 
 
 def money(value: Decimal | None, currency: str | None) -> tuple[float, str] | None:
-    """(value, ISO 4217 letters), or None unless both are usable: they only count as a pair, and no default is right."""
+    """(value, ISO 4217 letters); None unless both are usable, since networks count them only as a pair."""
     amount, letters = number(value), (currency or "").strip().upper()
     if amount is None or not re.fullmatch(r"[A-Z]{3}", letters):
         return None
