@@ -48,7 +48,8 @@ def create(
         config=config,
         config_version=config.version,
         pixel_id=config.pixel_id,
-        credential=dict(config.credential),
+        # Blank parts for one that no key decrypts: the worker then closes the check with that reason.
+        credential=dict(config.credential) or {part.name: "" for part in config.kind.credential_fields},
         triggers=[trigger] if trigger else list(config.triggers),
         enabled=config.enabled,
         has_test_code=bool(test_code),

@@ -119,7 +119,8 @@ def _drop(key: str, token: str) -> None:
 
 
 def _hiding(request: Request, target: Target) -> Request:
-    return replace(request, secrets=tuple({*request.secrets, *target.secrets}))
+    # The longest first: one may be the beginning of another.
+    return replace(request, secrets=tuple(sorted({*request.secrets, *target.secrets}, key=len, reverse=True)))
 
 
 def _masked(outcome: Outcome, request: Request) -> Outcome:

@@ -203,6 +203,15 @@ def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> 
     assert stored_credential("postbacks_credentialcheck") == [""]
 
 
+def test_a_check_of_a_stored_credential_that_no_key_decrypts_says_so(game: Game, settings: Any) -> None:
+    config = factories.config(game)
+    settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
+    check = credential_checks.ask(config=PostbackConfig.objects.get(pk=config.pk), purpose=Purpose.DAILY)
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    assert (check.state, check.message) == ("unverified", "The stored credential cannot be read: enter it again.")
+
+
 def test_an_answer_after_the_sweep_gave_up_changes_nothing(
     sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:

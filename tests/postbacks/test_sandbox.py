@@ -663,9 +663,20 @@ def test_every_body_that_a_network_builds_is_accepted_by_its_imitation(sandbox: 
     fields = ["click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "value", "currency"]
     chance = random.Random(4)
     for number in range(60):
-        gone = {field: None for field in fields if chance.random() < 0.5}
+        gone = {field: {} if field == "cookies" else None for field in fields if chance.random() < 0.5}
         facts = replace(PURCHASE, event_id=str(number), **gone)
         assert send(sandbox, kind, facts=facts).verdict is Verdict.SUCCESS
+
+
+def test_the_query_of_a_request_is_in_neither_the_list_nor_the_log() -> None:
+    lines: list[str] = []
+    with Sandbox(log=lines.append) as sandbox:
+        request = purchase(sandbox, "tiktok")
+        assert post(replace(request, url=f"{request.url}?access_token=canary")).status == 200
+        listed = sandbox.received("tiktok")
+    assert [entry["path"] for entry in listed] == ["/open_api/v1.3/event/track/"]
+    assert "canary" not in json.dumps(listed) + "".join(lines)
+    assert len(lines) == 1
 
 
 def test_an_incomplete_body_is_not_recorded_as_a_request() -> None:

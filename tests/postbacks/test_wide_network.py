@@ -1,5 +1,6 @@
 """Every part of the network interface at work, with a network that uses them all (wide.py)."""
 
+import importlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from audience.models import FailedWork, Game
+from audience.models import FailedWork, Game, Touch
+from audience.privacy import echoes
 from postbacks import http
 from postbacks.configs import credentials, hold
 from postbacks.configs.forms import postback_form
@@ -172,6 +174,25 @@ def test_what_was_held_still_waits_for_its_first_moment(network: wide.Server, ga
     assert (row.state, row.next_attempt_at) == ("waiting", conversion.touch.clicked_at + timedelta(hours=6))
 
 
+def test_a_cookie_of_the_old_column_is_filled_in_under_its_name(game: Game) -> None:
+    player = factories.person(game)
+    for network in ("tiktok", "reddit", "meta"):
+        factories.touch(player, network=network, click_id=network, browser_id=f"{network}-cookie")
+    with connection.cursor() as cursor:
+        cursor.execute(importlib.import_module("audience.migrations.0030_fill_cookies_of_touches").FILL)
+    assert dict(Touch.objects.values_list("network", "cookies")) == {
+        "tiktok": {"_ttp": "tiktok-cookie"},
+        "reddit": {"_rdt_uuid": "reddit-cookie"},
+        "meta": {},
+    }
+
+
+def test_what_a_network_may_repeat_of_a_player_includes_the_cookies(game: Game) -> None:
+    conversion = clicked(game, hours=7)
+    Touch.objects.update(cookies={"_wide": "cookie-one", "_wide2": "cookie-two"})
+    assert {"cookie-one", "cookie-two"} <= set(echoes.of_people([conversion.person_id]))
+
+
 # Facts ---------------------------------------------------------------------------------------------
 
 
@@ -256,6 +277,15 @@ def test_without_an_access_token_no_event_is_sent(
     assert (made.request, made.outcome.verdict, made.outcome.message) == (None, verdict, message)
     assert made.outcome.unknown is False
     assert network.calls["events"] == []
+
+
+def test_of_two_secrets_that_begin_alike_nothing_is_left_in_an_answer(network: wide.Server) -> None:
+    credential = {**wide.CREDENTIAL, "url_token": wide.PRIVATE_KEY + "-and-more"}
+    target = wide.Wide().target(pixel_id=wide.PIXEL, credential=credential, base_url=network.url)
+    network.answers["events"] = [(400, {"message": f"bad {credential['url_token']}"})]
+    known = Facts(trigger="purchase", event_id="e-1", event_at=timezone.now())
+    made = http.call(wide.Wide(), target, lambda filled: wide.Wide().build(filled, known))
+    assert made.outcome.message == "bad [hidden]"
 
 
 def test_threads_share_one_access_token(network: wide.Server, call: Callable[[], http.Call]) -> None:
