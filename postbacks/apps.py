@@ -15,11 +15,7 @@ class PostbacksConfig(AppConfig):
 
         checks.register(check_networks)
         for kind, network in NETWORKS.items():
-            # A part that is missing is for the check to report.
-            parameters, sources, cookies = (
-                getattr(network, part, ()) for part in ("click_params", "utm_sources", "cookies")
-            )
-            clicks.register(kind, parameters=parameters, sources=sources, cookies=cookies)
+            clicks.register(kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies)
 
         # An own mask, since auditlog's shows half of a value.
         auditlog.register(

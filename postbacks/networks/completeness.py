@@ -11,10 +11,11 @@ from postbacks.networks.interface.imitation import FAULTS, imitation_of
 from postbacks.networks.interface.network import Network
 
 FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json", "vectors/responses.json")
+OPTIONAL = frozenset({"object_id"})
 # An empty value of these declares that the network has none.
 MAY_BE_EMPTY = frozenset(
     {
-        *("click_params", "utm_sources", "cookies", "object_id"),
+        *("click_params", "utm_sources", "cookies"),
         *("standard_events", "custom_events", "custom_event_pattern", "custom_event_help"),
         *("test_code_label", "test_code_help"),
     }
@@ -30,11 +31,12 @@ def check_networks(**options: Any) -> list[CheckMessage]:
 
 def missing_parts(kind: str, network: Network) -> Iterator[str]:
     """One sentence for each part that is missing."""
-    for name in Network.__annotations__:
-        if not hasattr(network, name):
+    declared = {name for cls in type(network).__mro__ if cls is not Network for name in vars(cls)}
+    for name in [name for name in Network.__annotations__ if name not in OPTIONAL]:
+        if name not in declared:
             none = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""
             yield f"{name} is not set{none}."
-        elif getattr(network, name) in (None, "", 0, (), [], {}) and name not in MAY_BE_EMPTY:
+        elif name not in MAY_BE_EMPTY and not getattr(network, name):
             yield f"{name} is empty."
     if getattr(network, "kind", kind) != kind:
         yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."

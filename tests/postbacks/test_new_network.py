@@ -103,6 +103,7 @@ def test_the_network_of_the_guide_passes_the_system_check_and_the_tests_of_every
             "Afterclick cannot start: TOY_API_URL is not set (see .env.example).",
         ),
         ("    cookies = ()\n", "Network toy: cookies is not set; an empty value declares that there is none."),
+        ('    click_params = ("toy_click",)\n', "Network toy: click_params is not set; an empty value declares that"),
     ],
 )
 def test_a_part_that_is_left_out_of_it_stops_the_start(project: Path, part: str, sentence: str) -> None:

@@ -65,9 +65,9 @@ class Network(ABC):
     test_code_help: str
     default_url: str = ""  # the real API's base address; the variable <KIND>_API_URL overrides it
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
-    click_params: tuple[str, ...]  # query parameters of a click id; the first one is shown on the pages
-    utm_sources: tuple[str, ...]  # values of utm_source, lower case, that mean this network
-    cookies: tuple[str, ...]  # its own cookies that identify a browser
+    click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
+    utm_sources: tuple[str, ...] = ()  # values of utm_source, lower case, that mean this network
+    cookies: tuple[str, ...] = ()  # its own cookies that identify a browser
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
     match_keys: Sequence[MatchKey]  # what it matches an event by, with our weights
