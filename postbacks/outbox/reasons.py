@@ -1,4 +1,7 @@
-"""Every reason why a conversion is not sent, in the order in which the gate tests them, with all its wording."""
+"""Every reason why a conversion is not sent, in the order in which the gate tests them, with all its texts.
+
+The sentence of a reason is the label of Reason, which the choices of the columns need too.
+"""
 
 from dataclasses import dataclass
 
@@ -7,81 +10,61 @@ from audience.models import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonText:
-    """How one reason is shown. Its sentence is the label of Reason, which the choices of the columns need too."""
-
-    reason: Reason
     short: str  # the label of a bar or a filter
     clause: str  # follows a number, in the singular and the plural: "35 had no ad click"
     remedy: str  # what to do about one conversion
     next_step: str  # what to check when most conversions of a postback end so; may name {click_param}
-    total: str = ""  # the sentence for a sum of conversions, where the label does not fit
-
-    @property
-    def sentence_of_total(self) -> str:
-        return self.total or self.reason.label
-
-
-def text_of(reason: str) -> ReasonText:
-    """The texts of a stored reason; ValueError for a value that is none."""
-    return BY_REASON[Reason(reason)]
+    total: str = ""  # the sentence for a sum of conversions, if it differs from that of one
 
 
 # Of two postbacks of one network, the one whose reason comes later here got further.
-TEXTS = (
-    ReasonText(
-        reason=Reason.ERASED,
+TEXTS: dict[str, ReasonText] = {
+    Reason.ERASED: ReasonText(
         short="Erased player",
         clause="belonged to erased players",
         remedy="Nothing: the player asked to be forgotten.",
         next_step="Nothing to do: their players asked to be forgotten.",
     ),
-    ReasonText(
-        reason=Reason.TEST_TRAFFIC,
+    Reason.TEST_TRAFFIC: ReasonText(
         short="Test traffic",
         clause="were test traffic",
         remedy="Nothing: test traffic never reaches a real network. Send the event with a live key.",
         next_step="Send events with a live key.",
     ),
-    ReasonText(
-        reason=Reason.REPEAT_LAUNCH,
+    Reason.REPEAT_LAUNCH: ReasonText(
         short="Not the first launch",
         clause="were not the player's first launch",
         remedy="Nothing: a player’s first launch counts, and there is one already.",
         next_step="Nothing to do: a player's first launch counts.",
     ),
-    ReasonText(
-        reason=Reason.NO_CLICK,
+    Reason.NO_CLICK: ReasonText(
         short="No ad click known",
         clause="had no ad click",
         remedy="Nothing, if the player came by themselves. If they came from an ad: check that the ad’s link keeps its "
         "click ID up to your landing page, that the page sends an event with it, and that signing in joins the two.",
         next_step="Check that the ad links carry {click_param} and that the landing page or game reports it.",
     ),
-    ReasonText(
-        reason=Reason.OUTSIDE_WINDOW,
+    Reason.OUTSIDE_WINDOW: ReasonText(
         short="Click older than the window",
         clause="came too long after the ad click",
         remedy="Nothing for this one. An operator can lengthen the game’s attribution window for those to come.",
         next_step="Check the attribution window of the game.",
     ),
-    ReasonText(
-        reason=Reason.OTHER_NETWORK,
+    Reason.OTHER_NETWORK: ReasonText(
         short="No postback for the click’s network",
         clause="came from another network's click",
         remedy="Add a postback for the network of this click under Integrations, if you advertise there.",
         next_step="Check that the ad links carry {click_param} and that the landing page or game reports it.",
         total="The ad click was another network's",
     ),
-    ReasonText(
-        reason=Reason.CONFIG_DELETED,
+    Reason.CONFIG_DELETED: ReasonText(
         short="Postback deleted",
         clause="waited when the postback was deleted",
         remedy="Nothing for this one: what a postback had not sent when it was deleted is not sent. Add a postback "
         "under Integrations for the conversions to come.",
         next_step="Add a postback for the conversions to come.",
     ),
-    ReasonText(
-        reason=Reason.CONFIG_DISABLED,
+    Reason.CONFIG_DISABLED: ReasonText(
         short="Postback off for this event",
         clause="came while the postback was switched off for them",
         remedy="Switch the postback or this trigger event on under Integrations, if conversions like this one should "
@@ -89,50 +72,43 @@ TEXTS = (
         next_step="Check which trigger events of the postback are ticked.",
         total="No goal counts the event, the postback is off, or the sender excluded it",
     ),
-    ReasonText(
-        reason=Reason.FILTERED,
+    Reason.FILTERED: ReasonText(
         short="Goal’s condition not met",
         clause="did not meet the goal's condition",
         remedy="Change the goal’s condition under Integrations, if conversions like this one should count.",
         next_step="Check the condition of the postback's goals.",
     ),
-    ReasonText(
-        reason=Reason.NOT_FROM_SERVER,
+    Reason.NOT_FROM_SERVER: ReasonText(
         short="Not from a server key",
         clause="did not come with a server key",
         remedy="Nothing, if it was made up: with a public key anyone can send events. Report real ones from your own "
         "server, with a server key; or have the goal count events from any key, under Integrations.",
         next_step="Send these events from your own server with a server key, as the goal asks.",
     ),
-    ReasonText(
-        reason=Reason.REPEAT,
+    Reason.REPEAT: ReasonText(
         short="Counted once already",
         clause="were repeats of a goal that counts once",
         remedy="Nothing: the goal counts once per player. Make it repeatable if every one should count.",
         next_step="Check whether the postback's goals should count once per player.",
     ),
-    ReasonText(
-        reason=Reason.CONSENT,
+    Reason.CONSENT: ReasonText(
         short="No consent",
         clause="lacked the player's consent",
         remedy="Nothing: the player’s choice stands. Once they consent, their next conversions are sent.",
         next_step="Check which consent level the game sends with its events.",
     ),
-    ReasonText(
-        reason=Reason.NO_MATCH_KEY,
+    Reason.NO_MATCH_KEY: ReasonText(
         short="Nothing to match by",
         clause="held nothing to match the player by",
         remedy="Send the player’s email with identify, or make sure that the click ID reaches your landing page: "
         "without either, the network cannot tell whose conversion it is.",
         next_step="Send {click_param} or an email address with the events.",
     ),
-    ReasonText(
-        reason=Reason.TOO_OLD,
+    Reason.TOO_OLD: ReasonText(
         short="Too old for the network",
         clause="came too late for the network to accept",
         remedy="Nothing for this one. Send events when they happen: the network refuses older ones than its limit.",
         next_step="Send events within a day of their happening.",
     ),
-)
-ORDER = tuple(text.reason for text in TEXTS)
-BY_REASON = {text.reason: text for text in TEXTS}
+}
+ORDER = tuple(TEXTS)

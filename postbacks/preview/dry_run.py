@@ -32,7 +32,7 @@ class ReasonCount:
 
     @property
     def words(self) -> str:
-        return reasons.text_of(self.reason).sentence_of_total
+        return reasons.TEXTS[self.reason].total or str(self.reason.label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ LABELS: dict[str, str] = {
     ATTRIBUTED: "Attributed to a click",
     ELIGIBLE: "Eligible for a postback",
     **dict(Status.choices),
-    **{text.reason: text.short for text in reasons.TEXTS},
+    **{reason: text.short for reason, text in reasons.TEXTS.items()},
 }
 
 

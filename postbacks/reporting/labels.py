@@ -57,7 +57,7 @@ def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
     if state == DeliveryState.FAILED and not in_time:
         return PAST_DEADLINE
     if reason:
-        return reasons.text_of(reason).remedy
+        return reasons.TEXTS[reason].remedy
     if state == DeliveryState.FAILED:
         return BY_VERDICT.get(verdict, BY_VERDICT[Verdict.TRANSIENT.value])
     return BY_STATE.get(DeliveryState(state), "")

@@ -27,7 +27,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "message_id": masked(found.message_id, addresses=addresses),
         "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
         "properties": pretty(masked(found.properties, addresses=addresses)),
-        "remedy": reasons.text_of(found.reason).remedy if found.reason else "",
+        "remedy": reasons.TEXTS[found.reason].remedy if found.reason else "",
         "window_days": membership.game.attribution_window_days,
         "most_clicks": clicks.MOST,
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
 from postbacks.monitoring.health.types import Counts
 from postbacks.networks.interface.network import Verdict
-from postbacks.outbox import reasons as texts
+from postbacks.outbox.reasons import TEXTS
 
 QUOTED_MAX = 400
 # What a network may repeat of an event: IP addresses, and click ids, hashes and tokens, which are all longer than a
@@ -22,7 +22,7 @@ BEHIND = "Check that a worker and the beat are running; sending goes on by itsel
 def reasons(skipped: Mapping[str, int]) -> str:
     """Return the most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
     most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]
-    return ", ".join(f"{number:,} {texts.text_of(reason).clause}" for reason, number in most)
+    return ", ".join(f"{number:,} {TEXTS[reason].clause}" for reason, number in most)
 
 
 def quoted(counts: Counts, message: str) -> str:
@@ -64,4 +64,4 @@ def failed(counts: Counts) -> str:
 
 def next_step(counts: Counts, reason: str) -> str:
     """Return what to check if most conversions are not sent for this reason."""
-    return texts.text_of(reason).next_step.format(click_param=counts.kind.click_param or "a click ID")
+    return TEXTS[reason].next_step.format(click_param=counts.kind.click_param or "a click ID")
