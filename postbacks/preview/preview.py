@@ -87,8 +87,8 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     Its age is taken as of its arrival, so that an old example is as good as a new one.
     """
     level = gate.levels([conversion])[conversion.pk]
-    matched = goal_matching.matching(config, conversion)
-    goal = matched if isinstance(matched, Goal) else Goal("")
+    match = goal_matching.matching(config, conversion)
+    goal = match if isinstance(match, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)
     given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
     known = facts.of(conversion, level=Level.FULL, **given)
@@ -98,7 +98,7 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     return Preview(
         conversion=conversion,
         level=level,
-        reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, match=goal),
+        reason=gate.reason_not_to_send(conversion, config, level=level, now=conversion.created_at, match=match),
         fields=_fields(known, allowed if level != Level.NONE else None, body, shown, config.network),
         body=shown,
         problem=problem,
