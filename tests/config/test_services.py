@@ -220,7 +220,7 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(made: Path) -> None:
 
 
 def test_a_second_start_on_the_same_folder_is_refused(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "PATIENCE", 0)
+    monkeypatch.setattr(services, "MAX_WAIT_SECONDS", 0)
     sentence = r"^Another process runs the services of .*: stop it, or set STATE_DIR to another folder\.$"
     with start(made), pytest.raises(ServicesError, match=sentence), start(made):
         pass

@@ -1,0 +1,42 @@
+"""The real values of limits that other tests lower to reach them: what the documents and pages promise."""
+
+import importlib
+
+import pytest
+
+MEGABYTE = 1024 * 1024
+
+REAL_VALUES = {
+    # How long and how large a request or an answer may be.
+    "audience.intake.bodies.BODY_SECONDS": 20.0,
+    "audience.intake.bodies.MIN_BYTES_PER_SECOND": 8192,
+    "audience.intake.bodies.MAX_HELD_BYTES": 8 * MEGABYTE,
+    "audience.intake.asgi.MAX_IN_FLIGHT_BYTES": 8 * MEGABYTE,
+    "audience.intake.storing.write_queue.MAX_WAITING_EVENTS": 20_000,
+    "config.pages.READ_SECONDS": 20.0,
+    "config.pages.MIN_BYTES_PER_SECOND": 8192,
+    "config.pages.MAX_HELD_BYTES": 8 * MEGABYTE,
+    # Lengths that a dialect's document names.
+    "audience.intake.dialects.immutable_rules.MAX_LENGTH": 256,
+    "audience.intake.dialects.parcelvoy_rules.MAX_LENGTH": 255,
+    "audience.intake.dialects.segment.MAX_ID_LENGTH": 512,
+    # A rate limit is exceeded by at most what a process has taken ahead.
+    "audience.intake.requests.limit.LEASE_SIZE_SECONDS": 0.05,
+    "audience.intake.requests.limit.LEASE_EXPIRY_SECONDS": 1.0,
+    # Rejections that are kept.
+    "audience.intake.dialects.base.EXPIRED_KEY_INTERVAL_SECONDS": 60.0,
+    "audience.intake.storing.allowance.MAX_PER_GAME": 10_000,
+    "audience.intake.storing.allowance.MAX_PER_KEY": 1_000,
+    # A call to a network, which a lease of 30 seconds covers.
+    "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
+    # Rows that a page reads before it says that there are more.
+    "audience.hub.events.feed.DEPTH": 20_000,
+    "postbacks.hub.delivery_log.attempts.DEPTH": 2_000,
+    "postbacks.reporting.funnel.DEPTH": 20_000,
+}
+
+
+@pytest.mark.parametrize("name", REAL_VALUES)
+def test_a_limit_has_its_documented_value(name: str) -> None:
+    module, _, constant = name.rpartition(".")
+    assert getattr(importlib.import_module(module), constant) == REAL_VALUES[name]
