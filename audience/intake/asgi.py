@@ -3,7 +3,8 @@
 Ingestion routes are answered on the event loop: a request needs the processor for a fraction of a millisecond and then
 waits for the disk together with others. Everything that would block the loop (pages, large bodies, a key that is not in
 the cache) is passed to Django on threads, where `middleware.IntakeMiddleware` bypasses the rest of the middleware in
-the same way. Bodies are read here in both cases, so that no thread waits for a client (bodies.py)."""
+the same way. Bodies are read here in both cases, so that no thread waits for a client (bodies.py).
+"""
 
 import asyncio
 import time

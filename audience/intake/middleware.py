@@ -38,7 +38,8 @@ class IntakeMiddleware:
     """The outermost middleware: the others (sessions, CSRF, policies) together take longer than storing an event.
 
     An ingestion route authenticates by key and answers data, so none of them protects anything there. A request that
-    has to be redirected to HTTPS passes all of them."""
+    has to be redirected to HTTPS passes all of them.
+    """
 
     def __init__(self, get_response: Respond) -> None:
         self.get_response = get_response

@@ -67,7 +67,8 @@ def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
     """Validate a stored rejection by the present rules and its original time of receipt, and store it if it is valid.
 
     Message id and time of receipt stay: a copy that the client has sent successfully since is found, and messages
-    without a time stay on their day. Raises `Rejection.DoesNotExist` when it is gone."""
+    without a time stay on their day. Raises `Rejection.DoesNotExist` when it is gone.
+    """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):
         return Replay(Answer.IMPOSSIBLE)

@@ -173,7 +173,8 @@ def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
     """The identities that an alias or a typed identify joins.
 
     An alias names an id that other events may have as anonymousId, as userId or under its provider's name. Which of
-    them is not known when the alias arrives, so all three are joined."""
+    them is not known when the alias arrives, so all three are joined.
+    """
     if message.kind == Kind.IDENTIFY and not is_blank(raw.get("identityType")) and message.user_id:
         return [(raw["identityType"], message.user_id)]
     if message.kind != Kind.ALIAS:

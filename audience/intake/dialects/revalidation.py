@@ -56,12 +56,12 @@ def revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
         return Revalidation(rejection.key, errors=[Violation("", "UNKNOWN_ROUTE", text)])
 
 
-def _revalidate_segment(rejection: Rejection, words: Responses) -> Revalidation:
+def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidation:
     """The kind is that of the route, and on batch routes the `type` of the message."""
     key = _owner(rejection)
     if key is None:
         return Revalidation(None, errors=[UNKNOWN_KEY])
-    if len(orjson.dumps(rejection.raw)) > words.call_limit:
+    if len(orjson.dumps(rejection.raw)) > responses.call_limit:
         return Revalidation(key, errors=[TOO_LARGE])
     stated = segment.text_of(rejection.raw.get("type")).lower()
     kind = stated if rejection.route in {BATCH, ""} else rejection.route

@@ -31,7 +31,8 @@ class SegmentView(IngestView):
     """One route; `kind` is one of segment.TYPES, or "batch".
 
     On a `shared` route the key's dialect decides `responses`; `default_responses` are used there until the key is
-    known, and for keys of other dialects. On other routes they are always used."""
+    known, and for keys of other dialects. On other routes they are always used.
+    """
 
     kind = BATCH
     default_responses: Responses = rudderstack.RESPONSES
@@ -41,8 +42,7 @@ class SegmentView(IngestView):
 
     def prepare(self) -> None:
         self.responses = self.default_responses
-        # The keys in the body, by their value. Empty when the request has a key outside the body, which takes
-        # precedence.
+        # The keys in the body, by their value; empty when there is a key outside the body.
         self.body_keys: Mapping[str, ApiKey] = {}
         self.envelope: dict[str, Any] = {}
         super().prepare()
@@ -190,13 +190,13 @@ class SegmentView(IngestView):
         await self.accept([self.submission(owner, parsed, key) for owner in owners.values()])
 
     def submission(self, owner: ApiKey, parsed: Members, key: ApiKey) -> Submission:
-        theirs = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
+        own = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
         return Submission(
             key=owner,
             dialect=self.responses.dialect,
             received_at=self.received_at,
-            messages=[what for what in theirs if isinstance(what, Message)],
-            rejected=[what for what in theirs if isinstance(what, Rejected)],
+            messages=[what for what in own if isinstance(what, Message)],
+            rejected=[what for what in own if isinstance(what, Rejected)],
         )
 
     def sent_at(self) -> str:

@@ -19,11 +19,13 @@ class Message:
 
     `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may be after the receipt, to
     which rows.py limits it; `day` is the UTC date of the client's own unmodified time, None when it stated no readable
-    one. `joined`: this message and the one before it come from one item of the client, and happened at the same time.
-    `consent_level` is the stated level, `not_set` included; '' when none is stated. `links` are further (namespace,
-    value) pairs that identify the same player as the ids above. `context` uses these keys: ip, user_agent, page_url,
-    page_path, page_title, page_referrer, locale, timezone, screen, library, library_version, campaign{name, source,
-    medium, content, term}; unknown keys are kept."""
+    one.
+    `joined`: this message and the one before it come from one item of the client, and happened at the same time.
+    `consent_level` is the stated level, `not_set` included; '' when none is stated.
+    `links` are further (namespace, value) pairs that identify the same player as the ids above.
+    `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
+    screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
+    """
 
     kind: Kind
     message_id: str
@@ -74,7 +76,8 @@ class Rejected:
     """A message that was rejected. `message_id` is as sent, None when it had none or one that is not a text.
 
     `route` and `envelope` are what its dialect needs besides `raw` to validate it again; '' and {} when it needs
-    nothing."""
+    nothing.
+    """
 
     message_id: str | None
     errors: list[Violation]

@@ -1,7 +1,8 @@
 """Reads the times that clients state, and limits them to the time of receipt.
 
 A client's clock may be wrong: where `sentAt` shows by how much, the difference is subtracted; no event happens after
-its receipt; and a time before 2000 or after 2100 is not used."""
+its receipt; and a time before 2000 or after 2100 is not used.
+"""
 
 import re
 from collections.abc import Sequence
@@ -130,7 +131,8 @@ def timed(
     """The Timing of a message with this stated time, which is any JSON value or a datetime.
 
     `sent_at` is the client's clock when it sent the message. Its difference to the receipt is subtracted if the clock
-    was ahead, and with `both_directions` also if it was behind."""
+    was ahead, and with `both_directions` also if it was behind.
+    """
     found = stated if isinstance(stated, datetime) else moment(stated)
     if found is None:
         return Timing(received_at, None, TimeNote.UNREADABLE if is_stated(stated) else "")
@@ -149,7 +151,8 @@ def _corrected(stated: datetime, sent_at: datetime, received_at: datetime) -> da
     """The stated time without the error of the clock; unchanged when `sent_at` does not show that error.
 
     A message is sent after it happened. A `sent_at` before that, or one that would move the time to before 2000, does
-    not come from the clock that stated the time: DateTime.MinValue, 0."""
+    not come from the clock that stated the time: DateTime.MinValue, 0.
+    """
     if stated - sent_at > TOLERANCE:
         return stated
     try:
@@ -165,7 +168,8 @@ def bounded(moments: Sequence[datetime], received_at: datetime) -> list[datetime
     Times at or after the receipt become a microsecond apart, the last of them the receipt, so that their order stays
     (the digest takes the later of two values: digest/traits.py). They are ordered by time; a message at the receipt
     itself, which has no usable time, follows the message that was sent before it. An earlier time within those last
-    microseconds is moved back too."""
+    microseconds is moved back too.
+    """
     if all(at < received_at for at in moments):
         return list(moments)
     latest, ordered = received_at, []

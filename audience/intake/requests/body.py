@@ -93,7 +93,8 @@ def decode(body: bytes) -> Any:
     """Parse JSON. Raises `Malformed`.
 
     NUL characters and lone surrogates, which PostgreSQL cannot store, become replacement characters. A byte order mark
-    of UTF-8 is skipped (RFC 8259, section 8.1)."""
+    of UTF-8 is skipped (RFC 8259, section 8.1).
+    """
     if body.startswith(OTHER_BOMS):
         raise Malformed("The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8.")
     body = body.removeprefix(UTF_8_BOM)

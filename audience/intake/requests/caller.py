@@ -26,7 +26,8 @@ def caller_ip(request: HttpRequest) -> str:
 
     Each proxy appends the address of its own client to X-Forwarded-For. The entries are therefore read from the right,
     as far as trusted proxies wrote them; the client may have invented the others. A server joins several such headers
-    in their order."""
+    in their order.
+    """
     trusted = tuple(settings.TRUSTED_PROXIES)
     return _client_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), trusted)
 
@@ -35,7 +36,8 @@ def read_address(text: str) -> Address | None:
     """An address as servers and proxies write it; None when it is not an address.
 
     `203.0.113.9`, `203.0.113.9:443`, `2001:db8::9`, `[2001:db8::9]`, `[2001:db8::9]:443`. A zone (`%eth0`) is removed,
-    and an IPv4-mapped IPv6 address (`::ffff:203.0.113.9`, from a dual-stack socket) becomes the IPv4 address."""
+    and an IPv4-mapped IPv6 address (`::ffff:203.0.113.9`, from a dual-stack socket) becomes the IPv4 address.
+    """
     text = text.strip()
     if match := BRACKETED.fullmatch(text) or WITH_PORT.fullmatch(text):
         text = match[1]

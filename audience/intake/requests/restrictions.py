@@ -1,7 +1,8 @@
 """The restrictions of a key to events, origins and addresses. Checked for every request, without a query.
 
 A restriction limits what a copied key can be used for. It does not make a public key secret: a browser states its
-origin truthfully, any other program can state any origin."""
+origin truthfully, any other program can state any origin.
+"""
 
 import re
 from functools import lru_cache

@@ -2,7 +2,8 @@
 
 A process stores as many per game as pruning keeps (audience/storage/pruning.py), and regains that allowance within ten
 minutes, the interval of pruning. Each key has an allowance of its own too, so that a flood with a public key does not
-hide the rejections of a server. Rejections beyond it are answered and counted, and not stored."""
+hide the rejections of a server. Rejections beyond it are answered and counted, and not stored.
+"""
 
 import threading
 import time

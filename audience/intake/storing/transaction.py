@@ -2,7 +2,8 @@
 store, and requests that are answered on a thread.
 
 A large group is copied in, which is fastest. COPY has no ON CONFLICT: if one of the messages is stored already, the
-group is written by the statement instead."""
+group is written by the statement instead.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext

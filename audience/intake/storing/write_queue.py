@@ -64,7 +64,8 @@ class WriteQueue:
     """The requests of one process.
 
     `write_requests` (transaction.write_requests) and `open_channel` are called on a thread. `on_commit` is called on
-    the event loop with what was committed; it must neither block nor raise."""
+    the event loop with what was committed; it must neither block nor raise.
+    """
 
     def __init__(
         self,
