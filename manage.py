@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from django.core.management import execute_from_command_line
 
 from config import services, up
-from config.quickstart.terminal import complain
+from config.quickstart.terminal import print_error
 
 # These work without a database and must not wait for one.
 WITHOUT_SERVICES = frozenset(
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
         else:
             _with_services(argv)
     except services.ServicesError as error:
-        complain(f"{error}")
+        print_error(f"{error}")
         return 1
     return 0
 
@@ -56,7 +56,7 @@ def _with_services(argv: list[str]) -> None:
 def _forget() -> int:
     folder = services.state_dir(os.environ)
     services.forget(folder)
-    complain(f"The database of {folder} is gone; its keys in secrets.json stay.")
+    print_error(f"The database of {folder} is gone; its keys in secrets.json stay.")
     return 0
 
 

@@ -71,7 +71,7 @@ class CountFile:
         except OSError as error:
             with self._lock:
                 self._note(first, last)
-            _complain(error)
+            _log_once(error)
 
     def _write(self, first: int, part: bytes, whole: bytes) -> None:
         if self._descriptor < 0:
@@ -144,7 +144,7 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
         written += os.pwrite(descriptor, data[written:], offset + written)
 
 
-def _complain(error: OSError) -> None:
+def _log_once(error: OSError) -> None:
     """Log once per process, since the write is retried four times a second."""
     if not _state["complained"]:
         _state["complained"] = 1

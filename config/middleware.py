@@ -94,14 +94,14 @@ class AdminSecondFactorMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *view: object) -> HttpResponse | None:
-        if not settings.REQUIRE_MFA_FOR_ADMINS or not _is_kept_out(request):
+        if not settings.REQUIRE_MFA_FOR_ADMINS or not _needs_second_factor(request):
             return None
         if second_factor.is_missing(request.user):
             return _to_second_factor(request)
         return None
 
 
-def _is_kept_out(request: HttpRequest) -> bool:
+def _needs_second_factor(request: HttpRequest) -> bool:
     """Whether this page requires a second factor that the user does not have."""
     match, user = request.resolver_match, request.user
     if match is None or match.url_name in SETTING_UP:

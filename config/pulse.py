@@ -76,5 +76,5 @@ class Pulse(threading.Thread):
         elif self._is_well():
             for name in self._names:
                 heartbeats.beat(self._kind, name)
-        heartbeats.forget_old()
+        heartbeats.delete_old()
         watch.look()

@@ -5,11 +5,11 @@ from typing import Any
 
 # An unread message expires after this: the beat's next one finds the same work. Longer than a worker's clock may be
 # off, by which Celery judges the age of a message.
-MESSAGES_KEPT = timedelta(hours=2)
+MESSAGE_EXPIRY = timedelta(hours=2)
 
 
 def _every(task: str, period: timedelta) -> dict[str, Any]:
-    return {"task": task, "schedule": period, "options": {"expires": MESSAGES_KEPT.total_seconds()}}
+    return {"task": task, "schedule": period, "options": {"expires": MESSAGE_EXPIRY.total_seconds()}}
 
 
 BEAT = {

@@ -138,7 +138,7 @@ CELERY_TASK_QUEUES, CELERY_TASK_ROUTES = queues.TASK_QUEUES, queues.TASK_ROUTES
 CELERY_TASK_DEFAULT_QUEUE = queues.DEFAULT_QUEUE
 CELERY_IMPORTS = ["config.worker"]
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
-CELERY_BEAT_SCHEDULE, MESSAGES_KEPT = schedule.BEAT, schedule.MESSAGES_KEPT
+CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = schedule.BEAT, schedule.MESSAGE_EXPIRY
 
 # Where one app reaches up to the next without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"

@@ -22,7 +22,7 @@ from config.quickstart.banner import banner
 from config.quickstart.children import TICK, Child, Children
 from config.quickstart.plan import Plan
 from config.quickstart.state import ServicesError, State
-from config.quickstart.terminal import say
+from config.quickstart.terminal import print_line
 from config.quickstart.watching import Watch
 
 MAX_START_SECONDS = 60.0
@@ -63,7 +63,7 @@ def main() -> int:
         with state.lock("up", patience=0, busy=busy):
             _up(state, interrupts)
     except KeyboardInterrupt:
-        say("Stopped.")
+        print_line("Stopped.")
         return 0
     finally:
         interrupts.stopping = True
@@ -78,7 +78,7 @@ def _up(state: State, interrupts: Interrupts) -> NoReturn:
         env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(state.path)}
         children = Children(services.BASE_DIR)
         started = " and ".join(server.name for server in found.started)
-        say(f"Started {started}." if started else "Using DATABASE_URL and REDIS_URL.")
+        print_line(f"Started {started}." if started else "Using DATABASE_URL and REDIS_URL.")
         try:
             _start(plan, children, env, metrics=state.emptied("metrics"))
             watch = Watch(children, found.started)
@@ -86,7 +86,7 @@ def _up(state: State, interrupts: Interrupts) -> NoReturn:
                 watch.step()
         finally:
             interrupts.stopping = True
-            say("Stopping ...")
+            print_line("Stopping ...")
             children.running.sort(key=_stop_rank)
             children.stop(lambda: interrupts.hard_stop)
 
@@ -104,7 +104,7 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
         _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/health")
-    say("Bringing the database up to date ...")
+    print_line("Bringing the database up to date ...")
     _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
     for queue in QUEUES:
@@ -116,13 +116,13 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
     _settle(children)
     try:
-        say(banner(plan, demo))
+        print_line(banner(plan, demo))
     except (KeyError, TypeError) as error:
         raise ServicesError(f"`manage.py demo --json` left out {error}.") from error
 
 
 def _load_demo(children: Children, env: Mapping[str, str]) -> dict[str, Any]:
-    say("Loading the demo game ...")
+    print_line("Loading the demo game ...")
     child = _finished(children.run("demo", [*MANAGE, "demo", "--json"], env, keep=True), hint=" Or start with DEMO=0.")
     try:
         return dict(json.loads(bytes(child.kept or b"")))
@@ -142,13 +142,13 @@ def _await(children: Children, name: str, address: str, path: str, *, host: str 
     answer = "nothing"
     while time.monotonic() < deadline:
         if dead := children.dead():
-            children.pump(TICK)
+            children.show_output(TICK)
             raise ServicesError(f"{dead.name} ended with exit code {dead.exit_code} while starting, see above.")
         with contextlib.suppress(OSError, http.client.HTTPException):
             status, answer = _get(address, path, host)
             if status == 200:
                 return
-        children.pump(TICK)
+        children.show_output(TICK)
     raise ServicesError(f"{name} was not ready after {MAX_START_SECONDS:.0f} s; {path} answered: {answer}")
 
 
@@ -166,5 +166,5 @@ def _get(address: str, path: str, host: str) -> tuple[int, str]:
 def _settle(children: Children) -> None:
     """Wait for the output of the demo's first deliveries, so that the banner is printed after it."""
     deadline = time.monotonic() + MAX_SETTLE_SECONDS
-    while time.monotonic() < deadline and children.pump(QUIET_SECONDS):
+    while time.monotonic() < deadline and children.show_output(QUIET_SECONDS):
         pass

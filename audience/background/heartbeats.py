@@ -15,7 +15,7 @@ INTERVAL_SECONDS = 15
 # After four missing heartbeats.
 SILENT_AFTER = timedelta(minutes=1)
 # After this time without a heartbeat a process was stopped on purpose or replaced under another name.
-KEPT = timedelta(days=1)
+MAX_AGE = timedelta(days=1)
 
 
 def own_name() -> str:
@@ -52,9 +52,9 @@ def work(name: str) -> None:
     Heartbeat.objects.filter(kind=ProcessKind.WORKER, name=name).update(worked_at=Now())
 
 
-def forget_old() -> None:
+def delete_old() -> None:
     """Delete the rows of processes without a heartbeat for a day."""
-    Heartbeat.objects.filter(seen_at__lt=Now() - KEPT).delete()
+    Heartbeat.objects.filter(seen_at__lt=Now() - MAX_AGE).delete()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class _Publisher(threading.Thread):
             unread = {queue: _unread(queue) for queue in {_queue_of(task) for task, _ in messages}}
             for task, args in sorted(messages):
                 if unread[_queue_of(task)] <= MAX_UNREAD:
-                    current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGES_KEPT.total_seconds())
+                    current_app.send_task(task, args=args, retry=False, expires=settings.MESSAGE_EXPIRY.total_seconds())
         except (OperationalError, redis.RedisError, OSError) as error:
             logger.warning(
                 "broker_unavailable", tasks=sorted({task for task, _ in messages}), error=type(error).__name__

@@ -39,8 +39,8 @@ CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term
 # Network -> its cookies that identify a browser, sent unchanged.
 COOKIES: dict[str, tuple[str, ...]] = {}
 # Keys of context.campaign for the utm_* parameters of a URL.
-CAMPAIGN_WORDS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_campaign"}
-CAMPAIGN_WORDS |= {"content": "utm_content", "term": "utm_term"}
+CAMPAIGN_PARAMETERS = {"source": "utm_source", "medium": "utm_medium", "name": "utm_campaign"}
+CAMPAIGN_PARAMETERS |= {"content": "utm_content", "term": "utm_term"}
 
 MAX_LENGTH = 2048
 MAX_COOKIE_LENGTH = 256
@@ -80,7 +80,7 @@ def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click 
     the one that opened the session.
     """
     page_url = _text(context.get("page_url"))
-    for words in (_query(page_url), _words(properties), _campaign_words(context.get("campaign"))):
+    for words in (_query(page_url), _parameters(properties), _campaign_parameters(context.get("campaign"))):
         network, click_id = _network(words)
         if network:
             return Click(
@@ -118,16 +118,16 @@ def _query(url: str) -> dict[str, str]:
     return {name.lower(): value.strip() for name, value in parse_qsl(query) if value.strip()}
 
 
-def _words(holder: Mapping[str, Any]) -> dict[str, str]:
+def _parameters(holder: Mapping[str, Any]) -> dict[str, str]:
     wanted = (*CLICK_IDS, *CAMPAIGN)
     return {name: text for name in wanted if (text := _text(holder.get(name)))}
 
 
-def _campaign_words(campaign: Any) -> dict[str, str]:
+def _campaign_parameters(campaign: Any) -> dict[str, str]:
     """context.campaign, whose keys are `source` or `utm_source`, and which may carry a click id too."""
     if not isinstance(campaign, Mapping):
         return {}
-    return _words({CAMPAIGN_WORDS.get(str(name), str(name)): value for name, value in campaign.items()})
+    return _parameters({CAMPAIGN_PARAMETERS.get(str(name), str(name)): value for name, value in campaign.items()})
 
 
 def _cookies(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:

@@ -120,7 +120,7 @@ def missing(day: date) -> list[str]:
 
 def make(of: Partitioned, start: date) -> bool:
     """Create a partition and move its rows in from the default partition; return False if it exists."""
-    moved = patiently(lambda: _make(of, start))
+    moved = with_lock_retries(lambda: _make(of, start))
     if moved is None:
         return False
     logger.info("partition_made", partition=of.name(start), moved=moved)
@@ -160,7 +160,7 @@ def drop(part: Partition, *, unless: str = "false", params: Any = (), keep: str 
     It is not dropped if the SQL expression `unless` (with `params`) is true under the exclusive lock. Rows for which
     `keep` is true move to the default partition. Raises OperationalError if the lock was never free.
     """
-    gone = patiently(lambda: _drop(part, unless, params, keep))
+    gone = with_lock_retries(lambda: _drop(part, unless, params, keep))
     if gone:
         logger.info("partition_dropped", partition=part.name, rows=part.rows, bytes=part.bytes)
     return gone
@@ -187,7 +187,7 @@ def _drop(part: Partition, unless: str, params: Any, keep: str) -> bool:
     return True
 
 
-def patiently(take: Callable[[], T]) -> T:
+def with_lock_retries(take: Callable[[], T]) -> T:
     """Try up to MAX_TRIES times until the locks are free; raises the last OperationalError."""
     for _ in range(MAX_TRIES - 1):
         try:

@@ -24,7 +24,7 @@ BATCHES_KEPT = timedelta(days=31)
 # Failed work that was due for this long without being retried is obsolete (a step of another day, a deleted postback).
 # Work that was set aside, and answers of networks that no other row holds, are kept.
 FAILED_WORK_KEPT = timedelta(days=1)
-FORGOTTEN = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
+OBSOLETE = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
 SURPLUS = """
     SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS place
@@ -56,7 +56,7 @@ def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned
 def steps(now: datetime) -> Iterator[Step]:
     games = list(Game.objects.order_by("pk"))
     yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
-    yield Rows("failed work", "audience_failedwork", FORGOTTEN, [now - FAILED_WORK_KEPT], "failed work")
+    yield Rows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_KEPT], "failed work")
     yield from (_surplus(game) for game in games)
     yield from prune_accounts.steps(now)
     yield from _batches(now)

@@ -146,7 +146,7 @@ def _take(rollup: Rollup, now: datetime, which: str, groups: Sequence[str]) -> i
         if taken < AT_ONCE:
             break
     with transaction.atomic(), connection.cursor() as cursor:
-        if _is_ours(rollup):
+        if _lock(rollup):
             cursor.execute(rollup.statement(COARSEN, which), asked)
     return total
 
@@ -154,13 +154,13 @@ def _take(rollup: Rollup, now: datetime, which: str, groups: Sequence[str]) -> i
 @transaction.atomic
 def _folded(rollup: Rollup, which: str, asked: dict[str, Any]) -> int:
     with connection.cursor() as cursor:
-        if not _is_ours(rollup):
+        if not _lock(rollup):
             return 0
         cursor.execute(rollup.statement(FOLD, which), asked)
         return int(cursor.fetchone()[0])
 
 
-def _is_ours(rollup: Rollup) -> bool:
+def _lock(rollup: Rollup) -> bool:
     """Lock the rollup for this transaction; return False if another worker has it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [f"{rollup.name} rollup"])

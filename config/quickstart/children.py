@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.quickstart.processes import shell_code, spawn
-from config.quickstart.terminal import PALETTE, paint, say
+from config.quickstart.terminal import PALETTE, paint, print_line
 
 NAME_WIDTH = 8
 TICK = 0.1
@@ -71,14 +71,14 @@ class Children:
         """Run a command to its end while the other children continue."""
         child = self.start(name, argv, env, keep=keep)
         while child.exit_code is None or child.streams:
-            self.pump(TICK)
+            self.show_output(TICK)
         self.running.remove(child)
         return child
 
-    def bury(self, child: Child) -> None:
+    def kill_session(self, child: Child) -> None:
         """Kill the rest of a dead child's session: granian's workers would keep its port."""
         self._signal(child, signal.SIGKILL)
-        self.pump(0)
+        self.show_output(0)
         self.running.remove(child)
 
     def start_again(self, child: Child) -> None:
@@ -89,7 +89,7 @@ class Children:
         """Return the first child that exited without being stopped."""
         return next((child for child in self.running if child.exit_code is not None), None)
 
-    def pump(self, seconds: float) -> bool:
+    def show_output(self, seconds: float) -> bool:
         """Show what the children wrote: return True after some output, False after `seconds` without any."""
         if not self._selector.get_map():
             time.sleep(seconds)
@@ -104,10 +104,10 @@ class Children:
             self._signal(child, signal.SIGTERM)
             deadline = time.monotonic() + child.seconds_to_stop
             while child.exit_code is None and time.monotonic() < deadline and not hurried():
-                self.pump(TICK)
+                self.show_output(TICK)
             self._signal(child, signal.SIGKILL)
             child.process.wait()
-        self.pump(0)
+        self.show_output(0)
         self.running.clear()
 
     def _signal(self, child: Child, number: signal.Signals) -> None:
@@ -135,4 +135,4 @@ class Children:
     def _show(self, child: Child, data: bytes) -> None:
         *lines, child.rest = (child.rest + data).split(b"\n")
         for line in lines:
-            say(f"{paint(f'{child.name:<{NAME_WIDTH}}', child.colour)} {line.decode(errors='replace')}")
+            print_line(f"{paint(f'{child.name:<{NAME_WIDTH}}', child.colour)} {line.decode(errors='replace')}")

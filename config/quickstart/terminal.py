@@ -7,7 +7,7 @@ import sys
 PALETTE = (36, 35, 34, 32, 33)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Write a line to stdout. A closed pipe (`make run | head`) is ignored."""
     try:
         sys.stdout.write(f"{text}\n")
@@ -16,7 +16,7 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Write a line to stderr, since stdout belongs to the output of the command (`demo --json`)."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

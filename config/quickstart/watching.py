@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from config.quickstart.children import TICK, Child, Children
 from config.quickstart.processes import Server
 from config.quickstart.state import ServicesError
-from config.quickstart.terminal import say
+from config.quickstart.terminal import print_line
 
 # Restarts of one process within so many seconds; after one more death everything is stopped.
 MAX_DEATHS = 5
@@ -34,14 +34,14 @@ class Watch:
 
     def step(self) -> None:
         """Raises DiesTooOften, or ServicesError if a server does not restart."""
-        self.children.pump(TICK)
+        self.children.show_output(TICK)
         for server in self.servers:
             if (code := server.exit_code) is not None:
                 time.sleep(self._died(server.name, code))
                 server.restart()
-                say(f"{server.name} is back.")
+                print_line(f"{server.name} is back.")
         while dead := self.children.dead():
-            self.children.bury(dead)
+            self.children.kill_session(dead)
             pause = self._died(dead.name, dead.exit_code or 0)
             self._due.append((time.monotonic() + pause, dead))
         for due in [each for each in self._due if each[0] <= time.monotonic()]:
@@ -60,5 +60,5 @@ class Watch:
                 "everything else was stopped."
             )
         pause: float = PAUSE_SECONDS * 2 ** (len(deaths) - 1)
-        say(f"{name} ended with exit code {code}; it is started again in {pause:g} s.")
+        print_line(f"{name} ended with exit code {code}; it is started again in {pause:g} s.")
         return pause

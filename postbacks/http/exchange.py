@@ -26,7 +26,7 @@ from postbacks.networks.interface.network import Request, Response
 
 CONNECT_TIMEOUT = 5.0  # seconds, over all addresses of the host together
 BODY_LIMIT = 64 * 1024  # bytes; both networks answer in well under 1 KB
-SHORTEST_SECRET = 6
+MIN_SECRET_LENGTH = 6
 
 # At DEBUG urllib3 logs every request line; there are better logs of what was sent.
 logging.getLogger("urllib3").setLevel(logging.INFO)
@@ -123,7 +123,7 @@ def _failure_of_an_answer(error: Exception) -> str:
 
 def _worth_hiding(secret: str) -> bool:
     # Removing a short or all-digit test code could change other numbers of the answer.
-    return len(secret) >= SHORTEST_SECRET and not secret.isdigit()
+    return len(secret) >= MIN_SECRET_LENGTH and not secret.isdigit()
 
 
 def since(started: float) -> int:

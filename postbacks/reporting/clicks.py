@@ -8,7 +8,7 @@ from audience.models import Conversion, Reason, Touch
 from postbacks.reporting import labels
 
 # Maximum number of clicks shown.
-MOST = 50
+MAX_CLICKS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ConsideredClick:
 
 def touches_of(conversion: Conversion) -> list[Touch]:
     """Return the newest clicks of the player, including the attributed one."""
-    newest = list(conversion.person.touches.order_by("-clicked_at", "pk")[:MOST])
+    newest = list(conversion.person.touches.order_by("-clicked_at", "pk")[:MAX_CLICKS])
     won = conversion.touch
     return newest if won is None or won in newest else [*newest, won]
 

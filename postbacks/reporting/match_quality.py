@@ -12,7 +12,7 @@ from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
 # The newest bodies: enough for a share within two percent, read in some 30 ms on two busy cores.
-MOST = 2_000
+MAX_BODIES = 2_000
 
 # One query per postback, each by the index attempt_by_status; for several at once PostgreSQL would sort the attempts of
 # the whole week.
@@ -50,7 +50,7 @@ def _combinations(game: Game, network: Network) -> Combinations:
     with connection.cursor() as cursor:
         cursor.execute(
             SENT.format(carried=carried, places=places),
-            [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MOST, MOST],
+            [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MAX_BODIES, MAX_BODIES],
         )
         return {tuple(row[:-1]): row[-1] for row in cursor.fetchall()}
 

@@ -159,7 +159,7 @@ def test_a_death_is_noticed_with_its_exit_code(children: Children) -> None:
     children.start("quick", python("import os; os.kill(os.getpid(), 9)"), os.environ)
     deadline = time.monotonic() + 10
     while not (dead := children.dead()) and time.monotonic() < deadline:
-        children.pump(0.05)
+        children.show_output(0.05)
     assert dead is not None
     assert (dead.name, dead.exit_code) == ("quick", 137)
 
@@ -172,7 +172,7 @@ def test_children_are_asked_first_and_killed_after_their_time(
     )
     child = children.start("deaf", python(code), os.environ, seconds_to_stop=0.5)
     while "up" not in capsys.readouterr().out:
-        children.pump(0.05)
+        children.show_output(0.05)
     children.stop(lambda: False)
     assert child.exit_code == 137
     assert "deaf     no" in capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_only_what_was_accepted_lately_and_is_kept_counts(game: Game, other_game
 
 @pytest.mark.django_db
 def test_the_newest_of_all_postbacks_are_read(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(match_quality, "MOST", 3)
+    monkeypatch.setattr(match_quality, "MAX_BODIES", 3)
     first, second = factories.config(game), factories.config(game, pixel_id="COTHERPIXEL0000000000")
     for minutes in (1, 2):
         sent(first, {"ttclid": "E.C.P.1"}, ago=timedelta(minutes=minutes))

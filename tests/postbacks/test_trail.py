@@ -74,10 +74,10 @@ def test_the_winner_is_shown_however_many_came_after(game: Game) -> None:
     player = factories.person(game)
     won = factories.touch(player, click_id="won", clicked_at=NOW - 9 * HOUR)
     row = factories.conversion(player, touch=won, event_at=NOW - 8 * HOUR)
-    for number in range(clicks.MOST + 5):
+    for number in range(clicks.MAX_CLICKS + 5):
         factories.touch(player, click_id=f"later-{number}")
     found = clicks.considered(row, addresses=True)
-    assert len(found) == clicks.MOST + 1
+    assert len(found) == clicks.MAX_CLICKS + 1
     assert [click.touch.click_key for click in found if click.won] == ["won"]
 
 

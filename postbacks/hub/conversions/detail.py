@@ -29,6 +29,6 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         "properties": pretty(masked(found.properties, addresses=addresses)),
         "remedy": reasons.TEXTS[found.reason].remedy if found.reason else "",
         "window_days": membership.game.attribution_window_days,
-        "most_clicks": clicks.MOST,
+        "most_clicks": clicks.MAX_CLICKS,
     }
     return page(request, "hub/conversions/conversion.html", membership, **context)
