@@ -1,4 +1,4 @@
-"""Rows for tests: each builder fills in what the test does not care about and takes the rest by name."""
+"""Rows for tests: each function has defaults for all fields and takes others by name."""
 
 import itertools
 from datetime import timedelta
@@ -37,7 +37,7 @@ def identity(of: Person, *, namespace: str = "anonymous", value: str, **given: A
 
 
 def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click", **given: Any) -> Touch:
-    """A click an hour ago, from a browser with an address."""
+    """A click an hour ago, from a browser with an IP address."""
     fields = {
         "game": of.game,
         "person": of,
@@ -55,7 +55,7 @@ def touch(of: Person, *, network: str = "tiktok", click_id: str = "E.C.P.click",
 
 
 def conversion(of: Person, *, touch: Touch | None = None, **given: Any) -> Conversion:
-    """A purchase of 9.99 USD a minute ago, still to be fanned out."""
+    """A purchase of 9.99 USD a minute ago, not fanned out yet."""
     at = given.get("event_at", timezone.now() - timedelta(minutes=1))
     fields = {
         "game": of.game,
@@ -85,7 +85,7 @@ def config(of: Game, *, network: str = "tiktok", **given: Any) -> PostbackConfig
 
 
 def delivery(config: PostbackConfig, *, conversion: Conversion | None = None, **given: Any) -> Delivery:
-    """Waiting and due, for a purchase of a player of its own unless a conversion is given; its deadline is far."""
+    """Waiting and due, for a purchase of a new player unless a conversion is given."""
     of = conversion or new_conversion(config)
     fields = {
         "game": config.game,
@@ -127,5 +127,5 @@ def attempt(of: Delivery, *, ago: timedelta = timedelta(minutes=5), **given: Any
 
 
 def unsaved_configs() -> list[PostbackConfig]:
-    """One config per network, in no table."""
+    """One config per network, not saved."""
     return [PostbackConfig(network=network, pixel_id=pixel) for network, pixel in PIXELS.items()]
