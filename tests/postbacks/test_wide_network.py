@@ -444,3 +444,27 @@ def test_one_delivery_that_cannot_be_confirmed_stops_no_other(network: wide.Serv
         "awaited": "delivered",
     }
     assert FailedWork.objects.values_list("queue", "game").get() == ("upkeep", game.pk)
+
+
+# All of it -----------------------------------------------------------------------------------------
+
+
+def test_from_the_form_to_a_refusal_that_comes_later(network: wide.Server, game: Game, marketer: Client) -> None:
+    url = f"/g/{game.slug}/integrations/wide/"
+    marketer.post(url + "add/", posted(credential_account=str(next(ACCOUNTS))))
+    credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
+    conversion = clicked(game, hours=7)
+    fan_out.fan_out_due()
+    network.answers["token"] = [token("next-token")]
+    network.answers["events"] = [(401, {"message": "expired"}), (200, {"message": "ok", "receipt": "r-1"})]
+    sending.drain(network="wide", max_in_flight=1)
+    network.answers["status/r-1"] = [(200, {"state": "refused", "message": "The click is too recent."})]
+    row = ask_again(Delivery.objects.get(conversion=conversion))
+
+    assert [call["auth"] for call in network.calls["events"]] == [f"Bearer {wide.ACCESS_TOKEN}", "Bearer next-token"]
+    assert (row.state, row.confirmation, row.object_id) == ("failed", "refused", wide.ACTION)
+    statuses = list(row.attempts.order_by("number").values_list("status", "message"))
+    assert statuses == [("success", "ok"), ("failed", "The click is too recent.")]
+    page = marketer.get(url).content.decode()
+    assert "The click is too recent." in page
+    assert [canary for canary in (*wide.CANARIES, "next-token") if canary in page + everything_stored()] == []
