@@ -1,4 +1,4 @@
-"""Fixtures that every surface shares: a game, its keys, and a clean event table."""
+"""Fixtures for all tests: a game with its keys, clean tables, and settings that make tests fast."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -93,7 +93,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 
 @pytest.fixture(autouse=True)
-def _no_events_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+def _events_are_deleted(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test that commits Django empties the tables it manages, and `audience_event` is not one of them."""
     marker = request.node.get_closest_marker("django_db")
     commits = {"transactional_db", "live_server"} & set(request.fixturenames)
@@ -107,8 +107,8 @@ def _no_events_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _keys_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test changes keys behind the back of audience/games/keys.py, and expects to be believed at once."""
+def _keys_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests change the rows of keys directly; audience/games/keys.py would clear the cache."""
     monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 0.0)
     auth.clear_key_cache()
 

@@ -1,4 +1,4 @@
-"""People for the tests of the Hub, and a reader of its pages."""
+"""Users and signed-in clients for tests of the Hub, and a check for inline code."""
 
 from html.parser import HTMLParser
 
@@ -12,14 +12,14 @@ PASSWORD = "a-password-for-tests"
 
 
 def user(name: str, **given: object) -> object:
-    """Somebody whose password is PASSWORD."""
+    """A user whose password is PASSWORD."""
     person = get_user_model()(username=name, email=f"{name}@studio.example", password=make_password(PASSWORD), **given)
     person.save()
     return person
 
 
 def member(game: Game, role: Role) -> Client:
-    """A browser in which a member of the game with this role is signed in."""
+    """A client signed in as a new member of the game with this role."""
     person = user(f"{role.value}-of-{game.slug}")
     Membership.objects.create(game=game, user=person, role=role)
     return signed_in(person)
@@ -32,7 +32,7 @@ def signed_in(person: object) -> Client:
 
 
 class _Inline(HTMLParser):
-    """Collects what a strict Content-Security-Policy forbids."""
+    """Collects inline scripts, styles and event handlers, which the Content-Security-Policy forbids."""
 
     def __init__(self) -> None:
         super().__init__()

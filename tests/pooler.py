@@ -1,5 +1,5 @@
-"""A pooler in front of PostgreSQL that gives every transaction another server connection, as PgBouncer does in
-transaction mode: what a session remembers (a named cursor, SET, a session's advisory lock) is gone in the next one."""
+"""A pooler in front of PostgreSQL that runs every transaction on another server connection, as PgBouncer does in
+transaction mode: session state (a named cursor, SET, an advisory lock) is lost between transactions."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ SSL_REQUEST = 80877103
 
 @contextlib.contextmanager
 def pooling(url: str) -> Iterator[str]:
-    """The address of a pooler of `url`, for as long as the context lasts. Its clients need no password."""
+    """The URL of a pooler for the database at `url`, which runs until the context ends. Clients need no password."""
     parts = psycopg.conninfo.conninfo_to_dict(url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, url), daemon=True).start()
@@ -47,7 +47,7 @@ def _serve(client: socket.socket, url: str) -> None:
     with contextlib.ExitStack() as stack, contextlib.suppress(ConnectionError):
         stack.enter_context(client)
         _greet(client)
-        # libpq signs in; from then on its sockets are ours.
+        # libpq authenticates; afterwards this module reads and writes its sockets.
         connections = [stack.enter_context(psycopg.connect(url, autocommit=True)) for _ in range(SERVERS)]
         sockets = [socket.socket(fileno=os.dup(each.pgconn.socket)) for each in connections]
         for server in itertools.cycle(sockets):
@@ -69,7 +69,7 @@ def _greet(client: socket.socket) -> None:
 
 
 def _transaction(client: socket.socket, server: socket.socket) -> bool:
-    """Pass on whatever both say until the server is outside a transaction again; False when the client has left."""
+    """Forward messages both ways until the transaction ends. Returns False when the client has disconnected."""
     begun = False
     while True:
         ready, _, _ = select.select([client] if not begun else [client, server], [], [])

@@ -136,7 +136,7 @@ class Product:
     def logs(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
-    # Looking --------------------------------------------------------------------------------
+    # Reading --------------------------------------------------------------------------------
     def answers(self, url: str) -> bool:
         try:
             return self.http.request("GET", url).status == 200
@@ -144,7 +144,7 @@ class Product:
             return False
 
     def wait_for(self, look: Callable[[], T], seconds: float = 90) -> T:
-        """Look again until it is truthy; its value. Fails with the logs' ends."""
+        """The first truthy value of `look()`, called repeatedly. Fails after `seconds` with the ends of the logs."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := look():
@@ -157,9 +157,9 @@ class Product:
         with psycopg.connect(self.env["DATABASE_URL"]) as connection:
             return connection.execute(query, parameters).fetchall()  # type: ignore[arg-type]
 
-    # Speaking -------------------------------------------------------------------------------
+    # Sending --------------------------------------------------------------------------------
     def send(self, *messages: dict[str, Any], key: str | None = None) -> dict[str, Any]:
-        told = [
+        sent = [
             {
                 "messageId": str(uuid.uuid4()),
                 "eventTimestamp": ago().isoformat(),
@@ -171,12 +171,12 @@ class Product:
         answer = self.http.request(
             "POST",
             f"{self.url}/v1/audience/messages",
-            json={"messages": told},
+            json={"messages": sent},
             headers={"x-immutable-publishable-key": key or self.demo["publishable_key"]},
         )
         assert answer.status == 200, answer.data
         body: dict[str, Any] = answer.json()
-        assert body == {"success": True, "accepted": len(told), "rejected": 0, "rejections": []}
+        assert body == {"success": True, "accepted": len(sent), "rejected": 0, "rejections": []}
         return body
 
     def received(self, network: str) -> list[dict[str, Any]]:
@@ -186,7 +186,7 @@ class Product:
         return requests
 
     def summary(self, network: str) -> dict[str, Any]:
-        """What the sandbox network counted since its requests were last deleted."""
+        """The counts of the sandbox network since its requests were last deleted."""
         counts: dict[str, Any] = self.http.request("GET", f"{self.sandbox_url}/sandbox/summary").json()[network]
         return counts
 
@@ -240,7 +240,7 @@ class ClonedProduct(Product):
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Product]:
-    """The real processes over a database and a broker database of their own."""
+    """A running product with a database and a broker database of its own."""
     server = urlsplit(os.environ["DATABASE_URL"])
     name = f"journey_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
@@ -270,7 +270,7 @@ def free_database(connection: psycopg.Connection[Any]) -> int:
 
 
 class Browser:
-    """A signed-in person without a browser: cookies, forms and CSRF."""
+    """A signed-in HTTP client that handles cookies, forms and CSRF tokens."""
 
     def __init__(self, product: Product, role: str) -> None:
         self.product = product
@@ -278,7 +278,7 @@ class Browser:
         user = product.demo["users"][role]
         self.get("/accounts/login/")
         self.post("/accounts/login/", {"login": user["email"], "password": user["password"]})
-        assert "sessionid" in self.cookies, "the login was refused"
+        assert "sessionid" in self.cookies, "the sign-in failed"
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
         return self._request("GET", path)

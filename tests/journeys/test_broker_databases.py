@@ -1,4 +1,4 @@
-"""Products of a parallel run share one broker, and must not share a database of it."""
+"""Products of a parallel test run use one broker server, each with a database of its own."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The right to be forgotten, asked for over HTTP and done by the worker."""
+"""The erasure of a player, requested over HTTP and carried out by a worker."""
 
 from typing import Any
 

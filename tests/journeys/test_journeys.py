@@ -1,4 +1,4 @@
-"""From an event over HTTP to the postback in the log, with every process real (issue: the loop closes)."""
+"""From an event sent over HTTP to the delivered postback, with real processes."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of the work: nothing acknowledged is lost, nothing is counted twice."""
+"""A worker killed with SIGKILL during deliveries: no conversion is lost or counted twice."""
 
 from tests.journeys.product import Product, ago
 
