@@ -1,10 +1,11 @@
 """What all pages have in common: they render, empty or full, under a strict policy and with bounded queries."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 
@@ -165,3 +166,11 @@ def test_the_admin_shows_no_secret(game: Game) -> None:
     pages = [root.get(f"/admin/audience/apikey/{path}") for path in ("", f"{secret.key.pk}/change/")]
     assert all(page.status_code == 200 and secret.key.digest not in page.content.decode() for page in pages)
     assert root.get("/admin/audience/apikey/add/").status_code == 403
+
+
+def test_a_time_is_shown_with_its_exact_moment() -> None:
+    at = datetime(2020, 11, 3, 4, 5, 6, 789, tzinfo=UTC)
+    shown = render_to_string("hub/parts/time.html", {"at": at})
+    assert '<time datetime="2020-11-03T04:05:06+00:00" title="2020-11-03 04:05:06 UTC">' in shown
+    assert "years" in shown
+    assert render_to_string("hub/parts/time.html", {"at": None}) == ""
