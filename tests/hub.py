@@ -1,5 +1,6 @@
 """Users and signed-in clients for tests of the Hub, and a check for inline code."""
 
+import re
 from html.parser import HTMLParser
 
 from django.contrib.auth import get_user_model
@@ -52,3 +53,8 @@ def inline_code(html: str) -> list[str]:
     parser = _Inline()
     parser.feed(html)
     return parser.found
+
+
+def squeezed(html: str) -> str:
+    """HTML with single spaces, and none beside a tag: a template may break its lines anywhere."""
+    return re.sub(r"\s*(<[^>]*>)\s*", r"\1", re.sub(r"\s+", " ", html))

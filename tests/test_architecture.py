@@ -12,6 +12,7 @@ ORDER = ["config", "postbacks", "audience", "consent"]
 MAX_MODULE_LINES = 220
 MAX_SETTINGS_LINES = 230
 MAX_FUNCTION_LINES = 40
+MAX_TEMPLATE_COLUMNS = 160
 MAX_ENTRIES_OF_POSTBACKS = 20
 
 # Modules that open connections. Only postbacks/http may call an ad network.
@@ -294,6 +295,21 @@ def test_a_function_has_at_most_40_lines() -> None:
                 yield f"{function.name}: {length} lines"
 
     assert offenders(too_long) == {}
+
+
+def test_a_template_line_has_at_most_160_characters() -> None:
+    folder = ROOT / "templates"
+    # Of a mail, each line is one that is sent.
+    templates = [path for path in sorted(folder.rglob("*.*")) if folder / "mail" not in path.parents]
+    too_long = {
+        f"{short(path)}:{number}": len(line)
+        for path in templates
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > MAX_TEMPLATE_COLUMNS
+    }
+
+    assert len(templates) > 100
+    assert too_long == {}
 
 
 def test_no_module_is_named_utils_or_helpers() -> None:

@@ -16,8 +16,8 @@ EDIT = "/g/{}/privacy/consent/"
 
 
 def said(client: Client, game: Game) -> str:
-    page = client.get(PRIVACY.format(game.slug)).content.decode()
-    return page.split("When a player never stated a level, their conversions are <strong>")[1].partition("<")[0]
+    page = hub.squeezed(client.get(PRIVACY.format(game.slug)).content.decode())
+    return page.split("When a player never stated a level, their conversions are<strong>")[1].partition("<")[0]
 
 
 def test_an_admin_decides_and_the_page_says_which_way_it_stands(game: Game) -> None:

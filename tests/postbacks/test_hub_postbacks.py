@@ -13,7 +13,7 @@ from postbacks.models import CheckState, CredentialCheck, PostbackConfig
 from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
-from tests import factories
+from tests import factories, hub
 
 TEST_CODE = "TEST-CODE-4711"
 GIVEN = {
@@ -158,7 +158,7 @@ def test_the_menu_switches_off_and_on(url: str, game: Game, marketer: Client) ->
 
 def test_deleting_asks_first_and_wipes_the_credential(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game)
-    assert "This cannot be undone." in marketer.get(f"{url}{config.pk}/delete/").content.decode()
+    assert "This cannot be undone." in hub.squeezed(marketer.get(f"{url}{config.pk}/delete/").content.decode())
     for typed in ("", config.pixel_id.lower(), f"{config.pixel_id}X"):
         refused = marketer.post(f"{url}{config.pk}/delete/", {"confirmation": typed})
         assert refused.status_code == 200

@@ -20,7 +20,7 @@ from postbacks.hub.delivery_log import attempts
 from postbacks.hub.integrations import hourly
 from postbacks.models import CredentialCheck, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from tests import factories
+from tests import factories, hub
 
 NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
 
@@ -184,10 +184,10 @@ def test_a_refused_credential_offers_to_rotate_it(
     config: PostbackConfig, viewer: Client, marketer: Client, url: str
 ) -> None:
     rotate = f'data-panel href="{url}{config.pk}/edit/?rotate=1">Rotate credentials'
-    assert rotate not in marketer.get(url).content.decode()
+    assert rotate not in hub.squeezed(marketer.get(url).content.decode())
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", held_message="TikTok Ads refused.")
-    assert rotate in marketer.get(url).content.decode()
-    assert "Rotate credentials</a>" not in viewer.get(url).content.decode()
+    assert rotate in hub.squeezed(marketer.get(url).content.decode())
+    assert "Rotate credentials</a>" not in hub.squeezed(viewer.get(url).content.decode())
 
 
 def test_an_empty_network_tells_the_first_steps(game: Game, viewer: Client, marketer: Client, url: str) -> None:
@@ -262,7 +262,7 @@ def test_a_panel_is_the_same_page_without_its_frame(
     assert "<h1" not in beside
     assert 'id="panel-title"' in beside
     assert f'href="{where}">Full page' in beside
-    body = page.split("</h1></div>")[1].split("</main>")[0]
+    body = re.split(r"</h1>\s*</div>", page)[1].split("</main>")[0]
     without_token = [re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", html) for html in (body, beside)]
     assert words(without_token[0]) in words(without_token[1])
 

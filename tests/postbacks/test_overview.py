@@ -112,7 +112,7 @@ def test_the_page_says_each_number_in_words_and_in_a_table(game: Game, viewer: C
     now = timezone.now()
     batch(game, now, accepted=1_200, rejected=34)
     bought(game, now, "1234.50", "USD", network="reddit")
-    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
     assert "Events per hour in the last 24 hours: 1,200 accepted, 34 rejected." in page
     assert re.search(
         r'data-label="Accepted" class="number">1,200</td><td data-label="Rejected" class="number">34<', page
@@ -186,9 +186,9 @@ def test_a_lag_under_a_minute_is_none(game: Game, other_game: Game) -> None:
 def test_what_keeps_up_is_said_calmly(game: Game, config: PostbackConfig, viewer: Client) -> None:
     factories.attempt(factories.delivery(config, next_attempt_at=timezone.now() + timedelta(hours=1)))
     batch(game, timezone.now() - timedelta(seconds=4), accepted=1, state="pending")
-    page = viewer.get(f"/g/{game.slug}/").content.decode()
+    page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
     assert re.search(r"<dt>Digest lag</dt><dd>[4-9] s</dd>", page)
-    assert "Keeping up</span> · Events are digested and postbacks sent as they come." in page
+    assert "Keeping up</span>· Events are digested and postbacks sent as they come." in page
 
 
 def test_a_digest_that_is_behind_says_how_long_and_what_to_do(game: Game, viewer: Client) -> None:
@@ -197,8 +197,8 @@ def test_a_digest_that_is_behind_says_how_long_and_what_to_do(game: Game, viewer
     assert (item.title, item.tone) == ("Digest behind", "warn")
     assert item.why == "Events are stored, but the oldest has waited 2 h 5 min to be looked at."
     assert "Check that a worker and the beat are running" in item.next_step
-    page = viewer.get(f"/g/{game.slug}/").content.decode()
-    assert "Behind</span> · The oldest event waits for 2 h 5 min. What to do stands above." in page
+    page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
+    assert "Behind</span>· The oldest event waits for 2 h 5 min. What to do stands above." in page
     assert "Keeping up" not in page
 
 

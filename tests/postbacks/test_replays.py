@@ -342,7 +342,7 @@ def test_the_page_offers_what_can_still_be_sent_with_its_counts(
     since = f"{first.finished_at:%b} {first.finished_at.day}, {first.finished_at:%H:%M} UTC"
     said = f"3 for {config.pixel_id} failed with credential errors since {since} ; 2 can still be sent."
     assert said.replace(" ;", ";") in words(page)
-    form = dict(re.findall(r'name="(config|verdict|failed_from)" value="([^"]*)"', page))
+    form = dict(re.findall(r'name="(config|verdict|failed_from)"\s+value="([^"]*)"', page))
     assert marketer.post(url + "replays/start/", form)["Location"] == url
     replay = Replay.objects.get()
     assert (replay.total, replay.past_deadline, replay.verdict) == (3, 1, "credential")

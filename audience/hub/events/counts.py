@@ -28,6 +28,9 @@ class Count:
     def __bool__(self) -> bool:
         return any(getattr(self, kind) for kind in KINDS)
 
+    def __str__(self) -> str:
+        return f"{self.accepted:,} accepted, {self.duplicates:,} duplicate, {self.rejected:,} rejected"
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:

@@ -49,6 +49,13 @@ class View:
     def is_narrowed(self) -> bool:
         return bool(self.query or self.trigger.chosen or self.network.chosen or self.only.chosen)
 
+    @property
+    def summary(self) -> str:
+        """What the list shows, for a screen reader."""
+        if self.query:
+            return "what was found"
+        return f"the conversions of the last {self.period_label}{', filtered' if self.is_narrowed else ''}"
+
 
 @game_view()
 def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
