@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from audience.admin.base import ReadOnly, ReadOnlyInline, confirmation_page, fields_of, masks
-from audience.hub.people.views import erased_by
+from audience.hub.people.views import erasure_identity
 from audience.models import Conversion, Device, Erasure, Group, Identity, Person, ReceiptKey, Touch
 from audience.privacy.erasure import request_erasure
 
@@ -55,7 +55,7 @@ class PersonAdmin(ReadOnly):
         return confirmation
 
     def _erase(self, request: HttpRequest, person: Person) -> None:
-        handle = erased_by(person)
+        handle = erasure_identity(person)
         if handle is None:
             text = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
             self.message_user(request, text, messages.WARNING)

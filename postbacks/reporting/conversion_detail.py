@@ -8,9 +8,8 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 
 from audience.database import clock
-from audience.hub.events.detail import pretty
-from audience.hub.events.feed import HEAVY
-from audience.hub.toolkit.masking import masked
+from audience.hub.events.feed import PAYLOAD_FIELDS
+from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event, Reason
 from audience.models.people import ANONYMOUS
 from consent.models import ConsentDecision, Level
@@ -123,7 +122,7 @@ def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
 def event_of(conversion: Conversion) -> Event | None:
     """Return its event; None once the partition was dropped."""
     at = Event.objects.filter(game_id=conversion.game_id, day=conversion.event_day, message_id=conversion.message_id)
-    return at.defer(*HEAVY).first()
+    return at.defer(*PAYLOAD_FIELDS).first()
 
 
 def consent_of(conversion: Conversion) -> ConsentInForce:
@@ -173,7 +172,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresse
         version=version,
         set_by=masked(version.set_by.get_username(), addresses=addresses) if version and version.set_by else "",
         attempts=[AttemptAnswer(attempt, masked(attempt.message, addresses=addresses)) for attempt in attempts],
-        json=pretty(body) if body else "",
+        json=as_json(body) if body else "",
         can_send_again=delivery.state == DeliveryState.FAILED and in_time,
         payload=network.describe(body) if body else [],
     )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from audience.hub.people.views import found_people
+from audience.hub.people.views import matching_people
 from audience.intake.messages.message_ids import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
@@ -32,7 +32,7 @@ def find(game: Game, query: str) -> Found:
     Each kind of id is a query of its own, for its own index.
     """
     touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MOST])
-    people = list(found_people(game, query).only("pk")[:MOST])
+    people = list(matching_people(game, query).only("pk")[:MOST])
     theirs = Conversion.objects.filter(game=game)
     ways = [
         theirs.filter(message_id__in=(query, SERVER_IDS + query)),

@@ -158,7 +158,7 @@ def test_the_counts_stand_by_day_and_key_behind_the_chart(game: Game, viewer: Cl
     _batch(game, key.key, accepted=7, duplicates=0, rejected=0, received_at=NOW - timedelta(days=8))
     chart = counts.of(game)
     assert (chart.total.accepted, chart.total.duplicates, chart.total.rejected) == (1500, 1, 2)
-    assert [(line.day, line.key, line.count.accepted) for line in chart.lines] == [
+    assert [(line.day, line.key, line.count.accepted) for line in chart.key_days] == [
         (NOW.date(), "web", 1200),
         (NOW.date() - timedelta(days=2), "web", 300),
     ]
@@ -171,7 +171,7 @@ def test_the_counts_stand_by_day_and_key_behind_the_chart(game: Game, viewer: Cl
 def test_a_search_that_reads_through_stops_and_goes_on(
     game: Game, viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "DEPTH", 10)
+    monkeypatch.setattr(feed, "SCAN_LIMIT", 10)
     for number in range(25):
         event(game, number, dialect="parcelvoy" if number in (2, 20) else "immutable")
     seen, url = [], f"/g/{game.slug}/events/?dialect=parcelvoy"

@@ -78,7 +78,7 @@ def test_the_two_commands_walk_from_the_first_event_to_a_conversion(game: Game, 
     assert (str(conversion.value), conversion.currency) == ("9.990000", "USD")
     found = {step.key: step for step in steps.progress(game)}
     assert (found["event"].seen, found["click"].seen) == ("purchase from player-7", "A TikTok Ads click, first-clic…")
-    assert "Purchase came, but was not delivered yet." in found["delivery"].trouble
+    assert "Purchase came, but was not delivered yet." in found["delivery"].problem
     # Pasted twice, it is the same event.
     assert send(client, code(page, "purchase")).json()["accepted"] == 1
     assert Event.objects.filter(game_id=game.pk, name="purchase").count() == 1
@@ -216,8 +216,8 @@ def test_a_rejected_first_message_says_why(game: Game, key: NewKey) -> None:
     )
     step = steps.progress(game)[1]
     assert (step.done, step.href) == (False, f"/g/{game.slug}/events/?status=rejected")
-    assert step.trouble.startswith("A message was rejected: ")
-    assert Rejection.objects.get().errors[0]["message"] in step.trouble
+    assert step.problem.startswith("A message was rejected: ")
+    assert Rejection.objects.get().errors[0]["message"] in step.problem
 
 
 def test_a_viewer_reads_no_addresses_in_what_was_seen(game: Game, key: NewKey) -> None:

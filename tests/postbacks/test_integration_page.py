@@ -79,7 +79,7 @@ def test_the_events_of_goals_can_be_chosen(config: PostbackConfig, game: Game, v
 def test_a_rare_event_is_looked_for_a_stretch_at_a_time(
     config: PostbackConfig, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "DEPTH", 3)
+    monkeypatch.setattr(attempts, "SCAN_LIMIT", 3)
     rare = factories.attempt(factories.delivery(config, trigger="game_launch"), ago=timedelta(minutes=50))
     bought = factories.delivery(config)
     for minutes in range(5):
@@ -97,7 +97,7 @@ def test_a_rare_event_is_looked_for_a_stretch_at_a_time(
 def test_pages_of_two_postbacks_are_one_list(
     config: PostbackConfig, game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
-    monkeypatch.setattr(attempts, "SIZE", 7)
+    monkeypatch.setattr(attempts, "PAGE_SIZE", 7)
     other = factories.config(game, pixel_id="D" * 20)
     rows = [factories.delivery(config), factories.delivery(other)]
     at = timezone.now() - timedelta(minutes=1)  # at one moment, so that the ids decide
@@ -216,7 +216,7 @@ def test_the_hours_are_counted_by_how_the_calls_ended(config: PostbackConfig) ->
         "12": {"success": 1, "failed": 1},
     }
     chart = hourly.chart([config.pk], now=NOON)
-    assert hourly.described(chart) == (
+    assert hourly.description(chart) == (
         "Calls to the network per hour in the last 24 hours: 1 success, 2 retried, 1 failed."
     )
 

@@ -10,7 +10,7 @@ from django.core import mail
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Game, Membership, Role
 from postbacks.hub.overview import attention, backlog
-from postbacks.hub.overview.items import Item
+from postbacks.hub.overview.attention_item import AttentionItem
 from postbacks.models import AlertChoice, Notice, Told
 from postbacks.monitoring.alerts import notices
 from postbacks.monitoring.alerts.key_ends import write_reminders
@@ -40,7 +40,7 @@ def ending(game: Game) -> NewKey:
     return create_key(game=game, name="Contractor", restrictions=Restrictions(ends_at=END))
 
 
-def items(game: Game) -> list[Item]:
+def items(game: Game) -> list[AttentionItem]:
     """What the Overview says of keys; a clock that is moved has it say more of the server."""
     found = attention.items(game, [], backlog.read(game, []))
     return [item for item in found if item.title == "Key ends soon"]

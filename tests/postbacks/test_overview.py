@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.models import ApiKey, Batch, Game
-from postbacks.hub.overview import attention, backlog, figures, sent
+from postbacks.hub.overview import attention, backlog, delivery_totals, figures
+from postbacks.hub.overview.attention_item import AttentionItem
 from postbacks.hub.overview.figures import Figures
-from postbacks.hub.overview.items import Item
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
 from postbacks.reporting.funnel import Tally
@@ -135,7 +135,7 @@ def test_success_and_speed_are_told_per_network(game: Game, config: PostbackConf
         ago=timedelta(days=2),
         latency_ms=9_000,
     )
-    tiktok, reddit, *_ = sent.by_network(game, config_rows(game), since=now - timedelta(days=1))
+    tiktok, reddit, *_ = delivery_totals.by_network(game, config_rows(game), since=now - timedelta(days=1))
     assert (tiktok.delivered, tiktok.failed, tiktok.waiting, tiktok.held) == (20, 1, 1, 0)
     # 20 of 21, rounded down; the 19th of 20 latencies is 190, in the bucket from 176 to 200.
     assert (tiktok.rate, tiktok.p95) == ("95.2 %", 200)
@@ -145,11 +145,11 @@ def test_success_and_speed_are_told_per_network(game: Game, config: PostbackConf
 
 def test_only_no_failure_at_all_is_a_hundred_per_cent() -> None:
     network = factories.unsaved_configs()[0].kind
-    assert sent.Sent(network, [], delivered=9_999, failed=1).rate == "99.9 %"
-    assert sent.Sent(network, [], delivered=10_000).rate == "100 %"
+    assert delivery_totals.NetworkTotals(network, [], delivered=9_999, failed=1).rate == "99.9 %"
+    assert delivery_totals.NetworkTotals(network, [], delivered=10_000).rate == "100 %"
 
 
-def items(game: Game) -> list[Item]:
+def items(game: Game) -> list[AttentionItem]:
     configs = config_rows(game)
     return attention.items(game, configs, backlog.read(game, attention.free_to_send(configs)))
 
@@ -226,11 +226,11 @@ def test_a_postback_that_may_not_send_is_not_behind(game: Game, config: Postback
     [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (3600, "1 h"), (3660, "1 h 1 min"), (172_800, "2 d"), (-5, "0 s")],
 )
 def test_a_wait_is_told_in_two_units_at_most(seconds: float, words: str) -> None:
-    assert backlog.lasting(timedelta(seconds=seconds)) == words
+    assert backlog.duration(timedelta(seconds=seconds)) == words
 
 
 def test_of_many_that_wait_the_oldest_is_among_those_due_first(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "LOOKED_AT", 2)
+    monkeypatch.setattr(backlog, "MAX_BATCHES_READ", 2)
     for minutes in (1, 9, 5):
         at = timezone.now() - timedelta(minutes=minutes)
         batch(game, at, accepted=1, state="pending", next_attempt_at=at)

@@ -21,7 +21,7 @@ from audience.privacy import erasure
 from audience.storage import prune, rollups
 from postbacks import tasks as postback_tasks
 from postbacks.delivery import replays, sending
-from postbacks.hub.overview import figures, sent
+from postbacks.hub.overview import delivery_totals, figures
 from postbacks.models import AttemptCount, Delivery, DeliveryAttempt, DeliveryCount, PostbackConfig
 from postbacks.outbox import fan_out
 from postbacks.reporting import latency
@@ -205,7 +205,7 @@ def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sand
     assert {network: tally.count for network, tally in total.conversions.items()} == {"tiktok": 1}
     fold()
     assert (tails(), counts()) == (0, tables())
-    assert sent.by_network(game, [], since=now - timedelta(days=1))[0].delivered == 1
+    assert delivery_totals.by_network(game, [], since=now - timedelta(days=1))[0].delivered == 1
 
 
 def test_what_is_rolled_back_was_never_counted(game: Game) -> None:
@@ -334,7 +334,7 @@ def test_the_time_of_an_answer_is_the_exact_one_rounded_up(game: Game, config: P
         factories.attempt(row, latency_ms=ms)
     factories.attempt(row, latency_ms=None, status="retried")
     exact = sorted(took)[-(-95 * len(took) // 100) - 1]
-    tiktok = sent.by_network(game, [], since=timezone.now() - timedelta(days=1))[0]
+    tiktok = delivery_totals.by_network(game, [], since=timezone.now() - timedelta(days=1))[0]
     assert tiktok.p95 == next(bound for bound in latency.BOUNDS if bound >= exact)
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audience.models import Batch, FailedWork, Game, Queue, Role
 from postbacks.hub.overview import set_aside
-from postbacks.hub.overview.items import Item
+from postbacks.hub.overview.attention_item import AttentionItem
 from postbacks.models import PostbackConfig
 from tests import factories, hub
 
@@ -35,7 +35,7 @@ def batch(game: Game) -> Batch:
     return Batch.objects.create(game=game, dialect="immutable", received_at=timezone.now(), state="failed", **sums)
 
 
-def items(game: Game) -> list[Item]:
+def items(game: Game) -> list[AttentionItem]:
     return list(set_aside.items(game))
 
 

@@ -18,7 +18,7 @@ from audience.privacy import erasure
 from postbacks.configs import hold, lifecycle, upkeep
 from postbacks.delivery import attempts, claims, failed, replays, sending
 from postbacks.delivery.recording import Answer
-from postbacks.hub.overview.sent import by_network
+from postbacks.hub.overview.delivery_totals import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.monitoring.alerts import digests

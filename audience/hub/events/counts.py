@@ -12,7 +12,7 @@ from audience.models import ApiKey, Game, RequestCount
 
 DAYS = 7
 # The drawing of one day, in its own units: three bars side by side over a base line.
-HEIGHT, BAR, GAP, LEAST = 56, 9, 3, 2
+PLOT_HEIGHT, BAR, GAP, MIN_HEIGHT = 56, 9, 3, 2
 KINDS = ("accepted", "duplicates", "rejected")
 
 
@@ -48,7 +48,7 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class KeyDay:
     """One key on one day."""
 
     day: date
@@ -58,11 +58,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`lines` holds the days on which a key sent something, newest first."""
+    """`key_days` holds the days on which a key sent something, newest first."""
 
     total: Count
     days: list[Day]
-    lines: list[Line]
+    key_days: list[KeyDay]
     key: int | None
 
 
@@ -76,20 +76,22 @@ def of(game: Game, *, key: int | None = None) -> Chart:
     sums: dict[str, Any] = {kind: Sum(kind) for kind in KINDS}
     found: Any = requests.values("key_id", day=TruncDate("starts_at", tzinfo=UTC)).annotate(**sums)
     names = dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))
-    lines = [
-        Line(row["day"], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS)))
+    key_days = [
+        KeyDay(row["day"], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS)))
         for row in found
     ]
-    by_day = {day: sum((line.count for line in lines if line.day == day), Count()) for day in days}
+    by_day = {day: sum((key_day.count for key_day in key_days if key_day.day == day), Count()) for day in days}
     return Chart(
         total=sum(by_day.values(), Count()),
-        days=drawn(by_day),
-        lines=sorted(filter(lambda line: line.count, lines), key=lambda line: (-line.day.toordinal(), line.key)),
+        days=draw_days(by_day),
+        key_days=sorted(
+            filter(lambda key_day: key_day.count, key_days), key=lambda key_day: (-key_day.day.toordinal(), key_day.key)
+        ),
         key=key,
     )
 
 
-def drawn(by_day: dict[date, Count]) -> list[Day]:
+def draw_days(by_day: dict[date, Count]) -> list[Day]:
     """The bars, all on one scale; what is not nothing is seen, however little it is."""
     highest = max((getattr(count, kind) for count in by_day.values() for kind in KINDS), default=0)
     return [
@@ -99,5 +101,5 @@ def drawn(by_day: dict[date, Count]) -> list[Day]:
 
 def _bar(place: int, count: Count, highest: int) -> Bar:
     value = getattr(count, KINDS[place])
-    height = max(LEAST, round(HEIGHT * value / highest)) if value else 0
-    return Bar(kind=KINDS[place], x=1 + place * (BAR + GAP), y=HEIGHT - height + 1, height=height)
+    height = max(MIN_HEIGHT, round(PLOT_HEIGHT * value / highest)) if value else 0
+    return Bar(kind=KINDS[place], x=1 + place * (BAR + GAP), y=PLOT_HEIGHT - height + 1, height=height)

@@ -1,6 +1,5 @@
 """The page of one message: what was sent, how it was parsed, and why it was refused."""
 
-import json
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,14 +9,14 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from audience.digest.event_ids import identity_keys_of
-from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
-from audience.hub.toolkit.masking import masked
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.masking import as_json, masked
 from audience.intake.messages.message import TIME_NOTE
 from audience.intake.messages.times import TimeNote
 from audience.intake.replay import Answer, replay, replay_obstacle
 from audience.models import ApiKey, Event, Identity, Membership, Rejection, Role
 
-SAID = {
+REPLAY_MESSAGES = {
     Answer.ACCEPTED: (messages.SUCCESS, "Accepted. It counts as received when it first came, and is being digested."),
     Answer.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
     Answer.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
@@ -29,12 +28,12 @@ TIME_NOTES: dict[str, str] = {
     TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, which is no real time, {AT_RECEIPT}",
     TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
 }
-GONE = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
-DONE = (Answer.ACCEPTED, Answer.STORED_BEFORE)
+REJECTION_GONE = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
+REPLAYED = (Answer.ACCEPTED, Answer.STORED_BEFORE)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MessagePart:
     """One object of a message, as JSON."""
 
     name: str
@@ -54,8 +53,8 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
         "time_note": TIME_NOTES.get(str(time_note), ""),
         "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
         "person_id": _person_id(found),
-        "parts": [Part(name, pretty(value)) for name, value in shown.items() if value],
-        "raw": pretty(masked(found.raw, addresses=sees_addresses(membership))),
+        "parts": [MessagePart(name, as_json(value)) for name, value in shown.items() if value],
+        "raw": as_json(masked(found.raw, addresses=sees_addresses(membership))),
         "title": masked(found.name, addresses=sees_addresses(membership)) or found.get_kind_display(),
         "message_id": masked(found.message_id, addresses=sees_addresses(membership)),
     }
@@ -80,39 +79,30 @@ def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> Ht
         answer = replay(rejection=found, replayed_by=request.user.get_username()).answer
     except Rejection.DoesNotExist:
         pass
-    level, text = SAID[answer] if answer else GONE
-    kept = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
+    level, text = REPLAY_MESSAGES[answer] if answer else REJECTION_GONE
+    remaining = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
     if request.htmx:
-        return _rejection(request, membership, kept, said=text, went_well=answer in DONE)
+        return _rejection(request, membership, remaining, outcome=text, went_well=answer in REPLAYED)
     messages.add_message(request, level, text)
-    if kept is None:
+    if remaining is None:
         return redirect("events", slug=membership.game.slug)
     return redirect("rejection", slug=membership.game.slug, pk=pk)
 
 
-def _rejection(request: HubRequest, membership: Membership, found: Rejection | None, **said: Any) -> HttpResponse:
+def _rejection(request: HubRequest, membership: Membership, found: Rejection | None, **outcome: Any) -> HttpResponse:
     """Return the rejection; with None only its outcome."""
-    context: dict[str, Any] = {"rejection": found, **said}
+    context: dict[str, Any] = {"rejection": found, **outcome}
     if found:
         addresses = sees_addresses(membership)
         context |= {
             "errors": masked(found.errors, addresses=addresses),
             "obstacle": replay_obstacle(found),
-            "raw": pretty(masked(found.raw, addresses=addresses)),
-            "frame": pretty(masked(found.frame, addresses=addresses)) if found.frame else "",
+            "raw": as_json(masked(found.raw, addresses=addresses)),
+            "frame": as_json(masked(found.frame, addresses=addresses)) if found.frame else "",
             "message_id": masked(found.message_id, addresses=addresses),
         }
     template = "hub/events/_rejection.html" if request.htmx else "hub/events/rejection.html"
     return page(request, template, membership, **context)
-
-
-def sees_addresses(membership: Membership) -> bool:
-    """Whether the member may see email addresses; viewers see ids only."""
-    return has_role(membership, Role.MARKETER)
-
-
-def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _ids(event: Event, membership: Membership) -> list[tuple[str, str]]:

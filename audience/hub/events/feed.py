@@ -10,20 +10,20 @@ from typing import Any
 from django.db.models import F, Q
 from django.urls import reverse
 
-from audience.hub.toolkit.access import has_role
+from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
 from audience.intake.dialects.revalidation import TITLE
-from audience.models import Event, Kind, Membership, Rejection, Role
+from audience.models import Event, Kind, Membership, Rejection
 
-SIZE = 50
+PAGE_SIZE = 50
 # Events read for a filter that no index supports; "Older" continues from there.
-DEPTH = 20_000
-HEAVY = ("raw", "properties", "traits", "context", "integrations")
+SCAN_LIMIT = 20_000
+PAYLOAD_FIELDS = ("raw", "properties", "traits", "context", "integrations")
 KINDS = dict(Kind.choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class EventFilter:
     """What is looked for; '' and None ask for anything. `person` is any id, `before` the last rows seen ("12.5")."""
 
     status: str = ""
@@ -39,13 +39,13 @@ class Asked:
         return any((self.status, self.kind, self.name, self.dialect, self.key, self.person))
 
     @property
-    def needs_reading(self) -> bool:
+    def needs_scan(self) -> bool:
         """Whether events are found by reading the newest ones, because no index supports the filter."""
         return not self.person and any((self.kind, self.name, self.dialect, self.key))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EventRow:
     """An Event or a Rejection as the list shows it; `stream` and `pk` are its place in its table."""
 
     stream: str
@@ -60,67 +60,72 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """`older` is the `before` of the next page, blank on the last; `depth` how far was read when that was the end."""
+    """`older` is the `before` of the next page, blank on the last; `scanned` how far was read when that was the end."""
 
-    rows: list[Row]
+    rows: list[EventRow]
     older: str
-    depth: int = 0
+    scanned: int = 0
 
 
-def newest(membership: Membership, asked: Asked) -> Feed:
+def newest(membership: Membership, wanted: EventFilter) -> Feed:
     """Return the newest rows of both tables.
 
     Each table is read by its own key, so that rows of one batch with equal times are not split wrongly.
     """
-    event_id, rejection_id = _cursor(asked.before)
+    event_id, rejection_id = _cursor(wanted.before)
     floor = 0
-    if asked.needs_reading and asked.status != "rejected":
-        floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=DEPTH)
-    events = [] if asked.status == "rejected" else _events(membership, asked, event_id, floor)
-    rejections = [] if asked.status == "accepted" else _rejections(membership, asked, rejection_id)
-    shown = [row for _, row in islice(merge(_placed(events), _placed(rejections), key=_place, reverse=True), SIZE)]
+    if wanted.needs_scan and wanted.status != "rejected":
+        floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=SCAN_LIMIT)
+    events = [] if wanted.status == "rejected" else _events(membership, wanted, event_id, floor)
+    rejections = [] if wanted.status == "accepted" else _rejections(membership, wanted, rejection_id)
+    shown = [
+        row
+        for _, row in islice(
+            merge(_with_positions(events), _with_positions(rejections), key=_position, reverse=True), PAGE_SIZE
+        )
+    ]
     left = len(events) + len(rejections) > len(shown)
     if not left and not floor:
         return Feed(shown, "")
     last = {"event": event_id or 0, "rejection": rejection_id or 0} | {row.stream: row.pk for row in shown}
     if not left:
         last["event"] = floor + 1
-    return Feed(shown, f"{last['event']}.{last['rejection']}", depth=0 if left else DEPTH)
+    return Feed(shown, f"{last['event']}.{last['rejection']}", scanned=0 if left else SCAN_LIMIT)
 
 
-def _placed(rows: Sequence[Row]) -> list[tuple[datetime, Row]]:
+def _with_positions(rows: Sequence[EventRow]) -> list[tuple[datetime, EventRow]]:
     """Rows with their place in time, which never rises down the list: a replayed message was received long before
     its neighbours were, and stands among them all the same."""
-    places = list(accumulate((row.at for row in reversed(rows)), max))
-    return list(zip(reversed(places), rows, strict=True))
+    positions = list(accumulate((row.at for row in reversed(rows)), max))
+    return list(zip(reversed(positions), rows, strict=True))
 
 
-def _place(placed: tuple[datetime, Row]) -> datetime:
-    return placed[0]
+def _position(positioned: tuple[datetime, EventRow]) -> datetime:
+    return positioned[0]
 
 
-def _events(membership: Membership, asked: Asked, before: int | None, floor: int) -> list[Row]:
-    found = Event.objects.filter(game_id=membership.game_id).before(before).defer(*HEAVY)
-    exact = {"kind": asked.kind, "name": asked.name, "dialect": asked.dialect, "key_id": asked.key}
+def _events(membership: Membership, wanted: EventFilter, before: int | None, floor: int) -> list[EventRow]:
+    found = Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS)
+    exact = {"kind": wanted.kind, "name": wanted.name, "dialect": wanted.dialect, "key_id": wanted.key}
     found = found.filter(**{column: value for column, value in exact.items() if value})
     if floor:
         found = found.filter(pk__gt=floor)
-    if asked.person:
-        found = found.filter(Q(user_id=asked.person) | Q(anonymous_id=asked.person) | Q(device_id=asked.person))
+    if wanted.person:
+        found = found.filter(Q(user_id=wanted.person) | Q(anonymous_id=wanted.person) | Q(device_id=wanted.person))
         # Not by id alone, whose index would be scanned past the events of other games.
         found = found.order_by((F("pk") + 0).desc())
     else:
         found = found.order_by("-pk")
-    return [event_row(event, membership) for event in found[: SIZE + 1]]
+    return [event_row(event, membership) for event in found[: PAGE_SIZE + 1]]
 
 
-def event_row(event: Event, membership: Membership) -> Row:
-    addresses = has_role(membership, Role.MARKETER)
+def event_row(event: Event, membership: Membership) -> EventRow:
+    addresses = sees_addresses(membership)
     kind, own = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
     about = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
     ids = [*zip(("user", "anonymous", "device"), own, strict=True), *event.links]
     where = {"slug": membership.game.slug, "day": event.day, "pk": event.pk}
-    return Row(
+    return EventRow(
         stream="event",
         pk=event.pk,
         at=event.received_at,
@@ -132,25 +137,25 @@ def event_row(event: Event, membership: Membership) -> Row:
     )
 
 
-def _rejections(membership: Membership, asked: Asked, before: int | None) -> list[Row]:
+def _rejections(membership: Membership, wanted: EventFilter, before: int | None) -> list[EventRow]:
     found = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
-    for text in filter(None, (asked.kind, asked.name)):
+    for text in filter(None, (wanted.kind, wanted.name)):
         found = found.containing(text)
-    exact = {"dialect": asked.dialect, "key_id": asked.key}
+    exact = {"dialect": wanted.dialect, "key_id": wanted.key}
     found = found.filter(**{column: value for column, value in exact.items() if value})
-    if asked.person:
-        found = found.filter(subjects__contains=[asked.person])
+    if wanted.person:
+        found = found.filter(subjects__contains=[wanted.person])
     found = found.annotate(title=TITLE).order_by("-pk")
-    return [_rejection_row(rejection, membership) for rejection in found[: SIZE + 1]]
+    return [_rejection_row(rejection, membership) for rejection in found[: PAGE_SIZE + 1]]
 
 
-def _rejection_row(rejection: Any, membership: Membership) -> Row:
+def _rejection_row(rejection: Any, membership: Membership) -> EventRow:
     """`rejection` has its TITLE beside it."""
-    addresses = has_role(membership, Role.MARKETER)
+    addresses = sees_addresses(membership)
     title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
     subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]
     about = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
-    return Row(
+    return EventRow(
         stream="rejection",
         pk=rejection.pk,
         at=rejection.received_at,

@@ -4,7 +4,7 @@ from django.http import HttpResponse
 
 from audience.hub.events import counts, feed
 from audience.hub.toolkit.access import HubRequest, game_view, page
-from audience.hub.toolkit.filters import Filter, choice
+from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.models import ApiKey, Dialect, Kind, Membership
 
 STATUSES = (("", "All"), ("accepted", "Accepted"), ("rejected", "Rejected"))
@@ -21,11 +21,11 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
         choice(request, "dialect", label="Dialect", choices=DIALECTS),
         choice(request, "key", label="Key", choices=key_choices(membership)),
     ]
-    asked = asking(request, status, *menus)
-    context = {"feed": feed.newest(membership, asked), "asked": asked, "before": asked.before}
+    wanted = read_filter(request, status, *menus)
+    context = {"feed": feed.newest(membership, wanted), "wanted": wanted, "before": wanted.before}
     if request.htmx:
         return page(request, "hub/events/_rows.html", membership, **context)
-    chart = counts.of(membership.game, key=asked.key)
+    chart = counts.of(membership.game, key=wanted.key)
     return page(request, "hub/events/page.html", membership, filters=[status], menus=menus, chart=chart, **context)
 
 
@@ -37,22 +37,17 @@ def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
     return page(request, "hub/events/_counts.html", membership, chart=chart)
 
 
-def asking(request: HubRequest, status: Filter, kind: Filter, dialect: Filter, key: Filter) -> feed.Asked:
+def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filter, key: Filter) -> feed.EventFilter:
     """The filters of the URL."""
-    return feed.Asked(
+    return feed.EventFilter(
         status=status.chosen,
         kind=kind.chosen,
         dialect=dialect.chosen,
         key=int(key.chosen) if key.chosen else None,
-        name=said(request, "name"),
-        person=said(request, "id"),
+        name=search_text(request, "name"),
+        person=search_text(request, "id"),
         before=request.GET.get("before", ""),
     )
-
-
-def said(request: HubRequest, name: str) -> str:
-    """A text that was typed; PostgreSQL holds no NUL, so that nothing is called by one."""
-    return request.GET.get(name, "").replace("\0", "").strip()[:512]
 
 
 def key_choices(membership: Membership) -> list[tuple[str, str]]:

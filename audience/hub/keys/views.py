@@ -23,7 +23,7 @@ STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class KeyRow:
     """A key of the list. `left` is how long one with an end still works, else ''."""
 
     key: ApiKey
@@ -40,7 +40,7 @@ class Row:
         return [(label, values) for label, values in lists if values]
 
     @classmethod
-    def of(cls, key: ApiKey, usage: Usage, now: datetime) -> "Row":
+    def of(cls, key: ApiKey, usage: Usage, now: datetime) -> "KeyRow":
         return cls(
             key=key,
             state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
@@ -67,10 +67,10 @@ def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
     return page(request, "hub/keys/page.html", membership, **context)
 
 
-def _rows(membership: Membership) -> list[Row]:
+def _rows(membership: Membership) -> list[KeyRow]:
     found, usage = ApiKey.objects.filter(game=membership.game), usage_by_key(membership.game)
     now = clock.now()
-    return [Row.of(key, usage.get(key.pk, NO_USE), now) for key in found.select_related("replaced_by")]
+    return [KeyRow.of(key, usage.get(key.pk, NO_USE), now) for key in found.select_related("replaced_by")]
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
@@ -79,7 +79,7 @@ def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
     form = KeyForm(request.POST or None, initial={"kind": asked} if asked in KeyKind.values else None)
     if request.method == "POST" and form.is_valid():
         made = keys.create_key(game=membership.game, created_by=request.user, **form.choices())
-        return _made(request, membership, made)
+        return _show_secret(request, membership, made)
     return page(request, "hub/keys/new.html", membership, form=form)
 
 
@@ -101,7 +101,7 @@ def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     form = RotateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         made = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
-        return _made(request, membership, made, old=key)
+        return _show_secret(request, membership, made, old=key)
     return page(request, "hub/keys/rotate.html", membership, form=form, key=key)
 
 
@@ -122,7 +122,9 @@ def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
     return get_object_or_404(ApiKey.objects.live(), game=membership.game, pk=pk, **state)
 
 
-def _made(request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None) -> HttpResponse:
+def _show_secret(
+    request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None
+) -> HttpResponse:
     # `game_view` answers with Cache-Control: no-store.
     left = time_left(old.expires_at, clock.now()) if old and old.expires_at else ""
     return page(request, "hub/keys/made.html", membership, key=made.key, value=made.value, old=old, left=left)

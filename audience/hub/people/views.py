@@ -12,9 +12,9 @@ from django.db.models.functions import RowNumber
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 
-from audience.hub.events.views import said
 from audience.hub.keys.forms import ForgetForm
-from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest
 from audience.models import Game, Identity, Membership, Person, Role
@@ -22,15 +22,15 @@ from audience.models.people import ANONYMOUS, USER
 from audience.privacy.erasure import request_erasure
 
 # How many ids of a person the list shows; the page of the person has the others.
-IDS = 4
+MAX_IDS_SHOWN = 4
 # Maximum number of results; an address shared by more persons identifies none.
-MOST = 200
+MAX_FOUND = 200
 # Namespaces that a player can be erased by, in order of preference.
-ERASED_BY = (USER, ANONYMOUS)
+ERASURE_NAMESPACES = (USER, ANONYMOUS)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PersonRow:
     """`name` is what the traits call the person, `ids` the first of their ids: [(namespace, value), ...]."""
 
     person: Person
@@ -46,9 +46,9 @@ class Row:
 @game_view()
 def people(request: HubRequest, membership: Membership) -> HttpResponse:
     """`q` is any id or an e-mail address; without it, the newest players."""
-    query, before = said(request, "q"), request.GET.get("before", "")
-    found = newest(found_people(membership.game, query), by="first_seen_at", before=before, key=UUID)
-    rows = rows_of(found.rows, addresses=has_role(membership, Role.MARKETER))
+    query, before = search_text(request, "q"), request.GET.get("before", "")
+    found = newest(matching_people(membership.game, query), by="first_seen_at", before=before, key=UUID)
+    rows = person_rows(found.rows, addresses=sees_addresses(membership))
     template = "hub/people/_rows.html" if request.htmx else "hub/people/page.html"
     return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)
 
@@ -57,7 +57,7 @@ def people(request: HubRequest, membership: Membership) -> HttpResponse:
 def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     """Erase a player by one of its ids, after the id was typed."""
     person = Person.objects.filter(game=membership.game, pk=pk).first()
-    handle = erased_by(person) if person else None
+    handle = erasure_identity(person) if person else None
     if handle is None:
         raise Http404("Nobody to erase.")
     form = ForgetForm(request.POST, subject=handle.value)
@@ -74,26 +74,31 @@ def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpR
     return redirect("privacy", slug=membership.game.slug)
 
 
-def found_people(game: Game, query: str) -> QuerySet[Person]:
+def matching_people(game: Game, query: str) -> QuerySet[Person]:
     """Return all players for a blank query, else those it names. Each kind of id is queried by its own index."""
     rows = Person.objects.filter(game=game)
     if not query:
         return rows
-    ways = [rows.known_as(game, query), rows.filter(devices__game=game, devices__device_id=query)]
-    ways += [rows.with_email(query)] if "@" in query else []
-    return rows.filter(pk__in={pk for way in ways for pk in way.values_list("pk", flat=True)[:MOST]})
+    lookups = [rows.known_as(game, query), rows.filter(devices__game=game, devices__device_id=query)]
+    lookups += [rows.with_email(query)] if "@" in query else []
+    return rows.filter(pk__in={pk for lookup in lookups for pk in lookup.values_list("pk", flat=True)[:MAX_FOUND]})
 
 
-def rows_of(found: Sequence[Person], *, addresses: bool) -> list[Row]:
+def person_rows(found: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
     """Return the persons with the first few ids of each, to bound memory."""
     place = Window(RowNumber(), partition_by="person", order_by=[_user_first(), "first_seen_at", "pk"])
-    first = Identity.objects.filter(person__in=found).annotate(place=place).filter(place__lte=IDS).order_by("place")
+    first = (
+        Identity.objects.filter(person__in=found)
+        .annotate(place=place)
+        .filter(place__lte=MAX_IDS_SHOWN)
+        .order_by("place")
+    )
     ids: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
     for row in first:
         ids[row.person_id].append((row.namespace, masked(row.value, addresses=addresses, name=row.namespace)))
     traits = {person.pk: masked(person.traits, addresses=addresses) for person in found}
     return [
-        Row(
+        PersonRow(
             person=person,
             name=_text(traits[person.pk].get("name")),
             email=_text(traits[person.pk].get("email")),
@@ -103,9 +108,13 @@ def rows_of(found: Sequence[Person], *, addresses: bool) -> list[Row]:
     ]
 
 
-def erased_by(person: Person) -> Identity | None:
+def erasure_identity(person: Person) -> Identity | None:
     """Return the identity for erasing a player: the user id, else an anonymous id, else None."""
-    return person.identities.filter(namespace__in=ERASED_BY).order_by(_user_first(), "first_seen_at", "pk").first()
+    return (
+        person.identities.filter(namespace__in=ERASURE_NAMESPACES)
+        .order_by(_user_first(), "first_seen_at", "pk")
+        .first()
+    )
 
 
 def _user_first() -> Case:

@@ -27,6 +27,6 @@ def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
         return page(request, "hub/privacy/consent.html", membership, form=form)
     game.strict_consent = form.cleaned_data["unstated"] == KEEP_BACK
     game.save(update_fields=["strict_consent"])
-    said = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
-    messages.success(request, f"Conversions of players who never stated a consent level are {said} from now on.")
+    decision = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
+    messages.success(request, f"Conversions of players who never stated a consent level are {decision} from now on.")
     return redirect("privacy", slug=game.slug)

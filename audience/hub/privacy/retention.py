@@ -13,8 +13,8 @@ from audience.models import Game, Membership, Role
 from audience.models.keys import MIN_RETENTION_DAYS
 from audience.storage import retention
 
-MOST_DAYS = 3650
-LEAST = (
+MAX_KEPT_DAYS = 3650
+MIN_HELP = (
     f"Keep them at least {MIN_RETENTION_DAYS} days: a stored event is what its copies are known by, and senders may "
     "repeat what is up to 30 days old."
 )
@@ -27,9 +27,9 @@ class KeptDaysForm(forms.Form):
         label="Days to keep events",
         required=False,
         min_value=MIN_RETENTION_DAYS,
-        max_value=MOST_DAYS,
-        help_text=f"From {MIN_RETENTION_DAYS} to {MOST_DAYS}. Left empty, events are kept for ever.",
-        error_messages={"min_value": LEAST, "max_value": f"At most {MOST_DAYS} days, or leave it empty."},
+        max_value=MAX_KEPT_DAYS,
+        help_text=f"From {MIN_RETENTION_DAYS} to {MAX_KEPT_DAYS}. Left empty, events are kept for ever.",
+        error_messages={"min_value": MIN_HELP, "max_value": f"At most {MAX_KEPT_DAYS} days, or leave it empty."},
     )
 
 
@@ -43,18 +43,18 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
         return page(request, "hub/privacy/retention.html", membership, **context)
     days: int | None = form.cleaned_data["kept_days"]
     if days is None or not retention.shortens(game, days):
-        return _kept(request, game, days)
+        return _save(request, game, days)
     typed = TypedName(
         posted if "confirmation" in posted else None, expected=game.name, refusal="Nothing was changed or deleted."
     )
     if typed.is_valid():
-        return _kept(request, game, days)
+        return _save(request, game, days)
     context |= {"typed": typed, "days": days, "affected": retention.affected(game, days)}
     return page(request, "hub/privacy/retention.html", membership, **context)
 
 
-def _kept(request: HubRequest, game: Game, days: int | None) -> HttpResponse:
+def _save(request: HubRequest, game: Game, days: int | None) -> HttpResponse:
     retention.set_kept_days(game=game, days=days)
-    said = f"for {days} days. Older ones are deleted within the next minutes" if days else "for ever"
-    messages.success(request, f"Events of {game} are kept {said}.")
+    duration = f"for {days} days. Older ones are deleted within the next minutes" if days else "for ever"
+    messages.success(request, f"Events of {game} are kept {duration}.")
     return redirect("privacy", slug=game.slug)

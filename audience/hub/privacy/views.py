@@ -8,10 +8,10 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from audience.hub.events.views import said
 from audience.hub.keys.forms import EraseForm
-from audience.hub.people.views import found_people, rows_of
+from audience.hub.people.views import matching_people, person_rows
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.paging import newest
 from audience.models import Erasure, ErasureState, Membership, Role
 from audience.models.erasure import ReceiptKeyLost
@@ -20,7 +20,7 @@ from audience.storage.retention import first_day
 from consent.models import ConsentDecision
 
 # Players, and decisions, that a look-up shows.
-MOST = 20
+MAX_FOUND = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +68,28 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
         return page(request, "hub/privacy/_erasure_rows.html", membership, **context)
     context["kept_from"] = first_day(membership.game.kept_days) if membership.game.kept_days else None
     context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
-    return page(request, "hub/privacy/page.html", membership, form=form, **looked_up(request, membership), **context)
+    return page(
+        request, "hub/privacy/page.html", membership, form=form, **lookup_context(request, membership), **context
+    )
 
 
-def looked_up(request: HubRequest, membership: Membership) -> dict[str, Any]:
+def lookup_context(request: HubRequest, membership: Membership) -> dict[str, Any]:
     """Return, for admins and `?q=`: matching players, consent decisions of the anonymous id, and receipts that include
     it.
     """
-    query = said(request, "q") if has_role(membership, Role.ADMIN) else ""
+    query = search_text(request, "q") if has_role(membership, Role.ADMIN) else ""
     if not query:
         return {"query": ""}
-    people = found_people(membership.game, query).order_by("-last_seen_at", "pk")[:MOST]
-    decisions = ConsentDecision.objects.for_ids(membership.game_id, [query])[:MOST]
-    found = receipts_of(membership, query)
-    return {**found, "query": query, "rows": rows_of(list(people), addresses=True), "decisions": list(decisions)}
+    people = matching_people(membership.game, query).order_by("-last_seen_at", "pk")[:MAX_FOUND]
+    decisions = ConsentDecision.objects.for_ids(membership.game_id, [query])[:MAX_FOUND]
+    found = receipts_context(membership, query)
+    return {**found, "query": query, "rows": person_rows(list(people), addresses=True), "decisions": list(decisions)}
 
 
-def receipts_of(membership: Membership, query: str) -> dict[str, Any]:
+def receipts_context(membership: Membership, query: str) -> dict[str, Any]:
     """Return the receipts that include an id, or why they cannot be found."""
     try:
-        found = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MOST]
+        found = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MAX_FOUND]
         return {"receipts_of": [Receipt.of(erasure) for erasure in found]}
     except ReceiptKeyLost as lost:
         return {"receipts_of": [], "receipts_problem": str(lost)}

@@ -97,7 +97,12 @@ def has_role(membership: Membership, role: Role) -> bool:
     return RANK[Role(membership.role)] >= RANK[role]
 
 
-def asks_for_part(request: HubRequest) -> bool:
+def sees_addresses(membership: Membership) -> bool:
+    """Whether the member may see email addresses; viewers see ids only."""
+    return has_role(membership, Role.MARKETER)
+
+
+def is_partial_request(request: HubRequest) -> bool:
     """Whether htmx refreshes a part: a link that it follows in place, and a step back, take the page as it is."""
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
 

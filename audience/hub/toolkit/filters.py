@@ -29,12 +29,12 @@ def choice(
     request: HttpRequest, name: str, *, label: str, choices: Iterable[tuple[str, str]], default: str = ""
 ) -> Filter:
     """Read `name` from the URL; unknown values count as `default`."""
-    known = dict(choices)
-    asked = request.GET.get(name, default)
-    chosen = asked if asked in known else default
+    texts = dict(choices)
+    requested = request.GET.get(name, default)
+    chosen = requested if requested in texts else default
     options = [
         Option(value=value, text=text, href=_href(request, name, value, default), is_chosen=value == chosen)
-        for value, text in known.items()
+        for value, text in texts.items()
     ]
     return Filter(name=name, label=label, chosen=chosen, options=options)
 
@@ -45,3 +45,8 @@ def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
     if value != default:
         query[name] = value
     return f"?{urlencode(query)}"
+
+
+def search_text(request: HttpRequest, name: str, *, length: int = 512) -> str:
+    """A text that was typed; PostgreSQL holds no NUL, so that nothing is called by one."""
+    return request.GET.get(name, "").replace("\0", "").strip()[:length]

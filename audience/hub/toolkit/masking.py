@@ -1,5 +1,6 @@
 """Masks players' addresses for members who may not see them, and secrets for everyone."""
 
+import json
 import re
 from typing import Any
 
@@ -47,3 +48,8 @@ def masked(value: Any, *, addresses: bool, name: str = "") -> Any:
         value = SECRET_KEY.sub(lambda found: f"{found[0][:11]}{ELLIPSIS}", value)
         return value if addresses else without_addresses(value)
     return value
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON, for reading."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, Q, QuerySet
 
 T = TypeVar("T", bound=Model)
-SIZE = 50
+PAGE_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +19,27 @@ class Page(Generic[T]):
     older: str
 
 
-def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any], size: int = SIZE) -> Page[T]:
+def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any], size: int = PAGE_SIZE) -> Page[T]:
     """Return the newest `size` rows by the column `by`, then by primary key.
 
     `key` parses a primary key. An unreadable `before` means the first page.
     """
-    asked = cursor(before, key)
-    if asked:
-        moment, pk = asked
+    start = parse_cursor(before, key)
+    if start:
+        moment, pk = start
         # The first condition lets an index of `by` start here; without it every page reads all earlier pages.
         rows = rows.filter(Q(**{f"{by}__lte": moment}) & (Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk)))
     found = list(rows.order_by(f"-{by}", "-pk")[: size + 1])
     last = found[size - 1] if len(found) > size else None
-    return Page(rows=found[:size], older=after(getattr(last, by), last.pk) if last else "")
+    return Page(rows=found[:size], older=cursor_after(getattr(last, by), last.pk) if last else "")
 
 
-def after(moment: datetime, pk: Any) -> str:
+def cursor_after(moment: datetime, pk: Any) -> str:
     """Return the `before` of the page after this row."""
     return f"{moment.isoformat()}~{pk}"
 
 
-def cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
+def parse_cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
     """Return the position that a `before` names; None if it cannot be read."""
     moment, _, pk = before.partition("~")
     try:

@@ -7,13 +7,13 @@ from typing import Any
 from django.http import StreamingHttpResponse
 
 # Cells that begin with these are formulas (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-TOGETHER = 100
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+LINES_PER_CHUNK = 100
 
 
 def lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     """Yield lines with CRLF, the column names first."""
-    writer: Any = csv.writer(_Line())
+    writer: Any = csv.writer(_LineWriter())
     yield writer.writerow(columns)
     for row in rows:
         yield writer.writerow([_cell(value) for value in row])
@@ -26,7 +26,7 @@ def streamed(pieces: Iterable[str], *, name: str, content_type: str) -> Streamin
     return response
 
 
-class _Line:
+class _LineWriter:
     """A file for csv.writer that returns each line."""
 
     def write(self, line: str) -> str:
@@ -35,14 +35,14 @@ class _Line:
 
 def _cell(value: Any) -> Any:
     """Prefix text that a spreadsheet would execute with a '; numbers are unchanged."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value
 
 
 def _encoded(pieces: Iterable[str]) -> Iterator[bytes]:
-    held: list[str] = []
+    chunk: list[str] = []
     for piece in pieces:
-        held.append(piece)
-        if len(held) == TOGETHER:
-            yield "".join(held).encode()
-            held.clear()
-    yield "".join(held).encode()
+        chunk.append(piece)
+        if len(chunk) == LINES_PER_CHUNK:
+            yield "".join(chunk).encode()
+            chunk.clear()
+    yield "".join(chunk).encode()

@@ -8,9 +8,9 @@ from django.template.loader import render_to_string
 
 from audience.hub.toolkit.access import HubRequest
 
-READING = {"GET", "HEAD", "OPTIONS"}
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # With one of these headers htmx loads a page, which shows the messages.
-LEAVING = ("HX-Redirect", "HX-Refresh", "HX-Location")
+REDIRECT_HEADERS = ("HX-Redirect", "HX-Refresh", "HX-Location")
 
 
 class ToastMiddleware:
@@ -24,13 +24,13 @@ class ToastMiddleware:
 
     def __call__(self, request: HubRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.htmx and request.method not in READING and _is_part(response):
-            said = list(get_messages(request))
-            if said:
-                response.write(render_to_string("hub/parts/toasts_swap.html", {"messages": said}))
+        if request.htmx and request.method not in SAFE_METHODS and _is_part(response):
+            texts = list(get_messages(request))
+            if texts:
+                response.write(render_to_string("hub/parts/toasts_swap.html", {"messages": texts}))
         return response
 
 
 def _is_part(response: HttpResponse) -> bool:
     is_html = response.headers.get("Content-Type", "").startswith("text/html")
-    return response.status_code == 200 and is_html and not any(name in response.headers for name in LEAVING)
+    return response.status_code == 200 and is_html and not any(name in response.headers for name in REDIRECT_HEADERS)

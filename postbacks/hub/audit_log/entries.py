@@ -27,7 +27,17 @@ ACTIONS = {
     LogEntry.Action.ACCESS: "Exported",
 }
 # Omitted, as shown elsewhere: the row's id, its game, and users by id.
-SILENT = {"id", "game", "user", "config", "created_by", "created_at", "requested_by", "requested_at", "invited_by"}
+OMITTED_FIELDS = {
+    "id",
+    "game",
+    "user",
+    "config",
+    "created_by",
+    "created_at",
+    "requested_by",
+    "requested_at",
+    "invited_by",
+}
 LABELS = {
     "subject_hash": "Keyed hash of the ID",
     "namespace": "Kind of ID",
@@ -44,14 +54,14 @@ LABELS = {
     "strict_consent": "Nothing is sent of players without a stated consent level",
     "url": "Host",
 }
-NOTHING = {"", "None", "[]", "{}"}
+EMPTY_TEXTS = {"", "None", "[]", "{}"}
 MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:\+00:00)?")
 # auditlog's text for reverse relations of a new row: "audience.Membership.None".
-POINTING = re.compile(r"\w+\.\w+\.None")
+RELATED_MANAGER = re.compile(r"\w+\.\w+\.None")
 # A whole secret key that was pasted into a name; stored prefixes are shorter.
 WHOLE_KEY = re.compile(r"\b(sk_[\w\-]{16})[\w\-]{16,}")
-LONGEST = 300
-OURSELVES = "Afterclick"
+MAX_VALUE_LENGTH = 300
+SYSTEM_NAME = "Afterclick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AuditRow:
     """`is_long`: a row made or deleted lists all it held, which one opens to read."""
 
     pk: int
@@ -76,9 +86,9 @@ class Row:
     is_long: bool
 
 
-def row_of(entry: Any) -> Row:
+def audit_row(entry: Any) -> AuditRow:
     """Read an entry with its `actor` and `content_type`."""
-    return Row(
+    return AuditRow(
         pk=entry.pk,
         at=entry.timestamp,
         who=_who(entry),
@@ -96,12 +106,12 @@ def _who(entry: Any) -> str:
     if entry.actor:
         return str(entry.actor.email or entry.actor.get_username())
     named = (entry.changes or {}).get("requested_by") if entry.content_type.model == "erasure" else None
-    return str(entry.actor_email or (named and named[-1]) or OURSELVES)
+    return str(entry.actor_email or (named and named[-1]) or SYSTEM_NAME)
 
 
 def _changes(entry: Any) -> Iterator[Change]:
     for name, pair in (entry.changes or {}).items():
-        if name in SILENT or not isinstance(pair, list):
+        if name in OMITTED_FIELDS or not isinstance(pair, list):
             continue
         before, after = (_text(value) for value in pair)
         if before != after:
@@ -111,9 +121,9 @@ def _changes(entry: Any) -> Iterator[Change]:
 def _text(value: Any) -> str:
     """Return a value of auditlog as text; '' for none."""
     text = WHOLE_KEY.sub(r"\1…", str(value))
-    if text in NOTHING or POINTING.fullmatch(text):
+    if text in EMPTY_TEXTS or RELATED_MANAGER.fullmatch(text):
         return ""
     if found := MOMENT.fullmatch(text):
         return f"{found[1]} {found[2]} UTC"
     text = {"True": "Yes", "False": "No"}.get(text, text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"

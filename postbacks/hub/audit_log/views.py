@@ -17,7 +17,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.paging import newest
 from audience.models import Game, Membership, Role
-from postbacks.hub.audit_log.entries import ACTIONS, KINDS, OURSELVES, Row, row_of
+from postbacks.hub.audit_log.entries import ACTIONS, KINDS, SYSTEM_NAME, AuditRow, audit_row
 
 PERIODS = {
     "7d": ("7 days", timedelta(days=7)),
@@ -28,13 +28,13 @@ PERIODS = {
 DEFAULT_PERIOD = "30d"
 SYSTEM = "system"
 # Entries searched for the names in the menu.
-MOST_READ = 5_000
-CHUNK = 500
+MAX_ENTRIES_SCANNED = 5_000
+ROWS_PER_QUERY = 500
 COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AuditFilter:
     """The filters of the URL, and the entries they leave."""
 
     period: Filter
@@ -48,27 +48,27 @@ class Asked:
 
 @game_view(role=Role.ADMIN)
 def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
-    asked, before = asking(request, membership.game), request.GET.get("before", "")
-    found = newest(asked.entries, by="timestamp", before=before, key=int)
-    context = {"rows": [row_of(entry) for entry in found.rows], "older": found.older, "before": before}
-    return page(request, "hub/audit_log/page.html", membership, asked=asked, **context)
+    audit_filter, before = read_filter(request, membership.game), request.GET.get("before", "")
+    found = newest(audit_filter.entries, by="timestamp", before=before, key=int)
+    context = {"rows": [audit_row(entry) for entry in found.rows], "older": found.older, "before": before}
+    return page(request, "hub/audit_log/page.html", membership, audit_filter=audit_filter, **context)
 
 
 @game_view(role=Role.ADMIN)
 def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
     """Return the filtered log as CSV."""
-    cells = (_cells(row) for row in _every(asking(request, membership.game).entries))
+    cells = (_cells(row) for row in _all_rows(read_filter(request, membership.game).entries))
     name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
     lines = spreadsheet.lines(COLUMNS, cells)
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
 
-def asking(request: HubRequest, game: Game) -> Asked:
+def read_filter(request: HubRequest, game: Game) -> AuditFilter:
     """Read the filters; one that is not known counts as not given."""
     periods = [(key, text) for key, (text, _) in PERIODS.items()]
     period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
     actions = [(str(action), text) for action, text in ACTIONS.items()]
-    who = choice(request, "who", label="By", choices=[("", "Anyone"), *_people(game), (SYSTEM, OURSELVES)])
+    who = choice(request, "who", label="By", choices=[("", "Anyone"), *_people(game), (SYSTEM, SYSTEM_NAME)])
     kind = choice(request, "kind", label="Kind", choices=[("", "Anything"), *KINDS.items()])
     action = choice(request, "action", label="Action", choices=[("", "Any action"), *actions])
     rows = entries(game).select_related("actor", "content_type")
@@ -80,26 +80,26 @@ def asking(request: HubRequest, game: Game) -> Asked:
         rows = rows.filter(content_type__model=kind.chosen)
     if action.chosen:
         rows = rows.filter(action=int(action.chosen))
-    return Asked(period, [who, kind, action], rows)
+    return AuditFilter(period, [who, kind, action], rows)
 
 
 def _people(game: Game) -> list[tuple[str, str]]:
-    newest_entries = entries(game).order_by("-timestamp", "-pk").values("pk")[:MOST_READ]
+    newest_entries = entries(game).order_by("-timestamp", "-pk").values("pk")[:MAX_ENTRIES_SCANNED]
     actors = LogEntry.objects.filter(pk__in=newest_entries).order_by().values("actor").distinct()
     found = get_user_model().objects.filter(pk__in=actors).order_by("email", "pk")
     return [(str(user.pk), user.email or user.get_username()) for user in found]
 
 
-def _every(rows: QuerySet[Any]) -> Iterator[Row]:
+def _all_rows(rows: QuerySet[Any]) -> Iterator[AuditRow]:
     before = ""
     while True:
-        found = newest(rows, by="timestamp", before=before, key=int, size=CHUNK)
-        yield from (row_of(entry) for entry in found.rows)
+        found = newest(rows, by="timestamp", before=before, key=int, size=ROWS_PER_QUERY)
+        yield from (audit_row(entry) for entry in found.rows)
         before = found.older
         if not before:
             return
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: AuditRow) -> tuple[str, ...]:
     changes = "; ".join(f"{one.label}: {one.before or '–'} → {one.after or '–'}" for one in row.changes)
     return (row.at.isoformat(), row.who, row.address, row.kind, row.action, row.name, changes)

@@ -4,11 +4,10 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from audience.hub.events.detail import pretty
-from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
-from audience.hub.toolkit.masking import masked
-from audience.models import Conversion, Membership, Role
-from postbacks.hub.toolkit.conversion_rows import row_of
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.masking import as_json, masked
+from audience.models import Conversion, Membership
+from postbacks.hub.toolkit.conversion_rows import conversion_row
 from postbacks.outbox import reasons
 from postbacks.reporting import clicks, conversion_detail
 
@@ -20,13 +19,13 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
         response = page(request, "hub/conversions/conversion_gone.html", membership)
         response.status_code = 404
         return response
-    addresses = has_role(membership, Role.MARKETER)
+    addresses = sees_addresses(membership)
     context = {
-        "row": row_of(found, addresses=addresses),
+        "row": conversion_row(found, addresses=addresses),
         "trail": conversion_detail.of(found, addresses=addresses),
         "message_id": masked(found.message_id, addresses=addresses),
         "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
-        "properties": pretty(masked(found.properties, addresses=addresses)),
+        "properties": as_json(masked(found.properties, addresses=addresses)),
         "remedy": reasons.TEXTS[found.reason].remedy if found.reason else "",
         "window_days": membership.game.attribution_window_days,
         "most_clicks": clicks.MAX_CLICKS,

@@ -6,7 +6,7 @@ from postbacks.reporting.conversion_status import Status
 from postbacks.reporting.funnel import LABELS, Step, Tally
 
 # The length of a full bar in thousandths, and of the shortest visible piece.
-LENGTH, LEAST = 1000, 6
+BAR_LENGTH, MIN_PIECE = 1000, 6
 # Patterns of pieces, so that they are not distinguished by colour alone.
 TONES: dict[str, str] = {
     Status.FAILED: "failed",
@@ -54,7 +54,7 @@ class Bar:
         return [*([self.kept] if self.kept else []), *self.lost]
 
 
-def drawn(steps: list[Step]) -> list[Bar]:
+def draw_bars(steps: list[Step]) -> list[Bar]:
     """Return the bars of the steps, all on one scale."""
     most = max((step.tally.count for step in steps), default=0)
     return [_bar(steps, number, most) for number in range(len(steps))]
@@ -68,9 +68,9 @@ def _bar(steps: list[Step], number: int, most: int) -> Bar:
     parts += [(place, tally, TONES.get(place, "lost")) for place, tally in step.lost]
     pieces, x = [], 0
     for key, tally, tone in parts:
-        width = max(LEAST, round(LENGTH * tally.count / most)) if tally.count else 0
+        width = max(MIN_PIECE, round(BAR_LENGTH * tally.count / most)) if tally.count else 0
         if width:
-            pieces.append(Piece(key, tally, tone, min(x, LENGTH - LEAST), width))
+            pieces.append(Piece(key, tally, tone, min(x, BAR_LENGTH - MIN_PIECE), width))
             x += width
     kept = next((piece for piece in pieces if piece.tone == "kept"), None)
     return Bar(step, _share(step, before), kept, [piece for piece in pieces if piece is not kept])

@@ -2,7 +2,7 @@
 
 The index of each postback is read backwards and the results are merged: one condition over all postbacks would sort
 every attempt of the period. Attempts do not have the event, so a filter by event reads the deliveries of the newest
-DEPTH attempts; "Older" continues from there.
+SCAN_LIMIT attempts; "Older" continues from there.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from uuid import UUID
 
 from django.db import connection
 
-from audience.hub.toolkit.paging import after, cursor
+from audience.hub.toolkit.paging import cursor_after, parse_cursor
 from audience.models import trigger_label
 from postbacks.models import AttemptStatus, DeliveryAttempt
 from postbacks.models.attempts import DOTS
 
-SIZE = 25
-DEPTH = 2_000
+PAGE_SIZE = 25
+SCAN_LIMIT = 2_000
 # Values of an AttemptRow. Objects of the three tables took longer than finding the rows.
-SHOWN = (
+COLUMNS = (
     *("pk", "started_at", "status", "http_status", "latency_ms", "number", "message"),
     *("delivery__trigger", "config__pixel_id"),
 )
 # A moment that is later than every attempt's.
-NEWEST = ("infinity", 0)
+AFTER_ALL = ("infinity", 0)
 
-FOUND = """
+NEWEST_ATTEMPTS = """
 SELECT newest.id, newest.started_at, newest.delivery_id
 FROM unnest(%(configs)s::uuid[]) AS config(id)
 CROSS JOIN LATERAL (
@@ -41,8 +41,8 @@ CROSS JOIN LATERAL (
 ORDER BY newest.started_at DESC, newest.id DESC LIMIT %(limit)s
 """
 # Not a join: for a rare event PostgreSQL would read every delivery there is to find its few.
-OF_EVENT = f"""
-WITH walked AS MATERIALIZED ({FOUND})
+NEWEST_OF_EVENT = f"""
+WITH walked AS MATERIALIZED ({NEWEST_ATTEMPTS})
 (SELECT id, started_at, true AS is_found FROM walked
  WHERE (SELECT trigger FROM postbacks_delivery delivery WHERE delivery.id = walked.delivery_id) = %(event)s
  ORDER BY started_at DESC, id DESC LIMIT %(size)s)
@@ -52,7 +52,7 @@ UNION ALL
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LogFilter:
     """What the log is filtered by; `status` and `event` are blank for any, `before` for the first page."""
 
     since: datetime
@@ -62,7 +62,7 @@ class Asked:
 
 
 class AttemptRow(NamedTuple):
-    """The columns of an attempt in the log, in the order of SHOWN."""
+    """The columns of an attempt in the log, in the order of COLUMNS."""
 
     pk: int
     started_at: datetime
@@ -94,22 +94,22 @@ class AttemptRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`older` is the `before` of the next page, blank on the last; `depth` is how many were read if reading stopped
+    """`older` is the `before` of the next page, blank on the last; `scanned` is how many were read if reading stopped
     there.
     """
 
     rows: list[AttemptRow]
     older: str
-    depth: int = 0
+    scanned: int = 0
 
 
-def newest(configs: Sequence[UUID], asked: Asked) -> Log:
+def newest(configs: Sequence[UUID], wanted: LogFilter) -> Log:
     """Return the newest attempts of these configs."""
-    moment, pk = cursor(asked.before, int) or NEWEST
-    limits = {"size": SIZE + 1, "limit": DEPTH if asked.event else SIZE + 1}
-    where = {"configs": list(configs), "since": asked.since, "status": asked.status, "event": asked.event}
-    found = _rows(OF_EVENT if asked.event else FOUND, {**where, **limits, "moment": moment, "pk": pk})
-    if not asked.event:
+    moment, pk = parse_cursor(wanted.before, int) or AFTER_ALL
+    limits = {"size": PAGE_SIZE + 1, "limit": SCAN_LIMIT if wanted.event else PAGE_SIZE + 1}
+    where = {"configs": list(configs), "since": wanted.since, "status": wanted.status, "event": wanted.event}
+    found = _run(NEWEST_OF_EVENT if wanted.event else NEWEST_ATTEMPTS, {**where, **limits, "moment": moment, "pk": pk})
+    if not wanted.event:
         return _log([row[:2] for row in found])
     end = next((row for row in found if not row[2]), None)
     return _log([row[:2] for row in found if row[2]], end=end[:2] if end else None)
@@ -117,13 +117,13 @@ def newest(configs: Sequence[UUID], asked: Asked) -> Log:
 
 def _log(found: list[Any], *, end: Any = None) -> Log:
     """`end` is where reading stopped, None if everything was read."""
-    rows = _lines(found[:SIZE])
-    if len(found) > SIZE:
-        return Log(rows, after(rows[-1].started_at, rows[-1].pk))
-    return Log(rows, after(end[1], end[0]), depth=DEPTH) if end else Log(rows, "")
+    rows = _read_rows(found[:PAGE_SIZE])
+    if len(found) > PAGE_SIZE:
+        return Log(rows, cursor_after(rows[-1].started_at, rows[-1].pk))
+    return Log(rows, cursor_after(end[1], end[0]), scanned=SCAN_LIMIT) if end else Log(rows, "")
 
 
-def _lines(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
+def _read_rows(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
     """Return rows with these ids and start times, newest first."""
     if not rows:
         return []
@@ -132,11 +132,11 @@ def _lines(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
     found = DeliveryAttempt.objects.filter(
         pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
     )
-    return [AttemptRow._make(row) for row in found.order_by("-started_at", "-pk").values_list(*SHOWN)]
+    return [AttemptRow._make(row) for row in found.order_by("-started_at", "-pk").values_list(*COLUMNS)]
 
 
-def _rows(query: str, asked: dict[str, Any]) -> list[Any]:
+def _run(query: str, wanted: dict[str, Any]) -> list[Any]:
     with connection.cursor() as run:
-        run.execute(query, asked)
+        run.execute(query, wanted)
         found: list[Any] = run.fetchall()
         return found

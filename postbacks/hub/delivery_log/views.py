@@ -9,8 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 
 from audience.database import clock
-from audience.hub.events.detail import sees_addresses
-from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import Filter, choice
 from audience.hub.toolkit.masking import masked
 from audience.models import Game, Membership, trigger_label
@@ -22,13 +21,13 @@ from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, Post
 from postbacks.reporting import stuck
 from postbacks.reporting.labels import outcome_label
 
-RANGES = {
+PERIODS = {
     "1h": ("Last hour", timedelta(hours=1)),
     "24h": ("24 hours", timedelta(hours=24)),
     "7d": ("7 days", timedelta(days=7)),
     "30d": ("30 days", timedelta(days=30)),
 }
-DEFAULT_RANGE = "24h"
+DEFAULT_PERIOD = "24h"
 STATUSES = (
     ("", "All"),
     *((status.value, status.label) for status in AttemptStatus if status != AttemptStatus.SENDING),
@@ -37,31 +36,31 @@ STATUSES = (
 
 def filters(request: HubRequest, game: Game) -> tuple[Filter, Filter, Filter]:
     """Return the filters `range`, `status` and `event` of the URL."""
-    ranges = [(value, text) for value, (text, _) in RANGES.items()]
+    ranges = [(value, text) for value, (text, _) in PERIODS.items()]
     events = [("", "All events"), *((name, trigger_label(name)) for name in sorted(conversion_event_names(game=game)))]
     return (
-        choice(request, "range", label="Time range", choices=ranges, default=DEFAULT_RANGE),
+        choice(request, "range", label="Time range", choices=ranges, default=DEFAULT_PERIOD),
         choice(request, "status", label="Status", choices=STATUSES),
         choice(request, "event", label="Event", choices=events),
     )
 
 
-def read(
-    request: HubRequest, membership: Membership, configs: list[UUID], chosen: tuple[Filter, Filter, Filter]
+def read_log(
+    request: HubRequest, membership: Membership, config_ids: list[UUID], chosen: tuple[Filter, Filter, Filter]
 ) -> attempts.Log:
     """Return the requested page of the log, masked for the member."""
     period, status, event = (filter.chosen for filter in chosen)
-    asked = attempts.Asked(
-        since=clock.now() - RANGES[period][1],
+    wanted = attempts.LogFilter(
+        since=clock.now() - PERIODS[period][1],
         status=status,
         event=event,
         before=request.GET.get("before", ""),
     )
-    found, addresses = attempts.newest(configs, asked), sees_addresses(membership)
+    found, addresses = attempts.newest(config_ids, wanted), sees_addresses(membership)
     return replace(found, rows=[row._replace(message=masked(row.message, addresses=addresses)) for row in found.rows])
 
 
-def configs(game: Game, network: str) -> list[UUID]:
+def config_ids(game: Game, network: str) -> list[UUID]:
     """Return every postback that the game has or had on this network."""
     return list(PostbackConfig.objects.filter(game=game, network=network).values_list("pk", flat=True))
 
@@ -73,15 +72,15 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
     attempt = get_object_or_404(_attempts(membership.game, network), pk=pk)
     siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
     for row in (attempt, *siblings):
-        _cut(row, membership)
+        _mask_message(row, membership)
     delivery = attempt.delivery
-    standing = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
+    state_label = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
     failed = stuck.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     context = {
         "network": found,
         "attempt": attempt,
         "siblings": siblings,
-        "standing": standing,
+        "state_label": state_label,
         "stuck": failed.get(delivery.pk),
         "frame": panel.frame(request),
     }
@@ -95,6 +94,6 @@ def _attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:
     )
 
 
-def _cut(attempt: DeliveryAttempt, membership: Membership) -> None:
+def _mask_message(attempt: DeliveryAttempt, membership: Membership) -> None:
     """Mask the answer on this instance, since a network may repeat an address; nothing is saved."""
     attempt.message = masked(attempt.message, addresses=sees_addresses(membership))

@@ -13,7 +13,7 @@ from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 
 # Clicks read for the newest one, since no index supports a game's clicks by time.
-CLICKS = 200
+MAX_CLICKS_SCANNED = 200
 TITLES = {
     "key": "Create an API key",
     "event": "Send the first event",
@@ -25,15 +25,15 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. `seen` names the thing that was seen and `at` when; `trouble` says what stands in the way, with the
-    place to look at. All may be empty."""
+    """One step. `seen` names the thing that was seen and `at` when; `problem` is what prevents the
+    step, `href` the page that shows it. All may be empty."""
 
     key: str
     title: str
     done: bool
     seen: str = ""
     at: datetime | None = None
-    trouble: str = ""
+    problem: str = ""
     href: str = ""
 
 
@@ -46,7 +46,7 @@ def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[
     return found if addresses else [_masked(step) for step in found]
 
 
-def walked(game: Game) -> list[Step]:
+def completed_steps(game: Game) -> list[Step]:
     """The same without evidence, in one query."""
     configs = PostbackConfig.objects.kept().filter(game=OuterRef("pk"))
     delivered = Delivery.objects.filter(game=OuterRef("pk"), state=DeliveryState.DELIVERED)
@@ -77,19 +77,19 @@ def _event(game: Game) -> Step:
     title = TITLES["event"]
     newest = Event.objects.filter(game_id=game.pk).order_by("-pk").defer("raw", "context", "properties").first()
     if newest:
-        who = newest.user_id or newest.anonymous_id or newest.device_id
-        seen = f"{newest.name or newest.kind} from {who or 'a nameless player'}"
+        sender = newest.user_id or newest.anonymous_id or newest.device_id
+        seen = f"{newest.name or newest.kind} from {sender or 'a nameless player'}"
         return Step("event", title, True, seen, newest.received_at)
     refused = Rejection.objects.filter(game=game).order_by("-pk").first()
     if refused is None:
         return Step("event", title, False)
     why = refused.errors[0]["message"] if refused.errors else ""
     href = f"{reverse('events', kwargs={'slug': game.slug})}?status=rejected"
-    return Step("event", title, False, at=refused.received_at, trouble=f"A message was rejected: {why}", href=href)
+    return Step("event", title, False, at=refused.received_at, problem=f"A message was rejected: {why}", href=href)
 
 
 def _click(game: Game) -> Step:
-    known = list(Touch.objects.filter(game=game).values_list("pk", flat=True)[:CLICKS])
+    known = list(Touch.objects.filter(game=game).values_list("pk", flat=True)[:MAX_CLICKS_SCANNED])
     if not known:
         return Step("click", TITLES["click"], False)
     newest = Touch.objects.get(pk=max(known))
@@ -116,15 +116,15 @@ def _delivery(game: Game) -> Step:
     if delivered:
         seen = f"{delivered.trigger_label} accepted by {NETWORKS[delivered.network].label}"
         return Step("delivery", title, True, seen, delivered.finished_at)
-    came = Conversion.objects.filter(game=game).order_by("-event_at").first()
-    if came is None:
+    conversion = Conversion.objects.filter(game=game).order_by("-event_at").first()
+    if conversion is None:
         return Step("delivery", title, False)
-    why = came.get_reason_display() or "It is on its way"
-    href = reverse("conversion", kwargs={"slug": game.slug, "pk": came.pk})
-    trouble = f"{trigger_label(came.trigger)} came, but was not delivered yet. {why}."
-    return Step("delivery", title, False, at=came.event_at, trouble=trouble, href=href)
+    why = conversion.get_reason_display() or "It is on its way"
+    href = reverse("conversion", kwargs={"slug": game.slug, "pk": conversion.pk})
+    problem = f"{trigger_label(conversion.trigger)} came, but was not delivered yet. {why}."
+    return Step("delivery", title, False, at=conversion.event_at, problem=problem, href=href)
 
 
 def _masked(step: Step) -> Step:
-    seen, trouble = without_addresses(step.seen), without_addresses(step.trouble)
-    return Step(step.key, step.title, step.done, seen, step.at, trouble, step.href)
+    seen, problem = without_addresses(step.seen), without_addresses(step.problem)
+    return Step(step.key, step.title, step.done, seen, step.at, problem, step.href)

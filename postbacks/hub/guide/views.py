@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from audience.games import keys
-from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import choice
 from audience.models import ApiKey, KeyKind, Membership, Role
 from postbacks.hub.guide import snippets, steps
@@ -20,7 +20,7 @@ def guide(request: HubRequest, membership: Membership) -> HttpResponse:
     choices = [(key, sdk.label) for key, sdk in snippets.SDKS.items()]
     chosen = choice(request, "sdk", label="SDK", choices=choices, default="curl")
     sdk = snippets.SDKS[chosen.chosen]
-    found = steps.progress(game, dialect=sdk.dialect, addresses=has_role(membership, Role.MARKETER))
+    found = steps.progress(game, dialect=sdk.dialect, addresses=sees_addresses(membership))
     done = sum(step.done for step in found)
     next_step = next((step for step in found if not step.done), None)
     context = {"filter": chosen, "steps": found, "done": done, "next_step": next_step, "sdk": sdk}

@@ -35,25 +35,25 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
     """Show the page of one network, or the part that refreshes."""
     found, game = network_or_404(network), membership.game
     part = request.htmx.target if request.htmx and not request.htmx.history_restore_request else None
-    configs = log.configs(game, network)
+    configs = log.config_ids(game, network)
     if part == STATE:
-        return page(request, "hub/integrations/_state.html", membership, **state(game, found, configs))
+        return page(request, "hub/integrations/_state.html", membership, **state_context(game, found, configs))
     if part in LOG:
         return page(request, LOG[part], membership, **_log(request, membership, found, configs))
-    context = {**_log(request, membership, found, configs), **state(game, found, configs)}
+    context = {**_log(request, membership, found, configs), **state_context(game, found, configs)}
     kept = [row.config for row in context["configs"]]
-    context |= {**replays.board(kept), "test_form": SendTestForm(found, game, configs=kept)}
+    context |= {**replays.section_context(kept), "test_form": SendTestForm(found, game, configs=kept)}
     return page(request, "hub/integrations/integration.html", membership, **context)
 
 
-def state(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
+def state_context(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:
     """Return the postbacks with their health, and the outcomes of recent calls."""
     chart = hourly.chart(configs, now=clock.now())
     return {
         "network": network,
         "configs": config_rows(game, network=network.kind),
         "chart": chart if chart.total else None,
-        "chart_desc": hourly.described(chart),
+        "chart_desc": hourly.description(chart),
     }
 
 
@@ -62,7 +62,7 @@ def _log(request: HubRequest, membership: Membership, network: Network, configs:
     _, status, event = chosen
     return {
         "network": network,
-        "attempts": log.read(request, membership, configs, chosen),
+        "attempts": log.read_log(request, membership, configs, chosen),
         "filters": chosen[:2],
         "event_filter": event,
         "is_filtered": bool(status.chosen or event.chosen or request.GET.get("before")),

@@ -9,8 +9,8 @@ from django.utils.timesince import timeuntil
 from audience.database import clock
 from audience.models import ApiKey, Game
 from postbacks.hub.overview import set_aside
+from postbacks.hub.overview.attention_item import BAD, WARN, AttentionItem
 from postbacks.hub.overview.backlog import Backlog
-from postbacks.hub.overview.items import BAD, WARN, Item
 from postbacks.hub.toolkit.config_rows import ConfigRow
 from postbacks.models import Alert
 from postbacks.monitoring.health import Health, advice
@@ -20,14 +20,14 @@ from postbacks.monitoring.server.trouble import Kind, Trouble
 # How long before its end a key is shown: at least the longest overlap of a rotation.
 ENDS_SOON = timedelta(days=7)
 # The states that need action; quiet does not, and silent and rate limited are also in the table.
-LOOKED_AT = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
+ATTENTION_STATES = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
 
 
 # Troubles with a notice of the game's own figures.
-SAID_OF_THE_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
+SHOWN_BY_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
 
 
-def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[Item]:
+def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
     """Return all notices, worst first. `user` decides which links to the admin are included."""
     found = [*_server(user, backlog.now), *_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
     found += [*_alerts(game, configs), *_keys(game)]
@@ -36,17 +36,17 @@ def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any =
 
 def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:
     """Return configs that are only delayed, not blocked; the others have notices of their own."""
-    return [row for row in configs if row.config.enabled and not _is_bad(row)]
+    return [row for row in configs if row.config.enabled and not _needs_attention(row)]
 
 
-def _is_bad(row: ConfigRow) -> bool:
-    return row.config.enabled and row.health is not None and row.health.health in LOOKED_AT
+def _needs_attention(row: ConfigRow) -> bool:
+    return row.config.enabled and row.health is not None and row.health.health in ATTENTION_STATES
 
 
-def _server(user: Any, now: datetime) -> list[Item]:
+def _server(user: Any, now: datetime) -> list[AttentionItem]:
     """Server troubles, which concern every game; links to their rows are for operators."""
     return [
-        Item(
+        AttentionItem(
             tone=BAD,
             title=trouble.title,
             what="This server",
@@ -56,7 +56,7 @@ def _server(user: Any, now: datetime) -> list[Item]:
             since=trouble.since,
             is_of_server=True,
         )
-        for trouble in server_troubles.found(now=now, without=SAID_OF_THE_GAME)
+        for trouble in server_troubles.found(now=now, without=SHOWN_BY_GAME)
     ]
 
 
@@ -64,13 +64,14 @@ def _may_see(user: Any, trouble: Trouble) -> bool:
     return bool(trouble.permission and user and user.is_staff and user.has_perm(trouble.permission))
 
 
-def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
+def _postbacks(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
     order = list(Health)
     bad = sorted(
-        ((row, row.health) for row in configs if row.health and _is_bad(row)), key=lambda p: order.index(p[1].health)
+        ((row, row.health) for row in configs if row.health and _needs_attention(row)),
+        key=lambda p: order.index(p[1].health),
     )
     return [
-        Item(
+        AttentionItem(
             tone=judged.dot,
             title=judged.health.label,
             what=f"{row.config.kind.label} {row.config.pixel_id}",
@@ -83,12 +84,12 @@ def _postbacks(game: Game, configs: list[ConfigRow]) -> list[Item]:
     ]
 
 
-def _behind(game: Game, backlog: Backlog) -> list[Item]:
+def _behind(game: Game, backlog: Backlog) -> list[AttentionItem]:
     """The trouble with its duration and what to do."""
     found = []
     if backlog.digest_is_behind:
         found.append(
-            Item(
+            AttentionItem(
                 tone=WARN,
                 title="Digest behind",
                 what="Live events",
@@ -101,7 +102,7 @@ def _behind(game: Game, backlog: Backlog) -> list[Item]:
     if backlog.sending_is_behind and backlog.late:
         config = backlog.late.config
         found.append(
-            Item(
+            AttentionItem(
                 tone=WARN,
                 title="Sending behind",
                 what=f"{config.kind.label} {config.pixel_id}",
@@ -114,13 +115,13 @@ def _behind(game: Game, backlog: Backlog) -> list[Item]:
     return found
 
 
-def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:
+def _alerts(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
     """Open alerts of postbacks that are healthy again or deleted; others are covered above."""
-    said = [row.config.pk for row in configs if _is_bad(row)]
-    found = Alert.objects.filter(game=game, recovered_at=None).exclude(config__in=said)
+    shown = [row.config.pk for row in configs if _needs_attention(row)]
+    found = Alert.objects.filter(game=game, recovered_at=None).exclude(config__in=shown)
     rows = found.select_related("config").defer("config__credential", "config__previous_credential")
     return [
-        Item(
+        AttentionItem(
             tone=WARN,
             title="Alert open",
             what=f"{alert.config.kind.label} {alert.config.pixel_id}",
@@ -133,14 +134,14 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[Item]:
     ]
 
 
-def _keys(game: Game) -> list[Item]:
+def _keys(game: Game) -> list[AttentionItem]:
     """Keys that end within a week, the next to end first."""
     ending = ApiKey.objects.live().filter(game=game, expires_at__lte=clock.now() + ENDS_SOON)
     rows = ending.select_related("replaced_by").order_by("expires_at")
     return [_key(game, key, key.expires_at) for key in rows if key.expires_at]
 
 
-def _key(game: Game, key: ApiKey, ends_at: datetime) -> Item:
+def _key(game: Game, key: ApiKey, ends_at: datetime) -> AttentionItem:
     new = key.replaced_by.created_at if key.replaced_by else None
     in_use = key.last_used_at is not None and (new is None or key.last_used_at > new)
     left = timeuntil(ends_at, depth=1)
@@ -154,7 +155,7 @@ def _key(game: Game, key: ApiKey, ends_at: datetime) -> Item:
         why = f"The key {key.prefix}… was given an end, which is in {left}, and {used}."
         step = "Put another key in place before then, or give this one a later last day."
         idle = "Nothing to do if nobody needs it."
-    return Item(
+    return AttentionItem(
         tone=WARN,
         title="Key ends soon",
         what=key.name,

@@ -11,9 +11,9 @@ from audience.models import Batch, BatchState, Game
 from postbacks.hub.toolkit.config_rows import ConfigRow
 
 # Longer than a sweep of the beat and a slow minute of a network together.
-LAG = timedelta(minutes=1)
+BEHIND_AFTER = timedelta(minutes=1)
 # Pending requests read for the oldest, which is among the first due.
-LOOKED_AT = 1_000
+MAX_BATCHES_READ = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +29,19 @@ class Backlog:
     @property
     def lag(self) -> str:
         """Return `0 s`, `3 min`."""
-        return lasting(self.now - self.lag_since) if self.lag_since else "0 s"
+        return duration(self.now - self.lag_since) if self.lag_since else "0 s"
 
     @property
     def queue_age(self) -> str:
-        return lasting(self.now - self.due_since) if self.due_since else "0 s"
+        return duration(self.now - self.due_since) if self.due_since else "0 s"
 
     @property
     def digest_is_behind(self) -> bool:
-        return self.lag_since is not None and self.now - self.lag_since >= LAG
+        return self.lag_since is not None and self.now - self.lag_since >= BEHIND_AFTER
 
     @property
     def sending_is_behind(self) -> bool:
-        return self.due_since is not None and self.now - self.due_since >= LAG
+        return self.due_since is not None and self.now - self.due_since >= BEHIND_AFTER
 
     @property
     def is_behind(self) -> bool:
@@ -58,11 +58,11 @@ def read(game: Game, configs: Sequence[ConfigRow], *, now: datetime | None = Non
 
 def _lag_since(game: Game) -> datetime | None:
     waiting = Batch.objects.filter(game=game, state=BatchState.PENDING).order_by("next_attempt_at", "pk")
-    since: datetime | None = waiting[:LOOKED_AT].aggregate(since=Min("received_at"))["since"]
+    since: datetime | None = waiting[:MAX_BATCHES_READ].aggregate(since=Min("received_at"))["since"]
     return since
 
 
-def lasting(time: timedelta) -> str:
+def duration(time: timedelta) -> str:
     """Return `12 s`, `3 min`, `2 h 5 min`, `4 d`."""
     seconds = max(int(time.total_seconds()), 0)
     minutes, hours = seconds // 60, seconds // 3600

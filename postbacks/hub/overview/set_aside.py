@@ -14,16 +14,16 @@ from audience.background import retrying
 from audience.hub.toolkit.access import HubRequest, game_view
 from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
 from audience.models.failed_work import FailedWorkQuerySet
-from postbacks.hub.overview.items import BAD, Item
+from postbacks.hub.overview.attention_item import BAD, AttentionItem
 from postbacks.models import Delivery
 from postbacks.monitoring.health import advice
 
 # Requests are a queue too, but a Batch keeps its own state.
 DIGEST = "digest"
-ASK = "An admin of the game can have it tried again, best when its cause is gone: the error above names it."
-ASK_OPERATOR = "Ask whoever runs this server to look at Failed work in the admin."
+ADMIN_STEP = "An admin of the game can have it tried again, best when its cause is gone: the error above names it."
+OPERATOR_STEP = "Ask whoever runs this server to look at Failed work in the admin."
 # Per queue: the name of its rows in singular and plural, what happened to them, and the page that shows them.
-SAID: dict[str, tuple[str, str, str, str]] = {
+QUEUE_TEXTS: dict[str, tuple[str, str, str, str]] = {
     Queue.BATCH: ("request", "requests", "stored, but its row could not be updated when it was digested", "events"),
     Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
     Queue.SENDING: ("postback", "postbacks", "still to be sent, but could not be taken up", "conversions"),
@@ -41,27 +41,27 @@ SAID: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-def items(game: Game) -> Iterator[Item]:
+def items(game: Game) -> Iterator[AttentionItem]:
     """Return a notice for failed batches of the game, and one for each other queue with such work."""
     yield from _batches(game)
-    yield from _others(game, FailedWork.objects.filter(game=game), asked=True)
-    yield from _others(game, FailedWork.objects.filter(game=None), asked=False)
+    yield from _others(game, FailedWork.objects.filter(game=game), for_admins=True)
+    yield from _others(game, FailedWork.objects.filter(game=None), for_admins=False)
 
 
-def _batches(game: Game) -> Iterator[Item]:
+def _batches(game: Game) -> Iterator[AttentionItem]:
     failed = Batch.objects.filter(game=game, state=BatchState.FAILED)
     last = failed.order_by("-pk").first()
     if last is None:
         return
     number = failed.count()
     requests = "1 request was" if number == 1 else f"{number:,} requests were"
-    said = advice.impersonal(last.error)
-    yield Item(
+    cause = advice.impersonal(last.error)
+    yield AttentionItem(
         tone=BAD,
         title="Events set aside",
         what="Live events",
         href=reverse("events", kwargs={"slug": game.slug}),
-        why=f"{requests} stored, but could not be digested. Nothing is lost. {said}".strip(),
+        why=f"{requests} stored, but could not be digested. Nothing is lost. {cause}".strip(),
         next_step="An admin of the game can have them digested again, best when the cause is gone: the error above"
         " names it.",
         since=last.received_at,
@@ -71,24 +71,24 @@ def _batches(game: Game) -> Iterator[Item]:
     )
 
 
-def _others(game: Game, work: FailedWorkQuerySet, *, asked: bool) -> Iterator[Item]:
-    """`asked`: whether this game's admins may have it tried again; what concerns every game is the operator's."""
+def _others(game: Game, work: FailedWorkQuerySet, *, for_admins: bool) -> Iterator[AttentionItem]:
+    """`for_admins`: whether this game's admins may have it tried again; what concerns every game is the operator's."""
     found = work.set_aside().values("queue").annotate(number=Count("pk"), since=Min("first_failed_at"))
     for queue, number, since in found.order_by("queue").values_list("queue", "number", "since"):
         last = work.set_aside().filter(queue=queue).latest("set_aside_at")
-        one, many, became, _ = SAID[queue]
+        one, many, became, _ = QUEUE_TEXTS[queue]
         count = f"1 {one} was" if number == 1 else f"{number:,} {many} were"
-        yield Item(
+        yield AttentionItem(
             tone=BAD,
             title="Set aside",
             what=Queue(queue).label,
             href=_href(game, queue, last.row if number == 1 else ""),
             why=f"{count} {became}. Nothing is lost. {advice.impersonal(last.error)}".strip(),
-            next_step=ASK if asked else ASK_OPERATOR,
+            next_step=ADMIN_STEP if for_admins else OPERATOR_STEP,
             since=since,
             when="The first failed",
-            action=_retry(game, queue) if asked else "",
-            button="Try again" if asked else "",
+            action=_retry(game, queue) if for_admins else "",
+            button="Try again" if for_admins else "",
         )
 
 
@@ -101,7 +101,7 @@ def _href(game: Game, queue: str, row: str) -> str:
     conversion = _conversion(game, queue, row)
     if conversion:
         return reverse("conversion", kwargs={"slug": game.slug, "pk": conversion})
-    return reverse(SAID[queue][3], kwargs={"slug": game.slug})
+    return reverse(QUEUE_TEXTS[queue][3], kwargs={"slug": game.slug})
 
 
 def _conversion(game: Game, queue: str, row: str) -> UUID | None:

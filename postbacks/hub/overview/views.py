@@ -8,11 +8,11 @@ from django.db.models import TextChoices
 from django.http import HttpResponse
 
 from audience.database import clock
-from audience.hub.toolkit.access import HubRequest, asks_for_part, game_view, page
+from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page
 from audience.hub.toolkit.filters import choice
 from audience.models import Game, Membership
-from postbacks.hub.guide.steps import walked
-from postbacks.hub.overview import attention, backlog, figures, sent
+from postbacks.hub.guide.steps import completed_steps
+from postbacks.hub.overview import attention, backlog, delivery_totals, figures
 from postbacks.hub.overview.figures import Figures, Period
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import config_rows
@@ -48,34 +48,34 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     context = {
         "filter": chosen,
         "period": period,
-        **setup(game),
+        **setup_context(game),
         "items": items,
         "server_is_well": not any(item.is_of_server for item in items),
-        **intake(found, total, period),
-        **outcome(total),
-        "sent": sent.by_network(game, configs, since=period.starts(now)[0]),
+        **events_context(found, total, period),
+        **conversions_context(total),
+        "sent": delivery_totals.by_network(game, configs, since=period.starts(now)[0]),
         "backlog": waiting,
         "now": now,
     }
-    template = "hub/overview/_figures.html" if asks_for_part(request) else "hub/overview/page.html"
+    template = "hub/overview/_figures.html" if is_partial_request(request) else "hub/overview/page.html"
     return page(request, template, membership, **context)
 
 
-def setup(game: Game) -> dict[str, Any]:
+def setup_context(game: Game) -> dict[str, Any]:
     """Return the progress of the guide."""
-    steps = walked(game)
+    steps = completed_steps(game)
     next_step = next((step for step in steps if not step.done), None)
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
 
 
-def intake(found: Mapping[datetime, Figures], total: Figures, period: Period) -> dict[str, Any]:
+def events_context(found: Mapping[datetime, Figures], total: Figures, period: Period) -> dict[str, Any]:
     unit = "Hour" if period.step == figures.HOUR else "Day"
     counts = f"{total.accepted:,} accepted, {total.rejected:,} rejected"
     desc = f"Events per {unit.lower()} in the last {period.label}: {counts}."
     return {"total": total, "chart": events_chart(found, period), "chart_desc": desc, "chart_unit": f"{unit} (UTC)"}
 
 
-def outcome(total: Figures) -> dict[str, Any]:
+def conversions_context(total: Figures) -> dict[str, Any]:
     everything = figures.added(list(total.conversions.values()))
     unclicked = total.conversions.get("", figures.added([])).count
     return {"conversions": everything, "attributed": everything.count - unclicked, "clicks": clicks(total)}

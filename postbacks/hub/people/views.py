@@ -7,24 +7,21 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from audience.hub.events.detail import pretty
-from audience.hub.events.feed import HEAVY, event_row
-from audience.hub.events.feed import Row as EventRow
+from audience.hub.events.feed import PAYLOAD_FIELDS, EventRow, event_row
 from audience.hub.keys.forms import ForgetForm
-from audience.hub.people.views import erased_by
-from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
-from audience.hub.toolkit.masking import masked, shortened
+from audience.hub.people.views import erasure_identity
+from audience.hub.toolkit.access import HubRequest, game_view, has_role, page, sees_addresses
+from audience.hub.toolkit.masking import as_json, masked, shortened
 from audience.models import Event, Identity, Membership, Person, Role
 from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
 from consent.models import ConsentDecision, Level
 from consent.policy import effective_level
-from postbacks.hub.toolkit.conversion_rows import Row as ConversionRow
-from postbacks.hub.toolkit.conversion_rows import row_of, with_outcomes
+from postbacks.hub.toolkit.conversion_rows import ConversionRow, conversion_row, with_outcomes
 from postbacks.reporting.labels import network_label
 
 # Of each list: one person is at most a page, also the one that a client's mistake made of thousands.
-MOST = 50
+MAX_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Trait:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class LabelledId:
     """One identity, device or group, as the page names it."""
 
     kind: str
@@ -60,19 +57,19 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         response = page(request, "hub/people/person_gone.html", membership)
         response.status_code = 404
         return response
-    addresses = has_role(membership, Role.MARKETER)
-    identities = list(found.identities.order_by("first_seen_at", "pk")[: MOST + 1])
-    handle = erased_by(found) if has_role(membership, Role.ADMIN) else None
+    addresses = sees_addresses(membership)
+    identities = list(found.identities.order_by("first_seen_at", "pk")[: MAX_LISTED + 1])
+    handle = erasure_identity(found) if has_role(membership, Role.ADMIN) else None
     context = {
         "person": found,
-        "most": MOST,
+        "most": MAX_LISTED,
         "traits": traits_of(found, addresses=addresses),
         "identities": [
-            Named(row.namespace, masked(row.value, addresses=addresses, name=row.namespace), row.first_seen_at)
-            for row in identities[:MOST]
+            LabelledId(row.namespace, masked(row.value, addresses=addresses, name=row.namespace), row.first_seen_at)
+            for row in identities[:MAX_LISTED]
         ],
-        "has_more_identities": len(identities) > MOST,
-        "belongings": belongings_of(found, addresses=addresses),
+        "has_more_identities": len(identities) > MAX_LISTED,
+        "devices_and_groups": devices_and_groups(found, addresses=addresses),
         "clicks": clicks_of(found, addresses=addresses),
         "conversions": conversions_of(found, addresses=addresses),
         "events": events_of(membership, identities),
@@ -103,22 +100,25 @@ def traits_of(found: Person, *, addresses: bool) -> list[Trait]:
 
 def as_text(value: Any) -> str:
     """Return text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else pretty(value)
+    return value if isinstance(value, str) else as_json(value)
 
 
-def belongings_of(found: Person, *, addresses: bool) -> list[Named]:
+def devices_and_groups(found: Person, *, addresses: bool) -> list[LabelledId]:
     """Return devices, with the beginning of their push token, and groups."""
     devices = [
-        Named(
+        LabelledId(
             "device",
             masked(device.device_id, addresses=addresses),
             device.updated_at,
             f"push token {shortened(device.token)}" if device.token else "no push token",
         )
-        for device in found.devices.order_by("-updated_at", "pk")[:MOST]
+        for device in found.devices.order_by("-updated_at", "pk")[:MAX_LISTED]
     ]
-    groups = found.groups.order_by("-updated_at", "pk")[:MOST]
-    return [*devices, *(Named("group", masked(row.group_id, addresses=addresses), row.updated_at) for row in groups)]
+    groups = found.groups.order_by("-updated_at", "pk")[:MAX_LISTED]
+    return [
+        *devices,
+        *(LabelledId("group", masked(row.group_id, addresses=addresses), row.updated_at) for row in groups),
+    ]
 
 
 def clicks_of(found: Person, *, addresses: bool) -> list[Click]:
@@ -130,27 +130,29 @@ def clicks_of(found: Person, *, addresses: bool) -> list[Click]:
             campaign=" · ".join(str(masked(said, addresses=addresses)) for said in touch.campaign.values() if said),
             page_url=masked(touch.page_url, addresses=addresses),
         )
-        for touch in found.touches.order_by("-clicked_at", "pk")[:MOST]
+        for touch in found.touches.order_by("-clicked_at", "pk")[:MAX_LISTED]
     ]
 
 
 def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
-    rows = with_outcomes(found.conversions.all()).order_by("-event_at", "pk")[:MOST]
-    return [row_of(conversion, addresses=addresses) for conversion in rows]
+    rows = with_outcomes(found.conversions.all()).order_by("-event_at", "pk")[:MAX_LISTED]
+    return [conversion_row(conversion, addresses=addresses) for conversion in rows]
 
 
 def events_of(membership: Membership, identities: list[Identity]) -> list[EventRow]:
     """Return the newest events with any of the person's ids, and their times."""
     keys = [(row.namespace, row.value) for row in identities]
     # By a time without an index, so that the ids' own indexes are used and not everybody's newest events walked.
-    found = Event.objects.filter(sent_under(membership.game_id, keys)).defer(*HEAVY).order_by("-event_at", "-pk")
-    return [replace(event_row(event, membership), at=event.event_at) for event in found[:MOST]]
+    found = (
+        Event.objects.filter(sent_under(membership.game_id, keys)).defer(*PAYLOAD_FIELDS).order_by("-event_at", "-pk")
+    )
+    return [replace(event_row(event, membership), at=event.event_at) for event in found[:MAX_LISTED]]
 
 
 def consent_of(membership: Membership, identities: list[Identity], *, addresses: bool) -> dict[str, Any]:
     """Return the level in force for events without one, and the decisions, newest first."""
     ids = [row.value for row in identities if row.namespace == ANONYMOUS]
-    decisions = list(ConsentDecision.objects.for_ids(membership.game_id, ids)[:MOST])
+    decisions = list(ConsentDecision.objects.for_ids(membership.game_id, ids)[:MAX_LISTED])
     newest = Level(decisions[0].level) if decisions else None
     level = effective_level(stated="", recorded=newest, strict=membership.game.strict_consent)
     rows = [(decision, masked(decision.anonymous_id, addresses=addresses)) for decision in decisions]

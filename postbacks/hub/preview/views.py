@@ -9,20 +9,20 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience.hub.events.detail import pretty, sees_addresses
-from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
+from audience.hub.toolkit.masking import as_json
 from audience.models import Game, Membership, Role, Trigger
 from postbacks.configs import credentials
 from postbacks.configs.forms import PASTED, PostbackForm
 from postbacks.configs.rules import SettingsRefused
-from postbacks.hub.settings.forms import asking
+from postbacks.hub.settings.forms import bound_form
 from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.preview import dry_run, preview
 
 # What a form must get right before it is saved, and a dry run does not read.
-UNREAD = {"pixel_id", "test_code"}
+IGNORED_FIELDS = {"pixel_id", "test_code"}
 
 
 class SendTestForm(forms.Form):
@@ -39,13 +39,13 @@ class SendTestForm(forms.Form):
         super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
-        config.queryset = _kept(game, network.kind).defer("credential", "previous_credential")
+        config.queryset = _live_configs(game, network.kind).defer("credential", "previous_credential")
         # Read once: the widget asks for its choices several times over, and a queryset is read anew each time.
         config.choices = [(row.pk, str(row)) for row in (config.queryset if configs is None else configs)]
         code.label, code.help_text = network.test_code_label, network.test_code_help
 
 
-def _kept(game: Game, network: str) -> Any:
+def _live_configs(game: Game, network: str) -> Any:
     return PostbackConfig.objects.kept().filter(game=game, network=network).order_by("created_at")
 
 
@@ -53,7 +53,7 @@ def _kept(game: Game, network: str) -> Any:
 def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
     """`?conversion=` and `?config=` choose; without a postback it previews one with both triggers."""
     found, game = network_or_404(network), membership.game
-    configs = list(_kept(game, network).defer("credential", "previous_credential"))
+    configs = list(_live_configs(game, network).defer("credential", "previous_credential"))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
     config = config or next(iter(configs), None)
     among = preview.recent(game, network)
@@ -62,7 +62,7 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
     if conversion:
         would_be = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
         shown = preview.of(conversion, would_be, addresses=sees_addresses(membership))
-        context |= {"preview": shown, "body": pretty(shown.body) if shown.body else ""}
+        context |= {"preview": shown, "body": as_json(shown.body) if shown.body else ""}
     return page(request, "hub/preview/page.html", membership, **context)
 
 
@@ -70,24 +70,24 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
 def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """GET evaluates a stored postback; POST the settings of its form, even if they could not be saved."""
     found, game = network_or_404(network), membership.game
-    config = get_object_or_404(_kept(game, network), pk=pk)
+    config = get_object_or_404(_live_configs(game, network), pk=pk)
     if request.method == "POST":
-        return _tried(request, membership, found, config)
+        return _run_proposed(request, membership, found, config)
     run = dry_run.run(proposed=config, current=None)
-    context = {"network": found, "config": config, "configs": list(_kept(game, network)), "run": run}
+    context = {"network": found, "config": config, "configs": list(_live_configs(game, network)), "run": run}
     return page(request, "hub/preview/dry_run.html", membership, **context)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def dry_run_new(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
     """Evaluate the settings of the form for a new postback."""
-    return _tried(request, membership, network_or_404(network), None)
+    return _run_proposed(request, membership, network_or_404(network), None)
 
 
-def _tried(
+def _run_proposed(
     request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None
 ) -> HttpResponse:
-    form = asking(network, request, game=membership.game, config=config)
+    form = bound_form(network, request, game=membership.game, config=config)
     context: dict[str, Any] = {"network": network, "config": config, "problems": _problems(form), "is_proposed": True}
     if not context["problems"]:
         proposed = form.proposed().as_config(game=membership.game, changing=config)
@@ -99,7 +99,7 @@ def _tried(
 
 def _problems(form: PostbackForm) -> list[str]:
     rows = [f"Goal {row.number}: {problem}" for row in form.rows.forms for problem in row.problems]
-    unread = UNREAD | {field.name for field in form.credential_fields}
+    unread = IGNORED_FIELDS | {field.name for field in form.credential_fields}
     read = {name: errors for name, errors in form.errors.items() if name not in unread}
     return rows or [str(error) for errors in read.values() for error in errors]
 

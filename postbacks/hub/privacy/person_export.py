@@ -27,11 +27,21 @@ from consent.models import ConsentDecision
 from postbacks.models import Delivery, DeliveryAttempt
 
 FORMAT = "afterclick.person/1"
-CHUNK = 200
+ROWS_PER_QUERY = 200
 # Our own bookkeeping, and what the reader knows: the game and the person.
-UNSAID = {"game", "game_id", "person", "conversion", "delivery", "config", "leased_until", "next_attempt_at", "payload"}
+OMITTED_COLUMNS = {
+    "game",
+    "game_id",
+    "person",
+    "conversion",
+    "delivery",
+    "config",
+    "leased_until",
+    "next_attempt_at",
+    "payload",
+}
 
-HEAD = ("id", "first_seen_at", "last_seen_at", "traits", "trait_times")
+PERSON_COLUMNS = ("id", "first_seen_at", "last_seen_at", "traits", "trait_times")
 
 Rows = Iterable[dict[str, Any]]
 
@@ -42,7 +52,7 @@ def pieces(person: Person) -> Iterator[str]:
         "format": FORMAT,
         "exported_at": clock.now(),
         "game": {"name": person.game.name, "slug": person.game.slug},
-        "person": {name: getattr(person, name) for name in HEAD},
+        "person": {name: getattr(person, name) for name in PERSON_COLUMNS},
     }
     yield _text(head)[:-1]
     for name, rows in _lists(person):
@@ -84,7 +94,7 @@ def _with_deliveries(person: Person) -> QuerySet[Any]:
 def _paged(rows: QuerySet[Any], by: str, key: Callable[[str], Any]) -> Iterator[Any]:
     before = ""
     while True:
-        found = newest(rows, by=by, before=before, key=key, size=CHUNK)
+        found = newest(rows, by=by, before=before, key=key, size=ROWS_PER_QUERY)
         yield from found.rows
         before = found.older
         if not before:
@@ -93,7 +103,7 @@ def _paged(rows: QuerySet[Any], by: str, key: Callable[[str], Any]) -> Iterator[
 
 def _row(row: Model) -> dict[str, Any]:
     """The columns of a row by their names; a foreign key is its number."""
-    names = [field.attname for field in row._meta.concrete_fields if field.name not in UNSAID]
+    names = [field.attname for field in row._meta.concrete_fields if field.name not in OMITTED_COLUMNS]
     return {name: getattr(row, name) for name in names}
 
 

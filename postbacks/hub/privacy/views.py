@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from audience.accounts import audit_log
 from audience.database import clock
 from audience.hub.keys.forms import ForgetForm
-from audience.hub.people.views import erased_by, rows_of
+from audience.hub.people.views import erasure_identity, person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Event, Membership, Person, Rejection, Role
@@ -20,12 +20,12 @@ from postbacks.hub.privacy import person_export
 from postbacks.models import Delivery
 
 # A player who is counted no further is a client's mistake: an id that thousands share.
-MOST = 10_000
-DECISIONS = 100
+MAX_COUNTED = 10_000
+MAX_DECISIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class RowCount:
     """The number of one kind of row; `more` if not all were counted."""
 
     label: str
@@ -36,13 +36,13 @@ class Count:
 @game_view(role=Role.ADMIN)
 def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     person = _person(membership, pk)
-    handle = erased_by(person)
+    handle = erasure_identity(person)
     anonymous = [value for namespace, value in person_export.identities_of(person) if namespace == ANONYMOUS]
     context = {
         "person": person,
-        "title": rows_of([person], addresses=True)[0].title,
+        "title": person_rows([person], addresses=True)[0].title,
         "counts": counts_of(person),
-        "decisions": list(ConsentDecision.objects.for_ids(membership.game_id, anonymous)[:DECISIONS]),
+        "decisions": list(ConsentDecision.objects.for_ids(membership.game_id, anonymous)[:MAX_DECISIONS]),
         "form": ForgetForm(subject=handle.value) if handle else None,
     }
     return page(request, "hub/privacy/person.html", membership, **context)
@@ -57,7 +57,7 @@ def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> Str
     return spreadsheet.streamed(person_export.pieces(person), name=name, content_type="application/json")
 
 
-def counts_of(person: Person) -> list[Count]:
+def counts_of(person: Person) -> list[RowCount]:
     """Return the counts by label."""
     ids = person_export.identities_of(person)
     values = sorted({value for _, value in ids})
@@ -73,10 +73,10 @@ def counts_of(person: Person) -> list[Count]:
         "Consent decisions": ConsentDecision.objects.filter(game_id=person.game_id, anonymous_id__in=anonymous),
         "Rejected messages": Rejection.objects.filter(game=person.game_id, subjects__overlap=values),
     }
-    counted = {label: rows.order_by()[: MOST + 1].count() for label, rows in kinds.items()}
+    counted = {label: rows.order_by()[: MAX_COUNTED + 1].count() for label, rows in kinds.items()}
     return [
-        Count("Traits", len(person.traits), more=False),
-        *(Count(label, min(number, MOST), more=number > MOST) for label, number in counted.items()),
+        RowCount("Traits", len(person.traits), more=False),
+        *(RowCount(label, min(number, MAX_COUNTED), more=number > MAX_COUNTED) for label, number in counted.items()),
     ]
 
 

@@ -12,14 +12,14 @@ from postbacks.reporting.match_quality import quality_of
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ShareRow:
     """`percent` as the page says it: only none at all is 0, only each and every one 100."""
 
     share: Share
     percent: int
 
     @classmethod
-    def of(cls, share: Share) -> "Row":
+    def of(cls, share: Share) -> "ShareRow":
         rounded = round(share.share * 100)
         return cls(share, min(max(rounded, 1), 99) if 0 < share.share < 1 else rounded)
 
@@ -30,5 +30,5 @@ def match_quality(request: HubRequest, membership: Membership, network: str) -> 
     found = network_or_404(network)
     quality = quality_of(membership.game, found)
     template = "hub/quality/_summary.html" if request.htmx else "hub/quality/page.html"
-    rows = [Row.of(share) for share in quality.shares]
+    rows = [ShareRow.of(share) for share in quality.shares]
     return page(request, template, membership, network=found, quality=quality, rows=rows)

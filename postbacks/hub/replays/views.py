@@ -20,16 +20,16 @@ from postbacks.hub.replays.forms import ReplayForm
 from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
 
-NEWEST = 5  # replays listed
+MAX_LISTED = 5  # replays listed
 # Pages that ask for one delivery to be sent again, and where its answer is read.
-ASKING = {"conversion", "conversions", "attempt"}
+PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
 
 
-def board(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
+def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
     """Return what can be sent again and the replays, newest first."""
     known = {config.pk: config for config in configs}
     newest = Replay.objects.filter(config__in=known).order_by("-created_at")
-    rows = list(newest.prefetch_related("requested_by")[:NEWEST])
+    rows = list(newest.prefetch_related("requested_by")[:MAX_LISTED])
     for row in rows:
         row.config = known[row.config_id]
     found = failed.progress(rows)
@@ -38,7 +38,7 @@ def board(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
     return {"offers": offers, "replays": found, "has_running_replay": bool(running)}
 
 
-def kept(game: Game, network: str) -> QuerySet[PostbackConfig]:
+def live_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
     found = PostbackConfig.objects.kept().filter(game=game, network=network)
     return found.defer("credential", "previous_credential").order_by("created_at")
 
@@ -47,10 +47,10 @@ def kept(game: Game, network: str) -> QuerySet[PostbackConfig]:
 def replay_list(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
     """Show the section alone for its refresh, else a page with the filter and its counts."""
     found, game = network_or_404(network), membership.game
-    context: dict[str, Any] = {"network": found, **board(list(kept(game, network)))}
+    context: dict[str, Any] = {"network": found, **section_context(list(live_configs(game, network)))}
     if request.htmx:
         return page(request, "hub/replays/_replays.html", membership, **context)
-    form = ReplayForm(request.GET if "config" in request.GET else None, configs=kept(game, network))
+    form = ReplayForm(request.GET if "config" in request.GET else None, configs=live_configs(game, network))
     if form.is_bound and form.is_valid():
         answers = form.cleaned_data
         context["counts"] = failed.preview(**answers)
@@ -60,7 +60,7 @@ def replay_list(request: HubRequest, membership: Membership, network: str) -> Ht
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def replay_start(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    form = ReplayForm(request.POST, configs=kept(membership.game, network_or_404(network).kind))
+    form = ReplayForm(request.POST, configs=live_configs(membership.game, network_or_404(network).kind))
     if not form.is_valid():
         messages.error(request, "Nothing was sent: choose a postback and a time.")
         return redirect("replays", slug=membership.game.slug, network=network)
@@ -88,19 +88,19 @@ def delivery_send_again(request: HubRequest, membership: Membership, pk: UUID) -
         messages.success(request, "Queued again, under the same event ID.")
     except replays.NotSendable as problem:
         messages.error(request, str(problem))
-    return redirect(_asked_on(request, membership.game.slug))
+    return redirect(_return_url(request, membership.game.slug))
 
 
-def _asked_on(request: HubRequest, slug: str) -> str:
+def _return_url(request: HubRequest, slug: str) -> str:
     """Return the page with the button by the Referer, else the Conversions page."""
     fallback = reverse("conversions", kwargs={"slug": slug})
-    said = request.headers.get("Referer", "")
-    if not url_has_allowed_host_and_scheme(said, {request.get_host()}):
+    referer = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(referer, {request.get_host()}):
         return fallback
-    parts = urlsplit(said)
+    parts = urlsplit(referer)
     try:
         found = resolve(parts.path)
     except Resolver404:
         return fallback
-    ours = found.url_name in ASKING and found.kwargs.get("slug") == slug
+    ours = found.url_name in PAGES_WITH_BUTTON and found.kwargs.get("slug") == slug
     return urlunsplit(("", "", parts.path, parts.query, "")) if ours else fallback

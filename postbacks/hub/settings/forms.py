@@ -1,4 +1,4 @@
-"""The network's own form on our pages: filled from a config or from a check that was refused, and forgetful."""
+"""The network's form, filled from a config or from a refused check, and never rendered with a test code."""
 
 from typing import Any
 from uuid import UUID
@@ -12,13 +12,13 @@ from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks.interface.network import Network
 
 
-def asking(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
+def bound_form(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
     """The form of this request. `?check=<id>` brings back what a refused check had proposed, but for its secrets."""
     data = request.POST if request.method == "POST" else None
     return postback_form(network)(data, editing=config is not None, initial=_initial(request, game, config))
 
 
-def forgetful(form: PostbackForm) -> PostbackForm:
+def without_test_code(form: PostbackForm) -> PostbackForm:
     """The same form without the test code that was typed; secret parts of its credential never show a value."""
     if isinstance(form.data, QueryDict):
         form.data = form.data.copy()

@@ -19,7 +19,7 @@ from audience.models import Membership, Role
 from postbacks.configs import lifecycle, unsent
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed import ProposedSettings
-from postbacks.hub.settings.forms import asking, forgetful
+from postbacks.hub.settings.forms import bound_form, without_test_code
 from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
@@ -27,7 +27,7 @@ from postbacks.networks.interface.network import Network
 
 METHODS = ("GET", "HEAD", "POST")
 # The longest call to a network ends before this; a check that takes longer waits for a worker.
-SLOW = timedelta(seconds=15)
+SLOW_AFTER = timedelta(seconds=15)
 
 
 @game_view(role=Role.MARKETER, methods=METHODS)
@@ -46,16 +46,16 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
     found = network_or_404(network)
     row = get_object_or_404(CredentialCheck, game=membership.game, network=network, pk=pk)
     if row.state == CheckState.PASSED:
-        messages.success(request, _accepted(found, row))
+        messages.success(request, _success_message(found, row))
         return _to_integration(request, membership, network)
-    is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW
+    is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW_AFTER
     if request.htmx and row.state == CheckState.PENDING and not is_slow:
         return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
     template = "hub/settings/_check.html" if request.htmx else "hub/settings/check.html"
     return page(request, template, membership, network=found, check=row, is_slow=is_slow)
 
 
-def _accepted(network: Network, row: CredentialCheck) -> str:
+def _success_message(network: Network, row: CredentialCheck) -> str:
     if row.purpose == Purpose.SAVE:
         return f"{network.label} accepted the credentials: the postback for {row.pixel_id} is saved."
     if row.purpose == Purpose.TEST:
@@ -64,14 +64,14 @@ def _accepted(network: Network, row: CredentialCheck) -> str:
 
 
 def _form(request: HubRequest, membership: Membership, network: Network, config: PostbackConfig | None) -> HttpResponse:
-    form = asking(network, request, game=membership.game, config=config)
+    form = bound_form(network, request, game=membership.game, config=config)
     if request.method == "POST" and form.is_valid():
         try:
             row = _save(request, membership, config, form.proposed())
         except lifecycle.SettingsRefused as refused:
             form.add_error(None, str(refused))
         else:
-            return _asked(request, membership, network, form, row)
+            return _after_save(request, membership, network, form, row)
     if config and config.enabled and (left := unsent.of(config)):
         form.fields["enabled"].help_text = f"If you switch it off: {left.words}"
     template = (
@@ -80,7 +80,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     context = {
         "network": network,
         "config": config,
-        "form": forgetful(form),
+        "form": without_test_code(form),
         "frame": panel.frame(request),
         "rotates": "rotate" in request.GET or _has_credential_errors(form) or (config and _is_refused(config)),
     }
@@ -103,7 +103,7 @@ def _save(
     return lifecycle.add(game=membership.game, proposed=proposed, requested_by=request.user)
 
 
-def _asked(
+def _after_save(
     request: HubRequest, membership: Membership, network: Network, form: PostbackForm, row: CredentialCheck | None
 ) -> HttpResponse:
     """Redirect to the result of the check; without a check there was nothing to ask the network."""

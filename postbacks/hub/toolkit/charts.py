@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # The plot, and what a value that is not nothing is drawn with at least.
-HEIGHT, LEAST = 120, 2
+HEIGHT, MIN_HEIGHT = 120, 2
 # The part of its place that a column fills.
-FILLED = 0.72
+COLUMN_SHARE = 0.72
 # Tones a piece may have: a fill or a pattern of static/css/charts.css, so that none is told by its colour alone.
 SOLID, HATCHED, DOTTED = "solid", "hatched", "dotted"
 
@@ -56,7 +56,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GridLine:
     """A line of the grid with the number it stands for."""
 
     value: int
@@ -67,7 +67,7 @@ class Line:
 class Chart:
     columns: list[Column]
     series: list[tuple[Series, int]]  # with its total
-    lines: list[Line]
+    lines: list[GridLine]
     place_width: str
 
     @property
@@ -95,7 +95,7 @@ def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6
     return Chart(
         columns=[_column(points, place, series, top, _tick(place, len(points), step)) for place in range(len(points))],
         series=[(one, sum(point.values[place] for point in points)) for place, one in enumerate(series)],
-        lines=[Line(top, 0.0), Line(top // 2, HEIGHT / 2), Line(0, float(HEIGHT))],
+        lines=[GridLine(top, 0.0), GridLine(top // 2, HEIGHT / 2), GridLine(0, float(HEIGHT))],
         place_width=_percent(1 / len(points)) if points else "0%",
     )
 
@@ -103,18 +103,18 @@ def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6
 def ranked(rows: Iterable[tuple[str, int, str]]) -> list[Rank]:
     """Return (label, value, tone) rows as bars on one scale, in the given order."""
     found = list(rows)
-    most = max((value for _, value, _ in found), default=0)
+    maximum = max((value for _, value, _ in found), default=0)
     return [
-        Rank(label, value, _percent(max(0.005, value / most) if value else 0), tone) for label, value, tone in found
+        Rank(label, value, _percent(max(0.005, value / maximum) if value else 0), tone) for label, value, tone in found
     ]
 
 
-def ceiling(most: int) -> int:
-    """Return the smallest even number of the form 1, 2 or 5 with zeros that is at least `most` and 2."""
+def ceiling(maximum: int) -> int:
+    """Return the smallest even number of the form 1, 2 or 5 with zeros that is at least `maximum` and 2."""
     unit = 1
     while True:
         for round_number in (unit, 2 * unit, 5 * unit):
-            if round_number >= most and round_number % 2 == 0:
+            if round_number >= maximum and round_number % 2 == 0:
                 return round_number
         unit *= 10
 
@@ -125,8 +125,8 @@ def _column(points: Sequence[Point], place: int, series: Sequence[Series], top: 
     return Column(
         point=points[place],
         place=_percent(left),
-        x=_percent(left + share * (1 - FILLED) / 2),
-        width=_percent(share * FILLED),
+        x=_percent(left + share * (1 - COLUMN_SHARE) / 2),
+        width=_percent(share * COLUMN_SHARE),
         pieces=_pieces(points[place], series, top),
         title=_title(points[place], series),
         named=[(one.label, f"{value:,}") for one, value in zip(series, points[place].values, strict=True)],
@@ -151,7 +151,7 @@ def _pieces(point: Point, series: Sequence[Series], top: int) -> list[Piece]:
     pieces, y = [], float(HEIGHT)
     for one, value in zip(series, point.values, strict=True):
         if value:
-            height = max(float(LEAST), round(HEIGHT * value / top, 1))
+            height = max(float(MIN_HEIGHT), round(HEIGHT * value / top, 1))
             y = max(0.0, round(y - height, 1))
             pieces.append(Piece(one, value, y, height))
     return pieces

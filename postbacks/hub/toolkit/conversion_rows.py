@@ -12,22 +12,22 @@ from postbacks.reporting.labels import network_label, outcome_label
 from postbacks.reporting.stuck import Stuck
 
 # What a list does not show, and is long.
-HEAVY = ("properties", "context", "integrations")
+DEFERRED_FIELDS = ("properties", "context", "integrations")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of a conversion on one postback or, without `network`, altogether."""
 
-    word: str
+    label: str
     dot: str
     network: str = ""
     reason: str = ""
-    said: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ConversionRow:
     conversion: Conversion
     event: str
     click: str
@@ -35,20 +35,20 @@ class Row:
 
 
 def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """Return `rows` with everything that `row_of` reads."""
+    """Return `rows` with everything that `conversion_row` reads."""
     attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
     deliveries = Delivery.objects.order_by("created_at").prefetch_related(Prefetch("attempts", attempts))
     return (
         stuck.with_failures(rows)
         .select_related("touch")
-        .defer(*HEAVY)
+        .defer(*DEFERRED_FIELDS)
         .prefetch_related(Prefetch("deliveries", deliveries))
     )
 
 
-def row_of(conversion: Conversion, *, addresses: bool) -> Row:
+def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
     """Read a conversion of `with_outcomes`; without `addresses`, addresses in texts are masked."""
-    return Row(
+    return ConversionRow(
         conversion=conversion,
         event=masked(conversion.trigger_label, addresses=addresses),
         click=network_label(conversion.touch.network) if conversion.touch else "",
@@ -75,12 +75,14 @@ def _undecided(failed: Stuck | None) -> Outcome:
 
 
 def _outcome(delivery: Delivery, addresses: bool) -> Outcome:
-    word, dot = outcome_label(delivery)
-    said = [attempt.message for attempt in delivery.attempts.all()][-1:]
+    label, dot = outcome_label(delivery)
+    messages = [attempt.message for attempt in delivery.attempts.all()]
     return Outcome(
-        word=word,
+        label=label,
         dot=dot,
         network=network_label(delivery.network),
         reason=delivery.get_reason_display() if delivery.reason else "",
-        said=masked(said[0], addresses=addresses) if said and delivery.state != DeliveryState.DELIVERED else "",
+        message=masked(messages[-1], addresses=addresses)
+        if messages and delivery.state != DeliveryState.DELIVERED
+        else "",
     )

@@ -18,9 +18,9 @@ from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.reporting import latency
 
-SHARE = 0.95
+PERCENTILE = 0.95
 # Deleted configs too: their deliveries were made all the same. A probe each, since one for all would read the queue.
-CONFIGS = """
+CONFIGS_WITH_DUE = """
 SELECT config.network, config.id, due.since
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
@@ -31,7 +31,7 @@ WHERE config.game_id = %s
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class NetworkTotals:
     """One network in a period. `p95` in milliseconds, rounded up as postbacks/reporting/latency.py does, None before
     the first answer; `due_since`: when the delivery that waits longest fell due, None while none waits.
     `may_have_arrived` were cancelled after a call without an answer.
@@ -60,12 +60,12 @@ class Sent:
         return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
 
 
-def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[Sent]:
+def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:
     """Return every network in the order of NETWORKS, in four queries. `since` is the start of an hour."""
     ids, due = _configs(game)
     every = {"config_id__in": [pk for pks in ids.values() for pk in pks], "starts_at__gte": since}
-    states = _summed(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
-    buckets = _summed(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"))
+    states = _sums(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
+    buckets = _sums(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"))
     unknown = dict(
         Delivery.objects.filter(UNKNOWN, game=game, created_at__gte=since)
         .values_list("network")
@@ -73,12 +73,15 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
         .order_by()
     )
     return [
-        Sent(
+        NetworkTotals(
             network,
             [row for row in configs if row.config.network == kind],
-            **{state: _of(states, ids[kind]).get(state, 0) for state in ("delivered", "waiting", "held", "failed")},
+            **{
+                state: _sum_by_key(states, ids[kind]).get(state, 0)
+                for state in ("delivered", "waiting", "held", "failed")
+            },
             may_have_arrived=unknown.get(kind, 0),
-            p95=latency.within(_of(buckets, ids[kind]), SHARE),
+            p95=latency.within(_sum_by_key(buckets, ids[kind]), PERCENTILE),
             due_since=min(due[kind], default=None),
         )
         for kind, network in NETWORKS.items()
@@ -90,21 +93,21 @@ def _configs(game: Game) -> tuple[dict[str, list[UUID]], dict[str, list[datetime
     ids: dict[str, list[UUID]] = defaultdict(list)
     due: dict[str, list[datetime]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(CONFIGS, [game.pk])
+        cursor.execute(CONFIGS_WITH_DUE, [game.pk])
         for network, pk, since in cursor.fetchall():
             ids[network].append(pk)
             due[network] += [since] if since else []
     return ids, due
 
 
-def _summed(rows: Any) -> dict[tuple[UUID, Any], int]:
+def _sums(rows: Any) -> dict[tuple[UUID, Any], int]:
     return {(pk, key): total for pk, key, total in rows.annotate(total=Sum("number"))}
 
 
-def _of(summed: dict[tuple[UUID, Any], int], configs: list[UUID]) -> dict[Any, int]:
+def _sum_by_key(sums: dict[tuple[UUID, Any], int], configs: list[UUID]) -> dict[Any, int]:
     """Return the sums of these configs."""
     found: dict[Any, int] = defaultdict(int)
-    for (pk, key), total in summed.items():
+    for (pk, key), total in sums.items():
         if pk in configs:
             found[key] += total
     return found

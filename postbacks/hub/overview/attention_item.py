@@ -7,7 +7,7 @@ BAD, WARN = "bad", "warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class AttentionItem:
     """`what` leads to `href`, if there is one; `why` and `next_step` are sentences or ''. `button` posts to `action`,
     for admins. `is_of_server`: it concerns every game."""
 
