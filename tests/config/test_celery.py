@@ -3,7 +3,9 @@
 import pytest
 from celery.fixups.django import DjangoWorkerFixup
 from celery.signals import task_prerun
+from django.conf import settings
 from django.db import connection
+from redis import Redis
 
 from audience.tasks import digest
 from config.celery import app
@@ -11,26 +13,32 @@ from tests.audience.concurrency import end_backend
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUEUES = {
-    "digest": {
-        *("audience.tasks.digest", "audience.tasks.erase", "audience.tasks.make_partitions", "audience.tasks.prune"),
-        *("audience.tasks.roll_up", "postbacks.tasks.fan_out", "postbacks.tasks.prune", "postbacks.tasks.roll_up"),
-    },
-    "delivery": {
-        *("postbacks.tasks.alerts", "postbacks.tasks.check_credentials", "postbacks.tasks.deliver"),
-        *("postbacks.tasks.digests", "postbacks.tasks.notices", "postbacks.tasks.replay"),
-        "postbacks.tasks.sweep_checks",
-    },
+DIGEST_TASKS = {
+    *("audience.tasks.digest", "audience.tasks.erase", "audience.tasks.make_partitions", "audience.tasks.prune"),
+    *("audience.tasks.roll_up", "postbacks.tasks.fan_out", "postbacks.tasks.prune", "postbacks.tasks.roll_up"),
 }
 
 
 def test_every_task_is_routed_to_one_of_two_queues() -> None:
     app.loader.import_default_modules()
-    routed: dict[str, set[str]] = {"digest": set(), "delivery": set()}
-    for task in app.tasks:
-        if task.startswith(("audience.", "postbacks.")):
-            routed[app.amqp.router.route({}, task)["queue"].name].add(task)
-    assert routed == QUEUES
+    tasks = {task for task in app.tasks if task.startswith(("audience.", "postbacks."))}
+    routed = {task: app.amqp.router.route({}, task)["queue"].name for task in tasks}
+    assert routed == {task: "digest" if task in DIGEST_TASKS else "delivery" for task in tasks}
+    assert tasks > DIGEST_TASKS
+
+
+@pytest.mark.parametrize(
+    ("task", "queue"), [("audience.tasks.digest", "digest"), ("postbacks.tasks.deliver", "delivery")]
+)
+def test_a_message_is_read_in_one_queue_only(task: str, queue: str) -> None:
+    broker = Redis.from_url(settings.CELERY_BROKER_URL)
+    with app.connection_or_acquire() as broker_connection:
+        for each in app.amqp.queues.values():
+            each(broker_connection.default_channel).declare()  # as the two workers do
+        broker.delete("digest", "delivery")
+        app.send_task(task, connection=broker_connection)
+    assert {name: broker.llen(name) for name in ("digest", "delivery")} == {"digest": 0, "delivery": 0, queue: 1}
+    broker.delete(queue)
 
 
 def test_a_worker_without_a_choice_of_queues_takes_both() -> None:
