@@ -27,7 +27,9 @@ from postbacks.outbox import facts
 logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10.0  # of one call; leases.LEASE_SECONDS is longer
-MAX_IN_FLIGHT = 160  # calls at a time, per network and worker process
+MAX_IN_FLIGHT = 320  # calls at a time, per network and worker process
+# Claimed at a time: while some are claimed or recorded, others are being sent.
+CLAIM_BATCH = 160
 # Answers that come within this time are recorded together: a transaction for each would be most of the work. Shorter
 # than pace.AHEAD, so that a limited pixel has calls planned while the next are claimed.
 COLLECT_SECONDS = 0.1
@@ -72,25 +74,27 @@ class NetworkDrain:
         """Claim, send and record until `time.monotonic()` is past `until` and no call is in flight."""
         try:
             self.submit(claims.claim_failed(network=self._network))
-            while True:
-                free = self._max_in_flight - len(self.in_flight)
-                if free and time.monotonic() < until:
-                    self.submit(claims.claim(network=self._network, limit=free))
+            while self.in_flight or time.monotonic() < until:
+                limit = min(self._max_in_flight - len(self.in_flight), CLAIM_BATCH) if time.monotonic() < until else 0
+                claimed = self.submit(claims.claim(network=self._network, limit=limit)) if limit else 0
                 if self.in_flight:
-                    self.collect()
+                    self.collect(0.0 if claimed == CLAIM_BATCH else COLLECT_SECONDS)
                 elif not self._wait_for_limiter(until):
                     return
         finally:
             self._pool.shutdown(cancel_futures=True)
 
-    def submit(self, claimed: Iterable[Claim]) -> None:
-        for claim in claimed:
+    def submit(self, claimed: Iterable[Claim]) -> int:
+        """Hand claims to the pool, each as soon as it is made; return how many."""
+        count = 0
+        for count, claim in enumerate(claimed, start=1):  # noqa: B007  # counted while it is consumed
             self._resting_pixels.discard(claim.delivery.config.pixel_id)
             self.in_flight[self._pool.submit(self._send, claim)] = claim
+        return count
 
-    def collect(self) -> None:
-        """Record the answers of the next moment together, and give back the claims that were not sent."""
-        done, _ = wait(self.in_flight, timeout=COLLECT_SECONDS)
+    def collect(self, seconds: float = COLLECT_SECONDS) -> None:
+        """Record the answers that come within `seconds`, and give back the claims that were not sent."""
+        done, _ = wait(self.in_flight, timeout=seconds)
         answers: list[Answer] = []
         unsent: list[Claim] = []
         for future in done:

@@ -21,7 +21,7 @@ from postbacks.http.answer import Answer, is_quiet
 
 # Idle connections kept per host: more than sending.MAX_IN_FLIGHT, since a call that finds none opens its own and closes
 # it after use. What a network closes meanwhile is noticed when it is taken out.
-POOL_SIZE = 256
+POOL_SIZE = 512
 MAX_POOLS = 16  # hosts; one network has one
 
 

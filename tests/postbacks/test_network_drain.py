@@ -189,3 +189,16 @@ def test_the_body_is_stored_as_it_was_sent(sandbox: Sandbox, config: PostbackCon
     (request,) = sandbox.received("tiktok")
     assert DeliveryAttempt.objects.get().payload == request["body"]
     assert "🎲" in str(request["body"])
+
+
+@pytest.mark.django_db
+def test_a_drain_whose_time_is_up_says_that_more_is_due_and_the_next_one_goes_on(
+    sandbox: Sandbox, config: PostbackConfig, unlimited: None
+) -> None:
+    queue(config, 20)
+    sandbox.state.set_delay("tiktok", 0.2)
+    assert sending.drain(network="tiktok", seconds=0.3, max_in_flight=4) is True
+    assert 4 <= Delivery.objects.filter(state="delivered").count() < 20
+    assert Delivery.objects.exclude(leased_until=None).count() == 0
+    assert sending.drain(network="tiktok", seconds=20, max_in_flight=4) is False
+    assert Delivery.objects.filter(state="delivered", attempts_made=1).count() == 20
