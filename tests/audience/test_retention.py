@@ -208,7 +208,7 @@ def test_an_admin_is_told_what_goes_and_types_the_name(key: NewKey, game: Game) 
     store(key, "old", "older", day=OLD)
     admin = hub.member(game, Role.ADMIN)
     page = edit(admin, game, kept_days="90")
-    assert f"2 events of the days before {KEPT:{WORDS}} are deleted within the next minutes" in page
+    assert f"2 events of the days before {KEPT:{WORDS}} are deleted within the next minutes" in " ".join(page.split())
     assert "Type Sky Raiders to confirm" in page
     page = edit(admin, game, kept_days="90", confirmation="sky")
     assert "This is not “Sky Raiders”. Nothing was changed or deleted." in page
@@ -217,7 +217,7 @@ def test_an_admin_is_told_what_goes_and_types_the_name(key: NewKey, game: Game) 
 
     page = edit(admin, game, kept_days="90", confirmation="Sky Raiders")
     assert "Events of Sky Raiders are kept for 90 days. Older ones are deleted within the next minutes." in page
-    assert f"those of the days before {KEPT:{WORDS}} are deleted" in page
+    assert f"those of the days before {KEPT:{WORDS}} are deleted" in " ".join(page.split())
     game.refresh_from_db()
     assert game.kept_days == 90
     entry = LogEntry.objects.get_for_object(game).latest("pk")
