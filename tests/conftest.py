@@ -25,18 +25,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
-# Fixtures that start processes: the tests that share one run in one worker (--dist loadgroup), one after another.
-STARTS_PROCESSES = ("product", "installation")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        for name in STARTS_PROCESSES:
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _fast_passwords() -> Iterator[None]:
     """tests/config/test_sign_in.py holds the hasher of the product."""
