@@ -5,8 +5,8 @@ from celery import shared_task
 from audience.database import clock
 from audience.digest import run
 from audience.privacy import erasure
+from audience.storage import partitions_ahead, rollups
 from audience.storage import prune as pruning
-from audience.storage import rollups, upcoming
 
 
 @shared_task
@@ -23,7 +23,7 @@ def erase() -> None:
 
 @shared_task
 def make_partitions() -> None:
-    upcoming.make_ahead()
+    partitions_ahead.make_ahead()
 
 
 @shared_task

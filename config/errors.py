@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
 
-from audience.database.unavailable import is_unavailable
+from audience.database.availability import is_unavailable
 
 RETRY_AFTER_SECONDS = 30
 

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from audience.database import clock
 from audience.models import Conversion, FailedWork, Person, Reason
-from audience.privacy import echoes
+from audience.privacy import redaction
 from postbacks.models import Alert, Delivery, DeliveryAttempt, DeliveryState
 from postbacks.models.attempts import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
@@ -58,7 +58,7 @@ def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAt
     """Cut out of the alerts of these people's games what the networks said of them, and what else is known of them."""
     games = set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
     said = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
-    known = echoes.of_people(person_ids)
+    known = redaction.of_people(person_ids)
     for alert in Alert.objects.filter(game__in=games).exclude(cause="").select_related("config"):
         quotes = [advice.impersonal(message, keep=alert.config.pixel_id).rstrip(" .") for message in said]
         cause = _unquoted(alert.cause, [*filter(None, quotes), *known])
@@ -67,4 +67,4 @@ def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAt
 
 
 def _unquoted(cause: str, values: list[str]) -> str:
-    return QUOTE.sub(lambda quote: echoes.without(quote[0], values), cause)
+    return QUOTE.sub(lambda quote: redaction.without(quote[0], values), cause)

@@ -19,7 +19,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from audience.database import clock
-from audience.database.unavailable import is_unavailable
+from audience.database.availability import is_unavailable
 from audience.models import FailedWork, Queue
 
 logger = structlog.get_logger(__name__)

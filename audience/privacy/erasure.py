@@ -36,7 +36,7 @@ from audience.models import (
 from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
 from audience.models.people import ANONYMOUS, DEVICE, USER
-from audience.privacy import echoes
+from audience.privacy import redaction
 from consent import services as consent
 
 logger = structlog.get_logger(__name__)
@@ -125,7 +125,7 @@ def _erase(erasure: Erasure) -> None:
     linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
     keys = sorted({*named, *linked})
     values = sorted({value for _, value in keys})
-    _erase_echoes(game_id, [*echoes.of_people(person_ids), *values])
+    _erase_echoes(game_id, [*redaction.of_people(person_ids), *values])
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
     conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
@@ -150,7 +150,7 @@ def _erase(erasure: Erasure) -> None:
 def _erase_echoes(game_id: int, values: list[str]) -> None:
     """Remove these values from the errors of failed batches, which may quote what was sent."""
     for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
-        error = echoes.without(batch.error, values)
+        error = redaction.without(batch.error, values)
         if error != batch.error:
             Batch.objects.filter(pk=batch.pk).update(error=error)
 

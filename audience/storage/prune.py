@@ -12,9 +12,9 @@ from django.db import connection
 from audience.database import clock
 from audience.intake.messages.times import FIRST_DAY
 from audience.models import Game
-from audience.storage import partitions, prune_accounts, pruning
+from audience.storage import partitions, prune_accounts, prune_steps
 from audience.storage.partitions import BATCHES, EVENTS, Partition
-from audience.storage.pruning import Pruned, Rows, Step, Whole
+from audience.storage.prune_steps import Pruned, Rows, Step, Whole
 from audience.storage.retention import first_day
 
 REJECTIONS_KEPT = timedelta(days=7)
@@ -50,7 +50,7 @@ DIGESTED = " AND ".join(
 
 def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned]:
     """Prune everything that is expired, or with `dry_run` nothing; return what was or would be deleted."""
-    return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
+    return list(prune_steps.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
 def steps(now: datetime) -> Iterator[Step]:

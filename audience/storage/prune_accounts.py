@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from audience.storage.pruning import Rows
+from audience.storage.prune_steps import Rows
 
 # Sessions of the owner's list, after they ended.
 LISTED_SESSIONS_KEPT = timedelta(days=1)

@@ -18,7 +18,7 @@ from audience.database.sealing import unseal
 from audience.models import Game, Trigger
 from postbacks import http
 from postbacks.configs import applying, credential_checks, hold, rules
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict

@@ -9,7 +9,7 @@ from django.core.validators import MaxLengthValidator
 
 from audience.models import Trigger
 from postbacks.configs.goal_forms import GoalRows, object_id_input
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.outbox.goals import EventWords, Goal, GoalRefused, parse, readable_goals, refuse_name
 

@@ -12,11 +12,11 @@ from audience.accounts import audit_log
 from audience.database import clock
 from audience.models import Game
 from audience.models import goals as goal_events
-from postbacks.configs import hold, rules, unsent, versions
+from postbacks.configs import hold, rules, unsent_counts, versions
 from postbacks.configs.credentials import request_check
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.configs.rules import SettingsRefused
-from postbacks.configs.unsent import Unsent
+from postbacks.configs.unsent_counts import Unsent
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
 
@@ -68,7 +68,7 @@ def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
 def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
     """Stop sending, and cancel what waits or is held; what that was. SettingsRefused when deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
-    left = unsent.of(row)
+    left = unsent_counts.of(row)
     hold.cancel_open(config=row)
     return left
 
@@ -82,8 +82,8 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
     config_locks.lock_exclusive(config.game_id)
     row = _locked_or_none(config)
     if row is None:
-        return unsent.of(config)
-    left, change = unsent.of(row), {"enabled": (str(row.enabled), "False")}
+        return unsent_counts.of(config)
+    left, change = unsent_counts.of(row), {"enabled": (str(row.enabled), "False")}
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
     row.previous_credential, row.previous_until = {}, None
     with disable_auditlog():  # which would file it as a change: the row stays, for the log's sake

@@ -1,6 +1,6 @@
 """Closing attempts: recording the answers, and what they mean for conversions, credentials and pixels.
 
-A consequence that cannot be written is retried on its own (unwritten.py).
+A consequence that cannot be written is retried on its own (unwritten_answers.py).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)
 
-# The steps that are retried after an answer (postbacks/delivery/unwritten.py).
+# The steps that are retried after an answer (postbacks/delivery/unwritten_answers.py).
 EXPLAIN_SENT, SUSPECT = "explain_sent", "suspect"
 
 

@@ -17,7 +17,7 @@ from postbacks.outbox import conversion_reasons, facts, gate
 
 logger = structlog.get_logger(__name__)
 
-# The step that is retried for a cancelled delivery (postbacks/delivery/unwritten.py).
+# The step that is retried for a cancelled delivery (postbacks/delivery/unwritten_answers.py).
 EXPLAIN_SKIPPED = "explain_skipped"
 
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from audience.database import clock
 from audience.models import Game
-from audience.storage import pruning
+from audience.storage import prune_steps
 from audience.storage.prune import MAX_SECONDS
-from audience.storage.pruning import Pruned, Rows, Step
+from audience.storage.prune_steps import Pruned, Rows, Step
 from postbacks.models import PostbackConfig
 
 ENDED = """config_id = %s AND started_at < %s AND EXISTS (
@@ -20,7 +20,7 @@ ENDED = """config_id = %s AND started_at < %s AND EXISTS (
 
 def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned]:
     """Delete what is past its retention, or only count it (`dry_run`); return what was deleted."""
-    return list(pruning.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
+    return list(prune_steps.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
 def steps(now: datetime) -> Iterator[Step]:

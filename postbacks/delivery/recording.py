@@ -28,7 +28,7 @@ from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)
 
-# The step that is retried for an answer (postbacks/delivery/unwritten.py).
+# The step that is retried for an answer (postbacks/delivery/unwritten_answers.py).
 RECORD = "record"
 UNSTORABLE = "The network answered, and what it said could not be stored."
 MESSAGE_MAX = 500  # characters; longer than every answer seen so far

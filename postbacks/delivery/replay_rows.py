@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
-from postbacks.delivery import failed
+from postbacks.delivery import failed_deliveries
 from postbacks.models import Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 
 logger = structlog.get_logger(__name__)
@@ -18,14 +18,16 @@ logger = structlog.get_logger(__name__)
 
 def left(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
     """Return the failed deliveries of the filter that this replay has not queued: it queues each once."""
-    found = failed.matching(
+    found = failed_deliveries.matching(
         config, failed_from=replay.failed_from, failed_until=replay.failed_until, verdict=replay.verdict
     )
     return found.exclude(replay=replay)
 
 
 def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
-    sendable = left(replay, config).filter(failed.in_time(clock.now()), trigger__in=failed.events_of(config))
+    sendable = left(replay, config).filter(
+        failed_deliveries.in_time(clock.now()), trigger__in=failed_deliveries.events_of(config)
+    )
     return sendable.filter(not_failed(Queue.REPLAY))
 
 
@@ -46,7 +48,7 @@ def wait_again(rows: QuerySet[Delivery], **also: Any) -> int:
 def close(replay: Replay, state: ReplayState, config: PostbackConfig | None = None) -> None:
     replay.state, replay.finished_at = state, clock.now()
     if config:
-        replay.past_deadline = left(replay, config).exclude(failed.in_time(clock.now())).count()
+        replay.past_deadline = left(replay, config).exclude(failed_deliveries.in_time(clock.now())).count()
     replay.save(update_fields=["state", "finished_at", "past_deadline"])
     logger.info("replay_closed", replay_id=str(replay.pk), state=str(state))
 

@@ -19,8 +19,8 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import FailedWork, Queue
 from postbacks.configs.sending_state import Block, block_of
-from postbacks.delivery import failed, replay_rows
-from postbacks.delivery.failed import Counts, preview
+from postbacks.delivery import failed_deliveries, replay_rows
+from postbacks.delivery.failed_deliveries import Counts, preview
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.outbox.fan_out import DELIVER_TASK
 
@@ -198,7 +198,7 @@ def refusal(row: Delivery) -> str:
     if row.conversion_id is None:
         return "The player's data was erased."
     block = block_of(row.config)
-    if row.trigger not in failed.events_of(row.config) or block in (Block.DELETED, Block.DISABLED):
+    if row.trigger not in failed_deliveries.events_of(row.config) or block in (Block.DELETED, Block.DISABLED):
         return "Its postback is switched off for this event, or deleted."
     if block == Block.ON_HOLD:
         return block

@@ -18,7 +18,7 @@ from django.conf import settings
 from audience.database import clock
 from postbacks import http
 from postbacks.configs import rules
-from postbacks.delivery import attempts, cancellation, claims, leases, pace, unwritten
+from postbacks.delivery import attempts, cancellation, claims, leases, pace, unwritten_answers
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import Answer
 from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
@@ -49,7 +49,7 @@ def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FL
         return False
     try:
         until = time.monotonic() + seconds
-        unwritten.retry(network=network)
+        unwritten_answers.retry(network=network)
         NetworkDrain(network, max_in_flight).run(until)
     finally:
         lock.release()

@@ -16,9 +16,9 @@ from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.outbox import gate, goal_matching
-from postbacks.reporting import clicks, labels, stuck
+from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.senders import Sender, sender_of
-from postbacks.reporting.stuck import Stuck
+from postbacks.reporting.stuck_rows import Stuck
 
 # By config and number.
 Versions = dict[tuple[UUID, int], ConfigVersion]
@@ -88,7 +88,7 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
     in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
-    whole = stuck.with_failures(rows).select_related("game", "person", "touch")
+    whole = stuck_rows.with_failures(rows).select_related("game", "person", "touch")
     return whole.prefetch_related("person__identities", Prefetch("deliveries", in_order))
 
 
@@ -103,8 +103,8 @@ def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     known = {delivery.config_id for delivery in deliveries}
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
     failed, undecided = (
-        stuck.of(conversion.game_id, [delivery.pk for delivery in deliveries]),
-        stuck.undecided(conversion),
+        stuck_rows.of(conversion.game_id, [delivery.pk for delivery in deliveries]),
+        stuck_rows.undecided(conversion),
     )
     event = event_of(conversion)
     return ConversionDetail(

@@ -15,7 +15,7 @@ from audience.games.keys import NewKey
 from audience.intake.messages.message import Message
 from audience.intake.storing.accept import accept
 from audience.models import Batch, Dialect, Event, Game, Kind
-from audience.storage import partitions, upcoming
+from audience.storage import partitions, partitions_ahead
 from audience.storage.partitions import BATCHES, EVENTS
 from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
@@ -40,7 +40,7 @@ def homes() -> Counter[str]:
 
 def made() -> tuple[list[str], list[str]]:
     """The partitions of events and of batches that were made now."""
-    found = upcoming.make_ahead()
+    found = partitions_ahead.make_ahead()
     return [name for name in found if "event" in name], [name for name in found if "batch" in name]
 
 
@@ -70,23 +70,23 @@ def test_it_makes_seven_days_of_events_and_two_weeks_of_batches_ahead_once() -> 
         assert events == [f"audience_event_{DAY + timedelta(days=offset):%Y%m%d}" for offset in range(8)]
         # Weeks begin on Monday, and the first of May is a Thursday.
         assert batches == [f"audience_batch_2031{day}" for day in ("0428", "0505", "0512")]
-        assert upcoming.make_ahead() == []
+        assert partitions_ahead.make_ahead() == []
     with time_machine.travel(NOON + timedelta(days=2), tick=False):
-        assert upcoming.make_ahead() == ["audience_event_20310509", "audience_event_20310510"]
+        assert partitions_ahead.make_ahead() == ["audience_event_20310509", "audience_event_20310510"]
     with time_machine.travel(NOON + timedelta(days=4), tick=False):
-        assert upcoming.make_ahead()[2:] == ["audience_batch_20310519"]
+        assert partitions_ahead.make_ahead()[2:] == ["audience_batch_20310519"]
 
 
 def test_the_day_is_that_of_greenwich() -> None:
     with time_machine.travel(datetime.fromisoformat("2031-05-01T23:30:00-05:00"), tick=False):
-        assert upcoming.make_ahead()[0] == "audience_event_20310502"
+        assert partitions_ahead.make_ahead()[0] == "audience_event_20310502"
 
 
 def test_the_task_makes_them() -> None:
     with time_machine.travel(NOON, tick=False):
         tasks.make_partitions()
 
-        assert upcoming.make_ahead() == []
+        assert partitions_ahead.make_ahead() == []
 
 
 def test_an_event_of_a_day_without_a_partition_is_taken_by_the_default_one(key: NewKey) -> None:

@@ -126,7 +126,7 @@ def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
 
 
 def test_many_rows_go_in_steps_until_the_time_is_over(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audience.storage.pruning.ROWS_AT_ONCE", 10)
+    monkeypatch.setattr("audience.storage.prune_steps.ROWS_AT_ONCE", 10)
     rejections(game, 35, received_at=NOW - timedelta(days=8))
     with time_machine.travel(NOW, tick=False):
         first = pruning.prune(seconds=1e-9)

@@ -94,7 +94,7 @@ def test_a_day_that_nobody_keeps_is_dropped_whole(key: NewKey, game: Game) -> No
 def test_of_a_day_that_another_game_keeps_only_its_own_events_go(
     key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audience.storage.pruning.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("audience.storage.prune_steps.ROWS_AT_ONCE", 2)
     retention.set_kept_days(game=game, days=90)
     store(key, *(f"mine-{number}" for number in range(5)), day=OLD)
     store(other_key, "theirs", day=OLD)

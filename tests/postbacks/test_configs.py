@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.configs import credentials, lifecycle
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from audience.models import Game
 from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.fields import seal

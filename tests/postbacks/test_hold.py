@@ -12,7 +12,7 @@ from django.utils import timezone
 from audience.models import Conversion
 from postbacks import erasure
 from postbacks.configs import applying, credentials, hold, lifecycle, rules, upkeep
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import (
     CheckState,

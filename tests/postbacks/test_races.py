@@ -15,7 +15,7 @@ from audience.digest.identity import People
 from audience.models import Conversion
 from audience.models.attribution import ConversionQuerySet
 from postbacks.configs import credentials, hold, lifecycle, upkeep
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import attempts, claims, leases, replays, retry, sending
 from postbacks.delivery.recording import Answer
 from postbacks.http import network_calls

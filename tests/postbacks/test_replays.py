@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Role
-from postbacks.delivery import failed, replays, sending
+from postbacks.delivery import failed_deliveries, replays, sending
 from postbacks.models import Delivery, PostbackConfig, Replay
 from postbacks.sandbox.server import Sandbox
 from postbacks.tasks import replay as replay_task
@@ -57,7 +57,7 @@ def states() -> dict[str, int]:
 
 def progress(replay: Replay) -> tuple[int, int, int, int]:
     replay.refresh_from_db()
-    (found,) = failed.progress([replay])
+    (found,) = failed_deliveries.progress([replay])
     return (found.delivered, found.failed, found.waiting, found.rest)
 
 
@@ -370,10 +370,10 @@ def test_what_can_be_sent_again_is_counted_for_many_postbacks_with_the_queries_o
     failure(launches, safe_until=NOW)
     failure(launches, ago=timedelta(hours=49))
     failure(quiet, trigger="game_launch")
-    assert queries_of(lambda: failed.offers([launches])) == queries_of(
-        lambda: failed.offers([launches, purchases, quiet])
+    assert queries_of(lambda: failed_deliveries.offers([launches])) == queries_of(
+        lambda: failed_deliveries.offers([launches, purchases, quiet])
     )
-    found = failed.offers([launches, purchases, quiet])
+    found = failed_deliveries.offers([launches, purchases, quiet])
     counted = [(offer.config, offer.verdict, offer.counts.total, offer.counts.sendable) for offer in found]
     assert counted == [
         (launches, "credential", 4, 1),
@@ -381,7 +381,7 @@ def test_what_can_be_sent_again_is_counted_for_many_postbacks_with_the_queries_o
         (purchases, "payload", 1, 1),
     ]
     assert (found[0].counts.past_deadline, found[0].counts.switched_off) == (1, 2)
-    assert failed.offers([]) == []
+    assert failed_deliveries.offers([]) == []
 
 
 def test_nothing_is_offered_while_nothing_failed_or_can_be_sent(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, Queue, Role
-from audience.storage import partitions, upcoming
+from audience.storage import partitions, partitions_ahead
 from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import Kind, Trouble
 from tests import factories, hub
@@ -227,7 +227,7 @@ def test_a_partition_that_is_missing_tomorrow_is_named(game: Game) -> None:
         f"There is no partition for tomorrow: audience_event_{tomorrow:%Y%m%d}. Nothing is lost, but rows of a day"
         " without one are slower to store and to delete."
     )
-    upcoming.make_ahead()
+    partitions_ahead.make_ahead()
     assert found() == []
 
 

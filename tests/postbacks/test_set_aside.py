@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Batch, FailedWork, Game, Queue, Role
-from postbacks.hub.overview import set_aside
+from postbacks.hub.overview import set_aside_work
 from postbacks.hub.overview.attention_item import AttentionItem
 from postbacks.models import PostbackConfig
 from tests import factories, hub
@@ -36,7 +36,7 @@ def batch(game: Game) -> Batch:
 
 
 def items(game: Game) -> list[AttentionItem]:
-    return list(set_aside.items(game))
+    return list(set_aside_work.items(game))
 
 
 def retry(slug: str, queue: str) -> str:

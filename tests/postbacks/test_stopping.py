@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audience.models import Conversion, FailedWork, Game, Membership, Queue, Role
-from postbacks.configs import credentials, hold, lifecycle, unsent, upkeep
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs import credentials, hold, lifecycle, unsent_counts, upkeep
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
 from postbacks.monitoring.alerts import calls, notices
@@ -75,7 +75,7 @@ def ends() -> set[tuple[str, str]]:
 )
 def test_what_is_left_in_words(counts: tuple[int, int, int], words: str) -> None:
     waits, is_held, sending = counts
-    assert unsent.Unsent(waiting=waits, held=is_held, sending=sending).words == words
+    assert unsent_counts.Unsent(waiting=waits, held=is_held, sending=sending).words == words
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])

@@ -16,7 +16,7 @@ from django.utils import timezone
 from audience.models import Conversion, Game, Person, Reason
 from audience.privacy import erasure
 from postbacks.configs import hold, lifecycle, upkeep
-from postbacks.delivery import attempts, claims, failed, replays, sending
+from postbacks.delivery import attempts, claims, failed_deliveries, replays, sending
 from postbacks.delivery.recording import Answer
 from postbacks.hub.overview.delivery_totals import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
@@ -200,7 +200,7 @@ def test_a_replay_counts_them_apart(sandbox: Sandbox, row: Delivery) -> None:
     cut_off(sandbox)
     withdraw(row)
     drain()
-    (progress,) = failed.progress([replay])
+    (progress,) = failed_deliveries.progress([replay])
     assert (progress.may_have_arrived, progress.not_sent, progress.settled) == (1, 0, 1)
 
 

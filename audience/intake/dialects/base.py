@@ -15,7 +15,7 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
 from audience.database import clock
-from audience.database.unavailable import is_unavailable
+from audience.database.availability import is_unavailable
 from audience.intake.dialects.responses import Problem, Refusal
 from audience.intake.messages.message import NOT_KEPT, Rejected, Violation
 from audience.intake.requests import body, cors, limit, restrictions

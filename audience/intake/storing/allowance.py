@@ -1,6 +1,6 @@
 """Limits how many rejections are stored, so that a client cannot fill the disk between two prunings.
 
-A process stores as many per game as pruning keeps (audience/storage/pruning.py), and regains that allowance within ten
+A process stores as many per game as pruning keeps (audience/storage/prune.py), and regains that allowance within ten
 minutes, the interval of pruning. Each key has an allowance of its own too, so that a flood with a public key does not
 hide the rejections of a server. Rejections beyond it are answered and counted, and not stored.
 """

@@ -18,7 +18,7 @@ from postbacks.hub.delivery_log import attempts
 from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
-from postbacks.reporting import stuck
+from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import outcome_label
 
 PERIODS = {
@@ -75,7 +75,7 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         _mask_message(row, membership)
     delivery = attempt.delivery
     state_label = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
-    failed = stuck.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
+    failed = stuck_rows.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     context = {
         "network": found,
         "attempt": attempt,

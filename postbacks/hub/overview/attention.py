@@ -8,7 +8,7 @@ from django.utils.timesince import timeuntil
 
 from audience.database import clock
 from audience.models import ApiKey, Game
-from postbacks.hub.overview import set_aside
+from postbacks.hub.overview import set_aside_work
 from postbacks.hub.overview.attention_item import BAD, WARN, AttentionItem
 from postbacks.hub.overview.backlog import Backlog
 from postbacks.hub.toolkit.config_rows import ConfigRow
@@ -29,7 +29,12 @@ SHOWN_BY_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
 
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
     """Return all notices, worst first. `user` decides which links to the admin are included."""
-    found = [*_server(user, backlog.now), *_postbacks(game, configs), *set_aside.items(game), *_behind(game, backlog)]
+    found = [
+        *_server(user, backlog.now),
+        *_postbacks(game, configs),
+        *set_aside_work.items(game),
+        *_behind(game, backlog),
+    ]
     found += [*_alerts(game, configs), *_keys(game)]
     return sorted(found, key=lambda item: item.tone != BAD)
 

@@ -15,7 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Game, Membership, Role
 from postbacks.configs.sending_state import block_of
-from postbacks.delivery import failed, replays
+from postbacks.delivery import failed_deliveries, replays
 from postbacks.hub.replays.forms import ReplayForm
 from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
@@ -32,9 +32,9 @@ def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
     rows = list(newest.prefetch_related("requested_by")[:MAX_LISTED])
     for row in rows:
         row.config = known[row.config_id]
-    found = failed.progress(rows)
+    found = failed_deliveries.progress(rows)
     running = {row.replay.config_id for row in found if row.is_running}
-    offers = [offer for offer in failed.offers(configs) if offer.config.pk not in running]
+    offers = [offer for offer in failed_deliveries.offers(configs) if offer.config.pk not in running]
     return {"offers": offers, "replays": found, "has_running_replay": bool(running)}
 
 
@@ -53,7 +53,7 @@ def replay_list(request: HubRequest, membership: Membership, network: str) -> Ht
     form = ReplayForm(request.GET if "config" in request.GET else None, configs=live_configs(game, network))
     if form.is_bound and form.is_valid():
         answers = form.cleaned_data
-        context["counts"] = failed.preview(**answers)
+        context["counts"] = failed_deliveries.preview(**answers)
         context["blocked"] = block_of(answers["config"])
     return page(request, "hub/replays/page.html", membership, form=form, **context)
 

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Membership, Role
-from postbacks.configs import lifecycle, unsent
+from postbacks.configs import lifecycle, unsent_counts
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
 
 
@@ -28,7 +28,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """GET names what would not be sent any more; POST disables, or with `ask` redirects to that page if needed."""
     config = config_or_404(membership, network, pk)
-    left = unsent.of(config)
+    left = unsent_counts.of(config)
     if request.method != "POST":
         context = {"network": network_or_404(network), "config": config, "unsent": left}
         return page(request, "hub/settings/disable.html", membership, **context)
@@ -53,7 +53,7 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
         said = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
         messages.success(request, f"{said} {left.words}".rstrip())
         return _back(membership, network)
-    context = {"network": network_or_404(network), "config": config, "form": form, "unsent": unsent.of(config)}
+    context = {"network": network_or_404(network), "config": config, "form": form, "unsent": unsent_counts.of(config)}
     return page(request, "hub/settings/delete.html", membership, **context)
 
 

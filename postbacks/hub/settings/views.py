@@ -16,9 +16,9 @@ from django_htmx.http import HttpResponseClientRedirect
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.configs import lifecycle, unsent
+from postbacks.configs import lifecycle, unsent_counts
 from postbacks.configs.forms import PostbackForm
-from postbacks.configs.proposed import ProposedSettings
+from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.hub.settings.forms import bound_form, without_test_code
 from postbacks.hub.toolkit import side_panel as panel
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
@@ -72,7 +72,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
             form.add_error(None, str(refused))
         else:
             return _after_save(request, membership, network, form, row)
-    if config and config.enabled and (left := unsent.of(config)):
+    if config and config.enabled and (left := unsent_counts.of(config)):
         form.fields["enabled"].help_text = f"If you switch it off: {left.words}"
     template = (
         "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"

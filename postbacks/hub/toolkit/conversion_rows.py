@@ -7,9 +7,9 @@ from django.db.models import Prefetch, QuerySet
 from audience.hub.toolkit.masking import masked
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
-from postbacks.reporting import stuck
+from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
-from postbacks.reporting.stuck import Stuck
+from postbacks.reporting.stuck_rows import Stuck
 
 # What a list does not show, and is long.
 DEFERRED_FIELDS = ("properties", "context", "integrations")
@@ -39,7 +39,7 @@ def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     attempts = DeliveryAttempt.objects.defer("payload").order_by("number")
     deliveries = Delivery.objects.order_by("created_at").prefetch_related(Prefetch("attempts", attempts))
     return (
-        stuck.with_failures(rows)
+        stuck_rows.with_failures(rows)
         .select_related("touch")
         .defer(*DEFERRED_FIELDS)
         .prefetch_related(Prefetch("deliveries", deliveries))
@@ -63,7 +63,7 @@ def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
     if tried:
         return [_outcome(delivery, addresses) for delivery in tried]
     if conversion.fanned_out_at is None:
-        return [_undecided(stuck.undecided(conversion))]
+        return [_undecided(stuck_rows.undecided(conversion))]
     reason = Reason(conversion.reason).label if conversion.reason else "No postback is set up for this game"
     return [Outcome("Not sent", "", reason=reason)]
 
