@@ -66,8 +66,9 @@ class NetworkDrain:
         self._pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix=f"deliver-{network}")
         self.in_flight: dict[Future[Answer | None], Claim] = {}
         # Calls that are claimed already are not made when the network has just refused the config's credential, or when
-        # the pixel has to rest.
+        # the pixel has to rest. Once a refusal is recorded it stops only the attempts that were in flight by then.
         self._refused_configs: set[UUID] = set()
+        self._stopped_attempts: set[int] = set()
         self._resting_pixels: set[str] = set()
 
     def run(self, until: float) -> None:
@@ -106,26 +107,39 @@ class NetworkDrain:
                 answers.append(answer)
         if answers:
             self._resting_pixels |= attempts.close(answers)
+            self._stop_refused(answers)
         # After that: what forbids to send them has to be recorded before they are due again.
         if unsent:
             leases.give_back(unsent)
         if not self.in_flight:
-            self._refused_configs.clear()
+            self._stopped_attempts.clear()
+
+    def _stop_refused(self, answers: Iterable[Answer]) -> None:
+        """Stop what is in flight of refused configs. What is claimed from now on is what the record of that allows."""
+        refused = {
+            answer.claim.delivery.config.pk for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL
+        }
+        claims_left = self.in_flight.values()
+        self._stopped_attempts |= {claim.attempt_id for claim in claims_left if claim.delivery.config.pk in refused}
+        self._refused_configs -= refused
 
     def _wait_for_limiter(self, until: float) -> bool:
-        """Sleep until the limiter lets something go; False when it does not before the time is up."""
+        """Sleep a moment for the limiter; False when it lets nothing go soon, or before the time is up.
+
+        Not until then: another pixel may have something to send before.
+        """
         seconds = claims.next_chance(self._network)
-        if seconds is None or time.monotonic() + seconds > until:
+        if seconds is None or seconds > SOON_SECONDS or time.monotonic() + seconds > until:
             return False
-        time.sleep(max(seconds, COLLECT_SECONDS))
+        time.sleep(COLLECT_SECONDS)
         return True
 
     def _send(self, claim: Claim) -> Answer | None:
         """Make the call at its time, in a thread of the pool; None when it must not be made any more."""
         config = claim.delivery.config
         _turns.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
-        is_stopped = config.pk in self._refused_configs or config.pixel_id in self._resting_pixels
-        if is_stopped or clock.now() > claim.latest_start:
+        is_refused = config.pk in self._refused_configs or claim.attempt_id in self._stopped_attempts
+        if is_refused or config.pixel_id in self._resting_pixels or clock.now() > claim.latest_start:
             return None
         answer = _call(claim)
         if answer.outcome.verdict == Verdict.CREDENTIAL:

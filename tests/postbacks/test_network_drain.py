@@ -16,7 +16,15 @@ from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import Answer
 from postbacks.delivery.sending import NetworkDrain
 from postbacks.http import network_calls
-from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
+from postbacks.models import (
+    CheckState,
+    CredentialCheck,
+    Delivery,
+    DeliveryAttempt,
+    Flow,
+    PostbackConfig,
+    Purpose,
+)
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -77,6 +85,38 @@ def test_what_is_claimed_with_a_credential_that_is_refused_is_given_back_once_th
     assert config.suspected_at is not None
     assert DeliveryAttempt.objects.values_list("delivery", "verdict").get() == (refused.delivery.pk, "credential")
     assert Delivery.objects.filter(state="waiting", attempts_made=0, leased_until=None).count() == 3
+
+
+@pytest.mark.django_db
+def test_one_refusal_of_a_credential_that_was_just_checked_stops_only_what_was_in_flight(
+    sandbox: Sandbox, config: PostbackConfig
+) -> None:
+    given = {"network": "tiktok", "pixel_id": config.pixel_id, "config_version": config.version, "credential": {}}
+    CredentialCheck.objects.create(
+        game=config.game,
+        config=config,
+        purpose=Purpose.SUSPICION,
+        state=CheckState.PASSED,
+        finished_at=timezone.now(),
+        triggers=["game_launch"],
+        enabled=True,
+        **given,
+    )
+    queue(config, 30)
+    sandbox.state.add_fault("tiktok", "unauthorized", 1)
+    sending.drain(network="tiktok", seconds=6)
+    assert sorted(Delivery.objects.values_list("state", "attempts_made")) == [("delivered", 1)] * 29 + [("waiting", 1)]
+
+
+@pytest.mark.django_db
+def test_a_pixel_that_rests_for_seconds_does_not_keep_the_drain_from_the_others(
+    sandbox: Sandbox, config: PostbackConfig
+) -> None:
+    later = timezone.now() + timedelta(seconds=4)
+    Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, next_slot_at=later)
+    queue(config, 1)
+    assert sending.drain(network="tiktok", seconds=8) is False
+    assert timezone.now() < later, "a wake-up for another pixel would have found the drain asleep"
 
 
 @pytest.mark.django_db
