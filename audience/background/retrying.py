@@ -19,6 +19,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     Queue.FAN_OUT: ("postbacks.tasks.fan_out",),
     Queue.SENDING: ("postbacks.tasks.deliver",),
     Queue.CLOSING: ("postbacks.tasks.deliver",),
+    Queue.CONFIRMATION: ("postbacks.tasks.confirm",),
     Queue.CHECK: ("postbacks.tasks.sweep_checks",),
     Queue.UPKEEP: ("postbacks.tasks.sweep_checks",),
     Queue.ALERT: ("postbacks.tasks.alerts",),

@@ -19,6 +19,7 @@ class Queue(models.TextChoices):
     FAN_OUT = "fan_out", "Fan-out of conversions"
     SENDING = "sending", "Sending of postbacks"
     CLOSING = "closing", "Recording of answers"
+    CONFIRMATION = "confirmation", "Confirmations of deliveries"
     CHECK = "check", "Credential checks"
     UPKEEP = "upkeep", "Upkeep of postbacks"
     ALERT = "alert", "Alerts"

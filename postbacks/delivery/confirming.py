@@ -5,18 +5,18 @@ that holds the network's words. An answer that does not come changes nothing: th
 """
 
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from audience.background import isolation
 from audience.database import clock
 from audience.models import Queue
+from audience.models.failed_work import not_failed
 from postbacks import http
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -24,8 +24,8 @@ from postbacks.networks.interface.network import Outcome, Request, Target, Verdi
 
 logger = structlog.get_logger(__name__)
 
-BATCH = 20  # deliveries that a worker takes at a time
-LEASE = timedelta(minutes=5)  # longer than BATCH calls that time out
+BATCH = 20  # deliveries that are read at a time
+LEASE = timedelta(minutes=5)  # longer than a token exchange and a call that time out
 MIN_PAUSE = timedelta(minutes=1)
 GIVE_UP_AFTER = timedelta(hours=24)  # since the delivery was accepted
 
@@ -33,12 +33,11 @@ GIVE_UP_AFTER = timedelta(hours=24)  # since the delivery was accepted
 def confirm_due(*, seconds: float = 10.0) -> None:
     """Ask about the deliveries whose time has come, until none is left or the time is up."""
     until = time.monotonic() + seconds
+    isolation.retry(Queue.CONFIRMATION, lambda failure: _confirm(Delivery.objects.filter(pk=failure.row)))
     for config in _configs_due():
-        rows: Sequence[Delivery] = [Delivery()]
-        while rows and time.monotonic() < until:
-            rows = _take(config)
-            for _ in isolation.each(Queue.UPKEEP, rows, partial(_confirm, config), row_of=_row_of):
-                pass
+        asked = 1
+        while asked and time.monotonic() < until:
+            asked = sum(_confirm_alone(config, pk) for pk in _ids_due(config))
 
 
 def _configs_due() -> list[PostbackConfig]:
@@ -46,34 +45,52 @@ def _configs_due() -> list[PostbackConfig]:
     return list(PostbackConfig.objects.filter(Exists(due), network__in=NETWORKS).order_by("pk"))
 
 
-@transaction.atomic
-def _take(config: PostbackConfig) -> list[Delivery]:
-    """Some due deliveries, reserved for this worker; another one takes them when the lease is over."""
-    due = Delivery.objects.filter(config=config, confirm_after__lte=clock.now()).order_by("confirm_after")
-    rows = list(due.select_for_update(skip_locked=True, of=("self",))[:BATCH])
-    Delivery.objects.filter(config=config, pk__in=[row.pk for row in rows]).update(confirm_after=clock.now() + LEASE)
-    return rows
+def _due(config: PostbackConfig) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(config=config, confirm_after__lte=clock.now())
 
 
-def _row_of(delivery: Delivery) -> isolation.FailureKey:
-    return isolation.FailureKey(f"confirm {delivery.pk}", delivery.game_id)
+def _ids_due(config: PostbackConfig) -> list[UUID]:
+    due = _due(config).filter(not_failed(Queue.CONFIRMATION)).order_by("confirm_after")
+    return list(due.values_list("pk", flat=True)[:BATCH])
 
 
-def _confirm(config: PostbackConfig, delivery: Delivery) -> None:
+def _confirm_alone(config: PostbackConfig, pk: UUID) -> bool:
+    """Ask about one delivery; False when it failed, or another worker asks about it."""
+    row = isolation.FailureKey(str(pk), config.game_id)
+    return any(isolation.alone(Queue.CONFIRMATION, row, lambda: _confirm(_due(config).filter(pk=pk))))
+
+
+def _confirm(rows: QuerySet[Delivery]) -> bool:
+    """Ask about the one delivery of `rows`; False when there is none, or another worker has it."""
+    delivery = _reserve(rows)
+    if delivery is None:
+        return False
+    config = delivery.config
     accepted = DeliveryAttempt.objects.filter(delivery=delivery, status=AttemptStatus.SUCCESS).order_by("-number")
     receipt = accepted.values_list("request_id", flat=True).first()
+    asked_at = clock.now()
     if not receipt or not config.kind.has_credential(config.credential):
-        _record(delivery, None, clock.now())
-        return
+        _record(delivery, None, asked_at)
+        return True
     base_url = settings.NETWORK_URLS[config.network]
     target = config.kind.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
 
     def build(filled: Target) -> Request:
         return config.kind.confirm_request(filled, receipt)
 
-    asked_at = clock.now()
     made = http.call(config.kind, target, build, classify=config.kind.classify_confirmation)
     _record(delivery, made, asked_at)
+    return True
+
+
+@transaction.atomic
+def _reserve(rows: QuerySet[Delivery]) -> Delivery | None:
+    """Reserve the delivery for this worker; another one takes it when the lease is over."""
+    awaited = rows.filter(confirmation=Confirmation.AWAITED).select_related("config")
+    delivery = awaited.select_for_update(skip_locked=True, of=("self",)).first()
+    if delivery is not None:
+        rows.filter(pk=delivery.pk).update(confirm_after=clock.now() + LEASE)
+    return delivery
 
 
 @transaction.atomic

@@ -254,6 +254,19 @@ def deliver() -> Poison:
     )
 
 
+def confirm() -> Poison:
+    config = factories.config(factories.game())
+    due = {"state": "delivered", "confirmation": "awaited", "confirm_after": timezone.now() - timedelta(hours=1)}
+    bad, good = factories.delivery(config), factories.delivery(config)
+    Delivery.objects.filter(pk__in=[bad.pk, good.pk]).update(**due)
+    heal = refused("postbacks_delivery", f"NEW.id = '{bad.pk}'")
+
+    def ended(row: Delivery) -> bool:  # no receipt of theirs is known, so that the network cannot be asked
+        return Delivery.objects.filter(pk=row.pk, confirmation="unknown").exists()
+
+    return Poison("confirm", Queue.CONFIRMATION, str(bad.pk), POISONED, lambda: ended(good), heal, lambda: ended(bad))
+
+
 def checks() -> Poison:
     game, lost = factories.game(), timezone.now() - timedelta(minutes=1)
     given = {"game": game, "network": "tiktok", "purpose": "daily", "triggers": ["purchase"], "created_at": lost}
@@ -351,6 +364,7 @@ CASES: dict[str, Callable[[], Poison]] = {
     "prune-attempts": prune_attempts,
     "fan-out": fan_out,
     "deliver": deliver,
+    "confirm": confirm,
     "checks": checks,
     "alerts": alerts,
     "notices": notices,

@@ -443,7 +443,7 @@ def test_one_delivery_that_cannot_be_confirmed_stops_no_other(network: wide.Serv
         "confirmed": "delivered",
         "awaited": "delivered",
     }
-    assert FailedWork.objects.values_list("queue", "game").get() == ("upkeep", game.pk)
+    assert FailedWork.objects.values_list("queue", "game").get() == ("confirmation", game.pk)
 
 
 # All of it -----------------------------------------------------------------------------------------

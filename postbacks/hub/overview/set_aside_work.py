@@ -28,6 +28,7 @@ QUEUE_TEXTS: dict[str, tuple[str, str, str, str]] = {
     Queue.FAN_OUT: ("conversion", "conversions", "stored, but could not be given to the postbacks", "conversions"),
     Queue.SENDING: ("postback", "postbacks", "still to be sent, but could not be taken up", "conversions"),
     Queue.CLOSING: ("answer", "answers", "received, but could not be written down", "conversions"),
+    Queue.CONFIRMATION: ("delivery", "deliveries", "to be confirmed, which could not be done", "conversions"),
     Queue.CHECK: ("credential check", "credential checks", "asked for, but could not be run", "integrations"),
     Queue.UPKEEP: ("postback", "postbacks", "to be looked after, which could not be done", "integrations"),
     Queue.ALERT: ("postback", "postbacks", "not watched, since its health could not be read", "alerts"),
@@ -111,7 +112,7 @@ def _conversion(game: Game, queue: str, row: str) -> UUID | None:
         return None
     if queue == Queue.FAN_OUT:
         return Conversion.objects.filter(game=game, pk=pk).values_list("pk", flat=True).first()
-    if queue in (Queue.SENDING, Queue.CLOSING):
+    if queue in (Queue.SENDING, Queue.CLOSING, Queue.CONFIRMATION):
         return Delivery.objects.filter(game=game, pk=pk).values_list("conversion_id", flat=True).first()
     return None
 
