@@ -18,6 +18,8 @@ from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks import http
+from postbacks.configs.rules import masked
+from postbacks.delivery.recording import MESSAGE_MAX
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Request, Target, Verdict
@@ -95,12 +97,14 @@ def _reserve(rows: QuerySet[Delivery]) -> Delivery | None:
 
 @transaction.atomic
 def _record(delivery: Delivery, made: http.Call | None, asked_at: datetime) -> None:
-    """What the answer makes of the delivery, unless that was sent again, or its player erased, meanwhile."""
+    """What the answer makes of the delivery, unless that was sent again meanwhile; of an erased player nothing."""
     now = clock.now()
     open_ones = Delivery.objects.filter(config=delivery.config_id, pk=delivery.pk, state=DeliveryState.DELIVERED)
     row = open_ones.filter(confirmation=Confirmation.AWAITED).select_for_update(of=("self",)).first()
     if row is None:
         return
+    if row.conversion_id is None:
+        made = None  # the answer may quote what was erased
     accepted_at, outcome = row.finished_at or row.created_at, made.outcome if made else None
     pause = max(now - accepted_at, MIN_PAUSE)  # each pause is twice the one before
     if outcome is not None and outcome.verdict == Verdict.SUCCESS:
@@ -131,7 +135,7 @@ def _refuse(row: Delivery, made: http.Call, asked_at: datetime, now: datetime) -
         verdict=outcome.verdict.value,
         http_status=made.response.status if made.response else None,
         latency_ms=made.response.latency_ms if made.response else None,
-        provider_code=(outcome.code or "")[:64],
-        message=outcome.message,
-        request_id=(outcome.request_id or "")[:128],
+        provider_code=masked(outcome.code or "")[:64],
+        message=masked(outcome.message)[:MESSAGE_MAX],
+        request_id=masked(outcome.request_id or "")[:128],
     )

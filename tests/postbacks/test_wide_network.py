@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audience.models import FailedWork, Game, Touch
 from audience.privacy import redaction
-from postbacks import http
+from postbacks import erasure, http
 from postbacks.configs import credentials, hold
 from postbacks.configs.forms import postback_form
 from postbacks.delivery import confirming, sending
@@ -444,6 +444,37 @@ def test_one_delivery_that_cannot_be_confirmed_stops_no_other(network: wide.Serv
         "awaited": "delivered",
     }
     assert FailedWork.objects.values_list("queue", "game").get() == ("confirmation", game.pk)
+
+
+def test_what_a_network_refuses_later_of_an_erased_player_is_not_stored(
+    network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure comes while the network is asked."""
+    row, real = delivered(network, game), http.call
+    assert row.conversion is not None
+    player = row.conversion.person_id
+
+    def call(*args: Any, **given: Any) -> http.Call:
+        made = real(*args, **given)
+        erasure.cancel_for_people([player])
+        Delivery.objects.filter(pk=row.pk).update(conversion=None)
+        return made
+
+    network.answers["status/r-1"] = [(200, {"state": "refused", "message": "Unknown: ada@example.com"})]
+    monkeypatch.setattr(http, "call", call)
+    row = ask_again(row)
+    assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "unknown", None)
+    assert row.attempts.count() == 1
+    assert "ada@example.com" not in everything_stored()
+
+
+def test_a_later_refusal_is_recorded_whatever_characters_it_holds(network: wide.Server, game: Game) -> None:
+    row = delivered(network, game)
+    network.answers["status/r-1"] = [(200, {"state": "refused", "message": "too\x00 recent \ud83d"})]
+    row = ask_again(row)
+    assert (row.state, row.confirmation) == ("failed", "refused")
+    assert row.attempts.get(number=2).message == "too  recent ?"
+    assert FailedWork.objects.count() == 0
 
 
 # All of it -----------------------------------------------------------------------------------------
