@@ -52,8 +52,7 @@ def call(
     until, classify = time.monotonic() + timeout, classify or network.classify
     made, token, is_kept = _call(network, target, build, classify, until)
     if made.outcome.access == "token" and is_kept:
-        _drop(_key(network, target), token)
-        made, *_ = _call(network, target, build, classify, until)
+        made, *_ = _call(network, target, build, classify, until, refused=token)
     return made
 
 
@@ -63,9 +62,11 @@ def _call(
     build: Callable[[Target], Request],
     classify: Callable[[Response], Outcome],
     until: float,
+    *,
+    refused: str = "",
 ) -> tuple[Call, str, bool]:
     """The call, the access token it was made with ('' without one) and whether that was a kept one."""
-    found, is_kept = _access_token(network, target, until)
+    found, is_kept = _access_token(network, target, until, refused)
     if isinstance(found, Call):
         return found, "", False
     if found:
@@ -75,8 +76,11 @@ def _call(
     return Call(request, response, _masked(classify(response), request)), found, is_kept
 
 
-def _access_token(network: Network, target: Target, until: float) -> tuple[str | Call, bool]:
-    """The token and whether it was a kept one; '' where none is needed, a failed Call where none was got."""
+def _access_token(network: Network, target: Target, until: float, refused: str) -> tuple[str | Call, bool]:
+    """The token and whether it was a kept one; '' where none is needed, a failed Call where none was got.
+
+    A kept token is dropped when it is over, or the one that was `refused`.
+    """
     try:
         request = network.token_request(target)
     except ValueError:
@@ -89,8 +93,9 @@ def _access_token(network: Network, target: Target, until: float) -> tuple[str |
         return Call(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
     try:
         token, expires_at = _tokens.get(key, ("", 0.0))
-        if token and time.monotonic() < expires_at:
+        if token and token != refused and time.monotonic() < expires_at:
             return token, True
+        _tokens.pop(key, None)
         return _new_access_token(network, target, request, until), False
     finally:
         _locks[key].release()
@@ -109,13 +114,6 @@ def _new_access_token(network: Network, target: Target, request: Request, until:
     expires_at = time.monotonic() + found.expires_in - EXPIRY_MARGIN_SECONDS
     _tokens[_key(network, target)] = (found.value, expires_at)
     return found.value
-
-
-def _drop(key: str, token: str) -> None:
-    """Drop a refused token, unless another thread has replaced it."""
-    with _locks[key]:
-        if _tokens.get(key, ("", 0.0))[0] == token:
-            del _tokens[key]
 
 
 def _hiding(request: Request, target: Target) -> Request:

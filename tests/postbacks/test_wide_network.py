@@ -3,9 +3,12 @@
 import importlib
 import itertools
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,9 +22,10 @@ from postbacks import erasure, http
 from postbacks.configs import credentials, hold
 from postbacks.configs.forms import postback_form
 from postbacks.delivery import confirming, sending
+from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Consent, Facts, Verdict
+from postbacks.networks.interface.network import Consent, Facts, Request, Response, Verdict
 from postbacks.outbox import facts, fan_out
 from postbacks.reporting import audit
 from tests import factories
@@ -357,6 +361,34 @@ def test_no_secret_of_a_call_is_stored_logged_or_shown(
     shown = [marketer.get(page, follow=True).content.decode() for page in pages]
     for text in (logged, everything_stored(), *shown):
         assert [canary for canary in wide.CANARIES if canary in text] == []
+
+
+def test_a_refused_token_and_a_token_service_that_hangs_hold_each_call_no_longer_than_its_time(
+    network: wide.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty calls with the same kept token: none of them waits for the requests of the others one by one."""
+
+    def post(request: Request, *, timeout: float) -> Response:
+        if is_working or not request.url.endswith("/token"):
+            if not is_working:
+                refused.wait()  # all of them at the same moment
+            return Response(200 if is_working else 401, {}, b'{"access_token": "kept-token", "expires_in": 3600}', 1)
+        time.sleep(timeout)
+        return Response(None, {}, b"", round(timeout * 1000), "timeout")
+
+    def call(_: int) -> http.Call:
+        target = kind.target(pixel_id=wide.PIXEL, credential=wide.CREDENTIAL, base_url=f"{network.url}/hanging")
+        check = partial(kind.check, event_id="e-1", now=timezone.now())
+        return http.call(kind, target, check, timeout=1.0)
+
+    kind, is_working, refused = wide.Wide(), True, threading.Barrier(20)
+    monkeypatch.setattr(network_calls, "post", post)
+    assert call(0).outcome.verdict == Verdict.SUCCESS
+    is_working, begun = False, time.monotonic()
+    with ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(call, range(20)))
+    assert time.monotonic() - begun < 4
+    assert {each.outcome.verdict for each in made} == {Verdict.TRANSIENT}
 
 
 # Confirmation --------------------------------------------------------------------------------------
