@@ -18,7 +18,7 @@ from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from config import metric_files
 from postbacks.models import Delivery, DeliveryState, Notice, NoticeState, PostbackConfig
 from postbacks.monitoring.server import server_troubles
-from postbacks.monitoring.server.trouble import Kind
+from postbacks.monitoring.server.trouble import TroubleKind
 
 
 def counted() -> CollectorRegistry:
@@ -91,6 +91,6 @@ def _troubles() -> GaugeMetricFamily:
     text = "Troubles of the server itself: 0 when well, else how many requests, conversions, tables or processes."
     gauge = GaugeMetricFamily("afterclick_server_trouble", text, labels=["kind"])
     counts = {trouble.kind: trouble.count for trouble in server_troubles.found()}
-    for kind in Kind:
+    for kind in TroubleKind:
         gauge.add_metric([kind.value], counts.get(kind, 0))
     return gauge

@@ -40,13 +40,13 @@ class Pages:
     def __init__(self, application: WSGI) -> None:
         # Two libraries have two types for each of the two protocols.
         self._threads: Any = WSGIMiddleware(until_given_up(application), workers=PAGE_THREADS)  # type: ignore[arg-type]
-        self.outgoing = Outgoing()
+        self.outgoing = OutgoingResponses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._threads(scope, receive, send)
             return
-        answer = Answer(send, self.outgoing)
+        answer = BufferedResponse(send, self.outgoing)
         scope[ANSWER] = answer
         try:
             await self._threads(scope, receive, answer.send)
@@ -59,7 +59,7 @@ def until_given_up(application: WSGI) -> WSGI:
     """Iterate over an answer until its reader is disconnected."""
 
     def pieces(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
-        answer: Answer = environ["asgi.scope"][ANSWER]
+        answer: BufferedResponse = environ["asgi.scope"][ANSWER]
         made = application(environ, start_response)
         try:
             for piece in made:
@@ -77,22 +77,22 @@ def ends(message: AsgiMessage) -> bool:
     return message["type"] == "http.response.body" and not message.get("more_body", False)
 
 
-class Outgoing:
+class OutgoingResponses:
     """The answers of one event loop that wait for their readers; `held` counts bytes, `waiting` threads."""
 
     def __init__(self) -> None:
         self.held = 0
         self.waiting = 0
-        self._answers: set[Answer] = set()
+        self._answers: set[BufferedResponse] = set()
         self._is_watching = False
 
-    def add(self, answer: "Answer") -> None:
+    def add(self, answer: "BufferedResponse") -> None:
         self._answers.add(answer)
         if not self._is_watching:
             self._is_watching = True
             asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
 
-    def discard(self, answer: "Answer") -> None:
+    def discard(self, answer: "BufferedResponse") -> None:
         self._answers.discard(answer)
 
     def make_room(self) -> None:
@@ -115,10 +115,10 @@ class Outgoing:
             asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
 
 
-class Answer:
+class BufferedResponse:
     """The part of an answer that the server has not taken from its thread yet. `is_over`: the reader is gone."""
 
-    def __init__(self, send: Send, outgoing: Outgoing) -> None:
+    def __init__(self, send: Send, outgoing: OutgoingResponses) -> None:
         self._send, self._outgoing = send, outgoing
         self._messages: deque[AsgiMessage] = deque()
         self._sender: asyncio.Task[None] | None = None

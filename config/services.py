@@ -16,8 +16,8 @@ import redis
 from cryptography.fernet import Fernet
 
 from config.quickstart import cluster, postgres, valkey
-from config.quickstart.processes import Server
-from config.quickstart.state import ServicesError, State
+from config.quickstart.processes import RunningServer
+from config.quickstart.state import ServicesError, StateFolder
 
 __all__ = [
     "Services",
@@ -43,7 +43,7 @@ class Services:
 
     database_url: str
     redis_url: str
-    started: tuple[Server, ...] = ()
+    started: tuple[RunningServer, ...] = ()
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
@@ -62,9 +62,9 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
     if database_url and redis_url:
         yield Services(database_url=database_url, redis_url=redis_url)
         return
-    state = State.opened(state_dir)
+    state = StateFolder.opened(state_dir)
     busy = f"Another process runs the services of {state_dir}: stop it, or set STATE_DIR to another folder."
-    started: list[Server] = []
+    started: list[RunningServer] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(state.lock("services", patience=MAX_WAIT_SECONDS, busy=busy))
         if not database_url:
@@ -78,9 +78,9 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
 
 def discover(state_dir: Path, *, environ: Mapping[str, str] = NO_VARIABLES) -> Services | None:
     """Return the services that another process runs for this folder, if they answer."""
-    if not (state_dir / "services.lock").exists() or not State(state_dir).is_locked("services"):
+    if not (state_dir / "services.lock").exists() or not StateFolder(state_dir).is_locked("services"):
         return None
-    state = State(state_dir)
+    state = StateFolder(state_dir)
     try:
         database_url = environ.get("DATABASE_URL") or postgres.url(state)
         redis_url = environ.get("REDIS_URL") or valkey.url(state)
@@ -98,7 +98,7 @@ def discover(state_dir: Path, *, environ: Mapping[str, str] = NO_VARIABLES) -> S
 def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
     """Return the services of `environ`, else those running for this folder, else start them for this context."""
     deadline = time.monotonic() + MAX_WAIT_SECONDS
-    state = State(state_dir)
+    state = StateFolder(state_dir)
     while not (environ.get("DATABASE_URL") and environ.get("REDIS_URL")):
         if found := discover(state_dir, environ=environ):
             yield found
@@ -112,7 +112,7 @@ def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
 
 def secrets(state_dir: Path) -> dict[str, str]:
     """Return SECRET_KEY and CREDENTIAL_KEYS (one Fernet key) of this folder, creating them on the first call."""
-    state = State.opened(state_dir)
+    state = StateFolder.opened(state_dir)
     with state.lock(
         "secrets", patience=MAX_WAIT_SECONDS, busy=f"Another process holds {state_dir / 'secrets.lock'}: end it."
     ):
@@ -129,15 +129,15 @@ def surroundings(state_dir: Path) -> dict[str, str]:
     Commands in a second terminal use them instead of the defaults: `demo --json` prints the real address, and
     deliveries go to the imitation networks.
     """
-    if not (state_dir / "up.lock").exists() or not State(state_dir).is_locked("up"):
+    if not (state_dir / "up.lock").exists() or not StateFolder(state_dir).is_locked("up"):
         return {}
-    return {name: str(value) for name, value in State(state_dir).recall("up").items()}
+    return {name: str(value) for name, value in StateFolder(state_dir).recall("up").items()}
 
 
 def forget(state_dir: Path) -> None:
     """Delete the database of this folder, wherever it is. Raises ServicesError while it is in use."""
     if not state_dir.exists():
         return
-    state = State.opened(state_dir)
+    state = StateFolder.opened(state_dir)
     with state.lock("services", patience=0, busy=f"The services of {state_dir} are running: stop them first."):
         cluster.forget(state)

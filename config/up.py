@@ -21,7 +21,7 @@ from config.quickstart import commands
 from config.quickstart.banner import banner
 from config.quickstart.children import TICK, Child, Children
 from config.quickstart.plan import Plan
-from config.quickstart.state import ServicesError, State
+from config.quickstart.state import ServicesError, StateFolder
 from config.quickstart.terminal import print_line
 from config.quickstart.watching import Watch
 
@@ -58,7 +58,7 @@ def main() -> int:
     """Run until Ctrl-C; the exit code. Raises ServicesError when it cannot start or continue."""
     interrupts = Interrupts()
     try:
-        state = State.opened(services.state_dir(os.environ))
+        state = StateFolder.opened(services.state_dir(os.environ))
         busy = f"Afterclick already runs with {state.path}: stop it, or set STATE_DIR and PORT for a second one."
         with state.lock("up", patience=0, busy=busy):
             _up(state, interrupts)
@@ -69,7 +69,7 @@ def main() -> int:
         interrupts.stopping = True
 
 
-def _up(state: State, interrupts: Interrupts) -> NoReturn:
+def _up(state: StateFolder, interrupts: Interrupts) -> NoReturn:
     plan = Plan.read(os.environ)
     addresses = plan.addresses(os.environ)
     state.remember("up", **addresses)

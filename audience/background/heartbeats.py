@@ -58,7 +58,7 @@ def delete_old() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningProcesses:
     """All heartbeats as of `now`."""
 
     rows: Sequence[Heartbeat]
@@ -85,6 +85,6 @@ class Running:
         return [row for row in self.rows if row.kind == kind and (not queue or row.name.endswith(f"/{queue}"))]
 
 
-def read(now: datetime) -> Running:
+def read(now: datetime) -> RunningProcesses:
     """Return all processes of the last day, in one query."""
-    return Running(list(Heartbeat.objects.all()), now)
+    return RunningProcesses(list(Heartbeat.objects.all()), now)

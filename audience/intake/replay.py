@@ -30,7 +30,7 @@ REVALIDATORS: dict[Dialect, Callable[[Rejection], revalidation.Revalidation]] = 
 }
 
 
-class Answer(Enum):
+class ReplayStatus(Enum):
     ACCEPTED = auto()  # stored now; the rejection is deleted
     STORED_BEFORE = auto()  # its message id is stored already; the rejection is deleted
     REFUSED = auto()  # the rejection stays, with its present violations
@@ -38,10 +38,10 @@ class Answer(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class ReplayResult:
     """`errors` are the violations of one REFUSED: [{"field", "code", "message"}, ...]."""
 
-    answer: Answer
+    answer: ReplayStatus
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -63,7 +63,7 @@ def replay_obstacle(rejection: Rejection) -> str:
 
 
 @transaction.atomic
-def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
+def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
     """Validate a stored rejection by the present rules and its original time of receipt, and store it if it is valid.
 
     Message id and time of receipt stay: a copy that the client has sent successfully since is found, and messages
@@ -71,13 +71,13 @@ def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
     """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):
-        return Replay(Answer.IMPOSSIBLE)
+        return ReplayResult(ReplayStatus.IMPOSSIBLE)
     outcome = REVALIDATORS[Dialect(row.dialect)](row)
     errors = outcome.errors or _restrictions(outcome, row)
     if errors or outcome.key is None:
         row.errors = [violation.as_dict() for violation in errors]
         row.save(update_fields=["errors"])
-        return Replay(Answer.REFUSED, row.errors)
+        return ReplayResult(ReplayStatus.REFUSED, row.errors)
     is_server = outcome.key.is_server
     ids = [stored_id(message.message_id, is_server=is_server) for message in outcome.messages]
     stored = set(Event.objects.filter(game_id=row.game_id, message_id__in=ids).values_list("message_id", flat=True))
@@ -89,7 +89,7 @@ def replay(*, rejection: Rejection, replayed_by: str) -> Replay:
         accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at)
     row.delete()
     logger.info("rejection_replayed", game_id=row.game_id, messages=len(fresh), replayed_by=replayed_by)
-    return Replay(Answer.ACCEPTED if fresh else Answer.STORED_BEFORE)
+    return ReplayResult(ReplayStatus.ACCEPTED if fresh else ReplayStatus.STORED_BEFORE)
 
 
 def _restrictions(outcome: revalidation.Revalidation, row: Rejection) -> list[Violation]:

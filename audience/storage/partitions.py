@@ -38,7 +38,7 @@ WHERE inhparent = %s::regclass ORDER BY part.relname
 
 
 @dataclass(frozen=True, slots=True)
-class Partitioned:
+class PartitionedTable:
     """A table partitioned by `column`, a date or datetime, into ranges of `days` in UTC."""
 
     table: str
@@ -60,10 +60,10 @@ class Partitioned:
         return f"{self.table}_default"
 
 
-EVENTS = Partitioned("audience_event", "day", days=1, days_ahead=7)
+EVENTS = PartitionedTable("audience_event", "day", days=1, days_ahead=7)
 # Each row is updated once, from pending to done. Both states are in conditions of indexes, so a fill factor would not
 # allow heap-only updates; but the queue's index must be vacuumed often.
-BATCHES = Partitioned(
+BATCHES = PartitionedTable(
     "audience_batch",
     "received_at",
     days=7,
@@ -77,7 +77,7 @@ TABLES = (EVENTS, BATCHES)
 class Partition:
     """`start` and `end` (exclusive) are None for the default partition; `rows` is an estimate, None if unknown."""
 
-    of: Partitioned
+    of: PartitionedTable
     name: str
     start: date | None
     end: date | None
@@ -93,7 +93,7 @@ class Partition:
             return int(cursor.fetchone()[0])
 
 
-def existing(of: Partitioned) -> list[Partition]:
+def existing(of: PartitionedTable) -> list[Partition]:
     """Return the partitions of a table, oldest first, the default one last."""
     with connection.cursor() as cursor:
         cursor.execute(EXISTING, [of.table])
@@ -101,7 +101,7 @@ def existing(of: Partitioned) -> list[Partition]:
     return sorted(found, key=lambda part: part.start or date.max)
 
 
-def _partition(of: Partitioned, name: str, bound: str, rows: int, size: int) -> Partition:
+def _partition(of: PartitionedTable, name: str, bound: str, rows: int, size: int) -> Partition:
     """`bound` is as PostgreSQL writes it: FOR VALUES FROM ('2026-11-21') TO ('2026-11-22'), or DEFAULT."""
     known = rows if rows >= 0 else None
     if bound == "DEFAULT":
@@ -118,7 +118,7 @@ def missing(day: date) -> list[str]:
         return sorted(needed - {name for (name,) in cursor.fetchall()})
 
 
-def make(of: Partitioned, start: date) -> bool:
+def make(of: PartitionedTable, start: date) -> bool:
     """Create a partition and move its rows in from the default partition; return False if it exists."""
     moved = with_lock_retries(lambda: _make(of, start))
     if moved is None:
@@ -128,7 +128,7 @@ def make(of: Partitioned, start: date) -> bool:
 
 
 @transaction.atomic
-def _make(of: Partitioned, start: date) -> int | None:
+def _make(of: PartitionedTable, start: date) -> int | None:
     """Return the number of rows moved; None if it exists."""
     name, bounds = of.name(start), [f"{day} 00:00+00" for day in (start, start + timedelta(days=of.days))]
     with connection.cursor() as cursor:

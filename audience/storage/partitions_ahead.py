@@ -8,7 +8,7 @@ from audience.background import isolation
 from audience.database import clock
 from audience.models import Queue
 from audience.storage import partitions
-from audience.storage.partitions import Partitioned
+from audience.storage.partitions import PartitionedTable
 
 
 def make_ahead(days: int | None = None) -> list[str]:
@@ -17,7 +17,7 @@ def make_ahead(days: int | None = None) -> list[str]:
     Failing partitions are isolated.
     """
     today = clock.now().date()
-    wanted: list[tuple[Partitioned, date]] = []
+    wanted: list[tuple[PartitionedTable, date]] = []
     for of in partitions.TABLES:
         ahead = (today + timedelta(days=offset) for offset in range((of.days_ahead if days is None else days) + 1))
         wanted += [(of, start) for start in sorted({of.start(day) for day in ahead})]
@@ -30,7 +30,7 @@ def make_ahead(days: int | None = None) -> list[str]:
     return [name for name in made if name]
 
 
-def _made(of: Partitioned, start: date) -> str:
+def _made(of: PartitionedTable, start: date) -> str:
     """Create a partition and return its name; '' if it exists."""
     try:
         return of.name(start) if partitions.make(of, start) else ""

@@ -14,7 +14,7 @@ from audience.intake.messages.times import FIRST_DAY
 from audience.models import Game
 from audience.storage import partitions, prune_accounts, prune_steps
 from audience.storage.partitions import BATCHES, EVENTS, Partition
-from audience.storage.prune_steps import Pruned, Rows, Step, Whole
+from audience.storage.prune_steps import Pruned, PruneStep, StaleRows, WholePartition
 from audience.storage.retention import first_day
 
 REJECTIONS_KEPT = timedelta(days=7)
@@ -53,21 +53,21 @@ def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned
     return list(prune_steps.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
-def steps(now: datetime) -> Iterator[Step]:
+def steps(now: datetime) -> Iterator[PruneStep]:
     games = list(Game.objects.order_by("pk"))
-    yield Rows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
-    yield Rows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_KEPT], "failed work")
+    yield StaleRows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
+    yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_KEPT], "failed work")
     yield from (_surplus(game) for game in games)
     yield from prune_accounts.steps(now)
     yield from _batches(now)
     yield from _events(games)
 
 
-def _surplus(game: Game) -> Rows:
+def _surplus(game: Game) -> StaleRows:
     """A game's rejections beyond 10,000, distributed evenly over its keys, so that a flood with a public key does not
     displace the rejections of a server."""
     given = [game.pk, game.pk, REJECTIONS_PER_GAME]
-    return Rows(
+    return StaleRows(
         f"rejections of {game} beyond the newest 10,000",
         "audience_rejection",
         f"game_id = %s AND id IN ({SURPLUS})",
@@ -92,14 +92,14 @@ def _is_past(part: Partition, now: datetime) -> bool:
     return part.end is not None and datetime.combine(part.end, time.min, UTC) <= now - BATCHES_KEPT
 
 
-def _batches(now: datetime) -> Iterator[Step]:
+def _batches(now: datetime) -> Iterator[PruneStep]:
     """Digested batches. Others of a dropped week move to the default partition."""
     for part in partitions.existing(BATCHES):
         if part.end is None:
             done = "state = 'done' AND received_at < %s"
-            yield Rows("digested batches", part.name, done, [now - BATCHES_KEPT], "digested batches")
+            yield StaleRows("digested batches", part.name, done, [now - BATCHES_KEPT], "digested batches")
         elif _is_past(part, now):
-            yield Whole(f"batches of the week from {part.start}", part, keep="state <> 'done'")
+            yield WholePartition(f"batches of the week from {part.start}", part, keep="state <> 'done'")
 
 
 def _kept_from(game: Game) -> date | None:
@@ -107,7 +107,7 @@ def _kept_from(game: Game) -> date | None:
     return None if game.kept_days is None else first_day(game.kept_days)
 
 
-def _events(games: Sequence[Game]) -> Iterator[Step]:
+def _events(games: Sequence[Game]) -> Iterator[PruneStep]:
     kept_from = {game: _kept_from(game) for game in games}
     latest = max((day for day in kept_from.values() if day), default=None)
     for part in partitions.existing(EVENTS) if latest else ():
@@ -115,14 +115,16 @@ def _events(games: Sequence[Game]) -> Iterator[Step]:
             yield from _of_partition(part, kept_from)
 
 
-def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[Step]:
+def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[PruneStep]:
     """Drop the partition if no game keeps it, else delete the events of those that do not."""
     present = _present(part)
     wanted = [game for game, day in kept_from.items() if game.pk in present and (day is None or _lies(part, day))]
     if part.start and not wanted and not _undigested(part):
         keepers = [game.pk for game, day in kept_from.items() if day is None or _lies(part, day)]
         unless = f"{ANY_UNDIGESTED} OR EXISTS (SELECT 1 FROM {part.name} WHERE game_id = ANY(%s))"
-        yield Whole(f"events of {part.start}", part, unless=unless, params=[*_days(part) * len(STATES), keepers])
+        yield WholePartition(
+            f"events of {part.start}", part, unless=unless, params=[*_days(part) * len(STATES), keepers]
+        )
         return
     for game, day in kept_from.items():
         if day and game.pk in present and (part.start is None or game not in wanted):
@@ -131,7 +133,7 @@ def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Ite
             bounds = [latest, date.min] * len(STATES)
             where = f"game_id = %s AND {kept_by} < %s AND {DIGESTED}"
             what, given = f"events of {game} before {day}", [game.pk, day, *bounds]
-            yield Rows(what, part.name, where, given, part.name, game.pk)
+            yield StaleRows(what, part.name, where, given, part.name, game.pk)
 
 
 def _lies(part: Partition, kept_from: date) -> bool:

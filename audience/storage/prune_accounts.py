@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from audience.storage.prune_steps import Rows
+from audience.storage.prune_steps import StaleRows
 
 # Sessions of the owner's list, after they ended.
 LISTED_SESSIONS_KEPT = timedelta(days=1)
@@ -21,7 +21,7 @@ CONFIRMING = "SELECT 1 FROM account_emailconfirmation link WHERE link.email_addr
 UNLISTED = "NOT EXISTS (SELECT 1 FROM django_session present WHERE present.session_key = stale.session_key)"
 
 
-def steps(now: datetime) -> Iterator[Rows]:
+def steps(now: datetime) -> Iterator[StaleRows]:
     """Yield one step per table."""
     yield _rows("ended sessions", "django_session", "expire_date < %s", [now])
     listed = f"last_seen_at < %s AND {UNLISTED}"
@@ -41,5 +41,5 @@ def steps(now: datetime) -> Iterator[Rows]:
         yield _rows("entries of the audit log", "auditlog_logentry", "timestamp < %s", [kept_from])
 
 
-def _rows(what: str, table: str, where: str, params: list[datetime]) -> Rows:
-    return Rows(what, table, where, params, key=f"old rows of {table}")
+def _rows(what: str, table: str, where: str, params: list[datetime]) -> StaleRows:
+    return StaleRows(what, table, where, params, key=f"old rows of {table}")

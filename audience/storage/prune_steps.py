@@ -45,7 +45,7 @@ class Pruned:
     partition: str = ""
 
 
-class Step(Protocol):
+class PruneStep(Protocol):
     """One thing to prune. `key` is the same every day; `game_id` is set if it concerns one game only."""
 
     @property
@@ -62,7 +62,7 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class StaleRows:
     """The rows of `table`, a plain table or one partition, for which `where` (naming them `stale`) holds."""
 
     what: str
@@ -109,10 +109,10 @@ class Rows:
     def _place(self, pk: int) -> isolation.FailureKey:
         return isolation.FailureKey(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
 
-    def _only(self, ids: Sequence[int]) -> "Rows":
+    def _only(self, ids: Sequence[int]) -> "StaleRows":
         return self._and("stale.id = ANY(%s)", list(ids))
 
-    def _and(self, condition: str, *params: Any) -> "Rows":
+    def _and(self, condition: str, *params: Any) -> "StaleRows":
         return replace(self, where=f"({self.where}) AND {condition}", params=[*self.params, *params])
 
     def _run(self, query: str) -> tuple[int, int]:
@@ -124,7 +124,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholePartition:
     """A whole partition; for the other fields see partitions.drop."""
 
     what: str
@@ -153,7 +153,7 @@ class Whole:
         return would if gone else Pruned(self.what, 0, 0)
 
 
-def run(steps: Iterable[Step], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
+def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
     """Yield what each step pruned, or would prune with `dry_run`, without empty results. Stops after `seconds`.
 
     Failing steps are isolated.
@@ -168,5 +168,5 @@ def run(steps: Iterable[Step], *, dry_run: bool, seconds: float) -> Iterator[Pru
             yield pruned
 
 
-def _place(step: Step) -> isolation.FailureKey:
+def _place(step: PruneStep) -> isolation.FailureKey:
     return isolation.FailureKey(step.key, step.game_id)

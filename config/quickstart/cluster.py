@@ -13,7 +13,7 @@ from pathlib import Path
 from config.quickstart import binaries
 from config.quickstart.binaries import PostgresBinaries
 from config.quickstart.processes import Account, is_alive, run, stop_orphan, works_in
-from config.quickstart.state import ServicesError, State, disk_full, explained
+from config.quickstart.state import ServicesError, StateFolder, disk_full, explained
 
 # New WAL segments are filled with zeros before a commit can use them. With the default of 16 MB that took 50 ms, twice
 # a second during checkpoints.
@@ -22,7 +22,7 @@ WAL_SEGMENTS = ("--wal-segsize=4",)
 STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0))
 
 
-def home(state: State) -> tuple[Path, Account | None]:
+def home(state: StateFolder) -> tuple[Path, Account | None]:
     """Return the folder of the cluster and the account that runs it (None for the present user)."""
     default = state.path / "postgresql"
     kept = Path(state.recall("services").get("postgres_home", default))
@@ -52,7 +52,7 @@ def _owner(home: Path) -> Account | None:
     return Account(f"#{home.stat().st_uid}", home.stat().st_uid, home.stat().st_gid)
 
 
-def _belongs_to_a_copied_folder(state: State) -> bool:
+def _belongs_to_a_copied_folder(state: StateFolder) -> bool:
     """Whether another state folder owns the cluster. After `cp -r` two name it, and it stays with the first; after `mv`
     one.
     """
@@ -60,7 +60,7 @@ def _belongs_to_a_copied_folder(state: State) -> bool:
     return origin != state.path and (origin / "services.json").exists()
 
 
-def _elsewhere(state: State, account: Account) -> Path:
+def _elsewhere(state: StateFolder, account: Account) -> Path:
     place = binaries.shared_place(account)
     prefix = f"afterclick-{hashlib.sha256(str(state.path).encode()).hexdigest()[:12]}-"
     for leftover in place.glob(f"{prefix}*"):  # of a state folder of this name that was deleted
@@ -82,7 +82,7 @@ def major_of(data: Path) -> int | None:
 
 
 def initialise(
-    state: State, installed: PostgresBinaries, home: Path, account: Account | None, *, durable: bool
+    state: StateFolder, installed: PostgresBinaries, home: Path, account: Account | None, *, durable: bool
 ) -> None:
     """Create the cluster aside and move it into place, so that an interrupted initdb leaves nothing half made."""
     passwords = {"postgres_admin_password": secrets.token_urlsafe(24), "postgres_password": secrets.token_urlsafe(24)}
@@ -138,7 +138,7 @@ def clear(data: Path) -> None:
         pid_file.unlink(missing_ok=True)
 
 
-def forget(state: State) -> None:
+def forget(state: StateFolder) -> None:
     """Stop an orphaned server and delete the cluster. The caller holds the "services" lock."""
     home = Path(state.recall("services").get("postgres_home", state.path / "postgresql"))
     clear(home / "data")

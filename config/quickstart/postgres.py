@@ -14,8 +14,8 @@ from psycopg.rows import TupleRow
 
 from config.quickstart import binaries, cluster
 from config.quickstart.binaries import PostgresBinaries
-from config.quickstart.processes import Account, Server, free_port, spawn, stop
-from config.quickstart.state import ServicesError, State, disk_full, explained
+from config.quickstart.processes import Account, RunningServer, free_port, spawn, stop
+from config.quickstart.state import ServicesError, StateFolder, disk_full, explained
 
 NAME = "afterclick"
 # Crash recovery after a power cut replays up to max_wal_size.
@@ -31,7 +31,7 @@ NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "w
 
 
 @contextlib.contextmanager
-def serving(state: State, *, durable: bool) -> Iterator[Server]:
+def serving(state: StateFolder, *, durable: bool) -> Iterator[RunningServer]:
     """Run PostgreSQL for the duration of the context. Raises ServicesError.
 
     The caller holds the "services" lock of `state`; any server found on the cluster is orphaned.
@@ -44,7 +44,7 @@ def serving(state: State, *, durable: bool) -> Iterator[Server]:
         cluster.initialise(state, installed, home, account, durable=durable)
     cluster.clear(data)
     launch = partial(_launch, state, installed, data, account, durable=durable)
-    server = Server("PostgreSQL", "", launch(), partial(_relaunch, state, data, launch))
+    server = RunningServer("PostgreSQL", "", launch(), partial(_relaunch, state, data, launch))
     try:
         server.url = _prepare(state, data)
         yield server
@@ -52,7 +52,7 @@ def serving(state: State, *, durable: bool) -> Iterator[Server]:
         stop(server.process, cluster.STOPPING)
 
 
-def _relaunch(state: State, data: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+def _relaunch(state: StateFolder, data: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     """Start it again on its known port, after cleaning up behind the previous server."""
     before = url(state)
     cluster.clear(data)
@@ -64,7 +64,7 @@ def _relaunch(state: State, data: Path, launch: Callable[[], subprocess.Popen[by
 
 
 def _launch(
-    state: State, installed: PostgresBinaries, data: Path, account: Account | None, *, durable: bool
+    state: StateFolder, installed: PostgresBinaries, data: Path, account: Account | None, *, durable: bool
 ) -> subprocess.Popen[bytes]:
     """Start the server and wait until it accepts connections. Raises ServicesError."""
     if "postgres_admin_password" not in state.recall("services"):
@@ -91,7 +91,7 @@ def _launch(
     raise ServicesError(cluster.reason(text, data.parent, "PostgreSQL did not start", state.path / "postgresql.log"))
 
 
-def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
+def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
     """Wait for the first connection. Returns False if the server exited; stops the server if it raises."""
     deadline = time.monotonic() + SECONDS_TO_START
     try:
@@ -109,7 +109,7 @@ def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def admin(state: State) -> psycopg.Connection[TupleRow]:
+def admin(state: StateFolder) -> psycopg.Connection[TupleRow]:
     """Connect as the cluster's superuser. Raises psycopg.OperationalError."""
     memory = state.recall("services")
     return psycopg.connect(
@@ -118,12 +118,12 @@ def admin(state: State) -> psycopg.Connection[TupleRow]:
     )  # fmt: skip
 
 
-def url(state: State) -> str:
+def url(state: StateFolder) -> str:
     memory = state.recall("services")
     return f"postgres://{NAME}:{memory['postgres_password']}@127.0.0.1:{memory['postgres_port']}/{NAME}"
 
 
-def _prepare(state: State, data: Path) -> str:
+def _prepare(state: StateFolder, data: Path) -> str:
     """Create the role and its database if missing. CREATEDB is for the test databases."""
     name, password = sql.Identifier(NAME), sql.Literal(state.recall("services")["postgres_password"])
     try:

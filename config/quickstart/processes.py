@@ -91,7 +91,7 @@ def plain_environment() -> dict[str, str]:
 
 
 @dataclass(slots=True)
-class Server:
+class RunningServer:
     """A running server at `url`. `launch` starts it there again and raises ServicesError."""
 
     name: str

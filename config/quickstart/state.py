@@ -23,14 +23,14 @@ class ServicesError(Exception):
     """One sentence for the operator: what is wrong and what to do. Shown without a traceback."""
 
 
-class State:
-    """The folder at `path`; `State.opened` creates it and checks that it is writable."""
+class StateFolder:
+    """The folder at `path`; `StateFolder.opened` creates it and checks that it is writable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
-    def opened(cls, path: Path) -> "State":
+    def opened(cls, path: Path) -> "StateFolder":
         # As root the cluster below belongs to another account, which has to pass through.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         with explained(path):

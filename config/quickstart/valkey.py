@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.quickstart import binaries
-from config.quickstart.processes import Server, free_port, is_free, spawn, stop, stop_orphan
-from config.quickstart.state import ServicesError, State, explained
+from config.quickstart.processes import RunningServer, free_port, is_free, spawn, stop, stop_orphan
+from config.quickstart.state import ServicesError, StateFolder, explained
 
 SECONDS_TO_START = 20.0
 STOPPING = ((signal.SIGTERM, 5.0),)
@@ -23,7 +23,7 @@ DATABASES = 64
 
 
 @contextlib.contextmanager
-def serving(state: State) -> Iterator[Server]:
+def serving(state: StateFolder) -> Iterator[RunningServer]:
     """Run Valkey for the duration of the context. Raises ServicesError.
 
     The caller holds the "services" lock of `state`.
@@ -34,7 +34,7 @@ def serving(state: State) -> Iterator[Server]:
     state.remember("services", valkey_password=memory.get("valkey_password", secrets.token_urlsafe(24)))
     for _ in range(5):
         state.remember("services", valkey_port=free_port(memory.get("valkey_port")))
-        server = Server("Valkey", url(state), _launch(state, binary), partial(_relaunch, state, binary))
+        server = RunningServer("Valkey", url(state), _launch(state, binary), partial(_relaunch, state, binary))
         try:
             if _answers(state, server.process):
                 state.remember("services", valkey_pid=server.process.pid)
@@ -48,7 +48,7 @@ def serving(state: State) -> Iterator[Server]:
     raise ServicesError(f"Valkey did not start: {_last_line(state)} (the whole log is {state.path / 'valkey.log'}).")
 
 
-def _relaunch(state: State, binary: str) -> subprocess.Popen[bytes]:
+def _relaunch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
     """Start it again on its known port."""
     port = state.recall("services")["valkey_port"]
     if not is_free(port):
@@ -61,12 +61,12 @@ def _relaunch(state: State, binary: str) -> subprocess.Popen[bytes]:
     return server
 
 
-def _last_line(state: State) -> str:
+def _last_line(state: StateFolder) -> str:
     text = (state.path / "valkey.log").read_text(errors="replace")
     return ([line for line in text.splitlines() if line.strip()] or ["no output"])[-1]
 
 
-def url(state: State) -> str:
+def url(state: StateFolder) -> str:
     memory = state.recall("services")
     return f"redis://:{memory['valkey_password']}@127.0.0.1:{memory['valkey_port']}/0"
 
@@ -76,7 +76,7 @@ def client(redis_url: str) -> redis.Redis:
     return redis.Redis.from_url(redis_url, socket_timeout=3, retry=Retry(NoBackoff(), 0))
 
 
-def _launch(state: State, binary: str) -> subprocess.Popen[bytes]:
+def _launch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
     folder = state.path / "valkey"
     memory = state.recall("services")
     settings = {
@@ -100,7 +100,7 @@ def _launch(state: State, binary: str) -> subprocess.Popen[bytes]:
     return server
 
 
-def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
+def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + SECONDS_TO_START
     with client(url(state)) as broker:
         while server.poll() is None and time.monotonic() < deadline:
@@ -110,7 +110,7 @@ def _answers(state: State, server: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _clear(state: State) -> None:
+def _clear(state: StateFolder) -> None:
     """Stop a server that a killed supervisor left running."""
     pid = state.recall("services").get("valkey_pid")
     if pid and not stop_orphan(pid, state.path / "valkey", (*STOPPING, (signal.SIGKILL, 5.0))):

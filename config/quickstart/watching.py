@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from config.quickstart.children import TICK, Child, Children
-from config.quickstart.processes import Server
+from config.quickstart.processes import RunningServer
 from config.quickstart.state import ServicesError
 from config.quickstart.terminal import print_line
 
@@ -28,7 +28,7 @@ class Watch:
     """`step()` shows what the children write and restarts dead ones."""
 
     children: Children
-    servers: tuple[Server, ...] = ()
+    servers: tuple[RunningServer, ...] = ()
     _deaths: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _due: list[tuple[float, Child]] = field(default_factory=list)
 

@@ -16,7 +16,7 @@ from postbacks.configs import hold, rules, unsent_counts, versions
 from postbacks.configs.credentials import request_check
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.configs.rules import SettingsRefused
-from postbacks.configs.unsent_counts import Unsent
+from postbacks.configs.unsent_counts import UnsentCounts
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
 
@@ -65,7 +65,7 @@ def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
 
 
 @transaction.atomic
-def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
+def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     """Stop sending, and cancel what waits or is held; what that was. SettingsRefused when deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
     left = unsent_counts.of(row)
@@ -74,7 +74,7 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
 
 
 @transaction.atomic
-def delete(*, config: PostbackConfig, changed_by: Any = None) -> Unsent:
+def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     """Delete a postback and its credential, and cancel what waits or is held; what that was.
 
     The delivery log stays. Deleting twice is once.

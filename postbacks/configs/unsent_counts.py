@@ -10,7 +10,7 @@ from postbacks.reporting.labels import conversions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unsent:
+class UnsentCounts:
     """The number of deliveries that wait, are held, and are being sent."""
 
     waiting: int
@@ -42,7 +42,7 @@ class Unsent:
         return f"{conversions(self.sending, 'is', 'are')} being sent at this moment and may still arrive."
 
 
-def of(config: PostbackConfig) -> Unsent:
+def of(config: PostbackConfig) -> UnsentCounts:
     """The exact numbers of a config now."""
     leased = Q(leased_until__gte=clock.now())
     rows = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
@@ -51,4 +51,4 @@ def of(config: PostbackConfig) -> Unsent:
         held=Count("pk", filter=Q(state=DeliveryState.HELD)),
         sending=Count("pk", filter=Q(state=DeliveryState.WAITING) & leased),
     )
-    return Unsent(**counts)
+    return UnsentCounts(**counts)

@@ -16,7 +16,7 @@ from audience.database import clock
 from audience.models import Queue
 from postbacks.configs import hold
 from postbacks.delivery import breaker, recording
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.models import Flow, PostbackConfig
 from postbacks.networks.interface.network import Outcome, Verdict
 from postbacks.outbox import conversion_reasons
@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 EXPLAIN_SENT, SUSPECT = "explain_sent", "suspect"
 
 
-def close(answers: Sequence[Answer]) -> set[str]:
+def close(answers: Sequence[CallResult]) -> set[str]:
     """Record the answers on their attempts and deliveries; deliveries that were deleted meanwhile are left out.
 
     Then, each in a transaction of its own: what a refused credential means for its config, and what the outcomes mean
@@ -49,7 +49,7 @@ def close(answers: Sequence[Answer]) -> set[str]:
     return {pixel_id for (network, pixel_id), found in outcomes.items() if _learn_isolated(network, pixel_id, found)}
 
 
-def _log(answer: Answer) -> None:
+def _log(answer: CallResult) -> None:
     delivery, response = answer.claim.delivery, answer.response
     logger.info(
         "delivery_attempted",
@@ -64,7 +64,7 @@ def _log(answer: Answer) -> None:
     )
 
 
-def _explain(answers: Sequence[Answer], delivered: Sequence[UUID]) -> None:
+def _explain(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> None:
     """Remove the reasons of the conversions that are delivered."""
     deliveries = {answer.claim.delivery.conversion_id: answer.claim.delivery for answer in answers}
 

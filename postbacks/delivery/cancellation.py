@@ -28,7 +28,7 @@ class Cancellation:
 
 
 @dataclass(frozen=True, slots=True)
-class Sendable:
+class SendableDelivery:
     """A delivery that may be sent, with the player's consent level and the facts that this level allows.
 
     `facts` is None when the conversion's data cannot be read; the sender then fails the delivery with a message.
@@ -39,17 +39,17 @@ class Sendable:
     facts: Facts | None
 
 
-def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[Sendable], list[Delivery]]:
+def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDelivery], list[Delivery]]:
     """Split locked due deliveries into those that may be sent and those that were cancelled here, and saved."""
     levels = gate.levels([row.conversion for row in rows if row.conversion])
-    sendable: list[Sendable] = []
+    sendable: list[SendableDelivery] = []
     cancelled: list[Delivery] = []
     for row in rows:
         level = levels[row.conversion.pk] if row.conversion else Level.NONE
         known = _facts(row, level)
         cancellation = cancellation_of(row, level, known, now)
         if cancellation is None:
-            sendable.append(Sendable(row, level, known))
+            sendable.append(SendableDelivery(row, level, known))
         else:
             cancel(row, cancellation, now)
             cancelled.append(row)

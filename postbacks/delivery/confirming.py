@@ -96,7 +96,7 @@ def _reserve(rows: QuerySet[Delivery]) -> Delivery | None:
 
 
 @transaction.atomic
-def _record(delivery: Delivery, made: http.Call | None, asked_at: datetime) -> None:
+def _record(delivery: Delivery, made: http.NetworkCall | None, asked_at: datetime) -> None:
     """What the answer makes of the delivery, unless that was sent again meanwhile; of an erased player nothing."""
     now = clock.now()
     open_ones = Delivery.objects.filter(config=delivery.config_id, pk=delivery.pk, state=DeliveryState.DELIVERED)
@@ -119,7 +119,7 @@ def _record(delivery: Delivery, made: http.Call | None, asked_at: datetime) -> N
     logger.info("delivery_confirmation", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
 
 
-def _refuse(row: Delivery, made: http.Call, asked_at: datetime, now: datetime) -> None:
+def _refuse(row: Delivery, made: http.NetworkCall, asked_at: datetime, now: datetime) -> None:
     """Fail the delivery and write why into its log."""
     outcome: Outcome = made.outcome
     row.confirmation, row.confirm_after = Confirmation.REFUSED, None

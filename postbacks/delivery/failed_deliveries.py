@@ -44,7 +44,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class FailureCounts:
     """`total` is the sum of sendable, past a deadline, and of events that the postback is off for.
 
     `since` is when the first of them failed; None without any. Those of erased players are not counted.
@@ -61,12 +61,12 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class ReplayOffer:
     """Recent failures of one config with one verdict, some still sendable; `blocked` is why not now, or ''."""
 
     config: PostbackConfig
     verdict: str
-    counts: Counts
+    counts: FailureCounts
     blocked: str
 
     @property
@@ -75,7 +75,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class ReplayProgress:
     """A replay with the counts of its deliveries by state."""
 
     replay: Replay
@@ -128,11 +128,11 @@ def matching(
 
 def preview(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
-) -> Counts:
+) -> FailureCounts:
     """Return what a replay with this filter would find now."""
     given = {"failed_from": failed_from, "failed_until": failed_until, "verdict": verdict}
     found = [counts for _, _, counts in _counted([config], **given)]
-    return Counts(
+    return FailureCounts(
         total=sum(counts.total for counts in found),
         sendable=sum(counts.sendable for counts in found),
         past_deadline=sum(counts.past_deadline for counts in found),
@@ -140,12 +140,12 @@ def preview(
     )
 
 
-def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
+def offers(configs: Iterable[PostbackConfig]) -> list[ReplayOffer]:
     """Return the failures of the last 48 hours per config and verdict, where some can still be sent; in one query."""
     known = {config.pk: config for config in configs}
     recent = {"failed_from": clock.now() - OFFERED, "failed_until": None, "verdict": ""}
     found = [
-        Offer(config=known[pk], verdict=verdict, counts=counts, blocked=block_of(known[pk]) or "")
+        ReplayOffer(config=known[pk], verdict=verdict, counts=counts, blocked=block_of(known[pk]) or "")
         for pk, verdict, counts in _counted(list(known.values()), **recent)
         if counts.sendable
     ]
@@ -153,7 +153,7 @@ def offers(configs: Iterable[PostbackConfig]) -> list[Offer]:
     return sorted(found, key=lambda offer: places[offer.config.pk])
 
 
-def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uuid.UUID, str, Counts]]:
+def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uuid.UUID, str, FailureCounts]]:
     """Return the counts of `matching` per config and verdict, the verdicts in order."""
     if not configs:
         return []
@@ -161,10 +161,12 @@ def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uu
     given = {"configs": [config.pk for config in configs], "wanted": wanted, "now": clock.now(), **filters}
     with connection.cursor() as cursor:
         cursor.execute(COUNTED, given)
-        return [(pk, verdict, Counts(**dict(zip(COUNTS, counts, strict=True)))) for pk, verdict, *counts in cursor]
+        return [
+            (pk, verdict, FailureCounts(**dict(zip(COUNTS, counts, strict=True)))) for pk, verdict, *counts in cursor
+        ]
 
 
-def progress(replays: Sequence[Replay]) -> list[Progress]:
+def progress(replays: Sequence[Replay]) -> list[ReplayProgress]:
     """Return the progress of each replay, in one query."""
     if not replays:
         return []
@@ -177,11 +179,11 @@ def progress(replays: Sequence[Replay]) -> list[Progress]:
     return [_progress(replay, states[replay.pk]) for replay in replays]
 
 
-def _progress(replay: Replay, states: dict[str, int]) -> Progress:
+def _progress(replay: Replay, states: dict[str, int]) -> ReplayProgress:
     def of(*names: str) -> int:
         return sum(states.get(name, 0) for name in names)
 
-    return Progress(
+    return ReplayProgress(
         replay=replay,
         delivered=of(DeliveryState.DELIVERED),
         failed=of(DeliveryState.FAILED),

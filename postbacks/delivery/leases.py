@@ -12,7 +12,7 @@ from audience.database import bulk
 from audience.models import Queue
 from consent.models import Level
 from postbacks.delivery import retry
-from postbacks.delivery.cancellation import Sendable
+from postbacks.delivery.cancellation import SendableDelivery
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Facts
 
@@ -50,7 +50,7 @@ def row_of(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> is
 
 
 def lease(
-    config: PostbackConfig, sendable: Sequence[Sendable], starts: Sequence[datetime], now: datetime
+    config: PostbackConfig, sendable: Sequence[SendableDelivery], starts: Sequence[datetime], now: datetime
 ) -> list[Claim]:
     """Lease locked deliveries of `config` from their planned starts on, and write an open attempt of each."""
     rows = [each.delivery for each in sendable]

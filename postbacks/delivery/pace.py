@@ -1,7 +1,7 @@
 """The rate limiter: when the next calls to one pixel may start, for all workers together.
 
 Each call gets its own time slot, an even interval after the one before, stored on the pixel's locked Flow row. Without
-bursts no window of a second holds more than the rate. A process that stalled does not catch up: `Turns` keeps the
+bursts no window of a second holds more than the rate. A process that stalled does not catch up: `CallSpacing` keeps the
 interval between its calls.
 """
 
@@ -42,7 +42,7 @@ def plan(flow: Flow, count: int, now: datetime) -> list[datetime]:
     return [start + number * step for number in range(count)]
 
 
-class Turns:
+class CallSpacing:
     """Keeps the interval between the calls of this process when a stall has made several of them late."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep):

@@ -10,7 +10,7 @@ from audience.database import clock
 from audience.models import Game
 from audience.storage import prune_steps
 from audience.storage.prune import MAX_SECONDS
-from audience.storage.prune_steps import Pruned, Rows, Step
+from audience.storage.prune_steps import Pruned, PruneStep, StaleRows
 from postbacks.models import PostbackConfig
 
 ENDED = """config_id = %s AND started_at < %s AND EXISTS (
@@ -23,11 +23,11 @@ def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned
     return list(prune_steps.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
-def steps(now: datetime) -> Iterator[Step]:
+def steps(now: datetime) -> Iterator[PruneStep]:
     limited = {game.pk: game for game in Game.objects.exclude(kept_days=None)}
     for config in PostbackConfig.objects.filter(game__in=limited).defer("credential", "previous_credential"):
         game = limited[config.game_id]
         ended_before = now - timedelta(days=game.kept_days or 0)
         what = f"attempts of {game}, {config}, ended before {ended_before:%Y-%m-%d}"
         given = [config.pk, ended_before, ended_before]
-        yield Rows(what, "postbacks_deliveryattempt", ENDED, given, f"attempts of {config.pk}", game.pk)
+        yield StaleRows(what, "postbacks_deliveryattempt", ENDED, given, f"attempts of {config.pk}", game.pk)

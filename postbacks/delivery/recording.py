@@ -39,7 +39,7 @@ SETTLED += ["confirmation", "confirm_after"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResult:
     """The outcome of one call. `request` and `response` are None when nothing could be sent."""
 
     claim: Claim
@@ -48,13 +48,13 @@ class Answer:
     response: Response | None = None
 
 
-def record(answers: Sequence[Answer]) -> list[UUID]:
+def record(answers: Sequence[CallResult]) -> list[UUID]:
     """Record all answers together, or each half when that fails, and so on; the conversions that are delivered."""
     found = isolation.together(Queue.CLOSING, answers, _record_or_shorten, row_of=_row_of)
     return [conversion_id for delivered in found for conversion_id in delivered]
 
 
-def _record_or_shorten(answers: Sequence[Answer]) -> list[UUID]:
+def _record_or_shorten(answers: Sequence[CallResult]) -> list[UUID]:
     """As `_record`; an answer whose text cannot be stored is recorded without it."""
     try:
         return _record(answers)
@@ -66,12 +66,12 @@ def _record_or_shorten(answers: Sequence[Answer]) -> list[UUID]:
     return _record([_without_text(answers[0])])
 
 
-def _without_text(answer: Answer) -> Answer:
+def _without_text(answer: CallResult) -> CallResult:
     outcome = replace(answer.outcome, code=None, message=UNSTORABLE, request_id=None)
     return replace(answer, outcome=outcome, request=None)
 
 
-def _row_of(answer: Answer) -> isolation.FailureKey:
+def _row_of(answer: CallResult) -> isolation.FailureKey:
     """What an answer is noted under that could not be recorded, with all that `recalled` needs."""
     claim, outcome = answer.claim, answer.outcome
     kept = {
@@ -87,7 +87,7 @@ def _row_of(answer: Answer) -> isolation.FailureKey:
     return isolation.FailureKey(str(claim.delivery.pk), claim.delivery.config.game_id, kept)
 
 
-def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> Answer:
+def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> CallResult:
     """The answer that was noted in `kept`, without its text."""
     claim = Claim(
         delivery=Delivery(pk=delivery_id),
@@ -99,16 +99,18 @@ def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> Answer:
         starts_at=clock.now(),
     )
     verdict = Verdict(kept["verdict"])
-    return Answer(claim, Outcome(verdict, None, UNSTORABLE, retry_after=kept["retry_after"], unknown=kept["unknown"]))
+    return CallResult(
+        claim, Outcome(verdict, None, UNSTORABLE, retry_after=kept["retry_after"], unknown=kept["unknown"])
+    )
 
 
-def record_again(answer: Answer) -> None:
+def record_again(answer: CallResult) -> None:
     """Record an answer alone. Raises what keeps it from being stored."""
     conversion_reasons.explain_sent(conversion_ids=_record([answer]))
 
 
 @transaction.atomic
-def _record(answers: Sequence[Answer]) -> list[UUID]:
+def _record(answers: Sequence[CallResult]) -> list[UUID]:
     """Record the answers of the deliveries that still exist; the conversions that are delivered."""
     now, deliveries = clock.now(), _locked(answer.claim.delivery.pk for answer in answers)
     attempts, delivered = [], []
@@ -136,7 +138,7 @@ def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
     return found
 
 
-def _attempt(answer: Answer, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:
+def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:
     """The closed attempt; what was sent and answered is left out when the player was erased meanwhile."""
     request, outcome, response, secrets = answer.request, answer.outcome, answer.response, answer.claim.secrets
     return DeliveryAttempt(

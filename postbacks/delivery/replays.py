@@ -20,11 +20,11 @@ from audience.database import clock
 from audience.models import FailedWork, Queue
 from postbacks.configs.sending_state import Block, block_of
 from postbacks.delivery import failed_deliveries, replay_rows
-from postbacks.delivery.failed_deliveries import Counts, preview
+from postbacks.delivery.failed_deliveries import FailureCounts, preview
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.outbox.fan_out import DELIVER_TASK
 
-__all__ = ["Counts", "NotSendable", "ReplayRefused", "advance", "cancel", "preview", "send_again", "start"]
+__all__ = ["FailureCounts", "NotSendable", "ReplayRefused", "advance", "cancel", "preview", "send_again", "start"]
 
 logger = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ def start(
     return replay
 
 
-def _nothing(found: Counts) -> str:
+def _nothing(found: FailureCounts) -> str:
     if not found.total:
         return "No failed delivery matches: choose a longer time or another kind of failure."
     if found.switched_off:

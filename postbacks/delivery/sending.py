@@ -20,7 +20,7 @@ from postbacks import http
 from postbacks.configs import rules
 from postbacks.delivery import attempts, cancellation, claims, leases, pace, unwritten_answers
 from postbacks.delivery.leases import Claim
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
 from postbacks.outbox import facts
 
@@ -36,7 +36,7 @@ COLLECT_SECONDS = 0.1
 SOON_SECONDS = 2.0  # what may be sent later than this is found by the beat
 
 _locks: dict[str, threading.Lock] = {}  # by network
-_turns = pace.Turns()
+_turns = pace.CallSpacing()
 
 
 def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FLIGHT) -> bool:
@@ -64,7 +64,7 @@ class NetworkDrain:
     def __init__(self, network: str, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self._network, self._max_in_flight = network, max_in_flight
         self._pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix=f"deliver-{network}")
-        self.in_flight: dict[Future[Answer | None], Claim] = {}
+        self.in_flight: dict[Future[CallResult | None], Claim] = {}
         # Calls that are claimed already are not made when the network has just refused the config's credential, or when
         # the pixel has to rest. Once a refusal is recorded it stops only the attempts that were in flight by then.
         self._refused_configs: set[UUID] = set()
@@ -96,7 +96,7 @@ class NetworkDrain:
     def collect(self, seconds: float = COLLECT_SECONDS) -> None:
         """Record the answers that come within `seconds`, and give back the claims that were not sent."""
         done, _ = wait(self.in_flight, timeout=seconds)
-        answers: list[Answer] = []
+        answers: list[CallResult] = []
         unsent: list[Claim] = []
         for future in done:
             claim = self.in_flight.pop(future)
@@ -134,7 +134,7 @@ class NetworkDrain:
         time.sleep(COLLECT_SECONDS)
         return True
 
-    def _send(self, claim: Claim) -> Answer | None:
+    def _send(self, claim: Claim) -> CallResult | None:
         """Make the call at its time, in a thread of the pool; None when it must not be made any more."""
         config = claim.delivery.config
         _turns.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
@@ -147,13 +147,13 @@ class NetworkDrain:
         return answer
 
 
-def _call(claim: Claim) -> Answer:
+def _call(claim: Claim) -> CallResult:
     """Build the request, send it and classify the response."""
     config = claim.delivery.config
     network = config.kind
     if not network.has_credential(config.credential):
         logger.error("credential_unreadable", config_id=str(config.pk))
-        return Answer(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
+        return CallResult(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
     base_url = settings.NETWORK_URLS[config.network]
     target = network.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
     try:
@@ -163,8 +163,8 @@ def _call(claim: Claim) -> Answer:
     except facts.BAD_DATA as error:
         logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
         problem = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
-        return Answer(claim, Outcome(Verdict.PAYLOAD, None, f"{problem} Nothing was sent."))
-    return Answer(claim, made.outcome, made.request, made.response)
+        return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{problem} Nothing was sent."))
+    return CallResult(claim, made.outcome, made.request, made.response)
 
 
 def _request(claim: Claim, target: Target) -> Request:
@@ -184,7 +184,7 @@ def _classified(claim: Claim, response: Response) -> Outcome:
         return Outcome(Verdict.TRANSIENT, None, problem, unknown=True)
 
 
-def _answer(future: Future[Answer | None], claim: Claim) -> Answer | None:
+def _answer(future: Future[CallResult | None], claim: Claim) -> CallResult | None:
     """The result of a call. One that raised has an unknown outcome and does not affect the others."""
     try:
         return future.result()
@@ -192,4 +192,4 @@ def _answer(future: Future[Answer | None], claim: Claim) -> Answer | None:
         name = type(error).__name__
         logger.exception("delivery_crashed", delivery_id=str(claim.delivery.pk), error=name)
         problem = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
-        return Answer(claim, Outcome(Verdict.TRANSIENT, None, problem, unknown=True))
+        return CallResult(claim, Outcome(Verdict.TRANSIENT, None, problem, unknown=True))

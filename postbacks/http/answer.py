@@ -65,7 +65,7 @@ class AnswerReader(io.BufferedReader):
         super().close()
 
 
-class Answer(http.client.HTTPResponse):
+class StrictHTTPResponse(http.client.HTTPResponse):
     """The answer after interim ones. `will_close` is set if its end is uncertain.
 
     The connection is then closed after reading. Raises HTTPException if its length is contradictory.

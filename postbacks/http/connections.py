@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util import parse_url
 from urllib3.util.connection import create_connection
 
-from postbacks.http.answer import Answer, is_quiet
+from postbacks.http.answer import StrictHTTPResponse, is_quiet
 
 # Idle connections kept per host: more than sending.MAX_IN_FLIGHT, since a call that finds none opens its own and closes
 # it after use. What a network closes meanwhile is noticed when it is taken out.
@@ -81,20 +81,20 @@ class Connection:
         super().send(data)  # type: ignore[misc]
 
 
-class Plain(Connection, HTTPConnection):
-    response_class = Answer
+class PlainConnection(Connection, HTTPConnection):
+    response_class = StrictHTTPResponse
 
 
-class Secure(Connection, HTTPSConnection):
-    response_class = Answer
+class TLSConnection(Connection, HTTPSConnection):
+    response_class = StrictHTTPResponse
 
 
 class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = Plain
+    ConnectionCls = PlainConnection
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = Secure
+    ConnectionCls = TLSConnection
 
 
 _pools: dict[str, HTTPConnectionPool] = {}

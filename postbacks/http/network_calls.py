@@ -29,7 +29,7 @@ _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class NetworkCall:
     """`request` is what was sent, None when there was no access token to send it with."""
 
     request: Request | None
@@ -44,7 +44,7 @@ def call(
     *,
     classify: Callable[[Response], Outcome] | None = None,
     timeout: float = TIMEOUT_SECONDS,
-) -> Call:
+) -> NetworkCall:
     """Send what `build` makes of the target, within `timeout` seconds, and have the network read the answer.
 
     Raises what `build` raises. An Outcome about the token is never `unknown`: the event itself was not sent.
@@ -64,33 +64,33 @@ def _call(
     until: float,
     *,
     refused: str = "",
-) -> tuple[Call, str, bool]:
+) -> tuple[NetworkCall, str, bool]:
     """The call, the access token it was made with ('' without one) and whether that was a kept one."""
     found, is_kept = _access_token(network, target, until, refused)
-    if isinstance(found, Call):
+    if isinstance(found, NetworkCall):
         return found, "", False
     if found:
         target = target.with_access_token(found)
     request = _hiding(build(target), target)
     response = post(request, timeout=_left(until))
-    return Call(request, response, _masked(classify(response), request)), found, is_kept
+    return NetworkCall(request, response, _masked(classify(response), request)), found, is_kept
 
 
-def _access_token(network: Network, target: Target, until: float, refused: str) -> tuple[str | Call, bool]:
-    """The token and whether it was a kept one; '' where none is needed, a failed Call where none was got.
+def _access_token(network: Network, target: Target, until: float, refused: str) -> tuple[str | NetworkCall, bool]:
+    """The token and whether it was a kept one; '' where none is needed, a failed NetworkCall where none was got.
 
     A kept token is dropped when it is over, or the one that was `refused`.
     """
     try:
         request = network.token_request(target)
     except ValueError:
-        return Call(None, None, Outcome(Verdict.CREDENTIAL, None, UNUSABLE, access="token")), False
+        return NetworkCall(None, None, Outcome(Verdict.CREDENTIAL, None, UNUSABLE, access="token")), False
     if request is None:
         return "", False
     key = _key(network, target)
     # Many threads want the token of one credential at the same moment: one asks, the others wait for it.
     if not _locks[key].acquire(timeout=_left(until)):
-        return Call(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
+        return NetworkCall(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
     try:
         token, expires_at = _tokens.get(key, ("", 0.0))
         if token and token != refused and time.monotonic() < expires_at:
@@ -101,7 +101,7 @@ def _access_token(network: Network, target: Target, until: float, refused: str) 
         _locks[key].release()
 
 
-def _new_access_token(network: Network, target: Target, request: Request, until: float) -> str | Call:
+def _new_access_token(network: Network, target: Target, request: Request, until: float) -> str | NetworkCall:
     request = _hiding(request, target)
     response = post(request, timeout=_left(until))
     try:
@@ -110,7 +110,7 @@ def _new_access_token(network: Network, target: Target, request: Request, until:
         logger.exception("token_answer_unreadable", network=network.kind)
         found = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
     if isinstance(found, Outcome):
-        return Call(None, response, _masked(replace(found, unknown=False), request))
+        return NetworkCall(None, response, _masked(replace(found, unknown=False), request))
     expires_at = time.monotonic() + found.expires_in - EXPIRY_MARGIN_SECONDS
     _tokens[_key(network, target)] = (found.value, expires_at)
     return found.value

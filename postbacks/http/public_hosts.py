@@ -47,11 +47,11 @@ class _Checked(connections.Connection):
         return addresses
 
 
-class _CheckedPlain(_Checked, connections.Plain):
+class _CheckedPlain(_Checked, connections.PlainConnection):
     pass
 
 
-class _CheckedSecure(_Checked, connections.Secure):
+class _CheckedSecure(_Checked, connections.TLSConnection):
     pass
 
 

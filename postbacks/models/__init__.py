@@ -1,6 +1,15 @@
 """The tables of this app, by noun."""
 
-from postbacks.models.alerts import Alert, AlertChoice, AlertHook, Ending, Notice, NoticeKind, NoticeState, Told
+from postbacks.models.alerts import (
+    Alert,
+    AlertChoice,
+    AlertEnding,
+    AlertFrequency,
+    AlertHook,
+    Notice,
+    NoticeKind,
+    NoticeState,
+)
 from postbacks.models.attempts import AttemptStatus, DeliveryAttempt
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
 from postbacks.models.counts import AttemptCount, DeliveryCount
@@ -24,7 +33,7 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryCount",
     "DeliveryState",
-    "Ending",
+    "AlertEnding",
     "Flow",
     "Notice",
     "NoticeKind",
@@ -34,5 +43,5 @@ __all__ = [
     "Replay",
     "ReplayState",
     "ServerTrouble",
-    "Told",
+    "AlertFrequency",
 ]

@@ -13,7 +13,7 @@ from postbacks.models.configs import PostbackConfig
 from postbacks.models.fields import EncryptedJSONField
 
 
-class Ending(models.TextChoices):
+class AlertEnding(models.TextChoices):
     """How an alert ended."""
 
     RECOVERED = "recovered", "Recovered"
@@ -36,7 +36,7 @@ class Alert(models.Model):
     good_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
     # Blank while it is open.
-    ending = models.CharField(max_length=10, choices=Ending.choices, blank=True)
+    ending = models.CharField(max_length=10, choices=AlertEnding.choices, blank=True)
 
     class Meta:
         constraints = [
@@ -49,7 +49,7 @@ class Alert(models.Model):
         return f"{self.health} of {self.config_id}"
 
 
-class Told(models.TextChoices):
+class AlertFrequency(models.TextChoices):
     """How a member receives alerts."""
 
     AT_ONCE = "at_once", "An email at once"
@@ -63,7 +63,7 @@ class AlertChoice(models.Model):
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    told = models.CharField(max_length=8, choices=Told.choices, default=Told.AT_ONCE)
+    told = models.CharField(max_length=8, choices=AlertFrequency.choices, default=AlertFrequency.AT_ONCE)
     digest_sent_on = models.DateField(null=True, blank=True)
 
     class Meta:

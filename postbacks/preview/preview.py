@@ -25,7 +25,7 @@ ADDRESSES = ("page_url", "referrer")
 NOTHING: tuple[object, ...] = (None, "", (), {})
 
 
-class Filling(TextChoices):
+class FillState(TextChoices):
     FILLED = "filled", "Filled"
     HASHED = "hashed", "Hashed"
     WITHHELD = "withheld", "Withheld: the player did not allow it"
@@ -34,12 +34,12 @@ class Filling(TextChoices):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class PreviewField:
     """One fact: its label, its field in the body, and its value."""
 
     what: str
     paths: list[str]
-    filling: Filling
+    filling: FillState
     value: str
 
 
@@ -53,7 +53,7 @@ class Preview:
     conversion: Conversion
     level: Level
     reason: Reason | None
-    fields: list[Field]
+    fields: list[PreviewField]
     body: dict[str, Any] | None
     problem: str
     has_match_key: bool
@@ -117,7 +117,7 @@ def _built(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[s
 
 def _fields(
     known: Facts, allowed: Facts | None, body: dict[str, Any] | None, shown: dict[str, Any] | None, network: str
-) -> list[Field]:
+) -> list[PreviewField]:
     there, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     found = []
     for fact, places in fields.places(network).items():
@@ -126,16 +126,16 @@ def _fields(
         filling = _filling(filled, getattr(known, fact), getattr(allowed, fact, None))
         paths = [place.path for place in filled or places]
         value = ", ".join(str(value) for path in paths for value in visible.get(path, []))
-        found.append(Field(what=fields.LABELS[fact], paths=paths, filling=filling, value=value))
+        found.append(PreviewField(what=fields.LABELS[fact], paths=paths, filling=filling, value=value))
     return found
 
 
-def _filling(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> Filling:
+def _filling(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> FillState:
     if filled:
-        return Filling.HASHED if any(place.is_hashed for place in filled) else Filling.FILLED
+        return FillState.HASHED if any(place.is_hashed for place in filled) else FillState.FILLED
     if known in NOTHING:
-        return Filling.MISSING
-    return Filling.WITHHELD if allowed in NOTHING else Filling.UNUSABLE
+        return FillState.MISSING
+    return FillState.WITHHELD if allowed in NOTHING else FillState.UNUSABLE
 
 
 def _cut(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from audience.models import Game, Reason, Trigger
 from postbacks.networks import NETWORKS
 from postbacks.reporting import balance, invariants
-from postbacks.reporting.report import Report, Undecided
+from postbacks.reporting.report import QueuedWork, Report
 
 DAYS = 7
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,11 +76,11 @@ def _scope(slugs: Mapping[int, str], now: datetime, days: int) -> dict[str, Any]
     }
 
 
-def _undecided(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[Undecided]:
+def _undecided(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[QueuedWork]:
     with connection.cursor() as cursor:
         cursor.execute(UNDECIDED, scope)
         rows = [
-            Undecided(game=slugs[game_id], what=what, count=count, age=scope["now"] - since)
+            QueuedWork(game=slugs[game_id], what=what, count=count, age=scope["now"] - since)
             for game_id, what, count, since in cursor.fetchall()
         ]
     return sorted(rows, key=lambda row: (row.game, row.what))

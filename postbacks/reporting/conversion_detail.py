@@ -18,7 +18,7 @@ from postbacks.networks.interface.network import Network
 from postbacks.outbox import gate, goal_matching
 from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.senders import Sender, sender_of
-from postbacks.reporting.stuck_rows import Stuck
+from postbacks.reporting.stuck_rows import StuckWork
 
 # By config and number.
 Versions = dict[tuple[UUID, int], ConfigVersion]
@@ -152,7 +152,7 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
     return {(version.config_id, version.number): version for version in found}
 
 
-def _sent(delivery: Delivery, versions: Versions, failed: Stuck | None, addresses: bool) -> PostbackDetail:
+def _sent(delivery: Delivery, versions: Versions, failed: StuckWork | None, addresses: bool) -> PostbackDetail:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
     failed = failed if delivery.state == DeliveryState.WAITING else None
     word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.outcome_label(delivery)

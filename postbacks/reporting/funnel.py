@@ -52,7 +52,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FunnelStep:
     """One step and its losses before the next; `at_least` if not all were counted."""
 
     key: str
@@ -65,7 +65,7 @@ class Step:
         return LABELS[self.key]
 
 
-def of(filters: ConversionFilter) -> list[Step]:
+def of(filters: ConversionFilter) -> list[FunnelStep]:
     """Return the steps in order, from one query over conversions and one over the newest events."""
     everything: Any = with_status(filters).order_by()
     rows = everything.values("status", "currency").annotate(count=Count("pk"), total=Sum("value"))
@@ -74,7 +74,7 @@ def of(filters: ConversionFilter) -> list[Step]:
         by_status[row["status"]].append(row)
     tallies = {status: _tally(by_status[status]) for status in STATUSES}
     steps = [
-        Step(
+        FunnelStep(
             key=key,
             tally=_tally([row for status in statuses_reaching(key) for row in by_status[status]]),
             lost=[(status, tallies[status]) for status in LOST[key] if tallies[status].count],
@@ -84,14 +84,14 @@ def of(filters: ConversionFilter) -> list[Step]:
     return [seen(filters, least=steps[0].tally.count), *steps]
 
 
-def seen(filters: ConversionFilter, *, least: int) -> Step:
+def seen(filters: ConversionFilter, *, least: int) -> FunnelStep:
     """Count track events with names of conversions; "at least" if not all events were read."""
     names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
     events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
     floor = events.scan_floor(limit=DEPTH)
     # By time, not by day alone, since correcting a clock changes the time and not the day.
     found = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
-    return Step(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)
+    return FunnelStep(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)
 
 
 def trigger_names(game: Game) -> list[str]:

@@ -7,7 +7,7 @@ from django.db import connection
 from audience.database import clock
 from audience.models import Game
 from postbacks.models import AttemptStatus, PostbackConfig
-from postbacks.networks.interface.matching import Combinations, MatchKey, Quality, judged
+from postbacks.networks.interface.matching import Combinations, MatchKey, MatchQuality, judged
 from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
@@ -35,7 +35,7 @@ GROUP BY {places}
 """
 
 
-def quality_of(game: Game, network: Network) -> Quality:
+def quality_of(game: Game, network: Network) -> MatchQuality:
     """Return the quality of the newest 2,000 accepted events of the last 7 days; erased bodies do not count."""
     return judged(network.match_keys, _combinations(game, network))
 

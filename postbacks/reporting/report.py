@@ -22,7 +22,7 @@ TEXT_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Undecided:
+class QueuedWork:
     """Work that is still in a queue; `age` is that of the oldest row."""
 
     game: str
@@ -49,7 +49,7 @@ class Report:
     lines: list[BalanceRow]
     repeats: int
     findings: list[Finding]
-    undecided: list[Undecided]
+    undecided: list[QueuedWork]
 
     @property
     def violations(self) -> list[str]:

@@ -17,7 +17,7 @@ DEPTH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """`click` and `person` are set if the query names one without conversions."""
 
     rows: QuerySet[Conversion]
@@ -25,7 +25,7 @@ class Found:
     person: Person | None = None
 
 
-def find(game: Game, query: str) -> Found:
+def find(game: Game, query: str) -> SearchResult:
     """Return the game's conversions that `query` names: the id of a conversion, message, click or player, or an email
     address.
 
@@ -45,7 +45,7 @@ def find(game: Game, query: str) -> Found:
         ways.append(theirs.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)
     found = {pk for way in ways for pk in way.order_by().values_list("pk", flat=True)[:MOST]}
-    return Found(
+    return SearchResult(
         rows=theirs.filter(pk__in=found),
         click=touches[0] if touches else None,
         person=people[0] if people else None,

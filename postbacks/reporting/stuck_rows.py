@@ -19,15 +19,15 @@ AGAIN = "It is tried again by itself."
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
+class StuckWork:
     """`sentence` says what failed, with which error, and what happens next."""
 
     is_set_aside: bool
     sentence: str
 
 
-def of(game_id: int, ids: Iterable[UUID]) -> dict[UUID, Stuck]:
-    """Return {id: Stuck} of these conversions and deliveries of a game, in one query."""
+def of(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
+    """Return {id: StuckWork} of these conversions and deliveries of a game, in one query."""
     by_row = {str(pk): pk for pk in ids}
     found = FailedWork.objects.filter(game=game_id, queue__in=WHAT, row__in=by_row).order_by("set_aside_at")
     rows = found.values_list("row", "queue", "error", "attempts", "set_aside_at")
@@ -41,7 +41,7 @@ def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     return rows.annotate(failure=Subquery(known.values(said=said)[:1]))
 
 
-def undecided(conversion: Conversion) -> Stuck | None:
+def undecided(conversion: Conversion) -> StuckWork | None:
     """Return why one of `with_failures` is not fanned out although it was tried, or None."""
     failure = getattr(conversion, "failure", None)
     if failure is None or conversion.fanned_out_at is not None:
@@ -49,6 +49,6 @@ def undecided(conversion: Conversion) -> Stuck | None:
     return _stuck(Queue.FAN_OUT, failure["error"], failure["attempts"], failure["aside"])
 
 
-def _stuck(queue: str, error: str, attempts: int, aside: object) -> Stuck:
+def _stuck(queue: str, error: str, attempts: int, aside: object) -> StuckWork:
     ends = SET_ASIDE.format(attempts) if aside else AGAIN
-    return Stuck(bool(aside), f"{WHAT[Queue(queue)]}: {error.rstrip('.')}. {ends}")
+    return StuckWork(bool(aside), f"{WHAT[Queue(queue)]}: {error.rstrip('.')}. {ends}")

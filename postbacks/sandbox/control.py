@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from postbacks.networks.interface.imitation import FAULTS as ANSWERED
-from postbacks.networks.interface.imitation import Answer, Imitation
-from postbacks.sandbox.state import State
+from postbacks.networks.interface.imitation import Imitation, ImitationResponse
+from postbacks.sandbox.state import SandboxState
 
-BAD_GATEWAY = Answer(
+BAD_GATEWAY = ImitationResponse(
     502,
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
@@ -24,77 +24,77 @@ class InvalidRequest(ValueError):
     """A request to the sandbox's own endpoints with a wrong value; its text is the answer."""
 
 
-def respond(state: State, method: str, target: str, body: bytes) -> Answer:
+def respond(state: SandboxState, method: str, target: str, body: bytes) -> ImitationResponse:
     """Answer one request that is not for a network."""
     url = urlsplit(target)
     if url.path in ("", "/"):
-        return Answer(200, help_page(state.imitations))
+        return ImitationResponse(200, help_page(state.imitations))
     endpoint = ENDPOINTS.get((method, url.path))
     if endpoint is None:
         known = any(path == url.path for _, path in ENDPOINTS)
-        return Answer(405 if known else 404, {"error": f"{method} {url.path} is not an endpoint; see GET /"})
+        return ImitationResponse(405 if known else 404, {"error": f"{method} {url.path} is not an endpoint; see GET /"})
     try:
         return endpoint(state, {name: values[-1] for name, values in parse_qs(url.query).items()}, body)
     except InvalidRequest as error:
-        return Answer(400, {"error": str(error)})
+        return ImitationResponse(400, {"error": str(error)})
 
 
-def list_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
+def list_requests(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     wanted = query.get("test", "") not in ("", "0", "false")
     entries = [entry for entry in state.requests(_optional_network(state, query)) if entry.test is wanted]
-    return Answer(
+    return ImitationResponse(
         200, json.dumps([entry.as_json(decoded_body) for entry in entries]), {"Content-Type": "application/json"}
     )
 
 
-def delete_requests(state: State, query: dict[str, str], body: bytes) -> Answer:
+def delete_requests(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     state.delete_requests(_optional_network(state, query))
-    return Answer(204, "")
+    return ImitationResponse(204, "")
 
 
-def summary(state: State, query: dict[str, str], body: bytes) -> Answer:
-    return Answer(200, state.summary())
+def summary(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
+    return ImitationResponse(200, state.summary())
 
 
-def list_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
-    return Answer(200, state.faults())
+def list_faults(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
+    return ImitationResponse(200, state.faults())
 
 
-def add_fault(state: State, query: dict[str, str], body: bytes) -> Answer:
+def add_fault(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     fields = _fields(body)
     network, fault = _network(state, fields), fields.get("fault")
     if fault not in FAULTS:
         raise InvalidRequest(f"fault must be one of {', '.join(FAULTS)}, not {fault!r}.")
     times = _integer(fields, "times", 1, MAX_FAULT_TIMES, default=1)
     state.add_fault(network, fault, times)
-    return Answer(200, {"network": network, "fault": fault, "times": times})
+    return ImitationResponse(200, {"network": network, "fault": fault, "times": times})
 
 
-def clear_faults(state: State, query: dict[str, str], body: bytes) -> Answer:
+def clear_faults(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     state.clear_faults()
-    return Answer(204, "")
+    return ImitationResponse(204, "")
 
 
-def set_latency(state: State, query: dict[str, str], body: bytes) -> Answer:
+def set_latency(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     fields = _fields(body)
     network, delay = _network(state, fields), _integer(fields, "ms", 0, MAX_DELAY_MS)
     state.set_delay(network, delay / 1000)
-    return Answer(200, {"network": network, "ms": delay})
+    return ImitationResponse(200, {"network": network, "ms": delay})
 
 
-def revoke(state: State, query: dict[str, str], body: bytes) -> Answer:
+def revoke(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     return _set_revoked(state, body, revoked=True)
 
 
-def restore(state: State, query: dict[str, str], body: bytes) -> Answer:
+def restore(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     return _set_revoked(state, body, revoked=False)
 
 
-def health(state: State, query: dict[str, str], body: bytes) -> Answer:
-    return Answer(200, {"status": "ok"})
+def health(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
+    return ImitationResponse(200, {"status": "ok"})
 
 
-ENDPOINTS: dict[tuple[str, str], Callable[[State, dict[str, str], bytes], Answer]] = {
+ENDPOINTS: dict[tuple[str, str], Callable[[SandboxState, dict[str, str], bytes], ImitationResponse]] = {
     ("GET", "/sandbox/requests"): list_requests,
     ("DELETE", "/sandbox/requests"): delete_requests,
     ("GET", "/sandbox/summary"): summary,
@@ -116,13 +116,13 @@ def decoded_body(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _set_revoked(state: State, body: bytes, *, revoked: bool) -> Answer:
+def _set_revoked(state: SandboxState, body: bytes, *, revoked: bool) -> ImitationResponse:
     fields = _fields(body)
     network, credential = _network(state, fields), fields.get("credential")
     if not isinstance(credential, str) or credential not in state.imitations[network].accounts.by_credential():
         raise InvalidRequest(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
     state.revoke(network, credential, revoked=revoked)
-    return Answer(200, {"network": network, "revoked": revoked})
+    return ImitationResponse(200, {"network": network, "revoked": revoked})
 
 
 def _fields(body: bytes) -> dict[str, Any]:
@@ -132,14 +132,14 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _network(state: State, fields: dict[str, Any]) -> str:
+def _network(state: SandboxState, fields: dict[str, Any]) -> str:
     network = fields.get("network")
     if not isinstance(network, str) or network not in state.imitations:
         raise InvalidRequest(f"network must be one of {', '.join(state.imitations)}, not {network!r}.")
     return network
 
 
-def _optional_network(state: State, query: dict[str, str]) -> str | None:
+def _optional_network(state: SandboxState, query: dict[str, str]) -> str | None:
     return _network(state, dict(query)) if "network" in query else None
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from postbacks.networks.interface.imitation import Answer, Call, Imitation
+from postbacks.networks.interface.imitation import Imitation, ImitationRequest, ImitationResponse
 from postbacks.sandbox import control
-from postbacks.sandbox.state import Received, State
+from postbacks.sandbox.state import ReceivedRequest, SandboxState
 
 MAX_HEADER_BYTES = 64 * 1024  # bytes, of one header
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # head and body are sent in one segment
-    server: "Server"
+    server: "SandboxServer"
     raw_requestline: bytes
     written_headers: dict[str, str]  # by name as written
     lower_headers: dict[str, str]  # by lower-case name
@@ -59,7 +59,9 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if body is None:
             self.close_connection = True
-            return self._send(Answer(413, {"error": f"Send a Content-Length of at most {MAX_BODY_BYTES} bytes."}))
+            return self._send(
+                ImitationResponse(413, {"error": f"Send a Content-Length of at most {MAX_BODY_BYTES} bytes."})
+            )
         for network, imitation in self.server.state.imitations.items():
             if self.path.startswith(imitation.prefixes):
                 return self._network(network, imitation, body)
@@ -78,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         test = imitation.is_test(control.decoded_body(body))
         duplicate = bool(answer and not test and state.record_events(network, answer.events))
         state.record(
-            Received(
+            ReceivedRequest(
                 network=network,
                 method=self.command,
                 path=shown,
@@ -101,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         outcome = _summary(answer, fault, test=test, duplicate=duplicate)
         self.server.log(f"sandbox {network} {self.command} {shown} {outcome} {duration_ms} ms")
 
-    def _answer(self, network: str, imitation: Imitation, body: bytes, fault: str | None) -> Answer | None:
+    def _answer(self, network: str, imitation: Imitation, body: bytes, fault: str | None) -> ImitationResponse | None:
         if fault in control.SILENT:
             return None
         if fault == "html_502":
@@ -110,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             return imitation.faults[fault](imitation.pixel(self.path, control.decoded_body(body)))
         state = self.server.state
         return imitation.answer(
-            Call(
+            ImitationRequest(
                 self.command,
                 self.path,
                 self.lower_headers,
@@ -134,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(int(length))
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: ImitationResponse) -> None:
         kind, body = answer.encoded()
         headers = {"Content-Type": kind, **answer.headers}
         if answer.status != 204:
@@ -153,12 +155,14 @@ class Handler(BaseHTTPRequestHandler):
         """_network writes one line per request; the base class would write another."""
 
 
-class Server(ThreadingHTTPServer):
+class SandboxServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a held connection must not delay the shutdown
     request_queue_size = 512
 
-    def __init__(self, address: tuple[str, int], state: State, log: Callable[[str], object], hold: float) -> None:
+    def __init__(
+        self, address: tuple[str, int], state: SandboxState, log: Callable[[str], object], hold: float
+    ) -> None:
         self.state, self.log, self.hold = state, log, hold
         self.stopping = threading.Event()
         self.open: set[socket.socket] = set()
@@ -198,7 +202,7 @@ class Server(ThreadingHTTPServer):
                 continue  # its own thread has closed it
 
 
-def _summary(answer: Answer | None, fault: str | None, *, test: bool, duplicate: bool) -> str:
+def _summary(answer: ImitationResponse | None, fault: str | None, *, test: bool, duplicate: bool) -> str:
     parts = [str(answer.status) if answer else "no answer"]
     parts += [f"code={answer.code}"] if answer and answer.code else []
     parts += [f"fault={fault}"] if fault else []

@@ -9,8 +9,8 @@ from typing import Any, Self
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import Imitation, imitation_of
 from postbacks.sandbox import control
-from postbacks.sandbox.listener import HOLD_SECONDS, Server
-from postbacks.sandbox.state import State
+from postbacks.sandbox.listener import HOLD_SECONDS, SandboxServer
+from postbacks.sandbox.state import SandboxState
 
 
 def all_imitations() -> dict[str, Imitation]:
@@ -30,8 +30,8 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         imitations: Mapping[str, Imitation] | None = None,
     ) -> None:
-        self.state = State(imitations or all_imitations(), clock=clock)
-        self._server = Server((host, port), self.state, log, hold)
+        self.state = SandboxState(imitations or all_imitations(), clock=clock)
+        self._server = SandboxServer((host, port), self.state, log, hold)
         self.url = f"http://{host}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postbacks.networks.interface.imitation import Imitation
-from postbacks.sandbox.tally import Tally
+from postbacks.sandbox.tally import NetworkTally
 
 MAX_REQUESTS = 50_000
 MAX_EVENTS = 200_000
@@ -18,7 +18,7 @@ DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first of the same id
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedRequest:
     """One request and its answer; `status` is None when a fault left it unanswered. `received_at` is in Unix seconds,
     before any configured latency."""
 
@@ -39,16 +39,16 @@ class Received:
         return asdict(self) | {"body": decode(self.body), "received_at": at}
 
 
-class State:
+class SandboxState:
     """The state of a running sandbox. Every method may be called from any thread."""
 
     def __init__(self, imitations: Mapping[str, Imitation], *, clock: Callable[[], float] = time.time) -> None:
         self.imitations, self.clock = imitations, clock
         self._calls: dict[str, tuple[int, int]] = {}  # network -> (second, calls in it)
         self._lock = threading.Lock()
-        self._received: deque[Received] = deque(maxlen=MAX_REQUESTS)
+        self._received: deque[ReceivedRequest] = deque(maxlen=MAX_REQUESTS)
         self._events: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._tallies = {network: Tally() for network in imitations}
+        self._tallies = {network: NetworkTally() for network in imitations}
         self._faults: dict[str, deque[str]] = defaultdict(deque)
         self._accounts = {network: each.accounts.by_credential() for network, each in imitations.items()}
         self._delay: dict[str, float] = {}
@@ -60,7 +60,7 @@ class State:
             self._tallies[network].count_request(now)
             return now
 
-    def record(self, received: Received, *, code: str = "") -> None:
+    def record(self, received: ReceivedRequest, *, code: str = "") -> None:
         """Record a request with its answer; `code` is the network's own code for it."""
         # Every request repeats the same long token: keep one copy.
         for name, value in received.headers.items():
@@ -70,7 +70,7 @@ class State:
             tally = self._tallies[received.network]
             tally.count_answer(status=received.status, code=code, test=received.test, fault=received.fault)
 
-    def requests(self, network: str | None = None) -> list[Received]:
+    def requests(self, network: str | None = None) -> list[ReceivedRequest]:
         with self._lock:
             return [entry for entry in self._received if network in (None, entry.network)]
 
@@ -82,7 +82,7 @@ class State:
             self._received.extend(kept)
             for key in [key for key in self._events if network in (None, key[0])]:
                 del self._events[key]
-            self._tallies |= {name: Tally() for name in self._tallies if network in (None, name)}
+            self._tallies |= {name: NetworkTally() for name in self._tallies if network in (None, name)}
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """The counts per network since the start or the last deletion."""

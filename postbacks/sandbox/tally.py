@@ -9,7 +9,7 @@ MAX_IDS = 200_000
 WINDOW_SECONDS = 1.0
 
 
-class Tally:
+class NetworkTally:
     """One network's counts since the start or the last `DELETE /sandbox/requests`. Not thread-safe.
 
     `peak_per_second` is the highest number of requests within any second, whatever the answers. `distinct` counts pixel

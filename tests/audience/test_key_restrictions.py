@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, rotate_key
 from audience.intake.dialects import base
-from audience.intake.replay import Answer, replay, replay_obstacle
+from audience.intake.replay import ReplayStatus, replay, replay_obstacle
 from audience.intake.requests import restrictions
 from audience.intake.storing import allowance
 from audience.models import Batch, Dialect, Erasure, Event, Game, KeyKind, Rejection
@@ -390,10 +390,10 @@ def test_a_refused_message_is_taken_once_its_key_allows_it(game: Game) -> None:
     by_segment(key, Origin="https://new.example")
     (kept,) = Rejection.objects.all()
 
-    assert replay(rejection=kept, replayed_by="ada").answer is Answer.REFUSED
+    assert replay(rejection=kept, replayed_by="ada").answer is ReplayStatus.REFUSED
     assert not Event.objects.exists()
     change_key(key=key.key, name="w", restrictions=Restrictions(origins=["https://new.example"]))
-    assert replay(rejection=kept, replayed_by="ada").answer is Answer.ACCEPTED
+    assert replay(rejection=kept, replayed_by="ada").answer is ReplayStatus.ACCEPTED
     (event,) = Event.objects.all()
     assert (event.origin, event.request_ip) == ("https://new.example", "127.0.0.1")
     assert not Rejection.objects.exists()

@@ -41,7 +41,7 @@ from schemathesis.specs.openapi.checks import (
 
 from audience.games.keys import create_key
 from audience.intake.dialects import metarouter, parcelvoy, rudderstack
-from audience.intake.dialects.responses import Problem
+from audience.intake.dialects.responses import RequestProblem
 from audience.intake.openapi import ingestion_document
 from audience.intake.urls import urlpatterns
 from audience.models import Dialect, Event, Game, KeyKind
@@ -276,11 +276,11 @@ def examples_of(response: str, media_type: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("problem", rudderstack.SENTENCES, ids=lambda problem: problem.name)
-def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: Problem) -> None:
+def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: RequestProblem) -> None:
     status, sentence = rudderstack.SENTENCES[problem]
     assert sentence in examples_of(f"Segment{status}", "text/plain")
     for prefix, is_batch in (("MetaRouter", False), ("MetaRouterBatch", True)):
-        if is_batch or problem is not Problem.EMPTY_BATCH:
+        if is_batch or problem is not RequestProblem.EMPTY_BATCH:
             answer = metarouter.RESPONSES.problem(problem, batch=is_batch)
             assert json.loads(answer.content) in examples_of(f"{prefix}{answer.status_code}", "application/json")
     answer = parcelvoy.AliasView().refuse(problem).response

@@ -129,7 +129,7 @@ def test_any_segment_message_is_understood_or_invalid(
     envelope = segment.BatchEnvelope(received_at=NOW, sent_at=as_read(sent_at), context=as_read(context))
     try:
         message = segment.parse(as_read(raw), kind=kind, envelope=envelope)
-    except segment.Invalid:
+    except segment.InvalidMessage:
         return
     assert message.user_id or message.anonymous_id
     assert_fits(message)
@@ -150,7 +150,7 @@ def test_any_parcelvoy_events_are_understood_or_invalid(raw: Any) -> None:
 def assert_understood_or_invalid(view: parcelvoy.ParcelvoyView, raw: Any) -> None:
     try:
         messages = view.parse(raw, now=NOW)
-    except parcelvoy_rules.Invalid:
+    except parcelvoy_rules.InvalidItem:
         return
     assert messages
     for message in messages:

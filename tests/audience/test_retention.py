@@ -190,7 +190,7 @@ def test_what_a_shorter_time_deletes_is_counted_and_beyond_ten_thousand_estimate
     store(key, "a", "b", "c", day=OLD)
     store(key, "kept", day=KEPT)
     store(other_key, "theirs", day=OLD)
-    assert retention.affected(game, 90) == retention.Affected(KEPT, 3, is_exact=True)
+    assert retention.affected(game, 90) == retention.AffectedEvents(KEPT, 3, is_exact=True)
 
     monkeypatch.setattr(retention, "MAX_COUNTED", 2)
     with connection.cursor() as cursor:

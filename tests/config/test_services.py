@@ -22,7 +22,7 @@ from cryptography.fernet import Fernet
 from config import services
 from config.quickstart import binaries, cluster, postgres, valkey
 from config.quickstart.processes import Account, is_free, spawn, stop
-from config.quickstart.state import ServicesError, State, explained
+from config.quickstart.state import ServicesError, StateFolder, explained
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(
@@ -144,7 +144,7 @@ def test_both_services_refuse_connections_without_a_password(made: Path) -> None
 
 
 def test_it_listens_on_loopback_alone(made: Path) -> None:
-    with start(made), postgres.admin(State(made)) as connection:
+    with start(made), postgres.admin(StateFolder(made)) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
         assert connection.execute("SHOW unix_socket_directories").fetchone() == ("",)
 
@@ -304,7 +304,7 @@ def test_a_lost_password_file_is_named(made: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
     fresh.parent.chmod(0o555)
-    said = unprivileged(lambda: str(pytest.raises(ServicesError, State.opened, fresh).value), fresh.parent)
+    said = unprivileged(lambda: str(pytest.raises(ServicesError, StateFolder.opened, fresh).value), fresh.parent)
     fresh.parent.chmod(0o711)
     assert said == f"The state folder {fresh} cannot be written (Permission denied): make it writable or set STATE_DIR."
 

@@ -15,7 +15,7 @@ import psycopg
 
 from config import services
 from config.quickstart import cluster, postgres, valkey
-from config.quickstart.state import State
+from config.quickstart.state import StateFolder
 from tests.journeys.product import ROOT, Browser, Product, T
 
 SKEWED = Path(__file__).parent / "skewed"
@@ -41,7 +41,7 @@ class Installation(Product):
 
     def __init__(self, folder: Path, stack: ExitStack, **env: str) -> None:
         # Durable: what is acknowledged has to survive a kill -9 of the server.
-        self._state, self._stack = State.opened(folder / "services"), stack
+        self._state, self._stack = StateFolder.opened(folder / "services"), stack
         stack.enter_context(self._state.lock("services", patience=0, busy=f"{folder} is in use"))
         clean = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
         urls = {"DATABASE_URL": self.start_postgres(), "REDIS_URL": self.start_broker()}

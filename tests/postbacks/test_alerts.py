@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from audience.models import Conversion, Game, Membership, Role
-from postbacks.models import Alert, AlertChoice, AlertHook, Delivery, Flow, Notice, PostbackConfig, Told
+from postbacks.models import Alert, AlertChoice, AlertFrequency, AlertHook, Delivery, Flow, Notice, PostbackConfig
 from postbacks.monitoring.alerts import digests
 from postbacks.monitoring.alerts.recipients import choose
 from postbacks.monitoring.alerts.watch import watch
@@ -20,7 +20,7 @@ from tests.queries import queries_of
 MINUTE = timedelta(minutes=1)
 
 
-def member(game: Game, role: Role, *, told: Told | None = None, name: str = "") -> Any:
+def member(game: Game, role: Role, *, told: AlertFrequency | None = None, name: str = "") -> Any:
     user: Any = hub.user(name or f"{role.value}-{told or 'default'}")
     Membership.objects.create(game=game, user=user, role=role)
     if told:
@@ -206,7 +206,7 @@ def test_two_beats_at_the_same_moment_open_and_recover_once(config: PostbackConf
 def test_each_member_is_told_as_they_chose(game: Game, other_game: Game, config: PostbackConfig) -> None:
     for role in Role:
         member(game, role)
-        for choice in Told:
+        for choice in AlertFrequency:
             member(game, role, told=choice)
     member(other_game, Role.ADMIN, name="stranger")
     closed = member(game, Role.ADMIN, name="closed")
@@ -230,7 +230,7 @@ def test_each_member_is_told_as_they_chose(game: Game, other_game: Game, config:
 def test_a_digest_chosen_after_its_hour_begins_tomorrow(game: Game, hour: int, first: int | None) -> None:
     user = member(game, Role.VIEWER)
     with time_machine.travel(datetime(2026, 3, 1, hour, tzinfo=UTC), tick=False):
-        choose(game=game, user=user, told=Told.BOTH)
+        choose(game=game, user=user, told=AlertFrequency.BOTH)
     row = AlertChoice.objects.get()
     assert (row.told, row.digest_sent_on and row.digest_sent_on.day) == ("both", first)
 
@@ -249,7 +249,7 @@ def played(config: PostbackConfig, state: str, **given: Any) -> None:
 
 
 def test_the_digest_is_written_once_a_day_after_eight(config: PostbackConfig) -> None:
-    reader = member(config.game, Role.VIEWER, told=Told.DAILY)
+    reader = member(config.game, Role.VIEWER, told=AlertFrequency.DAILY)
     member(config.game, Role.ADMIN)
     played(config, "delivered")
     assert digests.write_digests(now=MORNING.replace(hour=7)) == 0
@@ -260,14 +260,14 @@ def test_the_digest_is_written_once_a_day_after_eight(config: PostbackConfig) ->
 
 
 def test_after_days_of_downtime_there_is_one_digest(config: PostbackConfig) -> None:
-    member(config.game, Role.ADMIN, told=Told.BOTH)
+    member(config.game, Role.ADMIN, told=AlertFrequency.BOTH)
     AlertChoice.objects.update(digest_sent_on=MORNING.date() - timedelta(days=9))
     played(config, "delivered")
     assert digests.write_digests(now=MORNING.replace(hour=23)) == 1
 
 
 def test_a_day_without_anything_has_no_digest(config: PostbackConfig) -> None:
-    member(config.game, Role.ADMIN, told=Told.DAILY)
+    member(config.game, Role.ADMIN, told=AlertFrequency.DAILY)
     played(config, "delivered")
     assert digests.write_digests(now=MORNING + timedelta(days=1)) == 0
     assert not Notice.objects.exists()
@@ -275,7 +275,7 @@ def test_a_day_without_anything_has_no_digest(config: PostbackConfig) -> None:
 
 
 def test_who_has_left_the_game_gets_no_digest(config: PostbackConfig) -> None:
-    member(config.game, Role.ADMIN, told=Told.DAILY)
+    member(config.game, Role.ADMIN, told=AlertFrequency.DAILY)
     Membership.objects.all().delete()
     played(config, "delivered")
     assert digests.write_digests(now=MORNING) == 0

@@ -4,7 +4,7 @@ import pytest
 from django.template.loader import render_to_string
 
 from postbacks.hub.toolkit import charts
-from postbacks.hub.toolkit.charts import HATCHED, SOLID, Piece, Point, Rank, Series
+from postbacks.hub.toolkit.charts import HATCHED, SOLID, ColumnPiece, Point, Rank, Series
 
 ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)
 
@@ -27,7 +27,7 @@ def test_columns_share_the_width_and_leave_gaps() -> None:
 
 def test_pieces_stand_on_each_other_from_the_base() -> None:
     drawn = chart((60, 40), (0, 0))
-    assert drawn.columns[0].pieces == [Piece(ACCEPTED, 60, 48.0, 72.0), Piece(REJECTED, 40, 0.0, 48.0)]
+    assert drawn.columns[0].pieces == [ColumnPiece(ACCEPTED, 60, 48.0, 72.0), ColumnPiece(REJECTED, 40, 0.0, 48.0)]
     assert drawn.columns[1].pieces == []
 
 

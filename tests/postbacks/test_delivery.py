@@ -14,7 +14,7 @@ from postbacks import erasure
 from postbacks.configs import lifecycle
 from postbacks.delivery import attempts, claims, sending
 from postbacks.delivery.leases import Claim
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Verdict
@@ -282,7 +282,7 @@ def test_the_message_never_holds_the_token_and_is_cut(sandbox: Sandbox) -> None:
     assert taken is not None
     said = f"bad token {TIKTOK_ACCOUNTS.token} \x00 " + "x" * 600
     outcome = Outcome(Verdict.PAYLOAD, "4" * 100, said, request_id="r" * 200)
-    attempts.close([Answer(taken, outcome, None, Response(400, {}, b"", 12))])
+    attempts.close([CallResult(taken, outcome, None, Response(400, {}, b"", 12))])
     attempt = DeliveryAttempt.objects.get()
     assert attempt.message.startswith("bad token [hidden]   xxx")
     assert (len(attempt.message), len(attempt.provider_code), len(attempt.request_id)) == (500, 64, 128)
@@ -292,8 +292,8 @@ def test_the_message_never_holds_the_token_and_is_cut(sandbox: Sandbox) -> None:
 # Workers that die, and workers that come back ---------------------------------------------------
 
 
-def answer(taken: Claim, verdict: Verdict) -> Answer:
-    return Answer(taken, Outcome(verdict, "0", "late"), None, Response(200, {}, b"", 12))
+def answer(taken: Claim, verdict: Verdict) -> CallResult:
+    return CallResult(taken, Outcome(verdict, "0", "late"), None, Response(200, {}, b"", 12))
 
 
 def test_a_killed_workers_delivery_is_sent_again_with_the_same_event_id(sandbox: Sandbox) -> None:

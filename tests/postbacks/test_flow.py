@@ -74,7 +74,7 @@ def test_turns_keep_the_interval_after_a_stall(settings: Any) -> None:
         slept.append(round(seconds, 3))
         moment += seconds
 
-    turns = pace.Turns(clock=lambda: moment, sleep=sleep)
+    turns = pace.CallSpacing(clock=lambda: moment, sleep=sleep)
     for _ in range(3):  # three whose moment passed while the process stood still
         turns.wait("reddit", "a2_x", -5)
     turns.wait("reddit", "a2_other", 0)

@@ -10,7 +10,7 @@ from audience.models import Game
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
-from postbacks.monitoring.health import Counts, Health, Indicator, advice, counting, judge
+from postbacks.monitoring.health import Health, HealthCounts, Indicator, advice, counting, judge
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
@@ -25,8 +25,8 @@ def ago(**given: float) -> datetime:
     return NOW - timedelta(**given)
 
 
-def counts(**given: Any) -> Counts:
-    return Counts(**{"kind": NETWORKS["tiktok"], "pixel_id": PIXEL, "now": NOW, **given})
+def counts(**given: Any) -> HealthCounts:
+    return HealthCounts(**{"kind": NETWORKS["tiktok"], "pixel_id": PIXEL, "now": NOW, **given})
 
 
 HELD = {"held_at": ago(hours=1), "held_for": "token", "held_message": "The token (“expired”) is refused.", "held": 12}

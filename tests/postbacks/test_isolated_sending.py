@@ -15,7 +15,7 @@ from audience.background import retrying
 from audience.models import Conversion, FailedWork, Game, Queue
 from audience.privacy import erasure
 from postbacks.delivery import attempts, claims, leases, replays, sending
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.networks import NETWORKS
@@ -79,8 +79,8 @@ def state(row: Delivery) -> str:
     return Delivery.objects.get(pk=row.pk).state
 
 
-def accepted(claim: leases.Claim) -> Answer:
-    return Answer(claim, Outcome(Verdict.SUCCESS, "0", "OK"), None, Response(200, {}, b"{}", 12))
+def accepted(claim: leases.Claim) -> CallResult:
+    return CallResult(claim, Outcome(Verdict.SUCCESS, "0", "OK"), None, Response(200, {}, b"{}", 12))
 
 
 def test_only_the_answer_that_cannot_be_recorded_is_left_and_its_event_is_not_sent_again(
@@ -187,7 +187,7 @@ def test_a_credential_whose_refusal_cannot_be_written_stops_no_answer(
     row = factories.delivery(config)
     (taken,) = claims.claim(network="tiktok", limit=1)
     lift = refuse("postbacks_postbackconfig", f"OLD.id = '{config.pk}'")
-    attempts.close([Answer(taken, Outcome(Verdict.CREDENTIAL, "40001", "No."), None, Response(401, {}, b"", 5))])
+    attempts.close([CallResult(taken, Outcome(Verdict.CREDENTIAL, "40001", "No."), None, Response(401, {}, b"", 5))])
     assert DeliveryAttempt.objects.get(delivery=row).verdict == "credential"
     assert failures() == [("closing", str(config.pk), 1)]
 

@@ -11,7 +11,7 @@ from audience.games.keys import NewKey, Restrictions, change_key, create_key, re
 from audience.models import ApiKey, Game, Membership, Role
 from postbacks.hub.overview import attention, backlog
 from postbacks.hub.overview.attention_item import AttentionItem
-from postbacks.models import AlertChoice, Notice, Told
+from postbacks.models import AlertChoice, AlertFrequency, Notice
 from postbacks.monitoring.alerts import notices
 from postbacks.monitoring.alerts.key_ends import write_reminders
 from tests import hub
@@ -97,7 +97,7 @@ def test_nobody_is_reminded_of_what_is_settled(game: Game, admin: Any, ending: N
     elif change == "without an end":
         change_key(key=ending.key, name="k", restrictions=Restrictions())
     else:
-        AlertChoice.objects.create(game=game, user=admin, told=Told.NEVER)
+        AlertChoice.objects.create(game=game, user=admin, told=AlertFrequency.NEVER)
     clock.move_to(END - timedelta(days=6))
     assert write_reminders() == 0
     assert not Notice.objects.exists()

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from postbacks.delivery import attempts, claims, sending
 from postbacks.delivery.leases import Claim
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.delivery.sending import NetworkDrain
 from postbacks.http import network_calls
 from postbacks.models import (
@@ -133,7 +133,7 @@ def test_a_call_that_could_not_begin_in_time_is_given_back(sandbox: Sandbox, con
 def test_a_drain_that_fails_begins_no_further_call(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def close(answers: Sequence[Answer]) -> set[str]:
+    def close(answers: Sequence[CallResult]) -> set[str]:
         raise ConnectionError("the database is away")
 
     queue(config, 5)
@@ -191,7 +191,7 @@ def test_answers_that_come_together_are_recorded_together(
     queue(config, 20)
     real, sizes = attempts.close, []
 
-    def close(answers: Sequence[Answer]) -> set[str]:
+    def close(answers: Sequence[CallResult]) -> set[str]:
         sizes.append(len(answers))
         return real(answers)
 

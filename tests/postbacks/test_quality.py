@@ -10,7 +10,7 @@ from audience.models import Game, Role
 from postbacks.hub.quality.views import ShareRow
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.matching import Share, judged
+from postbacks.networks.interface.matching import KeyShare, judged
 from postbacks.reporting import match_quality
 from postbacks.reporting.match_quality import quality_of
 from tests import factories, hub
@@ -24,7 +24,7 @@ def sent(config: PostbackConfig, user: dict[str, str], **given: Any) -> Delivery
     return factories.attempt(factories.delivery(config), payload={"data": [{"user": user}]}, **given)
 
 
-def by_name(quality: Any) -> dict[str, Share]:
+def by_name(quality: Any) -> dict[str, KeyShare]:
     return {share.key.name: share for share in quality.shares}
 
 
@@ -135,4 +135,4 @@ def test_more_attempts_need_no_more_queries(game: Game) -> None:
 
 @pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (0.001, 1), (0.5, 50), (0.999, 99), (1.0, 100)])
 def test_only_all_is_a_hundred_percent_and_only_none_is_zero(share: float, percent: int) -> None:
-    assert ShareRow.of(Share(NETWORKS["tiktok"].match_keys[0], share, 0)).percent == percent
+    assert ShareRow.of(KeyShare(NETWORKS["tiktok"].match_keys[0], share, 0)).percent == percent

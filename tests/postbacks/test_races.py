@@ -17,7 +17,7 @@ from audience.models.attribution import ConversionQuerySet
 from postbacks.configs import credentials, hold, lifecycle, upkeep
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import attempts, claims, leases, replays, retry, sending
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.http import network_calls
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
@@ -51,8 +51,8 @@ def claimed() -> Any:
     return claim
 
 
-def answered(claim: Any, outcome: Outcome = REFUSED) -> list[Answer]:
-    return [Answer(claim, outcome, None, Response(200, {}, b"{}", 5))]
+def answered(claim: Any, outcome: Outcome = REFUSED) -> list[CallResult]:
+    return [CallResult(claim, outcome, None, Response(200, {}, b"{}", 5))]
 
 
 def lease_over() -> None:

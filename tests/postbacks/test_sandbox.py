@@ -23,7 +23,7 @@ import pytest
 
 from postbacks.http import post
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.imitation import Call, imitation_of
+from postbacks.networks.interface.imitation import ImitationRequest, imitation_of
 from postbacks.networks.interface.network import Facts, Outcome, Request, Response, Verdict
 from postbacks.sandbox.control import FAULTS
 from postbacks.sandbox.server import Sandbox, all_imitations
@@ -325,7 +325,7 @@ def test_a_body_is_accepted_exactly_where_its_schema_allows_it(sandbox: Sandbox,
         for value in [*ODD, ...]:
             case = changed(body, path, value)
             if imitation.pixel(urlsplit(request.url).path, case) == PIXELS[kind]:
-                call = Call(
+                call = ImitationRequest(
                     "POST", urlsplit(request.url).path, headers, json.dumps(case).encode(), accounts, NOW.timestamp()
                 )
                 answer = imitation.answer(call)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from audience.models import FailedWork, Queue
 from postbacks.models import ServerTrouble
 from postbacks.monitoring.server import server_troubles, watch
-from postbacks.monitoring.server.trouble import Kind
+from postbacks.monitoring.server.trouble import TroubleKind
 
 pytestmark = pytest.mark.django_db
 
@@ -109,7 +109,7 @@ def test_without_operators_it_is_recorded_and_nobody_is_mailed() -> None:
     trouble()
     look()
     assert subjects() == []
-    assert list(ServerTrouble.objects.values_list("kind", "sentence")) == [(Kind.WORK_SET_ASIDE.value, SENTENCE)]
+    assert list(ServerTrouble.objects.values_list("kind", "sentence")) == [(TroubleKind.WORK_SET_ASIDE.value, SENTENCE)]
 
 
 def test_what_the_mail_server_refuses_is_tried_again_a_minute_later() -> None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from audience.models import Batch, Conversion, FailedWork, Game, Heartbeat, Queue, Role
 from audience.storage import partitions, partitions_ahead
 from postbacks.monitoring.server import server_troubles
-from postbacks.monitoring.server.trouble import Kind, Trouble
+from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 from tests import factories, hub
 
 pytestmark = pytest.mark.django_db
@@ -85,46 +85,46 @@ def no_partition(game: Game) -> None:
 
 
 # How each trouble comes about, how much it counts, and the sentence of the Overview.
-TROUBLES: dict[Kind, tuple[Callable[[Game], None], int, str]] = {
-    Kind.NO_BEAT: (
+TROUBLES: dict[TroubleKind, tuple[Callable[[Game], None], int, str]] = {
+    TroubleKind.NO_BEAT: (
         silence("beat"),
         1,
         "No beat has reported for over a minute. What comes in is still stored, and most of it digested and sent, but"
         " whatever waits for its time (retries, alerts, erasures, deleting old rows) stands still.",
     ),
-    Kind.NO_WORKER: (
+    TroubleKind.NO_WORKER: (
         silence("worker"),
         1,
         "No worker has reported for over a minute. What comes in is still stored, but nothing is digested or sent.",
     ),
-    Kind.IDLE_WORKERS: (
+    TroubleKind.IDLE_WORKERS: (
         idle,
         1,
         "Workers and the beat run, but no worker has taken up a task for over a minute.",
     ),
-    Kind.DIGEST_BEHIND: (
+    TroubleKind.DIGEST_BEHIND: (
         late_batches,
         2,
         "2 requests are stored, and should have been digested over a minute ago.",
     ),
-    Kind.BATCHES_FAILING: (
+    TroubleKind.BATCHES_FAILING: (
         failing_batch,
         1,
         "1 request could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and then set"
         " aside.",
     ),
-    Kind.BATCHES_SET_ASIDE: (
+    TroubleKind.BATCHES_SET_ASIDE: (
         batch_aside,
         1,
         "1 request could not be digested and was set aside. Nothing is lost.",
     ),
-    Kind.CONVERSIONS_UNDECIDED: (
+    TroubleKind.CONVERSIONS_UNDECIDED: (
         undecided,
         1,
         "1 conversion has waited over a minute to be given to the postbacks. Nothing is lost, but none of them is"
         " sent.",
     ),
-    Kind.WORK_SET_ASIDE: (
+    TroubleKind.WORK_SET_ASIDE: (
         work_aside,
         1200,
         "1,200 rows of work were set aside after failing several times. Nothing is lost; they wait for a person.",
@@ -150,8 +150,10 @@ def scraped() -> dict[str, float]:
 
 
 def test_every_kind_of_trouble_is_tested() -> None:
-    assert {*TROUBLES, Kind.NO_PARTITION_AHEAD} == set(Kind)
-    assert {*server_troubles.CHECKS, Kind.NO_BEAT, Kind.NO_WORKER, Kind.IDLE_WORKERS} == set(Kind)
+    assert {*TROUBLES, TroubleKind.NO_PARTITION_AHEAD} == set(TroubleKind)
+    assert {*server_troubles.CHECKS, TroubleKind.NO_BEAT, TroubleKind.NO_WORKER, TroubleKind.IDLE_WORKERS} == set(
+        TroubleKind
+    )
 
 
 def test_a_server_that_is_well_has_no_trouble(game: Game) -> None:
@@ -159,27 +161,27 @@ def test_a_server_that_is_well_has_no_trouble(game: Game) -> None:
     batch(game)
     factories.conversion(factories.person(game))
     assert found() == []
-    assert scraped() == {kind.value: 0.0 for kind in Kind}
+    assert scraped() == {kind.value: 0.0 for kind in TroubleKind}
     assert "This server" not in overview(game, is_superuser=True)
 
 
 @every_trouble
-def test_a_trouble_is_found_with_its_sentence_and_its_figure(kind: Kind, game: Game) -> None:
+def test_a_trouble_is_found_with_its_sentence_and_its_figure(kind: TroubleKind, game: Game) -> None:
     all_well()
     happen, count, sentence = TROUBLES[kind]
     happen(game)
     assert [(one.kind, one.count, one.sentence) for one in found()] == [(kind, count, sentence)]
-    assert scraped() == {**{other.value: 0.0 for other in Kind}, kind.value: float(count)}
+    assert scraped() == {**{other.value: 0.0 for other in TroubleKind}, kind.value: float(count)}
 
 
 @every_trouble
-def test_the_overview_says_so_to_everybody_and_leads_operators_to_the_rows(kind: Kind, game: Game) -> None:
+def test_the_overview_says_so_to_everybody_and_leads_operators_to_the_rows(kind: TroubleKind, game: Game) -> None:
     all_well()
     happen, _, sentence = TROUBLES[kind]
     happen(game)
     (trouble,) = found()
     seen = overview(game, is_superuser=True, is_staff=True)
-    if kind in (Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE):
+    if kind in (TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE):
         assert sentence not in seen  # the game's own notice has the game's own figure
         return
     assert f"<h3>{kind.label}: " in seen
@@ -221,7 +223,7 @@ def test_a_partition_that_is_missing_tomorrow_is_named(game: Game) -> None:
     no_partition(game)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     (trouble,) = found()
-    assert trouble.kind == Kind.NO_PARTITION_AHEAD
+    assert trouble.kind == TroubleKind.NO_PARTITION_AHEAD
     assert trouble.count == 1
     assert trouble.sentence == (
         f"There is no partition for tomorrow: audience_event_{tomorrow:%Y%m%d}. Nothing is lost, but rows of a day"
@@ -237,7 +239,7 @@ def test_a_conversion_set_aside_is_told_of_once() -> None:
     undecided(game)
     row = str(Conversion.objects.get().pk)
     FailedWork.objects.create(game=game, queue=Queue.FAN_OUT, row=row, set_aside_at=timezone.now())
-    assert [one.kind for one in found()] == [Kind.WORK_SET_ASIDE]
+    assert [one.kind for one in found()] == [TroubleKind.WORK_SET_ASIDE]
 
 
 @pytest.mark.parametrize("kind", ["beat", "worker"])
@@ -263,14 +265,14 @@ def test_while_everything_is_being_started_nobody_is_silent() -> None:
     process("web", age=timedelta(seconds=30))
     assert found() == []
     Heartbeat.objects.filter(kind="web").update(started_at=timezone.now() - timedelta(seconds=61))
-    assert [one.kind for one in found()] == [Kind.NO_BEAT, Kind.NO_WORKER]
+    assert [one.kind for one in found()] == [TroubleKind.NO_BEAT, TroubleKind.NO_WORKER]
 
 
 def test_a_worker_that_was_never_started_is_missed() -> None:
     process("web")
     process("beat")
     (trouble,) = found()
-    assert (trouble.kind, trouble.since) == (Kind.NO_WORKER, None)
+    assert (trouble.kind, trouble.since) == (TroubleKind.NO_WORKER, None)
 
 
 @pytest.mark.parametrize(("queue", "stopped"), [("digest", "nothing is digested"), ("delivery", "nothing is sent")])
@@ -279,7 +281,7 @@ def test_the_queue_without_a_worker_is_named(queue: str, stopped: str) -> None:
     seen = timezone.now() - LONG
     Heartbeat.objects.filter(name__endswith=queue).update(seen_at=seen)
     (trouble,) = found()
-    assert (trouble.kind, trouble.since) == (Kind.NO_WORKER, seen)
+    assert (trouble.kind, trouble.since) == (TroubleKind.NO_WORKER, seen)
     assert trouble.sentence == (
         f"No worker of the queue {queue} has reported for over a minute. What comes in is still stored, but {stopped}."
     )
@@ -291,7 +293,7 @@ def test_the_queue_whose_worker_takes_up_nothing_is_named(queue: str) -> None:
     all_well()
     Heartbeat.objects.filter(name__endswith=queue).update(worked_at=timezone.now() - LONG)
     (trouble,) = found()
-    assert trouble.kind == Kind.IDLE_WORKERS
+    assert trouble.kind == TroubleKind.IDLE_WORKERS
     assert trouble.sentence == (
         f"Workers and the beat run, but no worker has taken up a task of the queue {queue} for over a minute."
     )
@@ -311,4 +313,4 @@ def test_workers_are_not_called_idle_while_no_beat_sends_tasks() -> None:
     all_well()
     process_is_silent("beat")
     Heartbeat.objects.filter(kind="worker").update(worked_at=timezone.now() - LONG)
-    assert [one.kind for one in found()] == [Kind.NO_BEAT]
+    assert [one.kind for one in found()] == [TroubleKind.NO_BEAT]

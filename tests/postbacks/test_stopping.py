@@ -75,7 +75,7 @@ def ends() -> set[tuple[str, str]]:
 )
 def test_what_is_left_in_words(counts: tuple[int, int, int], words: str) -> None:
     waits, is_held, sending = counts
-    assert unsent_counts.Unsent(waiting=waits, held=is_held, sending=sending).words == words
+    assert unsent_counts.UnsentCounts(waiting=waits, held=is_held, sending=sending).words == words
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])

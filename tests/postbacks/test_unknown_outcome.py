@@ -17,7 +17,7 @@ from audience.models import Conversion, Game, Person, Reason
 from audience.privacy import erasure
 from postbacks.configs import hold, lifecycle, upkeep
 from postbacks.delivery import attempts, claims, failed_deliveries, replays, sending
-from postbacks.delivery.recording import Answer
+from postbacks.delivery.recording import CallResult
 from postbacks.hub.overview.delivery_totals import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring import health
@@ -76,7 +76,7 @@ def end(row: Delivery, outcome: Outcome) -> None:
     Flow.objects.all().delete()
     Delivery.objects.filter(pk=row.pk).update(next_attempt_at=timezone.now())
     (claim,) = claims.claim(network="tiktok")
-    attempts.close([Answer(claim, outcome)])
+    attempts.close([CallResult(claim, outcome)])
 
 
 UNKNOWN = Outcome(Verdict.TRANSIENT, None, "No answer within 10 s", unknown=True)
@@ -234,7 +234,7 @@ def test_the_answer_to_a_call_that_was_out_during_an_erasure_decides(
 ) -> None:
     (claim,) = claims.claim(network="tiktok")
     erase(row.game)
-    attempts.close([Answer(claim, answer)])
+    attempts.close([CallResult(claim, answer)])
     row.refresh_from_db()
     assert (row.state, row.reason, row.may_have_arrived) == ("cancelled", "erased", may_have_arrived)
 

@@ -224,7 +224,7 @@ def test_consent_is_read_as_the_event_states_it(context: dict[str, Any], stated:
 
 
 @pytest.fixture
-def call(network: wide.Server) -> Callable[[], http.Call]:
+def call(network: wide.Server) -> Callable[[], http.NetworkCall]:
     """Send one event with a credential that no test has used before."""
     credential = {**wide.CREDENTIAL, "account": str(next(ACCOUNTS))}
     target = wide.Wide().target(pixel_id=wide.PIXEL, credential=credential, base_url=network.url)
@@ -237,7 +237,7 @@ def token(value: str, expires_in: float = 3600) -> tuple[int, Any]:
 
 
 def test_an_access_token_is_kept_until_shortly_before_its_end(
-    network: wide.Server, call: Callable[[], http.Call]
+    network: wide.Server, call: Callable[[], http.NetworkCall]
 ) -> None:
     network.answers["token"] = [token("first-token", expires_in=60), token("second-token")]
     for _ in range(3):
@@ -246,7 +246,9 @@ def test_an_access_token_is_kept_until_shortly_before_its_end(
     assert auth == ["Bearer first-token", "Bearer second-token", "Bearer second-token"]
 
 
-def test_a_kept_token_that_is_refused_is_replaced_once(network: wide.Server, call: Callable[[], http.Call]) -> None:
+def test_a_kept_token_that_is_refused_is_replaced_once(
+    network: wide.Server, call: Callable[[], http.NetworkCall]
+) -> None:
     network.answers["token"] = [token("first-token"), token("second-token")]
     network.answers["events"] = [(200, {}), (401, {"message": "expired"}), (200, {}), (401, {"message": "revoked"})]
     assert call().outcome.verdict == Verdict.SUCCESS
@@ -259,7 +261,7 @@ def test_a_kept_token_that_is_refused_is_replaced_once(network: wide.Server, cal
 
 
 def test_a_new_token_that_is_refused_is_a_refused_credential(
-    network: wide.Server, call: Callable[[], http.Call]
+    network: wide.Server, call: Callable[[], http.NetworkCall]
 ) -> None:
     network.answers["events"] = [(401, {"message": "no access"})]
     assert (call().outcome.verdict, len(network.calls["token"])) == (Verdict.CREDENTIAL, 1)
@@ -274,7 +276,7 @@ def test_a_new_token_that_is_refused_is_a_refused_credential(
     ],
 )
 def test_without_an_access_token_no_event_is_sent(
-    network: wide.Server, call: Callable[[], http.Call], answer: Any, verdict: Verdict, message: str
+    network: wide.Server, call: Callable[[], http.NetworkCall], answer: Any, verdict: Verdict, message: str
 ) -> None:
     network.answers["token"] = [answer]
     made = call()
@@ -292,7 +294,7 @@ def test_of_two_secrets_that_begin_alike_nothing_is_left_in_an_answer(network: w
     assert made.outcome.message == "bad [hidden]"
 
 
-def test_threads_share_one_access_token(network: wide.Server, call: Callable[[], http.Call]) -> None:
+def test_threads_share_one_access_token(network: wide.Server, call: Callable[[], http.NetworkCall]) -> None:
     with ThreadPoolExecutor(8) as pool:
         verdicts = [made.outcome.verdict for made in pool.map(lambda _: call(), range(24))]
     assert verdicts == [Verdict.SUCCESS] * 24

@@ -33,7 +33,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class CountBar:
     kind: str
     x: int
     y: int
@@ -41,10 +41,10 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class CountedDay:
     day: date
     count: Count
-    bars: list[Bar]
+    bars: list[CountBar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,16 @@ class KeyDay:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class CountsChart:
     """`key_days` holds the days on which a key sent something, newest first."""
 
     total: Count
-    days: list[Day]
+    days: list[CountedDay]
     key_days: list[KeyDay]
     key: int | None
 
 
-def of(game: Game, *, key: int | None = None) -> Chart:
+def of(game: Game, *, key: int | None = None) -> CountsChart:
     """The last 7 days (UTC) of a game, of one key or of all."""
     today = clock.now().astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
@@ -81,7 +81,7 @@ def of(game: Game, *, key: int | None = None) -> Chart:
         for row in found
     ]
     by_day = {day: sum((key_day.count for key_day in key_days if key_day.day == day), Count()) for day in days}
-    return Chart(
+    return CountsChart(
         total=sum(by_day.values(), Count()),
         days=draw_days(by_day),
         key_days=sorted(
@@ -91,15 +91,16 @@ def of(game: Game, *, key: int | None = None) -> Chart:
     )
 
 
-def draw_days(by_day: dict[date, Count]) -> list[Day]:
+def draw_days(by_day: dict[date, Count]) -> list[CountedDay]:
     """The bars, all on one scale; what is not nothing is seen, however little it is."""
     highest = max((getattr(count, kind) for count in by_day.values() for kind in KINDS), default=0)
     return [
-        Day(day, count, [_bar(place, count, highest) for place in range(len(KINDS))]) for day, count in by_day.items()
+        CountedDay(day, count, [_bar(place, count, highest) for place in range(len(KINDS))])
+        for day, count in by_day.items()
     ]
 
 
-def _bar(place: int, count: Count, highest: int) -> Bar:
+def _bar(place: int, count: Count, highest: int) -> CountBar:
     value = getattr(count, KINDS[place])
     height = max(MIN_HEIGHT, round(PLOT_HEIGHT * value / highest)) if value else 0
-    return Bar(kind=KINDS[place], x=1 + place * (BAR + GAP), y=PLOT_HEIGHT - height + 1, height=height)
+    return CountBar(kind=KINDS[place], x=1 + place * (BAR + GAP), y=PLOT_HEIGHT - height + 1, height=height)

@@ -13,14 +13,17 @@ from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addres
 from audience.hub.toolkit.masking import as_json, masked
 from audience.intake.messages.message import TIME_NOTE
 from audience.intake.messages.times import TimeNote
-from audience.intake.replay import Answer, replay, replay_obstacle
+from audience.intake.replay import ReplayStatus, replay, replay_obstacle
 from audience.models import ApiKey, Event, Identity, Membership, Rejection, Role
 
 REPLAY_MESSAGES = {
-    Answer.ACCEPTED: (messages.SUCCESS, "Accepted. It counts as received when it first came, and is being digested."),
-    Answer.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
-    Answer.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
-    Answer.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
+    ReplayStatus.ACCEPTED: (
+        messages.SUCCESS,
+        "Accepted. It counts as received when it first came, and is being digested.",
+    ),
+    ReplayStatus.STORED_BEFORE: (messages.INFO, "A message with its ID is stored already, so nothing was added."),
+    ReplayStatus.REFUSED: (messages.ERROR, "Still not accepted. The reasons below are those of today's rules."),
+    ReplayStatus.IMPOSSIBLE: (messages.ERROR, "It cannot be validated again."),
 }
 AT_RECEIPT = "so the event counts as having happened when it was received."
 TIME_NOTES: dict[str, str] = {
@@ -29,7 +32,7 @@ TIME_NOTES: dict[str, str] = {
     TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
 }
 REJECTION_GONE = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
-REPLAYED = (Answer.ACCEPTED, Answer.STORED_BEFORE)
+REPLAYED = (ReplayStatus.ACCEPTED, ReplayStatus.STORED_BEFORE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class EventFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class EventRow:
+class FeedRow:
     """An Event or a Rejection as the list shows it; `stream` and `pk` are its place in its table."""
 
     stream: str
@@ -62,7 +62,7 @@ class EventRow:
 class Feed:
     """`older` is the `before` of the next page, blank on the last; `scanned` how far was read when that was the end."""
 
-    rows: list[EventRow]
+    rows: list[FeedRow]
     older: str
     scanned: int = 0
 
@@ -93,18 +93,18 @@ def newest(membership: Membership, wanted: EventFilter) -> Feed:
     return Feed(shown, f"{last['event']}.{last['rejection']}", scanned=0 if left else SCAN_LIMIT)
 
 
-def _with_positions(rows: Sequence[EventRow]) -> list[tuple[datetime, EventRow]]:
+def _with_positions(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
     """Rows with their place in time, which never rises down the list: a replayed message was received long before
     its neighbours were, and stands among them all the same."""
     positions = list(accumulate((row.at for row in reversed(rows)), max))
     return list(zip(reversed(positions), rows, strict=True))
 
 
-def _position(positioned: tuple[datetime, EventRow]) -> datetime:
+def _position(positioned: tuple[datetime, FeedRow]) -> datetime:
     return positioned[0]
 
 
-def _events(membership: Membership, wanted: EventFilter, before: int | None, floor: int) -> list[EventRow]:
+def _events(membership: Membership, wanted: EventFilter, before: int | None, floor: int) -> list[FeedRow]:
     found = Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS)
     exact = {"kind": wanted.kind, "name": wanted.name, "dialect": wanted.dialect, "key_id": wanted.key}
     found = found.filter(**{column: value for column, value in exact.items() if value})
@@ -119,13 +119,13 @@ def _events(membership: Membership, wanted: EventFilter, before: int | None, flo
     return [event_row(event, membership) for event in found[: PAGE_SIZE + 1]]
 
 
-def event_row(event: Event, membership: Membership) -> EventRow:
+def event_row(event: Event, membership: Membership) -> FeedRow:
     addresses = sees_addresses(membership)
     kind, own = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
     about = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
     ids = [*zip(("user", "anonymous", "device"), own, strict=True), *event.links]
     where = {"slug": membership.game.slug, "day": event.day, "pk": event.pk}
-    return EventRow(
+    return FeedRow(
         stream="event",
         pk=event.pk,
         at=event.received_at,
@@ -137,7 +137,7 @@ def event_row(event: Event, membership: Membership) -> EventRow:
     )
 
 
-def _rejections(membership: Membership, wanted: EventFilter, before: int | None) -> list[EventRow]:
+def _rejections(membership: Membership, wanted: EventFilter, before: int | None) -> list[FeedRow]:
     found = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
     for text in filter(None, (wanted.kind, wanted.name)):
         found = found.containing(text)
@@ -149,13 +149,13 @@ def _rejections(membership: Membership, wanted: EventFilter, before: int | None)
     return [_rejection_row(rejection, membership) for rejection in found[: PAGE_SIZE + 1]]
 
 
-def _rejection_row(rejection: Any, membership: Membership) -> EventRow:
+def _rejection_row(rejection: Any, membership: Membership) -> FeedRow:
     """`rejection` has its TITLE beside it."""
     addresses = sees_addresses(membership)
     title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
     subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]
     about = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
-    return EventRow(
+    return FeedRow(
         stream="rejection",
         pk=rejection.pk,
         at=rejection.received_at,

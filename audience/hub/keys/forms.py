@@ -185,7 +185,7 @@ class EraseForm(forms.Form):
         return data
 
 
-class ForgetForm(forms.Form):
+class ErasePersonForm(forms.Form):
     """The id of the player on the page, typed because it cannot be undone."""
 
     confirmation = forms.CharField(

@@ -12,7 +12,7 @@ from django.db.models.functions import RowNumber
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 
-from audience.hub.keys.forms import ForgetForm
+from audience.hub.keys.forms import ErasePersonForm
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.masking import masked
@@ -60,7 +60,7 @@ def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpR
     handle = erasure_identity(person) if person else None
     if handle is None:
         raise Http404("Nobody to erase.")
-    form = ForgetForm(request.POST, subject=handle.value)
+    form = ErasePersonForm(request.POST, subject=handle.value)
     if not form.is_valid():
         messages.error(request, f"{form.errors['confirmation'][0]}")
         return redirect("person", slug=membership.game.slug, pk=pk)

@@ -20,7 +20,7 @@ MIN_HELP = (
 )
 
 
-class KeptDaysForm(forms.Form):
+class RetentionForm(forms.Form):
     """A number of days; blank for ever."""
 
     kept_days = forms.IntegerField(
@@ -37,7 +37,7 @@ class KeptDaysForm(forms.Form):
 def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     posted = request.POST if request.method == "POST" else None
-    form = KeptDaysForm(posted, initial={"kept_days": game.kept_days})
+    form = RetentionForm(posted, initial={"kept_days": game.kept_days})
     context: dict[str, Any] = {"form": form, "least": MIN_RETENTION_DAYS}
     if posted is None or not form.is_valid():
         return page(request, "hub/privacy/retention.html", membership, **context)

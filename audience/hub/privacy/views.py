@@ -24,14 +24,14 @@ MAX_FOUND = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ReceiptRow:
     """An erasure with its counts as text: "events 18, touches 2"."""
 
     erasure: Erasure
     erased: str
 
     @classmethod
-    def of(cls, erasure: Erasure) -> "Receipt":
+    def of(cls, erasure: Erasure) -> "ReceiptRow":
         counted = [f"{name.replace('_', ' ')} {count}" for name, count in erasure.counts.items() if count]
         return cls(erasure=erasure, erased=", ".join(counted))
 
@@ -60,7 +60,7 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
     before = request.GET.get("before", "")
     found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before, key=UUID)
     context: dict[str, Any] = {
-        "receipts": [Receipt.of(erasure) for erasure in found.rows],
+        "receipts": [ReceiptRow.of(erasure) for erasure in found.rows],
         "older": found.older,
         "before": before,
     }
@@ -90,6 +90,6 @@ def receipts_context(membership: Membership, query: str) -> dict[str, Any]:
     """Return the receipts that include an id, or why they cannot be found."""
     try:
         found = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MAX_FOUND]
-        return {"receipts_of": [Receipt.of(erasure) for erasure in found]}
+        return {"receipts_of": [ReceiptRow.of(erasure) for erasure in found]}
     except ReceiptKeyLost as lost:
         return {"receipts_of": [], "receipts_problem": str(lost)}

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from audience.database import clock
 from audience.database.availability import is_unavailable
-from audience.intake.dialects.responses import Problem, Refusal
+from audience.intake.dialects.responses import Refusal, RequestProblem
 from audience.intake.messages.message import NOT_KEPT, Rejected, Violation
 from audience.intake.requests import body, cors, limit, restrictions
 from audience.intake.requests.auth import find_expired_key
@@ -56,7 +56,7 @@ class IngestView(APIView):
     # The dialect of the Rejection of a request that is refused as a whole.
     dialect = Dialect.IMMUTABLE
 
-    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         """This dialect's error for a whole request, to be raised. `detail` is used where the dialect has no text."""
         raise NotImplementedError(f"{type(self).__name__} does not define its errors")
 
@@ -70,23 +70,23 @@ class IngestView(APIView):
             return body.read(request, limit=limit)
         except body.TooLarge:
             text = f"The body is larger than {limit} bytes; send smaller batches."
-            raise self.refuse(Problem.TOO_LARGE, text) from None
+            raise self.refuse(RequestProblem.TOO_LARGE, text) from None
         except body.Malformed as error:
-            raise self.refuse(Problem.BAD_ENCODING, str(error)) from None
+            raise self.refuse(RequestProblem.BAD_ENCODING, str(error)) from None
 
     def decode(self, data: bytes) -> Any:
         """The parsed JSON of a body; refused when it is invalid."""
         try:
             return body.decode(data)
         except body.Malformed as error:
-            raise self.refuse(Problem.BAD_JSON, str(error)) from None
+            raise self.refuse(RequestProblem.BAD_JSON, str(error)) from None
 
     def admit(self, key: ApiKey) -> None:
         """Record the key's use; refused when it exceeds its rate limit."""
         record_use(key)
         wait = limit.seconds_to_wait(key)
         if wait:
-            refusal = self.refuse(Problem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
+            refusal = self.refuse(RequestProblem.TOO_MANY_REQUESTS, f"This key may call again in {wait} s.")
             refusal.response["Retry-After"] = refusal.response["X-RateLimit-Reset"] = str(wait)
             raise refusal
 
@@ -174,17 +174,17 @@ class IngestView(APIView):
         if isinstance(exc, OperationalError | Overloaded) or is_unavailable(exc):
             event = "intake_overloaded" if isinstance(exc, Overloaded) else "database_unavailable"
             logger.warning(event, path=self.request.path, error=str(exc).partition("\n")[0][:200])
-            refusal = self.refuse(Problem.DATABASE_UNAVAILABLE, "Storage is away for a moment; send this again.")
+            refusal = self.refuse(RequestProblem.DATABASE_UNAVAILABLE, "Storage is away for a moment; send this again.")
             response = refusal.response
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
         if isinstance(exc, MethodNotAllowed):
-            response = self.refuse(Problem.METHOD, f"{self.request.method} is not served here.").response
+            response = self.refuse(RequestProblem.METHOD, f"{self.request.method} is not served here.").response
             response["Allow"] = ", ".join(self.allowed_methods)
             return response
         logger.error("ingest_failed", path=self.request.path, exc_info=exc)
         text = "Something broke on our side; it is logged. Send this again."
-        return self.refuse(Problem.INTERNAL_ERROR, text).response
+        return self.refuse(RequestProblem.INTERNAL_ERROR, text).response
 
 
 def _is_expired_key_due(key: ApiKey) -> bool:

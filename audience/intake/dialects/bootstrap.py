@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import rudderstack
 from audience.intake.dialects.base import IngestView, basic_user
-from audience.intake.dialects.responses import Problem, Refusal, as_json
+from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.requests.auth import find_key
 from audience.intake.storing.accept import record_use
 from audience.models import ApiKey, Dialect, KeyKind
@@ -17,7 +17,7 @@ class BootstrapView(IngestView):
 
     dialect = Dialect.RUDDERSTACK
 
-    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         return Refusal(rudderstack.RESPONSES.problem(problem, batch=False))
 
     def find_key(self, value: str) -> ApiKey:

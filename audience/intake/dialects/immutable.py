@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import Problem, Refusal, as_json
+from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.messages.times import timed
 from audience.intake.requests import cors, restrictions
@@ -28,12 +28,12 @@ DOCS = "/api/docs/"
 CODES = {401: "UNAUTHORISED_REQUEST", 429: "TOO_MANY_REQUESTS_ERROR", 500: "INTERNAL_SERVER_ERROR"}
 CODES |= {503: "INTERNAL_SERVER_ERROR"}
 STATUSES = {
-    Problem.UNKNOWN_KEY: 401,
-    Problem.TOO_LARGE: 413,
-    Problem.TOO_MANY_REQUESTS: 429,
-    Problem.METHOD: 405,
-    Problem.DATABASE_UNAVAILABLE: 503,
-    Problem.INTERNAL_ERROR: 500,
+    RequestProblem.UNKNOWN_KEY: 401,
+    RequestProblem.TOO_LARGE: 413,
+    RequestProblem.TOO_MANY_REQUESTS: 429,
+    RequestProblem.METHOD: 405,
+    RequestProblem.DATABASE_UNAVAILABLE: 503,
+    RequestProblem.INTERNAL_ERROR: 500,
 }
 ALLOWED_HEADERS = f"content-type, content-encoding, {PUBLISHABLE_HEADER}, {SECRET_HEADER}"
 CORS = {
@@ -64,7 +64,7 @@ class ImmutableView(IngestView):
         """Any origin, without credentials; the requested headers are allowed."""
         return {**CORS, "Access-Control-Allow-Headers": cors.requested_headers(request, ALLOWED_HEADERS)}
 
-    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         return self.envelope(STATUSES.get(problem, 400), detail)
 
     def envelope(self, status: int, message: str, details: list[dict[str, str]] | None = None) -> Refusal:

@@ -7,23 +7,33 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from audience.intake.dialects.responses import BatchResult, Problem, Responses, as_json
+from audience.intake.dialects.responses import BatchResult, RequestProblem, Responses, as_json
 from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
 READ_ERROR = "Error reading request body"
 ANSWERS = {
-    Problem.NO_KEY: (400, "Bad Request", "Invalid or missing writekey", ""),
-    Problem.UNKNOWN_KEY: (400, "Bad Request", "Invalid or missing writekey", ""),
-    Problem.BAD_ENCODING: (400, "Bad Request", READ_ERROR, "the body is not valid gzip"),
-    Problem.BAD_JSON: (400, "Bad Request", READ_ERROR, "invalid JSON"),
-    Problem.NOT_AN_EVENT: (400, "Bad Request", READ_ERROR, "expected an event object, or a batch of event objects"),
-    Problem.EMPTY_BATCH: (400, "Bad Request", READ_ERROR, "the batch is empty"),
-    Problem.TOO_LARGE: (413, "Bad Request", READ_ERROR, "HTTP request too large"),
-    Problem.TOO_MANY_REQUESTS: (429, "Too Many Requests", "Too many requests", "see Retry-After"),
-    Problem.METHOD: (405, "Method Not Allowed", "Method not allowed", "see Allow"),
-    Problem.DATABASE_UNAVAILABLE: (503, "Service Unavailable", "Storage is away for a moment", "send this again"),
-    Problem.INTERNAL_ERROR: (500, "Internal Server Error", "Something broke on our side", "send this again"),
+    RequestProblem.NO_KEY: (400, "Bad Request", "Invalid or missing writekey", ""),
+    RequestProblem.UNKNOWN_KEY: (400, "Bad Request", "Invalid or missing writekey", ""),
+    RequestProblem.BAD_ENCODING: (400, "Bad Request", READ_ERROR, "the body is not valid gzip"),
+    RequestProblem.BAD_JSON: (400, "Bad Request", READ_ERROR, "invalid JSON"),
+    RequestProblem.NOT_AN_EVENT: (
+        400,
+        "Bad Request",
+        READ_ERROR,
+        "expected an event object, or a batch of event objects",
+    ),
+    RequestProblem.EMPTY_BATCH: (400, "Bad Request", READ_ERROR, "the batch is empty"),
+    RequestProblem.TOO_LARGE: (413, "Bad Request", READ_ERROR, "HTTP request too large"),
+    RequestProblem.TOO_MANY_REQUESTS: (429, "Too Many Requests", "Too many requests", "see Retry-After"),
+    RequestProblem.METHOD: (405, "Method Not Allowed", "Method not allowed", "see Allow"),
+    RequestProblem.DATABASE_UNAVAILABLE: (
+        503,
+        "Service Unavailable",
+        "Storage is away for a moment",
+        "send this again",
+    ),
+    RequestProblem.INTERNAL_ERROR: (500, "Internal Server Error", "Something broke on our side", "send this again"),
 }
 
 
@@ -48,7 +58,7 @@ class MetaRouterResponses(Responses):
         status = 207 if result.accepted else 413 if all(_is_too_large(r) for _, r in result.rejected) else 400
         return as_json(_with_code({"Success": False, "Errors": errors}, errors[0]["Message"], status), status=status)
 
-    def problem(self, problem: Problem, *, batch: bool) -> HttpResponse:
+    def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
         status, error, message, details = ANSWERS[problem]
         answer = {"Error": error, "Message": message, "Details": details}
         body: dict[str, Any] = {"Success": False, "Errors": [answer]} if batch else answer

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import Problem, Refusal, as_json
+from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.messages.times import timed
 from audience.intake.requests import restrictions
@@ -21,12 +21,12 @@ from audience.models.people import ANONYMOUS, USER
 
 MAX_BODY = 1024 * 1024
 ANSWERS = {
-    Problem.NO_KEY: (401, "Authorization error.", 1000),
-    Problem.UNKNOWN_KEY: (401, "Authorization error.", 1000),
-    Problem.TOO_MANY_REQUESTS: (429, "Too many requests.", None),
-    Problem.METHOD: (405, "Method not allowed.", None),
-    Problem.DATABASE_UNAVAILABLE: (503, "Storage is away for a moment; send this again.", None),
-    Problem.INTERNAL_ERROR: (500, "An error occurred with this request.", None),
+    RequestProblem.NO_KEY: (401, "Authorization error.", 1000),
+    RequestProblem.UNKNOWN_KEY: (401, "Authorization error.", 1000),
+    RequestProblem.TOO_MANY_REQUESTS: (429, "Too many requests.", None),
+    RequestProblem.METHOD: (405, "Method not allowed.", None),
+    RequestProblem.DATABASE_UNAVAILABLE: (503, "Storage is away for a moment; send this again.", None),
+    RequestProblem.INTERNAL_ERROR: (500, "An error occurred with this request.", None),
 }
 # Malformed JSON, and a body over MAX_BODY.
 BAD_REQUEST = (400, "An error occurred with this request.", None)
@@ -37,7 +37,7 @@ class ParcelvoyView(IngestView):
     route = ""
     dialect = Dialect.PARCELVOY
 
-    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         return error(*ANSWERS.get(problem, BAD_REQUEST))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
@@ -45,7 +45,7 @@ class ParcelvoyView(IngestView):
         payload = self.decode(self.read(request, limit=MAX_BODY))
         try:
             messages = self.parse(payload, now=self.received_at)
-        except rules.Invalid as invalid:
+        except rules.InvalidItem as invalid:
             found = [Violation(invalid.path, "VALIDATION", str(invalid))]
             await self.store(key, [], [Rejected(None, found, payload, route=self.route)])
             raise error(422, str(invalid), None) from None
@@ -53,7 +53,7 @@ class ParcelvoyView(IngestView):
             await self.store(key, [], [Rejected(None, [why], payload, route=self.route)])
             if why == restrictions.EVENT_NOT_ALLOWED:
                 raise error(422, why.message, None)
-            raise self.refuse(Problem.UNKNOWN_KEY)
+            raise self.refuse(RequestProblem.UNKNOWN_KEY)
         await self.store(key, messages, [])
         return HttpResponse(status=204)
 
@@ -71,15 +71,15 @@ class ParcelvoyView(IngestView):
     def key(self, request: HttpRequest) -> ApiKey:
         scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not value.strip().startswith(("pk_", "sk_")):
-            raise self.refuse(Problem.NO_KEY)
+            raise self.refuse(RequestProblem.NO_KEY)
         key = find_live_key(value.strip(), kinds=KeyKind.values)
         if key is None:
-            raise self.for_expired_key(self.refuse(Problem.UNKNOWN_KEY), value.strip(), route=self.route)
+            raise self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value.strip(), route=self.route)
         self.admit(key)
         return key
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
-        """The body as Messages, in its order; raises rules.Invalid."""
+        """The body as Messages, in its order; raises rules.InvalidItem."""
         raise NotImplementedError(type(self).__name__)
 
 
@@ -147,7 +147,7 @@ class EventsView(ParcelvoyView):
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.typed(payload, list, "")
         if not payload:
-            raise rules.Invalid("", "Must NOT have fewer than 1 items")
+            raise rules.InvalidItem("", "Must NOT have fewer than 1 items")
         return [message for index, item in enumerate(payload) for message in _event(item, f"{index}", now)]
 
 

@@ -8,7 +8,7 @@ MAX_LENGTH = 255
 TEXTS: dict[type, str] = {str: "string", dict: "object", list: "array"}
 
 
-class Invalid(Exception):
+class InvalidItem(Exception):
     """The first violation: `path` is a JSON pointer without its leading slash, as the original writes it."""
 
     def __init__(self, path: str, text: str) -> None:
@@ -18,14 +18,14 @@ class Invalid(Exception):
 
 def typed(value: Any, kind: type, path: str) -> None:
     if not isinstance(value, kind):
-        raise Invalid(path, f"The value of `{path}` must be a {TEXTS[kind]}.")
+        raise InvalidItem(path, f"The value of `{path}` must be a {TEXTS[kind]}.")
 
 
 def required(holder: Mapping[str, Any], name: str, path: str = "") -> str:
     """A text that is required and not blank."""
     value = optional(holder, name, path)
     if not value:
-        raise Invalid(f"{path}{name}", f"Must have required property '{name}'")
+        raise InvalidItem(f"{path}{name}", f"Must have required property '{name}'")
     return value
 
 
@@ -36,7 +36,9 @@ def optional(holder: Mapping[str, Any], name: str, path: str = "") -> str:
         return ""
     typed(value, str, f"{path}{name}")
     if len(value) > MAX_LENGTH:
-        raise Invalid(f"{path}{name}", f"The value of `{path}{name}` must NOT have more than {MAX_LENGTH} characters.")
+        raise InvalidItem(
+            f"{path}{name}", f"The value of `{path}{name}` must NOT have more than {MAX_LENGTH} characters."
+        )
     return str(value.strip())
 
 
@@ -44,7 +46,7 @@ def one_id(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
     """(anonymous_id, external_id), at least one of them."""
     ids = optional(holder, "anonymous_id", path), optional(holder, "external_id", path)
     if not any(ids):
-        raise Invalid(f"{path}external_id", "Must have required property 'external_id'")
+        raise InvalidItem(f"{path}external_id", "Must have required property 'external_id'")
     return ids
 
 
@@ -59,11 +61,11 @@ def mapping(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, A
 
 def only(holder: Mapping[str, Any], fields: frozenset[str]) -> None:
     if set(holder) - fields:
-        raise Invalid(sorted(set(holder) - fields)[0], "Must NOT have additional properties")
+        raise InvalidItem(sorted(set(holder) - fields)[0], "Must NOT have additional properties")
 
 
 def timezone(holder: Mapping[str, Any], path: str = "") -> str:
     name = optional(holder, "timezone", path)
     if name and name not in available_timezones():
-        raise Invalid(f"{path}timezone", "The timezone value must be in the IANA format.")
+        raise InvalidItem(f"{path}timezone", "The timezone value must be in the IANA format.")
     return name

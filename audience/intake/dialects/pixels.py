@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import segment
 from audience.intake.dialects.base import basic_user
-from audience.intake.dialects.responses import Problem
+from audience.intake.dialects.responses import RequestProblem
 from audience.intake.dialects.segment_keys import without_secret
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
 from audience.intake.messages.message import Rejected
@@ -49,9 +49,9 @@ class DataPixelView(MetaRouterView):
         try:
             found = b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
-            raise self.refuse(Problem.BAD_JSON) from None
+            raise self.refuse(RequestProblem.BAD_JSON) from None
         if len(found) > self.responses.call_limit:
-            raise self.refuse(Problem.TOO_LARGE)
+            raise self.refuse(RequestProblem.TOO_LARGE)
         return found
 
 
@@ -99,11 +99,11 @@ class WebhookView(MetaRouterView):
         # The key of the query takes precedence over one in the body.
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
-            raise self.refuse(Problem.NOT_AN_EVENT)
+            raise self.refuse(RequestProblem.NOT_AN_EVENT)
         is_batch = isinstance(payload.get("batch"), list)
         self.kind = BATCH if is_batch else self.kind
         if size > (self.responses.batch_limit if is_batch else self.responses.call_limit):
-            raise self.refuse(Problem.TOO_LARGE)
+            raise self.refuse(RequestProblem.TOO_LARGE)
         if is_batch:
             return await self.handle_batch(payload, key)
         self.kind = segment.text_of(payload.get("type")).lower()

@@ -14,7 +14,7 @@ from audience.intake.storing.rows import Submission
 from audience.models import Dialect
 
 
-class Problem(Enum):
+class RequestProblem(Enum):
     """Why a whole request is refused."""
 
     NO_KEY = auto()
@@ -77,5 +77,5 @@ class Responses(ABC):
         """A batch of which all, some or no members were accepted. `partial`: the client understands 207."""
 
     @abstractmethod
-    def problem(self, problem: Problem, *, batch: bool) -> HttpResponseBase:
+    def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponseBase:
         """The whole request is refused."""

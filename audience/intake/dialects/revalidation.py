@@ -49,7 +49,7 @@ def revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
     """`raw` is the whole body, since one bad item refuses all of it."""
     try:
         return Revalidation(rejection.key, PARCELVOY[rejection.route]().parse(rejection.raw, now=rejection.received_at))
-    except parcelvoy_rules.Invalid as invalid:
+    except parcelvoy_rules.InvalidItem as invalid:
         return Revalidation(rejection.key, errors=[Violation(invalid.path, "VALIDATION", str(invalid))])
     except KeyError:
         text = "The route it came by was not rejection, so that it cannot be read again."
@@ -67,11 +67,11 @@ def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidat
     kind = stated if rejection.route in {BATCH, ""} else rejection.route
     try:
         if kind not in segment.TYPES:
-            raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
+            raise segment.InvalidMessage("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
         both = corrects_both_directions(rejection.key or key)
         envelope = segment.BatchEnvelope(received_at=rejection.received_at, both_directions=both, **rejection.frame)
         return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
-    except segment.Invalid as error:
+    except segment.InvalidMessage as error:
         return Revalidation(key, errors=[error.violation])
 
 

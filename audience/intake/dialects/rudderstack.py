@@ -2,22 +2,22 @@
 
 from django.http import HttpResponse
 
-from audience.intake.dialects.responses import BatchResult, Problem, Responses
+from audience.intake.dialects.responses import BatchResult, RequestProblem, Responses
 from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
 SENTENCES = {
-    Problem.NO_KEY: (400, "failed to read writekey from header"),
-    Problem.UNKNOWN_KEY: (400, "invalid write key"),
-    Problem.BAD_ENCODING: (400, "failed to uncompress request body"),
-    Problem.BAD_JSON: (400, "invalid json"),
-    Problem.NOT_AN_EVENT: (400, "event is not a valid rudder event"),
-    Problem.EMPTY_BATCH: (400, "empty batch payload"),
-    Problem.TOO_LARGE: (400, "request size exceeds max limit"),
-    Problem.TOO_MANY_REQUESTS: (429, "max requests limit reached"),
-    Problem.METHOD: (405, "method not allowed"),
-    Problem.DATABASE_UNAVAILABLE: (503, "storage is away for a moment, send this again"),
-    Problem.INTERNAL_ERROR: (500, "something broke on our side, send this again"),
+    RequestProblem.NO_KEY: (400, "failed to read writekey from header"),
+    RequestProblem.UNKNOWN_KEY: (400, "invalid write key"),
+    RequestProblem.BAD_ENCODING: (400, "failed to uncompress request body"),
+    RequestProblem.BAD_JSON: (400, "invalid json"),
+    RequestProblem.NOT_AN_EVENT: (400, "event is not a valid rudder event"),
+    RequestProblem.EMPTY_BATCH: (400, "empty batch payload"),
+    RequestProblem.TOO_LARGE: (400, "request size exceeds max limit"),
+    RequestProblem.TOO_MANY_REQUESTS: (429, "max requests limit reached"),
+    RequestProblem.METHOD: (405, "method not allowed"),
+    RequestProblem.DATABASE_UNAVAILABLE: (503, "storage is away for a moment, send this again"),
+    RequestProblem.INTERNAL_ERROR: (500, "something broke on our side, send this again"),
 }
 
 
@@ -42,7 +42,7 @@ class RudderStackResponses(Responses):
             return self.accepted()
         return self.refused(result.rejected[0][1])
 
-    def problem(self, problem: Problem, *, batch: bool) -> HttpResponse:
+    def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
         return sentence(*SENTENCES[problem])
 
 

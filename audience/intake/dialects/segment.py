@@ -29,7 +29,7 @@ MAX_MESSAGE_ID_LENGTH = 256
 ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
 
 
-class Invalid(Exception):
+class InvalidMessage(Exception):
     """One message that is rejected, with the reason."""
 
     def __init__(self, field: str, code: str, message: str) -> None:
@@ -57,7 +57,7 @@ class BatchEnvelope:
 
 
 def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Message:
-    """One wire object as a Message. `kind` is one of TYPES; raises Invalid."""
+    """One wire object as a Message. `kind` is one of TYPES; raises InvalidMessage."""
     context = {**envelope.context, **mapping(raw, "context")}
     timing = _timing(raw, envelope)
     message = Message(
@@ -80,7 +80,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         raw=dict(raw),
     )
     if not message.user_id and not message.anonymous_id:
-        raise Invalid("userId", "MISSING_REQUIRED_FIELD", NO_ID)
+        raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", NO_ID)
     _set_fields_of_kind(raw, kind, context, message)
     return message
 
@@ -104,7 +104,7 @@ CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], message: Message) -> None:
     """Set and check the fields of each kind."""
     if kind == "track" and not message.name:
-        raise Invalid("event", "MISSING_REQUIRED_FIELD", "event is required for track")
+        raise InvalidMessage("event", "MISSING_REQUIRED_FIELD", "event is required for track")
     if kind == "identify":
         # Browser SDKs put the traits of identify into the context.
         message.traits = {**mapping(context, "traits"), **mapping(raw, "traits")}
@@ -124,16 +124,16 @@ def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str,
 def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
     listed = raw.get("mergeProperties")
     if not isinstance(listed, list) or not listed:
-        raise Invalid("mergeProperties", "MISSING_REQUIRED_FIELD", "mergeProperties is required for merge")
+        raise InvalidMessage("mergeProperties", "MISSING_REQUIRED_FIELD", "mergeProperties is required for merge")
     links = []
     for item in listed:
         pair = (text_of(item.get("type")), text_of(item.get("value"))) if isinstance(item, dict) else ("", "")
         if not all(pair):
             text = "mergeProperties must be a list of objects with type and value"
-            raise Invalid("mergeProperties", "INVALID_FORMAT", text)
+            raise InvalidMessage("mergeProperties", "INVALID_FORMAT", text)
         if len(pair[1]) > MAX_ID_LENGTH:
             text = f"mergeProperties has a value longer than {MAX_ID_LENGTH} characters"
-            raise Invalid("mergeProperties", "INVALID_VALUE", text)
+            raise InvalidMessage("mergeProperties", "INVALID_VALUE", text)
         links.append((pair[0].lower()[:64], pair[1]))
     return links
 
@@ -175,14 +175,14 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
 def _id(raw: Mapping[str, Any], name: str) -> str:
     value = text_of(raw.get(name))
     if len(value) > MAX_ID_LENGTH:
-        raise Invalid(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
+        raise InvalidMessage(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
     return value
 
 
 def _required_id(raw: Mapping[str, Any], name: str, kind: str) -> str:
     value = _id(raw, name)
     if not value:
-        raise Invalid(name, "MISSING_REQUIRED_FIELD", f"{name} is required for {kind}")
+        raise InvalidMessage(name, "MISSING_REQUIRED_FIELD", f"{name} is required for {kind}")
     return value
 
 

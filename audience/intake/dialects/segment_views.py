@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView, basic_user
-from audience.intake.dialects.responses import BatchResult, Problem, Refusal, Responses
+from audience.intake.dialects.responses import BatchResult, Refusal, RequestProblem, Responses
 from audience.intake.dialects.segment_keys import MAX_BATCH_MEMBERS, UNKNOWN_KEY, key_values, without_secret
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.requests import restrictions
@@ -47,13 +47,13 @@ class SegmentView(IngestView):
         self.envelope: dict[str, Any] = {}
         super().prepare()
 
-    def refuse(self, problem: Problem, detail: str = "") -> Refusal:
+    def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         return Refusal(self.responses.problem(problem, batch=self.kind == BATCH))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         key, payload, size = self.receive(basic_user(request) or request.GET.get("writeKey", ""))
         if size > (self.responses.batch_limit if self.kind == BATCH else self.responses.call_limit):
-            raise self.refuse(Problem.TOO_LARGE)
+            raise self.refuse(RequestProblem.TOO_LARGE)
         if self.kind == BATCH:
             return await self.handle_batch(payload, key)
         return await self.handle_one(payload, key)
@@ -82,25 +82,25 @@ class SegmentView(IngestView):
             return self.decode(data)
         except Refusal:
             if not named:
-                raise self.refuse(Problem.NO_KEY) from None
+                raise self.refuse(RequestProblem.NO_KEY) from None
             raise
 
     def find_key(self, value: str) -> ApiKey:
         if not value:
-            raise self.refuse(Problem.NO_KEY)
+            raise self.refuse(RequestProblem.NO_KEY)
         key = find_live_key(value, kinds=self.key_kinds)
         if key is None:
             raise self.unknown_key(value)
         return key
 
     def unknown_key(self, value: str) -> Refusal:
-        return self.for_expired_key(self.refuse(Problem.UNKNOWN_KEY), value, route=self.kind)
+        return self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value, route=self.kind)
 
     def key_in_body(self, payload: Any) -> ApiKey:
         """The first live key in the body: a member with an invalid key does not refuse the others."""
         named = key_values(payload)
         if not named:
-            raise self.refuse(Problem.NO_KEY)
+            raise self.refuse(RequestProblem.NO_KEY)
         self.body_keys = find_keys(named, kinds=self.key_kinds)
         found = next((self.body_keys[name] for name in named if name in self.body_keys), None)
         return found or self.find_key(named[0])
@@ -112,7 +112,7 @@ class SegmentView(IngestView):
 
     async def handle_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
         if not isinstance(raw, dict):
-            raise self.refuse(Problem.NOT_AN_EVENT)
+            raise self.refuse(RequestProblem.NOT_AN_EVENT)
         # The route overwrites `type`.
         kind = self.kind
         both = corrects_both_directions(key)
@@ -124,11 +124,11 @@ class SegmentView(IngestView):
     async def handle_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
         members = payload.get("batch") if isinstance(payload, dict) else None
         if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-            raise self.refuse(Problem.NOT_AN_EVENT)
+            raise self.refuse(RequestProblem.NOT_AN_EVENT)
         if not members:
-            raise self.refuse(Problem.EMPTY_BATCH)
+            raise self.refuse(RequestProblem.EMPTY_BATCH)
         if len(members) > MAX_BATCH_MEMBERS:
-            raise self.refuse(Problem.TOO_LARGE)
+            raise self.refuse(RequestProblem.TOO_LARGE)
         envelope = segment.BatchEnvelope(
             received_at=self.received_at,
             both_directions=corrects_both_directions(key),
@@ -168,9 +168,11 @@ class SegmentView(IngestView):
     ) -> Message | Rejected:
         try:
             if kind not in segment.TYPES:
-                raise segment.Invalid("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
+                raise segment.InvalidMessage(
+                    "type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}"
+                )
             return self.permitted(segment.parse(raw, kind=kind, envelope=envelope), key)
-        except segment.Invalid as error:
+        except segment.InvalidMessage as error:
             return _rejected(raw, error.violation)
 
     def permitted(self, message: Message, key: ApiKey) -> Message | Rejected:

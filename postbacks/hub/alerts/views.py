@@ -17,7 +17,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.hub.toolkit.paging import newest
 from audience.models import Membership, Role
-from postbacks.models import Alert, AlertHook, Notice, Told
+from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
 from postbacks.monitoring.alerts import calls, hooks, recipients
 from postbacks.monitoring.health import Health
 
@@ -27,7 +27,7 @@ NOTICES_SHOWN = 10
 class ChoiceForm(forms.Form):
     """How the member receives alerts."""
 
-    told = forms.ChoiceField(label="Tell me of alerts", choices=Told.choices, widget=forms.RadioSelect)
+    told = forms.ChoiceField(label="Tell me of alerts", choices=AlertFrequency.choices, widget=forms.RadioSelect)
 
 
 class HookForm(forms.Form):
@@ -69,7 +69,7 @@ def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
     """Change one's own choice; allowed for viewers too."""
     form = ChoiceForm(request.POST)
     if form.is_valid():
-        told = Told(form.cleaned_data["told"])
+        told = AlertFrequency(form.cleaned_data["told"])
         recipients.choose(game=membership.game, user=request.user, told=told)
         messages.success(request, f"Saved: {told.label[0].lower()}{told.label[1:]}.")
     else:

@@ -65,7 +65,7 @@ SYSTEM_NAME = "Afterclick"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     label: str
     before: str
     after: str
@@ -82,7 +82,7 @@ class AuditRow:
     kind: str
     action: str
     name: str
-    changes: list[Change]
+    changes: list[FieldChange]
     is_long: bool
 
 
@@ -109,13 +109,13 @@ def _who(entry: Any) -> str:
     return str(entry.actor_email or (named and named[-1]) or SYSTEM_NAME)
 
 
-def _changes(entry: Any) -> Iterator[Change]:
+def _changes(entry: Any) -> Iterator[FieldChange]:
     for name, pair in (entry.changes or {}).items():
         if name in OMITTED_FIELDS or not isinstance(pair, list):
             continue
         before, after = (_text(value) for value in pair)
         if before != after:
-            yield Change(LABELS.get(name, name.replace("_", " ").capitalize()), before, after)
+            yield FieldChange(LABELS.get(name, name.replace("_", " ").capitalize()), before, after)
 
 
 def _text(value: Any) -> str:

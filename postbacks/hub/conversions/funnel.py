@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from postbacks.reporting.conversion_status import Status
-from postbacks.reporting.funnel import LABELS, Step, Tally
+from postbacks.reporting.funnel import LABELS, FunnelStep, Tally
 
 # The length of a full bar in thousandths, and of the shortest visible piece.
 BAR_LENGTH, MIN_PIECE = 1000, 6
@@ -17,7 +17,7 @@ TONES: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class BarPiece:
     """A part of a bar: conversions that continue (`key` is the next step's) or have one status."""
 
     key: str
@@ -41,26 +41,26 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class FunnelBar:
     """One step; `share` is in per cent of the step before, None where it has no meaning."""
 
-    step: Step
+    step: FunnelStep
     share: int | None
-    kept: Piece | None
-    lost: list[Piece] = field(default_factory=list)
+    kept: BarPiece | None
+    lost: list[BarPiece] = field(default_factory=list)
 
     @property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[BarPiece]:
         return [*([self.kept] if self.kept else []), *self.lost]
 
 
-def draw_bars(steps: list[Step]) -> list[Bar]:
+def draw_bars(steps: list[FunnelStep]) -> list[FunnelBar]:
     """Return the bars of the steps, all on one scale."""
     most = max((step.tally.count for step in steps), default=0)
     return [_bar(steps, number, most) for number in range(len(steps))]
 
 
-def _bar(steps: list[Step], number: int, most: int) -> Bar:
+def _bar(steps: list[FunnelStep], number: int, most: int) -> FunnelBar:
     step, before = steps[number], steps[number - 1] if number else None
     after = steps[number + 1] if number + 1 < len(steps) else step
     # There is no list of events seen: the bar is one piece.
@@ -70,13 +70,13 @@ def _bar(steps: list[Step], number: int, most: int) -> Bar:
     for key, tally, tone in parts:
         width = max(MIN_PIECE, round(BAR_LENGTH * tally.count / most)) if tally.count else 0
         if width:
-            pieces.append(Piece(key, tally, tone, min(x, BAR_LENGTH - MIN_PIECE), width))
+            pieces.append(BarPiece(key, tally, tone, min(x, BAR_LENGTH - MIN_PIECE), width))
             x += width
     kept = next((piece for piece in pieces if piece.tone == "kept"), None)
-    return Bar(step, _share(step, before), kept, [piece for piece in pieces if piece is not kept])
+    return FunnelBar(step, _share(step, before), kept, [piece for piece in pieces if piece is not kept])
 
 
-def _share(step: Step, before: Step | None) -> int | None:
+def _share(step: FunnelStep, before: FunnelStep | None) -> int | None:
     if before is None or before.at_least or not before.tally.count:
         return None
     return round(100 * step.tally.count / before.tally.count)

@@ -18,7 +18,7 @@ from postbacks.hub.conversions.funnel import draw_bars
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
 from postbacks.networks import NETWORKS
 from postbacks.reporting import conversion_status, export, funnel
-from postbacks.reporting.search import Found, find
+from postbacks.reporting.search import SearchResult, find
 
 PERIODS = {
     "24h": ("24 hours", timedelta(hours=24)),
@@ -31,7 +31,7 @@ MAX_QUERY_LENGTH = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionFilter:
+class ConversionListFilter:
     """The filters of the URL. `only` is a step or a place of the pipeline; `query` looks through all times."""
 
     period: Filter
@@ -98,7 +98,7 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
 
-def read_filter(request: HubRequest, game: Game) -> ConversionFilter:
+def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     """Read the filters of the URL; one that is not known counts as not given."""
     period = choice(
         request,
@@ -115,7 +115,7 @@ def read_filter(request: HubRequest, game: Game) -> ConversionFilter:
     since, cut = funnel.reaching_back(game, period_start(period.chosen))
     scope = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = search_text(request, "q", length=MAX_QUERY_LENGTH)
-    return ConversionFilter(period, trigger, network, only, query, scope, cut)
+    return ConversionListFilter(period, trigger, network, only, query, scope, cut)
 
 
 def only_choices() -> Iterator[tuple[str, str]]:
@@ -127,7 +127,7 @@ def period_start(period: str) -> datetime:
     return clock.now() - PERIODS[period][1]
 
 
-def listed_conversions(wanted: ConversionFilter) -> tuple[QuerySet[Conversion], Found | None]:
+def listed_conversions(wanted: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
     """The conversions of the list. A search goes through all times, whatever else is chosen."""
     if wanted.query:
         found = find(wanted.scope.game, wanted.query)

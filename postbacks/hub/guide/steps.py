@@ -24,7 +24,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GuideStep:
     """One step. `seen` names the thing that was seen and `at` when; `problem` is what prevents the
     step, `href` the page that shows it. All may be empty."""
 
@@ -37,7 +37,7 @@ class Step:
     href: str = ""
 
 
-def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[Step]:
+def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[GuideStep]:
     """Return all five steps in order, in at most eight queries. The key is one of the dialect if there is one.
 
     Email addresses in ids are masked unless `addresses`.
@@ -46,7 +46,7 @@ def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[
     return found if addresses else [_masked(step) for step in found]
 
 
-def completed_steps(game: Game) -> list[Step]:
+def completed_steps(game: Game) -> list[GuideStep]:
     """The same without evidence, in one query."""
     configs = PostbackConfig.objects.kept().filter(game=OuterRef("pk"))
     delivered = Delivery.objects.filter(game=OuterRef("pk"), state=DeliveryState.DELIVERED)
@@ -58,7 +58,7 @@ def completed_steps(game: Game) -> list[Step]:
         Exists(configs),
         Exists(delivered),
     )
-    return [Step(key, title, done) for (key, title), done in zip(TITLES.items(), found.get(), strict=True)]
+    return [GuideStep(key, title, done) for (key, title), done in zip(TITLES.items(), found.get(), strict=True)]
 
 
 def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
@@ -67,35 +67,39 @@ def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
     return min(keys, key=lambda key: (key.is_sandbox, key.dialect != dialect, -key.pk), default=None)
 
 
-def _key(game: Game, dialect: str) -> Step:
+def _key(game: Game, dialect: str) -> GuideStep:
     key = newest_key(game, dialect)
     title = TITLES["key"]
-    return Step("key", title, True, f"{key.name}, {key.prefix}…", key.created_at) if key else Step("key", title, False)
+    return (
+        GuideStep("key", title, True, f"{key.name}, {key.prefix}…", key.created_at)
+        if key
+        else GuideStep("key", title, False)
+    )
 
 
-def _event(game: Game) -> Step:
+def _event(game: Game) -> GuideStep:
     title = TITLES["event"]
     newest = Event.objects.filter(game_id=game.pk).order_by("-pk").defer("raw", "context", "properties").first()
     if newest:
         sender = newest.user_id or newest.anonymous_id or newest.device_id
         seen = f"{newest.name or newest.kind} from {sender or 'a nameless player'}"
-        return Step("event", title, True, seen, newest.received_at)
+        return GuideStep("event", title, True, seen, newest.received_at)
     refused = Rejection.objects.filter(game=game).order_by("-pk").first()
     if refused is None:
-        return Step("event", title, False)
+        return GuideStep("event", title, False)
     why = refused.errors[0]["message"] if refused.errors else ""
     href = f"{reverse('events', kwargs={'slug': game.slug})}?status=rejected"
-    return Step("event", title, False, at=refused.received_at, problem=f"A message was rejected: {why}", href=href)
+    return GuideStep("event", title, False, at=refused.received_at, problem=f"A message was rejected: {why}", href=href)
 
 
-def _click(game: Game) -> Step:
+def _click(game: Game) -> GuideStep:
     known = list(Touch.objects.filter(game=game).values_list("pk", flat=True)[:MAX_CLICKS_SCANNED])
     if not known:
-        return Step("click", TITLES["click"], False)
+        return GuideStep("click", TITLES["click"], False)
     newest = Touch.objects.get(pk=max(known))
     network = NETWORKS.get(newest.network)
     seen = f"A {network.label if network else newest.network.title()} click{_shortened(newest.click_id)}"
-    return Step("click", TITLES["click"], True, seen, newest.clicked_at)
+    return GuideStep("click", TITLES["click"], True, seen, newest.clicked_at)
 
 
 def _shortened(click_id: str) -> str:
@@ -103,28 +107,32 @@ def _shortened(click_id: str) -> str:
     return f", {click_id[:10]}…" if click_id else ""
 
 
-def _postback(game: Game) -> Step:
+def _postback(game: Game) -> GuideStep:
     configs = PostbackConfig.objects.kept().filter(game=game).defer("credential", "previous_credential")
     newest = configs.order_by("-created_at").first()
     title = TITLES["postback"]
-    return Step("postback", title, True, str(newest), newest.validated_at) if newest else Step("postback", title, False)
+    return (
+        GuideStep("postback", title, True, str(newest), newest.validated_at)
+        if newest
+        else GuideStep("postback", title, False)
+    )
 
 
-def _delivery(game: Game) -> Step:
+def _delivery(game: Game) -> GuideStep:
     title = TITLES["delivery"]
     delivered = Delivery.objects.filter(game=game, state=DeliveryState.DELIVERED).order_by("-event_at").first()
     if delivered:
         seen = f"{delivered.trigger_label} accepted by {NETWORKS[delivered.network].label}"
-        return Step("delivery", title, True, seen, delivered.finished_at)
+        return GuideStep("delivery", title, True, seen, delivered.finished_at)
     conversion = Conversion.objects.filter(game=game).order_by("-event_at").first()
     if conversion is None:
-        return Step("delivery", title, False)
+        return GuideStep("delivery", title, False)
     why = conversion.get_reason_display() or "It is on its way"
     href = reverse("conversion", kwargs={"slug": game.slug, "pk": conversion.pk})
     problem = f"{trigger_label(conversion.trigger)} came, but was not delivered yet. {why}."
-    return Step("delivery", title, False, at=conversion.event_at, problem=problem, href=href)
+    return GuideStep("delivery", title, False, at=conversion.event_at, problem=problem, href=href)
 
 
-def _masked(step: Step) -> Step:
+def _masked(step: GuideStep) -> GuideStep:
     seen, problem = without_addresses(step.seen), without_addresses(step.problem)
-    return Step(step.key, step.title, step.done, seen, step.at, problem, step.href)
+    return GuideStep(step.key, step.title, step.done, seen, step.at, problem, step.href)

@@ -15,7 +15,7 @@ from postbacks.hub.toolkit.config_rows import ConfigRow
 from postbacks.models import Alert
 from postbacks.monitoring.health import Health, advice
 from postbacks.monitoring.server import server_troubles
-from postbacks.monitoring.server.trouble import Kind, Trouble
+from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
 # How long before its end a key is shown: at least the longest overlap of a rotation.
 ENDS_SOON = timedelta(days=7)
@@ -24,7 +24,7 @@ ATTENTION_STATES = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, 
 
 
 # Troubles with a notice of the game's own figures.
-SHOWN_BY_GAME = {Kind.DIGEST_BEHIND, Kind.BATCHES_SET_ASIDE}
+SHOWN_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}
 
 
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:

@@ -24,7 +24,7 @@ REJECTED = charts.Series("Rejected", charts.HATCHED)
 DEFAULT = "24h"
 
 
-class Click(TextChoices):
+class ClickSource(TextChoices):
     """Where a paid click came from, as far as no postback names it (audience/digest/clicks.py)."""
 
     META = "meta", "Meta"
@@ -93,7 +93,7 @@ def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Ch
 
 def clicks(total: Figures) -> list[tuple[charts.Rank, Tally]]:
     """Return conversions by network of the attributed click, with values; networks with postbacks first."""
-    known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(Click.choices)}
+    known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(ClickSource.choices)}
     shown = [kind for kind in known if kind in NETWORKS or kind in total.conversions]
     tallies = [total.conversions.get(kind, figures.added([])) for kind in shown]
     rows = [

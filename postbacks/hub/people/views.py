@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from audience.hub.events.feed import PAYLOAD_FIELDS, EventRow, event_row
-from audience.hub.keys.forms import ForgetForm
+from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row
+from audience.hub.keys.forms import ErasePersonForm
 from audience.hub.people.views import erasure_identity
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page, sees_addresses
 from audience.hub.toolkit.masking import as_json, masked, shortened
@@ -42,7 +42,7 @@ class LabelledId:
 
 
 @dataclass(frozen=True, slots=True)
-class Click:
+class ClickRow:
     network: str
     at: datetime
     click_id: str
@@ -73,7 +73,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "clicks": clicks_of(found, addresses=addresses),
         "conversions": conversions_of(found, addresses=addresses),
         "events": events_of(membership, identities),
-        "erase_form": ForgetForm(subject=handle.value) if handle else None,
+        "erase_form": ErasePersonForm(subject=handle.value) if handle else None,
         "handle": handle,
         **consent_of(membership, identities, addresses=addresses),
     }
@@ -121,9 +121,9 @@ def devices_and_groups(found: Person, *, addresses: bool) -> list[LabelledId]:
     ]
 
 
-def clicks_of(found: Person, *, addresses: bool) -> list[Click]:
+def clicks_of(found: Person, *, addresses: bool) -> list[ClickRow]:
     return [
-        Click(
+        ClickRow(
             network=network_label(touch.network),
             at=touch.clicked_at,
             click_id=masked(touch.click_id, addresses=addresses),
@@ -139,7 +139,7 @@ def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
     return [conversion_row(conversion, addresses=addresses) for conversion in rows]
 
 
-def events_of(membership: Membership, identities: list[Identity]) -> list[EventRow]:
+def events_of(membership: Membership, identities: list[Identity]) -> list[FeedRow]:
     """Return the newest events with any of the person's ids, and their times."""
     keys = [(row.namespace, row.value) for row in identities]
     # By a time without an index, so that the ids' own indexes are used and not everybody's newest events walked.

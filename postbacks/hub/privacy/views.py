@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 
 from audience.accounts import audit_log
 from audience.database import clock
-from audience.hub.keys.forms import ForgetForm
+from audience.hub.keys.forms import ErasePersonForm
 from audience.hub.people.views import erasure_identity, person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
@@ -43,7 +43,7 @@ def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> Htt
         "title": person_rows([person], addresses=True)[0].title,
         "counts": counts_of(person),
         "decisions": list(ConsentDecision.objects.for_ids(membership.game_id, anonymous)[:MAX_DECISIONS]),
-        "form": ForgetForm(subject=handle.value) if handle else None,
+        "form": ErasePersonForm(subject=handle.value) if handle else None,
     }
     return page(request, "hub/privacy/person.html", membership, **context)
 

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership
 from postbacks.hub.toolkit.networks import network_or_404
-from postbacks.networks.interface.matching import Share
+from postbacks.networks.interface.matching import KeyShare
 from postbacks.reporting.match_quality import quality_of
 
 
@@ -15,11 +15,11 @@ from postbacks.reporting.match_quality import quality_of
 class ShareRow:
     """`percent` as the page says it: only none at all is 0, only each and every one 100."""
 
-    share: Share
+    share: KeyShare
     percent: int
 
     @classmethod
-    def of(cls, share: Share) -> "ShareRow":
+    def of(cls, share: KeyShare) -> "ShareRow":
         rounded = round(share.share * 100)
         return cls(share, min(max(rounded, 1), 99) if 0 < share.share < 1 else rounded)
 

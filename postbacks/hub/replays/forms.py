@@ -16,7 +16,7 @@ VERDICTS = (
 )
 
 
-class Moment(forms.DateTimeInput):
+class MinuteInput(forms.DateTimeInput):
     """A minute in the browser's date picker, in UTC."""
 
     input_type = "datetime-local"
@@ -29,8 +29,8 @@ class ReplayForm(forms.Form):
     """`failed_from` and `failed_until` may be blank; both are in UTC."""
 
     config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
-    failed_from = forms.DateTimeField(required=False, widget=Moment, label="Failed from (UTC)")
-    failed_until = forms.DateTimeField(required=False, widget=Moment, label="Failed before (UTC)")
+    failed_from = forms.DateTimeField(required=False, widget=MinuteInput, label="Failed from (UTC)")
+    failed_until = forms.DateTimeField(required=False, widget=MinuteInput, label="Failed before (UTC)")
     verdict = forms.ChoiceField(choices=VERDICTS, required=False, label="Kind of failure")
 
     def __init__(self, *args: Any, configs: Any, **kwargs: Any) -> None:

@@ -32,7 +32,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ColumnPiece:
     """A part of a column. `y` and `height` in pixels from the top of the plot."""
 
     series: Series
@@ -49,7 +49,7 @@ class Column:
     place: str
     x: str
     width: str
-    pieces: list[Piece]
+    pieces: list[ColumnPiece]
     title: str  # of the point, with its values
     named: list[tuple[str, str]]  # series and value as they are read, those that are nothing too
     tick: str  # "major" carries a label, "minor" one where there is room, '' none
@@ -147,13 +147,13 @@ def _tick(place: int, count: int, step: int) -> str:
     return "minor" if place // step % 2 else "major"
 
 
-def _pieces(point: Point, series: Sequence[Series], top: int) -> list[Piece]:
+def _pieces(point: Point, series: Sequence[Series], top: int) -> list[ColumnPiece]:
     pieces, y = [], float(HEIGHT)
     for one, value in zip(series, point.values, strict=True):
         if value:
             height = max(float(MIN_HEIGHT), round(HEIGHT * value / top, 1))
             y = max(0.0, round(y - height, 1))
-            pieces.append(Piece(one, value, y, height))
+            pieces.append(ColumnPiece(one, value, y, height))
     return pieces
 
 

@@ -54,7 +54,7 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     return [_row(config, counted.get(config.pk)) for config in configs]
 
 
-def _row(config: Any, counts: health.Counts | None) -> ConfigRow:
+def _row(config: Any, counts: health.HealthCounts | None) -> ConfigRow:
     """`config` with its `last_at`."""
     return ConfigRow(
         config=config,

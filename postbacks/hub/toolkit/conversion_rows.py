@@ -9,14 +9,14 @@ from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
-from postbacks.reporting.stuck_rows import Stuck
+from postbacks.reporting.stuck_rows import StuckWork
 
 # What a list does not show, and is long.
 DEFERRED_FIELDS = ("properties", "context", "integrations")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PostbackOutcome:
     """The outcome of a conversion on one postback or, without `network`, altogether."""
 
     label: str
@@ -31,7 +31,7 @@ class ConversionRow:
     conversion: Conversion
     event: str
     click: str
-    outcomes: list[Outcome]
+    outcomes: list[PostbackOutcome]
 
 
 def with_outcomes(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
@@ -56,7 +56,7 @@ def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
     )
 
 
-def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
+def outcomes(conversion: Conversion, *, addresses: bool) -> list[PostbackOutcome]:
     """Return an outcome per postback that was tried or cancelled, or why there was none."""
     # A skipped one is told by the conversion's own reason, unless it went out before.
     tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
@@ -65,19 +65,19 @@ def outcomes(conversion: Conversion, *, addresses: bool) -> list[Outcome]:
     if conversion.fanned_out_at is None:
         return [_undecided(stuck_rows.undecided(conversion))]
     reason = Reason(conversion.reason).label if conversion.reason else "No postback is set up for this game"
-    return [Outcome("Not sent", "", reason=reason)]
+    return [PostbackOutcome("Not sent", "", reason=reason)]
 
 
-def _undecided(failed: Stuck | None) -> Outcome:
+def _undecided(failed: StuckWork | None) -> PostbackOutcome:
     if failed and failed.is_set_aside:
-        return Outcome("Set aside", "bad", reason=failed.sentence)
-    return Outcome("Waiting", "busy", reason=failed.sentence if failed else "About to be decided")
+        return PostbackOutcome("Set aside", "bad", reason=failed.sentence)
+    return PostbackOutcome("Waiting", "busy", reason=failed.sentence if failed else "About to be decided")
 
 
-def _outcome(delivery: Delivery, addresses: bool) -> Outcome:
+def _outcome(delivery: Delivery, addresses: bool) -> PostbackOutcome:
     label, dot = outcome_label(delivery)
     messages = [attempt.message for attempt in delivery.attempts.all()]
-    return Outcome(
+    return PostbackOutcome(
         label=label,
         dot=dot,
         network=network_label(delivery.network),

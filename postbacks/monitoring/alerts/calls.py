@@ -18,7 +18,7 @@ from postbacks import http
 from postbacks.http.public_hosts import FORBIDDEN
 from postbacks.models import Alert, Notice
 from postbacks.monitoring.alerts import labels
-from postbacks.monitoring.alerts.outcome import Failed, NotSendable
+from postbacks.monitoring.alerts.outcome import NoReceiver, SendingFailed
 from postbacks.networks.interface import answers
 from postbacks.networks.interface.network import USER_AGENT, Request
 
@@ -28,25 +28,25 @@ PRIVATE = "Not sent: this address is not on the public internet. The operator ca
 
 
 def send(notice: Notice) -> str:
-    """Call the webhook and return its answer. Raises Failed, or NotSendable if the webhook is disabled."""
+    """Call the webhook and return its answer. Raises SendingFailed, or NoReceiver if the webhook is disabled."""
     hook = notice.hook
     if hook is None or not hook.enabled:
-        raise NotSendable("The hook is switched off.")
+        raise NoReceiver("The hook is switched off.")
     secret = hook.secret.get("key", "")
     if not secret:
-        raise NotSendable("The hook's secret cannot be read: delete the hook and add it again.")
+        raise NoReceiver("The hook's secret cannot be read: delete the hook and add it again.")
     request = _request(notice, hook.url, secret)
     response = http.post_to_public_host(request, private_hosts=settings.ALERT_PRIVATE_HOSTS, timeout=TIMEOUT)
     if response.failure == FORBIDDEN:
-        raise Failed(PRIVATE)
+        raise SendingFailed(PRIVATE)
     if response.status is None:
-        raise Failed(f"{FAILURES.get(response.failure or '', 'The hook could not be reached')}.")
+        raise SendingFailed(f"{FAILURES.get(response.failure or '', 'The hook could not be reached')}.")
     if 300 <= response.status < 400:
-        raise Failed(
+        raise SendingFailed(
             f"It answered {response.status}, a redirect, which is not followed: enter the address it leads to."
         )
     if not 200 <= response.status < 300:
-        raise Failed(f"It answered {response.status}.")
+        raise SendingFailed(f"It answered {response.status}.")
     return f"It answered {response.status}."
 
 

@@ -27,7 +27,7 @@ from postbacks.networks import NETWORKS
 
 
 @dataclass(slots=True)
-class Day:
+class NetworkDay:
     """One network on one day, by time of the events."""
 
     conversions: int = 0
@@ -89,9 +89,9 @@ def _write_one(choice: AlertChoice, now: datetime, *, tells: bool) -> bool:
     return True
 
 
-def read(*, game: Game, day: date) -> dict[str, Day]:
+def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
     """Return each network's numbers for the events of `day` (UTC), with its open alerts."""
-    days = {kind: Day() for kind in NETWORKS}
+    days = {kind: NetworkDay() for kind in NETWORKS}
     start = datetime.combine(day, time.min, UTC)
     span: dict[str, Any] = {"event_at__gte": start, "event_at__lt": start + timedelta(days=1)}
     real = Conversion.objects.filter(game=game, test=False, touch__network__in=NETWORKS, **span)

@@ -10,7 +10,7 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import ApiKey, Queue, Role
-from postbacks.models import AlertChoice, Notice, NoticeKind, Told
+from postbacks.models import AlertChoice, AlertFrequency, Notice, NoticeKind
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import NOTICES_TASK, members
 
@@ -35,7 +35,7 @@ def _write(key: ApiKey) -> int:
     if not _due().filter(pk=key.pk).update(remind_at=None):
         return 0
     now = clock.now()
-    silent = set(AlertChoice.objects.filter(game=key.game, told=Told.NEVER).values_list("user_id", flat=True))
+    silent = set(AlertChoice.objects.filter(game=key.game, told=AlertFrequency.NEVER).values_list("user_id", flat=True))
     told = [m.user_id for m in members(key.game) if m.role == Role.ADMIN and m.user_id not in silent]
     new = {"game": key.game, "key": key, "kind": NoticeKind.KEY_ENDS, "created_at": now, "next_attempt_at": now}
     Notice.objects.bulk_create(Notice(user_id=user_id, **new) for user_id in told)

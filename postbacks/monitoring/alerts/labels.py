@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from audience.models import Game
-from postbacks.models import Alert, Ending, NoticeKind
+from postbacks.models import Alert, AlertEnding, NoticeKind
 from postbacks.monitoring.health import Health
 
 
@@ -23,7 +23,7 @@ def headline(alert: Alert, kind: str) -> str:
     """Return `Starfall: TikTok Ads CABC is on hold`."""
     postback = one_line(f"{alert.game}: {alert.config}")
     if kind == NoticeKind.RECOVERED:
-        if alert.ending in (Ending.DISABLED, Ending.DELETED):
+        if alert.ending in (AlertEnding.DISABLED, AlertEnding.DELETED):
             return f"{postback}: {alert.get_ending_display()}"
         return f"{postback} has recovered"
     state = {
@@ -37,9 +37,9 @@ def headline(alert: Alert, kind: str) -> str:
 
 def ending(alert: Alert) -> str:
     """Return why an alert ended, as of its end."""
-    if alert.ending == Ending.DELETED:
+    if alert.ending == AlertEnding.DELETED:
         return "The postback was deleted: nothing is sent through it any more."
-    if alert.ending == Ending.DISABLED:
+    if alert.ending == AlertEnding.DISABLED:
         return "The postback was disabled: nothing is sent while it is off."
     return "Conversions go out as they should."
 

@@ -6,16 +6,16 @@ from django.core.mail import EmailMessage
 from audience.models import Membership
 from postbacks.models import Alert, Notice, NoticeKind
 from postbacks.monitoring.alerts import digests, key_ends, labels
-from postbacks.monitoring.alerts.outcome import Failed, NotSendable
+from postbacks.monitoring.alerts.outcome import NoReceiver, SendingFailed
 
 
 def send(notice: Notice) -> str:
-    """Send a message and return ''. Raises Failed, or NotSendable if the member has left the game."""
+    """Send a message and return ''. Raises SendingFailed, or NoReceiver if the member has left the game."""
     user = notice.user
     if user is None or not user.is_active or not user.email:
-        raise NotSendable("The account has no email address any more, or was closed.")
+        raise NoReceiver("The account has no email address any more, or was closed.")
     if not Membership.objects.filter(game=notice.game, user=user).exists():
-        raise NotSendable("The receiver is no longer a member of the game.")
+        raise NoReceiver("The receiver is no longer a member of the game.")
     subject, body = _said(notice)
     footer = f"Choose how you are told: {labels.alerts_url(notice.game)}"
     message = EmailMessage(
@@ -29,7 +29,7 @@ def send(notice: Notice) -> str:
     try:
         message.send()
     except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; their text repeats the address
-        raise Failed(f"The mail server did not take it ({type(error).__name__}).") from error
+        raise SendingFailed(f"The mail server did not take it ({type(error).__name__}).") from error
     return ""
 
 

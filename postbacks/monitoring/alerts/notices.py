@@ -21,7 +21,7 @@ from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Notice, NoticeKind, NoticeState
 from postbacks.monitoring.alerts import calls, mail
-from postbacks.monitoring.alerts.outcome import Failed, NotSendable
+from postbacks.monitoring.alerts.outcome import NoReceiver, SendingFailed
 
 logger = structlog.get_logger(__name__)
 
@@ -121,9 +121,9 @@ def send(notice: Notice) -> None:
 def _attempt(notice: Notice) -> _Result:
     try:
         return _Result("sent", calls.send(notice) if notice.hook_id else mail.send(notice))
-    except NotSendable as gone:
+    except NoReceiver as gone:
         return _Result("failed", str(gone))
-    except Failed as failure:
+    except SendingFailed as failure:
         return _Result("later", str(failure))
     except Exception as error:  # no error of a mail backend or URL library may be retried for ever
         logger.exception("notice_crashed", notice_id=str(notice.pk))

@@ -1,9 +1,9 @@
 """Failures of sending a message."""
 
 
-class Failed(Exception):
+class SendingFailed(Exception):
     """Not delivered, with a sentence; a retry may succeed."""
 
 
-class NotSendable(Exception):
+class NoReceiver(Exception):
     """There is no receiver any more, with a sentence."""

@@ -8,27 +8,27 @@ from django.db import transaction
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import Game, Membership, Role
-from postbacks.models import Alert, AlertChoice, AlertHook, Notice, NoticeKind, Told
+from postbacks.models import Alert, AlertChoice, AlertFrequency, AlertHook, Notice, NoticeKind
 
 NOTICES_TASK = "postbacks.tasks.notices"
 # The hour (UTC) at which digests of the previous day are due.
 DIGEST_HOUR = 8
-AT_ONCE = (Told.AT_ONCE, Told.BOTH)
-DAILY = (Told.DAILY, Told.BOTH)
+AT_ONCE = (AlertFrequency.AT_ONCE, AlertFrequency.BOTH)
+DAILY = (AlertFrequency.DAILY, AlertFrequency.BOTH)
 
 
-def default_choice(role: str) -> Told:
+def default_choice(role: str) -> AlertFrequency:
     """Return the choice of a member who made none: viewers get no mails."""
-    return Told.NEVER if role == Role.VIEWER else Told.AT_ONCE
+    return AlertFrequency.NEVER if role == Role.VIEWER else AlertFrequency.AT_ONCE
 
 
-def choice_of(*, game: Game, user: Any, role: str) -> Told:
+def choice_of(*, game: Game, user: Any, role: str) -> AlertFrequency:
     row = AlertChoice.objects.filter(game=game, user=user).first()
-    return Told(row.told) if row else default_choice(role)
+    return AlertFrequency(row.told) if row else default_choice(role)
 
 
 @transaction.atomic
-def choose(*, game: Game, user: Any, told: Told) -> None:
+def choose(*, game: Game, user: Any, told: AlertFrequency) -> None:
     """Store how `user` receives alerts. A digest chosen after its hour begins tomorrow."""
     now = clock.now()
     sent = {"digest_sent_on": now.date()} if now.hour >= DIGEST_HOUR else {}

@@ -22,7 +22,7 @@ from audience.background import isolation
 from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
-from postbacks.models import Alert, Ending, NoticeKind, PostbackConfig
+from postbacks.models import Alert, AlertEnding, NoticeKind, PostbackConfig
 from postbacks.monitoring import health
 from postbacks.monitoring.alerts.recipients import notify
 from postbacks.monitoring.health import Health, Judgement
@@ -61,7 +61,9 @@ def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
 def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | None, now: datetime) -> bool:
     """Update the alert of this config; return whether it opened or ended."""
     if not config.enabled or config.deleted_at:
-        return alert is not None and _end(alert, Ending.DELETED if config.deleted_at else Ending.DISABLED, now)
+        return alert is not None and _end(
+            alert, AlertEnding.DELETED if config.deleted_at else AlertEnding.DISABLED, now
+        )
     if _is_bad(judgement, now):
         return _open(config, judgement, now) if alert is None else _rewrite(alert, judgement)
     if alert is None:
@@ -72,7 +74,7 @@ def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | N
     if alert.good_since is None:
         Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=None).update(good_since=now)
         return False
-    return now - alert.good_since >= STEADY and _end(alert, Ending.RECOVERED, now)
+    return now - alert.good_since >= STEADY and _end(alert, AlertEnding.RECOVERED, now)
 
 
 def _is_bad(judgement: Judgement, now: datetime) -> bool:
@@ -104,7 +106,7 @@ def _rewrite(alert: Alert, judgement: Judgement) -> bool:
 
 
 @transaction.atomic
-def _end(alert: Alert, ending: Ending, now: datetime) -> bool:
+def _end(alert: Alert, ending: AlertEnding, now: datetime) -> bool:
     # With the same good_since: another worker may have found it bad and cleared it.
     current = Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=alert.good_since)
     if not current.update(recovered_at=now, ending=ending):

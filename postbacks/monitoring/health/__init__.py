@@ -12,9 +12,9 @@ from audience.database import clock
 from postbacks.models import PostbackConfig
 from postbacks.monitoring.health.counting import count
 from postbacks.monitoring.health.judgement import judge
-from postbacks.monitoring.health.types import Counts, Health, Indicator, Judgement
+from postbacks.monitoring.health.types import Health, HealthCounts, Indicator, Judgement
 
-__all__ = ["Counts", "Health", "Indicator", "Judgement", "judge", "of"]
+__all__ = ["HealthCounts", "Health", "Indicator", "Judgement", "judge", "of"]
 
 
 def of(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:

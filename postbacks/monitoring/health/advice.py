@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
-from postbacks.monitoring.health.types import Counts
+from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks.interface.network import Verdict
 from postbacks.outbox.reasons import TEXTS
 
@@ -25,7 +25,7 @@ def reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {TEXTS[reason].clause}" for reason, number in most)
 
 
-def quoted(counts: Counts, message: str) -> str:
+def quoted(counts: HealthCounts, message: str) -> str:
     """Return `TikTok Ads says: “...”.`, or '' if the network sent no text."""
     said = impersonal(message, keep=counts.pixel_id).rstrip(" .")
     return f"{counts.kind.label} says: “{said}”." if said else ""
@@ -38,7 +38,7 @@ def impersonal(message: str, *, keep: str = "") -> str:
     return line if len(line) <= QUOTED_MAX else line[: QUOTED_MAX - 1] + ELLIPSIS
 
 
-def access(counts: Counts, held_for: str) -> str:
+def access(counts: HealthCounts, held_for: str) -> str:
     """Return what to do about a credential; `held_for` is "token", "pixel" or ''."""
     token = counts.kind.credential_label.lower()
     rotate = f"Rotate the {token}: choose Edit, then Rotate credentials."
@@ -48,20 +48,20 @@ def access(counts: Counts, held_for: str) -> str:
     return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
 
 
-def limited(counts: Counts) -> str:
+def limited(counts: HealthCounts) -> str:
     return f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
 
 
-def unreachable(counts: Counts) -> str:
+def unreachable(counts: HealthCounts) -> str:
     return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
 
 
-def failed(counts: Counts) -> str:
+def failed(counts: HealthCounts) -> str:
     if counts.failed_by.get(Verdict.PAYLOAD, 0):
         return "Open the failed attempts in the delivery log, fix what the network names, and replay them."
     return "Open the failed attempts in the delivery log, and replay what is not too old."
 
 
-def next_step(counts: Counts, reason: str) -> str:
+def next_step(counts: HealthCounts, reason: str) -> str:
     """Return what to check if most conversions are not sent for this reason."""
     return TEXTS[reason].next_step.format(click_param=counts.kind.click_param or "a click ID")

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from postbacks.delivery import breaker
-from postbacks.monitoring.health.types import Counts
+from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks import NETWORKS
 
 PERIOD = timedelta(hours=24)
@@ -105,8 +105,8 @@ WHERE config.id = ANY(%(ids)s)
 """
 
 
-def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, Counts]:
-    """Return {config id: Counts}; configs of unknown networks are left out."""
+def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, HealthCounts]:
+    """Return {config id: HealthCounts}; configs of unknown networks are left out."""
     if not ids:
         return {}
     asked = {"ids": list(ids), "since": now - PERIOD, "sample": SAMPLE}
@@ -125,7 +125,7 @@ def _rows(query: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> Counts:
+def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> HealthCounts:
     facts = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
     for name in ("retried_message", "failed_message", "refused_message"):
         facts[name] = facts[name] or ""
@@ -134,4 +134,4 @@ def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> C
     for name in ("delivered", "may_have_arrived", "failed"):
         deliveries[name] = int(deliveries[name])
     tripped = row["failures"] >= breaker.FAILURES
-    return Counts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)
+    return HealthCounts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)

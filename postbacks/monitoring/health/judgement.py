@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from audience.models import Reason
 from postbacks.monitoring.health import advice
-from postbacks.monitoring.health.types import Counts, Health, Judgement
+from postbacks.monitoring.health.types import Health, HealthCounts, Judgement
 from postbacks.networks.interface.network import Verdict
 from postbacks.reporting.labels import conversions
 
@@ -22,7 +22,7 @@ ONGOING = timedelta(minutes=15)
 LIMITED = timedelta(minutes=1)
 
 
-def judge(counts: Counts) -> Judgement:
+def judge(counts: HealthCounts) -> Judgement:
     """Return the worst state that applies, by the precedence of Health. Pure."""
     for look in (_on_hold, _credential_problem, _switched_off, _rate_limited, _degraded, _silent, _quiet):
         found = look(counts)
@@ -34,13 +34,13 @@ def judge(counts: Counts) -> Judgement:
 
 
 def _judgement(
-    counts: Counts, health: Health, since: datetime | None, share: str, cause: str, next_step: str
+    counts: HealthCounts, health: Health, since: datetime | None, share: str, cause: str, next_step: str
 ) -> Judgement:
     came = counts.eligible + sum(counts.skipped.values())
     return Judgement(health, since, share, cause, next_step, came=came, attempted=counts.attempts > 0)
 
 
-def _on_hold(counts: Counts) -> Judgement | None:
+def _on_hold(counts: HealthCounts) -> Judgement | None:
     if counts.held_at is None:
         return None
     share = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
@@ -50,7 +50,7 @@ def _on_hold(counts: Counts) -> Judgement | None:
     return _judgement(counts, Health.ON_HOLD, counts.held_at, share, cause, advice.access(counts, counts.held_for))
 
 
-def _credential_problem(counts: Counts) -> Judgement | None:
+def _credential_problem(counts: HealthCounts) -> Judgement | None:
     """Suspected, or refused by the newest telling answer. A rotation does not clear it; the next accepted postback
     does.
     """
@@ -65,13 +65,13 @@ def _credential_problem(counts: Counts) -> Judgement | None:
     return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.access(counts, counts.held_for))
 
 
-def _switched_off(counts: Counts) -> Judgement | None:
+def _switched_off(counts: HealthCounts) -> Judgement | None:
     if counts.enabled:
         return None
     return _judgement(counts, Health.QUIET, None, "", "It is disabled: nothing is sent.", "Enable it to send again.")
 
 
-def _rate_limited(counts: Counts) -> Judgement | None:
+def _rate_limited(counts: HealthCounts) -> Judgement | None:
     limited_at = counts.limited_at
     resting = counts.resting_until is not None and counts.resting_until > counts.now + timedelta(seconds=1)
     if limited_at is None or not (resting or counts.now - limited_at < LIMITED):
@@ -89,11 +89,11 @@ def _rate_limited(counts: Counts) -> Judgement | None:
     )
 
 
-def _degraded(counts: Counts) -> Judgement | None:
+def _degraded(counts: HealthCounts) -> Judgement | None:
     return _failing_for_good(counts) or _breaker_open(counts) or _retrying(counts) or _overdue(counts)
 
 
-def _failing_for_good(counts: Counts) -> Judgement | None:
+def _failing_for_good(counts: HealthCounts) -> Judgement | None:
     ended = counts.delivered + counts.failed
     if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
@@ -102,7 +102,7 @@ def _failing_for_good(counts: Counts) -> Judgement | None:
     return _judgement(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.failed(counts))
 
 
-def _breaker_open(counts: Counts) -> Judgement | None:
+def _breaker_open(counts: HealthCounts) -> Judgement | None:
     if not counts.tripped:
         return None
     share = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
@@ -111,7 +111,7 @@ def _breaker_open(counts: Counts) -> Judgement | None:
     return _judgement(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.unreachable(counts))
 
 
-def _retrying(counts: Counts) -> Judgement | None:
+def _retrying(counts: HealthCounts) -> Judgement | None:
     if counts.attempts < RETRIED_OF or counts.retried / counts.attempts < RETRIED_SHARE:
         return None
     if not _is_ongoing(counts, counts.last_retried_at):
@@ -122,7 +122,7 @@ def _retrying(counts: Counts) -> Judgement | None:
     return _judgement(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.unreachable(counts))
 
 
-def _overdue(counts: Counts) -> Judgement | None:
+def _overdue(counts: HealthCounts) -> Judgement | None:
     """More is waiting than is sent: no worker, or the rate limit."""
     failing = counts.failing_since if counts.waiting else None
     since = min(filter(None, (counts.overdue_since, failing)), default=None)
@@ -136,13 +136,13 @@ def _overdue(counts: Counts) -> Judgement | None:
     )
 
 
-def _is_ongoing(counts: Counts, last: datetime | None) -> bool:
+def _is_ongoing(counts: HealthCounts, last: datetime | None) -> bool:
     if last is None or counts.now - last < ONGOING:
         return True
     return counts.last_success_at is None or counts.last_success_at < last
 
 
-def _silent(counts: Counts) -> Judgement | None:
+def _silent(counts: HealthCounts) -> Judgement | None:
     """Conversions arrived and none could be sent. If all clicks were of other networks, the campaign has no clicks."""
     reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
     unclicked = sum(reasons.get(reason, 0) for reason in (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW))
@@ -156,7 +156,7 @@ def _silent(counts: Counts) -> Judgement | None:
     return _judgement(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.next_step(counts, top))
 
 
-def _quiet(counts: Counts) -> Judgement | None:
+def _quiet(counts: HealthCounts) -> Judgement | None:
     if counts.eligible or counts.attempts:
         return None
     elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)

@@ -29,7 +29,7 @@ class Indicator(TextChoices):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class HealthCounts:
     """Counts of one config in the 24 hours before `now`; of many rows the newest (counting.SAMPLE)."""
 
     kind: Network

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from audience.background import heartbeats
-from audience.background.heartbeats import Running
+from audience.background.heartbeats import RunningProcesses
 from audience.background.queues import DIGEST, QUEUES
 from audience.models import ProcessKind
-from postbacks.monitoring.server.trouble import Kind, Trouble
+from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
 WORKER_COMMAND = "celery -A config worker -P threads -c 8"
 BEAT_COMMAND = "celery -A config beat"
@@ -17,7 +17,7 @@ def troubles(now: datetime) -> Iterator[Trouble]:
     running = heartbeats.read(now)
     if _is_silent(running, ProcessKind.BEAT):
         yield Trouble(
-            kind=Kind.NO_BEAT,
+            kind=TroubleKind.NO_BEAT,
             sentence="No beat has reported for over a minute. What comes in is still stored, and most of it digested"
             " and sent, but whatever waits for its time (retries, alerts, erasures, deleting old rows) stands still.",
             next_step=f"Start the beat ({BEAT_COMMAND}), or look at its log; what waits is taken up at once.",
@@ -28,7 +28,7 @@ def troubles(now: datetime) -> Iterator[Trouble]:
     if idle := [queue for queue in QUEUES if _are_idle(running, queue)]:
         tasks = "a task" if len(idle) == len(QUEUES) else f"a task of the queue {idle[0]}"
         yield Trouble(
-            kind=Kind.IDLE_WORKERS,
+            kind=TroubleKind.IDLE_WORKERS,
             sentence=f"Workers and the beat run, but no worker has taken up {tasks} for over a minute.",
             next_step="Check that all of them have the same REDIS_URL and reach it (/readyz names the broker), then"
             " restart the workers.",
@@ -36,27 +36,27 @@ def troubles(now: datetime) -> Iterator[Trouble]:
         )
 
 
-def _no_worker(running: Running, silent: Sequence[str]) -> Trouble:
+def _no_worker(running: RunningProcesses, silent: Sequence[str]) -> Trouble:
     """`silent` are the queues without a worker."""
     worker, command, stopped = "worker", WORKER_COMMAND, "nothing is digested or sent"
     if len(silent) < len(QUEUES):
         worker, command = f"worker of the queue {silent[0]}", f"{WORKER_COMMAND} -Q {silent[0]}"
         stopped = "nothing is digested" if silent[0] == DIGEST else "nothing is sent"
     return Trouble(
-        kind=Kind.NO_WORKER,
+        kind=TroubleKind.NO_WORKER,
         sentence=f"No {worker} has reported for over a minute. What comes in is still stored, but {stopped}.",
         next_step=f"Start a worker ({command}), or look at its log; what waits is taken up in its order.",
         since=running.last_seen(ProcessKind.WORKER, silent[0]),
     )
 
 
-def _is_silent(running: Running, kind: ProcessKind, queue: str = "") -> bool:
+def _is_silent(running: RunningProcesses, kind: ProcessKind, queue: str = "") -> bool:
     seen = running.last_seen(kind, queue)
     silent = seen is None or running.now - seen > heartbeats.SILENT_AFTER
     return silent and running.are_watched()
 
 
-def _are_idle(running: Running, queue: str) -> bool:
+def _are_idle(running: RunningProcesses, queue: str) -> bool:
     """All threads of the queue's workers are stuck, or the broker loses what the beat sends."""
     worked = running.last_worked(queue)
     run = running.has_run_a_while(ProcessKind.WORKER, queue) and running.has_run_a_while(ProcessKind.BEAT)

@@ -15,13 +15,13 @@ from audience.database import clock
 from audience.models import Batch, BatchState, Conversion, FailedWork, Queue
 from audience.storage import partitions
 from postbacks.monitoring.server import processes
-from postbacks.monitoring.server.trouble import Kind, Trouble
+from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
 # Many sweeps of the beat.
 WAIT = timedelta(minutes=1)
 
 
-def found(*, now: datetime | None = None, without: Collection[Kind] = ()) -> list[Trouble]:
+def found(*, now: datetime | None = None, without: Collection[TroubleKind] = ()) -> list[Trouble]:
     """Return all troubles except the kinds `without`. Raises DatabaseError if the database is unavailable."""
     now = now or clock.now()
     checks = [check for kind, check in CHECKS.items() if kind not in without]
@@ -35,7 +35,7 @@ def digest_behind(now: datetime) -> Trouble | None:
         return None
     requests = _were(row["count"], "request is", "requests are")
     return Trouble(
-        kind=Kind.DIGEST_BEHIND,
+        kind=TroubleKind.DIGEST_BEHIND,
         sentence=f"{requests} stored, and should have been digested over a minute ago.",
         next_step="Check that a worker and the beat run. If they do, the digest is slower than what comes in: give"
         " PostgreSQL and the workers more of a machine.",
@@ -53,7 +53,7 @@ def batches_failing(now: datetime) -> Trouble | None:
         return None
     requests = _were(row["count"], "request", "requests")
     return Trouble(
-        kind=Kind.BATCHES_FAILING,
+        kind=TroubleKind.BATCHES_FAILING,
         sentence=f"{requests} could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and"
         " then set aside.",
         next_step="Read the error of one of them under Batches in the admin, and the worker's log at the same moment.",
@@ -69,7 +69,7 @@ def batches_set_aside(now: datetime) -> Trouble | None:
         return None
     requests = _were(row["count"], "request", "requests")
     return Trouble(
-        kind=Kind.BATCHES_SET_ASIDE,
+        kind=TroubleKind.BATCHES_SET_ASIDE,
         sentence=f"{requests} could not be digested and {'was' if row['count'] == 1 else 'were'} set aside. Nothing is"
         " lost.",
         next_step="Read the error under Batches in the admin, remove its cause and have them digested again.",
@@ -88,7 +88,7 @@ def conversions_undecided(now: datetime) -> Trouble | None:
         return None
     conversions = _were(row["count"], "conversion has", "conversions have")
     return Trouble(
-        kind=Kind.CONVERSIONS_UNDECIDED,
+        kind=TroubleKind.CONVERSIONS_UNDECIDED,
         sentence=f"{conversions} waited over a minute to be given to the postbacks. Nothing is lost, but none of"
         " them is sent.",
         next_step="Check that a worker and the beat run, and look for `fan_out` in the worker's log.",
@@ -104,7 +104,7 @@ def work_set_aside(now: datetime) -> Trouble | None:
         return None
     rows = _were(row["count"], "row of work was", "rows of work were")
     return Trouble(
-        kind=Kind.WORK_SET_ASIDE,
+        kind=TroubleKind.WORK_SET_ASIDE,
         sentence=f"{rows} set aside after failing several times. Nothing is lost; they wait for a person.",
         next_step="Read the error under Failed work in the admin, remove its cause and have them tried again.",
         count=row["count"],
@@ -118,7 +118,7 @@ def no_partition_ahead(now: datetime) -> Trouble | None:
     if not missing:
         return None
     return Trouble(
-        kind=Kind.NO_PARTITION_AHEAD,
+        kind=TroubleKind.NO_PARTITION_AHEAD,
         sentence=f"There is no partition for tomorrow: {', '.join(missing)}. Nothing is lost, but rows of a day without"
         " one are slower to store and to delete.",
         next_step="Run manage.py partitions --ahead 7, and check that a worker and the beat run: they make partitions"
@@ -128,13 +128,13 @@ def no_partition_ahead(now: datetime) -> Trouble | None:
 
 
 # Troubles shown by rows; those of processes are in processes.py.
-CHECKS: dict[Kind, Callable[[datetime], Trouble | None]] = {
-    Kind.DIGEST_BEHIND: digest_behind,
-    Kind.BATCHES_FAILING: batches_failing,
-    Kind.BATCHES_SET_ASIDE: batches_set_aside,
-    Kind.CONVERSIONS_UNDECIDED: conversions_undecided,
-    Kind.WORK_SET_ASIDE: work_set_aside,
-    Kind.NO_PARTITION_AHEAD: no_partition_ahead,
+CHECKS: dict[TroubleKind, Callable[[datetime], Trouble | None]] = {
+    TroubleKind.DIGEST_BEHIND: digest_behind,
+    TroubleKind.BATCHES_FAILING: batches_failing,
+    TroubleKind.BATCHES_SET_ASIDE: batches_set_aside,
+    TroubleKind.CONVERSIONS_UNDECIDED: conversions_undecided,
+    TroubleKind.WORK_SET_ASIDE: work_set_aside,
+    TroubleKind.NO_PARTITION_AHEAD: no_partition_ahead,
 }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import TextChoices
 
 
-class Kind(TextChoices):
+class TroubleKind(TextChoices):
     """The kinds; the label is the title."""
 
     NO_BEAT = "no_beat", "No beat"
@@ -27,7 +27,7 @@ class Trouble:
     `href` leads to the rows in the admin, for staff with `permission`; both are '' without such rows.
     """
 
-    kind: Kind
+    kind: TroubleKind
     sentence: str
     next_step: str
     count: int = 1

@@ -12,7 +12,7 @@ FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SchemaProblem:
     """One failed keyword of the schema, `rule`, with its value `expected` and the body's `value`.
 
     `path` ends in the field's name, also where that field is missing (`required`, `then`) or unknown
@@ -33,25 +33,25 @@ class BodySchema:
     def __init__(self, file: Path) -> None:
         self._validator = Draft7Validator(json.loads(file.read_text(encoding="utf-8")))
 
-    def problems(self, body: Any) -> list[Problem]:
+    def problems(self, body: Any) -> list[SchemaProblem]:
         """In the order of the schema: a level's own fields before what lies inside them."""
         found = [problem for error in self._validator.iter_errors(body) for problem in _problems(error)]
         return list({(problem.path, problem.rule): problem for problem in found}.values())
 
 
-def _problems(error: ValidationError) -> Iterator[Problem]:
+def _problems(error: ValidationError) -> Iterator[SchemaProblem]:
     path, rule = tuple(error.absolute_path), str(error.validator)
     expected: Any = error.validator_value
     schema: Any = error.schema
     value: Any = error.instance
     if rule == "required":
         rule = "then" if "then" in error.relative_schema_path else rule
-        yield from (Problem((*path, name), rule, expected) for name in expected if name not in value)
+        yield from (SchemaProblem((*path, name), rule, expected) for name in expected if name not in value)
     elif rule == "additionalProperties":
         unknown = [name for name in value if name not in schema["properties"]]
-        yield from (Problem((*path, name), rule, expected, value[name]) for name in unknown)
+        yield from (SchemaProblem((*path, name), rule, expected, value[name]) for name in unknown)
     else:
-        yield Problem(path, rule, expected, value)
+        yield SchemaProblem(path, rule, expected, value)
 
 
 def dotted(path: FieldPath) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Described = tuple[str, str, str]  # path, value, note
+DescribedField = tuple[str, str, str]  # path, value, note
 HIDDEN = "********"
 
 
-def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: tuple[str, str]) -> list[Described]:
+def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: tuple[str, str]) -> list[DescribedField]:
     """The header that carries the credential, `secret` = (name, note), then each field in the order of the body.
 
     A path is written `data[0].user.email`; `notes` names it without the numbers.
@@ -16,7 +16,7 @@ def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: t
     return [(name, HIDDEN, note), *(_noted(path, value, notes) for path, value in _leaves(payload, ""))]
 
 
-def _noted(path: str, value: Any, notes: Mapping[str, str]) -> Described:
+def _noted(path: str, value: Any, notes: Mapping[str, str]) -> DescribedField:
     plain = ".".join(part.partition("[")[0] for part in path.split("."))
     return path, _text(value), notes.get(plain, "")
 

@@ -13,7 +13,7 @@ FAULTS = ("unauthorized", "forbidden", "bad_request", "rate_limited", "unavailab
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ImitationRequest:
     """`headers` by lower-case name; `accounts` is what this network accepts now: credential -> pixels; `now` in Unix
     seconds; `over_quota`: the calls of this second are used up."""
 
@@ -34,7 +34,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ImitationResponse:
     """`body` is sent as JSON, or as it is when it is text. `events` are the deduplication keys of accepted events:
     the pixel first, the event id last."""
 
@@ -81,10 +81,10 @@ class Imitation:
     prefixes: tuple[str, ...]
     endpoints: tuple[str, ...]
     accounts: Accounts
-    answer: Callable[[Call], Answer]
+    answer: Callable[[ImitationRequest], ImitationResponse]
     pixel: Callable[[str, Any], str]  # (path, decoded body) -> the pixel that the request names, '' without one
     is_test: Callable[[Any], bool]  # decoded body -> whether it is a test event
-    faults: Mapping[str, Callable[[str], Answer]]
+    faults: Mapping[str, Callable[[str], ImitationResponse]]
     quota: int | None = None  # calls a second; beyond them Call.over_quota is set
 
     def demo(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class MatchKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class KeyShare:
     """`share` of events carried the key, 0 to 1; with it on all of them the score would be `lifted`."""
 
     key: MatchKey
@@ -30,33 +30,34 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class MatchQuality:
     """`score` is the mean of what the events carried, 0 to 100; None when there were none."""
 
     events: int
     score: int | None
-    shares: Sequence[Share]
+    shares: Sequence[KeyShare]
 
     @property
-    def best_lift(self) -> Share | None:
+    def best_lift(self) -> KeyShare | None:
         """The key that would raise the score most; None when none would."""
         best = max(self.shares, key=lambda share: (share.lifted, share.key.weight), default=None)
         return best if best and self.score is not None and best.lifted > self.score else None
 
 
-def judged(keys: Sequence[MatchKey], combinations: Combinations) -> Quality:
+def judged(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
     """An event scores the weights of its keys; the score is the mean over all events."""
     events = sum(combinations.values())
     if not events:
-        return Quality(events=0, score=None, shares=[Share(key, 0.0, 0) for key in keys])
+        return MatchQuality(events=0, score=None, shares=[KeyShare(key, 0.0, 0) for key in keys])
     shares = [
         sum(times for carried, times in combinations.items() if carried[place]) / events for place in range(len(keys))
     ]
     score = sum(key.weight * share for key, share in zip(keys, shares, strict=True))
-    return Quality(
+    return MatchQuality(
         events=events,
         score=round(score),
         shares=[
-            Share(key, share, round(score + key.weight * (1 - share))) for key, share in zip(keys, shares, strict=True)
+            KeyShare(key, share, round(score + key.weight * (1 - share)))
+            for key, share in zip(keys, shares, strict=True)
         ],
     )

@@ -21,7 +21,7 @@ from postbacks.networks.interface.call import Response as Response
 from postbacks.networks.interface.call import Target as Target
 from postbacks.networks.interface.call import Verdict as Verdict
 from postbacks.networks.interface.credentials import CredentialField, secrets
-from postbacks.networks.interface.describing import Described, described
+from postbacks.networks.interface.describing import DescribedField, described
 from postbacks.networks.interface.facts import Consent as Consent
 from postbacks.networks.interface.facts import Facts as Facts
 from postbacks.networks.interface.facts import Item as Item
@@ -156,7 +156,7 @@ class Network(ABC):
         custom = self.custom_events and re.fullmatch(self.custom_event_pattern, name)
         return name in self.standard_events or bool(custom)
 
-    def describe(self, payload: Mapping[str, Any]) -> list[Described]:
+    def describe(self, payload: Mapping[str, Any]) -> list[DescribedField]:
         """A sent body, field by field: [(path, value, what it is), ...]."""
         return described(payload, notes=self.field_notes, secret=self.secret_note)
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from postbacks.networks.interface.body_schema import BodySchema, Problem, dotted
-from postbacks.networks.interface.imitation import Accounts, Answer, Call, Imitation
+from postbacks.networks.interface.body_schema import BodySchema, SchemaProblem, dotted
+from postbacks.networks.interface.imitation import Accounts, Imitation, ImitationRequest, ImitationResponse
 
 PATH = re.compile(r"/api/v3/pixels/([^/?]+)/conversion_events")
 AGE_LIMIT_MS = 168 * 60 * 60 * 1000
@@ -42,7 +42,7 @@ ACCOUNTS = Accounts(
 )
 
 
-def answer(call: Call) -> Answer:
+def answer(call: ImitationRequest) -> ImitationResponse:
     """Checked in Reddit's order: user agent, token, pixel, then every event of the body."""
     target = pixel(call.path, None)
     if not target:
@@ -65,11 +65,11 @@ def answer(call: Call) -> Answer:
     return refusal(body, call.now) or accept(target, body["data"]["events"])
 
 
-def forbid(target: str) -> Answer:
+def forbid(target: str) -> ImitationResponse:
     return error(403, f"You're not authorized to post conversions to Pixel ID {target}.")
 
 
-def refusal(body: Any, now: float) -> Answer | None:
+def refusal(body: Any, now: float) -> ImitationResponse | None:
     """The 400 that `body` gets, if any: unknown keys first (the decoder), then missing ones, then values."""
     problems = SCHEMA.problems(body)
     for problem in problems:
@@ -84,21 +84,21 @@ def refusal(body: Any, now: float) -> Answer | None:
     return invalid(problems) if problems else None
 
 
-def too_old(events: list[dict[str, Any]], now: float) -> list[Problem]:
+def too_old(events: list[dict[str, Any]], now: float) -> list[SchemaProblem]:
     return [
-        Problem(("data", "events", index, "event_at"), "minimum", AGE_LIMIT_MS, event["event_at"])
+        SchemaProblem(("data", "events", index, "event_at"), "minimum", AGE_LIMIT_MS, event["event_at"])
         for index, event in enumerate(events)
         if now * 1000 - event["event_at"] >= AGE_LIMIT_MS
     ]
 
 
-def invalid(problems: list[Problem]) -> Answer:
+def invalid(problems: list[SchemaProblem]) -> ImitationResponse:
     events = {problem.path[2] for problem in problems}
     message = f"There were {len(events)} invalid conversion events. None were processed."
     return error(400, message, fields=[field(problem) for problem in problems])
 
 
-def field(problem: Problem) -> dict[str, str]:
+def field(problem: SchemaProblem) -> dict[str, str]:
     """One of `fields`, worded as in logged answers."""
     path = tuple("UUID" if step == "uuid" else step for step in problem.path[3:])
     place, name = dotted(path), path[-1] if path else "event"
@@ -112,21 +112,25 @@ def field(problem: Problem) -> dict[str, str]:
     return {"field": where, "message": f"{place or name}: {reason}"}
 
 
-def accept(target: str, events: list[dict[str, Any]]) -> Answer:
+def accept(target: str, events: list[dict[str, Any]]) -> ImitationResponse:
     keys = [
         (target, *sorted(event["type"].values()), event["action_source"], conversion)
         for event in events
         if (conversion := event.get("metadata", {}).get("conversion_id"))
     ]
     message = f"Successfully processed {len(events)} conversion events."
-    return Answer(200, {"data": {"message": message}}, events=tuple(keys))
+    return ImitationResponse(200, {"data": {"message": message}}, events=tuple(keys))
 
 
-def error(status: int, message: str, *, fields: list[dict[str, str]] | None = None, **headers: str) -> Answer:
+def error(
+    status: int, message: str, *, fields: list[dict[str, str]] | None = None, **headers: str
+) -> ImitationResponse:
     body: dict[str, Any] = {"code": status, "message": message}
     if fields:
         body["fields"] = fields
-    return Answer(status, {"error": body}, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return ImitationResponse(
+        status, {"error": body}, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def pixel(path: str, body: Any) -> str:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from postbacks.networks.interface.body_schema import BodySchema, Problem, dotted
-from postbacks.networks.interface.imitation import Accounts, Answer, Call, Imitation
+from postbacks.networks.interface.body_schema import BodySchema, SchemaProblem, dotted
+from postbacks.networks.interface.imitation import Accounts, Imitation, ImitationRequest, ImitationResponse
 
 PATH = "/open_api/v1.3/event/track/"
 SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
@@ -30,12 +30,12 @@ ACCOUNTS = Accounts(
 )
 
 
-def answer(call: Call) -> Answer:
+def answer(call: ImitationRequest) -> ImitationResponse:
     """Checked in the order of TikTok's gateway: path, token, pixel, then the body."""
     if call.path.partition("?")[0] != PATH:
-        return Answer(404, "404 page not found")
+        return ImitationResponse(404, "404 page not found")
     if call.method != "POST":
-        return Answer(405, "405 method not allowed")
+        return ImitationResponse(405, "405 method not allowed")
     token = call.headers.get("access-token", "").strip()
     if not token:
         return reply(40104, "Access token is empty")
@@ -61,12 +61,12 @@ def answer(call: Call) -> Answer:
     return reply(0, "OK", events=tuple(events))
 
 
-def forbid(code: str) -> Answer:
+def forbid(code: str) -> ImitationResponse:
     rights = "You must be an admin or operator of this advertiser account."
     return reply(40001, f"No permission to operate pixel code: {code}. {rights}")
 
 
-def refuse(problem: Problem) -> Answer:
+def refuse(problem: SchemaProblem) -> ImitationResponse:
     if problem.path == ("data",) and problem.is_size:
         return reply(40061, "Invalid batch size")
     if problem.rule == "anyOf" and isinstance(problem.value, str | list):
@@ -76,10 +76,12 @@ def refuse(problem: Problem) -> Answer:
     return reply(40002, f"Invalid value for {dotted(place) or 'body'}: not a valid {expected}.")
 
 
-def reply(code: int, message: str, *, status: int = 200, events: tuple[tuple[str, ...], ...] = ()) -> Answer:
+def reply(code: int, message: str, *, status: int = 200, events: tuple[tuple[str, ...], ...] = ()) -> ImitationResponse:
     moment = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
     request_id = f"{moment}{secrets.token_hex(10).upper()}"
-    return Answer(status, {"code": code, "message": message, "request_id": request_id, "data": {}}, events=events)
+    return ImitationResponse(
+        status, {"code": code, "message": message, "request_id": request_id, "data": {}}, events=events
+    )
 
 
 def pixel(path: str, body: Any) -> str:
