@@ -55,7 +55,7 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
 
 
 def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAttempt]) -> None:
-    """Cut out of the alerts of these people's games what the networks said of them, and what else is known of them."""
+    """Remove the networks' messages about these people, and their data, from the alerts of their games."""
     games = set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
     said = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
     known = redaction.of_people(person_ids)

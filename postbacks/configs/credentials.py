@@ -82,7 +82,8 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     """Send the synthetic event, store the answer and apply what follows from it.
 
     Does nothing when another worker has the check or it is over. With a test code the event goes to the network's test
-    view; without one it is an event that nobody optimises on. A check asked with a code sends nothing without it.
+    view; without one it is an event that nobody optimises on. A check that was requested with a code sends nothing
+    without it.
     """
     taken = _take(check_id)
     if taken is None:

@@ -148,8 +148,8 @@ class PostbackForm(forms.Form):
         return answers
 
     def _with_boxes(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The goals, and behind them one for each ticked trigger event that has a setting of its own: that it counts
-        from a server key only, or an object id. The other ticked ones stay in `triggers`."""
+        """The goals, followed by one for each ticked trigger event that has a setting of its own: that it counts from a
+        server key only, or an object id. The other ticked ones stay in `triggers`."""
         answers = self.cleaned_data
         ticked, boxes = answers.get("triggers", []), answers.pop("server_only", [])
         ids = {name: answers.pop(f"object_id_{name}", "") for name, _ in TRIGGERS}
@@ -195,7 +195,7 @@ class PostbackForm(forms.Form):
 
 
 def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:
-    """The goals of the rows, and those at the end that a ticked trigger event and its own settings say as well."""
+    """The goals of the rows, and those at the end that equal a ticked trigger event with its own settings."""
     boxes: list[Goal] = []
     while goals and _is_box(goals[-1]):
         boxes.insert(0, goals[-1])

@@ -142,7 +142,8 @@ def hold_waiting(*, config: PostbackConfig) -> int:
 
 @transaction.atomic
 def cancel_open(*, config: PostbackConfig) -> int:
-    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled; how many.
+    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled; return
+    how many.
 
     The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones are left to their worker.
     Failed work of these deliveries is tried again, also when it was set aside, so that they end too.

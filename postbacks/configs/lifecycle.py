@@ -66,7 +66,7 @@ def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
 
 @transaction.atomic
 def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
-    """Stop sending, and cancel what waits or is held; what that was. SettingsRefused when deleted."""
+    """Stop sending, and cancel what waits or is held; return the counts. SettingsRefused when deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
     left = unsent_counts.of(row)
     hold.cancel_open(config=row)
@@ -75,9 +75,9 @@ def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
 
 @transaction.atomic
 def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
-    """Delete a postback and its credential, and cancel what waits or is held; what that was.
+    """Delete a postback and its credential, and cancel what waits or is held; return the counts.
 
-    The delivery log stays. Deleting twice is once.
+    The delivery log is kept. Idempotent.
     """
     config_locks.lock_exclusive(config.game_id)
     row = _locked_or_none(config)
@@ -86,7 +86,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     left, change = unsent_counts.of(row), {"enabled": (str(row.enabled), "False")}
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
     row.previous_credential, row.previous_until = {}, None
-    with disable_auditlog():  # which would file it as a change: the row stays, for the log's sake
+    with disable_auditlog():  # which would record a change, since the row is kept for the log
         _save(row, "Deleted", changed_by)
     change |= {"credential": (rules.audit_text("{...}"), rules.audit_text("{}"))}
     audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
@@ -96,7 +96,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
 
 
 def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> None:
-    """Change the locked `row` in what the network need not be asked about."""
+    """Apply the changes that the network need not check to the locked `row`."""
     triggers, goals, enabled = list(proposed.triggers), list(proposed.goals), proposed.enabled
     rules.refuse_bad(triggers, goals, network=row.network)
     if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):

@@ -1,4 +1,4 @@
-"""Validates settings before the network is asked, and masks their secrets."""
+"""Validates settings before the network checks them, and masks their secrets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

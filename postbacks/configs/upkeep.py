@@ -28,7 +28,7 @@ from postbacks.models import (
     Purpose,
 )
 
-LOST_AFTER = timedelta(seconds=15)  # without its task run by then, a check is considered lost
+LOST_AFTER = timedelta(seconds=15)  # a pending check of this age is considered lost
 AT_ONCE = 20
 SUSPICION_LASTS = timedelta(minutes=1)
 COULD_NOT_VERIFY = "We could not verify this in time: {}"
@@ -58,7 +58,7 @@ def close_abandoned_attempts() -> None:
 def run_lost_checks() -> None:
     """Run the checks whose task was lost, and close those older than five minutes.
 
-    A check with a test code sends nothing and says so: only the task had the code.
+    A check with a test code is closed without a call: only the task had the code.
     """
     isolation.retry(Queue.CHECK, lambda failure: _end(CredentialCheck.objects.filter(pk=failure.row)))
     open_ones = CredentialCheck.objects.filter(not_failed(Queue.CHECK))

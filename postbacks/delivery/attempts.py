@@ -32,12 +32,13 @@ def close(answers: Sequence[CallResult]) -> set[str]:
 
     Then, each in a transaction of its own: what a refused credential means for its config, and what the outcomes mean
     for the pixel. A worker that dies in between leaves deliveries that are sent again and answered the same. Returns
-    the ids of the pixels that rest from now on: what is claimed of them already must not be sent.
+    the ids of the pixels that are paused from now on: claims of them must not be sent.
     """
     for answer in answers:
         _log(answer)
     delivered = recording.record(answers)
-    # Outside of the transaction: an erasure locks the conversion before its deliveries, so nobody may do the reverse.
+    # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
+    # deadlock.
     _explain(answers, delivered)
     for config in {answer.claim.delivery.config for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL}:
         _suspect(config)
@@ -86,7 +87,7 @@ def _suspect(config: PostbackConfig) -> None:
 
 
 def _learn_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> bool:
-    """As `_learn`. A pixel whose row cannot be written cannot be claimed for either, and that is noted there."""
+    """As `_learn`. A pixel whose row cannot be written is not claimed from either; the claim records that failure."""
     flows = Flow.objects.filter(network=network, pixel_id=pixel_id)
     troubled = any(outcome.verdict == Verdict.TRANSIENT for outcome in outcomes)
     if not troubled and not flows.filter(breaker.TROUBLED).exists():
@@ -101,7 +102,7 @@ def _learn_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) ->
 
 @transaction.atomic
 def _learn(flows: QuerySet[Flow], outcomes: Sequence[Outcome]) -> bool:
-    """Whether the pixel rests now: its breaker is open, or the network asked it to slow down."""
+    """Apply the outcomes; return whether the pixel is paused: its breaker is open, or the network answered 429."""
     flow = flows.select_for_update().first()
     if flow is None:
         return False

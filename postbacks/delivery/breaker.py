@@ -46,7 +46,7 @@ def learn(flow: Flow, outcomes: Iterable[Outcome], now: datetime, chance: Callab
         if outcome.verdict == Verdict.TRANSIENT and not outcome.limited:
             _failed(flow, now, chance)
             continue
-        # The network answered, whatever it said about the event or the credential.
+        # Any answer shows that the network works, also one that refuses the event or the credential.
         flow.failures, flow.open_until, flow.probing = 0, None, False
         if outcome.limited:
             flow.limited_at = now
@@ -56,7 +56,7 @@ def learn(flow: Flow, outcomes: Iterable[Outcome], now: datetime, chance: Callab
 
 def _failed(flow: Flow, now: datetime, chance: Callable[[], float]) -> None:
     if is_open(flow, now) and not flow.probing:
-        return  # it was in flight when the breaker opened
+        return  # the call was in flight when the breaker opened
     flow.failures, flow.probing = flow.failures + 1, False
     if is_tripped(flow):
         rest = min(REST * 2 ** min(flow.failures - FAILURES, 10), MAX_REST)

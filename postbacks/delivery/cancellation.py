@@ -57,7 +57,8 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
 
 
 def facts_of(delivery: Delivery, level: Level) -> Facts:
-    """Raises one of facts.BAD_DATA for a conversion that cannot be read, ValueError when its player was erased."""
+    """Read the facts. Raises one of facts.BAD_DATA for an unreadable conversion, ValueError if its player was
+    erased."""
     if delivery.conversion is None:
         raise ValueError("the player was erased")
     given = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
@@ -72,7 +73,7 @@ def _facts(delivery: Delivery, level: Level) -> Facts | None:
 
 
 def cancellation_of(delivery: Delivery, level: Level, known: Facts | None, now: datetime) -> Cancellation | None:
-    """Why the delivery may not be sent any more, hours after it was written; None when it may."""
+    """Why the delivery, stored up to hours ago, may not be sent any more; None when it may."""
     if delivery.conversion is None:
         return Cancellation(DeliveryState.CANCELLED, Reason.ERASED)
     reason = gate.reason_not_to_send(delivery.conversion, delivery.config, level=level, now=now, known=known)

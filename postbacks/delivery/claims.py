@@ -1,4 +1,4 @@
-"""Claiming due deliveries for this worker: read again, given a start time, their attempts written.
+"""Claims due deliveries for this worker: checks them again, plans their starts and stores their attempts.
 
 A claim is one transaction over one config. It locks the config (a rotation and a hold wait for it, and it for them),
 then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second. A row that cannot be
@@ -50,7 +50,7 @@ def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
 
 
 def _claim_of_config(network: str, config_id: UUID, limit: int) -> list[Claim]:
-    """Up to `limit` claims; those in front of them that were cancelled do not count."""
+    """Up to `limit` claims; deliveries that were cancelled on the way do not count."""
     while True:
         claimed, cancelled = _claim_isolated(network, config_id, limit)
         if claimed or not cancelled:
@@ -104,7 +104,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
     """As `_claim`; when that fails, for each half of the due rows, and so on."""
     try:
         return _claim(config_id, limit)
-    except Exception as error:  # whatever a bad row raises; audience/background/isolation.py has the rule
+    except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
     rows = _due(config_id, clock.now()).values_list("pk", "game_id")[: max(limit, MAX_CANCELLED)]
@@ -121,7 +121,8 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
 def _claim(config_id: UUID, limit: int, *, only: Sequence[UUID] = ()) -> tuple[list[Claim], list[Delivery]]:
     """The claims and the cancelled deliveries, of what is due or of `only` these."""
     claimed, cancelled = _claim_due(config_id, limit, only)
-    # Outside of the transaction: an erasure locks the conversion before its deliveries, so nobody may do the reverse.
+    # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
+    # deadlock.
     for delivery in cancelled:
         cancellation.explain(delivery)
     return claimed, cancelled
@@ -155,9 +156,9 @@ def _locked_flow(config: PostbackConfig) -> Flow:
 
 
 def _due(config_id: UUID, now: datetime, only: Sequence[UUID] = ()) -> DeliveryQuerySet:
-    """What is due of a config without what failed before, or `only` these.
+    """The due deliveries of a config without those that failed before, or `only` these.
 
-    An answer that could not be recorded is known: its delivery is never sent again.
+    A delivery whose answer is in FailedWork is excluded: it was sent already.
     """
     due = Delivery.objects.due(now).filter(not_failed(Queue.CLOSING), config=config_id)
     return due.filter(pk__in=only) if only else due.filter(not_failed(Queue.SENDING))

@@ -1,7 +1,7 @@
-"""Asking a network later whether it keeps an event that it has accepted.
+"""Asks a network later whether it counts an event that it has acknowledged.
 
 Some networks acknowledge an event and judge it within hours. A refusal fails the delivery, with an attempt in the log
-that holds the network's words. An answer that does not come changes nothing: the delivery stays delivered.
+that has the network's message. An answer that does not come changes nothing: the delivery stays delivered.
 """
 
 import time
@@ -33,7 +33,7 @@ GIVE_UP_AFTER = timedelta(hours=24)  # since the delivery was accepted
 
 
 def confirm_due(*, seconds: float = 10.0) -> None:
-    """Ask about the deliveries whose time has come, until none is left or the time is up."""
+    """Ask about the deliveries that are due, until none is left or `seconds` have passed."""
     until = time.monotonic() + seconds
     isolation.retry(Queue.CONFIRMATION, lambda failure: _confirm(Delivery.objects.filter(pk=failure.row)))
     for config in _configs_due():

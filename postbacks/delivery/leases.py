@@ -45,7 +45,7 @@ class Claim:
 
 
 def row_of(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.FailureKey:
-    """What a delivery that cannot be claimed, or given back, is noted under."""
+    """The key of a delivery that cannot be claimed, or given back, in FailedWork."""
     return isolation.FailureKey(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
 
 
@@ -89,7 +89,7 @@ def lease(
 def give_back(claims: Sequence[Claim]) -> None:
     """Undo claims whose call was not made: their attempts are deleted, the deliveries are as due as before.
 
-    One that cannot be undone is noted, and claimed alone when its lease is over.
+    A claim that cannot be undone is recorded, and claimed alone when its lease has expired.
     """
     isolation.together(Queue.SENDING, claims, _give_back, row_of=_row_of_claim)
 

@@ -58,7 +58,7 @@ def _record_or_shorten(answers: Sequence[CallResult]) -> list[UUID]:
     """As `_record`; an answer whose text cannot be stored is recorded without it."""
     try:
         return _record(answers)
-    except Exception as error:  # whatever an odd answer raises; audience/background/isolation.py has the rule
+    except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         if len(answers) > 1:
             raise
@@ -72,7 +72,7 @@ def _without_text(answer: CallResult) -> CallResult:
 
 
 def _row_of(answer: CallResult) -> isolation.FailureKey:
-    """What an answer is noted under that could not be recorded, with all that `recalled` needs."""
+    """The key in FailedWork of an answer that could not be recorded, with the data that `recalled` needs."""
     claim, outcome = answer.claim, answer.outcome
     kept = {
         "step": RECORD,
@@ -88,7 +88,7 @@ def _row_of(answer: CallResult) -> isolation.FailureKey:
 
 
 def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> CallResult:
-    """The answer that was noted in `kept`, without its text."""
+    """The answer stored in `kept` of its FailedWork, without its text."""
     claim = Claim(
         delivery=Delivery(pk=delivery_id),
         attempt_id=kept["attempt"],
@@ -105,7 +105,7 @@ def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> CallResult:
 
 
 def record_again(answer: CallResult) -> None:
-    """Record an answer alone. Raises what keeps it from being stored."""
+    """Record an answer alone. Raises the error if it cannot be stored."""
     conversion_reasons.explain_sent(conversion_ids=_record([answer]))
 
 
@@ -128,7 +128,7 @@ def _record(answers: Sequence[CallResult]) -> list[UUID]:
 
 
 def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
-    """The deliveries, locked, with what `settling.settle` reads; credentials stay sealed."""
+    """The deliveries, locked, with what `settling.settle` reads and without credentials."""
     rows = Delivery.objects.select_for_update(of=("self",)).select_related("replay").order_by("pk")
     found = {row.pk: row for row in rows.filter(pk__in=list(ids))}
     configs = PostbackConfig.objects.defer("credential", "previous_credential")

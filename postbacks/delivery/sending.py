@@ -53,7 +53,7 @@ def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FL
         NetworkDrain(network, max_in_flight).run(until)
     finally:
         lock.release()
-    # Looked up after the release: nobody drains what became due when the lock was still held.
+    # Queried after the release: no thread drains what became due while the lock was held.
     chance = claims.next_chance(network)
     return chance is not None and chance <= SOON_SECONDS
 
@@ -86,7 +86,7 @@ class NetworkDrain:
             self._pool.shutdown(cancel_futures=True)
 
     def submit(self, claimed: Iterable[Claim]) -> int:
-        """Hand claims to the pool, each as soon as it is made; return how many."""
+        """Submit each claim to the pool as soon as it is made; return how many."""
         count = 0
         for count, claim in enumerate(claimed, start=1):  # noqa: B007  # counted while it is consumed
             self._resting_pixels.discard(claim.delivery.config.pixel_id)
@@ -108,13 +108,13 @@ class NetworkDrain:
         if answers:
             self._resting_pixels |= attempts.close(answers)
             self._stop_refused(answers)
-        # After that: what forbids to send them has to be recorded before they are due again.
+        # Last, since the reason that forbids sending them must be recorded before they are due again.
         if unsent:
             leases.give_back(unsent)
         if not self.in_flight:
             self._stopped_attempts.clear()
 
-    def _stop_refused(self, answers: Iterable[Answer]) -> None:
+    def _stop_refused(self, answers: Iterable[CallResult]) -> None:
         """Stop what is in flight of refused configs. What is claimed from now on is what the record of that allows."""
         refused = {
             answer.claim.delivery.config.pk for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL
@@ -176,7 +176,7 @@ def _classified(claim: Claim, response: Response) -> Outcome:
     """The network's reading of its response; an outcome that is not known when the response cannot be read."""
     try:
         return claim.delivery.config.kind.classify(response)
-    except Exception as error:  # the record of the call must survive a response that nobody foresaw
+    except Exception as error:  # an unexpected response must not lose the record of the call
         logger.exception("answer_unreadable", delivery_id=str(claim.delivery.pk))
         problem = (
             f"The answer could not be read ({type(error).__name__}): the event is sent again with the same event id."

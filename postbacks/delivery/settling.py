@@ -1,4 +1,4 @@
-"""What an answer makes of its delivery: delivered, tried again later, or failed."""
+"""Sets the state of a delivery after an answer: delivered, waiting for a retry, or failed."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from postbacks.networks.interface.network import Outcome, Verdict
 
 
 def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:
-    """Change the locked delivery, without saving it; the status of the attempt.
+    """Change the locked delivery without saving it; return the status of the attempt.
 
     Expects `config` and `replay` loaded. A worker whose lease ran out may answer late, when another one has sent the
-    delivery again: its success counts, and anything else changes only what is known of the arrival.
+    delivery again: its success counts; any other outcome changes only `may_have_arrived`.
     """
     verdict = outcome.verdict
     if verdict == Verdict.SUCCESS:
@@ -47,7 +47,7 @@ def _accept(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
 def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> bool:
     """Schedule the next attempt, or fail the delivery when none is left in time; whether there will be one.
 
-    A refused credential is not the delivery's fault: it waits for the re-check, which holds it or lets it go on.
+    A refused credential counts no attempt: the delivery waits for the check, which holds or releases it.
     """
     verdict, refused = outcome.verdict, outcome.verdict == Verdict.CREDENTIAL
     at = retry.next_attempt(

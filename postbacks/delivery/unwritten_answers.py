@@ -1,6 +1,6 @@
 """Retries of answers, and of their consequences, that could not be written.
 
-Their FailedWork row holds all that is needed: the answer itself is gone, and must not be requested by another call.
+Their FailedWork row has all that is needed, since an answer must not be requested by a second call.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A call to an ad network, with the short-lived access token that some of them want.
+"""A call to an ad network, with the short-lived access token that some of them require.
 
 Access tokens are kept in this process's memory only, by credential, until shortly before they expire. One that the
 network refuses is dropped, and the call is made once more with a new one: a refused call was not taken.
@@ -45,7 +45,7 @@ def call(
     classify: Callable[[Response], Outcome] | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> NetworkCall:
-    """Send what `build` makes of the target, within `timeout` seconds, and have the network read the answer.
+    """Send the request that `build` makes for the target, within `timeout` seconds, and classify the answer.
 
     Raises what `build` raises. An Outcome about the token is never `unknown`: the event itself was not sent.
     """
@@ -65,7 +65,7 @@ def _call(
     *,
     refused: str = "",
 ) -> tuple[NetworkCall, str, bool]:
-    """The call, the access token it was made with ('' without one) and whether that was a kept one."""
+    """The call, the access token it was made with ('' without one) and whether that was cached."""
     found, is_kept = _access_token(network, target, until, refused)
     if isinstance(found, NetworkCall):
         return found, "", False
@@ -77,7 +77,7 @@ def _call(
 
 
 def _access_token(network: Network, target: Target, until: float, refused: str) -> tuple[str | NetworkCall, bool]:
-    """The token and whether it was a kept one; '' where none is needed, a failed NetworkCall where none was got.
+    """The token and whether it was cached; '' where none is needed, a failed NetworkCall if it could not be obtained.
 
     A kept token is dropped when it is over, or the one that was `refused`.
     """
@@ -88,7 +88,7 @@ def _access_token(network: Network, target: Target, until: float, refused: str) 
     if request is None:
         return "", False
     key = _key(network, target)
-    # Many threads want the token of one credential at the same moment: one asks, the others wait for it.
+    # Many threads need the token of one credential at once: one requests it, the others wait.
     if not _locks[key].acquire(timeout=_left(until)):
         return NetworkCall(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
     try:
@@ -106,7 +106,7 @@ def _new_access_token(network: Network, target: Target, request: Request, until:
     response = post(request, timeout=_left(until))
     try:
         found = network.token_from(response)
-    except Exception:  # an answer that nobody foresaw is no fault of the credential
+    except Exception:  # an unexpected answer does not mean that the credential is bad
         logger.exception("token_answer_unreadable", network=network.kind)
         found = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
     if isinstance(found, Outcome):

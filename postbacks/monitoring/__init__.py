@@ -1,1 +1,1 @@
-"""Whether the server itself is well, and telling whoever runs it when it is not."""
+"""The health of postbacks, alerts about it, and troubles of the server itself."""

@@ -1,7 +1,7 @@
 """Fans out conversions: one Delivery per config of the game, waiting, held, or skipped with a reason.
 
 A batch of conversions is locked, decided and written in one transaction without calls to other systems. A conversion
-may be fanned out again (a merge found its click): skipped deliveries are decided again, all others stay as they are.
+may be fanned out again (a merge found its click): skipped deliveries are decided again, all others are unchanged.
 Failing conversions are isolated (audience/background/isolation.py).
 """
 
@@ -66,7 +66,7 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
     queue = waiting().filter(among or Q())
     try:
         return _fan_out(queue, limit=limit)
-    except Exception as error:  # whatever a bad row makes a step raise; audience/background/isolation.py has the rule
+    except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         logger.warning("fan_out_failed_together", error=type(error).__name__)
     isolation.together(

@@ -1,7 +1,7 @@
 """Decides whether a conversion may be sent to a config: returns a Reason against it, or None.
 
-The reasons are tested in a fixed order (postbacks/outbox/reasons.py), since the first that applies is the one people
-read: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click, the
+The reasons are tested in a fixed order (postbacks/outbox/reasons.py), since the first that applies is the one that is
+shown: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click, the
 switches and the goals, the player's consent, and last what the network itself accepts.
 """
 
@@ -50,8 +50,8 @@ def reason_not_to_send(
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
     Expects `touch` and `person` loaded, and `facts.load_names`. `level` is what `levels()` returns for this conversion,
-    `repeated` whether it is among `once_per_player.repeats()`, which is asked at fan-out only. `known` are its facts at
-    that level and `match` its goal, where the caller has them.
+    `repeated` whether it is among `once_per_player.repeats()`, which is evaluated at fan-out only. `known` are its
+    facts at that level and `match` its goal, where the caller has them.
     """
     reason = reason_for_any_config(conversion)
     if reason is not None:
@@ -107,7 +107,7 @@ def not_before(conversion: Conversion, config: PostbackConfig, *, level: Level) 
     try:
         return config.kind.not_before(facts.of(conversion, event_id=str(conversion.pk), level=level))
     except facts.BAD_DATA:
-        return None  # the sender fails it by itself, with a message
+        return None  # the sender fails this delivery, with a message
 
 
 def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> bool:

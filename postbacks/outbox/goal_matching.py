@@ -4,7 +4,7 @@ from audience.models import Conversion, Reason
 from postbacks.models import PostbackConfig
 from postbacks.outbox.goals import Goal, readable_goals
 
-# The goal that takes a conversion, or why none does.
+# A goal, or the reason why none matches.
 Match = Goal | Reason
 
 

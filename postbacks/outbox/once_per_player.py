@@ -2,7 +2,7 @@
 
 Decided at fan-out, for the player as known then. A conversion that was handed over to the config counts, since it may
 have been sent. Else those of a server key precede others, since with a public key anyone can report an earlier one, and
-of them the earliest by event time counts, whatever became of it. So the order of arrival matters only for an event that
+of them the earliest by event time counts, whatever its outcome. So the order of arrival matters only for an event that
 arrives after a later one was handed over: it is the repeat.
 """
 

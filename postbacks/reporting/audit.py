@@ -17,7 +17,7 @@ from postbacks.reporting.report import QueuedWork, Report
 
 DAYS = 7
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-# Skipped for one of these reasons, no postback is due: the conversion is another network's, or does not count.
+# No postback is due if skipped for one of these: the click is another network's, or the conversion does not count.
 NOT_OWED = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
 
 UNDECIDED = """

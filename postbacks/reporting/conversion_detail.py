@@ -93,7 +93,7 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
 
 
 def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
-    """Return everything known of one conversion, in a constant number of queries.
+    """Return all data of one conversion, in a constant number of queries.
 
     Expects one of `loaded`. Without `addresses`, email addresses and phone numbers are masked.
     """
@@ -197,7 +197,7 @@ def _remedy(delivery: Delivery, in_time: bool) -> str:
 
 
 def _doubted(delivery: Delivery, why: str) -> str:
-    """Return `why` with what is unknown of earlier calls."""
+    """Return `why`, with a note if an earlier call may have arrived."""
     return f"{why.rstrip('. ')}; {labels.UNANSWERED}" if delivery.is_unknown else why
 
 

@@ -85,7 +85,7 @@ def of(filters: ConversionFilter) -> list[FunnelStep]:
 
 
 def seen(filters: ConversionFilter, *, least: int) -> FunnelStep:
-    """Count track events with names of conversions; "at least" if not all events were read."""
+    """Count track events with names of conversions; `at_least` is set if not all events were read."""
     names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
     events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
     floor = events.scan_floor(limit=DEPTH)

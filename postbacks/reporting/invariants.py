@@ -79,7 +79,7 @@ INVARIANTS = (
     Invariant(
         "conversions_explained",
         "Every decided conversion is on its way, was sent, or says why not.",
-        # A row cancelled right before it is sent tells its conversion in a transaction of its own, a moment later.
+        # Cancelling a row right before it is sent updates its conversion in a later transaction.
         f"""
         SELECT c.id::text FROM audience_conversion c
         WHERE {CONVERSIONS} AND c.fanned_out_at < %(now)s - interval '1 minute' AND c.reason = ''

@@ -19,6 +19,7 @@ MAX_HEADER_BYTES = 64 * 1024  # bytes, of one header
 MAX_BODY_BYTES = 8 * 1024 * 1024
 HOLD_SECONDS = 20.0  # a held connection outlasts the sender's 10 s
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST instead of FIN
+Logger = Callable[[str], object]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,9 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if body is None:
             self.close_connection = True
-            return self._send(
-                ImitationResponse(413, {"error": f"Send a Content-Length of at most {MAX_BODY_BYTES} bytes."})
-            )
+            error = f"Send a Content-Length of at most {MAX_BODY_BYTES} bytes."
+            return self._send(ImitationResponse(413, {"error": error}))
         for network, imitation in self.server.state.imitations.items():
             if self.path.startswith(imitation.prefixes):
                 return self._network(network, imitation, body)
@@ -160,9 +160,7 @@ class SandboxServer(ThreadingHTTPServer):
     block_on_close = False  # a held connection must not delay the shutdown
     request_queue_size = 512
 
-    def __init__(
-        self, address: tuple[str, int], state: SandboxState, log: Callable[[str], object], hold: float
-    ) -> None:
+    def __init__(self, address: tuple[str, int], state: SandboxState, log: Logger, hold: float) -> None:
         self.state, self.log, self.hold = state, log, hold
         self.stopping = threading.Event()
         self.open: set[socket.socket] = set()

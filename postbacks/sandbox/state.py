@@ -19,7 +19,7 @@ DEDUPLICATION_SECONDS = 48 * 60 * 60  # after the first of the same id
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """One request and its answer; `status` is None when a fault left it unanswered. `received_at` is in Unix seconds,
+    """One request and its answer; `status` is None if a fault left it unanswered. `received_at` is in Unix seconds,
     before any configured latency."""
 
     network: str

@@ -378,7 +378,7 @@ def test_a_refused_token_and_a_token_service_that_hangs_hold_each_call_no_longer
         time.sleep(timeout)
         return Response(None, {}, b"", round(timeout * 1000), "timeout")
 
-    def call(_: int) -> http.Call:
+    def call(_: int) -> http.NetworkCall:
         target = kind.target(pixel_id=wide.PIXEL, credential=wide.CREDENTIAL, base_url=f"{network.url}/hanging")
         check = partial(kind.check, event_id="e-1", now=timezone.now())
         return http.call(kind, target, check, timeout=1.0)
@@ -488,7 +488,7 @@ def test_what_a_network_refuses_later_of_an_erased_player_is_not_stored(
     assert row.conversion is not None
     player = row.conversion.person_id
 
-    def call(*args: Any, **given: Any) -> http.Call:
+    def call(*args: Any, **given: Any) -> http.NetworkCall:
         made = real(*args, **given)
         erasure.cancel_for_people([player])
         Delivery.objects.filter(pk=row.pk).update(conversion=None)

@@ -63,7 +63,7 @@ def _change(request: HubRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def address_confirm(request: HubRequest, token: str) -> HttpResponse:
-    """The page of the mailed link. It requires a button, since mail scanners follow links."""
+    """Show the page of the mailed link. It requires a button, since mail scanners follow links."""
     change = addresses.find_open_change(token, request.user)
     refused = ""
     if request.method == "POST" and change:

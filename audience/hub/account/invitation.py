@@ -55,7 +55,7 @@ class PasswordForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HubRequest, token: str) -> HttpResponse:
-    """Accept the invitation of this link, or say why it cannot be accepted."""
+    """Accept the invitation of this link, or show why it cannot be accepted."""
     found = members.find(token)
     if found is None or not found.is_open:
         return render(

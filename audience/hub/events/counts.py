@@ -1,4 +1,4 @@
-"""How many messages were accepted, were duplicates, were rejected: by day and by key, from the record of requests."""
+"""How many messages were accepted, were duplicates, were rejected: by day and by key, from the stored batches."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,7 +11,7 @@ from audience.database import clock
 from audience.models import ApiKey, Game, RequestCount
 
 DAYS = 7
-# The drawing of one day, in its own units: three bars side by side over a base line.
+# The chart of one day, in SVG units: three bars side by side on a base line.
 PLOT_HEIGHT, BAR, GAP, MIN_HEIGHT = 56, 9, 3, 2
 KINDS = ("accepted", "duplicates", "rejected")
 
@@ -67,7 +67,7 @@ class CountsChart:
 
 
 def of(game: Game, *, key: int | None = None) -> CountsChart:
-    """The last 7 days (UTC) of a game, of one key or of all."""
+    """Return the last 7 days (UTC) of a game, of one key or of all."""
     today = clock.now().astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     requests = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=datetime.combine(days[0], time.min, UTC))
@@ -92,7 +92,7 @@ def of(game: Game, *, key: int | None = None) -> CountsChart:
 
 
 def draw_days(by_day: dict[date, Count]) -> list[CountedDay]:
-    """The bars, all on one scale; what is not nothing is seen, however little it is."""
+    """Return the days with bars on one scale; a value that is not zero has a minimum height."""
     highest = max((getattr(count, kind) for count in by_day.values() for kind in KINDS), default=0)
     return [
         CountedDay(day, count, [_bar(place, count, highest) for place in range(len(KINDS))])

@@ -24,7 +24,7 @@ KINDS = dict(Kind.choices)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """What is looked for; '' and None ask for anything. `person` is any id, `before` the last rows seen ("12.5")."""
+    """The filters; '' and None match everything. `person` is any id, `before` the last rows seen ("12.5")."""
 
     status: str = ""
     kind: str = ""
@@ -60,7 +60,8 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """`older` is the `before` of the next page, blank on the last; `scanned` how far was read when that was the end."""
+    """`older` is the `before` of the next page, blank on the last; `scanned` is how many were read if reading stopped
+    there."""
 
     rows: list[FeedRow]
     older: str
@@ -94,8 +95,8 @@ def newest(membership: Membership, wanted: EventFilter) -> Feed:
 
 
 def _with_positions(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
-    """Rows with their place in time, which never rises down the list: a replayed message was received long before
-    its neighbours were, and stands among them all the same."""
+    """Return rows with a time to merge the two tables by, which never increases down the list: a replayed message was
+    received long before the rows next to it."""
     positions = list(accumulate((row.at for row in reversed(rows)), max))
     return list(zip(reversed(positions), rows, strict=True))
 
@@ -150,7 +151,7 @@ def _rejections(membership: Membership, wanted: EventFilter, before: int | None)
 
 
 def _rejection_row(rejection: Any, membership: Membership) -> FeedRow:
-    """`rejection` has its TITLE beside it."""
+    """`rejection` is annotated with TITLE."""
     addresses = sees_addresses(membership)
     title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
     subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]

@@ -38,7 +38,7 @@ def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filter, key: Filter) -> feed.EventFilter:
-    """The filters of the URL."""
+    """Return the filters of the URL."""
     return feed.EventFilter(
         status=status.chosen,
         kind=kind.chosen,

@@ -18,7 +18,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import ApiKey, KeyKind, Membership, Role
 
-# What ?state= narrows the list to, and what the page calls it.
+# The values of ?state= and their labels.
 STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
 
 

@@ -28,7 +28,7 @@ class RoleForm(forms.Form):
 
 
 class InviteForm(RoleForm):
-    """Whom to invite, and as what."""
+    """The address to invite, and its role."""
 
     email = forms.EmailField(
         max_length=254,

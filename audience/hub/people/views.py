@@ -31,7 +31,7 @@ ERASURE_NAMESPACES = (USER, ANONYMOUS)
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """`name` is what the traits call the person, `ids` the first of their ids: [(namespace, value), ...]."""
+    """`name` is from the traits, `ids` the first of their ids: [(namespace, value), ...]."""
 
     person: Person
     name: str

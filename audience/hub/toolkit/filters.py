@@ -48,5 +48,5 @@ def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
 
 
 def search_text(request: HttpRequest, name: str, *, length: int = 512) -> str:
-    """A text that was typed; PostgreSQL holds no NUL, so that nothing is called by one."""
+    """Return the entered text without NUL characters, which PostgreSQL cannot store."""
     return request.GET.get(name, "").replace("\0", "").strip()[:length]

@@ -51,5 +51,5 @@ def masked(value: Any, *, addresses: bool, name: str = "") -> Any:
 
 
 def as_json(value: Any) -> str:
-    """Indented JSON, for reading."""
+    """Return indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -20,6 +20,7 @@ from audience.models.people import ANONYMOUS, USER
 KINDS = {kind.value: kind for kind in (Kind.IDENTIFY, Kind.TRACK, Kind.PAGE, Kind.SCREEN, Kind.GROUP, Kind.ALIAS)}
 MERGE = "merge"
 TYPES = (*KINDS, MERGE)
+UNSUPPORTED_TYPE = Violation("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}")
 NO_ID = "request neither has anonymousId nor userId"
 # Ids are index keys, whose size PostgreSQL limits; ids of SDKs are much shorter.
 MAX_ID_LENGTH = 512

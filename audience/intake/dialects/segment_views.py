@@ -166,11 +166,9 @@ class SegmentView(IngestView):
     def parsed(
         self, raw: dict[str, Any], kind: str, envelope: segment.BatchEnvelope, key: ApiKey
     ) -> Message | Rejected:
+        if kind not in segment.TYPES:
+            return _rejected(raw, segment.UNSUPPORTED_TYPE)
         try:
-            if kind not in segment.TYPES:
-                raise segment.InvalidMessage(
-                    "type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}"
-                )
             return self.permitted(segment.parse(raw, kind=kind, envelope=envelope), key)
         except segment.InvalidMessage as error:
             return _rejected(raw, error.violation)

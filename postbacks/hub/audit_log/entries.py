@@ -73,7 +73,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """`is_long`: a row made or deleted lists all it held, which one opens to read."""
+    """`is_long`: a created or deleted row lists all its values; the page shows them collapsed."""
 
     pk: int
     at: datetime

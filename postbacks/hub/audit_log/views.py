@@ -35,7 +35,7 @@ COLUMNS = ("time", "who", "address", "kind", "action", "name", "changes")
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """The filters of the URL, and the entries they leave."""
+    """The filters of the URL, and the entries that match."""
 
     period: Filter
     menus: list[Filter]
@@ -64,7 +64,7 @@ def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHt
 
 
 def read_filter(request: HubRequest, game: Game) -> AuditFilter:
-    """Read the filters; one that is not known counts as not given."""
+    """Read the filters; unknown values are ignored."""
     periods = [(key, text) for key, (text, _) in PERIODS.items()]
     period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
     actions = [(str(action), text) for action, text in ACTIONS.items()]

@@ -1,4 +1,4 @@
-"""Conversions: how many came how far and why not further, the list of them, a search, and all of it as CSV."""
+"""The Conversions page: the funnel, the list with its filters and search, and the CSV export."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ MAX_QUERY_LENGTH = 2048
 
 @dataclass(frozen=True, slots=True)
 class ConversionListFilter:
-    """The filters of the URL. `only` is a step or a place of the pipeline; `query` looks through all times."""
+    """The filters of the URL. `only` is a step or a status; `query` searches all times."""
 
     period: Filter
     trigger: Filter
@@ -52,7 +52,7 @@ class ConversionListFilter:
 
     @property
     def summary(self) -> str:
-        """What the list shows, for a screen reader."""
+        """A description of the list, for screen readers."""
         if self.query:
             return "what was found"
         return f"the conversions of the last {self.period_label}{', filtered' if self.is_narrowed else ''}"
@@ -60,7 +60,7 @@ class ConversionListFilter:
 
 @game_view()
 def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The list with its pipeline; htmx asks for the rows alone, over and over."""
+    """Show the list with its funnel; htmx requests the rows alone to refresh them."""
     wanted = read_filter(request, membership.game)
     rows, found = listed_conversions(wanted)
     before = request.GET.get("before", "")
@@ -83,7 +83,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view()
 def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResponse:
-    """The pipeline alone."""
+    """Show the funnel alone."""
     wanted = read_filter(request, membership.game)
     context = {"wanted": wanted, "pipeline": draw_bars(funnel.of(wanted.scope))}
     return page(request, "hub/conversions/_pipeline.html", membership, **context)
@@ -91,7 +91,7 @@ def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResp
 
 @game_view()
 def conversions_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
-    """The list with the filters of its URL, as a file. For viewers too: it names players by their ids alone."""
+    """Return the filtered list as CSV. Allowed for viewers, since players are identified by ids only."""
     rows, _ = listed_conversions(read_filter(request, membership.game))
     lines = export.lines(rows, addresses=sees_addresses(membership))
     name = f"conversions-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
@@ -99,7 +99,7 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
 
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
-    """Read the filters of the URL; one that is not known counts as not given."""
+    """Read the filters of the URL; unknown values are ignored."""
     period = choice(
         request,
         "range",
@@ -128,7 +128,7 @@ def period_start(period: str) -> datetime:
 
 
 def listed_conversions(wanted: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
-    """The conversions of the list. A search goes through all times, whatever else is chosen."""
+    """Return the conversions of the list, and what the query names. A search ignores the period."""
     if wanted.query:
         found = find(wanted.scope.game, wanted.query)
         return found.rows, found

@@ -18,7 +18,7 @@ from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 
-# What htmx asks for by the id of what it replaces: the log with its filters, or its rows alone.
+# Templates by the id of the element that htmx replaces: the log with its filters, or its rows alone.
 LOG = {"log": "hub/delivery_log/_log.html", "rows": "hub/delivery_log/_rows.html"}
 STATE = "state"
 
@@ -67,7 +67,7 @@ def _log(request: HubRequest, membership: Membership, network: Network, configs:
         "event_filter": event,
         "is_filtered": bool(status.chosen or event.chosen or request.GET.get("before")),
         "before": request.GET.get("before", ""),
-        # Only the empty log asks.
+        # Only an empty log shows it.
         "has_postback": PostbackConfig.objects.kept().filter(game=game, network=network.kind).exists,
         "names_pixels": len(configs) > 1,
     }

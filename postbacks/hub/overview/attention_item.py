@@ -8,7 +8,7 @@ BAD, WARN = "bad", "warn"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionItem:
-    """`what` leads to `href`, if there is one; `why` and `next_step` are sentences or ''. `button` posts to `action`,
+    """`what` links to `href` unless that is ''; `why` and `next_step` are sentences or ''. `button` posts to `action`,
     for admins. `is_of_server`: it concerns every game."""
 
     tone: str

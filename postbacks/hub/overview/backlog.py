@@ -18,8 +18,8 @@ MAX_BATCHES_READ = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """`lag_since`: when the oldest request still to be digested came in. `due_since`: since when the oldest postback is
-    due that could go, `late` its config. None while there is none."""
+    """`lag_since`: when the oldest undigested request was received. `due_since`: when the oldest sendable delivery
+    became due; `late` is its config. All are None if there is none."""
 
     now: datetime
     lag_since: datetime | None = None

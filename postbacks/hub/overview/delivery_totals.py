@@ -1,5 +1,5 @@
-"""How a game's deliveries fare, network by network: what became of them, how fast the network answers, how long the
-longest-waiting one waits. Counts from the rollups (audience/storage/rollups.py), the queue from its index.
+"""The deliveries of a game by network: outcomes, latency, and since when the oldest is due. Counts are from the rollups
+(audience/storage/rollups.py), the queue is read from its index.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from postbacks.networks.interface.network import Network
 from postbacks.reporting import latency
 
 PERCENTILE = 0.95
-# Deleted configs too: their deliveries were made all the same. A probe each, since one for all would read the queue.
+# Includes deleted configs. One index lookup per config, since one query for all would read the whole queue.
 CONFIGS_WITH_DUE = """
 SELECT config.network, config.id, due.since
 FROM postbacks_postbackconfig config
@@ -33,8 +33,8 @@ WHERE config.game_id = %s
 @dataclass(frozen=True, slots=True)
 class NetworkTotals:
     """One network in a period. `p95` in milliseconds, rounded up as postbacks/reporting/latency.py does, None before
-    the first answer; `due_since`: when the delivery that waits longest fell due, None while none waits.
-    `may_have_arrived` were cancelled after a call without an answer.
+    the first answer; `due_since`: when the oldest waiting delivery became due, None if none waits. `may_have_arrived`
+    were cancelled after a call without an answer.
     """
 
     network: Network

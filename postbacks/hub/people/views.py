@@ -20,7 +20,7 @@ from consent.policy import effective_level
 from postbacks.hub.toolkit.conversion_rows import ConversionRow, conversion_row, with_outcomes
 from postbacks.reporting.labels import network_label
 
-# Of each list: one person is at most a page, also the one that a client's mistake made of thousands.
+# Per list, since a client's mistake may have merged thousands of players into one.
 MAX_LISTED = 50
 
 
@@ -142,7 +142,8 @@ def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
 def events_of(membership: Membership, identities: list[Identity]) -> list[FeedRow]:
     """Return the newest events with any of the person's ids, and their times."""
     keys = [(row.namespace, row.value) for row in identities]
-    # By a time without an index, so that the ids' own indexes are used and not everybody's newest events walked.
+    # Ordered by a time without an index, so that PostgreSQL uses the indexes of the ids and does not scan the newest
+    # events of the game.
     found = (
         Event.objects.filter(sent_under(membership.game_id, keys)).defer(*PAYLOAD_FIELDS).order_by("-event_at", "-pk")
     )

@@ -21,7 +21,7 @@ from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.preview import dry_run, preview
 
-# What a form must get right before it is saved, and a dry run does not read.
+# Fields that are validated before saving, and that a dry run does not use.
 IGNORED_FIELDS = {"pixel_id", "test_code"}
 
 
@@ -40,7 +40,7 @@ class SendTestForm(forms.Form):
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
         config.queryset = _live_configs(game, network.kind).defer("credential", "previous_credential")
-        # Read once: the widget asks for its choices several times over, and a queryset is read anew each time.
+        # Evaluated once: the widget iterates over its choices several times, each time with a query.
         config.choices = [(row.pk, str(row)) for row in (config.queryset if configs is None else configs)]
         code.label, code.help_text = network.test_code_label, network.test_code_help
 
@@ -51,7 +51,7 @@ def _live_configs(game: Game, network: str) -> Any:
 
 @game_view()
 def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
-    """`?conversion=` and `?config=` choose; without a postback it previews one with both triggers."""
+    """Preview `?conversion=` for `?config=`; without a postback, for a new one with both triggers."""
     found, game = network_or_404(network), membership.game
     configs = list(_live_configs(game, network).defer("credential", "previous_credential"))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)

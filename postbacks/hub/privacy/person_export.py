@@ -1,11 +1,11 @@
-"""Everything held about one player as JSON, a page of rows at a time: no process ever holds all of it.
+"""Exports everything stored about one player as JSON, read in pages of rows to bound memory.
 
     {"format": "afterclick.person/1", "exported_at", "game", "person": {"id", "first_seen_at", "last_seen_at", "traits",
      "trait_times"}, "identities": [], "devices": [], "groups": [], "consent_decisions": [], "clicks": [],
      "conversions": [{..., "deliveries": [{..., "attempts": [{..., "payload_sha256"}]}]}], "events": [{..., "raw"}],
      "rejections": [{..., "raw"}]}
 
-Times are ISO 8601 in UTC, lists newest first. Nothing is masked but what opens a door: keys, tokens, passwords.
+Times are ISO 8601 in UTC, lists newest first. Only secrets are masked: keys, tokens, passwords.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from postbacks.models import Delivery, DeliveryAttempt
 
 FORMAT = "afterclick.person/1"
 ROWS_PER_QUERY = 200
-# Our own bookkeeping, and what the reader knows: the game and the person.
+# Internal columns, and the game and the person, which the file states once.
 OMITTED_COLUMNS = {
     "game",
     "game_id",
@@ -47,7 +47,7 @@ Rows = Iterable[dict[str, Any]]
 
 
 def pieces(person: Person) -> Iterator[str]:
-    """The text of the file, in pieces."""
+    """Yield the text of the file in pieces."""
     head = {
         "format": FORMAT,
         "exported_at": clock.now(),
@@ -120,7 +120,7 @@ def _delivery(row: Delivery) -> dict[str, Any]:
 
 
 def _hash(payload: Any) -> str | None:
-    """SHA-256 hex of a sent body, its keys sorted and without blanks; None when none is kept."""
+    """Return the SHA-256, in hex, of a sent body as compact JSON with sorted keys; None if none is stored."""
     if payload is None:
         return None
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -19,7 +19,7 @@ from consent.models import ConsentDecision
 from postbacks.hub.privacy import person_export
 from postbacks.models import Delivery
 
-# A player who is counted no further is a client's mistake: an id that thousands share.
+# Rows counted at most. A player with more is a client's mistake: an id that thousands share.
 MAX_COUNTED = 10_000
 MAX_DECISIONS = 100
 

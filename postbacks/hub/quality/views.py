@@ -13,7 +13,7 @@ from postbacks.reporting.match_quality import quality_of
 
 @dataclass(frozen=True, slots=True)
 class ShareRow:
-    """`percent` as the page says it: only none at all is 0, only each and every one 100."""
+    """`percent` is rounded so that 0 means none and 100 means all."""
 
     share: KeyShare
     percent: int

@@ -21,7 +21,7 @@ from postbacks.hub.toolkit.networks import network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
 
 MAX_LISTED = 5  # replays listed
-# Pages that ask for one delivery to be sent again, and where its answer is read.
+# URL names of the pages with a button to send one delivery again; its view redirects back to them.
 PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
 
 

@@ -26,7 +26,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 
 @game_view(role=Role.MARKETER, methods=("GET", "HEAD", "POST"))
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
-    """GET names what would not be sent any more; POST disables, or with `ask` redirects to that page if needed."""
+    """GET shows what would not be sent; POST disables, or with `ask` redirects to that page if there is any."""
     config = config_or_404(membership, network, pk)
     left = unsent_counts.of(config)
     if request.method != "POST":

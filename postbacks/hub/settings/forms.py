@@ -13,13 +13,13 @@ from postbacks.networks.interface.network import Network
 
 
 def bound_form(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
-    """The form of this request. `?check=<id>` brings back what a refused check had proposed, but for its secrets."""
+    """Return the form of this request; with `?check=<id>` filled from a refused check, without its secrets."""
     data = request.POST if request.method == "POST" else None
     return postback_form(network)(data, editing=config is not None, initial=_initial(request, game, config))
 
 
 def without_test_code(form: PostbackForm) -> PostbackForm:
-    """The same form without the test code that was typed; secret parts of its credential never show a value."""
+    """Return the form without the entered test code. Secret parts of a credential are never rendered."""
     if isinstance(form.data, QueryDict):
         form.data = form.data.copy()
         form.data["test_code"] = ""

@@ -13,7 +13,7 @@ from postbacks.configs import credentials, lifecycle
 from postbacks.hub.toolkit.networks import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
 
-# Of each list: the newest.
+# Newest rows shown per list.
 MAX_LISTED = 50
 
 

@@ -50,7 +50,7 @@ def check(request: HubRequest, membership: Membership, network: str, pk: UUID) -
         return _to_integration(request, membership, network)
     is_slow = row.state == CheckState.PENDING and clock.now() - row.created_at > SLOW_AFTER
     if request.htmx and row.state == CheckState.PENDING and not is_slow:
-        return HttpResponse(status=204)  # htmx leaves the panel as it is and asks again
+        return HttpResponse(status=204)  # htmx keeps the panel and polls again
     template = "hub/settings/_check.html" if request.htmx else "hub/settings/check.html"
     return page(request, template, membership, network=found, check=row, is_slow=is_slow)
 
@@ -106,7 +106,7 @@ def _save(
 def _after_save(
     request: HubRequest, membership: Membership, network: Network, form: PostbackForm, row: CredentialCheck | None
 ) -> HttpResponse:
-    """Redirect to the result of the check; without a check there was nothing to ask the network."""
+    """Redirect to the result of the check; without a check the change is applied already."""
     if row is None:
         messages.success(request, "Saved.")
         return _to_integration(request, membership, network.kind)

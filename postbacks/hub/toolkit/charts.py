@@ -1,4 +1,4 @@
-"""Numbers as drawings: widths in per cent, so that a chart fits any screen, heights in pixels. Pure.
+"""The geometry of charts: widths in per cent, so that a chart fits any screen, heights in pixels. Pure.
 
 `hub/parts/chart.html` draws a Chart, `hub/_ranking.html` a list of Rank.
 """
@@ -6,11 +6,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# The plot, and what a value that is not nothing is drawn with at least.
+# Height of the plot, and minimum height of a value that is not zero, in pixels.
 HEIGHT, MIN_HEIGHT = 120, 2
-# The part of its place that a column fills.
+# Width of a column as a share of the space for it.
 COLUMN_SHARE = 0.72
-# Tones a piece may have: a fill or a pattern of static/css/charts.css, so that none is told by its colour alone.
+# Tones a piece may have: a fill or a pattern of static/css/charts.css, so that none is distinguished by colour alone.
 SOLID, HATCHED, DOTTED = "solid", "hatched", "dotted"
 
 
@@ -51,13 +51,13 @@ class Column:
     width: str
     pieces: list[ColumnPiece]
     title: str  # of the point, with its values
-    named: list[tuple[str, str]]  # series and value as they are read, those that are nothing too
+    named: list[tuple[str, str]]  # series and value as text, zeros included
     tick: str  # "major" carries a label, "minor" one where there is room, '' none
 
 
 @dataclass(frozen=True, slots=True)
 class GridLine:
-    """A line of the grid with the number it stands for."""
+    """A line of the grid with its value."""
 
     value: int
     y: float
@@ -141,7 +141,7 @@ def _title(point: Point, series: Sequence[Series]) -> str:
 
 
 def _tick(place: int, count: int, step: int) -> str:
-    """A label needs half a step of room up to the right edge."""
+    """Return the tick of a column; a label needs half a step of space before the right edge."""
     if place % step or 2 * (count - place) < step:
         return ""
     return "minor" if place // step % 2 else "major"

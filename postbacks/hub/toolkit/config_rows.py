@@ -14,7 +14,7 @@ from postbacks.monitoring import health
 from postbacks.monitoring.health.counting import count
 from postbacks.outbox import goals
 
-# By attempt_by_status. Plain SQL, since every page with postbacks on it asks.
+# By attempt_by_status. Plain SQL, since every page with postbacks runs it.
 LAST_ACCEPTED = """SELECT started_at FROM postbacks_deliveryattempt
 WHERE config_id = postbacks_postbackconfig.id AND status = 'success' ORDER BY started_at DESC LIMIT 1"""
 
@@ -24,8 +24,8 @@ class ConfigRow:
     """`health` is None for a network that is no longer known.
 
     `delivered` and `ended` count the deliveries of the last 24 hours (of very many, the newest), `last_delivery_at` is
-    when the network last accepted one, None before the first. `overdue_since` is the time of the delivery that waits
-    longest, which may be still to come.
+    when the network last accepted one, None before the first. `overdue_since` is when the oldest waiting delivery is
+    due, which may be in the future.
     """
 
     config: PostbackConfig

@@ -11,7 +11,7 @@ from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import network_label, outcome_label
 from postbacks.reporting.stuck_rows import StuckWork
 
-# What a list does not show, and is long.
+# Long columns that lists do not show.
 DEFERRED_FIELDS = ("properties", "context", "integrations")
 
 
@@ -58,7 +58,7 @@ def conversion_row(conversion: Conversion, *, addresses: bool) -> ConversionRow:
 
 def outcomes(conversion: Conversion, *, addresses: bool) -> list[PostbackOutcome]:
     """Return an outcome per postback that was tried or cancelled, or why there was none."""
-    # A skipped one is told by the conversion's own reason, unless it went out before.
+    # The conversion's own reason explains a skipped delivery, unless a call was made for it before.
     tried = [row for row in conversion.deliveries.all() if row.state != DeliveryState.SKIPPED or row.is_unknown]
     if tried:
         return [_outcome(delivery, addresses) for delivery in tried]

@@ -81,6 +81,6 @@ def _rotate(model: type[Model], column: str, pk: Any, text: str) -> str:
     renewed, done = _renewed(text)
     if done != "re-encrypted":
         return done
-    # Only what we have read is replaced: a credential saved meanwhile is newer, and under the first key.
+    # Compare and swap: a credential saved meanwhile is newer, and encrypted with the first key.
     _sealed(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
     return "re-encrypted"

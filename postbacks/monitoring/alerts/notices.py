@@ -105,7 +105,7 @@ def _due() -> QuerySet[Notice]:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """How an attempt ended: "sent", "failed" for good, or "later" for a retry."""
+    """How an attempt ended: "sent", "failed" permanently, or "later" for a retry."""
 
     how: str
     message: str
@@ -125,7 +125,7 @@ def _attempt(notice: Notice) -> _Result:
         return _Result("failed", str(gone))
     except SendingFailed as failure:
         return _Result("later", str(failure))
-    except Exception as error:  # no error of a mail backend or URL library may be retried for ever
+    except Exception as error:  # an unexpected error must not be retried without end
         logger.exception("notice_crashed", notice_id=str(notice.pk))
         return _Result("later", f"Afterclick failed while sending this ({type(error).__name__}).")
 

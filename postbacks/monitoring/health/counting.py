@@ -19,8 +19,8 @@ from postbacks.networks import NETWORKS
 PERIOD = timedelta(hours=24)
 SAMPLE = 1_000
 
-# "Telling" answers show whether the credential works: a transient failure does not, and an event refused for its
-# content shows that the credential was accepted.
+# "Telling" answers prove or disprove the credential: a transient failure does not, and an event refused for its content
+# shows that the credential was accepted.
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
        config.suspected_at, config.held_at, config.held_for, config.held_message,

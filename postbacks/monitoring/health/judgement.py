@@ -123,7 +123,7 @@ def _retrying(counts: HealthCounts) -> Judgement | None:
 
 
 def _overdue(counts: HealthCounts) -> Judgement | None:
-    """More is waiting than is sent: no worker, or the rate limit."""
+    """The oldest delivery is overdue: no worker runs, or the rate limit is too low."""
     failing = counts.failing_since if counts.waiting else None
     since = min(filter(None, (counts.overdue_since, failing)), default=None)
     if since is None or counts.now - since < OVERDUE:

@@ -1,4 +1,4 @@
-"""A request body held against its network's JSON Schema: what is wrong with it, and where."""
+"""Validates a request body against its network's JSON Schema."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One HTTP call to a network: where it goes, what is sent, what came back and what that means."""
+"""The types of an HTTP call to a network: Target, Request, Response and Outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -46,11 +46,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where one postback goes; Network.target makes it. `test_code` is given only for the save-time check.
+    """The destination of one postback, made by Network.target. `test_code` is given only for the save-time check.
 
     `credential` is that of the config, by the names of the network's credential fields. `access_token` is what
     Network.token_request got for it, '' for a network without one. `secrets` are every secret of the target: a Request
-    carries them, so that none of them gets out of an answer into a log.
+    carries them, so that they are masked in the answer.
     """
 
     pixel_id: str
@@ -81,13 +81,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One answer, judged.
+    """The classification of an answer.
 
-    `code` is the provider's own code as text, `message` the provider's own words where it gave any, `retry_after` in
-    seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token
-    is known and may not use this pixel). `limited`: we are sending too fast, and every other event would hear the same.
-    `unknown`: the request may have arrived, and its answer did not (Response.is_unknown). `confirm_after` is set for
-    a SUCCESS that the network judges later: how long to wait before it is asked about `request_id`.
+    `code` is the provider's own code as text, `message` the provider's own message if it sent one, `retry_after` in
+    seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token is
+    known and may not use this pixel). `limited`: we are sending too fast, so that every other event would get the same
+    answer. `unknown`: the request may have arrived, and its answer did not (Response.is_unknown). `confirm_after` is
+    set for a SUCCESS that the network judges later: how long to wait before it is asked about `request_id`.
     """
 
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""The parts of a network's credential: what the form asks for, what is stored, and what must never be shown."""
+"""The parts of a network's credential: inputs of the form, stored values, and secrets."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import Any
 
 from postbacks.networks.interface.network import Network
 
-# The faults that each network answers in its own words. The sandbox itself adds `html_502`, `timeout` and `reset`.
+# The faults that each network answers in its own format. The sandbox itself adds `html_502`, `timeout` and `reset`.
 FAULTS = ("unauthorized", "forbidden", "bad_request", "rate_limited", "unavailable")
 
 

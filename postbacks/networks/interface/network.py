@@ -123,7 +123,7 @@ class Network(ABC):
         raise NotImplementedError
 
     def confirm_request(self, target: Target, receipt: str) -> Request:
-        """What asks about an event that was accepted with an Outcome that has `confirm_after`; its `request_id`."""
+        """The request that asks about an event whose Outcome had `confirm_after`; `receipt` is its `request_id`."""
         raise NotImplementedError
 
     def classify_confirmation(self, response: Response) -> Outcome:
@@ -167,7 +167,7 @@ class Network(ABC):
     def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
         """One sentence for a marketer: what happened, with the network's own message, and what to do.
 
-        `undecided` ends that sentence when the answer proves nothing: what follows from that depends on who asked.
+        `undecided` ends that sentence when the answer proves nothing: what follows depends on the purpose of the check.
         """
         said, token = outcome.message.rstrip(" ."), self.credential_label.lower()
         pixel = f"{self.pixel_label[0].lower()}{self.pixel_label[1:]} {target_pixel}"
