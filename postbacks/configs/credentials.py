@@ -30,12 +30,18 @@ LOST_CODE = "The test code was lost on the way: nothing was sent, try again."
 
 @transaction.atomic
 def request_check(
-    *, game: Game, proposed: ProposedSettings, requested_by: Any, config: PostbackConfig | None = None
+    *,
+    game: Game,
+    proposed: ProposedSettings,
+    requested_by: Any,
+    config: PostbackConfig | None = None,
+    is_whole: bool = False,
 ) -> CredentialCheck:
     """Create a check of these settings; its `state` and `message` become the result.
 
-    `config` is the one being changed. `requested_by` is a user or None. Raises SettingsRefused for settings that are
-    invalid without asking the network, and KeyError for an unknown network.
+    `config` is the one being changed; with `is_whole` it keeps no part of its stored credential. `requested_by` is a
+    user or None. Raises SettingsRefused for settings that are invalid without asking the network, and KeyError for an
+    unknown network.
     """
     rules.refuse_bad(proposed.triggers, proposed.goals, network=proposed.network)
     rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, besides=config)
@@ -45,7 +51,9 @@ def request_check(
         config=config,
         config_version=config.version if config else None,
         pixel_id=proposed.pixel_id,
-        credential=rules.credential_to_check(proposed.credential, network=proposed.network, config=config),
+        credential=rules.credential_to_check(
+            proposed.credential, network=proposed.network, config=None if is_whole else config
+        ),
         triggers=list(proposed.triggers),
         goals=list(proposed.goals),
         enabled=proposed.enabled,

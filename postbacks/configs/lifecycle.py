@@ -56,7 +56,7 @@ def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
     if not row.can_roll_back or not row.previous_credential:
         raise SettingsRefused(NOTHING_TO_ROLL_BACK)
     proposed = ProposedSettings.of(row, credential=row.previous_credential)
-    return request_check(game=row.game, proposed=proposed, config=row, requested_by=requested_by)
+    return request_check(game=row.game, proposed=proposed, config=row, requested_by=requested_by, is_whole=True)
 
 
 def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:

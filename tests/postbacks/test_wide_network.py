@@ -19,7 +19,7 @@ from django.utils import timezone
 from audience.models import FailedWork, Game, Touch
 from audience.privacy import redaction
 from postbacks import erasure, http
-from postbacks.configs import credentials, hold
+from postbacks.configs import credentials, hold, lifecycle
 from postbacks.configs.forms import postback_form
 from postbacks.delivery import confirming, sending
 from postbacks.http import network_calls
@@ -151,6 +151,15 @@ def test_a_postback_is_added_and_its_plain_id_changed(network: wide.Server, game
 
 
 # Fan-out -------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_restores_the_whole_credential_without_a_part_that_was_added(
+    network: wide.Server, game: Game
+) -> None:
+    before = {"key": wide.JSON_KEY, "account": wide.ACCOUNT}
+    given = {"previous_credential": before, "previous_until": timezone.now() + timedelta(hours=1)}
+    check = lifecycle.roll_back(config=new_config(game, **given), requested_by=None)
+    assert CredentialCheck.objects.get(pk=check.pk).credential == before
 
 
 def test_a_delivery_waits_for_the_first_moment_that_the_network_takes_it(network: wide.Server, game: Game) -> None:
