@@ -115,7 +115,9 @@ def _query(url: str) -> dict[str, str]:
         query = urlsplit(url).query
     except ValueError:
         return {}
-    return {name.lower(): value.strip() for name, value in parse_qsl(query) if value.strip()}
+    # PostgreSQL stores no NUL, which the URL has as %00.
+    pairs = [(name.lower(), value.replace("\0", "\ufffd").strip()) for name, value in parse_qsl(query)]
+    return {name: value for name, value in pairs if value}
 
 
 def _parameters(holder: Mapping[str, Any]) -> dict[str, str]:

@@ -266,6 +266,13 @@ def test_a_click_id_of_any_length_fits_its_index() -> None:
     assert from_url(f"ttclid={'漢' * 2000}") is None
 
 
+def test_a_nul_in_the_query_of_a_page_is_no_part_of_a_click_id_or_a_campaign() -> None:
+    assert from_url("ttclid=a%00b") is None
+    click = from_url("utm_source=tiktok&utm_medium=cpc&utm_campaign=a%00b")
+    assert click is not None
+    assert click.campaign["utm_campaign"] == "a\ufffdb"
+
+
 def test_a_registered_network_gets_the_clicks_of_its_parameters_and_sources_and_its_own_cookies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -17,7 +17,7 @@ from audience.digest import run
 from audience.games.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Event, Game, Identity, Person, Touch
 from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
-from tests.audience.immutable import ago, alias, click, digest, identify, launch, message, purchase, send
+from tests.audience.immutable import ago, alias, click, digest, identify, launch, message, page, purchase, send
 
 pytestmark = pytest.mark.django_db
 # Two ids in one namespace where the digest expects pairs: no dialect writes it, so only a test can.
@@ -70,6 +70,14 @@ def test_the_task_digests(key: NewKey) -> None:
     send(key, purchase("user-1"))
     tasks.digest()
 
+    assert Conversion.objects.count() == 1
+
+
+@pytest.mark.parametrize("query", ["ttclid=a%00b", "utm_source=tiktok&utm_medium=cpc&utm_campaign=a%00b"])
+def test_a_nul_in_the_address_of_a_page_does_not_stop_its_batch(key: NewKey, query: str) -> None:
+    digest(key, page("browser-1", f"https://mygame.com/?{query}"), purchase("user-1"))
+
+    assert Batch.objects.get().state == BatchState.DONE
     assert Conversion.objects.count() == 1
 
 
