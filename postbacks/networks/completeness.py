@@ -1,5 +1,6 @@
 """The system check that refuses a network without one of its parts."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,8 @@ from postbacks.networks.interface.network import Network
 
 FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json", "vectors/responses.json")
 OPTIONAL = frozenset({"object_id"})
+# It begins the names of environment variables, and the tables have 16 characters for it.
+KIND = re.compile(r"[a-z_]{1,16}")
 # An empty value of these declares that the network has none.
 MAY_BE_EMPTY = frozenset(
     {
@@ -38,6 +41,8 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
             yield f"{name} is not set{none}."
         elif name not in MAY_BE_EMPTY and not getattr(network, name):
             yield f"{name} is empty."
+    if not KIND.fullmatch(kind):
+        yield "its kind must be at most 16 lower-case letters and underscores."
     if getattr(network, "kind", kind) != kind:
         yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."
     yield from (f"the file {name} is missing in its folder." for name in FILES if not (network.folder / name).is_file())

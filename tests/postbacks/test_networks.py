@@ -90,3 +90,11 @@ def test_two_imitations_on_one_path_and_a_kind_that_is_another_are_refused(monke
         "Networks tiktok and twin: their imitations share the path prefix /open_api/.",
         "Networks twin and tiktok: their imitations share the path prefix /open_api/.",
     ]
+
+
+@pytest.mark.parametrize("kind", ["google-ads", "Google", "9gag", "a_kind_of_17_chars"])
+def test_a_kind_that_no_variable_or_column_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(LikeTikTok, "kind", kind)
+    monkeypatch.delitem(NETWORKS, "tiktok")
+    monkeypatch.setitem(NETWORKS, kind, LikeTikTok())
+    assert problems() == [f"Network {kind}: its kind must be at most 16 lower-case letters and underscores."]
