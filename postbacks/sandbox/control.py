@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from postbacks.networks.interface.imitation import FAULTS as ANSWERED
 from postbacks.networks.interface.imitation import Imitation, ImitationResponse
@@ -26,15 +26,15 @@ class InvalidRequest(ValueError):
 
 def respond(state: SandboxState, method: str, target: str, body: bytes) -> ImitationResponse:
     """Answer one request that is not for a network."""
-    url = urlsplit(target)
-    if url.path in ("", "/"):
+    path, _, query = target.partition("?")
+    if path in ("", "/"):
         return ImitationResponse(200, help_page(state.imitations))
-    endpoint = ENDPOINTS.get((method, url.path))
+    endpoint = ENDPOINTS.get((method, path))
     if endpoint is None:
-        known = any(path == url.path for _, path in ENDPOINTS)
-        return ImitationResponse(405 if known else 404, {"error": f"{method} {url.path} is not an endpoint; see GET /"})
+        known = any(path == other for _, other in ENDPOINTS)
+        return ImitationResponse(405 if known else 404, {"error": f"{method} {path} is not an endpoint; see GET /"})
     try:
-        return endpoint(state, {name: values[-1] for name, values in parse_qs(url.query).items()}, body)
+        return endpoint(state, {name: values[-1] for name, values in parse_qs(query).items()}, body)
     except InvalidRequest as error:
         return ImitationResponse(400, {"error": str(error)})
 

@@ -132,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes | None:
         length = self.lower_headers.get("content-length", "0")
-        if "transfer-encoding" in self.lower_headers or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        if "transfer-encoding" in self.lower_headers or not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             return None
         return self.rfile.read(int(length))
 

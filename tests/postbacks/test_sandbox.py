@@ -23,6 +23,7 @@ import pytest
 
 from postbacks.http import post
 from postbacks.networks import NETWORKS
+from postbacks.networks.interface.body_schema import MAX_ERRORS, BodySchema
 from postbacks.networks.interface.imitation import ImitationRequest, imitation_of
 from postbacks.networks.interface.network import Facts, Outcome, Request, Response, Verdict
 from postbacks.sandbox.control import FAULTS
@@ -568,6 +569,7 @@ def test_an_unknown_network_is_not_listed(sandbox: Sandbox):
     [
         ("GET", "/sandbox/health", 200),
         ("GET", "/sandbox/nothing", 404),
+        ("GET", "//[", 404),
         ("PUT", "/sandbox/faults", 405),
         ("GET", "/open_api/v1.3/event/track/", 405),
         ("POST", "/open_api/v1.3/event/track", 404),
@@ -605,6 +607,23 @@ def test_a_body_without_a_content_length_is_refused(sandbox: Sandbox):
     connection.request("POST", "/open_api/v1.3/event/track/", iter([b"x"]), {"Transfer-Encoding": "chunked"})
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_a_content_length_that_is_no_number_is_refused() -> None:
+    with Sandbox() as sandbox:
+        host, port = sandbox.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall("POST /open_api/v1.3/event/track/ HTTP/1.1\r\nContent-Length: ²\r\n\r\n".encode("latin-1"))
+            assert caller.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("kind", ["tiktok", "reddit"])
+def test_of_a_body_that_is_all_wrong_only_the_first_problems_are_read(kind: str):
+    wrong = [{}] * (MAX_ERRORS + 1)
+    body = {"event_source": "web", "event_source_id": "X", "data": wrong if kind == "tiktok" else {"events": wrong}}
+    problems = BodySchema(NETWORKS[kind].folder / "schema.json").problems(body)
+    entries = {step for problem in problems for step in problem.path if isinstance(step, int)}
+    assert 0 < len(entries) < MAX_ERRORS
 
 
 def test_one_line_per_request_is_logged_without_any_token():

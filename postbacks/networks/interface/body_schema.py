@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft7Validator, ValidationError
 
 FieldPath = tuple[str | int, ...]
+
+# Of a body that is a million wrong entries, reading all of them would take half a minute.
+MAX_ERRORS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,10 @@ class BodySchema:
         self._validator = Draft7Validator(json.loads(file.read_text(encoding="utf-8")))
 
     def problems(self, body: Any) -> list[SchemaProblem]:
-        """In the order of the schema: a level's own fields before what lies inside them."""
-        found = [problem for error in self._validator.iter_errors(body) for problem in _problems(error)]
+        """In the order of the schema: a level's own fields before what lies inside them. Those of the first
+        MAX_ERRORS failed keywords."""
+        errors = islice(self._validator.iter_errors(body), MAX_ERRORS)
+        found = [problem for error in errors for problem in _problems(error)]
         return list({(problem.path, problem.rule): problem for problem in found}.values())
 
 
