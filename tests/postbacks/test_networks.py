@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from postbacks.networks import NETWORKS
+from postbacks.networks import NETWORKS, completeness
 from postbacks.networks.completeness import check_networks
 from postbacks.networks.interface.network import Facts, Network, Verdict
 from postbacks.networks.tiktok.network import TikTok
@@ -74,8 +74,7 @@ class LikeTikTok(TikTok):
 
 
 def test_a_network_may_declare_that_it_has_no_click_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(NETWORKS, "tiktok")
-    monkeypatch.setitem(NETWORKS, "custom", LikeTikTok())
+    monkeypatch.setattr(completeness, "NETWORKS", {"custom": LikeTikTok()})
     for part in ("click_params", "utm_sources", "cookies"):
         monkeypatch.setattr(LikeTikTok, part, ())
     assert problems() == []
@@ -95,6 +94,5 @@ def test_two_imitations_on_one_path_and_a_kind_that_is_another_are_refused(monke
 @pytest.mark.parametrize("kind", ["google-ads", "Google", "9gag", "a_kind_of_17_chars"])
 def test_a_kind_that_no_variable_or_column_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(LikeTikTok, "kind", kind)
-    monkeypatch.delitem(NETWORKS, "tiktok")
-    monkeypatch.setitem(NETWORKS, kind, LikeTikTok())
+    monkeypatch.setattr(completeness, "NETWORKS", {kind: LikeTikTok()})
     assert problems() == [f"Network {kind}: its kind must be at most 16 lower-case letters and underscores."]
