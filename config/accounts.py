@@ -58,7 +58,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Throttle attempts per account, in place of allauth's limit; axes limits them per IP address."""
         if not AxesProxyHandler.is_allowed(request, credentials):
-            return  # a locked-out IP address does not slow the account down
+            return  # attempts from a locked-out IP address are not counted for the account
         if seconds := sign_in_pace.count_attempt(request, login_name(request, credentials)):
             raise ValidationError(
                 f"Too many passwords were tried for this account. Wait {seconds} seconds, then try again. A passkey "

@@ -36,7 +36,7 @@ class JsonSerializer:
 
 
 def _shared(name: str) -> Any:
-    """Make a cache method that uses Valkey or, while it is unavailable, this process's cache."""
+    """Return a cache method that uses Valkey or, while it is unavailable, this process's cache."""
 
     def method(cache: "SharedCache", *args: Any, **given: Any) -> Any:
         shared, own = getattr(RedisCache, name), getattr(cache.own, name)

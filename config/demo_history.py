@@ -1,4 +1,4 @@
-"""A few days of history of the demo game, sent in the Immutable dialect like any other request."""
+"""Sends a few days of history to the demo game, in the Immutable dialect."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

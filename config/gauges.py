@@ -37,7 +37,7 @@ def counted() -> CollectorRegistry:
 class Queues(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            # All or none: the database may become unavailable between two queries.
+            # All or none, since the database may become unavailable between two queries.
             yield from list(self._gauges())
         except DatabaseError:
             # The scrape reports that the database is unavailable instead of failing.

@@ -60,7 +60,7 @@ class CountFile:
             self._descriptor = -1
 
     def flush(self) -> None:
-        """Write what has changed. What the disk does not take is written the next time."""
+        """Write what has changed. What could not be written is written the next time."""
         with self._lock:
             if self._changed is None:
                 return

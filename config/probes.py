@@ -26,7 +26,7 @@ QUEUES.register(Queues())
 
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """Answer 200 `ok` if the process can answer at all; accesses nothing else."""
+    """Answer 200 `ok` if the process can answer at all; uses neither database nor broker."""
     return HttpResponse("ok", content_type="text/plain")
 
 

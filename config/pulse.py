@@ -1,7 +1,7 @@
 """A thread of every process: four times a minute it measures the clock, writes a heartbeat and looks for troubles.
 
-Every kind of process looks for troubles of the server (postbacks/monitoring/server/watch.py), since none can report its
-own death.
+Every kind of process looks for troubles of the server (postbacks/monitoring/server/watch.py), since a dead process
+cannot report itself.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ RETRY_SECONDS = 1.0
 class Pulse(threading.Thread):
     """Start it once in each process. `names` are those of its heartbeats, its host and process id by default.
 
-    `is_well` returns whether the process still works: without that it gives no heartbeat.
+    `is_well` returns whether the process works; if not, no heartbeat is written.
     """
 
     def __init__(

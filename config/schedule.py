@@ -1,4 +1,4 @@
-"""What the beat sends, and how often. Each task finds its work in the database; most find none."""
+"""The tasks that the beat sends, with their periods. Each task finds its work in the database; most find none."""
 
 from datetime import timedelta
 from typing import Any

@@ -127,7 +127,7 @@ CELERY_BROKER_URL = ENV.redis_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A late wake-up is useless: the periodic sweep finds the same work.
+# No retries: the periodic sweep finds the work of a lost wake-up.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 3, "health_check_interval": 10}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -140,7 +140,7 @@ CELERY_IMPORTS = ["config.worker"]
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = schedule.BEAT, schedule.MESSAGE_EXPIRY
 
-# Where one app reaches up to the next without importing it (docs/architecture.md, "Packages").
+# How `audience` calls `postbacks` without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
 
@@ -148,11 +148,11 @@ ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
 globals().update(sign_in.SETTINGS)
 REQUIRE_MFA_FOR_ADMINS = ENV.require_mfa_for_admins
 AUDIT_LOG_KEPT_DAYS = ENV.audit_log_kept_days
-# EMAIL_BACKEND, EMAIL_HOST and their like, as EMAIL_URL says.
+# EMAIL_BACKEND, EMAIL_HOST and others, from EMAIL_URL.
 globals().update(ENV.email)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.from_email
 OPERATORS_EMAIL = ENV.operators_email
-# Hosts inside the studio's network that an alert hook may reach all the same.
+# Hosts inside the studio's network that an alert webhook may call.
 ALERT_PRIVATE_HOSTS = ENV.alert_private_hosts
 
 # REST ---------------------------------------------------------------------------------------

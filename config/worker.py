@@ -1,4 +1,4 @@
-"""A worker's heartbeats: that it runs, and that it takes up tasks, for each of its queues (see CELERY_IMPORTS)."""
+"""Writes a worker's heartbeats: that it runs, and that it starts tasks, for each of its queues (CELERY_IMPORTS)."""
 
 import time
 from typing import Any

@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 
 logger = structlog.get_logger(__name__)
 
-# Backends that write mail down instead of sending it: what EMAIL_URL leaves when it is unset.
+# Backends that store or print mail instead of sending it: the default without EMAIL_URL.
 NON_SENDING_BACKENDS = ("console.EmailBackend", "dummy.EmailBackend", "filebased.EmailBackend")
 
 

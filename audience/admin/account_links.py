@@ -1,6 +1,6 @@
 """Links to set the password or change the address of an account, for installations without a mail server.
 
-For superusers only: whoever has such a link controls the account and every game it administers.
+For superusers only: anyone with such a link controls the account and every game it administers.
 """
 
 from typing import Any

@@ -41,7 +41,7 @@ UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
 
 
 class NotNow(Exception):
-    """Raised by work that cannot be tried now. It is retried later, and not counted as a failure."""
+    """Raised by work that cannot be tried now. It is retried later without counting as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def together(
         return []
     try:
         return [work(rows)]
-    except Exception as error:  # whatever a row makes a step raise must not come back for ever
+    except Exception as error:  # any error of a row is isolated
         raise_if_unavailable(error)
         if len(rows) == 1:
             note(queue, row_of(rows[0]), error)

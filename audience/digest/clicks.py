@@ -19,9 +19,9 @@ CLICK_IDS = {
     "msclkid": "other",
     "li_fat_id": "other",
 }
-# Sources that only ever mean a paid visit.
+# Values of utm_source that always mean a paid visit.
 PAID_SOURCES = {"amazon_ads": "amazon", "adwords": "google", "ironsource": "other"}
-# Sources that are paid when the medium says so.
+# Values of utm_source that mean a paid visit with a paid utm_medium.
 SOURCES = {
     "facebook": "meta",
     "fb": "meta",
@@ -48,7 +48,7 @@ MAX_COOKIE_LENGTH = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """A paid visit. `click_id` is '' when only UTM parameters identify it."""
+    """A paid visit. `click_id` is '' if only UTM parameters identify it."""
 
     network: str
     click_id: str
@@ -126,7 +126,7 @@ def _parameters(holder: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _campaign_parameters(campaign: Any) -> dict[str, str]:
-    """context.campaign, whose keys are `source` or `utm_source`, and which may carry a click id too."""
+    """context.campaign, whose keys are `source` or `utm_source`, and which may contain a click id too."""
     if not isinstance(campaign, Mapping):
         return {}
     return _parameters({CAMPAIGN_PARAMETERS.get(str(name), str(name)): value for name, value in campaign.items()})

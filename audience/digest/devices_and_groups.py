@@ -26,7 +26,7 @@ def _register(game: Game, event: Event, person_id: uuid.UUID) -> None:
     values = {"person_id": person_id, "token": token, "details": details, "updated_at": event.event_at}
     device, made = Device.objects.get_or_create(game=game, device_id=event.device_id, defaults=values)
     if not made and device.updated_at <= event.event_at:
-        # A registration without a token keeps the known one.
+        # A registration without a token does not change the stored one.
         values["token"] = token or device.token
         Device.objects.filter(pk=device.pk).update(**values)
     if token:

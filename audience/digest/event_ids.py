@@ -31,7 +31,7 @@ PLACEHOLDER_IDS = frozenset(
 
 
 class NamesIds(Protocol):
-    """An object that names ids, such as an Event."""
+    """An object with ids, such as an Event."""
 
     @property
     def kind(self) -> str: ...

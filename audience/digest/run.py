@@ -64,7 +64,7 @@ def _digest_again(failure: FailedWork) -> None:
     if failure.game_id is None or run(game_id=failure.game_id, only=int(failure.row)):
         return
     if Batch.objects.filter(pk=failure.row, state=BatchState.PENDING).exists():
-        raise isolation.NotNow  # another worker is at its game
+        raise isolation.NotNow  # another worker is digesting its game
 
 
 def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:

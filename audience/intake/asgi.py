@@ -81,7 +81,7 @@ class IngestApp:
 
     async def _answer(self, view: Any, scope: Scope, read: bytes, send: Send) -> bool:
         """False, and nothing sent, when the request needs a thread. Raises `ServerBusy` at MAX_IN_FLIGHT_BYTES."""
-        # Counted after it was read, so that the body of a slow client does not keep others out.
+        # Counted after it was read, so that the body of a slow client does not use up the limit.
         if self.in_flight_bytes and self.in_flight_bytes + len(read) > MAX_IN_FLIGHT_BYTES:
             raise ServerBusy
         self.in_flight_bytes += len(read)
@@ -94,7 +94,7 @@ class IngestApp:
 
 
 async def _refuse_unread(view: Any, scope: Scope, why: BodyAborted, send: Send) -> None:
-    """503 in the format of the route. Also for a client that was too slow: SDKs drop what is answered 4xx for good."""
+    """503 in the format of the route. Also for a client that was too slow: SDKs drop data that is answered 4xx."""
     start = time.perf_counter()
     request = ASGIRequest(scope, EMPTY_STREAM)
     route: IngestView = view.view_class(**view.view_initkwargs)

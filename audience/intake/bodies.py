@@ -1,7 +1,7 @@
 """Request bodies, read on the event loop: each within a time limit, all of them within one memory limit.
 
-A client decides how fast its body arrives and how long it is, whatever it states. Neither may delay other requests: no
-thread waits for a body, a slow one is aborted, and at the memory limit the largest incomplete one is.
+The client controls the speed and the length of its body, whatever length it states. Neither may delay other requests:
+no thread waits for a body, a slow one is aborted, and at the memory limit the largest incomplete one is aborted.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class Bodies:
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Counts a complete body of `size` bytes while it is in use. Raises `ServerBusy` when there is no room."""
+        """Counts a complete body of `size` bytes while it is in use. Raises `ServerBusy` at the memory limit."""
         self.held += size
         try:
             self._free_memory(None)

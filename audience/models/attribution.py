@@ -29,7 +29,7 @@ class Touch(models.Model):
     ip = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=1024, blank=True)
     cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # the network's own
-    # The first of the cookies, for programs that read this column; nothing here does.
+    # The first of the cookies, for programs that read this column; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
 
     class Meta:
@@ -75,7 +75,7 @@ class GoalEvent(models.Model):
 
 
 class Reason(models.TextChoices):
-    """Why a conversion was not sent, in the words of its page."""
+    """Why a conversion was not sent; the labels are shown on its page."""
 
     NO_CLICK = "no_click", "No ad click is known for this player"
     OTHER_NETWORK = "other_network", "The ad click came from a network without a postback here"
@@ -139,7 +139,7 @@ class Conversion(models.Model):
     test = models.BooleanField(default=False)
     # The key it came with, without a foreign key constraint. None for conversions of version 0.1.0.
     key_id = models.BigIntegerField(null=True, blank=True)
-    # Whether that was a server key. None, for conversions of version 0.1.0, counts as no.
+    # Whether that was a server key. None (conversions of version 0.1.0) counts as False.
     from_server = models.BooleanField(null=True, blank=True)
     origin = models.CharField(max_length=300, blank=True, db_default="", help_text="As of its Event.")
     touch = models.ForeignKey(Touch, null=True, blank=True, on_delete=models.SET_NULL, related_name="conversions")

@@ -2,7 +2,7 @@
 
 Each view unites the rolled-up rows with those not yet rolled up (audience/storage/rollups.py), so that a sum over it
 always equals a count over the counted table. `starts_at` is the start of a minute, or of an hour once it is rolled up.
-Counts are kept when the counted rows are dropped by age.
+Counts are kept after the counted rows are dropped by age.
 """
 
 from django.db import models

@@ -37,7 +37,7 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
         return self.filter(queue=queue)
 
     def set_aside(self) -> "FailedWorkQuerySet":
-        """Work that failed too often and waits for a person to have it tried again."""
+        """Work that failed too often and is retried only on request."""
         return self.exclude(set_aside_at=None)
 
     def due(self, now: datetime | None = None) -> "FailedWorkQuerySet":

@@ -10,7 +10,7 @@ class ProcessKind(models.TextChoices):
 
 
 class Heartbeat(models.Model):
-    """One process. All times are the database's, so that a wrong clock does not make a process look dead.
+    """One process. All times are the database's, so that a process with a wrong clock is not considered dead.
 
     Rows older than a day are pruned, hence no `game_id` and no further index.
     """

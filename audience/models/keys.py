@@ -104,7 +104,7 @@ class KeyKind(models.TextChoices):
     SECRET = "secret", "Secret"
 
 
-# Held by the studio's servers only: unlike a publishable key, nobody can copy one out of a game and invent events.
+# Held by the studio's servers only: unlike a publishable key, it cannot be copied out of a game to send false events.
 SERVER_KINDS = (KeyKind.SERVER, KeyKind.SECRET)
 # A rotated key that ends within this time of its successor's creation was ended at once.
 MAX_IMMEDIATE_OVERLAP = timedelta(seconds=10)

@@ -96,7 +96,7 @@ def _attempt(erasure_id: uuid.UUID) -> bool:
 
 @transaction.atomic
 def run(erasure_id: uuid.UUID) -> bool:
-    """Erase one subject; return False if earlier events are not digested yet or another worker is at it."""
+    """Erase one subject; return False if earlier events are not digested yet or another worker is running it."""
     # Locks the erasure only: locking its game too would deadlock with writers of the game's rows.
     pending = Erasure.objects.select_for_update(skip_locked=True, of=("self",))
     erasure = pending.filter(pk=erasure_id, state=ErasureState.PENDING).select_related("game").first()

@@ -19,7 +19,7 @@ from audience.storage.retention import first_day
 
 REJECTIONS_KEPT = timedelta(days=7)
 REJECTIONS_PER_GAME = 10_000
-# The record of requests behind the counts in the Hub, whose longest view is 30 days.
+# Batches are the source of the counts in the Hub, whose longest period is 30 days.
 BATCHES_KEPT = timedelta(days=31)
 # Failed work that was due for this long without being retried is obsolete (a step of another day, a deleted postback).
 # Work that was set aside, and answers of networks that no other row holds, are kept.

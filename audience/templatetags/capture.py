@@ -1,4 +1,4 @@
-"""Markup that a page renders once and shows twice: the navigation is in the rail and in the menu of a narrow page."""
+"""Renders markup once to show it twice: the navigation is in the sidebar and in the menu of narrow pages."""
 
 from django import template
 from django.utils.safestring import SafeString

@@ -14,7 +14,7 @@ from config.quickstart.processes import Account, run
 from config.quickstart.state import ServicesError, explained
 
 OLDEST_MAJOR = 15
-# Debian's packages put nothing on PATH.
+# Debian's packages are not on PATH.
 MACHINE_POSTGRES = Path("/usr/lib/postgresql")
 # Folders outside STATE_DIR that another account can reach; the first that can be written is taken.
 SHARED_PLACES = (Path("/var/lib"), Path("/var/tmp"), Path("/tmp"))

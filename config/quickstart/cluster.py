@@ -53,8 +53,8 @@ def _owner(home: Path) -> Account | None:
 
 
 def _belongs_to_a_copied_folder(state: StateFolder) -> bool:
-    """Whether another state folder owns the cluster. After `cp -r` two name it, and it stays with the first; after `mv`
-    one.
+    """Whether another state folder owns the cluster. After `cp -r` two folders name it, and the first one keeps it;
+    after `mv` only one does.
     """
     origin = Path(state.recall("services").get("postgres_origin", state.path))
     return origin != state.path and (origin / "services.json").exists()

@@ -1,4 +1,5 @@
-"""What all ingestion routes share: authenticate -> size limit -> parse -> accept -> answer in the dialect's format."""
+"""The base class of all ingestion routes: authenticate -> size limit -> parse -> accept -> answer in the dialect's
+format."""
 
 import binascii
 import inspect
@@ -45,7 +46,7 @@ class IngestView(APIView):
 
     Every answer, also an error, carries the CORS headers: a browser hides the status of an answer without them, and an
     SDK that cannot read a 503 does not retry. A transient fault is always 503 with Retry-After, since clients drop
-    their data for good on a 4xx.
+    their data on a 4xx.
     """
 
     # Described in audience/intake/openapi.yaml.

@@ -79,8 +79,7 @@ class ImmutableView(IngestView):
         return Refusal(as_json(body, status=status))
 
     def key(self, request: HttpRequest, *, erases: bool = False) -> ApiKey:
-        """The request's key. 400 for a value that has not the form of a key; 401 for an unknown or revoked one, or one
-        of the wrong kind.
+        """The request's key. 400 for a malformed key; 401 for an unknown or revoked one, or one of the wrong kind.
 
         Except for erasures, a server key may be in either header.
         """

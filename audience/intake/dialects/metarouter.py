@@ -75,7 +75,7 @@ def _error(rejected: Rejected) -> dict[str, Any]:
 
 
 def _with_code(body: dict[str, Any], message: str, status: int) -> dict[str, Any]:
-    """SDKs other than MetaRouter's own retry a JSON 4xx for ever unless it has `code` and `message` as strings."""
+    """SDKs other than MetaRouter's own retry a JSON 4xx without end unless it has `code` and `message` as strings."""
     return {**body, "code": str(status), "message": message}
 
 

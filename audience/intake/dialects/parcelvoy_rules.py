@@ -1,4 +1,4 @@
-"""The validation rules of the Parcelvoy dialect: the first violation, in the original's words."""
+"""The validation rules of the Parcelvoy dialect: the first violation, with the messages of the original product."""
 
 from collections.abc import Mapping
 from typing import Any

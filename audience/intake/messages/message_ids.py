@@ -10,9 +10,9 @@ MAX_MESSAGE_ID_LENGTH = 256
 def stored_id(message_id: str, *, is_server: bool) -> str:
     """The message id as it is stored: "server:<id>" for messages of a server key.
 
-    With a public key, which anybody can read in a client, somebody could otherwise send an event under the id that a
-    server will use, and the server's event would be dropped as its copy. So the two kinds of key never share an id: one
-    that a public key sends with the prefix, or that would be too long with it, is replaced by a UUID derived from it.
+    With a public key, which anyone can read in a client, one could otherwise send an event under the id that a server
+    will use, and the server's event would be dropped as its copy. So the two kinds of key never share an id: one that a
+    public key sends with the prefix, or that would be too long with it, is replaced by a UUID derived from it.
     """
     if is_server and len(message_id) <= MAX_MESSAGE_ID_LENGTH - len(SERVER_IDS):
         return SERVER_IDS + message_id
