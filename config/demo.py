@@ -43,7 +43,7 @@ def load() -> dict[str, Any]:
         api_keys = _keys(game)
         _postbacks(game)
     if not Batch.objects.filter(game=game).exists():
-        demo_history.play(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
+        demo_history.send_history(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
         digest.drain()
         fan_out.fan_out_due()
     return _facts(api_keys)

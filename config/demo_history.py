@@ -37,7 +37,7 @@ PLAYERS: list[tuple[str, str, float, list[str], str]] = [
 ]
 
 
-def play(*, key: ApiKey) -> None:
+def send_history(*, key: ApiKey) -> None:
     """Send the history with `key`, one request per player, and one request that is refused."""
     now = timezone.now()
     networks = cycle(network for network in NETWORKS.values() if network.click_params and network.utm_sources)

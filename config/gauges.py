@@ -90,7 +90,7 @@ def _troubles() -> GaugeMetricFamily:
     """Return all server troubles (postbacks/monitoring), zeros included."""
     text = "Troubles of the server itself: 0 when well, else how many requests, conversions, tables or processes."
     gauge = GaugeMetricFamily("afterclick_server_trouble", text, labels=["kind"])
-    counts = {trouble.kind: trouble.count for trouble in server_troubles.found()}
+    counts = {trouble.kind: trouble.count for trouble in server_troubles.find_troubles()}
     for kind in TroubleKind:
         gauge.add_metric([kind.value], counts.get(kind, 0))
     return gauge

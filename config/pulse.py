@@ -71,10 +71,10 @@ class Pulse(threading.Thread):
         clock.synchronise()
         if not self._has_started:
             for name in self._names:
-                heartbeats.start(self._kind, name)
+                heartbeats.record_start(self._kind, name)
             self._has_started = True
         elif self._is_well():
             for name in self._names:
-                heartbeats.beat(self._kind, name)
+                heartbeats.record_heartbeat(self._kind, name)
         heartbeats.delete_old()
-        watch.look()
+        watch.record_and_mail()

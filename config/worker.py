@@ -30,6 +30,6 @@ def note_work(task: Any, **_: object) -> None:
         return
     _next_notes[name] = time.monotonic() + heartbeats.INTERVAL_SECONDS
     try:
-        heartbeats.work(name)
+        heartbeats.record_work(name)
     except DatabaseError as error:
         logger.warning("heartbeat_failed", kind=ProcessKind.WORKER.value, error=str(error).strip())

@@ -58,7 +58,7 @@ def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAt
     """Remove the networks' messages about these people, and their data, from the alerts of their games."""
     games = set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
     said = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
-    known = redaction.of_people(person_ids)
+    known = redaction.personal_values(person_ids)
     for alert in Alert.objects.filter(game__in=games).exclude(cause="").select_related("config"):
         quotes = [advice.impersonal(message, keep=alert.config.pixel_id).rstrip(" .") for message in said]
         cause = _unquoted(alert.cause, [*filter(None, quotes), *known])
@@ -67,4 +67,4 @@ def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAt
 
 
 def _unquoted(cause: str, values: list[str]) -> str:
-    return QUOTE.sub(lambda quote: redaction.without(quote[0], values), cause)
+    return QUOTE.sub(lambda quote: redaction.redact(quote[0], values), cause)

@@ -138,7 +138,7 @@ def test_a_lease_touches_no_index() -> None:
 
 @pytest.mark.django_db
 def test_every_week_of_batches_is_vacuumed_early() -> None:
-    partitions.make(partitions.BATCHES, date(2031, 4, 28))
+    partitions.create_partition(partitions.BATCHES, date(2031, 4, 28))
     told = "autovacuum_vacuum_scale_factor=0.05,autovacuum_analyze_scale_factor=0.02"
     with connection.cursor() as cursor:
         cursor.execute(

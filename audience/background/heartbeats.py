@@ -23,7 +23,7 @@ def own_name() -> str:
     return f"{platform.node()}:{os.getpid()}"
 
 
-def start(kind: ProcessKind, name: str) -> None:
+def record_start(kind: ProcessKind, name: str) -> None:
     """Record that the process has started, and delete silent processes of its kind on this machine.
 
     Otherwise a process that crashes again and again would leave thousands of rows a day.
@@ -34,7 +34,7 @@ def start(kind: ProcessKind, name: str) -> None:
     Heartbeat.objects.update_or_create(kind=kind, name=name, defaults=fresh)
 
 
-def beat(kind: ProcessKind, name: str) -> None:
+def record_heartbeat(kind: ProcessKind, name: str) -> None:
     """Record that the process runs. The row is created again if it was deleted, as after a day of suspension."""
     defaults = {"seen_at": Now()}
     Heartbeat.objects.update_or_create(
@@ -47,7 +47,7 @@ def name_of_worker(node: str, queue: str) -> str:
     return f"{node}/{queue}"
 
 
-def work(name: str) -> None:
+def record_work(name: str) -> None:
     """Record that the worker has started a task of a queue."""
     Heartbeat.objects.filter(kind=ProcessKind.WORKER, name=name).update(worked_at=Now())
 
@@ -85,6 +85,6 @@ class RunningProcesses:
         return [row for row in self.rows if row.kind == kind and (not queue or row.name.endswith(f"/{queue}"))]
 
 
-def read(now: datetime) -> RunningProcesses:
+def read_processes(now: datetime) -> RunningProcesses:
     """Return all processes of the last day, in one query."""
     return RunningProcesses(list(Heartbeat.objects.all()), now)

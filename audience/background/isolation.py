@@ -59,7 +59,7 @@ def raise_if_unavailable(error: Exception) -> None:
         raise error
 
 
-def described(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return the first line of the error without quoted texts, except the name of a constraint.
 
     PostgreSQL's DETAIL quotes the row, and an erasure does not search this table.
@@ -82,7 +82,7 @@ def pause(attempts: int) -> timedelta:
     return FIRST_PAUSE * (1 << min(attempts, MAX_ATTEMPTS))
 
 
-def together(
+def process_together(
     queue: Queue,
     rows: Sequence[R],
     work: Callable[[Sequence[R]], T],
@@ -107,10 +107,12 @@ def together(
         logger.warning("failed_together", queue=queue.value, rows=len(rows), error=type(error).__name__)
     middle = len(rows) // 2
     halves = (rows[:middle], rows[middle:])
-    return [result for half in halves for result in together(queue, half, work, row_of=row_of, until=until)]
+    return [result for half in halves for result in process_together(queue, half, work, row_of=row_of, until=until)]
 
 
-def each(queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], FailureKey]) -> Iterator[T]:
+def process_each(
+    queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], FailureKey]
+) -> Iterator[T]:
     """Yield the result of `work` for each row, processed alone and lazily; rows that failed before only when due."""
     known = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
     for row in rows:
@@ -134,7 +136,7 @@ def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[
     return done
 
 
-def alone(queue: Queue, row: FailureKey, work: Callable[[], T]) -> list[T]:
+def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T]) -> list[T]:
     """Return the result of `work` in a list, or an empty list if it failed, which is recorded."""
     return _alone(queue, row, work, None)
 
@@ -144,7 +146,7 @@ def _alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: Failed
         result = work()
     except NotNow:
         return []
-    except Exception as error:  # as in `together`
+    except Exception as error:  # as in `process_together`
         raise_if_unavailable(error)
         note(queue, row, error, again=failure is not None)
         return []
@@ -183,7 +185,7 @@ def _note(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
     if not made and not again:
         return
     failure.attempts += 1
-    failure.error = described(error)
+    failure.error = describe_error(error)
     failure.next_attempt_at = now + pause(failure.attempts)
     if failure.attempts >= MAX_ATTEMPTS:
         failure.set_aside_at = now

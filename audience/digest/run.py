@@ -113,7 +113,7 @@ def _put_off(batch_id: int, error: Exception) -> None:
     """Schedule the batch's next attempt, or set it aside (state Failed) after MAX_ATTEMPTS."""
     batch = Batch.objects.get(pk=batch_id)
     batch.attempts += 1
-    batch.error = isolation.described(error)
+    batch.error = isolation.describe_error(error)
     batch.next_attempt_at = clock.now() + isolation.pause(batch.attempts)
     batch.state = BatchState.FAILED if batch.attempts >= isolation.MAX_ATTEMPTS else BatchState.PENDING
     batch.save(update_fields=["attempts", "error", "next_attempt_at", "state"])

@@ -76,7 +76,7 @@ def drain() -> int:
     """Run the due erasures, each isolated from the others; return how many were finished."""
     due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
     rows = list(due.order_by("requested_at").values_list("pk", "game_id"))
-    done = isolation.each(Queue.ERASURE, rows, lambda row: _attempt(row[0]), row_of=_place)
+    done = isolation.process_each(Queue.ERASURE, rows, lambda row: _attempt(row[0]), row_of=_place)
     return sum(done)
 
 
@@ -125,7 +125,7 @@ def _erase(erasure: Erasure) -> None:
     linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
     keys = sorted({*named, *linked})
     values = sorted({value for _, value in keys})
-    _erase_echoes(game_id, [*redaction.of_people(person_ids), *values])
+    _erase_echoes(game_id, [*redaction.personal_values(person_ids), *values])
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
     conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
@@ -150,7 +150,7 @@ def _erase(erasure: Erasure) -> None:
 def _erase_echoes(game_id: int, values: list[str]) -> None:
     """Remove these values from the errors of failed batches, which may quote what was sent."""
     for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
-        error = redaction.without(batch.error, values)
+        error = redaction.redact(batch.error, values)
         if error != batch.error:
             Batch.objects.filter(pk=batch.pk).update(error=error)
 

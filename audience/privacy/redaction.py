@@ -12,7 +12,7 @@ ELLIPSIS = "…"
 MIN_LENGTH = 4
 
 
-def of_people(person_ids: Iterable[uuid.UUID]) -> list[str]:
+def personal_values(person_ids: Iterable[uuid.UUID]) -> list[str]:
     """Return the ids, traits, click ids and devices of these persons, the longest first."""
     ids = list(person_ids)
     found = {value for traits in Person.objects.filter(pk__in=ids).values_list("traits") for value in _texts(traits)}
@@ -27,7 +27,7 @@ def of_people(person_ids: Iterable[uuid.UUID]) -> list[str]:
     return sorted((value for value in found if len(value) >= MIN_LENGTH), key=lambda value: (-len(value), value))
 
 
-def without(text: str, values: Iterable[str]) -> str:
+def redact(text: str, values: Iterable[str]) -> str:
     """Return `text` with each of `values` replaced by an ellipsis, case-insensitively."""
     for value in values:
         text = re.sub(re.escape(value), ELLIPSIS, text, flags=re.IGNORECASE)

@@ -93,7 +93,7 @@ class Partition:
             return int(cursor.fetchone()[0])
 
 
-def existing(of: PartitionedTable) -> list[Partition]:
+def list_partitions(of: PartitionedTable) -> list[Partition]:
     """Return the partitions of a table, oldest first, the default one last."""
     with connection.cursor() as cursor:
         cursor.execute(EXISTING, [of.table])
@@ -110,7 +110,7 @@ def _partition(of: PartitionedTable, name: str, bound: str, rows: int, size: int
     return Partition(of, name, start, end, known, size)
 
 
-def missing(day: date) -> list[str]:
+def missing_partitions(day: date) -> list[str]:
     """Return the names of the partitions for `day` that do not exist."""
     needed = {of.name(of.start(day)) for of in TABLES}
     with connection.cursor() as cursor:
@@ -118,7 +118,7 @@ def missing(day: date) -> list[str]:
         return sorted(needed - {name for (name,) in cursor.fetchall()})
 
 
-def make(of: PartitionedTable, start: date) -> bool:
+def create_partition(of: PartitionedTable, start: date) -> bool:
     """Create a partition and move its rows in from the default partition; return False if it exists."""
     moved = with_lock_retries(lambda: _make(of, start))
     if moved is None:

@@ -21,7 +21,7 @@ def make_ahead(days: int | None = None) -> list[str]:
     for of in partitions.TABLES:
         ahead = (today + timedelta(days=offset) for offset in range((of.days_ahead if days is None else days) + 1))
         wanted += [(of, start) for start in sorted({of.start(day) for day in ahead})]
-    made = isolation.each(
+    made = isolation.process_each(
         Queue.PARTITION,
         wanted,
         lambda one: _made(*one),
@@ -33,7 +33,7 @@ def make_ahead(days: int | None = None) -> list[str]:
 def _made(of: PartitionedTable, start: date) -> str:
     """Create a partition and return its name; '' if it exists."""
     try:
-        return of.name(start) if partitions.make(of, start) else ""
+        return of.name(start) if partitions.create_partition(of, start) else ""
     except OperationalError as error:
         if partitions.is_busy(error):
             raise isolation.NotNow from error

@@ -82,10 +82,12 @@ def expired(now: datetime) -> set[str]:
     kept_from = [_kept_from(game) for game in Game.objects.all()]
     events = [
         part
-        for part in partitions.existing(EVENTS)
+        for part in partitions.list_partitions(EVENTS)
         if kept_from and all(day is not None and not _lies(part, day) for day in kept_from)
     ]
-    return {part.name for part in (*events, *filter(lambda part: _is_past(part, now), partitions.existing(BATCHES)))}
+    return {
+        part.name for part in (*events, *filter(lambda part: _is_past(part, now), partitions.list_partitions(BATCHES)))
+    }
 
 
 def _is_past(part: Partition, now: datetime) -> bool:
@@ -94,7 +96,7 @@ def _is_past(part: Partition, now: datetime) -> bool:
 
 def _batches(now: datetime) -> Iterator[PruneStep]:
     """Digested batches. Others of a dropped week move to the default partition."""
-    for part in partitions.existing(BATCHES):
+    for part in partitions.list_partitions(BATCHES):
         if part.end is None:
             done = "state = 'done' AND received_at < %s"
             yield StaleRows("digested batches", part.name, done, [now - BATCHES_KEPT], "digested batches")
@@ -110,7 +112,7 @@ def _kept_from(game: Game) -> date | None:
 def _events(games: Sequence[Game]) -> Iterator[PruneStep]:
     kept_from = {game: _kept_from(game) for game in games}
     latest = max((day for day in kept_from.values() if day), default=None)
-    for part in partitions.existing(EVENTS) if latest else ():
+    for part in partitions.list_partitions(EVENTS) if latest else ():
         if part.start is None or (latest and part.start < latest):
             yield from _of_partition(part, kept_from)
 

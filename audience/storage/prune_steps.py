@@ -96,7 +96,7 @@ class StaleRows:
         except Exception as error:  # any error of a row is isolated
             isolation.raise_if_unavailable(error)
             logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
-        found = isolation.together(
+        found = isolation.process_together(
             Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._place
         )
         return sum(rows for rows, _ in found), sum(size for _, size in found)
@@ -160,7 +160,7 @@ def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterato
     """
     until = time.monotonic() + seconds
     in_time = itertools.takewhile(lambda _: time.monotonic() < until, steps)
-    done = isolation.each(Queue.PRUNE, in_time, lambda step: step.carry_out(until), row_of=_place)
+    done = isolation.process_each(Queue.PRUNE, in_time, lambda step: step.carry_out(until), row_of=_place)
     for pruned in (step.would() for step in steps) if dry_run else done:
         if pruned.rows or pruned.partition:
             if not dry_run:

@@ -110,7 +110,7 @@ def _fold(rollup: Rollup, now: datetime) -> int:
         isolation.raise_if_unavailable(error)
         logger.warning("fold_failed_together", rollup=rollup.name, error=type(error).__name__)
     groups = _groups(rollup, left_out)
-    taken = isolation.together(
+    taken = isolation.process_together(
         Queue.ROLLUP,
         groups,
         lambda some: _take(rollup, now, ALONE, some),

@@ -68,7 +68,7 @@ def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
 def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     """Stop sending, and cancel what waits or is held; return the counts. SettingsRefused when deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
-    left = unsent_counts.of(row)
+    left = unsent_counts.count_unsent(row)
     hold.cancel_open(config=row)
     return left
 
@@ -82,8 +82,8 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     config_locks.lock_exclusive(config.game_id)
     row = _locked_or_none(config)
     if row is None:
-        return unsent_counts.of(config)
-    left, change = unsent_counts.of(row), {"enabled": (str(row.enabled), "False")}
+        return unsent_counts.count_unsent(config)
+    left, change = unsent_counts.count_unsent(row), {"enabled": (str(row.enabled), "False")}
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
     row.previous_credential, row.previous_until = {}, None
     with disable_auditlog():  # which would record a change, since the row is kept for the log

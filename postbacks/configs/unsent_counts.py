@@ -42,7 +42,7 @@ class UnsentCounts:
         return f"{conversions(self.sending, 'is', 'are')} being sent at this moment and may still arrive."
 
 
-def of(config: PostbackConfig) -> UnsentCounts:
+def count_unsent(config: PostbackConfig) -> UnsentCounts:
     """The exact numbers of a config now."""
     leased = Q(leased_until__gte=clock.now())
     rows = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))

@@ -42,7 +42,7 @@ HELD_EVERY = timedelta(hours=1)
 def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
     steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
-    rows = isolation.each(
+    rows = isolation.process_each(
         Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.FailureKey(step.__name__, None)
     )
     for _ in rows:
@@ -63,11 +63,11 @@ def run_lost_checks() -> None:
     isolation.retry(Queue.CHECK, lambda failure: _end(CredentialCheck.objects.filter(pk=failure.row)))
     open_ones = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
     over = list(_expired(open_ones))
-    isolation.together(
+    isolation.process_together(
         Queue.CHECK, over, lambda some: _give_up(open_ones.filter(pk__in=[check.pk for check in some])), row_of=_check
     )
     for check in list(_lost(open_ones)[:AT_ONCE]):
-        isolation.alone(Queue.CHECK, _check(check), partial(run_check, check_id=str(check.pk)))
+        isolation.process_alone(Queue.CHECK, _check(check), partial(run_check, check_id=str(check.pk)))
 
 
 def _check(check: CredentialCheck) -> isolation.FailureKey:
@@ -139,7 +139,7 @@ def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., obje
         with transaction.atomic():
             work(config=config)
 
-    for _ in isolation.each(Queue.UPKEEP, configs, done, row_of=place):
+    for _ in isolation.process_each(Queue.UPKEEP, configs, done, row_of=place):
         pass
 
 

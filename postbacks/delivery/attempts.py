@@ -75,7 +75,7 @@ def _explain(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> None:
             str(conversion_id), delivery.config.game_id, {"step": EXPLAIN_SENT, "network": delivery.network}
         )
 
-    isolation.together(
+    isolation.process_together(
         Queue.CLOSING, delivered, lambda some: conversion_reasons.explain_sent(conversion_ids=some), row_of=row_of
     )
 
@@ -83,7 +83,7 @@ def _explain(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> None:
 def _suspect(config: PostbackConfig) -> None:
     kept = {"step": SUSPECT, "network": config.network, "version": config.version}
     row = isolation.FailureKey(str(config.pk), config.game_id, kept)
-    isolation.alone(Queue.CLOSING, row, partial(hold.suspect, config=config))
+    isolation.process_alone(Queue.CLOSING, row, partial(hold.suspect, config=config))
 
 
 def _learn_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> bool:
@@ -108,7 +108,7 @@ def _learn(flows: QuerySet[Flow], outcomes: Sequence[Outcome]) -> bool:
         return False
     before = (flow.failures, flow.open_until, flow.limited_at)
     now = clock.now()
-    breaker.learn(flow, outcomes, now)
+    breaker.apply_outcomes(flow, outcomes, now)
     if before != (flow.failures, flow.open_until, flow.limited_at):
         flow.save(update_fields=["failures", "open_until", "probing", "limited_at", "next_slot_at"])
     return breaker.is_open(flow, now) or any(outcome.limited for outcome in outcomes)

@@ -40,7 +40,9 @@ def probe(flow: Flow, now: datetime) -> None:
     flow.probing, flow.open_until = True, now + PROBE
 
 
-def learn(flow: Flow, outcomes: Iterable[Outcome], now: datetime, chance: Callable[[], float] = random.random) -> None:
+def apply_outcomes(
+    flow: Flow, outcomes: Iterable[Outcome], now: datetime, chance: Callable[[], float] = random.random
+) -> None:
     """Apply the outcomes of calls to the locked `flow`, which the caller saves; `chance` is for the jitter."""
     for outcome in outcomes:
         if outcome.verdict == Verdict.TRANSIENT and not outcome.limited:

@@ -62,7 +62,7 @@ def facts_of(delivery: Delivery, level: Level) -> Facts:
     if delivery.conversion is None:
         raise ValueError("the player was erased")
     given = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
-    return facts.of(delivery.conversion, level=level, **given)
+    return facts.read_facts(delivery.conversion, level=level, **given)
 
 
 def _facts(delivery: Delivery, level: Level) -> Facts | None:
@@ -107,4 +107,4 @@ def explain(delivery: Delivery) -> None:
         kept = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
         row = isolation.FailureKey(str(conversion_id), delivery.config.game_id, kept)
         explained = partial(conversion_reasons.explain_skipped, conversion_id=conversion_id, reason=reason)
-        isolation.alone(Queue.CLOSING, row, explained)
+        isolation.process_alone(Queue.CLOSING, row, explained)

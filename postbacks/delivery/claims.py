@@ -108,7 +108,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
         isolation.raise_if_unavailable(error)
         logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
     rows = _due(config_id, clock.now()).values_list("pk", "game_id")[: max(limit, MAX_CANCELLED)]
-    found = isolation.together(
+    found = isolation.process_together(
         Queue.SENDING,
         list(rows),
         lambda some: _claim(config_id, min(limit, len(some)), only=[pk for pk, _ in some]),

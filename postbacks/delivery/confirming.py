@@ -59,7 +59,7 @@ def _ids_due(config: PostbackConfig) -> list[UUID]:
 def _confirm_alone(config: PostbackConfig, pk: UUID) -> bool:
     """Ask about one delivery; False when it failed, or another worker asks about it."""
     row = isolation.FailureKey(str(pk), config.game_id)
-    return any(isolation.alone(Queue.CONFIRMATION, row, lambda: _confirm(_due(config).filter(pk=pk))))
+    return any(isolation.process_alone(Queue.CONFIRMATION, row, lambda: _confirm(_due(config).filter(pk=pk))))
 
 
 def _confirm(rows: QuerySet[Delivery]) -> bool:

@@ -91,7 +91,7 @@ def give_back(claims: Sequence[Claim]) -> None:
 
     A claim that cannot be undone is recorded, and claimed alone when its lease has expired.
     """
-    isolation.together(Queue.SENDING, claims, _give_back, row_of=_row_of_claim)
+    isolation.process_together(Queue.SENDING, claims, _give_back, row_of=_row_of_claim)
 
 
 def _row_of_claim(claim: Claim) -> isolation.FailureKey:

@@ -50,7 +50,7 @@ class CallResult:
 
 def record(answers: Sequence[CallResult]) -> list[UUID]:
     """Record all answers together, or each half when that fails, and so on; the conversions that are delivered."""
-    found = isolation.together(Queue.CLOSING, answers, _record_or_shorten, row_of=_row_of)
+    found = isolation.process_together(Queue.CLOSING, answers, _record_or_shorten, row_of=_row_of)
     return [conversion_id for delivered in found for conversion_id in delivered]
 
 

@@ -16,7 +16,7 @@ from postbacks.models import Delivery, DeliveryState, PostbackConfig, Replay, Re
 logger = structlog.get_logger(__name__)
 
 
-def left(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
+def unqueued(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
     """Return the failed deliveries of the filter that this replay has not queued: it queues each once."""
     found = failed_deliveries.matching(
         config, failed_from=replay.failed_from, failed_until=replay.failed_until, verdict=replay.verdict
@@ -25,14 +25,14 @@ def left(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
 
 
 def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
-    sendable = left(replay, config).filter(
+    sendable = unqueued(replay, config).filter(
         failed_deliveries.in_time(clock.now()), trigger__in=failed_deliveries.events_of(config)
     )
     return sendable.filter(not_failed(Queue.REPLAY))
 
 
 @transaction.atomic
-def wait_again(rows: QuerySet[Delivery], **also: Any) -> int:
+def requeue(rows: QuerySet[Delivery], **also: Any) -> int:
     """Queue failed deliveries; return how many. The verdict stays until the next answer: cancelling restores it."""
     return rows.update(
         state=DeliveryState.WAITING,
@@ -48,11 +48,11 @@ def wait_again(rows: QuerySet[Delivery], **also: Any) -> int:
 def close(replay: Replay, state: ReplayState, config: PostbackConfig | None = None) -> None:
     replay.state, replay.finished_at = state, clock.now()
     if config:
-        replay.past_deadline = left(replay, config).exclude(failed_deliveries.in_time(clock.now())).count()
+        replay.past_deadline = unqueued(replay, config).exclude(failed_deliveries.in_time(clock.now())).count()
     replay.save(update_fields=["state", "finished_at", "past_deadline"])
     logger.info("replay_closed", replay_id=str(replay.pk), state=str(state))
 
 
-def locked(pk: uuid.UUID) -> PostbackConfig:
+def lock_config(pk: uuid.UUID) -> PostbackConfig:
     """Return the config, locked against a change or a hold, but not against new deliveries of it."""
     return PostbackConfig.objects.defer("credential", "previous_credential").select_for_update(no_key=True).get(pk=pk)

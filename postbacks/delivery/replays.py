@@ -56,7 +56,7 @@ def start(
     What fails from now on is not part of it. Raises ReplayRefused if the config cannot send, has a running replay, or
     has no failed delivery that can still be sent.
     """
-    row = replay_rows.locked(config.pk)
+    row = replay_rows.lock_config(config.pk)
     if problem := block_of(row):
         raise ReplayRefused(problem)
     if Replay.objects.filter(config=row, state=ReplayState.RUNNING).exists():
@@ -97,7 +97,7 @@ def advance(*, limit: int = BATCH) -> bool:
     rows = FailedWork.objects.of(Queue.REPLAY).filter(kept__has_key="replay").due()
     isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.RETRIES_AT_ONCE])
     running = Replay.objects.filter(state=ReplayState.RUNNING).order_by("created_at").values_list("pk", "game_id")
-    went_on = isolation.each(
+    went_on = isolation.process_each(
         Queue.REPLAY,
         list(running),
         lambda row: _advance(row[0], limit),
@@ -113,7 +113,7 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
     if replay is None:
         return False
     # Locked, so that a hold at this moment misses none of the deliveries queued here.
-    config = replay_rows.locked(replay.config_id)
+    config = replay_rows.lock_config(replay.config_id)
     if config.deleted_at:
         replay_rows.close(replay, ReplayState.CANCELLED)
         return False
@@ -130,10 +130,10 @@ def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
     ids = list(chosen.values_list("pk", flat=True)[:room])
     if not ids:
         return 0
-    queued = isolation.together(
+    queued = isolation.process_together(
         Queue.REPLAY,
         ids,
-        lambda some: replay_rows.wait_again(Delivery.objects.filter(pk__in=some), replay=replay),
+        lambda some: replay_rows.requeue(Delivery.objects.filter(pk__in=some), replay=replay),
         row_of=lambda pk: isolation.FailureKey(str(pk), replay.game_id, {"replay": str(replay.pk)}),
     )
     Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + sum(queued))
@@ -147,9 +147,9 @@ def _queue_again(failure: FailedWork) -> None:
     """Queue a delivery that could not be queued with the others; nothing if its replay is over."""
     replay = Replay.objects.select_for_update().filter(pk=failure.kept["replay"], state=ReplayState.RUNNING).first()
     if replay is not None:
-        config = replay_rows.locked(replay.config_id)
-        chosen = replay_rows.left(replay, config).filter(pk=failure.row)
-        Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + replay_rows.wait_again(chosen, replay=replay))
+        config = replay_rows.lock_config(replay.config_id)
+        chosen = replay_rows.unqueued(replay, config).filter(pk=failure.row)
+        Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + replay_rows.requeue(chosen, replay=replay))
         wake(DELIVER_TASK, config.network)
 
 
@@ -180,12 +180,12 @@ def cancel(*, replay: Replay) -> int:
 @transaction.atomic
 def send_again(delivery: Delivery) -> None:
     """Queue one failed delivery, with the same event id. Raises NotSendable with the reason."""
-    config = replay_rows.locked(delivery.config_id)
+    config = replay_rows.lock_config(delivery.config_id)
     row = Delivery.objects.select_for_update().get(pk=delivery.pk)
     row.config = config
     if problem := refusal(row):
         raise NotSendable(problem)
-    replay_rows.wait_again(Delivery.objects.filter(pk=row.pk))
+    replay_rows.requeue(Delivery.objects.filter(pk=row.pk))
     wake(DELIVER_TASK, row.network)
     logger.info("delivery_sent_again", delivery_id=str(row.pk))
 

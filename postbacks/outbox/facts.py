@@ -54,7 +54,7 @@ MAX_MONEY = Decimal(10) ** 14
 
 
 def load_names(conversions: Sequence[Conversion]) -> None:
-    """Load in one query the first user id of each person, which `of` reads for events without one."""
+    """Load in one query the first user id of each person, which `read_facts` reads for events without one."""
     unnamed = [conversion.person for conversion in conversions if not _text(conversion.user_id)]
     if unnamed:
         users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in unnamed})
@@ -65,7 +65,7 @@ def load_names(conversions: Sequence[Conversion]) -> None:
             person.first_user_id = found.get(person.pk)
 
 
-def of(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "", object_id: str = "") -> Facts:
+def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "", object_id: str = "") -> Facts:
     """The facts of one conversion at a consent level. `sent_as` and `object_id` are those of its goal (Delivery).
 
     FULL returns everything; ANONYMOUS only the click id and what was bought, no personal data (email, phone, user id,

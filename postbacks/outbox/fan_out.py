@@ -69,7 +69,7 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         logger.warning("fan_out_failed_together", error=type(error).__name__)
-    isolation.together(
+    isolation.process_together(
         Queue.FAN_OUT,
         list(queue.values_list("pk", "game_id")[:limit]),
         lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),

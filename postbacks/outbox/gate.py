@@ -95,7 +95,9 @@ def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:
 
 def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, known: Facts | None) -> bool:
     try:
-        return config.kind.has_match_key(known or facts.of(conversion, event_id=str(conversion.pk), level=level))
+        return config.kind.has_match_key(
+            known or facts.read_facts(conversion, event_id=str(conversion.pk), level=level)
+        )
     except facts.BAD_DATA:
         # The sender fails this delivery alone, with a message.
         logger.exception("facts_unusable", conversion_id=str(conversion.pk))
@@ -105,7 +107,7 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, kno
 def not_before(conversion: Conversion, config: PostbackConfig, *, level: Level) -> datetime | None:
     """The moment before which the network refuses the conversion; None when it takes it at once."""
     try:
-        return config.kind.not_before(facts.of(conversion, event_id=str(conversion.pk), level=level))
+        return config.kind.not_before(facts.read_facts(conversion, event_id=str(conversion.pk), level=level))
     except facts.BAD_DATA:
         return None  # the sender fails this delivery, with a message
 

@@ -80,7 +80,7 @@ def _whole(rows: Any) -> Any:
     return rows.select_related("game", "touch", "person")
 
 
-def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
+def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
     """Return what `config` would send of `conversion` with the consent in force now. Without `addresses` values are
     shortened.
 
@@ -91,8 +91,8 @@ def of(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Pr
     goal = match if isinstance(match, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)
     given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
-    known = facts.of(conversion, level=Level.FULL, **given)
-    allowed = facts.of(conversion, level=level, **given)
+    known = facts.read_facts(conversion, level=Level.FULL, **given)
+    allowed = facts.read_facts(conversion, level=level, **given)
     body, problem = _built(allowed, config, level)
     shown = None if body is None else _cut(body, config.network, addresses=addresses)
     return Preview(

@@ -84,7 +84,7 @@ class ConversionDetail:
 
 
 def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
-    """Return `rows` with everything that `of` reads."""
+    """Return `rows` with everything that `load_detail` reads."""
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
     in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
@@ -92,7 +92,7 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     return whole.prefetch_related("person__identities", Prefetch("deliveries", in_order))
 
 
-def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
+def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     """Return all data of one conversion, in a constant number of queries.
 
     Expects one of `loaded`. Without `addresses`, email addresses and phone numbers are masked.
@@ -103,7 +103,7 @@ def of(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     known = {delivery.config_id for delivery in deliveries}
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
     failed, undecided = (
-        stuck_rows.of(conversion.game_id, [delivery.pk for delivery in deliveries]),
+        stuck_rows.find_stuck(conversion.game_id, [delivery.pk for delivery in deliveries]),
         stuck_rows.undecided(conversion),
     )
     event = event_of(conversion)

@@ -65,7 +65,7 @@ class FunnelStep:
         return LABELS[self.key]
 
 
-def of(filters: ConversionFilter) -> list[FunnelStep]:
+def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
     """Return the steps in order, from one query over conversions and one over the newest events."""
     everything: Any = with_status(filters).order_by()
     rows = everything.values("status", "currency").annotate(count=Count("pk"), total=Sum("value"))

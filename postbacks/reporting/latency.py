@@ -13,7 +13,7 @@ BOUNDS = (
 UNANSWERED = -1
 
 
-def within(buckets: Mapping[int, int], share: float) -> int | None:
+def percentile(buckets: Mapping[int, int], share: float) -> int | None:
     """Return the milliseconds within which `share` of the answers arrived: the upper bound of the bucket that reaches
     the share. None without answers.
     """

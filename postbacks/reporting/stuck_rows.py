@@ -26,7 +26,7 @@ class StuckWork:
     sentence: str
 
 
-def of(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
+def find_stuck(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
     """Return {id: StuckWork} of these conversions and deliveries of a game, in one query."""
     by_row = {str(pk): pk for pk in ids}
     found = FailedWork.objects.filter(game=game_id, queue__in=WHAT, row__in=by_row).order_by("set_aside_at")

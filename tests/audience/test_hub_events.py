@@ -156,7 +156,7 @@ def test_the_counts_stand_by_day_and_key_behind_the_chart(game: Game, viewer: Cl
     _batch(game, key.key, accepted=1200, duplicates=1, rejected=0)
     _batch(game, key.key, accepted=300, duplicates=0, rejected=2, received_at=NOW - timedelta(days=2))
     _batch(game, key.key, accepted=7, duplicates=0, rejected=0, received_at=NOW - timedelta(days=8))
-    chart = counts.of(game)
+    chart = counts.read_counts(game)
     assert (chart.total.accepted, chart.total.duplicates, chart.total.rejected) == (1500, 1, 2)
     assert [(line.day, line.key, line.count.accepted) for line in chart.key_days] == [
         (NOW.date(), "web", 1200),

@@ -33,7 +33,7 @@ def place(row: int) -> FailureKey:
 
 
 def halved(rows: Sequence[int]) -> list[list[int]]:
-    return isolation.together(Queue.FAN_OUT, rows, halve, row_of=place)
+    return isolation.process_together(Queue.FAN_OUT, rows, halve, row_of=place)
 
 
 def come_due() -> None:
@@ -74,22 +74,22 @@ def test_a_row_too_large_for_its_index_is_recorded_against_the_row() -> None:
     ],
 )
 def test_an_error_message_leaves_out_the_values_it_quotes(error: Exception, said: str) -> None:
-    assert isolation.described(error) == said
+    assert isolation.describe_error(error) == said
 
 
 def test_a_database_error_names_its_constraint_and_no_value() -> None:
     error = raised("SELECT 'ada-lovelace'::int")
-    assert isolation.described(error) == "DataError: invalid input syntax for type integer: …"
+    assert isolation.describe_error(error) == "DataError: invalid input syntax for type integer: …"
     game = factories.game(slug="ada")
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
         Game.objects.create(name="Other", slug=game.slug)
-    said = isolation.described(caught.value)
+    said = isolation.describe_error(caught.value)
     assert said.startswith('IntegrityError: duplicate key value violates unique constraint "audience_game_slug')
     assert "ada" not in said
 
 
 def test_a_long_error_message_is_truncated() -> None:
-    assert len(isolation.described(ValueError("x" * 5000))) == 2000
+    assert len(isolation.describe_error(ValueError("x" * 5000))) == 2000
 
 
 def test_rows_that_fail_are_noted_and_their_neighbours_go_through() -> None:
@@ -148,7 +148,7 @@ def test_the_database_going_away_notes_nothing() -> None:
         raise OperationalError("server closed the connection")
 
     with pytest.raises(OperationalError):
-        isolation.together(Queue.FAN_OUT, [1, 2], work, row_of=place)
+        isolation.process_together(Queue.FAN_OUT, [1, 2], work, row_of=place)
     assert not FailedWork.objects.exists()
 
 
@@ -161,7 +161,7 @@ def test_steps_are_taken_one_by_one_and_a_failed_one_only_when_it_is_due() -> No
 
     def sweep() -> list[int]:
         tried.clear()
-        return list(isolation.each(Queue.PRUNE, [2, 3, 4], step, row_of=place))
+        return list(isolation.process_each(Queue.PRUNE, [2, 3, 4], step, row_of=place))
 
     assert (sweep(), tried) == ([1, 2], [2, 3, 4])
     assert (sweep(), tried) == ([1, 2], [2, 4])

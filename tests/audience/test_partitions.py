@@ -102,14 +102,14 @@ def test_a_new_partition_takes_over_its_day_from_the_default_one(key: NewKey) ->
     store(key, "next", DAY + timedelta(days=1))
     before = list(Event.objects.order_by("id").values())
 
-    assert partitions.make(EVENTS, DAY) is True
-    assert partitions.make(EVENTS, DAY) is False
+    assert partitions.create_partition(EVENTS, DAY) is True
+    assert partitions.create_partition(EVENTS, DAY) is False
     assert homes() == {"audience_event_20310501": 3, "audience_event_default": 1}
     assert list(Event.objects.order_by("id").values()) == before
 
 
 def test_a_new_partition_has_the_indexes_and_stores_a_message_once(key: NewKey) -> None:
-    partitions.make(EVENTS, DAY)
+    partitions.create_partition(EVENTS, DAY)
     store(key, "m1", DAY)
     store(key, "m1", DAY)
     store(key, "m2", DAY)
@@ -125,7 +125,7 @@ def test_two_beats_at_once_make_a_partition_once(key: NewKey) -> None:
     made: list[Any] = []
     with own_connection() as other, other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audience_event partitions'))")
-        threads = [in_thread(lambda: made.append(partitions.make(EVENTS, DAY))) for _ in range(2)]
+        threads = [in_thread(lambda: made.append(partitions.create_partition(EVENTS, DAY))) for _ in range(2)]
         wait_for_a_lock()
         other.rollback()
         for thread in threads:
@@ -159,7 +159,7 @@ def homes_of_batches() -> dict[int, str]:
 def test_batches_lie_in_the_week_they_came_in(game: Game) -> None:
     sunday = datetime(2031, 5, 4, 23, 59, 59, tzinfo=UTC)
     before, after = batch(game, sunday), batch(game, sunday + timedelta(seconds=1))
-    partitions.make(BATCHES, date(2031, 4, 28))
+    partitions.create_partition(BATCHES, date(2031, 4, 28))
 
     assert homes_of_batches() == {before.pk: "audience_batch_20310428", after.pk: "audience_batch_default"}
     assert indexes_of("audience_batch_20310428") == indexes_of("audience_batch_default")
@@ -175,9 +175,9 @@ def test_a_batch_is_stored_in_the_partition_of_its_week(key: NewKey) -> None:
 
 
 def test_a_list_of_partitions_says_range_rows_and_size(key: NewKey) -> None:
-    partitions.make(EVENTS, DAY)
+    partitions.create_partition(EVENTS, DAY)
     store(key, "m1", DAY)
-    *_, last, default = partitions.existing(EVENTS)
+    *_, last, default = partitions.list_partitions(EVENTS)
 
     assert (last.name, last.start, last.end) == ("audience_event_20310501", DAY, DAY + timedelta(days=1))
     assert (last.rows, last.counted()) == (None, 1)
@@ -186,10 +186,10 @@ def test_a_list_of_partitions_says_range_rows_and_size(key: NewKey) -> None:
 
 
 def test_a_partition_is_dropped_unless_a_row_must_be_kept(game: Game) -> None:
-    partitions.make(BATCHES, date(2031, 4, 28))
+    partitions.create_partition(BATCHES, date(2031, 4, 28))
     done, waits = batch(game, NOON), batch(game, NOON, "pending")
     foreign_keys_checked()
-    part = next(part for part in partitions.existing(BATCHES) if part.start == date(2031, 4, 28))
+    part = next(part for part in partitions.list_partitions(BATCHES) if part.start == date(2031, 4, 28))
 
     held = "EXISTS (SELECT 1 FROM audience_batch WHERE id = %s)"
     assert partitions.drop(part, unless=held, params=[done.pk]) is False
@@ -203,13 +203,13 @@ def test_a_partition_is_dropped_unless_a_row_must_be_kept(game: Game) -> None:
 def test_a_busy_table_is_waited_for_briefly_and_again(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "MAX_TRIES", 2)
     monkeypatch.setattr(partitions, "PAUSE_SECONDS", 0.01)
-    partitions.make(EVENTS, DAY)
-    part = next(part for part in partitions.existing(EVENTS) if part.start == DAY)
+    partitions.create_partition(EVENTS, DAY)
+    part = next(part for part in partitions.list_partitions(EVENTS) if part.start == DAY)
     with own_connection() as other, other.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM audience_event")
         with pytest.raises(OperationalError, match="lock timeout"):
             partitions.drop(part)
-        assert part.name in [found.name for found in partitions.existing(EVENTS)]
+        assert part.name in [found.name for found in partitions.list_partitions(EVENTS)]
         other.rollback()
 
     assert partitions.drop(part) is True

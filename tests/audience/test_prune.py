@@ -107,7 +107,7 @@ def test_a_large_refused_message_is_kept_as_its_size(key: NewKey) -> None:
 
 def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
     week = date(2026, 2, 23)
-    partitions.make(BATCHES, week)
+    partitions.create_partition(BATCHES, week)
     old = NOW - timedelta(days=38)
     with time_machine.travel(NOW, tick=False):
         rows = [batch(game, timedelta(days=38), state) for state in (BatchState.DONE, "pending", "failed")]
@@ -122,7 +122,7 @@ def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
         assert pruning.prune() == would
 
     assert sorted(Batch.objects.values_list("state", flat=True)) == ["failed", "pending"]
-    assert "audience_batch_20260223" not in {part.name for part in partitions.existing(BATCHES)}
+    assert "audience_batch_20260223" not in {part.name for part in partitions.list_partitions(BATCHES)}
 
 
 def test_many_rows_go_in_steps_until_the_time_is_over(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ YOUNGER, OLD = KEPT - timedelta(days=1), KEPT - timedelta(days=2)
 def _at_noon() -> Iterator[None]:
     with time_machine.travel(NOON, tick=False):
         for day in (OLD, YOUNGER, KEPT):
-            partitions.make(EVENTS, day)
+            partitions.create_partition(EVENTS, day)
         prune.prune()  # of the weeks that the migration made the first may be over
         yield
 
@@ -59,7 +59,7 @@ def stored() -> list[str]:
 
 
 def names() -> set[str]:
-    return {part.name for part in partitions.existing(EVENTS)}
+    return {part.name for part in partitions.list_partitions(EVENTS)}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from audience.digest import run
 from audience.games.keys import NewKey, create_key
-from audience.intake.messages.times import bounded, moment, timed
+from audience.intake.messages.times import bounded, parse_time, timed
 from audience.intake.replay import ReplayStatus, replay
 from audience.models import (
     Batch,
@@ -70,7 +70,7 @@ TICK = timedelta(microseconds=1)
     ],
 )
 def test_times_are_parsed_in_every_format_that_clients_use(written: Any) -> None:
-    assert moment(written) == NOW
+    assert parse_time(written) == NOW
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_times_are_parsed_in_every_format_that_clients_use(written: Any) -> None
     ],
 )
 def test_text_that_is_not_a_time_is_rejected(written: Any) -> None:
-    assert moment(written) is None
+    assert parse_time(written) is None
 
 
 # Correcting
@@ -458,7 +458,7 @@ def test_times_ahead_that_an_earlier_release_stored_are_bounded(game: Game) -> N
     identity = Identity.objects.get()
     ahead = [person.last_seen_at, identity.first_seen_at, touch.clicked_at, device.updated_at]
     ahead.append(datetime.fromisoformat(person.trait_times["new"]))
-    assert all(at < moment <= timezone.now() for moment in ahead)
+    assert all(at < parse_time <= timezone.now() for parse_time in ahead)
     assert (person.first_seen_at, group.updated_at, untouched.last_seen_at) == (at, at, at)
     assert datetime.fromisoformat(person.trait_times["old"]) == NOW - DAY
     assert untouched.trait_times == {"old": traits["old"]}

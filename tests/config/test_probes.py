@@ -28,7 +28,7 @@ def test_a_database_that_goes_away_during_a_scrape_is_told_of_once(monkeypatch: 
     def away() -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(server_troubles, "found", away)
+    monkeypatch.setattr(server_troubles, "find_troubles", away)
     answer = Client().get("/metrics")
     samples = [line for line in answer.content.decode().splitlines() if line.startswith("afterclick_database_up")]
     assert answer.status_code == 200

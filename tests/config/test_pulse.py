@@ -136,7 +136,7 @@ def test_a_round_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog
     def fail() -> None:
         raise errors.pop(0)
 
-    monkeypatch.setattr(watch, "look", fail)
+    monkeypatch.setattr(watch, "record_and_mail", fail)
     caplog.set_level("WARNING", logger="config.pulse")  # whatever a test before this one left
     pulse = Pulse(ProcessKind.WEB)
     pulse.once()

@@ -77,7 +77,7 @@ def test_what_sending_reads_of_a_claimed_delivery_asks_the_database_nothing(
     delivery, taken = claim.delivery, claim.delivery.conversion
     assert taken is not None
     with django_assert_num_queries(0):
-        assert facts.of(taken, event_id=delivery.event_id, level=Level.FULL, sent_as="") == claim.facts
+        assert facts.read_facts(taken, event_id=delivery.event_id, level=Level.FULL, sent_as="") == claim.facts
         assert gate.reason_not_to_send(taken, delivery.config, level=claim.level, now=clock.now()) is None
         assert (taken.game, taken.from_server) == (config.game, True)
         assert delivery.config.kind.label == "TikTok Ads"

@@ -62,11 +62,11 @@ WHAT_WAS_BOUGHT = {
 
 
 def test_anonymous_consent_gives_the_click_and_what_was_bought() -> None:
-    assert facts.of(bought(), event_id="e-1", level=Level.ANONYMOUS) == Facts(**WHAT_WAS_BOUGHT)
+    assert facts.read_facts(bought(), event_id="e-1", level=Level.ANONYMOUS) == Facts(**WHAT_WAS_BOUGHT)
 
 
 def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> None:
-    assert facts.of(bought(), event_id="e-1", level=Level.FULL) == Facts(
+    assert facts.read_facts(bought(), event_id="e-1", level=Level.FULL) == Facts(
         **WHAT_WAS_BOUGHT,
         cookies={"_ttp": "ttp-cookie"},
         email="Ada@Example.com",
@@ -82,7 +82,7 @@ def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> 
 
 
 def test_the_events_own_words_come_before_the_persons() -> None:
-    known = facts.of(
+    known = facts.read_facts(
         bought(user_id="user-of-the-event", context={"traits": {"email": "new@example.com"}}),
         event_id="e-1",
         level=Level.FULL,
@@ -99,12 +99,12 @@ def test_a_player_is_named_by_the_first_user_id(game: Game, django_assert_num_qu
     named = factories.conversion(never, user_id="of-the-event")
     assert queries_of(lambda: facts.load_names(rows[:1])) == queries_of(lambda: facts.load_names([*rows, named]))
     with django_assert_num_queries(0):
-        known = [facts.of(row, event_id="e-1", level=Level.FULL).external_id for row in (*rows, named)]
+        known = [facts.read_facts(row, event_id="e-1", level=Level.FULL).external_id for row in (*rows, named)]
 
     assert known == ["user-a", None, "user-a", "of-the-event"]
     # Of a single one it is looked up when it is asked for.
     alone = Conversion.objects.get(pk=rows[0].pk)
-    assert facts.of(alone, event_id="e-1", level=Level.FULL).external_id == "user-a"
+    assert facts.read_facts(alone, event_id="e-1", level=Level.FULL).external_id == "user-a"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_player_is_named_by_the_first_user_id(game: Game, django_assert_num_qu
     ],
 )
 def test_items_are_read_from_a_list_or_from_the_purchase(properties: dict[str, Any], expected: Any) -> None:
-    assert facts.of(bought(properties=properties), event_id="e", level=Level.FULL).items == expected
+    assert facts.read_facts(bought(properties=properties), event_id="e", level=Level.FULL).items == expected
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_items_are_read_from_a_list_or_from_the_purchase(properties: dict[str, A
     ],
 )
 def test_a_value_is_a_number_from_zero_up_or_nothing(value: Any, expected: Decimal | None) -> None:
-    known = facts.of(bought(value=None, properties={"value": value}), event_id="e", level=Level.FULL)
+    known = facts.read_facts(bought(value=None, properties={"value": value}), event_id="e", level=Level.FULL)
     assert known.value == expected
     negative = bought(value=Decimal("-1"), properties={"value": 5})
-    assert facts.of(negative, event_id="e", level=Level.FULL).value is None
+    assert facts.read_facts(negative, event_id="e", level=Level.FULL).value is None
 
 
 JSON = st.recursive(
@@ -163,7 +163,7 @@ def test_no_json_makes_it_raise(properties: Any, context: Any, traits: Any, inte
     conversion = bought(properties=properties, context=context, value=None, currency="")
     conversion.person.traits = traits
     for level in (Level.ANONYMOUS, Level.FULL):
-        known = facts.of(conversion, event_id="e", level=level)
+        known = facts.read_facts(conversion, event_id="e", level=level)
         for config in factories.unsaved_configs():
             config.kind.has_match_key(known)
     assert gate.is_wanted(integrations, "TikTok Ads") in (True, False)

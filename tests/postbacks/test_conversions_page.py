@@ -139,14 +139,16 @@ def test_a_conversion_stands_where_its_best_postback_is(config: PostbackConfig) 
     asked = conversion_status.ConversionFilter(game=config.game, since=NOW - WEEK)
     lengths = {state: conversion_status.selected(asked, state).count() for state in conversion_status.TRIED}
     assert lengths == {"delivered": 1, "failed": 0, "held": 0, "waiting": 0}
-    assert {step.key: step.tally.count for step in funnel.of(asked)}["delivered"] == 1
+    assert {step.key: step.tally.count for step in funnel.count_steps(asked)}["delivered"] == 1
 
 
 def test_values_are_added_up_per_currency(game: Game, viewer: Client, url: str) -> None:
     for value, currency in (("9.99", "USD"), ("0.01", "USD"), ("1500", "JPY"), ("2", "")):
         factories.conversion(factories.person(game), value=Decimal(value), currency=currency, fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", fanned_out_at=NOW)
-    steps = {step.key: step for step in funnel.of(conversion_status.ConversionFilter(game=game, since=NOW - WEEK))}
+    steps = {
+        step.key: step for step in funnel.count_steps(conversion_status.ConversionFilter(game=game, since=NOW - WEEK))
+    }
     assert steps["conversions"].tally.sums == {"": 2, "JPY": 1500, "USD": 10}
     shown = words(viewer.get(url).content.decode())
     assert "Conversions 5 " in shown

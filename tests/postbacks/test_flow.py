@@ -86,9 +86,9 @@ def test_turns_keep_the_interval_after_a_stall(settings: Any) -> None:
 
 def test_five_failures_in_a_row_open_it() -> None:
     row = flow()
-    breaker.learn(row, [AWAY] * 4, NOW, no_jitter)
+    breaker.apply_outcomes(row, [AWAY] * 4, NOW, no_jitter)
     assert (row.failures, row.open_until, breaker.is_tripped(row)) == (4, None, False)
-    breaker.learn(row, [AWAY], NOW, no_jitter)
+    breaker.apply_outcomes(row, [AWAY], NOW, no_jitter)
     assert row.open_until == NOW + breaker.REST
     assert breaker.is_open(row, NOW)
 
@@ -96,32 +96,32 @@ def test_five_failures_in_a_row_open_it() -> None:
 @pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.PAYLOAD, Verdict.CREDENTIAL])
 def test_any_answer_of_the_network_closes_it(verdict: Verdict) -> None:
     row = flow(failures=7, open_until=NOW, probing=True)
-    breaker.learn(row, [Outcome(verdict, None, "")], NOW)
+    breaker.apply_outcomes(row, [Outcome(verdict, None, "")], NOW)
     assert (row.failures, row.open_until, row.probing) == (0, None, False)
 
 
 def test_calls_that_were_in_flight_when_it_opened_do_not_lengthen_the_rest() -> None:
     row = flow()
-    breaker.learn(row, [AWAY] * 30, NOW, no_jitter)
+    breaker.apply_outcomes(row, [AWAY] * 30, NOW, no_jitter)
     assert (row.failures, row.open_until) == (5, NOW + breaker.REST)
 
 
 def test_each_failed_probe_doubles_the_rest_up_to_the_longest() -> None:
     row, rests, now = flow(failures=4), [], NOW
-    breaker.learn(row, [AWAY], now, no_jitter)
+    breaker.apply_outcomes(row, [AWAY], now, no_jitter)
     for _ in range(8):
         assert row.open_until is not None
         rests.append((row.open_until - now).total_seconds())
         now = row.open_until
         breaker.probe(row, now)
         assert breaker.is_open(row, now)  # nobody else tries meanwhile
-        breaker.learn(row, [AWAY], now, no_jitter)
+        breaker.apply_outcomes(row, [AWAY], now, no_jitter)
     assert rests == [15, 30, 60, 120, 240, 480, 600, 600]
 
 
 def test_jitter_only_adds() -> None:
     row = flow(failures=4)
-    breaker.learn(row, [AWAY], NOW, lambda: 1.0)
+    breaker.apply_outcomes(row, [AWAY], NOW, lambda: 1.0)
     assert row.open_until == NOW + breaker.REST * (1 + breaker.JITTER)
 
 
@@ -129,7 +129,7 @@ def test_jitter_only_adds() -> None:
 def test_too_many_requests_rests_the_pixel_and_is_no_failure(retry_after: float | None, rest: timedelta) -> None:
     row = flow(failures=3)
     limited = Outcome(Verdict.TRANSIENT, "429", "slow down", retry_after=retry_after, limited=True)
-    breaker.learn(row, [limited], NOW)
+    breaker.apply_outcomes(row, [limited], NOW)
     assert (row.failures, row.open_until, row.limited_at, row.next_slot_at) == (0, None, NOW, NOW + rest)
 
 

@@ -288,7 +288,7 @@ def test_nobody_else_makes_games(game: Game) -> None:
 
 def test_every_snippet_has_its_words(db: None) -> None:
     for sdk in SDKS.values():
-        found = snippets.of(sdk, key=None, network=NETWORKS["tiktok"])
+        found = snippets.render_snippets(sdk, key=None, network=NETWORKS["tiktok"])
         assert "{" not in found.landing
         assert all(text and "{{" not in text and "{%" not in text for text in (found.first, found.purchase))
 
@@ -299,6 +299,6 @@ class WithoutClickParameter(TikTok):
 
 def test_a_snippet_for_a_network_without_a_click_parameter_has_no_click(db: None) -> None:
     for sdk in SDKS.values():
-        found = snippets.of(sdk, key=None, network=WithoutClickParameter())
+        found = snippets.render_snippets(sdk, key=None, network=WithoutClickParameter())
         assert found.landing == snippets.LANDING
         assert snippets.CLICK_ID not in found.first

@@ -216,14 +216,14 @@ def test_the_icon_follows_the_newest_answer_about_the_credential(
 ) -> None:
     if verdicts:
         attempted(config, *verdicts, hours_ago=hours_ago)
-    assert health.of([config])[config.pk].indicator == expected
+    assert health.judge_configs([config])[config.pk].indicator == expected
 
 
 def test_a_rotation_alone_does_not_clear_the_warning(config: PostbackConfig) -> None:
     attempted(config, "success", "credential", "credential")
     config.validated_at = timezone.now()
     config.save()
-    found = health.of([config])[config.pk]
+    found = health.judge_configs([config])[config.pk]
     assert found.health == Health.CREDENTIAL_PROBLEM
     assert found.cause == "TikTok Ads says: “said credential”."
     assert found.since == DeliveryAttempt.objects.get(number=2).started_at
@@ -278,8 +278,8 @@ def test_health_of_many_takes_the_queries_of_one(game: Game) -> None:
     rows = [factories.config(game, pixel_id=f"PIXEL{number:015}") for number in range(5)]
     attempted(rows[0], "credential")
     attempted(rows[1], "success")
-    assert queries_of(lambda: health.of(rows[:1])) == queries_of(lambda: health.of(rows))
-    found = health.of(rows)
+    assert queries_of(lambda: health.judge_configs(rows[:1])) == queries_of(lambda: health.judge_configs(rows))
+    found = health.judge_configs(rows)
     assert [found[row.pk].health for row in rows] == [
         Health.CREDENTIAL_PROBLEM,
         Health.HEALTHY,
@@ -289,7 +289,7 @@ def test_health_of_many_takes_the_queries_of_one(game: Game) -> None:
 
 def test_an_empty_list_takes_no_query(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert health.of([]) == {}
+        assert health.judge_configs([]) == {}
 
 
 def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: Sandbox, config: PostbackConfig) -> None:
@@ -299,11 +299,11 @@ def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: San
     factories.conversion(player, touch=click)
     fan_out.fan_out_due()
     sending.drain(network="tiktok", max_in_flight=1)
-    refused = health.of([config])[config.pk]
+    refused = health.judge_configs([config])[config.pk]
     assert refused.indicator == Indicator.CREDENTIAL_FAILURES
     assert "Access token is incorrect or has been revoked" in refused.cause
 
     PostbackConfig.objects.update(suspected_at=None)
     Delivery.objects.update(state="waiting", next_attempt_at=timezone.now(), leased_until=None)
     sending.drain(network="tiktok", max_in_flight=1)
-    assert health.of([config])[config.pk].indicator is None
+    assert health.judge_configs([config])[config.pk].indicator is None

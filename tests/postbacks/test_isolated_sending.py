@@ -316,10 +316,10 @@ def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt
 
 def test_a_postback_set_aside_is_not_a_queue_that_nobody_works_on(game: Game, config: PostbackConfig) -> None:
     row = factories.delivery(config, next_attempt_at=timezone.now() - timedelta(hours=3))
-    (judged,) = health.of([config]).values()
+    (judged,) = health.judge_configs([config]).values()
     assert judged.health == "degraded"
     FailedWork.objects.create(game=game, queue=Queue.SENDING, row=str(row.pk), set_aside_at=timezone.now())
-    (judged,) = health.of([config]).values()
+    (judged,) = health.judge_configs([config]).values()
     assert judged.health != "degraded"
 
 

@@ -242,14 +242,14 @@ def test_one_odd_conversion_does_not_hold_up_the_batch(game: Any, player: Any, m
     odd = factories.conversion(player, touch=factories.touch(player))
     other = factories.person(game)
     factories.conversion(other, touch=factories.touch(other))
-    known = facts.of
+    known = facts.read_facts
 
     def of(conversion: Conversion, **given: Any) -> Any:
         if conversion.pk == odd.pk:
             raise KeyError("odd")
         return known(conversion, **given)
 
-    monkeypatch.setattr(facts, "of", of)
+    monkeypatch.setattr(facts, "read_facts", of)
     assert fan_out.fan_out_due() == 2
     assert list(config.deliveries.values_list("state", flat=True)) == ["waiting", "waiting"]
 

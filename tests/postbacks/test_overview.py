@@ -40,7 +40,7 @@ def only(found: dict[datetime, Figures]) -> dict[datetime, Figures]:
 
 
 def found(game: Game, period: str, now: datetime = NOW) -> dict[datetime, Figures]:
-    return figures.of(game, figures.PERIODS[period], now=now)
+    return figures.read_figures(game, figures.PERIODS[period], now=now)
 
 
 def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game) -> None:

@@ -55,7 +55,7 @@ def test_every_fact_is_on_the_page_or_known_not_to_be() -> None:
 def test_the_body_is_the_one_that_is_sent(sandbox: Sandbox, game: Game, network: str) -> None:
     config = factories.config(game, network=network)
     conversion = purchase(game, network=network, user="player-42")
-    shown = preview.of(conversion, config, addresses=True)
+    shown = preview.build_preview(conversion, config, addresses=True)
     factories.delivery(config, conversion=conversion)
     sending.drain(network=network, max_in_flight=1)
     (request,) = sandbox.received(network)
@@ -64,7 +64,7 @@ def test_the_body_is_the_one_that_is_sent(sandbox: Sandbox, game: Game, network:
 
 
 def test_it_says_what_is_filled_hashed_and_missing(config: PostbackConfig) -> None:
-    shown = table(preview.of(purchase(config.game), config, addresses=True))
+    shown = table(preview.build_preview(purchase(config.game), config, addresses=True))
     assert shown["Event"] == ("filled", "Purchase")
     assert shown["Ad click ID"] == ("filled", "E.C.P.click")
     assert shown["Email"] == ("hashed", EMAIL_SHA256)
@@ -76,7 +76,7 @@ def test_it_says_what_is_filled_hashed_and_missing(config: PostbackConfig) -> No
 
 def test_what_cannot_be_used_is_not_called_missing(config: PostbackConfig) -> None:
     conversion = purchase(config.game, properties={"phone": "555 1234", "value": 5})
-    shown = table(preview.of(conversion, config, addresses=True))
+    shown = table(preview.build_preview(conversion, config, addresses=True))
     assert (shown["Phone number"], shown["Value"], shown["Currency"]) == (
         ("unusable", ""),
         ("unusable", ""),
@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_not_called_missing(config: PostbackConfig) -> No
 
 
 def test_an_anonymous_player_is_sent_as_one(config: PostbackConfig) -> None:
-    found = preview.of(purchase(config.game, consent_level="anonymous"), config, addresses=True)
+    found = preview.build_preview(purchase(config.game, consent_level="anonymous"), config, addresses=True)
     shown = table(found)
     assert (shown["Ad click ID"], shown["Email"], shown["IP address at the click"]) == (
         ("filled", "E.C.P.click"),
@@ -97,7 +97,7 @@ def test_an_anonymous_player_is_sent_as_one(config: PostbackConfig) -> None:
 
 
 def test_without_consent_there_is_no_body(config: PostbackConfig) -> None:
-    found = preview.of(purchase(config.game, consent_level="none"), config, addresses=True)
+    found = preview.build_preview(purchase(config.game, consent_level="none"), config, addresses=True)
     assert (found.body, found.reason, found.problem) == (
         None,
         "consent",
@@ -109,14 +109,14 @@ def test_without_consent_there_is_no_body(config: PostbackConfig) -> None:
 def test_without_a_match_key_it_says_so(config: PostbackConfig) -> None:
     player = factories.person(config.game)
     click = factories.touch(player, click_id="")
-    found = preview.of(factories.conversion(player, touch=click), config, addresses=True)
+    found = preview.build_preview(factories.conversion(player, touch=click), config, addresses=True)
     assert (found.has_match_key, found.reason) == (False, "no_match_key")
     assert found.body is not None
 
 
 def test_an_event_that_cannot_be_built_is_told(config: PostbackConfig) -> None:
     conversion = purchase(config.game, trigger="!")
-    found = preview.of(conversion, config, addresses=True)
+    found = preview.build_preview(conversion, config, addresses=True)
     assert (found.body, found.problem) == (
         None,
         "This event cannot be turned into a TikTok Ads event (ValueError).",
@@ -125,13 +125,13 @@ def test_an_event_that_cannot_be_built_is_told(config: PostbackConfig) -> None:
 
 def test_a_goals_name_is_what_the_network_hears(config: PostbackConfig) -> None:
     config.goals = [{"event": "level_complete", "sent_as": "Subscribe", "once": False, "condition": None}]
-    found = preview.of(purchase(config.game, trigger="level_complete"), config, addresses=True)
+    found = preview.build_preview(purchase(config.game, trigger="level_complete"), config, addresses=True)
     assert (table(found)["Event"], found.reason) == (("filled", "Subscribe"), None)
 
 
 def test_an_old_example_is_not_too_old(config: PostbackConfig) -> None:
     at = NOW - timedelta(days=40)
-    found = preview.of(purchase(config.game, event_at=at, created_at=at), config, addresses=True)
+    found = preview.build_preview(purchase(config.game, event_at=at, created_at=at), config, addresses=True)
     assert found.reason is None
 
 

@@ -200,7 +200,7 @@ def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sand
     sending.drain(network="tiktok", max_in_flight=1)
     assert counts() == tables()
     now = timezone.now()
-    total = figures.total(list(figures.of(game, figures.PERIODS["24h"], now=now).values()))
+    total = figures.total(list(figures.read_figures(game, figures.PERIODS["24h"], now=now).values()))
     assert (total.accepted, total.rejected) == (3, 1)
     assert {network: tally.count for network, tally in total.conversions.items()} == {"tiktok": 1}
     fold()
@@ -339,9 +339,9 @@ def test_the_time_of_an_answer_is_the_exact_one_rounded_up(game: Game, config: P
 
 
 def test_without_an_answer_there_is_no_time() -> None:
-    assert latency.within({}, 0.95) is None
-    assert latency.within({latency.UNANSWERED: 3}, 0.95) is None
-    assert latency.within({len(latency.BOUNDS): 1}, 0.95) == 15_000
+    assert latency.percentile({}, 0.95) is None
+    assert latency.percentile({latency.UNANSWERED: 3}, 0.95) is None
+    assert latency.percentile({len(latency.BOUNDS): 1}, 0.95) == 15_000
 
 
 # The migration ------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def trouble() -> FailedWork:
 def look(*, after: timedelta = timedelta()) -> None:
     """One look of a process, so much later than now."""
     now = timezone.now() + after
-    watch.record(server_troubles.found(now=now), now=now)
+    watch.record(server_troubles.find_troubles(now=now), now=now)
     watch.send_due(now=now)
 
 
@@ -136,10 +136,10 @@ def test_the_end_of_what_was_never_mailed_is_not_mailed() -> None:
 def test_what_another_process_is_sending_is_not_sent_twice() -> None:
     trouble()
     now = timezone.now()
-    watch.record(server_troubles.found(now=now), now=now)
+    watch.record(server_troubles.find_troubles(now=now), now=now)
     (due,) = watch.due(now)
     watch.send_due(now=now)
-    assert watch.take(due, now) is False
+    assert watch.claim_mail(due, now) is False
     assert len(subjects()) == 1
 
 

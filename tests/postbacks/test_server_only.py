@@ -183,7 +183,7 @@ def test_a_dry_run_and_a_preview_say_what_would_be_kept_back(game: Game, player:
     run = dry_run.run(proposed=proposed, current=config)
     assert (run.sent, run.sent_before) == (1, 2)
     assert [(line.reason, line.count, line.before) for line in run.lines] == [(Reason.NOT_FROM_SERVER, 1, 0)]
-    assert preview.of(forged, proposed, addresses=True).reason == Reason.NOT_FROM_SERVER
+    assert preview.build_preview(forged, proposed, addresses=True).reason == Reason.NOT_FROM_SERVER
 
 
 def page(client: Client, conversion: Conversion) -> str:
@@ -196,7 +196,7 @@ def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -
     immutable.send(key, immutable.purchase("user-1"), Origin="https://game.example")
     run.drain()
     conversion, event = Conversion.objects.get(), Event.objects.get()
-    sender = conversion_detail.of(conversion, addresses=True).sender
+    sender = conversion_detail.load_detail(conversion, addresses=True).sender
     assert (sender.key, sender.origin) == (key.key, "https://game.example")
     shown = " ".join(page(marketer, conversion).split())
     assert f"Website {key.key.prefix}… , publishable key, Immutable Audience. Public: anyone who opens" in shown
@@ -219,7 +219,7 @@ def test_a_purchase_says_when_its_key_is_not_known_any_more(
 ) -> None:
     conversion = bought(player, from_server=from_server, key_id=key_id)
     assert (
-        conversion_detail.of(
+        conversion_detail.load_detail(
             conversion_detail.loaded(Conversion.objects.filter(pk=conversion.pk)).get(), addresses=True
         ).sender.words
         == words

@@ -134,7 +134,7 @@ every_trouble = pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.valu
 
 
 def found() -> list[Trouble]:
-    return server_troubles.found()
+    return server_troubles.find_troubles()
 
 
 def overview(game: Game, **who: Any) -> str:
@@ -247,8 +247,8 @@ def test_a_process_is_silent_after_a_minute_and_not_before(kind: str) -> None:
     all_well()
     now = timezone.now()
     Heartbeat.objects.filter(kind=kind).update(seen_at=now - timedelta(seconds=59))
-    assert server_troubles.found(now=now) == []
-    (trouble,) = server_troubles.found(now=now + timedelta(seconds=2))
+    assert server_troubles.find_troubles(now=now) == []
+    (trouble,) = server_troubles.find_troubles(now=now + timedelta(seconds=2))
     assert (trouble.kind.value, trouble.since) == (f"no_{kind}", now - timedelta(seconds=59))
 
 

@@ -64,7 +64,7 @@ def _told(row: Delivery, levels: Any) -> tuple[Any, ...]:
     event_id = "the conversion's" if row.event_id == str(row.conversion.pk) else row.event_id
     known = None
     if row.state == DeliveryState.WAITING:
-        known = asdict(facts.of(row.conversion, event_id=event_id, level=levels[row.conversion.pk]))
+        known = asdict(facts.read_facts(row.conversion, event_id=event_id, level=levels[row.conversion.pk]))
     return (row.state, row.reason, event_id, row.sent_as, known)
 
 

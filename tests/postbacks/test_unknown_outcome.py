@@ -313,9 +313,9 @@ def test_the_daily_digest_counts_it(config: PostbackConfig) -> None:
 def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: PostbackConfig) -> None:
     for _ in range(3):
         factories.delivery(config, state="skipped", reason="consent")
-    assert health.of([config])[config.pk].health == "silent"
+    assert health.judge_configs([config])[config.pk].health == "silent"
     factories.delivery(config, state="skipped", reason="consent", may_have_arrived=True)
-    assert health.of([config])[config.pk].health != "silent"
+    assert health.judge_configs([config])[config.pk].health != "silent"
 
 
 def test_rows_from_before_are_told_by_what_their_attempts_said(config: PostbackConfig) -> None:

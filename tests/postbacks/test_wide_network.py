@@ -203,7 +203,7 @@ def test_a_cookie_of_the_old_column_is_filled_in_under_its_name(game: Game) -> N
 def test_what_a_network_may_repeat_of_a_player_includes_the_cookies(game: Game) -> None:
     conversion = clicked(game, hours=7)
     Touch.objects.update(cookies={"_wide": "cookie-one", "_wide2": "cookie-two"})
-    assert {"cookie-one", "cookie-two"} <= set(redaction.of_people([conversion.person_id]))
+    assert {"cookie-one", "cookie-two"} <= set(redaction.personal_values([conversion.person_id]))
 
 
 # Facts ---------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class CountsChart:
     key: int | None
 
 
-def of(game: Game, *, key: int | None = None) -> CountsChart:
+def read_counts(game: Game, *, key: int | None = None) -> CountsChart:
     """Return the last 7 days (UTC) of a game, of one key or of all."""
     today = clock.now().astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]

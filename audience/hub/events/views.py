@@ -25,7 +25,7 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
     context = {"feed": feed.newest(membership, wanted), "wanted": wanted, "before": wanted.before}
     if request.htmx:
         return page(request, "hub/events/_rows.html", membership, **context)
-    chart = counts.of(membership.game, key=wanted.key)
+    chart = counts.read_counts(membership.game, key=wanted.key)
     return page(request, "hub/events/page.html", membership, filters=[status], menus=menus, chart=chart, **context)
 
 
@@ -33,7 +33,7 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
 def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
     """Show the counts alone, of all keys or of `key`."""
     key = choice(request, "key", label="Key", choices=key_choices(membership))
-    chart = counts.of(membership.game, key=int(key.chosen) if key.chosen else None)
+    chart = counts.read_counts(membership.game, key=int(key.chosen) if key.chosen else None)
     return page(request, "hub/events/_counts.html", membership, chart=chart)
 
 

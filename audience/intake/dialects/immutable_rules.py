@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from audience.intake.messages.message import Message, Violation
-from audience.intake.messages.times import iso
+from audience.intake.messages.times import parse_iso
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
@@ -34,7 +34,7 @@ def is_blank(value: Any) -> bool:
 
 def timestamp(text: str) -> datetime | None:
     """An aware datetime in UTC, or None when the text is not ISO 8601 with an offset."""
-    return iso(text, offset_required=True)
+    return parse_iso(text, offset_required=True)
 
 
 def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:

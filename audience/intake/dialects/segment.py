@@ -12,7 +12,7 @@ import orjson
 
 from audience.intake.dialects import segment_context
 from audience.intake.messages.message import Message, Violation
-from audience.intake.messages.times import Timing, is_stated, moment, timed
+from audience.intake.messages.times import Timing, is_stated, parse_time, timed
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, USER
 
@@ -160,13 +160,13 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
 
     `day` is always that of the unmodified client time, which is all that a retry repeats.
     """
-    received_at, sent_at = envelope.received_at, moment(raw.get("sentAt") or envelope.sent_at)
+    received_at, sent_at = envelope.received_at, parse_time(raw.get("sentAt") or envelope.sent_at)
     timestamps = (raw.get("timestamp"), envelope.timestamp)
     for value in timestamps:
-        if moment(value):
+        if parse_time(value):
             return timed(value, received_at=received_at, sent_at=sent_at, both_directions=envelope.both_directions)
     original = raw.get("originalTimestamp")
-    if moment(original):
+    if parse_time(original):
         corrected = timed(original, received_at=received_at, sent_at=sent_at, both_directions=True)
         # Without sentAt the error of this clock is unknown.
         return corrected if sent_at else Timing(received_at, corrected.day)

@@ -57,7 +57,7 @@ class Timing:
     note: str = ""
 
 
-def iso(text: str, *, offset_required: bool) -> datetime | None:
+def parse_iso(text: str, *, offset_required: bool) -> datetime | None:
     """An aware datetime in UTC; None when it is not ISO 8601. Without a required offset it is read as UTC."""
     text = text.strip()
     return _iso(text, offset_required) if len(text) <= MAX_ISO_LENGTH else None
@@ -80,7 +80,7 @@ def _iso(text: str, offset_required: bool) -> datetime | None:
         return None
 
 
-def moment(value: Any) -> datetime | None:
+def parse_time(value: Any) -> datetime | None:
     """An aware datetime in UTC; None for a value that is not a time.
 
     Reads ISO 8601 with or without an offset or with a space before it, RFC 2822, and a Unix time in seconds or
@@ -98,17 +98,17 @@ def moment(value: Any) -> datetime | None:
 
 
 def _moment_of_text(text: str) -> datetime | None:
-    found = iso(text, offset_required=False)
+    found = parse_iso(text, offset_required=False)
     if found is not None:
         return found
     if EPOCH_TEXT.fullmatch(text):
-        return moment(float(text))
+        return parse_time(float(text))
     if RFC_2822.fullmatch(text):
         return _rfc_2822(text)
     # Ruby's Time#to_s writes a space before the offset, and UTC as "UTC".
     clock, _, offset = text.rpartition(" ")
     offset = "Z" if offset in {"UTC", "GMT"} else offset
-    return iso(clock.rstrip() + offset, offset_required=True) if offset[:1] in set("Zz+-") else None
+    return parse_iso(clock.rstrip() + offset, offset_required=True) if offset[:1] in set("Zz+-") else None
 
 
 def _rfc_2822(text: str) -> datetime | None:
@@ -133,7 +133,7 @@ def timed(
     `sent_at` is the client's clock when it sent the message. Its difference to the receipt is subtracted if the clock
     was ahead, and with `both_directions` also if it was behind.
     """
-    found = stated if isinstance(stated, datetime) else moment(stated)
+    found = stated if isinstance(stated, datetime) else parse_time(stated)
     if found is None:
         return Timing(received_at, None, TimeNote.UNREADABLE if is_stated(stated) else "")
     day = min(max(found.date(), FIRST_DAY), LAST_DAY)

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         expired = prune.expired(timezone.now())
         self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
         for of in partitions.TABLES:
-            for part in partitions.existing(of):
+            for part in partitions.list_partitions(of):
                 kept = "no longer" if part.name in expired else "yes"
                 self.stdout.write(LINE.format(part.name, _range(part.start, part.end), _rows(part), _size(part), kept))
 

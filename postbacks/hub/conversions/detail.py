@@ -22,7 +22,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
     addresses = sees_addresses(membership)
     context = {
         "row": conversion_row(found, addresses=addresses),
-        "trail": conversion_detail.of(found, addresses=addresses),
+        "trail": conversion_detail.load_detail(found, addresses=addresses),
         "message_id": masked(found.message_id, addresses=addresses),
         "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
         "properties": as_json(masked(found.properties, addresses=addresses)),

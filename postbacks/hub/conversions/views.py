@@ -77,7 +77,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     if is_partial_request(request):
         return page(request, "hub/conversions/_rows.html", membership, **context)
     if not wanted.query:
-        context["pipeline"] = draw_bars(funnel.of(wanted.scope))
+        context["pipeline"] = draw_bars(funnel.count_steps(wanted.scope))
     return page(request, "hub/conversions/page.html", membership, **context)
 
 
@@ -85,7 +85,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
 def conversion_pipeline(request: HubRequest, membership: Membership) -> HttpResponse:
     """Show the funnel alone."""
     wanted = read_filter(request, membership.game)
-    context = {"wanted": wanted, "pipeline": draw_bars(funnel.of(wanted.scope))}
+    context = {"wanted": wanted, "pipeline": draw_bars(funnel.count_steps(wanted.scope))}
     return page(request, "hub/conversions/_pipeline.html", membership, **context)
 
 

@@ -75,7 +75,7 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         _mask_message(row, membership)
     delivery = attempt.delivery
     state_label = outcome_label(delivery)[0] if delivery.is_unknown else delivery.get_state_display()
-    failed = stuck_rows.of(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
+    failed = stuck_rows.find_stuck(delivery.game_id, [delivery.pk]) if delivery.state == DeliveryState.WAITING else {}
     context = {
         "network": found,
         "attempt": attempt,

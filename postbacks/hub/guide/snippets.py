@@ -75,7 +75,7 @@ class Snippets:
     server: str
 
 
-def of(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
+def render_snippets(sdk: Sdk, *, key: ApiKey | None, network: Network) -> Snippets:
     """Return the code for one key, with a click id as `network` writes it."""
     value = key.value if key else NO_KEY
     landing = f"{LANDING}?{network.click_param}={CLICK_ID}" if network.click_param else LANDING

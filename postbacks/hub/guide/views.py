@@ -28,7 +28,7 @@ def guide(request: HubRequest, membership: Membership) -> HttpResponse:
         is_news = request.GET.get("done") != str(done)
         return page(request, "hub/guide/_progress.html", membership, is_news=is_news, live=True, **context)
     key = steps.newest_key(game, sdk.dialect)
-    code = snippets.of(sdk, key=key, network=_network(membership))
+    code = snippets.render_snippets(sdk, key=key, network=_network(membership))
     return page(request, "hub/guide/page.html", membership, key=key, code=code, networks=NETWORKS, **context)
 
 

@@ -61,7 +61,7 @@ def _server(user: Any, now: datetime) -> list[AttentionItem]:
             since=trouble.since,
             is_of_server=True,
         )
-        for trouble in server_troubles.found(now=now, without=SHOWN_BY_GAME)
+        for trouble in server_troubles.find_troubles(now=now, without=SHOWN_BY_GAME)
     ]
 
 

@@ -81,7 +81,7 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
                 for state in ("delivered", "waiting", "held", "failed")
             },
             may_have_arrived=unknown.get(kind, 0),
-            p95=latency.within(_sum_by_key(buckets, ids[kind]), PERCENTILE),
+            p95=latency.percentile(_sum_by_key(buckets, ids[kind]), PERCENTILE),
             due_since=min(due[kind], default=None),
         )
         for kind, network in NETWORKS.items()

@@ -52,7 +52,7 @@ class Figures:
     conversions: dict[str, Tally] = field(default_factory=dict)
 
 
-def of(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
+def read_figures(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
     """Return {start: Figures} of the period, oldest first."""
     starts = period.starts(now)
     found = counted(game, starts[0], starts[-1] + period.step, period.step)

@@ -42,7 +42,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     choices = [(period.key, period.label) for period in figures.PERIODS.values()]
     chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
     period = figures.PERIODS[chosen.chosen]
-    found, configs = figures.of(game, period, now=now), config_rows(game)
+    found, configs = figures.read_figures(game, period, now=now), config_rows(game)
     total, waiting = figures.total(list(found.values())), backlog.read(game, attention.free_to_send(configs), now=now)
     items = attention.items(game, configs, waiting, user=request.user)
     context = {

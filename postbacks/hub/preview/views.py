@@ -61,7 +61,7 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
     context: dict[str, Any] = {"network": found, "configs": configs, "config": config, "among": among}
     if conversion:
         would_be = config or PostbackConfig(game=game, network=network, triggers=list(Trigger.values))
-        shown = preview.of(conversion, would_be, addresses=sees_addresses(membership))
+        shown = preview.build_preview(conversion, would_be, addresses=sees_addresses(membership))
         context |= {"preview": shown, "body": as_json(shown.body) if shown.body else ""}
     return page(request, "hub/preview/page.html", membership, **context)
 

@@ -28,7 +28,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
 def postback_disable(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """GET shows what would not be sent; POST disables, or with `ask` redirects to that page if there is any."""
     config = config_or_404(membership, network, pk)
-    left = unsent_counts.of(config)
+    left = unsent_counts.count_unsent(config)
     if request.method != "POST":
         context = {"network": network_or_404(network), "config": config, "unsent": left}
         return page(request, "hub/settings/disable.html", membership, **context)
@@ -53,7 +53,12 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
         said = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
         messages.success(request, f"{said} {left.words}".rstrip())
         return _back(membership, network)
-    context = {"network": network_or_404(network), "config": config, "form": form, "unsent": unsent_counts.of(config)}
+    context = {
+        "network": network_or_404(network),
+        "config": config,
+        "form": form,
+        "unsent": unsent_counts.count_unsent(config),
+    }
     return page(request, "hub/settings/delete.html", membership, **context)
 
 

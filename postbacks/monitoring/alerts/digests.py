@@ -56,7 +56,7 @@ def write_digests(*, now: datetime | None = None) -> int:
     by_game: dict[Game, list[AlertChoice]] = defaultdict(list)
     for choice in due:
         by_game[choice.game].append(choice)
-    written = isolation.each(
+    written = isolation.process_each(
         Queue.ALERT_DIGEST,
         by_game.items(),
         lambda row: _write(*row, now),
@@ -68,7 +68,7 @@ def write_digests(*, now: datetime | None = None) -> int:
 def _write(game: Game, choices: Iterable[AlertChoice], now: datetime) -> int:
     tells = any(read(game=game, day=day_of(now)).values())
     reachable = {membership.user_id for membership in members(game)}
-    written = isolation.each(
+    written = isolation.process_each(
         Queue.ALERT_DIGEST,
         choices,
         lambda choice: _write_one(choice, now, tells=tells and choice.user_id in reachable),

@@ -18,7 +18,7 @@ from postbacks.monitoring.alerts.recipients import NOTICES_TASK, members
 def write_reminders() -> int:
     """Store a Notice for each admin of each key whose reminder is due; return their number. Isolates failing keys."""
     due = _due().select_related("game").order_by("remind_at", "pk")
-    return sum(isolation.each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
+    return sum(isolation.process_each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
 
 
 def _place(key: ApiKey) -> isolation.FailureKey:

@@ -63,7 +63,9 @@ def _claim_isolated() -> list[Notice | None]:
         isolation.raise_if_unavailable(error)
     rows = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").values_list("pk", "game_id")
     for pk, game_id in rows[:1]:
-        return isolation.alone(Queue.NOTICE, isolation.FailureKey(str(pk), game_id), partial(claim, only=pk)) or [None]
+        return isolation.process_alone(
+            Queue.NOTICE, isolation.FailureKey(str(pk), game_id), partial(claim, only=pk)
+        ) or [None]
     return []
 
 
@@ -115,7 +117,7 @@ def send(notice: Notice) -> None:
     """Send a claimed message once and store the outcome; a failure is retried where that may help."""
     result = _attempt(notice)
     place = isolation.FailureKey(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
-    isolation.alone(Queue.NOTICE, place, partial(_settle, notice, result))
+    isolation.process_alone(Queue.NOTICE, place, partial(_settle, notice, result))
 
 
 def _attempt(notice: Notice) -> _Result:

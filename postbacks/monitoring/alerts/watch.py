@@ -45,7 +45,7 @@ def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = No
     plain = configs.defer("credential", "previous_credential")
     isolation.retry(Queue.ALERT, lambda failure: _watch(list(plain.filter(pk=failure.row)), now))
     rows = list(plain.filter(not_failed(Queue.ALERT)))
-    return sum(isolation.together(Queue.ALERT, rows, lambda some: _watch(some, now), row_of=_place))
+    return sum(isolation.process_together(Queue.ALERT, rows, lambda some: _watch(some, now), row_of=_place))
 
 
 def _place(config: PostbackConfig) -> isolation.FailureKey:
@@ -53,7 +53,7 @@ def _place(config: PostbackConfig) -> isolation.FailureKey:
 
 
 def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
-    judgements = health.of(rows, now=now)
+    judgements = health.judge_configs(rows, now=now)
     alerts = {alert.config_id: alert for alert in Alert.objects.filter(recovered_at=None, config__in=rows)}
     return sum(_update_alert(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
 

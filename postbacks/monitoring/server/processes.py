@@ -14,7 +14,7 @@ BEAT_COMMAND = "celery -A config beat"
 
 
 def troubles(now: datetime) -> Iterator[Trouble]:
-    running = heartbeats.read(now)
+    running = heartbeats.read_processes(now)
     if _is_silent(running, ProcessKind.BEAT):
         yield Trouble(
             kind=TroubleKind.NO_BEAT,

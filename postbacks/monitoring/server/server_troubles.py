@@ -21,7 +21,7 @@ from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 WAIT = timedelta(minutes=1)
 
 
-def found(*, now: datetime | None = None, without: Collection[TroubleKind] = ()) -> list[Trouble]:
+def find_troubles(*, now: datetime | None = None, without: Collection[TroubleKind] = ()) -> list[Trouble]:
     """Return all troubles except the kinds `without`. Raises DatabaseError if the database is unavailable."""
     now = now or clock.now()
     checks = [check for kind, check in CHECKS.items() if kind not in without]
@@ -114,7 +114,7 @@ def work_set_aside(now: datetime) -> Trouble | None:
 
 
 def no_partition_ahead(now: datetime) -> Trouble | None:
-    missing = partitions.missing((now + timedelta(days=1)).date())
+    missing = partitions.missing_partitions((now + timedelta(days=1)).date())
     if not missing:
         return None
     return Trouble(

@@ -31,10 +31,10 @@ KEPT = timedelta(days=30)
 LOCK = "server troubles"
 
 
-def look() -> None:
+def record_and_mail() -> None:
     """Record which troubles began and ended, and mail what is due. Raises DatabaseError without a database."""
     now = clock.now()
-    record(server_troubles.found(now=now), now=now)
+    record(server_troubles.find_troubles(now=now), now=now)
     if due(now):
         mailing.start()
 
@@ -96,7 +96,7 @@ def record(found: Iterable[Trouble], *, now: datetime) -> None:
 def send_due(*, now: datetime) -> None:
     """Mail what is due and not taken by another process."""
     for trouble in due(now):
-        if take(trouble, now):
+        if claim_mail(trouble, now):
             _mail(trouble, now)
 
 
@@ -109,7 +109,7 @@ def due(now: datetime) -> list[ServerTrouble]:
     return list(ServerTrouble.objects.filter(begun | over, next_mail_at__lte=now).order_by("pk"))
 
 
-def take(trouble: ServerTrouble, now: datetime) -> bool:
+def claim_mail(trouble: ServerTrouble, now: datetime) -> bool:
     """Take a mail; return False if another process has it."""
     mine = ServerTrouble.objects.filter(pk=trouble.pk, next_mail_at=trouble.next_mail_at)
     return mine.update(next_mail_at=now + MAIL_AGAIN) == 1
