@@ -81,8 +81,7 @@ def _stop(name: str, problem: str) -> NoReturn:
 
 
 def _required(env: environ.Env, name: str) -> str:
-    value: str = env.str(name, default="").strip()
-    return value or _stop(name, "is not set")
+    return str(env.str(name, default="")).strip() or _stop(name, "is not set")
 
 
 def _flag(env: environ.Env, name: str) -> bool:
@@ -125,7 +124,10 @@ def _network_rate(env: environ.Env, network: Network) -> float:
 
 def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, ...]) -> str:
     value = env.str(name, default=default or "").strip() or _required(env, name)
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in schemes or not (parts.netloc or parts.path):
         _stop(name, f"must be a URL that starts with {' or '.join(f'{s}://' for s in schemes)}")
     return value

@@ -1,4 +1,4 @@
-"""The proxies whose word is believed come from the environment; one that cannot be read stops the boot."""
+"""Trusted proxies and URLs of the environment: a value that cannot be read stops the boot."""
 
 from pathlib import Path
 
@@ -24,3 +24,13 @@ def test_one_that_cannot_be_read_stops_the_boot(tmp_path: Path, monkeypatch: pyt
         environment.read(tmp_path)
     said = f"TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, not '{value}'"
     assert str(stopped.value).startswith(f"Afterclick cannot start: {said}")
+
+
+@pytest.mark.parametrize("name", ["TIKTOK_API_URL", "PUBLIC_URL"])
+def test_a_url_that_cannot_be_read_stops_the_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "http://[x")
+    with pytest.raises(SystemExit) as stopped:
+        environment.read(tmp_path)
+    assert str(stopped.value) == (
+        f"Afterclick cannot start: {name} must be a URL that starts with http:// or https:// (see .env.example)."
+    )
