@@ -40,7 +40,10 @@ class SendableDelivery:
 
 
 def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDelivery], list[Delivery]]:
-    """Split locked due deliveries into those that may be sent and those that were cancelled here, and saved."""
+    """Split locked due deliveries into those that may be sent and those that were cancelled here, and saved.
+
+    One that is due too early, since its postback was disabled for a moment, waits for its first moment again.
+    """
     levels = gate.levels([row.conversion for row in rows if row.conversion])
     sendable: list[SendableDelivery] = []
     cancelled: list[Delivery] = []
@@ -48,11 +51,14 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
         level = levels[row.conversion.pk] if row.conversion else Level.NONE
         known = _facts(row, level)
         cancellation = cancellation_of(row, level, known, now)
-        if cancellation is None:
-            sendable.append(SendableDelivery(row, level, known))
-        else:
+        if cancellation is not None:
             cancel(row, cancellation, now)
             cancelled.append(row)
+        elif row.not_before and row.not_before > now:
+            row.next_attempt_at = row.not_before
+            row.save(update_fields=["next_attempt_at"])
+        else:
+            sendable.append(SendableDelivery(row, level, known))
     return sendable, cancelled
 
 

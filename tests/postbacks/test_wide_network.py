@@ -187,6 +187,22 @@ def test_what_was_held_still_waits_for_its_first_moment(network: wide.Server, ga
     assert (row.state, row.next_attempt_at) == ("waiting", conversion.touch.clicked_at + timedelta(hours=6))
 
 
+def test_what_waits_for_its_first_moment_still_does_when_its_postback_was_disabled_for_a_moment(
+    network: wide.Server, game: Game
+) -> None:
+    config = new_config(game)
+    clicked(game, hours=1)
+    fan_out.fan_out_due()
+    lifecycle.disable(config=config)
+    lifecycle.enable(config=config)
+    sending.drain(network="wide", max_in_flight=2)
+    row = Delivery.objects.get()
+    assert network.calls["events"] == []
+    assert (row.state, row.attempts_made) == ("waiting", 0)
+    assert row.not_before is not None
+    assert row.next_attempt_at == row.not_before
+
+
 def test_a_cookie_of_the_old_column_is_filled_in_under_its_name(game: Game) -> None:
     player = factories.person(game)
     for network in ("tiktok", "reddit", "meta"):
