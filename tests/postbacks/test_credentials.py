@@ -160,7 +160,7 @@ def test_the_task_carries_the_test_code_sealed(
     (((name,), options),) = sent
     assert name == "postbacks.tasks.check_credentials"
     assert options["args"][0] == str(check.pk)
-    assert credentials._opened(options["args"][1]) == "TEST12345"
+    assert credentials._unsealed(options["args"][1]) == "TEST12345"
     assert "TEST12345" not in str(sent)
     assert TIKTOK_ACCOUNTS.token not in str(sent)
     assert options["retry"] is False
@@ -206,7 +206,7 @@ def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> 
 def test_a_check_of_a_stored_credential_that_no_key_decrypts_says_so(game: Game, settings: Any) -> None:
     config = factories.config(game)
     settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
-    check = credential_checks.ask(config=PostbackConfig.objects.get(pk=config.pk), purpose=Purpose.DAILY)
+    check = credential_checks.create(config=PostbackConfig.objects.get(pk=config.pk), purpose=Purpose.DAILY)
     credentials.run_check(check_id=str(check.pk))
     check.refresh_from_db()
     assert (check.state, check.message) == ("unverified", "The stored credential cannot be read: enter it again.")

@@ -316,7 +316,7 @@ def test_a_rate_limit_in_between_is_no_recovery(config: PostbackConfig) -> None:
 
     def look(health: Health, seconds: int) -> bool:
         judgement = Judgement(health, now + timedelta(seconds=30), "", "", "")
-        return watch._follow(config, judgement, Alert.objects.first(), now + timedelta(seconds=seconds))
+        return watch._update_alert(config, judgement, Alert.objects.first(), now + timedelta(seconds=seconds))
 
     look(Health.DEGRADED, 0)
     look(Health.HEALTHY, 15)
