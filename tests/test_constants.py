@@ -30,8 +30,8 @@ REAL_VALUES = {
     # A call to a network, which a lease of 30 seconds covers.
     "postbacks.delivery.sending.TIMEOUT_SECONDS": 10.0,
     # Rows that a page reads before it says that there are more.
-    "audience.hub.events.feed.DEPTH": 20_000,
-    "postbacks.hub.delivery_log.attempts.DEPTH": 2_000,
+    "audience.hub.events.feed.SCAN_LIMIT": 20_000,
+    "postbacks.hub.delivery_log.attempts.SCAN_LIMIT": 2_000,
     "postbacks.reporting.funnel.DEPTH": 20_000,
 }
 

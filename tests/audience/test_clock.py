@@ -93,7 +93,7 @@ def test_the_skew_is_logged_once_with_its_seconds(off: timedelta, caplog: pytest
 @pytest.mark.django_db(transaction=True)
 def test_a_web_process_measures_its_clock_before_it_answers(off: timedelta) -> None:
     with time_machine.travel(timezone.now() + off, tick=True):
-        pulse = Pulse(ProcessKind.WEB, name="skewed")
+        pulse = Pulse(ProcessKind.WEB, names=["skewed"])
         pulse.begin()
         assert is_now(clock.now())
         pulse.stop()

@@ -139,7 +139,7 @@ def found() -> list[Trouble]:
 
 def overview(game: Game, **who: Any) -> str:
     client = hub.signed_in(hub.user("ops", **who))
-    return html.unescape(client.get(f"/g/{game.slug}/").content.decode())
+    return hub.squeezed(html.unescape(client.get(f"/g/{game.slug}/").content.decode()))
 
 
 def scraped() -> dict[str, float]:
@@ -184,7 +184,7 @@ def test_the_overview_says_so_to_everybody_and_leads_operators_to_the_rows(kind:
     if kind in (TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE):
         assert sentence not in seen  # the game's own notice has the game's own figure
         return
-    assert f"<h3>{kind.label}: " in seen
+    assert f"<h3>{kind.label}:" in seen
     assert sentence in seen
     assert trouble.next_step in seen
     assert (f'href="{trouble.href}"' in seen) == bool(trouble.href)
@@ -202,7 +202,7 @@ def test_a_member_who_is_not_staff_reads_the_sentence_without_the_link(game: Gam
     all_well()
     undecided(game)
     client = hub.member(game, Role.VIEWER)
-    seen = client.get(f"/g/{game.slug}/").content.decode()
+    seen = hub.squeezed(client.get(f"/g/{game.slug}/").content.decode())
     assert "<h3>Conversions undecided: This server</h3>" in seen
     assert "1 conversion has waited over a minute" in seen
     assert "/admin/" not in seen
