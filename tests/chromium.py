@@ -1,4 +1,7 @@
-"""Debian's chromium under Playwright: one per test process, since Playwright allows no second in a thread."""
+"""Debian's chromium under Playwright, one for each file of tests.
+
+While it runs there is an event loop in the test's thread, on which other tests would find themselves.
+"""
 
 import os
 import shutil
@@ -21,7 +24,7 @@ def missing() -> str:
     return f"{CHROMIUM} is not installed: apt-get install chromium"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

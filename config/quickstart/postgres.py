@@ -26,8 +26,9 @@ GENEROUS = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
 # Write dirty pages steadily: otherwise the kernel flushes half a minute of them at once, and commits wait.
 STEADY = ("bgwriter_delay=50ms", "bgwriter_lru_maxpages=1000", "bgwriter_lru_multiplier=4", "backend_flush_after=512kB")
 DURABLE = (*GENEROUS, *STEADY)
-# For tests: nothing needs to be durable.
-NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
+# For tests: nothing needs to be durable, and no plan may depend on when autovacuum last ran.
+NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0",
+               "autovacuum=off")  # fmt: skip
 
 
 @contextlib.contextmanager

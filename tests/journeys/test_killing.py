@@ -18,7 +18,7 @@ def test_a_worker_killed_in_mid_delivery_loses_nothing_and_sends_nothing_twice_a
     product.http.request("POST", f"{product.sandbox_url}/sandbox/latency", json={"network": "tiktok", "ms": 0})
 
     product.start_worker("delivery")
-    product.wait_for(lambda: _delivered(product) == PLAYERS, seconds=120)
+    product.wait_for(lambda: _delivered(product) == PLAYERS, seconds=300)
     accepted = [
         # A body that the killed worker cut off is listed too, refused and as text.
         request["body"]["data"][0]["event_id"]
