@@ -179,6 +179,20 @@ def on_network(name: str, query: str = "") -> Reader:
     return open_page
 
 
+def filter_the_log_by_status(game: Game) -> None:
+    """For the few failures among many attempts, so that the index of the status is the cheaper."""
+    config = factories.config(game)
+    delivery = factories.delivery(config)
+    now = timezone.now()
+    fields = {"config": config, "delivery": delivery, "config_version": 1, "started_at": now, "finished_at": now}
+    DeliveryAttempt.objects.bulk_create(
+        DeliveryAttempt(number=number, status="failed" if number == 0 else "success", **fields)
+        for number in range(2000)
+    )
+    analyze("postbacks_deliveryattempt")
+    page("integration", "?status=failed", network="tiktok")(game)
+
+
 def person_page(game: Game) -> None:
     player = factories.person(game, user="u")
     factories.touch(player)
@@ -286,7 +300,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "postbacks_deliveryattempt_pkey": deliver,
         "attempts_are_numbered": conversion_page,
         "attempt_newest": on_network("integration"),
-        "attempt_by_status": on_network("integration", "?status=success"),
+        "attempt_by_status": filter_the_log_by_status,
         "attempt_open": wait_for_open_attempts,
     },
 }
