@@ -133,12 +133,15 @@ def _campaign_parameters(campaign: Any) -> dict[str, str]:
 
 
 def _cookies(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
-    """The network's own cookies, by their names in the browser; senders may leave out the first underscore."""
+    """The network's own cookies, by their names in the browser; senders may leave out the first underscore.
+
+    One that is too long is left out: a network cannot match what was cut.
+    """
     found = {}
     for cookie in COOKIES.get(network, ()):
         stated = (_text(holder.get(name)) for name in (cookie, cookie.lstrip("_")) for holder in (properties, context))
-        found[cookie] = next(filter(None, stated), "")[:MAX_COOKIE_LENGTH]
-    return {cookie: value for cookie, value in found.items() if value}
+        found[cookie] = next(filter(None, stated), "")
+    return {cookie: value for cookie, value in found.items() if 0 < len(value) <= MAX_COOKIE_LENGTH}
 
 
 def _text(value: Any) -> str:

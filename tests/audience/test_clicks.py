@@ -237,7 +237,8 @@ def test_landing_page_and_referrer_of_the_properties_stand_in_for_the_contexts()
         ("rdt_cid", {"_ttp": "tt", "_rdt_uuid": "rd"}, "rd"),
         ("rdt_cid", {"rdt_uuid": "rd"}, "rd"),
         ("gclid", {"_ttp": "tt", "_rdt_uuid": "rd"}, ""),
-        ("ttclid", {"_ttp": "x" * 300}, "x" * 256),
+        ("ttclid", {"_ttp": "x" * 256}, "x" * 256),
+        ("ttclid", {"_ttp": "x" * 257}, ""),
     ],
 )
 def test_a_network_gets_its_own_cookie_only(network_click: str, cookies: dict[str, str], browser_id: str) -> None:
