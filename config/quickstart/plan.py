@@ -8,7 +8,7 @@ from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
 
 FALSE = frozenset({"0", "false", "no", "off"})
-NETWORK_URLS = tuple(network.url_variable for network in NETWORKS.values())
+URL_VARIABLES = tuple(network.url_variable for network in NETWORKS.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,13 @@ class Plan:
 
     def addresses(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the addresses that children and later commands use; network addresses that are set are not changed."""
-        networks = {name: environ.get(name) or self.sandbox_url or "" for name in NETWORK_URLS}
+        networks = {name: environ.get(name) or self.sandbox_url or "" for name in URL_VARIABLES}
         sandbox = {"SANDBOX_PORT": str(self.sandbox_port)} if self.sandbox_port else {}
         return {**networks, **sandbox, "PORT": str(self.port), "PUBLIC_URL": self.public_url}
 
 
 def _needs_sandbox(environ: Mapping[str, str]) -> bool:
-    return not all(environ.get(name) for name in NETWORK_URLS)
+    return not all(environ.get(name) for name in URL_VARIABLES)
 
 
 def _allowed_host(environ: Mapping[str, str]) -> str:

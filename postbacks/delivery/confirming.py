@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -18,11 +17,10 @@ from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks import http
-from postbacks.configs.rules import masked
-from postbacks.delivery.recording import MESSAGE_MAX
+from postbacks.delivery.recording import answer_columns
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Request, Target, Verdict
+from postbacks.networks.interface.network import Request, Target, Verdict
 
 logger = structlog.get_logger(__name__)
 
@@ -74,13 +72,11 @@ def _confirm(rows: QuerySet[Delivery]) -> bool:
     if not receipt or not config.kind.has_credential(config.credential):
         _record(delivery, None, asked_at)
         return True
-    base_url = settings.NETWORK_URLS[config.network]
-    target = config.kind.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
 
     def build(filled: Target) -> Request:
         return config.kind.confirm_request(filled, receipt)
 
-    made = http.call(config.kind, target, build, classify=config.kind.classify_confirmation)
+    made = http.call(config.kind, config.target(), build, classify=config.kind.classify_confirmation)
     _record(delivery, made, asked_at)
     return True
 
@@ -105,13 +101,13 @@ def _record(delivery: Delivery, made: http.NetworkCall | None, asked_at: datetim
         return
     if row.conversion_id is None:
         made = None  # the answer may quote what was erased
-    accepted_at, outcome = row.finished_at or row.created_at, made.outcome if made else None
+    accepted_at = row.finished_at or row.created_at
     pause = max(now - accepted_at, MIN_PAUSE)  # each pause is twice the one before
-    if outcome is not None and outcome.verdict == Verdict.SUCCESS:
+    if made is not None and made.outcome.verdict == Verdict.SUCCESS:
         row.confirmation, row.confirm_after = Confirmation.CONFIRMED, None
     elif made is not None and made.outcome.verdict == Verdict.PAYLOAD:
         _refuse(row, made, asked_at, now)
-    elif outcome is None or now + pause > accepted_at + GIVE_UP_AFTER:
+    elif made is None or now + pause > accepted_at + GIVE_UP_AFTER:
         row.confirmation, row.confirm_after = Confirmation.UNKNOWN, None
     else:
         row.confirm_after = now + pause
@@ -121,9 +117,8 @@ def _record(delivery: Delivery, made: http.NetworkCall | None, asked_at: datetim
 
 def _refuse(row: Delivery, made: http.NetworkCall, asked_at: datetime, now: datetime) -> None:
     """Fail the delivery and write why into its log."""
-    outcome: Outcome = made.outcome
     row.confirmation, row.confirm_after = Confirmation.REFUSED, None
-    row.state, row.verdict, row.finished_at = DeliveryState.FAILED, outcome.verdict.value, now
+    row.state, row.verdict, row.finished_at = DeliveryState.FAILED, made.outcome.verdict.value, now
     row.attempts_made += 1
     row.attempts.create(
         config_id=row.config_id,
@@ -132,10 +127,5 @@ def _refuse(row: Delivery, made: http.NetworkCall, asked_at: datetime, now: date
         started_at=asked_at,
         finished_at=now,
         status=AttemptStatus.FAILED,
-        verdict=outcome.verdict.value,
-        http_status=made.response.status if made.response else None,
-        latency_ms=made.response.latency_ms if made.response else None,
-        provider_code=masked(outcome.code or "")[:64],
-        message=masked(outcome.message)[:MESSAGE_MAX],
-        request_id=masked(outcome.request_id or "")[:128],
+        **answer_columns(made.outcome, made.response),
     )

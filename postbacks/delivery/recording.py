@@ -140,16 +140,25 @@ def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
 
 def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:
     """The closed attempt; what was sent and answered is left out when the player was erased meanwhile."""
-    request, outcome, response, secrets = answer.request, answer.outcome, answer.response, answer.claim.secrets
+    request, outcome = answer.request, answer.outcome
+    if erased:
+        request, outcome = None, replace(outcome, code=None, message="", request_id=None)
     return DeliveryAttempt(
         pk=answer.claim.attempt_id,
         finished_at=now,
         status=status,
-        verdict=outcome.verdict.value,
-        http_status=response.status if response else None,
-        latency_ms=response.latency_ms if response else None,
-        provider_code="" if erased else masked(outcome.code or "", *secrets)[:64],
-        message="" if erased else masked(outcome.message, *secrets)[:MESSAGE_MAX],
-        request_id="" if erased else masked(outcome.request_id or "", *secrets)[:128],
-        payload=None if request is None or erased else json.loads(request.body or b"null"),
+        payload=None if request is None else json.loads(request.body or b"null"),
+        **answer_columns(outcome, answer.response, *answer.claim.secrets),
     )
+
+
+def answer_columns(outcome: Outcome, response: Response | None, *secrets: str) -> dict[str, Any]:
+    """The columns of a DeliveryAttempt that hold an answer, without `secrets`."""
+    return {
+        "verdict": outcome.verdict.value,
+        "http_status": response.status if response else None,
+        "latency_ms": response.latency_ms if response else None,
+        "provider_code": masked(outcome.code or "", *secrets)[:64],
+        "message": masked(outcome.message, *secrets)[:MESSAGE_MAX],
+        "request_id": masked(outcome.request_id or "", *secrets)[:128],
+    }

@@ -13,7 +13,6 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 
 from audience.database import clock
 from postbacks import http
@@ -21,12 +20,12 @@ from postbacks.configs import rules
 from postbacks.delivery import attempts, cancellation, claims, leases, pace, unwritten_answers
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
+from postbacks.http import TIMEOUT_SECONDS
 from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
 from postbacks.outbox import facts
 
 logger = structlog.get_logger(__name__)
 
-TIMEOUT_SECONDS = 10.0  # of one call; leases.LEASE_SECONDS is longer
 MAX_IN_FLIGHT = 320  # calls at a time, per network and worker process
 # Claimed at a time: while some are claimed or recorded, others are being sent.
 CLAIM_BATCH = 160
@@ -88,7 +87,8 @@ class NetworkDrain:
     def submit(self, claimed: Iterable[Claim]) -> int:
         """Submit each claim to the pool as soon as it is made; return how many."""
         count = 0
-        for count, claim in enumerate(claimed, start=1):  # noqa: B007  # counted while it is consumed
+        for claim in claimed:
+            count += 1
             self._resting_pixels.discard(claim.delivery.config.pixel_id)
             self.in_flight[self._pool.submit(self._send, claim)] = claim
         return count
@@ -154,12 +154,9 @@ def _call(claim: Claim) -> CallResult:
     if not network.has_credential(config.credential):
         logger.error("credential_unreadable", config_id=str(config.pk))
         return CallResult(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
-    base_url = settings.NETWORK_URLS[config.network]
-    target = network.target(pixel_id=config.pixel_id, credential=config.credential, base_url=base_url)
+    build, classify = partial(_request, claim), partial(_classified, claim)
     try:
-        made = http.call(
-            network, target, partial(_request, claim), classify=partial(_classified, claim), timeout=TIMEOUT_SECONDS
-        )
+        made = http.call(network, config.target(), build, classify=classify, timeout=TIMEOUT_SECONDS)
     except facts.BAD_DATA as error:
         logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
         problem = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."

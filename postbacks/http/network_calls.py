@@ -19,7 +19,7 @@ from postbacks.networks.interface.network import Network, Outcome, Request, Resp
 
 logger = structlog.get_logger(__name__)
 
-TIMEOUT_SECONDS = 10.0  # seconds for a call and the token that it needs together
+TIMEOUT_SECONDS = 10.0  # for a call and the token that it needs together; leases.LEASE_SECONDS is longer
 EXPIRY_MARGIN_SECONDS = 60.0
 TOO_LATE = "There was no access token in time."
 UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."

@@ -1,7 +1,6 @@
 """Postbacks (PostbackConfig), their versions, and the checks of their credentials."""
 
 import uuid
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -12,9 +11,7 @@ from audience.database import clock
 from audience.models import Game, Trigger
 from postbacks.models.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS
-
-if TYPE_CHECKING:
-    from postbacks.networks.interface.network import Network
+from postbacks.networks.interface.network import Network, Target
 
 
 class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
@@ -76,8 +73,13 @@ class PostbackConfig(models.Model):
         return {"game": self.game_id}
 
     @property
-    def kind(self) -> "Network":
+    def kind(self) -> Network:
         return NETWORKS[self.network]
+
+    def target(self) -> Target:
+        """The destination of its deliveries, with the stored credential."""
+        base_url = settings.NETWORK_URLS[self.network]
+        return self.kind.target(pixel_id=self.pixel_id, credential=self.credential, base_url=base_url)
 
     @property
     def can_roll_back(self) -> bool:
@@ -182,5 +184,5 @@ class CredentialCheck(models.Model):
         return f"{self.network} {self.pixel_id}: {self.state}"
 
     @property
-    def kind(self) -> "Network":
+    def kind(self) -> Network:
         return NETWORKS[self.network]
