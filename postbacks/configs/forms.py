@@ -93,7 +93,8 @@ class PostbackForm(forms.Form):
     """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
 
     `editing=True`: a blank part of the credential keeps the stored one. `rows` are those of the goals.
-    `cleaned_data["goals"]` and `["credential"]` are as PostbackConfig has them, the latter without blank parts.
+    `cleaned_data["goals"]` and `["credential"]` are as PostbackConfig has them; of blank parts the latter has
+    only optional plain ones, which are shown as stored.
     """
 
     words: ClassVar[FormWords]
@@ -138,14 +139,20 @@ class PostbackForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
-        given = {part.name: answers.pop(part.form_name, "") for part in self.words.credential_fields}
-        answers["credential"] = {name: value for name, value in given.items() if value}
+        answers["credential"] = {
+            part.name: value
+            for part in self.words.credential_fields
+            if (value := answers.pop(part.form_name, "")) or self._is_cleared(part)
+        }
         answers["goals"] = goals = self._with_boxes(goals)
         if wrong:
             self.add_error("goals", "".join(f"Check goal {number}. " for number in wrong).strip())
         elif not goals and not answers.get("triggers") and "triggers" not in self.errors:
             self.add_error("triggers", "Select at least one trigger event.")
         return answers
+
+    def _is_cleared(self, part: CredentialField) -> bool:
+        return part.kind == "plain" and not part.required and part.form_name in self.data
 
     def _with_boxes(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The goals, followed by one for each ticked trigger event that has a setting of its own: that it counts from a

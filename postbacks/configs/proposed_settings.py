@@ -10,7 +10,8 @@ from postbacks.models import PostbackConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedSettings:
-    """`goals` as in PostbackConfig.goals. When a config is changed, blank parts of `credential` mean the stored ones.
+    """`goals` as in PostbackConfig.goals. When a config is changed, parts that `credential` does not have and blank
+    secrets mean the stored ones; a blank plain part is removed.
 
     With a `test_code` the network is sent an event for its test view.
     """

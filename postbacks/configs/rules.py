@@ -49,20 +49,20 @@ def refuse_duplicate(*, game: Game, network: str, pixel_id: str, besides: Postba
 def credential_to_check(
     given: Mapping[str, str], *, network: str, config: PostbackConfig | None = None
 ) -> dict[str, str]:
-    """The credential given, its blank parts as stored with the config being changed. SettingsRefused for a part that
-    is missing."""
-    stored = config.credential if config else {}
-    credential = {**stored, **{name: value for name, value in given.items() if value}}
+    """The credential given, other parts as stored with the config being changed. SettingsRefused for a part that is
+    missing."""
+    merged = {**(config.credential if config else {}), **given}
+    credential = {name: value for name, value in merged.items() if value}
     if not NETWORKS[network].has_credential(credential):
         raise SettingsRefused(UNREADABLE if config and not any(given.values()) else "Enter the credential.")
     return credential
 
 
 def new_parts(given: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:
-    """What was entered: every secret, since it is shown blank, and plain parts that differ from the stored ones."""
+    """What was entered: secrets, which are shown blank, and plain parts that differ from the stored ones, '' too."""
     plain = {part.name for part in config.kind.credential_fields if part.kind == "plain"}
-    stored = {name: config.credential.get(name) for name in plain}
-    return {name: value for name, value in given.items() if value and value != stored.get(name)}
+    shown = {name: config.credential.get(name, "") for name in plain}
+    return {name: value for name, value in given.items() if value != shown.get(name, "")}
 
 
 def masked(message: str, *secrets: str) -> str:

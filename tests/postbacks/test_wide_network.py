@@ -150,6 +150,35 @@ def test_a_postback_is_added_and_its_plain_id_changed(network: wide.Server, game
     assert config.credential == {**wide.CREDENTIAL, "account": "9999999999"}
 
 
+def test_an_optional_plain_part_is_cleared_by_a_blank_input_and_kept_without_one(
+    network: wide.Server, game: Game, marketer: Client
+) -> None:
+    config = new_config(game, credential={**wide.CREDENTIAL, "manager": "5555555555"})
+    url = f"/g/{game.slug}/integrations/wide/{config.pk}/edit/"
+    same = posted(credential_key="", credential_url_token="")
+    marketer.post(url, same)
+    marketer.post(url, {**same, "credential_manager": "5555555555"})
+    assert CredentialCheck.objects.count() == 0  # nothing new for the network
+    marketer.post(url, {**same, "credential_manager": ""})
+    credentials.run_check(check_id=str(CredentialCheck.objects.get().pk))
+    config.refresh_from_db()
+    assert config.credential == wide.CREDENTIAL
+
+
+def test_after_a_refused_check_the_form_shows_the_stored_plain_parts(
+    network: wide.Server, game: Game, marketer: Client
+) -> None:
+    config = new_config(game)
+    network.answers["validate"] = [(401, {"message": "no"})]
+    url = f"/g/{game.slug}/integrations/wide/{config.pk}/edit/"
+    marketer.post(url, posted(credential_account="9999999999"))
+    check = CredentialCheck.objects.get()
+    credentials.run_check(check_id=str(check.pk))
+    check.refresh_from_db()
+    assert check.state == "refused"
+    assert f'value="{wide.ACCOUNT}"' in marketer.get(f"{url}?check={check.pk}").content.decode()
+
+
 # Fan-out -------------------------------------------------------------------------------------------
 
 

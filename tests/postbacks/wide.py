@@ -52,6 +52,7 @@ class Wide(Network):
         CredentialField(name="key", label="Service account key", kind="json", members=("private_key",)),
         CredentialField(name="url_token", label="Address token", required=False),
         CredentialField(name="account", label="Customer ID", kind="plain", pattern=r"\d{10}", help="Ten digits."),
+        CredentialField(name="manager", label="Manager ID", kind="plain", pattern=r"\d{10}", required=False),
     )
     credential_steps = ("Open Wide Ads.",)
     pixel_steps = ("Open Wide Ads.",)

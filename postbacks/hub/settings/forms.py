@@ -30,9 +30,11 @@ def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> 
     source: CredentialCheck | PostbackConfig | None = _refused(request, game) or config
     if source is None:
         return {"enabled": True}
+    # A check that ran has no credential any more.
+    stored = config.credential if config else {}
     parts = (part for part in source.kind.credential_fields if part.kind == "plain")
     return {
-        **{part.form_name: source.credential.get(part.name, "") for part in parts},
+        **{part.form_name: stored.get(part.name, "") for part in parts},
         "pixel_id": source.pixel_id,
         "triggers": source.triggers,
         "goals": source.goals,
