@@ -34,7 +34,7 @@ FIRST_PAUSE = timedelta(seconds=10)
 RETRIES_AT_ONCE = 100
 # A worker that retries a failed row has this long before another may.
 LEASE = timedelta(minutes=2)
-ERROR_MAX = 2000  # characters
+MAX_ERROR_LENGTH = 2000  # characters
 # Texts that an error quotes may be a player's data: an unreadable value, a name, an address.
 QUOTED = re.compile(r"""(?<!\w)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|“[^”]*”|\S*@\S*""")
 UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
@@ -66,7 +66,7 @@ def describe_error(error: Exception) -> str:
     """
     line, ours = str(error).partition("\n")[0], f'"{_constraint(error)}"'
     before, named, after = line.partition(ours)
-    return f"{type(error).__name__}: {_without_quotes(before)}{named}{_without_quotes(after)}"[:ERROR_MAX]
+    return f"{type(error).__name__}: {_without_quotes(before)}{named}{_without_quotes(after)}"[:MAX_ERROR_LENGTH]
 
 
 def _constraint(error: Exception) -> str:

@@ -17,7 +17,7 @@ OLD = f"FROM audience_event WHERE game_id = %s AND day < %s AND (day > '{FIRST_D
 
 
 @dataclass(frozen=True, slots=True)
-class AffectedEvents:
+class OlderEvents:
     """Events of days before `before`; the number is an estimate unless `is_exact`."""
 
     before: date
@@ -41,7 +41,7 @@ def first_day(days: int) -> date:
     return clock.now().astimezone(UTC).date() - timedelta(days=days)
 
 
-def affected(game: Game, days: int) -> AffectedEvents:
+def count_older_events(game: Game, days: int) -> OlderEvents:
     """Return the game's events that are older."""
     before = first_day(days)
     with connection.cursor() as cursor:
@@ -50,8 +50,8 @@ def affected(game: Game, days: int) -> AffectedEvents:
         )
         counted = int(cursor.fetchone()[0])
         if counted <= MAX_COUNTED:
-            return AffectedEvents(before, counted, is_exact=True)
+            return OlderEvents(before, counted, is_exact=True)
         cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT {OLD}", [game.pk, before, before])
         found = cursor.fetchone()[0]
     plan = json.loads(found) if isinstance(found, str) else found
-    return AffectedEvents(before, max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
+    return OlderEvents(before, max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)

@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 # The step that is retried for an answer (postbacks/delivery/unwritten_answers.py).
 RECORD = "record"
 UNSTORABLE = "The network answered, and what it said could not be stored."
-MESSAGE_MAX = 500  # characters; longer than every answer seen so far
+MAX_MESSAGE_LENGTH = 500  # characters; longer than every answer seen so far
 ANSWERED = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
 ANSWERED += ["request_id", "payload"]
 SETTLED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
@@ -159,6 +159,6 @@ def answer_columns(outcome: Outcome, response: Response | None, *secrets: str) -
         "http_status": response.status if response else None,
         "latency_ms": response.latency_ms if response else None,
         "provider_code": masked(outcome.code or "", *secrets)[:64],
-        "message": masked(outcome.message, *secrets)[:MESSAGE_MAX],
+        "message": masked(outcome.message, *secrets)[:MAX_MESSAGE_LENGTH],
         "request_id": masked(outcome.request_id or "", *secrets)[:128],
     }

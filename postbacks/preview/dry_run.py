@@ -14,10 +14,10 @@ from postbacks.models import PostbackConfig
 from postbacks.outbox import facts, gate, goal_matching, once_per_player, reasons
 
 DAYS = 7
-MOST = 20_000  # conversions, the newest of them
+MAX_CONVERSIONS = 20_000  # the newest
 CHUNK = 1000
-EVENTS_MOST = 20_000  # events read for goals whose names make no conversions yet
-SLIGHT = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
+SCAN_LIMIT = 20_000  # events read for goals whose names make no conversions yet
+COLUMNS = ("trigger", "event_at", "created_at", "reason", "test", "touch__network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
         levels = gate.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
         for config, counter in zip(asked, told, strict=True):
             counter.update(_verdicts(chunk, config, levels))
-    is_capped = considered >= MOST
+    is_capped = considered >= MAX_CONVERSIONS
     before = told[1] if current else None
     return DryRun(
         since=oldest if is_capped else since,
@@ -101,7 +101,7 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
 def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversion]]:
     """Yield conversions newest first, loaded as the gate needs them; fewer columns if another click or none won."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at", "-pk")
-    ids = list(rows.values_list("pk", "touch__network", "test")[:MOST])
+    ids = list(rows.values_list("pk", "touch__network", "test")[:MAX_CONVERSIONS])
     for start in range(0, len(ids), CHUNK):
         some = ids[start : start + CHUNK]
         own = [pk for pk, won_by, test in some if won_by == network and not test]
@@ -123,7 +123,7 @@ def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
 
 def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
     """Omit columns that only consent and match keys need, which are most of a row."""
-    return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*SLIGHT))
+    return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*COLUMNS))
 
 
 def _verdicts(
@@ -156,7 +156,7 @@ def _seen(proposed: PostbackConfig, since: datetime) -> list[EventCount]:
     if not new:
         return []
     recent = Event.objects.filter(game_id=proposed.game_id, day__gte=(since - timedelta(days=1)).date())
-    floor = recent.scan_floor(limit=EVENTS_MOST)
+    floor = recent.scan_floor(limit=SCAN_LIMIT)
     found = recent.filter(pk__gt=floor, kind=Kind.TRACK, test=False, name__in=new, event_at__gte=since)
     counts = Counter(found.values_list("name", flat=True))
     return [EventCount(event=name, count=counts[name], at_least=bool(floor)) for name in new]

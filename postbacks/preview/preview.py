@@ -17,7 +17,7 @@ from postbacks.outbox import facts, gate, goal_matching
 from postbacks.outbox.goals import Goal
 from postbacks.preview import fields
 
-DEPTH = 5000  # conversions searched for those of a network
+SCAN_LIMIT = 5000  # conversions searched for those of a network
 OFFERED = 10
 # Facts that identify a player, shortened for viewers.
 PERSONAL = ("click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "order_id")
@@ -62,7 +62,7 @@ class Preview:
 def recent(game: Game, network: str) -> list[Conversion]:
     """Return conversions to choose from: the newest attributed to the network, else the newest of all."""
     real = Conversion.objects.filter(game=game, test=False).exclude(reason=Reason.ERASED)
-    newest = list(real.order_by("-event_at", "-pk").values_list("pk", "touch__network")[:DEPTH])
+    newest = list(real.order_by("-event_at", "-pk").values_list("pk", "touch__network")[:SCAN_LIMIT])
     own = [pk for pk, won_by in newest if won_by == network] or [pk for pk, _ in newest]
     return list(_whole(Conversion.objects.filter(pk__in=own[:OFFERED])).order_by("-event_at", "-pk"))
 

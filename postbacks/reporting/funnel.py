@@ -29,9 +29,9 @@ from postbacks.reporting.conversion_status import (
 
 # The newest conversions that are counted; a longer period begins with the oldest of them. Counting 100,000 takes
 # PostgreSQL 0.15 s of one core.
-MOST = 100_000
+MAX_CONVERSIONS = 100_000
 # Events read for the names of conversions, which no index supports.
-DEPTH = 20_000
+SCAN_LIMIT = 20_000
 SEEN = "seen"
 LABELS: dict[str, str] = {
     SEEN: "Events seen",
@@ -81,14 +81,14 @@ def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
         )
         for key in STEPS
     ]
-    return [seen(filters, least=steps[0].tally.count), *steps]
+    return [count_events(filters, least=steps[0].tally.count), *steps]
 
 
-def seen(filters: ConversionFilter, *, least: int) -> FunnelStep:
+def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:
     """Count track events with names of conversions; `at_least` is set if not all events were read."""
     names = [filters.trigger] if filters.trigger else trigger_names(filters.game)
     events = Event.objects.filter(game_id=filters.game.pk, day__gte=(filters.since - timedelta(days=1)).date())
-    floor = events.scan_floor(limit=DEPTH)
+    floor = events.scan_floor(limit=SCAN_LIMIT)
     # By time, not by day alone, since correcting a clock changes the time and not the day.
     found = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
     return FunnelStep(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)
@@ -99,10 +99,10 @@ def trigger_names(game: Game) -> list[str]:
     return [*Trigger.values, *GoalEvent.objects.filter(game=game).order_by("name").values_list("name", flat=True)]
 
 
-def reaching_back(game: Game, since: datetime) -> tuple[datetime, bool]:
-    """Return since when conversions are counted, and whether that is later than requested (at most MOST are)."""
+def counting_start(game: Game, since: datetime) -> tuple[datetime, bool]:
+    """Return since when conversions are counted, and whether MAX_CONVERSIONS made it later."""
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
-    last = rows.values_list("event_at", flat=True)[MOST - 1 : MOST].first()
+    last = rows.values_list("event_at", flat=True)[MAX_CONVERSIONS - 1 : MAX_CONVERSIONS].first()
     return (last, True) if last else (since, False)
 
 

@@ -11,9 +11,9 @@ from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
 
 # Results per kind of id; an address or device shared by more players identifies none of them.
-MOST = 500
+MAX_RESULTS = 500
 # Deliveries read for an event id given by the sender, which no index supports.
-DEPTH = 20_000
+SCAN_LIMIT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ def find(game: Game, query: str) -> SearchResult:
 
     Each kind of id is a query of its own, for its own index.
     """
-    touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MOST])
-    people = list(matching_people(game, query).only("pk")[:MOST])
+    touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MAX_RESULTS])
+    people = list(matching_people(game, query).only("pk")[:MAX_RESULTS])
     theirs = Conversion.objects.filter(game=game)
     ways = [
         theirs.filter(message_id__in=(query, SERVER_IDS + query)),
@@ -44,7 +44,7 @@ def find(game: Game, query: str) -> SearchResult:
     if uuid:
         ways.append(theirs.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)
-    found = {pk for way in ways for pk in way.order_by().values_list("pk", flat=True)[:MOST]}
+    found = {pk for way in ways for pk in way.order_by().values_list("pk", flat=True)[:MAX_RESULTS]}
     return SearchResult(
         rows=theirs.filter(pk__in=found),
         click=touches[0] if touches else None,
@@ -54,9 +54,9 @@ def find(game: Game, query: str) -> SearchResult:
 
 def _sent_as(game: Game, query: str) -> list[UUID]:
     """Return conversions sent under this event id, if the sender gave one."""
-    newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")[:DEPTH]
-    found = Delivery.objects.filter(pk__in=newest, event_id=query).values_list("conversion", flat=True)[:MOST]
-    return [pk for pk in found if pk]
+    newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")
+    found = Delivery.objects.filter(pk__in=newest[:SCAN_LIMIT], event_id=query)
+    return [pk for pk in found.values_list("conversion", flat=True)[:MAX_RESULTS] if pk]
 
 
 def _uuid(query: str) -> UUID | None:

@@ -11,7 +11,7 @@ from audience.models import Game, Membership, Role
 from tests import hub
 from tests.browser import pages, rows
 
-MOST = 60 * 1024
+MAX_BYTES = 60 * 1024
 
 
 class _Files(HTMLParser):
@@ -49,5 +49,5 @@ def test_a_page_travels_in_sixty_kilobytes(game: Game, other_game: Game) -> None
     Membership.objects.create(game=game, user=root, role=Role.ADMIN)
     client = hub.signed_in(root)
     found = {**pages.hub(game), **pages.account(client), **pages.account(Client())}
-    heavy = {name: size for name, url in found.items() if (size := weight(client, url)) >= MOST}
+    heavy = {name: size for name, url in found.items() if (size := weight(client, url)) >= MAX_BYTES}
     assert heavy == {}

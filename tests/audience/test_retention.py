@@ -144,11 +144,11 @@ def test_a_day_that_says_nothing_of_an_events_age_is_not_what_it_is_kept_by(key:
         store(key, str(day), day=day)
     prune.prune()
     assert stored() == ["2000-01-01", "2090-05-05", "2100-12-31"]
-    assert retention.affected(game, 90).events == 0
+    assert retention.count_older_events(game, 90).events == 0
 
     store(key, "waits", day=times.LAST_DAY, digested=False)
     with time_machine.travel(NOON + timedelta(days=91), tick=False):
-        assert retention.affected(game, 90).events == 1
+        assert retention.count_older_events(game, 90).events == 1
         prune.prune()
     assert stored() == ["waits"]
     assert Batch.objects.filter(state=BatchState.PENDING).count() == 1
@@ -190,12 +190,12 @@ def test_what_a_shorter_time_deletes_is_counted_and_beyond_ten_thousand_estimate
     store(key, "a", "b", "c", day=OLD)
     store(key, "kept", day=KEPT)
     store(other_key, "theirs", day=OLD)
-    assert retention.affected(game, 90) == retention.AffectedEvents(KEPT, 3, is_exact=True)
+    assert retention.count_older_events(game, 90) == retention.OlderEvents(KEPT, 3, is_exact=True)
 
     monkeypatch.setattr(retention, "MAX_COUNTED", 2)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE audience_event")
-    found = retention.affected(game, 90)
+    found = retention.count_older_events(game, 90)
     assert (found.before, found.is_exact) == (KEPT, False)
     assert 3 <= found.events <= 6
 

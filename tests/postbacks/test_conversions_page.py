@@ -169,9 +169,9 @@ def test_too_many_events_are_counted_to_a_depth(game: Game, monkeypatch: pytest.
     for _ in range(4):
         event(game)
     asked = conversion_status.ConversionFilter(game=game, since=NOW - WEEK)
-    assert (funnel.seen(asked, least=0).tally.count, funnel.seen(asked, least=0).at_least) == (4, False)
-    monkeypatch.setattr(funnel, "DEPTH", 3)
-    assert (funnel.seen(asked, least=0).tally.count, funnel.seen(asked, least=0).at_least) == (3, True)
+    assert (funnel.count_events(asked, least=0).tally.count, funnel.count_events(asked, least=0).at_least) == (4, False)
+    monkeypatch.setattr(funnel, "SCAN_LIMIT", 3)
+    assert (funnel.count_events(asked, least=0).tally.count, funnel.count_events(asked, least=0).at_least) == (3, True)
 
 
 def test_a_long_period_begins_with_the_oldest_that_is_counted(
@@ -181,7 +181,7 @@ def test_a_long_period_begins_with_the_oldest_that_is_counted(
         factories.conversion(factories.person(game), event_at=NOW - timedelta(minutes=ago), fanned_out_at=NOW)
         for ago in range(1, 5)
     ]
-    monkeypatch.setattr(funnel, "MOST", 3)
+    monkeypatch.setattr(funnel, "MAX_CONVERSIONS", 3)
     page = viewer.get(url).content.decode()
     assert counts(page)["conversions"] == 3
     assert listed(page) == [str(row.pk) for row in rows[:3]]

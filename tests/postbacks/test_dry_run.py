@@ -140,7 +140,7 @@ def test_an_event_that_makes_no_conversions_yet_is_counted_as_seen(config: Postb
 def test_of_too_many_events_only_the_newest_are_looked_through(
     config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dry_run, "EVENTS_MOST", 2)
+    monkeypatch.setattr(dry_run, "SCAN_LIMIT", 2)
     for _ in range(4):
         event(config.game, "level_complete")
     run = dry_run.run(proposed=proposed(config, goals=[LEVEL]), current=config)
@@ -150,7 +150,7 @@ def test_of_too_many_events_only_the_newest_are_looked_through(
 def test_of_too_many_conversions_the_newest_are_judged_and_it_says_so(
     config: PostbackConfig, marketer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dry_run, "MOST", 5)
+    monkeypatch.setattr(dry_run, "MAX_CONVERSIONS", 5)
     monkeypatch.setattr(dry_run, "CHUNK", 2)
     times = [NOW - timedelta(hours=hours) for hours in range(1, 8)]
     for at in times:

@@ -161,7 +161,7 @@ def test_rate_limits_last_since_the_network_took_no_more(given: dict[str, Any], 
 def test_a_quote_holds_nothing_of_a_player() -> None:
     said = f"Bad user ada@mail.example +15550104477 203.0.113.7 2001:db8:0:1:1:1:1:1 {'ab12' * 16} on {PIXEL}"
     assert advice.impersonal(said, keep=PIXEL) == f"Bad user a…@mail.example +…77 … … ab12ab… on {PIXEL}"
-    assert len(advice.impersonal("word " * 200)) == advice.QUOTED_MAX
+    assert len(advice.impersonal("word " * 200)) == advice.MAX_QUOTED_LENGTH
 
 
 def test_the_words_are_those_of_the_pages() -> None:

@@ -49,7 +49,7 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     )
     if typed.is_valid():
         return _save(request, game, days)
-    context |= {"typed": typed, "days": days, "affected": retention.affected(game, days)}
+    context |= {"typed": typed, "days": days, "affected": retention.count_older_events(game, days)}
     return page(request, "hub/privacy/retention.html", membership, **context)
 
 

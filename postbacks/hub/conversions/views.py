@@ -112,7 +112,7 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
     only = choice(request, "only", label="Standing", choices=[("", "All"), *only_choices()])
-    since, cut = funnel.reaching_back(game, period_start(period.chosen))
+    since, cut = funnel.counting_start(game, period_start(period.chosen))
     scope = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = search_text(request, "q", length=MAX_QUERY_LENGTH)
     return ConversionListFilter(period, trigger, network, only, query, scope, cut)

@@ -12,7 +12,7 @@ from postbacks import http
 from postbacks.models import AlertHook, Notice, NoticeKind, NoticeState
 from postbacks.monitoring.alerts.recipients import NOTICES_TASK
 
-HOOKS_MAX = 10  # per game
+MAX_HOOKS = 10  # per game
 
 
 class HookRefused(Exception):
@@ -29,8 +29,8 @@ def add_hook(*, game: Game, url: str, created_by: Any) -> tuple[AlertHook, str]:
     present = AlertHook.objects.filter(game=Game.objects.select_for_update(no_key=True).get(pk=game.pk))
     if present.filter(url=url).exists():
         raise HookRefused("This address is told already.")
-    if present.count() >= HOOKS_MAX:
-        raise HookRefused(f"A game has at most {HOOKS_MAX} hooks. Delete one first.")
+    if present.count() >= MAX_HOOKS:
+        raise HookRefused(f"A game has at most {MAX_HOOKS} hooks. Delete one first.")
     secret = f"whsec_{secrets.token_urlsafe(32)}"
     return AlertHook.objects.create(game=game, url=url, secret={"key": secret}, created_by=created_by), secret
 

@@ -8,7 +8,7 @@ from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks.interface.network import Verdict
 from postbacks.outbox.reasons import TEXTS
 
-QUOTED_MAX = 400
+MAX_QUOTED_LENGTH = 400
 # What a network may repeat of an event: IP addresses, and click ids, hashes and tokens, which are all longer than a
 # pixel id. Quotations are stored with alerts.
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b")
@@ -35,7 +35,7 @@ def impersonal(message: str, *, keep: str = "") -> str:
     """Return one line without email and IP addresses, phone numbers and long opaque words other than `keep`."""
     line = without_addresses(ADDRESS.sub(ELLIPSIS, " ".join(message.split())))
     line = OPAQUE.sub(lambda found: found[0] if keep and keep in found[0] else f"{found[0][:6]}{ELLIPSIS}", line)
-    return line if len(line) <= QUOTED_MAX else line[: QUOTED_MAX - 1] + ELLIPSIS
+    return line if len(line) <= MAX_QUOTED_LENGTH else line[: MAX_QUOTED_LENGTH - 1] + ELLIPSIS
 
 
 def access(counts: HealthCounts, held_for: str) -> str:
