@@ -39,7 +39,7 @@ class Pages:
 
     def __init__(self, application: WSGI) -> None:
         # Two libraries have two types for each of the two protocols.
-        self._threads: Any = WSGIMiddleware(until_given_up(application), workers=PAGE_THREADS)  # type: ignore[arg-type]
+        self._threads: Any = WSGIMiddleware(iterate_until_closed(application), workers=PAGE_THREADS)  # type: ignore[arg-type]
         self.outgoing = OutgoingResponses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,20 +50,20 @@ class Pages:
         scope[ANSWER] = answer
         try:
             await self._threads(scope, receive, answer.send)
-            await answer.taken()
+            await answer.wait_until_sent()
         finally:
-            answer.give_up()
+            answer.close()
 
 
-def until_given_up(application: WSGI) -> WSGI:
-    """Iterate over an answer until its reader is disconnected."""
+def iterate_until_closed(application: WSGI) -> WSGI:
+    """Stop iterating over an answer that is closed, because its reader was disconnected."""
 
     def pieces(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
         answer: BufferedResponse = environ["asgi.scope"][ANSWER]
         made = application(environ, start_response)
         try:
             for piece in made:
-                if answer.is_over:
+                if answer.is_closed:
                     return
                 yield piece
         finally:
@@ -72,7 +72,7 @@ def until_given_up(application: WSGI) -> WSGI:
     return pieces
 
 
-def ends(message: AsgiMessage) -> bool:
+def is_last_message(message: AsgiMessage) -> bool:
     """Whether the message is the last one of an answer."""
     return message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -95,28 +95,28 @@ class OutgoingResponses:
     def discard(self, answer: "BufferedResponse") -> None:
         self._answers.discard(answer)
 
-    def make_room(self) -> None:
+    def limit_held_bytes(self) -> None:
         """Disconnect the readers of the largest answers until the rest fits."""
         while self.held > MAX_HELD_BYTES and self._answers:
-            max(self._answers, key=lambda answer: answer.size).give_up()
+            max(self._answers, key=lambda answer: answer.size).close()
 
-    def free_a_thread(self) -> None:
+    def limit_waiting_threads(self) -> None:
         """Disconnect the slowest readers until few enough threads wait."""
         while self.waiting > MAX_WAITING_THREADS and (
-            kept := [answer for answer in self._answers if answer.keeps_a_thread]
+            kept := [answer for answer in self._answers if answer.blocks_thread]
         ):
-            max(kept, key=lambda answer: answer.seconds_waited()).give_up()
+            max(kept, key=lambda answer: answer.seconds_waited()).close()
 
     def _watch(self) -> None:
         for answer in [each for each in self._answers if each.is_too_slow()]:
-            answer.give_up()
+            answer.close()
         self._is_watching = bool(self._answers)
         if self._is_watching:
             asyncio.get_running_loop().call_later(CHECK_SECONDS, self._watch)
 
 
 class BufferedResponse:
-    """The part of an answer that the server has not taken from its thread yet. `is_over`: the reader is gone."""
+    """The part of an answer that the server has not sent yet. `is_closed`: sent, or its reader was disconnected."""
 
     def __init__(self, send: Send, outgoing: OutgoingResponses) -> None:
         self._send, self._outgoing = send, outgoing
@@ -125,39 +125,39 @@ class BufferedResponse:
         self._changed = asyncio.Event()
         self._waited, self._since, self._sent = 0.0, 0.0, 0
         self.size = 0
-        self.is_over = self.keeps_a_thread = False
+        self.is_closed = self.blocks_thread = False
 
     async def send(self, message: AsgiMessage) -> None:
         """Add a message; return once there is room for another."""
-        if self.is_over:
+        if self.is_closed:
             return
         self._messages.append(message)
         added = len(message.get("body", b""))
         self.size += added
         self._outgoing.held += added
-        is_last = ends(message)
+        is_last = is_last_message(message)
         if self._sender is None and is_last and self.size <= MAX_BYTES_AT_ONCE:
             await self._send_whole()
             return
         if self._sender is None and (is_last or self.size > MAX_BYTES_AT_ONCE):
             self._sender = asyncio.create_task(self._send_all())
-            self._sender.add_done_callback(lambda task: self.give_up())  # whether it came to the end or not
+            self._sender.add_done_callback(lambda task: self.close())  # whether it came to the end or not
             self._outgoing.add(self)
         self._changed.set()
-        self._outgoing.make_room()
+        self._outgoing.limit_held_bytes()
         if self.size > MAX_HELD_BYTES_EACH:
             await self._wait_for_room()
 
-    async def taken(self) -> None:
+    async def wait_until_sent(self) -> None:
         """Return once the server has taken everything or the reader was disconnected."""
         if self._sender is not None:
             await asyncio.wait([self._sender])
             if not self._sender.cancelled():
                 self._sender.result()
 
-    def give_up(self) -> None:
+    def close(self) -> None:
         """Drop the rest. The server then closes the connection, so that the client sees an incomplete answer."""
-        self.is_over = True
+        self.is_closed = True
         self._outgoing.discard(self)
         self._outgoing.held -= self.size
         self.size = 0
@@ -173,15 +173,15 @@ class BufferedResponse:
         return self.seconds_waited() > READ_SECONDS + self._sent / MIN_BYTES_PER_SECOND
 
     async def _wait_for_room(self) -> None:
-        self.keeps_a_thread = True
+        self.blocks_thread = True
         self._outgoing.waiting += 1
         try:
-            self._outgoing.free_a_thread()
-            while self.size > MAX_HELD_BYTES_EACH and not self.is_over:
+            self._outgoing.limit_waiting_threads()
+            while self.size > MAX_HELD_BYTES_EACH and not self.is_closed:
                 self._changed.clear()
                 await self._changed.wait()
         finally:
-            self.keeps_a_thread = False
+            self.blocks_thread = False
             self._outgoing.waiting -= 1
 
     async def _send_whole(self) -> None:
@@ -199,7 +199,7 @@ class BufferedResponse:
                 await self._changed.wait()
             message = self._messages.popleft()
             length = len(message.get("body", b""))
-            is_last = ends(message)
+            is_last = is_last_message(message)
             self._since = asyncio.get_running_loop().time()
             await self._send(message)
             self._waited, self._since = self.seconds_waited(), 0.0
