@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from audience.accounts import addresses, sign_in_pace
-from audience.database.sealing import seal, unseal
+from audience.database.encryption import decrypt, encrypt
 from audience.intake.requests.caller import caller_ip
 
 logger = structlog.get_logger(__name__)
@@ -126,14 +126,14 @@ def _send(message: EmailMessage, template: str) -> None:
         logger.error("account_mail_not_sent", template=template, error=type(error).__name__)
 
 
-class SealedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
+class EncryptedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
     """Encrypts the secrets of authenticator apps and recovery codes with CREDENTIAL_KEYS."""
 
     def encrypt(self, text: str) -> str:
-        return seal(text)
+        return encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return str(unseal(encrypted_text))
+        return str(decrypt(encrypted_text))
 
     def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:
         count = Authenticator.objects.filter(user_id=user.pk, type=type).count()

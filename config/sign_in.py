@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = {
         "reset_password": "20/m/ip,5/m/key",
         "change_email": "5/h/user",
     },
-    "MFA_ADAPTER": "config.accounts.SealedSecondFactorAdapter",
+    "MFA_ADAPTER": "config.accounts.EncryptedSecondFactorAdapter",
     "MFA_FORMS": {
         "authenticate": "config.account_forms.CodeForm",
         "reauthenticate": "config.account_forms.CodeAgainForm",

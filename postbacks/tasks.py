@@ -37,9 +37,9 @@ def deliver(network: str = "") -> None:
 
 
 @shared_task
-def check_credentials(check_id: str, sealed_test_code: str = "") -> None:
+def check_credentials(check_id: str, encrypted_test_code: str = "") -> None:
     clock.synchronise()
-    credentials.run_check(check_id=check_id, sealed_test_code=sealed_test_code)
+    credentials.run_check(check_id=check_id, encrypted_test_code=encrypted_test_code)
 
 
 @shared_task

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import migrations
 from django.db.migrations.exceptions import IrreversibleError
 
+from audience.database.encryption import encrypt
 from audience.models.erasure import keyed_hash
-from audience.database.sealing import seal
 
 HASH = re.compile(r"[0-9a-f]{64}")
 CHUNK = 500
@@ -31,7 +31,7 @@ def key_receipts(apps: Any, _: Any) -> None:
 
 def _key(apps: Any, game_id: int) -> str:
     key = secrets.token_hex(32)
-    apps.get_model("audience", "ReceiptKey").objects.create(game_id=game_id, sealed=seal(key))
+    apps.get_model("audience", "ReceiptKey").objects.create(game_id=game_id, sealed=encrypt(key))
     return key
 
 

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.database.sealing import seal, unseal
+from audience.database.encryption import decrypt, encrypt
 from audience.models.keys import Game
 
 
@@ -45,7 +45,7 @@ def receipt_key(game_id: int) -> str | None:
     """Return the decrypted receipt key, or None if the game has none yet. Raises ReceiptKeyLost."""
     sealed = ReceiptKey.objects.filter(game=game_id).values_list("sealed", flat=True).first()
     try:
-        return None if sealed is None else str(unseal(sealed))
+        return None if sealed is None else str(decrypt(sealed))
     except ValidationError as error:
         raise ReceiptKeyLost(
             "No key in CREDENTIAL_KEYS opens the key of the receipts: put the missing one back."
@@ -56,7 +56,7 @@ def get_or_create_receipt_key(game_id: int) -> str:
     """Return the receipt key, creating it if needed; of two concurrent callers the first one's key is kept."""
     key = receipt_key(game_id)
     if key is None:
-        row = ReceiptKey(game_id=game_id, sealed=seal(secrets.token_hex(32)))
+        row = ReceiptKey(game_id=game_id, sealed=encrypt(secrets.token_hex(32)))
         ReceiptKey.objects.bulk_create([row], ignore_conflicts=True)
         key = receipt_key(game_id)
     assert key is not None

@@ -27,7 +27,7 @@ class PostbackConfigAdmin(ReadOnly):
 
     @admin.display(description="credential")
     def has_credential(self, config: PostbackConfig) -> str:
-        if config.credential.sealed:
+        if config.credential.ciphertext:
             return "•••• unreadable: its key is missing"
         return "•••• set" if config.credential else "none"
 

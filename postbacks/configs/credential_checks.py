@@ -9,7 +9,7 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from audience.database.sealing import seal
+from audience.database.encryption import encrypt
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 
 logger = structlog.get_logger(__name__)
@@ -28,8 +28,8 @@ UNDECIDED: dict[str, str] = {
 
 def enqueue(check: CredentialCheck, *, test_code: str = "") -> None:
     """Enqueue the check after the commit. If the broker is unavailable, the upkeep finds the row."""
-    sealed = seal(test_code) if test_code else ""
-    transaction.on_commit(lambda: _send(check.pk, sealed))
+    encrypted = encrypt(test_code) if test_code else ""
+    transaction.on_commit(lambda: _send(check.pk, encrypted))
 
 
 def create(
@@ -59,9 +59,9 @@ def create(
     return check
 
 
-def _send(check_id: uuid.UUID, sealed_test_code: str) -> None:
+def _send(check_id: uuid.UUID, encrypted_test_code: str) -> None:
     lifetime = GIVE_UP_AFTER.total_seconds()
     try:
-        current_app.send_task(CHECK_TASK, args=[str(check_id), sealed_test_code], retry=False, expires=lifetime)
+        current_app.send_task(CHECK_TASK, args=[str(check_id), encrypted_test_code], retry=False, expires=lifetime)
     except (OperationalError, OSError) as error:
         logger.warning("broker_unavailable", task=CHECK_TASK, check_id=str(check_id), error=type(error).__name__)

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from audience.database import clock
-from audience.database.sealing import unseal
+from audience.database.encryption import decrypt
 from audience.models import Game, Trigger
 from postbacks import http
 from postbacks.configs import applying, credential_checks, hold, rules
@@ -86,7 +86,7 @@ def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialC
     return credential_checks.create(config=config, purpose=Purpose.RELEASE, requested_by=requested_by)
 
 
-def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
+def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
     """Send the synthetic event, store the answer and apply what follows from it.
 
     Does nothing when another worker has the check or it is over. With a test code the event goes to the network's test
@@ -97,7 +97,7 @@ def run_check(*, check_id: str, sealed_test_code: str = "") -> None:
     if taken is None:
         return
     check, credential = taken
-    network, test_code = NETWORKS[check.network], _unsealed(sealed_test_code)
+    network, test_code = NETWORKS[check.network], _decrypted(encrypted_test_code)
     if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
         _close(check, CheckState.UNVERIFIED, None, LOST_CODE)
         return
@@ -136,9 +136,9 @@ def _take(check_id: str) -> tuple[CredentialCheck, dict[str, str]] | None:
     return (check, credential) if is_readable else None
 
 
-def _unsealed(sealed_test_code: str) -> str:
+def _decrypted(encrypted_test_code: str) -> str:
     try:
-        return str(unseal(sealed_test_code)) if sealed_test_code else ""
+        return str(decrypt(encrypted_test_code)) if encrypted_test_code else ""
     except ValidationError:
         logger.warning("test_code_unreadable")
         return ""

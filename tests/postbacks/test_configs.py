@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audience.database.encryption import encrypt
 from audience.models import Game
 from postbacks.configs import credentials, lifecycle
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
-from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
@@ -56,7 +56,7 @@ def test_pixel_credential_and_test_code_go_to_the_network_first(
     config.refresh_from_db()
     assert (config.version, config.triggers, config.pixel_id) == (1, BOTH, TIKTOK_ACCOUNTS.pixel)
     code = given.get("test_code")
-    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(code) if code else "")
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt(code) if code else "")
     config.refresh_from_db()
     assert (config.version, config.triggers) == (2, ["purchase"])
     assert config.pixel_id == given.get("pixel_id", TIKTOK_ACCOUNTS.pixel)

@@ -10,12 +10,12 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
+from audience.database.encryption import decrypt, encrypt
 from audience.models import Game
 from postbacks.configs import credential_checks, credentials, lifecycle, upkeep
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
-from postbacks.models.fields import seal
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
@@ -42,7 +42,7 @@ def ask(game: Game, marketer: Any) -> Callable[..., CredentialCheck]:
         check = lifecycle.add(
             game=game, requested_by=marketer, proposed=ProposedSettings(**{"triggers": BOTH, **TIKTOK, **given})
         )
-        credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(test_code) if test_code else "")
+        credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt(test_code) if test_code else "")
         check.refresh_from_db()
         return check
 
@@ -116,7 +116,7 @@ def test_a_test_code_that_the_network_repeats_is_not_stored(sandbox: Sandbox, ga
     check = lifecycle.add(
         game=game, requested_by=marketer, proposed=ProposedSettings(triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
     )
-    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("T77"))
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt("T77"))
     check.refresh_from_db()
     assert check.state == "refused"
     assert "Pixel ID a2_[hidden]" in check.message
@@ -146,7 +146,7 @@ def test_the_pending_check_is_unreadable_in_the_database(game: Game) -> None:
         assert "TEST12345" not in cursor.fetchone()[0]
 
 
-def test_the_task_carries_the_test_code_sealed(
+def test_the_task_carries_the_test_code_encrypted(
     game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[Any] = []
@@ -160,7 +160,7 @@ def test_the_task_carries_the_test_code_sealed(
     (((name,), options),) = sent
     assert name == "postbacks.tasks.check_credentials"
     assert options["args"][0] == str(check.pk)
-    assert credentials._unsealed(options["args"][1]) == "TEST12345"
+    assert decrypt(options["args"][1]) == "TEST12345"
     assert "TEST12345" not in str(sent)
     assert TIKTOK_ACCOUNTS.token not in str(sent)
     assert options["retry"] is False
@@ -329,16 +329,16 @@ def test_a_change_that_lost_its_test_code_leaves_the_postback_as_it_was(sandbox:
 
 def test_a_test_code_that_no_key_opens_counts_as_lost(sandbox: Sandbox, game: Game) -> None:
     check = asked_with_a_code(game)
-    credentials.run_check(check_id=str(check.pk), sealed_test_code="gAAAAAsealed-under-a-key-removed-since")
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code="gAAAAAencrypted-under-a-key-removed-since")
     assert_refused_unsent(check, sandbox)
 
 
 def test_the_first_of_two_tasks_decides_whether_the_code_is_there(sandbox: Sandbox, game: Game) -> None:
     with_code, without = str(asked_with_a_code(game).pk), str(asked_with_a_code(game).pk)
     credentials.run_check(check_id=without)
-    credentials.run_check(check_id=without, sealed_test_code=seal("TEST12345"))
+    credentials.run_check(check_id=without, encrypted_test_code=encrypt("TEST12345"))
     assert sandbox.received("tiktok", test=True) == []
-    credentials.run_check(check_id=with_code, sealed_test_code=seal("TEST12345"))
+    credentials.run_check(check_id=with_code, encrypted_test_code=encrypt("TEST12345"))
     credentials.run_check(check_id=with_code)
     assert len(sandbox.received("tiktok", test=True)) == 1
     assert sandbox.received("tiktok") == []
@@ -357,11 +357,11 @@ def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
     with monkeypatch.context() as patched:
         patched.setattr(network_calls, "post", killed)
         with pytest.raises(SystemExit):
-            credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST12345"))
+            credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt("TEST12345"))
     for age in (timedelta(seconds=16), timedelta(minutes=5, seconds=1)):
         CredentialCheck.objects.update(created_at=timezone.now() - age)
         upkeep.run_lost_checks()
-        credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST12345"))
+        credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt("TEST12345"))
     check.refresh_from_db()
     assert (check.state, check.message) == (
         "unverified",

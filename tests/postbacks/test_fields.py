@@ -1,4 +1,4 @@
-"""Credentials at rest: sealed under the first key, readable under any, never printed."""
+"""Credentials at rest: encrypted under the first key, readable under any, never printed."""
 
 import json
 from io import StringIO
@@ -11,9 +11,10 @@ from django.core.management import CommandError, call_command
 from django.core.serializers import serialize
 from django.db import connection
 
+from audience.database.encryption import decrypt, encrypt, reencrypt
 from audience.models import Game
 from postbacks.models import AlertHook, PostbackConfig
-from postbacks.models.fields import SecretDict, reseal, seal, unseal
+from postbacks.models.fields import SecretDict
 from tests import factories
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -26,35 +27,35 @@ def ciphertext() -> str:
         return str(cursor.fetchone()[0])
 
 
-def test_what_is_sealed_is_unsealed_and_unreadable_in_between() -> None:
-    sealed = seal({"token": TOKEN})
-    assert TOKEN not in sealed
-    assert unseal(sealed) == {"token": TOKEN}
+def test_an_encrypted_value_is_unreadable_until_it_is_decrypted() -> None:
+    encrypted = encrypt({"token": TOKEN})
+    assert TOKEN not in encrypted
+    assert decrypt(encrypted) == {"token": TOKEN}
 
 
-def test_a_retired_key_still_opens_and_the_first_one_seals(settings: Any) -> None:
+def test_every_key_decrypts_and_the_first_one_encrypts(settings: Any) -> None:
     settings.CREDENTIAL_KEYS = [OLD]
-    sealed = seal(TOKEN)
+    encrypted = encrypt(TOKEN)
     settings.CREDENTIAL_KEYS = [NEW, OLD]
-    assert unseal(sealed) == TOKEN
-    assert json.loads(Fernet(NEW).decrypt(reseal(sealed).encode())) == TOKEN
+    assert decrypt(encrypted) == TOKEN
+    assert json.loads(Fernet(NEW).decrypt(reencrypt(encrypted).encode())) == TOKEN
 
 
-def test_without_its_key_it_stays_shut(settings: Any) -> None:
+def test_decrypting_without_the_key_is_a_validation_error(settings: Any) -> None:
     settings.CREDENTIAL_KEYS = [OLD]
-    sealed = seal(TOKEN)
+    encrypted = encrypt(TOKEN)
     settings.CREDENTIAL_KEYS = [NEW]
     with pytest.raises(ValidationError, match="No key in CREDENTIAL_KEYS"):
-        unseal(sealed)
+        decrypt(encrypted)
 
 
-def test_it_prints_names_and_never_values() -> None:
+def test_a_secret_mapping_prints_its_names_but_no_value() -> None:
     secret = SecretDict(token=TOKEN)
     assert (repr(secret), str(secret), f"{secret}") == ("SecretDict(token=…)",) * 3
 
 
 @pytest.mark.django_db
-def test_the_field_keeps_ciphertext_and_gives_back_the_mapping(game: Game) -> None:
+def test_the_field_stores_ciphertext_and_returns_the_mapping(game: Game) -> None:
     config = factories.config(game, credential={"token": TOKEN})
     assert TOKEN not in ciphertext()
     config.refresh_from_db()
@@ -110,7 +111,7 @@ def test_rotation_puts_every_credential_under_the_first_key_and_may_run_twice(ga
 
 
 @pytest.mark.django_db
-def test_rotation_leaves_what_it_cannot_open_and_says_so(game: Game, settings: Any) -> None:
+def test_rotation_leaves_and_reports_what_it_cannot_decrypt(game: Game, settings: Any) -> None:
     settings.CREDENTIAL_KEYS = [OLD]
     factories.config(game, credential={"token": TOKEN})
     before = ciphertext()

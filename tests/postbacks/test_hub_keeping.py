@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from audience.database.encryption import encrypt
 from audience.models import Role
 from postbacks.configs import credential_checks, credentials, hold, upkeep
 from postbacks.models import CredentialCheck, PostbackConfig, Purpose
-from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories
@@ -94,7 +94,7 @@ def test_the_history_says_what_follows_from_an_answer_that_proves_nothing(
 ) -> None:
     check = credential_checks.create(config=config, purpose=Purpose(purpose))
     sandbox.state.add_fault("tiktok", "unavailable", 1)
-    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal("TEST1") if purpose == "test" else "")
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt("TEST1") if purpose == "test" else "")
     check.refresh_from_db()
     assert (check.state, check.message) == (
         "unverified",

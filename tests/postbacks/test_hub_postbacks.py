@@ -7,10 +7,10 @@ import pytest
 from auditlog.models import LogEntry
 from django.test import Client
 
+from audience.database.encryption import encrypt
 from audience.models import Game
 from postbacks.configs import credentials
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig
-from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
@@ -32,9 +32,9 @@ def url(game: Game) -> str:
 
 
 def answered(check: CredentialCheck) -> CredentialCheck:
-    """Play the worker, whose task carries the code sealed."""
-    sealed = seal(TEST_CODE) if check.has_test_code else ""
-    credentials.run_check(check_id=str(check.pk), sealed_test_code=sealed)
+    """Play the worker, whose task carries the code encrypted."""
+    encrypted = encrypt(TEST_CODE) if check.has_test_code else ""
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypted)
     check.refresh_from_db()
     return check
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from audience.database.encryption import encrypt
 from audience.models import Conversion, Game, Role
 from postbacks.configs import credentials
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
-from postbacks.models.fields import seal
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.sandbox.server import Sandbox
 from tests import factories, hub
@@ -28,9 +28,9 @@ def asked(of: PostbackConfig, **given: Any) -> dict[str, Any]:
 
 
 def answered() -> CredentialCheck:
-    """Play the worker, whose task carries the code sealed."""
+    """Play the worker, whose task carries the code encrypted."""
     check = CredentialCheck.objects.get()
-    credentials.run_check(check_id=str(check.pk), sealed_test_code=seal(TEST_CODE))
+    credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt(TEST_CODE))
     check.refresh_from_db()
     return check
 

@@ -9,12 +9,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model, TextField, Value
 from django.db.models.functions import Cast
 
-from audience.database.sealing import reseal
+from audience.database.encryption import reencrypt
 from audience.models import ReceiptKey
 from postbacks.models import AlertHook, CredentialCheck, PostbackConfig
 
 # Every encrypted column, and the name of its rows in the report.
-SEALED: tuple[tuple[type[Model], str, str], ...] = (
+ENCRYPTED_COLUMNS: tuple[tuple[type[Model], str, str], ...] = (
     (PostbackConfig, "credential", "postbacks"),
     (PostbackConfig, "previous_credential", "credentials before a rotation"),
     (CredentialCheck, "credential", "checks"),
@@ -31,9 +31,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         unreadable = 0
-        for model, column, name in SEALED:
+        for model, column, name in ENCRYPTED_COLUMNS:
             counts = {"re-encrypted": 0, "already under the first key": 0, "unreadable": 0}
-            for pk, text in _sealed(model, column).values_list("pk", "text").iterator():
+            for pk, text in _rows_with_secret(model, column).values_list("pk", "text").iterator():
                 counts[_rotate(model, column, pk, text)] += 1
             unreadable += self._report(name, counts)
         counts = {"re-encrypted": 0, "already under the first key": 0, "unreadable": 0}
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         return counts["unreadable"]
 
 
-def _sealed(model: type[Model], column: str) -> Any:
+def _rows_with_secret(model: type[Model], column: str) -> Any:
     """Return rows with a secret, and its ciphertext as `text` (a cast, since the field would decrypt it)."""
     return model._default_manager.exclude(**{column: ""}).annotate(text=Cast(column, TextField()))
 
@@ -61,7 +61,7 @@ def _renewed(text: str) -> tuple[str, str]:
     except InvalidToken:
         pass
     try:
-        return reseal(text), "re-encrypted"
+        return reencrypt(text), "re-encrypted"
     except InvalidToken:
         return text, "unreadable"
 
@@ -82,5 +82,5 @@ def _rotate(model: type[Model], column: str, pk: Any, text: str) -> str:
     if done != "re-encrypted":
         return done
     # Compare and swap: a credential saved meanwhile is newer, and encrypted with the first key.
-    _sealed(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
+    _rows_with_secret(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
     return "re-encrypted"

@@ -8,23 +8,23 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 
-def _box() -> MultiFernet:
+def _fernet() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.CREDENTIAL_KEYS])
 
 
-def seal(value: Any) -> str:
+def encrypt(value: Any) -> str:
     """Encrypt a JSON value to text."""
-    return _box().encrypt(json.dumps(value).encode()).decode()
+    return _fernet().encrypt(json.dumps(value).encode()).decode()
 
 
-def unseal(text: str) -> Any:
-    """Decrypt what `seal` returned. Raises ValidationError if none of CREDENTIAL_KEYS decrypts it."""
+def decrypt(text: str) -> Any:
+    """Decrypt what `encrypt` returned. Raises ValidationError if none of CREDENTIAL_KEYS decrypts it."""
     try:
-        return json.loads(_box().decrypt(text.encode()))
+        return json.loads(_fernet().decrypt(text.encode()))
     except InvalidToken:
         raise ValidationError("No key in CREDENTIAL_KEYS opens this credential: was one removed too early?") from None
 
 
-def reseal(text: str) -> str:
+def reencrypt(text: str) -> str:
     """Encrypt again with the first of CREDENTIAL_KEYS."""
-    return _box().rotate(text.encode()).decode()
+    return _fernet().rotate(text.encode()).decode()
