@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from audience.database import clock
-from audience.digest import run
+from audience.digest import queue
 from audience.privacy import erasure
 from audience.storage import partitions_ahead, rollups
 from audience.storage import prune as pruning
@@ -12,7 +12,7 @@ from audience.storage import prune as pruning
 @shared_task
 def digest() -> None:
     clock.synchronise()
-    run.drain()
+    queue.drain()
 
 
 @shared_task

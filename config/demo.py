@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from audience.digest import run as digest
+from audience.digest import queue
 from audience.games import keys
 from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
 from audience.models.keys import sha256_hex
@@ -44,7 +44,7 @@ def load() -> dict[str, Any]:
         _postbacks(game)
     if not Batch.objects.filter(game=game).exists():
         demo_history.send_history(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
-        digest.drain()
+        queue.drain()
         fan_out.fan_out_due()
     return _facts(api_keys)
 

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import ForeignKey, QuerySet
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey
 from audience.models import Conversion
 from audience.storage import partitions
@@ -117,10 +117,10 @@ def updates(table: str) -> tuple[int, int]:
 @pytest.mark.django_db
 def test_a_sighting_of_a_known_player_touches_no_index(key: NewKey) -> None:
     immutable.send(key, immutable.message(eventTimestamp=immutable.ago(minutes=10)))
-    run.drain()
+    queue.drain()
     before = updates("audience_person")
     immutable.send(key, immutable.message(eventTimestamp=immutable.ago(minutes=1)))
-    run.drain()
+    queue.drain()
     after = updates("audience_person")
 
     assert (after[0] - before[0], after[1] - before[1]) == (1, 1)

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from audience.admin.base import ReadOnly, confirmation_page
-from audience.background import retrying
+from audience.background import retries
 from audience.models import FailedWork
 
 
@@ -37,6 +37,6 @@ class FailedWorkAdmin(ReadOnly):
             button="Try again",
         )
         if confirmation is None:
-            number = retrying.retry(FailedWork.objects.filter(pk__in=queryset.values("pk")))
+            number = retries.retry(FailedWork.objects.filter(pk__in=queryset.values("pk")))
             self.message_user(request, f"To be tried again: {number}.", messages.SUCCESS)
         return confirmation

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from audience.admin.base import ReadOnly, confirmation_page, fields_of, masks
-from audience.background import retrying
+from audience.background import retries
 from audience.models import Batch, Event, Rejection
 
 # Fields into which a sender may have put a push token, a key or a password; shown masked.
@@ -50,7 +50,7 @@ class BatchAdmin(ReadOnly):
             button="Digest again",
         )
         if confirmation is None:
-            number = retrying.retry_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
+            number = retries.retry_batches(Batch.objects.filter(pk__in=queryset.values("pk")))
             level = messages.SUCCESS if number else messages.WARNING
             self.message_user(request, f"To be digested again: {number}.", level)
         return confirmation

@@ -15,8 +15,8 @@ import orjson
 from django.db import connection
 
 from audience.digest import merge
+from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
-from audience.digest.reading import EventGroup
 from audience.models import Game
 
 # id -> its person, and the time of the earliest event that named it.
@@ -38,7 +38,7 @@ SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last
 FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
 """
 NAMED = "jsonb_to_recordset(%(keys)s) AS named (person_id uuid, namespace text, value text, first_at timestamptz)"
-# LIMIT: see reading.WHOSE.
+# LIMIT: see event_groups.WHOSE.
 FOUND = f"""{NAMED} CROSS JOIN LATERAL (
     SELECT id, person_id, first_seen_at FROM audience_identity
     WHERE (game_id, namespace, value) = (%(game)s, named.namespace, named.value) LIMIT 1

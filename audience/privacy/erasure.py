@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest.run import lock_game
+from audience.digest.queue import lock_game
 from audience.models import (
     Batch,
     BatchState,

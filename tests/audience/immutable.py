@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey
 
 MESSAGES = "/v1/audience/messages"
@@ -100,7 +100,7 @@ def digest(key: NewKey, *messages: Any) -> None:
     """Send one batch, all of it good, and digest it."""
     answer = send(key, *messages)
     assert answer.json() == {"success": True, "accepted": len(messages), "rejected": 0, "rejections": []}
-    run.drain()
+    queue.drain()
 
 
 def assert_envelope(answer: HttpResponse, status: int, code: str, message: str, details: Any = ()) -> None:

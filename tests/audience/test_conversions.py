@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from audience.digest import run
+from audience.digest import queue
 from audience.digest.attribution import winner
 from audience.digest.conversions import currency_code, money
 from audience.games.keys import NewKey
@@ -116,7 +116,7 @@ def test_a_launch_being_handed_over_at_this_moment_keeps_its_place(key: NewKey) 
     send(key, launch("user-1", eventTimestamp=ago(minutes=5)))
     with own_connection() as outbox, outbox.cursor() as cursor:
         cursor.execute("UPDATE audience_conversion SET fanned_out_at = now()")
-        worker = in_thread(run.drain)
+        worker = in_thread(queue.drain)
         wait_for_a_lock()
         outbox.commit()
         worker.join(20)
@@ -454,5 +454,5 @@ def test_a_late_click_outside_the_window_changes_the_reason_only(key: NewKey) ->
 def test_an_undigested_batch_leaves_no_conversion(key: NewKey) -> None:
     send(key, purchase("user-1"))
     assert not Conversion.objects.exists()
-    run.drain()
+    queue.drain()
     assert Conversion.objects.count() == 1

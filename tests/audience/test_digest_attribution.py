@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey
 from audience.models import Conversion, Event, Identity, Person, Touch
 from tests.audience.immutable import ABSENT, alias, click, identify, launch, page, purchase, send
@@ -47,8 +47,8 @@ def arrive(key: NewKey, history: dict[str, Any], batches: list[list[str]], *, at
     for batch in batches:
         assert send(key, *[history[name]() for name in batch]).json()["rejected"] == 0
         if not at_once:
-            run.drain()
-    run.drain()
+            queue.drain()
+    queue.drain()
 
 
 def outcome() -> dict[str, Any]:
@@ -133,7 +133,7 @@ def test_a_retry_of_the_whole_history_changes_nothing(key: NewKey) -> None:
     history = [make() for make in JOURNEY_C.values()]
     for _ in range(3):
         send(key, *history)
-        run.drain()
+        queue.drain()
 
     assert len(outcome()["conversions"]) == len(outcome()["touches"]) == 1
     assert Event.objects.count() == 3
@@ -142,10 +142,10 @@ def test_a_retry_of_the_whole_history_changes_nothing(key: NewKey) -> None:
 def test_a_click_known_to_two_players_is_one_click_after_their_merge(key: NewKey) -> None:
     send(key, click("a", eventTimestamp=at(3)), purchase(ABSENT, anonymousId="a", eventTimestamp=at(4)))
     send(key, click("b", eventTimestamp=at(1)), purchase(ABSENT, anonymousId="b", eventTimestamp=at(5)))
-    run.drain()
+    queue.drain()
     Conversion.objects.update(fanned_out_at=timezone.now())
     send(key, identify("user-1", "a"), identify("user-1", "b"), purchase("user-1", eventTimestamp=at(6)))
-    run.drain()
+    queue.drain()
 
     assert outcome()["touches"] == [("tiktok", "T1", when(1))]
     assert outcome()["conversions"] == [
@@ -157,6 +157,6 @@ def test_a_click_known_to_two_players_is_one_click_after_their_merge(key: NewKey
 
 def test_a_player_without_a_click_wins_nothing_from_a_stranger(key: NewKey) -> None:
     send(key, click("a", eventTimestamp=at(0)), purchase("user-9", eventTimestamp=at(20)))
-    run.drain()
+    queue.drain()
 
     assert outcome()["conversions"] == [("purchase", when(20), "", "no_click", True)]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from audience.digest import reading, run
+from audience.digest import event_groups, queue
+from audience.digest.event_groups import ClaimedBatch, EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS
-from audience.digest.reading import ClaimedBatch, EventGroup
 from audience.games.keys import NewKey, create_key
 from audience.models import Batch, Conversion, Device, Event, Game, Group, Identity, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
@@ -126,7 +126,7 @@ def read(key: NewKey, *messages: Any) -> tuple[list[EventGroup], list[Event]]:
     """What a digest would read of these messages, sent as one batch."""
     send(key, *messages)
     batches = [ClaimedBatch(*row) for row in Batch.objects.due().values_list(*ClaimedBatch._fields)]
-    return reading.read(game=key.key.game, batches=batches, counted=["purchase"])
+    return event_groups.read(game=key.key.game, batches=batches, counted=["purchase"])
 
 
 def test_progress_of_a_known_player_stays_in_the_database(key: NewKey) -> None:
@@ -339,5 +339,5 @@ def test_merging_many_at_once_loses_nobodys_conversions(key: NewKey) -> None:
 def test_undigested_events_belong_to_no_player(key: NewKey) -> None:
     send(key, identify("user-1", "a-1"))
     assert not Person.objects.exists()
-    run.drain()
+    queue.drain()
     assert Person.objects.count() == 1

@@ -23,7 +23,7 @@ from django.utils import timezone
 from audience import tasks
 from audience.background import isolation
 from audience.database.encryption import decrypt
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import (
     Batch,
@@ -338,7 +338,7 @@ def test_without_its_key_nothing_of_an_erased_player_comes_back(
     erase(secret_key)
     kept, settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS, [Fernet.generate_key().decode()]
     send(key, purchase(USER, eventTimestamp=ago(minutes=20)))
-    run.drain()
+    queue.drain()
     with pytest.raises(ReceiptKeyLost, match="put the missing one back"):
         Erasure.objects.for_subject(game.pk, USER)
     page_ = hub.member(game, Role.ADMIN).get(f"/g/{game.slug}/privacy/", {"q": USER}).content.decode()
@@ -349,7 +349,7 @@ def test_without_its_key_nothing_of_an_erased_player_comes_back(
     assert batch.error.startswith("ReceiptKeyLost: ")
     settings.CREDENTIAL_KEYS = kept
     Batch.objects.update(next_attempt_at=timezone.now())
-    run.drain()
+    queue.drain()
     assert Conversion.objects.get(user_id=USER).reason == "erased"
 
 
@@ -434,7 +434,7 @@ def test_events_undigested_at_the_time_of_the_request_go_too(key: NewKey, secret
         assert (receipt.state, receipt.next_attempt_at) == ("pending", timezone.now() + erasure.DIGEST_WAIT)
         assert Event.objects.count() == 4
 
-        run.drain()
+        queue.drain()
         clock.shift(erasure.DIGEST_WAIT)
         assert erasure.drain() == 1
     assert not Event.objects.exists()
@@ -451,7 +451,7 @@ def test_a_batch_that_cannot_be_digested_holds_an_erasure_up_only_until_it_is_se
         delete(secret_key)
         for _ in range(isolation.MAX_ATTEMPTS):
             assert erasure.drain() == 0
-            run.drain()
+            queue.drain()
             clock.move_to(Batch.objects.get().next_attempt_at)
 
         assert Batch.objects.get().state == "failed"

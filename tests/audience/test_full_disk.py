@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.models import ApiKey, Batch, Dialect, Event, FailedWork, Game, Person, Rejection, Role
 from config import services
@@ -92,10 +92,10 @@ def test_a_full_disk_is_answered_503_in_the_dialects_format(game: Game, dialect:
 def test_a_digest_on_a_full_disk_counts_no_attempt(key: NewKey, state: str) -> None:
     immutable.send(key, immutable.message())
     with refusing("audience_person", state), pytest.raises(Exception, match="No space left"):
-        run.drain()
+        queue.drain()
     assert list(Batch.objects.values_list("state", "attempts", "error")) == [("pending", 0, "")]
     assert not FailedWork.objects.exists()
-    assert run.drain() == 1
+    assert queue.drain() == 1
     assert Person.objects.count() == 1
 
 

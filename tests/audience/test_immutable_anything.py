@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Event, Rejection
 from tests.audience.immutable import LIBRARY, ago, message, post
@@ -73,7 +73,7 @@ def check(key: NewKey, sent: list[Any]) -> None:
     assert body["accepted"] + body["rejected"] == len(sent)
     assert bool(body["rejections"]) == bool(body["rejected"])
     assert all(entry["errors"] for entry in body["rejections"])
-    run.drain()
+    queue.drain()
     batch = Batch.objects.latest("id")
     assert (batch.state, batch.error) == (BatchState.DONE, "")
     assert (batch.accepted + batch.duplicates, batch.rejected) == (body["accepted"], body["rejected"])

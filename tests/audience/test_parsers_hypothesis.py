@@ -15,7 +15,7 @@ from django.test import Client
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake.dialects import parcelvoy, parcelvoy_rules, segment
 from audience.intake.messages.message import Message
@@ -205,7 +205,7 @@ def rolled_back() -> Any:
 
 
 def digested() -> None:
-    run.drain()
+    queue.drain()
     failed = Batch.objects.exclude(state=BatchState.DONE).values_list("error", flat=True)
     assert list(failed) == []
 

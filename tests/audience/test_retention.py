@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages import times
 from audience.intake.messages.message import Message
@@ -50,7 +50,7 @@ def store(key: NewKey, *message_ids: str, day: date, digested: bool = True) -> N
     ]
     accept(key=key.key, dialect=Dialect.IMMUTABLE, messages=messages, received_at=NOON)
     if digested:
-        run.drain()
+        queue.drain()
     foreign_keys_checked()
 
 
@@ -131,7 +131,7 @@ def test_an_event_that_is_not_digested_stays(key: NewKey, game: Game, state: str
     assert EVENTS.name(OLD) in names()
 
     Batch.objects.update(state=BatchState.PENDING)
-    run.drain()
+    queue.drain()
     prune.prune()
     assert stored() == []
     assert Conversion.objects.count() == 3
@@ -312,7 +312,7 @@ def test_old_events_that_come_in_while_their_day_is_dropped_are_all_there(key: N
     prune.prune()
     assert stored() == sorted(sent)
 
-    run.drain()
+    queue.drain()
     prune.prune()
     assert stored() == []
     assert Conversion.objects.count() == len(sent)

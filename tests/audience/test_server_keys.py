@@ -9,7 +9,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key, rotate_key
 from audience.intake.messages.message_ids import stored_id
 from audience.intake.requests.auth import find_key, find_live_key
@@ -83,7 +83,7 @@ def test_every_dialect_takes_events_with_a_server_key_and_knows_them_by_it(game:
     dialect, send = WAYS[way]
     key = server(game, dialect)
     assert send(key).status_code in (200, 204)
-    run.drain()
+    queue.drain()
 
     (event,) = Event.objects.all()
     assert (event.key_id, event.message_id) == (key.key.pk, f"server:{MESSAGE_ID}")
@@ -98,14 +98,14 @@ def test_a_purchase_with_a_public_key_is_none_from_a_server(game: Game, way: str
         return
     key = create_key(game=game, name="web", dialect=dialect)
     assert send(key).status_code in (200, 204)
-    run.drain()
+    queue.drain()
     (conversion,) = Conversion.objects.all()
     assert (conversion.key_id, conversion.from_server, conversion.message_id) == (key.key.pk, False, MESSAGE_ID)
 
 
 def test_a_purchase_keeps_the_page_it_came_from(key: NewKey) -> None:
     immutable.send(key, immutable.purchase("user-1"), Origin="https://game.example")
-    run.drain()
+    queue.drain()
     assert Conversion.objects.get().origin == "https://game.example"
 
 
@@ -201,7 +201,7 @@ def test_an_event_of_a_public_key_does_not_swallow_the_servers_of_the_same_id(ga
     at = {"timestamp": immutable.ago(minutes=1)}
     call("POST", "/v1/track", {**forged, **at}, **basic(public.value))
     call("POST", "/v1/track", {**bought(), **at}, **basic(own.value))
-    run.drain()
+    queue.drain()
 
     assert [(float(c.value), c.from_server) for c in Conversion.objects.order_by("value")] == [(0.01, False), (1, True)]
 
@@ -247,6 +247,6 @@ def test_a_conversion_of_a_key_that_was_deleted_before_the_digest_counts_as_publ
     key = server(game)
     by_api_header(key)
     ApiKey.objects.filter(pk=key.key.pk).delete()
-    run.drain()
+    queue.drain()
     (conversion,) = Conversion.objects.all()
     assert (conversion.key_id, conversion.from_server) == (key.key.pk, False)

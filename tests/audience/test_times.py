@@ -16,7 +16,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake.messages.times import bounded, parse_time, timed
 from audience.intake.replay import ReplayStatus, replay
@@ -401,7 +401,7 @@ def test_a_click_of_a_clock_that_is_ahead_wins_the_purchase(keys: dict[str, NewK
     with time_machine.travel(NOW + 2 * SECOND, tick=False):
         purchase = {"event": "purchase", "userId": "u", "properties": {"value": 5, "currency": "USD"}}
         sent(keys["rudderstack"], purchase, "/v1/track")
-        run.drain()
+        queue.drain()
 
     conversion = Conversion.objects.get()
     assert conversion.touch is not None
@@ -417,7 +417,7 @@ def test_a_trait_group_or_device_from_the_future_does_not_win_for_ever(keys: dic
             group = {"userId": "u", "groupId": "g", "traits": {"plan": word}, "timestamp": stated}
             sent(rudderstack, group, "/v1/group")
             sent(parcelvoy, {**device, "token": word, "created_at": stated}, "/api/client/devices")
-            run.drain()
+            queue.drain()
 
     person = Person.objects.get()
     assert (person.traits["plan"], person.trait_times["plan"]) == ("new", (NOW + SECOND).isoformat())
@@ -432,7 +432,7 @@ def test_an_event_stored_without_a_bound_is_bounded_by_the_digest(keys: dict[str
         sent(keys["rudderstack"], {"event": "purchase", "userId": "u"}, "/v1/track")
         sent(keys["rudderstack"], {"userId": "u", "traits": {"plan": "a"}}, "/v1/identify")
         Event.objects.update(event_at=datetime(9999, 12, 31, tzinfo=UTC))
-        run.drain()
+        queue.drain()
 
     assert Conversion.objects.get().event_at == NOW
     person = Person.objects.get()
@@ -578,7 +578,7 @@ def test_any_time_is_bounded_and_its_retry_found(
             with time_machine.travel(at, tick=False):
                 sent(keys[dialect], payload)
                 stored.append(dict(Event.objects.values_list("id", "day")))
-                run.drain()
+                queue.drain()
                 assert not Batch.objects.exclude(state=BatchState.DONE).exists()
 
         for event in Event.objects.all():

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Event, Rejection
 
@@ -96,5 +96,5 @@ def assert_echoes_cors(answer: HttpResponse, *, asked: str | None = None) -> Non
 
 def digest() -> None:
     """Digest all that came in, none of it put off."""
-    run.drain()
+    queue.drain()
     assert not Batch.objects.exclude(state=BatchState.DONE).exists()

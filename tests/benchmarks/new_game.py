@@ -95,7 +95,7 @@ def digest_us(key: str, prefix: str, events: int) -> float:
     """Microseconds that the digest takes per event, of so many new ones, a few requests at a time."""
     from django.test import Client
 
-    from audience.digest import run
+    from audience.digest import queue
 
     client, took = Client(headers={"x-immutable-publishable-key": key}), 0.0
     for first in range(0, events, TOGETHER * REQUESTS):
@@ -104,7 +104,7 @@ def digest_us(key: str, prefix: str, events: int) -> float:
             answer = client.post("/v1/audience/messages", body, content_type="application/json")
             assert answer.json()["accepted"] == TOGETHER, answer.content[:1000]
         start = time.perf_counter()
-        assert run.drain() == REQUESTS
+        assert queue.drain() == REQUESTS
         took += time.perf_counter() - start
     return took / events * 1e6
 

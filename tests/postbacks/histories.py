@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 from hypothesis import strategies as st
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import create_key
 from audience.intake.dialects import immutable
 from audience.intake.storing.accept import accept
@@ -154,10 +154,10 @@ def tell(history: History, arrival: Arrival, *, game: Game, now: datetime) -> It
             _send(key, batch)
             batch = []
         if end == 2:
-            run.drain()
+            queue.drain()
             yield
     _send(key, batch)
-    run.drain()
+    queue.drain()
     yield
 
 

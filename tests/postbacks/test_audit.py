@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey
 from audience.models import Batch, BatchState, Conversion, Event, FailedWork, Game, GoalEvent
 from postbacks.configs import lifecycle
@@ -339,7 +339,7 @@ def test_events_still_in_the_queue_or_set_aside_are_undecided_not_lost(key: NewK
     report = audit.run()
     assert report.violations == ["nothing_set_aside"]
     assert [(row.what, row.count) for row in report.undecided] == [("batches", 1), ("batches set aside", 1)]
-    run.drain()
+    queue.drain()
     report = audit.run()
     assert [(row.what, row.count) for row in report.undecided] == [("batches set aside", 1), ("conversions", 1)]
     assert "Undecided: 1 conversions of sky-raiders, the oldest for 0 s." in report.text()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.test import Client
 
-from audience.digest import run as digest
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key, revoke_key
 from audience.models import ApiKey, Conversion, Dialect, Environment, Event, Game, KeyKind, Membership, Rejection, Role
 from postbacks.hub.guide import snippets, steps
@@ -56,7 +56,7 @@ def test_the_overview_leads_to_the_guide_until_it_is_walked(game: Game, key: New
     assert "Set up: 1 of 5 steps done" in page
     assert f'href="/g/{game.slug}/start/">Go on with the guide' in hub.squeezed(page)
     send(client, code(client.get(f"/g/{game.slug}/start/").content.decode(), "first"))
-    digest.drain()
+    queue.drain()
     factories.delivery(factories.config(game), state="delivered")
     assert done(game) == [True] * 5
     assert "/start/" not in client.get(f"/g/{game.slug}/").content.decode()
@@ -71,7 +71,7 @@ def test_the_two_commands_walk_from_the_first_event_to_a_conversion(game: Game, 
     for name, accepted in (("first", 2), ("purchase", 1)):
         answer = send(client, code(page, name))
         assert answer.json() == {"success": True, "accepted": accepted, "rejected": 0, "rejections": []}
-    digest.drain()
+    queue.drain()
     conversion = Conversion.objects.get()
     assert conversion.touch is not None
     assert (conversion.touch.network, conversion.touch.click_id) == ("tiktok", "first-click")
@@ -95,7 +95,7 @@ def test_the_pixels_are_events_of_the_same_player(game: Game, key: NewKey) -> No
         assert sent["writeKey"] == key.value
         answer = client.get(f"{parts.path}?{parts.query}")
         assert (answer.status_code, answer["Content-Type"]) == (200, "image/gif")
-    digest.drain()
+    queue.drain()
     conversion = Conversion.objects.get()
     assert conversion.touch is not None
     assert conversion.touch.click_id == "first-click"
@@ -118,7 +118,7 @@ def test_parcelvoys_calls_are_what_its_client_makes_of_them(game: Game, key: New
     for path, body in calls:
         answer = Client().post(f"/api/client/{path}", body, content_type="application/json", headers=headers)
         assert answer.status_code == 204
-    digest.drain()
+    queue.drain()
     assert Conversion.objects.get().touch is not None
 
 
@@ -129,7 +129,7 @@ def test_the_python_code_runs_against_a_server(game: Game, key: NewKey, live_ser
     script = f"{code(page, 'first')}\n{code(page, 'purchase')}\nclient.shutdown()"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
-    digest.drain()
+    queue.drain()
     conversion = Conversion.objects.get()
     assert conversion.touch is not None
     assert (conversion.trigger, conversion.touch.click_id) == ("purchase", "first-click")

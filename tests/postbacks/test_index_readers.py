@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.intake import replay
 from audience.models import Dialect, Event, Game
@@ -94,7 +94,7 @@ def register_a_device_twice(game: Game) -> None:
     for device in ("one", "two", "two"):
         device_fields = {"external_id": "u", "device_id": device, "token": "token", **build}
         assert wire.post("/api/client/devices", device_fields, key).status_code == 204
-        run.drain()
+        queue.drain()
 
 
 def join_a_group_twice(game: Game) -> None:
@@ -102,7 +102,7 @@ def join_a_group_twice(game: Game) -> None:
     for number, user in enumerate(("u", "v", "u")):
         body = {"userId": user, "groupId": "guild", "messageId": f"m-{number}"}
         assert wire.post("/v1/group", body, key).status_code == 200
-        run.drain()
+        queue.drain()
 
 
 def fan_out_a_conversion(game: Game) -> None:

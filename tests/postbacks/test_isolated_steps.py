@@ -9,8 +9,8 @@ from django.core import mail
 from django.db import OperationalError
 from django.utils import timezone
 
-from audience.background import retrying
-from audience.digest import run
+from audience.background import retries
+from audience.digest import queue
 from audience.games.keys import create_key
 from audience.models import Batch, Erasure, FailedWork, Game, Identity
 from audience.privacy import erasure
@@ -161,23 +161,23 @@ def test_a_request_whose_row_cannot_be_written_stops_no_other_of_any_game(refuse
     lift = refuse("audience_batch", f"NEW.id = {bad.pk}")
     for key in keys:
         immutable.send(key, immutable.message(userId="good"))
-    run.drain()
+    queue.drain()
     states = dict(Batch.objects.values_list("pk", "state"))
     assert states.pop(bad.pk) == "pending"
     assert set(states.values()) == {"done"}
     assert Identity.objects.filter(value="good").count() == 2
-    assert run.run(game_id=bad.game_id) == 0, "the next run of its game goes without it"
+    assert queue.digest(game_id=bad.game_id) == 0, "the next run of its game goes without it"
 
     for attempts in range(2, 9):
         FailedWork.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
-        run.drain()
+        queue.drain()
         failure = FailedWork.objects.get()
         assert (failure.queue, failure.row, failure.attempts) == ("batch", str(bad.pk), attempts)
     assert failure.set_aside_at is not None
 
     lift()
-    assert retrying.retry(FailedWork.objects.all()) == 1
-    run.drain()
+    assert retries.retry(FailedWork.objects.all()) == 1
+    queue.drain()
     assert Batch.objects.get(pk=bad.pk).state == "done"
     assert Identity.objects.filter(value="bad").exists()
     assert not FailedWork.objects.exists()
@@ -189,7 +189,7 @@ def test_a_request_whose_row_cannot_be_written_keeps_no_erasure_waiting(refuse: 
     asked = erasure.request_erasure(game=key.key.game, namespace="user", subject="bad", requested_by="test")
     assert erasure.drain() == 0, "it waits for the digest"
     refuse("audience_batch", f"NEW.id = {Batch.objects.get().pk}")
-    run.drain()
+    queue.drain()
     Erasure.objects.update(next_attempt_at=timezone.now())
     assert erasure.drain() == 1
     assert Erasure.objects.get(pk=asked.pk).counts["events"] == 1

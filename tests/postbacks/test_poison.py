@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from audience.background import retrying
+from audience.background import retries
 from audience.models import Batch, FailedWork
 from config import gauges
 from config.schedule import BEAT
@@ -58,7 +58,7 @@ def test_a_poisoned_row_stops_no_other_and_is_set_aside(task: str) -> None:
         assert row.failures() == [(8, True, row.error)], "what was set aside is left alone"
 
         row.heal()
-        assert retrying.retry(FailedWork.objects.all()) + retrying.retry_batches(Batch.objects.all()) == 1
+        assert retries.retry(FailedWork.objects.all()) + retries.retry_batches(Batch.objects.all()) == 1
         row.sweep()
         assert row.went_through()
         assert (row.failures(), set_aside(), violations()) == ([], {}, [[]])

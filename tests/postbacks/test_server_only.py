@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import create_key
 from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Person, Reason
 from postbacks.configs.forms import postback_form
@@ -194,7 +194,7 @@ def page(client: Client, conversion: Conversion) -> str:
 def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -> None:
     key = create_key(game=game, name="Website")
     immutable.send(key, immutable.purchase("user-1"), Origin="https://game.example")
-    run.drain()
+    queue.drain()
     conversion, event = Conversion.objects.get(), Event.objects.get()
     sender = conversion_detail.load_detail(conversion, addresses=True).sender
     assert (sender.key, sender.origin) == (key.key, "https://game.example")
@@ -243,5 +243,5 @@ def test_the_guides_purchase_of_a_server_is_true(game: Game, marketer: Client) -
     command = code(marketer.get(f"/g/{game.slug}/start/").content.decode(), "server")
     answer = send(Client(), command.replace("YOUR_SERVER_KEY", key.value))
     assert answer.json() == {"success": True, "accepted": 1, "rejected": 0, "rejections": []}
-    run.drain()
+    queue.drain()
     assert Conversion.objects.get().from_server is True

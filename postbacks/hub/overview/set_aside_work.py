@@ -10,7 +10,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from audience.background import retrying
+from audience.background import retries
 from audience.hub.toolkit.access import HubRequest, game_view
 from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
 from audience.models.failed_work import FailedWorkQuerySet
@@ -122,10 +122,10 @@ def set_aside_retry(request: HubRequest, membership: Membership) -> HttpResponse
     """Retry the work of `queue` of this game that was set aside."""
     game, queue = membership.game, request.GET.get("queue", "")
     if queue == DIGEST:
-        number = retrying.retry_batches(Batch.objects.filter(game=game))
+        number = retries.retry_batches(Batch.objects.filter(game=game))
         messages.success(request, f"To be digested again: {number}.")
     elif queue in Queue.values:
-        number = retrying.retry(FailedWork.objects.filter(game=game, queue=queue).set_aside())
+        number = retries.retry(FailedWork.objects.filter(game=game, queue=queue).set_aside())
         messages.success(request, f"To be tried again: {number}.")
     else:
         raise Http404("There is no such queue.")

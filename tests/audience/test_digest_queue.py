@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audience import tasks
 from audience.background import isolation
-from audience.digest import run
+from audience.digest import queue
 from audience.games.keys import NewKey, create_key
 from audience.models import Batch, BatchState, Conversion, Event, Game, Identity, Person, Touch
 from tests.audience.concurrency import end_backend, in_thread, own_connection, wait_for_a_lock
@@ -34,35 +34,35 @@ def test_drain_digests_due_batches_and_returns_their_number(key: NewKey) -> None
     for number in range(3):
         send(key, purchase(f"user-{number}"))
 
-    assert run.drain() == 3
-    assert run.drain() == 0
+    assert queue.drain() == 3
+    assert queue.drain() == 0
     assert [batch.state for batch in Batch.objects.all()] == [BatchState.DONE] * 3
     assert Conversion.objects.count() == 3
 
 
 def test_it_digests_more_batches_than_fit_one_run(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "BATCHES_AT_ONCE", 2)
+    monkeypatch.setattr(queue, "BATCHES_AT_ONCE", 2)
     for number in range(5):
         send(key, purchase(f"user-{number}"))
 
-    assert run.drain() == 5
+    assert queue.drain() == 5
     assert Person.objects.count() == 5
 
 
 def test_it_takes_whole_batches_up_to_a_number_of_events(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EVENTS_AT_ONCE", 3)
+    monkeypatch.setattr(queue, "EVENTS_AT_ONCE", 3)
     for number in range(3):
         send(key, purchase(f"user-{number}"), purchase(f"other-{number}"))
 
-    assert [run.run(game_id=key.key.game_id) for _ in range(4)] == [1, 1, 1, 0]
+    assert [queue.digest(game_id=key.key.game_id) for _ in range(4)] == [1, 1, 1, 0]
     assert Person.objects.count() == 6
 
 
 def test_a_batch_with_more_events_than_a_run_takes_is_taken_alone(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EVENTS_AT_ONCE", 1)
+    monkeypatch.setattr(queue, "EVENTS_AT_ONCE", 1)
     send(key, purchase("user-1"), purchase("user-2"))
 
-    assert run.run(game_id=key.key.game_id) == 1
+    assert queue.digest(game_id=key.key.game_id) == 1
     assert Person.objects.count() == 2
 
 
@@ -85,7 +85,7 @@ def test_a_batch_whose_time_has_not_come_waits(key: NewKey) -> None:
     send(key, purchase("user-1"))
     Batch.objects.update(next_attempt_at=timezone.now() + timedelta(minutes=1))
 
-    assert run.drain() == 0
+    assert queue.drain() == 0
     assert not Person.objects.exists()
 
 
@@ -93,7 +93,7 @@ def test_games_are_digested_apart(key: NewKey, other_game: Any) -> None:
     send(key, identify("user-1", "a-1"))
     send(create_key(game=other_game, name="web"), identify("user-1", "a-1"))
 
-    assert run.drain() == 2
+    assert queue.drain() == 2
     assert Person.objects.count() == 2
     assert sorted(Identity.objects.values_list("person__game_id", "namespace", "value")) == sorted(
         (game_id, namespace, value)
@@ -107,17 +107,17 @@ def test_an_event_of_30_days_ago_is_found_in_its_own_partition(key: NewKey) -> N
     old, fresh = now - timedelta(days=29, hours=23), now
     send(key, purchase("user-1", eventTimestamp=old.isoformat()), purchase("user-2", eventTimestamp=fresh.isoformat()))
 
-    assert run.drain() == 1
+    assert queue.drain() == 1
     assert sorted(Conversion.objects.values_list("event_day", flat=True)) == [old.date(), fresh.date()]
 
 
 def test_digesting_a_batch_again_changes_nothing(key: NewKey) -> None:
     send(key, click("a-1"), identify("user-1", "a-1"), purchase("user-1"), launch("user-1"))
-    run.drain()
+    queue.drain()
     before = _everything()
     Batch.objects.update(state=BatchState.PENDING)
 
-    assert run.drain() == 1
+    assert queue.drain() == 1
     assert _everything() == before
 
 
@@ -149,7 +149,7 @@ def test_a_failing_batch_does_not_stop_the_others(key: NewKey, spoilt: dict[str,
     send(key, bad, purchase("user-2"))
     send(key, purchase("user-3"))
     spoil([bad], **spoilt)
-    run.drain()
+    queue.drain()
 
     digested = set(Conversion.objects.values_list("user_id", flat=True))
     assert {"user-1", "user-3"} <= digested
@@ -163,7 +163,7 @@ def test_a_failing_batch_is_rolled_back_and_retried_later(key: NewKey) -> None:
     with time_machine.travel(datetime.now(UTC), tick=False):
         send(key, bad, purchase("user-2"))
         spoil([bad], links=MALFORMED)
-        assert run.drain() == 0
+        assert queue.drain() == 0
         now = timezone.now()
 
     batch = Batch.objects.get()
@@ -178,7 +178,7 @@ def test_a_failing_game_does_not_stop_another(key: NewKey, other_game: Any) -> N
     send(key, bad)
     spoil([bad], links=[["steam", secrets.token_hex(8000)]])
     send(create_key(game=other_game, name="web"), purchase("user-1"))
-    run.drain()
+    queue.drain()
 
     assert list(Conversion.objects.values_list("game_id", flat=True)) == [other_game.pk]
 
@@ -191,7 +191,7 @@ def test_requests_that_came_while_their_game_was_deleted_stop_no_other_game(key:
     left.save(force_insert=True)
     send(create_key(game=other_game, name="theirs"), purchase("user-2"))
 
-    assert run.drain() == 2
+    assert queue.drain() == 2
     left.refresh_from_db()
     assert (left.state, left.error) == (BatchState.DONE, "The game was deleted.")
     assert Conversion.objects.get().game == other_game
@@ -205,7 +205,7 @@ def test_a_failing_batch_is_retried_with_doubled_delays_and_then_set_aside(key: 
         send(key, bad)
         spoil([bad], links=MALFORMED)
         for _ in range(isolation.MAX_ATTEMPTS):
-            run.drain()
+            queue.drain()
             batch = Batch.objects.get()
             waits.append(batch.next_attempt_at - timezone.now())
             clock.move_to(batch.next_attempt_at)
@@ -213,7 +213,7 @@ def test_a_failing_batch_is_retried_with_doubled_delays_and_then_set_aside(key: 
         assert waits == [timedelta(seconds=seconds) for seconds in (20, 40, 80, 160, 320, 640, 1280, 2560)]
         assert (batch.state, batch.attempts) == (BatchState.FAILED, 8)
         clock.shift(timedelta(days=1))
-        assert run.drain() == 0
+        assert queue.drain() == 0
     assert Event.objects.count() == 1
 
 
@@ -221,11 +221,11 @@ def test_a_batch_that_succeeds_on_a_retry_is_digested(key: NewKey) -> None:
     bad = identify("user-1")
     send(key, bad)
     spoil([bad], links=MALFORMED)
-    run.drain()
+    queue.drain()
     spoil([bad], links=[])
     Batch.objects.update(next_attempt_at=F("received_at"))
 
-    assert run.drain() == 1
+    assert queue.drain() == 1
     batch = Batch.objects.get()
     assert (batch.state, batch.attempts, batch.error) == ("done", 1, "")
 
@@ -238,7 +238,7 @@ def test_the_error_of_a_batch_repeats_no_row(key: NewKey) -> None:
         Identity.objects.create(game=person.game, person=person, namespace="user", value="player@example.com")
     assert "player@example.com" in str(caught.value)
     batch = Batch.objects.get()
-    run._put_off(batch.pk, caught.value)
+    queue._put_off(batch.pk, caught.value)
 
     batch.refresh_from_db()
     assert batch.error == ('IntegrityError: duplicate key value violates unique constraint "one_person_per_identity"')
@@ -255,7 +255,7 @@ def digested_by_workers(count: int, key: NewKey) -> list[int]:
         done = 0
         # Not drain(): of one process only one thread is at a game.
         while Batch.objects.due().exists():
-            done += run.run(game_id=key.key.game_id)
+            done += queue.digest(game_id=key.key.game_id)
         digested.append(done)
 
     for thread in [in_thread(work) for _ in range(count)]:
@@ -281,7 +281,7 @@ def test_two_workers_at_once_digest_every_batch_once(key: NewKey) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_ten_workers_at_one_hot_player_digest_every_batch_once(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EVENTS_AT_ONCE", 100)
+    monkeypatch.setattr(queue, "EVENTS_AT_ONCE", 100)
     for number in range(30):
         progress = [message(userId="hot", eventTimestamp=ago(seconds=3000 - number)) for _ in range(48)]
         send(key, *progress, launch("hot"), purchase("hot"))
@@ -297,29 +297,29 @@ def test_ten_workers_at_one_hot_player_digest_every_batch_once(key: NewKey, monk
 def test_a_thread_skips_a_game_that_another_thread_digests(key: NewKey, other_game: Any) -> None:
     send(key, purchase("user-1"))
     send(create_key(game=other_game, name="web"), purchase("user-2"))
-    with run._turns.setdefault(key.key.game_id, threading.Lock()):
-        assert run.drain() == 1
+    with queue._turns.setdefault(key.key.game_id, threading.Lock()):
+        assert queue.drain() == 1
         assert Batch.objects.due().get().game_id == key.key.game_id
 
-    assert run.drain() == 1
+    assert queue.drain() == 1
 
 
 def test_a_drain_gathers_before_it_goes_on_but_not_before_it_starts(
     key: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(run, "BATCHES_AT_ONCE", 1)
-    monkeypatch.setattr(run.time, "sleep", waits.append)
+    monkeypatch.setattr(queue, "BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr(queue.time, "sleep", waits.append)
     with time_machine.travel(datetime.now(UTC), tick=False) as now:
         send(key, purchase("user-1"))
         send(key, purchase("user-2"))
-        assert run.drain() == 2
-        assert waits == [run.GATHER.total_seconds()]
+        assert queue.drain() == 2
+        assert waits == [queue.GATHER.total_seconds()]
 
         send(key, purchase("user-3"))
         send(key, purchase("user-4"))
         now.shift(timedelta(seconds=1))
-        assert run.drain() == 2
+        assert queue.drain() == 2
         assert waits[1:] == [0.0]
 
 
@@ -329,10 +329,10 @@ def test_a_second_worker_skips_a_game_that_another_worker_digests(key: NewKey) -
     with own_connection() as first, first.cursor() as cursor:
         name = f"digest game {key.key.game_id}"
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        assert run.drain() == 0
+        assert queue.drain() == 0
         assert Batch.objects.due().count() == 1
 
-    assert run.drain() == 1
+    assert queue.drain() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -343,7 +343,7 @@ def test_a_run_that_dies_half_way_rolls_back_and_runs_again(key: NewKey) -> None
 
     def work() -> None:
         try:
-            run.drain()
+            queue.drain()
         except OperationalError as error:
             failures.append(error)
 
@@ -359,13 +359,13 @@ def test_a_run_that_dies_half_way_rolls_back_and_runs_again(key: NewKey) -> None
     assert not Person.objects.exists()
     assert not Touch.objects.exists()
 
-    assert run.drain() == 1
+    assert queue.drain() == 1
     assert [(c.touch.click_id, c.reason) for c in Conversion.objects.select_related("touch")] == [("T1", "")]
 
 
 def test_a_message_without_any_usable_id_is_a_player_of_its_own(key: NewKey) -> None:
     send(key, message(userId="unknown"), message(userId="unknown"))
-    run.drain()
+    queue.drain()
 
     assert Person.objects.count() == 2
     assert not Identity.objects.exists()

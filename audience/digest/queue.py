@@ -16,8 +16,8 @@ from django.db.models import Min
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import attribution, devices_and_groups, identity, reading, traits
-from audience.digest.reading import ClaimedBatch
+from audience.digest import attribution, devices_and_groups, event_groups, identity, traits
+from audience.digest.event_groups import ClaimedBatch
 from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
 from audience.models.events import BatchQuerySet
 
@@ -61,7 +61,7 @@ def _due() -> BatchQuerySet:
 
 def _digest_again(failure: FailedWork) -> None:
     """Digest a batch whose row could not be written. Raises the error if it still cannot."""
-    if failure.game_id is None or run(game_id=failure.game_id, only=int(failure.row)):
+    if failure.game_id is None or digest(game_id=failure.game_id, only=int(failure.row)):
         return
     if Batch.objects.filter(pk=failure.row, state=BatchState.PENDING).exists():
         raise isolation.NotNow  # another worker is digesting its game
@@ -82,7 +82,7 @@ def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:
 def _digest_game(game_id: int) -> int:
     """Run over a game's due batches; if that fails, digest them one by one."""
     try:
-        return run(game_id=game_id)
+        return digest(game_id=game_id)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         logger.warning("digest_failed_together", game_id=game_id, exc_info=True)
@@ -92,7 +92,7 @@ def _digest_game(game_id: int) -> int:
 
 def _digest_alone(game_id: int, batch_id: int) -> int:
     try:
-        return run(game_id=game_id, only=batch_id)
+        return digest(game_id=game_id, only=batch_id)
     except Exception as error:  # as above
         isolation.raise_if_unavailable(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
@@ -120,7 +120,7 @@ def _put_off(batch_id: int, error: Exception) -> None:
 
 
 @transaction.atomic
-def run(*, game_id: int, only: int | None = None) -> int:
+def digest(*, game_id: int, only: int | None = None) -> int:
     """Digest the oldest due batches of a game; return their number, 0 if another worker has the game."""
     if not lock_game(game_id, wait=False):
         return 0
@@ -130,7 +130,7 @@ def run(*, game_id: int, only: int | None = None) -> int:
     game = Game.objects.filter(pk=game_id).first()
     if game is None:
         return _leave(claimed, game_id)
-    seen, events = reading.read(game=game, batches=claimed, counted=goals.conversion_event_names(game=game))
+    seen, events = event_groups.read(game=game, batches=claimed, counted=goals.conversion_event_names(game=game))
     people = identity.resolve(game=game, seen=seen)
     if events or people.merged:
         traits.apply(events=events, people=people.by_event)
