@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 # The pause is 20 s after the first failure and doubles: eight attempts within 45 minutes.
 MAX_ATTEMPTS = 8
-FIRST_PAUSE = timedelta(seconds=10)
+FIRST_DELAY = timedelta(seconds=10)
 # Failed rows of a queue retried in one sweep.
 RETRIES_AT_ONCE = 100
 # A worker that retries a failed row has this long before another may.
@@ -77,9 +77,9 @@ def _without_quotes(text: str) -> str:
     return UNCLOSED.sub("…", QUOTED.sub("…", text))
 
 
-def pause(attempts: int) -> timedelta:
+def retry_delay(attempts: int) -> timedelta:
     """Return how long to wait after so many failures."""
-    return FIRST_PAUSE * (1 << min(attempts, MAX_ATTEMPTS))
+    return FIRST_DELAY * (1 << min(attempts, MAX_ATTEMPTS))
 
 
 def process_together(
@@ -102,7 +102,7 @@ def process_together(
     except Exception as error:  # any error of a row is isolated
         raise_if_unavailable(error)
         if len(rows) == 1:
-            note(queue, row_of(rows[0]), error)
+            record_failure(queue, row_of(rows[0]), error)
             return []
         logger.warning("failed_together", queue=queue.value, rows=len(rows), error=type(error).__name__)
     middle = len(rows) // 2
@@ -148,7 +148,7 @@ def _alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: Failed
         return []
     except Exception as error:  # as in `process_together`
         raise_if_unavailable(error)
-        note(queue, row, error, again=failure is not None)
+        record_failure(queue, row, error, again=failure is not None)
         return []
     if failure is not None:
         FailedWork.objects.filter(pk=failure.pk).delete()
@@ -163,7 +163,7 @@ def _take(failure: FailedWork) -> bool:
     return bool(mine.update(next_attempt_at=now + LEASE))
 
 
-def note(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False) -> None:
+def record_failure(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False) -> None:
     """Record that a row failed alone, and set it aside after MAX_ATTEMPTS.
 
     Without `again`, a record made by another worker meanwhile is not changed.
@@ -171,12 +171,12 @@ def note(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False
     logger.error("row_failed", queue=queue.value, row=row.name, game_id=row.game_id, exc_info=error)
     try:
         with transaction.atomic():
-            _note(queue, row, error, again)
+            _record(queue, row, error, again)
     except IntegrityError:
         logger.warning("failed_row_gone", queue=queue.value, row=row.name, game_id=row.game_id)  # with its game
 
 
-def _note(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
+def _record(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
     now = clock.now()
     new = {"kept": row.kept, "first_failed_at": now, "next_attempt_at": now}
     rows = FailedWork.objects.select_for_update(of=("self",))
@@ -186,7 +186,7 @@ def _note(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
         return
     failure.attempts += 1
     failure.error = describe_error(error)
-    failure.next_attempt_at = now + pause(failure.attempts)
+    failure.next_attempt_at = now + retry_delay(failure.attempts)
     if failure.attempts >= MAX_ATTEMPTS:
         failure.set_aside_at = now
         logger.error("row_set_aside", queue=queue.value, row=row.name, game_id=row.game_id, error=failure.error)

@@ -106,7 +106,7 @@ def _put_off_isolated(game_id: int, batch_id: int, error: Exception) -> None:
         _put_off(batch_id, error)
     except Exception as unwritable:
         isolation.raise_if_unavailable(unwritable)
-        isolation.note(Queue.BATCH, isolation.FailureKey(str(batch_id), game_id), unwritable)
+        isolation.record_failure(Queue.BATCH, isolation.FailureKey(str(batch_id), game_id), unwritable)
 
 
 def _put_off(batch_id: int, error: Exception) -> None:
@@ -114,7 +114,7 @@ def _put_off(batch_id: int, error: Exception) -> None:
     batch = Batch.objects.get(pk=batch_id)
     batch.attempts += 1
     batch.error = isolation.describe_error(error)
-    batch.next_attempt_at = clock.now() + isolation.pause(batch.attempts)
+    batch.next_attempt_at = clock.now() + isolation.retry_delay(batch.attempts)
     batch.state = BatchState.FAILED if batch.attempts >= isolation.MAX_ATTEMPTS else BatchState.PENDING
     batch.save(update_fields=["attempts", "error", "next_attempt_at", "state"])
 

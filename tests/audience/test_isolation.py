@@ -176,5 +176,5 @@ def test_a_failure_in_a_game_that_is_gone_is_not_kept() -> None:
     gone.delete()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    isolation.note(Queue.FAN_OUT, FailureKey("1", pk), ValueError("odd"))
+    isolation.record_failure(Queue.FAN_OUT, FailureKey("1", pk), ValueError("odd"))
     assert not FailedWork.objects.exists()
