@@ -2,34 +2,22 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from django import forms
 from django.core.validators import MaxLengthValidator
 
 from audience.models import Trigger
-from postbacks.configs.goal_forms import GoalRows, object_id_input
+from postbacks.configs.goal_forms import NO_SUGGESTIONS, GoalRows, object_id_input
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.networks.interface.credentials import CredentialField, json_object
-from postbacks.outbox.goals import EventWords, Goal, GoalRefused, parse, readable_goals, refuse_name
+from postbacks.networks.interface.network import Network
+from postbacks.outbox.conditions import GoalRefused
+from postbacks.outbox.goals import Goal, parse, readable_goals, refuse_name
 
 TRIGGERS = (("game_launch", "Game Launch (game_launch)"), ("purchase", "Purchase (purchase)"))
 # Reddit's tokens are JWTs of over 700 characters; far longer input is a mistake.
 MAX_CREDENTIAL = 4096
-# For pasted codes: no suggestions and no spell checking.
-PASTED = {"autocomplete": "off", "spellcheck": "false"}
-
-
-class FormWords(EventWords, Protocol):
-    """The attributes of a Network that the form needs."""
-
-    kind: str
-    pixel_label: str
-    pixel_pattern: str
-    pixel_help: str
-    credential_fields: Sequence[CredentialField]
-    test_code_label: str
-    test_code_help: str
 
 
 class HiddenTextarea(forms.Textarea):
@@ -43,15 +31,15 @@ class CredentialInput(forms.CharField):
     """The input of one part of a credential; `editing`: blank keeps the stored one."""
 
     def __init__(self, part: CredentialField, *, editing: bool) -> None:
-        self.part = part
+        self.part, self.noun = part, part.label.lower()
         keeps = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
         # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
-        what = "token" if part.kind == "secret" else self._noun
+        what = "token" if part.kind == "secret" else self.noun
         too_long = MaxLengthValidator(MAX_CREDENTIAL, f"This {what} is longer than %(limit_value)d characters.")
         widgets = {
-            "secret": forms.PasswordInput(render_value=False, attrs=PASTED),
-            "json": HiddenTextarea(attrs={**PASTED, "rows": 4}),
-            "plain": forms.TextInput(attrs=PASTED),
+            "secret": forms.PasswordInput(render_value=False, attrs=NO_SUGGESTIONS),
+            "json": HiddenTextarea(attrs={**NO_SUGGESTIONS, "rows": 4}),
+            "plain": forms.TextInput(attrs=NO_SUGGESTIONS),
         }
         super().__init__(
             label=part.label,
@@ -60,10 +48,6 @@ class CredentialInput(forms.CharField):
             validators=[too_long],
             widget=widgets[part.kind],
         )
-
-    @property
-    def _noun(self) -> str:
-        return self.part.label.lower()
 
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
@@ -76,16 +60,14 @@ class CredentialInput(forms.CharField):
 
     def _malformed(self, text: str) -> str:
         if re.fullmatch(r"[!-~]+", text):
-            return f"This does not look like a {self._noun}. {self.part.help}"
-        return (
-            f"This {self._noun} contains a space, a line break or another character that no token has. Copy it again."
-        )
+            return f"This does not look like a {self.noun}. {self.part.help}"
+        return f"This {self.noun} contains a space, a line break or another character that no token has. Copy it again."
 
     def _json(self, text: str) -> str:
         found = json_object(text)
         missing = [name for name in self.part.members if not isinstance(found.get(name), str) or not found[name]]
         if text and (missing or not found):
-            raise forms.ValidationError(f"This is not the whole {self._noun}: paste the file as it is.")
+            raise forms.ValidationError(f"This is not the whole {self.noun}: paste the file as it is.")
         return text
 
 
@@ -97,9 +79,7 @@ class PostbackForm(forms.Form):
     only optional plain ones, which are shown as stored.
     """
 
-    words: ClassVar[FormWords]
-
-    pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=PASTED))
+    pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     triggers = forms.MultipleChoiceField(
         label="Trigger events", choices=TRIGGERS, required=False, widget=forms.CheckboxSelectMultiple
     )
@@ -114,34 +94,33 @@ class PostbackForm(forms.Form):
     # Hidden: holds the errors of all rows, and their cleaned value.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
-    test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=PASTED))
+    test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
-    def __init__(self, *args: Any, editing: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, network: Network, editing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        words = self.words
+        self.network = network
         for name, label, text in (
-            ("pixel_id", words.pixel_label, words.pixel_help),
-            ("test_code", words.test_code_label, words.test_code_help),
+            ("pixel_id", network.pixel_label, network.pixel_help),
+            ("test_code", network.test_code_label, network.test_code_help),
         ):
             self.fields[name].label, self.fields[name].help_text = label, text
-        for part in words.credential_fields:
+        for part in network.credential_fields:
             self.fields[part.form_name] = CredentialInput(part, editing=editing)
-
-        if words.object_id:
+        if network.object_id:
             for name, label in TRIGGERS:
-                self.fields[f"object_id_{name}"] = object_id_input(words.object_id, f"{words.object_id.label}: {label}")
-
+                field = object_id_input(network.object_id, f"{network.object_id.label}: {label}")
+                self.fields[f"object_id_{name}"] = field
         goals, boxes = _split(readable_goals(list(self.initial.get("goals", ()))))
         self.initial["server_only"] = [goal.event for goal in boxes if goal.server_only]
         self.initial["triggers"] = [*self.initial.get("triggers", ()), *(goal.event for goal in boxes)]
         self.initial.update({f"object_id_{goal.event}": goal.object_id for goal in boxes})
-        self.rows = GoalRows(words, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
+        self.rows = GoalRows(network, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
 
     def clean(self) -> dict[str, Any]:
         answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
         answers["credential"] = {
             part.name: value
-            for part in self.words.credential_fields
+            for part in self.network.credential_fields
             if (value := answers.pop(part.form_name, "")) or self._is_cleared(part)
         }
         answers["goals"] = goals = self._with_boxes(goals)
@@ -175,30 +154,30 @@ class PostbackForm(forms.Form):
         return found
 
     def _refuse_object_ids(self, ticked: Sequence[Goal]) -> None:
-        for goal in ticked if self.words.object_id else ():
+        for goal in ticked if self.network.object_id else ():
             try:
-                refuse_name(goal, network=self.words)
+                refuse_name(goal, network=self.network)
             except GoalRefused as refused:
                 self.add_error(f"object_id_{goal.event}", str(refused))
 
     def proposed(self) -> ProposedSettings:
         """The settings that were entered, without those that are wrong."""
-        return ProposedSettings(**{"network": self.words.kind, "pixel_id": "", "triggers": [], **self.cleaned_data})
+        return ProposedSettings(**{"network": self.network.kind, "pixel_id": "", "triggers": [], **self.cleaned_data})
 
     def clean_pixel_id(self) -> str:
         pixel: str = self.cleaned_data["pixel_id"]
-        if not re.fullmatch(self.words.pixel_pattern, pixel):
-            what = f"{self.words.label} {self.words.pixel_label[0].lower()}{self.words.pixel_label[1:]}"
-            raise forms.ValidationError(f"This does not look like a {what}. {self.words.pixel_help}")
+        if not re.fullmatch(self.network.pixel_pattern, pixel):
+            what = f"{self.network.label} {self.network.pixel_label[0].lower()}{self.network.pixel_label[1:]}"
+            raise forms.ValidationError(f"This does not look like a {what}. {self.network.pixel_help}")
         return pixel
 
     @property
     def object_id_fields(self) -> list[forms.BoundField]:
-        return [self[f"object_id_{name}"] for name, _ in TRIGGERS] if self.words.object_id else []
+        return [self[f"object_id_{name}"] for name, _ in TRIGGERS] if self.network.object_id else []
 
     @property
     def credential_fields(self) -> list[forms.BoundField]:
-        return [self[part.form_name] for part in self.words.credential_fields]
+        return [self[part.form_name] for part in self.network.credential_fields]
 
 
 def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:
@@ -213,8 +192,3 @@ def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:
 def _is_box(goal: Goal) -> bool:
     same = Goal(goal.event, server_only=goal.server_only, object_id=goal.object_id)
     return goal.event in Trigger.values and goal == same != Goal(goal.event)
-
-
-def postback_form(words: FormWords) -> type[PostbackForm]:
-    """The PostbackForm class of one network."""
-    return type("PostbackForm", (PostbackForm,), {"words": words})

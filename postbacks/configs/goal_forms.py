@@ -6,21 +6,14 @@ from typing import Any
 
 from django import forms
 
-from postbacks.networks.interface.network import ObjectId
-from postbacks.outbox.conditions import OPS
-from postbacks.outbox.goals import (
-    MAX_GOALS,
-    EventWords,
-    Goal,
-    GoalRefused,
-    readable_goals,
-    refuse_name,
-    refuse_unreachable,
-)
+from postbacks.networks.interface.network import Network, ObjectId
+from postbacks.outbox.conditions import OPS, GoalRefused
+from postbacks.outbox.goals import MAX_GOALS, Goal, readable_goals, refuse_name, refuse_unreachable
 
 EMPTY_ROWS = 3
 CUSTOM = "custom"
-TYPED = {"autocomplete": "off", "spellcheck": "false"}
+# For codes and names: no suggestions and no spell checking by the browser.
+NO_SUGGESTIONS = {"autocomplete": "off", "spellcheck": "false"}
 # Field of a goal's JSON -> field of the row, where the names differ.
 PLACES = {"sent_as": "custom", "property": "path"}
 
@@ -30,20 +23,20 @@ class GoalForm(forms.Form):
 
     use_required_attribute = False
 
-    event = forms.CharField(label="Event name", required=False, widget=forms.TextInput(attrs=TYPED))
-    custom = forms.CharField(label="Custom name", required=False, widget=forms.TextInput(attrs=TYPED))
+    event = forms.CharField(label="Event name", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
+    custom = forms.CharField(label="Custom name", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     once = forms.BooleanField(label="Once per player", required=False)
     server_only = forms.BooleanField(label="Only from a server key", required=False)
-    path = forms.CharField(label="Only if the property", required=False, widget=forms.TextInput(attrs=TYPED))
+    path = forms.CharField(label="Only if the property", required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
     op = forms.ChoiceField(
         label="Comparison",
         required=False,
         choices=[("", "—"), *OPS.items()],
         error_messages={"invalid_choice": "Select one of the offered operators."},
     )
-    value = forms.CharField(required=False, widget=forms.TextInput(attrs=TYPED))
+    value = forms.CharField(required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
-    def __init__(self, *args: Any, network: EventWords, number: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, network: Network, number: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.network, self.number = network, number
         self.goal: Goal | None = None
@@ -54,7 +47,7 @@ class GoalForm(forms.Form):
             choices=[("", "Its usual name"), *network.standard_events.items(), *own],
         )
         if network.object_id:
-            self.fields["object_id"] = object_id_input(network.object_id)
+            self.fields["object_id"] = object_id_input(network.object_id, network.object_id.label)
 
     @property
     def problems(self) -> list[str]:
@@ -77,10 +70,9 @@ class GoalForm(forms.Form):
         self.add_error(place if place in self.fields else None, str(refused))
 
 
-def object_id_input(wanted: ObjectId, label: str = "") -> forms.CharField:
-    return forms.CharField(
-        label=label or wanted.label, required=False, help_text=wanted.help, widget=forms.TextInput(attrs=TYPED)
-    )
+def object_id_input(wanted: ObjectId, label: str) -> forms.CharField:
+    widget = forms.TextInput(attrs=NO_SUGGESTIONS)
+    return forms.CharField(label=label, required=False, help_text=wanted.help, widget=widget)
 
 
 def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +100,7 @@ class GoalRows:
     A request without rows (a client that posts only the two triggers) keeps the goals.
     """
 
-    def __init__(self, network: EventWords, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, network: Network, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
         self._goals = readable_goals(list(goals))
         posted = [int(match[1]) for name in data if (match := re.match(r"goals-(\d{1,2})-", name))]
         self.posted = bool(posted)
@@ -152,7 +144,7 @@ def _validate_among(form: GoalForm, goal: Goal, before: Mapping[int, Goal]) -> N
         form.refuse(refused)
 
 
-def _initial(goal: Goal, network: EventWords) -> dict[str, Any]:
+def _initial(goal: Goal, network: Network) -> dict[str, Any]:
     standard = goal.sent_as in network.standard_events
     condition = goal.condition
     return {

@@ -6,7 +6,8 @@ from typing import Any
 from audience.models import Game, Trigger
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox.goals import GoalRefused, parse, refuse_name
+from postbacks.outbox.conditions import GoalRefused
+from postbacks.outbox.goals import parse, refuse_name
 
 DUPLICATE = "This game already has a postback for this pixel: edit that one."
 UNREADABLE = "The stored credential cannot be read: enter it again."

@@ -14,7 +14,7 @@ from audience.database import clock
 from postbacks.configs.sending_state import block_of
 from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.networks.interface.network import Verdict
-from postbacks.outbox import goal_matching
+from postbacks.outbox.goals import goals_of
 
 # A delivery fails within 47 hours of its first attempt, and cannot be sent after that.
 OFFERED = timedelta(hours=48)
@@ -111,7 +111,7 @@ def in_time(now: datetime) -> Q:
 
 def events_of(config: PostbackConfig) -> list[str]:
     """Return the names of the events that the config sends now."""
-    return sorted({goal.event for goal in goal_matching.goals_of(config)})
+    return sorted({goal.event for goal in goals_of(config)})
 
 
 def matching(

@@ -23,9 +23,8 @@ from audience.models.failed_work import not_failed
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import config_locks, conversion_reasons, facts, gate, goal_matching, once_per_player
-from postbacks.outbox.goal_matching import Match
-from postbacks.outbox.goals import Goal
+from postbacks.outbox import config_locks, conversion_reasons, facts, gate, once_per_player
+from postbacks.outbox.goals import Goal, Match, match_goal
 from postbacks.outbox.once_per_player import Key
 
 logger = structlog.get_logger(__name__)
@@ -144,7 +143,7 @@ def _present(conversions: Sequence[Conversion]) -> Present:
 def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackConfig]], now: datetime) -> list[Delivery]:
     """A Delivery for each conversion and config of its game, as if there were none yet."""
     pairs = [(conversion, config) for conversion in conversions for config in configs[conversion.game_id]]
-    matches = {(conv.pk, config.pk): goal_matching.matching(config, conv) for conv, config in pairs}
+    matches = {(conv.pk, config.pk): match_goal(config, conv) for conv, config in pairs}
     levels = gate.levels([conversion for conversion in conversions if gate.reason_for_any_config(conversion) is None])
     repeats = once_per_player.repeats(once_per_player.candidates(conversions, configs, matches))
     rows = []

@@ -20,7 +20,8 @@ from consent import policy
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Facts
-from postbacks.outbox import facts, goal_matching
+from postbacks.outbox import facts
+from postbacks.outbox.goals import Match, match_goal
 
 logger = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ def reason_not_to_send(
     now: datetime,
     repeated: bool = False,
     known: Facts | None = None,
-    match: goal_matching.Match | None = None,
+    match: Match | None = None,
 ) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
@@ -62,7 +63,7 @@ def reason_not_to_send(
         return Reason.CONFIG_DELETED
     if not is_wanted(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
-    match = match or goal_matching.matching(config, conversion)
+    match = match or match_goal(config, conversion)
     if isinstance(match, Reason):
         return match
     if repeated:

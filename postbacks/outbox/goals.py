@@ -1,51 +1,23 @@
 """The goals of a postback: which events it sends, under which names.
 
 A goal takes the events of one name, or those of them that meet its condition. Of several goals for one event the first
-whose condition holds takes it.
+whose condition holds takes it. Makes no query.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from audience.models import Conversion, Trigger, trigger_label
-from postbacks.networks.interface.network import ObjectId
+from audience.models import Conversion, Reason, trigger_label
+from postbacks.models import PostbackConfig
+from postbacks.networks.interface.network import Network
 from postbacks.outbox.conditions import Condition, GoalRefused
-
-__all__ = [
-    "Condition",
-    "Goal",
-    "GoalRefused",
-    "event_names",
-    "readable_goals",
-    "parse",
-    "refuse_name",
-    "refuse_unreachable",
-]
 
 MAX_GOALS = 20
 MAX_EVENT = 100
 MAX_SENT_AS = 64  # Delivery.sent_as
 MAX_OBJECT_ID = 64  # Delivery.object_id
-
-
-class EventWords(Protocol):
-    """The attributes of a Network that a goal needs."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def events(self) -> Mapping[str, str]: ...
-    @property
-    def standard_events(self) -> Mapping[str, str]: ...
-    @property
-    def custom_events(self) -> bool: ...
-    @property
-    def custom_event_help(self) -> str: ...
-    @property
-    def object_id(self) -> ObjectId | None: ...
-    def takes_event(self, name: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +117,7 @@ def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> N
             )
 
 
-def refuse_name(goal: Goal, *, network: EventWords, row: int | None = None) -> None:
+def refuse_name(goal: Goal, *, network: Network, row: int | None = None) -> None:
     """GoalRefused when the network does not take the event name that this goal sends, or its object id."""
     name = goal.sent_as or goal.event
     usual = not goal.sent_as and goal.event in network.events
@@ -170,6 +142,28 @@ def readable_goals(raw: Any) -> list[Goal]:
     return found
 
 
-def event_names(raw: Any) -> list[str]:
-    """The events of these goals (as in PostbackConfig.goals) besides the built-in triggers, sorted."""
-    return sorted({goal.event for goal in readable_goals(raw)} - set(Trigger.values))
+# A goal, or the reason why none matches.
+Match = Goal | Reason
+
+
+def goals_of(config: PostbackConfig) -> list[Goal]:
+    """The config's own goals in their order, then one for each ticked trigger.
+
+    A game_launch counts once per player by attribution (`repeat_launch`); purchases repeat.
+    """
+    return [*readable_goals(config.goals), *(Goal(trigger) for trigger in config.triggers)]
+
+
+def match_goal(config: PostbackConfig, conversion: Conversion) -> Match:
+    """The goal that takes this conversion, or why none does.
+
+    CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal has the event; FILTERED: no condition of those goals
+    holds; NOT_FROM_SERVER: one holds, of a goal that does not accept the key.
+    """
+    if config.deleted_at is not None:
+        return Reason.CONFIG_DELETED
+    named = [goal for goal in goals_of(config) if goal.event == conversion.trigger]
+    if not config.enabled or not named:
+        return Reason.CONFIG_DISABLED
+    reason = Reason.NOT_FROM_SERVER if any(goal.fits(conversion) for goal in named) else Reason.FILTERED
+    return next((goal for goal in named if goal.takes(conversion)), reason)

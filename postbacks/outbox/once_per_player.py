@@ -17,9 +17,8 @@ from django.db.models.functions import Coalesce
 
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
-from postbacks.outbox import gate, goal_matching
-from postbacks.outbox.goal_matching import Match
-from postbacks.outbox.goals import Goal
+from postbacks.outbox import gate
+from postbacks.outbox.goals import Goal, Match, goals_of, match_goal
 
 # The conversion and the config of a Delivery.
 Key = tuple[uuid.UUID, uuid.UUID]
@@ -63,7 +62,7 @@ def lock_games(configs: Iterable[PostbackConfig]) -> None:
     To be called before conversions are read: of two conversions of a player in two batches, the second decision must
     see the first.
     """
-    games = {config.game_id for config in configs if any(goal.once for goal in goal_matching.goals_of(config))}
+    games = {config.game_id for config in configs if any(goal.once for goal in goals_of(config))}
     with connection.cursor() as cursor:
         for game_id in sorted(games):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goals of game {game_id}"])
@@ -101,7 +100,7 @@ def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[P
     """Of `conversions`, in this order, the id of the first that each goal takes of each player."""
     found: dict[Place, uuid.UUID] = {}
     for conversion in conversions:
-        goal = goal_matching.matching(config, conversion)
+        goal = match_goal(config, conversion)
         if isinstance(goal, Goal):
             found.setdefault((conversion.person_id, goal), conversion.pk)
     return found

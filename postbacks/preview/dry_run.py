@@ -11,7 +11,8 @@ from audience.models import Conversion, Event, Game, Kind, Person, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import facts, gate, goal_matching, once_per_player, reasons
+from postbacks.outbox import facts, gate, once_per_player, reasons
+from postbacks.outbox.goals import goals_of, match_goal
 
 DAYS = 7
 MAX_CONVERSIONS = 20_000  # the newest
@@ -130,7 +131,7 @@ def _verdicts(
     chunk: Sequence[Conversion], config: PostbackConfig, levels: dict[uuid.UUID, Level]
 ) -> Iterator[Reason | None]:
     own = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
-    matches = {(conversion.pk, config.pk): goal_matching.matching(config, conversion) for conversion in own}
+    matches = {(conversion.pk, config.pk): match_goal(config, conversion) for conversion in own}
     repeats = once_per_player.repeats(once_per_player.candidates(own, {config.game_id: [config]}, matches))
     for conversion in chunk:
         key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
@@ -152,7 +153,7 @@ def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) 
 
 def _seen(proposed: PostbackConfig, since: datetime) -> list[EventCount]:
     """Count events of goals whose names make no conversions in this game yet."""
-    new = sorted({goal.event for goal in goal_matching.goals_of(proposed)} - conversion_event_names(game=proposed.game))
+    new = sorted({goal.event for goal in goals_of(proposed)} - conversion_event_names(game=proposed.game))
     if not new:
         return []
     recent = Event.objects.filter(game_id=proposed.game_id, day__gte=(since - timedelta(days=1)).date())

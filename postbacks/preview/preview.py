@@ -13,8 +13,8 @@ from audience.models import Conversion, Game, Reason
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Facts
-from postbacks.outbox import facts, gate, goal_matching
-from postbacks.outbox.goals import Goal
+from postbacks.outbox import facts, gate
+from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields
 
 SCAN_LIMIT = 5000  # conversions searched for those of a network
@@ -87,7 +87,7 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     Its age is taken as of its arrival, so that an old example is as good as a new one.
     """
     level = gate.levels([conversion])[conversion.pk]
-    match = goal_matching.matching(config, conversion)
+    match = match_goal(config, conversion)
     goal = match if isinstance(match, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)
     given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}

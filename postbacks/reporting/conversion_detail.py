@@ -15,7 +15,8 @@ from audience.models.people import ANONYMOUS
 from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
-from postbacks.outbox import gate, goal_matching
+from postbacks.outbox import gate
+from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.senders import Sender, sender_of
 from postbacks.reporting.stuck_rows import StuckWork
@@ -181,7 +182,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: StuckWork | None, addr
 def _goal(version: ConfigVersion, delivery: Delivery) -> str:
     """Return the goal that matched the conversion in this version; '' if none named its event."""
     config = PostbackConfig(goals=version.goals, triggers=version.triggers)
-    named = [goal for goal in goal_matching.goals_of(config) if goal.event == delivery.trigger]
+    named = [goal for goal in goals_of(config) if goal.event == delivery.trigger]
     conversion = delivery.conversion
     taken = [goal for goal in named if conversion is not None and goal.takes(conversion)]
     return " or ".join(str(goal) for goal in taken[:1] or named)

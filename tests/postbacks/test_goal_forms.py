@@ -8,7 +8,7 @@ from django.test import Client
 
 from audience.models import Game, GoalEvent
 from postbacks.configs import credentials
-from postbacks.configs.forms import postback_form
+from postbacks.configs.forms import PostbackForm
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
@@ -41,7 +41,7 @@ def posted(*rows: dict[str, str], **given: Any) -> dict[str, Any]:
 
 def form(*rows: dict[str, str], network: str = "tiktok", **given: Any) -> Any:
     pixel = {"tiktok": TIKTOK_ACCOUNTS.pixel, "reddit": REDDIT_ACCOUNTS.pixel}[network]
-    return postback_form(NETWORKS[network])(posted(*rows, **{"pixel_id": pixel, **given}))
+    return PostbackForm(posted(*rows, **{"pixel_id": pixel, **given}), network=NETWORKS[network])
 
 
 # Rows ---------------------------------------------------------------------------------------------

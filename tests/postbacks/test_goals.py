@@ -11,7 +11,7 @@ from audience.models import Conversion, Reason
 from postbacks.configs import rules
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import goal_matching, goals
+from postbacks.outbox import goals
 from postbacks.outbox.conditions import OPS, Condition
 from postbacks.outbox.goals import Goal, GoalRefused
 
@@ -217,7 +217,7 @@ def test_goals_come_as_a_list(raw: Any) -> None:
 
 
 def test_own_goals_come_before_the_ticked_boxes() -> None:
-    listed = goal_matching.goals_of(config(triggers=["game_launch", "purchase"], goals=[BIG]))
+    listed = goals.goals_of(config(triggers=["game_launch", "purchase"], goals=[BIG]))
     assert [(goal.event, goal.sent_as) for goal in listed] == [
         ("purchase", "Purchase"),
         ("game_launch", ""),
@@ -226,11 +226,11 @@ def test_own_goals_come_before_the_ticked_boxes() -> None:
 
 
 def test_a_stored_goal_that_cannot_be_read_stops_no_other() -> None:
-    assert goal_matching.goals_of(config(triggers=["purchase"], goals=[7, {"event": ""}, {"event": "a"}])) == [
+    assert goals.goals_of(config(triggers=["purchase"], goals=[7, {"event": ""}, {"event": "a"}])) == [
         Goal("a"),
         Goal("purchase"),
     ]
-    assert goal_matching.goals_of(config(triggers=["purchase"], goals={"event": "a"})) == [Goal("purchase")]
+    assert goals.goals_of(config(triggers=["purchase"], goals={"event": "a"})) == [Goal("purchase")]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_stored_goal_that_cannot_be_read_stops_no_other() -> None:
 def test_the_first_goal_whose_condition_holds_takes_the_event(
     given: dict[str, Any], of: Conversion, expected: Goal | Reason
 ) -> None:
-    assert goal_matching.matching(config(**given), of) == expected
+    assert goals.match_goal(config(**given), of) == expected
 
 
 # Settings -----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from postbacks.configs.forms import postback_form
+from postbacks.configs.forms import PostbackForm
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import USER_AGENT, Facts, Item, Outcome, Response, Verdict
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
@@ -325,8 +325,9 @@ def test_a_failed_check_is_explained_in_four_different_ways(status: int, message
 
 @pytest.mark.parametrize("pixel", ["a2_sandbox01", " t2_old9 "])
 def test_the_form_accepts_both_forms_of_pixel_id_trimmed(pixel: str):
-    form = postback_form(REDDIT)(
-        {"pixel_id": pixel, "credential": REDDIT_ACCOUNTS.token, "triggers": ["game_launch", "purchase"]}
+    form = PostbackForm(
+        {"pixel_id": pixel, "credential": REDDIT_ACCOUNTS.token, "triggers": ["game_launch", "purchase"]},
+        network=REDDIT,
     )
     assert form.is_valid()
     assert form.cleaned_data == {
@@ -341,7 +342,7 @@ def test_the_form_accepts_both_forms_of_pixel_id_trimmed(pixel: str):
 
 @pytest.mark.parametrize("pixel", ["sandbox01", "a3_x", "a2_", "a2_x y", "A2_x"])
 def test_the_form_describes_the_form_of_a_pixel_id(pixel: str):
-    form = postback_form(REDDIT)({"pixel_id": pixel, "credential": "x", "triggers": ["purchase"]})
+    form = PostbackForm({"pixel_id": pixel, "credential": "x", "triggers": ["purchase"]}, network=REDDIT)
     assert form.errors == {
         "pixel_id": [
             "This does not look like a Reddit Ads pixel ID. "

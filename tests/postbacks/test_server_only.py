@@ -9,7 +9,7 @@ from django.test import Client
 from audience.digest import queue
 from audience.games.keys import create_key
 from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Person, Reason
-from postbacks.configs.forms import postback_form
+from postbacks.configs.forms import PostbackForm
 from postbacks.models import Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out, goals, reasons
@@ -145,7 +145,7 @@ def test_a_box_makes_the_trigger_event_count_from_a_server_key_only() -> None:
 def test_the_box_is_ticked_again_when_the_postback_is_edited(game: Game) -> None:
     own = {"event": "level_up", "sent_as": "", "once": True, "condition": None, "server_only": True}
     kept = [own, Goal("purchase", server_only=True).as_json()]
-    shown = postback_form(NETWORKS["tiktok"])(initial={"triggers": ["game_launch"], "goals": kept}, editing=True)
+    shown = PostbackForm(initial={"triggers": ["game_launch"], "goals": kept}, editing=True, network=NETWORKS["tiktok"])
 
     assert shown.initial["triggers"] == ["game_launch", "purchase"]
     assert shown.initial["server_only"] == ["purchase"]

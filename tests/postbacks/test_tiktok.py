@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from postbacks.configs.forms import postback_form
+from postbacks.configs.forms import PostbackForm
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import USER_AGENT, VERSION, Facts, Item, Outcome, Response, Verdict
 from tests.postbacks.facts import (
@@ -376,7 +376,7 @@ def test_a_failed_check_is_explained_in_four_different_ways(body: Any, sentence:
 
 def form(*, editing: bool = False, **changes: Any) -> Any:
     data = {"pixel_id": f" {PIXEL} ", "credential": " Bearer abc123 ", "triggers": ["purchase"], "enabled": "on"}
-    return postback_form(TIKTOK)(data | changes, editing=editing)
+    return PostbackForm(data | changes, editing=editing, network=TIKTOK)
 
 
 def test_the_form_trims_pixel_and_credential():

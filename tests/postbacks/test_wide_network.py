@@ -20,7 +20,7 @@ from audience.models import FailedWork, Game, Touch
 from audience.privacy import redaction
 from postbacks import erasure, http
 from postbacks.configs import credentials, hold, lifecycle
-from postbacks.configs.forms import postback_form
+from postbacks.configs.forms import PostbackForm
 from postbacks.delivery import confirming, sending
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
@@ -78,7 +78,7 @@ def clicked(game: Game, *, hours: float, **given: Any) -> Any:
 
 
 def test_the_form_has_an_input_for_each_part_of_the_credential() -> None:
-    form = postback_form(wide.Wide())(posted())
+    form = PostbackForm(posted(), network=wide.Wide())
     assert form.is_valid(), form.errors
     assert form.cleaned_data["credential"] == wide.CREDENTIAL
     html = "".join(str(field) for field in form.credential_fields)
@@ -99,7 +99,7 @@ def test_the_form_has_an_input_for_each_part_of_the_credential() -> None:
     ],
 )
 def test_the_form_names_what_is_wrong_with_a_part(field: str, value: str, sentence: str) -> None:
-    assert postback_form(wide.Wide())(posted(**{field: value})).errors == {field: [sentence]}
+    assert PostbackForm(posted(**{field: value}), network=wide.Wide()).errors == {field: [sentence]}
 
 
 def test_a_row_of_the_goals_has_its_own_object_id() -> None:
@@ -113,17 +113,19 @@ def test_a_row_of_the_goals_has_its_own_object_id() -> None:
         "value": "",
     }
     given = {f"goals-0-{name}": value for name, value in row.items()}
-    form = postback_form(wide.Wide())(posted(**given))
+    form = PostbackForm(posted(**given), network=wide.Wide())
     assert form.is_valid(), form.errors
     level_up = {"event": "level_up", "sent_as": "launch", "once": False, "condition": None, "object_id": "555"}
     purchase = {"event": "purchase", "sent_as": "", "once": False, "condition": None, "object_id": wide.ACTION}
     assert (form.cleaned_data["triggers"], form.cleaned_data["goals"]) == ([], [level_up, purchase])
-    again = postback_form(wide.Wide())(initial={"triggers": [], "goals": form.cleaned_data["goals"]})
+    again = PostbackForm(initial={"triggers": [], "goals": form.cleaned_data["goals"]}, network=wide.Wide())
     assert (again.initial["triggers"], again.initial["object_id_purchase"]) == (["purchase"], wide.ACTION)
 
 
 def test_a_goal_of_a_network_without_object_ids_stores_none(config: PostbackConfig) -> None:
-    form = postback_form(NETWORKS["tiktok"])({"pixel_id": config.pixel_id, "credential": "x", "triggers": ["purchase"]})
+    form = PostbackForm(
+        {"pixel_id": config.pixel_id, "credential": "x", "triggers": ["purchase"]}, network=NETWORKS["tiktok"]
+    )
     assert form.is_valid(), form.errors
     assert (form.cleaned_data["triggers"], form.cleaned_data["goals"]) == (["purchase"], [])
     assert "object_id_purchase" not in form.fields

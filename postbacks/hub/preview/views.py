@@ -13,7 +13,8 @@ from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addres
 from audience.hub.toolkit.masking import as_json
 from audience.models import Game, Membership, Role, Trigger
 from postbacks.configs import credentials
-from postbacks.configs.forms import PASTED, PostbackForm
+from postbacks.configs.forms import PostbackForm
+from postbacks.configs.goal_forms import NO_SUGGESTIONS
 from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.settings.forms import bound_form
 from postbacks.hub.toolkit.networks import network_or_404
@@ -30,7 +31,7 @@ class SendTestForm(forms.Form):
 
     config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
     trigger = forms.ChoiceField(choices=Trigger.choices, label="Event")
-    test_code = forms.CharField(max_length=128, widget=forms.TextInput(attrs=PASTED))
+    test_code = forms.CharField(max_length=128, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 
     def __init__(
         self, network: Network, game: Game, *args: Any, configs: Iterable[PostbackConfig] | None = None, **kwargs: Any

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from audience.hub.toolkit.access import HubRequest
 from audience.models import Game
-from postbacks.configs.forms import PostbackForm, postback_form
+from postbacks.configs.forms import PostbackForm
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.networks.interface.network import Network
 
@@ -15,7 +15,7 @@ from postbacks.networks.interface.network import Network
 def bound_form(network: Network, request: HubRequest, *, game: Game, config: PostbackConfig | None) -> PostbackForm:
     """Return the form of this request; with `?check=<id>` filled from a refused check, without its secrets."""
     data = request.POST if request.method == "POST" else None
-    return postback_form(network)(data, editing=config is not None, initial=_initial(request, game, config))
+    return PostbackForm(data, network=network, editing=config is not None, initial=_initial(request, game, config))
 
 
 def without_test_code(form: PostbackForm) -> PostbackForm:
