@@ -4,8 +4,6 @@ from django.contrib import admin
 
 from audience.admin import accounts, failed_work, games, libraries, players, processes, traffic
 
-__all__ = ["accounts", "failed_work", "games", "libraries", "players", "processes", "traffic"]
-
 admin.site.site_header = "Afterclick"
 admin.site.site_title = "Afterclick"
 admin.site.index_title = "Administration"

@@ -1,5 +1,3 @@
 """The admin of this app: read-only records, and sending failed deliveries again."""
 
 from postbacks.admin import alerts, deliveries, server, settings
-
-__all__ = ["alerts", "deliveries", "server", "settings"]

@@ -17,31 +17,3 @@ from postbacks.models.deliveries import UNKNOWN, Confirmation, Delivery, Deliver
 from postbacks.models.flow import Flow
 from postbacks.models.replays import Replay, ReplayState
 from postbacks.models.server import ServerTrouble
-
-__all__ = [
-    "UNKNOWN",
-    "Alert",
-    "AlertChoice",
-    "AlertHook",
-    "AttemptCount",
-    "AttemptStatus",
-    "CheckState",
-    "Confirmation",
-    "ConfigVersion",
-    "CredentialCheck",
-    "Delivery",
-    "DeliveryAttempt",
-    "DeliveryCount",
-    "DeliveryState",
-    "AlertEnding",
-    "Flow",
-    "Notice",
-    "NoticeKind",
-    "NoticeState",
-    "PostbackConfig",
-    "Purpose",
-    "Replay",
-    "ReplayState",
-    "ServerTrouble",
-    "AlertFrequency",
-]
