@@ -57,7 +57,7 @@ def web_process(
     """What a web process has of its own, and ends with it."""
     fetching = ThreadPoolExecutor(1)
     write_requests = partial(transaction.write_requests, write=write)
-    queue = WriteQueue(write_requests, accept._after_commit_on_loop, open_channel)
+    queue = WriteQueue(write_requests, accept.after_commit, open_channel)
     monkeypatch.setattr(prefetch, "executor", fetching)
     monkeypatch.setattr(accept, "process_queue", queue)
     try:

@@ -59,7 +59,7 @@ def accept_all(submissions: Sequence[Submission]) -> list[Receipt]:
     """The same for a request with messages of several keys: all of it is stored, or nothing."""
     writes = [Write(sent) for sent in submissions]
     transaction.write(writes)
-    _after_commit(writes, _save_use, wakeup.wake)
+    after_commit(writes, wakeup.wake)
     return [_receipt(write) for write in writes]
 
 
@@ -85,16 +85,12 @@ def record_use(key: ApiKey) -> None:
             _save_use(key)
 
 
-def _after_commit(writes: Sequence[Write], save_use: Callable[[ApiKey], None], wake: Callable[[str], None]) -> None:
+def after_commit(writes: Sequence[Write], wake: Callable[[str], None] = wakeup.wake_now) -> None:
+    """Record the use of the keys, and wake the digest."""
     for key in {write.sent.key.id: write.sent.key for write in writes}.values():
-        if _is_use_due(key):
-            save_use(key)
+        record_use(key)
     if any(write.new for write in writes):
         wake(wakeup.DIGEST)
-
-
-def _after_commit_on_loop(writes: Sequence[Write]) -> None:
-    _after_commit(writes, lambda key: prefetch.prefetch(partial(_save_use, key)), wakeup.wake_now)
 
 
 def _is_use_due(key: ApiKey) -> bool:
@@ -110,7 +106,7 @@ def _save_use(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
 
-process_queue = WriteQueue(transaction.write_requests, _after_commit_on_loop, partial(Channel, statement.STATEMENTS))
+process_queue = WriteQueue(transaction.write_requests, after_commit, partial(Channel, statement.STATEMENTS))
 
 
 def _receipt(write: Write) -> Receipt:

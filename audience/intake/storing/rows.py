@@ -11,7 +11,6 @@ import orjson
 from audience.intake.messages import times
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.messages.message_ids import stored_id
-from audience.intake.storing import notation
 from audience.models import ApiKey, Dialect
 from audience.models.keys import MIN_RETENTION_DAYS
 
@@ -64,6 +63,10 @@ REJECTION = {
     "origin": "text",
     "request_ip": "text",
 }
+
+
+# The values of REJECTION, in PostgreSQL's text format except for the array.
+RejectionRow = tuple[str | list[str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +161,8 @@ def _days_back(message: Message) -> int:
     return MIN_RETENTION_DAYS if message.time_note else 1
 
 
-def rejections(sent: Submission, *, keep: int) -> list[tuple[str, ...]]:
-    """The values of REJECTION for the first `keep` rejected messages."""
+def rejections(sent: Submission, *, keep: int) -> list[RejectionRow]:
+    """A row for each of the first `keep` rejected messages."""
     return [
         (
             str(sent.key.game_id),
@@ -171,7 +174,7 @@ def rejections(sent: Submission, *, keep: int) -> list[tuple[str, ...]]:
             refusal.route,
             _json(_truncated(refusal.envelope, MAX_ENVELOPE_BYTES)),
             _json(_truncated(refusal.raw, MAX_RAW_BYTES)),
-            notation.array(_subjects(refusal.raw)),
+            _subjects(refusal.raw),
             refusal.origin,
             refusal.request_ip,
         )

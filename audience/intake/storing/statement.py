@@ -4,31 +4,45 @@ The channel sends it for small groups, a transaction for groups that COPY cannot
 messages that are stored already, which only a retry brings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import orjson
 
-from audience.intake.storing import allowance, notation, rows
-from audience.intake.storing.rows import EventRow, Submission
+from audience.intake.storing import allowance, rows
+from audience.intake.storing.rows import EventRow, RejectionRow, Submission
 
 # Rows (events and rejections) from which on COPY is faster than the statement.
 MIN_COPY_ROWS = 200
 # Characters of rows from which on building the statement would occupy the event loop for too long.
 MAX_LOOP_CHARACTERS = 512 * 1024
 
+INPUT_COLUMNS = ("place", "days_back", *rows.EVENT)
+
+
+def _input_columns(columns: Mapping[str, str]) -> str:
+    """The column definitions for json_to_recordset. JSON is passed as text, so that JSON `null` is not NULL."""
+    return ", ".join(f"{name} {'text' if kind == 'jsonb' else kind}" for name, kind in columns.items())
+
+
+def _input_values(columns: Mapping[str, str]) -> str:
+    """The columns of `_input_columns`, cast to their types."""
+    return ", ".join(f"{name}::{kind}" if kind == "jsonb" else name for name, kind in columns.items())
+
+
+# The parameters: JSON arrays of events, rejections and requests.
 # The ids follow the order of sending, which decides between messages of one time: the digest sorts by (event_at, id).
 # Because of the order by the columns of the unique index, two groups with the same ids do not deadlock.
-WRITE = """
+WRITE_NEW = f"""
     WITH sent AS MATERIALIZED (
-        SELECT nextval('audience_event_id_seq') AS id, given.*
-        FROM json_to_recordset({events}) AS given (place int, days_back int, {event_types})
+        SELECT nextval('audience_event_id_seq') AS id, input.*
+        FROM json_to_recordset($1) AS input (place int, days_back int, {_input_columns(rows.EVENT)})
     ), new AS (
-        INSERT INTO audience_event (id, {event_names})
-        SELECT id, {event_values} FROM sent
-        {unless}
+        INSERT INTO audience_event (id, {", ".join(rows.EVENT)})
+        SELECT id, {_input_values(rows.EVENT)} FROM sent
+        WHERE true
         ORDER BY day, message_id
         ON CONFLICT (game_id, message_id, day) DO NOTHING
         RETURNING id
@@ -36,15 +50,16 @@ WRITE = """
         SELECT place, count(*) AS accepted, array_agg(id ORDER BY id) AS ids, min(day) AS first, max(day) AS last
         FROM new JOIN sent USING (id) GROUP BY place
     ), refused AS (
-        INSERT INTO audience_rejection ({rejection_names})
-        SELECT {rejection_values} FROM json_to_recordset({rejections}) AS given ({rejection_types})
+        INSERT INTO audience_rejection ({", ".join(rows.REJECTION)})
+        SELECT {_input_values(rows.REJECTION)}
+        FROM json_to_recordset($2) AS input ({_input_columns(rows.REJECTION)})
     ), batches AS (
         INSERT INTO audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
             first_day, last_day, state, attempts, next_attempt_at, error)
         SELECT game_id, key_id, dialect, received_at, coalesce(accepted, 0), messages - coalesce(accepted, 0), rejected,
             coalesce(ids, '{{}}'), first, last, CASE WHEN accepted > 0 THEN 'pending' ELSE 'done' END, 0,
             received_at, ''
-        FROM json_to_recordset({requests}) AS given (place int, game_id bigint, key_id bigint, dialect text,
+        FROM json_to_recordset($3) AS input (place int, game_id bigint, key_id bigint, dialect text,
             received_at timestamptz, messages int, rejected int)
         LEFT JOIN stored USING (place) ORDER BY place
     )
@@ -52,27 +67,17 @@ WRITE = """
 """
 # A message without a readable client time is stored under the day of its receipt, so its copy may be on an earlier day.
 # Only in the second statement: planning the lookup in every partition takes longer than the insert itself.
-UNLESS_ON_A_DAY_BEFORE = """
-    WHERE NOT EXISTS (
-        SELECT 1 FROM audience_event old
-        WHERE sent.days_back > 0 AND old.game_id = sent.game_id AND old.message_id = sent.message_id
-          AND old.day < sent.day AND old.day >= sent.day - sent.days_back
-    )
+NO_EARLIER_COPY = """
+        WHERE NOT EXISTS (
+            SELECT 1 FROM audience_event old
+            WHERE sent.days_back > 0 AND old.game_id = sent.game_id AND old.message_id = sent.message_id
+              AND old.day < sent.day AND old.day >= sent.day - sent.days_back
+        )
 """
-INPUT_COLUMNS = ("place", "days_back", *rows.EVENT)
-SQL_NAMES = {
-    "event_names": ", ".join(rows.EVENT),
-    "event_types": notation.recordset_columns(rows.EVENT),
-    "event_values": notation.casts(rows.EVENT),
-    "rejection_names": ", ".join(rows.REJECTION),
-    "rejection_types": notation.recordset_columns(rows.REJECTION),
-    "rejection_values": notation.casts(rows.REJECTION),
-}
-PARAMS = {"events": "$1", "rejections": "$2", "requests": "$3"}
 # By the name of the prepared statement.
 STATEMENTS = {
-    b"write_timed": WRITE.format(**SQL_NAMES, **PARAMS, unless=""),
-    b"write_untimed": WRITE.format(**SQL_NAMES, **PARAMS, unless=UNLESS_ON_A_DAY_BEFORE),
+    b"write_timed": WRITE_NEW,
+    b"write_untimed": WRITE_NEW.replace("WHERE true", NO_EARLIER_COPY),
 }
 
 
@@ -82,7 +87,7 @@ class Write:
 
     sent: Submission
     events: list[EventRow] = field(init=False)
-    rejections: list[tuple[str, ...]] = field(init=False)
+    rejections: list[RejectionRow] = field(init=False)
     new: int = 0
 
     def __post_init__(self) -> None:

@@ -5,15 +5,14 @@ A large group is copied in, which is fastest. COPY has no ON CONFLICT: if one of
 group is written by the statement instead.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import psycopg
 import structlog
 from django.db import DatabaseError, IntegrityError, InterfaceError, close_old_connections, connection, transaction
 
-from audience.intake.storing import notation, rows, statement
+from audience.intake.storing import rows, statement
 from audience.intake.storing.statement import Write
 
 logger = structlog.get_logger(__name__)
@@ -57,31 +56,13 @@ def _attempt(write: Callable[[Sequence[Write]], None], writes: Sequence[Write]) 
     return None
 
 
+@transaction.atomic
 def _insert(writes: Sequence[Write]) -> None:
     name, values = statement.build(writes)
-    with _savepoint_if_nested(), _prepared_cursor() as cursor:
+    # Django's cursors do not read $1.
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
         cursor.execute(statement.STATEMENTS[name], [value.decode() for value in values])
         statement.apply_result(writes, cursor.fetchall())
-
-
-def _savepoint_if_nested() -> AbstractContextManager[None]:
-    """Keeps the caller's transaction usable after an error. Outside of one the statement is its own transaction."""
-    return transaction.atomic() if connection.in_atomic_block else nullcontext()
-
-
-@contextmanager
-def _prepared_cursor() -> Iterator[psycopg.RawCursor]:
-    """A cursor that prepares its statement once per connection: planning takes longer than executing. Django's cursors
-    write the values into the statement, so that PostgreSQL plans each anew."""
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    raw = connection.connection
-    raw.prepare_threshold = 0
-    try:
-        with connection.wrap_database_errors, psycopg.RawCursor(raw) as cursor:
-            yield cursor
-    finally:
-        raw.prepare_threshold = None
 
 
 @transaction.atomic
@@ -92,31 +73,27 @@ def _copy(writes: Sequence[Write]) -> None:
         cursor.execute(IDS, [len(events)])
         ids = [number for (number,) in cursor.fetchall()]
     # In the order of the statement, for the same reason.
-    lines = sorted(
-        (row.day, row.message_id, notation.line((str(number), *row.values)))
-        for number, row in zip(ids, events, strict=True)
-    )
-    _copy_in(COPY_EVENTS, [line for _, _, line in lines])
-    _copy_in(COPY_REJECTIONS, [notation.line(values) for one in writes for values in one.rejections])
+    ordered = sorted(zip(ids, events, strict=True), key=lambda pair: (pair[1].day, pair[1].message_id))
+    _copy_in(COPY_EVENTS, [(str(number), *row.values) for number, row in ordered])
+    _copy_in(COPY_REJECTIONS, [values for one in writes for values in one.rejections])
     remaining = iter(ids)
     _copy_in(COPY_BATCHES, [_batch(one, [next(remaining) for _ in one.events]) for one in writes])
     for one in writes:
         one.new = len(one.events)
 
 
-def _batch(one: Write, ids: Sequence[int]) -> str:
-    """The line of a Batch without duplicates; `pending`, and so to be digested, when it has events."""
+def _batch(one: Write, ids: list[int]) -> tuple[object, ...]:
+    """The values of a Batch without duplicates; `pending`, and so to be digested, when it has events."""
     sent, days = one.sent, [row.day for row in one.events]
-    received_at = sent.received_at.isoformat()
-    bounds = (min(days).isoformat(), max(days).isoformat()) if days else ("\\N", "\\N")
-    names = (str(sent.key.game_id), str(sent.key.pk), sent.dialect.value, received_at)
-    counts = (str(len(ids)), "0", str(len(sent.rejected)))
+    names = (sent.key.game_id, sent.key.pk, sent.dialect.value, sent.received_at)
+    bounds = (min(days), max(days)) if days else (None, None)
     state = "pending" if ids else "done"
-    return "\t".join([*names, *counts, notation.array(map(str, ids)), *bounds, state, "0", received_at, ""]) + "\n"
+    return (*names, len(ids), 0, len(sent.rejected), ids, *bounds, state, 0, sent.received_at, "")
 
 
-def _copy_in(query: str, lines: Sequence[str]) -> None:
-    if not lines:
+def _copy_in(query: str, values: Sequence[Sequence[object]]) -> None:
+    if not values:
         return
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(query) as into:
-        into.write("".join(lines))
+        for row in values:
+            into.write_row(row)
