@@ -14,11 +14,11 @@ urlpatterns = [
     path("metrics", probes.metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("accounts/", include("audience.hub.account_urls")),
+    # Before allauth's, of which it replaces some.
+    path("", include("audience.hub.urls")),
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
     path("", include("audience.intake.urls")),
-    path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]
 

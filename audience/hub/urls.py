@@ -2,13 +2,15 @@ from datetime import date
 
 from django.urls import path, register_converter
 
+from audience.hub.account import invitation
+from audience.hub.account import views as account
 from audience.hub.events import detail as event_detail
 from audience.hub.events import views as events
 from audience.hub.games import views as games
 from audience.hub.keys import views as keys
 from audience.hub.members import views as members
 from audience.hub.people import views as people
-from audience.hub.privacy import consent, retention
+from audience.hub.privacy import settings
 from audience.hub.privacy import views as privacy
 
 
@@ -27,6 +29,10 @@ class DayConverter:
 register_converter(DayConverter, "day")
 
 urlpatterns = [
+    path("accounts/", account.account, name="account"),
+    path("accounts/email/", account.address, name="account_email"),
+    path("accounts/email/<str:token>/", account.address_confirm, name="address-confirm"),
+    path("accounts/invitations/<str:token>/", invitation.invitation, name="invitation"),
     path("", games.games, name="games"),
     path("games/new/", games.game_new, name="game-new"),
     path("g/<slug:slug>/events/", events.events, name="events"),
@@ -50,6 +56,6 @@ urlpatterns = [
     path("g/<slug:slug>/members/invitations/<int:pk>/revoke/", members.invitation_revoke, name="invitation-revoke"),
     path("g/<slug:slug>/privacy/", privacy.privacy, name="privacy"),
     path("g/<slug:slug>/privacy/erase/", privacy.erase, name="erase"),
-    path("g/<slug:slug>/privacy/consent/", consent.consent_edit, name="consent"),
-    path("g/<slug:slug>/privacy/retention/", retention.retention_edit, name="retention"),
+    path("g/<slug:slug>/privacy/consent/", settings.consent_edit, name="consent"),
+    path("g/<slug:slug>/privacy/retention/", settings.retention_edit, name="retention"),
 ]

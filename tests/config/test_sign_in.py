@@ -29,7 +29,7 @@ from django.utils import timezone
 from audience.accounts import second_factor
 from audience.models import AddressChange, ApiKey, Game, Invitation, Membership, Role
 from audience.models.keys import sha256_hex
-from audience.templatetags.browsers import browser_name
+from audience.templatetags.hub import browser_name
 from config import settings as product_settings
 from config.middleware import SETTING_UP
 from tests import hub

@@ -1,16 +1,33 @@
-"""The account page: sign-in, sessions, and accessible games."""
+"""The account page: sign-in, sessions and games; and changing the email address."""
 
+from allauth.account.decorators import reauthentication_required
+from allauth.core import ratelimit
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django import forms
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from audience.accounts import second_factor
+from audience.accounts import address_mail, addresses, mail, second_factor
 from audience.hub.toolkit.access import HubRequest
 from audience.models import AddressChange, Membership
+
+NO_MAIL_SERVER = "This installation has no mail server. An administrator of the installation can copy the link for you."
+
+
+class AddressForm(forms.Form):
+    """The address to sign in with."""
+
+    email = forms.EmailField(
+        label="New address",
+        max_length=254,
+        help_text="You confirm it by a link that is mailed there.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
 
 
 @never_cache
@@ -29,3 +46,75 @@ def account(request: HubRequest) -> HttpResponse:
         "is_missing": second_factor.is_missing_for_admin(request.user),
     }
     return render(request, "account/overview.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def address(request: HubRequest) -> HttpResponse:
+    """Show the present address, a form, and the open change."""
+    if request.method == "POST":
+        answer: HttpResponse = _change(request)
+        return answer
+    return _page(request, AddressForm())
+
+
+@reauthentication_required  # type: ignore[untyped-decorator]  # allauth ships no types
+def _change(request: HubRequest) -> HttpResponse:
+    if "cancel" in request.POST:
+        addresses.cancel(user=request.user)
+        messages.success(request, f"You still sign in with {request.user.email}.")
+        return redirect("account_email")
+    form = AddressForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form)
+    limited: HttpResponse | None = ratelimit.consume_or_429(request, action="change_email", user=request.user)
+    if limited:
+        return limited
+    try:
+        asked = addresses.request_change(user=request.user, email=form.cleaned_data["email"])
+    except addresses.AddressError as refusal:
+        form.add_error("email", str(refusal))
+        return _page(request, form)
+    return _send(request, asked)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def address_confirm(request: HubRequest, token: str) -> HttpResponse:
+    """Show the page of the mailed link. It requires a button, since mail scanners follow links."""
+    change = addresses.find_open_change(token, request.user)
+    refused = ""
+    if request.method == "POST" and change:
+        try:
+            before = addresses.confirm(token=token, user=request.user)
+        except addresses.AddressError as refusal:
+            refused = str(refusal)
+        else:
+            address_mail.notify_changed(before=before, after=request.user.email)
+            messages.success(request, f"You sign in with {request.user.email} from now on.")
+            return redirect("account")
+    status = 200 if change and not refused else 410
+    return render(request, "account/address_confirm.html", {"change": change, "refused": refused}, status=status)
+
+
+def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
+    change = AddressChange.objects.filter(user=request.user).first()
+    context = {"form": form, "change": change, "is_sent": mail.has_mail_server()}
+    return render(request, "account/address.html", context)
+
+
+def _send(request: HubRequest, asked: addresses.RequestedChange) -> HttpResponse:
+    """Mail the link, and a notice to the present address. The answer does not reveal whether another account has the
+    address.
+    """
+    taken = address_mail.send_link(asked)
+    address_mail.notify_requested(asked, request.user.email)
+    if not mail.has_mail_server():
+        messages.warning(request, NO_MAIL_SERVER)
+    elif taken:
+        messages.success(request, f"A link is on its way to {asked.change.email}. It works for 3 days.")
+    else:
+        messages.error(request, f"The mail server did not take the mail to {asked.change.email}. Try again later.")
+    return redirect("account_email")

@@ -17,10 +17,11 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from audience.accounts import second_factor
-from audience.hub.toolkit.admin_links import admin_url
 from audience.models import Game, Membership, Role
 
 P = ParamSpec("P")
+# Pages of one row by URL name, and its model; other pages link to the game in the admin.
+ADMIN_MODELS = {"person": "person", "privacy-person": "person", "conversion": "conversion"}
 RANK = {Role.VIEWER: 0, Role.MARKETER: 1, Role.ADMIN: 2}
 
 
@@ -118,3 +119,15 @@ def page(request: HubRequest, template: str, membership: Membership, **context: 
         "admin_url": admin_url(request, membership.game, request.user),
     }
     return render(request, template, {**frame, **context})
+
+
+def admin_url(request: HttpRequest, game: Game, user: Any) -> str:
+    """Return the URL of the page's row in the admin, or '' for users without permission."""
+    if not user.is_staff:
+        return ""
+    match = request.resolver_match
+    model = ADMIN_MODELS.get(match.url_name or "", "game") if match else "game"
+    if not user.has_perm(f"audience.view_{model}"):
+        return ""
+    pk = game.pk if model == "game" or match is None else match.kwargs["pk"]
+    return reverse(f"admin:audience_{model}_change", args=[pk])

@@ -1,4 +1,4 @@
-"""Retention of events: set by an admin, who types the game's name if it deletes events."""
+"""Settings of a game that an admin makes: the consent default and the retention of events."""
 
 from typing import Any
 
@@ -13,11 +13,35 @@ from audience.models import Game, Membership, Role
 from audience.models.keys import MIN_RETENTION_DAYS
 from audience.storage import retention
 
+SEND, KEEP_BACK = "send", "keep"
+CHOICES = ((SEND, "Send their conversions"), (KEEP_BACK, "Do not send their conversions"))
 MAX_KEPT_DAYS = 3650
 MIN_HELP = (
     f"Keep them at least {MIN_RETENTION_DAYS} days: a stored event is what its copies are known by, and senders may "
     "repeat what is up to 30 days old."
 )
+
+
+class UnstatedConsentForm(forms.Form):
+    """The consent default for players without any stated level."""
+
+    unstated = forms.ChoiceField(
+        label="When a player never stated a consent level", choices=CHOICES, widget=forms.RadioSelect
+    )
+
+
+@game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
+def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
+    game = membership.game
+    posted = request.POST if request.method == "POST" else None
+    form = UnstatedConsentForm(posted, initial={"unstated": KEEP_BACK if game.strict_consent else SEND})
+    if posted is None or not form.is_valid():
+        return page(request, "hub/privacy/consent.html", membership, form=form)
+    game.strict_consent = form.cleaned_data["unstated"] == KEEP_BACK
+    game.save(update_fields=["strict_consent"])
+    decision = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
+    messages.success(request, f"Conversions of players who never stated a consent level are {decision} from now on.")
+    return redirect("privacy", slug=game.slug)
 
 
 class RetentionForm(forms.Form):
@@ -35,6 +59,7 @@ class RetentionForm(forms.Form):
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
+    """Set the days; the game's name is typed if that deletes events."""
     game = membership.game
     posted = request.POST if request.method == "POST" else None
     form = RetentionForm(posted, initial={"kept_days": game.kept_days})

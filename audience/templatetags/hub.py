@@ -1,6 +1,13 @@
-"""Readable names of User-Agents, for the list of sessions."""
+"""Tags and filters of the Hub and account pages."""
+
+import json
+from typing import Any
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.safestring import SafeString
+
+from audience.accounts.mail import has_mail_server
 
 register = template.Library()
 
@@ -18,3 +25,20 @@ def browser_name(user_agent: str) -> str:
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if browser and system else user_agent or "Unknown"
+
+
+@register.simple_block_tag
+def capture(content: SafeString) -> SafeString:
+    """`{% capture as name %}...{% endcapture %}` renders markup once, to show it twice as `{{ name }}`."""
+    return content
+
+
+@register.simple_tag
+def mail_is_sent() -> bool:
+    return has_mail_server()
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Return JSON text for an attribute, since the pages have no inline scripts."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
