@@ -5,17 +5,16 @@ Reads a thousand conversions at a time to bound memory.
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.masking import masked
-from audience.hub.toolkit.paging import newest
+from audience.hub.toolkit.paging import newest_in_pages
 from audience.models import Conversion
 from postbacks.models import Delivery, DeliveryState
 
-CHUNK = 1000
+ROWS_PER_QUERY = 1000
 COLUMNS = (
     "conversion_id",
     "event",
@@ -51,14 +50,8 @@ def _rows(rows: QuerySet[Conversion], addresses: bool) -> Iterator[list[Any]]:
     )
     rows = rows.select_related("touch").prefetch_related(Prefetch("deliveries", wanted))
     rows = rows.defer("properties", "context", "integrations", "touch__campaign", "touch__page_url", "touch__referrer")
-    before = ""
-    while True:
-        page = newest(rows, by="event_at", before=before, key=UUID, size=CHUNK)
-        for conversion in page.rows:
-            yield from _rows_of(conversion, addresses)
-        before = page.older
-        if not before:
-            return
+    for conversion in newest_in_pages(rows, by="event_at", size=ROWS_PER_QUERY):
+        yield from _rows_of(conversion, addresses)
 
 
 def _rows_of(conversion: Conversion, addresses: bool) -> Iterator[list[Any]]:

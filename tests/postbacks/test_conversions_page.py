@@ -389,7 +389,7 @@ def test_an_address_in_an_id_is_masked_for_a_viewer(game: Game, viewer: Client, 
 
 
 def test_the_export_comes_in_chunks_and_misses_nobody(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "CHUNK", 10)
+    monkeypatch.setattr(export, "ROWS_PER_QUERY", 10)
     player = factories.person(game)
     made = {str(factories.conversion(player, event_at=NOW).pk) for _ in range(25)}
     rows = Conversion.objects.filter(game=game)

@@ -47,7 +47,7 @@ class PersonRow:
 def people(request: HubRequest, membership: Membership) -> HttpResponse:
     """`q` is any id or an e-mail address; without it, the newest players."""
     query, before = search_text(request, "q"), request.GET.get("before", "")
-    found = newest(matching_people(membership.game, query), by="first_seen_at", before=before, key=UUID)
+    found = newest(matching_people(membership.game, query), by="first_seen_at", before=before)
     rows = person_rows(found.rows, addresses=sees_addresses(membership))
     template = "hub/people/_rows.html" if request.htmx else "hub/people/page.html"
     return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)

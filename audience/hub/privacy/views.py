@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -58,7 +57,7 @@ def erase(request: HubRequest, membership: Membership) -> HttpResponse:
 
 def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpResponse:
     before = request.GET.get("before", "")
-    found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before, key=UUID)
+    found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before)
     context: dict[str, Any] = {
         "receipts": [ReceiptRow.of(erasure) for erasure in found.rows],
         "older": found.older,

@@ -1,10 +1,11 @@
 """Keyset paging: "Older" starts after the last row shown, so that every page costs the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
 T = TypeVar("T", bound=Model)
@@ -19,12 +20,12 @@ class Page(Generic[T]):
     older: str
 
 
-def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any], size: int = PAGE_SIZE) -> Page[T]:
+def newest(rows: QuerySet[T], *, by: str, before: str = "", size: int = PAGE_SIZE) -> Page[T]:
     """Return the newest `size` rows by the column `by`, then by primary key.
 
-    `key` parses a primary key. An unreadable `before` means the first page.
+    An unreadable `before` means the first page.
     """
-    start = parse_cursor(before, key)
+    start = parse_cursor(before, rows.model._meta.pk.to_python)
     if start:
         moment, pk = start
         # The first condition lets an index of `by` start here; without it every page reads all earlier pages.
@@ -34,16 +35,25 @@ def newest(rows: QuerySet[T], *, by: str, before: str, key: Callable[[str], Any]
     return Page(rows=found[:size], older=cursor_after(getattr(last, by), last.pk) if last else "")
 
 
+def newest_in_pages(rows: QuerySet[T], *, by: str, size: int) -> Iterator[T]:
+    """Yield all rows in the order of `newest`, read `size` at a time to bound memory."""
+    page = newest(rows, by=by, size=size)
+    yield from page.rows
+    while page.older:
+        page = newest(rows, by=by, before=page.older, size=size)
+        yield from page.rows
+
+
 def cursor_after(moment: datetime, pk: Any) -> str:
     """Return the `before` of the page after this row."""
     return f"{moment.isoformat()}~{pk}"
 
 
 def parse_cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
-    """Return the position that a `before` names; None if it cannot be read."""
+    """Return the position that a `before` names, with the primary key read by `key`; None if it cannot be read."""
     moment, _, pk = before.partition("~")
     try:
         at = datetime.fromisoformat(moment)
         return (at, key(pk)) if at.tzinfo else None
-    except ValueError:
+    except (ValueError, ValidationError):
         return None

@@ -4,7 +4,6 @@ A webhook's secret is shown only in the answer that created it. Its URL is for a
 """
 
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -46,7 +45,7 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     told = recipients.choice_of(game=game, user=request.user, role=membership.role)
     rows = Alert.objects.filter(game=game).select_related("config", "game")
-    found = newest(rows, by="opened_at", before=request.GET.get("before", ""), key=UUID)
+    found = newest(rows, by="opened_at", before=request.GET.get("before", ""))
     mine = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
     context: dict[str, Any] = {
         "form": ChoiceForm(initial={"told": told}),

@@ -1,6 +1,5 @@
 """The audit log of a game: who changed what, when and from where, with values before and after."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from audience.database import clock
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import Filter, choice
-from audience.hub.toolkit.paging import newest
+from audience.hub.toolkit.paging import newest, newest_in_pages
 from audience.models import Game, Membership, Role
 from postbacks.hub.audit_log.entries import ACTIONS, KINDS, SYSTEM_NAME, AuditRow, audit_row
 
@@ -49,7 +48,7 @@ class AuditFilter:
 @game_view(role=Role.ADMIN)
 def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
     audit_filter, before = read_filter(request, membership.game), request.GET.get("before", "")
-    found = newest(audit_filter.entries, by="timestamp", before=before, key=int)
+    found = newest(audit_filter.entries, by="timestamp", before=before)
     context = {"rows": [audit_row(entry) for entry in found.rows], "older": found.older, "before": before}
     return page(request, "hub/audit_log/page.html", membership, audit_filter=audit_filter, **context)
 
@@ -57,9 +56,9 @@ def audit_log(request: HubRequest, membership: Membership) -> HttpResponse:
 @game_view(role=Role.ADMIN)
 def audit_log_export(request: HubRequest, membership: Membership) -> StreamingHttpResponse:
     """Return the filtered log as CSV."""
-    cells = (_cells(row) for row in _all_rows(read_filter(request, membership.game).entries))
+    found = newest_in_pages(read_filter(request, membership.game).entries, by="timestamp", size=ROWS_PER_QUERY)
     name = f"audit-log-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
-    lines = spreadsheet.lines(COLUMNS, cells)
+    lines = spreadsheet.lines(COLUMNS, (_cells(audit_row(entry)) for entry in found))
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
 
 
@@ -88,16 +87,6 @@ def _people(game: Game) -> list[tuple[str, str]]:
     actors = LogEntry.objects.filter(pk__in=newest_entries).order_by().values("actor").distinct()
     found = get_user_model().objects.filter(pk__in=actors).order_by("email", "pk")
     return [(str(user.pk), user.email or user.get_username()) for user in found]
-
-
-def _all_rows(rows: QuerySet[Any]) -> Iterator[AuditRow]:
-    before = ""
-    while True:
-        found = newest(rows, by="timestamp", before=before, key=int, size=ROWS_PER_QUERY)
-        yield from (audit_row(entry) for entry in found.rows)
-        before = found.older
-        if not before:
-            return
 
 
 def _cells(row: AuditRow) -> tuple[str, ...]:

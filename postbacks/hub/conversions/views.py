@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -64,7 +63,7 @@ def conversions(request: HubRequest, membership: Membership) -> HttpResponse:
     wanted = read_filter(request, membership.game)
     rows, found = listed_conversions(wanted)
     before = request.GET.get("before", "")
-    shown = newest(with_outcomes(rows), by="event_at", before=before, key=UUID)
+    shown = newest(with_outcomes(rows), by="event_at", before=before)
     addresses = sees_addresses(membership)
     context = {
         "rows": [conversion_row(conversion, addresses=addresses) for conversion in shown.rows],

@@ -10,16 +10,15 @@ Times are ISO 8601 in UTC, lists newest first. Only secrets are masked: keys, to
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
-from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, Prefetch, QuerySet
 
 from audience.database import clock
 from audience.hub.toolkit.masking import masked
-from audience.hub.toolkit.paging import newest
+from audience.hub.toolkit.paging import newest_in_pages
 from audience.models import Event, Person, Rejection
 from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
@@ -68,15 +67,15 @@ def _lists(person: Person) -> Iterator[tuple[str, Rows]]:
     values = sorted({value for _, value in ids})
     anonymous = [value for namespace, value in ids if namespace == ANONYMOUS]
     decisions = ConsentDecision.objects.filter(game_id=person.game_id, anonymous_id__in=anonymous)
-    yield "identities", map(_row, _paged(person.identities.all(), "first_seen_at", int))
-    yield "devices", map(_row, _paged(person.devices.all(), "updated_at", int))
+    yield "identities", map(_row, _paged(person.identities.all(), "first_seen_at"))
+    yield "devices", map(_row, _paged(person.devices.all(), "updated_at"))
     yield "groups", ({"group_id": group.group_id, "updated_at": group.updated_at} for group in person.groups.all())
-    yield "consent_decisions", map(_row, _paged(decisions, "decided_at", int))
-    yield "clicks", map(_row, _paged(person.touches.all(), "clicked_at", int))
-    yield "conversions", map(_conversion, _paged(_with_deliveries(person), "event_at", UUID))
-    yield "events", map(_row, _paged(Event.objects.filter(sent_under(person.game_id, ids)), "event_at", int))
+    yield "consent_decisions", map(_row, _paged(decisions, "decided_at"))
+    yield "clicks", map(_row, _paged(person.touches.all(), "clicked_at"))
+    yield "conversions", map(_conversion, _paged(_with_deliveries(person), "event_at"))
+    yield "events", map(_row, _paged(Event.objects.filter(sent_under(person.game_id, ids)), "event_at"))
     refused = Rejection.objects.filter(game=person.game_id, subjects__overlap=values)
-    yield "rejections", map(_row, _paged(refused, "received_at", int))
+    yield "rejections", map(_row, _paged(refused, "received_at"))
 
 
 def identities_of(person: Person) -> list[tuple[str, str]]:
@@ -91,14 +90,8 @@ def _with_deliveries(person: Person) -> QuerySet[Any]:
     return person.conversions.prefetch_related(Prefetch("deliveries", deliveries))
 
 
-def _paged(rows: QuerySet[Any], by: str, key: Callable[[str], Any]) -> Iterator[Any]:
-    before = ""
-    while True:
-        found = newest(rows, by=by, before=before, key=key, size=ROWS_PER_QUERY)
-        yield from found.rows
-        before = found.older
-        if not before:
-            return
+def _paged(rows: QuerySet[Any], by: str) -> Iterator[Any]:
+    return newest_in_pages(rows, by=by, size=ROWS_PER_QUERY)
 
 
 def _row(row: Model) -> dict[str, Any]:
