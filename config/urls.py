@@ -3,6 +3,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from audience.hub.urls import account_urls
 from config import probes
 
 # The admin's own form does not ask for second factors.
@@ -14,11 +15,11 @@ urlpatterns = [
     path("metrics", probes.metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    # Before allauth's, of which it replaces some.
-    path("", include("audience.hub.urls")),
+    path("accounts/", include(account_urls)),
     path("accounts/", include("config.account_urls")),
     path("admin/", admin.site.urls),
     path("", include("audience.intake.urls")),
+    path("", include("audience.hub.urls")),
     path("", include("postbacks.hub.urls")),
 ]
 

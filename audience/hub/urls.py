@@ -28,11 +28,14 @@ class DayConverter:
 
 register_converter(DayConverter, "day")
 
+# Under /accounts/, matched before allauth's.
+account_urls = [
+    path("", account.account, name="account"),
+    path("email/", account.address, name="account_email"),
+    path("email/<str:token>/", account.address_confirm, name="address-confirm"),
+    path("invitations/<str:token>/", invitation.invitation, name="invitation"),
+]
 urlpatterns = [
-    path("accounts/", account.account, name="account"),
-    path("accounts/email/", account.address, name="account_email"),
-    path("accounts/email/<str:token>/", account.address_confirm, name="address-confirm"),
-    path("accounts/invitations/<str:token>/", invitation.invitation, name="invitation"),
     path("", games.games, name="games"),
     path("games/new/", games.game_new, name="game-new"),
     path("g/<slug:slug>/events/", events.events, name="events"),
