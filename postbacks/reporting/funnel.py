@@ -5,7 +5,7 @@ a status holds exactly the conversions counted there.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,6 @@ from postbacks.reporting.conversion_status import (
     CONVERSIONS,
     ELIGIBLE,
     LOST,
-    STATUSES,
     STEPS,
     ConversionFilter,
     Status,
@@ -47,8 +46,14 @@ LABELS: dict[str, str] = {
 class Tally:
     """A number, and values summed per currency ('' for none)."""
 
-    count: int
-    sums: dict[str, Decimal]
+    count: int = 0
+    sums: dict[str, Decimal] = field(default_factory=dict)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        sums = defaultdict(Decimal, self.sums)
+        for currency, value in other.sums.items():
+            sums[currency] += value
+        return Tally(self.count + other.count, dict(sorted(sums.items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +73,14 @@ class FunnelStep:
 def count_steps(filters: ConversionFilter) -> list[FunnelStep]:
     """Return the steps in order, from one query over conversions and one over the newest events."""
     everything: Any = with_status(filters).order_by()
-    rows = everything.values("status", "currency").annotate(count=Count("pk"), total=Sum("value"))
-    by_status: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        by_status[row["status"]].append(row)
-    tallies = {status: _tally(by_status[status]) for status in STATUSES}
+    rows = everything.values_list("status", "currency").annotate(Count("pk"), Sum("value"))
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    for status, currency, count, value in rows:
+        tallies[status] += Tally(count, {} if value is None else {currency: value})
     steps = [
         FunnelStep(
             key=key,
-            tally=_tally([row for status in statuses_reaching(key) for row in by_status[status]]),
+            tally=sum((tallies[status] for status in statuses_reaching(key)), Tally()),
             lost=[(status, tallies[status]) for status in LOST[key] if tallies[status].count],
         )
         for key in STEPS
@@ -91,7 +95,7 @@ def count_events(filters: ConversionFilter, *, least: int) -> FunnelStep:
     floor = events.scan_floor(limit=SCAN_LIMIT)
     # By time, not by day alone, since correcting a clock changes the time and not the day.
     found = events.filter(pk__gt=floor, event_at__gte=filters.since, kind=Kind.TRACK, name__in=names).count()
-    return FunnelStep(SEEN, Tally(max(found, least), {}), [], at_least=bool(floor) or found < least)
+    return FunnelStep(SEEN, Tally(max(found, least)), [], at_least=bool(floor) or found < least)
 
 
 def trigger_names(game: Game) -> list[str]:
@@ -104,11 +108,3 @@ def counting_start(game: Game, since: datetime) -> tuple[datetime, bool]:
     rows = Conversion.objects.filter(game=game, event_at__gte=since).order_by("-event_at")
     last = rows.values_list("event_at", flat=True)[MAX_CONVERSIONS - 1 : MAX_CONVERSIONS].first()
     return (last, True) if last else (since, False)
-
-
-def _tally(rows: list[dict[str, Any]]) -> Tally:
-    sums: dict[str, Decimal] = defaultdict(Decimal)
-    for row in rows:
-        if row["total"] is not None:
-            sums[row["currency"]] += row["total"]
-    return Tally(sum(row["count"] for row in rows), dict(sorted(sums.items())))

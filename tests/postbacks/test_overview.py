@@ -15,7 +15,7 @@ from django.utils import timezone
 from audience.models import ApiKey, Batch, Game
 from postbacks.hub.overview import attention, backlog, delivery_totals, figures
 from postbacks.hub.overview.attention_item import AttentionItem
-from postbacks.hub.overview.figures import Figures
+from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
 from postbacks.reporting.funnel import Tally
@@ -35,12 +35,12 @@ def bought(game: Game, at: datetime, value: str, currency: str, *, network: str 
     factories.conversion(person, touch=click, event_at=at, value=Decimal(value), currency=currency, **given)
 
 
-def only(found: dict[datetime, Figures]) -> dict[datetime, Figures]:
-    return {start: one for start, one in found.items() if one != Figures()}
+def only(found: dict[datetime, EventCounts]) -> dict[datetime, EventCounts]:
+    return {start: one for start, one in found.items() if one != EventCounts()}
 
 
-def found(game: Game, period: str, now: datetime = NOW) -> dict[datetime, Figures]:
-    return figures.read_figures(game, figures.PERIODS[period], now=now)
+def found(game: Game, period: str, now: datetime = NOW) -> dict[datetime, EventCounts]:
+    return figures.read_events(game, figures.PERIODS[period], now=now)
 
 
 def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game) -> None:
@@ -53,9 +53,9 @@ def test_twenty_four_hours_are_counted_by_the_hour(game: Game, other_game: Game)
     hour = NOW.replace(minute=0)
     by_hour = found(game, "24h")
     assert only(by_hour) == {
-        hour: Figures(accepted=10, rejected=1),
-        hour - timedelta(hours=1): Figures(accepted=2),
-        hour - timedelta(hours=23): Figures(accepted=5),
+        hour: EventCounts(accepted=10, rejected=1),
+        hour - timedelta(hours=1): EventCounts(accepted=2),
+        hour - timedelta(hours=23): EventCounts(accepted=5),
     }
     assert list(by_hour) == [hour - timedelta(hours=back) for back in range(23, -1, -1)]
 
@@ -80,8 +80,7 @@ def test_conversions_are_counted_by_the_click_and_values_by_their_currency(game:
     bought(game, NOW - timedelta(hours=2), "3.00", "USD")
     bought(game, NOW, "100.00", "USD", network="tiktok", test=True)
     factories.conversion(factories.person(game), event_at=NOW, reason="repeat_launch", trigger="game_launch")
-    total = figures.total(list(found(game, "24h").values()))
-    assert total.conversions == {
+    assert figures.read_conversions(game, figures.PERIODS["24h"], now=NOW) == {
         "tiktok": Tally(3, {"EUR": Decimal("7.000000"), "USD": Decimal("15.000000")}),
         "": Tally(1, {"USD": Decimal("3.000000")}),
     }

@@ -200,9 +200,11 @@ def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sand
     sending.drain(network="tiktok", max_in_flight=1)
     assert counts() == tables()
     now = timezone.now()
-    total = figures.total(list(figures.read_figures(game, figures.PERIODS["24h"], now=now).values()))
-    assert (total.accepted, total.rejected) == (3, 1)
-    assert {network: tally.count for network, tally in total.conversions.items()} == {"tiktok": 1}
+    day = figures.PERIODS["24h"]
+    events = figures.read_events(game, day, now=now).values()
+    assert (sum(one.accepted for one in events), sum(one.rejected for one in events)) == (3, 1)
+    conversions = figures.read_conversions(game, day, now=now)
+    assert {network: tally.count for network, tally in conversions.items()} == {"tiktok": 1}
     fold()
     assert (tails(), counts()) == (0, tables())
     assert delivery_totals.by_network(game, [], since=now - timedelta(days=1))[0].delivered == 1

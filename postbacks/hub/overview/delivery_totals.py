@@ -2,7 +2,7 @@
 (audience/storage/rollups.py), the queue is read from its index.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,10 +62,10 @@ class NetworkTotals:
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:
     """Return every network in the order of NETWORKS, in four queries. `since` is the start of an hour."""
-    ids, due = _configs(game)
-    every = {"config_id__in": [pk for pks in ids.values() for pk in pks], "starts_at__gte": since}
-    states = _sums(DeliveryCount.objects.filter(**every).values_list("config_id", "state"))
-    buckets = _sums(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"))
+    networks, due = _configs(game)
+    every = {"config_id__in": list(networks), "starts_at__gte": since}
+    states = _sums(DeliveryCount.objects.filter(**every).values_list("config_id", "state"), networks)
+    buckets = _sums(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"), networks)
     unknown = dict(
         Delivery.objects.filter(UNKNOWN, game=game, created_at__gte=since)
         .values_list("network")
@@ -76,38 +76,30 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
         NetworkTotals(
             network,
             [row for row in configs if row.config.network == kind],
-            **{
-                state: _sum_by_key(states, ids[kind]).get(state, 0)
-                for state in ("delivered", "waiting", "held", "failed")
-            },
+            **{state: states[kind][state] for state in ("delivered", "waiting", "held", "failed")},
             may_have_arrived=unknown.get(kind, 0),
-            p95=latency.percentile(_sum_by_key(buckets, ids[kind]), PERCENTILE),
+            p95=latency.percentile(buckets[kind], PERCENTILE),
             due_since=min(due[kind], default=None),
         )
         for kind, network in NETWORKS.items()
     ]
 
 
-def _configs(game: Game) -> tuple[dict[str, list[UUID]], dict[str, list[datetime]]]:
-    """Return present and former configs by network, and when the oldest delivery of each was due."""
-    ids: dict[str, list[UUID]] = defaultdict(list)
+def _configs(game: Game) -> tuple[dict[UUID, str], dict[str, list[datetime]]]:
+    """Return the networks of present and former configs, and by network when the oldest delivery of each was due."""
+    networks: dict[UUID, str] = {}
     due: dict[str, list[datetime]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(CONFIGS_WITH_DUE, [game.pk])
         for network, pk, since in cursor.fetchall():
-            ids[network].append(pk)
+            networks[pk] = network
             due[network] += [since] if since else []
-    return ids, due
+    return networks, due
 
 
-def _sums(rows: Any) -> dict[tuple[UUID, Any], int]:
-    return {(pk, key): total for pk, key, total in rows.annotate(total=Sum("number"))}
-
-
-def _sum_by_key(sums: dict[tuple[UUID, Any], int], configs: list[UUID]) -> dict[Any, int]:
-    """Return the sums of these configs."""
-    found: dict[Any, int] = defaultdict(int)
-    for (pk, key), total in sums.items():
-        if pk in configs:
-            found[key] += total
+def _sums(rows: Any, networks: dict[UUID, str]) -> dict[str, Counter[Any]]:
+    """Return the sums of (config, key) rows as {network: {key: sum}}."""
+    found: dict[str, Counter[Any]] = defaultdict(Counter)
+    for pk, key, total in rows.annotate(total=Sum("number")):
+        found[networks[pk]][key] += total
     return found

@@ -4,7 +4,7 @@ Read from counts (audience/storage/rollups.py), so that a busy game costs as lit
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,57 +44,31 @@ PERIODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """One hour or day, or a sum. `conversions` by network of the attributed click, '' without one."""
+class EventCounts:
+    """The messages of one hour or day, or of a period."""
 
     accepted: int = 0
     rejected: int = 0
-    conversions: dict[str, Tally] = field(default_factory=dict)
 
 
-def read_figures(game: Game, period: Period, *, now: datetime) -> dict[datetime, Figures]:
-    """Return {start: Figures} of the period, oldest first."""
+def read_events(game: Game, period: Period, *, now: datetime) -> dict[datetime, EventCounts]:
+    """Return {start: EventCounts} of the hours or days of the period, oldest first."""
+    trunc: Any = TruncHour if period.step == HOUR else TruncDay
+    rows: Any = RequestCount.objects.filter(**_within(game, period, now)).values_list(trunc("starts_at", tzinfo=UTC))
+    found = {start: EventCounts(*sums) for start, *sums in rows.annotate(Sum("accepted"), Sum("rejected"))}
+    return {start: found.get(start, EventCounts()) for start in period.starts(now)}
+
+
+def read_conversions(game: Game, period: Period, *, now: datetime) -> dict[str, Tally]:
+    """Return the conversions of the period by network of the attributed click, '' without one."""
+    rows: Any = ConversionCount.objects.filter(**_within(game, period, now)).values_list("network", "currency")
+    found: dict[str, Tally] = defaultdict(Tally)
+    sums = rows.annotate(count=Sum("number"), with_value=Sum("valued"), total=Sum("value"))
+    for network, currency, count, with_value, value in sums.filter(count__gt=0):
+        found[network] += Tally(count, {currency: value} if with_value else {})
+    return dict(found)
+
+
+def _within(game: Game, period: Period, now: datetime) -> dict[str, Any]:
     starts = period.starts(now)
-    found = counted(game, starts[0], starts[-1] + period.step, period.step)
-    return {start: found.get(start, Figures()) for start in starts}
-
-
-def total(figures: list[Figures]) -> Figures:
-    """Return the sum, with values per currency."""
-    tallies: dict[str, list[Tally]] = defaultdict(list)
-    for one in figures:
-        for network, tally in one.conversions.items():
-            tallies[network].append(tally)
-    return Figures(
-        accepted=sum(one.accepted for one in figures),
-        rejected=sum(one.rejected for one in figures),
-        conversions={network: added(found) for network, found in tallies.items()},
-    )
-
-
-def added(tallies: list[Tally]) -> Tally:
-    sums: Any = defaultdict(int)
-    for tally in tallies:
-        for currency, value in tally.sums.items():
-            sums[currency] += value
-    return Tally(sum(tally.count for tally in tallies), dict(sorted(sums.items())))
-
-
-def counted(game: Game, start: datetime, end: datetime, step: timedelta) -> dict[datetime, Figures]:
-    """Return hours with figures from `start` to before `end` (UTC)."""
-    trunc: Any = TruncHour if step == HOUR else TruncDay
-    within = {"game_id": game.pk, "starts_at__gte": start, "starts_at__lt": end}
-    requests: Any = RequestCount.objects.filter(**within).values(at=trunc("starts_at", tzinfo=UTC))
-    rows: Any = ConversionCount.objects.filter(**within).values(
-        "network", "currency", at=trunc("starts_at", tzinfo=UTC)
-    )
-    sums: dict[str, Any] = {"count": Sum("number"), "with_value": Sum("valued"), "total": Sum("value")}
-    tallies: dict[datetime, dict[str, list[Tally]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows.annotate(**sums).filter(count__gt=0):
-        values = {row["currency"]: row["total"]} if row["with_value"] else {}
-        tallies[row["at"]][row["network"]].append(Tally(row["count"], values))
-    taken = {row["at"]: (row["a"], row["r"]) for row in requests.annotate(a=Sum("accepted"), r=Sum("rejected"))}
-    return {
-        at: Figures(*taken.get(at, (0, 0)), {network: added(found) for network, found in tallies[at].items()})
-        for at in {*taken, *tallies}
-    }
+    return {"game_id": game.pk, "starts_at__gte": starts[0], "starts_at__lt": starts[-1] + period.step}

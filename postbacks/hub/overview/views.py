@@ -13,7 +13,7 @@ from audience.hub.toolkit.filters import choice
 from audience.models import Game, Membership
 from postbacks.hub.guide.steps import completed_steps
 from postbacks.hub.overview import attention, backlog, delivery_totals, figures
-from postbacks.hub.overview.figures import Figures, Period
+from postbacks.hub.overview.figures import EventCounts, Period
 from postbacks.hub.toolkit import charts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.networks import NETWORKS
@@ -42,8 +42,8 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     choices = [(period.key, period.label) for period in figures.PERIODS.values()]
     chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
     period = figures.PERIODS[chosen.chosen]
-    found, configs = figures.read_figures(game, period, now=now), config_rows(game)
-    total, waiting = figures.total(list(found.values())), backlog.read(game, attention.free_to_send(configs), now=now)
+    configs = config_rows(game)
+    waiting = backlog.read(game, attention.free_to_send(configs), now=now)
     items = attention.items(game, configs, waiting, user=request.user)
     context = {
         "filter": chosen,
@@ -51,8 +51,8 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
         **setup_context(game),
         "items": items,
         "server_is_well": not any(item.is_of_server for item in items),
-        **events_context(found, total, period),
-        **conversions_context(total),
+        **events_context(figures.read_events(game, period, now=now), period),
+        **conversions_context(figures.read_conversions(game, period, now=now)),
         "sent": delivery_totals.by_network(game, configs, since=period.starts(now)[0]),
         "backlog": waiting,
         "now": now,
@@ -68,20 +68,21 @@ def setup_context(game: Game) -> dict[str, Any]:
     return {"steps": steps, "done": sum(step.done for step in steps), "next_step": next_step}
 
 
-def events_context(found: Mapping[datetime, Figures], total: Figures, period: Period) -> dict[str, Any]:
+def events_context(found: Mapping[datetime, EventCounts], period: Period) -> dict[str, Any]:
+    total = EventCounts(sum(one.accepted for one in found.values()), sum(one.rejected for one in found.values()))
     unit = "Hour" if period.step == figures.HOUR else "Day"
     counts = f"{total.accepted:,} accepted, {total.rejected:,} rejected"
     desc = f"Events per {unit.lower()} in the last {period.label}: {counts}."
     return {"total": total, "chart": events_chart(found, period), "chart_desc": desc, "chart_unit": f"{unit} (UTC)"}
 
 
-def conversions_context(total: Figures) -> dict[str, Any]:
-    everything = figures.added(list(total.conversions.values()))
-    unclicked = total.conversions.get("", figures.added([])).count
-    return {"conversions": everything, "attributed": everything.count - unclicked, "clicks": clicks(total)}
+def conversions_context(found: Mapping[str, Tally]) -> dict[str, Any]:
+    total = sum(found.values(), Tally())
+    attributed = total.count - found.get("", Tally()).count
+    return {"conversions": total, "attributed": attributed, "clicks": clicks(found)}
 
 
-def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Chart:
+def events_chart(found: Mapping[datetime, EventCounts], period: Period) -> charts.Chart:
     """Return events accepted and rejected, by hour or day (UTC)."""
     label, title = ("%H:%M", "%a %-d %b, %H:%M") if period.step == figures.HOUR else ("%-d %b", "%a %-d %b")
     points = [
@@ -91,11 +92,11 @@ def events_chart(found: Mapping[datetime, Figures], period: Period) -> charts.Ch
     return charts.stacked(points, series=[ACCEPTED, REJECTED])
 
 
-def clicks(total: Figures) -> list[tuple[charts.Rank, Tally]]:
+def clicks(found: Mapping[str, Tally]) -> list[tuple[charts.Rank, Tally]]:
     """Return conversions by network of the attributed click, with values; networks with postbacks first."""
     known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(ClickSource.choices)}
-    shown = [kind for kind in known if kind in NETWORKS or kind in total.conversions]
-    tallies = [total.conversions.get(kind, figures.added([])) for kind in shown]
+    shown = [kind for kind in known if kind in NETWORKS or kind in found]
+    tallies = [found.get(kind, Tally()) for kind in shown]
     rows = [
         (known[kind], tally.count, charts.SOLID if kind else charts.DOTTED)
         for kind, tally in zip(shown, tallies, strict=True)
