@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db.models import Sum
+from django.db.models.functions import TruncHour
 
 from postbacks.hub.toolkit import charts
-from postbacks.models import AttemptStatus
+from postbacks.models import AttemptCount, AttemptStatus
 
 HOURS = 24
 HOUR = timedelta(hours=1)
@@ -17,14 +18,6 @@ SERIES = {
     AttemptStatus.RETRIED: charts.Series(AttemptStatus.RETRIED.label, charts.DOTTED),
     AttemptStatus.FAILED: charts.Series(AttemptStatus.FAILED.label, charts.HATCHED),
 }
-CountsByStatus = dict[str, int]  # by status
-# The hours are those of UTC, whatever the time zone of the session.
-PER_HOUR = """
-SELECT date_trunc('hour', starts_at, 'UTC'), status, sum(number)
-FROM postbacks_attemptcount
-WHERE config_id = ANY(%(configs)s) AND starts_at >= %(since)s AND starts_at < %(until)s AND status = ANY(%(statuses)s)
-GROUP BY 1, 2 HAVING sum(number) > 0
-"""
 
 
 def chart(configs: Sequence[UUID], *, now: datetime) -> charts.Chart:
@@ -43,19 +36,13 @@ def description(found: charts.Chart) -> str:
     return f"Calls to the network per hour in the last 24 hours: {totals}."
 
 
-def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, CountsByStatus]:
-    """Return the outcomes of attempts per hour, oldest first, without open attempts."""
+def per_hour(configs: Sequence[UUID], *, now: datetime) -> dict[datetime, dict[str, int]]:
+    """Return {start of the hour: {status: attempts}}, oldest first, without open attempts."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = [last - back * HOUR for back in reversed(range(HOURS))]
-    params: dict[str, Any] = {
-        "configs": list(configs),
-        "since": hours[0],
-        "until": last + HOUR,
-        "statuses": list(SERIES),
-    }
-    found: dict[datetime, CountsByStatus] = {hour: {} for hour in hours}
-    with connection.cursor() as cursor:
-        cursor.execute(PER_HOUR, params)
-        for hour, status, total in cursor:
-            found[hour][status] = total
+    found: dict[datetime, dict[str, int]] = {hour: {} for hour in hours}
+    rows: Any = AttemptCount.objects.filter(config_id__in=configs, starts_at__gte=hours[0], starts_at__lt=last + HOUR)
+    counts = rows.filter(status__in=SERIES).values_list(TruncHour("starts_at", tzinfo=UTC), "status")
+    for hour, status, total in counts.annotate(total=Sum("number")).filter(total__gt=0):
+        found[hour][status] = total
     return found
