@@ -8,21 +8,19 @@ SCAN_LIMIT attempts; "Older" continues from there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from audience.hub.toolkit.paging import cursor_after, parse_cursor
-from audience.models import trigger_label
-from postbacks.models import AttemptStatus, DeliveryAttempt
-from postbacks.models.attempts import DOTS
+from postbacks.models import DeliveryAttempt
 
 PAGE_SIZE = 25
 SCAN_LIMIT = 2_000
-# Values of an AttemptRow. Objects of the three tables took longer than finding the rows.
+# The columns that the log shows.
 COLUMNS = (
-    *("pk", "started_at", "status", "http_status", "latency_ms", "number", "message"),
+    *("started_at", "status", "http_status", "latency_ms", "number", "message"),
     *("delivery__trigger", "config__pixel_id"),
 )
 # A moment that is later than every attempt's.
@@ -61,44 +59,13 @@ class LogFilter:
     before: str = ""
 
 
-class AttemptRow(NamedTuple):
-    """The columns of an attempt in the log, in the order of COLUMNS."""
-
-    pk: int
-    started_at: datetime
-    status: str
-    http_status: int | None
-    latency_ms: int | None
-    number: int
-    message: str
-    trigger: str
-    pixel_id: str
-
-    @property
-    def event(self) -> str:
-        return trigger_label(self.trigger)
-
-    @property
-    def dot(self) -> str:
-        return DOTS[AttemptStatus(self.status)]
-
-    @property
-    def status_label(self) -> str:
-        return AttemptStatus(self.status).label
-
-    @property
-    def problem(self) -> str:
-        """The network's answer, unless it accepted."""
-        return "" if self.status == AttemptStatus.SUCCESS else self.message
-
-
 @dataclass(frozen=True, slots=True)
 class Log:
     """`older` is the `before` of the next page, blank on the last; `scanned` is how many were read if reading stopped
     there.
     """
 
-    rows: list[AttemptRow]
+    rows: list[DeliveryAttempt]
     older: str
     scanned: int = 0
 
@@ -123,7 +90,7 @@ def _log(found: list[Any], *, end: Any = None) -> Log:
     return Log(rows, cursor_after(end[1], end[0]), scanned=SCAN_LIMIT) if end else Log(rows, "")
 
 
-def _read_rows(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
+def _read_rows(rows: Sequence[tuple[int, datetime]]) -> list[DeliveryAttempt]:
     """Return rows with these ids and start times, newest first."""
     if not rows:
         return []
@@ -132,7 +99,7 @@ def _read_rows(rows: Sequence[tuple[int, datetime]]) -> list[AttemptRow]:
     found = DeliveryAttempt.objects.filter(
         pk__in=[pk for pk, _ in rows], started_at__gte=min(starts), started_at__lte=max(starts)
     )
-    return [AttemptRow._make(row) for row in found.order_by("-started_at", "-pk").values_list(*COLUMNS)]
+    return list(found.select_related("delivery", "config").only(*COLUMNS).order_by("-started_at", "-pk"))
 
 
 def _run(query: str, wanted: dict[str, Any]) -> list[Any]:

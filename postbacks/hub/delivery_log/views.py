@@ -1,6 +1,5 @@
 """The delivery log of one network: every attempt, newest first, with filters in the URL."""
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -56,8 +55,10 @@ def read_log(
         event=event,
         before=request.GET.get("before", ""),
     )
-    found, addresses = attempts.newest(config_ids, wanted), sees_addresses(membership)
-    return replace(found, rows=[row._replace(message=masked(row.message, addresses=addresses)) for row in found.rows])
+    found = attempts.newest(config_ids, wanted)
+    for row in found.rows:
+        _mask_message(row, membership)
+    return found
 
 
 def config_ids(game: Game, network: str) -> list[UUID]:
