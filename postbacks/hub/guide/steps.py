@@ -1,6 +1,6 @@
 """The steps from an empty game to its first delivery: which are done, and by what evidence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef
@@ -10,7 +10,7 @@ from audience.hub.toolkit.masking import without_addresses
 from audience.models import ApiKey, Conversion, Event, Game, KeyKind, Rejection, Touch
 from audience.models.attribution import trigger_label
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
-from postbacks.networks import NETWORKS
+from postbacks.reporting.labels import network_label
 
 # Clicks read for the newest one, since no index supports a game's clicks by time.
 MAX_CLICKS_SCANNED = 200
@@ -29,12 +29,15 @@ class GuideStep:
     step, `href` the page that shows it. All may be empty."""
 
     key: str
-    title: str
-    done: bool
+    done: bool = False
     seen: str = ""
     at: datetime | None = None
     problem: str = ""
     href: str = ""
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.key]
 
 
 def progress(game: Game, *, dialect: str = "", addresses: bool = False) -> list[GuideStep]:
@@ -58,7 +61,7 @@ def completed_steps(game: Game) -> list[GuideStep]:
         Exists(configs),
         Exists(delivered),
     )
-    return [GuideStep(key, title, done) for (key, title), done in zip(TITLES.items(), found.get(), strict=True)]
+    return [GuideStep(key, done) for key, done in zip(TITLES, found.get(), strict=True)]
 
 
 def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
@@ -69,70 +72,53 @@ def newest_key(game: Game, dialect: str = "") -> ApiKey | None:
 
 def _key(game: Game, dialect: str) -> GuideStep:
     key = newest_key(game, dialect)
-    title = TITLES["key"]
-    return (
-        GuideStep("key", title, True, f"{key.name}, {key.prefix}…", key.created_at)
-        if key
-        else GuideStep("key", title, False)
-    )
+    return GuideStep("key", True, f"{key.name}, {key.prefix}…", key.created_at) if key else GuideStep("key")
 
 
 def _event(game: Game) -> GuideStep:
-    title = TITLES["event"]
     newest = Event.objects.filter(game_id=game.pk).order_by("-pk").defer("raw", "context", "properties").first()
     if newest:
         sender = newest.user_id or newest.anonymous_id or newest.device_id
         seen = f"{newest.name or newest.kind} from {sender or 'a nameless player'}"
-        return GuideStep("event", title, True, seen, newest.received_at)
+        return GuideStep("event", True, seen, newest.received_at)
     refused = Rejection.objects.filter(game=game).order_by("-pk").first()
     if refused is None:
-        return GuideStep("event", title, False)
+        return GuideStep("event")
     why = refused.errors[0]["message"] if refused.errors else ""
     href = f"{reverse('events', kwargs={'slug': game.slug})}?status=rejected"
-    return GuideStep("event", title, False, at=refused.received_at, problem=f"A message was rejected: {why}", href=href)
+    return GuideStep("event", at=refused.received_at, problem=f"A message was rejected: {why}", href=href)
 
 
 def _click(game: Game) -> GuideStep:
     known = list(Touch.objects.filter(game=game).values_list("pk", flat=True)[:MAX_CLICKS_SCANNED])
     if not known:
-        return GuideStep("click", TITLES["click"], False)
+        return GuideStep("click")
     newest = Touch.objects.get(pk=max(known))
-    network = NETWORKS.get(newest.network)
-    seen = f"A {network.label if network else newest.network.title()} click{_shortened(newest.click_id)}"
-    return GuideStep("click", TITLES["click"], True, seen, newest.clicked_at)
-
-
-def _shortened(click_id: str) -> str:
-    """Return the beginning, since a whole click id identifies the player to the network."""
-    return f", {click_id[:10]}…" if click_id else ""
+    # The beginning only, since a whole click id identifies the player to the network.
+    click_id = f", {newest.click_id[:10]}…" if newest.click_id else ""
+    seen = f"A {network_label(newest.network)} click{click_id}"
+    return GuideStep("click", True, seen, newest.clicked_at)
 
 
 def _postback(game: Game) -> GuideStep:
     configs = PostbackConfig.objects.kept().filter(game=game).defer("credential", "previous_credential")
     newest = configs.order_by("-created_at").first()
-    title = TITLES["postback"]
-    return (
-        GuideStep("postback", title, True, str(newest), newest.validated_at)
-        if newest
-        else GuideStep("postback", title, False)
-    )
+    return GuideStep("postback", True, str(newest), newest.validated_at) if newest else GuideStep("postback")
 
 
 def _delivery(game: Game) -> GuideStep:
-    title = TITLES["delivery"]
     delivered = Delivery.objects.filter(game=game, state=DeliveryState.DELIVERED).order_by("-event_at").first()
     if delivered:
-        seen = f"{delivered.trigger_label} accepted by {NETWORKS[delivered.network].label}"
-        return GuideStep("delivery", title, True, seen, delivered.finished_at)
+        seen = f"{delivered.trigger_label} accepted by {network_label(delivered.network)}"
+        return GuideStep("delivery", True, seen, delivered.finished_at)
     conversion = Conversion.objects.filter(game=game).order_by("-event_at").first()
     if conversion is None:
-        return GuideStep("delivery", title, False)
+        return GuideStep("delivery")
     why = conversion.get_reason_display() or "It is on its way"
     href = reverse("conversion", kwargs={"slug": game.slug, "pk": conversion.pk})
     problem = f"{trigger_label(conversion.trigger)} came, but was not delivered yet. {why}."
-    return GuideStep("delivery", title, False, at=conversion.event_at, problem=problem, href=href)
+    return GuideStep("delivery", at=conversion.event_at, problem=problem, href=href)
 
 
 def _masked(step: GuideStep) -> GuideStep:
-    seen, problem = without_addresses(step.seen), without_addresses(step.problem)
-    return GuideStep(step.key, step.title, step.done, seen, step.at, problem, step.href)
+    return replace(step, seen=without_addresses(step.seen), problem=without_addresses(step.problem))
