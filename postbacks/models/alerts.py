@@ -27,7 +27,7 @@ class Alert(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="alerts")
-    # postbacks.monitoring.health.Health
+    # postbacks.monitoring.health.types.Health
     health = models.CharField(max_length=20)
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)

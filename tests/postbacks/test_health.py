@@ -9,8 +9,9 @@ from django.utils import timezone
 from audience.models import Game
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
-from postbacks.monitoring import health
-from postbacks.monitoring.health import Health, HealthCounts, Indicator, advice, counting, judge
+from postbacks.monitoring.health import advice, counting
+from postbacks.monitoring.health.judgement import judge, judge_configs
+from postbacks.monitoring.health.types import Health, HealthCounts, Indicator
 from postbacks.networks import NETWORKS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
@@ -216,14 +217,14 @@ def test_the_icon_follows_the_newest_answer_about_the_credential(
 ) -> None:
     if verdicts:
         attempted(config, *verdicts, hours_ago=hours_ago)
-    assert health.judge_configs([config])[config.pk].indicator == expected
+    assert judge_configs([config])[config.pk].indicator == expected
 
 
 def test_a_rotation_alone_does_not_clear_the_warning(config: PostbackConfig) -> None:
     attempted(config, "success", "credential", "credential")
     config.validated_at = timezone.now()
     config.save()
-    found = health.judge_configs([config])[config.pk]
+    found = judge_configs([config])[config.pk]
     assert found.health == Health.CREDENTIAL_PROBLEM
     assert found.cause == "TikTok Ads says: “said credential”."
     assert found.since == DeliveryAttempt.objects.get(number=2).started_at
@@ -278,8 +279,8 @@ def test_health_of_many_takes_the_queries_of_one(game: Game) -> None:
     rows = [factories.config(game, pixel_id=f"PIXEL{number:015}") for number in range(5)]
     attempted(rows[0], "credential")
     attempted(rows[1], "success")
-    assert queries_of(lambda: health.judge_configs(rows[:1])) == queries_of(lambda: health.judge_configs(rows))
-    found = health.judge_configs(rows)
+    assert queries_of(lambda: judge_configs(rows[:1])) == queries_of(lambda: judge_configs(rows))
+    found = judge_configs(rows)
     assert [found[row.pk].health for row in rows] == [
         Health.CREDENTIAL_PROBLEM,
         Health.HEALTHY,
@@ -289,7 +290,7 @@ def test_health_of_many_takes_the_queries_of_one(game: Game) -> None:
 
 def test_an_empty_list_takes_no_query(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert health.judge_configs([]) == {}
+        assert judge_configs([]) == {}
 
 
 def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: Sandbox, config: PostbackConfig) -> None:
@@ -299,11 +300,11 @@ def test_over_the_wire_a_revoked_token_warns_until_the_next_success(sandbox: San
     factories.conversion(player, touch=click)
     fan_out.fan_out_due()
     sending.drain(network="tiktok", max_in_flight=1)
-    refused = health.judge_configs([config])[config.pk]
+    refused = judge_configs([config])[config.pk]
     assert refused.indicator == Indicator.CREDENTIAL_FAILURES
     assert "Access token is incorrect or has been revoked" in refused.cause
 
     PostbackConfig.objects.update(suspected_at=None)
     Delivery.objects.update(state="waiting", next_attempt_at=timezone.now(), leased_until=None)
     sending.drain(network="tiktok", max_in_flight=1)
-    assert health.judge_configs([config])[config.pk].indicator is None
+    assert judge_configs([config])[config.pk].indicator is None

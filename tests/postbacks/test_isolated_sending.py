@@ -17,7 +17,7 @@ from audience.privacy import erasure
 from postbacks.delivery import attempts, claims, leases, replays, sending
 from postbacks.delivery.recording import CallResult
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
-from postbacks.monitoring import health
+from postbacks.monitoring.health.judgement import judge_configs
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
 from postbacks.outbox import fan_out
@@ -316,10 +316,10 @@ def test_an_upgrade_gives_what_waits_in_the_far_future_the_moment_of_its_receipt
 
 def test_a_postback_set_aside_is_not_a_queue_that_nobody_works_on(game: Game, config: PostbackConfig) -> None:
     row = factories.delivery(config, next_attempt_at=timezone.now() - timedelta(hours=3))
-    (judged,) = health.judge_configs([config]).values()
+    (judged,) = judge_configs([config]).values()
     assert judged.health == "degraded"
     FailedWork.objects.create(game=game, queue=Queue.SENDING, row=str(row.pk), set_aside_at=timezone.now())
-    (judged,) = health.judge_configs([config]).values()
+    (judged,) = judge_configs([config]).values()
     assert judged.health != "degraded"
 
 

@@ -21,7 +21,7 @@ from postbacks.delivery.recording import CallResult
 from postbacks.http import network_calls
 from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import watch
-from postbacks.monitoring.health import Health, Judgement
+from postbacks.monitoring.health.types import Health, Judgement
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Outcome, Response, Verdict
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS

@@ -20,8 +20,8 @@ from postbacks.delivery import attempts, claims, failed_deliveries, replays, sen
 from postbacks.delivery.recording import CallResult
 from postbacks.hub.overview.delivery_totals import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
-from postbacks.monitoring import health
 from postbacks.monitoring.alerts import digests
+from postbacks.monitoring.health.judgement import judge_configs
 from postbacks.networks.interface.network import Outcome, Verdict
 from postbacks.outbox import fan_out, once_per_player
 from postbacks.reporting import audit, conversion_status
@@ -313,9 +313,9 @@ def test_the_daily_digest_counts_it(config: PostbackConfig) -> None:
 def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: PostbackConfig) -> None:
     for _ in range(3):
         factories.delivery(config, state="skipped", reason="consent")
-    assert health.judge_configs([config])[config.pk].health == "silent"
+    assert judge_configs([config])[config.pk].health == "silent"
     factories.delivery(config, state="skipped", reason="consent", may_have_arrived=True)
-    assert health.judge_configs([config])[config.pk].health != "silent"
+    assert judge_configs([config])[config.pk].health != "silent"
 
 
 def test_rows_from_before_are_told_by_what_their_attempts_said(config: PostbackConfig) -> None:

@@ -18,7 +18,7 @@ from audience.hub.toolkit.paging import newest
 from audience.models import Membership, Role
 from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
 from postbacks.monitoring.alerts import calls, hooks, recipients
-from postbacks.monitoring.health import Health
+from postbacks.monitoring.health.types import Health
 
 NOTICES_SHOWN = 10
 

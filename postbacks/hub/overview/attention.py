@@ -13,7 +13,8 @@ from postbacks.hub.overview.attention_item import BAD, WARN, AttentionItem
 from postbacks.hub.overview.backlog import Backlog
 from postbacks.hub.toolkit.config_rows import ConfigRow
 from postbacks.models import Alert
-from postbacks.monitoring.health import Health, advice
+from postbacks.monitoring.health import advice
+from postbacks.monitoring.health.types import Health
 from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 

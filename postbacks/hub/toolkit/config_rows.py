@@ -10,8 +10,9 @@ from django.db.models.expressions import RawSQL
 from audience.database import clock
 from audience.models import Game, Trigger
 from postbacks.models import PostbackConfig
-from postbacks.monitoring import health
 from postbacks.monitoring.health.counting import count
+from postbacks.monitoring.health.judgement import judge
+from postbacks.monitoring.health.types import HealthCounts, Judgement
 from postbacks.outbox import goals
 
 # By attempt_by_status. Plain SQL, since every page with postbacks runs it.
@@ -31,7 +32,7 @@ class ConfigRow:
     config: PostbackConfig
     triggers: list[str]
     goals: list[str]
-    health: health.Judgement | None
+    health: Judgement | None
     delivered: int = 0
     ended: int = 0
     last_delivery_at: datetime | None = None
@@ -54,13 +55,13 @@ def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
     return [_row(config, counted.get(config.pk)) for config in configs]
 
 
-def _row(config: Any, counts: health.HealthCounts | None) -> ConfigRow:
+def _row(config: Any, counts: HealthCounts | None) -> ConfigRow:
     """`config` with its `last_at`."""
     return ConfigRow(
         config=config,
         triggers=[Trigger(trigger).label for trigger in config.triggers],
         goals=[str(goal) for goal in goals.readable_goals(config.goals)],
-        health=health.judge(counts) if counts else None,
+        health=judge(counts) if counts else None,
         delivered=counts.delivered if counts else 0,
         ended=counts.delivered + counts.failed if counts else 0,
         last_delivery_at=config.last_at,

@@ -22,7 +22,7 @@ from audience.models import Conversion, Game, Queue, Reason
 from postbacks.models import UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import DAILY, DIGEST_HOUR, NOTICES_TASK, members
-from postbacks.monitoring.health import Health
+from postbacks.monitoring.health.types import Health
 from postbacks.networks import NETWORKS
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from audience.models import Game
 from postbacks.models import Alert, AlertEnding, NoticeKind
-from postbacks.monitoring.health import Health
+from postbacks.monitoring.health.types import Health
 
 
 def moment(at: datetime) -> str:

@@ -23,9 +23,9 @@ from audience.database import clock
 from audience.models import Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Alert, AlertEnding, NoticeKind, PostbackConfig
-from postbacks.monitoring import health
 from postbacks.monitoring.alerts.recipients import notify
-from postbacks.monitoring.health import Health, Judgement
+from postbacks.monitoring.health.judgement import judge_configs
+from postbacks.monitoring.health.types import Health, Judgement
 
 logger = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ def _place(config: PostbackConfig) -> isolation.FailureKey:
 
 
 def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:
-    judgements = health.judge_configs(rows, now=now)
+    judgements = judge_configs(rows, now=now)
     alerts = {alert.config_id: alert for alert in Alert.objects.filter(recovered_at=None, config__in=rows)}
     return sum(_update_alert(row, judgements[row.pk], alerts.get(row.pk), now) for row in rows if row.pk in judgements)
 

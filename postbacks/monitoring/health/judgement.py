@@ -1,9 +1,17 @@
-"""Turns counts into a state and sentences: since when, how much, why (quoting the network), and what to do."""
+"""The health of postbacks, derived from the rows of the last 24 hours and not stored.
 
+Turns counts into a state and sentences: since when, how much, why (quoting the network), and what to do.
+"""
+
+import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from audience.database import clock
 from audience.models import Reason
+from postbacks.models import PostbackConfig
 from postbacks.monitoring.health import advice
+from postbacks.monitoring.health.counting import count
 from postbacks.monitoring.health.types import Health, HealthCounts, Judgement
 from postbacks.networks.interface.network import Verdict
 from postbacks.reporting.labels import conversions
@@ -20,6 +28,12 @@ OVERDUE = timedelta(minutes=10)
 ONGOING = timedelta(minutes=15)
 # After a 429: long enough to span the calls between two such answers.
 LIMITED = timedelta(minutes=1)
+
+
+def judge_configs(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
+    """Return {config id: Judgement}, in two queries for the whole list."""
+    counted = count([config.pk for config in configs], now=now or clock.now())
+    return {pk: judge(counts) for pk, counts in counted.items()}
 
 
 def judge(counts: HealthCounts) -> Judgement:
