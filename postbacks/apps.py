@@ -29,6 +29,6 @@ class PostbacksConfig(AppConfig):
             self.get_model("AlertHook"),
             exclude_fields=["secret"],
             mask_fields=["url"],
-            mask_callable="postbacks.monitoring.alerts.calls.host_of",
+            mask_callable="postbacks.monitoring.alerts.hooks.host_of",
         )
         auditlog.register(self.get_model("Replay"), exclude_fields=["queued", "past_deadline"])

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from audience.admin.base import ReadOnly
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice
-from postbacks.monitoring.alerts.calls import host_of
+from postbacks.monitoring.alerts.hooks import host_of
 
 
 @admin.register(Alert)

@@ -138,7 +138,7 @@ def test_releasing_what_was_not_on_hold_tells_nothing(game: Game) -> None:
 def test_a_webhook_is_told_by_its_host_alone(game: Game, admin: Client) -> None:
     hook, secret = hooks.add_hook(game=game, url="https://chat.example/services/T0/very-secret", created_by=None)
     hooks.switch_hook(hook=hook, enabled=False)
-    hooks.delete_hook(hook=hook)
+    hook.delete()
     rows = list(entries(game).filter(content_type__model="alerthook").order_by("pk"))
     assert [row.action for row in rows] == [LogEntry.Action.CREATE, LogEntry.Action.UPDATE, LogEntry.Action.DELETE]
     assert rows[1].changes == {"enabled": ["True", "False"]}

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from audience.models import Game, Membership, Role
 from postbacks.models import Alert, AlertHook, Notice, PostbackConfig
-from postbacks.monitoring.alerts import calls, hooks, notices
+from postbacks.monitoring.alerts import hooks, notices
 from postbacks.monitoring.alerts.watch import watch
 from tests import hub
 from tests.postbacks.test_alerts import heal, hold
@@ -284,7 +284,7 @@ def test_a_hook_that_leads_inside_is_not_called(config: PostbackConfig, inside: 
     hold(config)
     watch()
     notices.deliver_notices()
-    assert Notice.objects.get().message == calls.PRIVATE
+    assert Notice.objects.get().message == hooks.PRIVATE
     assert inside.requests == []
 
 

@@ -151,9 +151,6 @@ def scraped() -> dict[str, float]:
 
 def test_every_kind_of_trouble_is_tested() -> None:
     assert {*TROUBLES, TroubleKind.NO_PARTITION_AHEAD} == set(TroubleKind)
-    assert {*server_troubles.CHECKS, TroubleKind.NO_BEAT, TroubleKind.NO_WORKER, TroubleKind.IDLE_WORKERS} == set(
-        TroubleKind
-    )
 
 
 def test_a_server_that_is_well_has_no_trouble(game: Game) -> None:

@@ -14,7 +14,7 @@ from postbacks.configs import credentials, hold, lifecycle, unsent_counts, upkee
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import Alert, ConfigVersion, CredentialCheck, Delivery, Flow, Notice, PostbackConfig
-from postbacks.monitoring.alerts import calls, notices
+from postbacks.monitoring.alerts import hooks, labels, notices
 from postbacks.monitoring.alerts.watch import watch
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.reporting import audit
@@ -295,7 +295,7 @@ def test_the_alert_ends_with_what_ended_it_and_never_says_recovered(
     ended = mail.outbox[1]
     assert ended.subject == f"[Afterclick] {game}: {config}: {headline}"
     assert ending in ended.body
-    payload = calls.payload(Notice.objects.get(kind="recovered"))
+    payload = hooks.payload(Notice.objects.get(kind="recovered"))
     assert payload["text"] == f"{game}: {config}: {headline}. {ending}"
     assert payload["alert"]["ending"] == f"{how}d"
     page = hub.signed_in(admin).get(f"/g/{game.slug}/alerts/").content.decode()
@@ -315,7 +315,7 @@ def test_an_alert_that_had_recovered_stays_so_when_its_postback_is_deleted(confi
         watch(now=now + timedelta(minutes=minutes))
     lifecycle.delete(config=config)
     alert = Alert.objects.get()
-    assert (alert.ending, calls.labels.ending(alert)) == ("recovered", "Conversions go out as they should.")
+    assert (alert.ending, labels.ending(alert)) == ("recovered", "Conversions go out as they should.")
 
 
 # The audit log -----------------------------------------------------------------------------------

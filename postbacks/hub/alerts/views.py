@@ -17,7 +17,7 @@ from audience.hub.toolkit.confirmation import TypedName
 from audience.hub.toolkit.paging import newest
 from audience.models import Membership, Role
 from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
-from postbacks.monitoring.alerts import calls, hooks, recipients
+from postbacks.monitoring.alerts import hooks, recipients
 from postbacks.monitoring.health.types import Health
 
 NOTICES_SHOWN = 10
@@ -50,9 +50,9 @@ def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     context: dict[str, Any] = {
         "form": ChoiceForm(initial={"told": told}),
         "email": request.user.email,
-        "hooks": [(hook, calls.host_of(hook.url)) for hook in AlertHook.objects.filter(game=game).order_by("pk")],
+        "hooks": [(hook, hooks.host_of(hook.url)) for hook in AlertHook.objects.filter(game=game).order_by("pk")],
         "notices": [
-            (notice, calls.host_of(notice.hook.url) if notice.hook else "You")
+            (notice, hooks.host_of(notice.hook.url) if notice.hook else "You")
             for notice in mine.select_related("hook", "alert__config", "key").order_by("-created_at")[:NOTICES_SHOWN]
         ],
         "alerts": [(alert, Health(alert.health).label) for alert in found.rows],
@@ -110,9 +110,9 @@ def hook_test(request: HubRequest, membership: Membership, pk: int) -> HttpRespo
 def hook_delete(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     hook = _hook(membership, pk)
     posted = request.POST if request.method == "POST" else None
-    form = TypedName(posted, expected=calls.host_of(hook.url), refusal="The hook is still told of alerts.")
+    form = TypedName(posted, expected=hooks.host_of(hook.url), refusal="The hook is still told of alerts.")
     if form.is_valid():
-        hooks.delete_hook(hook=hook)
+        hook.delete()
         messages.success(request, "The hook is deleted, and so is its secret.")
         return _back(membership)
     return page(request, "hub/alerts/hook_delete.html", membership, hook=hook, form=form)

@@ -18,11 +18,10 @@ from postbacks.monitoring.alerts.recipients import NOTICES_TASK, members
 def write_reminders() -> int:
     """Store a Notice for each admin of each key whose reminder is due; return their number. Isolates failing keys."""
     due = _due().select_related("game").order_by("remind_at", "pk")
-    return sum(isolation.process_each(Queue.ALERT_DIGEST, due, _write, row_of=_place))
-
-
-def _place(key: ApiKey) -> isolation.FailureKey:
-    return isolation.FailureKey(f"key {key.pk}", key.game_id)
+    written = isolation.process_each(
+        Queue.ALERT_DIGEST, due, _write, row_of=lambda key: isolation.FailureKey(f"key {key.pk}", key.game_id)
+    )
+    return sum(written)
 
 
 def _due() -> QuerySet[ApiKey]:
@@ -36,11 +35,11 @@ def _write(key: ApiKey) -> int:
         return 0
     now = clock.now()
     silent = set(AlertChoice.objects.filter(game=key.game, told=AlertFrequency.NEVER).values_list("user_id", flat=True))
-    told = [m.user_id for m in members(key.game) if m.role == Role.ADMIN and m.user_id not in silent]
+    admins = [m.user_id for m in members(key.game) if m.role == Role.ADMIN and m.user_id not in silent]
     new = {"game": key.game, "key": key, "kind": NoticeKind.KEY_ENDS, "created_at": now, "next_attempt_at": now}
-    Notice.objects.bulk_create(Notice(user_id=user_id, **new) for user_id in told)
+    Notice.objects.bulk_create(Notice(user_id=user_id, **new) for user_id in admins)
     wake(NOTICES_TASK)
-    return len(told)
+    return len(admins)
 
 
 def text(key: ApiKey) -> tuple[str, str]:

@@ -1,12 +1,11 @@
 """Sends messages as plain-text mail."""
 
-from django.conf import settings
 from django.core.mail import EmailMessage
 
 from audience.models import Membership
 from postbacks.models import Alert, Notice, NoticeKind
 from postbacks.monitoring.alerts import digests, key_ends, labels
-from postbacks.monitoring.alerts.outcome import NoReceiver, SendingFailed
+from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
 
 def send(notice: Notice) -> str:
@@ -21,7 +20,6 @@ def send(notice: Notice) -> str:
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
         body=f"{body}\n\n-- \n{footer}\n",
-        from_email=settings.DEFAULT_FROM_EMAIL,
         to=[user.email],
         # The same on every attempt, so that a mailbox shows a repeated mail once.
         headers={"Message-ID": f"<{notice.pk}@afterclick>", "Auto-Submitted": "auto-generated"},

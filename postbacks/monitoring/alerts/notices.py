@@ -20,8 +20,8 @@ from audience.database import clock
 from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks.models import Notice, NoticeKind, NoticeState
-from postbacks.monitoring.alerts import calls, mail
-from postbacks.monitoring.alerts.outcome import NoReceiver, SendingFailed
+from postbacks.monitoring.alerts import hooks, mail
+from postbacks.monitoring.alerts.recipients import NoReceiver, SendingFailed
 
 logger = structlog.get_logger(__name__)
 
@@ -122,7 +122,7 @@ def send(notice: Notice) -> None:
 
 def _attempt(notice: Notice) -> _Result:
     try:
-        return _Result("sent", calls.send(notice) if notice.hook_id else mail.send(notice))
+        return _Result("sent", hooks.send(notice) if notice.hook_id else mail.send(notice))
     except NoReceiver as gone:
         return _Result("failed", str(gone))
     except SendingFailed as failure:

@@ -1,4 +1,4 @@
-"""The recipients of alerts: members by their choice, and webhooks."""
+"""The recipients of alerts: members by their choice, and webhooks; and why a message did not reach one."""
 
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,14 @@ NOTICES_TASK = "postbacks.tasks.notices"
 DIGEST_HOUR = 8
 AT_ONCE = (AlertFrequency.AT_ONCE, AlertFrequency.BOTH)
 DAILY = (AlertFrequency.DAILY, AlertFrequency.BOTH)
+
+
+class SendingFailed(Exception):
+    """Not delivered, with a sentence; a retry may succeed."""
+
+
+class NoReceiver(Exception):
+    """There is no receiver any more, with a sentence."""
 
 
 def default_choice(role: str) -> AlertFrequency:
@@ -50,10 +58,10 @@ def members(game: Game) -> list[Membership]:
 def notify(*, alert: Alert, kind: NoticeKind, now: datetime) -> None:
     """Store a Notice for every member with immediate mails and every enabled webhook. Idempotent."""
     choices = dict(AlertChoice.objects.filter(game=alert.game_id).values_list("user_id", "told"))
-    told = [m for m in members(alert.game) if choices.get(m.user_id, default_choice(m.role)) in AT_ONCE]
+    mailed = [m for m in members(alert.game) if choices.get(m.user_id, default_choice(m.role)) in AT_ONCE]
     hooks = AlertHook.objects.filter(game=alert.game_id, enabled=True)
     new = {"game_id": alert.game_id, "alert": alert, "kind": kind, "next_attempt_at": now, "created_at": now}
-    rows = [Notice(user_id=membership.user_id, **new) for membership in told]
+    rows = [Notice(user_id=membership.user_id, **new) for membership in mailed]
     rows += [Notice(hook=hook, **new) for hook in hooks]
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
     wake(NOTICES_TASK)

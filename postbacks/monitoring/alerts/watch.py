@@ -45,11 +45,13 @@ def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = No
     plain = configs.defer("credential", "previous_credential")
     isolation.retry(Queue.ALERT, lambda failure: _watch(list(plain.filter(pk=failure.row)), now))
     rows = list(plain.filter(not_failed(Queue.ALERT)))
-    return sum(isolation.process_together(Queue.ALERT, rows, lambda some: _watch(some, now), row_of=_place))
-
-
-def _place(config: PostbackConfig) -> isolation.FailureKey:
-    return isolation.FailureKey(str(config.pk), config.game_id)
+    changed = isolation.process_together(
+        Queue.ALERT,
+        rows,
+        lambda some: _watch(some, now),
+        row_of=lambda config: isolation.FailureKey(str(config.pk), config.game_id),
+    )
+    return sum(changed)
 
 
 def _watch(rows: Sequence[PostbackConfig], now: datetime) -> int:

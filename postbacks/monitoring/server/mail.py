@@ -20,7 +20,6 @@ def send(trouble: ServerTrouble) -> None:
     EmailMessage(
         subject=f"[Afterclick] {subject} on {urlsplit(settings.PUBLIC_URL).netloc}",
         body="\n\n".join([*parts, f"-- \n{footer}\n"]),
-        from_email=settings.DEFAULT_FROM_EMAIL,
         to=settings.OPERATORS_EMAIL,
         # The same on every attempt, so that a mailbox shows a repeated mail once.
         headers={

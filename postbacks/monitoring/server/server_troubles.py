@@ -4,10 +4,12 @@ The Overview, `/metrics` and the mails to OPERATORS_EMAIL read it, so that each 
 are the database's.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import CharField, Count, Exists, Min, OuterRef
+from django.db.models import CharField, Count, Exists, Min, OuterRef, QuerySet
 from django.db.models.functions import Cast
 from django.urls import reverse
 
@@ -21,128 +23,105 @@ from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 WAIT = timedelta(minutes=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCheck:
+    """Rows whose presence is a trouble. It began at the earliest `since` (a column); `query` finds them in the admin.
+
+    The sentence begins with their number and one of `nouns`, singular and plural: `2,000 requests are ...`.
+    """
+
+    rows: Callable[[datetime], QuerySet[Any]]
+    since: str
+    nouns: tuple[str, str]
+    sentence: str
+    next_step: str
+    query: str
+
+
 def find_troubles(*, now: datetime | None = None, without: Collection[TroubleKind] = ()) -> list[Trouble]:
-    """Return all troubles except the kinds `without`. Raises DatabaseError if the database is unavailable."""
+    """Return all troubles except those of CHECKS in `without`. Raises DatabaseError if the database is unavailable."""
     now = now or clock.now()
-    checks = [check for kind, check in CHECKS.items() if kind not in without]
-    return [*processes.troubles(now), *(trouble for check in checks if (trouble := check(now)))]
+    return [*processes.troubles(now), *_of_rows(now, without), *_of_partitions(now)]
 
 
-def digest_behind(now: datetime) -> Trouble | None:
-    late = Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__lte=now - WAIT)
-    row = late.aggregate(count=Count("pk"), since=Min("next_attempt_at"))
-    if not row["count"]:
-        return None
-    requests = _were(row["count"], "request is", "requests are")
-    return Trouble(
-        kind=TroubleKind.DIGEST_BEHIND,
-        sentence=f"{requests} stored, and should have been digested over a minute ago.",
-        next_step="Check that a worker and the beat run. If they do, the digest is slower than what comes in: give"
-        " PostgreSQL and the workers more of a machine.",
-        count=row["count"],
-        since=row["since"],
-        **_rows("batch", "state__exact=pending"),
-    )
+def _of_rows(now: datetime, without: Collection[TroubleKind]) -> Iterator[Trouble]:
+    for kind, check in CHECKS.items():
+        if kind in without:
+            continue
+        rows = check.rows(now)
+        row = rows.aggregate(count=Count("pk"), since=Min(check.since))
+        model = rows.model._meta.model_name
+        if row["count"]:
+            yield Trouble(
+                kind=kind,
+                sentence=f"{row['count']:,} {check.nouns[row['count'] > 1]} {check.sentence}",
+                next_step=check.next_step,
+                href=f"{reverse(f'admin:audience_{model}_changelist')}?{check.query}",
+                permission=f"audience.view_{model}",
+                **row,
+            )
 
 
-def batches_failing(now: datetime) -> Trouble | None:
-    """Pending batches that were put off, which only a failure does."""
-    failing = Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__gt=now, attempts__gt=0)
-    row = failing.aggregate(count=Count("pk"), since=Min("received_at"))
-    if not row["count"]:
-        return None
-    requests = _were(row["count"], "request", "requests")
-    return Trouble(
-        kind=TroubleKind.BATCHES_FAILING,
-        sentence=f"{requests} could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and"
-        " then set aside.",
-        next_step="Read the error of one of them under Batches in the admin, and the worker's log at the same moment.",
-        count=row["count"],
-        since=row["since"],
-        **_rows("batch", "state__exact=pending"),
-    )
+def _of_partitions(now: datetime) -> Iterator[Trouble]:
+    if missing := partitions.missing_partitions((now + timedelta(days=1)).date()):
+        yield Trouble(
+            kind=TroubleKind.NO_PARTITION_AHEAD,
+            sentence=f"There is no partition for tomorrow: {', '.join(missing)}. Nothing is lost, but rows of a day"
+            " without one are slower to store and to delete.",
+            next_step="Run manage.py partitions --ahead 7, and check that a worker and the beat run: they make"
+            " partitions every hour.",
+            count=len(missing),
+        )
 
 
-def batches_set_aside(now: datetime) -> Trouble | None:
-    row = Batch.objects.filter(state=BatchState.FAILED).aggregate(count=Count("pk"), since=Min("received_at"))
-    if not row["count"]:
-        return None
-    requests = _were(row["count"], "request", "requests")
-    return Trouble(
-        kind=TroubleKind.BATCHES_SET_ASIDE,
-        sentence=f"{requests} could not be digested and {'was' if row['count'] == 1 else 'were'} set aside. Nothing is"
-        " lost.",
-        next_step="Read the error under Batches in the admin, remove its cause and have them digested again.",
-        count=row["count"],
-        since=row["since"],
-        **_rows("batch", "state__exact=failed"),
-    )
-
-
-def conversions_undecided(now: datetime) -> Trouble | None:
+def _undecided(now: datetime) -> QuerySet[Conversion]:
     """Without those set aside, which are a trouble of their own."""
     aside = FailedWork.objects.of(Queue.FAN_OUT).set_aside().filter(row=Cast(OuterRef("pk"), CharField()))
-    late = Conversion.objects.to_fan_out().order_by().filter(~Exists(aside), created_at__lte=now - WAIT)
-    row = late.aggregate(count=Count("pk"), since=Min("created_at"))
-    if not row["count"]:
-        return None
-    conversions = _were(row["count"], "conversion has", "conversions have")
-    return Trouble(
-        kind=TroubleKind.CONVERSIONS_UNDECIDED,
-        sentence=f"{conversions} waited over a minute to be given to the postbacks. Nothing is lost, but none of"
-        " them is sent.",
+    return Conversion.objects.to_fan_out().order_by().filter(~Exists(aside), created_at__lte=now - WAIT)
+
+
+CHECKS = {
+    TroubleKind.DIGEST_BEHIND: RowCheck(
+        rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__lte=now - WAIT),
+        since="next_attempt_at",
+        nouns=("request is", "requests are"),
+        sentence="stored, and should have been digested over a minute ago.",
+        next_step="Check that a worker and the beat run. If they do, the digest is slower than what comes in: give"
+        " PostgreSQL and the workers more of a machine.",
+        query="state__exact=pending",
+    ),
+    # Batches that were put off, which only a failure does.
+    TroubleKind.BATCHES_FAILING: RowCheck(
+        rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__gt=now, attempts__gt=0),
+        since="received_at",
+        nouns=("request", "requests"),
+        sentence="could not be digested yet. Nothing is lost: each is tried again for about 40 minutes, and"
+        " then set aside.",
+        next_step="Read the error of one of them under Batches in the admin, and the worker's log at the same moment.",
+        query="state__exact=pending",
+    ),
+    TroubleKind.BATCHES_SET_ASIDE: RowCheck(
+        rows=lambda now: Batch.objects.filter(state=BatchState.FAILED),
+        since="received_at",
+        nouns=("request could not be digested and was", "requests could not be digested and were"),
+        sentence="set aside. Nothing is lost.",
+        next_step="Read the error under Batches in the admin, remove its cause and have them digested again.",
+        query="state__exact=failed",
+    ),
+    TroubleKind.CONVERSIONS_UNDECIDED: RowCheck(
+        rows=_undecided,
+        since="created_at",
+        nouns=("conversion has", "conversions have"),
+        sentence="waited over a minute to be given to the postbacks. Nothing is lost, but none of them is sent.",
         next_step="Check that a worker and the beat run, and look for `fan_out` in the worker's log.",
-        count=row["count"],
-        since=row["since"],
-        **_rows("conversion", "fanned_out_at__isempty=1"),
-    )
-
-
-def work_set_aside(now: datetime) -> Trouble | None:
-    row = FailedWork.objects.set_aside().aggregate(count=Count("pk"), since=Min("first_failed_at"))
-    if not row["count"]:
-        return None
-    rows = _were(row["count"], "row of work was", "rows of work were")
-    return Trouble(
-        kind=TroubleKind.WORK_SET_ASIDE,
-        sentence=f"{rows} set aside after failing several times. Nothing is lost; they wait for a person.",
+        query="fanned_out_at__isempty=1",
+    ),
+    TroubleKind.WORK_SET_ASIDE: RowCheck(
+        rows=lambda now: FailedWork.objects.set_aside(),
+        since="first_failed_at",
+        nouns=("row of work was", "rows of work were"),
+        sentence="set aside after failing several times. Nothing is lost; they wait for a person.",
         next_step="Read the error under Failed work in the admin, remove its cause and have them tried again.",
-        count=row["count"],
-        since=row["since"],
-        **_rows("failedwork", "set_aside_at__isempty=0"),
-    )
-
-
-def no_partition_ahead(now: datetime) -> Trouble | None:
-    missing = partitions.missing_partitions((now + timedelta(days=1)).date())
-    if not missing:
-        return None
-    return Trouble(
-        kind=TroubleKind.NO_PARTITION_AHEAD,
-        sentence=f"There is no partition for tomorrow: {', '.join(missing)}. Nothing is lost, but rows of a day without"
-        " one are slower to store and to delete.",
-        next_step="Run manage.py partitions --ahead 7, and check that a worker and the beat run: they make partitions"
-        " every hour.",
-        count=len(missing),
-    )
-
-
-# Troubles shown by rows; those of processes are in processes.py.
-CHECKS: dict[TroubleKind, Callable[[datetime], Trouble | None]] = {
-    TroubleKind.DIGEST_BEHIND: digest_behind,
-    TroubleKind.BATCHES_FAILING: batches_failing,
-    TroubleKind.BATCHES_SET_ASIDE: batches_set_aside,
-    TroubleKind.CONVERSIONS_UNDECIDED: conversions_undecided,
-    TroubleKind.WORK_SET_ASIDE: work_set_aside,
-    TroubleKind.NO_PARTITION_AHEAD: no_partition_ahead,
+        query="set_aside_at__isempty=0",
+    ),
 }
-
-
-def _were(count: int, one: str, many: str) -> str:
-    """Return `1 request was`, `2,000 requests were`."""
-    return f"1 {one}" if count == 1 else f"{count:,} {many}"
-
-
-def _rows(model: str, query: str) -> dict[str, str]:
-    """Return the URL of the rows in the admin, and the permission to see them."""
-    return {"href": f"{reverse(f'admin:audience_{model}_changelist')}?{query}", "permission": f"audience.view_{model}"}
