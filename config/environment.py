@@ -22,6 +22,8 @@ from postbacks.networks.interface.network import Network
 # Below this, Django's own deploy check (security.W009) calls the key guessable.
 SECRET_KEY_LENGTH = 50
 
+_env = environ.Env()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
@@ -50,29 +52,30 @@ class Environment:
 
 def read(base_dir: Path) -> Environment:
     """Read the process environment (and `.env` beside manage.py, which never overrides it)."""
-    env = environ.Env()
     environ.Env.read_env(base_dir / ".env")
-    port = _number(env, "PORT", 8000)
     return Environment(
-        debug=_flag(env, "DEBUG"),
-        secret_key=_secret_key(env),
-        secret_key_fallbacks=_secret_key_fallbacks(env),
-        credential_keys=_credential_keys(env),
-        database=_database(env),
-        redis_url=_url(env, "REDIS_URL", None, ("redis", "rediss", "unix")),
-        allowed_hosts=env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"]),
-        public_url=_url(env, "PUBLIC_URL", f"http://127.0.0.1:{port}", ("http", "https")).rstrip("/"),
-        network_urls={kind: _network_url(env, network) for kind, network in NETWORKS.items()},
-        network_rates={kind: _network_rate(env, network) for kind, network in NETWORKS.items()},
-        metrics_token=env.str("METRICS_TOKEN", default=""),
-        trusted_proxies=_proxies(env),
-        json_logs=_json_logs(env),
-        email=_email(env),
-        from_email=_from_email(env),
-        operators_email=_operators_email(env),
-        alert_private_hosts=frozenset(host.strip().lower() for host in env.list("ALERT_PRIVATE_HOSTS", default=[])),
-        require_mfa_for_admins=_flag(env, "REQUIRE_MFA_FOR_ADMINS"),
-        audit_log_kept_days=_kept_days(env, "AUDIT_LOG_KEPT_DAYS"),
+        debug=_flag("DEBUG"),
+        secret_key=_secret_key(),
+        secret_key_fallbacks=_secret_key_fallbacks(),
+        credential_keys=_credential_keys(),
+        database=_database(),
+        redis_url=_url("REDIS_URL", "", ("redis", "rediss", "unix")),
+        allowed_hosts=_items("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]"],
+        public_url=_url("PUBLIC_URL", f"http://127.0.0.1:{_port()}", ("http", "https")).rstrip("/"),
+        network_urls={
+            kind: _url(network.url_variable, network.default_url, ("http", "https")).rstrip("/")
+            for kind, network in NETWORKS.items()
+        },
+        network_rates={kind: _network_rate(network) for kind, network in NETWORKS.items()},
+        metrics_token=_text("METRICS_TOKEN"),
+        trusted_proxies=_proxies(),
+        json_logs=_json_logs(),
+        email=_email(),
+        from_email=_from_email(),
+        operators_email=_operators_email(),
+        alert_private_hosts=frozenset(host.lower() for host in _items("ALERT_PRIVATE_HOSTS")),
+        require_mfa_for_admins=_flag("REQUIRE_MFA_FOR_ADMINS"),
+        audit_log_kept_days=_kept_days("AUDIT_LOG_KEPT_DAYS"),
     )
 
 
@@ -80,41 +83,43 @@ def _stop(name: str, problem: str) -> NoReturn:
     sys.exit(f"Afterclick cannot start: {name} {problem} (see .env.example).")
 
 
-def _required(env: environ.Env, name: str) -> str:
-    return str(env.str(name, default="")).strip() or _stop(name, "is not set")
+def _text(name: str, default: str = "") -> str:
+    """Return the value without spaces around it; an empty variable counts as unset."""
+    return str(_env.str(name, default="")).strip() or default
 
 
-def _flag(env: environ.Env, name: str) -> bool:
-    value = env.str(name, default="0").strip().lower()
+def _items(name: str) -> list[str]:
+    """Return the comma-separated values, without empty ones."""
+    return [item.strip() for item in _text(name).split(",") if item.strip()]
+
+
+def _flag(name: str) -> bool:
+    value = _text(name, "0").lower()
     if value in {"1", "true", "yes", "on"}:
         return True
-    if value in {"0", "false", "no", "off", ""}:
+    if value in {"0", "false", "no", "off"}:
         return False
     return _stop(name, f"must be true or false, not {value!r}")
 
 
-def _json_logs(env: environ.Env) -> bool:
+def _json_logs() -> bool:
     """LOG_FORMAT; unset, text with DEBUG or on a terminal, else JSON."""
-    value = env.str("LOG_FORMAT", default="").strip().lower()
+    value = _text("LOG_FORMAT").lower()
     if value not in {"", "json", "text"}:
         _stop("LOG_FORMAT", f"must be json or text, not {value!r}")
-    return value == "json" if value else not (_flag(env, "DEBUG") or sys.stderr.isatty())
+    return value == "json" if value else not (_flag("DEBUG") or sys.stderr.isatty())
 
 
-def _number(env: environ.Env, name: str, default: int) -> int:
-    value = env.str(name, default=str(default)).strip()
+def _port() -> int:
+    value = _text("PORT", "8000")
     if not value.isdigit() or not 0 < int(value) < 65536:
-        _stop(name, f"must be a port number from 1 to 65535, not {value!r}")
+        _stop("PORT", f"must be a port number from 1 to 65535, not {value!r}")
     return int(value)
 
 
-def _network_url(env: environ.Env, network: Network) -> str:
-    return _url(env, network.url_variable, network.default_url, ("http", "https")).rstrip("/")
-
-
-def _network_rate(env: environ.Env, network: Network) -> float:
+def _network_rate(network: Network) -> float:
     name = network.rate_variable
-    value = env.str(name, default="").strip() or network.default_rate
+    value = _text(name) or network.default_rate
     try:
         rate = float(value)
     except ValueError:
@@ -122,8 +127,8 @@ def _network_rate(env: environ.Env, network: Network) -> float:
     return rate if 0.1 <= rate <= 10_000 else _stop(name, f"must be 0.1 to 10000 requests a second, not {value!r}")
 
 
-def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, ...]) -> str:
-    value = env.str(name, default=default or "").strip() or _required(env, name)
+def _url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    value = _text(name, default) or _stop(name, "is not set")
     try:
         parts = urlsplit(value)
     except ValueError:
@@ -133,8 +138,8 @@ def _url(env: environ.Env, name: str, default: str | None, schemes: tuple[str, .
     return value
 
 
-def _proxies(env: environ.Env) -> list[str]:
-    found = [value.strip() for value in env.list("TRUSTED_PROXIES", default=[]) if value.strip()]
+def _proxies() -> list[str]:
+    found = _items("TRUSTED_PROXIES")
     for value in found:
         try:
             ip_network(value)
@@ -143,11 +148,10 @@ def _proxies(env: environ.Env) -> list[str]:
     return found
 
 
-def _email(env: environ.Env) -> dict[str, Any]:
+def _email() -> dict[str, Any]:
     """Django's EMAIL_* settings from EMAIL_URL; unset, mail is written to the worker's output."""
-    url = env.str("EMAIL_URL", default="").strip() or "consolemail://"
     try:
-        found = env.email_url_config(url)
+        found = _env.email_url_config(_text("EMAIL_URL", "consolemail://"))
     except (ValueError, environ.ImproperlyConfigured):
         _stop("EMAIL_URL", "cannot be read: expected smtp+tls://user:password@host:587, smtp+ssl://… or smtp://…")
     if "smtp" in found["EMAIL_BACKEND"] and not found["EMAIL_HOST"]:
@@ -157,15 +161,15 @@ def _email(env: environ.Env) -> dict[str, Any]:
     return {**known, "EMAIL_TIMEOUT": 10}
 
 
-def _from_email(env: environ.Env) -> str:
-    value: str = env.str("DEFAULT_FROM_EMAIL", default="").strip() or "Afterclick <afterclick@localhost>"
+def _from_email() -> str:
+    value = _text("DEFAULT_FROM_EMAIL", "Afterclick <afterclick@localhost>")
     if "@" not in parseaddr(value)[1] or "\n" in value:
         _stop("DEFAULT_FROM_EMAIL", f"must be an email address, such as Afterclick <alerts@example.com>, not {value!r}")
     return value
 
 
-def _operators_email(env: environ.Env) -> list[str]:
-    found = [value.strip() for value in env.list("OPERATORS_EMAIL", default=[]) if value.strip()]
+def _operators_email() -> list[str]:
+    found = _items("OPERATORS_EMAIL")
     for value in found:
         try:
             validate_email(value)
@@ -174,23 +178,23 @@ def _operators_email(env: environ.Env) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _database(env: environ.Env) -> dict[str, Any]:
-    url = _url(env, "DATABASE_URL", None, ("postgres", "postgresql"))
+def _database() -> dict[str, Any]:
+    url = _url("DATABASE_URL", "", ("postgres", "postgresql"))
     try:
-        return dict(env.db_url_config(url))
+        return dict(_env.db_url_config(url))
     except (ValueError, environ.ImproperlyConfigured):
         return _stop("DATABASE_URL", "cannot be read: expected postgres://user:password@host:port/name")
 
 
-def _secret_key(env: environ.Env) -> str:
-    key = _required(env, "SECRET_KEY")
+def _secret_key() -> str:
+    key = _text("SECRET_KEY") or _stop("SECRET_KEY", "is not set")
     if len(key) < SECRET_KEY_LENGTH:
         _stop("SECRET_KEY", f"must have at least {SECRET_KEY_LENGTH} characters")
     return key
 
 
-def _secret_key_fallbacks(env: environ.Env) -> list[str]:
-    keys = [key.strip() for key in env.str("SECRET_KEY_FALLBACKS", default="").split(",") if key.strip()]
+def _secret_key_fallbacks() -> list[str]:
+    keys = _items("SECRET_KEY_FALLBACKS")
     for position, key in enumerate(keys, 1):
         if len(key) < SECRET_KEY_LENGTH:
             _stop(
@@ -200,9 +204,9 @@ def _secret_key_fallbacks(env: environ.Env) -> list[str]:
     return keys
 
 
-def _kept_days(env: environ.Env, name: str) -> int | None:
+def _kept_days(name: str) -> int | None:
     """Whole days; None for no limit."""
-    value = env.str(name, default="").strip()
+    value = _text(name)
     if not value:
         return None
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36_500):
@@ -210,11 +214,11 @@ def _kept_days(env: environ.Env, name: str) -> int | None:
     return int(value)
 
 
-def _credential_keys(env: environ.Env) -> tuple[str, ...]:
-    keys = tuple(key.strip() for key in _required(env, "CREDENTIAL_KEYS").split(",") if key.strip())
+def _credential_keys() -> tuple[str, ...]:
+    keys = _items("CREDENTIAL_KEYS") or _stop("CREDENTIAL_KEYS", "is not set")
     for position, key in enumerate(keys, 1):
         try:
             Fernet(key)
         except ValueError:
             _stop("CREDENTIAL_KEYS", f"holds no Fernet key at position {position}: 32 bytes in url-safe base64")
-    return keys or _stop("CREDENTIAL_KEYS", "is empty")
+    return tuple(keys)

@@ -34,3 +34,14 @@ def test_a_url_that_cannot_be_read_stops_the_boot(tmp_path: Path, monkeypatch: p
     assert str(stopped.value) == (
         f"Afterclick cannot start: {name} must be a URL that starts with http:// or https:// (see .env.example)."
     )
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_url_counts_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    for name in ("TIKTOK_API_URL", "PUBLIC_URL", "PORT"):
+        monkeypatch.setenv(name, value)
+    found = environment.read(tmp_path)
+    assert (found.network_urls["tiktok"], found.public_url) == (
+        "https://business-api.tiktok.com",
+        "http://127.0.0.1:8000",
+    )
