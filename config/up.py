@@ -71,7 +71,7 @@ def main() -> int:
 
 def _up(state: StateFolder, interrupts: Interrupts) -> NoReturn:
     plan = Plan.read(os.environ)
-    addresses = plan.addresses(os.environ)
+    addresses = plan.addresses()
     state.remember("up", **addresses)
     with services.running(state.path, environ=os.environ) as found:
         env = {**QUICKSTART, **services.secrets(state.path), **_set(os.environ), **addresses}

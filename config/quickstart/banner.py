@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from config.quickstart.plan import Plan
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
 
 FIRST_ADMIN = "make admin (or python manage.py createsuperuser)"
 
@@ -25,10 +27,20 @@ def banner(plan: Plan, demo: dict[str, Any] | None) -> str:
     rows.append(("API docs", f"{plan.public_url}/api/docs/"))
     if plan.sandbox_url:
         rows.append(("Ad networks", f"{plan.sandbox_url}/sandbox/requests (imitations; nothing leaves this machine)"))
+    rows += [(network.label, f"postbacks go to {_destination(plan, network)}") for network in NETWORKS.values()]
     lines = ["", "  Afterclick is ready.", "", *(f"  {name:<12} {value}" for name, value in rows), ""]
     if demo:
         lines += ["  Send an event:", "", f"  {_curl(plan, demo['publishable_key'])}", ""]
     return "\n".join([*lines, "  Ctrl-C stops everything.", ""])
+
+
+def _destination(plan: Plan, network: Network) -> str:
+    url = plan.network_urls[network.url_variable]
+    if url == plan.sandbox_url:
+        return f"{url} (an imitation on this machine)"
+    if url == network.default_url:
+        return f"{url} (the network itself; {network.url_variable} overrides it)"
+    return f"{url} ({network.url_variable})"
 
 
 def _login(user: dict[str, str]) -> str:

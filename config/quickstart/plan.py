@@ -8,16 +8,20 @@ from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
 
 FALSE = frozenset({"0", "false", "no", "off"})
-URL_VARIABLES = tuple(network.url_variable for network in NETWORKS.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Checked when read: the ports are free. `sandbox_port` is None if the environment names real networks."""
+    """Checked when read: the ports are free. `network_urls` are by variable (<KIND>_API_URL).
+
+    Without any of these variables the sandbox serves every network. With one, no sandbox starts (`sandbox_port` is
+    None), and a network without a variable has its default URL.
+    """
 
     host: str
     port: int
     sandbox_port: int | None
+    network_urls: Mapping[str, str]
     public_url: str
     allowed_host: str
     demo: bool
@@ -29,10 +33,16 @@ class Plan:
         port = _port(environ, "PORT", 8000)
         if not _free(port, host):
             raise ServicesError(f"Port {port} is taken by another program: stop it, or choose another with PORT=8001.")
+        given = {network.url_variable: environ.get(network.url_variable, "").strip() for network in NETWORKS.values()}
+        sandbox_port = None if any(given.values()) else _sandbox_port(environ, port)
         return cls(
             host=host,
             port=port,
-            sandbox_port=_sandbox_port(environ, port) if _needs_sandbox(environ) else None,
+            sandbox_port=sandbox_port,
+            network_urls={
+                network.url_variable: given[network.url_variable] or _sandbox_url(sandbox_port) or network.default_url
+                for network in NETWORKS.values()
+            },
             public_url=(environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
             allowed_host=_allowed_host(environ),
             demo=(environ.get("DEMO") or "1").lower() not in FALSE,
@@ -45,18 +55,17 @@ class Plan:
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
-    def sandbox_url(self) -> str | None:
-        return f"http://127.0.0.1:{self.sandbox_port}" if self.sandbox_port else None
+    def sandbox_url(self) -> str:
+        """The address of the imitations; '' if none are started."""
+        return _sandbox_url(self.sandbox_port)
 
-    def addresses(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the addresses that children and later commands use; network addresses that are set are not changed."""
-        networks = {name: environ.get(name) or self.sandbox_url or "" for name in URL_VARIABLES}
-        sandbox = {"SANDBOX_PORT": str(self.sandbox_port)} if self.sandbox_port else {}
-        return {**networks, **sandbox, "PORT": str(self.port), "PUBLIC_URL": self.public_url}
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses that children and later commands use, by environment variable."""
+        return {**self.network_urls, "PORT": str(self.port), "PUBLIC_URL": self.public_url}
 
 
-def _needs_sandbox(environ: Mapping[str, str]) -> bool:
-    return not all(environ.get(name) for name in URL_VARIABLES)
+def _sandbox_url(port: int | None) -> str:
+    return f"http://127.0.0.1:{port}" if port else ""
 
 
 def _allowed_host(environ: Mapping[str, str]) -> str:

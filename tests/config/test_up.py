@@ -44,8 +44,8 @@ def test_a_plan_takes_its_defaults() -> None:
     port = free_port()
     plan = Plan.read({"PORT": str(port)})
     assert (plan.host, plan.port, plan.public_url, plan.demo) == ("127.0.0.1", port, f"http://127.0.0.1:{port}", True)
-    env = plan.addresses({})
-    assert {env[name] for name in URL_VARIABLES} == {f"http://127.0.0.1:{plan.sandbox_port}"}
+    addresses = plan.addresses()
+    assert {addresses[name] for name in URL_VARIABLES} == {f"http://127.0.0.1:{plan.sandbox_port}"}
 
 
 def test_a_taken_port_is_named_with_its_variable() -> None:
@@ -74,22 +74,25 @@ def test_a_port_that_is_none_is_refused(value: str) -> None:
     assert str(raised.value) == f"PORT must be a port number from 1 to 65535, not {value!r}."
 
 
-def test_real_network_addresses_need_no_sandbox() -> None:
-    given = {"PORT": str(free_port()), **{name: f"https://{name.lower()}.example" for name in URL_VARIABLES}}
-    plan = Plan.read(given)
+def test_with_an_address_for_every_network_no_sandbox_starts() -> None:
+    given = {name: f"https://{name.lower()}.example" for name in URL_VARIABLES}
+    plan = Plan.read({"PORT": str(free_port()), **given})
     assert plan.sandbox_port is None
-    assert {name: plan.addresses(given)[name] for name in URL_VARIABLES} == {
-        name: given[name] for name in URL_VARIABLES
-    }
+    assert {name: plan.addresses()[name] for name in URL_VARIABLES} == given
 
 
-@pytest.mark.parametrize("unset", URL_VARIABLES)
-def test_a_network_without_an_address_gets_the_sandboxs_and_the_others_keep_theirs(unset: str) -> None:
-    others = {name: "https://real.example" for name in URL_VARIABLES if name != unset}
-    given = {"PORT": str(free_port()), **others}
-    plan = Plan.read(given)
-    found = plan.addresses(given)
-    assert {name: found[name] for name in URL_VARIABLES} == {**others, unset: f"http://127.0.0.1:{plan.sandbox_port}"}
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_with_an_address_for_some_networks_no_sandbox_starts_and_the_others_use_their_own(kind: str) -> None:
+    given = {network.url_variable: "https://proxy.example" for network in NETWORKS.values() if network.kind != kind}
+    plan = Plan.read({"PORT": str(free_port()), **given})
+    assert plan.sandbox_port is None
+    expected = {**given, NETWORKS[kind].url_variable: NETWORKS[kind].default_url}
+    assert {name: plan.addresses()[name] for name in URL_VARIABLES} == expected
+
+
+def test_empty_addresses_of_networks_count_as_unset() -> None:
+    plan = Plan.read({"PORT": str(free_port()), **dict.fromkeys(URL_VARIABLES, "")})
+    assert {plan.addresses()[name] for name in URL_VARIABLES} == {f"http://127.0.0.1:{plan.sandbox_port}"}
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
@@ -102,7 +105,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.4", "10.0.0.4")],
 )
 def test_a_wildcard_is_asked_over_loopback(host: str, address: str) -> None:
-    plan = Plan(host=host, port=80, sandbox_port=None, public_url="", allowed_host="", demo=True)
+    plan = Plan(host=host, port=80, sandbox_port=None, network_urls={}, public_url="", allowed_host="", demo=True)
     assert plan.address == f"{address}:80"
 
 
@@ -113,6 +116,25 @@ def test_the_banner_shows_addresses_logins_and_one_request() -> None:
     assert "  Admin        admin@example.com  one" in lines
     assert "  Marketer     mara@example.com  two" in lines
     assert any(line.startswith("  curl http://hub.example/v1/audience/messages -H ") for line in lines)
+
+
+def test_the_banner_shows_where_the_postbacks_of_each_network_go() -> None:
+    given = {"PORT": str(free_port()), "TIKTOK_API_URL": "https://proxy.example"}
+    lines = banner(Plan.read(given), None).splitlines()
+    assert "  TikTok Ads   postbacks go to https://proxy.example (TIKTOK_API_URL)" in lines
+    assert (
+        "  Reddit Ads   postbacks go to https://ads-api.reddit.com (the network itself; REDDIT_API_URL overrides it)"
+        in lines
+    )
+
+
+def test_the_banner_shows_that_without_addresses_all_postbacks_go_to_imitations() -> None:
+    plan = Plan.read({"PORT": str(free_port())})
+    lines = banner(plan, None).splitlines()
+    for network in NETWORKS.values():
+        assert f"  {network.label:<12} postbacks go to {plan.sandbox_url} (an imitation on this machine)" in lines
+    row = f"  Ad networks  {plan.sandbox_url}/sandbox/requests (imitations; nothing leaves this machine)"
+    assert row in lines
 
 
 def test_without_the_demo_the_banner_says_how_to_make_the_first_admin() -> None:
