@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from config import services
+from postbacks.networks import NETWORKS
 
 # Fixed, so that a failing test fails again with the same signatures and ciphertext keys.
 TEST_SECRETS = {
@@ -31,7 +32,8 @@ EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
 
 def product_variables() -> set[str]:
     """Names of the environment variables that the product reads."""
-    return set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
+    names = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
+    return names.union(*({network.url_variable, network.rate_variable} for network in NETWORKS.values()))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

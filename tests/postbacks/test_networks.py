@@ -18,11 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("kind", NETWORKS)
 
 
-@EACH
-def test_env_example_names_the_variables_of_the_network_with_their_defaults(kind: str) -> None:
-    network, lines = NETWORKS[kind], (ROOT / ".env.example").read_text().splitlines()
-    assert f"#{kind.upper()}_API_URL={network.default_url}" in lines
-    assert f"#{kind.upper()}_RATE={network.default_rate:g}" in lines
+def test_env_example_describes_the_variables_of_every_network_without_a_line_for_each() -> None:
+    text = (ROOT / ".env.example").read_text()
+    assert {"#<KIND>_API_URL=", "#<KIND>_RATE="} <= set(text.splitlines())
+    assert [kind for kind in NETWORKS if f"#{kind.upper()}_" in text] == []
 
 
 @EACH

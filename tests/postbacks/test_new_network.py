@@ -26,17 +26,12 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", "node_modules", "__
 
 
 def follow(guide: str, project: Path) -> list[str]:
-    """Write each code block that names a file; the names. A line that is added to a Python file goes into its dict."""
+    """Write each code block that names a file; the names. A line that is added to a file goes into its dict."""
     names = []
     for adds, name, text in BLOCK.findall(guide):
         file = project / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        if not adds:
-            file.write_text(text)
-        elif name.endswith(".py"):
-            file.write_text(file.read_text().replace("\n}\n", f"\n{text}}}\n", 1))
-        else:
-            file.write_text(file.read_text() + text)
+        file.write_text(file.read_text().replace("\n}\n", f"\n{text}}}\n", 1) if adds else text)
         names.append(name)
     return names
 
@@ -47,7 +42,7 @@ def project(tmp_path: Path) -> Path:
     copy = Path(shutil.copytree(ROOT, tmp_path / "project", ignore=LEFT_OUT))
     names = follow(GUIDE.read_text(), copy)
     changed = {name for name in names if (ROOT / name).exists()}
-    assert changed == {"postbacks/networks/__init__.py", ".env.example"}
+    assert changed == {"postbacks/networks/__init__.py"}
     assert {name for name in names if not name.startswith("postbacks/networks/toy/")} == changed
     return copy
 
