@@ -24,6 +24,7 @@ from postbacks.configs import versions
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import imitation_of
+from postbacks.networks.interface.network import Network
 from postbacks.outbox import fan_out
 
 SLUG = "demo"
@@ -90,14 +91,14 @@ def _postbacks(game: Game) -> None:
     for kind, network in NETWORKS.items():
         if not _is_local(settings.NETWORK_URLS[kind]):
             continue
-        account = imitation_of(network).demo()
+        accounts = imitation_of(network).accounts
         config, made = PostbackConfig.objects.get_or_create(
             game=game,
             network=kind,
-            pixel_id=account["pixel_id"],
+            pixel_id=accounts.pixel,
             deleted_at=None,
             defaults={
-                "credential": {"token": account["credential"]},
+                "credential": accounts.stored_credential(),
                 "triggers": list(Trigger.values),
                 "validated_at": timezone.now(),
             },
@@ -123,5 +124,13 @@ def _facts(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
             role: {"email": email, "password": _secret(f"password {role}", 16)} for role, (email, _) in PEOPLE.items()
         },
         "sandbox_url": local[0] if local else SANDBOX_URL,
-        "networks": {kind: imitation_of(network).demo() for kind, network in NETWORKS.items()},
+        "networks": {kind: _accepted_by(network) for kind, network in NETWORKS.items()},
     }
+
+
+def _accepted_by(network: Network) -> dict[str, str]:
+    """Return a pixel and a credential that the imitation accepts; parts other than the token by name of their input."""
+    accounts = imitation_of(network).accounts
+    stored = accounts.stored_credential()
+    parts = {part.form_name: stored[part.name] for part in network.credential_fields if part.name in stored}
+    return {"pixel_id": accounts.pixel, "credential": accounts.token, **parts}

@@ -72,12 +72,13 @@ def conversion(of: Person, *, touch: Touch | None = None, **given: Any) -> Conve
 
 
 def config(of: Game, *, network: str = "tiktok", **given: Any) -> PostbackConfig:
-    """An enabled postback for both triggers, with a pixel and token that the sandbox accepts."""
+    """An enabled postback for both triggers, with a pixel and credential that the sandbox accepts."""
+    accounts = imitation_of(NETWORKS[network]).accounts
     fields = {
         "game": of,
         "network": network,
-        "pixel_id": PIXELS[network],
-        "credential": {"token": TOKENS[network]},
+        "pixel_id": accounts.pixel,
+        "credential": accounts.stored_credential(),
         "triggers": ["game_launch", "purchase"],
         "validated_at": timezone.now(),
     }

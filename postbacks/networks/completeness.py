@@ -47,11 +47,15 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
         yield f"kind is {network.kind!r}, and the registry has it as {kind!r}."
     yield from (f"the file {name} is missing in its folder." for name in FILES if not (network.folder / name).is_file())
     try:
-        faults = imitation_of(network).faults
+        imitation = imitation_of(network)
     except (ImportError, AttributeError) as error:
         yield f"its imitation.py cannot be loaded ({error})."
     else:
-        yield from (f"its imitation has no answer for the fault {name}." for name in FAULTS if name not in faults)
+        missing = (name for name in FAULTS if name not in imitation.faults)
+        yield from (f"its imitation has no answer for the fault {name}." for name in missing)
+        required = (part.name for part in getattr(network, "credential_fields", ()) if part.required)
+        absent = (name for name in required if name not in imitation.accounts.stored_credential())
+        yield from (f"its imitation's accounts have no credential part {name}." for name in absent)
 
 
 def shared_prefixes() -> Iterator[str]:

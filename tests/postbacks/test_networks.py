@@ -9,6 +9,7 @@ import pytest
 
 from postbacks.networks import NETWORKS, completeness
 from postbacks.networks.completeness import check_networks
+from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.network import Facts, Network, Verdict
 from postbacks.networks.tiktok.network import TikTok
 from tests import factories
@@ -45,6 +46,12 @@ def test_a_known_answer_is_read_as_the_vector_of_the_network_has_it(kind: str, a
     outcome = NETWORKS[kind].classify(answered(answer["status"], answer["body"]))
     assert (outcome.verdict, outcome.access) == (Verdict[answer["verdict"]], answer.get("access"))
     assert outcome.limited == answer.get("limited", False)
+
+
+def test_a_credential_of_an_imitation_that_lacks_a_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = CredentialField(name="account", label="Customer ID")
+    monkeypatch.setattr(TikTok, "credential_fields", (*TikTok.credential_fields, field))
+    assert problems() == ["Network tiktok: its imitation's accounts have no credential part account."]
 
 
 def problems() -> list[str]:

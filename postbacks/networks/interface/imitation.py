@@ -59,7 +59,10 @@ class ImitationResponse:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
     """Made up, in the network's formats. `token` and `rotated_token` may post to `pixel` and `second_pixel`, and
-    `foreign_token` only to `foreign_pixel`."""
+    `foreign_token` only to `foreign_pixel`.
+
+    `credential` is what a postback stores to post with `token`, by field; {"token": token} unless given.
+    """
 
     pixel: str
     second_pixel: str
@@ -67,6 +70,10 @@ class Accounts:
     token: str
     rotated_token: str
     foreign_token: str
+    credential: Mapping[str, str] = field(default_factory=dict)
+
+    def stored_credential(self) -> dict[str, str]:
+        return dict(self.credential) or {"token": self.token}
 
     def by_credential(self) -> dict[str, frozenset[str]]:
         own = frozenset({self.pixel, self.second_pixel})
@@ -86,10 +93,6 @@ class Imitation:
     is_test: Callable[[Any], bool]  # decoded body -> whether it is a test event
     faults: Mapping[str, Callable[[str], ImitationResponse]]
     quota: int | None = None  # calls a second; beyond them Call.over_quota is set
-
-    def demo(self) -> dict[str, Any]:
-        """What `manage.py demo --json` prints of the network, and what the demo game's postback holds."""
-        return {"pixel_id": self.accounts.pixel, "credential": self.accounts.token}
 
 
 def imitation_of(network: Network) -> Imitation:
