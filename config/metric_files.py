@@ -5,12 +5,13 @@ ends the process. Here counters are in memory, and a thread writes them to the s
 full disk is an error that is retried.
 """
 
-import contextlib
-import os
 import struct
+import sys
 import threading
+import time
 import weakref
 from pathlib import Path
+from typing import ClassVar
 
 import structlog
 from prometheus_client import values
@@ -20,93 +21,61 @@ logger = structlog.get_logger(__name__)
 
 # The maximum age of what other processes read.
 FLUSH_SECONDS = 0.25
-# File format: used length and four bytes of padding; then each key with its length, padded to eight, and two doubles.
+# Each file begins with the number of bytes in use, and four bytes of padding.
 HEADER = struct.Struct("i4x")
-LENGTH = struct.Struct("i")
-COUNT = struct.Struct("dd")
+THREAD = "metric-files"
 
 
-class CountFile:
-    """Replaces prometheus_client's MmapedDict: values with timestamps, by key."""
+class CountFile(MmapedDict):
+    """prometheus_client's MmapedDict in memory. `flush` writes the file."""
+
+    _error_is_logged: ClassVar[bool] = False
 
     def __init__(self, filename: str) -> None:
         self._path, self._lock = Path(filename), threading.Lock()
-        self._positions: dict[str, int] = {}
-        self._data = bytearray(HEADER.pack(HEADER.size))
-        self._descriptor = -1
-        # The range of `_data` that is not written yet.
-        self._changed: tuple[int, int] | None = None
-        with contextlib.suppress(OSError, struct.error, RuntimeError):
-            for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(filename):  # type: ignore[no-untyped-call]
-                self.write_value(key, value, timestamp)
-        _flush_regularly(self)
-
-    def read_value(self, key: str) -> tuple[float, float]:
-        with self._lock:
-            value, timestamp = COUNT.unpack_from(self._data, self._position(key))
-            return value, timestamp
-
-    def write_value(self, key: str, value: float, timestamp: float) -> None:
-        with self._lock:
-            position = self._position(key)
-            COUNT.pack_into(self._data, position, value, timestamp)
-            self._note(position, position + COUNT.size)
-
-    def close(self) -> None:
-        self.flush()
-        with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-            self._descriptor = -1
+        self._f = None  # type: ignore[assignment]  # no file stays open
+        self._capacity = sys.maxsize
+        # The file is there if another process had the same id before.
+        self._written = self._path.read_bytes() if self._path.exists() else b""
+        self._m = bytearray(self._written or HEADER.pack(HEADER.size))  # type: ignore[assignment]  # it grows as needed
+        self._used = HEADER.unpack_from(self._m)[0]
+        del self._m[self._used :]
+        self._positions = {key: position for key, _, _, position in self._read_all_values()}
+        _files.add(self)
+        if THREAD not in {thread.name for thread in threading.enumerate()}:
+            threading.Thread(target=_flush_regularly, name=THREAD, daemon=True).start()
 
     def flush(self) -> None:
-        """Write what has changed. What could not be written is written the next time."""
+        """Write what has changed; what could not be written is written the next time."""
         with self._lock:
-            if self._changed is None:
+            data = bytes(self._m)
+            if data == self._written:
                 return
-            (first, last), self._changed = self._changed, None
-            part, whole = bytes(self._data[first:last]), bytes(self._data)
-        try:
-            self._write(first, part, whole)
-        except OSError as error:
-            with self._lock:
-                self._note(first, last)
-            _log_once(error)
+            try:
+                self._write(data)
+                self._written = data
+            except OSError as error:
+                if not CountFile._error_is_logged:
+                    CountFile._error_is_logged = True
+                    logger.warning("metrics_not_written", error=str(error))
 
-    def _write(self, first: int, part: bytes, whole: bytes) -> None:
-        if self._descriptor < 0:
+    def _write(self, data: bytes) -> None:
+        if not self._written:
             # Renamed only once it is complete, so that no reader sees half a file.
             draft = self._path.with_suffix(".new")
-            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-            try:
-                _write_all(descriptor, whole, 0)
-                os.rename(draft, self._path)
-            except OSError:
-                os.close(descriptor)
-                with contextlib.suppress(OSError):
-                    draft.unlink()
-                raise
-            self._descriptor = descriptor
+            draft.write_bytes(data)
+            draft.rename(self._path)
             return
-        _write_all(self._descriptor, part, first)
-        # The length is written last, so that a reader never reads beyond what was written.
-        _write_all(self._descriptor, HEADER.pack(len(whole)), 0)
+        with self._path.open("r+b") as file:
+            file.seek(HEADER.size)
+            file.write(data[HEADER.size :])
+            file.flush()
+            # The length is written last, so that a reader never reads beyond what was written.
+            file.seek(0)
+            file.write(data[: HEADER.size])
 
-    def _position(self, key: str) -> int:
-        """Return the position of `key`, creating it on the first call."""
-        if key not in self._positions:
-            encoded = key.encode()
-            padded = encoded + b" " * (8 - (len(encoded) + 4) % 8)
-            start = len(self._data)
-            self._data += LENGTH.pack(len(encoded)) + padded + COUNT.pack(0.0, 0.0)
-            HEADER.pack_into(self._data, 0, len(self._data))
-            self._positions[key] = len(self._data) - COUNT.size
-            self._note(start, len(self._data))
-        return self._positions[key]
 
-    def _note(self, first: int, last: int) -> None:
-        known = self._changed or (first, last)
-        self._changed = min(first, known[0]), max(last, known[1])
+_files: "weakref.WeakSet[CountFile]" = weakref.WeakSet()
 
 
 def install() -> None:
@@ -120,32 +89,7 @@ def flush() -> None:
         file.flush()
 
 
-_files: "weakref.WeakSet[CountFile]" = weakref.WeakSet()
-_ticking = threading.Event()
-_state = {"pid": 0, "complained": 0}
-
-
-def _flush_regularly(file: CountFile) -> None:
-    _files.add(file)
-    if _state["pid"] != os.getpid():
-        _state["pid"] = os.getpid()
-        threading.Thread(target=_keep_flushing, name="metric-files", daemon=True).start()
-
-
-def _keep_flushing() -> None:
-    while not _ticking.wait(FLUSH_SECONDS):
+def _flush_regularly() -> None:
+    while True:
+        time.sleep(FLUSH_SECONDS)
         flush()
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    """Write all bytes. Raises OSError if the disk accepts none."""
-    written = 0
-    while written < len(data):
-        written += os.pwrite(descriptor, data[written:], offset + written)
-
-
-def _log_once(error: OSError) -> None:
-    """Log once per process, since the write is retried four times a second."""
-    if not _state["complained"]:
-        _state["complained"] = 1
-        logger.warning("metrics_not_written", error=str(error))
