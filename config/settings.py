@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+import environ
 
 from config import cache, environment, logs, metric_files, queues, schedule, sign_in
 from postbacks.networks import NETWORKS
@@ -16,18 +17,19 @@ django_stubs_ext.monkeypatch()
 metric_files.install()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-ENV = environment.read(BASE_DIR)
+environ.Env.read_env(BASE_DIR / ".env")
 
-DEBUG = ENV.debug
-SECRET_KEY = ENV.secret_key
-SECRET_KEY_FALLBACKS = ENV.secret_key_fallbacks
-CREDENTIAL_KEYS = ENV.credential_keys
-ALLOWED_HOSTS = ENV.allowed_hosts
-PUBLIC_URL = ENV.public_url
-METRICS_TOKEN = ENV.metrics_token
-TRUSTED_PROXIES = ENV.trusted_proxies
+DEBUG = environment.flag("DEBUG")
+SECRET_KEY = environment.secret_key()
+SECRET_KEY_FALLBACKS = environment.secret_key_fallbacks()
+CREDENTIAL_KEYS = environment.credential_keys()
+ALLOWED_HOSTS = environment.items("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]"]
+PUBLIC_URL = environment.url("PUBLIC_URL", f"http://127.0.0.1:{environment.port()}")
+METRICS_TOKEN = environment.text("METRICS_TOKEN")
+TRUSTED_PROXIES = environment.trusted_proxies()
 # By kind of network: base address, and requests a second to one pixel at most.
-NETWORK_URLS, NETWORK_RATES = ENV.network_urls, ENV.network_rates
+NETWORK_URLS = {kind: environment.url(network.url_variable, network.default_url) for kind, network in NETWORKS.items()}
+NETWORK_RATES = {kind: environment.network_rate(network) for kind, network in NETWORKS.items()}
 
 INSTALLED_APPS = [
     "config",
@@ -99,9 +101,10 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # Database and broker ------------------------------------------------------------------------
+DATABASE = environment.database()
 DATABASES = {
     "default": {
-        **ENV.database,
+        **DATABASE,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # With a pooler the next fetch may use another connection, which does not know the cursor.
@@ -113,15 +116,16 @@ DATABASES = {
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
-            **ENV.database.get("OPTIONS", {}),
+            **DATABASE.get("OPTIONS", {}),
             "connect_timeout": 3,
         },
     }
 }
 
-CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "LOCATION": ENV.redis_url, "KEY_PREFIX": cache.PREFIX}}
+REDIS_URL = environment.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "LOCATION": REDIS_URL, "KEY_PREFIX": cache.PREFIX}}
 
-CELERY_BROKER_URL = ENV.redis_url
+CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # No retries: the periodic sweep finds the work of a lost wake-up.
@@ -143,14 +147,14 @@ ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
 
 # People -------------------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)
-REQUIRE_MFA_FOR_ADMINS = ENV.require_mfa_for_admins
-AUDIT_LOG_KEPT_DAYS = ENV.audit_log_kept_days
+REQUIRE_MFA_FOR_ADMINS = environment.flag("REQUIRE_MFA_FOR_ADMINS")
+AUDIT_LOG_KEPT_DAYS = environment.audit_log_kept_days()
 # EMAIL_BACKEND, EMAIL_HOST and others, from EMAIL_URL.
-globals().update(ENV.email)
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.from_email
-OPERATORS_EMAIL = ENV.operators_email
+globals().update(environment.email())
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.from_email()
+OPERATORS_EMAIL = environment.operators_email()
 # Hosts inside the studio's network that an alert webhook may call.
-ALERT_PRIVATE_HOSTS = ENV.alert_private_hosts
+ALERT_PRIVATE_HOSTS = environment.hosts("ALERT_PRIVATE_HOSTS")
 
 # REST ---------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
@@ -165,7 +169,6 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Take in player events; attributed conversions go back to the ad networks.",
     "VERSION": "0.2.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
     "OAS_VERSION": "3.1.1",
     # In the order of the routes and dialects.
     "SORT_OPERATIONS": False,
@@ -213,4 +216,4 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-LOGGING = logs.config(as_json=ENV.json_logs)
+LOGGING = logs.config(as_json=environment.json_logs())

@@ -1,31 +1,25 @@
 """The mail server and the hooks' exceptions come from the environment; a bad value stops the boot."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 
 from config import environment
 
 
-@pytest.fixture
-def nowhere(tmp_path: Path) -> Path:
-    """A folder without a .env."""
-    return tmp_path
-
-
-def test_without_a_mail_server_mail_is_written_to_the_output(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_mail_server_mail_is_written_to_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMAIL_URL", raising=False)
-    found = environment.read(nowhere)
-    assert found.email["EMAIL_BACKEND"] == "django.core.mail.backends.console.EmailBackend"
-    assert (found.from_email, found.alert_private_hosts) == ("Afterclick <afterclick@localhost>", frozenset())
+    assert environment.email()["EMAIL_BACKEND"] == "django.core.mail.backends.console.EmailBackend"
+    assert environment.from_email() == "Afterclick <afterclick@localhost>"
+    assert frozenset() == settings.ALERT_PRIVATE_HOSTS
 
 
-def test_a_mail_server_is_named_by_one_url(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mail_server_is_named_by_one_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMAIL_URL", "smtp+tls://ada:p%40ss@smtp.example.com:587")
     monkeypatch.setenv("DEFAULT_FROM_EMAIL", "Alerts <alerts@example.com>")
     monkeypatch.setenv("ALERT_PRIVATE_HOSTS", "Chat.internal, 10.0.0.5")
-    found = environment.read(nowhere)
-    assert found.email == {
+    assert environment.email() == {
         "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "EMAIL_FILE_PATH": "",
         "EMAIL_HOST": "smtp.example.com",
@@ -35,23 +29,23 @@ def test_a_mail_server_is_named_by_one_url(nowhere: Path, monkeypatch: pytest.Mo
         "EMAIL_TIMEOUT": 10,
         "EMAIL_USE_TLS": True,
     }
-    assert found.from_email == "Alerts <alerts@example.com>"
-    assert found.alert_private_hosts == {"chat.internal", "10.0.0.5"}
+    assert environment.from_email() == "Alerts <alerts@example.com>"
+    assert environment.hosts("ALERT_PRIVATE_HOSTS") == {"chat.internal", "10.0.0.5"}
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "problem"),
+    ("read", "name", "value", "problem"),
     [
-        ("EMAIL_URL", "smtp.example.com", "EMAIL_URL cannot be read"),
-        ("EMAIL_URL", "smtp://", "EMAIL_URL names no mail server"),
-        ("DEFAULT_FROM_EMAIL", "Afterclick", "DEFAULT_FROM_EMAIL must be an email address"),
+        (environment.email, "EMAIL_URL", "smtp.example.com", "EMAIL_URL cannot be read"),
+        (environment.email, "EMAIL_URL", "smtp://", "EMAIL_URL names no mail server"),
+        (environment.from_email, "DEFAULT_FROM_EMAIL", "Afterclick", "DEFAULT_FROM_EMAIL must be an email address"),
     ],
 )
 def test_a_bad_value_stops_the_boot_with_one_line(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[], object], name: str, value: str, problem: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stopped:
-        environment.read(nowhere)
+        read()
     assert str(stopped.value).startswith(f"Afterclick cannot start: {problem}")
     assert "\n" not in str(stopped.value)
