@@ -5,10 +5,12 @@ administrator created the account with it, or a link mailed there was followed b
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.urls import reverse
 
 from audience.database import clock
 from audience.models.accounts import AddressChange, in_three_days
@@ -24,11 +26,13 @@ class RequestedChange:
     """A stored change and the token of its link, which is not stored. `taken`: another account has the address."""
 
     change: AddressChange
-    token: str
+    token: str = field(repr=False)
     taken: bool
 
-    def __repr__(self) -> str:
-        return f"Asked({self.change.pk})"
+    @property
+    def link(self) -> str:
+        """The URL that confirms the change, under PUBLIC_URL whatever the request's Host header is."""
+        return str(settings.PUBLIC_URL) + reverse("address-confirm", kwargs={"token": self.token})
 
 
 def normalize(email: str) -> str:
@@ -94,5 +98,4 @@ def confirm(*, token: str, user: User) -> str:
 
 def cancel(*, user: User) -> None:
     """Delete the open change; its link stops working."""
-    for change in AddressChange.objects.filter(user=user):  # one by one, for the audit log
-        change.delete()
+    AddressChange.objects.filter(user=user).delete()

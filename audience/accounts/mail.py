@@ -1,9 +1,15 @@
-"""Sending one of the account mails, and whether this installation can send mail at all."""
+"""The mails about accounts: invitations and changes of address.
+
+Like `_send`, each function returns False if the mail was not sent.
+"""
 
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+
+from audience.accounts.addresses import RequestedChange
+from audience.accounts.members import NewInvitation
 
 logger = structlog.get_logger(__name__)
 
@@ -16,7 +22,31 @@ def has_mail_server() -> bool:
     return not str(settings.EMAIL_BACKEND).endswith(NON_SENDING_BACKENDS)
 
 
-def send_mail(to: str, subject: str, template: str, **context: object) -> bool:
+def send_invitation(new: NewInvitation) -> bool:
+    """Mail the link now, since its token is not stored."""
+    invitation = new.invitation
+    subject = f"You are invited to {invitation.game}"
+    return _send(invitation.email, subject, "invitation", invitation=invitation, link=new.link)
+
+
+def send_address_link(requested: RequestedChange) -> bool:
+    """Mail the link to the new address; if another account has that address, a notice without the link."""
+    template = "address_taken" if requested.taken else "address_confirm"
+    change = requested.change
+    return _send(change.email, "Confirm your address", template, change=change, link=requested.link)
+
+
+def notify_change_requested(requested: RequestedChange, address: str) -> bool:
+    """Notify the present address that a change was requested."""
+    return _send(address, "A new address was asked for", "address_asked", change=requested.change)
+
+
+def notify_changed(*, before: str, after: str) -> bool:
+    """Notify the previous address that the account has a new one."""
+    return _send(before, "Your address was changed", "address_changed", before=before, after=after)
+
+
+def _send(to: str, subject: str, template: str, **context: object) -> bool:
     """Send mail/<template>.txt now; return False if `to` is empty or the mail server did not accept the mail."""
     if not to:
         return False

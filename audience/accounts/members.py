@@ -1,10 +1,12 @@
 """Members of a game: inviting, joining, changing a role, removing. A game always keeps at least one admin."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.urls import reverse
 
 from audience.accounts import addresses
 from audience.accounts.audit_log import set_actor
@@ -23,10 +25,12 @@ class NewInvitation:
     """A stored invitation and the token of its link, which is not stored."""
 
     invitation: Invitation
-    token: str
+    token: str = field(repr=False)
 
-    def __repr__(self) -> str:
-        return f"Invited({self.invitation.pk})"
+    @property
+    def link(self) -> str:
+        """The URL where the invitation is accepted."""
+        return str(settings.PUBLIC_URL) + reverse("invitation", kwargs={"token": self.token})
 
 
 @transaction.atomic
@@ -36,15 +40,12 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
     _lock(game)
     if Membership.objects.filter(game=game, user__email__iexact=email).exists():
         raise MembersError(f"{email} is a member of {game} already.")
-    pending = Invitation.objects.pending().filter(game=game, email=email).first()
+    pending = Invitation.objects.pending().select_for_update().filter(game=game, email=email).first()
     if pending and pending.is_open:
         raise MembersError(f"{email} is invited already. Send the invitation again from the list below.")
-    if pending:
-        pending.role, pending.invited_by = role, invited_by
-        return _with_new_link(pending)
-    token = _token()
-    made = Invitation.objects.create(game=game, email=email, role=role, invited_by=invited_by, digest=sha256_hex(token))
-    return NewInvitation(invitation=made, token=token)
+    invitation = pending or Invitation(game=game, email=email)
+    invitation.role, invitation.invited_by = role, invited_by
+    return _with_new_link(invitation)
 
 
 @transaction.atomic
@@ -143,11 +144,7 @@ def _locked_pending(invitation: Invitation) -> Invitation:
 
 
 def _with_new_link(invitation: Invitation) -> NewInvitation:
-    token = _token()
+    token = secrets.token_urlsafe(32)
     invitation.digest, invitation.expires_at = sha256_hex(token), in_seven_days()
-    invitation.save(update_fields=["digest", "expires_at", "role", "invited_by"])
+    invitation.save()
     return NewInvitation(invitation=invitation, token=token)
-
-
-def _token() -> str:
-    return secrets.token_urlsafe(32)

@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from audience.accounts import address_mail, addresses, mail
+from audience.accounts import addresses, mail
 from audience.models import AddressChange
 
 
@@ -78,9 +78,9 @@ def _ask(form: NewAddressForm, asked: addresses.RequestedChange, account: User) 
         addresses.cancel(user=account)
         form.add_error("email", f"Another account signs in with {asked.change.email}.")
         return ""
-    address_mail.send_link(asked)
-    address_mail.notify_requested(asked, account.email)
-    return address_mail.link(asked)
+    mail.send_address_link(asked)
+    mail.notify_change_requested(asked, account.email)
+    return asked.link
 
 
 def _account(request: HttpRequest, pk: int) -> User:

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audience.accounts import address_mail, addresses, mail, second_factor
+from audience.accounts import addresses, mail, second_factor
 from audience.hub.toolkit.access import HubRequest
 from audience.models import AddressChange, Membership
 
@@ -92,7 +92,7 @@ def address_confirm(request: HubRequest, token: str) -> HttpResponse:
         except addresses.AddressError as refusal:
             refused = str(refusal)
         else:
-            address_mail.notify_changed(before=before, after=request.user.email)
+            mail.notify_changed(before=before, after=request.user.email)
             messages.success(request, f"You sign in with {request.user.email} from now on.")
             return redirect("account")
     status = 200 if change and not refused else 410
@@ -109,8 +109,8 @@ def _send(request: HubRequest, asked: addresses.RequestedChange) -> HttpResponse
     """Mail the link, and a notice to the present address. The answer does not reveal whether another account has the
     address.
     """
-    taken = address_mail.send_link(asked)
-    address_mail.notify_requested(asked, request.user.email)
+    taken = mail.send_address_link(asked)
+    mail.notify_change_requested(asked, request.user.email)
     if not mail.has_mail_server():
         messages.warning(request, NO_MAIL_SERVER)
     elif taken:

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience.accounts import invitation_mail, mail, members, second_factor
+from audience.accounts import mail, members, second_factor
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Invitation, Membership, Role
 
@@ -122,7 +122,7 @@ def invitation_link(request: HubRequest, membership: Membership, pk: int) -> Htt
     except members.MembersError as refusal:
         messages.error(request, str(refusal))
         return redirect("members", slug=membership.game.slug)
-    context = {"invitation": invited.invitation, "link": invitation_mail.link(invited)}
+    context = {"invitation": invited.invitation, "link": invited.link}
     return page(request, "hub/members/invitation_link.html", membership, **context)
 
 
@@ -139,7 +139,7 @@ def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> H
 
 def _send(request: HubRequest, membership: Membership, invited: members.NewInvitation) -> HttpResponse:
     email = invited.invitation.email
-    sent = invitation_mail.send(invited)
+    sent = mail.send_invitation(invited)
     if not mail.has_mail_server():
         messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
     elif sent:
