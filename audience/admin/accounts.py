@@ -137,7 +137,6 @@ class AuthenticatorAdmin(DeleteOnly):
 
     list_display = ["user", "type", "created_at", "last_used_at"]
     list_filter = ["type", "created_at"]
-    list_select_related = ["user"]
     fields = ["user", "type", "created_at", "last_used_at"]
     search_fields = ["user__email", "user__username"]
     ordering = ["-pk"]
@@ -150,7 +149,6 @@ class AuthenticatorAdmin(DeleteOnly):
 class UserSessionAdmin(DeleteOnly):
     list_display = ["user", "created_at", "last_seen_at", "ip", "user_agent"]
     list_filter = ["created_at"]
-    list_select_related = ["user"]
     fields = ["user", "created_at", "last_seen_at", "ip", "user_agent"]
     search_fields = ["user__email", "user__username", "ip"]
     ordering = ["-pk"]
@@ -168,7 +166,6 @@ class AddressChangeAdmin(DeleteOnly):
     """Requested by the owner or on the account's admin page. Deleting one invalidates its link."""
 
     list_display = ["email", "user", "created_at", "expires_at"]
-    list_select_related = ["user"]
     fields = ["email", "user", "created_at", "expires_at"]
     search_fields = ["email", "user__email"]
     ordering = ["-created_at"]

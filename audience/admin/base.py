@@ -1,7 +1,8 @@
-"""Base classes of the admin: read-only records, masked columns, and actions with a confirmation page."""
+"""Base classes of the admin: read-only records, masked columns, and actions that ask to be confirmed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import cached_property
 
 from audience.hub.toolkit.masking import masked
@@ -99,41 +101,61 @@ class ReadOnly(NoChanges, DeclaredFilters, admin.ModelAdmin[Any]):
     show_full_result_count = False
     list_per_page = 50
 
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """The change permission allows the actions; the row itself is read-only."""
+        return admin.ModelAdmin.has_change_permission(self, request)
+
 
 class ReadOnlyInline(NoChanges, admin.TabularInline[Any, Any]):
     extra = 0
 
 
-def confirmation_page(
-    page: admin.ModelAdmin[Any],
-    request: HttpRequest,
-    rows: QuerySet[Any],
-    *,
-    action: str,
-    title: str,
-    warning: str,
-    button: str,
-) -> HttpResponse | None:
-    """Return a page that asks to confirm `action` on `rows`, or None if it is confirmed already."""
-    if "confirmed" in request.POST:
-        return None
-    if rows.count() > MAX_SELECTED:
-        page.message_user(request, f"Select at most {MAX_SELECTED} at a time.", messages.ERROR)
-        return redirect(request.get_full_path())
-    context = {
-        **page.admin_site.each_context(request),
-        "opts": page.model._meta,
-        "media": page.media,
-        "title": title,
-        "warning": warning,
-        "button": button,
-        "action": action,
-        "rows": list(rows),
-        "checkbox": ACTION_CHECKBOX_NAME,
-    }
-    return TemplateResponse(request, "admin/confirm_action.html", context)
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 
 
-def fields_of(model: type[Model], *, besides: tuple[str, ...] = ()) -> list[Any]:
-    """Return the names of all columns of a model except `besides`."""
-    return [field.name for field in model._meta.fields if field.name not in besides]
+def confirmed_action(
+    description: str, *, permission: str, title: str, warning: str
+) -> Callable[[Callable[[Any, HttpRequest, QuerySet[Any]], None]], Action]:
+    """Return a decorator that makes a method an admin action, which asks to confirm it before it runs.
+
+    `permission` names the has_<permission>_permission of the ModelAdmin that allows it.
+    """
+
+    def decorate(work: Callable[[Any, HttpRequest, QuerySet[Any]], None]) -> Action:
+        @admin.action(description=description, permissions=[permission])
+        @wraps(work)
+        def action(page: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+            if "confirmed" in request.POST:
+                work(page, request, queryset)
+                return None
+            if queryset.count() > MAX_SELECTED:
+                page.message_user(request, f"Select at most {MAX_SELECTED} at a time.", messages.ERROR)
+                return redirect(request.get_full_path())
+            context = {
+                **page.admin_site.each_context(request),
+                "opts": page.model._meta,
+                "media": page.media,
+                "title": title,
+                "warning": warning,
+                "button": description,
+                "action": work.__name__,
+                "rows": list(queryset),
+                "checkbox": ACTION_CHECKBOX_NAME,
+            }
+            return TemplateResponse(request, "admin/confirm_action.html", context)
+
+        return action
+
+    return decorate
+
+
+def hub_page(name: str) -> Callable[[Any, Any], str]:
+    """Return a `view_on_site` method that returns the URL of this page of the row's game."""
+    return lambda _, row: reverse(name, kwargs={"slug": row.game.slug})
+
+
+def fields_of(model: type[Model], *, besides: Iterable[str] = (), masked: Sequence[str] = ()) -> list[Any]:
+    """Return the names of all columns of a model except `besides`, with the columns of @masks last."""
+    left_out = {*besides, *masked}
+    plain = [field.name for field in model._meta.fields if field.name not in left_out]
+    return [*plain, *(f"masked_{name}" for name in masked)]

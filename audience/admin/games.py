@@ -4,10 +4,10 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 
-from audience.admin.base import DeclaredFilters, ReadOnly, confirmation_page
+from audience.admin.base import DeclaredFilters, ReadOnly, confirmed_action, hub_page
 from audience.games.keys import revoke_key
 from audience.models import ApiKey, Game, GoalEvent, Invitation, Membership
 
@@ -43,12 +43,9 @@ class GameAdmin(DeclaredFilters, admin.ModelAdmin[Game]):
 class MembershipAdmin(DeclaredFilters, admin.ModelAdmin[Membership]):
     list_display = ["user", "game", "role", "created_at"]
     list_filter = ["role", "game"]
-    list_select_related = ["user", "game"]
     search_fields = ["user__email", "user__username", "game__name"]
     raw_id_fields = ["user"]
-
-    def view_on_site(self, membership: Membership) -> str:
-        return reverse("members", kwargs={"slug": membership.game.slug})
+    view_on_site = hub_page("members")
 
 
 @admin.register(Invitation)
@@ -60,9 +57,7 @@ class InvitationAdmin(ReadOnly):
     list_select_related = ["game", "invited_by"]
     search_fields = ["email", "game__name"]
     exclude = ["digest"]
-
-    def view_on_site(self, invitation: Invitation) -> str:
-        return reverse("members", kwargs={"slug": invitation.game.slug})
+    view_on_site = hub_page("members")
 
     @admin.display(description="State")
     def state(self, invitation: Invitation) -> str:
@@ -79,7 +74,6 @@ class GoalEventAdmin(ReadOnly):
 
     list_display = ["name", "game", "created_at"]
     list_filter = ["game"]
-    list_select_related = ["game"]
     search_fields = ["name", "game__name"]
 
 
@@ -90,7 +84,6 @@ class ApiKeyAdmin(ReadOnly):
 
     list_display = ["name", "prefix", "game", "kind", "environment", "dialect", "last_used_at", "state"]
     list_filter = ["kind", "environment", "dialect", ("revoked_at", admin.EmptyFieldListFilter), "game"]
-    list_select_related = ["game"]
     search_fields = ["name", "prefix", "game__name"]
     readonly_fields = [
         *("game", "name", "kind", "environment", "dialect", "prefix", "state"),
@@ -99,12 +92,10 @@ class ApiKeyAdmin(ReadOnly):
     ]
     fields = ["rate_limit", *readonly_fields]
     actions = ["revoke"]
+    view_on_site = hub_page("keys")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return admin.ModelAdmin.has_change_permission(self, request, obj)
-
-    def view_on_site(self, key: ApiKey) -> str:
-        return reverse("keys", kwargs={"slug": key.game.slug})
 
     @admin.display(description="State")
     def state(self, key: ApiKey) -> str:
@@ -115,20 +106,14 @@ class ApiKeyAdmin(ReadOnly):
         until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
         return f"Rotating{until}" if key.is_rotating else f"Live{until}"
 
-    @admin.action(description="Revoke", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        confirmation = confirmation_page(
-            self,
-            request,
-            queryset,
-            action="revoke",
-            title="Revoke these keys?",
-            warning="Every request with one of them is refused from then on, and events sent with it are lost.",
-            button="Revoke",
-        )
-        if confirmation is None:
-            for key in queryset.filter(revoked_at=None):
-                revoke_key(key=key)
-                self.log_change(request, key, "Revoked.")
-            self.message_user(request, "The keys are revoked.", messages.SUCCESS)
-        return confirmation
+    @confirmed_action(
+        "Revoke",
+        permission="change",
+        title="Revoke these keys?",
+        warning="Every request with one of them is refused from then on, and events sent with it are lost.",
+    )
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for key in queryset.filter(revoked_at=None):
+            revoke_key(key=key)
+            self.log_change(request, key, "Revoked.")
+        self.message_user(request, "The keys are revoked.", messages.SUCCESS)

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 
-from audience.admin.base import ReadOnly, ReadOnlyInline, confirmation_page, fields_of, masks
+from audience.admin.base import ReadOnly, ReadOnlyInline, confirmed_action, fields_of, hub_page, masks
 from audience.hub.people.views import erasure_identity
 from audience.models import Conversion, Device, Erasure, Group, Identity, Person, ReceiptKey, Touch
 from audience.privacy.erasure import request_erasure
@@ -23,10 +23,9 @@ class IdentityInline(ReadOnlyInline):
 class PersonAdmin(ReadOnly):
     list_display = ["id", "game", "first_seen_at", "last_seen_at"]
     list_filter = ["game"]
-    list_select_related = ["game"]
     search_fields = ["identities__value__exact"]
     search_help_text = "A whole id of any namespace."
-    fields = [*fields_of(Person, besides=("traits", "trait_times")), "masked_traits"]
+    fields = fields_of(Person, besides=["trait_times"], masked=["traits"])
     ordering = ["-first_seen_at"]
     inlines = [IdentityInline]
     actions = ["erase"]
@@ -38,21 +37,15 @@ class PersonAdmin(ReadOnly):
         """The delete permission allows erasing; the row itself cannot be deleted."""
         return request.user.has_perm("audience.delete_person")
 
-    @admin.action(description="Erase", permissions=["erase"])
-    def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        confirmation = confirmation_page(
-            self,
-            request,
-            queryset,
-            action="erase",
-            title="Erase these players?",
-            warning="Their events, ids, traits, clicks and conversions are removed. This cannot be undone.",
-            button="Erase",
-        )
-        if confirmation is None:
-            for person in queryset.select_related("game"):
-                self._erase(request, person)
-        return confirmation
+    @confirmed_action(
+        "Erase",
+        permission="erase",
+        title="Erase these players?",
+        warning="Their events, ids, traits, clicks and conversions are removed. This cannot be undone.",
+    )
+    def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for person in queryset.select_related("game"):
+            self._erase(request, person)
 
     def _erase(self, request: HttpRequest, person: Person) -> None:
         handle = erasure_identity(person)
@@ -73,7 +66,6 @@ class PersonAdmin(ReadOnly):
 class TouchAdmin(ReadOnly):
     list_display = ["clicked_at", "network", "click_key", "person_id", "game"]
     list_filter = ["network", "game"]
-    list_select_related = ["game"]
     search_fields = ["click_id__exact"]
     ordering = ["-id"]
 
@@ -89,10 +81,7 @@ class ConversionAdmin(ReadOnly):
     list_filter = ["trigger", "reason", "test", ("fanned_out_at", admin.EmptyFieldListFilter), "game"]
     list_select_related = ["game", "touch"]
     search_fields = ["id__exact", "message_id__exact", "user_id__exact"]
-    fields = [
-        *fields_of(Conversion, besides=CONVERSION_PAYLOAD_FIELDS),
-        *(f"masked_{name}" for name in CONVERSION_PAYLOAD_FIELDS),
-    ]
+    fields = fields_of(Conversion, masked=CONVERSION_PAYLOAD_FIELDS)
     ordering = ["-event_at"]
 
     def view_on_site(self, conversion: Conversion) -> str:
@@ -103,13 +92,10 @@ class ConversionAdmin(ReadOnly):
 class ErasureAdmin(ReadOnly):
     list_display = ["id", "game", "namespace", "state", "requested_by", "requested_at", "finished_at", "error"]
     list_filter = ["state", "game"]
-    list_select_related = ["game"]
     search_fields = ["subject_hash__exact", "requested_by"]
     search_help_text = "The keyed hash of the id, whole, or who asked. By the id itself: on the game's Privacy page."
     ordering = ["-requested_at"]
-
-    def view_on_site(self, erasure: Erasure) -> str:
-        return reverse("privacy", kwargs={"slug": erasure.game.slug})
+    view_on_site = hub_page("privacy")
 
 
 @admin.register(ReceiptKey)
@@ -117,7 +103,6 @@ class ReceiptKeyAdmin(ReadOnly):
     """Shows that a game has a key, never the key."""
 
     list_display = ["game", "created_at"]
-    list_select_related = ["game"]
     fields = ("game", "created_at")
     ordering = ["pk"]
 
@@ -127,10 +112,9 @@ class ReceiptKeyAdmin(ReadOnly):
 class DeviceAdmin(ReadOnly):
     list_display = ["device_id", "game", "person_id", "updated_at"]
     list_filter = ["game"]
-    list_select_related = ["game"]
     search_fields = ["device_id__exact"]
     # A push token is a secret of the player's device.
-    fields = [*fields_of(Device, besides=("token", "details")), "masked_details"]
+    fields = fields_of(Device, besides=["token"], masked=["details"])
     ordering = ["-id"]
 
 
@@ -139,7 +123,6 @@ class DeviceAdmin(ReadOnly):
 class GroupAdmin(ReadOnly):
     list_display = ["group_id", "game", "updated_at"]
     list_filter = ["game"]
-    list_select_related = ["game"]
     search_fields = ["group_id__exact"]
-    fields = [*fields_of(Group, besides=("traits",)), "masked_traits"]
+    fields = fields_of(Group, masked=["traits"])
     ordering = ["-id"]

@@ -1,9 +1,8 @@
 """Alerts, their receivers and the messages sent."""
 
 from django.contrib import admin
-from django.urls import reverse
 
-from audience.admin.base import ReadOnly
+from audience.admin.base import ReadOnly, hub_page
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice
 from postbacks.monitoring.alerts.hooks import host_of
 
@@ -15,9 +14,7 @@ class AlertAdmin(ReadOnly):
     list_select_related = ["game", "config"]
     search_fields = ["config__pixel_id", "game__name", "cause"]
     ordering = ["-opened_at"]
-
-    def view_on_site(self, alert: Alert) -> str:
-        return reverse("alerts", kwargs={"slug": alert.game.slug})
+    view_on_site = hub_page("alerts")
 
 
 @admin.register(AlertChoice)
@@ -41,9 +38,7 @@ class AlertHookAdmin(ReadOnly):
     search_fields = ["game__name"]
     fields = ("host", "game", "enabled", "created_by", "created_at")
     ordering = ["-created_at"]
-
-    def view_on_site(self, hook: AlertHook) -> str:
-        return reverse("alerts", kwargs={"slug": hook.game.slug})
+    view_on_site = hub_page("alerts")
 
     @admin.display(description="Host")
     def host(self, hook: AlertHook) -> str:
@@ -57,6 +52,4 @@ class NoticeAdmin(ReadOnly):
     list_select_related = ["game", "user", "hook"]
     search_fields = ["user__email", "game__name"]
     ordering = ["-created_at"]
-
-    def view_on_site(self, notice: Notice) -> str:
-        return reverse("alerts", kwargs={"slug": notice.game.slug})
+    view_on_site = hub_page("alerts")

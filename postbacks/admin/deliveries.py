@@ -4,10 +4,10 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 
-from audience.admin.base import ReadOnly, ReadOnlyInline, confirmation_page, fields_of
+from audience.admin.base import ReadOnly, ReadOnlyInline, confirmed_action, fields_of
 from postbacks.delivery import replays
 from postbacks.models import Delivery, DeliveryAttempt, Flow, Replay
 
@@ -42,28 +42,15 @@ class DeliveryAdmin(ReadOnly):
             return None
         return reverse("conversion", kwargs={"slug": delivery.game.slug, "pk": delivery.conversion_id})
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """The change permission allows sending again; the row itself is read-only."""
-        return request.user.has_perm("postbacks.change_delivery")
-
-    @admin.action(description="Send again", permissions=["operate"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        confirmation = confirmation_page(
-            self,
-            request,
-            queryset,
-            action="send_again",
-            title="Send these deliveries again?",
-            warning="Each goes out under the event ID it had, so that the network counts it once.",
-            button="Send again",
-        )
-        if confirmation is None:
-            self._send(request, queryset)
-        return confirmation
-
-    def _send(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+    @confirmed_action(
+        "Send again",
+        permission="operate",
+        title="Send these deliveries again?",
+        warning="Each goes out under the event ID it had, so that the network counts it once.",
+    )
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         sent = 0
-        for row in rows:
+        for row in queryset:
             try:
                 replays.send_again(row)
             except replays.NotSendable as problem:

@@ -1,0 +1,39 @@
+"""Failed work, which can be retried, and the running processes of this installation."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from audience.admin.base import ReadOnly, confirmed_action
+from audience.background import retries
+from audience.models import FailedWork, Heartbeat
+
+
+@admin.register(FailedWork)
+class FailedWorkAdmin(ReadOnly):
+    list_display = ["queue", "row", "game", "attempts", "error", "first_failed_at", "next_attempt_at", "set_aside_at"]
+    list_filter = ["queue", ("set_aside_at", admin.EmptyFieldListFilter), "game"]
+    list_select_related = ["game"]
+    search_fields = ["row__exact"]
+    search_help_text = "The whole id of the row."
+    ordering = ["-first_failed_at"]
+    actions = ["try_again"]
+
+    @confirmed_action(
+        "Try again",
+        permission="operate",
+        title="Try these again?",
+        warning="Each is tried alone, at once. One that keeps failing is set aside again.",
+    )
+    def try_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        number = retries.retry(FailedWork.objects.filter(pk__in=queryset.values("pk")))
+        self.message_user(request, f"To be tried again: {number}.", messages.SUCCESS)
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnly):
+    list_display = ["kind", "name", "started_at", "seen_at", "worked_at"]
+    list_filter = ["kind"]
+    ordering = ["kind", "-seen_at"]
