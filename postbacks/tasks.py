@@ -32,8 +32,8 @@ def deliver(network: str = "") -> None:
     for name in [] if network else NETWORKS:
         wake(outbox.DELIVER_TASK, name)
     clock.synchronise()
-    if network and sending.drain(network=network):
-        wake(outbox.DELIVER_TASK, network)
+    if network:
+        sending.drain(network=network)
 
 
 @shared_task

@@ -3,16 +3,17 @@
 A consequence that cannot be written is retried on its own (unwritten_answers.py).
 """
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import Error, close_old_connections, transaction
 from django.db.models import QuerySet
 
 from audience.background import isolation
-from audience.database import clock
+from audience.database import availability, clock
 from audience.models import Queue
 from postbacks.configs import hold
 from postbacks.delivery import breaker, recording
@@ -25,6 +26,9 @@ logger = structlog.get_logger(__name__)
 
 # The steps that are retried after an answer (postbacks/delivery/unwritten_answers.py).
 EXPLAIN_SENT, SUSPECT = "explain_sent", "suspect"
+# Retries when the database is unavailable or ends a deadlock: without its answer an event is sent a second time.
+RETRIES = 3
+RETRY_PAUSE_SECONDS = 1.0
 
 
 def close(answers: Sequence[CallResult]) -> set[str]:
@@ -32,10 +36,25 @@ def close(answers: Sequence[CallResult]) -> set[str]:
 
     Then, each in a transaction of its own: what a refused credential means for its config, and what the outcomes mean
     for the pixel. A worker that dies in between leaves deliveries that are sent again and answered the same. Returns
-    the ids of the pixels that are paused from now on: claims of them must not be sent.
+    the ids of the pixels that are paused from now on: claims of them must not be sent. Raises an error of the database
+    when the retries have failed too: the deliveries are sent again when their leases have expired.
     """
     for answer in answers:
         _log(answer)
+    for _ in range(RETRIES):
+        try:
+            return _close(answers)
+        except Error as error:
+            if not availability.is_unavailable(error):
+                raise
+            logger.warning("answers_not_recorded", answers=len(answers), error=type(error).__name__)
+        time.sleep(RETRY_PAUSE_SECONDS)
+        close_old_connections()
+    return _close(answers)
+
+
+def _close(answers: Sequence[CallResult]) -> set[str]:
+    """As `close`. Answers that are recorded already are recorded again with the same result."""
     delivered = recording.record(answers)
     # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
     # deadlock.

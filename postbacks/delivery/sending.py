@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
+from typing import Self
 from uuid import UUID
 
 import structlog
 
+from audience.background.wakeup import wake
 from audience.database import clock
 from postbacks import http
 from postbacks.configs import rules
@@ -23,6 +25,7 @@ from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
 from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
 from postbacks.outbox import facts
+from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)
 
@@ -39,26 +42,34 @@ _turns = pace.CallSpacing()
 
 
 def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FLIGHT) -> bool:
-    """Send until nothing may be sent now or the time is up; whether more may be sent soon.
+    """Send until nothing may be sent now or the time is up; whether more may be sent soon, which is enqueued then.
 
-    Returns False at once while another thread of this process drains the network.
+    Returns False at once while another thread of this process claims deliveries of the network.
     """
     lock = _locks.setdefault(network, threading.Lock())
     if not lock.acquire(blocking=False):
         return False
-    try:
-        until = time.monotonic() + seconds
-        unwritten_answers.retry(network=network)
-        NetworkDrain(network, max_in_flight).run(until)
-    finally:
-        lock.release()
-    # Queried after the release: no thread drains what became due while the lock was held.
-    chance = claims.next_chance(network)
-    return chance is not None and chance <= SOON_SECONDS
+    with NetworkDrain(network, max_in_flight) as network_drain:
+        try:
+            until = time.monotonic() + seconds
+            unwritten_answers.retry(network=network)
+            network_drain.run(until)
+        finally:
+            # The next drain may claim while the last calls of this one end. Until then, at most the duration of a call,
+            # the two together may exceed `max_in_flight`, up to twice.
+            lock.release()
+        # Queried after the release: no thread drains what became due while the lock was held.
+        chance = claims.next_chance(network)
+        if is_more := chance is not None and chance <= SOON_SECONDS:
+            wake(DELIVER_TASK, network)
+    return is_more
 
 
 class NetworkDrain:
-    """Sends what is due of one network with up to `max_in_flight` calls at a time. Only one thread may use it."""
+    """Sends what is due of one network with up to `max_in_flight` calls at a time. Only one thread may use it.
+
+    At the end of the `with` block the calls that are made are awaited and recorded; after an error no other is begun.
+    """
 
     def __init__(self, network: str, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self._network, self._max_in_flight = network, max_in_flight
@@ -69,20 +80,29 @@ class NetworkDrain:
         self._refused_configs: set[UUID] = set()
         self._stopped_attempts: set[int] = set()
         self._resting_pixels: set[str] = set()
+        self._has_failed = False
 
-    def run(self, until: float) -> None:
-        """Claim, send and record until `time.monotonic()` is past `until` and no call is in flight."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._has_failed = error is not None
         try:
-            self.submit(claims.claim_failed(network=self._network))
-            while self.in_flight or time.monotonic() < until:
-                limit = min(self._max_in_flight - len(self.in_flight), CLAIM_BATCH) if time.monotonic() < until else 0
-                claimed = self.submit(claims.claim(network=self._network, limit=limit)) if limit else 0
-                if self.in_flight:
-                    self.collect(0.0 if claimed == CLAIM_BATCH else COLLECT_SECONDS)
-                elif not self._wait_for_limiter(until):
-                    return
+            while self.in_flight:
+                self.collect()
         finally:
             self._pool.shutdown(cancel_futures=True)
+
+    def run(self, until: float) -> None:
+        """Claim, send and record until nothing may be sent soon or `time.monotonic()` is past `until`."""
+        self.submit(claims.claim_failed(network=self._network))
+        while time.monotonic() < until:
+            limit = min(self._max_in_flight - len(self.in_flight), CLAIM_BATCH)
+            claimed = self.submit(claims.claim(network=self._network, limit=limit)) if limit else 0
+            if self.in_flight:
+                self.collect(0.0 if claimed == CLAIM_BATCH else COLLECT_SECONDS)
+            elif not self._wait_for_limiter(until):
+                return
 
     def submit(self, claimed: Iterable[Claim]) -> int:
         """Submit each claim to the pool as soon as it is made; return how many."""
@@ -139,7 +159,8 @@ class NetworkDrain:
         config = claim.delivery.config
         _turns.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
         is_refused = config.pk in self._refused_configs or claim.attempt_id in self._stopped_attempts
-        if is_refused or config.pixel_id in self._resting_pixels or clock.now() > claim.latest_start:
+        is_resting = self._has_failed or config.pixel_id in self._resting_pixels
+        if is_refused or is_resting or clock.now() > claim.latest_start:
             return None
         answer = _call(claim)
         if answer.outcome.verdict == Verdict.CREDENTIAL:

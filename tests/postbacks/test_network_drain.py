@@ -1,17 +1,20 @@
 """NetworkDrain: the calls of one network side by side, their answers recorded by one thread."""
 
+import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
-from postbacks.delivery import attempts, claims, sending
+from postbacks.delivery import attempts, claims, recording, sending
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.delivery.sending import NetworkDrain
@@ -139,10 +142,8 @@ def test_a_drain_that_fails_begins_no_further_call(
     queue(config, 5)
     sandbox.state.set_delay("tiktok", 0.2)
     monkeypatch.setattr(attempts, "close", close)
-    drain = NetworkDrain("tiktok", 1)
-    drain.submit(claimed(5))
-    with pytest.raises(ConnectionError):
-        drain.run(time.monotonic())
+    with pytest.raises(ConnectionError), NetworkDrain("tiktok", 1) as drain:
+        drain.submit(claimed(5))
     assert len(sandbox.received("tiktok")) <= 2, "the one that was answered, and the one under way by then"
 
 
@@ -232,13 +233,76 @@ def test_the_body_is_stored_as_it_was_sent(sandbox: Sandbox, config: PostbackCon
 
 
 @pytest.mark.django_db
-def test_a_drain_whose_time_is_up_says_that_more_is_due_and_the_next_one_goes_on(
-    sandbox: Sandbox, config: PostbackConfig, unlimited: None
+def test_a_drain_whose_time_is_up_enqueues_the_next_one_which_goes_on(
+    sandbox: Sandbox, config: PostbackConfig, unlimited: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    woken: list[tuple[str, ...]] = []
+    monkeypatch.setattr(sending, "wake", lambda *message: woken.append(message))
     queue(config, 20)
     sandbox.state.set_delay("tiktok", 0.2)
     assert sending.drain(network="tiktok", seconds=0.3, max_in_flight=4) is True
+    assert woken == [("postbacks.tasks.deliver", "tiktok")]
     assert 4 <= Delivery.objects.filter(state="delivered").count() < 20
     assert Delivery.objects.exclude(leased_until=None).count() == 0
     assert sending.drain(network="tiktok", seconds=20, max_in_flight=4) is False
+    assert len(woken) == 1
     assert Delivery.objects.filter(state="delivered", attempts_made=1).count() == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_last_call_of_a_drain_is_made_the_next_drain_sends_what_is_due(
+    sandbox: Sandbox, config: PostbackConfig
+) -> None:
+    queue(config, 1)
+    sandbox.state.set_delay("tiktok", 3)
+    first = threading.Thread(target=sending.drain, kwargs={"network": "tiktok", "seconds": 0.3})
+    first.start()
+    time.sleep(1)
+    sandbox.state.set_delay("tiktok", 0)
+    queue(config, 1)
+    sending.drain(network="tiktok", seconds=0.3)
+    assert sorted(Delivery.objects.values_list("state", flat=True)) == ["delivered", "waiting"]
+    assert first.is_alive()
+    first.join()
+    assert list(Delivery.objects.values_list("state", "attempts_made")) == [("delivered", 1)] * 2
+
+
+def deadlock() -> OperationalError:
+    return OperationalError("deadlock detected")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("failures", "state"), [(3, "delivered"), (4, "waiting")])
+def test_an_answer_whose_recording_ends_in_deadlocks_is_recorded_within_three_seconds_or_left_to_its_lease(
+    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch, failures: int, state: str
+) -> None:
+    def record(answers: Sequence[CallResult]) -> list[UUID]:
+        if next(calls) < failures:
+            raise deadlock()
+        return real(answers)
+
+    queue(config, 1)
+    real, calls = recording.record, itertools.count()
+    monkeypatch.setattr(recording, "record", record)
+    with nullcontext() if state == "delivered" else pytest.raises(OperationalError), NetworkDrain("tiktok") as drain:
+        drain.submit(claimed(1))
+    assert Delivery.objects.get().state == state
+    assert len(sandbox.received("tiktok")) == 1
+
+
+@pytest.mark.django_db
+def test_a_claim_that_fails_loses_no_answer_of_the_calls_that_are_made(
+    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim(**given: Any) -> Iterator[Claim]:
+        if next(calls):
+            raise deadlock()
+        return real(**given)
+
+    queue(config, 4)
+    sandbox.state.set_delay("tiktok", 0.5)
+    real, calls = claims.claim, itertools.count()
+    monkeypatch.setattr(claims, "claim", claim)
+    with pytest.raises(OperationalError):
+        sending.drain(network="tiktok")
+    assert list(Delivery.objects.values_list("state", "attempts_made")) == [("delivered", 1)] * 4

@@ -33,16 +33,6 @@ def test_a_fan_out_that_leaves_work_behind_asks_to_run_again(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("more", "woken"), [(True, 1), (False, 0)])
-def test_a_network_with_more_to_send_asks_for_its_own_next_run(
-    monkeypatch: pytest.MonkeyPatch, words: list[tuple[str, ...]], more: bool, woken: int
-) -> None:
-    monkeypatch.setattr(tasks.sending, "drain", lambda network: more)
-    tasks.deliver("reddit")
-    assert words == [("postbacks.tasks.deliver", "reddit")] * woken
-
-
-@pytest.mark.django_db
 def test_the_sweep_gives_every_network_a_task_of_its_own(words: list[tuple[str, ...]]) -> None:
     tasks.deliver()
     assert words == [("postbacks.tasks.deliver", "tiktok"), ("postbacks.tasks.deliver", "reddit")]
