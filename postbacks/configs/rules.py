@@ -1,4 +1,4 @@
-"""Validates settings before the network checks them, and masks their secrets."""
+"""Validates settings before the network checks them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,15 +64,6 @@ def new_parts(given: Mapping[str, str], config: PostbackConfig) -> dict[str, str
     plain = {part.name for part in config.kind.credential_fields if part.kind == "plain"}
     shown = {name: config.credential.get(name, "") for name in plain}
     return {name: value for name, value in given.items() if value != shown.get(name, "")}
-
-
-def masked(message: str, *secrets: str) -> str:
-    """`message` without `secrets` and without NUL, which PostgreSQL refuses. http.post masks secrets too, except short
-    codes."""
-    for secret in filter(None, secrets):
-        message = message.replace(secret, "[hidden]")
-    # A cut answer may end in half of a surrogate pair.
-    return message.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
 def audit_text(credential: str) -> str:

@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from audience.background import isolation
 from audience.database import clock
-from audience.models import Queue
+from audience.models import FailedWork, Queue
 from audience.models.failed_work import not_failed
 from postbacks import http
 from postbacks.delivery.recording import answer_columns
@@ -27,17 +27,33 @@ logger = structlog.get_logger(__name__)
 BATCH = 20  # deliveries that are read at a time
 LEASE = timedelta(minutes=5)  # longer than a token exchange and a call that time out
 MIN_PAUSE = timedelta(minutes=1)
-GIVE_UP_AFTER = timedelta(hours=24)  # since the delivery was accepted
+# Since the delivery was accepted: after the first no answer is waited for, after the second none is asked for, also
+# when asking fails each time.
+GIVE_UP_AFTER = timedelta(hours=24)
+UNKNOWN_AFTER = timedelta(days=7)
 
 
 def confirm_due(*, seconds: float = 10.0) -> None:
     """Ask about the deliveries that are due, until none is left or `seconds` have passed."""
     until = time.monotonic() + seconds
-    isolation.retry(Queue.CONFIRMATION, lambda failure: _confirm(Delivery.objects.filter(pk=failure.row)))
+    isolation.retry(Queue.CONFIRMATION, lambda failure: _confirm_again(failure, until))
     for config in _configs_due():
+        _end_overdue(config)
         asked = 1
         while asked and time.monotonic() < until:
-            asked = sum(_confirm_alone(config, pk) for pk in _ids_due(config))
+            asked = sum(_confirm_alone(config, pk) for pk in _ids_due(config) if time.monotonic() < until)
+
+
+def _end_overdue(config: PostbackConfig) -> None:
+    overdue = _due(config).filter(finished_at__lt=clock.now() - UNKNOWN_AFTER)
+    if ended := overdue.update(confirmation=Confirmation.UNKNOWN, confirm_after=None):
+        logger.warning("deliveries_not_confirmed", config_id=str(config.pk), deliveries=ended)
+
+
+def _confirm_again(failure: FailedWork, until: float) -> None:
+    if time.monotonic() > until:
+        raise isolation.NotNow
+    _confirm(Delivery.objects.filter(pk=failure.row))
 
 
 def _configs_due() -> list[PostbackConfig]:

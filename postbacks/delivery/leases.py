@@ -36,7 +36,6 @@ class Claim:
     level: Level
     facts: Facts | None = field(repr=False)
     starts_at: datetime
-    secrets: tuple[str, ...] = field(default=(), repr=False)  # of the credential
 
     @property
     def latest_start(self) -> datetime:
@@ -70,7 +69,6 @@ def lease(
         )
         for row in rows
     )
-    secrets = config.kind.secrets(config.credential)
     return [
         Claim(
             delivery=each.delivery,
@@ -80,7 +78,6 @@ def lease(
             level=each.level,
             facts=each.facts,
             starts_at=starts_at,
-            secrets=secrets,
         )
         for each, attempt, starts_at in zip(sendable, attempts, starts, strict=True)
     ]

@@ -19,10 +19,10 @@ from audience.background import isolation
 from audience.database import bulk, clock
 from audience.models import Queue
 from consent.models import Level
-from postbacks.configs.rules import masked
 from postbacks.delivery import settling
 from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
+from postbacks.networks.interface.answers import MAX_MESSAGE_LENGTH
 from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
 from postbacks.outbox import conversion_reasons
 
@@ -31,7 +31,6 @@ logger = structlog.get_logger(__name__)
 # The step that is retried for an answer (postbacks/delivery/unwritten_answers.py).
 RECORD = "record"
 UNSTORABLE = "The network answered, and what it said could not be stored."
-MAX_MESSAGE_LENGTH = 500  # characters; longer than every answer seen so far
 ANSWERED = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
 ANSWERED += ["request_id", "payload"]
 SETTLED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
@@ -148,17 +147,17 @@ def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased
         finished_at=now,
         status=status,
         payload=None if request is None else json.loads(request.body or b"null"),
-        **answer_columns(outcome, answer.response, *answer.claim.secrets),
+        **answer_columns(outcome, answer.response),
     )
 
 
-def answer_columns(outcome: Outcome, response: Response | None, *secrets: str) -> dict[str, Any]:
-    """The columns of a DeliveryAttempt that hold an answer, without `secrets`."""
+def answer_columns(outcome: Outcome, response: Response | None) -> dict[str, Any]:
+    """The columns of a DeliveryAttempt that hold an answer."""
     return {
         "verdict": outcome.verdict.value,
         "http_status": response.status if response else None,
         "latency_ms": response.latency_ms if response else None,
-        "provider_code": masked(outcome.code or "", *secrets)[:64],
-        "message": masked(outcome.message, *secrets)[:MAX_MESSAGE_LENGTH],
-        "request_id": masked(outcome.request_id or "", *secrets)[:128],
+        "provider_code": (outcome.code or "")[:64],
+        "message": outcome.message[:MAX_MESSAGE_LENGTH],
+        "request_id": outcome.request_id or "",
     }

@@ -39,6 +39,7 @@ def _accept(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         delivery.may_have_arrived = True  # accepted after an erasure cancelled it: it stays cancelled
         return
     delivery.may_have_arrived = False
+    delivery.confirmation, delivery.confirm_after = "", None  # an earlier call's may have been refused
     if outcome.confirm_after is not None and outcome.request_id:
         delivery.confirmation, delivery.confirm_after = Confirmation.AWAITED, now + outcome.confirm_after
     _finish(delivery, DeliveryState.DELIVERED, "", Verdict.SUCCESS, now)

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -21,6 +21,7 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10.0  # for a call and the token that it needs together; leases.LEASE_SECONDS is longer
 EXPIRY_MARGIN_SECONDS = 60.0
+MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; the network would not know a receipt that was cut
 TOO_LATE = "There was no access token in time."
 UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."
 
@@ -73,7 +74,7 @@ def _call(
         target = target.with_access_token(found)
     request = _hiding(build(target), target)
     response = post(request, timeout=_left(until))
-    return NetworkCall(request, response, _masked(classify(response), request)), found, is_kept
+    return NetworkCall(request, response, _storable(classify(response), request.secrets)), found, is_kept
 
 
 def _access_token(network: Network, target: Target, until: float, refused: str) -> tuple[str | NetworkCall, bool]:
@@ -110,7 +111,7 @@ def _new_access_token(network: Network, target: Target, request: Request, until:
         logger.exception("token_answer_unreadable", network=network.kind)
         found = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
     if isinstance(found, Outcome):
-        return NetworkCall(None, response, _masked(replace(found, unknown=False), request))
+        return NetworkCall(None, response, _storable(replace(found, unknown=False), request.secrets))
     expires_at = time.monotonic() + found.expires_in - EXPIRY_MARGIN_SECONDS
     _tokens[_key(network, target)] = (found.value, expires_at)
     return found.value
@@ -121,16 +122,25 @@ def _hiding(request: Request, target: Target) -> Request:
     return replace(request, secrets=tuple(sorted({*request.secrets, *target.secrets}, key=len, reverse=True)))
 
 
-def _masked(outcome: Outcome, request: Request) -> Outcome:
-    """Without the secrets that `post` leaves in an answer since they are short or numbers."""
+def _storable(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
+    """Without the secrets that `post` leaves in an answer, and without what PostgreSQL refuses."""
+    request_id = _cleaned(outcome.request_id or "", secrets)
+    if len(request_id) > MAX_REQUEST_ID_LENGTH:
+        logger.warning("request_id_too_long", length=len(request_id))
+        request_id = ""
+    return replace(
+        outcome,
+        message=_cleaned(outcome.message, secrets),
+        code=_cleaned(outcome.code or "", secrets) or None,
+        request_id=request_id or None,
+    )
 
-    def masked(text: str | None) -> str | None:
-        for secret in request.secrets:
-            text = text.replace(secret, "[hidden]") if text else text
-        return text
 
-    message, code, request_id = masked(outcome.message), masked(outcome.code), masked(outcome.request_id)
-    return replace(outcome, message=message or "", code=code, request_id=request_id)
+def _cleaned(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "[hidden]")
+    # A cut answer may end in half of a surrogate pair.
+    return text.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
 def _key(network: Network, target: Target) -> str:

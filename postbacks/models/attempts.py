@@ -75,7 +75,7 @@ class DeliveryAttempt(models.Model):
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
     provider_code = models.CharField(max_length=64, blank=True)
     message = models.TextField(blank=True)
-    request_id = models.CharField(max_length=128, blank=True)
+    request_id = models.CharField(max_length=512, blank=True)
     # The JSON body as it was sent (it never holds the credential); None when nothing was, or the player was erased.
     payload = models.JSONField(null=True, blank=True)
 

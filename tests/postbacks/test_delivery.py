@@ -9,7 +9,7 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from audience.models import Conversion
+from audience.models import Conversion, Touch
 from postbacks import erasure
 from postbacks.configs import lifecycle
 from postbacks.delivery import attempts, claims, sending
@@ -22,6 +22,7 @@ from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
 from tests import factories
+from tests.postbacks.echo import Echo
 
 pytestmark = pytest.mark.django_db
 
@@ -276,16 +277,24 @@ def test_an_event_time_out_of_range_is_a_failure_not_a_stuck_row(sandbox: Sandbo
     assert sandbox.received("tiktok") == []
 
 
-def test_the_message_never_holds_the_token_and_is_cut(sandbox: Sandbox) -> None:
+def test_a_token_that_the_network_repeats_is_not_stored(settings: Any) -> None:
+    with Echo() as network:
+        settings.NETWORK_URLS = dict.fromkeys(NETWORKS, network.url)
+        waiting()
+        Touch.objects.update(page_url=f"https://game.example/{TIKTOK_ACCOUNTS.token}")
+        drain()
+    attempt = DeliveryAttempt.objects.get()
+    assert "https://game.example/[hidden] " in attempt.message
+    assert attempt.request_id == attempt.message
+
+
+def test_a_message_and_a_code_that_are_too_long_are_cut(sandbox: Sandbox) -> None:
     waiting()
     taken = claimed()
-    assert taken is not None
-    said = f"bad token {TIKTOK_ACCOUNTS.token} \x00 " + "x" * 600
-    outcome = Outcome(Verdict.PAYLOAD, "4" * 100, said, request_id="r" * 200)
+    outcome = Outcome(Verdict.PAYLOAD, "4" * 100, "x" * 600, request_id="r" * 512)
     attempts.close([CallResult(taken, outcome, None, Response(400, {}, b"", 12))])
     attempt = DeliveryAttempt.objects.get()
-    assert attempt.message.startswith("bad token [hidden]   xxx")
-    assert (len(attempt.message), len(attempt.provider_code), len(attempt.request_id)) == (500, 64, 128)
+    assert (len(attempt.message), len(attempt.provider_code), len(attempt.request_id)) == (500, 64, 512)
     assert TIKTOK_ACCOUNTS.token not in repr(taken)
 
 

@@ -21,7 +21,7 @@ from audience.privacy import redaction
 from postbacks import erasure, http
 from postbacks.configs import credentials, hold, lifecycle
 from postbacks.configs.forms import PostbackForm
-from postbacks.delivery import confirming, sending
+from postbacks.delivery import confirming, replays, sending
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
@@ -517,6 +517,73 @@ def test_an_answer_that_settles_nothing_is_asked_for_again_and_in_the_end_no_mor
     assert timedelta(minutes=119) < row.confirm_after - timezone.now() <= timedelta(minutes=121)
     row = ask_again(row, after=timedelta(hours=13))
     assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "unknown", None)
+
+
+def test_a_replay_that_is_accepted_without_a_receipt_awaits_no_confirmation_and_keeps_no_earlier_refusal(
+    network: wide.Server, game: Game
+) -> None:
+    network.answers["status/r-1"] = [(200, {"state": "refused", "message": "The click is too recent."})]
+    row = ask_again(delivered(network, game))
+    assert (row.state, row.confirmation) == ("failed", "refused")
+    network.answers["events"] = [(200, {"message": "ok"})]
+    replays.send_again(row)
+    sending.drain(network="wide", max_in_flight=2)
+    row.refresh_from_db()
+    assert (row.state, row.confirmation, row.confirm_after) == ("delivered", "", None)
+
+
+@pytest.mark.parametrize(("length", "confirmation"), [(512, "confirmed"), (513, "")])
+def test_a_receipt_is_asked_about_whole_or_not_at_all(
+    network: wide.Server, game: Game, caplog: pytest.LogCaptureFixture, length: int, confirmation: str
+) -> None:
+    receipt = "r" * length
+    network.answers["events"] = [(200, {"message": "ok", "receipt": receipt})]
+    network.answers[f"status/{receipt}"] = [(200, {"state": "confirmed"})]
+    new_config(game)
+    clicked(game, hours=7)
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    row = ask_again(Delivery.objects.get())
+    assert (row.state, row.confirmation) == ("delivered", confirmation)
+    assert row.attempts.get().request_id == (receipt if confirmation else "")
+    assert ("request_id_too_long" in caplog.text) is not bool(confirmation)
+
+
+def test_no_delivery_is_asked_about_once_the_time_of_the_run_is_over(
+    network: wide.Server, game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*args: Any, **given: Any) -> http.NetworkCall:
+        time.sleep(0.3)
+        return real(*args, **given)
+
+    delivered(network, game)
+    clicked(game, hours=8)
+    fan_out.fan_out_due()
+    sending.drain(network="wide", max_in_flight=2)
+    Delivery.objects.update(confirm_after=timezone.now())
+    real = http.call
+    monkeypatch.setattr(http, "call", call)
+    confirming.confirm_due(seconds=0.2)
+    assert sorted(Delivery.objects.values_list("confirmation", flat=True)) == ["awaited", "confirmed"]
+    FailedWork.objects.create(game=game, queue="confirmation", row=str(Delivery.objects.get(confirmation="awaited").pk))
+    confirming.confirm_due(seconds=-1)
+    assert sorted(Delivery.objects.values_list("confirmation", flat=True)) == ["awaited", "confirmed"]
+
+
+@pytest.mark.parametrize(("days", "confirmation"), [(6, "awaited"), (8, "unknown")])
+def test_a_confirmation_that_fails_again_and_again_is_unknown_after_a_week(
+    network: wide.Server, game: Game, days: int, confirmation: str
+) -> None:
+    row = delivered(network, game)
+    network.answers["status/r-1"] = [(200, {"state": "refused"})]  # without the message that the network reads
+    ask_again(row)
+    FailedWork.objects.update(set_aside_at=timezone.now())
+    row = ask_again(row, after=timedelta(days=days))
+    assert (row.state, row.confirmation, row.confirm_after is None) == (
+        "delivered",
+        confirmation,
+        confirmation == "unknown",
+    )
 
 
 def test_one_delivery_that_cannot_be_confirmed_stops_no_other(network: wide.Server, game: Game) -> None:
