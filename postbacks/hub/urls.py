@@ -2,7 +2,6 @@ from django.urls import path
 
 from postbacks.hub.alerts import views as alerts
 from postbacks.hub.audit_log import views as audit_log
-from postbacks.hub.conversions import detail as conversion
 from postbacks.hub.conversions import views as conversions
 from postbacks.hub.delivery_log import views as delivery_log
 from postbacks.hub.guide import views as guide
@@ -12,9 +11,8 @@ from postbacks.hub.overview import views as overview
 from postbacks.hub.people import views as people
 from postbacks.hub.preview import views as preview
 from postbacks.hub.privacy import views as privacy
-from postbacks.hub.quality import views as quality
 from postbacks.hub.replays import views as replays
-from postbacks.hub.settings import changes, history
+from postbacks.hub.settings import actions
 from postbacks.hub.settings import views as settings
 
 INTEGRATION = "g/<slug:slug>/integrations/<slug:network>/"
@@ -27,7 +25,7 @@ urlpatterns = [
     path("g/<slug:slug>/conversions/", conversions.conversions, name="conversions"),
     path("g/<slug:slug>/conversions/pipeline/", conversions.conversion_pipeline, name="conversion-pipeline"),
     path("g/<slug:slug>/conversions/export/", conversions.conversions_export, name="conversions-export"),
-    path("g/<slug:slug>/conversions/<uuid:pk>/", conversion.conversion, name="conversion"),
+    path("g/<slug:slug>/conversions/<uuid:pk>/", conversions.conversion, name="conversion"),
     path("g/<slug:slug>/people/<uuid:pk>/", people.person, name="person"),
     path("g/<slug:slug>/alerts/", alerts.alerts, name="alerts"),
     path("g/<slug:slug>/alerts/choice/", alerts.alert_choice, name="alert-choice"),
@@ -42,7 +40,7 @@ urlpatterns = [
     path("g/<slug:slug>/audit-log/export/", audit_log.audit_log_export, name="audit-log-export"),
     path("g/<slug:slug>/integrations/", integrations.integrations, name="integrations"),
     path(INTEGRATION, integrations.integration, name="integration"),
-    path(INTEGRATION + "quality/", quality.match_quality, name="quality"),
+    path(INTEGRATION + "quality/", integrations.match_quality, name="quality"),
     path(INTEGRATION + "add/", settings.postback_add, name="postback-add"),
     path(INTEGRATION + "checks/<uuid:pk>/", settings.check, name="check"),
     path(INTEGRATION + "preview/", preview.preview_page, name="preview"),
@@ -54,12 +52,12 @@ urlpatterns = [
     path(INTEGRATION + "replays/<uuid:pk>/cancel/", replays.replay_cancel, name="replay-cancel"),
     path(INTEGRATION + "attempts/<int:pk>/", delivery_log.attempt_detail, name="attempt"),
     path(INTEGRATION + "<uuid:pk>/edit/", settings.postback_edit, name="postback-edit"),
-    path(INTEGRATION + "<uuid:pk>/enable/", changes.postback_enable, name="postback-enable"),
-    path(INTEGRATION + "<uuid:pk>/disable/", changes.postback_disable, name="postback-disable"),
-    path(INTEGRATION + "<uuid:pk>/check/", history.postback_recheck, name="postback-recheck"),
-    path(INTEGRATION + "<uuid:pk>/roll-back/", history.postback_roll_back, name="postback-roll-back"),
-    path(INTEGRATION + "<uuid:pk>/history/", history.postback_history, name="postback-history"),
-    path(INTEGRATION + "<uuid:pk>/delete/", changes.postback_delete, name="postback-delete"),
+    path(INTEGRATION + "<uuid:pk>/enable/", actions.postback_enable, name="postback-enable"),
+    path(INTEGRATION + "<uuid:pk>/disable/", actions.postback_disable, name="postback-disable"),
+    path(INTEGRATION + "<uuid:pk>/check/", actions.postback_recheck, name="postback-recheck"),
+    path(INTEGRATION + "<uuid:pk>/roll-back/", actions.postback_roll_back, name="postback-roll-back"),
+    path(INTEGRATION + "<uuid:pk>/history/", actions.postback_history, name="postback-history"),
+    path(INTEGRATION + "<uuid:pk>/delete/", actions.postback_delete, name="postback-delete"),
     path(
         "g/<slug:slug>/conversions/deliveries/<uuid:pk>/send-again/",
         replays.delivery_send_again,

@@ -10,7 +10,7 @@ from django.core import mail
 from audience.games.keys import NewKey, Restrictions, change_key, create_key, revoke_key, rotate_key
 from audience.models import ApiKey, Game, Membership, Role
 from postbacks.hub.overview import attention, backlog
-from postbacks.hub.overview.attention_item import AttentionItem
+from postbacks.hub.overview.attention import AttentionItem
 from postbacks.models import AlertChoice, AlertFrequency, Notice
 from postbacks.monitoring.alerts import notices
 from postbacks.monitoring.alerts.key_ends import write_reminders

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.models import ApiKey, Batch, Game
-from postbacks.hub.overview import attention, backlog, delivery_totals, figures
-from postbacks.hub.overview.attention_item import AttentionItem
+from postbacks.hub.overview import attention, backlog, delivery_totals, figures, views
+from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
@@ -150,7 +150,7 @@ def test_only_no_failure_at_all_is_a_hundred_per_cent() -> None:
 
 def items(game: Game) -> list[AttentionItem]:
     configs = config_rows(game)
-    return attention.items(game, configs, backlog.read(game, attention.free_to_send(configs)))
+    return views.notices(game, configs, backlog.read(game, attention.free_to_send(configs)))
 
 
 def test_a_game_that_is_well_has_nothing_to_look_at(game: Game, config: PostbackConfig, viewer: Client) -> None:

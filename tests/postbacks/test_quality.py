@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from audience.models import Game, Role
-from postbacks.hub.quality.views import ShareRow
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.matching import KeyShare, judged
@@ -135,4 +134,4 @@ def test_more_attempts_need_no_more_queries(game: Game) -> None:
 
 @pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (0.001, 1), (0.5, 50), (0.999, 99), (1.0, 100)])
 def test_only_all_is_a_hundred_percent_and_only_none_is_zero(share: float, percent: int) -> None:
-    assert ShareRow.of(KeyShare(NETWORKS["tiktok"].match_keys[0], share, 0)).percent == percent
+    assert KeyShare(NETWORKS["tiktok"].match_keys[0], share, 0).percent == percent

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audience.models import Batch, FailedWork, Game, Queue, Role
 from postbacks.hub.overview import set_aside_work
-from postbacks.hub.overview.attention_item import AttentionItem
+from postbacks.hub.overview.attention import AttentionItem
 from postbacks.models import PostbackConfig
 from tests import factories, hub
 

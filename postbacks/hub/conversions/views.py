@@ -1,8 +1,9 @@
-"""The Conversions page: the funnel, the list with its filters and search, and the CSV export."""
+"""The Conversions page: the funnel, the list with its filters and search, the CSV export; and one conversion."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
@@ -11,12 +12,14 @@ from audience.database import clock
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, is_partial_request, page, sees_addresses
 from audience.hub.toolkit.filters import Filter, choice, search_text
+from audience.hub.toolkit.masking import as_json, masked
 from audience.hub.toolkit.paging import newest
 from audience.models import Conversion, Game, Membership, trigger_label
 from postbacks.hub.conversions.funnel import draw_bars
 from postbacks.hub.toolkit.conversion_rows import conversion_row, with_outcomes
 from postbacks.networks import NETWORKS
-from postbacks.reporting import conversion_status, export, funnel
+from postbacks.outbox import reasons
+from postbacks.reporting import clicks, conversion_detail, conversion_status, export, funnel
 from postbacks.reporting.search import SearchResult, find
 
 PERIODS = {
@@ -95,6 +98,28 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
     lines = export.lines(rows, addresses=sees_addresses(membership))
     name = f"conversions-{membership.game.slug}-{clock.now():%Y-%m-%d}.csv"
     return spreadsheet.streamed(lines, name=name, content_type="text/csv; charset=utf-8")
+
+
+@game_view()
+def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    """Show one conversion: its event, clicks, consent, every postback, and what to do."""
+    found = conversion_detail.loaded(Conversion.objects.filter(game=membership.game, pk=pk)).first()
+    if found is None:
+        response = page(request, "hub/conversions/conversion_gone.html", membership)
+        response.status_code = 404
+        return response
+    addresses = sees_addresses(membership)
+    context = {
+        "row": conversion_row(found, addresses=addresses),
+        "trail": conversion_detail.load_detail(found, addresses=addresses),
+        "message_id": masked(found.message_id, addresses=addresses),
+        "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
+        "properties": as_json(masked(found.properties, addresses=addresses)),
+        "remedy": reasons.TEXTS[found.reason].remedy if found.reason else "",
+        "window_days": membership.game.attribution_window_days,
+        "most_clicks": clicks.MAX_CLICKS,
+    }
+    return page(request, "hub/conversions/conversion.html", membership, **context)
 
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:

@@ -14,8 +14,7 @@ from audience.hub.toolkit.masking import masked
 from audience.models import Game, Membership, trigger_label
 from audience.models.goals import conversion_event_names
 from postbacks.hub.delivery_log import attempts
-from postbacks.hub.toolkit import side_panel as panel
-from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.hub.toolkit.network_pages import frame, network_or_404
 from postbacks.models import AttemptStatus, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.reporting import stuck_rows
 from postbacks.reporting.labels import outcome_label
@@ -83,7 +82,7 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         "siblings": siblings,
         "state_label": state_label,
         "stuck": failed.get(delivery.pk),
-        "frame": panel.frame(request),
+        "frame": frame(request),
     }
     return page(request, "hub/delivery_log/attempt.html", membership, **context)
 

@@ -1,4 +1,4 @@
-"""The networks of a game, and the page of each: postbacks with their health, and the delivery log."""
+"""The networks of a game, and the pages of each: postbacks with their health and delivery log, and match quality."""
 
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,11 @@ from postbacks.hub.integrations import hourly
 from postbacks.hub.preview.views import SendTestForm
 from postbacks.hub.replays import views as replays
 from postbacks.hub.toolkit.config_rows import config_rows
-from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.hub.toolkit.network_pages import network_or_404
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
+from postbacks.reporting.match_quality import quality_of
 
 # Templates by the id of the element that htmx replaces: the log with its filters, or its rows alone.
 LOG = {"log": "hub/delivery_log/_log.html", "rows": "hub/delivery_log/_rows.html"}
@@ -44,6 +45,14 @@ def integration(request: HubRequest, membership: Membership, network: str) -> Ht
     kept = [row.config for row in context["configs"]]
     context |= {**replays.section_context(kept), "test_form": SendTestForm(found, game, configs=kept)}
     return page(request, "hub/integrations/integration.html", membership, **context)
+
+
+@game_view()
+def match_quality(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
+    """Show which match keys the sent events had; htmx requests the summary for the network's page."""
+    found = network_or_404(network)
+    template = "hub/quality/_summary.html" if request.htmx else "hub/quality/page.html"
+    return page(request, template, membership, network=found, quality=quality_of(membership.game, found))
 
 
 def state_context(game: Game, network: Network, configs: list[UUID]) -> dict[str, Any]:

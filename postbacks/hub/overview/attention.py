@@ -1,5 +1,6 @@
-"""The notices of the Overview, worst first: each with its cause and what to do."""
+"""The notices of the Overview: each with its cause and what to do."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,8 +9,6 @@ from django.utils.timesince import timeuntil
 
 from audience.database import clock
 from audience.models import ApiKey, Game
-from postbacks.hub.overview import set_aside_work
-from postbacks.hub.overview.attention_item import BAD, WARN, AttentionItem
 from postbacks.hub.overview.backlog import Backlog
 from postbacks.hub.toolkit.config_rows import ConfigRow
 from postbacks.models import Alert
@@ -18,26 +17,37 @@ from postbacks.monitoring.health.types import Health
 from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
+BAD, WARN = "bad", "warn"
 # How long before its end a key is shown: at least the longest overlap of a rotation.
 ENDS_SOON = timedelta(days=7)
 # The states that need action; quiet does not, and silent and rate limited are also in the table.
 ATTENTION_STATES = (Health.ON_HOLD, Health.CREDENTIAL_PROBLEM, Health.DEGRADED, Health.RATE_LIMITED, Health.SILENT)
-
-
 # Troubles with a notice of the game's own figures.
 SHOWN_BY_GAME = {TroubleKind.DIGEST_BEHIND, TroubleKind.BATCHES_SET_ASIDE}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionItem:
+    """`what` links to `href` unless that is ''; `why` and `next_step` are sentences or ''. `button` posts to `action`,
+    for admins. `is_of_server`: it concerns every game."""
+
+    tone: str
+    title: str
+    what: str
+    href: str
+    why: str
+    next_step: str
+    since: datetime | None = None
+    when: str = "Since"
+    action: str = ""
+    button: str = ""
+    is_of_server: bool = False
+
+
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
-    """Return all notices, worst first. `user` decides which links to the admin are included."""
-    found = [
-        *_server(user, backlog.now),
-        *_postbacks(game, configs),
-        *set_aside_work.items(game),
-        *_behind(game, backlog),
-    ]
-    found += [*_alerts(game, configs), *_keys(game)]
-    return sorted(found, key=lambda item: item.tone != BAD)
+    """Return all notices but those of set_aside_work. `user` decides which links to the admin are included."""
+    found = [*_server(user, backlog.now), *_postbacks(game, configs), *_behind(game, backlog)]
+    return [*found, *_alerts(game, configs), *_keys(game)]
 
 
 def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:

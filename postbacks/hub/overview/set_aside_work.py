@@ -14,7 +14,7 @@ from audience.background import retries
 from audience.hub.toolkit.access import HubRequest, game_view
 from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
 from audience.models.failed_work import FailedWorkQuerySet
-from postbacks.hub.overview.attention_item import BAD, AttentionItem
+from postbacks.hub.overview.attention import BAD, AttentionItem
 from postbacks.models import Delivery
 from postbacks.monitoring.health import advice
 

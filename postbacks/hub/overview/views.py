@@ -12,10 +12,12 @@ from audience.hub.toolkit.access import HubRequest, game_view, is_partial_reques
 from audience.hub.toolkit.filters import choice
 from audience.models import Game, Membership
 from postbacks.hub.guide.steps import completed_steps
-from postbacks.hub.overview import attention, backlog, delivery_totals, figures
+from postbacks.hub.overview import attention, backlog, delivery_totals, figures, set_aside_work
+from postbacks.hub.overview.attention import AttentionItem
+from postbacks.hub.overview.backlog import Backlog
 from postbacks.hub.overview.figures import EventCounts, Period
 from postbacks.hub.toolkit import charts
-from postbacks.hub.toolkit.config_rows import config_rows
+from postbacks.hub.toolkit.config_rows import ConfigRow, config_rows
 from postbacks.networks import NETWORKS
 from postbacks.reporting.funnel import Tally
 
@@ -44,7 +46,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     period = figures.PERIODS[chosen.chosen]
     configs = config_rows(game)
     waiting = backlog.read(game, attention.free_to_send(configs), now=now)
-    items = attention.items(game, configs, waiting, user=request.user)
+    items = notices(game, configs, waiting, user=request.user)
     context = {
         "filter": chosen,
         "period": period,
@@ -59,6 +61,12 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     }
     template = "hub/overview/_figures.html" if is_partial_request(request) else "hub/overview/page.html"
     return page(request, template, membership, **context)
+
+
+def notices(game: Game, configs: list[ConfigRow], waiting: Backlog, *, user: Any = None) -> list[AttentionItem]:
+    """Return all notices, worst first."""
+    found = [*attention.items(game, configs, waiting, user=user), *set_aside_work.items(game)]
+    return sorted(found, key=lambda item: item.tone != attention.BAD)
 
 
 def setup_context(game: Game) -> dict[str, Any]:

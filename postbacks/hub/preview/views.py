@@ -17,7 +17,7 @@ from postbacks.configs.forms import PostbackForm
 from postbacks.configs.goal_forms import NO_SUGGESTIONS
 from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.settings.forms import bound_form
-from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Network
 from postbacks.preview import dry_run, preview
@@ -40,21 +40,17 @@ class SendTestForm(forms.Form):
         super().__init__(*args, **{"auto_id": "id_test_%s", **kwargs})
         config, code = self.fields["config"], self.fields["test_code"]
         assert isinstance(config, forms.ModelChoiceField)
-        config.queryset = _live_configs(game, network.kind).defer("credential", "previous_credential")
+        config.queryset = live_configs(game, network.kind)
         # Evaluated once: the widget iterates over its choices several times, each time with a query.
         config.choices = [(row.pk, str(row)) for row in (config.queryset if configs is None else configs)]
         code.label, code.help_text = network.test_code_label, network.test_code_help
-
-
-def _live_configs(game: Game, network: str) -> Any:
-    return PostbackConfig.objects.kept().filter(game=game, network=network).order_by("created_at")
 
 
 @game_view()
 def preview_page(request: HubRequest, membership: Membership, network: str) -> HttpResponse:
     """Preview `?conversion=` for `?config=`; without a postback, for a new one with both triggers."""
     found, game = network_or_404(network), membership.game
-    configs = list(_live_configs(game, network).defer("credential", "previous_credential"))
+    configs = list(live_configs(game, network))
     config = next((row for row in configs if str(row.pk) == request.GET.get("config")), None)
     config = config or next(iter(configs), None)
     among = preview.recent(game, network)
@@ -71,11 +67,11 @@ def preview_page(request: HubRequest, membership: Membership, network: str) -> H
 def dry_run_page(request: HubRequest, membership: Membership, network: str, pk: UUID) -> HttpResponse:
     """GET evaluates a stored postback; POST the settings of its form, even if they could not be saved."""
     found, game = network_or_404(network), membership.game
-    config = get_object_or_404(_live_configs(game, network), pk=pk)
+    config = get_object_or_404(live_configs(game, network), pk=pk)
     if request.method == "POST":
         return _run_proposed(request, membership, found, config)
     run = dry_run.run(proposed=config, current=None)
-    context = {"network": found, "config": config, "configs": list(_live_configs(game, network)), "run": run}
+    context = {"network": found, "config": config, "configs": list(live_configs(game, network)), "run": run}
     return page(request, "hub/preview/dry_run.html", membership, **context)
 
 

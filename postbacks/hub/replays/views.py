@@ -1,28 +1,66 @@
 """Sending failed deliveries again: many from the page of a network, one from the page of a conversion."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import Resolver404, resolve, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from audience.hub.toolkit.access import HubRequest, game_view, page
-from audience.models import Game, Membership, Role
+from audience.models import Membership, Role
 from postbacks.configs.sending_state import block_of
 from postbacks.delivery import failed_deliveries, replays
-from postbacks.hub.replays.forms import ReplayForm
-from postbacks.hub.toolkit.networks import network_or_404
+from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
+from postbacks.networks.interface.network import Verdict
 
 MAX_LISTED = 5  # replays listed
 # URL names of the pages with a button to send one delivery again; its view redirects back to them.
 PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
+VERDICTS = (
+    ("", "Any"),
+    (Verdict.CREDENTIAL.value, "Credential refused"),
+    (Verdict.TRANSIENT.value, "Network not reached"),
+    (Verdict.PAYLOAD.value, "Event refused"),
+)
+
+
+class MinuteInput(forms.DateTimeInput):
+    """A minute in the browser's date picker, in UTC."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class ReplayForm(forms.Form):
+    """Which failed deliveries to send again. `failed_from` and `failed_until` may be blank; both are in UTC."""
+
+    config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
+    failed_from = forms.DateTimeField(required=False, widget=MinuteInput, label="Failed from (UTC)")
+    failed_until = forms.DateTimeField(required=False, widget=MinuteInput, label="Failed before (UTC)")
+    verdict = forms.ChoiceField(choices=VERDICTS, required=False, label="Kind of failure")
+
+    def __init__(self, *args: Any, configs: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        chosen = self.fields["config"]
+        assert isinstance(chosen, forms.ModelChoiceField)
+        chosen.queryset = configs
+
+    def clean_failed_until(self) -> datetime | None:
+        end: datetime | None
+        start, end = self.cleaned_data.get("failed_from"), self.cleaned_data["failed_until"]
+        if start and end and end <= start:
+            raise forms.ValidationError("This must be later than the start.")
+        return end
 
 
 def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
@@ -36,11 +74,6 @@ def section_context(configs: Sequence[PostbackConfig]) -> dict[str, Any]:
     running = {row.replay.config_id for row in found if row.is_running}
     offers = [offer for offer in failed_deliveries.offers(configs) if offer.config.pk not in running]
     return {"offers": offers, "replays": found, "has_running_replay": bool(running)}
-
-
-def live_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
-    found = PostbackConfig.objects.kept().filter(game=game, network=network)
-    return found.defer("credential", "previous_credential").order_by("created_at")
 
 
 @game_view()

@@ -20,8 +20,7 @@ from postbacks.configs import lifecycle, unsent_counts
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.hub.settings.forms import bound_form, without_test_code
-from postbacks.hub.toolkit import side_panel as panel
-from postbacks.hub.toolkit.networks import config_or_404, network_or_404
+from postbacks.hub.toolkit.network_pages import config_or_404, frame, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks.interface.network import Network
 
@@ -81,7 +80,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         "network": network,
         "config": config,
         "form": without_test_code(form),
-        "frame": panel.frame(request),
+        "frame": frame(request),
         "rotates": "rotate" in request.GET or _has_credential_errors(form) or (config and _is_refused(config)),
     }
     return page(request, template, membership, **context)

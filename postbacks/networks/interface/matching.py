@@ -28,6 +28,12 @@ class KeyShare:
     share: float
     lifted: int
 
+    @property
+    def percent(self) -> int:
+        """`share` in per cent, rounded so that 0 means none and 100 means all."""
+        rounded = round(self.share * 100)
+        return min(max(rounded, 1), 99) if 0 < self.share < 1 else rounded
+
 
 @dataclass(frozen=True, slots=True)
 class MatchQuality:

@@ -1,0 +1,38 @@
+"""What the pages of one network share: the network and postbacks of the URL, and the side panel."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+
+from audience.hub.toolkit.access import HubRequest
+from audience.models import Game, Membership
+from postbacks.models import PostbackConfig
+from postbacks.networks import NETWORKS
+from postbacks.networks.interface.network import Network
+
+# The side panel of the integration page (static/js/panel.js).
+PANEL = "panel"
+
+
+def network_or_404(kind: str) -> Network:
+    if kind not in NETWORKS:
+        raise Http404("Afterclick does not post back to a network of this name.")
+    return NETWORKS[kind]
+
+
+def config_or_404(membership: Membership, network: str, pk: UUID) -> PostbackConfig:
+    """Return the game's postback on this network; 404 if deleted."""
+    return get_object_or_404(PostbackConfig.objects.kept(), game=membership.game, network=network, pk=pk)
+
+
+def live_configs(game: Game, network: str) -> QuerySet[PostbackConfig]:
+    """Return the game's postbacks on this network, without credentials."""
+    found = PostbackConfig.objects.kept().filter(game=game, network=network)
+    return found.defer("credential", "previous_credential").order_by("created_at")
+
+
+def frame(request: HubRequest) -> str:
+    """Return the template that the page extends: the whole Hub, or the side panel."""
+    return "hub/side_panel.html" if request.htmx and request.htmx.target == PANEL else "hub/base.html"
