@@ -8,7 +8,7 @@ from typing import Any
 import django_stubs_ext
 import environ
 
-from config import cache, environment, logs, metric_files, queues, schedule, sign_in
+from config import cache, environment, logs, metric_files, sign_in, task_settings
 from postbacks.networks import NETWORKS
 
 # Makes ModelAdmin[...] and other generics subscriptable at run time.
@@ -135,11 +135,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Celery closes the connection around every task by default, and tasks here are many and short. config/celery.py
 # follows CONN_MAX_AGE instead.
 CELERY_DB_REUSE_MAX = sys.maxsize
-CELERY_TASK_QUEUES, CELERY_TASK_ROUTES = queues.TASK_QUEUES, queues.TASK_ROUTES
-CELERY_TASK_DEFAULT_QUEUE = queues.DEFAULT_QUEUE
+CELERY_TASK_QUEUES, CELERY_TASK_ROUTES = task_settings.TASK_QUEUES, task_settings.TASK_ROUTES
+CELERY_TASK_DEFAULT_QUEUE = task_settings.DEFAULT_QUEUE
 CELERY_IMPORTS = ["config.worker"]
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
-CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = schedule.BEAT, schedule.MESSAGE_EXPIRY
+CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = task_settings.BEAT, task_settings.MESSAGE_EXPIRY
 
 # How `audience` calls `postbacks` without importing it (docs/architecture.md, "Packages").
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"

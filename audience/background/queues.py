@@ -1,4 +1,4 @@
-"""The task queues. A worker process takes the tasks of one of them, or of both (config/queues.py has the routes)."""
+"""The task queues. A worker takes the tasks of one of them, or of both (config/task_settings.py has the routes)."""
 
 DIGEST = "digest"
 DELIVERY = "delivery"

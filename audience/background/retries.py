@@ -13,7 +13,7 @@ from audience.models.failed_work import FailedWorkQuerySet
 
 logger = structlog.get_logger(__name__)
 
-# The tasks of the beat that process each queue (config/schedule.py).
+# The tasks of the beat that process each queue (config/task_settings.py).
 TASKS: dict[str, tuple[str, ...]] = {
     Queue.BATCH: (wakeup.DIGEST,),
     Queue.FAN_OUT: ("postbacks.tasks.fan_out",),

@@ -1,7 +1,7 @@
 """Enqueues tasks without waiting for the broker.
 
 A background thread publishes at most one message per task and interval. If the broker is unavailable the message is
-lost, which costs latency only: the tasks of the beat find all work in the database (config/schedule.py).
+lost, which costs latency only: the tasks of the beat find all work in the database (config/task_settings.py).
 """
 
 import threading

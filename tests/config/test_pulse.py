@@ -23,7 +23,7 @@ from audience.tasks import digest
 from config import services, worker
 from config.beat import Scheduler
 from config.pulse import Pulse
-from config.schedule import BEAT
+from config.task_settings import BEAT
 from postbacks.models import ServerTrouble
 from postbacks.monitoring.server import watch
 

@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 from audience.games.keys import create_key
 from audience.models import Batch, Conversion, Erasure, Event, FailedWork, Game, Identity, Queue, Rejection
 from audience.privacy import erasure
-from config.schedule import BEAT
+from config.task_settings import BEAT
 from postbacks.delivery import replays, sending
 from postbacks.models import (
     Alert,

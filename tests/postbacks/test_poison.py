@@ -7,7 +7,7 @@ import pytest
 from audience.background import retries
 from audience.models import Batch, FailedWork
 from config import gauges
-from config.schedule import BEAT
+from config.task_settings import BEAT
 from postbacks.reporting import audit
 from postbacks.sandbox.server import Sandbox
 from tests.postbacks import poison

@@ -1,8 +1,28 @@
-"""The tasks that the beat sends, with their periods. Each task finds its work in the database; most find none."""
+"""Which task goes to which queue, and how often the beat sends it.
+
+There are two queues, so that two processes share the work: sending waits for the networks, and in one process with the
+digest it would also wait for Python's interpreter lock.
+"""
 
 from datetime import timedelta
 from typing import Any
 
+from kombu import Exchange, Queue
+
+from audience.background.queues import DELIVERY, DIGEST, QUEUES
+
+# A worker that is started without `-Q` takes the tasks of all of them. With the default exchange and routing key each
+# message would go to both queues.
+TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in QUEUES]
+DEFAULT_QUEUE = DELIVERY  # of a task without a route
+# By task name; an exact name comes before a pattern.
+TASK_ROUTES: dict[str, Any] = {
+    "audience.tasks.*": {"queue": DIGEST},
+    "postbacks.tasks.fan_out": {"queue": DIGEST},
+    "postbacks.tasks.roll_up": {"queue": DIGEST},
+    "postbacks.tasks.prune": {"queue": DIGEST},
+    "postbacks.tasks.*": {"queue": DELIVERY},
+}
 # An unread message expires after this: the beat's next one finds the same work. Longer than a worker's clock may be
 # off, by which Celery judges the age of a message.
 MESSAGE_EXPIRY = timedelta(hours=2)
@@ -12,6 +32,7 @@ def _every(task: str, period: timedelta) -> dict[str, Any]:
     return {"task": task, "schedule": period, "options": {"expires": MESSAGE_EXPIRY.total_seconds()}}
 
 
+# Each task finds its work in the database; most find none.
 BEAT = {
     "digest": _every("audience.tasks.digest", timedelta(seconds=2)),
     "erase": _every("audience.tasks.erase", timedelta(seconds=10)),
