@@ -7,9 +7,9 @@ from config import wsgi  # first: it sets Django up
 # isort: split
 from audience.intake.asgi import IngestApp
 from audience.models import ProcessKind
+from config.heartbeat import HeartbeatThread
 from config.pages import Pages
 from config.probes import alive
-from config.pulse import Pulse
 
 # Excludes all present objects from garbage collection, which would stop all requests for tens of milliseconds, and
 # collects the rest after 50,000 new objects (some hundred requests).
@@ -17,4 +17,4 @@ gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 
 application = IngestApp(Pages(wsgi.application), quick={"/livez": alive})
-Pulse(ProcessKind.WEB).begin()
+HeartbeatThread(ProcessKind.WEB).measure_clock_and_start()

@@ -12,7 +12,7 @@ from celery import beat
 from celery.signals import beat_init
 
 from audience.models import ProcessKind
-from config.pulse import Pulse
+from config.heartbeat import HeartbeatThread
 
 # Longer than any iteration takes while the broker answers.
 STUCK_AFTER_SECONDS = 60.0
@@ -22,7 +22,7 @@ LONG_AGO = timedelta(days=1)
 class Scheduler(beat.Scheduler):
     """Ignores `-s`, the file of Celery's scheduler."""
 
-    _went_round = 0.0
+    _ticked_at = 0.0
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
@@ -31,16 +31,16 @@ class Scheduler(beat.Scheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """Send one task if one is due; return the seconds until the next call."""
-        self._went_round = time.monotonic()
+        self._ticked_at = time.monotonic()
         return super().tick(*args, **kwargs)
 
-    def goes_round(self) -> bool:
+    def is_ticking(self) -> bool:
         """Whether the loop has run recently."""
-        return time.monotonic() - self._went_round < STUCK_AFTER_SECONDS
+        return time.monotonic() - self._ticked_at < STUCK_AFTER_SECONDS
 
 
 @beat_init.connect
-def start_pulse(sender: beat.Service, **_: object) -> None:
+def start_heartbeat(sender: beat.Service, **_: object) -> None:
     scheduler = sender.scheduler
     assert isinstance(scheduler, Scheduler)
-    Pulse(ProcessKind.BEAT, is_well=scheduler.goes_round).start()
+    HeartbeatThread(ProcessKind.BEAT, is_working=scheduler.is_ticking).start()

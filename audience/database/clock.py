@@ -2,7 +2,7 @@
 
 Leases, retries and deadlines are written by one process and read by another, so that a machine with a wrong clock would
 send early or delay its rows. Each process measures its difference to the database when it starts and four times a
-minute (config/pulse.py), a worker also at the start of a task, and applies it from then on.
+minute (config/heartbeat.py), a worker also at the start of a task, and applies it from then on.
 """
 
 from datetime import datetime, timedelta

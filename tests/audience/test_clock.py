@@ -12,7 +12,7 @@ from django.utils import timezone
 from audience.database import clock
 from audience.games.keys import NewKey
 from audience.models import ApiKey, Batch, Conversion, Erasure, Event, Heartbeat, ProcessKind, Rejection
-from config.pulse import Pulse
+from config.heartbeat import HeartbeatThread
 from tests import factories
 from tests.audience import immutable
 
@@ -93,10 +93,10 @@ def test_the_skew_is_logged_once_with_its_seconds(off: timedelta, caplog: pytest
 @pytest.mark.django_db(transaction=True)
 def test_a_web_process_measures_its_clock_before_it_answers(off: timedelta) -> None:
     with time_machine.travel(timezone.now() + off, tick=True):
-        pulse = Pulse(ProcessKind.WEB, names=["skewed"])
-        pulse.begin()
+        thread = HeartbeatThread(ProcessKind.WEB, names=["skewed"])
+        thread.measure_clock_and_start()
         assert is_now(clock.now())
-        pulse.stop()
-        pulse.join(timeout=30)
+        thread.stop()
+        thread.join(timeout=30)
         assert is_now(Heartbeat.objects.get(name="skewed").seen_at)
     clock.synchronise()

@@ -1,7 +1,7 @@
 """Mails operators when a server trouble begins and ends, once each.
 
-Every process checks regularly (config/pulse.py), so that a dead worker is reported by the beat and the web processes,
-and a dead beat by the others. Troubles and sent mails are stored in the database; while that is unavailable nothing is
+Every process checks regularly (config/heartbeat.py), so that a dead worker is reported by the beat and the web
+processes, and a dead beat by the others. Troubles and sent mails are stored in the database; while that is unavailable nothing is
 mailed, and `/readyz` reports it.
 """
 
@@ -41,7 +41,7 @@ def record_and_mail() -> None:
 
 class Mailing:
     """Sends mails on its own thread, one at a time, since a slow mail server must not delay the process's heartbeat
-    (config/pulse.py).
+    (config/heartbeat.py).
     """
 
     def __init__(self) -> None:

@@ -20,9 +20,9 @@ from django.utils import timezone
 from audience.background import heartbeats
 from audience.models import FailedWork, Heartbeat, ProcessKind, Queue
 from audience.tasks import digest
-from config import services, worker
+from config import heartbeat, services
 from config.beat import Scheduler
-from config.pulse import Pulse
+from config.heartbeat import HeartbeatThread
 from config.task_settings import BEAT
 from postbacks.models import ServerTrouble
 from postbacks.monitoring.server import watch
@@ -35,11 +35,11 @@ def rows() -> list[tuple[str, str]]:
 
 
 def test_a_process_says_that_it_runs() -> None:
-    pulse = Pulse(ProcessKind.WEB)
-    pulse.once()
+    thread = HeartbeatThread(ProcessKind.WEB)
+    thread.run_once()
     assert rows() == [("web", heartbeats.own_name())]
     first = Heartbeat.objects.get()
-    pulse.once()
+    thread.run_once()
     second = Heartbeat.objects.get()
     assert second.started_at == first.started_at
     assert second.seen_at > first.seen_at
@@ -48,21 +48,21 @@ def test_a_process_says_that_it_runs() -> None:
 def test_a_process_that_starts_anew_under_its_old_name_has_just_started() -> None:
     old = timezone.now() - timedelta(hours=3)
     Heartbeat.objects.create(kind="worker", name="celery@a", started_at=old, seen_at=old, worked_at=old)
-    Pulse(ProcessKind.WORKER, names=["celery@a"]).once()
+    HeartbeatThread(ProcessKind.WORKER, names=["celery@a"]).run_once()
     row = Heartbeat.objects.get()
     assert row.started_at == row.seen_at > old
     assert row.worked_at is None
 
 
 def test_a_process_whose_work_is_stuck_gives_no_heartbeat_but_still_looks() -> None:
-    is_well = [True, False]
-    pulse = Pulse(ProcessKind.BEAT, is_well=lambda: is_well.pop(0))
-    pulse.once()
-    pulse.once()
+    is_working = [True, False]
+    thread = HeartbeatThread(ProcessKind.BEAT, is_working=lambda: is_working.pop(0))
+    thread.run_once()
+    thread.run_once()
     seen = Heartbeat.objects.get().seen_at
     FailedWork.objects.create(queue=Queue.PRUNE, row="events", set_aside_at=timezone.now())
     with override_settings(OPERATORS_EMAIL=["ops@studio.example"]):
-        pulse.once()
+        thread.run_once()
         assert watch.mailing.finish(10)
     assert Heartbeat.objects.get().seen_at == seen
     assert [message.subject.partition(" on ")[0] for message in mail.outbox] == ["[Afterclick] Work set aside"]
@@ -85,14 +85,14 @@ def test_a_mail_server_that_keeps_a_process_waiting_silences_no_heartbeat() -> N
     now = timezone.now()
     for queue, row in ((Queue.PRUNE, "events"), (Queue.FAN_OUT, "1")):
         FailedWork.objects.create(queue=queue, row=row, set_aside_at=now)
-    pulse = Pulse(ProcessKind.WEB)
+    thread = HeartbeatThread(ProcessKind.WEB)
     with override_settings(OPERATORS_EMAIL=["ops@studio.example"], EMAIL_BACKEND=f"{__name__}.Stalling"):
         try:
-            pulse.once()
+            thread.run_once()
             assert Stalling.called_now.wait(10)
             seen = Heartbeat.objects.get().seen_at
             ServerTrouble.objects.update(next_mail_at=now)
-            pulse.once()
+            thread.run_once()
             assert not Stalling.may_go_on.is_set()
             assert Heartbeat.objects.get().seen_at > seen
             assert Stalling.called == ["[Afterclick] Work set aside"]
@@ -108,7 +108,7 @@ def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
     for name, hours in (("old", 25), ("newer", 23)):
         at = now - timedelta(hours=hours)
         Heartbeat.objects.create(kind="web", name=name, started_at=at, seen_at=at)
-    Pulse(ProcessKind.WEB, names=["own"]).once()
+    HeartbeatThread(ProcessKind.WEB, names=["own"]).run_once()
     assert rows() == [("web", "newer"), ("web", "own")]
 
 
@@ -124,7 +124,7 @@ def test_a_process_takes_the_place_of_silent_ones_of_its_kind_on_its_machine() -
     ):
         at = now - timedelta(seconds=seconds)
         Heartbeat.objects.create(kind=kind, name=name, started_at=at, seen_at=at)
-    Pulse(ProcessKind.WEB).once()
+    HeartbeatThread(ProcessKind.WEB).run_once()
     assert sorted(rows()) == sorted(
         [("web", f"{here}:000"), ("beat", f"{here}:0"), ("web", "elsewhere:0"), ("web", heartbeats.own_name())]
     )
@@ -137,26 +137,26 @@ def test_a_round_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog
         raise errors.pop(0)
 
     monkeypatch.setattr(watch, "record_and_mail", fail)
-    caplog.set_level("WARNING", logger="config.pulse")  # whatever a test before this one left
-    pulse = Pulse(ProcessKind.WEB)
-    pulse.once()
-    pulse.once()
+    caplog.set_level("WARNING", logger="config.heartbeat")  # whatever a test before this one left
+    thread = HeartbeatThread(ProcessKind.WEB)
+    thread.run_once()
+    thread.run_once()
     assert errors == []
     assert len([record for record in caplog.records if "heartbeat_failed" in record.getMessage()]) == 2
 
 
 def test_a_round_holds_no_connection_afterwards() -> None:
-    Pulse(ProcessKind.WEB).once()
+    HeartbeatThread(ProcessKind.WEB).run_once()
     assert connection.connection is None
 
 
 def test_a_worker_notes_once_in_an_interval_that_it_takes_up_tasks_of_a_queue() -> None:
     node = f"celery@{uuid4()}"
-    Pulse(ProcessKind.WORKER, names=[f"{node}/digest", f"{node}/delivery"]).once()
+    HeartbeatThread(ProcessKind.WORKER, names=[f"{node}/digest", f"{node}/delivery"]).run_once()
 
     def work_of(queue: str) -> Any:
         request = SimpleNamespace(hostname=node, delivery_info={"routing_key": queue})
-        worker.note_work(task=SimpleNamespace(request=request))
+        heartbeat.record_work(task=SimpleNamespace(request=request))
         return Heartbeat.objects.get(name=f"{node}/{queue}").worked_at
 
     first = work_of("delivery")
@@ -173,7 +173,7 @@ def test_the_beat_sends_every_task_when_it_starts_and_writes_no_file(tmp_path: A
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_beat_is_well_while_its_loop_goes_round() -> None:
+def test_the_beat_counts_as_working_while_its_loop_runs() -> None:
     sent = []
 
     class Quiet(Scheduler):
@@ -181,10 +181,10 @@ def test_the_beat_is_well_while_its_loop_goes_round() -> None:
             sent.append(entry.task)
 
     scheduler = Quiet(current_app)
-    assert scheduler.goes_round() is False
+    assert scheduler.is_ticking() is False
     for _ in BEAT:
         scheduler.tick()
-    assert scheduler.goes_round() is True
+    assert scheduler.is_ticking() is True
     assert digest.name in sent
 
 
