@@ -1,8 +1,8 @@
 """Mails operators when a server trouble begins and ends, once each.
 
 Every process checks regularly (config/heartbeat.py), so that a dead worker is reported by the beat and the web
-processes, and a dead beat by the others. Troubles and sent mails are stored in the database; while that is unavailable nothing is
-mailed, and `/readyz` reports it.
+processes, and a dead beat by the others. Troubles and sent mails are stored in the database; while that is unavailable
+nothing is mailed, and `/readyz` reports it.
 """
 
 import threading
