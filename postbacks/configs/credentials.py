@@ -17,7 +17,7 @@ from audience.database import clock
 from audience.database.encryption import decrypt
 from audience.models import Game, Trigger
 from postbacks import http
-from postbacks.configs import applying, credential_checks, hold, rules
+from postbacks.configs import credential_checks, hold, rules, versions
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
@@ -164,21 +164,21 @@ def _finish(check: CredentialCheck, outcome: Outcome, response: Response | None,
 def _save(check: CredentialCheck, state: CheckState, response: Response | None, credential: dict[str, str]) -> None:
     """Apply the proposed settings if the network accepted them, and close the check."""
     if state == CheckState.PASSED and check.config_id:
-        applying.pause_and_wait(config_id=check.config_id)
+        versions.pause_and_wait(config_id=check.config_id)
     with transaction.atomic():
         if not CredentialCheck.objects.pending().select_for_update().filter(pk=check.pk).exists():
-            applying.resume(config_id=check.config_id)
+            versions.resume(config_id=check.config_id)
             return  # closed by the upkeep: the form showed "nothing was saved"
         if state == CheckState.PASSED:
             try:
                 # A savepoint: after a duplicate the transaction must still store the result.
                 with transaction.atomic(), set_actor(check.requested_by):
-                    applying.apply(check=check, credential=credential)
+                    versions.apply(check=check, credential=credential)
             except IntegrityError:
                 state, check.message = CheckState.REFUSED, rules.DUPLICATE
             except rules.SettingsRefused as refused:
                 state, check.message = CheckState.REFUSED, str(refused)
-        applying.resume(config_id=check.config_id)
+        versions.resume(config_id=check.config_id)
         _close(check, state, response, check.message)
 
 

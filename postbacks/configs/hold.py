@@ -99,19 +99,17 @@ def release(*, config: PostbackConfig) -> int:
 
     Those past a deadline fail as `too_old`.
     """
-    now = clock.now()
-    fields = {"held_at": None, "held_for": "", "held_message": "", "suspected_at": None}
     rows = PostbackConfig.objects.filter(pk=config.pk)
     held_since = rows.values_list("held_at", flat=True).first()
-    rows.update(**fields)
+    rows.update(held_at=None, held_for="", held_message="", suspected_at=None)
     if held_since:
         changes = {"held_at": (str(held_since), "None")}
         audit_log.record(game=config.game, subject=config, action=LogEntry.Action.UPDATE, changes=changes)
     expire(config=config)
     released = _release(config)
     refused = Delivery.objects.filter(config=config, state=DeliveryState.WAITING, verdict=Verdict.CREDENTIAL.value)
-    due = _locked(refused.filter(leased_until=None))
-    due.update(next_attempt_at=Least(F("next_attempt_at"), now), attempts_counted=0)
+    unleased = _locked(refused.filter(leased_until=None))
+    unleased.update(next_attempt_at=Least(F("next_attempt_at"), clock.now()), attempts_counted=0)
     wake(DELIVER_TASK, config.network)
     wake(ALERTS_TASK)
     logger.info("config_released", config_id=str(config.pk), network=config.network, deliveries=released)
@@ -119,59 +117,57 @@ def release(*, config: PostbackConfig) -> int:
 
 
 @transaction.atomic
-def expire(*, config: PostbackConfig) -> int:
-    """Fail the held deliveries past a deadline; return how many."""
+def expire(*, config: PostbackConfig) -> None:
+    """Fail the held deliveries past a deadline."""
     now = clock.now()
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
     past = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
     DeliveryAttempt.objects.filter(delivery__in=list(past.values_list("pk", flat=True))).close_abandoned()
     past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker was killed
     over = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
-    old = past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)
-    return old + past.filter(state=DeliveryState.HELD).update(**over)
+    past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)
+    past.filter(state=DeliveryState.HELD).update(**over)
 
 
 @transaction.atomic
-def hold_waiting(*, config: PostbackConfig) -> int:
-    """Hold deliveries that became waiting while the config was put on hold; return how many."""
+def hold_waiting(*, config: PostbackConfig) -> None:
+    """Hold deliveries that became waiting while the config was put on hold, or cancel them if it is disabled."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
     if not row.enabled:
-        return _cancel_open(row)
-    return _hold_waiting(row) if row.held_at else 0
+        _cancel_open(row)
+    elif row.held_at:
+        _hold_waiting(row)
 
 
 @transaction.atomic
-def cancel_open(*, config: PostbackConfig) -> int:
-    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled; return
-    how many.
+def cancel_open(*, config: PostbackConfig) -> None:
+    """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled.
 
     The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones are left to their worker.
     Failed work of these deliveries is tried again, also when it was set aside, so that they end too.
     """
-    open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
-    rows = open_ones.annotate(text=Cast("pk", CharField())).values("text")
+    rows = _open(config).annotate(text=Cast("pk", CharField())).values("text")
     queues = (Queue.SENDING, Queue.CLOSING)
     FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).try_again()
-    return _cancel_open(config)
+    _cancel_open(config)
 
 
-def _cancel_open(config: PostbackConfig) -> int:
-    open_ones = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
-    unleased = _locked(open_ones.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
-    cancelled = unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now())
-    if cancelled:
+def _cancel_open(config: PostbackConfig) -> None:
+    unleased = _locked(_open(config).filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
+    if unleased.update(state=DeliveryState.WAITING, next_attempt_at=clock.now()):
         wake(DELIVER_TASK, config.network)
-    return cancelled
+
+
+def _open(config: PostbackConfig) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
 
 
 @transaction.atomic
-def release_stranded(*, config: PostbackConfig) -> int:
-    """Release deliveries that are held although the config is not on hold; return how many."""
+def release_stranded(*, config: PostbackConfig) -> None:
+    """Release deliveries that are held although the config is not on hold."""
     row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
-    released = 0 if row.held_at else _release(row)
-    if released:
+    if row.held_at is None and _release(row):
         wake(DELIVER_TASK, row.network)
-    return released
 
 
 def _release(config: PostbackConfig) -> int:

@@ -1,4 +1,4 @@
-"""Adds, changes, disables and deletes postbacks. What the network must accept is checked first."""
+"""Changes, disables and deletes postbacks. What the network must accept is checked first."""
 
 import copy
 from dataclasses import replace
@@ -10,7 +10,6 @@ from django.db import transaction
 
 from audience.accounts import audit_log
 from audience.database import clock
-from audience.models import Game
 from audience.models import goals as goal_events
 from postbacks.configs import hold, rules, unsent_counts, versions
 from postbacks.configs.credentials import request_check
@@ -20,14 +19,7 @@ from postbacks.configs.unsent_counts import UnsentCounts
 from postbacks.models import CredentialCheck, PostbackConfig
 from postbacks.outbox import config_locks
 
-__all__ = ["SettingsRefused", "add", "change", "delete", "disable", "enable", "roll_back"]
-
 NOTHING_TO_ROLL_BACK = "The credential before this one is no longer kept: enter the one to use."
-
-
-def add(*, game: Game, proposed: ProposedSettings, requested_by: Any) -> CredentialCheck:
-    """Check a new postback, which is created once the check has passed. Raises as `request_check`."""
-    return request_check(game=game, proposed=proposed, requested_by=requested_by)
 
 
 @transaction.atomic
@@ -87,7 +79,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
     row.previous_credential, row.previous_until = {}, None
     with disable_auditlog():  # which would record a change, since the row is kept for the log
-        _save(row, "Deleted", changed_by)
+        versions.save(config=row, change="Deleted", set_by=changed_by)
     change |= {"credential": (rules.audit_text("{...}"), rules.audit_text("{}"))}
     audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
     hold.release(config=row)
@@ -104,7 +96,7 @@ def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> 
     before = copy.copy(row)
     row.triggers, row.goals, row.enabled = triggers, goals, enabled
     goal_events.add_goal_events(game=row.game, names=[str(goal["event"]) for goal in goals])
-    _save(row, versions.difference(before, row, rotated=False), changed_by)
+    versions.save(config=row, change=versions.difference(before, row), set_by=changed_by)
     if before.enabled and not enabled:
         hold.cancel_open(config=row)
 
@@ -114,7 +106,7 @@ def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> Postba
     row = _locked(config)
     if row.enabled != enabled:
         row.enabled = enabled
-        _save(row, "Switched on" if enabled else "Switched off", changed_by)
+        versions.save(config=row, change="Switched on" if enabled else "Switched off", set_by=changed_by)
     return row
 
 
@@ -129,9 +121,3 @@ def _locked_or_none(config: PostbackConfig) -> PostbackConfig | None:
     """Lock the row against other changes, but not against deliveries that refer to it; None if it was deleted."""
     rows = PostbackConfig.objects.kept().select_related("game").filter(pk=config.pk)
     return rows.select_for_update(of=("self",), no_key=True).first()
-
-
-def _save(row: PostbackConfig, change: str, changed_by: Any) -> None:
-    row.version += 1
-    row.save()
-    versions.record(config=row, change=change, set_by=changed_by)

@@ -19,20 +19,19 @@ class SettingsRefused(Exception):
     """Why settings cannot be applied, as a sentence for the form."""
 
 
-def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]] = (), *, network: str = "") -> None:
-    """SettingsRefused unless there is a trigger or a goal, and all of them are valid.
+def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], *, network: str) -> None:
+    """SettingsRefused unless there is a trigger or a goal, and all of them are valid for the network (a kind).
 
-    `goals` as in PostbackConfig.goals. With `network` (a kind) the names under which they are sent are validated too.
+    `goals` as in PostbackConfig.goals.
     """
     if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
         raise SettingsRefused("Select at least one trigger event.")
-    wanted = NETWORKS[network].object_id if network else None
+    wanted = NETWORKS[network].object_id
     if triggers and wanted and wanted.required:
         raise SettingsRefused(f"Enter the {wanted.label} of each trigger event.")
     try:
         for row, goal in enumerate(parse(goals)):
-            if network:
-                refuse_name(goal, network=NETWORKS[network], row=row)
+            refuse_name(goal, network=NETWORKS[network], row=row)
     except GoalRefused as refused:
         place = "" if refused.row is None else f"Goal {refused.row + 1}: "
         raise SettingsRefused(f"{place}{refused}") from refused
@@ -67,5 +66,5 @@ def new_parts(given: Mapping[str, str], config: PostbackConfig) -> dict[str, str
 
 
 def audit_text(credential: str) -> str:
-    """The text for the audit log, given the text of the mapping that holds a credential."""
+    """What the audit log shows, given the text of the mapping that holds a credential."""
     return "none" if credential in ("", "{}", "SecretDict()", "None") else "•••• set"

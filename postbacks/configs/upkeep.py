@@ -42,11 +42,10 @@ HELD_EVERY = timedelta(hours=1)
 def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
     steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
-    rows = isolation.process_each(
+    each = isolation.process_each(
         Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.FailureKey(step.__name__, None)
     )
-    for _ in rows:
-        pass
+    list(each)
 
 
 def close_abandoned_attempts() -> None:
@@ -132,15 +131,14 @@ def _create_checks(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
 def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
     """Do `work` for each config in a transaction of its own; failures are noted as `<step> <id>`."""
 
-    def place(config: PostbackConfig) -> isolation.FailureKey:
+    @transaction.atomic
+    def work_on(config: PostbackConfig) -> None:
+        work(config=config)
+
+    def key_of(config: PostbackConfig) -> isolation.FailureKey:
         return isolation.FailureKey(f"{step} {config.pk}".strip(), config.game_id)
 
-    def done(config: PostbackConfig) -> None:
-        with transaction.atomic():
-            work(config=config)
-
-    for _ in isolation.process_each(Queue.UPKEEP, configs, done, row_of=place):
-        pass
+    list(isolation.process_each(Queue.UPKEEP, configs, work_on, row_of=key_of))
 
 
 def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:

@@ -1,13 +1,106 @@
-"""Records a version for every change of a config: its settings, what was changed, and by whom."""
+"""The versions of a config: applies accepted settings as the next one, and records what each one changed.
 
+Applying is atomic: afterwards nothing is sent with the old settings. The config is locked, as by claims, until no
+attempt of it is open. Sending pauses before that, to keep the lock short.
+"""
+
+import copy
+import time
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from postbacks.models import ConfigVersion, PostbackConfig
+from audience.database import clock
+from audience.models import goals
+from postbacks.configs import hold, rules
+from postbacks.models import ConfigVersion, CredentialCheck, DeliveryAttempt, PostbackConfig
+from postbacks.outbox import config_locks
+
+# The longest time from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
+MAX_CALL = timedelta(seconds=13)
+POLL_SECONDS = 0.02
+# How long the credential before a rotation is kept for a rollback.
+ROLL_BACK_FOR = timedelta(hours=24)
 
 
-def record(*, config: PostbackConfig, change: str, set_by: Any) -> ConfigVersion:
+def pause_and_wait(*, config_id: UUID) -> None:
+    """Pause this config and wait for its calls in flight, MAX_CALL at most. The pause ends by itself."""
+    PostbackConfig.objects.filter(pk=config_id).update(paused_until=clock.now() + 2 * MAX_CALL)
+    _await_calls(config_id)
+
+
+def _await_calls(config_id: UUID) -> None:
+    """Wait until no call of this config is in flight. Open attempts older than MAX_CALL are of dead workers."""
+    in_flight = DeliveryAttempt.objects.filter(config=config_id, finished_at=None)
+    while in_flight.filter(started_at__gt=clock.now() - MAX_CALL).exists():
+        time.sleep(POLL_SECONDS)
+
+
+def resume(*, config_id: UUID | None) -> None:
+    """End the pause of `pause_and_wait`."""
+    if config_id is not None:
+        PostbackConfig.objects.filter(pk=config_id, paused_until__isnull=False).update(paused_until=None)
+
+
+def apply(*, check: CredentialCheck, credential: Mapping[str, str]) -> None:
+    """Create or change the config as the passed check proposes. SettingsRefused if it was changed meanwhile."""
+    if check.config_id is None:
+        _create(check, credential)
+    else:
+        _change(check, credential)
+    goals.add_goal_events(game=check.game, names=[str(goal["event"]) for goal in check.goals])
+
+
+def _create(check: CredentialCheck, credential: Mapping[str, str]) -> None:
+    config_locks.lock_exclusive(check.game_id)
+    now = clock.now()
+    config = PostbackConfig.objects.create(
+        game=check.game,
+        network=check.network,
+        pixel_id=check.pixel_id,
+        credential=credential,
+        triggers=check.triggers,
+        goals=check.goals,
+        enabled=check.enabled,
+        validated_at=now,
+        checked_at=now,
+        created_by=check.requested_by,
+    )
+    record(config=config, change="Created", set_by=check.requested_by)
+
+
+def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
+    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
+    config = kept.filter(checks=check).first()
+    if config is None:
+        raise rules.SettingsRefused(rules.DELETED)
+    if config.version != check.config_version:
+        raise rules.SettingsRefused(rules.CHANGED)
+    _await_calls(config.pk)
+    before, now = copy.copy(config), clock.now()
+    if config.credential != credential:
+        config.previous_credential, config.previous_until = dict(config.credential), now + ROLL_BACK_FOR
+        config.credential = credential
+    config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
+    config.enabled, config.validated_at, config.checked_at = check.enabled, now, now
+    save(config=config, change=difference(before, config), set_by=check.requested_by)
+    # A release needs a passed check, which this was.
+    hold.release(config=config)
+    if not config.enabled:
+        hold.cancel_open(config=config)
+
+
+def save(*, config: PostbackConfig, change: str, set_by: Any) -> None:
+    """Save the changed `config` as its next version."""
+    config.version += 1
+    config.save()
+    record(config=config, change=change, set_by=set_by)
+
+
+def record(*, config: PostbackConfig, change: str, set_by: Any) -> None:
     """Store the current version of `config`; `change` is a label. `set_by` is a user or None."""
-    return ConfigVersion.objects.create(
+    ConfigVersion.objects.create(
         config=config,
         number=config.version,
         pixel_id=config.pixel_id,
@@ -19,9 +112,9 @@ def record(*, config: PostbackConfig, change: str, set_by: Any) -> ConfigVersion
     )
 
 
-def difference(before: PostbackConfig, after: PostbackConfig, *, rotated: bool) -> str:
+def difference(before: PostbackConfig, after: PostbackConfig) -> str:
     """The label of a change: "Credential rotated, switched off"."""
-    parts = ["Credential rotated"] if rotated else []
+    parts = ["Credential rotated"] if before.credential != after.credential else []
     parts += ["Pixel changed"] if before.pixel_id != after.pixel_id else []
     parts += ["Trigger events changed"] if set(before.triggers) != set(after.triggers) else []
     parts += ["Goals changed"] if before.goals != after.goals else []

@@ -18,7 +18,7 @@ from postbacks.networks.interface.network import Facts
 
 # From the planned start of a call. Longer than any call may take (http.TIMEOUT_SECONDS), with time to record it.
 LEASE_SECONDS = 30.0
-# A call that has not begun so long after its planned start is given back; configs.applying.MAX_CALL includes it.
+# A call that has not begun so long after its planned start is given back; configs.versions.MAX_CALL includes it.
 MAX_START_DELAY_SECONDS = 2.5
 
 

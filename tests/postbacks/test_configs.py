@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from audience.database.encryption import encrypt
 from audience.models import Game
-from postbacks.configs import credentials, lifecycle
+from postbacks.configs import credentials, lifecycle, rules
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
@@ -74,8 +74,8 @@ def test_a_refused_change_leaves_the_config_as_it_was(sandbox: Sandbox, config: 
 
 
 def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: PostbackConfig) -> None:
-    with pytest.raises(lifecycle.SettingsRefused, match=r"^This game already has a postback for this pixel"):
-        lifecycle.add(
+    with pytest.raises(rules.SettingsRefused, match=r"^This game already has a postback for this pixel"):
+        credentials.request_check(
             game=config.game,
             requested_by=None,
             proposed=ProposedSettings(
@@ -87,20 +87,23 @@ def test_a_second_postback_for_a_pixel_is_refused_before_asking(config: Postback
 
 def test_a_pixel_of_another_postback_is_refused_on_editing_too(config: PostbackConfig) -> None:
     other = factories.config(config.game, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
-    with pytest.raises(lifecycle.SettingsRefused, match="already has a postback"):
+    with pytest.raises(rules.SettingsRefused, match="already has a postback"):
         change(other, pixel_id=config.pixel_id)
     assert CredentialCheck.objects.count() == 0
 
 
 def test_another_game_may_use_the_same_pixel(config: PostbackConfig, other_game: Game) -> None:
     given = {"network": "tiktok", "pixel_id": config.pixel_id, "credential": {"token": "a"}, "triggers": BOTH}
-    assert lifecycle.add(game=other_game, requested_by=None, proposed=ProposedSettings(**given)).state == "pending"
+    assert (
+        credentials.request_check(game=other_game, requested_by=None, proposed=ProposedSettings(**given)).state
+        == "pending"
+    )
 
 
 @pytest.mark.parametrize("triggers", [[], ["refund"], ["purchase", "refund"]])
 def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: list[str]) -> None:
     for given in ({}, {"credential": {"token": "new"}}):
-        with pytest.raises(lifecycle.SettingsRefused, match=r"^Select at least one trigger event\.$"):
+        with pytest.raises(rules.SettingsRefused, match=r"^Select at least one trigger event\.$"):
             change(config, triggers=triggers, **given)
     config.refresh_from_db()
     assert (config.triggers, config.version) == (BOTH, 1)
@@ -109,7 +112,7 @@ def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: 
 
 def test_an_unreadable_credential_has_to_be_entered_again(config: PostbackConfig, settings: Any) -> None:
     settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
-    with pytest.raises(lifecycle.SettingsRefused, match="cannot be read"):
+    with pytest.raises(rules.SettingsRefused, match="cannot be read"):
         change(config, pixel_id=TIKTOK_ACCOUNTS.second_pixel)
     lifecycle.disable(config=config)  # and nothing else is in the way
     assert change(config, credential={"token": TIKTOK_ACCOUNTS.token}) is not None
@@ -138,13 +141,13 @@ def test_deleting_wipes_the_credential_and_keeps_the_log(config: PostbackConfig)
     assert Delivery.objects.get().next_attempt_at <= timezone.now()
     assert list(PostbackConfig.objects.kept()) == []
     for verb in (lifecycle.enable, lifecycle.disable):
-        with pytest.raises(lifecycle.SettingsRefused, match="deleted"):
+        with pytest.raises(rules.SettingsRefused, match="deleted"):
             verb(config=config)
 
 
 def test_a_pixel_can_be_added_again_after_its_postback_was_deleted(sandbox: Sandbox, config: PostbackConfig) -> None:
     lifecycle.delete(config=config)
-    check = lifecycle.add(
+    check = credentials.request_check(
         game=config.game,
         requested_by=None,
         proposed=ProposedSettings(

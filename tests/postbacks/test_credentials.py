@@ -39,7 +39,7 @@ def ask(game: Game, marketer: Any) -> Callable[..., CredentialCheck]:
 
     def request(**given: Any) -> CredentialCheck:
         test_code = given.pop("test_code", "")
-        check = lifecycle.add(
+        check = credentials.request_check(
             game=game, requested_by=marketer, proposed=ProposedSettings(**{"triggers": BOTH, **TIKTOK, **given})
         )
         credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt(test_code) if test_code else "")
@@ -113,7 +113,7 @@ def test_trouble_on_the_way_is_no_verdict(sandbox: Sandbox, ask: Any, fault: str
 
 def test_a_test_code_that_the_network_repeats_is_not_stored(sandbox: Sandbox, game: Game, marketer: Any) -> None:
     """A short one too, which http.post leaves in the answer."""
-    check = lifecycle.add(
+    check = credentials.request_check(
         game=game, requested_by=marketer, proposed=ProposedSettings(triggers=BOTH, **{**REDDIT, "pixel_id": "a2_T77"})
     )
     credentials.run_check(check_id=str(check.pk), encrypted_test_code=encrypt("T77"))
@@ -135,7 +135,7 @@ def test_a_check_that_is_gone_is_nobodys_error(sandbox: Sandbox) -> None:
 
 
 def test_the_pending_check_is_unreadable_in_the_database(game: Game) -> None:
-    lifecycle.add(
+    credentials.request_check(
         game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, test_code="TEST12345", **TIKTOK)
     )
     (stored,) = stored_credential("postbacks_credentialcheck")
@@ -154,7 +154,7 @@ def test_the_task_carries_the_test_code_encrypted(
         credential_checks.current_app, "send_task", lambda *args, **options: sent.append((args, options))
     )
     with django_capture_on_commit_callbacks(execute=True):
-        check = lifecycle.add(
+        check = credentials.request_check(
             game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, test_code="TEST12345", **TIKTOK)
         )
     (((name,), options),) = sent
@@ -174,12 +174,14 @@ def test_an_absent_broker_does_not_stop_the_page(
 
     monkeypatch.setattr(credential_checks.current_app, "send_task", away)
     with django_capture_on_commit_callbacks(execute=True):
-        check = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
+        check = credentials.request_check(
+            game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK)
+        )
     assert check.state == "pending"
 
 
 def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game) -> None:
-    fresh = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
+    fresh = credentials.request_check(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     upkeep.run_lost_checks()
     fresh.refresh_from_db()
     assert fresh.state == "pending"
@@ -191,7 +193,7 @@ def test_the_sweep_runs_a_check_whose_task_was_lost(sandbox: Sandbox, game: Game
 
 
 def test_the_sweep_gives_up_after_five_minutes(sandbox: Sandbox, game: Game) -> None:
-    check = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
+    check = credentials.request_check(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
     check.refresh_from_db()
@@ -215,7 +217,7 @@ def test_a_check_of_a_stored_credential_that_no_key_decrypts_says_so(game: Game,
 def test_an_answer_after_the_sweep_gave_up_changes_nothing(
     sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
+    check = credentials.request_check(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
     post = network_calls.post
 
     def slow(request: Any, **given: Any) -> Any:
@@ -232,7 +234,7 @@ def test_an_answer_after_the_sweep_gave_up_changes_nothing(
 
 def test_of_two_checks_for_one_pixel_the_second_is_refused(sandbox: Sandbox, game: Game) -> None:
     first, second = (
-        lifecycle.add(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
+        credentials.request_check(game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, **TIKTOK))
         for _ in range(2)
     )
     for check in (first, second):
@@ -289,7 +291,7 @@ def test_a_rotation_is_in_the_audit_log_under_its_user_and_shows_no_token(
 
 
 def asked_with_a_code(game: Game) -> CredentialCheck:
-    return lifecycle.add(
+    return credentials.request_check(
         game=game, requested_by=None, proposed=ProposedSettings(triggers=BOTH, test_code="TEST12345", **TIKTOK)
     )
 

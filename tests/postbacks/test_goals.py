@@ -256,15 +256,15 @@ def test_the_first_goal_whose_condition_holds_takes_the_event(
 
 
 def test_goals_alone_are_enough_to_save() -> None:
-    rules.refuse_bad([], [BIG])
+    rules.refuse_bad([], [BIG], network="tiktok")
     for triggers, further in (([], []), (["refund"], [BIG])):
         with pytest.raises(rules.SettingsRefused, match=r"^Select at least one trigger event\.$"):
-            rules.refuse_bad(triggers, further)
+            rules.refuse_bad(triggers, further, network="tiktok")
 
 
 def test_settings_with_a_bad_goal_are_refused_by_its_number() -> None:
     with pytest.raises(rules.SettingsRefused, match=r"^Goal 2: Enter the name of the event\.$"):
-        rules.refuse_bad(["purchase"], [BIG, {}])
+        rules.refuse_bad(["purchase"], [BIG, {}], network="tiktok")
 
 
 @pytest.mark.parametrize("network", [kind for kind, network in NETWORKS.items() if network.custom_events])

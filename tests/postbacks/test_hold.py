@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audience.models import Conversion
 from postbacks import erasure
-from postbacks.configs import applying, credentials, hold, lifecycle, rules, upkeep
+from postbacks.configs import credentials, hold, lifecycle, rules, upkeep, versions
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.delivery import claims, sending
 from postbacks.models import (
@@ -373,7 +373,7 @@ def test_after_a_day_the_old_credential_is_gone(sandbox: Sandbox, config: Postba
     rotate(config)
     with time_machine.travel(timezone.now() + timedelta(hours=24, seconds=1)):
         config.refresh_from_db()
-        with pytest.raises(lifecycle.SettingsRefused, match="no longer kept"):
+        with pytest.raises(rules.SettingsRefused, match="no longer kept"):
             lifecycle.roll_back(config=config, requested_by=None)
         upkeep.reconcile()
     config.refresh_from_db()
@@ -425,9 +425,9 @@ def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> 
 
 def test_a_pause_stops_new_claims_and_ends_by_itself(config: PostbackConfig) -> None:
     queue(config, 1)
-    applying.pause_and_wait(config_id=config.pk)
+    versions.pause_and_wait(config_id=config.pk)
     assert list(claims.claim(network="tiktok")) == []
-    with time_machine.travel(timezone.now() + 2 * applying.MAX_CALL + timedelta(seconds=1)):
+    with time_machine.travel(timezone.now() + 2 * versions.MAX_CALL + timedelta(seconds=1)):
         assert len(list(claims.claim(network="tiktok"))) == 1
 
 

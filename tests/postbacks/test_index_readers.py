@@ -23,7 +23,7 @@ from audience.models import Dialect, Event, Game
 from audience.privacy import erasure
 from audience.storage import prune
 from config import gauges
-from postbacks.configs import applying, hold
+from postbacks.configs import hold, versions
 from postbacks.delivery import confirming, sending
 from postbacks.models import Delivery, DeliveryAttempt, Replay
 from postbacks.outbox import fan_out
@@ -142,7 +142,7 @@ def wait_for_open_attempts(game: Game) -> None:
     fields = {"config": config, "delivery": delivery, "config_version": 1, "started_at": now, "finished_at": now}
     DeliveryAttempt.objects.bulk_create(DeliveryAttempt(number=number, **fields) for number in range(2000))
     analyze("postbacks_deliveryattempt")
-    applying.pause_and_wait(config_id=config.pk)
+    versions.pause_and_wait(config_id=config.pk)
 
 
 def erase(game: Game) -> None:

@@ -11,6 +11,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
 from audience.models import Membership, Role
 from postbacks.configs import credentials, lifecycle, unsent_counts
+from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.toolkit.network_pages import config_or_404, network_or_404
 from postbacks.models import CredentialCheck, PostbackConfig
 
@@ -24,7 +25,7 @@ def postback_enable(request: HubRequest, membership: Membership, network: str, p
     try:
         lifecycle.enable(config=config, changed_by=request.user)
         messages.success(request, f"The postback for {config.pixel_id} is enabled.")
-    except lifecycle.SettingsRefused as refused:
+    except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
 
@@ -43,7 +44,7 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
         left = lifecycle.disable(config=config, changed_by=request.user)
         said = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
         messages.success(request, f"{said} {left.words}".rstrip())
-    except lifecycle.SettingsRefused as refused:
+    except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
 
@@ -87,7 +88,7 @@ def _start_check(
     """Redirect to the result of the check that `start` makes, or back with its refusal."""
     try:
         row = start(config=config, requested_by=request.user)
-    except lifecycle.SettingsRefused as refused:
+    except SettingsRefused as refused:
         messages.error(request, str(refused))
         return _back(membership, config.network)
     return redirect("check", slug=membership.game.slug, network=config.network, pk=row.pk)

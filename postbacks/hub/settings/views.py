@@ -16,9 +16,10 @@ from django_htmx.http import HttpResponseClientRedirect
 from audience.database import clock
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
-from postbacks.configs import lifecycle, unsent_counts
+from postbacks.configs import credentials, lifecycle, unsent_counts
 from postbacks.configs.forms import PostbackForm
 from postbacks.configs.proposed_settings import ProposedSettings
+from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.settings.forms import bound_form, without_test_code
 from postbacks.hub.toolkit.network_pages import config_or_404, frame, network_or_404
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
@@ -67,7 +68,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     if request.method == "POST" and form.is_valid():
         try:
             row = _save(request, membership, config, form.proposed())
-        except lifecycle.SettingsRefused as refused:
+        except SettingsRefused as refused:
             form.add_error(None, str(refused))
         else:
             return _after_save(request, membership, network, form, row)
@@ -99,7 +100,7 @@ def _save(
 ) -> CredentialCheck | None:
     if config:
         return lifecycle.change(config=config, proposed=proposed, changed_by=request.user)
-    return lifecycle.add(game=membership.game, proposed=proposed, requested_by=request.user)
+    return credentials.request_check(game=membership.game, proposed=proposed, requested_by=request.user)
 
 
 def _after_save(
