@@ -47,11 +47,12 @@ SELECT md5('c' || n)::uuid, %(game)s, md5('p' || n %% 100000)::uuid, 'purchase',
   CASE WHEN n %% 5 > 0 THEN '' ELSE 'no_click' END, now()
 FROM generate_series(1, %(attempts)s) n;
 INSERT INTO postbacks_delivery (id, game_id, conversion_id, config_id, network, trigger, sent_as, event_id, event_at,
-  config_version, state, reason, verdict, attempts_made, attempts_counted, dead_after, finished_at, created_at)
+  config_version, state, reason, verdict, attempts_made, attempts_counted, dead_after, finished_at, created_at,
+  may_have_arrived)
 SELECT md5('d' || n)::uuid, %(game)s, md5('c' || n)::uuid, (%(configs)s::uuid[])[1 + n %% 2],
   (ARRAY['tiktok', 'reddit'])[1 + n %% 2], 'purchase', '', md5('c' || n), now() - n * %(step)s, 1,
   CASE WHEN n %% 100 = 0 THEN 'failed' ELSE 'delivered' END, '', '', 1, 1, now() + interval '7 days',
-  now() - n * %(step)s, now() - n * %(step)s
+  now() - n * %(step)s, now() - n * %(step)s, false
 FROM generate_series(1, %(attempts)s) n;
 INSERT INTO postbacks_deliveryattempt (delivery_id, config_id, number, config_version, started_at, finished_at, status,
   verdict, http_status, latency_ms, provider_code, message, request_id, payload)
