@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol
+from typing import Any, Concatenate
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -19,7 +19,6 @@ from django_htmx.middleware import HtmxDetails
 from audience.accounts import second_factor
 from audience.models import Game, Membership, Role
 
-P = ParamSpec("P")
 # Pages of one row by URL name, and its model; other pages link to the game in the admin.
 ADMIN_MODELS = {"person": "person", "privacy-person": "person", "conversion": "conversion"}
 RANK = {Role.VIEWER: 0, Role.MARKETER: 1, Role.ADMIN: 2}
@@ -32,24 +31,19 @@ class HubRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-class GuardedView(Protocol):
-    """The result of `game_view`; `role` is the minimum role."""
-
-    role: Role
-
-    def __call__(self, request: HttpRequest, slug: str, **kwargs: Any) -> HttpResponse: ...
+GameView = Callable[Concatenate[HubRequest, Membership, ...], HttpResponseBase]
 
 
 def game_view(
     *, role: Role = Role.VIEWER, methods: tuple[str, ...] = ("GET", "HEAD")
-) -> Callable[[Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]], GuardedView]:
+) -> Callable[[GameView], Callable[..., HttpResponseBase]]:
     """Allow a view to members of the URL's game with at least `role`; the view receives their Membership."""
 
-    def decorate(view: Callable[Concatenate[HubRequest, Membership, P], HttpResponseBase]) -> GuardedView:
+    def decorate(view: GameView) -> Callable[..., HttpResponseBase]:
         @never_cache
         @require_http_methods(list(methods))
         @wraps(view)
-        def guarded(request: HubRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def guarded(request: HubRequest, slug: str, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return _to_login(request)
             membership = membership_of(request.user, slug)
@@ -60,10 +54,9 @@ def game_view(
                 )
             if membership.role == Role.ADMIN and second_factor.is_missing(request.user):
                 return _to_second_factor(request)
-            return view(request, membership, *args, **kwargs)
+            return view(request, membership, **kwargs)
 
-        guarded.role = role  # type: ignore[attr-defined]
-        return guarded  # type: ignore[return-value]
+        return guarded
 
     return decorate
 
