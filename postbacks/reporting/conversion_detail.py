@@ -34,14 +34,6 @@ class ConsentInForce:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptAnswer:
-    """One attempt and the network's answer."""
-
-    attempt: DeliveryAttempt
-    message: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostbackDetail:
     """One postback of the game and this conversion; `payload` is [(path, value, note), ...]."""
@@ -56,7 +48,7 @@ class PostbackDetail:
     goal: str
     version: ConfigVersion | None
     set_by: str
-    attempts: list[AttemptAnswer]
+    attempts: list[DeliveryAttempt]
     json: str
     can_send_again: bool
     payload: list[tuple[str, str, str]] = field(default_factory=list)
@@ -103,10 +95,8 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     versions = _versions(deliveries)
     known = {delivery.config_id for delivery in deliveries}
     configs = PostbackConfig.objects.kept().filter(game=conversion.game).order_by("created_at")
-    failed, undecided = (
-        stuck_rows.find_stuck(conversion.game_id, [delivery.pk for delivery in deliveries]),
-        stuck_rows.undecided(conversion),
-    )
+    failed = stuck_rows.find_stuck(conversion.game_id, [delivery.pk for delivery in deliveries])
+    undecided = stuck_rows.undecided(conversion)
     event = event_of(conversion)
     return ConversionDetail(
         conversion=conversion,
@@ -155,6 +145,8 @@ def _versions(deliveries: Sequence[Delivery]) -> Versions:
 
 def _sent(delivery: Delivery, versions: Versions, failed: StuckWork | None, addresses: bool) -> PostbackDetail:
     network, attempts = delivery.config.kind, list(delivery.attempts.all())
+    for attempt in attempts:
+        attempt.message = masked(attempt.message, addresses=addresses)
     failed = failed if delivery.state == DeliveryState.WAITING else None
     word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.outcome_label(delivery)
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
@@ -172,7 +164,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: StuckWork | None, addr
         goal=_goal(version, delivery) if version else "",
         version=version,
         set_by=masked(version.set_by.get_username(), addresses=addresses) if version and version.set_by else "",
-        attempts=[AttemptAnswer(attempt, masked(attempt.message, addresses=addresses)) for attempt in attempts],
+        attempts=attempts,
         json=as_json(body) if body else "",
         can_send_again=delivery.state == DeliveryState.FAILED and in_time,
         payload=network.describe(body) if body else [],

@@ -1,8 +1,7 @@
 """The Conversions page: the funnel, the list with its filters and search, the CSV export; and one conversion."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -124,31 +123,19 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
 
 def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     """Read the filters of the URL; unknown values are ignored."""
-    period = choice(
-        request,
-        "range",
-        label="Period",
-        choices=[(key, text) for key, (text, _) in PERIODS.items()],
-        default=DEFAULT_PERIOD,
-    )
+    periods = [(key, text) for key, (text, _) in PERIODS.items()]
+    period = choice(request, "range", label="Period", choices=periods, default=DEFAULT_PERIOD)
     names = [(name, trigger_label(name)) for name in funnel.trigger_names(game)]
     trigger = choice(request, "event", label="Event", choices=[("", "All events"), *names])
     networks = [(kind, network.label) for kind, network in NETWORKS.items()]
     network = choice(request, "network", label="Ad click", choices=[("", "All networks"), *networks])
-    only = choice(request, "only", label="Standing", choices=[("", "All"), *only_choices()])
-    since, cut = funnel.counting_start(game, period_start(period.chosen))
+    keys = dict.fromkeys([*conversion_status.STEPS, *conversion_status.STATUSES])
+    statuses = [(key, funnel.LABELS[key]) for key in keys]
+    only = choice(request, "only", label="Standing", choices=[("", "All"), *statuses])
+    since, cut = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])
     scope = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = search_text(request, "q", length=MAX_QUERY_LENGTH)
     return ConversionListFilter(period, trigger, network, only, query, scope, cut)
-
-
-def only_choices() -> Iterator[tuple[str, str]]:
-    keys = [*conversion_status.STEPS, *conversion_status.STATUSES]
-    return ((key, funnel.LABELS[key]) for key in dict.fromkeys(keys))
-
-
-def period_start(period: str) -> datetime:
-    return clock.now() - PERIODS[period][1]
 
 
 def listed_conversions(wanted: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:
