@@ -7,7 +7,7 @@ from django.db import connection
 from audience.database import clock
 from audience.models import Game
 from postbacks.models import AttemptStatus, PostbackConfig
-from postbacks.networks.interface.matching import Combinations, MatchKey, MatchQuality, judged
+from postbacks.networks.interface.matching import MatchQuality, judged
 from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
@@ -37,13 +37,9 @@ GROUP BY {places}
 
 def quality_of(game: Game, network: Network) -> MatchQuality:
     """Return the quality of the newest 2,000 accepted events of the last 7 days; erased bodies do not count."""
-    return judged(network.match_keys, _combinations(game, network))
-
-
-def _combinations(game: Game, network: Network) -> Combinations:
     keys = network.match_keys
     configs = PostbackConfig.objects.filter(game=game, network=network.kind).values_list("pk", flat=True)
-    carried = ", ".join(_carried(key) for key in keys)
+    carried = ", ".join(" AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths) for key in keys)
     places = ", ".join(str(place) for place in range(1, len(keys) + 1))
     paths = [list(path) for key in keys for path in key.paths]
     since = clock.now() - PERIOD
@@ -52,8 +48,4 @@ def _combinations(game: Game, network: Network) -> Combinations:
             SENT.format(carried=carried, places=places),
             [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MAX_BODIES, MAX_BODIES],
         )
-        return {tuple(row[:-1]): row[-1] for row in cursor.fetchall()}
-
-
-def _carried(key: MatchKey) -> str:
-    return " AND ".join("sent.payload #> %s IS NOT NULL" for _ in key.paths)
+        return judged(keys, {tuple(row[:-1]): row[-1] for row in cursor.fetchall()})

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from audience.hub.people.views import matching_people
+from audience.hub.toolkit.filters import read_uuid
 from audience.intake.messages.message_ids import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
@@ -40,7 +41,7 @@ def find(game: Game, query: str) -> SearchResult:
         theirs.filter(person__in=[person.pk for person in people]),
         theirs.filter(pk__in=_sent_as(game, query)),
     ]
-    uuid = _uuid(query)
+    uuid = read_uuid(query)
     if uuid:
         ways.append(theirs.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)
@@ -57,10 +58,3 @@ def _sent_as(game: Game, query: str) -> list[UUID]:
     newest = Delivery.objects.filter(game=game, conversion__isnull=False).order_by("-event_at").values("pk")
     found = Delivery.objects.filter(pk__in=newest[:SCAN_LIMIT], event_id=query)
     return [pk for pk in found.values_list("conversion", flat=True)[:MAX_RESULTS] if pk]
-
-
-def _uuid(query: str) -> UUID | None:
-    try:
-        return UUID(query)
-    except ValueError:
-        return None

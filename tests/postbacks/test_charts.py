@@ -9,9 +9,9 @@ from postbacks.hub.toolkit.charts import HATCHED, SOLID, ColumnPiece, Point, Ran
 ACCEPTED, REJECTED = Series("Accepted"), Series("Rejected", HATCHED)
 
 
-def chart(*values: tuple[int, int], ticks: int = 6) -> charts.Chart:
+def chart(*values: tuple[int, int]) -> charts.Chart:
     points = [Point(f"{hour}:00", f"Sat 21 Nov, {hour}:00", pair) for hour, pair in enumerate(values)]
-    return charts.stacked(points, series=[ACCEPTED, REJECTED], ticks=ticks)
+    return charts.stacked(points, series=[ACCEPTED, REJECTED])
 
 
 def render(drawn: charts.Chart, *, unit: str) -> str:

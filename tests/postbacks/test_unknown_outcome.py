@@ -298,7 +298,7 @@ def test_the_overview_counts_it_and_its_success_rate_does_not(config: PostbackCo
     factories.delivery(config, state="skipped", reason="config_disabled")
     since = timezone.now() - timedelta(hours=23)
     sent = {row.network.kind: row for row in by_network(config.game, [], since=since)}
-    assert (sent["tiktok"].may_have_arrived, sent["tiktok"].ended, sent["reddit"].may_have_arrived) == (1, 0, 0)
+    assert (sent["tiktok"].may_have_arrived, sent["tiktok"].rate, sent["reddit"].may_have_arrived) == (1, "", 0)
     assert "1 may have arrived" in viewer.get(f"/g/{config.game.slug}/").content.decode()
 
 

@@ -1,6 +1,5 @@
 """The page of one message: what was sent, how it was parsed, and why it was refused."""
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -35,14 +34,6 @@ REJECTION_GONE = (messages.INFO, "It is no longer here: it was accepted, erased 
 REPLAYED = (ReplayStatus.ACCEPTED, ReplayStatus.STORED_BEFORE)
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePart:
-    """One object of a message, as JSON."""
-
-    name: str
-    text: str
-
-
 @game_view()
 def event(request: HubRequest, membership: Membership, day: date, pk: int) -> HttpResponse:
     """`day` is the partition in which the event is looked up."""
@@ -56,7 +47,7 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
         "time_note": TIME_NOTES.get(str(time_note), ""),
         "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
         "person_id": _person_id(found),
-        "parts": [MessagePart(name, as_json(value)) for name, value in shown.items() if value],
+        "parts": [(name, as_json(value)) for name, value in shown.items() if value],
         "raw": as_json(masked(found.raw, addresses=sees_addresses(membership))),
         "title": masked(found.name, addresses=sees_addresses(membership)) or found.get_kind_display(),
         "message_id": masked(found.message_id, addresses=sees_addresses(membership)),

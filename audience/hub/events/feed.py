@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import accumulate, islice
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import F, Q
@@ -79,12 +80,8 @@ def newest(membership: Membership, wanted: EventFilter) -> Feed:
         floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=SCAN_LIMIT)
     events = [] if wanted.status == "rejected" else _events(membership, wanted, event_id, floor)
     rejections = [] if wanted.status == "accepted" else _rejections(membership, wanted, rejection_id)
-    shown = [
-        row
-        for _, row in islice(
-            merge(_with_positions(events), _with_positions(rejections), key=_position, reverse=True), PAGE_SIZE
-        )
-    ]
+    merged = merge(_with_positions(events), _with_positions(rejections), key=itemgetter(0), reverse=True)
+    shown = [row for _, row in islice(merged, PAGE_SIZE)]
     left = len(events) + len(rejections) > len(shown)
     if not left and not floor:
         return Feed(shown, "")
@@ -99,10 +96,6 @@ def _with_positions(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
     received long before the rows next to it."""
     positions = list(accumulate((row.at for row in reversed(rows)), max))
     return list(zip(reversed(positions), rows, strict=True))
-
-
-def _position(positioned: tuple[datetime, FeedRow]) -> datetime:
-    return positioned[0]
 
 
 def _events(membership: Membership, wanted: EventFilter, before: int | None, floor: int) -> list[FeedRow]:

@@ -34,7 +34,7 @@ class KeyRow:
 
     @property
     def restricted(self) -> list[tuple[str, list[str]]]:
-        """Return {label: restrictions} of the key."""
+        """Return [(label, restrictions), ...] of the key."""
         key = self.key
         lists = (("Events", key.allowed_events), ("Origins", key.allowed_origins), ("Addresses", key.allowed_addresses))
         return [(label, values) for label, values in lists if values]

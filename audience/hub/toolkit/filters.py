@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest
 
@@ -50,3 +51,11 @@ def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
 def search_text(request: HttpRequest, name: str, *, length: int = 512) -> str:
     """Return the entered text without NUL characters, which PostgreSQL cannot store."""
     return request.GET.get(name, "").replace("\0", "").strip()[:length]
+
+
+def read_uuid(text: str) -> UUID | None:
+    """Return the UUID that the text is; None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -81,22 +81,18 @@ def _may_see(user: Any, trouble: Trouble) -> bool:
 
 
 def _postbacks(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
-    order = list(Health)
-    bad = sorted(
-        ((row, row.health) for row in configs if row.health and _needs_attention(row)),
-        key=lambda p: order.index(p[1].health),
-    )
+    found = [(row, row.health) for row in configs if row.health and _needs_attention(row)]
     return [
         AttentionItem(
             tone=judged.dot,
             title=judged.health.label,
-            what=f"{row.config.kind.label} {row.config.pixel_id}",
+            what=str(row.config),
             href=reverse("integration", kwargs={"slug": game.slug, "network": row.config.network}),
             why=judged.why,
             next_step=judged.next_step,
             since=judged.since,
         )
-        for row, judged in bad
+        for row, judged in sorted(found, key=lambda pair: list(Health).index(pair[1].health))
     ]
 
 
@@ -121,7 +117,7 @@ def _behind(game: Game, backlog: Backlog) -> list[AttentionItem]:
             AttentionItem(
                 tone=WARN,
                 title="Sending behind",
-                what=f"{config.kind.label} {config.pixel_id}",
+                what=str(config),
                 href=reverse("integration", kwargs={"slug": game.slug, "network": config.network}),
                 why=f"The oldest postback that could go is {backlog.queue_age} past its time.",
                 next_step=advice.BEHIND,
@@ -140,7 +136,7 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
         AttentionItem(
             tone=WARN,
             title="Alert open",
-            what=f"{alert.config.kind.label} {alert.config.pixel_id}",
+            what=str(alert.config),
             href=reverse("alerts", kwargs={"slug": game.slug}),
             why=alert.cause,
             next_step="It is well again. The alert closes by itself once it has been so for a minute.",

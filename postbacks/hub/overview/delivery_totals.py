@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Count, Sum
 
 from audience.models import Game
-from postbacks.hub.toolkit.config_rows import ConfigRow
+from postbacks.hub.toolkit.config_rows import ConfigRow, success_rate
 from postbacks.models import UNKNOWN, AttemptCount, Delivery, DeliveryCount
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
@@ -48,16 +48,8 @@ class NetworkTotals:
     due_since: datetime | None = None
 
     @property
-    def ended(self) -> int:
-        return self.delivered + self.failed
-
-    @property
     def rate(self) -> str:
-        """The share of finished deliveries that were delivered, "99.2 %"; '' if none has finished.
-
-        Rounded down, so that 100 % means that none failed.
-        """
-        return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
+        return success_rate(self.delivered, self.delivered + self.failed)
 
 
 def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list[NetworkTotals]:

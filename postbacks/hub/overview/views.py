@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import TextChoices
 from django.http import HttpResponse
 
 from audience.database import clock
@@ -24,17 +23,15 @@ from postbacks.reporting.funnel import Tally
 ACCEPTED = charts.Series("Accepted")
 REJECTED = charts.Series("Rejected", charts.HATCHED)
 DEFAULT = "24h"
-
-
-class ClickSource(TextChoices):
-    """Where a paid click came from, as far as no postback names it (audience/digest/clicks.py)."""
-
-    META = "meta", "Meta"
-    GOOGLE = "google", "Google"
-    X = "x", "X"
-    AMAZON = "amazon", "Amazon"
-    OTHER = "other", "Another ad network"
-    NONE = "", "No paid click"
+# Where paid clicks come from besides NETWORKS (audience/digest/clicks.py).
+CLICK_SOURCES = {
+    "meta": "Meta",
+    "google": "Google",
+    "x": "X",
+    "amazon": "Amazon",
+    "other": "Another ad network",
+    "": "No paid click",
+}
 
 
 @game_view()
@@ -102,7 +99,7 @@ def events_chart(found: Mapping[datetime, EventCounts], period: Period) -> chart
 
 def clicks(found: Mapping[str, Tally]) -> list[tuple[charts.Rank, Tally]]:
     """Return conversions by network of the attributed click, with values; networks with postbacks first."""
-    known = {**{kind: network.label for kind, network in NETWORKS.items()}, **dict(ClickSource.choices)}
+    known = {**{kind: network.label for kind, network in NETWORKS.items()}, **CLICK_SOURCES}
     shown = [kind for kind in known if kind in NETWORKS or kind in found]
     tallies = [found.get(kind, Tally()) for kind in shown]
     rows = [

@@ -24,6 +24,8 @@ from postbacks.networks.interface.network import Verdict
 MAX_LISTED = 5  # replays listed
 # URL names of the pages with a button to send one delivery again; its view redirects back to them.
 PAGES_WITH_BUTTON = {"conversion", "conversions", "attempt"}
+# A minute in the browser's date picker.
+MINUTE_INPUT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 VERDICTS = (
     ("", "Any"),
     (Verdict.CREDENTIAL.value, "Credential refused"),
@@ -32,21 +34,12 @@ VERDICTS = (
 )
 
 
-class MinuteInput(forms.DateTimeInput):
-    """A minute in the browser's date picker, in UTC."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
-
-
 class ReplayForm(forms.Form):
     """Which failed deliveries to send again. `failed_from` and `failed_until` may be blank; both are in UTC."""
 
     config = forms.ModelChoiceField(PostbackConfig.objects.none(), label="Postback", empty_label=None)
-    failed_from = forms.DateTimeField(required=False, widget=MinuteInput, label="Failed from (UTC)")
-    failed_until = forms.DateTimeField(required=False, widget=MinuteInput, label="Failed before (UTC)")
+    failed_from = forms.DateTimeField(required=False, widget=MINUTE_INPUT, label="Failed from (UTC)")
+    failed_until = forms.DateTimeField(required=False, widget=MINUTE_INPUT, label="Failed before (UTC)")
     verdict = forms.ChoiceField(choices=VERDICTS, required=False, label="Kind of failure")
 
     def __init__(self, *args: Any, configs: Any, **kwargs: Any) -> None:

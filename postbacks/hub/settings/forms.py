@@ -1,11 +1,11 @@
 """The network's form, filled from a config or from a refused check, and never rendered with a test code."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import QueryDict
 
 from audience.hub.toolkit.access import HubRequest
+from audience.hub.toolkit.filters import read_uuid
 from audience.models import Game
 from postbacks.configs.forms import PostbackForm
 from postbacks.models import CredentialCheck, PostbackConfig
@@ -27,7 +27,9 @@ def without_test_code(form: PostbackForm) -> PostbackForm:
 
 
 def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> dict[str, Any]:
-    source: CredentialCheck | PostbackConfig | None = _refused(request, game) or config
+    pk = read_uuid(request.GET.get("check", ""))
+    check = CredentialCheck.objects.filter(game=game, pk=pk).first() if pk else None
+    source: CredentialCheck | PostbackConfig | None = check or config
     if source is None:
         return {"enabled": True}
     # A check that ran has no credential any more.
@@ -40,11 +42,3 @@ def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> 
         "goals": source.goals,
         "enabled": source.enabled,
     }
-
-
-def _refused(request: HubRequest, game: Game) -> CredentialCheck | None:
-    try:
-        pk = UUID(request.GET.get("check", ""))
-    except ValueError:
-        return None
-    return CredentialCheck.objects.filter(game=game, pk=pk).first()

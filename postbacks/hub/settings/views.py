@@ -18,7 +18,6 @@ from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.models import Membership, Role
 from postbacks.configs import credentials, lifecycle, unsent_counts
 from postbacks.configs.forms import PostbackForm
-from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.configs.rules import SettingsRefused
 from postbacks.hub.settings.forms import bound_form, without_test_code
 from postbacks.hub.toolkit.network_pages import config_or_404, frame, network_or_404
@@ -67,7 +66,12 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     form = bound_form(network, request, game=membership.game, config=config)
     if request.method == "POST" and form.is_valid():
         try:
-            row = _save(request, membership, config, form.proposed())
+            if config:
+                row = lifecycle.change(config=config, proposed=form.proposed(), changed_by=request.user)
+            else:
+                row = credentials.request_check(
+                    game=membership.game, proposed=form.proposed(), requested_by=request.user
+                )
         except SettingsRefused as refused:
             form.add_error(None, str(refused))
         else:
@@ -77,30 +81,15 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
     template = (
         "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"
     )
+    is_refused = config and (config.held_at or config.suspected_at)
     context = {
         "network": network,
         "config": config,
         "form": without_test_code(form),
         "frame": frame(request),
-        "rotates": "rotate" in request.GET or _has_credential_errors(form) or (config and _is_refused(config)),
+        "rotates": "rotate" in request.GET or is_refused or any(field.errors for field in form.credential_fields),
     }
     return page(request, template, membership, **context)
-
-
-def _has_credential_errors(form: PostbackForm) -> bool:
-    return any(field.errors for field in form.credential_fields)
-
-
-def _is_refused(config: PostbackConfig) -> bool:
-    return bool(config.held_at or config.suspected_at)
-
-
-def _save(
-    request: HubRequest, membership: Membership, config: PostbackConfig | None, proposed: ProposedSettings
-) -> CredentialCheck | None:
-    if config:
-        return lifecycle.change(config=config, proposed=proposed, changed_by=request.user)
-    return credentials.request_check(game=membership.game, proposed=proposed, requested_by=request.user)
 
 
 def _after_save(

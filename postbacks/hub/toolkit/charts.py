@@ -10,6 +10,7 @@ from dataclasses import dataclass
 HEIGHT, MIN_HEIGHT = 120, 2
 # Width of a column as a share of the space for it.
 COLUMN_SHARE = 0.72
+TICKS = 6
 # Tones a piece may have: a fill or a pattern of static/css/charts.css, so that none is distinguished by colour alone.
 SOLID, HATCHED, DOTTED = "solid", "hatched", "dotted"
 
@@ -85,13 +86,13 @@ class Rank:
     tone: str
 
 
-def stacked(points: Sequence[Point], *, series: Sequence[Series], ticks: int = 6) -> Chart:
+def stacked(points: Sequence[Point], *, series: Sequence[Series]) -> Chart:
     """Return stacked columns, the first series at the bottom.
 
-    About `ticks` columns have an axis label, the first always; every second of them is minor.
+    About TICKS columns have an axis label, the first always; every second of them is minor.
     """
     top = ceiling(max((sum(point.values) for point in points), default=0))
-    step = max(1, round(len(points) / ticks))
+    step = max(1, round(len(points) / TICKS))
     return Chart(
         columns=[_column(points, place, series, top, _tick(place, len(points), step)) for place in range(len(points))],
         series=[(one, sum(point.values[place] for point in points)) for place, one in enumerate(series)],

@@ -40,8 +40,15 @@ class ConfigRow:
 
     @property
     def rate(self) -> str:
-        """The share of finished deliveries that were delivered, "99.2 %", rounded down; '' if none has finished."""
-        return f"{self.delivered * 1000 // self.ended / 10:g} %" if self.ended else ""
+        return success_rate(self.delivered, self.ended)
+
+
+def success_rate(delivered: int, ended: int) -> str:
+    """Return the share of finished deliveries that were delivered, "99.2 %"; '' if none has finished.
+
+    Rounded down, so that 100 % means that none failed.
+    """
+    return f"{delivered * 1000 // ended / 10:g} %" if ended else ""
 
 
 def config_rows(game: Game, *, network: str | None = None) -> list[ConfigRow]:
