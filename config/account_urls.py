@@ -10,13 +10,13 @@ from allauth.mfa.webauthn import views as webauthn
 from allauth.usersessions import views as sessions
 from django.urls import path, re_path
 
-from config import account_views
+from config.account_views import ActivateAppView, NewPasswordView, signup_closed
 
 KEY = r"(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)"
 
 
 urlpatterns = [
-    path("signup/", account_views.signup_closed, name="account_signup"),
+    path("signup/", signup_closed, name="account_signup"),
     path("login/", account.login, name="account_login"),
     path("logout/", account.logout, name="account_logout"),
     path("inactive/", account.account_inactive, name="account_inactive"),
@@ -27,11 +27,11 @@ urlpatterns = [
     path("password/reset/", account.password_reset, name="account_reset_password"),
     path("password/reset/done/", account.password_reset_done, name="account_reset_password_done"),
     path("password/reset/key/done/", account.password_reset_from_key_done, name="account_reset_password_from_key_done"),
-    re_path(f"^password/reset/key/{KEY}/$", account_views.new_password, name="account_reset_password_from_key"),
+    re_path(f"^password/reset/key/{KEY}/$", NewPasswordView.as_view(), name="account_reset_password_from_key"),
     path("2fa/", mfa.index, name="mfa_index"),
     path("2fa/authenticate/", mfa.authenticate, name="mfa_authenticate"),
     path("2fa/reauthenticate/", mfa.reauthenticate, name="mfa_reauthenticate"),
-    path("2fa/totp/activate/", account_views.activate_totp, name="mfa_activate_totp"),
+    path("2fa/totp/activate/", ActivateAppView.as_view(), name="mfa_activate_totp"),
     path("2fa/totp/deactivate/", totp.deactivate_totp, name="mfa_deactivate_totp"),
     path("2fa/recovery-codes/", recovery_codes.view_recovery_codes, name="mfa_view_recovery_codes"),
     path("2fa/recovery-codes/generate/", recovery_codes.generate_recovery_codes, name="mfa_generate_recovery_codes"),
