@@ -1,6 +1,5 @@
 """Middleware for response headers, audit log, sessions and required second factors."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from allauth.usersessions.models import UserSession
@@ -12,14 +11,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
 from django_htmx.http import HttpResponseClientRedirect
 
 from audience.accounts import second_factor
 from audience.intake.requests.caller import caller_ip
 from audience.models.keys import sha256_hex
 from config.accounts import SESSION_IS_LISTED
-
-Respond = Callable[[HttpRequest], HttpResponse]
 
 # All features but passkeys, which the pages use. Without bluetooth: Chromium on Linux does not know it and logs a
 # warning on every page.
@@ -40,14 +38,10 @@ SETTING_UP = {
 }
 
 
-class PermissionsPolicyMiddleware:
+class PermissionsPolicyMiddleware(MiddlewareMixin):
     """Sets Permissions-Policy to disable browser features that the pages do not use."""
 
-    def __init__(self, get_response: Respond) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         return response
 
@@ -60,16 +54,13 @@ class CallerAuditlogMiddleware(AuditlogMiddleware):  # type: ignore[misc]  # aud
         return caller_ip(request) or None
 
 
-class SessionSeenMiddleware:
+class SessionSeenMiddleware(MiddlewareMixin):
     """Updates time and address of a signed-in session for its owner's list of sessions.
 
     The cache holds a hash of the session key only, since the key itself would be enough to sign in.
     """
 
-    def __init__(self, get_response: Respond) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def process_request(self, request: HttpRequest) -> None:
         key = request.session.session_key
         if (
             key
@@ -78,31 +69,21 @@ class SessionSeenMiddleware:
         ):
             seen = {"last_seen_at": timezone.now(), "ip": caller_ip(request)}
             UserSession.objects.filter(session_key=key).update(**{name: value for name, value in seen.items() if value})
-        return self.get_response(request)
 
 
-class AdminSecondFactorMiddleware:
+class AdminSecondFactorMiddleware(MiddlewareMixin):
     """If admins must have a second factor, allows a superuser without one to set one up and nothing else.
 
     Other staff without one cannot open the Django admin or create games. The Hub's views check a game's admins.
     """
 
-    def __init__(self, get_response: Respond) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
-
     def process_view(self, request: HttpRequest, *view: object) -> HttpResponse | None:
-        if not settings.REQUIRE_MFA_FOR_ADMINS or not _needs_second_factor(request):
-            return None
-        if second_factor.is_missing(request.user):
-            return _to_second_factor(request)
-        return None
+        is_required = settings.REQUIRE_MFA_FOR_ADMINS and _needs_second_factor(request)
+        return _to_second_factor(request) if is_required and second_factor.is_missing(request.user) else None
 
 
 def _needs_second_factor(request: HttpRequest) -> bool:
-    """Whether this page requires a second factor that the user does not have."""
+    """Whether this page requires a second factor of its user."""
     match, user = request.resolver_match, request.user
     if match is None or match.url_name in SETTING_UP:
         return False
