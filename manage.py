@@ -12,7 +12,8 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.management import execute_from_command_line
 
-from config import services, up
+from config import services, supervisor
+from config.quickstart.state import ServicesError
 from config.quickstart.terminal import print_error
 
 # These work without a database and must not wait for one.
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> int:
     command = argv[1] if len(argv) > 1 else "help"
     try:
         if command == "up":
-            return up.main()
+            return supervisor.main()
         if command == "forget":
             return _forget()
         if command in WITHOUT_SERVICES or {"--help", "-h"} & set(argv):
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
             execute_from_command_line(argv)
         else:
             _with_services(argv)
-    except services.ServicesError as error:
+    except ServicesError as error:
         print_error(f"{error}")
         return 1
     return 0

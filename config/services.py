@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import psycopg
 import redis
@@ -17,22 +16,9 @@ from cryptography.fernet import Fernet
 
 from config.quickstart import cluster, postgres, valkey
 from config.quickstart.processes import RunningServer
-from config.quickstart.state import ServicesError, StateFolder
-
-__all__ = [
-    "Services",
-    "ServicesError",
-    "discover",
-    "forget",
-    "ready",
-    "running",
-    "secrets",
-    "state_dir",
-    "surroundings",
-]
+from config.quickstart.state import StateFolder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 # A cold start with initdb takes about two seconds, crash recovery more.
 MAX_WAIT_SECONDS = 60.0
 
@@ -76,18 +62,15 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
         yield Services(database_url=database_url, redis_url=redis_url, started=tuple(started))
 
 
-def discover(state_dir: Path, *, environ: Mapping[str, str] = NO_VARIABLES) -> Services | None:
+def discover(state_dir: Path, *, environ: Mapping[str, str]) -> Services | None:
     """Return the services that another process runs for this folder, if they answer."""
-    if not (state_dir / "services.lock").exists() or not StateFolder(state_dir).is_locked("services"):
-        return None
     state = StateFolder(state_dir)
+    if not state.is_locked("services"):
+        return None
     try:
         database_url = environ.get("DATABASE_URL") or postgres.url(state)
         redis_url = environ.get("REDIS_URL") or valkey.url(state)
-        with (
-            psycopg.connect(database_url, connect_timeout=3),
-            valkey.client(redis_url) as broker,
-        ):
+        with psycopg.connect(database_url, connect_timeout=3), valkey.client(redis_url) as broker:
             broker.ping()
     except (KeyError, psycopg.OperationalError, redis.RedisError):
         return None
@@ -103,7 +86,7 @@ def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
         if found := discover(state_dir, environ=environ):
             yield found
             return
-        if not (state_dir / "services.lock").exists() or not state.is_locked("services") or time.monotonic() > deadline:
+        if not state.is_locked("services") or time.monotonic() > deadline:
             break
         time.sleep(0.1)  # the other process is starting or stopping them
     with running(state_dir, environ=environ) as started:
@@ -120,7 +103,7 @@ def secrets(state_dir: Path) -> dict[str, str]:
         if not {"SECRET_KEY", "CREDENTIAL_KEYS"} <= known.keys():
             fresh = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
             known = state.remember("secrets", **{**fresh, **known})
-    return {name: str(value) for name, value in known.items()}
+    return known
 
 
 def surroundings(state_dir: Path) -> dict[str, str]:
@@ -129,9 +112,8 @@ def surroundings(state_dir: Path) -> dict[str, str]:
     Commands in a second terminal use them instead of the defaults: `demo --json` prints the real address, and
     deliveries go to the imitation networks.
     """
-    if not (state_dir / "up.lock").exists() or not StateFolder(state_dir).is_locked("up"):
-        return {}
-    return {name: str(value) for name, value in StateFolder(state_dir).recall("up").items()}
+    state = StateFolder(state_dir)
+    return state.recall("up") if state.is_locked("up") else {}
 
 
 def forget(state_dir: Path) -> None:

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from config import services
+from config.quickstart.state import ServicesError
 from postbacks.networks import NETWORKS
 
 # Fixed, so that a failing test fails again with the same signatures and ciphertext keys.
@@ -51,7 +52,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             found = stack.enter_context(
                 services.running(stack.enter_context(_state_dir()), durable=False, environ=os.environ)
             )
-        except services.ServicesError as error:
+        except ServicesError as error:
             stack.close()
             raise pytest.UsageError(str(error)) from error
         os.environ.update(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url, TEST_RUN_ID=uuid.uuid4().hex[:12])

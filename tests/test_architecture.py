@@ -42,7 +42,7 @@ SOCKETS_ALLOWED = {
     "audience/intake/requests/prefetch.py": "checks whether it runs on that loop",
     "config/quickstart/processes.py": "looks for a free port before it starts a server on it",
     "config/pages.py": "hands answers to that server on the same loop",
-    "config/up.py": "asks its own web process whether it serves yet",
+    "config/supervisor.py": "asks its own web process whether it serves yet",
 }
 
 # Field names of other products, allowed only where their formats are read or written.

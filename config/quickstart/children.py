@@ -1,19 +1,26 @@
-"""The child processes of `make run`: their output, their exits, and stopping them in order."""
+"""The child processes of `make run`: their output, restarting those that exit, and stopping them in order."""
 
 import os
 import selectors
 import signal
 import subprocess
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.quickstart.processes import shell_code, spawn
+from config.quickstart.processes import RunningServer, shell_code, spawn
+from config.quickstart.state import ServicesError
 from config.quickstart.terminal import PALETTE, paint, print_line
 
 NAME_WIDTH = 8
-TICK = 0.1
+TICK_SECONDS = 0.1
+# Restarts of one process within so many seconds; after one more exit everything is stopped.
+MAX_RESTARTS = 5
+WITHIN_SECONDS = 60.0
+# Seconds to the first restart, doubled with each exit that is counted.
+PAUSE_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ class Children:
         """Run a command to its end while the other children continue."""
         child = self.start(name, argv, env, keep=keep)
         while child.exit_code is None or child.streams:
-            self.show_output(TICK)
+            self.show_output(TICK_SECONDS)
         self.running.remove(child)
         return child
 
@@ -104,7 +111,7 @@ class Children:
             self._signal(child, signal.SIGTERM)
             deadline = time.monotonic() + child.seconds_to_stop
             while child.exit_code is None and time.monotonic() < deadline and not hurried():
-                self.show_output(TICK)
+                self.show_output(TICK_SECONDS)
             self._signal(child, signal.SIGKILL)
             child.process.wait()
         self.show_output(0)
@@ -136,3 +143,50 @@ class Children:
         *lines, child.rest = (child.rest + data).split(b"\n")
         for line in lines:
             print_line(f"{paint(f'{child.name:<{NAME_WIDTH}}', child.colour)} {line.decode(errors='replace')}")
+
+
+@dataclass(slots=True)
+class Restarts:
+    """Restarts children and servers that exit, unless one exits too often.
+
+    Servers restart at their previous addresses, so that clients reconnect.
+    """
+
+    children: Children
+    servers: tuple[RunningServer, ...] = ()
+    _exits: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _due: list[tuple[float, Child]] = field(default_factory=list)
+
+    def step(self) -> None:
+        """Show what the children write and restart what exited.
+
+        Raises ServicesError if something exits too often or a server does not restart.
+        """
+        self.children.show_output(TICK_SECONDS)
+        for server in self.servers:
+            if (code := server.exit_code) is not None:
+                time.sleep(self._count_exit(server.name, code))
+                server.restart()
+                print_line(f"{server.name} is back.")
+        while exited := self.children.dead():
+            self.children.kill_session(exited)
+            pause = self._count_exit(exited.name, exited.exit_code or 0)
+            self._due.append((time.monotonic() + pause, exited))
+        for due in [each for each in self._due if each[0] <= time.monotonic()]:
+            self._due.remove(due)
+            self.children.start_again(due[1])
+
+    def _count_exit(self, name: str, code: int) -> float:
+        """Return the seconds to wait before the next start."""
+        now, exits = time.monotonic(), self._exits[name]
+        exits.append(now)
+        while exits[0] < now - WITHIN_SECONDS:
+            exits.popleft()
+        if len(exits) > MAX_RESTARTS:
+            raise ServicesError(
+                f"{name} ended {len(exits)} times within a minute, the last time with exit code {code}; "
+                "everything else was stopped."
+            )
+        pause: float = PAUSE_SECONDS * 2 ** (len(exits) - 1)
+        print_line(f"{name} ended with exit code {code}; it is started again in {pause:g} s.")
+        return pause

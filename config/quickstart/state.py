@@ -92,6 +92,8 @@ class StateFolder:
 
     def is_locked(self, name: str) -> bool:
         """Whether a process holds `name` now."""
+        if not (self.path / f"{name}.lock").exists():
+            return False
         with self._lock_file(name) as file:
             return not _locked(file, fcntl.LOCK_SH)
 

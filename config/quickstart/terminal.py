@@ -22,10 +22,6 @@ def print_error(text: str) -> None:
     sys.stderr.flush()
 
 
-def coloured() -> bool:
-    """Whether stdout shows colours: a terminal, and no NO_COLOR (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
 def paint(text: str, code: int) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if coloured() else text
+    """Return the text in a colour if stdout shows colours: a terminal, and no NO_COLOR (https://no-color.org)."""
+    return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text

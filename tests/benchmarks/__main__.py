@@ -114,7 +114,7 @@ def run(product: Product) -> None:
     # Intake alone: what the digest costs is its own figure.
     product.kill("beat")
     product.kill("web")
-    product.start_web(workers=2)  # as config/up.py and docs/operations.md have it
+    product.start_web(workers=2)  # as config/supervisor.py and docs/operations.md have it
     product.wait_for(lambda: product.answers(f"{product.url}/readyz"))
     # One person's requests a second are limited; a studio's whole fleet is meant here.
     product.manage("shell", "-c", "from audience.models import ApiKey; ApiKey.objects.update(rate_limit=1_000_000)")

@@ -227,12 +227,12 @@ def test_a_second_start_on_the_same_folder_is_refused(made: Path, monkeypatch: p
 
 
 def test_running_services_are_discovered_and_stopped_ones_are_not(made: Path, fresh: Path) -> None:
-    assert services.discover(fresh) is None
-    assert services.discover(made) is None
+    assert services.discover(fresh, environ={}) is None
+    assert services.discover(made, environ={}) is None
     with start(made) as found:
-        discovered = services.discover(made)
+        discovered = services.discover(made, environ={})
         assert discovered == services.Services(database_url=found.database_url, redis_url=found.redis_url)
-    assert services.discover(made) is None
+    assert services.discover(made, environ={}) is None
 
 
 def test_a_command_uses_running_services_and_else_starts_its_own(made: Path) -> None:

@@ -19,11 +19,10 @@ from audience.background.queues import QUEUES
 from config import services
 from config.quickstart import commands
 from config.quickstart.banner import banner
-from config.quickstart.children import TICK, Child, Children
+from config.quickstart.children import TICK_SECONDS, Child, Children, Restarts
 from config.quickstart.plan import Plan
 from config.quickstart.state import ServicesError, StateFolder
 from config.quickstart.terminal import print_line
-from config.quickstart.watching import Watch
 
 MAX_START_SECONDS = 60.0
 MAX_SETTLE_SECONDS = 5.0
@@ -74,26 +73,23 @@ def _up(state: StateFolder, interrupts: Interrupts) -> NoReturn:
     addresses = plan.addresses()
     state.remember("up", **addresses)
     with services.running(state.path, environ=os.environ) as found:
-        env = {**QUICKSTART, **services.secrets(state.path), **_set(os.environ), **addresses}
+        # In an .env file an empty value means unset.
+        given = {name: value for name, value in os.environ.items() if value}
+        env = {**QUICKSTART, **services.secrets(state.path), **given, **addresses}
         env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(state.path)}
         children = Children(services.BASE_DIR)
         started = " and ".join(server.name for server in found.started)
         print_line(f"Started {started}." if started else "Using DATABASE_URL and REDIS_URL.")
         try:
             _start(plan, children, env, metrics=state.emptied("metrics"))
-            watch = Watch(children, found.started)
+            restarts = Restarts(children, found.started)
             while True:
-                watch.step()
+                restarts.step()
         finally:
             interrupts.stopping = True
             print_line("Stopping ...")
             children.running.sort(key=_stop_rank)
             children.stop(lambda: interrupts.hard_stop)
-
-
-def _set(environ: Mapping[str, str]) -> dict[str, str]:
-    """The non-empty variables: in an .env file an empty value means unset."""
-    return {name: value for name, value in environ.items() if value}
 
 
 def _stop_rank(child: Child) -> int:
@@ -142,13 +138,13 @@ def _await(children: Children, name: str, address: str, path: str, *, host: str 
     answer = "nothing"
     while time.monotonic() < deadline:
         if dead := children.dead():
-            children.show_output(TICK)
+            children.show_output(TICK_SECONDS)
             raise ServicesError(f"{dead.name} ended with exit code {dead.exit_code} while starting, see above.")
         with contextlib.suppress(OSError, http.client.HTTPException):
             status, answer = _get(address, path, host)
             if status == 200:
                 return
-        children.show_output(TICK)
+        children.show_output(TICK_SECONDS)
     raise ServicesError(f"{name} was not ready after {MAX_START_SECONDS:.0f} s; {path} answered: {answer}")
 
 
