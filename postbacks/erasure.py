@@ -19,7 +19,7 @@ from postbacks.models.attempts import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
 from postbacks.networks.interface import answers
 
-# The quotation marks of advice.quoted, around the text of a network.
+# The quotation marks of advice.quote, around the text of a network.
 QUOTE = re.compile("“.*?”", re.DOTALL)
 # Error texts of an attempt that are our own.
 OUR_WORDS = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
@@ -60,7 +60,7 @@ def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAt
     said = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
     known = redaction.personal_values(person_ids)
     for alert in Alert.objects.filter(game__in=games).exclude(cause="").select_related("config"):
-        quotes = [advice.impersonal(message, keep=alert.config.pixel_id).rstrip(" .") for message in said]
+        quotes = [advice.without_personal_data(message, keep=alert.config.pixel_id).rstrip(" .") for message in said]
         cause = _unquoted(alert.cause, [*filter(None, quotes), *known])
         if cause != alert.cause:
             Alert.objects.filter(pk=alert.pk).update(cause=cause)

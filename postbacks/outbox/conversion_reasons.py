@@ -3,9 +3,6 @@
 import uuid
 from collections.abc import Sequence
 
-from django.db import connection
-
-from audience.database import bulk
 from audience.models import Conversion, Reason
 from postbacks.models import Delivery, DeliveryState
 from postbacks.outbox import gate, reasons
@@ -14,7 +11,6 @@ from postbacks.outbox import gate, reasons
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
 # Set by attribution and erasure; the outbox never replaces them.
 SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
-EXPLAIN_SENT = "UPDATE audience_conversion SET reason = '' WHERE id = ANY(%s::uuid[]) AND reason <> ALL(%s)"
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
@@ -41,5 +37,4 @@ def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
 
 def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
     """Remove the reason of conversions whose postback was cancelled during its call, and accepted."""
-    with connection.cursor() as cursor:
-        cursor.execute(EXPLAIN_SENT, [bulk.array(conversion_ids), ["", *(reason.value for reason in SETTLED)]])
+    Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *SETTLED)).update(reason="")

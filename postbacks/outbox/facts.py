@@ -5,9 +5,9 @@ never raise.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Collate
@@ -17,6 +17,8 @@ from audience.models.people import USER
 from consent.models import Level
 from postbacks.networks.interface.network import Consent, Facts, Item
 from postbacks.outbox.conditions import number
+
+T = TypeVar("T")
 
 # What a network's own functions may raise for free-form data; anything else is a bug.
 BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
@@ -84,7 +86,7 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
         event_at=conversion.event_at,
         clicked_at=touch.clicked_at if touch else None,
         click_id=_text(touch.click_id) if touch else None,
-        value=_value(conversion, properties),
+        value=_money(conversion.value if conversion.value is not None else _first(properties, VALUE)),
         currency=_text(conversion.currency.upper()) or _upper(_first(properties, ("currency",))),
         items=_items(properties),
         consent=consent(_object(conversion.context)),
@@ -98,8 +100,8 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
     # What the event states precedes what is known of the person.
     places = (_object(context.get("traits")), properties, _object(conversion.person.traits))
     return {
-        "email": _first_text(places, EMAIL),
-        "phone": _first_text(places, PHONE),
+        "email": _first_usable(places, EMAIL, _text),
+        "phone": _first_usable(places, PHONE, _text),
         "external_id": _text(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": _text(_first(properties, ORDER_ID)),
@@ -114,20 +116,10 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
 def consent(context: dict[str, Any]) -> Consent | None:
     """The consent that an event states in its context, or in the object `consent` there; None when it states none."""
     places = (_object(context.get("consent")), context)
-    found: dict[str, Any] = {name: _first_text(places, names) for name, names in CONSENT_STRINGS.items()}
-    found |= {name: _first_flag(places, names) for name, names in CONSENT_FLAGS.items()}
+    found: dict[str, Any] = {name: _first_usable(places, names, _text) for name, names in CONSENT_STRINGS.items()}
+    found |= {name: _first_usable(places, names, _flag) for name, names in CONSENT_FLAGS.items()}
     stated = {name: value for name, value in found.items() if value is not None}
     return Consent(**stated) if stated else None
-
-
-def _first_flag(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> bool | None:
-    """The boolean of a value in `FLAGS`; None for anything else."""
-    for place in places:
-        for name in names:
-            flag = FLAGS.get(str(place.get(name)).strip().lower())
-            if flag is not None:
-                return flag
-    return None
 
 
 def _user_identity(conversion: Conversion) -> str | None:
@@ -135,10 +127,6 @@ def _user_identity(conversion: Conversion) -> str | None:
     if not hasattr(conversion.person, "first_user_id"):
         load_names([conversion])
     return _text(conversion.person.first_user_id)
-
-
-def _value(conversion: Conversion, properties: dict[str, Any]) -> Decimal | None:
-    return _money(conversion.value if conversion.value is not None else _first(properties, VALUE))
 
 
 def _items(properties: dict[str, Any]) -> tuple[Item, ...]:
@@ -196,12 +184,14 @@ def _first(fields: dict[str, Any], names: Iterable[str]) -> Any:
     return None
 
 
-def _first_text(places: Iterable[dict[str, Any]], names: tuple[str, ...]) -> str | None:
-    for place in places:
-        for name in names:
-            if name in place and (text := _text(place[name])):
-                return text
-    return None
+def _first_usable(places: Iterable[dict[str, Any]], names: Iterable[str], read: Callable[[Any], T | None]) -> T | None:
+    """What `read` returns of the first value that it can use."""
+    found = (read(place.get(name)) for place in places for name in names)
+    return next((value for value in found if value is not None), None)
+
+
+def _flag(raw: Any) -> bool | None:
+    return FLAGS.get(str(raw).strip().lower())
 
 
 def _texts(raw: Any) -> dict[str, str]:

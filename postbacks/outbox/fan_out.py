@@ -62,7 +62,7 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
 
     Wakes the senders after the commit if rows are waiting. May run in any number of workers at once.
     """
-    queue = waiting().filter(among or Q())
+    queue = due().filter(among or Q())
     try:
         return _fan_out(queue, limit=limit)
     except Exception as error:  # any error of a row is isolated
@@ -87,15 +87,15 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     game_ids = {conversion.game_id for conversion in conversions}
     config_locks.lock_shared(game_ids)
     configs = _configs(game_ids)
-    once_per_player.lock_games(config for theirs in configs.values() for config in theirs)
-    _reload_holds([config for theirs in configs.values() for config in theirs if config.held_at])
+    once_per_player.lock_games(configs)
+    _reload_holds([config for config in configs if config.held_at])
     now = clock.now()
     present = _present(conversions)
     rows = _rows(conversions, configs, now)
     _write(rows, present)
     _explain(conversions, rows, present, now)
-    waiting = [row for row in rows if row.state == DeliveryState.WAITING]
-    for network in sorted({row.network for row in waiting}):
+    waiting = [row.network for row in rows if row.state == DeliveryState.WAITING]
+    for network in sorted(set(waiting)):
         wake(DELIVER_TASK, network)
     logger.info("fanned_out", conversions=len(conversions), waiting=len(waiting))
     return len(conversions)
@@ -104,7 +104,7 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
 Present = dict[Key, Delivery]
 
 
-def waiting() -> QuerySet[Conversion]:
+def due() -> QuerySet[Conversion]:
     """The conversions to be fanned out, without those that failed before, which are retried alone."""
     return Conversion.objects.to_fan_out().filter(not_failed(Queue.FAN_OUT))
 
@@ -118,13 +118,10 @@ def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
     return conversions
 
 
-def _configs(game_ids: set[int]) -> dict[int, list[PostbackConfig]]:
-    """The configs per game that are not deleted, without their credentials."""
-    kept = PostbackConfig.objects.kept().filter(game_id__in=game_ids, network__in=NETWORKS).defer("credential")
-    found: dict[int, list[PostbackConfig]] = defaultdict(list)
-    for config in kept.order_by("created_at"):
-        found[config.game_id].append(config)
-    return found
+def _configs(game_ids: set[int]) -> list[PostbackConfig]:
+    """The configs of these games that are not deleted, without their credentials."""
+    kept = PostbackConfig.objects.kept().filter(game_id__in=game_ids, network__in=NETWORKS)
+    return list(kept.defer("credential").order_by("created_at"))
 
 
 def _reload_holds(held: Sequence[PostbackConfig]) -> None:
@@ -140,12 +137,12 @@ def _present(conversions: Sequence[Conversion]) -> Present:
     return {(row.conversion_id, row.config_id): row for row in rows if row.conversion_id}
 
 
-def _rows(conversions: Sequence[Conversion], configs: dict[int, list[PostbackConfig]], now: datetime) -> list[Delivery]:
+def _rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], now: datetime) -> list[Delivery]:
     """A Delivery for each conversion and config of its game, as if there were none yet."""
-    pairs = [(conversion, config) for conversion in conversions for config in configs[conversion.game_id]]
+    pairs = [(conv, config) for conv in conversions for config in configs if config.game_id == conv.game_id]
     matches = {(conv.pk, config.pk): match_goal(config, conv) for conv, config in pairs}
     levels = gate.levels([conversion for conversion in conversions if gate.reason_for_any_config(conversion) is None])
-    repeats = once_per_player.repeats(once_per_player.candidates(conversions, configs, matches))
+    repeats = once_per_player.repeats(pairs, matches)
     rows = []
     for conversion, config in pairs:
         key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)

@@ -43,19 +43,6 @@ class OnceCandidate:
         return (self.conversion.person_id, self.goal)
 
 
-def candidates(
-    conversions: Iterable[Conversion], configs: Mapping[int, Sequence[PostbackConfig]], matches: Mapping[Key, Match]
-) -> list[OnceCandidate]:
-    """The conversions that a goal counting once takes: `configs` by game, `matches` of the eligible pairs at least."""
-    return [
-        OnceCandidate(conversion, config, goal)
-        for conversion in conversions
-        for config in configs[conversion.game_id]
-        if isinstance(goal := matches.get((conversion.pk, config.pk)), Goal) and goal.once
-        if gate.is_eligible(conversion, config)
-    ]
-
-
 def lock_games(configs: Iterable[PostbackConfig]) -> None:
     """Lock the games of these configs that have a goal counting once, for the transaction.
 
@@ -68,11 +55,16 @@ def lock_games(configs: Iterable[PostbackConfig]) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goals of game {game_id}"])
 
 
-def repeats(candidates: Iterable[OnceCandidate]) -> set[Key]:
-    """The keys of the candidates that are not their player's first of the goal. Two queries per config at most."""
+def repeats(pairs: Iterable[tuple[Conversion, PostbackConfig]], matches: Mapping[Key, Match]) -> set[Key]:
+    """Those of these pairs, which have `matches`, whose goal counts once and counted another conversion of the player.
+
+    Two queries per config at most.
+    """
     by_config: dict[uuid.UUID, list[OnceCandidate]] = defaultdict(list)
-    for candidate in candidates:
-        by_config[candidate.config.pk].append(candidate)
+    for conversion, config in pairs:
+        goal = matches[conversion.pk, config.pk]
+        if isinstance(goal, Goal) and goal.once and gate.is_eligible(conversion, config):
+            by_config[config.pk].append(OnceCandidate(conversion, config, goal))
     return {candidate.key for same_config in by_config.values() for candidate in _repeats(same_config)}
 
 

@@ -78,23 +78,23 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     it is evaluated later. Reads only.
     """
     since = clock.now() - timedelta(days=DAYS)
-    asked = [proposed, *([current] if current else [])]
-    told: list[Counter[Reason | None]] = [Counter() for _ in asked]
+    verdicts: Counter[Reason | None] = Counter()
+    before: Counter[Reason | None] | None = Counter() if current else None
     oldest, considered = since, 0
     for chunk in _chunks(proposed.game, proposed.network, since):
         considered, oldest = considered + len(chunk), chunk[-1].event_at
         levels = gate.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
-        for config, counter in zip(asked, told, strict=True):
-            counter.update(_verdicts(chunk, config, levels))
+        verdicts.update(_verdicts(chunk, proposed, levels))
+        if current and before is not None:
+            before.update(_verdicts(chunk, current, levels))
     is_capped = considered >= MAX_CONVERSIONS
-    before = told[1] if current else None
     return DryRun(
         since=oldest if is_capped else since,
         considered=considered,
         is_capped=is_capped,
-        sent=told[0][None],
+        sent=verdicts[None],
         sent_before=None if before is None else before[None],
-        lines=_lines(told[0], before),
+        lines=_lines(verdicts, before),
         seen=_seen(proposed, since),
     )
 
@@ -106,12 +106,12 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
     for start in range(0, len(ids), CHUNK):
         some = ids[start : start + CHUNK]
         own = [pk for pk, won_by, test in some if won_by == network and not test]
-        found = _whole(own, game) + _slight([pk for pk, won_by, test in some if won_by != network or test])
+        found = _load_whole(own, game) + _load_brief([pk for pk, won_by, test in some if won_by != network or test])
         if found:
             yield sorted(found, key=lambda conversion: conversion.event_at, reverse=True)
 
 
-def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
+def _load_whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
     found = list(Conversion.objects.filter(pk__in=ids).select_related("touch"))
     people = Person.objects.filter(pk__in={conversion.person_id for conversion in found})
     by_id = {person.pk: person for person in people}
@@ -122,7 +122,7 @@ def _whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
     return kept
 
 
-def _slight(ids: Sequence[uuid.UUID]) -> list[Conversion]:
+def _load_brief(ids: Sequence[uuid.UUID]) -> list[Conversion]:
     """Omit columns that only consent and match keys need, which are most of a row."""
     return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*COLUMNS))
 
@@ -132,7 +132,7 @@ def _verdicts(
 ) -> Iterator[Reason | None]:
     own = [conversion for conversion in chunk if gate.is_eligible(conversion, config)]
     matches = {(conversion.pk, config.pk): match_goal(config, conversion) for conversion in own}
-    repeats = once_per_player.repeats(once_per_player.candidates(own, {config.game_id: [config]}, matches))
+    repeats = once_per_player.repeats([(conversion, config) for conversion in own], matches)
     for conversion in chunk:
         key, level = (conversion.pk, config.pk), levels.get(conversion.pk, Level.NONE)
         yield gate.reason_not_to_send(
@@ -145,9 +145,9 @@ def _verdicts(
         )
 
 
-def _lines(told: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
-    found = [reason for reason in {**told, **(before or {})} if reason is not None]
-    lines = [ReasonCount(reason=r, count=told[r], before=None if before is None else before[r]) for r in found]
+def _lines(verdicts: Counter[Reason | None], before: Counter[Reason | None] | None) -> list[ReasonCount]:
+    found = [reason for reason in {**verdicts, **(before or {})} if reason is not None]
+    lines = [ReasonCount(reason=r, count=verdicts[r], before=None if before is None else before[r]) for r in found]
     return sorted(lines, key=lambda line: (-line.count, reasons.ORDER.index(line.reason)))
 
 

@@ -18,11 +18,11 @@ from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields
 
 SCAN_LIMIT = 5000  # conversions searched for those of a network
-OFFERED = 10
+MAX_OFFERED = 10
 # Facts that identify a player, shortened for viewers.
 PERSONAL = ("click_id", "cookies", "email", "phone", "external_id", "ip", "user_agent", "order_id")
 ADDRESSES = ("page_url", "referrer")
-NOTHING: tuple[object, ...] = (None, "", (), {})
+EMPTY: tuple[object, ...] = (None, "", (), {})
 
 
 class FillState(TextChoices):
@@ -64,7 +64,7 @@ def recent(game: Game, network: str) -> list[Conversion]:
     real = Conversion.objects.filter(game=game, test=False).exclude(reason=Reason.ERASED)
     newest = list(real.order_by("-event_at", "-pk").values_list("pk", "touch__network")[:SCAN_LIMIT])
     own = [pk for pk, won_by in newest if won_by == network] or [pk for pk, _ in newest]
-    return list(_whole(Conversion.objects.filter(pk__in=own[:OFFERED])).order_by("-event_at", "-pk"))
+    return list(_whole(Conversion.objects.filter(pk__in=own[:MAX_OFFERED])).order_by("-event_at", "-pk"))
 
 
 def chosen(game: Game, pk: str, among: Sequence[Conversion]) -> Conversion | None:
@@ -93,8 +93,8 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
     known = facts.read_facts(conversion, level=Level.FULL, **given)
     allowed = facts.read_facts(conversion, level=level, **given)
-    body, problem = _built(allowed, config, level)
-    shown = None if body is None else _cut(body, config.network, addresses=addresses)
+    body, problem = _build(allowed, config, level)
+    shown = None if body is None else _masked_body(body, config.network, addresses=addresses)
     return Preview(
         conversion=conversion,
         level=level,
@@ -106,7 +106,7 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     )
 
 
-def _built(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[str, Any] | None, str]:
+def _build(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[str, Any] | None, str]:
     if level == Level.NONE:
         return None, "The player did not consent: nothing is sent."
     try:
@@ -123,22 +123,22 @@ def _fields(
     for fact, places in fields.places(network).items():
         # The event name has a field per kind of event; only one of them is filled.
         filled = [place for place in places if place.path in there]
-        filling = _filling(filled, getattr(known, fact), getattr(allowed, fact, None))
+        filling = _fill_state(filled, getattr(known, fact), getattr(allowed, fact, None))
         paths = [place.path for place in filled or places]
         value = ", ".join(str(value) for path in paths for value in visible.get(path, []))
         found.append(PreviewField(what=fields.LABELS[fact], paths=paths, filling=filling, value=value))
     return found
 
 
-def _filling(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> FillState:
+def _fill_state(filled: Sequence[fields.BodyField], known: Any, allowed: Any) -> FillState:
     if filled:
         return FillState.HASHED if any(place.is_hashed for place in filled) else FillState.FILLED
-    if known in NOTHING:
+    if known in EMPTY:
         return FillState.MISSING
-    return FillState.WITHHELD if allowed in NOTHING else FillState.UNUSABLE
+    return FillState.WITHHELD if allowed in EMPTY else FillState.UNUSABLE
 
 
-def _cut(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:
+def _masked_body(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, Any]:
     """Return the body as this reader may see it."""
     if addresses:
         return body
@@ -146,16 +146,16 @@ def _cut(body: dict[str, Any], network: str, *, addresses: bool) -> dict[str, An
     personal = {place.path for fact in PERSONAL for place in places.get(fact, [])}
     pages = {place.path for fact in ADDRESSES for place in places.get(fact, [])}
 
-    def cut(value: Any, path: str) -> Any:
+    def mask(value: Any, path: str) -> Any:
         if isinstance(value, dict):
-            return {name: cut(inner, f"{path}.{name}" if path else name) for name, inner in value.items()}
+            return {name: mask(inner, f"{path}.{name}" if path else name) for name, inner in value.items()}
         if isinstance(value, list):
-            return [cut(inner, f"{path}[]") for inner in value]
+            return [mask(inner, f"{path}[]") for inner in value]
         if path in personal:
             return shortened(value)
         return _without_query(value) if path in pages else masked(value, addresses=False)
 
-    return {name: cut(inner, name) for name, inner in body.items()}
+    return {name: mask(inner, name) for name, inner in body.items()}
 
 
 def _without_query(url: str) -> str:

@@ -31,7 +31,7 @@ def counts(**given: Any) -> HealthCounts:
 
 
 HELD = {"held_at": ago(hours=1), "held_for": "token", "held_message": "The token (“expired”) is refused.", "held": 12}
-REFUSED = {"last_word": "credential", "refused_since": ago(minutes=9), "refused_message": "Token is revoked"}
+REFUSED = {"last_verdict": "credential", "refused_since": ago(minutes=9), "refused_message": "Token is revoked"}
 LIMITED = {"limited_at": ago(seconds=20), "retried_message": "Too many requests", "waiting": 3}
 FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "last_failed_at": ago(minutes=1)}
 
@@ -82,7 +82,13 @@ def test_it_is_the_worst_of_what_is_true(given: dict[str, Any], expected: Health
 def test_what_is_worse_hides_what_is_better() -> None:
     everything = {**HELD, **REFUSED, **LIMITED, **FAILING, "attempts": 500}
     order = []
-    for gone in ({}, {"held_at": None}, {"last_word": "success"}, {"limited_at": None}, {"failed": 0, "delivered": 9}):
+    for gone in (
+        {},
+        {"held_at": None},
+        {"last_verdict": "success"},
+        {"limited_at": None},
+        {"failed": 0, "delivered": 9},
+    ):
         everything.update(gone)
         order.append(judge(counts(**everything)).health)
     assert order == [
@@ -161,8 +167,8 @@ def test_rate_limits_last_since_the_network_took_no_more(given: dict[str, Any], 
 
 def test_a_quote_holds_nothing_of_a_player() -> None:
     said = f"Bad user ada@mail.example +15550104477 203.0.113.7 2001:db8:0:1:1:1:1:1 {'ab12' * 16} on {PIXEL}"
-    assert advice.impersonal(said, keep=PIXEL) == f"Bad user a…@mail.example +…77 … … ab12ab… on {PIXEL}"
-    assert len(advice.impersonal("word " * 200)) == advice.MAX_QUOTED_LENGTH
+    assert advice.without_personal_data(said, keep=PIXEL) == f"Bad user a…@mail.example +…77 … … ab12ab… on {PIXEL}"
+    assert len(advice.without_personal_data("word " * 200)) == advice.MAX_QUOTED_LENGTH
 
 
 def test_the_words_are_those_of_the_pages() -> None:
@@ -254,7 +260,7 @@ def test_every_count_comes_from_its_rows(config: PostbackConfig) -> None:
 
     found = counting.count([config.pk], now=now)[config.pk]
 
-    assert (found.attempts, found.retried, found.last_word) == (5, 3, "payload")
+    assert (found.attempts, found.retried, found.last_verdict) == (5, 3, "payload")
     assert (found.retried_message, found.failed_message, found.refused_message) == (
         "said transient",
         "said payload",
@@ -269,7 +275,7 @@ def test_every_count_comes_from_its_rows(config: PostbackConfig) -> None:
 
 
 def test_of_many_rows_the_newest_are_counted(config: PostbackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "SAMPLE", 2)
+    monkeypatch.setattr(counting, "SCAN_LIMIT", 2)
     attempted(config, "transient", "success", "success")
     found = counting.count([config.pk], now=timezone.now())[config.pk]
     assert (found.attempts, found.retried) == (2, 0)

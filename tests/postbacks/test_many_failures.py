@@ -41,7 +41,7 @@ def plan(query: str, params: object) -> str:
 def test_however_much_failed_the_queues_look_it_up_by_its_index(config: PostbackConfig) -> None:
     poison.execute(FAILED_BEFORE, config.game_id, 5_000)
     poison.execute("ANALYZE audience_failedwork")
-    undecided = fan_out.waiting().values_list("pk")[: fan_out.BATCH]
+    undecided = fan_out.due().values_list("pk")[: fan_out.BATCH]
     for query, params in (
         undecided.query.sql_with_params(),
         claims.unstopped("tiktok", timezone.now()).query.sql_with_params(),

@@ -274,7 +274,7 @@ def test_it_keeps_the_place_of_a_goal_that_counts_once(game: Game, player: Perso
     assert first.is_unknown
     earlier = bought(player, trigger="tutorial_done", event_at=timezone.now() - timedelta(minutes=9))
     assert (earlier.state, earlier.reason) == ("skipped", "repeat")
-    assert once_per_player.repeats([]) == set()
+    assert once_per_player.repeats([], {}) == set()
     assert config.game == game
 
 

@@ -57,7 +57,7 @@ def _batches(game: Game) -> Iterator[AttentionItem]:
         return
     number = failed.count()
     requests = "1 request was" if number == 1 else f"{number:,} requests were"
-    cause = advice.impersonal(last.error)
+    cause = advice.without_personal_data(last.error)
     yield AttentionItem(
         tone=BAD,
         title="Events set aside",
@@ -85,7 +85,7 @@ def _others(game: Game, work: FailedWorkQuerySet, *, for_admins: bool) -> Iterat
             title="Set aside",
             what=Queue(queue).label,
             href=_href(game, queue, last.row if number == 1 else ""),
-            why=f"{count} {became}. Nothing is lost. {advice.impersonal(last.error)}".strip(),
+            why=f"{count} {became}. Nothing is lost. {advice.without_personal_data(last.error)}".strip(),
             next_step=ADMIN_STEP if for_admins else OPERATOR_STEP,
             since=since,
             when="The first failed",

@@ -13,32 +13,32 @@ MAX_QUOTED_LENGTH = 400
 # pixel id. Quotations are stored with alerts.
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b")
 OPAQUE = re.compile(r"(?=[\w.\-+/=%]*\d)[\w.\-+/=%]{24,}")
-SHOWN_REASONS = 3
+MAX_REASONS = 3
 
 SUSPECTED = "Nothing to do yet. If it is refused again, conversions are held until the credential is rotated."
 BEHIND = "Check that a worker and the beat are running; sending goes on by itself, at the pace the network allows."
 
 
-def reasons(skipped: Mapping[str, int]) -> str:
+def top_reasons(skipped: Mapping[str, int]) -> str:
     """Return the most frequent ones: `35 had no ad click, 2 lacked the player's consent`."""
-    most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]
+    most = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))[:MAX_REASONS]
     return ", ".join(f"{number:,} {TEXTS[reason].clause}" for reason, number in most)
 
 
-def quoted(counts: HealthCounts, message: str) -> str:
+def quote(counts: HealthCounts, message: str) -> str:
     """Return `TikTok Ads says: “...”.`, or '' if the network sent no text."""
-    said = impersonal(message, keep=counts.pixel_id).rstrip(" .")
+    said = without_personal_data(message, keep=counts.pixel_id).rstrip(" .")
     return f"{counts.kind.label} says: “{said}”." if said else ""
 
 
-def impersonal(message: str, *, keep: str = "") -> str:
+def without_personal_data(message: str, *, keep: str = "") -> str:
     """Return one line without email and IP addresses, phone numbers and long opaque words other than `keep`."""
     line = without_addresses(ADDRESS.sub(ELLIPSIS, " ".join(message.split())))
     line = OPAQUE.sub(lambda found: found[0] if keep and keep in found[0] else f"{found[0][:6]}{ELLIPSIS}", line)
     return line if len(line) <= MAX_QUOTED_LENGTH else line[: MAX_QUOTED_LENGTH - 1] + ELLIPSIS
 
 
-def access(counts: HealthCounts, held_for: str) -> str:
+def on_credential(counts: HealthCounts, held_for: str) -> str:
     """Return what to do about a credential; `held_for` is "token", "pixel" or ''."""
     token = counts.kind.credential_label.lower()
     rotate = f"Rotate the {token}: choose Edit, then Rotate credentials."
@@ -48,15 +48,15 @@ def access(counts: HealthCounts, held_for: str) -> str:
     return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
 
 
-def limited(counts: HealthCounts) -> str:
+def on_rate_limit(counts: HealthCounts) -> str:
     return f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
 
 
-def unreachable(counts: HealthCounts) -> str:
+def on_outage(counts: HealthCounts) -> str:
     return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
 
 
-def failed(counts: HealthCounts) -> str:
+def on_failures(counts: HealthCounts) -> str:
     if counts.failed_by.get(Verdict.PAYLOAD, 0):
         return "Open the failed attempts in the delivery log, fix what the network names, and replay them."
     return "Open the failed attempts in the delivery log, and replay what is not too old."

@@ -1,7 +1,7 @@
 """Counts what health is judged by, for a list of configs, in two queries.
 
-Each part reads an index backwards and stops after SAMPLE rows: a busy pixel has a million attempts in 24 hours, and
-pages refresh every few seconds. Shares are then those of the newest SAMPLE.
+Each part reads an index backwards and stops after SCAN_LIMIT rows: a busy pixel has a million attempts in 24 hours, and
+pages refresh every few seconds. Shares are then those of the newest rows.
 """
 
 import json
@@ -17,10 +17,10 @@ from postbacks.monitoring.health.types import HealthCounts
 from postbacks.networks import NETWORKS
 
 PERIOD = timedelta(hours=24)
-SAMPLE = 1_000
+SCAN_LIMIT = 1_000
 
-# "Telling" answers prove or disprove the credential: a transient failure does not, and an event refused for its content
-# shows that the credential was accepted.
+# `last_verdict` is the newest that proves or disproves the credential. A transient failure does neither; an event
+# refused for its content shows that the credential was accepted.
 ATTEMPTS = """
 SELECT config.id, config.network, config.pixel_id, config.enabled AND config.deleted_at IS NULL AS enabled,
        config.suspected_at, config.held_at, config.held_for, config.held_message,
@@ -32,13 +32,13 @@ CROSS JOIN LATERAL (
     count(*) FILTER (WHERE status = 'retried' AND verdict <> 'credential') AS retried,
     max(started_at) FILTER (WHERE status = 'retried' AND verdict <> 'credential') AS last_retried_at,
     max(started_at) FILTER (WHERE verdict = 'success') AS last_success_at,
-    mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'retried' AND verdict <> 'credential'
-      AND message <> '') AS retried_message,
-    mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'failed' AND verdict <> 'credential'
-      AND message <> '') AS failed_message,
+    coalesce(mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'retried' AND verdict <> 'credential'
+      AND message <> ''), '') AS retried_message,
+    coalesce(mode() WITHIN GROUP (ORDER BY message) FILTER (WHERE status = 'failed' AND verdict <> 'credential'
+      AND message <> ''), '') AS failed_message,
     (array_agg(verdict ORDER BY started_at DESC, number DESC)
-      FILTER (WHERE verdict IN ('success', 'payload', 'credential')))[1] AS last_word,
-    (array_agg(message ORDER BY started_at DESC, number DESC) FILTER (WHERE verdict = 'credential'))[1]
+      FILTER (WHERE verdict IN ('success', 'payload', 'credential')))[1] AS last_verdict,
+    coalesce((array_agg(message ORDER BY started_at DESC, number DESC) FILTER (WHERE verdict = 'credential'))[1], '')
       AS refused_message,
     min(started_at) FILTER (WHERE verdict = 'credential' AND (let_in_at IS NULL OR started_at > let_in_at))
       AS refused_since,
@@ -49,7 +49,7 @@ CROSS JOIN LATERAL (
       max(started_at) FILTER (WHERE verdict IN ('success', 'payload', 'credential')) OVER () AS answered_at
     FROM (
       SELECT status, verdict, message, started_at, number FROM postbacks_deliveryattempt
-      WHERE config_id = config.id AND started_at >= %(since)s ORDER BY started_at DESC LIMIT %(sample)s
+      WHERE config_id = config.id AND started_at >= %(since)s ORDER BY started_at DESC LIMIT %(limit)s
     ) newest
   ) placed
 ) found
@@ -65,8 +65,8 @@ DELIVERIES = f"""
 SELECT config.id, made.*, failed.*, due.*, held.*
 FROM postbacks_postbackconfig config
 CROSS JOIN LATERAL (
-  SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0) AS delivered,
-    coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0) AS may_have_arrived,
+  SELECT coalesce(sum(n) FILTER (WHERE state = 'delivered'), 0)::int AS delivered,
+    coalesce(sum(n) FILTER (WHERE state = 'unknown'), 0)::int AS may_have_arrived,
     jsonb_object_agg(reason, n) FILTER (WHERE state = 'skipped'
       AND reason NOT IN ('test_traffic', 'repeat_launch', 'erased')) AS skipped,
     min(first) AS first_conversion_at
@@ -74,18 +74,18 @@ CROSS JOIN LATERAL (
     SELECT state, reason, count(*) AS n, min(created_at) AS first FROM (
       SELECT CASE WHEN may_have_arrived AND state IN ('skipped', 'cancelled') THEN 'unknown' ELSE state END AS state,
         reason, created_at FROM postbacks_delivery
-      WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(sample)s
+      WHERE config_id = config.id AND created_at >= %(since)s ORDER BY created_at DESC LIMIT %(limit)s
     ) newest GROUP BY state, reason
   ) grouped
 ) made
 CROSS JOIN LATERAL (
-  SELECT coalesce(sum(n), 0) AS failed, jsonb_object_agg(verdict, n) AS failed_by,
+  SELECT coalesce(sum(n), 0)::int AS failed, jsonb_object_agg(verdict, n) AS failed_by,
     min(first) AS first_failed_at, max(last) AS last_failed_at
   FROM (
     SELECT verdict, count(*) AS n, min(finished_at) AS first, max(finished_at) AS last FROM (
       SELECT verdict, finished_at FROM postbacks_delivery
       WHERE config_id = config.id AND state = 'failed' AND finished_at >= %(since)s
-      ORDER BY finished_at DESC LIMIT %(sample)s
+      ORDER BY finished_at DESC LIMIT %(limit)s
     ) newest GROUP BY verdict
   ) grouped
 ) failed
@@ -93,12 +93,12 @@ CROSS JOIN LATERAL (
   SELECT count(*) AS waiting, min(next_attempt_at) AS overdue_since FROM (
     SELECT next_attempt_at FROM postbacks_delivery delivery
     WHERE config_id = config.id AND state = 'waiting' AND NOT {IS_SET_ASIDE}
-    ORDER BY next_attempt_at LIMIT %(sample)s
+    ORDER BY next_attempt_at LIMIT %(limit)s
   ) oldest
 ) due
 CROSS JOIN LATERAL (
   SELECT count(*) AS held FROM (
-    SELECT 1 FROM postbacks_delivery WHERE config_id = config.id AND state = 'held' LIMIT %(sample)s
+    SELECT 1 FROM postbacks_delivery WHERE config_id = config.id AND state = 'held' LIMIT %(limit)s
   ) waiting_for_a_credential
 ) held
 WHERE config.id = ANY(%(ids)s)
@@ -109,29 +109,25 @@ def count(ids: Sequence[uuid.UUID], *, now: datetime) -> dict[uuid.UUID, HealthC
     """Return {config id: HealthCounts}; configs of unknown networks are left out."""
     if not ids:
         return {}
-    asked = {"ids": list(ids), "since": now - PERIOD, "sample": SAMPLE}
-    deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, asked)}
+    params = {"ids": list(ids), "since": now - PERIOD, "limit": SCAN_LIMIT}
+    deliveries = {row.pop("id"): row for row in _rows(DELIVERIES, params)}
     return {
         row["id"]: _counts(row, deliveries[row["id"]], now)
-        for row in _rows(ATTEMPTS, asked)
+        for row in _rows(ATTEMPTS, params)
         if row["network"] in NETWORKS
     }
 
 
-def _rows(query: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(query: str, params: dict[str, Any]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
-        cursor.execute(query, asked)
+        cursor.execute(query, params)
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> HealthCounts:
     facts = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
-    for name in ("retried_message", "failed_message", "refused_message"):
-        facts[name] = facts[name] or ""
     for name in ("skipped", "failed_by"):
         deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
-    for name in ("delivered", "may_have_arrived", "failed"):
-        deliveries[name] = int(deliveries[name])
     tripped = row["failures"] >= breaker.FAILURES
     return HealthCounts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)

@@ -59,24 +59,28 @@ def _on_hold(counts: HealthCounts) -> Judgement | None:
         return None
     share = f"Nothing is sent; {conversions(counts.held, 'is', 'are')} held."
     # A whole sentence that quotes the network.
-    held_message = advice.impersonal(counts.held_message, keep=counts.pixel_id)
-    cause = held_message or advice.quoted(counts, counts.refused_message)
-    return _judgement(counts, Health.ON_HOLD, counts.held_at, share, cause, advice.access(counts, counts.held_for))
+    held_message = advice.without_personal_data(counts.held_message, keep=counts.pixel_id)
+    cause = held_message or advice.quote(counts, counts.refused_message)
+    return _judgement(
+        counts, Health.ON_HOLD, counts.held_at, share, cause, advice.on_credential(counts, counts.held_for)
+    )
 
 
 def _credential_problem(counts: HealthCounts) -> Judgement | None:
     """Suspected, or refused by the newest telling answer. A rotation does not clear it; the next accepted postback
     does.
     """
-    if counts.suspected_at is None and counts.last_word != Verdict.CREDENTIAL:
+    if counts.suspected_at is None and counts.last_verdict != Verdict.CREDENTIAL:
         return None
     since = counts.refused_since or counts.suspected_at
-    cause = advice.quoted(counts, counts.refused_message)
+    cause = advice.quote(counts, counts.refused_message)
     if counts.suspected_at is not None:
         share = f"{counts.kind.label} refused the credential once and is being asked again; nothing is sent meanwhile."
         return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.SUSPECTED)
     share = "No postback was accepted since."
-    return _judgement(counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.access(counts, counts.held_for))
+    return _judgement(
+        counts, Health.CREDENTIAL_PROBLEM, since, share, cause, advice.on_credential(counts, counts.held_for)
+    )
 
 
 def _switched_off(counts: HealthCounts) -> Judgement | None:
@@ -98,8 +102,8 @@ def _rate_limited(counts: HealthCounts) -> Judgement | None:
         Health.RATE_LIMITED,
         since,
         share,
-        advice.quoted(counts, counts.retried_message),
-        advice.limited(counts),
+        advice.quote(counts, counts.retried_message),
+        advice.on_rate_limit(counts),
     )
 
 
@@ -112,8 +116,8 @@ def _failing_for_good(counts: HealthCounts) -> Judgement | None:
     if not counts.failed or counts.failed / ended < FAILED_SHARE or not _is_ongoing(counts, counts.last_failed_at):
         return None
     share = f"{counts.failed / ended:.0%} of {ended:,} sends failed.".replace("%", " %", 1)
-    cause = advice.quoted(counts, counts.failed_message) or "They were too old for the network to accept."
-    return _judgement(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.failed(counts))
+    cause = advice.quote(counts, counts.failed_message) or "They were too old for the network to accept."
+    return _judgement(counts, Health.DEGRADED, counts.first_failed_at, share, cause, advice.on_failures(counts))
 
 
 def _breaker_open(counts: HealthCounts) -> Judgement | None:
@@ -121,8 +125,8 @@ def _breaker_open(counts: HealthCounts) -> Judgement | None:
         return None
     share = f"{counts.kind.label} fails again and again and is left alone for minutes at a time; "
     share += f"{conversions(counts.waiting, 'waits', 'wait')}."
-    cause = advice.quoted(counts, counts.retried_message)
-    return _judgement(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.unreachable(counts))
+    cause = advice.quote(counts, counts.retried_message)
+    return _judgement(counts, Health.DEGRADED, counts.failing_since, share, cause, advice.on_outage(counts))
 
 
 def _retrying(counts: HealthCounts) -> Judgement | None:
@@ -131,9 +135,9 @@ def _retrying(counts: HealthCounts) -> Judgement | None:
     if not _is_ongoing(counts, counts.last_retried_at):
         return None
     share = f"{counts.retried / counts.attempts:.0%} of {counts.attempts:,} sends had to be repeated."
-    cause = advice.quoted(counts, counts.retried_message)
+    cause = advice.quote(counts, counts.retried_message)
     since = counts.failing_since or counts.last_retried_at
-    return _judgement(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.unreachable(counts))
+    return _judgement(counts, Health.DEGRADED, since, share.replace("%", " %", 1), cause, advice.on_outage(counts))
 
 
 def _overdue(counts: HealthCounts) -> Judgement | None:
@@ -144,9 +148,9 @@ def _overdue(counts: HealthCounts) -> Judgement | None:
         return None
     minutes = (counts.now - since) // timedelta(minutes=1)
     share = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
-    cause = advice.quoted(counts, counts.retried_message) if failing else ""
+    cause = advice.quote(counts, counts.retried_message) if failing else ""
     return _judgement(
-        counts, Health.DEGRADED, since, share, cause, advice.unreachable(counts) if failing else advice.BEHIND
+        counts, Health.DEGRADED, since, share, cause, advice.on_outage(counts) if failing else advice.BEHIND
     )
 
 
@@ -165,7 +169,7 @@ def _silent(counts: HealthCounts) -> Judgement | None:
     if counts.eligible or not reasons or (elsewhere and not own):
         return None
     came = sum(counts.skipped.values())
-    share = f"{conversions(came, 'came', 'came')}, none could be sent: {advice.reasons(counts.skipped)}."
+    share = f"{conversions(came, 'came', 'came')}, none could be sent: {advice.top_reasons(counts.skipped)}."
     top = max(reasons, key=lambda reason: reasons[reason])
     return _judgement(counts, Health.SILENT, counts.first_conversion_at, share, "", advice.next_step(counts, top))
 

@@ -30,7 +30,7 @@ class Indicator(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCounts:
-    """Counts of one config in the 24 hours before `now`; of many rows the newest (counting.SAMPLE)."""
+    """Counts of one config in the 24 hours before `now`; of many rows the newest (counting.SCAN_LIMIT)."""
 
     kind: Network
     pixel_id: str
@@ -51,7 +51,7 @@ class HealthCounts:
     last_retried_at: datetime | None = None
     retried_message: str = ""
     failed_message: str = ""
-    last_word: str | None = None
+    last_verdict: str | None = None
     refused_message: str = ""
     refused_since: datetime | None = None
     last_success_at: datetime | None = None
