@@ -10,8 +10,7 @@ from django.db import transaction
 
 from audience.database import clock
 from audience.intake.dialects import revalidation
-from audience.intake.messages.message import NOT_KEPT, Violation
-from audience.intake.messages.message_ids import stored_id
+from audience.intake.messages.message import NOT_KEPT, Violation, stored_id
 from audience.intake.requests import restrictions
 from audience.intake.storing.accept import accept
 from audience.intake.storing.rows import TRUNCATED

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from audience.hub.people.views import matching_people
 from audience.hub.toolkit.filters import read_uuid
-from audience.intake.messages.message_ids import SERVER_IDS
+from audience.intake.messages.message import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
 

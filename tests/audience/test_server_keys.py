@@ -11,7 +11,7 @@ from django.test import Client
 
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key, rotate_key
-from audience.intake.messages.message_ids import stored_id
+from audience.intake.messages.message import stored_id
 from audience.intake.requests.auth import find_key, find_live_key
 from audience.models import (
     ApiKey,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key
-from audience.intake.messages.times import bounded, parse_time, timed
+from audience.intake.messages.times import limit_to_receipt, parse_time, read_timing
 from audience.intake.replay import ReplayStatus, replay
 from audience.models import (
     Batch,
@@ -101,7 +101,7 @@ def test_text_that_is_not_a_time_is_rejected(written: Any) -> None:
 @pytest.mark.parametrize("ahead", [SECOND, HOUR, DAY, timedelta(days=3650)])
 def test_a_clock_that_is_ahead_is_set_right_by_the_time_of_sending(ahead: timedelta, both: bool) -> None:
     stated = NOW + ahead - 10 * SECOND
-    timing = timed(stated.isoformat(), received_at=NOW, sent_at=NOW + ahead, both_directions=both)
+    timing = read_timing(stated.isoformat(), received_at=NOW, sent_at=NOW + ahead, both_directions=both)
 
     assert (timing.event_at, timing.day, timing.note) == (NOW - 10 * SECOND, stated.date(), "")
 
@@ -109,8 +109,8 @@ def test_a_clock_that_is_ahead_is_set_right_by_the_time_of_sending(ahead: timede
 @pytest.mark.parametrize("behind", [SECOND, HOUR, DAY, timedelta(days=20000)])
 def test_a_clock_that_is_behind_is_set_right_only_in_both_directions(behind: timedelta) -> None:
     stated, sent_at = NOW - behind - 10 * SECOND, NOW - behind
-    corrected = timed(stated.isoformat(), received_at=NOW, sent_at=sent_at, both_directions=True)
-    as_it_is = timed(stated.isoformat(), received_at=NOW, sent_at=sent_at)
+    corrected = read_timing(stated.isoformat(), received_at=NOW, sent_at=sent_at, both_directions=True)
+    as_it_is = read_timing(stated.isoformat(), received_at=NOW, sent_at=sent_at)
 
     assert corrected.event_at == NOW - 10 * SECOND
     assert as_it_is.event_at == (stated if behind <= DAY else NOW)
@@ -129,7 +129,7 @@ def test_a_clock_that_is_behind_is_set_right_only_in_both_directions(behind: tim
 )
 def test_a_time_of_sending_that_cannot_be_true_corrects_nothing(sent_at: datetime, both: bool) -> None:
     stated = NOW - HOUR
-    timing = timed(stated.isoformat(), received_at=NOW, sent_at=sent_at, both_directions=both)
+    timing = read_timing(stated.isoformat(), received_at=NOW, sent_at=sent_at, both_directions=both)
 
     assert (timing.event_at, timing.day, timing.note) == (stated, NOW.date(), "")
 
@@ -147,7 +147,7 @@ def test_a_time_of_sending_that_cannot_be_true_corrects_nothing(sent_at: datetim
     ],
 )
 def test_a_time_that_no_clock_shows_becomes_the_receipt(stated: Any, day: date | None, note: str) -> None:
-    timing = timed(stated, received_at=NOW)
+    timing = read_timing(stated, received_at=NOW)
 
     assert (timing.event_at, timing.day, timing.note) == (NOW, day, note)
 
@@ -163,10 +163,10 @@ def test_a_time_that_no_clock_shows_becomes_the_receipt(stated: Any, day: date |
     ],
 )
 def test_a_time_after_the_receipt_is_noted(stated: str, day: date, note: str) -> None:
-    timing = timed(stated, received_at=NOW)
+    timing = read_timing(stated, received_at=NOW)
 
     assert (timing.day, timing.note) == (day, note)
-    assert bounded([timing.event_at], NOW) == [NOW]
+    assert limit_to_receipt([timing.event_at], NOW) == [NOW]
 
 
 # Bounding
@@ -175,26 +175,26 @@ def test_a_time_after_the_receipt_is_noted(stated: str, day: date, note: str) ->
 def test_times_before_the_receipt_stay_as_they_are() -> None:
     given = [NOW - SECOND, NOW - DAY, NOW - SECOND]
 
-    assert bounded(given, NOW) == given
-    assert bounded([], NOW) == []
+    assert limit_to_receipt(given, NOW) == given
+    assert limit_to_receipt([], NOW) == []
 
 
 def test_times_after_the_receipt_keep_their_order_before_it() -> None:
     given = [NOW + 2 * HOUR, NOW - HOUR, NOW + HOUR, NOW + HOUR]
 
-    assert bounded(given, NOW) == [NOW, NOW - HOUR, NOW - 2 * TICK, NOW - TICK]
+    assert limit_to_receipt(given, NOW) == [NOW, NOW - HOUR, NOW - 2 * TICK, NOW - TICK]
 
 
 def test_a_message_without_a_time_stays_behind_the_one_before_it() -> None:
     """A click of a clock that is ahead, then a purchase without a time."""
-    assert bounded([NOW + HOUR, NOW], NOW) == [NOW - TICK, NOW]
-    assert bounded([NOW, NOW + HOUR, NOW], NOW) == [NOW - 2 * TICK, NOW - TICK, NOW]
+    assert limit_to_receipt([NOW + HOUR, NOW], NOW) == [NOW - TICK, NOW]
+    assert limit_to_receipt([NOW, NOW + HOUR, NOW], NOW) == [NOW - 2 * TICK, NOW - TICK, NOW]
 
 
 def test_a_message_just_before_the_receipt_makes_room_for_those_after_it() -> None:
     """A click that was received as soon as it happened, and purchases of a clock that is ahead."""
-    assert bounded([NOW - TICK, NOW + HOUR, NOW + HOUR], NOW) == [NOW - 2 * TICK, NOW - TICK, NOW]
-    assert bounded([NOW + HOUR, NOW + HOUR, NOW - TICK, NOW - 9 * TICK], NOW) == [
+    assert limit_to_receipt([NOW - TICK, NOW + HOUR, NOW + HOUR], NOW) == [NOW - 2 * TICK, NOW - TICK, NOW]
+    assert limit_to_receipt([NOW + HOUR, NOW + HOUR, NOW - TICK, NOW - 9 * TICK], NOW) == [
         NOW - TICK,
         NOW,
         NOW - 2 * TICK,
@@ -206,7 +206,7 @@ def test_a_message_just_before_the_receipt_makes_room_for_those_after_it() -> No
 @given(st.lists(st.timedeltas(min_value=-DAY, max_value=DAY) | st.just(timedelta()), max_size=30))
 def test_none_lies_after_the_receipt_and_no_two_change_places(distances: list[timedelta]) -> None:
     given = [NOW + distance for distance in distances]
-    result = bounded(given, NOW)
+    result = limit_to_receipt(given, NOW)
 
     assert all(at <= NOW for at in result)
     ahead = [(at, result[place]) for place, at in enumerate(given) if at > NOW]

@@ -10,7 +10,7 @@ from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.messages.times import timed
+from audience.intake.messages.times import read_timing
 from audience.intake.requests import cors, restrictions
 from audience.intake.requests.auth import find_live_key
 from audience.intake.requests.caller import record_caller
@@ -184,7 +184,7 @@ def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], lis
 def _message(raw: dict[str, Any], now: datetime) -> Message:
     """A valid message as Message."""
     kind = Kind(raw["type"])
-    timing = timed(rules.timestamp(raw["eventTimestamp"]), received_at=now)
+    timing = read_timing(rules.timestamp(raw["eventTimestamp"]), received_at=now)
     context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
     message = Message(
         kind=kind,

@@ -3,8 +3,8 @@
 from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
-from audience.intake.dialects.immutable_rules import is_blank
 from audience.intake.dialects.responses import as_json
+from audience.intake.messages.times import is_blank
 from audience.intake.requests import body
 from audience.models.people import ANONYMOUS, USER
 from audience.privacy.erasure import request_erasure

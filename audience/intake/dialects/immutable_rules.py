@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from audience.intake.messages.message import Message, Violation
-from audience.intake.messages.times import parse_iso
+from audience.intake.messages.times import is_blank, parse_iso
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
@@ -25,11 +25,6 @@ MAX_LENGTH = 256
 MAX_CONTEXT_LENGTHS = {"userAgent": 512, "pageUrl": 2048, "pagePath": 2048, "pageReferrer": 2048}
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-def is_blank(value: Any) -> bool:
-    """Whether it is absent, null, or a text of spaces."""
-    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def timestamp(text: str) -> datetime | None:

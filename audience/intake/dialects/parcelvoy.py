@@ -11,7 +11,7 @@ from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.messages.times import timed
+from audience.intake.messages.times import read_timing
 from audience.intake.requests import restrictions
 from audience.intake.requests.auth import find_live_key
 from audience.intake.requests.caller import record_caller
@@ -193,7 +193,7 @@ def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:
-    timing = timed(raw.get("created_at"), received_at=now)
+    timing = read_timing(raw.get("created_at"), received_at=now)
     return Message(
         kind=kind,
         message_id=_message_id(raw.get("message_id")),

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
 
 from audience.intake.dialects import segment_context
-from audience.intake.messages.message import Message, Violation
-from audience.intake.messages.times import Timing, is_stated, parse_time, timed
+from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
+from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, USER
 
@@ -25,7 +26,6 @@ NO_ID = "request neither has anonymousId nor userId"
 # Ids are index keys, whose size PostgreSQL limits; ids of SDKs are much shorter.
 MAX_ID_LENGTH = 512
 MAX_NAME_LENGTH = 256
-MAX_MESSAGE_ID_LENGTH = 256
 
 ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
 
@@ -161,16 +161,18 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
     `day` is always that of the unmodified client time, which is all that a retry repeats.
     """
     received_at, sent_at = envelope.received_at, parse_time(raw.get("sentAt") or envelope.sent_at)
+    read = partial(read_timing, received_at=received_at, sent_at=sent_at)
     timestamps = (raw.get("timestamp"), envelope.timestamp)
     for value in timestamps:
         if parse_time(value):
-            return timed(value, received_at=received_at, sent_at=sent_at, both_directions=envelope.both_directions)
+            return read(value, both_directions=envelope.both_directions)
     original = raw.get("originalTimestamp")
     if parse_time(original):
-        corrected = timed(original, received_at=received_at, sent_at=sent_at, both_directions=True)
+        corrected = read(original, both_directions=True)
         # Without sentAt the error of this clock is unknown.
         return corrected if sent_at else Timing(received_at, corrected.day)
-    return timed(next(filter(is_stated, (*timestamps, original)), None), received_at=received_at)
+    stated = next((value for value in (*timestamps, original) if not is_blank(value)), None)
+    return read_timing(stated, received_at=received_at)
 
 
 def _id(raw: Mapping[str, Any], name: str) -> str:

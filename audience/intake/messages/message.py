@@ -1,5 +1,6 @@
 """The canonical message that every dialect is converted to. No code after the parser knows a dialect."""
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -9,6 +10,9 @@ from audience.models import Kind
 # The key in an Event's context that holds a times.TimeNote. A client's own value of that name is dropped, and it is
 # never sent to a network.
 TIME_NOTE = "_time_note"
+# The prefix of stored message ids of server keys.
+SERVER_IDS = "server:"
+MAX_MESSAGE_ID_LENGTH = 256
 # Stored in place of the content of a request that was refused as a whole.
 NOT_KEPT = {"not_kept": True}
 
@@ -86,3 +90,16 @@ class Rejected:
     envelope: dict[str, Any] = field(default_factory=dict)
     request_ip: str = ""
     origin: str = ""
+
+
+def stored_id(message_id: str, *, is_server: bool) -> str:
+    """The message id as it is stored: "server:<id>" for messages of a server key.
+
+    With a public key, which anyone can read in a client, one could otherwise send an event under the id that a server
+    will use, and the server's event would be dropped as its copy. So the two kinds of key never share an id: one that a
+    public key sends with the prefix, or that would be too long with it, is replaced by a UUID derived from it.
+    """
+    max_length = MAX_MESSAGE_ID_LENGTH - len(SERVER_IDS)
+    if len(message_id) > max_length if is_server else message_id.startswith(SERVER_IDS):
+        message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, message_id))
+    return SERVER_IDS + message_id if is_server else message_id

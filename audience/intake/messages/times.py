@@ -13,17 +13,15 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-# ISO 8601. .NET clients write 7 fractional digits; datetime reads 6.
-ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?([Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
-)
+# ISO 8601 with its offset, narrower than datetime.fromisoformat. .NET clients write 7 fractional digits.
+ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?([Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII)
 EPOCH_TEXT = re.compile(r"-?\d{1,16}(\.\d{1,9})?", re.ASCII)
 # RFC 2822, as in HTTP's Date header and JavaScript's toUTCString. Years from 1000: email.utils reads 0001 as 2001.
 RFC_2822 = re.compile(r"([A-Za-z]{3},? +)?\d{1,2} +[A-Za-z]{3} +[1-9]\d{3} .*", re.ASCII)
 # Smaller Unix times are in seconds, others in milliseconds. As seconds this is the year 5138.
-MILLISECONDS = 100_000_000_000
+MIN_MILLISECONDS = 100_000_000_000
 # The maximum length of a text that is read, and of one that ISO matches.
-MAX_LENGTH = 64
+MAX_TEXT_LENGTH = 64
 MAX_ISO_LENGTH = 35
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -32,7 +30,7 @@ LATEST = datetime(2101, 1, 1, tzinfo=UTC)
 FIRST_DAY = EARLIEST.date()
 LAST_DAY = date(2100, 12, 31)
 # Synchronised clocks differ by less.
-TOLERANCE = timedelta(minutes=1)
+CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class TimeNote(StrEnum):
@@ -47,7 +45,7 @@ class TimeNote(StrEnum):
 class Timing:
     """When a message happened.
 
-    `event_at` may be after the receipt: the order of a request's messages is read from it before `bounded` limits it.
+    `event_at` may be after the receipt: the order of a request's messages is read from it before `limit_to_receipt`.
     `day` is the UTC date of the stated time, limited to the years 2000 to 2100 and otherwise unmodified, since a retry
     repeats that time and nothing else; None when no readable time was stated. `note` is '' or a TimeNote.
     """
@@ -60,22 +58,19 @@ class Timing:
 def parse_iso(text: str, *, offset_required: bool) -> datetime | None:
     """An aware datetime in UTC; None when it is not ISO 8601. Without a required offset it is read as UTC."""
     text = text.strip()
-    return _iso(text, offset_required) if len(text) <= MAX_ISO_LENGTH else None
+    return _parse_iso(text, offset_required) if len(text) <= MAX_ISO_LENGTH else None
 
 
 # The messages of a batch often have the same time, and some dialects validate and parse a time separately.
 @lru_cache(maxsize=4096)
-def _iso(text: str, offset_required: bool) -> datetime | None:
+def _parse_iso(text: str, offset_required: bool) -> datetime | None:
     match = ISO.fullmatch(text)
-    if match is None or (offset_required and not match[4]):
+    if match is None or (offset_required and not match[1]):
         return None
-    day, clock, fraction, offset = match.groups()
-    clock = clock or "00:00"
-    seconds = clock if clock.count(":") == 2 else f"{clock}:00"
     try:
+        found = datetime.fromisoformat(text.upper())
         # Year 1 or 9999 with an offset may be out of range in UTC: OverflowError.
-        written = f"{day}T{seconds}.{(fraction or '0')[:6].ljust(6, '0')}{(offset or 'Z').upper()}"
-        return datetime.fromisoformat(written).astimezone(UTC)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -88,30 +83,30 @@ def parse_time(value: Any) -> datetime | None:
     """
     if isinstance(value, str):
         text = value.strip()
-        return _moment_of_text(text) if len(text) <= MAX_LENGTH else None
+        return _parse_text(text) if len(text) <= MAX_TEXT_LENGTH else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return datetime.fromtimestamp(value / 1000 if abs(value) >= MILLISECONDS else value, UTC)
+        return datetime.fromtimestamp(value / 1000 if abs(value) >= MIN_MILLISECONDS else value, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _moment_of_text(text: str) -> datetime | None:
+def _parse_text(text: str) -> datetime | None:
     found = parse_iso(text, offset_required=False)
     if found is not None:
         return found
     if EPOCH_TEXT.fullmatch(text):
         return parse_time(float(text))
     if RFC_2822.fullmatch(text):
-        return _rfc_2822(text)
+        return _parse_rfc_2822(text)
     # Ruby's Time#to_s writes a space before the offset, and UTC as "UTC".
     clock, _, offset = text.rpartition(" ")
     offset = "Z" if offset in {"UTC", "GMT"} else offset
     return parse_iso(clock.rstrip() + offset, offset_required=True) if offset[:1] in set("Zz+-") else None
 
 
-def _rfc_2822(text: str) -> datetime | None:
+def _parse_rfc_2822(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
         # For "-0000" it returns a naive datetime in UTC.
@@ -120,12 +115,12 @@ def _rfc_2822(text: str) -> datetime | None:
         return None
 
 
-def is_stated(value: Any) -> bool:
-    """Whether it is not absent, null or blank."""
-    return value is not None and not (isinstance(value, str) and not value.strip())
+def is_blank(value: Any) -> bool:
+    """Whether it is absent, null, or a text of spaces."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def timed(
+def read_timing(
     stated: Any, *, received_at: datetime, sent_at: datetime | None = None, both_directions: bool = False
 ) -> Timing:
     """The Timing of a message with this stated time, which is any JSON value or a datetime.
@@ -135,25 +130,25 @@ def timed(
     """
     found = stated if isinstance(stated, datetime) else parse_time(stated)
     if found is None:
-        return Timing(received_at, None, TimeNote.UNREADABLE if is_stated(stated) else "")
+        return Timing(received_at, None, "" if is_blank(stated) else TimeNote.UNREADABLE)
     day = min(max(found.date(), FIRST_DAY), LAST_DAY)
     event_at = found
     if sent_at is not None and (both_directions or sent_at > received_at):
-        event_at = _corrected(found, sent_at, received_at)
+        event_at = _correct_clock(found, sent_at, received_at)
     if event_at < EARLIEST:
         return Timing(received_at, day, TimeNote.OUT_OF_RANGE)
     if event_at >= LATEST:
         return Timing(event_at, day, TimeNote.OUT_OF_RANGE)
-    return Timing(event_at, day, TimeNote.AHEAD if event_at - received_at > TOLERANCE else "")
+    return Timing(event_at, day, TimeNote.AHEAD if event_at - received_at > CLOCK_TOLERANCE else "")
 
 
-def _corrected(stated: datetime, sent_at: datetime, received_at: datetime) -> datetime:
+def _correct_clock(stated: datetime, sent_at: datetime, received_at: datetime) -> datetime:
     """The stated time without the error of the clock; unchanged when `sent_at` does not show that error.
 
     A message is sent after it happened. A `sent_at` before that, or one that would move the time to before 2000, does
     not come from the clock that stated the time: DateTime.MinValue, 0.
     """
-    if stated - sent_at > TOLERANCE:
+    if stated - sent_at > CLOCK_TOLERANCE:
         return stated
     try:
         corrected = received_at - (sent_at - stated)
@@ -162,7 +157,7 @@ def _corrected(stated: datetime, sent_at: datetime, received_at: datetime) -> da
     return corrected if corrected >= EARLIEST else stated
 
 
-def bounded(moments: Sequence[datetime], received_at: datetime) -> list[datetime]:
+def limit_to_receipt(moments: Sequence[datetime], received_at: datetime) -> list[datetime]:
     """The times of a request's messages, in the order of sending, none after the receipt.
 
     Times at or after the receipt become a microsecond apart, the last of them the receipt, so that their order stays

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from audience.intake.messages import times
-from audience.intake.messages.message import Message, Rejected
-from audience.intake.messages.message_ids import stored_id
+from audience.intake.messages.message import Message, Rejected, stored_id
 from audience.models import ApiKey, Dialect
 from audience.models.keys import MIN_RETENTION_DAYS
 
@@ -95,7 +94,8 @@ class EventRow(NamedTuple):
 def events(sent: Submission) -> list[EventRow]:
     """A row for each message, in the order of sending, with `event_at` limited to the receipt."""
     request = _Request.of(sent)
-    moments = times.bounded([message.event_at for message in sent.messages if not message.joined], sent.received_at)
+    stated = [message.event_at for message in sent.messages if not message.joined]
+    moments = times.limit_to_receipt(stated, sent.received_at)
     places = accumulate((not message.joined for message in sent.messages), initial=-1)
     next(places)
     return [_event(request, message, moments[place]) for message, place in zip(sent.messages, places, strict=True)]
