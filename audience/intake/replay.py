@@ -1,6 +1,5 @@
 """Validates a rejection again: changed rules or a changed key may accept it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -9,7 +8,7 @@ import structlog
 from django.db import transaction
 
 from audience.database import clock
-from audience.intake.dialects import revalidation
+from audience.intake.dialects.revalidation import Revalidation, revalidate
 from audience.intake.messages.message import NOT_KEPT, Violation, stored_id
 from audience.intake.requests import restrictions
 from audience.intake.storing.accept import accept
@@ -20,13 +19,6 @@ logger = structlog.get_logger(__name__)
 
 # The fields that are stored in place of a message that is too large.
 TRUNCATED_FIELDS = {TRUNCATED, "bytes"}
-
-REVALIDATORS: dict[Dialect, Callable[[Rejection], revalidation.Revalidation]] = {
-    Dialect.IMMUTABLE: revalidation.revalidate_immutable,
-    Dialect.RUDDERSTACK: revalidation.revalidate_rudderstack,
-    Dialect.METAROUTER: revalidation.revalidate_metarouter,
-    Dialect.PARCELVOY: revalidation.revalidate_parcelvoy,
-}
 
 
 class ReplayStatus(Enum):
@@ -71,8 +63,8 @@ def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):
         return ReplayResult(ReplayStatus.IMPOSSIBLE)
-    outcome = REVALIDATORS[Dialect(row.dialect)](row)
-    errors = outcome.errors or _restrictions(outcome, row)
+    outcome = revalidate(row)
+    errors = outcome.errors or _violations(outcome, row)
     if errors or outcome.key is None:
         row.errors = [violation.as_dict() for violation in errors]
         row.save(update_fields=["errors"])
@@ -91,14 +83,12 @@ def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
     return ReplayResult(ReplayStatus.ACCEPTED if fresh else ReplayStatus.STORED_BEFORE)
 
 
-def _restrictions(outcome: revalidation.Revalidation, row: Rejection) -> list[Violation]:
+def _violations(outcome: Revalidation, row: Rejection) -> list[Violation]:
     """Why its key, by its present restrictions, may not send this from its origin and address."""
-    if outcome.key is None:
+    if (key := outcome.key) is None:
         return []
-    found = (
-        restrictions.violation(outcome.key, message, origin=row.origin, address=row.request_ip)
-        for message in outcome.messages
-    )
+    caller = restrictions.caller_violation(key, origin=row.origin, address=row.request_ip)
+    found = (caller or restrictions.event_violation(key, message) for message in outcome.messages)
     return list(dict.fromkeys(filter(None, found)))
 
 

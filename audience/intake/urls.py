@@ -26,23 +26,23 @@ SHORT = {
 PIXELS = ("track", "page", "alias", "identify", "group")
 
 
-def wire(route: str, view: type[IngestView], **attributes: Any) -> list[URLPattern]:
+def wire(address: str, view: type[IngestView], **attributes: Any) -> list[URLPattern]:
     """The route, and a pattern that accepts leading `//` and a trailing `/`, which SDKs send, without a redirect."""
-    pattern = route.replace("<str:key>", "(?P<key>[^/]+)")
-    return [path(route, view.as_view(**attributes)), re_path(rf"^[/]*{pattern}/*$", view.as_view(**attributes))]
+    pattern = address.replace("<str:key>", "(?P<key>[^/]+)")
+    return [path(address, view.as_view(**attributes)), re_path(rf"^[/]*{pattern}/*$", view.as_view(**attributes))]
 
 
 urlpatterns = [
     *wire("v1/audience/messages", MessagesView),
     *wire("v1/audience/tracking-consent", TrackingConsentView),
     *wire("v1/audience/data", DataView),
-    *(url for kind in KINDS for url in wire(f"v1/{kind}", SegmentView, kind=kind)),
-    *(url for short, kind in SHORT.items() for url in wire(f"v1/{short}", MetaRouterView, kind=kind)),
-    *(url for kind in PIXELS for url in wire(f"v1/pixel/{kind}", pixels.DataPixelView, kind=kind)),
+    *(url for kind in KINDS for url in wire(f"v1/{kind}", SegmentView, route=kind)),
+    *(url for short, kind in SHORT.items() for url in wire(f"v1/{short}", MetaRouterView, route=kind)),
+    *(url for kind in PIXELS for url in wire(f"v1/pixel/{kind}", pixels.DataPixelView, route=kind)),
     *wire("v1/webhook", pixels.WebhookView),
     *wire("v1/w", pixels.WebhookView),
     *wire("beacon/v1/batch", pixels.BeaconView),
-    *(url for kind in ("track", "page") for url in wire(f"pixel/v1/{kind}", pixels.QueryPixelView, kind=kind)),
+    *(url for kind in ("track", "page") for url in wire(f"pixel/v1/{kind}", pixels.QueryPixelView, route=kind)),
     *wire("sourceConfig", SourceConfigView),
     *wire("rsaMetrics", MetricsView),
     *wire("v1/projects/<str:key>/settings", ProjectSettingsView),

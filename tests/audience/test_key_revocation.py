@@ -15,11 +15,11 @@ USER_OF_A_KEY = """
 import sys, time
 import django
 django.setup()
-from audience.intake.requests.auth import find_live_key
+from audience.intake.requests.auth import find_key
 accepted = None
 while True:
     began = time.time()
-    if find_live_key(sys.argv[1]) is None:
+    if find_key(sys.argv[1]) is None:
         break
     if accepted is None:
         print("found", flush=True)

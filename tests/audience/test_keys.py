@@ -23,7 +23,7 @@ from audience.games.keys import (
     rotate_key,
 )
 from audience.intake.requests import auth
-from audience.intake.requests.auth import find_expired_key, find_key, find_live_key
+from audience.intake.requests.auth import find_expired_key, find_key
 from audience.models import ApiKey, Dialect, Environment, Game, KeyKind
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def test_a_key_tells_its_kind_and_environment(game: Game, kind: KeyKind, environ
         True,
     )
     assert made.key.is_sandbox == (environment == Environment.SANDBOX)
-    assert find_key(made.value, kind=kind) == made.key
+    assert find_key(made.value, kinds=(kind,)) == made.key
 
 
 def test_generated_keys_are_unique(game: Game) -> None:
@@ -92,13 +92,13 @@ def test_text_forms_of_a_key_leave_out_the_secret(secret_key: NewKey) -> None:
 
 @pytest.mark.parametrize("value", ["", "sk_imapik-unknown", "pk_imapik-\ud83d", "ünïcode", "x" * 10_000])
 def test_an_unknown_value_finds_nothing(key: NewKey, value: str) -> None:
-    assert find_key(value, kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(value, kinds=(KeyKind.PUBLISHABLE,)) is None
 
 
 def test_a_key_is_found_as_its_own_kind_only(key: NewKey, secret_key: NewKey) -> None:
-    assert find_key(key.value, kind=KeyKind.SECRET) is None
-    assert find_key(secret_key.value, kind=KeyKind.PUBLISHABLE) is None
-    assert find_key(key.value.upper(), kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(key.value, kinds=(KeyKind.SECRET,)) is None
+    assert find_key(secret_key.value, kinds=(KeyKind.PUBLISHABLE,)) is None
+    assert find_key(key.value.upper(), kinds=(KeyKind.PUBLISHABLE,)) is None
 
 
 # Rotation
@@ -108,15 +108,15 @@ def test_a_rotated_key_goes_on_beside_its_successor_until_the_overlap_ends(sandb
     with time_machine.travel(NOW, tick=False) as clock:
         successor = rotate_key(key=sandbox_key.key, overlap=timedelta(hours=1))
         assert sandbox_key.key.expires_at == NOW + timedelta(hours=1)
-        assert find_key(sandbox_key.value, kind=KeyKind.PUBLISHABLE) == sandbox_key.key
+        assert find_key(sandbox_key.value, kinds=(KeyKind.PUBLISHABLE,)) == sandbox_key.key
 
         clock.move_to(NOW + timedelta(minutes=59, seconds=59))
-        assert find_key(sandbox_key.value, kind=KeyKind.PUBLISHABLE) == sandbox_key.key
+        assert find_key(sandbox_key.value, kinds=(KeyKind.PUBLISHABLE,)) == sandbox_key.key
         assert sandbox_key.key.is_live
         clock.move_to(NOW + timedelta(hours=1))
-        assert find_key(sandbox_key.value, kind=KeyKind.PUBLISHABLE) is None
+        assert find_key(sandbox_key.value, kinds=(KeyKind.PUBLISHABLE,)) is None
         assert not sandbox_key.key.is_live
-        assert find_key(successor.value, kind=KeyKind.PUBLISHABLE) == successor.key
+        assert find_key(successor.value, kinds=(KeyKind.PUBLISHABLE,)) == successor.key
 
 
 def test_a_successor_has_the_settings_of_its_predecessor(game: Game) -> None:
@@ -161,7 +161,7 @@ def test_another_overlap_is_refused_and_no_key_is_made(key: NewKey, overlap: tim
 def test_a_revoked_key_is_refused_at_once_and_keeps_its_first_revocation_time(key: NewKey) -> None:
     with time_machine.travel(NOW, tick=False) as clock:
         revoke_key(key=key.key)
-        assert find_key(key.value, kind=KeyKind.PUBLISHABLE) is None
+        assert find_key(key.value, kinds=(KeyKind.PUBLISHABLE,)) is None
         clock.shift(timedelta(days=1))
         revoke_key(key=ApiKey.objects.get())
 
@@ -196,11 +196,11 @@ def test_an_operator_sets_a_keys_rate_limit_in_the_admin_and_nothing_else(game: 
 
 def test_a_process_asks_once_for_a_key_that_is_used_again(game: Game, believing: None) -> None:
     made = create_key(game=game, name="k")
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
 
     with CaptureQueriesContext(connection) as asked:
-        assert find_key(made.value, kind=KeyKind.PUBLISHABLE) == made.key
-        assert find_key(made.value, kind=KeyKind.SECRET) is None
+        assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) == made.key
+        assert find_key(made.value, kinds=(KeyKind.SECRET,)) is None
     assert len(asked) == 0
 
 
@@ -208,50 +208,50 @@ def test_a_key_revoked_by_another_process_works_for_a_second_at_most(
     game: Game, believing: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = create_key(game=game, name="k")
-    assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     ApiKey.objects.update(revoked_at=timezone.now())
     later = time.monotonic() + 1.0
     monkeypatch.setattr(auth.time, "monotonic", lambda: later)
 
-    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) is None
 
 
 def test_a_key_revoked_or_rotated_here_ends_at_once(game: Game, believing: None) -> None:
     revoked, rotated = create_key(game=game, name="a"), create_key(game=game, name="b")
     for made in (revoked, rotated):
-        assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+        assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     revoke_key(key=revoked.key)
     rotate_key(key=rotated.key, overlap=timedelta(0))
 
-    assert [find_key(made.value, kind=KeyKind.PUBLISHABLE) for made in (revoked, rotated)] == [None, None]
+    assert [find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) for made in (revoked, rotated)] == [None, None]
 
 
 def test_an_overlap_ends_on_time_also_for_a_key_that_is_kept(game: Game, believing: None) -> None:
     made = create_key(game=game, name="k")
     ApiKey.objects.update(expires_at=timezone.now() + timedelta(milliseconds=300))
-    assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     time.sleep(0.35)
-    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) is None
 
 
 def test_a_new_key_works_at_once(game: Game, believing: None) -> None:
     value = key_value(KeyKind.PUBLISHABLE, Environment.PRODUCTION, "f" * 40)
-    assert find_key(value, kind=KeyKind.PUBLISHABLE) is None
+    assert find_key(value, kinds=(KeyKind.PUBLISHABLE,)) is None
     create_key(game=game, name="k", entropy="f" * 40)
 
-    assert find_key(value, kind=KeyKind.PUBLISHABLE)
+    assert find_key(value, kinds=(KeyKind.PUBLISHABLE,))
 
 
 def test_a_process_keeps_a_bounded_number_of_keys(game: Game, believing: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "MAX_CACHED_KEYS", 3)
     for made in [create_key(game=game, name="k") for _ in range(8)]:
-        assert find_key(made.value, kind=KeyKind.PUBLISHABLE)
+        assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     assert len(auth._cache) <= 3
 
 
 def test_a_value_that_no_key_has_is_asked_for_once(game: Game) -> None:
     with CaptureQueriesContext(connection) as asked:
-        assert find_live_key("pk_imapik-unknown") is None
+        assert find_key("pk_imapik-unknown") is None
         assert find_expired_key("pk_imapik-unknown") is None
     assert len(asked) == 1
 

@@ -45,7 +45,7 @@ def found(made: NewKey) -> ApiKey | None:
     """On the event loop."""
 
     async def find() -> ApiKey | None:
-        return find_key(made.value, kind=KeyKind.PUBLISHABLE)
+        return find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
 
     return on_loop(find)
 
@@ -77,7 +77,7 @@ def done(thread: ThreadPoolExecutor) -> None:
 def test_a_key_about_to_expire_is_refreshed_once_while_requests_use_the_cached_one(
     thread: ThreadPoolExecutor, made: NewKey
 ) -> None:
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     age(made, 0.6)
     may_go = threading.Event()
     thread.submit(may_go.wait, 15)
@@ -93,7 +93,7 @@ def test_a_key_about_to_expire_is_refreshed_once_while_requests_use_the_cached_o
 
 
 def test_a_fresh_key_is_not_refreshed(thread: ThreadPoolExecutor, made: NewKey) -> None:
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     [before] = auth._cache.values()
     found(made)
     done(thread)
@@ -103,7 +103,7 @@ def test_a_fresh_key_is_not_refreshed(thread: ThreadPoolExecutor, made: NewKey) 
 
 
 def test_a_refresh_finds_that_another_process_revoked_the_key(thread: ThreadPoolExecutor, made: NewKey) -> None:
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     ApiKey.objects.update(revoked_at=timezone.now())
     age(made, 0.6)
     found(made)
@@ -114,7 +114,7 @@ def test_a_refresh_finds_that_another_process_revoked_the_key(thread: ThreadPool
 def test_a_key_that_changed_during_its_lookup_is_not_cached(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     age(made, 0.6)
     select_related = auth.ApiKey.objects.select_related
 
@@ -131,7 +131,7 @@ def test_a_key_that_changed_during_its_lookup_is_not_cached(
 def test_a_key_whose_refresh_failed_expires_on_time(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     age(made, 0.6)
 
     def away(*names: str) -> None:
@@ -149,14 +149,14 @@ def test_a_key_whose_refresh_failed_expires_on_time(
 def test_nothing_is_prefetched_on_a_thread(
     thread: ThreadPoolExecutor, made: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_key(made.value, kind=KeyKind.PUBLISHABLE)
+    find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     assert limit.seconds_to_wait(made.key) == 0
     age(made, 0.6)
 
     submitted: list[object] = []
     with monkeypatch.context() as patch:
         patch.setattr(thread, "submit", lambda *work: submitted.append(work))
-        assert find_key(made.value, kind=KeyKind.PUBLISHABLE) == made.key
+        assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) == made.key
         assert limit.seconds_to_wait(made.key) == 0
     assert submitted == []
 

@@ -12,7 +12,7 @@ from django.test import Client
 from audience.digest import queue
 from audience.games.keys import NewKey, create_key, rotate_key
 from audience.intake.messages.message import stored_id
-from audience.intake.requests.auth import find_key, find_live_key
+from audience.intake.requests.auth import find_key
 from audience.models import (
     ApiKey,
     Batch,
@@ -122,9 +122,9 @@ def test_a_server_key_tells_what_it_is_and_is_kept_as_a_secret_one(
     assert row.value == ""
     assert made.value.startswith(row.prefix)
     assert len(row.prefix) - len(start) >= 7
-    assert find_live_key(made.value) == made.key
-    assert find_key(made.value, kind=KeyKind.PUBLISHABLE) is None
-    assert find_key(made.value, kind=KeyKind.SECRET) is None
+    assert find_key(made.value) == made.key
+    assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) is None
+    assert find_key(made.value, kinds=(KeyKind.SECRET,)) is None
     assert rotate_key(key=made.key, overlap=immutable.timedelta(0)).value.startswith(start)
 
 

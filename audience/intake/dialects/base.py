@@ -1,10 +1,8 @@
 """The base class of all ingestion routes: authenticate -> size limit -> parse -> accept -> answer in the dialect's
 format."""
 
-import binascii
 import inspect
 import time
-from base64 import b64decode
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -12,14 +10,15 @@ import structlog
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.views import APIView
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 
 from audience.database import clock
 from audience.database.availability import is_unavailable
-from audience.intake.dialects.responses import Refusal, RequestProblem
-from audience.intake.messages.message import NOT_KEPT, Rejected, Violation
-from audience.intake.requests import body, cors, limit, restrictions
+from audience.intake.dialects.responses import Refusal, RequestProblem, allow_origin
+from audience.intake.messages.message import NOT_KEPT, Message, Rejected, Violation
+from audience.intake.requests import body, limit, restrictions
 from audience.intake.requests.auth import find_expired_key
 from audience.intake.requests.caller import caller_ip, origin, record_caller
 from audience.intake.storing.accept import Receipt, accept_all, accept_on_loop, record_use, refuse_when_full
@@ -37,8 +36,9 @@ EXPIRED_KEY_INTERVAL_SECONDS = 60.0
 _expired_key_recorded_at: dict[int, float] = {}
 
 
-class IngestView(APIView):
-    """The base of every ingestion route. A dialect adds `refuse` and the handlers of its methods.
+@method_decorator(csrf_exempt, name="dispatch")
+class IngestView(View):
+    """The base of every ingestion route. A dialect adds `dialect`, `refuse` and the handlers of its methods.
 
     A handler that stores messages is a coroutine that awaits `accept` and nothing else. On the event loop
     (audience/intake/asgi.py) everything else that would block, such as a query, raises SynchronousOnlyOperation before
@@ -49,13 +49,12 @@ class IngestView(APIView):
     their data on a 4xx.
     """
 
-    # Described in audience/intake/openapi.yaml.
-    schema = None
+    dialect: Dialect
+    # Stored with each Rejection, for what validates it again: the name of the route in its dialect.
+    route = ""
     # Django calls `dispatch`, which is synchronous.
     view_is_async = False
     is_on_loop = False
-    # The dialect of the Rejection of a request that is refused as a whole.
-    dialect = Dialect.IMMUTABLE
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         """This dialect's error for a whole request, to be raised. `detail` is used where the dialect has no text."""
@@ -63,7 +62,7 @@ class IngestView(APIView):
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
         """The headers with which a browser may read the answer."""
-        return cors.allow_origin(request)
+        return allow_origin(request)
 
     def read(self, request: HttpRequest, *, limit: int) -> bytes:
         """The decompressed body; refused when it is larger than `limit` bytes before or after decompression."""
@@ -97,20 +96,28 @@ class IngestView(APIView):
             return None
         return restrictions.caller_violation(key, origin=origin(self.request), address=caller_ip(self.request))
 
-    def with_rejection(self, refusal: Refusal, key: ApiKey, why: Violation, *, route: str) -> Refusal:
-        """The refusal of a whole request, with a Rejection that is stored without the request's content."""
-        refused = Rejected(None, [why], NOT_KEPT, route=route)
-        record_caller(self.request, (), [refused])
-        sent = Submission(key=key, dialect=self.dialect, received_at=self.received_at, messages=(), rejected=[refused])
-        refusal.submissions = [sent]
+    def violation(self, key: ApiKey, message: Message) -> Violation | None:
+        """Why the key may not send this message from the caller's origin or address; None when it may."""
+        return self.caller_violation(key) or restrictions.event_violation(key, message)
+
+    def submission(self, key: ApiKey, messages: Sequence[Message], rejected: Sequence[Rejected]) -> Submission:
+        """These messages, with the caller's address and origin, for `accept`."""
+        record_caller(self.request, messages, rejected)
+        return Submission(
+            key=key, dialect=self.dialect, received_at=self.received_at, messages=messages, rejected=rejected
+        )
+
+    def with_rejection(self, refusal: Refusal, key: ApiKey, why: Violation, raw: Any = NOT_KEPT) -> Refusal:
+        """The refusal of a whole request, with a Rejection."""
+        refusal.submissions = [self.submission(key, [], [Rejected(None, [why], raw, route=self.route)])]
         return refusal
 
-    def for_expired_key(self, refusal: Refusal, value: str, *, route: str) -> Refusal:
+    def for_expired_key(self, refusal: Refusal, value: str) -> Refusal:
         """The refusal of an invalid key, with a Rejection if the key has expired."""
         key = find_expired_key(value)
         if key is None or not _is_expired_key_due(key):
             return refusal
-        return self.with_rejection(refusal, key, restrictions.KEY_ENDED, route=route)
+        return self.with_rejection(refusal, key, restrictions.KEY_ENDED)
 
     async def accept(self, request: Sequence[Submission]) -> list[Receipt]:
         """Store the messages. When this returns, they are committed."""
@@ -129,15 +136,13 @@ class IngestView(APIView):
 
     def refuse_unread(self, request: HttpRequest, why: str) -> HttpResponseBase:
         """503 for a request whose body was not read to its end."""
-        self.request = request  # type: ignore[assignment]  # a plain one
+        self.setup(request)
         self.prepare()
         return self.handle_exception(Overloaded(why))
 
     async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """The answer without its CORS headers. Replaces DRF's dispatch, whose parsers, authenticators, throttles and
-        content negotiation no ingestion route uses: they took most of a request's time, and an SDK's unusual Accept
-        header would be answered 406."""
-        self.request, self.args, self.kwargs = request, args, kwargs  # type: ignore[assignment]  # a plain one
+        """The answer without its CORS headers."""
+        self.setup(request, *args, **kwargs)
         try:
             self.prepare()
             method = str(request.method).lower()
@@ -147,13 +152,14 @@ class IngestView(APIView):
                 refuse_when_full()
             handler = getattr(self, method, None) if method in self.http_method_names else None
             if handler is None:
-                raise MethodNotAllowed(method)
-            response = await self.run_handler(handler, *args, **kwargs)
+                refusal = self.refuse(RequestProblem.METHOD, f"{request.method} is not served here.")
+                refusal.response["Allow"] = ", ".join(self.allowed_methods)
+                raise refusal
+            return await self.run_handler(handler, *args, **kwargs)
         except SynchronousOnlyOperation:
             raise
         except Exception as error:
-            response = self.handle_exception(error)
-        return response
+            return self.handle_exception(error)
 
     async def run_handler(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The handler's answer. The Rejections of a refusal are stored before it is answered."""
@@ -166,24 +172,23 @@ class IngestView(APIView):
             raise
         return response
 
-    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+    @property
+    def allowed_methods(self) -> list[str]:
+        return [method.upper() for method in self.http_method_names if hasattr(self, method)]
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
-    def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]  # dispatch takes any response
-        if isinstance(exc, Refusal):
-            return exc.response
-        if isinstance(exc, OperationalError | Overloaded) or is_unavailable(exc):
-            event = "intake_overloaded" if isinstance(exc, Overloaded) else "database_unavailable"
-            logger.warning(event, path=self.request.path, error=str(exc).partition("\n")[0][:200])
+    def handle_exception(self, error: Exception) -> HttpResponseBase:
+        if isinstance(error, Refusal):
+            return error.response
+        if isinstance(error, OperationalError | Overloaded) or is_unavailable(error):
+            event = "intake_overloaded" if isinstance(error, Overloaded) else "database_unavailable"
+            logger.warning(event, path=self.request.path, error=str(error).partition("\n")[0][:200])
             refusal = self.refuse(RequestProblem.DATABASE_UNAVAILABLE, "Storage is away for a moment; send this again.")
-            response = refusal.response
-            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-            return response
-        if isinstance(exc, MethodNotAllowed):
-            response = self.refuse(RequestProblem.METHOD, f"{self.request.method} is not served here.").response
-            response["Allow"] = ", ".join(self.allowed_methods)
-            return response
-        logger.error("ingest_failed", path=self.request.path, exc_info=exc)
+            refusal.response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            return refusal.response
+        logger.error("ingest_failed", path=self.request.path, exc_info=error)
         text = "Something broke on our side; it is logged. Send this again."
         return self.refuse(RequestProblem.INTERNAL_ERROR, text).response
 
@@ -205,14 +210,3 @@ def _run_to_completion(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpRes
         return done.value  # type: ignore[no-any-return]
     answer.close()
     raise RuntimeError("A handler awaits something other than accept().")
-
-
-def basic_user(request: HttpRequest) -> str:
-    """The user name of HTTP Basic, where Segment-shaped clients put their key; '' when there is none."""
-    scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return b64decode(encoded.strip()).decode().partition(":")[0].strip()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""

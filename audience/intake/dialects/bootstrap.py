@@ -3,9 +3,9 @@
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import rudderstack
-from audience.intake.dialects.base import IngestView, basic_user
+from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
-from audience.intake.requests.auth import find_key
+from audience.intake.requests.auth import basic_user, find_key
 from audience.intake.storing.accept import record_use
 from audience.models import ApiKey, Dialect, KeyKind
 
@@ -16,16 +16,17 @@ class BootstrapView(IngestView):
     """Not restricted by origin or address: the answers contain nothing that the holder of the key does not know."""
 
     dialect = Dialect.RUDDERSTACK
+    route = "settings"
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         return Refusal(rudderstack.RESPONSES.problem(problem, batch=False))
 
-    def find_key(self, value: str) -> ApiKey:
+    def require_key(self, value: str) -> ApiKey:
         """The live publishable key with this value, its use recorded; refused when there is none."""
-        key = find_key(value, kind=KeyKind.PUBLISHABLE)
+        key = find_key(value, kinds=(KeyKind.PUBLISHABLE,))
         if key is None:
             refusal = Refusal(as_json({"message": "Invalid write key"}, status=400))
-            raise self.for_expired_key(refusal, value, route="settings")
+            raise self.for_expired_key(refusal, value)
         record_use(key)
         return key
 
@@ -37,7 +38,7 @@ class SourceConfigView(BootstrapView):
         value = basic_user(request) or request.GET.get("writeKey", "")
         if not value:
             return as_json({"message": "Writekey not found in basic auth"}, status=401)
-        key = self.find_key(value)
+        key = self.require_key(value)
         return as_json(source_config(key, value))
 
     def head(self, request: HttpRequest) -> HttpResponseBase:
@@ -67,7 +68,7 @@ class MetricsView(BootstrapView):
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         value = basic_user(request)
-        if key := find_key(value, kind=KeyKind.PUBLISHABLE) if value else None:
+        if key := find_key(value, kinds=(KeyKind.PUBLISHABLE,)) if value else None:
             record_use(key)
         return as_json({})
 
@@ -76,7 +77,7 @@ class ProjectSettingsView(BootstrapView):
     """GET /v1/projects/<key>/settings: makes Segment's browser SDK send to this host."""
 
     def get(self, request: HttpRequest, key: str) -> HttpResponseBase:
-        self.find_key(key)
+        self.require_key(key)
         protocol = "https" if request.is_secure() else "http"
         target = {"apiKey": key, "apiHost": f"{request.get_host()}/v1", "protocol": protocol}
         return as_json(

@@ -1,6 +1,7 @@
 """The Immutable Audience dialect: /v1/audience/..., `x-immutable-publishable-key`, every violation of every message."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,18 +9,15 @@ from django.http import HttpRequest, HttpResponse
 
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
-from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
+from audience.intake.dialects.responses import Refusal, RequestProblem, as_json, requested_headers
 from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.messages.times import read_timing
-from audience.intake.requests import cors, restrictions
-from audience.intake.requests.auth import find_live_key
-from audience.intake.requests.caller import record_caller
+from audience.intake.requests.auth import find_key
 from audience.intake.storing.accept import Receipt
-from audience.intake.storing.rows import Submission
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.keys import SENDER_KINDS, SERVER_KEY_MARK
 
-MAX_BODY = 2 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_MESSAGES = 100
 PUBLISHABLE_HEADER = "x-immutable-publishable-key"
 SECRET_HEADER = "x-immutable-api-key"
@@ -56,29 +54,29 @@ CONTEXT_NAMES = {
 
 
 class ImmutableView(IngestView):
-    """Keys, errors and CORS of this dialect. `route` is stored with the Rejection of a whole request."""
+    """Keys, errors and CORS of this dialect."""
 
-    route = ""
+    dialect = Dialect.IMMUTABLE
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
         """Any origin, without credentials; the requested headers are allowed."""
-        return {**CORS, "Access-Control-Allow-Headers": cors.requested_headers(request, ALLOWED_HEADERS)}
+        return {**CORS, "Access-Control-Allow-Headers": requested_headers(request, ALLOWED_HEADERS)}
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return self.envelope(STATUSES.get(problem, 400), detail)
+        return self.error(STATUSES.get(problem, 400), detail)
 
-    def envelope(self, status: int, message: str, details: list[dict[str, str]] | None = None) -> Refusal:
+    def error(self, status: int, message: str, violations: Sequence[Violation] = ()) -> Refusal:
         """The dialect's error, to be raised."""
         body = {
             "code": CODES.get(status, "VALIDATION_ERROR"),
             "message": message,
             "link": DOCS,
             "trace_id": secrets.token_hex(16),
-            "details": details or [],
+            "details": [violation.as_dict() for violation in violations],
         }
         return Refusal(as_json(body, status=status))
 
-    def key(self, request: HttpRequest, *, erases: bool = False) -> ApiKey:
+    def require_key(self, request: HttpRequest, *, erases: bool = False) -> ApiKey:
         """The request's key. 400 for a malformed key; 401 for an unknown or revoked one, or one of the wrong kind.
 
         Except for erasures, a server key may be in either header.
@@ -88,59 +86,47 @@ class ImmutableView(IngestView):
         if not erases and not value and SERVER_KEY_MARK in (given := request.META.get(META_NAMES[SECRET_HEADER], "")):
             value = given.strip()
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
-            raise self.envelope(
+            raise self.error(
                 400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
             )
-        key = find_live_key(value, kinds=(KeyKind.SECRET,) if erases else SENDER_KINDS)
+        key = find_key(value, kinds=(KeyKind.SECRET,) if erases else SENDER_KINDS)
         if key is None:
             kind = KeyKind.SECRET if erases else KeyKind.PUBLISHABLE
             text = f"The {kind} key is not recognised: check that it is right and not revoked."
-            raise self.for_expired_key(self.envelope(401, text), value, route=self.route)
+            raise self.for_expired_key(self.error(401, text), value)
         self.admit(key)
         return key
 
     def check_caller(self, key: ApiKey) -> None:
         """Refused when the key may not be used from the caller's origin or address."""
         if why := self.caller_violation(key):
-            raise self.with_rejection(self.envelope(401, why.message, [why.as_dict()]), key, why, route=self.route)
+            raise self.with_rejection(self.error(401, why.message, [why]), key, why)
 
 
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
 
     async def post(self, request: HttpRequest) -> HttpResponse:
-        key = self.key(request)
-        payload = self.decode(self.read(request, limit=MAX_BODY))
+        key = self.require_key(request)
+        payload = self.decode(self.read(request, limit=MAX_BODY_BYTES))
         if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
-            raise self.envelope(400, 'The body must be an object: {"messages": [...]}.')
+            raise self.error(400, 'The body must be an object: {"messages": [...]}.')
         if not 1 <= len(payload["messages"]) <= MAX_MESSAGES:
-            raise self.envelope(
-                400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}."
-            )
+            raise self.error(400, f"messages must hold 1 to {MAX_MESSAGES} messages, not {len(payload['messages'])}.")
         messages, rejected = parse(payload["messages"], now=self.received_at)
         if key.is_restricted:
-            messages = self.permitted(key, messages, rejected)
-        record_caller(request, messages, rejected)
-        sent = Submission(
-            key=key,
-            dialect=Dialect.IMMUTABLE,
-            messages=messages,
-            rejected=rejected,
-            received_at=self.received_at,
-        )
-        [receipt] = await self.accept([sent])
+            messages = self.permitted_messages(key, messages, rejected)
+        [receipt] = await self.accept([self.submission(key, messages, rejected)])
         return as_json(reply(receipt, rejected))
 
-    def permitted(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
+    def permitted_messages(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
         """The messages that the key may send; the others are added to `rejected`."""
-        caller_violation = self.caller_violation(key)
         found = []
         for message in messages:
-            why = caller_violation or restrictions.event_violation(key, message)
-            if why is None:
-                found.append(message)
-            else:
+            if why := self.violation(key, message):
                 rejected.append(Rejected(message.raw["messageId"], [why], message.raw))
+            else:
+                found.append(message)
         return found
 
 
@@ -184,11 +170,11 @@ def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], lis
 def _message(raw: dict[str, Any], now: datetime) -> Message:
     """A valid message as Message."""
     kind = Kind(raw["type"])
-    timing = read_timing(rules.timestamp(raw["eventTimestamp"]), received_at=now)
-    context = {CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None}
+    timing = read_timing(rules.parse_timestamp(raw["eventTimestamp"]), received_at=now)
     message = Message(
         kind=kind,
-        message_id=rules.message_id(raw),
+        # UUIDs are equal in both cases.
+        message_id=raw["messageId"].lower(),
         event_at=timing.event_at,
         day=timing.day,
         time_note=timing.note,
@@ -203,7 +189,7 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         test=raw.get("test") is True,
         properties=raw.get("properties") or {},
         traits=raw.get("traits") or {},
-        context=context,
+        context={CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None},
         raw=raw,
     )
     message.links = rules.links(raw, message)

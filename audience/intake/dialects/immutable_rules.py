@@ -27,7 +27,7 @@ MAX_CONTEXT_LENGTHS = {"userAgent": 512, "pageUrl": 2048, "pagePath": 2048, "pag
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def timestamp(text: str) -> datetime | None:
+def parse_timestamp(text: str) -> datetime | None:
     """An aware datetime in UTC, or None when the text is not ISO 8601 with an offset."""
     return parse_iso(text, offset_required=True)
 
@@ -35,55 +35,50 @@ def timestamp(text: str) -> datetime | None:
 def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:
     """All violations of one message. Nearly all messages have none, so each rule returns early for a valid value."""
     found: list[Violation] = []
-    _type(message, found)
-    _message_id(message, found)
-    _when(message, now, found)
-    _ids(message, found)
-    _text(message, "eventName", found, required=message.get("type") == "track")
+    _check_type(message, found)
+    _check_message_id(message, found)
+    _check_timestamp(message, now, found)
+    _check_ids(message, found)
+    check_text(message, "eventName", found, required=message.get("type") == "track")
     for name in OTHER_TEXTS:
         if name in message:
-            _text(message, name, found)
+            check_text(message, name, found)
     for name, choices in CHOICES.items():
         if name in message:
-            _choice(message, name, choices, found)
+            _check_choice(message, name, choices, found)
     if message.get("test") is not None and not isinstance(message["test"], bool):
         found.append(Violation("test", "INVALID_FORMAT", "test must be true or false."))
-    _context(message, found)
+    _check_context(message, found)
     for name in ("properties", "traits"):
         if message.get(name) is not None and not isinstance(message[name], dict):
             found.append(Violation(name, "INVALID_FORMAT", f"{name} must be an object."))
     return found
 
 
-def _type(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_type(message: dict[str, Any], found: list[Violation]) -> None:
     kind = message.get("type")
     if is_blank(kind):
-        found.append(_required("type"))
+        found.append(missing("type"))
     elif not isinstance(kind, str):
         found.append(_not_text("type"))
     elif kind not in TYPES:
         found.append(Violation("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}."))
 
 
-def _message_id(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_message_id(message: dict[str, Any], found: list[Violation]) -> None:
     value = message.get("messageId")
     if is_blank(value):
-        found.append(_required("messageId"))
+        found.append(missing("messageId"))
     elif not isinstance(value, str) or not UUID_FORM.fullmatch(value):
         found.append(Violation("messageId", "INVALID_FORMAT", "messageId must be a UUID."))
 
 
-def message_id(message: dict[str, Any]) -> str:
-    """The id of a valid message in lower case: UUIDs are equal in both cases."""
-    return str(message["messageId"].lower())
-
-
-def _when(message: dict[str, Any], now: datetime, found: list[Violation]) -> None:
+def _check_timestamp(message: dict[str, Any], now: datetime, found: list[Violation]) -> None:
     value = message.get("eventTimestamp")
     if is_blank(value):
-        found.append(_required("eventTimestamp"))
+        found.append(missing("eventTimestamp"))
         return
-    when = timestamp(value) if isinstance(value, str) else None
+    when = parse_timestamp(value) if isinstance(value, str) else None
     if when is None:
         text = "eventTimestamp must be ISO 8601 with an offset: 2026-04-08T12:00:00Z."
         found.append(Violation("eventTimestamp", "INVALID_FORMAT", text))
@@ -95,29 +90,29 @@ def _when(message: dict[str, Any], now: datetime, found: list[Violation]) -> Non
         )
 
 
-def _ids(message: dict[str, Any], found: list[Violation]) -> None:
-    _text(message, "userId", found)
-    _text(message, "anonymousId", found)
+def _check_ids(message: dict[str, Any], found: list[Violation]) -> None:
+    check_text(message, "userId", found)
+    check_text(message, "anonymousId", found)
     if message.get("type") != "alias":
         if is_blank(message.get("userId")) and is_blank(message.get("anonymousId")):
             found.append(Violation("userId", "MISSING_REQUIRED_FIELD", "userId or anonymousId is required."))
         return
-    _text(message, "fromId", found, required=True)
-    _text(message, "toId", found, required=True)
+    check_text(message, "fromId", found, required=True)
+    check_text(message, "toId", found, required=True)
     if not is_blank(message.get("fromId")) and message.get("fromId") == message.get("toId"):
         found.append(Violation("toId", "INVALID_VALUE", "fromId and toId must be different."))
 
 
-def _context(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_context(message: dict[str, Any], found: list[Violation]) -> None:
     context = message.get("context")
     if context is None:
-        found.append(_required("context"))
+        found.append(missing("context"))
         return
     if not isinstance(context, dict):
         found.append(Violation("context", "INVALID_FORMAT", "context must be an object."))
         return
     for name in ("library", "libraryVersion"):
-        _text(context, name, found, required=True, path="context.")
+        check_text(context, name, found, required=True, path="context.")
     for name, value in context.items():
         max_length = MAX_CONTEXT_LENGTHS.get(name, MAX_LENGTH)
         if name not in ("library", "libraryVersion") and isinstance(value, str) and len(value) > max_length:
@@ -131,18 +126,22 @@ CONTEXT_TEXTS = frozenset(
 )
 
 
-def _text(holder: dict[str, Any], name: str, found: list[Violation], *, required: bool = False, path: str = "") -> None:
+def check_text(
+    holder: dict[str, Any], name: str, found: list[Violation], *, required: bool = False, path: str = "", limit: int = 0
+) -> None:
+    """Add the violation of a text of at most `limit` characters, by default MAX_LENGTH, to `found`."""
+    limit = limit or MAX_LENGTH
     value = holder.get(name)
     if is_blank(value):
         if required:
-            found.append(_required(path + name))
+            found.append(missing(path + name))
     elif not isinstance(value, str):
         found.append(_not_text(path + name))
-    elif len(value) > MAX_LENGTH:
-        found.append(_too_long(path + name, MAX_LENGTH))
+    elif len(value) > limit:
+        found.append(_too_long(path + name, limit))
 
 
-def _choice(message: dict[str, Any], name: str, choices: tuple[str, ...], found: list[Violation]) -> None:
+def _check_choice(message: dict[str, Any], name: str, choices: tuple[str, ...], found: list[Violation]) -> None:
     value = message.get(name)
     if is_blank(value):
         return
@@ -152,7 +151,7 @@ def _choice(message: dict[str, Any], name: str, choices: tuple[str, ...], found:
         found.append(Violation(name, "INVALID_ENUM", f"{name} must be one of {', '.join(choices)}."))
 
 
-def _required(name: str) -> Violation:
+def missing(name: str) -> Violation:
     return Violation(name, "MISSING_REQUIRED_FIELD", f"{name} is required.")
 
 

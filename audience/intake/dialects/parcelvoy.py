@@ -10,16 +10,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
-from audience.intake.messages.message import Message, Rejected, Violation
+from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.times import read_timing
 from audience.intake.requests import restrictions
-from audience.intake.requests.auth import find_live_key
-from audience.intake.requests.caller import record_caller
-from audience.intake.storing.rows import Submission
+from audience.intake.requests.auth import find_key
 from audience.models import ApiKey, Dialect, KeyKind, Kind
 from audience.models.people import ANONYMOUS, USER
 
-MAX_BODY = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 ANSWERS = {
     RequestProblem.NO_KEY: (401, "Authorization error.", 1000),
     RequestProblem.UNKNOWN_KEY: (401, "Authorization error.", 1000),
@@ -28,64 +26,45 @@ ANSWERS = {
     RequestProblem.DATABASE_UNAVAILABLE: (503, "Storage is away for a moment; send this again.", None),
     RequestProblem.INTERNAL_ERROR: (500, "An error occurred with this request.", None),
 }
-# Malformed JSON, and a body over MAX_BODY.
+# Malformed JSON, and a body over MAX_BODY_BYTES.
 BAD_REQUEST = (400, "An error occurred with this request.", None)
-PROFILE = ("email", "phone", "timezone", "locale")
+PROFILE_FIELDS = ("email", "phone", "timezone", "locale")
 
 
 class ParcelvoyView(IngestView):
-    route = ""
     dialect = Dialect.PARCELVOY
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
         return error(*ANSWERS.get(problem, BAD_REQUEST))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
-        key = self.key(request)
-        payload = self.decode(self.read(request, limit=MAX_BODY))
+        key = self.require_key(request)
+        payload = self.decode(self.read(request, limit=MAX_BODY_BYTES))
         try:
             messages = self.parse(payload, now=self.received_at)
         except rules.InvalidItem as invalid:
-            found = [Violation(invalid.path, "VALIDATION", str(invalid))]
-            await self.store(key, [], [Rejected(None, found, payload, route=self.route)])
-            raise error(422, str(invalid), None) from None
-        if why := self.caller_violation(key) or _event_violation(key, messages):
-            await self.store(key, [], [Rejected(None, [why], payload, route=self.route)])
-            if why == restrictions.EVENT_NOT_ALLOWED:
-                raise error(422, why.message, None)
-            raise self.refuse(RequestProblem.UNKNOWN_KEY)
-        await self.store(key, messages, [])
+            why = Violation(invalid.path, "VALIDATION", str(invalid))
+            raise self.with_rejection(error(422, str(invalid), None), key, why, payload) from None
+        if found := next(filter(None, (self.violation(key, message) for message in messages)), None):
+            is_event = found == restrictions.EVENT_NOT_ALLOWED
+            refusal = error(422, found.message, None) if is_event else self.refuse(RequestProblem.UNKNOWN_KEY)
+            raise self.with_rejection(refusal, key, found, payload)
+        await self.accept([self.submission(key, messages, [])])
         return HttpResponse(status=204)
 
-    async def store(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> None:
-        record_caller(self.request, messages, rejected)
-        sent = Submission(
-            key=key,
-            dialect=Dialect.PARCELVOY,
-            messages=messages,
-            rejected=rejected,
-            received_at=self.received_at,
-        )
-        await self.accept([sent])
-
-    def key(self, request: HttpRequest) -> ApiKey:
+    def require_key(self, request: HttpRequest) -> ApiKey:
         scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not value.strip().startswith(("pk_", "sk_")):
             raise self.refuse(RequestProblem.NO_KEY)
-        key = find_live_key(value.strip(), kinds=KeyKind.values)
+        key = find_key(value.strip(), kinds=KeyKind.values)
         if key is None:
-            raise self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value.strip(), route=self.route)
+            raise self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value.strip())
         self.admit(key)
         return key
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         """The body as Messages, in its order; raises rules.InvalidItem."""
         raise NotImplementedError(type(self).__name__)
-
-
-def _event_violation(key: ApiKey, messages: list[Message]) -> Violation | None:
-    """Why the key may not send one of them; None when it may send all."""
-    return next(filter(None, (restrictions.event_violation(key, message) for message in messages)), None)
 
 
 def error(status: int, text: str, code: int | None) -> Refusal:
@@ -97,20 +76,20 @@ class AliasView(ParcelvoyView):
     route = "alias"
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
-        rules.typed(payload, dict, "")
-        anonymous_id, external_id = (rules.required(payload, name) for name in ("anonymous_id", "external_id"))
+        rules.check_type(payload, dict, "")
+        anonymous_id, external_id = (rules.required_text(payload, name) for name in ("anonymous_id", "external_id"))
         links = [(ANONYMOUS, anonymous_id), (USER, anonymous_id), (USER, external_id)]
         return [_message(Kind.ALIAS, payload, now, anonymous_id=anonymous_id, user_id=external_id, links=links)]
 
 
 class IdentifyView(ParcelvoyView):
     route = "identify"
-    FIELDS = frozenset({"anonymous_id", "external_id", "data", *PROFILE})
+    FIELDS = frozenset({"anonymous_id", "external_id", "data", *PROFILE_FIELDS})
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
-        rules.typed(payload, dict, "")
-        rules.only(payload, self.FIELDS)
-        anonymous_id, external_id = rules.one_id(payload)
+        rules.check_type(payload, dict, "")
+        rules.check_fields(payload, self.FIELDS)
+        anonymous_id, external_id = rules.read_ids(payload)
         traits = _traits(payload)
         return [_message(Kind.IDENTIFY, payload, now, anonymous_id=anonymous_id, user_id=external_id, traits=traits)]
 
@@ -119,14 +98,13 @@ class DevicesView(ParcelvoyView):
     route = "device"
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
-        rules.typed(payload, dict, "")
-        anonymous_id, external_id = rules.one_id(payload)
-        fields = {
-            name: rules.required(payload, name) for name in ("device_id", "os", "model", "app_build", "app_version")
-        }
+        rules.check_type(payload, dict, "")
+        anonymous_id, external_id = rules.read_ids(payload)
+        for name in ("device_id", "os", "model", "app_build", "app_version"):
+            rules.required_text(payload, name)
         token = payload.get("token")
         if token is not None:
-            rules.typed(token, str, "token")
+            rules.check_type(token, str, "token")
         extra = {k: v for k, v in payload.items() if k not in {"anonymous_id", "external_id", "device_id", "token"}}
         return [
             _message(
@@ -135,7 +113,7 @@ class DevicesView(ParcelvoyView):
                 now,
                 anonymous_id=anonymous_id,
                 user_id=external_id,
-                device_id=fields["device_id"],
+                device_id=rules.required_text(payload, "device_id"),
                 properties={**extra, **({"token": token} if token else {})},
             )
         ]
@@ -145,7 +123,7 @@ class EventsView(ParcelvoyView):
     route = "track"
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
-        rules.typed(payload, list, "")
+        rules.check_type(payload, list, "")
         if not payload:
             raise rules.InvalidItem("", "Must NOT have fewer than 1 items")
         return [message for index, item in enumerate(payload) for message in _event(item, f"{index}", now)]
@@ -153,21 +131,21 @@ class EventsView(ParcelvoyView):
 
 def _event(item: Any, position: str, now: datetime) -> list[Message]:
     """One item: a track event, after an identify if the item has a `user`."""
-    rules.typed(item, dict, position)
+    rules.check_type(item, dict, position)
     path = f"{position}/"
-    anonymous_id, external_id = rules.one_id(item, path)
+    anonymous_id, external_id = rules.read_ids(item, path)
     # The Android client calls it `properties`.
-    properties = {**rules.mapping(item, "properties", path), **rules.mapping(item, "data", path)}
+    properties = {**rules.optional_object(item, "properties", path), **rules.optional_object(item, "data", path)}
     event = _message(
         Kind.TRACK,
         item,
         now,
-        name=rules.optional(item, "name", path),
+        name=rules.optional_text(item, "name", path),
         anonymous_id=anonymous_id,
         user_id=external_id,
         properties=properties,
     )
-    user = rules.mapping(item, "user", path)
+    user = rules.optional_object(item, "user", path)
     if not user:
         return [event]
     identify = _message(
@@ -186,10 +164,11 @@ def _event(item: Any, position: str, now: datetime) -> list[Message]:
 
 def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Profile fields and free-form data. An explicit null is kept, since it clears the trait."""
-    for name in PROFILE:
-        rules.optional(holder, name, path)
-    rules.timezone(holder, path)
-    return {**rules.mapping(holder, "data", path), **{name: holder[name] for name in PROFILE if name in holder}}
+    for name in PROFILE_FIELDS:
+        rules.optional_text(holder, name, path)
+    rules.check_timezone(holder, path)
+    profile = {name: holder[name] for name in PROFILE_FIELDS if name in holder}
+    return {**rules.optional_object(holder, "data", path), **profile}
 
 
 def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:

@@ -16,25 +16,25 @@ class InvalidItem(Exception):
         self.path = path
 
 
-def typed(value: Any, kind: type, path: str) -> None:
+def check_type(value: Any, kind: type, path: str) -> None:
     if not isinstance(value, kind):
         raise InvalidItem(path, f"The value of `{path}` must be a {TEXTS[kind]}.")
 
 
-def required(holder: Mapping[str, Any], name: str, path: str = "") -> str:
+def required_text(holder: Mapping[str, Any], name: str, path: str = "") -> str:
     """A text that is required and not blank."""
-    value = optional(holder, name, path)
+    value = optional_text(holder, name, path)
     if not value:
         raise InvalidItem(f"{path}{name}", f"Must have required property '{name}'")
     return value
 
 
-def optional(holder: Mapping[str, Any], name: str, path: str = "") -> str:
+def optional_text(holder: Mapping[str, Any], name: str, path: str = "") -> str:
     """A text without outer spaces; '' when it is absent or null."""
     value = holder.get(name)
     if value is None:
         return ""
-    typed(value, str, f"{path}{name}")
+    check_type(value, str, f"{path}{name}")
     if len(value) > MAX_LENGTH:
         raise InvalidItem(
             f"{path}{name}", f"The value of `{path}{name}` must NOT have more than {MAX_LENGTH} characters."
@@ -42,30 +42,29 @@ def optional(holder: Mapping[str, Any], name: str, path: str = "") -> str:
     return str(value.strip())
 
 
-def one_id(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
+def read_ids(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
     """(anonymous_id, external_id), at least one of them."""
-    ids = optional(holder, "anonymous_id", path), optional(holder, "external_id", path)
+    ids = optional_text(holder, "anonymous_id", path), optional_text(holder, "external_id", path)
     if not any(ids):
         raise InvalidItem(f"{path}external_id", "Must have required property 'external_id'")
     return ids
 
 
-def mapping(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
+def optional_object(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
     """An object; {} when it is absent or null."""
     value = holder.get(name)
     if value is None:
         return {}
-    typed(value, dict, f"{path}{name}")
+    check_type(value, dict, f"{path}{name}")
     return dict(value)
 
 
-def only(holder: Mapping[str, Any], fields: frozenset[str]) -> None:
+def check_fields(holder: Mapping[str, Any], fields: frozenset[str]) -> None:
     if set(holder) - fields:
         raise InvalidItem(sorted(set(holder) - fields)[0], "Must NOT have additional properties")
 
 
-def timezone(holder: Mapping[str, Any], path: str = "") -> str:
-    name = optional(holder, "timezone", path)
+def check_timezone(holder: Mapping[str, Any], path: str = "") -> None:
+    name = optional_text(holder, "timezone", path)
     if name and name not in available_timezones():
         raise InvalidItem(f"{path}timezone", "The timezone value must be in the IANA format.")
-    return name

@@ -8,12 +8,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.dialects import segment
-from audience.intake.dialects.base import basic_user
 from audience.intake.dialects.responses import RequestProblem
-from audience.intake.dialects.segment_keys import without_secret
+from audience.intake.dialects.segment_fields import text_of
 from audience.intake.dialects.segment_views import BATCH, MetaRouterView, SegmentView
-from audience.intake.messages.message import Rejected
+from audience.intake.messages.message import Message
 from audience.intake.requests import body
+from audience.intake.requests.auth import basic_user
 from audience.models import KeyKind
 
 # The smallest transparent GIF.
@@ -35,10 +35,10 @@ class DataPixelView(MetaRouterView):
     key_kinds = (KeyKind.PUBLISHABLE,)
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
-        outside = basic_user(request), request.GET.get("writeKey", "")
-        payload = self.payload(self.data(request), "".join(outside))
-        written = segment.text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
-        key = self.find_key(outside[0] or written or outside[1])
+        named = basic_user(request), request.GET.get("writeKey", "")
+        payload = self.payload(self.data(request), "".join(named))
+        written = text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
+        key = self.require_key(named[0] or written or named[1])
         self.admit(key)
         answer = await self.handle_one(payload, key)
         return gif() if answer.status_code == 200 else answer
@@ -62,17 +62,17 @@ class QueryPixelView(SegmentView):
     key_kinds = (KeyKind.PUBLISHABLE,)
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
-        key = self.find_key(request.GET.get("writeKey", ""))
+        key = self.require_key(request.GET.get("writeKey", ""))
         self.admit(key)
-        await self.handle_one(message_of(request.GET), key)
+        await self.handle_one(read_query(request.GET), key)
         return gif()
 
-    def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]
-        answer = super().handle_exception(exc)
+    def handle_exception(self, error: Exception) -> HttpResponseBase:
+        answer = super().handle_exception(error)
         return answer if answer.status_code in {405, 500, 503} else gif()
 
 
-def message_of(parameters: Mapping[str, str]) -> dict[str, Any]:
+def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:
     """A query as a message. `properties` may be JSON; parameters that are no field of a message are properties too."""
     query = {body.storable(name): body.storable(value) for name, value in parameters.items()}
     fields = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
@@ -93,22 +93,19 @@ class BeaconView(SegmentView):
 class WebhookView(MetaRouterView):
     """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, stored as a track event `webhook`."""
 
-    kind = "webhook"
+    route = "webhook"
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         # The key of the query takes precedence over one in the body.
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
             raise self.refuse(RequestProblem.NOT_AN_EVENT)
-        is_batch = isinstance(payload.get("batch"), list)
-        self.kind = BATCH if is_batch else self.kind
-        if size > (self.responses.batch_limit if is_batch else self.responses.call_limit):
-            raise self.refuse(RequestProblem.TOO_LARGE)
-        if is_batch:
-            return await self.handle_batch(payload, key)
-        self.kind = segment.text_of(payload.get("type")).lower()
-        if self.kind in segment.TYPES:
-            return await self.handle_one(payload, key)
-        parsed = self.permitted(segment.webhook(without_secret(payload), self.received_at), key)
-        await self.store([(key, parsed)], key)
-        return self.responses.refused(parsed) if isinstance(parsed, Rejected) else self.responses.accepted()
+        kind = BATCH if isinstance(payload.get("batch"), list) else text_of(payload.get("type")).lower()
+        if kind in {BATCH, *segment.TYPES}:
+            self.route = kind
+        return await self.handle(payload, key, size)
+
+    def read_message(self, raw: dict[str, Any], kind: str) -> Message:
+        if self.route == WebhookView.route:
+            return segment.webhook(raw, self.received_at)
+        return super().read_message(raw, kind)

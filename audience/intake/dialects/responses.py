@@ -1,17 +1,22 @@
 """What an ingestion route can answer, separate from how each dialect formats it."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
 
 import orjson
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.messages.message import Rejected
 from audience.intake.storing.rows import Submission
 from audience.models import Dialect
+
+# Names of headers (RFC 9110, section 5.1), separated by commas. Sentry, Datadog and OpenTelemetry add headers to every
+# request of a page; a browser sends the request only if the answer to its preflight request allows them.
+HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]+", re.ASCII)
+MAX_HEADERS_LENGTH = 2048
 
 
 class RequestProblem(Enum):
@@ -38,20 +43,33 @@ def as_json(body: Any, status: int = 200) -> HttpResponse:
 class Refusal(Exception):
     """A request answered with an error. `response` is sent once `submissions`, its Rejections, are stored."""
 
-    def __init__(self, response: HttpResponseBase, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, response: HttpResponseBase) -> None:
         super().__init__(response.status_code)
         self.response = response
         self.submissions: list[Submission] = []
-        for name, value in (headers or {}).items():
-            response[name] = value
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """How many members of a batch were accepted, and the rejected ones with their index in it."""
+def requested_headers(request: HttpRequest, default: str) -> str:
+    """The headers that a preflight request names; `default` where it names none, or something other than headers."""
+    requested = request.META.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").strip()
+    return requested if len(requested) <= MAX_HEADERS_LENGTH and HEADER_NAMES.fullmatch(requested) else default
 
-    accepted: int
-    rejected: Sequence[tuple[int, Rejected]]
+
+def allow_origin(request: HttpRequest) -> dict[str, str]:
+    """The CORS headers, without which a browser hides an answer from the SDK: the request's origin and headers are
+    allowed, with credentials, since the SDKs of these dialects send cookies."""
+    origin = request.META.get("HTTP_ORIGIN")
+    if not origin:
+        return {"Vary": "Origin"}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+        "Access-Control-Allow-Headers": requested_headers(request, "Content-Type, Authorization, AnonymousId"),
+        "Access-Control-Expose-Headers": "Retry-After, X-RateLimit-Reset",
+        "Access-Control-Max-Age": "900",
+        "Vary": "Origin, Access-Control-Request-Headers",
+    }
 
 
 class Responses(ABC):
@@ -73,8 +91,9 @@ class Responses(ABC):
         """A single message was rejected."""
 
     @abstractmethod
-    def batch(self, result: BatchResult, *, partial: bool) -> HttpResponseBase:
-        """A batch of which all, some or no members were accepted. `partial`: the client understands 207."""
+    def batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponseBase:
+        """A batch with the number of its accepted members, and the rejected ones with their index in it. `partial`: the
+        client understands 207."""
 
     @abstractmethod
     def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponseBase:

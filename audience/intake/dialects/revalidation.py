@@ -6,15 +6,20 @@ import orjson
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
-from audience.intake.dialects import immutable, metarouter, parcelvoy, parcelvoy_rules, rudderstack, segment
+from audience.intake.dialects import immutable, parcelvoy, parcelvoy_rules, segment
 from audience.intake.dialects.responses import Responses
-from audience.intake.dialects.segment_keys import UNKNOWN_KEY
-from audience.intake.dialects.segment_views import BATCH, corrects_both_directions
+from audience.intake.dialects.segment_fields import text_of
+from audience.intake.dialects.segment_views import (
+    BATCH,
+    RESPONSES_BY_DIALECT,
+    TOO_LARGE,
+    UNKNOWN_KEY,
+    corrects_both_directions,
+)
 from audience.intake.messages.message import Message, Violation
-from audience.intake.requests.auth import find_live_key
-from audience.models import ApiKey, Rejection
+from audience.intake.requests.auth import find_key
+from audience.models import ApiKey, Dialect, Rejection
 
-TOO_LARGE = Violation("", "TOO_LARGE", "request size exceeds max limit")
 PARCELVOY = {
     view.route: view
     for view in (parcelvoy.AliasView, parcelvoy.IdentifyView, parcelvoy.DevicesView, parcelvoy.EventsView)
@@ -32,27 +37,27 @@ class Revalidation:
     errors: list[Violation] = field(default_factory=list)
 
 
-def revalidate_immutable(rejection: Rejection) -> Revalidation:
+def revalidate(rejection: Rejection) -> Revalidation:
+    if rejection.dialect == Dialect.IMMUTABLE:
+        return _revalidate_immutable(rejection)
+    if rejection.dialect == Dialect.PARCELVOY:
+        return _revalidate_parcelvoy(rejection)
+    return _revalidate_segment(rejection, RESPONSES_BY_DIALECT[rejection.dialect])
+
+
+def _revalidate_immutable(rejection: Rejection) -> Revalidation:
     messages, rejected = immutable.parse([rejection.raw], now=rejection.received_at)
     return Revalidation(rejection.key, messages, [violation for refusal in rejected for violation in refusal.errors])
 
 
-def revalidate_rudderstack(rejection: Rejection) -> Revalidation:
-    return _revalidate_segment(rejection, rudderstack.RESPONSES)
-
-
-def revalidate_metarouter(rejection: Rejection) -> Revalidation:
-    return _revalidate_segment(rejection, metarouter.RESPONSES)
-
-
-def revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
+def _revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
     """`raw` is the whole body, since one bad item refuses all of it."""
     try:
         return Revalidation(rejection.key, PARCELVOY[rejection.route]().parse(rejection.raw, now=rejection.received_at))
     except parcelvoy_rules.InvalidItem as invalid:
         return Revalidation(rejection.key, errors=[Violation(invalid.path, "VALIDATION", str(invalid))])
     except KeyError:
-        text = "The route it came by was not rejection, so that it cannot be read again."
+        text = "The route it came by was not kept, so that it cannot be read again."
         return Revalidation(rejection.key, errors=[Violation("", "UNKNOWN_ROUTE", text)])
 
 
@@ -63,11 +68,9 @@ def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidat
         return Revalidation(None, errors=[UNKNOWN_KEY])
     if len(orjson.dumps(rejection.raw)) > responses.call_limit:
         return Revalidation(key, errors=[TOO_LARGE])
-    stated = segment.text_of(rejection.raw.get("type")).lower()
+    stated = text_of(rejection.raw.get("type")).lower()
     kind = stated if rejection.route in {BATCH, ""} else rejection.route
     try:
-        if kind not in segment.TYPES:
-            raise segment.InvalidMessage("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(segment.TYPES)}")
         both = corrects_both_directions(rejection.key or key)
         envelope = segment.BatchEnvelope(received_at=rejection.received_at, both_directions=both, **rejection.frame)
         return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
@@ -80,5 +83,5 @@ def _owner(rejection: Rejection) -> ApiKey | None:
     same game."""
     if not any(error["code"] == UNKNOWN_KEY.code for error in rejection.errors):
         return rejection.key
-    own = find_live_key(segment.text_of(rejection.raw.get("writeKey")))
+    own = find_key(text_of(rejection.raw.get("writeKey")))
     return own if own and own.game_id == rejection.game_id else None

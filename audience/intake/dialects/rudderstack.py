@@ -1,8 +1,10 @@
 """RudderStack's answers: 200 `OK`, or 400 and a text/plain sentence that its clients compare."""
 
+from collections.abc import Sequence
+
 from django.http import HttpResponse
 
-from audience.intake.dialects.responses import BatchResult, RequestProblem, Responses
+from audience.intake.dialects.responses import RequestProblem, Responses
 from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
@@ -37,10 +39,8 @@ class RudderStackResponses(Responses):
     def refused(self, rejected: Rejected) -> HttpResponse:
         return sentence(400, rejected.errors[0].message)
 
-    def batch(self, result: BatchResult, *, partial: bool) -> HttpResponse:
-        if result.accepted or not result.rejected:
-            return self.accepted()
-        return self.refused(result.rejected[0][1])
+    def batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
+        return self.accepted() if accepted or not rejected else self.refused(rejected[0][1])
 
     def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
         return sentence(*SENTENCES[problem])

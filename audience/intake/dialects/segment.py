@@ -1,7 +1,6 @@
 """The message shape that RudderStack, Segment and MetaRouter share: pure functions from wire values to Message."""
 
 import hashlib
-import unicodedata
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import orjson
-
-from audience.intake.dialects import segment_context
+from audience.intake.dialects.segment_fields import canonical_context, device_id, mapping, text_of
 from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
 from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
 from audience.models import Kind
@@ -21,11 +18,10 @@ from audience.models.people import ANONYMOUS, USER
 KINDS = {kind.value: kind for kind in (Kind.IDENTIFY, Kind.TRACK, Kind.PAGE, Kind.SCREEN, Kind.GROUP, Kind.ALIAS)}
 MERGE = "merge"
 TYPES = (*KINDS, MERGE)
-UNSUPPORTED_TYPE = Violation("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}")
-NO_ID = "request neither has anonymousId nor userId"
 # Ids are index keys, whose size PostgreSQL limits; ids of SDKs are much shorter.
 MAX_ID_LENGTH = 512
 MAX_NAME_LENGTH = 256
+CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
 ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
 
@@ -58,7 +54,9 @@ class BatchEnvelope:
 
 
 def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Message:
-    """One wire object as a Message. `kind` is one of TYPES; raises InvalidMessage."""
+    """One wire object as a Message. Raises InvalidMessage, also when `kind` is not one of TYPES."""
+    if kind not in TYPES:
+        raise InvalidMessage("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}")
     context = {**envelope.context, **mapping(raw, "context")}
     timing = _timing(raw, envelope)
     message = Message(
@@ -70,18 +68,17 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         name=_name(raw, kind),
         user_id=_id(raw, "userId"),
         anonymous_id=_id(raw, "anonymousId"),
-        device_id=segment_context.device_id(context)[:MAX_ID_LENGTH],
+        device_id=device_id(context)[:MAX_ID_LENGTH],
         session_id=text_of(context.get("sessionId"))[:MAX_ID_LENGTH],
-        surface="",
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
         properties=mapping(raw, "properties"),
-        context=segment_context.canonical(context),
+        context=canonical_context(context),
         integrations={**envelope.integrations, **mapping(raw, "integrations")},
         raw=dict(raw),
     )
     if not message.user_id and not message.anonymous_id:
-        raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", NO_ID)
+        raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", "request neither has anonymousId nor userId")
     _set_fields_of_kind(raw, kind, context, message)
     return message
 
@@ -97,9 +94,6 @@ def webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
         properties=dict(raw),
         raw=dict(raw),
     )
-
-
-CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
 
 def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], message: Message) -> None:
@@ -187,24 +181,3 @@ def _required_id(raw: Mapping[str, Any], name: str, kind: str) -> str:
     if not value:
         raise InvalidMessage(name, "MISSING_REQUIRED_FIELD", f"{name} is required for {kind}")
     return value
-
-
-def mapping(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """An object inside another; {} for anything else."""
-    value = holder.get(name)
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def text_of(value: Any) -> str:
-    """An id or a name as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
-
-    A text of replacement characters alone is '' too: body.decode makes them of NUL characters.
-    """
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        value = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if not value.isprintable():
-        value = "".join(c for c in value if unicodedata.category(c) != "Cc")
-    value = str(value.strip())
-    return value if value.strip("\ufffd ") else ""

@@ -7,14 +7,11 @@ import orjson
 from django.http import HttpRequest, HttpResponseBase
 
 from audience.intake.dialects import metarouter, rudderstack, segment
-from audience.intake.dialects.base import IngestView, basic_user
-from audience.intake.dialects.responses import BatchResult, Refusal, RequestProblem, Responses
-from audience.intake.dialects.segment_keys import MAX_BATCH_MEMBERS, UNKNOWN_KEY, key_values, without_secret
+from audience.intake.dialects.base import IngestView
+from audience.intake.dialects.responses import Refusal, RequestProblem, Responses
+from audience.intake.dialects.segment_fields import MAX_BATCH_MEMBERS, key_values, mapping, text_of, without_secret
 from audience.intake.messages.message import Message, Rejected, Violation
-from audience.intake.requests import restrictions
-from audience.intake.requests.auth import find_keys, find_live_key
-from audience.intake.requests.caller import record_caller
-from audience.intake.storing.rows import Submission
+from audience.intake.requests.auth import basic_user, find_key, find_keys
 from audience.models import ApiKey, Dialect
 from audience.models.keys import SENDER_KINDS
 
@@ -24,46 +21,53 @@ MAX_BODY_BYTES = rudderstack.RESPONSES.batch_limit
 RESPONSES_BY_DIALECT: Mapping[str, Responses] = {
     responses.dialect: responses for responses in (rudderstack.RESPONSES, metarouter.RESPONSES)
 }
-Members = list[tuple[ApiKey | None, Message | Rejected]]
+TOO_LARGE = Violation("", "TOO_LARGE", "request size exceeds max limit")
+UNKNOWN_KEY = Violation("writeKey", "UNKNOWN_KEY", "invalid write key")
+# Each message of a request with the key it belongs to.
+Members = list[tuple[ApiKey, Message | Rejected]]
 
 
 class SegmentView(IngestView):
-    """One route; `kind` is one of segment.TYPES, or "batch".
+    """One route, which is one of segment.TYPES, or "batch".
 
     On a `shared` route the key's dialect decides `responses`; `default_responses` are used there until the key is
     known, and for keys of other dialects. On other routes they are always used.
     """
 
-    kind = BATCH
+    route = BATCH
     default_responses: Responses = rudderstack.RESPONSES
     shared = True
     # The kinds of keys it accepts. Pixels accept publishable keys only: a key in an image URL is public.
     key_kinds: Sequence[str] = SENDER_KINDS
+    envelope: segment.BatchEnvelope
 
     def prepare(self) -> None:
-        self.responses = self.default_responses
+        super().prepare()
+        self.use_responses(self.default_responses)
         # The keys in the body, by their value; empty when there is a key outside the body.
         self.body_keys: Mapping[str, ApiKey] = {}
-        self.envelope: dict[str, Any] = {}
-        super().prepare()
+
+    def use_responses(self, responses: Responses) -> None:
+        self.responses, self.dialect = responses, responses.dialect
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return Refusal(self.responses.problem(problem, batch=self.kind == BATCH))
+        return Refusal(self.responses.problem(problem, batch=self.route == BATCH))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         key, payload, size = self.receive(basic_user(request) or request.GET.get("writeKey", ""))
-        if size > (self.responses.batch_limit if self.kind == BATCH else self.responses.call_limit):
+        return await self.handle(payload, key, size)
+
+    async def handle(self, payload: Any, key: ApiKey, size: int) -> HttpResponseBase:
+        if size > (self.responses.batch_limit if self.route == BATCH else self.responses.call_limit):
             raise self.refuse(RequestProblem.TOO_LARGE)
-        if self.kind == BATCH:
-            return await self.handle_batch(payload, key)
-        return await self.handle_one(payload, key)
+        return await (self.handle_batch if self.route == BATCH else self.handle_one)(payload, key)
 
     def receive(self, named: str) -> tuple[ApiKey, Any, int]:
         """The key, the JSON and its size in bytes. `named` is the key outside the body.
 
         Sets `responses` as soon as the key is known: an unreadable body is refused in the dialect of the header's key.
         """
-        key = find_live_key(named, kinds=self.key_kinds) if named else None
+        key = find_key(named, kinds=self.key_kinds) if named else None
         if key:
             self.choose_responses(key)
         data = self.read(self.request, limit=MAX_BODY_BYTES)
@@ -85,16 +89,16 @@ class SegmentView(IngestView):
                 raise self.refuse(RequestProblem.NO_KEY) from None
             raise
 
-    def find_key(self, value: str) -> ApiKey:
+    def require_key(self, value: str) -> ApiKey:
         if not value:
             raise self.refuse(RequestProblem.NO_KEY)
-        key = find_live_key(value, kinds=self.key_kinds)
+        key = find_key(value, kinds=self.key_kinds)
         if key is None:
             raise self.unknown_key(value)
         return key
 
     def unknown_key(self, value: str) -> Refusal:
-        return self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value, route=self.kind)
+        return self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value)
 
     def key_in_body(self, payload: Any) -> ApiKey:
         """The first live key in the body: a member with an invalid key does not refuse the others."""
@@ -103,23 +107,20 @@ class SegmentView(IngestView):
             raise self.refuse(RequestProblem.NO_KEY)
         self.body_keys = find_keys(named, kinds=self.key_kinds)
         found = next((self.body_keys[name] for name in named if name in self.body_keys), None)
-        return found or self.find_key(named[0])
+        return found or self.require_key(named[0])
 
     def choose_responses(self, key: ApiKey) -> None:
         if self.shared:
-            self.responses = RESPONSES_BY_DIALECT.get(key.dialect, self.default_responses)
-            self.dialect = self.responses.dialect
+            self.use_responses(RESPONSES_BY_DIALECT.get(key.dialect, self.default_responses))
 
     async def handle_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
         if not isinstance(raw, dict):
             raise self.refuse(RequestProblem.NOT_AN_EVENT)
+        self.envelope = segment.BatchEnvelope(
+            received_at=self.received_at, sent_at=self.sent_at(), both_directions=corrects_both_directions(key)
+        )
         # The route overwrites `type`.
-        kind = self.kind
-        both = corrects_both_directions(key)
-        envelope = segment.BatchEnvelope(received_at=self.received_at, sent_at=self.sent_at(), both_directions=both)
-        parsed, self.envelope = self.parsed(without_secret(raw), kind, envelope, key), envelope.as_json()
-        await self.store([(key, parsed)], key)
-        return self.responses.refused(parsed) if isinstance(parsed, Rejected) else self.responses.accepted()
+        return await self.store_one(self.parse(without_secret(raw), self.route, key), key)
 
     async def handle_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
         members = payload.get("batch") if isinstance(payload, dict) else None
@@ -129,82 +130,69 @@ class SegmentView(IngestView):
             raise self.refuse(RequestProblem.EMPTY_BATCH)
         if len(members) > MAX_BATCH_MEMBERS:
             raise self.refuse(RequestProblem.TOO_LARGE)
-        envelope = segment.BatchEnvelope(
+        self.envelope = segment.BatchEnvelope(
             received_at=self.received_at,
             both_directions=corrects_both_directions(key),
             sent_at=payload.get("sentAt") or self.sent_at(),
             timestamp=payload.get("timestamp") if self.responses.batch_timestamp else None,
-            context=segment.mapping(payload, "context"),
-            integrations=segment.mapping(payload, "integrations"),
+            context=mapping(payload, "context"),
+            integrations=mapping(payload, "integrations"),
         )
-        top = segment.text_of(payload.get("writeKey"))
-        parsed = [self.member(without_secret(member), self.owner(member, top, key), envelope) for member in members]
-        self.envelope = envelope.as_json()
-        await self.store(parsed, key)
-        rejected = [(index, what) for index, (_, what) in enumerate(parsed) if isinstance(what, Rejected)]
+        top = text_of(payload.get("writeKey"))
+        parsed: Members = []
+        for member in members:
+            owner = self.owner_of(member, top, key)
+            parsed.append((owner or key, self.parse_member(without_secret(member), owner)))
+        await self.store(parsed)
+        rejected = [(index, found) for index, (_, found) in enumerate(parsed) if isinstance(found, Rejected)]
         partial = key.dialect == Dialect.METAROUTER
-        return self.responses.batch(BatchResult(len(parsed) - len(rejected), rejected), partial=partial)
+        return self.responses.batch(len(parsed) - len(rejected), rejected, partial=partial)
 
-    def owner(self, raw: dict[str, Any], top: str, key: ApiKey) -> ApiKey | None:
+    def owner_of(self, raw: dict[str, Any], top: str, key: ApiKey) -> ApiKey | None:
         """The key a member belongs to: its own, else the batch's. None when that is not a live key."""
-        named = segment.text_of(raw.get("writeKey")) or top
+        named = text_of(raw.get("writeKey")) or top
         return self.body_keys.get(named) if self.body_keys and named else key
 
-    def member(
-        self, raw: dict[str, Any], owner: ApiKey | None, envelope: segment.BatchEnvelope
-    ) -> tuple[ApiKey | None, Message | Rejected]:
+    def parse_member(self, raw: dict[str, Any], owner: ApiKey | None) -> Message | Rejected:
         """One member of a batch, of the `type` it states."""
-        problem = None
         if len(orjson.dumps(raw)) > self.responses.call_limit:
-            problem = Violation("", "TOO_LARGE", "request size exceeds max limit")
-        elif owner is None:
-            problem = UNKNOWN_KEY
-        if problem or owner is None:
-            return owner, _rejected(raw, problem or UNKNOWN_KEY)
-        return owner, self.parsed(raw, segment.text_of(raw.get("type")).lower(), envelope, owner)
+            return self.rejected(raw, TOO_LARGE)
+        if owner is None:
+            return self.rejected(raw, UNKNOWN_KEY)
+        return self.parse(raw, text_of(raw.get("type")).lower(), owner)
 
-    def parsed(
-        self, raw: dict[str, Any], kind: str, envelope: segment.BatchEnvelope, key: ApiKey
-    ) -> Message | Rejected:
-        if kind not in segment.TYPES:
-            return _rejected(raw, segment.UNSUPPORTED_TYPE)
+    def parse(self, raw: dict[str, Any], kind: str, key: ApiKey) -> Message | Rejected:
         try:
-            return self.permitted(segment.parse(raw, kind=kind, envelope=envelope), key)
+            message = self.read_message(raw, kind)
         except segment.InvalidMessage as error:
-            return _rejected(raw, error.violation)
+            return self.rejected(raw, error.violation)
+        why = self.violation(key, message)
+        return self.rejected(raw, why) if why else message
 
-    def permitted(self, message: Message, key: ApiKey) -> Message | Rejected:
-        """The message, rejected if its key may not send it."""
-        if not key.is_restricted:
-            return message
-        why = self.caller_violation(key) or restrictions.event_violation(key, message)
-        return _rejected(message.raw, why) if why else message
+    def read_message(self, raw: dict[str, Any], kind: str) -> Message:
+        """Raises segment.InvalidMessage."""
+        return segment.parse(raw, kind=kind, envelope=self.envelope)
 
-    async def store(self, parsed: Members, key: ApiKey) -> None:
+    def rejected(self, raw: dict[str, Any], why: Violation) -> Rejected:
+        message_id = text_of(raw.get("messageId")) or None
+        return Rejected(message_id, [why], raw, route=self.route, envelope=self.envelope.as_json())
+
+    async def store_one(self, parsed: Message | Rejected, key: ApiKey) -> HttpResponseBase:
+        await self.store([(key, parsed)])
+        return self.responses.refused(parsed) if isinstance(parsed, Rejected) else self.responses.accepted()
+
+    async def store(self, parsed: Members) -> None:
         """Store all members in one transaction: a batch may hold messages of several keys."""
-        for what in (what for _, what in parsed if isinstance(what, Rejected)):
-            what.route, what.envelope = self.kind, self.envelope
-        messages = [what for _, what in parsed if isinstance(what, Message)]
-        record_caller(self.request, messages, [what for _, what in parsed if isinstance(what, Rejected)])
-        owners = {(member_key or key).pk: member_key or key for member_key, _ in parsed}
-        await self.accept([self.submission(owner, parsed, key) for owner in owners.values()])
-
-    def submission(self, owner: ApiKey, parsed: Members, key: ApiKey) -> Submission:
-        own = [what for member_key, what in parsed if (member_key or key).pk == owner.pk]
-        return Submission(
-            key=owner,
-            dialect=self.responses.dialect,
-            received_at=self.received_at,
-            messages=[what for what in own if isinstance(what, Message)],
-            rejected=[what for what in own if isinstance(what, Rejected)],
-        )
+        submissions = []
+        for owner in {key.pk: key for key, _ in parsed}.values():
+            own = [found for key, found in parsed if key.pk == owner.pk]
+            messages = [found for found in own if isinstance(found, Message)]
+            rejected = [found for found in own if isinstance(found, Rejected)]
+            submissions.append(self.submission(owner, messages, rejected))
+        await self.accept(submissions)
 
     def sent_at(self) -> str:
         return str(self.request.META.get("HTTP_SENTAT", ""))
-
-
-def _rejected(raw: dict[str, Any], why: Violation) -> Rejected:
-    return Rejected(segment.text_of(raw.get("messageId")) or None, [why], raw)
 
 
 class MetaRouterView(SegmentView):
@@ -212,7 +200,6 @@ class MetaRouterView(SegmentView):
 
     default_responses = metarouter.RESPONSES
     shared = False
-    dialect = Dialect.METAROUTER
 
 
 def corrects_both_directions(key: ApiKey) -> bool:

@@ -1,14 +1,17 @@
 """The key lookup of all dialects, with a cache."""
 
+import binascii
 import time
+from base64 import b64decode
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from django.http import HttpRequest
 from django.utils.asyncio import async_unsafe
 
 from audience.intake.requests import prefetch
-from audience.models import ApiKey, KeyKind
+from audience.models import ApiKey
 from audience.models.keys import SENDER_KINDS, sha256_hex
 
 # A revoked key is accepted for at most this long by a process that has it in its cache.
@@ -30,17 +33,12 @@ class _CachedKey:
 _cache: dict[str, _CachedKey] = {}
 
 
-def find_key(value: str, *, kind: KeyKind) -> ApiKey | None:
+def find_key(value: str, *, kinds: Collection[str] = SENDER_KINDS) -> ApiKey | None:
     """The live key with this value, with its game; None when it is unknown, revoked, expired or of another kind.
 
     Unknown keys are not cached: a key works from the moment it is created. Raises SynchronousOnlyOperation on the event
     loop when the key is not in the cache.
     """
-    return find_live_key(value, kinds=(kind,))
-
-
-def find_live_key(value: str, *, kinds: Collection[str] = SENDER_KINDS) -> ApiKey | None:
-    """The same for a key of any of `kinds`; by default those that may send events."""
     key = _find(value)
     return key if key and key.kind in kinds and key.is_live else None
 
@@ -76,6 +74,17 @@ def find_keys(values: Iterable[str], *, kinds: Collection[str] = SENDER_KINDS) -
 def clear_key_cache() -> None:
     """To be called after a change of a key, which then takes effect in this process at once."""
     _cache.clear()
+
+
+def basic_user(request: HttpRequest) -> str:
+    """The user name of HTTP Basic, where Segment-shaped clients put their key; '' when there is none."""
+    scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return b64decode(encoded.strip()).decode().partition(":")[0].strip()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 @async_unsafe("A query must not block the event loop.")

@@ -22,11 +22,6 @@ HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def violation(key: ApiKey, message: Message, *, origin: str, address: str) -> Violation | None:
-    """Why `key` may not send this message from there; None when it may. The caller is checked first."""
-    return caller_violation(key, origin=origin, address=address) or event_violation(key, message)
-
-
 def caller_violation(key: ApiKey, *, origin: str, address: str) -> Violation | None:
     """Why `key` may not be used from there; None when it may. No origin, or an unreadable address, is never allowed."""
     if key.allowed_addresses and not _is_among(address, tuple(key.allowed_addresses)):

@@ -1,0 +1,82 @@
+"""The fields that messages and batches of Segment's shape have in common: texts, objects, keys, and the context."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+# A megabyte of `{},` is a kilobyte of gzip and takes minutes to process; a message of an SDK has at least 200 bytes.
+MAX_BATCH_MEMBERS = 20_000
+# How keys that are not public begin, and how many of their characters are stored at most.
+SECRET_PREFIX = "sk_"
+MAX_PREFIX_LENGTH = 24
+# Fields of the context under the names of message.Message.
+PAGE = {"url": "page_url", "path": "page_path", "title": "page_title", "referrer": "page_referrer"}
+RENAMED = {"userAgent": "user_agent"}
+# Stored in other fields of the message.
+OMITTED = frozenset({"traits", "page", "library", "sessionId"})
+
+
+def mapping(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object inside another; {} for anything else."""
+    value = holder.get(name)
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def text_of(value: Any) -> str:
+    """An id or a name as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
+
+    A text of replacement characters alone is '' too: body.decode makes them of NUL characters.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        value = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if not value.isprintable():
+        value = "".join(c for c in value if unicodedata.category(c) != "Cc")
+    value = str(value.strip())
+    return value if value.strip("\ufffd ") else ""
+
+
+def without_secret(raw: dict[str, Any]) -> dict[str, Any]:
+    """The message as it is stored: a `writeKey` that is not public is cut to its first half, MAX_PREFIX_LENGTH at most.
+
+    Only the digest of such a key may be stored (audience/models/keys.py).
+    """
+    value = text_of(raw.get("writeKey"))
+    if not value.startswith(SECRET_PREFIX):
+        return raw
+    return {**raw, "writeKey": f"{value[: min(MAX_PREFIX_LENGTH, len(value) // 2)]}…"}
+
+
+def key_values(payload: Any) -> list[str]:
+    """The values of `writeKey` in a body, each once: at the top, then of a batch's members in their order."""
+    if not isinstance(payload, Mapping):
+        return []
+    members: Sequence[Any] = payload["batch"] if isinstance(payload.get("batch"), list) else []
+    holders = [payload, *(member for member in members[:MAX_BATCH_MEMBERS] if isinstance(member, Mapping))]
+    return list(dict.fromkeys(filter(None, (text_of(holder.get("writeKey")) for holder in holders))))
+
+
+def canonical_context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """`page{url,...}` -> page_url ..., `library{name,version}` -> library, library_version, `screen` -> "1920x1080".
+    Unknown keys are kept."""
+    found = {
+        RENAMED.get(name, name): value for name, value in context.items() if name not in OMITTED and value is not None
+    }
+    page, library, screen = mapping(context, "page"), context.get("library"), mapping(context, "screen")
+    found |= {name: page[key] for key, name in PAGE.items() if isinstance(page.get(key), str)}
+    if isinstance(library, Mapping):
+        names = {"library": library.get("name"), "library_version": library.get("version")}
+        found |= {name: str(value) for name, value in names.items() if value}
+    elif isinstance(library, str):
+        found["library"] = library
+    if screen.get("width") and screen.get("height"):
+        found["screen"] = f"{screen['width']}x{screen['height']}"
+    return found
+
+
+def device_id(context: Mapping[str, Any]) -> str:
+    value = mapping(context, "device").get("id")
+    return value.strip() if isinstance(value, str) else ""
