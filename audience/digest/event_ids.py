@@ -1,9 +1,8 @@
 """Which ids an event names, and which values are placeholders."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
-from audience.models import Kind
+from audience.models import Event, Kind
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
 IdentityKey = tuple[str, str]
@@ -30,22 +29,7 @@ PLACEHOLDER_IDS = frozenset(
 )
 
 
-class NamesIds(Protocol):
-    """An object with ids, such as an Event."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def anonymous_id(self) -> str: ...
-    @property
-    def user_id(self) -> str: ...
-    @property
-    def device_id(self) -> str: ...
-    @property
-    def links(self) -> Iterable[Sequence[str]]: ...
-
-
-def identity_keys_of(event: NamesIds) -> list[IdentityKey]:
+def identity_keys_of(event: Event) -> list[IdentityKey]:
     """Return every (namespace, value) that the event names, without placeholders."""
     # A device registration names the present owner; earlier owners are other players.
     device_id = event.device_id if event.kind != Kind.DEVICE else ""

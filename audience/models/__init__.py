@@ -5,6 +5,6 @@ from audience.models.erasure import Erasure, ErasureState, ReceiptKey
 from audience.models.events import Batch, BatchState, Event, Kind, Rejection
 from audience.models.failed_work import FailedWork, Queue
 from audience.models.heartbeats import Heartbeat, ProcessKind
-from audience.models.keys import ApiKey, Dialect, Environment, Game, KeyKind, Membership, Role
+from audience.models.keys import ApiKey, AuditedInGame, Dialect, Environment, Game, KeyKind, Membership, Role
 from audience.models.members import Invitation
 from audience.models.people import Device, Group, Identity, Person

@@ -86,10 +86,7 @@ class Reason(models.TextChoices):
     CONFIG_DELETED = "config_deleted", "The postback was deleted"
     TEST_TRAFFIC = "test_traffic", "Test traffic is never sent"
     FILTERED = "filtered", "The event does not meet the goal's condition"
-    NOT_FROM_SERVER = (
-        "not_from_server",
-        "The goal counts events from a server key only, and this came with another",
-    )
+    NOT_FROM_SERVER = "not_from_server", "The goal counts events from a server key only, and this came with another"
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
     REPEAT = "repeat", "The goal counts once per player, and this was not the first"
     TOO_OLD = "too_old", "Too old for the network to accept"

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from audience.database import clock
 from audience.database.encryption import decrypt, encrypt
-from audience.models.keys import Game
+from audience.models.keys import AuditedInGame, Game
 
 
 def keyed_hash(key: str, digest: str) -> str:
@@ -93,7 +93,7 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
         return self.filter(game=game_id, linked_hashes__contains=[named])
 
 
-class Erasure(models.Model):
+class Erasure(AuditedInGame, models.Model):
     """An erasure request and its receipt. `subject` is cleared when done; hashes, counts and times remain."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -122,7 +122,3 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.id} ({self.state})"
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}

@@ -62,13 +62,23 @@ class Game(models.Model):
         return {"game": self.pk}
 
 
+class AuditedInGame:
+    """A model of a game whose changes are in the audit log."""
+
+    game_id: int
+
+    def get_additional_data(self) -> dict[str, int]:
+        """Stored with each audit log entry, which is filtered by game."""
+        return {"game": self.game_id}
+
+
 class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"
     MARKETER = "marketer", "Marketer"
     ADMIN = "admin", "Admin"
 
 
-class Membership(models.Model):
+class Membership(AuditedInGame, models.Model):
     """A user's role in a game. Viewers read; marketers also run postbacks; admins also manage keys and members."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="memberships", db_index=False)
@@ -81,10 +91,6 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.game}: {self.role}"
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}
 
 
 class Dialect(models.TextChoices):
@@ -130,7 +136,7 @@ class KeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=clock.now()))
 
 
-class ApiKey(models.Model):
+class ApiKey(AuditedInGame, models.Model):
     """An API key. The value of a publishable key is stored; of other keys only the prefix and the SHA-256.
 
     The three `allowed_` lists restrict its use (audience/intake/requests/restrictions.py); an empty list allows all.
@@ -175,10 +181,6 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}
 
     @property
     def is_live(self) -> bool:

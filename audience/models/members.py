@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models.keys import Game, Role
+from audience.models.keys import AuditedInGame, Game, Role
 
 INVITATION_VALIDITY = timedelta(days=7)
 
@@ -23,7 +23,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.filter(accepted_at=None, revoked_at=None)
 
 
-class Invitation(models.Model):
+class Invitation(AuditedInGame, models.Model):
     """An invitation for one email address. `digest` is the SHA-256 of the mailed link's token."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="invitations")
@@ -57,7 +57,3 @@ class Invitation(models.Model):
     def is_open(self) -> bool:
         """Whether its link still works."""
         return self.accepted_at is None and self.revoked_at is None and self.expires_at > clock.now()
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models import ApiKey, Game
+from audience.models import ApiKey, AuditedInGame, Game
 from postbacks.models.configs import PostbackConfig
 from postbacks.models.fields import EncryptedJSONField
 
@@ -73,7 +73,7 @@ class AlertChoice(models.Model):
         return f"{self.user_id} in {self.game_id}: {self.told}"
 
 
-class AlertHook(models.Model):
+class AlertHook(AuditedInGame, models.Model):
     """A URL of the studio that receives every alert, signed."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="alert_hooks", db_index=False)
@@ -92,10 +92,6 @@ class AlertHook(models.Model):
     def __str__(self) -> str:
         # The host only: the path may be a secret, and the audit log stores this text.
         return urlsplit(self.url).hostname or "webhook"
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}
 
 
 class NoticeState(models.TextChoices):

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models import Game, Trigger
+from audience.models import AuditedInGame, Game, Trigger
 from postbacks.models.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network, Target
@@ -20,7 +20,7 @@ class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
         return self.filter(deleted_at=None)
 
 
-class PostbackConfig(models.Model):
+class PostbackConfig(AuditedInGame, models.Model):
     """A postback: reports conversions of one game to one network. Created only after the network accepted its
     credential.
     """
@@ -67,10 +67,6 @@ class PostbackConfig(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind.label} {self.pixel_id}"
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}
 
     @property
     def kind(self) -> Network:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from audience.database import clock
-from audience.models import Game
+from audience.models import AuditedInGame, Game
 from postbacks.models.configs import PostbackConfig
 
 
@@ -17,7 +17,7 @@ class ReplayState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-class Replay(models.Model):
+class Replay(AuditedInGame, models.Model):
     """The failed deliveries of one config in a period, with one verdict, to be sent again.
 
     `total` is counted at creation; the deliveries that reference the replay show the outcome.
@@ -50,7 +50,3 @@ class Replay(models.Model):
 
     def __str__(self) -> str:
         return f"replay of {self.total} by {self.config_id}: {self.state}"
-
-    def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
-        return {"game": self.game_id}
