@@ -52,23 +52,14 @@ def receipt_key(game_id: int) -> str | None:
         ) from error
 
 
-def get_or_create_receipt_key(game_id: int) -> str:
-    """Return the receipt key, creating it if needed; of two concurrent callers the first one's key is kept."""
-    key = receipt_key(game_id)
-    if key is None:
-        row = ReceiptKey(game_id=game_id, sealed=encrypt(secrets.token_hex(32)))
-        ReceiptKey.objects.bulk_create([row], ignore_conflicts=True)
-        key = receipt_key(game_id)
-    assert key is not None
-    return key
-
-
 def subject_hashes(game_id: int, values: Iterable[str], *, key: str | None = None) -> dict[str, str]:
-    """Return {id: keyed hash} for these ids. `key` is the game's receipt key where the caller has read it already.
+    """Return {id: keyed hash} for these ids; `key` is the game's receipt key, by default read, and created if needed.
 
     The hash covers the game id, so that receipts of two games cannot be matched.
     """
-    key = key or get_or_create_receipt_key(game_id)
+    if key is None:
+        ReceiptKey.objects.get_or_create(game_id=game_id, defaults={"sealed": encrypt(secrets.token_hex(32))})
+        key = str(receipt_key(game_id))
     plain = {value: hashlib.sha256(f"{game_id}:{value}".encode()).hexdigest() for value in values}
     return {value: keyed_hash(key, digest) for value, digest in plain.items()}
 

@@ -37,12 +37,13 @@ from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
 from audience.models.people import ANONYMOUS, DEVICE, USER
 from audience.privacy import redaction
-from consent import services as consent
+from consent.decisions import delete_decisions
 
 logger = structlog.get_logger(__name__)
 
 # The pause while events accepted before the request are not digested yet.
 DIGEST_WAIT = timedelta(seconds=2)
+DELETED_WITH_PERSON = {"conversions": Conversion, "touches": Touch, "devices": Device, "identities": Identity}
 COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
 
 
@@ -76,12 +77,13 @@ def drain() -> int:
     """Run the due erasures, each isolated from the others; return how many were finished."""
     due = Erasure.objects.filter(state=ErasureState.PENDING, next_attempt_at__lte=clock.now())
     rows = list(due.order_by("requested_at").values_list("pk", "game_id"))
-    done = isolation.process_each(Queue.ERASURE, rows, lambda row: _attempt(row[0]), row_of=_place)
+    done = isolation.process_each(
+        Queue.ERASURE,
+        rows,
+        lambda row: _attempt(row[0]),
+        row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
+    )
     return sum(done)
-
-
-def _place(row: tuple[uuid.UUID, int]) -> isolation.FailureKey:
-    return isolation.FailureKey(str(row[0]), row[1])
 
 
 def _attempt(erasure_id: uuid.UUID) -> bool:
@@ -117,28 +119,25 @@ def run(erasure_id: uuid.UUID) -> bool:
 
 def _erase(erasure: Erasure) -> None:
     game_id, named = erasure.game_id, [(erasure.namespace, erasure.subject)]
-    person_ids = list(
-        Identity.objects.filter(game_id=game_id, namespace=erasure.namespace, value=erasure.subject).values_list(
-            "person_id", flat=True
-        )
-    )
+    subject = Identity.objects.filter(game_id=game_id, namespace=erasure.namespace, value=erasure.subject)
+    person_ids = list(subject.values_list("person_id", flat=True))
     linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
     keys = sorted({*named, *linked})
     values = sorted({value for _, value in keys})
-    _erase_echoes(game_id, [*redaction.personal_values(person_ids), *values])
+    _redact_batch_errors(game_id, [*redaction.personal_values(person_ids), *values])
     cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
     counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
     conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
     FailedWork.objects.filter(game_id=game_id, row__in=[str(pk) for pk in conversions]).delete()
     counts["events"] = Event.objects.filter(sent_under(game_id, keys)).delete()[0]
     counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
-    counts["consent_decisions"] = consent.delete_decisions(
+    counts["consent_decisions"] = delete_decisions(
         game_id=game_id, anonymous_ids=[value for namespace, value in keys if namespace == ANONYMOUS]
     )
-    for name, model in (("conversions", Conversion), ("touches", Touch), ("devices", Device), ("identities", Identity)):
-        counts[name] = model._default_manager.filter(person_id__in=person_ids).count()
-    # The person's conversions, touches, devices, identities and memberships go with them (ON DELETE CASCADE).
-    Person.objects.filter(pk__in=person_ids).delete()
+    # With the person's conversions, touches, devices, identities and memberships (on_delete=CASCADE).
+    deleted = Person.objects.filter(pk__in=person_ids).delete()[1]
+    for name, model in DELETED_WITH_PERSON.items():
+        counts[name] = deleted.get(model._meta.label, 0)
     counts["people"] = len(person_ids)
     hashes = subject_hashes(game_id, values)
     erasure.subject_hash, erasure.linked_hashes = hashes[erasure.subject], sorted(hashes.values())
@@ -147,7 +146,7 @@ def _erase(erasure: Erasure) -> None:
     erasure.save()
 
 
-def _erase_echoes(game_id: int, values: list[str]) -> None:
+def _redact_batch_errors(game_id: int, values: list[str]) -> None:
     """Remove these values from the errors of failed batches, which may quote what was sent."""
     for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
         error = redaction.redact(batch.error, values)
@@ -157,8 +156,7 @@ def _erase_echoes(game_id: int, values: list[str]) -> None:
 
 def sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
     """Return the condition for events that name any of these ids in COLUMNS."""
-    match = Q(pk__in=[])
+    named = Q()
     for namespace, column in COLUMNS.items():
-        values = [value for kind, value in keys if kind == namespace]
-        match |= Q(**{f"{column}__in": values}) if values else Q(pk__in=[])
-    return Q(game_id=game_id) & match
+        named |= Q(**{f"{column}__in": [value for kind, value in keys if kind == namespace]})
+    return Q(game_id=game_id) & named

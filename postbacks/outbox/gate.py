@@ -16,7 +16,7 @@ from django.db import connection
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
 from audience.models.people import ANONYMOUS
-from consent import policy
+from consent.decisions import effective_level
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.network import Facts
@@ -162,7 +162,7 @@ def _level(conversion: Conversion, recorded: Level | None) -> Level:
     stated = conversion.consent_level
     if stated and stated not in Level.values:
         return Level.NONE  # an unknown level
-    return policy.effective_level(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
+    return effective_level(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
 
 
 def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from consent.decisions import effective_level
 from consent.models import Level
-from consent.policy import effective_level
 
 LEVELS = [Level.NONE, Level.ANONYMOUS, Level.FULL]
 

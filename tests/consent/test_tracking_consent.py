@@ -10,8 +10,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from audience.games.keys import NewKey, create_key
+from consent.decisions import current_level, delete_decisions, record_decision
 from consent.models import ConsentDecision, Level
-from consent.services import current_level, delete_decisions, newest_level, record_decision
 from tests.audience.immutable import CONSENT, assert_cors, assert_envelope
 
 pytestmark = pytest.mark.django_db
@@ -193,22 +193,22 @@ def test_an_invalid_consent_query_is_400(key: NewKey, query: dict[str, str], det
     assert_envelope(get(key, query), 400, "VALIDATION_ERROR", details[0]["message"], details)
 
 
-# The verbs that the rest of the house uses
+# The functions of consent/decisions.py
 
 
-def test_the_newest_decision_of_any_of_a_players_ids_is_in_force(game: Any) -> None:
+def test_the_newest_decision_is_in_force(game: Any) -> None:
     for minutes, anonymous_id, level in ((0, "a-1", Level.FULL), (5, "a-2", Level.NONE), (3, "a-1", Level.ANONYMOUS)):
         moment = NOW + timedelta(minutes=minutes)
         record_decision(game_id=game.pk, anonymous_id=anonymous_id, level=level, source="test", decided_at=moment)
 
-    assert newest_level(game_id=game.pk, anonymous_ids=["a-1", "a-2"]) == Level.NONE
-    assert newest_level(game_id=game.pk, anonymous_ids=["a-1"]) == Level.ANONYMOUS
-    assert newest_level(game_id=game.pk, anonymous_ids=["a-3"]) is None
-    assert newest_level(game_id=game.pk, anonymous_ids=[]) is None
+    newest_first = ConsentDecision.objects.for_ids(game.pk, ["a-1", "a-2"])
+    assert list(newest_first.values_list("level", flat=True)) == ["none", "anonymous", "full"]
+    assert not ConsentDecision.objects.for_ids(game.pk, []).exists()
+    assert current_level(game_id=game.pk, anonymous_id="a-1") == Level.ANONYMOUS
     assert current_level(game_id=game.pk, anonymous_id="a-3") == Level.NOT_SET
 
 
-def test_forgetting_deletes_the_decisions_of_these_ids_in_this_game_only(game: Any, other_game: Any) -> None:
+def test_deleting_deletes_the_decisions_of_these_ids_in_this_game_only(game: Any, other_game: Any) -> None:
     for game_id, anonymous_id in ((game.pk, "a-1"), (game.pk, "a-1"), (game.pk, "a-2"), (other_game.pk, "a-1")):
         record_decision(game_id=game_id, anonymous_id=anonymous_id, level=Level.FULL, source="test", decided_at=NOW)
 

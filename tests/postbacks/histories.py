@@ -14,8 +14,8 @@ from audience.games.keys import create_key
 from audience.intake.dialects import immutable
 from audience.intake.storing.accept import accept
 from audience.models import ApiKey, Dialect, Game
+from consent.decisions import record_decision
 from consent.models import Level
-from consent.services import record_decision
 from postbacks.models import ConfigVersion
 from tests import factories
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from audience.models import Conversion, Game, Person, Touch
+from consent.decisions import record_decision
 from consent.models import Level
-from consent.services import record_decision
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
 from postbacks.networks.interface.network import Facts, Item

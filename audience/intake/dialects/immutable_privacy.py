@@ -10,8 +10,8 @@ from audience.intake.messages.times import is_blank
 from audience.intake.requests import body
 from audience.models.people import ANONYMOUS, USER
 from audience.privacy.erasure import request_erasure
+from consent.decisions import current_level, record_decision
 from consent.models import Level
-from consent.services import current_level, record_decision
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_SOURCE_LENGTH = 128

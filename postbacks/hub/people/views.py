@@ -15,8 +15,8 @@ from audience.hub.toolkit.masking import as_json, masked, shortened
 from audience.models import Event, Identity, Membership, Person, Role
 from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
+from consent.decisions import effective_level
 from consent.models import ConsentDecision, Level
-from consent.policy import effective_level
 from postbacks.hub.toolkit.conversion_rows import ConversionRow, conversion_row, with_outcomes
 from postbacks.reporting.labels import network_label
 
