@@ -12,7 +12,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 from django.urls import path
 
@@ -28,23 +28,17 @@ admin.site.unregister([Authenticator, Group, User, UserSession])
 PASSWORD_LINK, ADDRESS_LINK = "auth_user_password_link", "auth_user_address_link"
 
 
-def as_checkboxes(field: Any) -> Any:
-    """Show a multiple choice as checkboxes: the script of Django's double list violates the content security policy."""
-    field.widget, field.help_text = forms.CheckboxSelectMultiple(choices=field.choices), ""
-    return field
+# The script of Django's double list violates the content security policy.
+CHECKBOXES: dict[Any, Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple, "help_text": ""}}
 
 
 class ChangedBySuperusers:
     """Viewed with the view permission, changed by superusers only."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_superuser(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
+    has_add_permission = has_delete_permission = has_change_permission
 
 
 def is_superuser(request: HttpRequest) -> bool:
@@ -56,9 +50,7 @@ class PermissionGroupAdmin(ChangedBySuperusers, DeclaredFilters, GroupAdmin):
     """Sets of permissions for operators."""
 
     filter_horizontal = ()
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
-        return as_checkboxes(super().formfield_for_manytomany(db_field, request, **kwargs))
+    formfield_overrides = CHECKBOXES
 
 
 class NewAccountForm(forms.ModelForm[User]):
@@ -91,6 +83,7 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
 
     list_display = ("email", "username", "is_active", "is_staff", "is_superuser", "last_login")
     filter_horizontal = ()
+    formfield_overrides = CHECKBOXES
     readonly_fields = ["email", "password_state", "last_login", "date_joined"]
     fieldsets = (
         (None, {"fields": ("email", "username", "password_state", "first_name", "last_name")}),
@@ -111,9 +104,6 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
     @admin.display(description="Password")
     def password_state(self, account: User) -> str:
         return "Set" if account.has_usable_password() else "None"
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return as_checkboxes(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_urls(self) -> list[Any]:
         """Add two pages, and remove Django's password page, on which staff would choose the password."""

@@ -84,14 +84,10 @@ def _masked_column(name: str) -> Callable[[Any, Model], str]:
 class NoChanges:
     """Viewed with the view permission, changed by nobody."""
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_delete_permission = has_change_permission
 
 
 class ReadOnly(NoChanges, DeclaredFilters, admin.ModelAdmin[Any]):

@@ -45,21 +45,18 @@ class PersonAdmin(ReadOnly):
     )
     def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for person in queryset.select_related("game"):
-            self._erase(request, person)
-
-    def _erase(self, request: HttpRequest, person: Person) -> None:
-        handle = erasure_identity(person)
-        if handle is None:
-            text = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
-            self.message_user(request, text, messages.WARNING)
-            return
-        request_erasure(
-            game=person.game,
-            namespace=handle.namespace,
-            subject=handle.value,
-            requested_by=request.user.get_username(),
-        )
-        self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)
+            handle = erasure_identity(person)
+            if handle is None:
+                text = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
+                self.message_user(request, text, messages.WARNING)
+                continue
+            request_erasure(
+                game=person.game,
+                namespace=handle.namespace,
+                subject=handle.value,
+                requested_by=request.user.get_username(),
+            )
+            self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)
 
 
 @admin.register(Touch)
