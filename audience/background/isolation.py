@@ -118,8 +118,8 @@ def process_each(
     for row in rows:
         place = row_of(row)
         failure = known.get((place.game_id, place.name))
-        if failure is None or _take(failure):
-            yield from _alone(queue, place, partial(work, row), failure)
+        if failure is None or _lease(failure):
+            yield from process_alone(queue, place, partial(work, row), failure)
 
 
 def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[FailedWork] | None = None) -> int:
@@ -130,18 +130,17 @@ def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[
     due = FailedWork.objects.of(queue).due()[:RETRIES_AT_ONCE] if rows is None else rows
     done = 0
     for failure in list(due):
-        if _take(failure):
+        if _lease(failure):
             place = FailureKey(failure.row, failure.game_id, failure.kept)
-            done += len(_alone(queue, place, partial(work, failure), failure))
+            done += len(process_alone(queue, place, partial(work, failure), failure))
     return done
 
 
-def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T]) -> list[T]:
-    """Return the result of `work` in a list, or an empty list if it failed, which is recorded."""
-    return _alone(queue, row, work, None)
+def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: FailedWork | None = None) -> list[T]:
+    """Return the result of `work` in a list, or an empty list if it failed, which is recorded.
 
-
-def _alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: FailedWork | None) -> list[T]:
+    `failure` is the leased record of an earlier failure; it is deleted on success.
+    """
     try:
         result = work()
     except NotNow:
@@ -156,7 +155,7 @@ def _alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: Failed
     return [result]
 
 
-def _take(failure: FailedWork) -> bool:
+def _lease(failure: FailedWork) -> bool:
     """Lease a failed row for a retry; return False if it is not due or leased by another worker."""
     now = clock.now()
     mine = FailedWork.objects.due(now).filter(pk=failure.pk).order_by()
@@ -178,10 +177,9 @@ def record_failure(queue: Queue, row: FailureKey, error: Exception, *, again: bo
 
 def _record(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
     now = clock.now()
-    new = {"kept": row.kept, "first_failed_at": now, "next_attempt_at": now}
     rows = FailedWork.objects.select_for_update(of=("self",))
     place: dict[str, Any] = {"game_id": row.game_id, "queue": queue, "row": row.name}
-    failure, made = rows.get_or_create(**place, defaults=new)
+    failure, made = rows.get_or_create(**place, defaults={"kept": row.kept})
     if not made and not again:
         return
     failure.attempts += 1

@@ -33,8 +33,6 @@ def record(*, game: Game, events: Sequence[Event], people: Mapping[int, uuid.UUI
 def _server_keys(events: Sequence[Event]) -> set[int]:
     """Return which of the events' keys are server keys. A deleted key counts as public."""
     named = {event.key_id for event in events if event.key_id is not None}
-    if not named:
-        return set()
     return set(ApiKey.objects.filter(pk__in=named, kind__in=SERVER_KINDS).values_list("pk", flat=True))
 
 
@@ -142,10 +140,7 @@ def _erased(
     hashed = subject_hashes(game.pk, {value for _, value in known}, key=key)
     for person_id, value in known:
         hashes[person_id].add(hashed[value])
-    every = set().union(*hashes.values()) if hashes else set()
-    receipts = (
-        Erasure.objects.filter(game=game, linked_hashes__overlap=list(every)) if every else Erasure.objects.none()
-    )
+    receipts = Erasure.objects.filter(game=game, linked_hashes__overlap=list(hashed.values()))
     moments = [(set(receipt.linked_hashes), receipt.requested_at) for receipt in receipts]
     return {
         event.pk

@@ -6,7 +6,7 @@ the player was active, and PostgreSQL records that itself, since reading them ta
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -20,54 +20,54 @@ from audience.models.people import ANONYMOUS, DEVICE, USER
 
 # The identity of the id in `column`. LIMIT forces an index lookup per row: otherwise PostgreSQL plans a join, which
 # with old statistics, without a new game's rows, compares every row with every other.
-WHOSE = """LEFT JOIN LATERAL (
+IDENTITY_OF = """LEFT JOIN LATERAL (
     SELECT id, person_id, first_seen_at FROM audience_identity
     WHERE {column} <> '' AND (game_id, namespace, value) = (%(game)s, '{namespace}', {column}) LIMIT 1
   ) AS {name} ON true"""
-BY_ANONYMOUS = WHOSE.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
-BY_USER = WHOSE.format(column="user_id", namespace=USER, name="u")
-BY_DEVICE = WHOSE.format(column="device_id", namespace=DEVICE, name="d")
+BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
+BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
+BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
 # event: the needed columns, so that each event's JSON is decoded once.
-# sighting: one row per combination of ids; events with links, or without any usable id, are not combined.
-# whose: `person_id` is the player of all these ids, known since before the first of these events. NULL if an id is new,
+# id_group: one row per combination of ids; events with links, or without any usable id, are not combined.
+# known: `person_id` is the player of all these ids, known since before the first of these events. NULL if an id is new,
 #   was first seen later, or belongs to another player than the next.
 # active: updates last_seen_at of known players.
 # least and greatest ignore NULL.
-SEE = f"""
+READ_GROUPS = f"""
 WITH event AS MATERIALIZED (
   SELECT id, anonymous_id, user_id, least(event_at, received_at) AS event_at,
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
     context -> 'active' IS DISTINCT FROM 'false' AS is_active,
     kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
-      OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(words)s
+      OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s
       AS matters
   FROM audience_event WHERE id = ANY(%(ids)s) AND day BETWEEN %(first)s AND %(last)s
-), sighting AS (
+), id_group AS (
   SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at,
     max(event_at) FILTER (WHERE is_active) AS active_at, array_agg(id) FILTER (WHERE matters) AS events
   FROM event
   GROUP BY anonymous_id, user_id, device_id, links, CASE WHEN links <> ''
-    OR lower(anonymous_id) = ANY(%(nobody)s) AND lower(user_id) = ANY(%(nobody)s) AND lower(device_id) = ANY(%(nobody)s)
+    OR lower(anonymous_id) = ANY(%(no_id)s) AND lower(user_id) = ANY(%(no_id)s) AND lower(device_id) = ANY(%(no_id)s)
     THEN id END
-), whose AS (
-  SELECT sighting.*, CASE WHEN links = ''
+), known AS (
+  SELECT id_group.*, CASE WHEN links = ''
     AND (anonymous_id = '' OR a.id IS NOT NULL) AND (user_id = '' OR u.id IS NOT NULL)
     AND (device_id = '' OR d.id IS NOT NULL)
     AND least(a.person_id, u.person_id, d.person_id) = greatest(a.person_id, u.person_id, d.person_id)
     AND first_at >= greatest(a.first_seen_at, u.first_seen_at, d.first_seen_at)
     THEN least(a.person_id, u.person_id, d.person_id) END AS person_id
-  FROM sighting
+  FROM id_group
   {BY_ANONYMOUS}
   {BY_USER}
   {BY_DEVICE}
 ), active AS (
   UPDATE audience_person SET last_seen_at = active_at
-  FROM (SELECT person_id, max(active_at) AS active_at FROM whose GROUP BY person_id) AS theirs
+  FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS theirs
   WHERE id = person_id AND active_at > last_seen_at
 )
 SELECT anonymous_id, user_id, device_id, links, first_at, active_at, coalesce(events, '{{}}'), person_id
-FROM whose WHERE person_id IS NULL OR events IS NOT NULL
+FROM known WHERE person_id IS NULL OR events IS NOT NULL
 """
 
 
@@ -113,9 +113,20 @@ def read(
     """
     groups: list[EventGroup] = []
     events: list[Event] = []
-    given = {"game": game.pk, "counted": list(counted), "words": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}
-    for (first, last), ids in _by_days(batches).items():
-        found = _see({**given, "nobody": ["", *PLACEHOLDER_IDS], "ids": ids, "first": first, "last": last})
+    given: dict[str, Any] = {
+        "game": game.pk,
+        "counted": list(counted),
+        "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN],
+        "no_id": ["", *PLACEHOLDER_IDS],
+    }
+    # By the days of their batch, since an id is looked up in every partition of these days.
+    by_days: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
+    for batch in batches:
+        by_days[batch.first_day, batch.last_day] += batch.event_ids
+    for (first, last), ids in by_days.items():
+        with connection.cursor() as cursor:
+            cursor.execute(READ_GROUPS, {**given, "ids": ids, "first": first, "last": last})
+            found = [EventGroup._make(row) for row in cursor.fetchall()]
         groups += found
         if matter := [pk for one in found for pk in one.events]:
             events += Event.objects.filter(pk__in=matter, day__gte=first, day__lte=last).defer("raw")
@@ -123,17 +134,3 @@ def read(
         # Version 0.1.0 stored times without this bound.
         event.event_at = min(event.event_at, event.received_at)
     return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
-
-
-def _see(given: dict[str, Any]) -> list[EventGroup]:
-    with connection.cursor() as cursor:
-        cursor.execute(SEE, given)
-        return [EventGroup._make(row) for row in cursor.fetchall()]
-
-
-def _by_days(batches: Iterable[ClaimedBatch]) -> dict[tuple[date | None, date | None], Sequence[int]]:
-    """Return {(first day, last day): event ids}, since an id is looked up in every partition of these days."""
-    ids: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
-    for batch in batches:
-        ids[batch.first_day, batch.last_day] += batch.event_ids
-    return dict(ids)

@@ -38,7 +38,7 @@ SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last
 FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
 """
 NAMED = "jsonb_to_recordset(%(keys)s) AS named (person_id uuid, namespace text, value text, first_at timestamptz)"
-# LIMIT: see event_groups.WHOSE.
+# LIMIT: see event_groups.IDENTITY_OF.
 FOUND = f"""{NAMED} CROSS JOIN LATERAL (
     SELECT id, person_id, first_seen_at FROM audience_identity
     WHERE (game_id, namespace, value) = (%(game)s, named.namespace, named.value) LIMIT 1

@@ -4,10 +4,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 
-from django.db import connection
-
 from audience.digest import conversions, traits
-from audience.models import Conversion, Device, Identity, Person, Touch
+from audience.models import Conversion, Device, Group, Identity, Person, Touch
 
 
 def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
@@ -20,7 +18,7 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
         conversions.elect([launches])
     for model in (Identity, Device, Conversion):
         model._default_manager.filter(person_id__in=losers).update(person=winner)
-    _merge_groups(winner.pk, losers)
+    winner.groups.add(*Group.objects.filter(members__in=losers).distinct())
     traits.merge_into(winner, persons[1:])
     Person.objects.filter(pk__in=losers).delete()
     return winner.pk
@@ -37,13 +35,3 @@ def _merge_touches(winner_id: uuid.UUID, person_ids: Sequence[uuid.UUID]) -> Non
             Conversion.objects.filter(touch_id__in=copy_ids).update(touch=kept)
             Touch.objects.filter(pk__in=copy_ids).delete()
     Touch.objects.filter(person_id__in=person_ids).update(person_id=winner_id)
-
-
-def _merge_groups(winner_id: uuid.UUID, losers: Sequence[uuid.UUID]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO audience_group_members (group_id, person_id) "
-            "SELECT DISTINCT group_id, %s::uuid FROM audience_group_members WHERE person_id = ANY(%s) "
-            "ON CONFLICT DO NOTHING",
-            [winner_id, list(losers)],
-        )

@@ -6,8 +6,8 @@ allows one run at a time, so that identities and first launches are decided with
 
 import threading
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -34,7 +34,7 @@ MAX_ALONE_AT_ONCE = 200
 # Seconds after which a drain ends; another task continues.
 MAX_DRAIN_SECONDS = 20.0
 # Game -> lock of the thread of this process that digests it or waits for more events.
-_turns: dict[int, threading.Lock] = {}
+game_locks: dict[int, threading.Lock] = {}
 
 
 def drain() -> int:
@@ -46,7 +46,7 @@ def drain() -> int:
         if time.monotonic() > deadline:
             wakeup.wake(wakeup.DIGEST)
             break
-        done = sum(_take_turn(game_id, since, gather=digested > 0) for game_id, since in due)
+        done = sum(_digest_in_thread(game_id, since, gather=digested > 0) for game_id, since in due)
         if not done:
             break
         digested += done
@@ -56,7 +56,7 @@ def drain() -> int:
 def _due() -> BatchQuerySet:
     """Return due batches, without those whose own row cannot be written, which are retried alone."""
     unwritable = [int(row) for row in FailedWork.objects.of(Queue.BATCH).values_list("row", flat=True)]
-    return Batch.objects.due().exclude(pk__in=unwritable) if unwritable else Batch.objects.due()
+    return Batch.objects.due().exclude(pk__in=unwritable)
 
 
 def _digest_again(failure: FailedWork) -> None:
@@ -67,16 +67,17 @@ def _digest_again(failure: FailedWork) -> None:
         raise isolation.NotNow  # another worker is digesting its game
 
 
-def _take_turn(game_id: int, due_since: datetime, *, gather: bool) -> int:
-    turn = _turns.setdefault(game_id, threading.Lock())
-    if not turn.acquire(blocking=False):
+def _digest_in_thread(game_id: int, due_since: datetime, *, gather: bool) -> int:
+    """Digest a game's due batches, with `gather` after waiting for more; return 0 if another thread has the game."""
+    lock = game_locks.setdefault(game_id, threading.Lock())
+    if not lock.acquire(blocking=False):
         return 0
     try:
         if gather:
             time.sleep(max(0.0, (due_since + GATHER - clock.now()).total_seconds()))
         return _digest_game(game_id)
     finally:
-        turn.release()
+        lock.release()
 
 
 def _digest_game(game_id: int) -> int:
@@ -96,20 +97,13 @@ def _digest_alone(game_id: int, batch_id: int) -> int:
     except Exception as error:  # as above
         isolation.raise_if_unavailable(error)
         logger.exception("digest_failed", game_id=game_id, batch_id=batch_id)
-        _put_off_isolated(game_id, batch_id, error)
+        # A batch whose row cannot be written is recorded as failed work, and so left out of the queue.
+        row = isolation.FailureKey(str(batch_id), game_id)
+        isolation.process_alone(Queue.BATCH, row, partial(postpone, batch_id, error))
         return 0
 
 
-def _put_off_isolated(game_id: int, batch_id: int, error: Exception) -> None:
-    """Put off a batch; if its row cannot be written, record it in FailedWork, so that it is excluded."""
-    try:
-        _put_off(batch_id, error)
-    except Exception as unwritable:
-        isolation.raise_if_unavailable(unwritable)
-        isolation.record_failure(Queue.BATCH, isolation.FailureKey(str(batch_id), game_id), unwritable)
-
-
-def _put_off(batch_id: int, error: Exception) -> None:
+def postpone(batch_id: int, error: Exception) -> None:
     """Schedule the batch's next attempt, or set it aside (state Failed) after MAX_ATTEMPTS."""
     batch = Batch.objects.get(pk=batch_id)
     batch.attempts += 1
@@ -127,9 +121,11 @@ def digest(*, game_id: int, only: int | None = None) -> int:
     claimed = _claimed(game_id, only)
     if not claimed:
         return 0
+    rows = Batch.objects.filter(pk__in=[batch.pk for batch in claimed])
     game = Game.objects.filter(pk=game_id).first()
     if game is None:
-        return _leave(claimed, game_id)
+        logger.warning("game_deleted", game_id=game_id, batches=len(claimed))
+        return rows.update(state=BatchState.DONE, error="The game was deleted.")
     seen, events = event_groups.read(game=game, batches=claimed, counted=goals.conversion_event_names(game=game))
     people = identity.resolve(game=game, seen=seen)
     if events or people.merged:
@@ -137,15 +133,7 @@ def digest(*, game_id: int, only: int | None = None) -> int:
         devices_and_groups.apply(game=game, events=events, people=people.by_event)
         if attribution.attribute(game=game, events=events, people=people):
             wakeup.wake(settings.CONVERSIONS_READY_TASK)
-    Batch.objects.filter(pk__in=[batch.pk for batch in claimed]).update(state=BatchState.DONE, error="")
-    return len(claimed)
-
-
-def _leave(claimed: Sequence[ClaimedBatch], game_id: int) -> int:
-    """Mark batches of a deleted game as done; return their number."""
-    logger.warning("game_deleted", game_id=game_id, batches=len(claimed))
-    rows = Batch.objects.filter(pk__in=[batch.pk for batch in claimed])
-    return rows.update(state=BatchState.DONE, error="The game was deleted.")
+    return rows.update(state=BatchState.DONE, error="")
 
 
 def _claimed(game_id: int, only: int | None) -> list[ClaimedBatch]:
@@ -166,10 +154,7 @@ def _claimed(game_id: int, only: int | None) -> list[ClaimedBatch]:
 
 def lock_game(game_id: int, *, wait: bool) -> bool:
     """Lock a game's identities until the end of the transaction; without `wait` return False if they are locked."""
-    name = f"digest game {game_id}"
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     with connection.cursor() as cursor:
-        if wait:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-            return True
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        return bool(cursor.fetchone()[0])
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"digest game {game_id}"])
+        return cursor.fetchone()[0] is not False

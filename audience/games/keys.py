@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,10 +27,7 @@ class NewKey:
     """A new key and its value, which is not stored for secret and server keys."""
 
     key: ApiKey
-    value: str
-
-    def __repr__(self) -> str:
-        return f"NewKey({self.key.prefix}…)"
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

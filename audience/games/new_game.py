@@ -5,28 +5,21 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from audience.models import Game, Membership, Role
+from audience.models.keys import MAX_SLUG_LENGTH
 
 
 def create_game(*, name: str, slug: str, created_by: Any) -> Game:
     """Create a game with its creator as admin. If `slug` is taken, the first free of slug-2, slug-3, ... is used."""
-    number = 1
+    number, free = 1, slug
     while True:
         try:
-            return _create(name, _numbered(slug, number), created_by)
+            with transaction.atomic():
+                game = Game.objects.create(name=name, slug=free)
+                Membership.objects.create(game=game, user=created_by, role=Role.ADMIN)
+                return game
         except IntegrityError:
-            if not Game.objects.filter(slug=_numbered(slug, number)).exists():
+            if not Game.objects.filter(slug=free).exists():
                 raise
-            number += 1
-
-
-@transaction.atomic
-def _create(name: str, slug: str, created_by: Any) -> Game:
-    game = Game.objects.create(name=name, slug=slug)
-    Membership.objects.create(game=game, user=created_by, role=Role.ADMIN)
-    return game
-
-
-def _numbered(slug: str, number: int) -> str:
-    ending = f"-{number}" if number > 1 else ""
-    longest = Game._meta.get_field("slug").max_length
-    return slug[: longest and longest - len(ending)] + ending
+        number += 1
+        ending = f"-{number}"
+        free = slug[: MAX_SLUG_LENGTH - len(ending)] + ending

@@ -15,6 +15,7 @@ from audience.database import clock
 # Duplicates are detected by the stored event, and senders repeat events up to 30 days old. The longest period shown in
 # the Hub is 30 days too.
 MIN_RETENTION_DAYS = 31
+MAX_SLUG_LENGTH = 60
 
 
 class GameQuerySet(models.QuerySet["Game"]):
@@ -27,7 +28,7 @@ class Game(models.Model):
     """A game. Events, people, keys and postbacks belong to one."""
 
     name = models.CharField(max_length=100)
-    slug = models.SlugField(max_length=60, unique=True, help_text="Its address in the Hub: /g/<slug>/")
+    slug = models.SlugField(max_length=MAX_SLUG_LENGTH, unique=True, help_text="Its address in the Hub: /g/<slug>/")
     attribution_window_days = models.PositiveSmallIntegerField(
         default=28, help_text="A conversion is attributed to the last paid click at most this many days before it."
     )

@@ -238,7 +238,7 @@ def test_the_error_of_a_batch_repeats_no_row(key: NewKey) -> None:
         Identity.objects.create(game=person.game, person=person, namespace="user", value="player@example.com")
     assert "player@example.com" in str(caught.value)
     batch = Batch.objects.get()
-    queue._put_off(batch.pk, caught.value)
+    queue.postpone(batch.pk, caught.value)
 
     batch.refresh_from_db()
     assert batch.error == ('IntegrityError: duplicate key value violates unique constraint "one_person_per_identity"')
@@ -253,7 +253,7 @@ def digested_by_workers(count: int, key: NewKey) -> list[int]:
 
     def work() -> None:
         done = 0
-        # Not drain(): of one process only one thread is at a game.
+        # Not drain(): only one thread of a process digests a game.
         while Batch.objects.due().exists():
             done += queue.digest(game_id=key.key.game_id)
         digested.append(done)
@@ -297,7 +297,7 @@ def test_ten_workers_at_one_hot_player_digest_every_batch_once(key: NewKey, monk
 def test_a_thread_skips_a_game_that_another_thread_digests(key: NewKey, other_game: Any) -> None:
     send(key, purchase("user-1"))
     send(create_key(game=other_game, name="web"), purchase("user-2"))
-    with queue._turns.setdefault(key.key.game_id, threading.Lock()):
+    with queue.game_locks.setdefault(key.key.game_id, threading.Lock()):
         assert queue.drain() == 1
         assert Batch.objects.due().get().game_id == key.key.game_id
 
