@@ -1,9 +1,9 @@
-"""Alerts, their receivers and the messages sent."""
+"""Alerts, their receivers, the messages sent, and server troubles with the mails about them."""
 
 from django.contrib import admin
 
 from audience.admin.base import ReadOnly, hub_page
-from postbacks.models import Alert, AlertChoice, AlertHook, Notice
+from postbacks.models import Alert, AlertChoice, AlertHook, Notice, ServerTrouble
 from postbacks.monitoring.alerts.hooks import host_of
 
 
@@ -53,3 +53,10 @@ class NoticeAdmin(ReadOnly):
     search_fields = ["user__email", "game__name"]
     ordering = ["-created_at"]
     view_on_site = hub_page("alerts")
+
+
+@admin.register(ServerTrouble)
+class ServerTroubleAdmin(ReadOnly):
+    list_display = ["began_at", "title", "sentence", "seen_at", "ended_at", "begin_mailed_at", "end_mailed_at"]
+    list_filter = ["kind", ("ended_at", admin.EmptyFieldListFilter)]
+    ordering = ["-began_at"]

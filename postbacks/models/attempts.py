@@ -1,4 +1,4 @@
-"""The delivery log: a DeliveryAttempt per call to a network."""
+"""The delivery log, a DeliveryAttempt per call to a network, and its counts."""
 
 from datetime import timedelta
 
@@ -99,3 +99,23 @@ class DeliveryAttempt(models.Model):
     def dot(self) -> str:
         """The CSS class of the status dot."""
         return DOTS[AttemptStatus(self.status)]
+
+
+class AttemptCount(models.Model):
+    """Finished attempts by minute of their start, status, and latency: `bucket` is an index into BOUNDS of
+    postbacks/reporting/latency.py, -1 without an answer.
+    """
+
+    pk = models.CompositePrimaryKey("config_id", "starts_at", "status", "bucket")
+    config_id = models.UUIDField()
+    starts_at = models.DateTimeField()
+    status = models.CharField(max_length=8)
+    bucket = models.SmallIntegerField()
+    number = models.IntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "postbacks_attemptcount"
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.status} from {self.starts_at:%Y-%m-%d %H:%M}"

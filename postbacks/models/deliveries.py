@@ -1,4 +1,4 @@
-"""Deliveries: one per conversion and postback, with one attempt per call."""
+"""Deliveries, one per conversion and postback, with their counts, and the limiter of each pixel."""
 
 import uuid
 from datetime import datetime
@@ -142,3 +142,44 @@ class Delivery(models.Model):
     def is_unknown(self) -> bool:
         """Whether it ended without being accepted, but may have arrived."""
         return self.may_have_arrived and self.state in (*UNSENT_STATES, DeliveryState.FAILED)
+
+
+class DeliveryCount(models.Model):
+    """Deliveries by minute of creation and present state."""
+
+    pk = models.CompositePrimaryKey("config_id", "starts_at", "state")
+    config_id = models.UUIDField()
+    starts_at = models.DateTimeField()
+    state = models.CharField(max_length=10)
+    number = models.IntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "postbacks_deliverycount"
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.state} from {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class Flow(models.Model):
+    """One row per pixel, shared by all workers and games: the rate limiter and the circuit breaker.
+
+    In PostgreSQL and not in the broker, so that flushing the broker resets no limit.
+    """
+
+    network = models.CharField(max_length=16)
+    pixel_id = models.CharField(max_length=64)
+    # The limiter: the earliest start of the next call (postbacks/delivery/pace.py).
+    next_slot_at = models.DateTimeField(null=True, blank=True)
+    # The breaker (postbacks/delivery/breaker.py): transient failures in a row, and until when no call is made.
+    failures = models.PositiveIntegerField(default=0)
+    open_until = models.DateTimeField(null=True, blank=True)
+    probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")
+    # When the network last answered 429.
+    limited_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["network", "pixel_id"], name="one_flow_per_pixel")]
+
+    def __str__(self) -> str:
+        return f"flow of {self.network} {self.pixel_id}"

@@ -205,11 +205,12 @@ def test_a_message_in_another_workers_hands_is_left_alone_until_its_lease_ends(
 ) -> None:
     hold(config)
     watch()
-    first = notices.claim()
+    pk = Notice.objects.get().pk
+    first = notices.claim(pk)
     assert first is not None
-    assert notices.claim() is None
+    assert notices.claim(pk) is None
     later(minutes=3)
-    second = notices.claim()
+    second = notices.claim(pk)
     assert second is not None
     notices.send(second)
     Notice.objects.update(message="by the second")

@@ -2,17 +2,17 @@
 
 Written once per member, game and day, at the first check after DIGEST_HOUR: `digest_sent_on` and the Notice are stored
 in one transaction, and the Notice is sent and retried like every message. After days of downtime there is one digest,
-of yesterday. Failing games and members are isolated.
+of yesterday. Failing members are isolated.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.template.defaultfilters import pluralize
 
 from audience.background import isolation
@@ -51,36 +51,31 @@ def write_digests(*, now: datetime | None = None) -> int:
     now = (now or clock.now()).astimezone(UTC)
     if now.hour < DIGEST_HOUR:
         return 0
-    unsent = Q(digest_sent_on=None) | Q(digest_sent_on__lt=now.date())
-    due = AlertChoice.objects.filter(unsent, told__in=DAILY).select_related("game").order_by("game_id", "pk")
-    by_game: dict[Game, list[AlertChoice]] = defaultdict(list)
-    for choice in due:
-        by_game[choice.game].append(choice)
+
+    @cache
+    def has_content(game: Game) -> bool:
+        return any(read(game=game, day=day_of(now)).values())
+
+    due = _unsent(now).filter(told__in=DAILY).select_related("game").order_by("game_id", "pk")
     written = isolation.process_each(
         Queue.ALERT_DIGEST,
-        by_game.items(),
-        lambda row: _write(*row, now),
-        row_of=lambda row: isolation.FailureKey(f"game {row[0].pk}", row[0].pk),
+        due,
+        lambda choice: _write(choice, now, has_content),
+        row_of=lambda choice: isolation.FailureKey(f"choice {choice.pk}", choice.game_id),
     )
     return sum(written)
 
 
-def _write(game: Game, choices: Iterable[AlertChoice], now: datetime) -> int:
-    tells = any(read(game=game, day=day_of(now)).values())
-    reachable = {membership.user_id for membership in members(game)}
-    written = isolation.process_each(
-        Queue.ALERT_DIGEST,
-        choices,
-        lambda choice: _write_one(choice, now, tells=tells and choice.user_id in reachable),
-        row_of=lambda choice: isolation.FailureKey(f"choice {choice.pk}", game.pk),
-    )
-    return sum(written)
+def _unsent(now: datetime) -> QuerySet[AlertChoice]:
+    return AlertChoice.objects.filter(Q(digest_sent_on=None) | Q(digest_sent_on__lt=now.date()))
 
 
 @transaction.atomic
-def _write_one(choice: AlertChoice, now: datetime, *, tells: bool) -> bool:
-    unsent = Q(digest_sent_on=None) | Q(digest_sent_on__lt=now.date())
-    if not AlertChoice.objects.filter(unsent, pk=choice.pk).update(digest_sent_on=now.date()) or not tells:
+def _write(choice: AlertChoice, now: datetime, has_content: Callable[[Game], bool]) -> bool:
+    # Of two concurrent workers one updates the row.
+    if not _unsent(now).filter(pk=choice.pk).update(digest_sent_on=now.date()):
+        return False
+    if not has_content(choice.game) or choice.user_id not in {member.user_id for member in members(choice.game)}:
         return False
     Notice.objects.create(
         game=choice.game, user_id=choice.user_id, kind=NoticeKind.DIGEST, created_at=now, next_attempt_at=now

@@ -124,7 +124,7 @@ def payload(notice: Notice) -> dict[str, Any]:
     }
     if notice.alert is None:
         text = f"{notice.game}: this is a test from Afterclick."
-        return {**facts, "text": text, "url": labels.alerts_url(notice.game)}
+        return {**facts, "text": text, "url": labels.page_url("alerts", notice.game)}
     return {**facts, **_alert(notice.alert, notice.kind)}
 
 

@@ -52,6 +52,6 @@ def text(key: ApiKey) -> tuple[str, str]:
     body = (
         f"The key {key.prefix}… stops working on {at}. Requests with it are refused from then on, and their events "
         f"are lost. {used}\n\nWhat to do: put another key in place, or give this one a later last day. If nobody "
-        f"needs it any more, do nothing.\n\n{labels.keys_url(key.game)}"
+        f"needs it any more, do nothing.\n\n{labels.page_url('keys', key.game)}"
     )
     return f"{name} ends on {at}", body

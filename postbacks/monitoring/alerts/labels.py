@@ -45,13 +45,9 @@ def ending(alert: Alert) -> str:
 
 
 def integration_url(alert: Alert) -> str:
-    where = {"slug": alert.game.slug, "network": alert.config.network}
-    return settings.PUBLIC_URL + reverse("integration", kwargs=where)
+    return page_url("integration", alert.game, network=alert.config.network)
 
 
-def keys_url(game: Game) -> str:
-    return settings.PUBLIC_URL + reverse("keys", kwargs={"slug": game.slug})
-
-
-def alerts_url(game: Game) -> str:
-    return settings.PUBLIC_URL + reverse("alerts", kwargs={"slug": game.slug})
+def page_url(name: str, game: Game, **parts: str) -> str:
+    """Return the address of a page of the game; `name` is that of its route, `parts` what the route needs besides."""
+    return settings.PUBLIC_URL + reverse(name, kwargs={"slug": game.slug, **parts})

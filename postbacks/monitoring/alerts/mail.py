@@ -16,7 +16,7 @@ def send(notice: Notice) -> str:
     if not Membership.objects.filter(game=notice.game, user=user).exists():
         raise NoReceiver("The receiver is no longer a member of the game.")
     subject, body = _said(notice)
-    footer = f"Choose how you are told: {labels.alerts_url(notice.game)}"
+    footer = f"Choose how you are told: {labels.page_url('alerts', notice.game)}"
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
         body=f"{body}\n\n-- \n{footer}\n",

@@ -37,36 +37,24 @@ SCHEDULE = (
 )
 # Longer than a mail server (10 s to connect and for each answer) or a webhook (10 s in all) may take.
 LEASE = timedelta(minutes=2)
+# At once.
+MAX_NOTICES = 500
+MAX_SECONDS = 30.0
 UNWRITTEN = "What came of this attempt could not be written at first."
 
 
-def deliver_notices(*, limit: int = 500, seconds: float = 30.0) -> int:
-    """Send due messages until none is left, `limit` were tried or the time is up; return the number tried."""
-    until, tried = time.monotonic() + seconds, 0
+def deliver_notices() -> int:
+    """Send due messages until none is left or a limit is reached; return the number tried."""
+    until, tried = time.monotonic() + MAX_SECONDS, 0
     isolation.retry(Queue.NOTICE, _retry)
-    while tried < limit and time.monotonic() < until:
-        found = _claim_isolated()
-        if not found:
-            break
-        for notice in filter(None, found):
-            send(notice)
+    due = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").only("pk", "game")
+    while tried < MAX_NOTICES and time.monotonic() < until and (row := due.first()):
+        key = isolation.FailureKey(str(row.pk), row.game_id)
+        for notice in isolation.process_alone(Queue.NOTICE, key, partial(claim, row.pk)):
+            if notice is not None:
+                send(notice)
         tried += 1
     return tried
-
-
-def _claim_isolated() -> list[Notice | None]:
-    """Return the next due message in a list, [None] for one that cannot be claimed, [] if none is due."""
-    try:
-        notice = claim()
-        return [notice] if notice else []
-    except Exception as error:  # any error of a row is isolated
-        isolation.raise_if_unavailable(error)
-    rows = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").values_list("pk", "game_id")
-    for pk, game_id in rows[:1]:
-        return isolation.process_alone(
-            Queue.NOTICE, isolation.FailureKey(str(pk), game_id), partial(claim, only=pk)
-        ) or [None]
-    return []
 
 
 def _retry(failure: FailedWork) -> None:
@@ -76,18 +64,17 @@ def _retry(failure: FailedWork) -> None:
         if row is not None:
             _settle(row, _Result(failure.kept["how"], UNWRITTEN))
         return
-    notice = claim(only=UUID(failure.row))
+    notice = claim(UUID(failure.row))
     if notice is not None:
         FailedWork.objects.filter(pk=failure.pk).delete()  # from here on the outcome is recorded
         send(notice)
 
 
 @transaction.atomic
-def claim(*, only: UUID | None = None) -> Notice | None:
-    """Lease the next due message, or `only` this one, and count the attempt; None if none is due."""
-    chosen = Q(pk=only) if only else not_failed(Queue.NOTICE)
-    whole = _due().filter(chosen).select_related("game", "alert__config", "user", "hook", "key__game")
-    notice = whole.order_by("next_attempt_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
+def claim(pk: UUID) -> Notice | None:
+    """Lease a message and count the attempt; None if it is not due, or another worker has it."""
+    whole = _due().filter(pk=pk).select_related("game", "alert__config", "user", "hook", "key__game")
+    notice = whole.select_for_update(skip_locked=True, of=("self",)).first()
     if notice is not None:
         notice.attempts_made += 1
         notice.leased_until = clock.now() + LEASE
