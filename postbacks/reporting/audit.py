@@ -43,8 +43,8 @@ def run(*, game: Game | None = None, days: int = DAYS) -> Report:
             games=sorted(slugs.values()),
             taken_at=now,
             since=scope["since"] if days else None,
-            lines=balance.lines(slugs, scope),
-            repeats=balance.repeats(scope),
+            lines=balance.balance_rows(slugs, scope),
+            repeats=balance.count_repeats(scope),
             findings=invariants.run(scope),
             undecided=_undecided(slugs, scope),
         )

@@ -33,7 +33,7 @@ ELIGIBLE = """
         GROUP BY 1, 2, 3
     ) AS sides GROUP BY 1, 2, 3
 """
-# Without launches that a merge made repeats after they were fanned out (`repeats`), and conversions that are to be
+# Without launches that a merge made repeats after they were fanned out (`count_repeats`), and conversions that will be
 # fanned out again.
 ACCOUNTED = """
     SELECT d.game_id, d.network, (d.event_at AT TIME ZONE 'UTC')::date AS day, d.state,
@@ -92,7 +92,7 @@ class BalanceRow:
         }
 
 
-def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow]:
+def balance_rows(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow]:
     """Return both sides of every day with any, by game, network and day; `slugs` by game id."""
     found: dict[tuple[int, str, date], BalanceRow] = {}
 
@@ -115,7 +115,7 @@ def lines(slugs: Mapping[int, str], scope: Mapping[str, Any]) -> list[BalanceRow
     return sorted(found.values(), key=lambda one: (one.game, one.network, one.day))
 
 
-def repeats(scope: Mapping[str, Any]) -> int:
+def count_repeats(scope: Mapping[str, Any]) -> int:
     """Count deliveries of launches that a merge made repeats while they were being sent; outside the balance."""
     with connection.cursor() as cursor:
         cursor.execute(REPEATS, scope)

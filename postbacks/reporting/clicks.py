@@ -30,7 +30,7 @@ def touches_of(conversion: Conversion) -> list[Touch]:
     return newest if won is None or won in newest else [*newest, won]
 
 
-def considered(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
+def considered_clicks(conversion: Conversion, *, addresses: bool) -> list[ConsideredClick]:
     """Return the player's clicks with the outcome of the rule (last paid click before the event, inside the window)."""
     window = timedelta(days=conversion.game.attribution_window_days)
     return [

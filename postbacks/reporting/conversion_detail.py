@@ -40,7 +40,7 @@ class PostbackDetail:
 
     delivery: Delivery
     network: Network
-    word: str
+    label: str
     dot: str
     why: str
     remedy: str
@@ -76,7 +76,7 @@ class ConversionDetail:
     stuck: str = ""
 
 
-def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
+def with_details(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with everything that `load_detail` reads."""
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
@@ -88,7 +88,7 @@ def loaded(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
 def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
     """Return all data of one conversion, in a constant number of queries.
 
-    Expects one of `loaded`. Without `addresses`, email addresses and phone numbers are masked.
+    Expects one of `with_details`. Without `addresses`, email addresses and phone numbers are masked.
     """
     network = conversion.touch.network if conversion.touch else ""
     deliveries = sorted(conversion.deliveries.all(), key=lambda delivery: delivery.network != network)
@@ -102,7 +102,7 @@ def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
         conversion=conversion,
         event=event,
         sender=sender_of(conversion, event),
-        clicks=clicks.considered(conversion, addresses=addresses),
+        clicks=clicks.considered_clicks(conversion, addresses=addresses),
         consent=consent_of(conversion),
         postbacks=[_sent(delivery, versions, failed.get(delivery.pk), addresses) for delivery in deliveries],
         later=[config for config in configs.defer("credential", "previous_credential") if config.pk not in known],
@@ -148,7 +148,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: StuckWork | None, addr
     for attempt in attempts:
         attempt.message = masked(attempt.message, addresses=addresses)
     failed = failed if delivery.state == DeliveryState.WAITING else None
-    word, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.outcome_label(delivery)
+    label, dot = ("Set aside", "bad") if failed and failed.is_set_aside else labels.outcome_label(delivery)
     sent = next((attempt.payload for attempt in reversed(attempts) if attempt.payload), None)
     body = masked(sent, addresses=addresses)
     version = versions.get((delivery.config_id, delivery.config_version))
@@ -156,7 +156,7 @@ def _sent(delivery: Delivery, versions: Versions, failed: StuckWork | None, addr
     return PostbackDetail(
         delivery=delivery,
         network=network,
-        word=word,
+        label=label,
         dot=dot,
         why=failed.sentence if failed else masked(_doubted(delivery, _why(delivery)), addresses=addresses),
         remedy="" if failed else _remedy(delivery, in_time),

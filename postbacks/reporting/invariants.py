@@ -13,11 +13,11 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """`broken` selects the ids of violating rows, as text."""
+    """`violating` selects the ids of violating rows, as text."""
 
     name: str
     sentence: str
-    broken: str
+    violating: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def run(scope: Mapping[str, Any]) -> list[Finding]:
 
 def _run(check: Invariant, scope: Mapping[str, Any]) -> Finding:
     with connection.cursor() as cursor:
-        query = f"SELECT id, count(*) OVER () FROM ({check.broken}) AS broken (id) ORDER BY id LIMIT {EXAMPLES}"
+        query = f"SELECT id, count(*) OVER () FROM ({check.violating}) AS violating (id) ORDER BY id LIMIT {EXAMPLES}"
         cursor.execute(query, scope)
         rows = cursor.fetchall()
     count = int(rows[0][1]) if rows else 0

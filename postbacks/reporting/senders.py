@@ -10,7 +10,7 @@ class Sender:
     """The key and web page of a conversion. `key` is None if it was deleted or not stored."""
 
     key: ApiKey | None
-    words: str
+    description: str
     origin: str
 
 
@@ -20,11 +20,11 @@ def sender_of(conversion: Conversion, event: Event | None) -> Sender:
     origin = conversion.origin or (event.origin if event else "")
     key = ApiKey.objects.filter(game=conversion.game_id, pk=key_id or 0).first()
     if key is not None:
-        said = "Kept on a server" if key.is_server else "Public: anyone who opens your game or site can read it"
+        description = "Kept on a server" if key.is_server else "Public: anyone who opens your game or site can read it"
     elif key_id is not None:
-        said = "A server key, deleted since" if conversion.from_server else "A key that was deleted since"
+        description = "A server key, deleted since" if conversion.from_server else "A key that was deleted since"
     else:
-        said = "Not recorded"
+        description = "Not recorded"
     if conversion.from_server is None:
-        said += ". It came before this was recorded, and counts as one from a public key"
-    return Sender(key, said, origin)
+        description += ". It came before this was recorded, and counts as one from a public key"
+    return Sender(key, description, origin)

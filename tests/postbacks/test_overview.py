@@ -150,7 +150,7 @@ def test_only_no_failure_at_all_is_a_hundred_per_cent() -> None:
 
 def items(game: Game) -> list[AttentionItem]:
     configs = config_rows(game)
-    return views.notices(game, configs, backlog.read(game, attention.free_to_send(configs)))
+    return views.notices(game, configs, backlog.read(game, attention.sendable(configs)))
 
 
 def test_a_game_that_is_well_has_nothing_to_look_at(game: Game, config: PostbackConfig, viewer: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from audience.models import Game, Role
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.matching import KeyShare, judged
+from postbacks.networks.interface.matching import KeyShare, judge
 from postbacks.reporting import match_quality
 from postbacks.reporting.match_quality import quality_of
 from tests import factories, hub
@@ -47,7 +47,7 @@ def test_a_body_with_everything_scores_a_hundred(game: Game, network: Any) -> No
 def test_the_score_is_the_mean_of_what_events_carried() -> None:
     keys = NETWORKS["tiktok"].match_keys
     click_only, click_and_email = (True, *[False] * 5), (True, True, *[False] * 4)
-    quality = judged(keys, {click_only: 3, click_and_email: 1})
+    quality = judge(keys, {click_only: 3, click_and_email: 1})
     assert (quality.events, quality.score) == (4, 45)
     shares = by_name(quality)
     assert (shares["click_id"].share, shares["email"].share, shares["phone"].share) == (1.0, 0.25, 0.0)
@@ -56,7 +56,7 @@ def test_the_score_is_the_mean_of_what_events_carried() -> None:
 
 
 def test_without_events_there_is_no_score() -> None:
-    quality = judged(NETWORKS["reddit"].match_keys, {})
+    quality = judge(NETWORKS["reddit"].match_keys, {})
     assert (quality.events, quality.score, quality.best_lift) == (0, None, None)
 
 

@@ -207,7 +207,7 @@ def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -
 
 
 @pytest.mark.parametrize(
-    ("key_id", "from_server", "words"),
+    ("key_id", "from_server", "description"),
     [
         (9_999, True, "A server key, deleted since"),
         (9_999, False, "A key that was deleted since"),
@@ -215,14 +215,14 @@ def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -
     ],
 )
 def test_a_purchase_says_when_its_key_is_not_known_any_more(
-    player: Person, key_id: int | None, from_server: bool | None, words: str
+    player: Person, key_id: int | None, from_server: bool | None, description: str
 ) -> None:
     conversion = bought(player, from_server=from_server, key_id=key_id)
     assert (
         conversion_detail.load_detail(
-            conversion_detail.loaded(Conversion.objects.filter(pk=conversion.pk)).get(), addresses=True
-        ).sender.words
-        == words
+            conversion_detail.with_details(Conversion.objects.filter(pk=conversion.pk)).get(), addresses=True
+        ).sender.description
+        == description
     )
     assert not ApiKey.objects.exists()
 

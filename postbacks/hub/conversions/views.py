@@ -102,7 +102,7 @@ def conversions_export(request: HubRequest, membership: Membership) -> Streaming
 @game_view()
 def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     """Show one conversion: its event, clicks, consent, every postback, and what to do."""
-    found = conversion_detail.loaded(Conversion.objects.filter(game=membership.game, pk=pk)).first()
+    found = conversion_detail.with_details(Conversion.objects.filter(game=membership.game, pk=pk)).first()
     if found is None:
         response = page(request, "hub/conversions/conversion_gone.html", membership)
         response.status_code = 404
@@ -110,7 +110,7 @@ def conversion(request: HubRequest, membership: Membership, pk: UUID) -> HttpRes
     addresses = sees_addresses(membership)
     context = {
         "row": conversion_row(found, addresses=addresses),
-        "trail": conversion_detail.load_detail(found, addresses=addresses),
+        "detail": conversion_detail.load_detail(found, addresses=addresses),
         "message_id": masked(found.message_id, addresses=addresses),
         "player": masked(found.user_id, addresses=addresses) or f"Player {str(found.person_id)[:8]}",
         "properties": as_json(masked(found.properties, addresses=addresses)),

@@ -50,7 +50,7 @@ def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any =
     return [*found, *_alerts(game, configs), *_keys(game)]
 
 
-def free_to_send(configs: list[ConfigRow]) -> list[ConfigRow]:
+def sendable(configs: list[ConfigRow]) -> list[ConfigRow]:
     """Return configs that are only delayed, not blocked; the others have notices of their own."""
     return [row for row in configs if row.config.enabled and not _needs_attention(row)]
 

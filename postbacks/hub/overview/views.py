@@ -42,7 +42,7 @@ def overview(request: HubRequest, membership: Membership) -> HttpResponse:
     chosen = choice(request, "range", label="Period", choices=choices, default=DEFAULT)
     period = figures.PERIODS[chosen.chosen]
     configs = config_rows(game)
-    waiting = backlog.read(game, attention.free_to_send(configs), now=now)
+    waiting = backlog.read(game, attention.sendable(configs), now=now)
     items = notices(game, configs, waiting, user=request.user)
     context = {
         "filter": chosen,

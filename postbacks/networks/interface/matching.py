@@ -50,7 +50,7 @@ class MatchQuality:
         return best if best and self.score is not None and best.lifted > self.score else None
 
 
-def judged(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
+def judge(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
     """An event scores the weights of its keys; the score is the mean over all events."""
     events = sum(combinations.values())
     if not events:

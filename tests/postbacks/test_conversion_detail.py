@@ -34,7 +34,7 @@ def read(client: Client, row: Conversion) -> str:
 
 
 def verdicts(row: Conversion) -> dict[str, str]:
-    found = clicks.considered(row, addresses=True)
+    found = clicks.considered_clicks(row, addresses=True)
     return {click.touch.click_key: click.verdict for click in found}
 
 
@@ -76,7 +76,7 @@ def test_the_winner_is_shown_however_many_came_after(game: Game) -> None:
     row = factories.conversion(player, touch=won, event_at=NOW - 8 * HOUR)
     for number in range(clicks.MAX_CLICKS + 5):
         factories.touch(player, click_id=f"later-{number}")
-    found = clicks.considered(row, addresses=True)
+    found = clicks.considered_clicks(row, addresses=True)
     assert len(found) == clicks.MAX_CLICKS + 1
     assert [click.touch.click_key for click in found if click.won] == ["won"]
 
