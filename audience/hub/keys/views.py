@@ -4,7 +4,6 @@ A secret key is shown only in the answer that created it: no redirect, session o
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -39,16 +38,6 @@ class KeyRow:
         lists = (("Events", key.allowed_events), ("Origins", key.allowed_origins), ("Addresses", key.allowed_addresses))
         return [(label, values) for label, values in lists if values]
 
-    @classmethod
-    def of(cls, key: ApiKey, usage: Usage, now: datetime) -> "KeyRow":
-        return cls(
-            key=key,
-            state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
-            usage=usage,
-            left=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
-            still_used=used_since_rotation(key),
-        )
-
 
 @game_view()
 def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
@@ -70,7 +59,16 @@ def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
 def _rows(membership: Membership) -> list[KeyRow]:
     found, usage = ApiKey.objects.filter(game=membership.game), usage_by_key(membership.game)
     now = clock.now()
-    return [KeyRow.of(key, usage.get(key.pk, NO_USE), now) for key in found.select_related("replaced_by")]
+    return [
+        KeyRow(
+            key=key,
+            state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
+            usage=usage.get(key.pk, NO_USE),
+            left=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
+            still_used=used_since_rotation(key),
+        )
+        for key in found.select_related("replaced_by")
+    ]
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))

@@ -25,13 +25,6 @@ MAX_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Trait:
-    name: str
-    value: str
-    at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class LabelledId:
     """One identity, device or group, as the page names it."""
 
@@ -86,14 +79,11 @@ def title_of(found: Person, identities: Any) -> str:
     return str(best[0].value) if best else f"Player {str(found.pk)[:8]}"
 
 
-def traits_of(found: Person, *, addresses: bool) -> list[Trait]:
+def traits_of(found: Person, *, addresses: bool) -> list[tuple[str, str, datetime | None]]:
+    """Return (name, value, time it was set)."""
     times = {name: datetime.fromisoformat(at) for name, at in found.trait_times.items()}
     return [
-        Trait(
-            name=masked(name, addresses=addresses),
-            value=as_text(masked(value, addresses=addresses, name=name)),
-            at=times.get(name),
-        )
+        (masked(name, addresses=addresses), as_text(masked(value, addresses=addresses, name=name)), times.get(name))
         for name, value in sorted(found.traits.items())
     ]
 
