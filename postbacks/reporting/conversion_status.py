@@ -95,7 +95,7 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
         When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
-        When(~Q(reason="") & ~_cancelled_unanswered(filters), then=reason),
+        When(~Q(reason="") & (Q(reason=Reason.OTHER_NETWORK) | ~Q(_unanswered(filters))), then=reason),
         *(When(_has_delivery(filters, state), then=Value(state.value)) for state in TRIED),
         When(_unanswered(filters), then=Value(Status.MAY_HAVE_ARRIVED)),
     ]
@@ -144,31 +144,19 @@ def _decided(filters: ConversionFilter, key: str) -> Q:
         return decided & Q(reason=key) & ~Q(_unanswered(filters))
     if key == Status.MAY_HAVE_ARRIVED:
         left = decided & Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
-        return left & (~Q(reason="") | ~_tried(filters))
+        return left & (~Q(reason="") | ~Q(_has_delivery(filters, *TRIED)))
     better = TRIED[: TRIED.index(DeliveryState(key))] if key in TRIED else TRIED
     found = decided & Q(reason="")
-    for state in better:
-        found &= ~Q(_has_delivery(filters, state))
+    if better:
+        found &= ~Q(_has_delivery(filters, *better))
     return found & Q(_has_delivery(filters, key)) if key in TRIED else found & ~Q(_unanswered(filters))
-
-
-def _tried(filters: ConversionFilter) -> Q:
-    found = Q(pk__in=[])
-    for state in TRIED:
-        found |= Q(_has_delivery(filters, state))
-    return found
-
-
-def _cancelled_unanswered(filters: ConversionFilter) -> Q:
-    """Cancelled, but after a call that was not answered."""
-    return Q(_unanswered(filters)) & ~Q(reason=Reason.OTHER_NETWORK)
 
 
 def _unanswered(filters: ConversionFilter) -> Exists:
     return Exists(Delivery.objects.filter(UNKNOWN, game=filters.game, conversion=OuterRef("pk")))
 
 
-def _has_delivery(filters: ConversionFilter, state: str) -> Exists:
+def _has_delivery(filters: ConversionFilter, *states: str) -> Exists:
     # Game and time repeat the conversion's, to bound the rows read.
     rows = Delivery.objects.filter(game=filters.game, event_at__gte=filters.since)
-    return Exists(rows.filter(conversion=OuterRef("pk"), state=state))
+    return Exists(rows.filter(conversion=OuterRef("pk"), state__in=states))
