@@ -16,9 +16,6 @@ STATES = {
     DeliveryState.SKIPPED: ("Not sent", ""),
     DeliveryState.CANCELLED: ("Called off", ""),
 }
-# The label of a delivery that ended after a call without an answer.
-MAY_HAVE_ARRIVED = "May have arrived"
-FAILED_OR_ARRIVED = "Failed, may have arrived"
 UNANSWERED = "a call for it ended without an answer, so that it may have arrived"
 
 BY_STATE = {
@@ -46,10 +43,11 @@ def network_label(network: str) -> str:
 
 
 def outcome_label(delivery: Delivery) -> tuple[str, str]:
-    """Return the label of a delivery's outcome and its dot."""
+    """Return the label of a delivery's outcome and its dot; it is unknown after a call without an answer."""
     if not delivery.is_unknown:
         return STATES[DeliveryState(delivery.state)]
-    return (FAILED_OR_ARRIVED, "bad") if delivery.state == DeliveryState.FAILED else (MAY_HAVE_ARRIVED, "warn")
+    failed = delivery.state == DeliveryState.FAILED
+    return ("Failed, may have arrived", "bad") if failed else ("May have arrived", "warn")
 
 
 def remedy(*, state: str, reason: str, verdict: str, in_time: bool) -> str:
@@ -76,3 +74,14 @@ def duration(length: timedelta) -> str:
         if count:
             return f"{count} {name}{'' if count == 1 else 's'}"
     return "the same second"
+
+
+def short_duration(length: timedelta) -> str:
+    """Return `12 s`, `3 min`, `2 h 5 min`, `4 d`."""
+    seconds = max(int(length.total_seconds()), 0)
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= 48:
+        return f"{hours // 24} d"
+    if hours:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{minutes} min" if minutes else f"{seconds} s"

@@ -8,6 +8,7 @@ from typing import Any
 from postbacks.models import DeliveryState
 from postbacks.reporting.balance import BalanceRow
 from postbacks.reporting.invariants import Finding
+from postbacks.reporting.labels import short_duration
 
 STATES = (
     DeliveryState.DELIVERED,
@@ -103,7 +104,7 @@ class Report:
 
     def _undecided(self) -> Iterator[str]:
         for row in self.undecided:
-            yield f"Undecided: {row.count} {row.what} of {row.game}, the oldest for {_duration(row.age)}."
+            yield f"Undecided: {row.count} {row.what} of {row.game}, the oldest for {short_duration(row.age)}."
 
     def _end(self) -> Iterator[str]:
         broken = len(self.violations)
@@ -133,11 +134,3 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _verdict(name: str, sentence: str, count: int) -> str:
     return f"{f'VIOLATION  {name}: {count}.' if count else f'ok         {name}.'} {sentence}"
-
-
-def _duration(age: timedelta) -> str:
-    seconds = max(0, round(age.total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

@@ -18,6 +18,7 @@ from postbacks.hub.overview.attention import AttentionItem
 from postbacks.hub.overview.figures import EventCounts
 from postbacks.hub.toolkit.config_rows import config_rows
 from postbacks.models import Alert, PostbackConfig
+from postbacks.reporting import labels
 from postbacks.reporting.funnel import Tally
 from tests import factories, hub
 
@@ -225,7 +226,7 @@ def test_a_postback_that_may_not_send_is_not_behind(game: Game, config: Postback
     [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (3600, "1 h"), (3660, "1 h 1 min"), (172_800, "2 d"), (-5, "0 s")],
 )
 def test_a_wait_is_told_in_two_units_at_most(seconds: float, words: str) -> None:
-    assert backlog.duration(timedelta(seconds=seconds)) == words
+    assert labels.short_duration(timedelta(seconds=seconds)) == words
 
 
 def test_of_many_that_wait_the_oldest_is_among_those_due_first(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 
@@ -69,7 +68,9 @@ def config_ids(game: Game, network: str) -> list[UUID]:
 def attempt_detail(request: HubRequest, membership: Membership, network: str, pk: int) -> HttpResponse:
     """Show one attempt, as a page or in the side panel."""
     found = network_or_404(network)
-    attempt = get_object_or_404(_attempts(membership.game, network), pk=pk)
+    rows = DeliveryAttempt.objects.filter(config__game=membership.game, config__network=network)
+    rows = rows.select_related("delivery", "config").defer("config__credential", "config__previous_credential")
+    attempt = get_object_or_404(rows.defer("payload"), pk=pk)
     siblings = list(attempt.delivery.attempts.defer("payload").order_by("number"))
     for row in (attempt, *siblings):
         _mask_message(row, membership)
@@ -85,13 +86,6 @@ def attempt_detail(request: HubRequest, membership: Membership, network: str, pk
         "frame": frame(request),
     }
     return page(request, "hub/delivery_log/attempt.html", membership, **context)
-
-
-def _attempts(game: Game, network: str) -> QuerySet[DeliveryAttempt]:
-    found = DeliveryAttempt.objects.filter(config__game=game, config__network=network)
-    return found.select_related("delivery", "config").defer(
-        "payload", "config__credential", "config__previous_credential"
-    )
 
 
 def _mask_message(attempt: DeliveryAttempt, membership: Membership) -> None:

@@ -9,6 +9,7 @@ from django.db.models import Min
 from audience.database import clock
 from audience.models import Batch, BatchState, Game
 from postbacks.hub.toolkit.config_rows import ConfigRow
+from postbacks.reporting.labels import short_duration
 
 # Longer than a sweep of the beat and a slow minute of a network together.
 BEHIND_AFTER = timedelta(minutes=1)
@@ -29,11 +30,11 @@ class Backlog:
     @property
     def lag(self) -> str:
         """Return `0 s`, `3 min`."""
-        return duration(self.now - self.lag_since) if self.lag_since else "0 s"
+        return short_duration(self.now - self.lag_since) if self.lag_since else "0 s"
 
     @property
     def queue_age(self) -> str:
-        return duration(self.now - self.due_since) if self.due_since else "0 s"
+        return short_duration(self.now - self.due_since) if self.due_since else "0 s"
 
     @property
     def digest_is_behind(self) -> bool:
@@ -60,14 +61,3 @@ def _lag_since(game: Game) -> datetime | None:
     waiting = Batch.objects.filter(game=game, state=BatchState.PENDING).order_by("next_attempt_at", "pk")
     since: datetime | None = waiting[:MAX_BATCHES_READ].aggregate(since=Min("received_at"))["since"]
     return since
-
-
-def duration(time: timedelta) -> str:
-    """Return `12 s`, `3 min`, `2 h 5 min`, `4 d`."""
-    seconds = max(int(time.total_seconds()), 0)
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours >= 48:
-        return f"{hours // 24} d"
-    if hours:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{minutes} min" if minutes else f"{seconds} s"
