@@ -92,7 +92,7 @@ def test_the_change_is_in_the_audit_log_with_actor_and_address(ada: User, browse
     assert sha256_hex(token) not in str(list(LogEntry.objects.values()))
 
 
-def test_an_address_that_was_not_confirmed_identifies_nobody(ada: User, browser: Client, game: Game) -> None:
+def test_an_unconfirmed_address_cannot_be_used_to_sign_in(ada: User, browser: Client, game: Game) -> None:
     victim = "boss@studio.example"
     ask(browser, victim)
     EmailAddress.objects.create(user=ada, email=victim, primary=True, verified=False)
@@ -123,7 +123,7 @@ def test_the_page_that_made_any_address_the_primary_one_is_gone(ada: User, brows
         assert ada.email == "ada@studio.example"
 
 
-def test_the_link_works_in_the_account_that_asked_and_in_no_other(ada: User, browser: Client) -> None:
+def test_the_link_works_only_in_the_account_that_requested_it(ada: User, browser: Client) -> None:
     link, other = ask(browser), hub.signed_in(hub.user("other"))
     assert Client().get(link)["Location"].startswith("/accounts/login/?next=/accounts/email/")
     page = other.get(link)
@@ -152,7 +152,7 @@ def test_a_link_ends_after_three_days_with_a_newer_one_and_when_it_is_cancelled(
     assert (ada.email, AddressChange.objects.count()) == ("ada@studio.example", 0)
 
 
-def test_an_address_of_another_account_is_not_given_away_nor_given(ada: User, browser: Client) -> None:
+def test_an_address_of_another_account_is_neither_revealed_nor_assigned(ada: User, browser: Client) -> None:
     hub.user("boss")
     pages = []
     browser.get(PAGE)  # what signing in had to say
@@ -172,7 +172,7 @@ def test_an_address_of_another_account_is_not_given_away_nor_given(ada: User, br
     assert ada.email == "ada@studio.example"
 
 
-def test_an_invitation_that_was_followed_meanwhile_keeps_the_address(ada: User, browser: Client, game: Game) -> None:
+def test_an_invitation_accepted_meanwhile_keeps_its_address(ada: User, browser: Client, game: Game) -> None:
     link = ask(browser)
     invited = members.invite(game=game, email=NEW, role=Role.VIEWER, invited_by=None)
     members.accept_as_new(invitation=invited.invitation, password="correct horse battery")
@@ -181,7 +181,7 @@ def test_an_invitation_that_was_followed_meanwhile_keeps_the_address(ada: User, 
     assert User.objects.filter(email=NEW).count() == 1
 
 
-def test_letters_that_only_look_alike_are_another_address(db: None) -> None:
+def test_an_address_with_lookalike_letters_is_another_address(db: None) -> None:
     """PostgreSQL makes an I of both i and ı."""
     hub.user("ivan")
     assert addresses.account_of("ıvan@studio.example") is None
@@ -190,27 +190,29 @@ def test_letters_that_only_look_alike_are_another_address(db: None) -> None:
     assert mail.outbox == []
 
 
-def test_an_address_in_capitals_signs_in_too(ada: User) -> None:
+def test_an_address_in_capitals_can_be_used_to_sign_in(ada: User) -> None:
     User.objects.update(email="Ada@Studio.example")
     assert signs_in("ada@STUDIO.example")
 
 
 @pytest.mark.parametrize("given", ["", "no address", "a@b", "ada@studio.example"])
-def test_what_is_no_new_address_is_refused_and_nothing_is_kept(ada: User, browser: Client, given: str) -> None:
+def test_an_invalid_or_unchanged_address_is_refused_and_nothing_is_stored(
+    ada: User, browser: Client, given: str
+) -> None:
     answer = browser.post(PAGE, {"email": given})
     assert answer.status_code == 200
     assert 'class="errorlist' in answer.content.decode()
     assert (AddressChange.objects.count(), len(mail.outbox)) == (0, 0)
 
 
-def test_asking_stops_after_five_mails_in_an_hour(ada: User, browser: Client) -> None:
+def test_at_most_five_change_mails_are_sent_per_hour(ada: User, browser: Client) -> None:
     for number in range(5):
         assert browser.post(PAGE, {"email": f"a{number}@new.example"}).status_code == 302
     assert browser.post(PAGE, {"email": "a6@new.example"}).status_code == 429
     assert AddressChange.objects.get().email == "a4@new.example"
 
 
-def test_without_a_mail_server_the_pages_say_so(ada: User, browser: Client, game: Game, settings: Any) -> None:
+def test_without_a_mail_server_the_account_pages_say_so(ada: User, browser: Client, game: Game, settings: Any) -> None:
     Membership.objects.create(game=game, user=ada, role=Role.ADMIN)
     settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
     said = "This installation has no mail server"
@@ -229,7 +231,7 @@ def test_without_a_mail_server_the_pages_say_so(ada: User, browser: Client, game
     assert "Copy a new link" not in invited
 
 
-def test_a_superuser_copies_an_invitation_and_nobody_else_does(game: Game) -> None:
+def test_only_a_superuser_can_copy_an_invitation_link(game: Game) -> None:
     root = hub.signed_in(hub.user("root", is_superuser=True))
     invited = members.invite(game=game, email=NEW, role=Role.ADMIN, invited_by=None)
     url = f"/g/{game.slug}/members/invitations/{invited.invitation.pk}/link/"
@@ -246,7 +248,7 @@ def test_a_superuser_copies_an_invitation_and_nobody_else_does(game: Game) -> No
     assert Client().get(f"/accounts/invitations/{invited.token}/").status_code == 404
 
 
-def test_the_upgrade_gives_back_the_address_that_an_invitation_proved(game: Game) -> None:
+def test_the_migration_restores_the_address_that_an_invitation_confirmed(game: Game) -> None:
     """Members who had made somebody else's address theirs; one whom no invitation names keeps what is known."""
     people: dict[str, Any] = {name: hub.user(f"{name}@studio.example") for name in ("mallory", "carol", "dora", "eve")}
     for name, person in people.items():

@@ -47,7 +47,7 @@ def newest(game: Game) -> Any:
     return entries(game).order_by("-pk").first()
 
 
-def test_a_revoked_key_says_who_when_and_from_where(game: Game, admin: Client) -> None:
+def test_a_revoked_key_has_an_entry_with_user_time_and_ip_address(game: Game, admin: Client) -> None:
     key = create_key(game=game, name="backend").key
     admin.post(f"/g/{game.slug}/keys/{key.pk}/revoke/", {"confirmation": "backend"}, **FROM)
     entry = newest(game)
@@ -59,7 +59,7 @@ def test_a_revoked_key_says_who_when_and_from_where(game: Game, admin: Client) -
         assert text in html, text
 
 
-def test_a_forged_forwarding_header_is_not_believed(game: Game, admin: Client) -> None:
+def test_a_forged_forwarding_header_is_ignored(game: Game, admin: Client) -> None:
     admin.post(f"/g/{game.slug}/keys/new/", KEY, headers={"X-Forwarded-For": "198.51.100.1"}, **FROM)
     assert newest(game).remote_addr == "203.0.113.9"
 
@@ -67,7 +67,7 @@ def test_a_forged_forwarding_header_is_not_believed(game: Game, admin: Client) -
 KEY = {"name": "web", "kind": "secret", "environment": "production", "dialect": "immutable"}
 
 
-def test_no_secret_of_a_key_is_written_down(game: Game, admin: Client) -> None:
+def test_no_entry_contains_the_secret_of_a_key(game: Game, admin: Client) -> None:
     made = admin.post(f"/g/{game.slug}/keys/new/", KEY).content.decode()
     value = re.search(r"sk_imapik-[0-9a-f]{40}", made)
     assert value
@@ -76,7 +76,7 @@ def test_no_secret_of_a_key_is_written_down(game: Game, admin: Client) -> None:
     assert value[0] not in page(admin, game)
 
 
-def test_a_new_game_lists_what_it_was_given_and_nothing_that_points_to_it(game: Game, admin: Client) -> None:
+def test_the_entry_of_a_new_game_lists_its_values_without_reverse_relations(game: Game, admin: Client) -> None:
     html = page(admin, game, kind="game")
     labels = re.findall(r"<dt>([^<]+)</dt>", html)
     assert sorted(labels) == [
@@ -88,7 +88,7 @@ def test_a_new_game_lists_what_it_was_given_and_nothing_that_points_to_it(game: 
     assert ".None" not in html
 
 
-def test_a_key_pasted_into_a_name_is_cut_and_a_prefix_is_not(game: Game, admin: Client) -> None:
+def test_a_secret_key_in_a_name_is_shortened_and_a_prefix_is_not(game: Game, admin: Client) -> None:
     pasted = "sk_imapik-" + "ab12" * 10
     key = create_key(game=game, name=pasted, kind=KeyKind.SECRET).key
     html = page(admin, game)
@@ -96,7 +96,7 @@ def test_a_key_pasted_into_a_name_is_cut_and_a_prefix_is_not(game: Game, admin: 
     assert f"({key.prefix}…)" in html
 
 
-def test_another_games_entries_are_not_listed(game: Game, other_game: Game, admin: Client) -> None:
+def test_entries_of_another_game_are_not_listed(game: Game, other_game: Game, admin: Client) -> None:
     create_key(game=other_game, name="their-key")
     create_key(game=game, name="our-key")
     html = page(admin, game, range="all")
@@ -106,13 +106,13 @@ def test_another_games_entries_are_not_listed(game: Game, other_game: Game, admi
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
-def test_only_admins_read_it(game: Game, role: Role) -> None:
+def test_only_admins_can_open_the_audit_log(game: Game, role: Role) -> None:
     client = hub.member(game, role)
     for path in ("", "export/"):
         assert client.get(f"/g/{game.slug}/audit-log/{path}").status_code == 403
 
 
-def test_a_postback_put_on_hold_and_released_is_told_without_its_token(game: Game, admin: Client) -> None:
+def test_entries_of_a_hold_and_release_do_not_contain_the_token(game: Game, admin: Client) -> None:
     config = factories.config(game, credential={"token": "a-secret-token"})
     hold.hold(config=config, access="token", message="Access token is incorrect.")
     held = newest(game)
@@ -128,14 +128,14 @@ def test_a_postback_put_on_hold_and_released_is_told_without_its_token(game: Gam
     assert "a-secret-token" not in html + str(list(LogEntry.objects.values()))
 
 
-def test_releasing_what_was_not_on_hold_tells_nothing(game: Game) -> None:
+def test_releasing_a_postback_that_is_not_on_hold_leaves_no_entry(game: Game) -> None:
     config = factories.config(game)
     before = entries(game).count()
     hold.release(config=config)
     assert entries(game).count() == before
 
 
-def test_a_webhook_is_told_by_its_host_alone(game: Game, admin: Client) -> None:
+def test_an_entry_of_a_webhook_contains_only_its_host(game: Game, admin: Client) -> None:
     hook, secret = hooks.add_hook(game=game, url="https://chat.example/services/T0/very-secret", created_by=None)
     hooks.switch_hook(hook=hook, enabled=False)
     hook.delete()
@@ -148,7 +148,7 @@ def test_a_webhook_is_told_by_its_host_alone(game: Game, admin: Client) -> None:
     assert secret not in written
 
 
-def test_an_erasure_is_told_by_its_hash(game: Game, admin: Client) -> None:
+def test_an_entry_of_an_erasure_contains_only_the_hash(game: Game, admin: Client) -> None:
     factories.person(game, user="ada@players.example")
     erasure = request_erasure(game=game, namespace="user", subject="ada@players.example", requested_by="sk_imapik-1…")
     assert run_erasure(erasure.pk)
@@ -161,7 +161,7 @@ def test_an_erasure_is_told_by_its_hash(game: Game, admin: Client) -> None:
     assert Erasure.objects.get().state == "done"
 
 
-def test_filters_leave_what_they_name_and_say_when_nothing_is_left(game: Game, admin: Client) -> None:
+def test_filters_apply_to_the_entries_and_an_empty_result_says_so(game: Game, admin: Client) -> None:
     other = hub.user("bo")
     with set_actor(other):
         key = create_key(game=game, name="web").key
@@ -178,7 +178,7 @@ def test_filters_leave_what_they_name_and_say_when_nothing_is_left(game: Game, a
     assert listed(page(admin, game, kind="nonsense", who="x", action="9", range="?")) == listed(page(admin, game))
 
 
-def test_older_entries_follow_page_by_page(game: Game, admin: Client) -> None:
+def test_older_pages_list_every_entry_once(game: Game, admin: Client) -> None:
     config = factories.config(game)
     for _ in range(110):
         record(game=game, subject=config, action=LogEntry.Action.UPDATE, changes={"enabled": ("True", "False")})
@@ -192,7 +192,7 @@ def test_older_entries_follow_page_by_page(game: Game, admin: Client) -> None:
     assert len(seen) >= 111
 
 
-def test_the_export_is_guarded_against_formulas(game: Game, admin: Client) -> None:
+def test_the_export_of_the_audit_log_contains_no_formula(game: Game, admin: Client) -> None:
     create_key(game=game, name="=cmd|' /C calc'!A0")
     answer = admin.get(f"/g/{game.slug}/audit-log/export/", {"kind": "apikey"})
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
@@ -206,7 +206,7 @@ def test_the_export_is_guarded_against_formulas(game: Game, admin: Client) -> No
     assert all(not cell.startswith(("=", "+", "-", "@")) for row in rows[1:] for cell in row)
 
 
-def test_more_entries_need_no_more_queries(game: Game, admin: Client) -> None:
+def test_the_audit_log_needs_no_more_queries_for_more_entries(game: Game, admin: Client) -> None:
     config = factories.config(game)
     few = queries_of(lambda: page(admin, game))
     for number in range(40):
@@ -215,7 +215,7 @@ def test_more_entries_need_no_more_queries(game: Game, admin: Client) -> None:
     assert queries_of(lambda: page(admin, game)) <= few
 
 
-def test_the_list_reads_its_index(game: Game, admin: Client) -> None:
+def test_the_audit_log_uses_its_index(game: Game, admin: Client) -> None:
     create_key(game=game, name="web")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -225,7 +225,7 @@ def test_the_list_reads_its_index(game: Game, admin: Client) -> None:
     assert "audit_entries_by_game" in entries(game).order_by("-timestamp", "-pk")[:50].explain()
 
 
-def test_an_empty_log_says_what_will_appear(game: Game) -> None:
+def test_an_empty_audit_log_explains_what_will_appear(game: Game) -> None:
     root = hub.signed_in(hub.user("root", is_superuser=True))
     LogEntry.objects.all().delete()
     assert "Nothing was changed yet" in page(root, game, range="all")

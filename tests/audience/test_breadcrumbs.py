@@ -52,7 +52,7 @@ def faults(html: str) -> list[str]:
     return wrong + ([] if all(stations(html)) and len(stations(html)) > 1 else ["a station without a name"])
 
 
-def test_every_page_says_where_it_is(admin: Client, game: Game, other_game: Game) -> None:
+def test_every_page_of_a_game_has_breadcrumbs(admin: Client, game: Game, other_game: Game) -> None:
     rows.fill(game)
     found = {name: url for name, url in pages.hub(game).items() if name != TOP}
     assert set(pages.ROW_OF) - set(found) == {TOP}
@@ -61,7 +61,7 @@ def test_every_page_says_where_it_is(admin: Client, game: Game, other_game: Game
     assert {name: lines for name, lines in wrong.items() if lines} == {}
 
 
-def test_every_page_of_an_account_says_where_it_is(admin: Client, game: Game) -> None:
+def test_every_account_page_has_breadcrumbs(admin: Client, game: Game) -> None:
     read = {name: admin.get(url).content.decode() for name, url in pages.account(admin).items()}
     inside = {name: html for name, html in read.items() if ENTRANCE not in html}
     assert {"account_email", "account_change_password", "mfa_index", "usersessions_list"} <= set(inside)
@@ -69,7 +69,7 @@ def test_every_page_of_an_account_says_where_it_is(admin: Client, game: Game) ->
     assert {name: lines for name, lines in wrong.items() if lines} == {}
 
 
-def test_every_page_below_settings_says_so(admin: Client, game: Game) -> None:
+def test_every_page_under_settings_starts_with_settings_in_its_breadcrumbs(admin: Client, game: Game) -> None:
     rows.fill(game)
     top = f"/g/{game.slug}/"
     found = {name: url for name, url in pages.hub(game).items() if url.removeprefix(top).startswith(SETTINGS)}
@@ -78,7 +78,7 @@ def test_every_page_below_settings_says_so(admin: Client, game: Game) -> None:
     assert {name: way for name, way in seconds.items() if way != ["Sky Raiders", "Settings"]} == {}
 
 
-def test_the_pages_of_a_key_stand_below_api_keys(admin: Client, game: Game) -> None:
+def test_the_pages_of_a_key_are_under_api_keys(admin: Client, game: Game) -> None:
     row, below = keys.create_key(game=game, name="Website").key, ["Sky Raiders", "Settings", "API keys"]
 
     def way(path: str) -> list[str]:
@@ -93,7 +93,7 @@ def test_the_pages_of_a_key_stand_below_api_keys(admin: Client, game: Game) -> N
     assert faults(made) == []
 
 
-def test_the_pages_of_a_member_stand_below_members(admin: Client, game: Game) -> None:
+def test_the_pages_of_a_member_are_under_members(admin: Client, game: Game) -> None:
     person: Any = hub.user("analyst")
     row = Membership.objects.create(game=game, user=person, role=Role.VIEWER)
     below = ["Sky Raiders", "Settings", "Members"]

@@ -36,14 +36,14 @@ def test_a_numbered_slug_is_no_longer_than_a_slug_may_be() -> None:
 
 
 @pytest.mark.django_db
-def test_what_is_no_matter_of_the_slug_is_not_tried_again() -> None:
+def test_an_error_other_than_a_taken_slug_is_not_retried() -> None:
     with pytest.raises(IntegrityError):
         create_game(name=None, slug="sky-raiders", created_by=hub.user("founder"))  # type: ignore[arg-type]
     assert (slugs(), Membership.objects.count()) == ([], 0)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_games_made_at_one_moment_both_are_made() -> None:
+def test_two_games_with_one_name_created_at_once_are_both_created() -> None:
     """The first has looked for its address and written it, and has not committed when the second comes."""
     founder = hub.user("founder", is_staff=True)
     written = threading.Event()

@@ -141,7 +141,7 @@ def _least(name: str) -> Role:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_a_role_opens_its_pages_and_no_others(game: Game, addresses: dict[str, str], role: Role) -> None:
+def test_each_role_can_open_exactly_its_pages(game: Game, addresses: dict[str, str], role: Role) -> None:
     client, rank = hub.member(game, role), list(Role).index
     for name in set(NAMES) - POST_ONLY:
         allowed = rank(role) >= rank(_least(name))
@@ -161,14 +161,16 @@ def test_a_post_beyond_the_role_is_refused_and_changes_nothing(
     assert _state() == before
 
 
-def test_a_reading_page_takes_no_post(game: Game, addresses: dict[str, str]) -> None:
+def test_a_read_only_page_refuses_post(game: Game, addresses: dict[str, str]) -> None:
     client = hub.member(game, Role.ADMIN)
     assert {name: client.post(addresses[name]).status_code for name in READ | {"check"}} == dict.fromkeys(
         READ | {"check"}, 405
     )
 
 
-def test_a_member_of_another_game_finds_nothing(game: Game, other_game: Game, addresses: dict[str, str]) -> None:
+def test_a_member_of_another_game_gets_404_for_every_page(
+    game: Game, other_game: Game, addresses: dict[str, str]
+) -> None:
     stranger, before = hub.member(other_game, Role.ADMIN), _state()
     for name, url in addresses.items():
         if name not in POST_ONLY:
@@ -184,7 +186,7 @@ def test_a_stranger_is_sent_to_the_sign_in_page(client: Client, addresses: dict[
         assert (answer.status_code, answer["Location"]) == (302, f"/accounts/login/?next={url}")
 
 
-def test_a_refresh_after_the_session_ended_leads_the_whole_page_to_the_sign_in(
+def test_an_htmx_request_without_a_session_redirects_the_whole_page_to_sign_in(
     client: Client, addresses: dict[str, str]
 ) -> None:
     url = addresses["events"]
@@ -200,13 +202,13 @@ def test_a_superuser_sees_every_game(game: Game, other_game: Game, addresses: di
     assert all(client.get(addresses[name]).status_code == 200 for name in set(NAMES) - POST_ONLY)
 
 
-def test_a_network_nobody_knows_is_not_found(game: Game) -> None:
+def test_an_unknown_network_is_not_found(game: Game) -> None:
     client = hub.member(game, Role.ADMIN)
     for page in ("", "add/"):
         assert client.get(f"/g/{game.slug}/integrations/myspace/{page}").status_code == 404
 
 
-def test_a_viewer_is_offered_nothing_that_changes(game: Game, addresses: dict[str, str]) -> None:
+def test_a_viewer_is_shown_no_action_that_changes_something(game: Game, addresses: dict[str, str]) -> None:
     client = hub.member(game, Role.VIEWER)
     for name in READ - {"conversions-export"}:  # a file, not a page
         page = client.get(addresses[name]).content.decode()
@@ -214,12 +216,12 @@ def test_a_viewer_is_offered_nothing_that_changes(game: Game, addresses: dict[st
         assert offered == [], name
 
 
-def test_somebody_with_one_game_goes_straight_to_it(game: Game) -> None:
+def test_a_user_with_one_game_is_redirected_to_it(game: Game) -> None:
     answer = hub.member(game, Role.VIEWER).get("/")
     assert (answer.status_code, answer["Location"]) == (302, f"/g/{game.slug}/")
 
 
 @pytest.mark.django_db
-def test_somebody_without_a_game_reads_what_to_do() -> None:
+def test_a_user_without_a_game_is_told_what_to_do() -> None:
     page = hub.signed_in(hub.user("newcomer")).get("/").content.decode()
     assert "You are not a member of a game yet" in page

@@ -20,7 +20,7 @@ def said(client: Client, game: Game) -> str:
     return page.split("When a player never stated a level, their conversions are<strong>")[1].partition("<")[0]
 
 
-def test_an_admin_decides_and_the_page_says_which_way_it_stands(game: Game) -> None:
+def test_an_admin_sets_the_consent_default_and_the_page_shows_it(game: Game) -> None:
     admin = hub.member(game, Role.ADMIN)
     assert said(admin, game) == "sent"
     form = admin.get(EDIT.format(game.slug)).content.decode()
@@ -41,7 +41,7 @@ def test_an_admin_decides_and_the_page_says_which_way_it_stands(game: Game) -> N
 
 
 @pytest.mark.parametrize("given", [{}, {"unstated": ""}, {"unstated": "maybe"}])
-def test_another_answer_changes_nothing(game: Game, given: dict[str, str]) -> None:
+def test_an_unknown_consent_default_changes_nothing(game: Game, given: dict[str, str]) -> None:
     answer = hub.member(game, Role.ADMIN).post(EDIT.format(game.slug), given)
 
     assert answer.status_code == 200
@@ -51,7 +51,7 @@ def test_another_answer_changes_nothing(game: Game, given: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
-def test_others_read_which_way_it_stands_and_change_nothing(game: Game, role: Role) -> None:
+def test_other_members_see_the_consent_default_and_cannot_change_it(game: Game, role: Role) -> None:
     client = hub.member(game, role)
 
     assert said(client, game) == "sent"
@@ -62,7 +62,7 @@ def test_others_read_which_way_it_stands_and_change_nothing(game: Game, role: Ro
     assert game.strict_consent is False
 
 
-def test_a_stated_not_set_is_told_from_none_stated(game: Game, key: NewKey) -> None:
+def test_a_stated_not_set_is_distinguished_from_no_statement(game: Game, key: NewKey) -> None:
     """Also by the dialects whose clients may send a level without knowing levels; Parcelvoy's cannot."""
     keys = {one: create_key(game=game, name=one, dialect=one) for one in Dialect}
     send(key, message(consentLevel="not_set"), message(consentLevel=None), message())
@@ -76,7 +76,7 @@ def test_a_stated_not_set_is_told_from_none_stated(game: Game, key: NewKey) -> N
     assert levels == ["not_set", "", "", *(["not_set", "", "", "", ""] * 2), ""]
 
 
-def test_the_page_of_an_event_says_what_not_set_counts_as(game: Game, key: NewKey) -> None:
+def test_the_page_of_an_event_explains_not_set(game: Game, key: NewKey) -> None:
     send(key, message(consentLevel="not_set"))
     event = Event.objects.get()
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/events/{event.day}/{event.pk}/").content.decode()

@@ -53,7 +53,7 @@ def viewer(game: Game) -> Client:
     return hub.member(game, Role.VIEWER)
 
 
-def test_events_and_rejections_stand_in_one_list(game: Game, viewer: Client) -> None:
+def test_events_and_rejections_are_one_list(game: Game, viewer: Client) -> None:
     for number in range(6):
         (rejection if number % 3 == 0 else event)(game, number)
     page = viewer.get(f"/g/{game.slug}/events/").content.decode()
@@ -62,7 +62,7 @@ def test_events_and_rejections_stand_in_one_list(game: Game, viewer: Client) -> 
     assert "RudderStack / Segment" in page
 
 
-def test_another_games_events_are_not_there(game: Game, other_game: Game, viewer: Client) -> None:
+def test_events_of_another_game_are_not_listed(game: Game, other_game: Game, viewer: Client) -> None:
     event(other_game, 1)
     rejection(other_game, 2)
     assert names(viewer.get(f"/g/{game.slug}/events/").content.decode()) == []
@@ -77,14 +77,14 @@ def test_another_games_events_are_not_there(game: Game, other_game: Game, viewer
         ("kind=nonsense&status=nonsense&before=x", ["refused_3", "event_2", "event_1"]),
     ],
 )
-def test_filters_stand_in_the_address(game: Game, viewer: Client, query: str, expected: list[str]) -> None:
+def test_filters_are_in_the_url(game: Game, viewer: Client, query: str, expected: list[str]) -> None:
     event(game, 1)
     event(game, 2, kind="page")
     rejection(game, 3)
     assert names(viewer.get(f"/g/{game.slug}/events/?{query}").content.decode()) == expected
 
 
-def test_older_pages_hold_every_row_once(game: Game, viewer: Client) -> None:
+def test_older_pages_list_every_row_once(game: Game, viewer: Client) -> None:
     same = NOW + timedelta(hours=1)
     for number in range(130):
         (rejection if number % 4 == 0 else event)(game, number, received_at=same)
@@ -101,14 +101,14 @@ def test_older_pages_hold_every_row_once(game: Game, viewer: Client) -> None:
     assert len(set(seen)) == 130
 
 
-def test_the_refresh_is_the_rows_alone(game: Game, viewer: Client) -> None:
+def test_a_refresh_returns_only_the_rows(game: Game, viewer: Client) -> None:
     event(game, 1)
     rows = viewer.get(f"/g/{game.slug}/events/", headers={"HX-Request": "true"}).content.decode()
     assert names(rows) == ["event_1"]
     assert "<html" not in rows
 
 
-def test_a_viewer_reads_ids_and_no_addresses(game: Game, viewer: Client) -> None:
+def test_a_viewer_sees_ids_and_masked_addresses(game: Game, viewer: Client) -> None:
     event(game, 1, user_id="ada.lovelace@example.com", anonymous_id="anon-7")
     url = f"/g/{game.slug}/events/"
     page = viewer.get(url).content.decode()
@@ -130,7 +130,9 @@ def test_a_viewer_reads_ids_and_no_addresses(game: Game, viewer: Client) -> None
         ("kind=track&status=rejected", ["refused_5", "refused_4"]),
     ],
 )
-def test_each_filter_finds_its_rows_of_both_kinds(game: Game, viewer: Client, query: str, expected: list[str]) -> None:
+def test_each_filter_applies_to_events_and_rejections(
+    game: Game, viewer: Client, query: str, expected: list[str]
+) -> None:
     event(game, 1, user_id="user-1")
     event(game, 2, dialect="parcelvoy", kind="page")
     event(game, 3, device_id="dev-3")
@@ -152,7 +154,7 @@ def test_a_key_filter_shows_its_events_and_its_counts(game: Game, viewer: Client
     assert f"{NOW:%a} {NOW.day} {NOW:%b}: 2 accepted, 20 duplicate, 200 rejected" in page
 
 
-def test_the_counts_stand_by_day_and_key_behind_the_chart(game: Game, viewer: Client, key: NewKey) -> None:
+def test_the_chart_is_followed_by_counts_per_day_and_key(game: Game, viewer: Client, key: NewKey) -> None:
     _batch(game, key.key, accepted=1200, duplicates=1, rejected=0)
     _batch(game, key.key, accepted=300, duplicates=0, rejected=2, received_at=NOW - timedelta(days=2))
     _batch(game, key.key, accepted=7, duplicates=0, rejected=0, received_at=NOW - timedelta(days=8))
@@ -168,7 +170,7 @@ def test_the_counts_stand_by_day_and_key_behind_the_chart(game: Game, viewer: Cl
     assert "<html" not in table
 
 
-def test_a_search_that_reads_through_stops_and_goes_on(
+def test_a_filter_without_an_index_stops_at_the_scan_limit_and_continues_from_there(
     game: Game, viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "SCAN_LIMIT", 10)
@@ -184,7 +186,7 @@ def test_a_search_that_reads_through_stops_and_goes_on(
     assert url == ""
 
 
-def test_an_event_opens_to_what_was_sent_and_what_was_understood(game: Game, key: NewKey) -> None:
+def test_the_page_of_an_event_shows_what_was_sent_and_how_it_was_parsed(game: Game, key: NewKey) -> None:
     person = factories.person(game, user="ada@players.example")
     row = event(
         game,
@@ -211,7 +213,7 @@ def test_an_event_opens_to_what_was_sent_and_what_was_understood(game: Game, key
     assert not re.search(r"ada(@|%40)|155501044", part)
 
 
-def test_a_rejection_opens_to_every_reason(game: Game, key: NewKey) -> None:
+def test_the_page_of_a_rejection_shows_every_reason(game: Game, key: NewKey) -> None:
     errors = [
         {"field": "userId", "code": "INVALID_VALUE", "message": "userId is too long."},
         {"field": "context", "code": "REQUIRED", "message": "context is required."},
@@ -234,7 +236,7 @@ def test_a_rejection_opens_to_every_reason(game: Game, key: NewKey) -> None:
 
 
 @pytest.mark.parametrize("path", ["2026-01-01/999/", "rejections/999/", "2026-02-31/1/"])
-def test_a_row_that_is_gone_is_not_found(game: Game, viewer: Client, path: str) -> None:
+def test_a_deleted_row_is_not_found(game: Game, viewer: Client, path: str) -> None:
     assert viewer.get(f"/g/{game.slug}/events/{path}").status_code == 404
 
 
@@ -249,11 +251,11 @@ def test_a_row_that_is_gone_is_not_found(game: Game, viewer: Client, path: str) 
         ("2026-04-08T12:00:00+00:00 @home", "2026-04-08T12:00:00+00:00 @home"),
     ],
 )
-def test_addresses_are_masked_wherever_they_stand(text: str, expected: str) -> None:
+def test_addresses_are_masked_anywhere_in_a_text(text: str, expected: str) -> None:
     assert masking.without_addresses(text) == expected
 
 
-def test_masking_a_long_text_takes_no_time() -> None:
+def test_masking_a_long_text_is_fast() -> None:
     started = time.perf_counter()
     for text in ("a." * 50_000, "%41" * 30_000, "+1" * 50_000, "@" * 50_000, "+1 " + "1" * 90_000):
         masking.without_addresses(text)

@@ -37,7 +37,7 @@ def test_a_new_key_is_restricted_as_the_form_says(game: Game, admin: Client) -> 
     assert Restrictions.of(ApiKey.objects.get()) == KEPT
 
 
-def test_a_form_without_restrictions_makes_a_key_without_any(game: Game, admin: Client) -> None:
+def test_a_key_created_without_restrictions_has_none(game: Game, admin: Client) -> None:
     admin.post(f"/g/{game.slug}/keys/new/", MADE)
     assert Restrictions.of(ApiKey.objects.get()) == Restrictions(events=[], origins=[], addresses=[])
 
@@ -53,7 +53,7 @@ def test_a_form_without_restrictions_makes_a_key_without_any(game: Game, admin: 
         ("ends_on", "2020-01-01", "This day is over. To end a key at once, revoke it."),
     ],
 )
-def test_what_cannot_be_kept_is_refused_and_nothing_is_made(
+def test_an_invalid_restriction_is_refused_and_no_key_is_created(
     game: Game, admin: Client, field: str, value: str, sentence: str
 ) -> None:
     answer = admin.post(f"/g/{game.slug}/keys/new/", {**MADE, field: value})
@@ -61,7 +61,7 @@ def test_what_cannot_be_kept_is_refused_and_nothing_is_made(
     assert not ApiKey.objects.exists()
 
 
-def test_a_key_is_changed_later_and_the_audit_log_says_how(game: Game, admin: Client, key: NewKey) -> None:
+def test_a_change_of_restrictions_is_in_the_audit_log(game: Game, admin: Client, key: NewKey) -> None:
     url = f"/g/{game.slug}/keys/{key.key.pk}/change/"
     assert admin.post(url, {"name": "Website", **LISTS}).status_code == 302
 
@@ -85,14 +85,14 @@ def test_a_rotating_key_keeps_the_end_of_its_overlap(game: Game, admin: Client, 
     assert (row.expires_at, row.allowed_events) == (ends_at, ["progression", "shop_opened"])
 
 
-def test_a_viewer_changes_no_key(game: Game, key: NewKey) -> None:
+def test_a_viewer_cannot_change_a_key(game: Game, key: NewKey) -> None:
     for role in (Role.VIEWER, Role.MARKETER):
         answer = hub.member(game, role).post(f"/g/{game.slug}/keys/{key.key.pk}/change/", {"name": "mine", **LISTS})
         assert answer.status_code == 403
     assert Restrictions.of(ApiKey.objects.get()) == Restrictions(events=[], origins=[], addresses=[])
 
 
-def test_the_pages_say_what_a_public_key_means(game: Game, admin: Client, key: NewKey) -> None:
+def test_the_key_pages_explain_publishable_keys(game: Game, admin: Client, key: NewKey) -> None:
     assert "anyone who opens your game or site" in admin.get(f"/g/{game.slug}/keys/new/").content.decode()
     changing = admin.get(f"/g/{game.slug}/keys/{key.key.pk}/change/").content.decode()
     assert "<strong>A publishable key is public.</strong>" in changing
@@ -122,7 +122,7 @@ def test_the_list_shows_what_a_key_is_restricted_to_and_how_long_it_works(game: 
     assert "Rotating" not in page.split("</thead>")[1]
 
 
-def test_a_link_chooses_the_kind_of_a_new_key(game: Game, admin: Client) -> None:
+def test_a_link_preselects_the_kind_of_a_new_key(game: Game, admin: Client) -> None:
     page = admin.get(f"/g/{game.slug}/keys/new/?kind=server").content.decode()
     assert '<option value="server" selected>' in page
     assert '<option value="publishable" selected>' in admin.get(f"/g/{game.slug}/keys/new/?kind=x").content.decode()

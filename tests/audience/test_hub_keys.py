@@ -35,7 +35,7 @@ def made(answer: object) -> str:
     return found[1]
 
 
-def test_a_secret_is_shown_in_the_one_answer_that_made_it(game: Game, admin: Client) -> None:
+def test_a_secret_key_is_shown_only_in_the_response_that_created_it(game: Game, admin: Client) -> None:
     answer = admin.post(f"/g/{game.slug}/keys/new/", SECRET)
     value = made(answer)
     assert answer.status_code == 200
@@ -78,21 +78,19 @@ def test_a_rotation_keeps_the_old_key_for_the_chosen_time(
     assert old.is_live is (seconds > 0)
 
 
-def test_a_key_has_one_successor_however_often_the_answer_is_reloaded(
-    game: Game, admin: Client, secret_key: NewKey
-) -> None:
+def test_reloading_a_rotation_creates_no_second_successor(game: Game, admin: Client, secret_key: NewKey) -> None:
     url = f"/g/{game.slug}/keys/{secret_key.key.pk}/rotate/"
     assert [admin.post(url, {"overlap": 86_400}).status_code for _ in range(2)] == [200, 404]
     assert ApiKey.objects.count() == 2
 
 
-def test_another_overlap_is_refused(game: Game, admin: Client, secret_key: NewKey) -> None:
+def test_an_unknown_overlap_is_refused(game: Game, admin: Client, secret_key: NewKey) -> None:
     answer = admin.post(f"/g/{game.slug}/keys/{secret_key.key.pk}/rotate/", {"overlap": 999_999_999})
     assert "not one of the available choices" in answer.content.decode()
     assert ApiKey.objects.count() == 1
 
 
-def test_a_rotating_key_says_until_when(game: Game, admin: Client, secret_key: NewKey) -> None:
+def test_a_rotating_key_shows_when_it_ends(game: Game, admin: Client, secret_key: NewKey) -> None:
     rotate_key(key=secret_key.key, overlap=timedelta(hours=24))
     page = hub.squeezed(admin.get(f"/g/{game.slug}/keys/").content.decode())
     until = secret_key.key.expires_at
@@ -148,7 +146,7 @@ def batch(of: ApiKey, *, ago: timedelta, accepted: int = 3, duplicates: int = 1,
     )
 
 
-def test_the_list_says_how_much_each_key_is_used(
+def test_the_list_shows_the_usage_of_each_key(
     game: Game, other_game: Game, admin: Client, key: NewKey, secret_key: NewKey
 ) -> None:
     for ago in (timedelta(minutes=5), timedelta(hours=23), timedelta(days=6), timedelta(days=8)):
@@ -161,7 +159,7 @@ def test_the_list_says_how_much_each_key_is_used(
     assert rows[secret_key.key.pk] == Usage()
 
 
-def test_an_hour_is_sixty_whole_minutes_and_the_running_one(game: Game, key: NewKey) -> None:
+def test_the_usage_of_an_hour_is_60_full_minutes_and_the_current_one(game: Game, key: NewKey) -> None:
     with time_machine.travel(datetime(2026, 11, 21, 10, 30, 40, tzinfo=UTC), tick=False):
         batch(key.key, ago=timedelta(minutes=60, seconds=30))
         batch(key.key, ago=timedelta(minutes=60, seconds=41))
@@ -169,7 +167,7 @@ def test_an_hour_is_sixty_whole_minutes_and_the_running_one(game: Game, key: New
     assert (found.hour_requests, found.day_requests, found.week_requests) == (1, 2, 2)
 
 
-def test_a_key_that_is_used_although_it_was_replaced_is_pointed_out(game: Game, admin: Client, key: NewKey) -> None:
+def test_a_replaced_key_that_is_still_used_has_a_warning(game: Game, admin: Client, key: NewKey) -> None:
     rotate_key(key=key.key, overlap=timedelta(days=4))
     url = f"/g/{game.slug}/keys/"
     assert "is still in use" not in admin.get(url).content.decode()
@@ -182,13 +180,13 @@ def test_a_key_that_is_used_although_it_was_replaced_is_pointed_out(game: Game, 
     assert "stops working in 3 d 23 h" in page
 
 
-def test_a_use_before_the_rotation_warns_of_nothing(game: Game, admin: Client, key: NewKey) -> None:
+def test_usage_before_the_rotation_causes_no_warning(game: Game, admin: Client, key: NewKey) -> None:
     ApiKey.objects.filter(pk=key.key.pk).update(last_used_at=timezone.now() - timedelta(minutes=1))
     rotate_key(key=ApiKey.objects.get(), overlap=timedelta(days=4))
     assert "is still in use" not in admin.get(f"/g/{game.slug}/keys/").content.decode()
 
 
-def test_the_list_is_narrowed_by_state(game: Game, admin: Client, key: NewKey, secret_key: NewKey) -> None:
+def test_the_list_of_keys_is_filtered_by_state(game: Game, admin: Client, key: NewKey, secret_key: NewKey) -> None:
     rotate_key(key=secret_key.key, overlap=timedelta(hours=1))
     revoke_key(key=create_key(game=game, name="gone").key)
     found = {
@@ -207,13 +205,13 @@ def test_the_list_is_narrowed_by_state(game: Game, admin: Client, key: NewKey, s
     assert len(admin.get(f"/g/{game.slug}/keys/", {"state": "no such"}).context["working"]) == 3
 
 
-def test_a_state_without_a_key_says_so(game: Game, admin: Client, key: NewKey) -> None:
+def test_an_empty_state_filter_says_so(game: Game, admin: Client, key: NewKey) -> None:
     page = admin.get(f"/g/{game.slug}/keys/", {"state": "ended"}).content.decode()
     assert "No key has ended" in page
     assert "No key opens this game" not in page
 
 
-def test_the_list_asks_as_often_for_forty_keys_as_for_two(
+def test_the_list_of_keys_needs_no_more_queries_for_more_keys(
     game: Game, admin: Client, key: NewKey, django_assert_num_queries: Any
 ) -> None:
     url = f"/g/{game.slug}/keys/"
@@ -240,6 +238,6 @@ def test_the_list_asks_as_often_for_forty_keys_as_for_two(
         (-5, "less than a minute"),
     ],
 )
-def test_what_is_left_of_an_overlap_is_said_in_two_units(seconds: int, said: str) -> None:
+def test_the_time_left_has_at_most_two_units(seconds: int, said: str) -> None:
     now = timezone.now()
     assert time_left(now + timedelta(seconds=seconds), now) == said

@@ -36,7 +36,7 @@ def admin(game: Game) -> Client:
 
 
 @pytest.mark.parametrize("path", EMPTY)
-def test_an_empty_game_says_the_next_step(game: Game, admin: Client, path: str) -> None:
+def test_each_page_of_an_empty_game_names_the_next_step(game: Game, admin: Client, path: str) -> None:
     answer = admin.get(f"/g/{game.slug}/{path}")
     assert answer.status_code == 200
     assert EMPTY[path] in answer.content.decode()
@@ -56,13 +56,13 @@ def test_a_page_has_no_inline_code_and_a_strict_policy(game: Game, admin: Client
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("url", OUTSIDE)
-def test_a_page_outside_the_games_is_as_strict(client: Client, url: str) -> None:
+def test_a_page_outside_of_games_has_the_same_policy(client: Client, url: str) -> None:
     _is_strict(client.get(url))
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("url", ["/admin/", "/admin/audience/game/", "/admin/audience/event/", "/accounts/email/"])
-def test_the_admin_is_as_strict(url: str) -> None:
+def test_the_admin_has_the_same_policy(url: str) -> None:
     _is_strict(hub.signed_in(hub.user("root", is_superuser=True, is_staff=True)).get(url))
 
 
@@ -73,14 +73,14 @@ def _is_strict(answer: Any) -> None:
     assert hub.inline_code(answer.content.decode()) == []
 
 
-def test_what_does_not_exist_has_a_friendly_page(game: Game, admin: Client) -> None:
+def test_a_missing_page_has_a_404_page(game: Game, admin: Client) -> None:
     answer = admin.get("/g/another-game/")
     assert answer.status_code == 404
     assert "There is nothing here" in answer.content.decode()
 
 
 @pytest.mark.django_db
-def test_nobody_signs_up_alone(client: Client) -> None:
+def test_signing_up_without_an_invitation_is_closed(client: Client) -> None:
     assert "Sign-up is closed" in client.get("/accounts/signup/").content.decode()
 
 
@@ -97,14 +97,14 @@ def test_too_many_failures_lock_the_account_for_a_while(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_signing_in_leads_on_to_the_page_one_came_for(client: Client) -> None:
+def test_signing_in_redirects_to_the_requested_page(client: Client) -> None:
     hub.user("ada")
     given = {"login": "ada@studio.example", "password": hub.PASSWORD}
     assert client.post("/accounts/login/?next=/g/x/keys/", {**given, "next": "/g/x/keys/"})["Location"] == "/g/x/keys/"
 
 
 @pytest.mark.django_db
-def test_signing_in_never_leads_to_another_site(client: Client) -> None:
+def test_signing_in_never_redirects_to_another_site(client: Client) -> None:
     hub.user("ada")
     given = {"login": "ada@studio.example", "password": hub.PASSWORD, "next": "https://evil.example/"}
     assert client.post("/accounts/login/", given)["Location"] == "/"

@@ -61,7 +61,7 @@ def test_a_player_is_found_by_any_id_and_by_email(game: Game, ada: Person, query
 
 
 @pytest.mark.parametrize("query", ["player", "PLAYER-ADA", "players.example", "%", "nobody@players.example"])
-def test_a_part_of_an_id_finds_nobody(game: Game, ada: Person, query: str) -> None:
+def test_a_part_of_an_id_finds_no_player(game: Game, ada: Person, query: str) -> None:
     client = hub.member(game, Role.MARKETER)
     assert listed(client, game, query) == []
     assert "Nobody is known by this" in client.get(f"/g/{game.slug}/people/", {"q": query}).content.decode()
@@ -85,7 +85,7 @@ def test_the_newest_players_come_first_and_page_on(game: Game) -> None:
     assert url == ""
 
 
-def test_a_player_of_a_thousand_ids_shows_the_first_few(game: Game) -> None:
+def test_the_list_shows_the_first_ids_of_a_player_with_many(game: Game) -> None:
     row = factories.person(game)
     for number in range(30):
         factories.identity(row, value=f"anon-{number}")
@@ -94,7 +94,7 @@ def test_a_player_of_a_thousand_ids_shows_the_first_few(game: Game) -> None:
     assert re.findall(r'mono">([^<]+)<', page) == ["player-1", "anon-0", "anon-1", "anon-2"]
 
 
-def test_the_email_search_reads_its_index(ada: Person) -> None:
+def test_the_search_by_email_uses_its_index(ada: Person) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     # Of no game: of few rows the indexes by game would cost as little, and the plan hang on the statistics.
@@ -105,7 +105,7 @@ def test_a_trait_of_any_length_can_be_stored(game: Game) -> None:
     assert factories.person(game, traits={"email": "".join(uuid.uuid4().hex for _ in range(3_000))}).pk
 
 
-def test_the_page_of_a_player_holds_everything(game: Game, ada: Person) -> None:
+def test_the_page_of_a_player_shows_all_of_its_data(game: Game, ada: Person) -> None:
     page = hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/people/{ada.pk}/").content.decode()
     for text in ("player-ada", "anon-ada", EMAIL, "&quot;tier&quot;: 2", "phone-77", "guild-red", "TikTok Ads"):
         assert text in page, text
@@ -119,14 +119,14 @@ def test_the_page_of_a_player_holds_everything(game: Game, ada: Person) -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_without_a_decision_the_game_decides(game: Game, strict: bool) -> None:
+def test_without_a_consent_decision_the_games_default_applies(game: Game, strict: bool) -> None:
     Game.objects.update(strict_consent=strict)
     row = factories.person(game, anonymous="anon-1")
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/people/{row.pk}/").content.decode()
     assert f"No decision was recorded, so <strong>{'None' if strict else 'Full'}</strong> is in force" in page
 
 
-def test_a_viewer_sees_no_address_on_any_page(game: Game, ada: Person) -> None:
+def test_a_viewer_sees_no_address_on_any_page_of_a_player(game: Game, ada: Person) -> None:
     factories.person(game, user="bob@players.example")
     viewer = hub.member(game, Role.VIEWER)
     for path in ("people/", f"people/{ada.pk}/", "people/?q=player-ada", "events/", "conversions/"):
@@ -135,7 +135,7 @@ def test_a_viewer_sees_no_address_on_any_page(game: Game, ada: Person) -> None:
     assert "a…@players.example" in viewer.get(f"/g/{game.slug}/people/{ada.pk}/").content.decode()
 
 
-def test_more_of_everything_needs_no_more_queries(game: Game, ada: Person) -> None:
+def test_the_page_of_a_player_needs_no_more_queries_for_more_rows(game: Game, ada: Person) -> None:
     admin = hub.member(game, Role.ADMIN)
     few = queries_of(lambda: admin.get(f"/g/{game.slug}/people/{ada.pk}/"))
     for number in range(5):
@@ -146,7 +146,7 @@ def test_more_of_everything_needs_no_more_queries(game: Game, ada: Person) -> No
     assert queries_of(lambda: admin.get(f"/g/{game.slug}/people/{ada.pk}/")) <= few
 
 
-def test_a_player_who_was_joined_or_erased_has_a_friendly_page(game: Game) -> None:
+def test_a_merged_or_erased_player_shows_the_gone_page(game: Game) -> None:
     answer = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/people/{uuid.uuid4()}/")
     assert answer.status_code == 404
     page = answer.content.decode()
@@ -174,7 +174,7 @@ def test_a_player_without_a_user_id_is_erased_by_an_anonymous_one(game: Game) ->
     assert list(Erasure.objects.values_list("namespace", "subject")) == [("anonymous", "anon-1")]
 
 
-def test_a_player_with_neither_is_offered_no_erasure(game: Game) -> None:
+def test_a_player_without_a_user_or_anonymous_id_cannot_be_erased(game: Game) -> None:
     row, admin = factories.person(game), hub.member(game, Role.ADMIN)
     assert "Erase this player" not in admin.get(f"/g/{game.slug}/people/{row.pk}/").content.decode()
     assert admin.post(f"/g/{game.slug}/people/{row.pk}/erase/", {"confirmation": ""}).status_code == 404

@@ -25,7 +25,7 @@ def admin(game: Game) -> Client:
     return hub.member(game, Role.ADMIN)
 
 
-def test_an_erasure_is_asked_for_with_the_id_typed_twice(game: Game, admin: Client) -> None:
+def test_an_erasure_needs_the_id_typed_twice(game: Game, admin: Client) -> None:
     page = admin.post(f"/g/{game.slug}/privacy/erase/", GIVEN, follow=True).content.decode()
     assert "The erasure is under way" in page
     erasure = Erasure.objects.get()
@@ -34,18 +34,18 @@ def test_an_erasure_is_asked_for_with_the_id_typed_twice(game: Game, admin: Clie
     assert "user-1" not in page.replace("user-1-", "")
 
 
-def test_two_different_ids_erase_nobody(game: Game, admin: Client) -> None:
+def test_two_different_ids_erase_no_player(game: Game, admin: Client) -> None:
     page = admin.post(f"/g/{game.slug}/privacy/erase/", {**GIVEN, "confirmation": "user-2"}).content.decode()
     assert "This is not the same ID. Nothing was erased." in page
     assert not Erasure.objects.exists()
 
 
-def test_an_id_is_taken_as_it_is_typed(game: Game, admin: Client) -> None:
+def test_an_id_to_erase_is_not_stripped(game: Game, admin: Client) -> None:
     admin.post(f"/g/{game.slug}/privacy/erase/", {**GIVEN, "subject": " x ", "confirmation": " x "})
     assert Erasure.objects.get().subject == " x "
 
 
-def test_others_read_who_may_erase(game: Game) -> None:
+def test_members_other_than_admins_are_told_who_may_erase(game: Game) -> None:
     page = hub.member(game, Role.MARKETER).get(f"/g/{game.slug}/privacy/").content.decode()
     assert "Admins of the game erase players here" in page
     assert "<form method" not in page.split("<main")[1]
@@ -91,7 +91,7 @@ def test_a_player_is_looked_up_by_any_id(game: Game, admin: Client, ada: Person,
     assert f"/g/{game.slug}/privacy/people/{ada.pk}/" in page
 
 
-def test_the_consent_history_of_an_id_is_shown_without_any_player(game: Game, other_game: Game, admin: Client) -> None:
+def test_the_consent_history_of_an_id_without_a_player_is_shown(game: Game, other_game: Game, admin: Client) -> None:
     decided("anon-9", game, "none", timedelta(days=3))
     decided("anon-9", game, "anonymous")
     decided("anon-9", other_game, "full")
@@ -101,7 +101,7 @@ def test_the_consent_history_of_an_id_is_shown_without_any_player(game: Game, ot
     assert page.count("web-sdk") == 2
 
 
-def test_others_look_nobody_up(game: Game, ada: Person) -> None:
+def test_members_other_than_admins_cannot_look_up_players(game: Game, ada: Person) -> None:
     for role in (Role.VIEWER, Role.MARKETER):
         client = hub.member(game, role)
         page = client.get(f"/g/{game.slug}/privacy/", {"q": "player-ada"}).content.decode()
@@ -112,7 +112,7 @@ def test_others_look_nobody_up(game: Game, ada: Person) -> None:
     assert not LogEntry.objects.filter(action=LogEntry.Action.ACCESS).exists()
 
 
-def test_everything_held_is_counted(game: Game, admin: Client, ada: Person) -> None:
+def test_the_privacy_page_counts_every_kind_of_row(game: Game, admin: Client, ada: Person) -> None:
     page = admin.get(f"/g/{game.slug}/privacy/people/{ada.pk}/").content.decode()
     counts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page))
     assert counts == {
@@ -130,7 +130,7 @@ def test_everything_held_is_counted(game: Game, admin: Client, ada: Person) -> N
     assert "Type player-ada to confirm" in page
 
 
-def test_the_download_holds_everything_and_no_credential(game: Game, admin: Client, ada: Person) -> None:
+def test_the_download_contains_all_data_and_no_credential(game: Game, admin: Client, ada: Person) -> None:
     answer, text = exported(admin, game, ada)
     assert answer["Content-Type"] == "application/json"
     assert answer["Content-Disposition"].startswith(f'attachment; filename="player-{ada.pk}-')
@@ -154,7 +154,7 @@ def test_the_download_holds_everything_and_no_credential(game: Game, admin: Clie
     assert "somebody-else" not in text
 
 
-def test_a_download_leaves_an_entry_that_names_nobody(game: Game, admin: Client, ada: Person) -> None:
+def test_a_download_leaves_an_audit_entry_without_ids(game: Game, admin: Client, ada: Person) -> None:
     exported(admin, game, ada)
     entry = LogEntry.objects.get(action=LogEntry.Action.ACCESS)
     assert (entry.actor.username, entry.object_pk) == ("admin-of-sky-raiders", str(ada.pk))
@@ -163,7 +163,7 @@ def test_a_download_leaves_an_entry_that_names_nobody(game: Game, admin: Client,
     assert "ada@players.example" not in page
 
 
-def test_a_download_of_many_events_comes_in_pieces(game: Game, admin: Client) -> None:
+def test_a_download_of_many_events_is_streamed(game: Game, admin: Client) -> None:
     row = factories.person(game, user="busy")
     for number in range(250):
         event(game, number, user_id="busy")
@@ -179,11 +179,11 @@ def test_a_player_of_another_game_is_not_found(game: Game, other_game: Game, ada
         assert theirs.post(f"{url}export/").status_code == 404
 
 
-def test_a_download_takes_a_post(game: Game, admin: Client, ada: Person) -> None:
+def test_a_download_requires_post(game: Game, admin: Client, ada: Person) -> None:
     assert admin.get(f"/g/{game.slug}/privacy/people/{ada.pk}/export/").status_code == 405
 
 
-def test_the_receipts_are_looked_at_often_while_one_is_under_way(game: Game, admin: Client) -> None:
+def test_the_receipts_refresh_while_an_erasure_is_pending(game: Game, admin: Client) -> None:
     assert 'hx-trigger="every 10s"' in admin.get(f"/g/{game.slug}/privacy/").content.decode()
     admin.post(f"/g/{game.slug}/privacy/erase/", GIVEN)
     page = admin.get(f"/g/{game.slug}/privacy/").content.decode()

@@ -55,7 +55,7 @@ def joining(link: str, **given: str) -> tuple[Client, Any]:
     return client, client.post(link, {"password": PASSWORD, "again": PASSWORD, **given})
 
 
-def test_an_invitation_is_mailed_and_only_its_digest_is_kept(game: Game, admin: Client, settings: Any) -> None:
+def test_an_invitation_is_mailed_and_only_its_digest_is_stored(game: Game, admin: Client, settings: Any) -> None:
     settings.PUBLIC_URL = "https://hub.example"
     link = invite(admin, game, email=" New@Studio.example ")
     token = link.rstrip("/").rsplit("/", 1)[1]
@@ -70,7 +70,7 @@ def test_an_invitation_is_mailed_and_only_its_digest_is_kept(game: Game, admin: 
     assert sha256_hex(token) not in str(list(LogEntry.objects.values()))
 
 
-def test_a_new_person_chooses_a_password_and_is_in(game: Game, admin: Client) -> None:
+def test_a_new_user_chooses_a_password_and_becomes_a_member(game: Game, admin: Client) -> None:
     link = invite(admin, game)
     page = Client().get(link).content.decode()
     assert f'value="{NEW}"' in page
@@ -95,7 +95,7 @@ def test_a_new_person_chooses_a_password_and_is_in(game: Game, admin: Client) ->
         ({"password": "", "again": ""}, "This field is required."),
     ],
 )
-def test_a_bad_password_makes_no_account(game: Game, admin: Client, given: dict[str, str], said: str) -> None:
+def test_a_weak_password_creates_no_account(game: Game, admin: Client, given: dict[str, str], said: str) -> None:
     _, answer = joining(invite(admin, game), **given)
     assert answer.status_code == 200
     assert said in answer.content.decode()
@@ -103,7 +103,7 @@ def test_a_bad_password_makes_no_account(game: Game, admin: Client, given: dict[
     assert Invitation.objects.get().is_open
 
 
-def test_a_link_works_once(game: Game, admin: Client) -> None:
+def test_an_invitation_link_works_once(game: Game, admin: Client) -> None:
     link = invite(admin, game)
     joining(link)
     for client in (Client(), admin):
@@ -120,7 +120,9 @@ def test_a_link_works_once(game: Game, admin: Client) -> None:
         ({"revoked_at": timezone.now()}, "This invitation was revoked"),
     ],
 )
-def test_a_link_that_is_over_lets_nobody_in(game: Game, admin: Client, change: dict[str, Any], said: str) -> None:
+def test_an_expired_or_revoked_invitation_link_is_refused(
+    game: Game, admin: Client, change: dict[str, Any], said: str
+) -> None:
     link = invite(admin, game)
     Invitation.objects.update(**change)
     _, answer = joining(link)
@@ -129,13 +131,13 @@ def test_a_link_that_is_over_lets_nobody_in(game: Game, admin: Client, change: d
     assert User.objects.count() == Membership.objects.count() == 1
 
 
-def test_a_link_that_nobody_made_is_not_found(db: None) -> None:
+def test_an_unknown_invitation_link_is_not_found(db: None) -> None:
     answer = Client().get("/accounts/invitations/" + "x" * 43 + "/")
     assert answer.status_code == 404
     assert "There is no such invitation" in answer.content.decode()
 
 
-def test_somebody_with_an_account_signs_in_and_joins(game: Game, admin: Client) -> None:
+def test_a_user_with_an_account_signs_in_and_joins(game: Game, admin: Client) -> None:
     hub.user("new")
     link, client = invite(admin, game), Client()
     answer = client.get(link)
@@ -149,7 +151,7 @@ def test_somebody_with_an_account_signs_in_and_joins(game: Game, admin: Client) 
     assert User.objects.filter(email=NEW).count() == 1
 
 
-def test_a_link_for_another_address_than_the_signed_in_one_says_so(game: Game, admin: Client) -> None:
+def test_a_link_for_another_address_than_the_signed_in_one_is_refused(game: Game, admin: Client) -> None:
     link, other = invite(admin, game), hub.signed_in(hub.user("other"))
     for answer in (other.get(link), other.post(link)):
         page = answer.content.decode()
@@ -178,7 +180,7 @@ def test_an_invited_address_is_not_invited_twice_but_again_after_it_expired(game
     assert (Client().get(first).status_code, Client().get(second).status_code) == (404, 200)
 
 
-def test_an_invitation_sent_again_has_a_new_link_and_the_old_one_ends(game: Game, admin: Client) -> None:
+def test_sending_an_invitation_again_replaces_its_link(game: Game, admin: Client) -> None:
     first = invite(admin, game)
     Invitation.objects.update(expires_at=timezone.now())
     assert admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/resend/")).status_code == 302
@@ -186,7 +188,7 @@ def test_an_invitation_sent_again_has_a_new_link_and_the_old_one_ends(game: Game
     assert Client().get(mailed_path()).status_code == 200
 
 
-def test_a_revoked_invitation_is_over_and_leaves_the_list(game: Game, admin: Client) -> None:
+def test_a_revoked_invitation_no_longer_works_and_is_not_listed(game: Game, admin: Client) -> None:
     link = invite(admin, game)
     page = admin.post(path(game, f"invitations/{Invitation.objects.get().pk}/revoke/"), follow=True).content.decode()
     assert f"The invitation of {NEW} is revoked" in page
@@ -212,7 +214,7 @@ def test_a_failed_invitation_mail_is_reported_and_the_invitation_stays_valid(
     assert Invitation.objects.get().is_open
 
 
-def test_the_list_shows_role_last_sign_in_and_second_factor(game: Game, admin: Client) -> None:
+def test_the_member_list_shows_role_last_sign_in_and_second_factor(game: Game, admin: Client) -> None:
     hub.member(game, Role.VIEWER)
     invite(admin, game)
     page = admin.get(path(game)).content.decode()
@@ -221,7 +223,7 @@ def test_the_list_shows_role_last_sign_in_and_second_factor(game: Game, admin: C
     assert hub.inline_code(page) == []
 
 
-def test_a_role_is_changed(game: Game, admin: Client) -> None:
+def test_an_admin_changes_a_members_role(game: Game, admin: Client) -> None:
     hub.member(game, Role.VIEWER)
     viewer = member_of(game, "viewer-of-sky-raiders")
     page = admin.post(path(game, f"{viewer.pk}/role/"), {"role": "admin"}, follow=True).content.decode()
@@ -250,7 +252,7 @@ def test_the_last_admin_can_neither_be_removed_nor_demoted(game: Game, admin: Cl
     members.remove(membership=closed)
 
 
-def test_an_admin_leaves_when_there_is_another(game: Game, admin: Client) -> None:
+def test_an_admin_may_leave_when_there_is_another(game: Game, admin: Client) -> None:
     Membership.objects.create(game=game, user=hub.user("second"), role=Role.ADMIN)
     own = member_of(game, "admin-of-sky-raiders")
     assert admin.post(path(game, f"{own.pk}/remove/"))["Location"] == "/"
@@ -258,14 +260,14 @@ def test_an_admin_leaves_when_there_is_another(game: Game, admin: Client) -> Non
     assert [row.user.username for row in Membership.objects.select_related("user")] == ["second"]
 
 
-def test_a_removed_member_is_out_at_once(game: Game, admin: Client) -> None:
+def test_a_removed_member_loses_access_at_once(game: Game, admin: Client) -> None:
     viewer = hub.member(game, Role.VIEWER)
     assert viewer.get(f"/g/{game.slug}/").status_code == 200
     admin.post(path(game, f"{member_of(game, 'viewer-of-sky-raiders').pk}/remove/"))
     assert viewer.get(f"/g/{game.slug}/").status_code == 404
 
 
-def test_every_change_leaves_an_audit_entry_with_actor_and_address(game: Game, admin: Client) -> None:
+def test_every_change_of_a_member_leaves_an_audit_entry_with_user_and_ip_address(game: Game, admin: Client) -> None:
     link = invite(admin, game)
     joining(link)
     joined = Membership.objects.get(user__email=NEW)
@@ -290,7 +292,7 @@ def test_every_change_leaves_an_audit_entry_with_actor_and_address(game: Game, a
     ) == {game.pk}
 
 
-def test_the_list_asks_as_often_for_many_members_as_for_one(
+def test_the_member_list_needs_no_more_queries_for_more_members(
     game: Game, admin: Client, django_assert_num_queries: Any
 ) -> None:
     with CaptureQueriesContext(connection) as few:

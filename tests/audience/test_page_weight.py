@@ -43,7 +43,7 @@ def weight(client: Client, url: str) -> int:
     return len(gzip.compress(html, 6)) + sum(map(_packed, reader.found))
 
 
-def test_a_page_travels_in_sixty_kilobytes(game: Game, other_game: Game) -> None:
+def test_a_compressed_page_is_smaller_than_60_kilobytes(game: Game, other_game: Game) -> None:
     rows.fill(game)
     root: Any = hub.user("root", is_superuser=True, is_staff=True)
     Membership.objects.create(game=game, user=root, role=Role.ADMIN)

@@ -184,7 +184,7 @@ def test_the_shortest_retention_is_31_days(game: Game) -> None:
     retention.set_kept_days(game=game, days=None)
 
 
-def test_what_a_shorter_time_deletes_is_counted_and_beyond_ten_thousand_estimated(
+def test_events_that_a_shorter_retention_deletes_are_counted_up_to_10000_and_estimated_beyond(
     key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(key, "a", "b", "c", day=OLD)
@@ -204,7 +204,7 @@ def edit(client: Client, game: Game, **given: object) -> str:
     return client.post(f"/g/{game.slug}/privacy/retention/", given, follow=True).content.decode()
 
 
-def test_an_admin_is_told_what_goes_and_types_the_name(key: NewKey, game: Game) -> None:
+def test_an_admin_sees_what_a_shorter_retention_deletes_and_types_the_name(key: NewKey, game: Game) -> None:
     store(key, "old", "older", day=OLD)
     admin = hub.member(game, Role.ADMIN)
     page = edit(admin, game, kept_days="90")
@@ -226,7 +226,7 @@ def test_an_admin_is_told_what_goes_and_types_the_name(key: NewKey, game: Game) 
     assert "Days that events are kept" in admin.get(f"/g/{game.slug}/audit-log/").content.decode()
 
 
-def test_a_longer_time_needs_no_name(game: Game) -> None:
+def test_a_longer_retention_needs_no_confirmation(game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     admin = hub.member(game, Role.ADMIN)
     assert "kept for 365 days" in edit(admin, game, kept_days="365")
@@ -236,13 +236,13 @@ def test_a_longer_time_needs_no_name(game: Game) -> None:
 
 
 @pytest.mark.parametrize(("given", "said"), [("30", "at least 31 days"), ("4000", "At most"), ("x", "whole number")])
-def test_a_time_that_cannot_be_kept_is_refused(game: Game, given: str, said: str) -> None:
+def test_an_invalid_retention_is_refused(game: Game, given: str, said: str) -> None:
     assert said in edit(hub.member(game, Role.ADMIN), game, kept_days=given, confirmation="Sky Raiders")
     game.refresh_from_db()
     assert game.kept_days is None
 
 
-def test_others_read_how_long_events_are_kept(game: Game) -> None:
+def test_other_members_see_the_retention(game: Game) -> None:
     marketer = hub.member(game, Role.MARKETER)
     page = marketer.get(f"/g/{game.slug}/privacy/").content.decode()
     assert "kept for ever" in page

@@ -89,7 +89,7 @@ def asked(application: Application, reader: Reader) -> Pages:
     return served
 
 
-def test_a_short_answer_leaves_as_one_piece() -> None:
+def test_a_short_answer_is_sent_in_one_message() -> None:
     reader = Reader()
     asked(Application(b"one", b"two"), reader)
     head, body = reader.taken
@@ -97,19 +97,19 @@ def test_a_short_answer_leaves_as_one_piece() -> None:
     assert body == {"type": "http.response.body", "body": b"onetwo"}
 
 
-def test_an_empty_answer_has_its_end() -> None:
+def test_an_empty_answer_is_completed() -> None:
     reader = Reader()
     asked(Application(), reader)
     assert (reader.body, reader.has_its_end, len(reader.taken)) == (b"", True, 2)
 
 
-def test_a_long_answer_arrives_whole_and_in_order() -> None:
+def test_a_long_answer_arrives_complete_and_in_order() -> None:
     reader, parts = Reader(seconds=0.001), [bytes([number]) * 30_000 for number in range(200)]
     asked(Application(*parts), reader)
     assert (reader.body, reader.has_its_end) == (b"".join(parts), True)
 
 
-def test_a_reader_that_stops_is_given_up_and_its_answer_is_not_made_to_its_end(hurry: None) -> None:
+def test_a_reader_that_stops_is_disconnected_and_its_answer_is_not_completed(hurry: None) -> None:
     application, reader = Application(PIECE, endless=True), Reader(most=5)
     asked(application, reader)
     assert not reader.has_its_end, "cut off, so that nobody takes it for whole"
@@ -118,7 +118,7 @@ def test_a_reader_that_stops_is_given_up_and_its_answer_is_not_made_to_its_end(h
     assert application.closed == 1
 
 
-def test_time_that_the_answer_takes_to_be_made_is_not_the_readers(hurry: None) -> None:
+def test_the_time_to_produce_an_answer_does_not_count_against_its_reader(hurry: None) -> None:
     class Slow(Application):
         def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
             for piece in super().__call__(environ, start_response):
@@ -130,7 +130,7 @@ def test_time_that_the_answer_takes_to_be_made_is_not_the_readers(hurry: None) -
     assert (len(reader.body), reader.has_its_end) == (4 * len(PIECE) + 1, True)
 
 
-def test_readers_that_stop_do_not_keep_the_threads() -> None:
+def test_readers_that_stop_do_not_block_the_threads() -> None:
     """Three times as many as there are threads, none of whom takes anything; the next page is there at once."""
     endless, page = Application(PIECE, endless=True), Application(b"a page")
 
@@ -164,7 +164,7 @@ async def _endless(served: Pages, reader: Reader) -> None:
     await served({**scope, "query_string": b"endless", "scheme": "http"}, receive, reader.send)
 
 
-def test_what_all_readers_leave_is_bounded_and_the_largest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buffered_bytes_are_bounded_and_the_largest_answer_is_closed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MAX_HELD_BYTES", 4 * len(PIECE))
     large, small = Application(PIECE, PIECE, PIECE, PIECE), Application(PIECE + b"x", b"small")
     first, second = Reader(most=1), Reader(most=1)
@@ -187,7 +187,7 @@ def test_what_all_readers_leave_is_bounded_and_the_largest_goes(monkeypatch: pyt
     assert held <= 4 * len(PIECE)
 
 
-def test_a_server_that_fails_to_take_an_answer_is_not_waited_for() -> None:
+def test_an_answer_that_the_server_fails_to_send_is_closed() -> None:
     class Broken(Reader):
         async def send(self, message: Message) -> None:
             raise ConnectionError("gone")

@@ -44,13 +44,13 @@ def test_an_alert_is_listed_open_and_then_recovered(game: Game, config: Postback
     assert f"{config.pixel_id} Recovered On hold, until" in words(viewer.get(url).content.decode())
 
 
-def test_the_refresh_is_the_rows_alone(game: Game, config: PostbackConfig, url: str) -> None:
+def test_a_refresh_returns_only_the_rows(game: Game, config: PostbackConfig, url: str) -> None:
     rows = hub.member(game, Role.VIEWER).get(url, headers={"HX-Request": "true"}).content.decode()
     assert "No alert so far" in rows
     assert "<html" not in rows
 
 
-def test_older_pages_hold_every_alert_once(game: Game, config: PostbackConfig, url: str) -> None:
+def test_older_pages_list_every_alert_once(game: Game, config: PostbackConfig, url: str) -> None:
     now = timezone.now()
     Alert.objects.bulk_create(
         Alert(game=game, config=config, health="degraded", cause=f"cause {n}.", opened_at=now, recovered_at=now)
@@ -68,12 +68,12 @@ def test_older_pages_hold_every_alert_once(game: Game, config: PostbackConfig, u
 @pytest.mark.parametrize(
     ("role", "preset"), [(Role.VIEWER, "never"), (Role.MARKETER, "at_once"), (Role.ADMIN, "at_once")]
 )
-def test_a_member_starts_with_the_choice_of_their_role(game: Game, url: str, role: Role, preset: str) -> None:
+def test_the_default_alert_frequency_depends_on_the_role(game: Game, url: str, role: Role, preset: str) -> None:
     page = hub.member(game, role).get(url).content.decode()
     assert re.findall(r'value="(\w+)"[^>]*checked', page) == [preset]
 
 
-def test_a_viewer_may_choose_for_themselves(game: Game, other_game: Game, url: str) -> None:
+def test_a_viewer_may_change_their_own_alert_frequency(game: Game, other_game: Game, url: str) -> None:
     viewer = hub.member(game, Role.VIEWER)
     answer = viewer.post(f"{url}choice/", {"told": "both"}, follow=True)
     assert "Saved: at once and in a daily digest." in answer.content.decode()
@@ -84,13 +84,13 @@ def test_a_viewer_may_choose_for_themselves(game: Game, other_game: Game, url: s
     assert AlertChoice.objects.count() == 1
 
 
-def test_a_choice_that_is_none_changes_nothing(game: Game, url: str) -> None:
+def test_an_unknown_alert_frequency_changes_nothing(game: Game, url: str) -> None:
     answer = hub.member(game, Role.ADMIN).post(f"{url}choice/", {"told": "always"}, follow=True)
     assert "Nothing was saved" in answer.content.decode()
     assert not AlertChoice.objects.exists()
 
 
-def test_an_admin_adds_a_hook_and_sees_its_secret_once(game: Game, url: str) -> None:
+def test_the_secret_of_a_new_hook_is_shown_once(game: Game, url: str) -> None:
     admin = hub.member(game, Role.ADMIN)
     made = admin.post(f"{url}hooks/add/", {"url": HOOK})
     secret = AlertHook.objects.get().secret["key"]
@@ -102,21 +102,21 @@ def test_an_admin_adds_a_hook_and_sees_its_secret_once(game: Game, url: str) -> 
     assert secret not in page
 
 
-def test_an_address_inside_is_refused_with_the_reason(game: Game, url: str) -> None:
+def test_a_hook_url_on_a_private_address_is_refused_with_the_reason(game: Game, url: str) -> None:
     page = hub.member(game, Role.ADMIN).post(f"{url}hooks/add/", {"url": "https://169.254.169.254/"}).content.decode()
     assert "This address cannot be called: this address is not on the public internet." in page
     assert not AlertHook.objects.exists()
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
-def test_others_see_that_there_is_a_hook_and_not_its_path(game: Game, url: str, hook: AlertHook, role: Role) -> None:
+def test_members_other_than_admins_see_a_hooks_host_only(game: Game, url: str, hook: AlertHook, role: Role) -> None:
     page = hub.member(game, role).get(url).content.decode()
     assert "<strong>chat.example</strong>" in page
     assert "secret-path" not in page
     assert "Send a test" not in page
 
 
-def test_a_hook_is_tested_switched_and_deleted(game: Game, url: str, hook: AlertHook) -> None:
+def test_a_hook_can_be_tested_switched_off_and_deleted(game: Game, url: str, hook: AlertHook) -> None:
     admin = hub.member(game, Role.ADMIN)
     admin.post(f"{url}hooks/{hook.pk}/test/")
     assert [(row.kind, row.hook, row.state) for row in Notice.objects.all()] == [("test", hook, "waiting")]
@@ -134,7 +134,7 @@ def test_a_hook_is_tested_switched_and_deleted(game: Game, url: str, hook: Alert
     assert not Notice.objects.exists()
 
 
-def test_a_reader_sees_the_messages_to_hooks_and_to_themselves(
+def test_a_member_sees_messages_to_hooks_and_to_themselves(
     game: Game, config: PostbackConfig, url: str, hook: AlertHook
 ) -> None:
     admin, marketer = hub.member(game, Role.ADMIN), hub.member(game, Role.MARKETER)
@@ -149,7 +149,7 @@ def test_a_reader_sees_the_messages_to_hooks_and_to_themselves(
         assert "Waiting It answered 500. Tried 2 times, again" in words(page)
 
 
-def test_no_page_holds_inline_code(game: Game, config: PostbackConfig, url: str, hook: AlertHook) -> None:
+def test_no_alert_page_contains_inline_code(game: Game, config: PostbackConfig, url: str, hook: AlertHook) -> None:
     hold(config)
     watch()
     admin = hub.member(game, Role.ADMIN)
@@ -158,7 +158,7 @@ def test_no_page_holds_inline_code(game: Game, config: PostbackConfig, url: str,
     assert hub.inline_code(admin.post(f"{url}hooks/add/", {"url": "https://chat.example/"}).content.decode()) == []
 
 
-def test_the_gauges_count_what_is_held_and_how_long_the_oldest_waits(config: PostbackConfig) -> None:
+def test_the_metrics_report_held_deliveries_and_the_age_of_the_oldest(config: PostbackConfig) -> None:
     hold(config)
     factories.delivery(config, state="held")
     factories.delivery(config, state="held")

@@ -123,7 +123,7 @@ def test_every_conversion_is_accounted_for_by_game_network_and_day() -> None:
     assert (reddit.eligible, reddit.states, reddit.skipped) == (2, {"skipped": 1, "waiting": 1}, {"consent": 1})
 
 
-def test_each_day_has_its_own_line_and_older_ones_are_left_out() -> None:
+def test_the_balance_has_a_row_per_day_within_the_period() -> None:
     row, player = config(factories.game()), None
     player = factories.person(row.game)
     click = factories.touch(player, clicked_at=timezone.now() - timedelta(days=20))
@@ -135,7 +135,7 @@ def test_each_day_has_its_own_line_and_older_ones_are_left_out() -> None:
     assert [line.eligible for line in audit.run(days=0).lines] == [1, 2, 1]
 
 
-def test_a_postback_that_came_later_or_was_gone_is_owed_nothing() -> None:
+def test_a_postback_created_after_or_deleted_before_the_fan_out_is_not_due() -> None:
     game = factories.game()
     row = config(game)
     gone = config(game, pixel_id="GONEGONEGONEGONEGONE", deleted_at=timezone.now() - timedelta(hours=1), enabled=False)
@@ -149,7 +149,7 @@ def test_a_postback_that_came_later_or_was_gone_is_owed_nothing() -> None:
     assert set(Delivery.objects.values_list("config", flat=True)) == {row.pk} != {gone.pk}
 
 
-def test_a_launch_that_a_merge_made_a_repeat_after_it_went_out_stands_beside_the_balance() -> None:
+def test_a_launch_made_a_repeat_by_a_merge_after_it_was_sent_is_counted_apart_from_the_balance() -> None:
     row = config(factories.game())
     delivery = factories.delivery(row)
     delivered(delivery)
@@ -160,7 +160,7 @@ def test_a_launch_that_a_merge_made_a_repeat_after_it_went_out_stands_beside_the
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_postback_deleted_during_a_fan_out_goes_after_it() -> None:
+def test_a_postback_is_deleted_only_after_a_running_fan_out() -> None:
     row = config(factories.game())
     player = factories.person(row.game)
     factories.conversion(player, touch=factories.touch(player))
@@ -279,7 +279,7 @@ def explain_nothing(row: Delivery) -> str:
         (explain_nothing, "conversions_explained"),
     ],
 )
-def test_a_row_that_cannot_be_right_is_named(spoil: Callable[[Delivery], str], check: str) -> None:
+def test_each_invariant_reports_the_row_that_violates_it(spoil: Callable[[Delivery], str], check: str) -> None:
     row = config(factories.game())
     delivery = factories.delivery(row)
     assert broken() == {}
@@ -287,7 +287,7 @@ def test_a_row_that_cannot_be_right_is_named(spoil: Callable[[Delivery], str], c
     assert broken() == {check: [example]}
 
 
-def test_a_delivery_that_is_not_there_does_not_balance() -> None:
+def test_a_missing_delivery_breaks_the_balance() -> None:
     delivery = factories.delivery(config(factories.game(slug="starfall")))
     delivery.delete()
     report = audit.run()
@@ -295,7 +295,7 @@ def test_a_delivery_that_is_not_there_does_not_balance() -> None:
     assert [(line.eligible, line.accounted, line.balances) for line in report.lines] == [(1, 0, False)]
 
 
-def test_a_delivery_skipped_for_another_network_that_was_its_own_does_not_balance() -> None:
+def test_a_delivery_skipped_as_another_networks_although_it_was_its_own_breaks_the_balance() -> None:
     delivery = factories.delivery(config(factories.game()))
     Delivery.objects.update(state="skipped", reason="other_network", next_attempt_at=None)
     Conversion.objects.update(reason="other_network")
@@ -303,7 +303,7 @@ def test_a_delivery_skipped_for_another_network_that_was_its_own_does_not_balanc
     assert audit.run().violations == ["balance"]
 
 
-def test_two_counted_launches_of_one_player_are_found_even_without_the_index() -> None:
+def test_two_counted_launches_of_one_player_are_reported_even_without_the_index() -> None:
     row = config(factories.game())
     player = factories.person(row.game)
     with connection.cursor() as cursor:
@@ -313,7 +313,7 @@ def test_two_counted_launches_of_one_player_are_found_even_without_the_index() -
     assert broken() == {"launches_counted_once": [str(player.pk)]}
 
 
-def test_only_five_examples_are_given_of_many() -> None:
+def test_an_invariant_lists_at_most_five_examples() -> None:
     row = config(factories.game())
     for _ in range(7):
         fail_silently(factories.delivery(row))
@@ -324,7 +324,7 @@ def test_only_five_examples_are_given_of_many() -> None:
 # Events -----------------------------------------------------------------------------------------
 
 
-def test_a_digested_purchase_without_its_conversion_is_lost(key: NewKey) -> None:
+def test_a_digested_purchase_without_a_conversion_is_a_violation(key: NewKey) -> None:
     immutable.digest(key, immutable.purchase("user-1"), immutable.launch("user-1"), immutable.message())
     assert broken() == {}
     lost = Conversion.objects.get(trigger="purchase")
@@ -363,7 +363,7 @@ def test_a_conversion_set_aside_is_undecided_and_a_violation_of_its_game(game: G
     assert audit.run(game=other_game).violations == ["nothing_set_aside"]
 
 
-def test_a_goals_event_counts_from_the_goal_on(key: NewKey, game: Game) -> None:
+def test_events_of_a_goal_are_checked_only_from_its_creation_on(key: NewKey, game: Game) -> None:
     immutable.digest(key, immutable.message(eventName="sign_in"))
     goal = GoalEvent.objects.create(game=game, name="sign_in")
     assert broken() == {}
@@ -380,12 +380,12 @@ def say(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_without_a_game_there_is_nothing_to_audit() -> None:
+def test_an_audit_without_games_says_there_is_nothing_to_audit() -> None:
     assert say() == "Nothing to audit yet.\n"
     assert json.loads(say("--json"))["ok"] is True
 
 
-def test_the_table_shows_what_became_of_the_eligible() -> None:
+def test_the_table_shows_the_outcomes_of_the_eligible_conversions() -> None:
     world()
     said = say().splitlines()
     assert said[0].startswith("Ledger of starfall, events since ")
@@ -398,7 +398,7 @@ def test_the_table_shows_what_became_of_the_eligible() -> None:
     assert said[-1] == "The ledger balances."
 
 
-def test_a_violation_is_the_exit_code() -> None:
+def test_a_violation_sets_the_exit_code() -> None:
     delivery = factories.delivery(config(factories.game(slug="starfall")))
     delivery.delete()
     out = StringIO()
@@ -411,7 +411,7 @@ def test_a_violation_is_the_exit_code() -> None:
     assert out.getvalue().endswith("2 of 16 checks found violations.\n")
 
 
-def test_json_is_one_object_with_both_sides() -> None:
+def test_the_json_output_is_one_object_with_both_sides_of_the_balance() -> None:
     world()
     report = json.loads(say("--json", "--game", "starfall", "--days", "3"))
     assert (report["ok"], report["violations"], report["games"]) == (True, [], ["starfall"])
@@ -435,7 +435,7 @@ def test_json_is_one_object_with_both_sides() -> None:
     assert {check["check"]: check["ok"] for check in report["checks"]}["events_converted"] is True
 
 
-def test_one_game_is_audited_alone() -> None:
+def test_the_audit_can_be_limited_to_one_game() -> None:
     factories.delivery(config(factories.game(slug="lost"))).delete()
     factories.delivery(config(factories.game(slug="kept")))
     assert say("--game", "kept").splitlines()[-1] == "The ledger balances."
@@ -447,13 +447,13 @@ def test_one_game_is_audited_alone() -> None:
     ("arguments", "problem"),
     [(["--game", "nowhere"], "There is no game “nowhere”."), (["--days", "-1"], "--days counts from 0.")],
 )
-def test_a_wrong_argument_says_what_is_wrong(arguments: list[str], problem: str) -> None:
+def test_a_wrong_argument_of_the_audit_command_is_explained(arguments: list[str], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):
         say(*arguments)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_reads_one_snapshot_and_can_write_nothing() -> None:
+def test_the_audit_reads_one_snapshot_and_cannot_write() -> None:
     with audit._snapshot(), connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')")
         assert cursor.fetchone() == ("repeatable read", "on")

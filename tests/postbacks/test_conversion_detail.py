@@ -38,7 +38,7 @@ def verdicts(row: Conversion) -> dict[str, str]:
     return {click.touch.click_key: click.verdict for click in found}
 
 
-def test_each_click_says_why_it_won_or_did_not(game: Game) -> None:
+def test_each_click_states_why_it_was_or_was_not_attributed(game: Game) -> None:
     player = factories.person(game)
     at = NOW - HOUR
     won = factories.touch(player, click_id="won", clicked_at=at - 3 * HOUR)
@@ -56,21 +56,21 @@ def test_each_click_says_why_it_won_or_did_not(game: Game) -> None:
     }
 
 
-def test_a_click_at_the_moment_of_the_event_wins_at_the_same_moment(game: Game) -> None:
+def test_a_click_at_the_moment_of_the_event_is_described_as_at_the_same_moment(game: Game) -> None:
     player = factories.person(game)
     click = factories.touch(player, click_id="now", clicked_at=NOW)
     row = factories.conversion(player, touch=click, event_at=NOW)
     assert verdicts(row) == {"now": "Won: the last paid click before the event, at the same moment"}
 
 
-def test_a_launch_that_does_not_count_asks_for_no_click(game: Game) -> None:
+def test_the_clicks_of_a_repeat_launch_are_marked_as_not_needed(game: Game) -> None:
     player = factories.person(game)
     factories.touch(player, click_id="won-the-first", clicked_at=NOW - HOUR)
     row = factories.conversion(player, trigger="game_launch", reason="repeat_launch")
     assert verdicts(row) == {"won-the-first": "Not asked for: this conversion does not count"}
 
 
-def test_the_winner_is_shown_however_many_came_after(game: Game) -> None:
+def test_the_attributed_click_is_shown_even_beyond_the_limit(game: Game) -> None:
     player = factories.person(game)
     won = factories.touch(player, click_id="won", clicked_at=NOW - 9 * HOUR)
     row = factories.conversion(player, touch=won, event_at=NOW - 8 * HOUR)
@@ -96,7 +96,7 @@ def decided(game: Game, level: Level, at: datetime) -> None:
         ("whatever", [Level.FULL], False, Level.NONE, "The message states “whatever”"),
     ],
 )
-def test_the_consent_says_where_it_comes_from(
+def test_the_consent_level_states_its_source(
     game: Game, stated: str, recorded: list[Level], strict: bool, level: Level, why: str
 ) -> None:
     game.strict_consent = strict
@@ -129,12 +129,12 @@ def test_every_state_has_a_remedy() -> None:
         (timedelta(milliseconds=3), "the same second"),
     ],
 )
-def test_a_span_is_said_in_its_largest_unit(length: timedelta, said: str) -> None:
+def test_a_duration_is_given_in_its_largest_unit(length: timedelta, said: str) -> None:
     assert labels.duration(length) == said
 
 
 @pytest.mark.parametrize("network", sorted(NETWORKS))
-def test_every_field_that_is_sent_is_explained(network: str) -> None:
+def test_every_field_of_a_sent_body_has_a_description(network: str) -> None:
     request = NETWORKS[network].build(target(factories.PIXELS[network], test_code="T1"), PURCHASE)
     described = NETWORKS[network].describe(json.loads(request.body))
     assert [path for path, _, note in described if not note] == []
@@ -145,7 +145,7 @@ def test_every_field_that_is_sent_is_explained(network: str) -> None:
     assert note.startswith("SHA-256 of the email")
 
 
-def test_the_description_keeps_to_the_order_and_the_places() -> None:
+def test_the_description_of_a_body_follows_its_order_and_paths() -> None:
     body = {"event_source": "web", "data": [{"event": "Purchase", "user": {"new": None, "ok": True}, "list": [1, 2]}]}
     assert NETWORKS["tiktok"].describe(body)[1:] == [
         ("event_source", "web", "Kind of source: web for a pixel"),
@@ -188,7 +188,7 @@ def failed(config: PostbackConfig, **given: Any) -> Conversion:
     return row.conversion
 
 
-def test_a_failed_conversion_tells_its_whole_way(config: PostbackConfig, marketer: Client) -> None:
+def test_the_page_of_a_failed_conversion_shows_every_step(config: PostbackConfig, marketer: Client) -> None:
     row = failed(config)
     page = read(marketer, row)
     in_order = (
@@ -220,7 +220,7 @@ def test_a_failed_conversion_tells_its_whole_way(config: PostbackConfig, markete
         place = page.index(said, place)
 
 
-def test_it_leads_to_the_event_and_the_player(game: Game, viewer: Client) -> None:
+def test_the_page_of_a_conversion_links_to_its_event_and_player(game: Game, viewer: Client) -> None:
     row = factories.conversion(factories.person(game))
     found = Event.objects.create(
         game_id=game.pk,
@@ -239,7 +239,9 @@ def test_it_leads_to_the_event_and_the_player(game: Game, viewer: Client) -> Non
     assert "No longer kept" in read(viewer, row)
 
 
-def test_a_viewer_reads_no_address_and_gets_no_button(config: PostbackConfig, viewer: Client) -> None:
+def test_a_viewer_sees_masked_addresses_and_no_button_on_a_conversions_page(
+    config: PostbackConfig, viewer: Client
+) -> None:
     row = failed(config)
     Conversion.objects.update(properties={"email": "grace@players.example"}, user_id="grace@players.example")
     Touch.objects.update(page_url="https://game.example/?mail=grace@players.example")
@@ -259,7 +261,7 @@ def test_a_viewer_reads_no_address_and_gets_no_button(config: PostbackConfig, vi
         ({"state": "waiting"}, False),
     ],
 )
-def test_only_what_failed_in_time_can_be_sent_again(
+def test_only_a_failed_delivery_before_its_deadline_can_be_sent_again(
     config: PostbackConfig, marketer: Client, given: dict[str, Any], offered: bool
 ) -> None:
     row = failed(config, **given)
@@ -268,7 +270,7 @@ def test_only_what_failed_in_time_can_be_sent_again(
     assert (f'action="/g/{config.game.slug}/conversions/deliveries/{delivery.pk}/send-again/"' in page) is offered
 
 
-def test_a_conversion_that_went_nowhere_says_what_to_do(game: Game, viewer: Client) -> None:
+def test_a_conversion_without_a_postback_names_the_remedy(game: Game, viewer: Client) -> None:
     row = factories.conversion(factories.person(game), fanned_out_at=NOW)
     page = read(viewer, row)
     assert "No ad click is known for this player." in page
@@ -277,7 +279,7 @@ def test_a_conversion_that_went_nowhere_says_what_to_do(game: Game, viewer: Clie
     assert "There was no postback in this game when this conversion was decided." in page
 
 
-def test_a_postback_added_later_is_named(config: PostbackConfig, viewer: Client) -> None:
+def test_a_postback_added_after_the_fan_out_is_listed_as_later(config: PostbackConfig, viewer: Client) -> None:
     row = factories.conversion(factories.person(config.game), fanned_out_at=NOW)
     assert f"TikTok Ads {config.pixel_id} was added" in read(viewer, row)
 
@@ -292,7 +294,7 @@ def test_the_postback_of_the_clicks_network_comes_first(game: Game, viewer: Clie
     assert page.index("Accepted by the network") < page.index(said)
 
 
-def test_a_held_postback_says_how_to_release_it(config: PostbackConfig, viewer: Client) -> None:
+def test_a_held_delivery_says_how_to_release_it(config: PostbackConfig, viewer: Client) -> None:
     PostbackConfig.objects.update(held_at=NOW, held_for="token", held_message="Access token is revoked")
     delivery = factories.delivery(config, state="held", next_attempt_at=None)
     assert delivery.conversion is not None
@@ -300,7 +302,7 @@ def test_a_held_postback_says_how_to_release_it(config: PostbackConfig, viewer: 
     assert "On hold Why Access token is revoked What to do Rotate the credential" in page
 
 
-def test_an_erased_or_foreign_conversion_is_kindly_missing(game: Game, other_game: Game, viewer: Client) -> None:
+def test_an_erased_or_foreign_conversion_shows_the_gone_page(game: Game, other_game: Game, viewer: Client) -> None:
     row = factories.conversion(factories.person(game))
     foreign = factories.conversion(factories.person(other_game))
     row.person.delete()
@@ -310,15 +312,15 @@ def test_an_erased_or_foreign_conversion_is_kindly_missing(game: Game, other_gam
         assert "This conversion is not here" in response.content.decode()
 
 
-def test_the_page_holds_no_inline_code(config: PostbackConfig, marketer: Client) -> None:
+def test_the_page_contains_no_inline_code(config: PostbackConfig, marketer: Client) -> None:
     assert hub.inline_code(marketer.get(address(failed(config))).content.decode()) == []
 
 
-def test_no_credential_stands_on_the_page(config: PostbackConfig, marketer: Client) -> None:
+def test_the_page_of_a_conversion_contains_no_credential(config: PostbackConfig, marketer: Client) -> None:
     assert factories.TOKENS["tiktok"] not in marketer.get(address(failed(config))).content.decode()
 
 
-def test_a_longer_way_asks_no_more_questions(config: PostbackConfig, viewer: Client) -> None:
+def test_a_conversions_page_needs_no_more_queries_for_more_attempts(config: PostbackConfig, viewer: Client) -> None:
     row = failed(config)
 
     def asked() -> int:

@@ -94,7 +94,7 @@ def test_every_reason_and_status_is_counted_in_one_step() -> None:
 
 
 @pytest.mark.parametrize("network", ["", "tiktok", "reddit"])
-def test_each_count_is_the_length_of_the_list_it_links_to(
+def test_each_count_of_the_funnel_is_the_length_of_the_list_it_links_to(
     config: PostbackConfig, viewer: Client, url: str, network: str
 ) -> None:
     one_of_every_status(config)
@@ -106,7 +106,7 @@ def test_each_count_is_the_length_of_the_list_it_links_to(
         assert (key, len(listed(page))) == (key, number)
 
 
-def test_every_status_has_its_segment(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_every_status_has_its_piece_in_the_funnel(config: PostbackConfig, viewer: Client, url: str) -> None:
     one_of_every_status(config)
     page = viewer.get(url).content.decode()
     ones = {str(status): 1 for status in conversion_status.STATUSES if status not in ("other_click", "delivered")}
@@ -116,7 +116,7 @@ def test_every_status_has_its_segment(config: PostbackConfig, viewer: Client, ur
         assert f'href="{url}?only={status}"' in page
 
 
-def test_one_networks_pipeline_loses_the_clicks_of_others(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_funnel_of_one_network_loses_the_clicks_of_others(config: PostbackConfig, viewer: Client, url: str) -> None:
     clicked(config.game, "reddit", fanned_out_at=NOW, reason="other_network")
     own = factories.delivery(config, state="delivered").conversion
     page = viewer.get(f"{url}?network=tiktok").content.decode()
@@ -132,7 +132,7 @@ def test_one_networks_pipeline_loses_the_clicks_of_others(config: PostbackConfig
     assert listed(page) == [str(own.pk)]
 
 
-def test_a_conversion_stands_where_its_best_postback_is(config: PostbackConfig) -> None:
+def test_the_status_of_a_conversion_is_that_of_its_best_delivery(config: PostbackConfig) -> None:
     second = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
     first = factories.delivery(config, state="failed")
     factories.delivery(second, conversion=first.conversion, state="delivered")
@@ -142,7 +142,7 @@ def test_a_conversion_stands_where_its_best_postback_is(config: PostbackConfig) 
     assert {step.key: step.tally.count for step in funnel.count_steps(asked)}["delivered"] == 1
 
 
-def test_values_are_added_up_per_currency(game: Game, viewer: Client, url: str) -> None:
+def test_values_are_summed_per_currency(game: Game, viewer: Client, url: str) -> None:
     for value, currency in (("9.99", "USD"), ("0.01", "USD"), ("1500", "JPY"), ("2", "")):
         factories.conversion(factories.person(game), value=Decimal(value), currency=currency, fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", fanned_out_at=NOW)
@@ -155,7 +155,7 @@ def test_values_are_added_up_per_currency(game: Game, viewer: Client, url: str) 
     assert "2.00 without currency 1,500.00 JPY 10.00 USD" in shown
 
 
-def test_events_not_digested_yet_are_seen(game: Game, viewer: Client, url: str) -> None:
+def test_events_not_digested_yet_are_counted_as_seen(game: Game, viewer: Client, url: str) -> None:
     GoalEvent.objects.create(game=game, name="level_up")
     factories.conversion(factories.person(game), fanned_out_at=NOW)
     for given in ({}, {}, {"name": "level_up"}, {"name": "tutorial_done"}, {"kind": "page"}):
@@ -165,7 +165,7 @@ def test_events_not_digested_yet_are_seen(game: Game, viewer: Client, url: str) 
     assert counts(viewer.get(f"{url}?event=purchase").content.decode())["seen"] == 2
 
 
-def test_too_many_events_are_counted_to_a_depth(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_the_newest_events_are_counted(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(4):
         event(game)
     asked = conversion_status.ConversionFilter(game=game, since=NOW - WEEK)
@@ -174,7 +174,7 @@ def test_too_many_events_are_counted_to_a_depth(game: Game, monkeypatch: pytest.
     assert (funnel.count_events(asked, least=0).tally.count, funnel.count_events(asked, least=0).at_least) == (3, True)
 
 
-def test_a_long_period_begins_with_the_oldest_that_is_counted(
+def test_a_long_period_starts_at_the_oldest_counted_conversion(
     game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
@@ -201,7 +201,7 @@ def test_a_long_period_begins_with_the_oldest_that_is_counted(
         ("range=century&event=odd&network=odd&only=odd", [1, 2, 3]),
     ],
 )
-def test_filters_stand_in_the_address(game: Game, viewer: Client, url: str, query: str, expected: list[int]) -> None:
+def test_filters_are_in_the_url(game: Game, viewer: Client, url: str, query: str, expected: list[int]) -> None:
     rows = {
         1: factories.conversion(factories.person(game), fanned_out_at=NOW),
         2: clicked(game, "tiktok", trigger="game_launch", event_at=NOW - timedelta(hours=2)),
@@ -212,7 +212,7 @@ def test_filters_stand_in_the_address(game: Game, viewer: Client, url: str, quer
     assert listed(viewer.get(f"{url}?{query}").content.decode()) == [str(rows[number].pk) for number in expected]
 
 
-def test_a_goals_event_can_be_chosen(game: Game, viewer: Client, url: str) -> None:
+def test_conversions_can_be_filtered_by_a_goals_event(game: Game, viewer: Client, url: str) -> None:
     GoalEvent.objects.create(game=game, name="level_up")
     row = factories.conversion(factories.person(game), trigger="level_up")
     factories.conversion(factories.person(game))
@@ -221,7 +221,7 @@ def test_a_goals_event_can_be_chosen(game: Game, viewer: Client, url: str) -> No
     assert '<option value="level_up" selected>level_up</option>' in page
 
 
-def test_older_pages_keep_the_filters_and_hold_every_row_once(game: Game, viewer: Client, url: str) -> None:
+def test_older_pages_keep_the_filters_and_list_every_row_once(game: Game, viewer: Client, url: str) -> None:
     made = {str(factories.conversion(factories.person(game), event_at=NOW).pk) for _ in range(60)}
     page = viewer.get(f"{url}?only=no_click").content.decode()
     older = re.search(r'href="(\?[^"]*before=[^"]+)">Older', page)
@@ -232,7 +232,7 @@ def test_older_pages_keep_the_filters_and_hold_every_row_once(game: Game, viewer
     assert {*listed(page), *rest} == made
 
 
-def test_the_refresh_is_the_rows_alone(game: Game, viewer: Client, url: str) -> None:
+def test_a_refresh_returns_only_the_rows(game: Game, viewer: Client, url: str) -> None:
     factories.conversion(factories.person(game))
     page = viewer.get(f"{url}?event=purchase").content.decode()
     assert f'hx-get="{url}?event=purchase" hx-trigger="every 5s"' in page
@@ -244,7 +244,7 @@ def test_the_refresh_is_the_rows_alone(game: Game, viewer: Client, url: str) -> 
     assert counts(viewer.get(f"{url}pipeline/?event=purchase").content.decode())["conversions"] == 1
 
 
-def test_the_page_holds_no_inline_code(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_page_contains_no_inline_code(config: PostbackConfig, viewer: Client, url: str) -> None:
     one_of_every_status(config)
     assert hub.inline_code(viewer.get(url).content.decode()) == []
 
@@ -253,7 +253,7 @@ def searched(client: Client, url: str, query: str) -> str:
     return client.get(url, {"q": query}).content.decode()
 
 
-def test_a_conversion_is_found_by_whatever_names_it(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_conversion_is_found_by_each_kind_of_id(config: PostbackConfig, viewer: Client, url: str) -> None:
     player = factories.person(config.game, anonymous="anon-7", user="ada-7", traits={"email": "Ada@Players.example"})
     click = factories.touch(player, click_id="E.C.P." + "x" * 900)
     row = factories.conversion(player, touch=click, message_id="order-7", event_at=NOW - timedelta(days=300))
@@ -291,7 +291,7 @@ def test_a_search_stays_in_the_game(game: Game, other_game: Game, viewer: Client
         assert "Nothing is known by this" in page
 
 
-def test_a_click_without_a_conversion_leads_to_its_player(game: Game, viewer: Client, url: str) -> None:
+def test_a_search_for_a_click_without_conversions_links_to_its_player(game: Game, viewer: Client, url: str) -> None:
     player = factories.person(game)
     factories.touch(player, click_id="E.C.P.lonely")
     page = searched(viewer, url, "E.C.P.lonely")
@@ -299,27 +299,27 @@ def test_a_click_without_a_conversion_leads_to_its_player(game: Game, viewer: Cl
     assert f'href="/g/{game.slug}/people/{player.pk}/"' in page
 
 
-def test_a_player_without_a_conversion_is_named(game: Game, viewer: Client, url: str) -> None:
+def test_a_search_for_a_player_without_conversions_names_the_player(game: Game, viewer: Client, url: str) -> None:
     player = factories.person(game, user="ada")
     page = searched(viewer, url, "ada")
     assert "This player has no conversion" in page
     assert f'href="/g/{game.slug}/people/{player.pk}/"' in page
 
 
-def test_an_empty_game_says_what_to_do_first(game: Game, viewer: Client, url: str) -> None:
+def test_the_conversions_page_of_an_empty_game_names_the_first_step(game: Game, viewer: Client, url: str) -> None:
     page = viewer.get(url).content.decode()
     assert "No conversions yet" in page
     assert counts(page) == {}
 
 
-def test_a_quiet_period_offers_a_longer_one(game: Game, viewer: Client, url: str) -> None:
+def test_an_empty_period_offers_a_longer_one(game: Game, viewer: Client, url: str) -> None:
     factories.conversion(factories.person(game), event_at=NOW - timedelta(days=9))
     page = viewer.get(url).content.decode()
     assert "None in this period" in page
     assert f'href="{url}?range=30d"' in page
 
 
-def test_others_see_nothing(game: Game, other_game: Game, url: str) -> None:
+def test_other_users_cannot_open_the_conversions_page(game: Game, other_game: Game, url: str) -> None:
     stranger = hub.member(other_game, Role.ADMIN)
     row = factories.conversion(factories.person(game))
     for address in (url, f"{url}pipeline/", f"{url}export/", f"{url}{row.pk}/"):
@@ -368,7 +368,7 @@ def test_the_export_has_one_row_with_the_reason_for_a_conversion_without_a_deliv
     assert [line[name] for name in ("network", "pixel", "state", "delivered_at", "may_have_arrived")] == [""] * 5
 
 
-def test_the_export_has_the_filters_of_the_list(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_export_applies_the_filters_of_the_list(config: PostbackConfig, viewer: Client, url: str) -> None:
     one_of_every_status(config)
     for query in ("only=consent", "only=eligible", "network=reddit", "event=game_launch", "q=message-none", ""):
         ids = list(dict.fromkeys(line["conversion_id"] for line in exported(viewer, f"{url}export/?{query}")))
@@ -376,7 +376,7 @@ def test_the_export_has_the_filters_of_the_list(config: PostbackConfig, viewer: 
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_no_cell_is_run_as_a_formula(game: Game, viewer: Client, url: str, start: str) -> None:
+def test_no_exported_cell_is_a_formula(game: Game, viewer: Client, url: str, start: str) -> None:
     factories.conversion(factories.person(game), message_id=f"{start}HYPERLINK(1)", trigger=f"{start}cmd")
     (line,) = exported(viewer, f"{url}export/")
     assert (line["message_id"], line["event"]) == (f"'{start}HYPERLINK(1)", f"'{start}cmd")
@@ -388,7 +388,7 @@ def test_an_address_in_an_id_is_masked_for_a_viewer(game: Game, viewer: Client, 
     assert exported(marketer, f"{url}export/")[0]["message_id"] == "order of ada@players.example"
 
 
-def test_the_export_comes_in_chunks_and_misses_nobody(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_export_reads_in_pages_and_includes_every_conversion(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "ROWS_PER_QUERY", 10)
     player = factories.person(game)
     made = {str(factories.conversion(player, event_at=NOW).pk) for _ in range(25)}
@@ -407,7 +407,9 @@ def queries_of(client: Client, address: str) -> int:
     return len(queries)
 
 
-def test_more_rows_ask_no_more_questions(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_conversions_page_needs_no_more_queries_for_more_rows(
+    config: PostbackConfig, viewer: Client, url: str
+) -> None:
     addresses = (url, f"{url}?only=eligible", f"{url}?q=ada", f"{url}export/")
 
     def played(times: int) -> None:

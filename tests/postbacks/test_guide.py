@@ -42,7 +42,7 @@ def send(client: Client, command: str) -> Any:
     return client.post(urlsplit(words[1]).path, body, content_type=headers.pop("Content-Type"), headers=headers)
 
 
-def test_an_empty_game_has_five_steps_before_it(game: Game) -> None:
+def test_an_empty_game_has_five_open_steps(game: Game) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/").content.decode()
     assert done(game) == [False] * 5
     assert "<strong>0 of 5 done.</strong> Next: Create an API key." in page
@@ -50,7 +50,7 @@ def test_an_empty_game_has_five_steps_before_it(game: Game) -> None:
     assert "YOUR_KEY" in code(page, "first")
 
 
-def test_the_overview_leads_to_the_guide_until_it_is_walked(game: Game, key: NewKey) -> None:
+def test_the_overview_links_to_the_guide_until_every_step_is_done(game: Game, key: NewKey) -> None:
     client = hub.member(game, Role.VIEWER)
     page = client.get(f"/g/{game.slug}/").content.decode()
     assert "Set up: 1 of 5 steps done" in page
@@ -65,7 +65,7 @@ def test_the_overview_leads_to_the_guide_until_it_is_walked(game: Game, key: New
     assert f'href="/g/{game.slug}/conversions/">Follow them on Conversions' in hub.squeezed(finished)
 
 
-def test_the_two_commands_walk_from_the_first_event_to_a_conversion(game: Game, key: NewKey) -> None:
+def test_the_two_curl_commands_produce_a_conversion(game: Game, key: NewKey) -> None:
     client = hub.member(game, Role.VIEWER)
     page = client.get(f"/g/{game.slug}/start/?sdk=curl").content.decode()
     for name, accepted in (("first", 2), ("purchase", 1)):
@@ -84,7 +84,7 @@ def test_the_two_commands_walk_from_the_first_event_to_a_conversion(game: Game, 
     assert Event.objects.filter(game_id=game.pk, name="purchase").count() == 1
 
 
-def test_the_pixels_are_events_of_the_same_player(game: Game, key: NewKey) -> None:
+def test_the_pixel_snippets_are_events_of_one_player(game: Game, key: NewKey) -> None:
     client = hub.member(game, Role.VIEWER)
     page = client.get(f"/g/{game.slug}/start/?sdk=metarouter").content.decode()
     for name in ("first", "purchase"):
@@ -101,7 +101,7 @@ def test_the_pixels_are_events_of_the_same_player(game: Game, key: NewKey) -> No
     assert conversion.touch.click_id == "first-click"
 
 
-def test_parcelvoys_calls_are_what_its_client_makes_of_them(game: Game, key: NewKey) -> None:
+def test_the_parcelvoy_snippet_sends_what_its_client_sends(game: Game, key: NewKey) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/?sdk=parcelvoy").content.decode()
     first, purchase = code(page, "first"), code(page, "purchase")
     assert "urlEndpoint: 'http://127.0.0.1:8000/api'" in first
@@ -123,7 +123,7 @@ def test_parcelvoys_calls_are_what_its_client_makes_of_them(game: Game, key: New
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_python_code_runs_against_a_server(game: Game, key: NewKey, live_server: Any, settings: Any) -> None:
+def test_the_python_snippet_runs_against_a_server(game: Game, key: NewKey, live_server: Any, settings: Any) -> None:
     settings.PUBLIC_URL = live_server.url
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/?sdk=segment-python").content.decode()
     script = f"{code(page, 'first')}\n{code(page, 'purchase')}\nclient.shutdown()"
@@ -136,7 +136,7 @@ def test_the_python_code_runs_against_a_server(game: Game, key: NewKey, live_ser
 
 
 @pytest.mark.parametrize("sdk", list(SDKS))
-def test_each_sdk_is_shown_with_the_games_key_and_this_servers_address(game: Game, key: NewKey, sdk: str) -> None:
+def test_each_snippet_contains_the_games_key_and_the_servers_url(game: Game, key: NewKey, sdk: str) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/?sdk={sdk}").content.decode()
     first = code(page, "first")
     assert "http://127.0.0.1:8000" in first
@@ -146,18 +146,18 @@ def test_each_sdk_is_shown_with_the_games_key_and_this_servers_address(game: Gam
     assert hub.inline_code(page) == []
 
 
-def test_an_unknown_sdk_is_curl(game: Game) -> None:
+def test_an_unknown_sdk_falls_back_to_curl(game: Game) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/?sdk=cobol").content.decode()
     assert code(page, "first").startswith("curl 'http://127.0.0.1:8000/v1/audience/messages'")
 
 
-def test_the_click_is_one_of_the_network_that_has_a_postback(game: Game) -> None:
+def test_the_snippets_click_parameter_is_that_of_the_network_with_a_postback(game: Game) -> None:
     factories.config(game, network="reddit")
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/start/").content.decode()
     assert code(page, "landing") == "https://your-game.example/?rdt_cid=first-click"
 
 
-def test_the_key_shown_fits_the_sdk_and_is_live_and_publishable(game: Game, key: NewKey) -> None:
+def test_the_snippets_key_is_live_publishable_and_of_the_sdks_dialect(game: Game, key: NewKey) -> None:
     create_key(game=game, name="backend", kind=KeyKind.SECRET)
     create_key(game=game, name="staging", environment=Environment.SANDBOX, dialect=Dialect.RUDDERSTACK)
     router = create_key(game=game, name="router", dialect=Dialect.METAROUTER)
@@ -170,7 +170,7 @@ def test_the_key_shown_fits_the_sdk_and_is_live_and_publishable(game: Game, key:
     assert steps.newest_key(game, Dialect.PARCELVOY) == router.key
 
 
-def test_an_admin_makes_the_first_key_on_the_page_and_only_one(game: Game) -> None:
+def test_an_admin_creates_exactly_one_first_key_on_the_guide(game: Game) -> None:
     client = hub.member(game, Role.ADMIN)
     assert "Create a publishable key" in client.get(f"/g/{game.slug}/start/").content.decode()
     for _ in range(2):
@@ -184,7 +184,7 @@ def test_an_admin_makes_the_first_key_on_the_page_and_only_one(game: Game) -> No
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.MARKETER])
-def test_nobody_else_is_offered_a_key(game: Game, role: Role) -> None:
+def test_members_other_than_admins_are_not_offered_a_key_on_the_guide(game: Game, role: Role) -> None:
     client = hub.member(game, role)
     page = client.get(f"/g/{game.slug}/start/").content.decode()
     assert "An admin of the game can create one on this page." in page
@@ -192,7 +192,7 @@ def test_nobody_else_is_offered_a_key(game: Game, role: Role) -> None:
     assert not ApiKey.objects.exists()
 
 
-def test_the_watch_ticks_and_speaks_only_when_something_is_new(game: Game, key: NewKey) -> None:
+def test_the_guides_polling_announces_a_step_only_when_it_is_new(game: Game, key: NewKey) -> None:
     client = hub.member(game, Role.VIEWER)
     htmx = {"HX-Request": "true"}
     quiet = client.get(f"/g/{game.slug}/start/?sdk=curl&done=1", headers=htmx).content.decode()
@@ -206,7 +206,7 @@ def test_the_watch_ticks_and_speaks_only_when_something_is_new(game: Game, key: 
     assert f'hx-get="/g/{game.slug}/start/?sdk=curl&amp;done=2"' in news
 
 
-def test_a_rejected_first_message_says_why(game: Game, key: NewKey) -> None:
+def test_the_event_step_shows_why_the_first_message_was_rejected(game: Game, key: NewKey) -> None:
     client = hub.member(game, Role.VIEWER)
     body = {"messages": [{"type": "track", "messageId": "42", "userId": "u", "eventName": "purchase"}]}
     headers = {"x-immutable-publishable-key": key.value}
@@ -220,7 +220,7 @@ def test_a_rejected_first_message_says_why(game: Game, key: NewKey) -> None:
     assert Rejection.objects.get().errors[0]["message"] in step.problem
 
 
-def test_a_viewer_reads_no_addresses_in_what_was_seen(game: Game, key: NewKey) -> None:
+def test_a_viewer_sees_masked_addresses_on_the_guide(game: Game, key: NewKey) -> None:
     body = {
         "messages": [
             {
@@ -243,7 +243,7 @@ def test_a_viewer_reads_no_addresses_in_what_was_seen(game: Game, key: NewKey) -
     assert "page from ada@players.example" in told[Role.MARKETER]
 
 
-def test_a_stranger_finds_no_guide(game: Game, other_game: Game) -> None:
+def test_a_user_who_is_not_a_member_cannot_open_the_guide(game: Game, other_game: Game) -> None:
     stranger = hub.member(other_game, Role.ADMIN)
     assert stranger.get(f"/g/{game.slug}/start/").status_code == 404
     assert stranger.post(f"/g/{game.slug}/start/key/").status_code == 404
@@ -252,7 +252,7 @@ def test_a_stranger_finds_no_guide(game: Game, other_game: Game) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("standing", ["is_staff", "is_superuser"])
-def test_the_staff_makes_a_game_and_is_led_to_its_guide(standing: str) -> None:
+def test_staff_create_a_game_and_are_redirected_to_its_guide(standing: str) -> None:
     user = hub.user("founder", **{standing: True})
     client = hub.signed_in(user)
     assert 'href="/games/new/">Create a game' in client.get("/").content.decode()
@@ -263,7 +263,7 @@ def test_the_staff_makes_a_game_and_is_led_to_its_guide(standing: str) -> None:
     assert client.get(answer["Location"]).status_code == 200
 
 
-def test_a_game_needs_an_address_of_its_own(game: Game) -> None:
+def test_a_new_game_needs_a_unique_slug(game: Game) -> None:
     client = hub.signed_in(hub.user("founder", is_staff=True))
     for name, slug, says in (
         ("Other", game.slug, "Another game has this address."),
@@ -278,7 +278,7 @@ def test_a_game_needs_an_address_of_its_own(game: Game) -> None:
     assert not Membership.objects.exists()
 
 
-def test_nobody_else_makes_games(game: Game) -> None:
+def test_users_who_are_not_staff_cannot_create_a_game(game: Game) -> None:
     client = hub.member(game, Role.ADMIN)
     assert client.get("/games/new/").status_code == 403
     assert client.post("/games/new/", {"name": "Mine", "slug": "mine"}).status_code == 403
@@ -286,7 +286,7 @@ def test_nobody_else_makes_games(game: Game) -> None:
     assert Client().get("/games/new/")["Location"] == "/accounts/login/?next=/games/new/"
 
 
-def test_every_snippet_has_its_words(db: None) -> None:
+def test_every_snippet_renders_completely(db: None) -> None:
     for sdk in SDKS.values():
         found = snippets.render_snippets(sdk, key=None, network=NETWORKS["tiktok"])
         assert "{" not in found.landing

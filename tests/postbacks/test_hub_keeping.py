@@ -26,7 +26,7 @@ def run_pending() -> None:
         credentials.run_check(check_id=str(check.pk))
 
 
-def test_a_held_postback_can_be_asked_about_again(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_the_credential_of_a_held_postback_can_be_checked_again(sandbox: Sandbox, config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     marketer = member(config.game, Role.MARKETER)
     answer = marketer.post(at(config, "check"))
@@ -38,7 +38,7 @@ def test_a_held_postback_can_be_asked_about_again(sandbox: Sandbox, config: Post
     assert config.held_at is None
 
 
-def test_the_previous_credential_is_asked_about_and_taken_back(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_a_roll_back_restores_the_previous_credential_after_a_check(sandbox: Sandbox, config: PostbackConfig) -> None:
     config.previous_credential = {"token": TIKTOK_ACCOUNTS.rotated_token}
     config.previous_until = timezone.now() + timedelta(hours=1)
     config.save()
@@ -51,7 +51,7 @@ def test_the_previous_credential_is_asked_about_and_taken_back(sandbox: Sandbox,
     assert config.credential["token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
-def test_without_a_previous_credential_nothing_is_asked(config: PostbackConfig) -> None:
+def test_a_roll_back_without_a_previous_credential_is_refused(config: PostbackConfig) -> None:
     marketer = member(config.game, Role.MARKETER)
     page = marketer.post(at(config, "roll-back"), follow=True).content.decode()
     assert "The credential before this one is no longer kept: enter the one to use." in page
@@ -60,12 +60,12 @@ def test_without_a_previous_credential_nothing_is_asked(config: PostbackConfig) 
 
 
 @pytest.mark.parametrize("what", ["check", "roll-back"])
-def test_a_viewer_may_do_neither(config: PostbackConfig, what: str) -> None:
+def test_a_viewer_may_neither_recheck_nor_roll_back(config: PostbackConfig, what: str) -> None:
     assert member(config.game, Role.VIEWER).post(at(config, what)).status_code == 403
     assert not CredentialCheck.objects.exists()
 
 
-def test_the_history_says_what_changed_when_and_by_whom(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_the_history_shows_each_change_with_its_time_and_user(sandbox: Sandbox, config: PostbackConfig) -> None:
     marketer = member(config.game, Role.MARKETER)
     marketer.post(at(config, "disable"))
     marketer.post(at(config, "check"))
@@ -89,7 +89,7 @@ UNDECIDED = [
 
 
 @pytest.mark.parametrize(("purpose", "end"), UNDECIDED)
-def test_the_history_says_what_follows_from_an_answer_that_proves_nothing(
+def test_the_history_explains_an_inconclusive_check(
     sandbox: Sandbox, config: PostbackConfig, purpose: str, end: str
 ) -> None:
     check = credential_checks.create(config=config, purpose=Purpose(purpose))
@@ -106,9 +106,7 @@ def test_the_history_says_what_follows_from_an_answer_that_proves_nothing(
 
 
 @pytest.mark.parametrize(("purpose", "end"), UNDECIDED)
-def test_the_history_says_what_follows_when_no_worker_came_to_ask(
-    config: PostbackConfig, purpose: str, end: str
-) -> None:
+def test_the_history_explains_a_check_that_no_worker_ran(config: PostbackConfig, purpose: str, end: str) -> None:
     check = credential_checks.create(config=config, purpose=Purpose(purpose))
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(minutes=5, seconds=1))
     upkeep.run_lost_checks()
@@ -118,6 +116,6 @@ def test_the_history_says_what_follows_when_no_worker_came_to_ask(
     assert check.message in page
 
 
-def test_the_history_of_another_game_is_not_there(config: PostbackConfig) -> None:
+def test_the_history_of_another_game_is_not_found(config: PostbackConfig) -> None:
     other = member(factories.game(), Role.ADMIN)
     assert other.get(at(config, "history")).status_code == 404

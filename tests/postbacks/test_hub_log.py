@@ -23,7 +23,7 @@ def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/"
 
 
-def test_a_row_says_what_happened(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_row_of_the_log_shows_the_attempt(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.delivery(config, trigger="game_launch")
     factories.attempt(row, status="retried", verdict="transient", http_status=503, message="Service unavailable")
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", viewer.get(url).content.decode()))
@@ -48,7 +48,7 @@ def test_a_time_is_relative_with_the_exact_moment_on_hover(config: PostbackConfi
         ("range=century&status=odd", [1, 2]),
     ],
 )
-def test_filters_stand_in_the_address(
+def test_filters_are_in_the_url(
     config: PostbackConfig, viewer: Client, url: str, query: str, expected: list[int]
 ) -> None:
     row = factories.delivery(config)
@@ -62,7 +62,7 @@ def test_filters_stand_in_the_address(
     assert shown(viewer.get(f"{url}?{query}").content.decode()) == [rows[number].pk for number in expected]
 
 
-def test_older_pages_hold_every_attempt_once(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_older_pages_list_every_attempt_once(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.delivery(config)
     made = [factories.attempt(row, started_at=NOW).pk for _ in range(120)]  # all at one moment
     first = viewer.get(url).content.decode()
@@ -73,7 +73,7 @@ def test_older_pages_hold_every_attempt_once(config: PostbackConfig, viewer: Cli
     assert seen == sorted(made, reverse=True)
 
 
-def test_the_refresh_is_the_rows_alone(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_refresh_returns_only_the_rows(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.attempt(factories.delivery(config))
     page = viewer.get(f"{url}?status=success").content.decode()
     assert f'hx-get="{url}?status=success" hx-trigger="every 5s"' in page
@@ -83,7 +83,7 @@ def test_the_refresh_is_the_rows_alone(config: PostbackConfig, viewer: Client, u
     assert "<html" not in rows
 
 
-def test_an_attempt_opens_to_all_that_is_known(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_page_of_an_attempt_shows_all_of_its_columns(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.delivery(config)
     first = factories.attempt(
         row, status="failed", provider_code="40105", message="Access token is revoked", request_id="req-7"
@@ -93,7 +93,7 @@ def test_an_attempt_opens_to_all_that_is_known(config: PostbackConfig, viewer: C
         assert fact in page
 
 
-def test_a_deleted_postback_keeps_its_log(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_log_of_a_deleted_postback_is_still_shown(config: PostbackConfig, viewer: Client, url: str) -> None:
     row = factories.attempt(factories.delivery(config))
     PostbackConfig.objects.update(deleted_at=NOW)
     assert shown(viewer.get(url).content.decode()) == [row.pk]
@@ -103,7 +103,7 @@ def test_a_deleted_postback_keeps_its_log(config: PostbackConfig, viewer: Client
     ("verdict", "words"),
     [("credential", "Credential failures detected"), (None, "No recent activity"), ("success", "")],
 )
-def test_health_stands_beside_the_badge(
+def test_a_postbacks_health_is_shown_beside_its_state(
     config: PostbackConfig, viewer: Client, url: str, verdict: str | None, words: str
 ) -> None:
     if verdict:
@@ -128,23 +128,25 @@ def _outcome(game: Game, viewer: Client) -> str:
         ("failed", "Failed TikTok Ads"),
     ],
 )
-def test_a_conversion_says_where_it_went(config: PostbackConfig, viewer: Client, state: str, words: str) -> None:
+def test_the_list_shows_a_conversions_outcome_on_each_network(
+    config: PostbackConfig, viewer: Client, state: str, words: str
+) -> None:
     factories.delivery(config, state=state)
     assert _outcome(config.game, viewer) == words
 
 
-def test_a_failed_conversion_says_what_the_network_said(config: PostbackConfig, viewer: Client) -> None:
+def test_the_list_shows_the_networks_answer_for_a_failed_conversion(config: PostbackConfig, viewer: Client) -> None:
     factories.attempt(factories.delivery(config, state="failed"), status="failed", message="Invalid pixel code")
     assert _outcome(config.game, viewer) == "Failed TikTok Ads Invalid pixel code"
 
 
-def test_a_conversion_that_is_not_sent_says_why(config: PostbackConfig, viewer: Client) -> None:
+def test_the_list_shows_why_a_conversion_is_not_sent(config: PostbackConfig, viewer: Client) -> None:
     person = factories.person(config.game)
     factories.conversion(person, fanned_out_at=NOW)
     assert _outcome(config.game, viewer) == "Not sent No ad click is known for this player"
 
 
-def test_a_skipped_postback_is_told_by_the_conversions_reason(config: PostbackConfig, viewer: Client) -> None:
+def test_a_skipped_delivery_shows_the_conversions_reason(config: PostbackConfig, viewer: Client) -> None:
     factories.delivery(config, state="skipped", reason="consent")
     Conversion.objects.update(reason="consent", fanned_out_at=NOW)
     assert _outcome(config.game, viewer) == "Not sent The player did not consent"

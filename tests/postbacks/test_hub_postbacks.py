@@ -39,7 +39,9 @@ def answered(check: CredentialCheck) -> CredentialCheck:
     return check
 
 
-def test_saving_asks_the_network_and_then_lists_the_postback(url: str, marketer: Client, sandbox: Sandbox) -> None:
+def test_saving_checks_the_credential_with_the_network_and_then_lists_the_postback(
+    url: str, marketer: Client, sandbox: Sandbox
+) -> None:
     asked = marketer.post(url + "add/", GIVEN)
     check = CredentialCheck.objects.get()
     assert asked["Location"] == f"{url}checks/{check.pk}/"
@@ -73,7 +75,7 @@ def test_a_refusal_shows_the_networks_reason_and_saves_nothing(url: str, markete
     assert not re.search(r'<input[^>]+value="game_launch"[^>]* checked', form)
 
 
-def test_with_htmx_only_the_answer_is_swapped(url: str, marketer: Client, sandbox: Sandbox) -> None:
+def test_an_htmx_request_receives_only_the_result(url: str, marketer: Client, sandbox: Sandbox) -> None:
     panel = marketer.post(url + "add/", GIVEN, headers=HTMX).content.decode()
     check = CredentialCheck.objects.get()
     assert "<html" not in panel
@@ -92,7 +94,7 @@ def test_with_htmx_only_the_answer_is_swapped(url: str, marketer: Client, sandbo
         ({"pixel_id": "no pixel!"}, "This does not look like a TikTok Ads pixel code."),
     ],
 )
-def test_a_form_that_cannot_be_right_asks_nobody(
+def test_an_invalid_form_makes_no_call_to_the_network(
     url: str, marketer: Client, headers: Any, change: dict[str, Any], reason: str
 ) -> None:
     page = marketer.post(url + "add/", {**GIVEN, **change}, headers=headers).content.decode()
@@ -123,7 +125,7 @@ def test_a_token_and_a_test_code_are_never_rendered(url: str, game: Game, market
     assert TIKTOK_ACCOUNTS.token not in str(list(LogEntry.objects.values()))
 
 
-def test_switching_triggers_needs_nobody(url: str, game: Game, marketer: Client) -> None:
+def test_changing_the_triggers_makes_no_call_to_the_network(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game)
     given = {"pixel_id": config.pixel_id, "credential": "", "triggers": ["game_launch"], "enabled": "on"}
     assert marketer.post(f"{url}{config.pk}/edit/", given)["Location"] == url
@@ -133,7 +135,7 @@ def test_switching_triggers_needs_nobody(url: str, game: Game, marketer: Client)
     assert not CredentialCheck.objects.exists()
 
 
-def test_rotating_the_credential_asks_the_network_again(
+def test_rotating_the_credential_checks_it_with_the_network(
     url: str, game: Game, marketer: Client, sandbox: Sandbox
 ) -> None:
     config = factories.config(game)
@@ -146,7 +148,7 @@ def test_rotating_the_credential_asks_the_network_again(
     assert config.credential["token"] == TIKTOK_ACCOUNTS.rotated_token
 
 
-def test_the_menu_switches_off_and_on(url: str, game: Game, marketer: Client) -> None:
+def test_the_menu_disables_and_enables_a_postback(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game)
     page = marketer.post(f"{url}{config.pk}/disable/", follow=True).content.decode()
     assert "Disabled" in page
@@ -156,7 +158,7 @@ def test_the_menu_switches_off_and_on(url: str, game: Game, marketer: Client) ->
     assert PostbackConfig.objects.get().enabled is True
 
 
-def test_deleting_asks_first_and_wipes_the_credential(url: str, game: Game, marketer: Client) -> None:
+def test_deleting_needs_a_confirmation_and_removes_the_credential(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game)
     assert "This cannot be undone." in hub.squeezed(marketer.get(f"{url}{config.pk}/delete/").content.decode())
     for typed in ("", config.pixel_id.lower(), f"{config.pixel_id}X"):

@@ -76,7 +76,7 @@ def test_the_events_of_goals_can_be_chosen(config: PostbackConfig, game: Game, v
     assert shown(viewer.get(url + "?event=level_up").content.decode()) == [up.pk]
 
 
-def test_a_rare_event_is_looked_for_a_stretch_at_a_time(
+def test_a_filter_by_a_rare_event_stops_at_the_scan_limit_and_continues_from_there(
     config: PostbackConfig, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "SCAN_LIMIT", 3)
@@ -94,7 +94,7 @@ def test_a_rare_event_is_looked_for_a_stretch_at_a_time(
 
 
 @pytest.mark.parametrize("query", ["", "event=purchase&", "status=success&", "event=purchase&status=success&"])
-def test_pages_of_two_postbacks_are_one_list(
+def test_the_log_merges_the_attempts_of_two_postbacks(
     config: PostbackConfig, game: Game, viewer: Client, url: str, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     monkeypatch.setattr(attempts, "PAGE_SIZE", 7)
@@ -120,7 +120,9 @@ def test_with_several_postbacks_a_row_names_its_pixel(
 
 
 @pytest.mark.parametrize(("target", "holds"), [("rows", ""), ("log", 'id="log"'), ("state", "config-")])
-def test_a_part_is_answered_alone(config: PostbackConfig, viewer: Client, url: str, target: str, holds: str) -> None:
+def test_a_refresh_of_one_part_returns_only_that_part(
+    config: PostbackConfig, viewer: Client, url: str, target: str, holds: str
+) -> None:
     factories.attempt(factories.delivery(config))
     answer = part(viewer, url, target)
     assert "<html" not in answer
@@ -128,7 +130,7 @@ def test_a_part_is_answered_alone(config: PostbackConfig, viewer: Client, url: s
     assert holds in answer
 
 
-def test_going_back_in_the_browser_gets_the_whole_page(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_history_restore_request_returns_the_whole_page(config: PostbackConfig, viewer: Client, url: str) -> None:
     asked = {"HX-Request": "true", "HX-Target": "log", "HX-History-Restore-Request": "true"}
     assert "<html" in viewer.get(url, headers=asked).content.decode()
 
@@ -142,7 +144,7 @@ def test_only_the_first_page_refreshes_itself(config: PostbackConfig, viewer: Cl
     assert 'hx-trigger="every 5s"' not in page
 
 
-def test_a_viewer_sees_no_address_that_a_network_repeats(
+def test_a_viewer_sees_masked_addresses_in_the_networks_answers(
     config: PostbackConfig, viewer: Client, marketer: Client, url: str
 ) -> None:
     said = "Invalid value ada@example.com"
@@ -168,7 +170,7 @@ def test_a_postback_shows_its_rate_and_its_last_delivery(config: PostbackConfig,
     assert "66.6 % of 3 in 24 h 2 hours ago" in words(row_of_config)
 
 
-def test_a_last_delivery_of_long_ago_is_still_named(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_the_last_delivery_is_shown_however_old_it_is(config: PostbackConfig, viewer: Client, url: str) -> None:
     factories.attempt(factories.delivery(config, state="delivered"), ago=timedelta(days=20))
     factories.attempt(factories.delivery(config), ago=timedelta(hours=1), status="failed", verdict="payload")
     assert "2 weeks, 6 days ago" in words(part(viewer, url, "state"))
@@ -180,7 +182,7 @@ def test_a_new_postback_has_delivered_nothing_yet(config: PostbackConfig, viewer
     assert "Deliveries per hour" not in state
 
 
-def test_a_refused_credential_offers_to_rotate_it(
+def test_a_postback_with_a_refused_credential_offers_a_rotation(
     config: PostbackConfig, viewer: Client, marketer: Client, url: str
 ) -> None:
     rotate = f'data-panel href="{url}{config.pk}/edit/?rotate=1">Rotate credentials'
@@ -190,7 +192,9 @@ def test_a_refused_credential_offers_to_rotate_it(
     assert "Rotate credentials</a>" not in hub.squeezed(viewer.get(url).content.decode())
 
 
-def test_an_empty_network_tells_the_first_steps(game: Game, viewer: Client, marketer: Client, url: str) -> None:
+def test_a_network_without_a_postback_shows_the_first_steps(
+    game: Game, viewer: Client, marketer: Client, url: str
+) -> None:
     page = words(marketer.get(url).content.decode())
     assert "Have two things at hand: the access token and the pixel code of your pixel." in page
     assert "then Settings, then Generate Access Token." in page
@@ -200,7 +204,7 @@ def test_an_empty_network_tells_the_first_steps(game: Game, viewer: Client, mark
 # The chart ----------------------------------------------------------------------------------
 
 
-def test_the_hours_are_counted_by_how_the_calls_ended(config: PostbackConfig) -> None:
+def test_the_chart_counts_calls_per_hour_and_status(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     with time_machine.travel(NOON, tick=False):
         factories.attempt(row, ago=timedelta(minutes=1))
@@ -221,7 +225,7 @@ def test_the_hours_are_counted_by_how_the_calls_ended(config: PostbackConfig) ->
     )
 
 
-def test_attempts_dropped_by_age_stay_in_the_chart(config: PostbackConfig) -> None:
+def test_pruned_attempts_stay_in_the_chart(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     for hours in (0, 1, 2):
         factories.attempt(row, started_at=NOON - timedelta(hours=hours))
@@ -235,7 +239,7 @@ def test_attempts_dropped_by_age_stay_in_the_chart(config: PostbackConfig) -> No
     assert [ended.get("success", 0) for ended in later.values()][-4:] == [1, 1, 2, 0]
 
 
-def test_an_hour_that_has_just_ended_may_still_change(config: PostbackConfig) -> None:
+def test_an_attempt_that_ends_late_counts_in_the_hour_of_its_start(config: PostbackConfig) -> None:
     row = factories.delivery(config)
     open_one = factories.attempt(row, started_at=NOON - timedelta(minutes=31), status="sending")
     soon = NOON - timedelta(minutes=27)  # 12:03
@@ -248,7 +252,7 @@ def test_an_hour_that_has_just_ended_may_still_change(config: PostbackConfig) ->
 
 
 @pytest.mark.parametrize("path", ["add/", "{config}/edit/", "attempts/{attempt}/"])
-def test_a_panel_is_the_same_page_without_its_frame(
+def test_the_side_panel_shows_the_page_without_its_frame(
     config: PostbackConfig, marketer: Client, url: str, path: str
 ) -> None:
     # So long ago that both are looked at in the same hour of it.
@@ -267,13 +271,17 @@ def test_a_panel_is_the_same_page_without_its_frame(
     assert words(without_token[0]) in words(without_token[1])
 
 
-def test_a_viewer_opens_an_attempt_beside_the_log_and_no_form(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_viewer_can_open_an_attempt_but_no_form_in_the_side_panel(
+    config: PostbackConfig, viewer: Client, url: str
+) -> None:
     row = factories.attempt(factories.delivery(config))
     assert 'id="panel-title"' in part(viewer, f"{url}attempts/{row.pk}/", "panel")
     assert viewer.get(f"{url}add/", headers={"HX-Request": "true", "HX-Target": "panel"}).status_code == 403
 
 
-def test_the_section_to_rotate_is_open_when_it_is_needed(config: PostbackConfig, marketer: Client, url: str) -> None:
+def test_the_rotation_section_is_open_when_a_credential_is_refused(
+    config: PostbackConfig, marketer: Client, url: str
+) -> None:
     edit = f"{url}{config.pk}/edit/"
     opened = re.compile(r"<details[^>]* open>\s*<summary>Rotate credentials")
     assert not opened.search(marketer.get(edit).content.decode())
@@ -292,7 +300,7 @@ def test_the_form_says_where_the_credentials_are_found(game: Game, marketer: Cli
     assert len(steps) >= 4
 
 
-def test_a_check_that_nobody_answers_says_what_it_waits_for(game: Game, marketer: Client, url: str) -> None:
+def test_a_slow_check_says_what_it_waits_for(game: Game, marketer: Client, url: str) -> None:
     check = CredentialCheck.objects.create(game=game, network="tiktok", pixel_id="C" * 20, triggers=["purchase"])
     where = f"{url}checks/{check.pk}/"
     assert marketer.get(where, headers={"HX-Request": "true", "HX-Target": "answer"}).status_code == 204
@@ -311,7 +319,9 @@ def queries(look: Callable[[], Any]) -> int:
 
 
 @pytest.mark.parametrize("query", ["", "?range=30d&status=failed", "?event=purchase"])
-def test_the_queries_do_not_grow_with_the_rows(config: PostbackConfig, marketer: Client, url: str, query: str) -> None:
+def test_the_integration_page_needs_no_more_queries_for_more_rows(
+    config: PostbackConfig, marketer: Client, url: str, query: str
+) -> None:
     def fill(count: int) -> None:
         for _ in range(count):
             row = factories.delivery(config, state="failed", verdict="payload", finished_at=timezone.now())
@@ -325,13 +335,13 @@ def test_the_queries_do_not_grow_with_the_rows(config: PostbackConfig, marketer:
     assert few <= 22
 
 
-def test_a_refresh_asks_for_little(config: PostbackConfig, viewer: Client, url: str) -> None:
+def test_a_refresh_of_the_integration_page_needs_few_queries(config: PostbackConfig, viewer: Client, url: str) -> None:
     factories.attempt(factories.delivery(config))
     assert queries(lambda: part(viewer, url, "rows")) <= 9
     assert queries(lambda: part(viewer, url, "state")) <= 9
 
 
-def test_an_attempt_of_another_game_is_not_there(game: Game, viewer: Client, url: str) -> None:
+def test_an_attempt_of_another_game_is_not_found(game: Game, viewer: Client, url: str) -> None:
     row = factories.attempt(factories.delivery(factories.config(factories.game())))
     assert viewer.get(f"{url}attempts/{row.pk}/").status_code == 404
     assert viewer.get(f"{url}{uuid4()}/edit/").status_code in (403, 404)

@@ -50,9 +50,7 @@ def titles(game: Game) -> list[tuple[str, str]]:
     return [(item.title, item.what) for item in items(game)]
 
 
-def test_a_mail_reaches_the_admins_a_week_before_the_end_and_once(
-    game: Game, admin: Any, ending: NewKey, clock: Any
-) -> None:
+def test_admins_get_one_mail_a_week_before_a_key_ends(game: Game, admin: Any, ending: NewKey, clock: Any) -> None:
     Membership.objects.create(game=game, user=hub.user("marie"), role=Role.MARKETER)
     clock.move_to(END - timedelta(days=7, seconds=1))
     assert write_reminders() == 0
@@ -70,14 +68,16 @@ def test_a_mail_reaches_the_admins_a_week_before_the_end_and_once(
     assert Notice.objects.get().state == "sent"
 
 
-def test_an_end_within_the_week_is_reminded_of_a_day_before(game: Game, admin: Any, clock: Any) -> None:
+def test_a_key_that_ends_within_a_week_of_its_creation_has_a_reminder_a_day_before(
+    game: Game, admin: Any, clock: Any
+) -> None:
     create_key(game=game, name="k", restrictions=Restrictions(ends_at=NOW + timedelta(days=3)))
     assert write_reminders() == 0
     clock.move_to(NOW + timedelta(days=2))
     assert write_reminders() == 1
 
 
-def test_a_later_end_is_reminded_of_anew(game: Game, admin: Any, ending: NewKey, clock: Any) -> None:
+def test_a_postponed_end_has_a_new_reminder(game: Game, admin: Any, ending: NewKey, clock: Any) -> None:
     clock.move_to(END - timedelta(days=7))
     assert write_reminders() == 1
     later = END + timedelta(days=30)
@@ -88,7 +88,7 @@ def test_a_later_end_is_reminded_of_anew(game: Game, admin: Any, ending: NewKey,
 
 
 @pytest.mark.parametrize("change", ["revoked", "rotated", "without an end", "no mail"])
-def test_nobody_is_reminded_of_what_is_settled(game: Game, admin: Any, ending: NewKey, clock: Any, change: str) -> None:
+def test_a_settled_end_has_no_reminder(game: Game, admin: Any, ending: NewKey, clock: Any, change: str) -> None:
     if change == "revoked":
         revoke_key(key=ending.key)
     elif change == "rotated":

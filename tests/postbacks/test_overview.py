@@ -74,7 +74,7 @@ def test_longer_periods_are_counted_by_the_day_in_utc(game: Game) -> None:
     assert len(month) == 30
 
 
-def test_conversions_are_counted_by_the_click_and_values_by_their_currency(game: Game) -> None:
+def test_conversions_are_counted_by_network_and_values_summed_by_currency(game: Game) -> None:
     bought(game, NOW, "9.99", "USD", network="tiktok")
     bought(game, NOW, "5.01", "USD", network="tiktok")
     bought(game, NOW, "7.00", "EUR", network="tiktok")
@@ -87,14 +87,14 @@ def test_conversions_are_counted_by_the_click_and_values_by_their_currency(game:
     }
 
 
-def test_what_came_just_before_the_hour_is_seen_just_after_it(game: Game) -> None:
+def test_a_batch_received_just_before_the_hour_is_counted_just_after_it(game: Game) -> None:
     hour = NOW.replace(minute=0)
     found(game, "24h", hour - timedelta(minutes=2))
     batch(game, hour - timedelta(minutes=1), accepted=9)
     assert found(game, "24h", hour + timedelta(seconds=5))[hour - timedelta(hours=1)].accepted == 9
 
 
-def test_the_periods_are_links_and_an_unknown_one_is_a_day(game: Game, viewer: Client) -> None:
+def test_the_periods_are_links_and_an_unknown_period_means_24_hours(game: Game, viewer: Client) -> None:
     page = viewer.get(f"/g/{game.slug}/?range=7d").content.decode()
     options = re.findall(r'<a [^>]*href="(\?[^"]*)"([^>]*)>(\d+ \w+)</a>', page)
     assert [(href, text) for href, _, text in options] == [
@@ -108,7 +108,7 @@ def test_the_periods_are_links_and_an_unknown_one_is_a_day(game: Game, viewer: C
     )
 
 
-def test_the_page_says_each_number_in_words_and_in_a_table(game: Game, viewer: Client) -> None:
+def test_the_overview_shows_its_figures_as_text_and_table(game: Game, viewer: Client) -> None:
     now = timezone.now()
     batch(game, now, accepted=1_200, rejected=34)
     bought(game, now, "1234.50", "USD", network="reddit")
@@ -122,7 +122,7 @@ def test_the_page_says_each_number_in_words_and_in_a_table(game: Game, viewer: C
     assert hub.inline_code(page) == []
 
 
-def test_success_and_speed_are_told_per_network(game: Game, config: PostbackConfig) -> None:
+def test_success_rate_and_latency_are_shown_per_network(game: Game, config: PostbackConfig) -> None:
     factories.config(game, network="reddit")
     now = timezone.now()
     for number in range(20):
@@ -143,7 +143,7 @@ def test_success_and_speed_are_told_per_network(game: Game, config: PostbackConf
     assert (reddit.rate, reddit.p95, reddit.due_since, reddit.delivered) == ("", None, None, 0)
 
 
-def test_only_no_failure_at_all_is_a_hundred_per_cent() -> None:
+def test_the_success_rate_is_100_percent_only_without_failures() -> None:
     network = factories.unsaved_configs()[0].kind
     assert delivery_totals.NetworkTotals(network, [], delivered=9_999, failed=1).rate == "99.9 %"
     assert delivery_totals.NetworkTotals(network, [], delivered=10_000).rate == "100 %"
@@ -154,13 +154,15 @@ def items(game: Game) -> list[AttentionItem]:
     return views.notices(game, configs, backlog.read(game, attention.sendable(configs)))
 
 
-def test_a_game_that_is_well_has_nothing_to_look_at(game: Game, config: PostbackConfig, viewer: Client) -> None:
+def test_a_healthy_game_has_no_notices(game: Game, config: PostbackConfig, viewer: Client) -> None:
     factories.attempt(factories.delivery(config, state="delivered"))
     assert items(game) == []
     assert "Nothing needs attention" in viewer.get(f"/g/{game.slug}/").content.decode()
 
 
-def test_a_hold_comes_first_with_its_next_step(game: Game, config: PostbackConfig, viewer: Client) -> None:
+def test_a_postback_on_hold_is_the_first_notice_with_its_next_step(
+    game: Game, config: PostbackConfig, viewer: Client
+) -> None:
     batch(game, timezone.now() - timedelta(minutes=5), accepted=1, state="pending")
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", held_message="Access token is expired.")
     hold, lag = items(game)
@@ -172,18 +174,18 @@ def test_a_hold_comes_first_with_its_next_step(game: Game, config: PostbackConfi
     assert page.index("On hold: ") < page.index("Digest behind: ") < page.index("Events accepted")
 
 
-def test_a_disabled_postback_is_nobodys_trouble(game: Game, config: PostbackConfig) -> None:
+def test_a_disabled_postback_has_no_notice(game: Game, config: PostbackConfig) -> None:
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", enabled=False)
     assert items(game) == []
 
 
-def test_a_lag_under_a_minute_is_none(game: Game, other_game: Game) -> None:
+def test_a_lag_under_a_minute_has_no_notice(game: Game, other_game: Game) -> None:
     batch(game, timezone.now() - timedelta(seconds=50), accepted=1, state="pending")
     batch(other_game, timezone.now() - timedelta(hours=1), accepted=1, state="pending")
     assert items(game) == []
 
 
-def test_what_keeps_up_is_said_calmly(game: Game, config: PostbackConfig, viewer: Client) -> None:
+def test_the_overview_says_that_processing_keeps_up(game: Game, config: PostbackConfig, viewer: Client) -> None:
     factories.attempt(factories.delivery(config, next_attempt_at=timezone.now() + timedelta(hours=1)))
     batch(game, timezone.now() - timedelta(seconds=4), accepted=1, state="pending")
     page = hub.squeezed(viewer.get(f"/g/{game.slug}/").content.decode())
@@ -191,7 +193,7 @@ def test_what_keeps_up_is_said_calmly(game: Game, config: PostbackConfig, viewer
     assert "Keeping up</span>· Events are digested and postbacks sent as they come." in page
 
 
-def test_a_digest_that_is_behind_says_how_long_and_what_to_do(game: Game, viewer: Client) -> None:
+def test_a_late_digest_has_a_notice_with_its_duration_and_next_step(game: Game, viewer: Client) -> None:
     batch(game, timezone.now() - timedelta(hours=2, minutes=5, seconds=3), accepted=1, state="pending")
     (item,) = items(game)
     assert (item.title, item.tone) == ("Digest behind", "warn")
@@ -202,7 +204,7 @@ def test_a_digest_that_is_behind_says_how_long_and_what_to_do(game: Game, viewer
     assert "Keeping up" not in page
 
 
-def test_sending_that_is_behind_names_the_postback(game: Game, config: PostbackConfig, viewer: Client) -> None:
+def test_late_sending_has_a_notice_with_the_postback(game: Game, config: PostbackConfig, viewer: Client) -> None:
     other = factories.config(game, network="reddit")
     since = timezone.now() - timedelta(minutes=3, seconds=1)
     factories.delivery(config, next_attempt_at=since)
@@ -213,7 +215,7 @@ def test_sending_that_is_behind_names_the_postback(game: Game, config: PostbackC
     assert "The oldest postback is 3 min past its time." in viewer.get(f"/g/{game.slug}/").content.decode()
 
 
-def test_a_postback_that_may_not_send_is_not_behind(game: Game, config: PostbackConfig) -> None:
+def test_a_postback_on_hold_is_not_reported_as_late(game: Game, config: PostbackConfig) -> None:
     factories.delivery(config, next_attempt_at=timezone.now() - timedelta(minutes=3))
     PostbackConfig.objects.update(suspected_at=timezone.now())
     assert [item.title for item in items(game)] == ["Credential problem"]
@@ -225,11 +227,13 @@ def test_a_postback_that_may_not_send_is_not_behind(game: Game, config: Postback
     ("seconds", "words"),
     [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (3600, "1 h"), (3660, "1 h 1 min"), (172_800, "2 d"), (-5, "0 s")],
 )
-def test_a_wait_is_told_in_two_units_at_most(seconds: float, words: str) -> None:
+def test_a_short_duration_has_at_most_two_units(seconds: float, words: str) -> None:
     assert labels.short_duration(timedelta(seconds=seconds)) == words
 
 
-def test_of_many_that_wait_the_oldest_is_among_those_due_first(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_of_many_waiting_batches_is_found_among_those_due_first(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backlog, "MAX_BATCHES_READ", 2)
     for minutes in (1, 9, 5):
         at = timezone.now() - timedelta(minutes=minutes)
@@ -237,7 +241,7 @@ def test_of_many_that_wait_the_oldest_is_among_those_due_first(game: Game, monke
     assert backlog.read(game, []).lag == "9 min"
 
 
-def test_requests_set_aside_quote_the_error_without_addresses(game: Game) -> None:
+def test_the_notice_of_batches_set_aside_quotes_the_error_without_addresses(game: Game) -> None:
     batch(game, NOW, accepted=2, state="failed", error="ValueError: no such person ada@example.com")
     batch(
         game, NOW + timedelta(hours=1), accepted=1, state="failed", error="ValueError: no such person ada@example.com"
@@ -249,20 +253,20 @@ def test_requests_set_aside_quote_the_error_without_addresses(game: Game) -> Non
     assert "a…@example.com" in item.why
 
 
-def test_an_alert_over_a_postback_that_is_well_again_is_still_named(game: Game, config: PostbackConfig) -> None:
+def test_an_open_alert_of_a_healthy_postback_has_a_notice(game: Game, config: PostbackConfig) -> None:
     factories.attempt(factories.delivery(config, state="delivered"))
     Alert.objects.create(game=game, config=config, health="degraded", cause="12 % of 100 sends failed.")
     (item,) = items(game)
     assert (item.title, item.why) == ("Alert open", "12 % of 100 sends failed.")
 
 
-def test_an_alert_is_not_said_twice(game: Game, config: PostbackConfig) -> None:
+def test_an_alert_of_an_unhealthy_postback_has_no_second_notice(game: Game, config: PostbackConfig) -> None:
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token")
     Alert.objects.create(game=game, config=config, health="on_hold", cause="Refused.")
     assert [item.title for item in items(game)] == ["On hold"]
 
 
-def test_an_old_key_says_whether_it_is_still_used(game: Game) -> None:
+def test_the_notice_of_an_ending_key_says_whether_it_is_still_used(game: Game) -> None:
     now = timezone.now()
     new = ApiKey.objects.create(game=game, name="new", digest="1", prefix="pk_new", created_at=now - timedelta(hours=5))
     ends = {"game": game, "replaced_by": new, "expires_at": now + timedelta(hours=6, minutes=1)}
@@ -279,7 +283,7 @@ def test_an_old_key_says_whether_it_is_still_used(game: Game) -> None:
 
 
 @pytest.mark.parametrize("period", list(figures.PERIODS))
-def test_the_questions_asked_do_not_grow_with_the_rows(
+def test_the_overview_needs_no_more_queries_for_more_rows(
     game: Game, config: PostbackConfig, viewer: Client, period: str
 ) -> None:
     def queries() -> int:
@@ -304,7 +308,7 @@ def test_the_questions_asked_do_not_grow_with_the_rows(
     assert before <= 27
 
 
-def test_a_refresh_brings_the_figures_alone(game: Game, viewer: Client) -> None:
+def test_a_refresh_returns_only_the_figures(game: Game, viewer: Client) -> None:
     part = viewer.get(f"/g/{game.slug}/", headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in part
     assert "Events accepted" in part

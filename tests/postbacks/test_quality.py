@@ -28,7 +28,7 @@ def by_name(quality: Any) -> dict[str, KeyShare]:
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_the_points_of_a_network_add_up_to_a_hundred(network: Any) -> None:
+def test_the_match_key_weights_of_a_network_add_up_to_100(network: Any) -> None:
     assert sum(key.weight for key in network.match_keys) == 100
     weights = [key.weight for key in network.match_keys]
     assert weights == sorted(weights, reverse=True)
@@ -36,7 +36,7 @@ def test_the_points_of_a_network_add_up_to_a_hundred(network: Any) -> None:
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.django_db
-def test_a_body_with_everything_scores_a_hundred(game: Game, network: Any) -> None:
+def test_a_body_with_every_match_key_scores_100(game: Game, network: Any) -> None:
     config = factories.config(game, network=network.kind)
     body = json.loads(network.build(target(config.pixel_id), PURCHASE).body)
     factories.attempt(factories.delivery(config), payload=body)
@@ -44,7 +44,7 @@ def test_a_body_with_everything_scores_a_hundred(game: Game, network: Any) -> No
     assert (quality.events, quality.score, quality.best_lift) == (1, 100, None)
 
 
-def test_the_score_is_the_mean_of_what_events_carried() -> None:
+def test_the_score_is_the_mean_over_all_events() -> None:
     keys = NETWORKS["tiktok"].match_keys
     click_only, click_and_email = (True, *[False] * 5), (True, True, *[False] * 4)
     quality = judge(keys, {click_only: 3, click_and_email: 1})
@@ -61,7 +61,7 @@ def test_without_events_there_is_no_score() -> None:
 
 
 @pytest.mark.django_db
-def test_a_key_of_two_fields_needs_both(game: Game) -> None:
+def test_a_match_key_with_two_paths_needs_a_value_at_both(game: Game) -> None:
     config = factories.config(game)
     sent(config, {"ip": "203.0.113.7"})
     sent(config, {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0"})
@@ -69,7 +69,7 @@ def test_a_key_of_two_fields_needs_both(game: Game) -> None:
 
 
 @pytest.mark.django_db
-def test_only_what_was_accepted_lately_and_is_kept_counts(game: Game, other_game: Game) -> None:
+def test_only_accepted_attempts_of_the_last_7_days_with_a_stored_body_count(game: Game, other_game: Game) -> None:
     config = factories.config(game)
     sent(config, {"ttclid": "E.C.P.1"})
     sent(config, {"email": HASH}, status="failed", verdict="payload")
@@ -82,7 +82,7 @@ def test_only_what_was_accepted_lately_and_is_kept_counts(game: Game, other_game
 
 
 @pytest.mark.django_db
-def test_the_newest_of_all_postbacks_are_read(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_bodies_across_all_postbacks_are_read(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(match_quality, "MAX_BODIES", 3)
     first, second = factories.config(game), factories.config(game, pixel_id="COTHERPIXEL0000000000")
     for minutes in (1, 2):
@@ -95,7 +95,7 @@ def test_the_newest_of_all_postbacks_are_read(game: Game, monkeypatch: pytest.Mo
 
 
 @pytest.mark.django_db
-def test_the_page_says_what_to_add(game: Game) -> None:
+def test_the_match_quality_page_names_the_key_to_add(game: Game) -> None:
     config = factories.config(game)
     sent(config, {"ttclid": "E.C.P.1", "phone": HASH})
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/tiktok/quality/").content.decode()
@@ -107,7 +107,7 @@ def test_the_page_says_what_to_add(game: Game) -> None:
 
 
 @pytest.mark.django_db
-def test_the_networks_page_asks_for_the_summary_alone(game: Game) -> None:
+def test_the_networks_page_loads_only_the_match_quality_summary(game: Game) -> None:
     client, url = hub.member(game, Role.VIEWER), f"/g/{game.slug}/integrations/tiktok/quality/"
     assert f'href="{url}"' not in client.get(f"/g/{game.slug}/integrations/tiktok/").content.decode()
     sent(factories.config(game), {"ttclid": "E.C.P.1"})
@@ -118,13 +118,13 @@ def test_the_networks_page_asks_for_the_summary_alone(game: Game) -> None:
 
 
 @pytest.mark.django_db
-def test_an_empty_network_says_the_next_step(game: Game) -> None:
+def test_the_match_quality_page_without_data_names_the_next_step(game: Game) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/reddit/quality/").content.decode()
     assert "Nothing to judge yet" in page
 
 
 @pytest.mark.django_db
-def test_more_attempts_need_no_more_queries(game: Game) -> None:
+def test_match_quality_needs_no_more_queries_for_more_attempts(game: Game) -> None:
     client, config = hub.member(game, Role.VIEWER), factories.config(game)
     few = queries_of(lambda: client.get(f"/g/{game.slug}/integrations/tiktok/quality/"))
     for _ in range(10):
@@ -133,5 +133,5 @@ def test_more_attempts_need_no_more_queries(game: Game) -> None:
 
 
 @pytest.mark.parametrize(("share", "percent"), [(0.0, 0), (0.001, 1), (0.5, 50), (0.999, 99), (1.0, 100)])
-def test_only_all_is_a_hundred_percent_and_only_none_is_zero(share: float, percent: int) -> None:
+def test_a_share_is_100_percent_only_for_all_and_0_only_for_none(share: float, percent: int) -> None:
     assert KeyShare(NETWORKS["tiktok"].match_keys[0], share, 0).percent == percent

@@ -188,7 +188,7 @@ def test_the_counts_are_those_of_the_tables_whenever_they_are_rolled_up(game: Ga
     assert counts() == tables()
 
 
-def test_what_comes_over_the_wire_is_counted_through_every_step(game: Game, sandbox: Sandbox) -> None:
+def test_received_events_are_counted_through_every_step(game: Game, sandbox: Sandbox) -> None:
     key = create_key(game=game, name="web")
     factories.config(game)
     send(key, {"type": "nothing"})

@@ -191,7 +191,7 @@ def page(client: Client, conversion: Conversion) -> str:
     return re.sub(r"<[^>]+>|\s+", " ", client.get(url).content.decode()).replace("  ", " ")
 
 
-def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -> None:
+def test_the_page_of_a_purchase_shows_its_key_and_origin(game: Game, marketer: Client) -> None:
     key = create_key(game=game, name="Website")
     immutable.send(key, immutable.purchase("user-1"), Origin="https://game.example")
     queue.drain()
@@ -214,7 +214,7 @@ def test_a_purchase_shows_its_key_and_its_origin(game: Game, marketer: Client) -
         (None, None, "Not recorded. It came before this was recorded, and counts as one from a public key"),
     ],
 )
-def test_a_purchase_says_when_its_key_is_not_known_any_more(
+def test_the_page_of_a_purchase_says_that_its_key_is_unknown_or_deleted(
     player: Person, key_id: int | None, from_server: bool | None, description: str
 ) -> None:
     conversion = bought(player, from_server=from_server, key_id=key_id)
@@ -227,7 +227,7 @@ def test_a_purchase_says_when_its_key_is_not_known_any_more(
     assert not ApiKey.objects.exists()
 
 
-def test_a_deleted_keys_origin_is_still_said(player: Person) -> None:
+def test_the_origin_is_shown_after_the_key_was_deleted(player: Person) -> None:
     conversion = bought(player, from_server=False, key_id=9_999, origin="https://game.example")
     assert conversion_detail.sender_of(conversion, None).origin == "https://game.example"
 

@@ -43,13 +43,13 @@ def retry(slug: str, queue: str) -> str:
     return f"/g/{slug}/set-aside/retry/?queue={queue}"
 
 
-def test_nothing_is_said_of_what_is_still_being_tried(game: Game, other_game: Game) -> None:
+def test_work_that_is_still_retried_has_no_notice(game: Game, other_game: Game) -> None:
     failed(game, Queue.FAN_OUT, aside=False)
     failed(other_game, Queue.FAN_OUT)
     assert items(game) == []
 
 
-def test_one_conversion_is_named_with_its_page_its_error_and_a_button(game: Game) -> None:
+def test_one_conversion_set_aside_has_a_notice_with_its_page_error_and_button(game: Game) -> None:
     row = factories.conversion(factories.person(game))
     failed(game, Queue.FAN_OUT, row.pk)
     (item,) = items(game)
@@ -62,13 +62,13 @@ def test_one_conversion_is_named_with_its_page_its_error_and_a_button(game: Game
     assert (item.action, item.button) == (retry(game.slug, "fan_out"), "Try again")
 
 
-def test_one_postback_leads_to_its_conversion(game: Game, config: PostbackConfig) -> None:
+def test_one_delivery_set_aside_links_to_its_conversion(game: Game, config: PostbackConfig) -> None:
     row = factories.delivery(config)
     failed(game, Queue.SENDING, row.pk)
     assert [item.href for item in items(game)] == [f"/g/{game.slug}/conversions/{row.conversion_id}/"]
 
 
-def test_many_of_a_queue_are_one_notice(game: Game) -> None:
+def test_many_rows_of_one_queue_have_one_notice(game: Game) -> None:
     for number in range(3):
         failed(game, Queue.NOTICE, number)
     (item,) = items(game)
@@ -79,7 +79,7 @@ def test_many_of_a_queue_are_one_notice(game: Game) -> None:
 
 
 @pytest.mark.parametrize("queue", Queue)
-def test_every_queue_has_its_words_and_its_page(marketer: Client, game: Game, queue: Queue) -> None:
+def test_every_queue_has_texts_and_a_page(marketer: Client, game: Game, queue: Queue) -> None:
     failed(game, queue)
     page = marketer.get(f"/g/{game.slug}/").content.decode()
     (item,) = items(game)
@@ -87,14 +87,14 @@ def test_every_queue_has_its_words_and_its_page(marketer: Client, game: Game, qu
     assert marketer.get(item.href).status_code == 200
 
 
-def test_what_concerns_every_game_is_the_operators(game: Game) -> None:
+def test_work_of_no_game_is_for_the_operator(game: Game) -> None:
     failed(None, Queue.PRUNE, "rejections")
     (item,) = items(game)
     assert (item.action, item.button) == ("", "")
     assert item.next_step == "Ask whoever runs this server to look at Failed work in the admin."
 
 
-def test_an_admin_has_it_tried_again(game: Game, other_game: Game) -> None:
+def test_an_admin_can_retry_work_set_aside(game: Game, other_game: Game) -> None:
     admin, mine = hub.member(game, Role.ADMIN), failed(game, Queue.FAN_OUT)
     others = [failed(game, Queue.REPLAY), failed(other_game, Queue.FAN_OUT), failed(None, Queue.FAN_OUT)]
     page = admin.get(f"/g/{game.slug}/").content.decode()
@@ -109,7 +109,7 @@ def test_an_admin_has_it_tried_again(game: Game, other_game: Game) -> None:
     assert (entry.actor, entry.changes) == (answer.wsgi_request.user, {"set-aside work": ["1", "tried again"]})
 
 
-def test_an_admin_has_requests_digested_again(game: Game, other_game: Game) -> None:
+def test_an_admin_can_retry_batches_set_aside(game: Game, other_game: Game) -> None:
     admin, mine, other = hub.member(game, Role.ADMIN), batch(game), batch(other_game)
     (item,) = items(game)
     assert (item.title, item.button) == ("Events set aside", "Digest again")
@@ -122,7 +122,7 @@ def test_an_admin_has_requests_digested_again(game: Game, other_game: Game) -> N
     assert items(game) == []
 
 
-def test_a_marketer_reads_it_and_has_no_button(marketer: Client, game: Game) -> None:
+def test_a_marketer_sees_work_set_aside_without_a_button(marketer: Client, game: Game) -> None:
     failed(game, Queue.FAN_OUT)
     page = marketer.get(f"/g/{game.slug}/").content.decode()
     assert "could not be given to the postbacks" in page
