@@ -1,4 +1,4 @@
-"""The forms of the key and privacy pages."""
+"""The forms of the key pages."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
@@ -8,6 +8,7 @@ from django import forms
 
 from audience.database import clock
 from audience.games.keys import Restrictions
+from audience.hub.toolkit.confirmation import NO_SUGGESTIONS
 from audience.intake.requests.restrictions import network_of, origin_of
 from audience.models import ApiKey, Dialect, Environment, KeyKind
 
@@ -19,10 +20,6 @@ OVERLAPS = (
     (259_200, "3 days"),
     (604_800, "7 days"),
 )
-NAMESPACES = (("user", "User ID"), ("anonymous", "Anonymous ID"))
-NO_SUGGESTIONS = {"autocomplete": "off", "spellcheck": "false"}
-
-
 MAX_LINES = 100
 
 
@@ -162,46 +159,3 @@ class RotateForm(forms.Form):
         initial=86_400,
         widget=forms.RadioSelect,
     )
-
-
-class EraseForm(forms.Form):
-    """The player to erase, typed twice because it cannot be undone."""
-
-    namespace = forms.ChoiceField(label="Kind of ID", choices=NAMESPACES)
-    subject = forms.CharField(label="ID", max_length=256, strip=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
-    confirmation = forms.CharField(
-        label="Type the ID again",
-        max_length=256,
-        strip=False,
-        help_text="An erasure cannot be undone.",
-        widget=forms.TextInput(attrs=NO_SUGGESTIONS),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        subject, again = data.get("subject"), data.get("confirmation")
-        if subject and again and subject != again:
-            self.add_error("confirmation", "This is not the same ID. Nothing was erased.")
-        return data
-
-
-class ErasePersonForm(forms.Form):
-    """The id of the player on the page, typed because it cannot be undone."""
-
-    confirmation = forms.CharField(
-        max_length=512,
-        strip=False,
-        widget=forms.TextInput(attrs=NO_SUGGESTIONS),
-        error_messages={"required": "No ID was typed. Nothing was erased."},
-    )
-
-    def __init__(self, *args: Any, subject: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.subject = subject
-        self.fields["confirmation"].label = f"Type {subject} to confirm"
-
-    def clean_confirmation(self) -> str:
-        typed: str = self.cleaned_data["confirmation"]
-        if typed != self.subject:
-            raise forms.ValidationError("This is not the ID of this player. Nothing was erased.")
-        return typed

@@ -1,4 +1,4 @@
-"""People: the newest players of a game, search by id or email address, and erasing a player."""
+"""People: the newest players of a game, and search by id or email address."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.db.models import Case, IntegerField, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
-from django.http import Http404, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpResponse
 
-from audience.hub.keys.forms import ErasePersonForm
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest
-from audience.models import Game, Identity, Membership, Person, Role
+from audience.models import Game, Identity, Membership, Person
 from audience.models.people import ANONYMOUS, USER
-from audience.privacy.erasure import request_erasure
 
 # How many ids of a person the list shows; the page of the person has the others.
 MAX_IDS_SHOWN = 4
@@ -51,27 +47,6 @@ def people(request: HubRequest, membership: Membership) -> HttpResponse:
     rows = person_rows(found.rows, addresses=sees_addresses(membership))
     template = "hub/people/_rows.html" if request.htmx else "hub/people/page.html"
     return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)
-
-
-@game_view(role=Role.ADMIN, methods=("POST",))
-def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    """Erase a player by one of its ids, after the id was typed."""
-    person = Person.objects.filter(game=membership.game, pk=pk).first()
-    handle = erasure_identity(person) if person else None
-    if handle is None:
-        raise Http404("Nobody to erase.")
-    form = ErasePersonForm(request.POST, subject=handle.value)
-    if not form.is_valid():
-        messages.error(request, f"{form.errors['confirmation'][0]}")
-        return redirect("person", slug=membership.game.slug, pk=pk)
-    request_erasure(
-        game=membership.game,
-        namespace=handle.namespace,
-        subject=handle.value,
-        requested_by=request.user.get_username(),
-    )
-    messages.success(request, "The erasure is under way. Its receipt below says when it is done.")
-    return redirect("privacy", slug=membership.game.slug)
 
 
 def matching_people(game: Game, query: str) -> QuerySet[Person]:

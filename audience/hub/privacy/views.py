@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 
-from audience.hub.keys.forms import EraseForm
-from audience.hub.people.views import matching_people, person_rows
+from audience.hub.people.views import erasure_identity, matching_people, person_rows
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
+from audience.hub.toolkit.confirmation import EraseForm, ErasePersonForm
 from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.paging import newest
-from audience.models import Erasure, ErasureState, Membership, Role
+from audience.models import Erasure, ErasureState, Membership, Person, Role
 from audience.models.erasure import ReceiptKeyLost
 from audience.privacy.erasure import request_erasure
 from audience.storage.retention import first_day
@@ -45,12 +46,27 @@ def erase(request: HubRequest, membership: Membership) -> HttpResponse:
     form = EraseForm(request.POST)
     if not form.is_valid():
         return _page(request, membership, form)
-    request_erasure(
-        game=membership.game,
-        namespace=form.cleaned_data["namespace"],
-        subject=form.cleaned_data["subject"],
-        requested_by=request.user.get_username(),
-    )
+    return _erase(request, membership, form.cleaned_data["namespace"], form.cleaned_data["subject"])
+
+
+@game_view(role=Role.ADMIN, methods=("POST",))
+def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
+    """Erase a player by one of its ids, after the id was typed."""
+    person = Person.objects.filter(game=membership.game, pk=pk).first()
+    handle = erasure_identity(person) if person else None
+    if handle is None:
+        raise Http404("Nobody to erase.")
+    form = ErasePersonForm(request.POST, subject=handle.value)
+    if not form.is_valid():
+        messages.error(request, f"{form.errors['confirmation'][0]}")
+        return redirect("person", slug=membership.game.slug, pk=pk)
+    return _erase(request, membership, handle.namespace, handle.value)
+
+
+def _erase(request: HubRequest, membership: Membership, namespace: str, subject: str) -> HttpResponse:
+    """Request the erasure and redirect to the receipts."""
+    requested_by = request.user.get_username()
+    request_erasure(game=membership.game, namespace=namespace, subject=subject, requested_by=requested_by)
     messages.success(request, "The erasure is under way. Its receipt below says when it is done.")
     return redirect("privacy", slug=membership.game.slug)
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from django.http import HttpResponse
 
 from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row
-from audience.hub.keys.forms import ErasePersonForm
 from audience.hub.people.views import erasure_identity
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page, sees_addresses
+from audience.hub.toolkit.confirmation import ErasePersonForm
 from audience.hub.toolkit.masking import as_json, masked, shortened
 from audience.models import Event, Identity, Membership, Person, Role
 from audience.models.people import ANONYMOUS

@@ -8,10 +8,10 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 
 from audience.accounts import audit_log
 from audience.database import clock
-from audience.hub.keys.forms import ErasePersonForm
 from audience.hub.people.views import erasure_identity, person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.hub.toolkit.confirmation import ErasePersonForm
 from audience.models import Event, Membership, Person, Rejection, Role
 from audience.models.people import ANONYMOUS
 from audience.privacy.erasure import sent_under
