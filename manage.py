@@ -46,17 +46,17 @@ def main(argv: list[str]) -> int:
 
 def _with_services(argv: list[str]) -> None:
     folder = services.state_dir(os.environ)
-    _use(services.surroundings(folder))
+    _use(services.running_addresses(folder))
     if not all(os.environ.get(name) for name in ("SECRET_KEY", "CREDENTIAL_KEYS")):
         _use(services.secrets(folder))
-    with services.ready(folder, environ=os.environ) as found:
+    with services.find_or_start(folder, environ=os.environ) as found:
         _use({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
         execute_from_command_line(argv)
 
 
 def _forget() -> int:
     folder = services.state_dir(os.environ)
-    services.forget(folder)
+    services.delete_database(folder)
     print_error(f"The database of {folder} is gone; its keys in secrets.json stay.")
     return 0
 

@@ -48,11 +48,11 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
     if database_url and redis_url:
         yield Services(database_url=database_url, redis_url=redis_url)
         return
-    state = StateFolder.opened(state_dir)
+    state = StateFolder.create(state_dir)
     busy = f"Another process runs the services of {state_dir}: stop it, or set STATE_DIR to another folder."
     started: list[RunningServer] = []
     with contextlib.ExitStack() as stack:
-        stack.enter_context(state.lock("services", patience=MAX_WAIT_SECONDS, busy=busy))
+        stack.enter_context(state.lock("services", timeout=MAX_WAIT_SECONDS, message=busy))
         if not database_url:
             started.append(stack.enter_context(postgres.serving(state, durable=durable)))
             database_url = started[-1].url
@@ -62,7 +62,7 @@ def running(state_dir: Path, *, durable: bool = True, environ: Mapping[str, str]
         yield Services(database_url=database_url, redis_url=redis_url, started=tuple(started))
 
 
-def discover(state_dir: Path, *, environ: Mapping[str, str]) -> Services | None:
+def find_running(state_dir: Path, *, environ: Mapping[str, str]) -> Services | None:
     """Return the services that another process runs for this folder, if they answer."""
     state = StateFolder(state_dir)
     if not state.is_locked("services"):
@@ -78,12 +78,12 @@ def discover(state_dir: Path, *, environ: Mapping[str, str]) -> Services | None:
 
 
 @contextlib.contextmanager
-def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
+def find_or_start(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
     """Return the services of `environ`, else those running for this folder, else start them for this context."""
     deadline = time.monotonic() + MAX_WAIT_SECONDS
     state = StateFolder(state_dir)
     while not (environ.get("DATABASE_URL") and environ.get("REDIS_URL")):
-        if found := discover(state_dir, environ=environ):
+        if found := find_running(state_dir, environ=environ):
             yield found
             return
         if not state.is_locked("services") or time.monotonic() > deadline:
@@ -95,31 +95,30 @@ def ready(state_dir: Path, *, environ: Mapping[str, str]) -> Iterator[Services]:
 
 def secrets(state_dir: Path) -> dict[str, str]:
     """Return SECRET_KEY and CREDENTIAL_KEYS (one Fernet key) of this folder, creating them on the first call."""
-    state = StateFolder.opened(state_dir)
-    with state.lock(
-        "secrets", patience=MAX_WAIT_SECONDS, busy=f"Another process holds {state_dir / 'secrets.lock'}: end it."
-    ):
-        known = state.recall("secrets")
+    state = StateFolder.create(state_dir)
+    busy = f"Another process holds {state_dir / 'secrets.lock'}: end it."
+    with state.lock("secrets", timeout=MAX_WAIT_SECONDS, message=busy):
+        known = state.read("secrets")
         if not {"SECRET_KEY", "CREDENTIAL_KEYS"} <= known.keys():
             fresh = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
-            known = state.remember("secrets", **{**fresh, **known})
+            known = state.update("secrets", **{**fresh, **known})
     return known
 
 
-def surroundings(state_dir: Path) -> dict[str, str]:
+def running_addresses(state_dir: Path) -> dict[str, str]:
     """Return ports and addresses of the supervisor running for this folder; empty if none runs.
 
     Commands in a second terminal use them instead of the defaults: `demo --json` prints the real address, and
     deliveries go to the imitation networks.
     """
     state = StateFolder(state_dir)
-    return state.recall("up") if state.is_locked("up") else {}
+    return state.read("up") if state.is_locked("up") else {}
 
 
-def forget(state_dir: Path) -> None:
+def delete_database(state_dir: Path) -> None:
     """Delete the database of this folder, wherever it is. Raises ServicesError while it is in use."""
     if not state_dir.exists():
         return
-    state = StateFolder.opened(state_dir)
-    with state.lock("services", patience=0, busy=f"The services of {state_dir} are running: stop them first."):
-        cluster.forget(state)
+    state = StateFolder.create(state_dir)
+    with state.lock("services", timeout=0, message=f"The services of {state_dir} are running: stop them first."):
+        cluster.delete(state)

@@ -57,9 +57,9 @@ def main() -> int:
     """Run until Ctrl-C; the exit code. Raises ServicesError when it cannot start or continue."""
     interrupts = Interrupts()
     try:
-        state = StateFolder.opened(services.state_dir(os.environ))
+        state = StateFolder.create(services.state_dir(os.environ))
         busy = f"Afterclick already runs with {state.path}: stop it, or set STATE_DIR and PORT for a second one."
-        with state.lock("up", patience=0, busy=busy):
+        with state.lock("up", timeout=0, message=busy):
             _up(state, interrupts)
     except KeyboardInterrupt:
         print_line("Stopped.")
@@ -71,7 +71,7 @@ def main() -> int:
 def _up(state: StateFolder, interrupts: Interrupts) -> NoReturn:
     plan = Plan.read(os.environ)
     addresses = plan.addresses()
-    state.remember("up", **addresses)
+    state.update("up", **addresses)
     with services.running(state.path, environ=os.environ) as found:
         # In an .env file an empty value means unset.
         given = {name: value for name, value in os.environ.items() if value}
@@ -81,7 +81,7 @@ def _up(state: StateFolder, interrupts: Interrupts) -> NoReturn:
         started = " and ".join(server.name for server in found.started)
         print_line(f"Started {started}." if started else "Using DATABASE_URL and REDIS_URL.")
         try:
-            _start(plan, children, env, metrics=state.emptied("metrics"))
+            _start(plan, children, env, metrics=state.recreate_folder("metrics"))
             restarts = Restarts(children, found.started)
             while True:
                 restarts.step()
@@ -119,9 +119,10 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
 
 def _load_demo(children: Children, env: Mapping[str, str]) -> dict[str, Any]:
     print_line("Loading the demo game ...")
-    child = _finished(children.run("demo", [*MANAGE, "demo", "--json"], env, keep=True), hint=" Or start with DEMO=0.")
+    command = [*MANAGE, "demo", "--json"]
+    child = _finished(children.run("demo", command, env, capture=True), hint=" Or start with DEMO=0.")
     try:
-        return dict(json.loads(bytes(child.kept or b"")))
+        return dict(json.loads(bytes(child.captured or b"")))
     except ValueError as error:
         raise ServicesError("`manage.py demo --json` did not print one JSON object.") from error
 
@@ -137,7 +138,7 @@ def _await(children: Children, name: str, address: str, path: str, *, host: str 
     deadline = time.monotonic() + MAX_START_SECONDS
     answer = "nothing"
     while time.monotonic() < deadline:
-        if dead := children.dead():
+        if dead := children.first_exited():
             children.show_output(TICK_SECONDS)
             raise ServicesError(f"{dead.name} ended with exit code {dead.exit_code} while starting, see above.")
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -78,7 +78,7 @@ def _state_dir() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        services.forget(folder)
+        services.delete_database(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -25,7 +25,7 @@ PAUSE_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Child:
-    """One process. `kept` collects stdout instead of showing it, for a command whose output is needed."""
+    """One process. `captured` collects stdout instead of showing it, for a command whose output is needed."""
 
     name: str
     argv: Sequence[str]
@@ -33,8 +33,8 @@ class Child:
     process: subprocess.Popen[bytes]
     colour: int
     seconds_to_stop: float
-    rest: bytes = b""
-    kept: bytearray | None = None
+    partial_line: bytes = b""
+    captured: bytearray | None = None
     streams: list[int] = field(default_factory=list)
 
     @property
@@ -59,13 +59,13 @@ class Children:
         env: Mapping[str, str],
         *,
         seconds_to_stop: float = 5.0,
-        keep: bool = False,
+        capture: bool = False,
     ) -> Child:
         """Start a child whose lines are shown with its name. Raises OSError."""
-        errors = subprocess.PIPE if keep else subprocess.STDOUT
+        errors = subprocess.PIPE if capture else subprocess.STDOUT
         process = spawn(argv, output=subprocess.PIPE, errors=errors, death_signal=signal.SIGTERM, cwd=self.cwd, env=env)
         colour = self._colours.setdefault(name, PALETTE[len(self._colours) % len(PALETTE)])
-        child = Child(name, argv, env, process, colour, seconds_to_stop, kept=bytearray() if keep else None)
+        child = Child(name, argv, env, process, colour, seconds_to_stop, captured=bytearray() if capture else None)
         self.running.append(child)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -74,9 +74,9 @@ class Children:
                 child.streams.append(stream.fileno())
         return child
 
-    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, keep: bool = False) -> Child:
+    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, capture: bool = False) -> Child:
         """Run a command to its end while the other children continue."""
-        child = self.start(name, argv, env, keep=keep)
+        child = self.start(name, argv, env, capture=capture)
         while child.exit_code is None or child.streams:
             self.show_output(TICK_SECONDS)
         self.running.remove(child)
@@ -88,11 +88,11 @@ class Children:
         self.show_output(0)
         self.running.remove(child)
 
-    def start_again(self, child: Child) -> None:
+    def restart(self, child: Child) -> None:
         """Start a child again. Raises OSError."""
         self.start(child.name, child.argv, child.env, seconds_to_stop=child.seconds_to_stop)
 
-    def dead(self) -> Child | None:
+    def first_exited(self) -> Child | None:
         """Return the first child that exited without being stopped."""
         return next((child for child in self.running if child.exit_code is not None), None)
 
@@ -105,12 +105,12 @@ class Children:
             self._read(key)
         return bool(ready)
 
-    def stop(self, hurried: Callable[[], bool]) -> None:
-        """Stop the children in the order of `running`; at once when `hurried` returns True."""
+    def stop(self, is_hard_stop: Callable[[], bool]) -> None:
+        """Stop the children in the order of `running`; at once when `is_hard_stop` returns True."""
         for child in self.running:
             self._signal(child, signal.SIGTERM)
             deadline = time.monotonic() + child.seconds_to_stop
-            while child.exit_code is None and time.monotonic() < deadline and not hurried():
+            while child.exit_code is None and time.monotonic() < deadline and not is_hard_stop():
                 self.show_output(TICK_SECONDS)
             self._signal(child, signal.SIGKILL)
             child.process.wait()
@@ -133,14 +133,14 @@ class Children:
         if not data:
             self._selector.unregister(key.fileobj)
             child.streams.remove(key.fd)
-            self._show(child, b"\n" if child.rest else b"")
-        elif child.kept is not None and child.process.stdout is key.fileobj:
-            child.kept += data
+            self._show(child, b"\n" if child.partial_line else b"")
+        elif child.captured is not None and child.process.stdout is key.fileobj:
+            child.captured += data
         else:
             self._show(child, data)
 
     def _show(self, child: Child, data: bytes) -> None:
-        *lines, child.rest = (child.rest + data).split(b"\n")
+        *lines, child.partial_line = (child.partial_line + data).split(b"\n")
         for line in lines:
             print_line(f"{paint(f'{child.name:<{NAME_WIDTH}}', child.colour)} {line.decode(errors='replace')}")
 
@@ -168,13 +168,13 @@ class Restarts:
                 time.sleep(self._count_exit(server.name, code))
                 server.restart()
                 print_line(f"{server.name} is back.")
-        while exited := self.children.dead():
+        while exited := self.children.first_exited():
             self.children.kill_session(exited)
             pause = self._count_exit(exited.name, exited.exit_code or 0)
             self._due.append((time.monotonic() + pause, exited))
         for due in [each for each in self._due if each[0] <= time.monotonic()]:
             self._due.remove(due)
-            self.children.start_again(due[1])
+            self.children.restart(due[1])
 
     def _count_exit(self, name: str, code: int) -> float:
         """Return the seconds to wait before the next start."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.quickstart import binaries
 from config.quickstart.binaries import PostgresBinaries
-from config.quickstart.processes import Account, is_alive, run, stop_orphan, works_in
+from config.quickstart.processes import Account, is_alive, run, runs_in, stop_orphan
 from config.quickstart.state import ServicesError, StateFolder, disk_full, explained
 
 # New WAL segments are filled with zeros before a commit can use them. With the default of 16 MB that took 50 ms, twice
@@ -22,19 +22,19 @@ WAL_SEGMENTS = ("--wal-segsize=4",)
 STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0))
 
 
-def home(state: StateFolder) -> tuple[Path, Account | None]:
+def folder_and_account(state: StateFolder) -> tuple[Path, Account | None]:
     """Return the folder of the cluster and the account that runs it (None for the present user)."""
     default = state.path / "postgresql"
-    kept = Path(state.recall("services").get("postgres_home", default))
+    known = Path(state.read("services").get("postgres_home", default))
     if os.geteuid() != 0:
-        return kept, None
-    account = _owner(kept) or Account.named("postgres") or Account.named("nobody")
+        return known, None
+    account = _owner(known) or Account.find("postgres") or Account.find("nobody")
     if account is None:
         raise ServicesError(
             "PostgreSQL does not run as root and there is no user postgres or nobody: set DATABASE_URL."
         )
-    if kept != default and kept.exists() and not _belongs_to_a_copied_folder(state):
-        return kept, account
+    if known != default and known.exists() and not _is_of_copied_folder(state):
+        return known, account
     if account.can_pass(state.path):
         return default, account
     if (default / "data").exists():
@@ -42,7 +42,7 @@ def home(state: StateFolder) -> tuple[Path, Account | None]:
             f"User {account.name}, who runs PostgreSQL in place of root, can no longer reach {default}: "
             "open its parent folders to that user again, or set STATE_DIR."
         )
-    return _elsewhere(state, account), account
+    return _create_elsewhere(state, account), account
 
 
 def _owner(home: Path) -> Account | None:
@@ -52,29 +52,29 @@ def _owner(home: Path) -> Account | None:
     return Account(f"#{home.stat().st_uid}", home.stat().st_uid, home.stat().st_gid)
 
 
-def _belongs_to_a_copied_folder(state: StateFolder) -> bool:
+def _is_of_copied_folder(state: StateFolder) -> bool:
     """Whether another state folder owns the cluster. After `cp -r` two folders name it, and the first one keeps it;
     after `mv` only one does.
     """
-    origin = Path(state.recall("services").get("postgres_origin", state.path))
+    origin = Path(state.read("services").get("postgres_origin", state.path))
     return origin != state.path and (origin / "services.json").exists()
 
 
-def _elsewhere(state: StateFolder, account: Account) -> Path:
+def _create_elsewhere(state: StateFolder, account: Account) -> Path:
     place = binaries.shared_place(account)
     prefix = f"afterclick-{hashlib.sha256(str(state.path).encode()).hexdigest()[:12]}-"
     for leftover in place.glob(f"{prefix}*"):  # of a state folder of this name that was deleted
         if leftover.stat().st_uid == account.uid:
-            clear(leftover / "data")
+            stop_leftover(leftover / "data")
             shutil.rmtree(leftover, ignore_errors=True)
     with explained(place):
         home = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         os.chown(home, account.uid, account.gid)
-    state.remember("services", postgres_home=str(home), postgres_origin=str(state.path))
+    state.update("services", postgres_home=str(home), postgres_origin=str(state.path))
     return home
 
 
-def major_of(data: Path) -> int | None:
+def major_version(data: Path) -> int | None:
     """Return the major version of the cluster in `data`; None before initdb."""
     with explained(data):
         version = data / "PG_VERSION"
@@ -86,7 +86,7 @@ def initialise(
 ) -> None:
     """Create the cluster aside and move it into place, so that an interrupted initdb leaves nothing half made."""
     passwords = {"postgres_admin_password": secrets.token_urlsafe(24), "postgres_password": secrets.token_urlsafe(24)}
-    state.remember("services", **passwords)
+    state.update("services", **passwords)
     draft = home / "data.new"
     # The wheel has no ICU. C.UTF-8 sorts by bytes and supports case conversion beyond ASCII.
     builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8") if installed.major >= 17 else ()
@@ -103,7 +103,7 @@ def initialise(
                 account=account,
             )  # fmt: skip
         if made.returncode != 0:
-            raise ServicesError(reason(made.stdout, home, "PostgreSQL could not make its data folder"))
+            raise ServicesError(failure_message(made.stdout, home, "PostgreSQL could not make its data folder"))
         draft.rename(home / "data")
 
 
@@ -121,7 +121,7 @@ def _password_file(home: Path, password: str, account: Account | None) -> Iterat
         Path(name).unlink(missing_ok=True)
 
 
-def clear(data: Path) -> None:
+def stop_leftover(data: Path) -> None:
     """Stop a server that a killed supervisor left running, and delete a pid file that names another process."""
     pid_file = data / "postmaster.pid"
     try:
@@ -134,21 +134,21 @@ def clear(data: Path) -> None:
         )
     # PostgreSQL refuses to start while *any* process has that pid. A dead pid it clears itself,
     # after looking for backends that survived their postmaster.
-    if is_alive(pid) and not works_in(pid, data):
+    if is_alive(pid) and not runs_in(pid, data):
         pid_file.unlink(missing_ok=True)
 
 
-def forget(state: StateFolder) -> None:
+def delete(state: StateFolder) -> None:
     """Stop an orphaned server and delete the cluster. The caller holds the "services" lock."""
-    home = Path(state.recall("services").get("postgres_home", state.path / "postgresql"))
-    clear(home / "data")
+    home = Path(state.read("services").get("postgres_home", state.path / "postgresql"))
+    stop_leftover(home / "data")
     shutil.rmtree(home, ignore_errors=True)
 
 
-def reason(output: str, folder: Path, failure: str, log: Path | None = None) -> str:
+def failure_message(output: str, folder: Path, failure: str, log: Path | None = None) -> str:
     """Return a sentence for a failure from what the program printed."""
     if "No space left on device" in output:
         return disk_full(folder)
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it said nothing"]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-    return f"{failure}: {(telling or lines)[0]}" + (f" (the whole log is {log})." if log else ".")
+    errors = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+    return f"{failure}: {(errors or lines)[0]}" + (f" (the whole log is {log})." if log else ".")

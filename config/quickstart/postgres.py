@@ -37,13 +37,13 @@ def serving(state: StateFolder, *, durable: bool) -> Iterator[RunningServer]:
 
     The caller holds the "services" lock of `state`; any server found on the cluster is orphaned.
     """
-    home, account = cluster.home(state)
+    home, account = cluster.folder_and_account(state)
     data = home / "data"
-    found = binaries.postgres(major=cluster.major_of(data))
+    found = binaries.postgres(major=cluster.major_version(data))
     installed = found.usable_by(account) if account else found
     if not data.exists():
         cluster.initialise(state, installed, home, account, durable=durable)
-    cluster.clear(data)
+    cluster.stop_leftover(data)
     launch = partial(_launch, state, installed, data, account, durable=durable)
     server = RunningServer("PostgreSQL", "", launch(), partial(_relaunch, state, data, launch))
     try:
@@ -56,7 +56,7 @@ def serving(state: StateFolder, *, durable: bool) -> Iterator[RunningServer]:
 def _relaunch(state: StateFolder, data: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     """Start it again on its known port, after cleaning up behind the previous server."""
     before = url(state)
-    cluster.clear(data)
+    cluster.stop_leftover(data)
     server = launch()
     if url(state) != before:
         stop(server, cluster.STOPPING)
@@ -68,14 +68,14 @@ def _launch(
     state: StateFolder, installed: PostgresBinaries, data: Path, account: Account | None, *, durable: bool
 ) -> subprocess.Popen[bytes]:
     """Start the server and wait until it accepts connections. Raises ServicesError."""
-    if "postgres_admin_password" not in state.recall("services"):
+    if "postgres_admin_password" not in state.read("services"):
         raise ServicesError(
             f"The password of the database in {data.parent} is lost: restore services.json or move it away."
         )
-    text = ""
+    log_path, text = state.path / "postgresql.log", ""
     for _ in range(5):
-        port = free_port(state.recall("services").get("postgres_port"))
-        state.remember("services", postgres_port=port)
+        port = free_port(state.read("services").get("postgres_port"))
+        state.update("services", postgres_port=port)
         settings = (f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
                     *(DURABLE if durable else NOT_DURABLE))  # fmt: skip
         argv = [str(installed.folder / "postgres"), "-D", str(data)]
@@ -84,12 +84,12 @@ def _launch(
             server = spawn(argv, output=log.fileno(), death_signal=signal.SIGINT, account=account)
         if _answers(state, server):
             return server
-        text = (state.path / "postgresql.log").read_text(errors="replace")
+        text = log_path.read_text(errors="replace")
         # The port was taken meanwhile, or backends of a killed postmaster are still exiting.
         if "Address already in use" not in text and "still in use" not in text:
             break
         time.sleep(0.5)
-    raise ServicesError(cluster.reason(text, data.parent, "PostgreSQL did not start", state.path / "postgresql.log"))
+    raise ServicesError(cluster.failure_message(text, data.parent, "PostgreSQL did not start", log_path))
 
 
 def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
@@ -112,7 +112,7 @@ def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
 
 def admin(state: StateFolder) -> psycopg.Connection[TupleRow]:
     """Connect as the cluster's superuser. Raises psycopg.OperationalError."""
-    memory = state.recall("services")
+    memory = state.read("services")
     return psycopg.connect(
         host="127.0.0.1", port=memory["postgres_port"], user="postgres", password=memory["postgres_admin_password"],
         dbname="postgres", connect_timeout=3, sslmode="disable", autocommit=True,
@@ -120,13 +120,13 @@ def admin(state: StateFolder) -> psycopg.Connection[TupleRow]:
 
 
 def url(state: StateFolder) -> str:
-    memory = state.recall("services")
+    memory = state.read("services")
     return f"postgres://{NAME}:{memory['postgres_password']}@127.0.0.1:{memory['postgres_port']}/{NAME}"
 
 
 def _prepare(state: StateFolder, data: Path) -> str:
     """Create the role and its database if missing. CREATEDB is for the test databases."""
-    name, password = sql.Identifier(NAME), sql.Literal(state.recall("services")["postgres_password"])
+    name, password = sql.Identifier(NAME), sql.Literal(state.read("services")["postgres_password"])
     try:
         with admin(state) as connection:
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME]).fetchone():

@@ -27,7 +27,7 @@ class Account:
     gid: int
 
     @classmethod
-    def named(cls, name: str) -> "Account | None":
+    def find(cls, name: str) -> "Account | None":
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
@@ -68,13 +68,13 @@ def spawn(
     """
     return subprocess.Popen(
         argv, stdin=stdin, stdout=output, stderr=errors, cwd=cwd, env=plain_environment() if env is None else env,
-        start_new_session=True, preexec_fn=_die_with(os.getpid(), death_signal),
+        start_new_session=True, preexec_fn=_exit_with(os.getpid(), death_signal),
         user=account.uid if account else None, group=account.gid if account else None,
         extra_groups=[] if account else None,
     )  # fmt: skip
 
 
-def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+def _exit_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
     # Linux clears the setting when the uid changes; CPython calls preexec_fn after setuid, so it stays.
     def arm() -> None:
         if LIBC is not None:
@@ -126,7 +126,7 @@ def stop(process: subprocess.Popen[bytes], steps: Iterable[tuple[signal.Signals,
         process.wait()
 
 
-def works_in(pid: int, folder: Path) -> bool:
+def runs_in(pid: int, folder: Path) -> bool:
     """Whether process `pid` runs with `folder` as its working directory, as our servers do.
 
     A pid from a file is not enough, since it may have been reused.
@@ -153,13 +153,13 @@ def is_alive(pid: int) -> bool:
 def stop_orphan(pid: int, folder: Path, steps: Iterable[tuple[signal.Signals, float]]) -> bool:
     """Stop a server that a killed supervisor left in `folder`. Returns False if it does not exit."""
     for number, seconds in steps:
-        if not works_in(pid, folder):
+        if not runs_in(pid, folder):
             return True
         os.kill(pid, number)
         deadline = time.monotonic() + seconds
-        while works_in(pid, folder) and time.monotonic() < deadline:
+        while runs_in(pid, folder) and time.monotonic() < deadline:
             time.sleep(0.02)
-    return not works_in(pid, folder)
+    return not runs_in(pid, folder)
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

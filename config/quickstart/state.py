@@ -24,13 +24,13 @@ class ServicesError(Exception):
 
 
 class StateFolder:
-    """The folder at `path`; `StateFolder.opened` creates it and checks that it is writable."""
+    """The folder at `path`; `StateFolder.create` creates it and checks that it is writable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
-    def opened(cls, path: Path) -> "StateFolder":
+    def create(cls, path: Path) -> "StateFolder":
         # As root the cluster below belongs to another account, which has to pass through.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         with explained(path):
@@ -40,7 +40,7 @@ class StateFolder:
             probe.unlink()
         return cls(path)
 
-    def recall(self, name: str) -> dict[str, Any]:
+    def read(self, name: str) -> dict[str, Any]:
         """Return the values stored under `name`; empty if there are none."""
         try:
             values = json.loads((self.path / f"{name}.json").read_bytes())
@@ -52,9 +52,9 @@ class StateFolder:
             raise ServicesError(f"{self.path / name}.json is damaged: restore it or move {self.path} away.") from error
         return dict(values)
 
-    def remember(self, name: str, **values: Any) -> dict[str, Any]:
+    def update(self, name: str, **values: Any) -> dict[str, Any]:
         """Add `values` to those under `name`, atomically and readable by the owner only; return all of them."""
-        known = {**self.recall(name), **values}
+        known = {**self.read(name), **values}
         draft = self.path / f".{name}-{os.getpid()}.json"
         with explained(self.path):
             draft.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ class StateFolder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         return os.fdopen(os.open(self.path / name, flags, 0o600), "wb")
 
-    def emptied(self, name: str) -> Path:
+    def recreate_folder(self, name: str) -> Path:
         """Return the folder `name`, created again without content."""
         folder = self.path / name
         with explained(self.path):
@@ -77,16 +77,16 @@ class StateFolder:
         return folder
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, patience: float, busy: str) -> Iterator[None]:
-        """Hold the lock `name`. Waits `patience` seconds, then raises ServicesError(busy).
+    def lock(self, name: str, *, timeout: float, message: str) -> Iterator[None]:
+        """Hold the lock `name`. Waits `timeout` seconds, then raises ServicesError(message).
 
         The kernel releases it when the holder exits in any way.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         with self._lock_file(name) as file:
             while not _locked(file, fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
-                    raise ServicesError(busy)
+                    raise ServicesError(message)
                 time.sleep(0.05)
             yield
 

@@ -30,14 +30,14 @@ def serving(state: StateFolder) -> Iterator[RunningServer]:
     """
     binary = str(binaries.valkey())
     _clear(state)
-    memory = state.recall("services")
-    state.remember("services", valkey_password=memory.get("valkey_password", secrets.token_urlsafe(24)))
+    memory = state.read("services")
+    state.update("services", valkey_password=memory.get("valkey_password", secrets.token_urlsafe(24)))
     for _ in range(5):
-        state.remember("services", valkey_port=free_port(memory.get("valkey_port")))
+        state.update("services", valkey_port=free_port(memory.get("valkey_port")))
         server = RunningServer("Valkey", url(state), _launch(state, binary), partial(_relaunch, state, binary))
         try:
             if _answers(state, server.process):
-                state.remember("services", valkey_pid=server.process.pid)
+                state.update("services", valkey_pid=server.process.pid)
                 yield server
                 return
         finally:
@@ -50,14 +50,14 @@ def serving(state: StateFolder) -> Iterator[RunningServer]:
 
 def _relaunch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
     """Start it again on its known port."""
-    port = state.recall("services")["valkey_port"]
+    port = state.read("services")["valkey_port"]
     if not is_free(port):
         raise ServicesError(f"Valkey ended, and its port {port} was taken by another program: start again.")
     server = _launch(state, binary)
     if not _answers(state, server):
         stop(server, STOPPING)
         raise ServicesError(f"Valkey ended and did not start again: {_last_line(state)}.")
-    state.remember("services", valkey_pid=server.pid)
+    state.update("services", valkey_pid=server.pid)
     return server
 
 
@@ -67,7 +67,7 @@ def _last_line(state: StateFolder) -> str:
 
 
 def url(state: StateFolder) -> str:
-    memory = state.recall("services")
+    memory = state.read("services")
     return f"redis://:{memory['valkey_password']}@127.0.0.1:{memory['valkey_port']}/0"
 
 
@@ -78,7 +78,7 @@ def client(redis_url: str) -> redis.Redis:
 
 def _launch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
     folder = state.path / "valkey"
-    memory = state.recall("services")
+    memory = state.read("services")
     settings = {
         "bind": "127.0.0.1",
         "port": memory["valkey_port"],
@@ -112,6 +112,6 @@ def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
 
 def _clear(state: StateFolder) -> None:
     """Stop a server that a killed supervisor left running."""
-    pid = state.recall("services").get("valkey_pid")
+    pid = state.read("services").get("valkey_pid")
     if pid and not stop_orphan(pid, state.path / "valkey", (*STOPPING, (signal.SIGKILL, 5.0))):
         raise ServicesError(f"A Valkey server of an earlier start (pid {pid}) does not stop: end it, then try again.")

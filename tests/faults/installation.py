@@ -41,8 +41,8 @@ class Installation(Product):
 
     def __init__(self, folder: Path, stack: ExitStack, **env: str) -> None:
         # Durable: what is acknowledged has to survive a kill -9 of the server.
-        self._state, self._stack = StateFolder.opened(folder / "services"), stack
-        stack.enter_context(self._state.lock("services", patience=0, busy=f"{folder} is in use"))
+        self._state, self._stack = StateFolder.create(folder / "services"), stack
+        stack.enter_context(self._state.lock("services", timeout=0, message=f"{folder} is in use"))
         clean = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
         urls = {"DATABASE_URL": self.start_postgres(), "REDIS_URL": self.start_broker()}
         super().__init__({**clean, **services.secrets(folder / "services"), **urls, **env}, folder)
@@ -56,11 +56,11 @@ class Installation(Product):
         return self._stack.enter_context(valkey.serving(self._state)).url
 
     def kill_postgres(self) -> None:
-        pid_file = cluster.home(self._state)[0] / "data" / "postmaster.pid"
+        pid_file = cluster.folder_and_account(self._state)[0] / "data" / "postmaster.pid"
         _kill(int(pid_file.read_text().split("\n", 1)[0]))
 
     def kill_broker(self) -> None:
-        _kill(self._state.recall("services")["valkey_pid"])
+        _kill(self._state.read("services")["valkey_pid"])
 
     def flush_broker(self) -> None:
         with valkey.client(self.env["REDIS_URL"]) as broker:
@@ -70,7 +70,7 @@ class Installation(Product):
     def small_disk(self, table: str) -> Iterator[Path | None]:
         """The newest partitions of a table on a file system of a few megabytes, for as long as the context lasts; None
         where nothing may be mounted."""
-        home, account = cluster.home(self._state)
+        home, account = cluster.folder_and_account(self._state)
         folder = home / "small-disk"  # beside the data, where the account of the server may go
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
@@ -214,4 +214,4 @@ def running(folder: Path, **env: str) -> Iterator[Installation]:
             finally:
                 installation.stop()
     finally:
-        services.forget(folder / "services")
+        services.delete_database(folder / "services")
