@@ -36,9 +36,9 @@ class SingleUseCode:
         return code
 
 
-class CodeForm(SingleUseCode, AuthenticateForm):  # type: ignore[misc]  # allauth ships no types
+class SignInCodeForm(SingleUseCode, AuthenticateForm):  # type: ignore[misc]  # allauth ships no types
     """The second step of signing in."""
 
 
-class CodeAgainForm(SingleUseCode, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
+class ReauthenticationCodeForm(SingleUseCode, ReauthenticateForm):  # type: ignore[misc]  # allauth ships no types
     """The code before a change of the account."""

@@ -9,12 +9,12 @@ from audience.intake.asgi import IngestApp
 from audience.models import ProcessKind
 from config.heartbeat import HeartbeatThread
 from config.pages import Pages
-from config.probes import alive
+from config.probes import answer_livez
 
 # Excludes all present objects from garbage collection, which would stop all requests for tens of milliseconds, and
 # collects the rest after 50,000 new objects (some hundred requests).
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
 
-application = IngestApp(Pages(wsgi.application), quick={"/livez": alive})
+application = IngestApp(Pages(wsgi.application), quick={"/livez": answer_livez})
 HeartbeatThread(ProcessKind.WEB).measure_clock_and_start()

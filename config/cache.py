@@ -7,7 +7,6 @@ audience/accounts/second_factor.py).
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,7 +20,7 @@ logger = structlog.get_logger(__name__)
 
 PREFIX = "afterclick"
 # The pause after a failure, so that an outage does not slow down every page.
-LEFT_ALONE_SECONDS = 5.0
+PAUSE_SECONDS = 5.0
 CONNECTION = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
 
 
@@ -32,12 +31,17 @@ class JsonSerializer:
     loads = staticmethod(json.loads)
 
 
-def _shared(name: str) -> Any:
+def _with_fallback(name: str) -> Any:
     """Return a cache method that uses Valkey or, while it is unavailable, this process's cache."""
 
     def method(cache: "SharedCache", *args: Any, **given: Any) -> Any:
-        shared, own = getattr(RedisCache, name), getattr(cache.own, name)
-        return cache.ask(lambda: shared(cache, *args, **given), lambda: own(*args, **given))
+        if time.monotonic() >= SharedCache.unavailable_until:
+            try:
+                return getattr(RedisCache, name)(cache, *args, **given)
+            except RedisError as error:
+                SharedCache.unavailable_until = time.monotonic() + PAUSE_SECONDS
+                logger.warning("cache_unavailable", error=type(error).__name__)
+        return getattr(cache.fallback, name)(*args, **given)
 
     return method
 
@@ -45,40 +49,27 @@ def _shared(name: str) -> Any:
 class SharedCache(RedisCache):
     """Django's Redis cache with a fallback in this process."""
 
-    away_until = 0.0  # by time.monotonic(), for all threads of the process
+    unavailable_until = 0.0  # by time.monotonic(), for all threads of the process
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         options = {**CONNECTION, "serializer": JsonSerializer, **params.get("OPTIONS", {})}
         super().__init__(server, {**params, "OPTIONS": options})
-        self.own = LocMemCache(f"{PREFIX}-while-away", params)
+        self.fallback = LocMemCache(f"{PREFIX}-fallback", params)
 
-    def ask(self, shared: Callable[[], Any], own: Callable[[], Any]) -> Any:
-        """Return the answer of Valkey or, while it is unavailable, of this process's cache."""
-        if time.monotonic() >= SharedCache.away_until:
-            try:
-                return shared()
-            except RedisError as error:
-                SharedCache.away_until = time.monotonic() + LEFT_ALONE_SECONDS
-                logger.warning("cache_unavailable", error=type(error).__name__)
-        return own()
-
-    add = _shared("add")
-    get = _shared("get")
-    set = _shared("set")
-    touch = _shared("touch")
-    delete = _shared("delete")
-    get_many = _shared("get_many")
-    has_key = _shared("has_key")
-    incr = _shared("incr")
-    set_many = _shared("set_many")
-    delete_many = _shared("delete_many")
+    add = _with_fallback("add")
+    get = _with_fallback("get")
+    set = _with_fallback("set")
+    touch = _with_fallback("touch")
+    delete = _with_fallback("delete")
+    get_many = _with_fallback("get_many")
+    has_key = _with_fallback("has_key")
+    incr = _with_fallback("incr")
+    set_many = _with_fallback("set_many")
+    delete_many = _with_fallback("delete_many")
 
     def clear(self) -> None:
         """Delete what the cache wrote. Django's version would flush the database, which also holds the queues."""
-        self.own.clear()
-        self.ask(self._clear_shared, lambda: None)
-
-    def _clear_shared(self) -> None:
+        self.fallback.clear()
         client = self._cache.get_client(write=True)
         for key in client.scan_iter(match=f"{self.key_prefix}:*", count=1_000):
             client.delete(key)

@@ -21,7 +21,7 @@ from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import TroubleKind
 
 
-def counted() -> CollectorRegistry:
+def web_counters() -> CollectorRegistry:
     """Collect the counters of all web processes of this machine if PROMETHEUS_MULTIPROC_DIR names their shared folder,
     else of this process.
     """
@@ -34,7 +34,7 @@ def counted() -> CollectorRegistry:
     return registry
 
 
-class Queues(Collector):
+class QueueCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             # All or none, since the database may become unavailable between two queries.

@@ -15,13 +15,13 @@ from redis.retry import Retry
 from audience.intake.asgi import Scope, Send
 from audience.intake.bodies import Receive
 from audience.intake.requests.caller import read_address
-from config.gauges import Queues, counted
+from config.gauges import QueueCollector, web_counters
 
 # Headers that a proxy adds.
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 # A registry of its own, so that the queues are queried during a scrape only.
 QUEUES = CollectorRegistry()
-QUEUES.register(Queues())
+QUEUES.register(QueueCollector())
 
 
 @require_safe
@@ -30,7 +30,7 @@ def livez(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain")
 
 
-async def alive(scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_livez(scope: Scope, receive: Receive, send: Send) -> None:
     """The same as an ASGI application, which answers on the event loop even if all threads are busy."""
     is_safe = scope["method"] in {"GET", "HEAD"}
     body = b"ok" if is_safe else b""
@@ -84,7 +84,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Answer Prometheus text to loopback or with METRICS_TOKEN as bearer token, else 403."""
     if not _may_scrape(request):
         return HttpResponse("Metrics are served to loopback, or with METRICS_TOKEN as bearer.\n", status=403)
-    return HttpResponse(generate_latest(counted()) + generate_latest(QUEUES), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(web_counters()) + generate_latest(QUEUES), content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_scrape(request: HttpRequest) -> bool:

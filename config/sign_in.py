@@ -40,8 +40,8 @@ SETTINGS: dict[str, Any] = {
     },
     "MFA_ADAPTER": "config.accounts.EncryptedSecondFactorAdapter",
     "MFA_FORMS": {
-        "authenticate": "config.account_forms.CodeForm",
-        "reauthenticate": "config.account_forms.CodeAgainForm",
+        "authenticate": "config.account_forms.SignInCodeForm",
+        "reauthenticate": "config.account_forms.ReauthenticationCodeForm",
     },
     "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
     "MFA_PASSKEY_LOGIN_ENABLED": True,

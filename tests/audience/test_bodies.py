@@ -10,7 +10,7 @@ import pytest
 from audience.intake import asgi, bodies
 from audience.intake.bodies import Bodies, BodyAborted, BodyTimeout, ClientDisconnected, ServerBusy
 from audience.models import Batch, Event, Game, Rejection
-from config.probes import alive
+from config.probes import answer_livez
 from tests.audience.event_loop import on_loop
 from tests.audience.test_transport import PATHS, Wire, wire_of
 
@@ -191,7 +191,7 @@ class Edge:
     reached: list[tuple[str, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.asgi = asgi.IngestApp(self._pages, quick={"/livez": alive})
+        self.asgi = asgi.IngestApp(self._pages, quick={"/livez": answer_livez})
 
     async def _pages(self, scope: Any, receive: Any, send: Any) -> None:
         message = await receive()

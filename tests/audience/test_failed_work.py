@@ -57,7 +57,7 @@ def told(entry: Any) -> tuple[str, dict[str, list[str]]]:
 
 def gauge() -> dict[str, float]:
     """afterclick_set_aside by queue, without the queues that have nothing."""
-    (found,) = [one for one in gauges.Queues().collect() if one.name == "afterclick_set_aside"]
+    (found,) = [one for one in gauges.QueueCollector().collect() if one.name == "afterclick_set_aside"]
     assert isinstance(found, GaugeMetricFamily)
     return {sample.labels["queue"]: sample.value for sample in found.samples if sample.value}
 

@@ -28,7 +28,7 @@ from audience.intake.storing import transaction
 from audience.intake.storing.statement import Write
 from audience.intake.storing.write_queue import MAX_GROUP_EVENTS, MAX_WAITING_EVENTS, Overloaded, WriteQueue
 from audience.models import Batch, Dialect, Event, Game, Rejection
-from config.probes import alive
+from config.probes import answer_livez
 from tests.audience.event_loop import on_loop, web_process
 from tests.audience.immutable import message
 from tests.audience.test_transport import PATHS, Wire, wire_of
@@ -421,7 +421,7 @@ def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_
         return Counter(answer.status for answer in answers)
 
     async def bursts() -> list[Counter[int]]:
-        web = asgi.IngestApp(loop.pages, quick={"/livez": alive})
+        web = asgi.IngestApp(loop.pages, quick={"/livez": answer_livez})
         return [await burst(web), await burst(web)]
 
     with web_process(monkeypatch, write):

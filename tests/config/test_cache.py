@@ -18,7 +18,7 @@ AWAY = "redis://127.0.0.1:1/0"  # nothing listens there
 @pytest.fixture(autouse=True)
 def _valkey_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An outage in one test is none in the next."""
-    monkeypatch.setattr(SharedCache, "away_until", 0.0)
+    monkeypatch.setattr(SharedCache, "unavailable_until", 0.0)
     cache.clear()
 
 
@@ -82,13 +82,13 @@ def test_an_outage_is_noticed_once_and_not_on_every_call(
 
 
 def test_it_is_asked_again_when_it_is_back(away: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config.cache, "LEFT_ALONE_SECONDS", 3_600.0)
+    monkeypatch.setattr(config.cache, "PAUSE_SECONDS", 3_600.0)
     cache.set("kept", 1)
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": another_location()}}
     server = redis.Redis.from_url(another_location())
     cache.set("kept", 2)
     assert server.get(f"{PREFIX}:1:kept") is None
-    monkeypatch.setattr(SharedCache, "away_until", 0.0)
+    monkeypatch.setattr(SharedCache, "unavailable_until", 0.0)
     cache.set("kept", 3)
     assert server.get(f"{PREFIX}:1:kept") == b"3"
 

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from audience.models import Game, Role
-from config.gauges import Queues
+from config.gauges import QueueCollector
 from postbacks.models import Alert, AlertChoice, AlertHook, Notice, PostbackConfig
 from postbacks.monitoring.alerts.watch import watch
 from tests import factories, hub
@@ -163,7 +163,7 @@ def test_the_metrics_report_held_deliveries_and_the_age_of_the_oldest(config: Po
     factories.delivery(config, state="held")
     factories.delivery(config, state="held")
     factories.delivery(config, next_attempt_at=timezone.now() - timedelta(minutes=2))
-    found = {metric.name: metric.samples[0].value for metric in Queues().collect()}
+    found = {metric.name: metric.samples[0].value for metric in QueueCollector().collect()}
     assert (found["afterclick_deliveries_held"], found["afterclick_configs_on_hold"]) == (2, 1)
     assert found["afterclick_deliveries_waiting"] == 1
     assert 120 <= found["afterclick_oldest_waiting_delivery_seconds"] < 125

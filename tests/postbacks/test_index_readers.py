@@ -168,7 +168,7 @@ def audit(game: Game) -> None:
 
 
 def collect_gauges(game: Game) -> None:
-    list(gauges.Queues().collect())
+    list(gauges.QueueCollector().collect())
 
 
 def analyze(table: str) -> None:

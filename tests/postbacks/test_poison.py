@@ -23,7 +23,7 @@ def _committed(transactional_db: None, sandbox: Sandbox) -> None:
 
 def set_aside() -> dict[str, float]:
     """afterclick_set_aside by queue, without those that have nothing."""
-    (gauge,) = [one for one in gauges.Queues().collect() if one.name == "afterclick_set_aside"]
+    (gauge,) = [one for one in gauges.QueueCollector().collect() if one.name == "afterclick_set_aside"]
     return {sample.labels["queue"]: sample.value for sample in gauge.samples if sample.value}
 
 
