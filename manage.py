@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         if command == "forget":
             return _forget()
         if command in WITHOUT_SERVICES or {"--help", "-h"} & set(argv):
-            _use(_placeholders())
+            _set_defaults(_placeholders())
             execute_from_command_line(argv)
         else:
             _with_services(argv)
@@ -46,11 +46,11 @@ def main(argv: list[str]) -> int:
 
 def _with_services(argv: list[str]) -> None:
     folder = services.state_dir(os.environ)
-    _use(services.running_addresses(folder))
+    _set_defaults(services.running_addresses(folder))
     if not all(os.environ.get(name) for name in ("SECRET_KEY", "CREDENTIAL_KEYS")):
-        _use(services.secrets(folder))
+        _set_defaults(services.secrets(folder))
     with services.find_or_start(folder, environ=os.environ) as found:
-        _use({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
+        _set_defaults({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
         execute_from_command_line(argv)
 
 
@@ -71,7 +71,7 @@ def _placeholders() -> dict[str, str]:
     }
 
 
-def _use(values: dict[str, str]) -> None:
+def _set_defaults(values: dict[str, str]) -> None:
     """Put `values` into the environment where it has none; an empty variable counts as unset."""
     for name, value in values.items():
         if not os.environ.get(name):

@@ -40,9 +40,9 @@ def load() -> dict[str, Any]:
     with transaction.atomic():
         game, _ = Game.objects.get_or_create(slug=SLUG, defaults={"name": "Starfall Demo"})
         for role, (email, level) in PEOPLE.items():
-            _user(role, email, level, game)
-        api_keys = _keys(game)
-        _postbacks(game)
+            _create_user(role, email, level, game)
+        api_keys = _create_keys(game)
+        _create_postbacks(game)
     if not Batch.objects.filter(game=game).exists():
         demo_history.send_history(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
         queue.drain()
@@ -56,7 +56,7 @@ def _secret(purpose: str, length: int) -> str:
     return base64.b32encode(drawn).decode().lower()[:length]
 
 
-def _user(role: str, email: str, level: Role, game: Game) -> None:
+def _create_user(role: str, email: str, level: Role, game: Game) -> None:
     user, made = User.objects.get_or_create(username=email, defaults={"email": email})
     if made:
         user.set_password(_secret(f"password {role}", 16))
@@ -65,7 +65,7 @@ def _user(role: str, email: str, level: Role, game: Game) -> None:
     Membership.objects.get_or_create(game=game, user=user, defaults={"role": level})
 
 
-def _keys(game: Game) -> dict[str, ApiKey]:
+def _create_keys(game: Game) -> dict[str, ApiKey]:
     wanted = {
         "publishable": ("Demo backend", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.IMMUTABLE),
         "sandbox": ("Demo test traffic", KeyKind.PUBLISHABLE, Environment.SANDBOX, Dialect.IMMUTABLE),
@@ -86,7 +86,7 @@ def _keys(game: Game) -> dict[str, ApiKey]:
     return found
 
 
-def _postbacks(game: Game) -> None:
+def _create_postbacks(game: Game) -> None:
     """One enabled postback per network whose address is on this machine: no real network gets made-up credentials."""
     for kind, network in NETWORKS.items():
         if not _is_local(settings.NETWORK_URLS[kind]):

@@ -43,9 +43,9 @@ class Interrupts:
         self.stopping = False
         self.hard_stop = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._arrived)
+            signal.signal(number, self._handle)
 
-    def _arrived(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.stopping:
             self.hard_stop = True
             return
@@ -99,9 +99,9 @@ def _stop_rank(child: Child) -> int:
 def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: Path) -> None:
     if plan.sandbox_port:
         children.start("sandbox", [*MANAGE, "sandbox", "--port", str(plan.sandbox_port)], env)
-        _await(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/health")
+        _wait_until_ready(children, "sandbox", f"127.0.0.1:{plan.sandbox_port}", "/sandbox/health")
     print_line("Bringing the database up to date ...")
-    _finished(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
+    _check_exit(children.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], env))
     demo = _load_demo(children, env) if plan.demo else None
     for queue in QUEUES:
         children.start(queue, commands.worker(queue), env, seconds_to_stop=15)
@@ -109,8 +109,8 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     # Any of the processes answers a scrape, with the counts of all.
     shared = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     children.start("web", commands.web(host=plan.host, port=plan.port), shared, seconds_to_stop=10)
-    _await(children, "web", plan.address, "/readyz", host=plan.allowed_host)
-    _settle(children)
+    _wait_until_ready(children, "web", plan.address, "/readyz", host=plan.allowed_host)
+    _wait_for_quiet_output(children)
     try:
         print_line(banner(plan, demo))
     except (KeyError, TypeError) as error:
@@ -120,27 +120,27 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
 def _load_demo(children: Children, env: Mapping[str, str]) -> dict[str, Any]:
     print_line("Loading the demo game ...")
     command = [*MANAGE, "demo", "--json"]
-    child = _finished(children.run("demo", command, env, capture=True), hint=" Or start with DEMO=0.")
+    child = _check_exit(children.run("demo", command, env, capture=True), hint=" Or start with DEMO=0.")
     try:
         return dict(json.loads(bytes(child.captured or b"")))
     except ValueError as error:
         raise ServicesError("`manage.py demo --json` did not print one JSON object.") from error
 
 
-def _finished(child: Child, hint: str = "") -> Child:
+def _check_exit(child: Child, hint: str = "") -> Child:
     if child.exit_code:
         raise ServicesError(f"`manage.py {child.name}` failed with exit code {child.exit_code}, see above.{hint}")
     return child
 
 
-def _await(children: Children, name: str, address: str, path: str, *, host: str = "127.0.0.1") -> None:
+def _wait_until_ready(children: Children, name: str, address: str, path: str, *, host: str = "127.0.0.1") -> None:
     """Wait until the child at `address` answers 200. Raises ServicesError with its last answer."""
     deadline = time.monotonic() + MAX_START_SECONDS
     answer = "nothing"
     while time.monotonic() < deadline:
-        if dead := children.first_exited():
+        if exited := children.first_exited():
             children.show_output(TICK_SECONDS)
-            raise ServicesError(f"{dead.name} ended with exit code {dead.exit_code} while starting, see above.")
+            raise ServicesError(f"{exited.name} ended with exit code {exited.exit_code} while starting, see above.")
         with contextlib.suppress(OSError, http.client.HTTPException):
             status, answer = _get(address, path, host)
             if status == 200:
@@ -160,7 +160,7 @@ def _get(address: str, path: str, host: str) -> tuple[int, str]:
         connection.close()
 
 
-def _settle(children: Children) -> None:
+def _wait_for_quiet_output(children: Children) -> None:
     """Wait for the output of the demo's first deliveries, so that the banner is printed after it."""
     deadline = time.monotonic() + MAX_SETTLE_SECONDS
     while time.monotonic() < deadline and children.show_output(QUIET_SECONDS):
