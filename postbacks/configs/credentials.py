@@ -99,7 +99,8 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
     check, credential = taken
     network, test_code = NETWORKS[check.network], _decrypted(encrypted_test_code)
     if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
-        _close(check, CheckState.UNVERIFIED, None, LOST_CODE)
+        check.message = LOST_CODE
+        _close(check, CheckState.UNVERIFIED, None)
         return
     target = network.target(
         pixel_id=check.pixel_id,
@@ -156,7 +157,7 @@ def _finish(check: CredentialCheck, outcome: Outcome, response: Response | None,
     if check.purpose == Purpose.SAVE:
         _save(check, state, response, credential)
         return
-    _close(check, state, response, check.message)
+    _close(check, state, response)
     if check.purpose != Purpose.TEST and check.config_id:
         _apply_result(check, outcome, state, credential)
 
@@ -179,11 +180,11 @@ def _save(check: CredentialCheck, state: CheckState, response: Response | None, 
             except rules.SettingsRefused as refused:
                 state, check.message = CheckState.REFUSED, str(refused)
         versions.resume(config_id=check.config_id)
-        _close(check, state, response, check.message)
+        _close(check, state, response)
 
 
-def _close(check: CredentialCheck, state: CheckState, response: Response | None, message: str) -> None:
-    check.state, check.message, check.finished_at = state, message, clock.now()
+def _close(check: CredentialCheck, state: CheckState, response: Response | None) -> None:
+    check.state, check.finished_at = state, clock.now()
     check.http_status = response.status if response else None
     check.save(update_fields=["state", "http_status", "provider_code", "message", "finished_at"])
     logger.info(
@@ -200,8 +201,7 @@ def _close(check: CredentialCheck, state: CheckState, response: Response | None,
 @transaction.atomic
 def _apply_result(check: CredentialCheck, outcome: Outcome, state: CheckState, credential: dict[str, str]) -> None:
     """Suspect, hold, release or clear the config by the result, unless its credential was changed meanwhile."""
-    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
-    config = kept.filter(checks=check).first()
+    config = PostbackConfig.objects.kept().locked().filter(checks=check).first()
     if config is None or config.credential != credential:
         return
     PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())

@@ -76,7 +76,7 @@ def hold(*, config: PostbackConfig, access: str, message: str) -> None:
 
     `access` is an Access of networks/interface, `message` the sentence for its page. A second call keeps `held_at`.
     """
-    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    row = PostbackConfig.objects.locked().get(pk=config.pk)
     row.held_at = row.held_at or clock.now()
     row.held_for, row.held_message, row.suspected_at = access, message, None
     row.save(update_fields=["held_at", "held_for", "held_message", "suspected_at"])
@@ -132,7 +132,7 @@ def expire(*, config: PostbackConfig) -> None:
 @transaction.atomic
 def hold_waiting(*, config: PostbackConfig) -> None:
     """Hold deliveries that became waiting while the config was put on hold, or cancel them if it is disabled."""
-    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    row = PostbackConfig.objects.locked().get(pk=config.pk)
     if not row.enabled:
         _cancel_open(row)
     elif row.held_at:
@@ -165,7 +165,7 @@ def _open(config: PostbackConfig) -> QuerySet[Delivery]:
 @transaction.atomic
 def release_stranded(*, config: PostbackConfig) -> None:
     """Release deliveries that are held although the config is not on hold."""
-    row = PostbackConfig.objects.select_for_update(no_key=True).get(pk=config.pk)
+    row = PostbackConfig.objects.locked().get(pk=config.pk)
     if row.held_at is None and _release(row):
         wake(DELIVER_TASK, row.network)
 

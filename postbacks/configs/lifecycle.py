@@ -72,8 +72,9 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
     The delivery log is kept. Idempotent.
     """
     config_locks.lock_exclusive(config.game_id)
-    row = _locked_or_none(config)
-    if row is None:
+    try:
+        row = _locked(config)
+    except SettingsRefused:
         return unsent_counts.count_unsent(config)
     left, change = unsent_counts.count_unsent(row), {"enabled": (str(row.enabled), "False")}
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
@@ -111,13 +112,7 @@ def _switch(config: PostbackConfig, *, enabled: bool, changed_by: Any) -> Postba
 
 
 def _locked(config: PostbackConfig) -> PostbackConfig:
-    row = _locked_or_none(config)
+    row = PostbackConfig.objects.kept().locked().select_related("game").filter(pk=config.pk).first()
     if row is None:
         raise SettingsRefused(rules.DELETED)
     return row
-
-
-def _locked_or_none(config: PostbackConfig) -> PostbackConfig | None:
-    """Lock the row against other changes, but not against deliveries that refer to it; None if it was deleted."""
-    rows = PostbackConfig.objects.kept().select_related("game").filter(pk=config.pk)
-    return rows.select_for_update(of=("self",), no_key=True).first()

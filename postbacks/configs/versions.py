@@ -71,8 +71,7 @@ def _create(check: CredentialCheck, credential: Mapping[str, str]) -> None:
 
 
 def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
-    kept = PostbackConfig.objects.kept().select_for_update(no_key=True, of=("self",))
-    config = kept.filter(checks=check).first()
+    config = PostbackConfig.objects.kept().locked().filter(checks=check).first()
     if config is None:
         raise rules.SettingsRefused(rules.DELETED)
     if config.version != check.config_version:

@@ -19,6 +19,10 @@ class ConfigQuerySet(models.QuerySet["PostbackConfig"]):
         """Configs that are not deleted. Deleted ones remain for the log, without their credential."""
         return self.filter(deleted_at=None)
 
+    def locked(self) -> "ConfigQuerySet":
+        """Lock the rows against changes, but not against deliveries that refer to them."""
+        return self.select_for_update(of=("self",), no_key=True)
+
 
 class PostbackConfig(AuditedInGame, models.Model):
     """A postback: reports conversions of one game to one network. Created only after the network accepted its

@@ -1,1 +1,0 @@
-"""The health of postbacks, alerts about it, and troubles of the server itself."""

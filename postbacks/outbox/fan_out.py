@@ -102,6 +102,8 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
 
 
 Present = dict[Key, Delivery]
+# The columns of a skipped delivery that another fan-out decides again.
+DECIDED = ["state", "reason", "next_attempt_at", "not_before", "finished_at", "config_version", "sent_as", "object_id"]
 
 
 def due() -> QuerySet[Conversion]:
@@ -134,7 +136,7 @@ def _reload_holds(held: Sequence[PostbackConfig]) -> None:
 
 def _present(conversions: Sequence[Conversion]) -> Present:
     rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
-    return {(row.conversion_id, row.config_id): row for row in rows if row.conversion_id}
+    return {_key(row): row for row in rows}
 
 
 def _rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], now: datetime) -> list[Delivery]:
@@ -180,31 +182,29 @@ def _row(
 def _write(rows: Sequence[Delivery], present: Present) -> None:
     """Insert new rows and update skipped ones. The lock on the conversion excludes other fan-outs."""
     Delivery.objects.bulk_create([row for row in rows if _key(row) not in present])
-    decided = ["state", "reason", "next_attempt_at", "not_before", "finished_at"]
-    decided += ["config_version", "sent_as", "object_id"]
     again = []
     for row in rows:
         skipped = present.get(_key(row))
         if skipped is not None and skipped.state == DeliveryState.SKIPPED:
-            for name in decided:
+            for name in DECIDED:
                 setattr(skipped, name, getattr(row, name))
             again.append(skipped)
-    bulk.update(again, decided)
+    bulk.update(again, DECIDED)
 
 
 def _key(row: Delivery) -> Key:
-    return (row.conversion_id or uuid.UUID(int=0), row.config_id)
+    assert row.conversion_id  # None is for erased players
+    return (row.conversion_id, row.config_id)
 
 
 def _explain(conversions: Sequence[Conversion], rows: Sequence[Delivery], present: Present, now: datetime) -> None:
     """Mark the conversions as fanned out and set the reason of each."""
-    final: dict[uuid.UUID, dict[uuid.UUID, Delivery]] = defaultdict(dict)
-    for row in [*rows, *present.values()]:  # the stored rows override the new ones of the same config
-        if row.conversion_id:
-            final[row.conversion_id][row.config_id] = row
+    final: dict[uuid.UUID, list[Delivery]] = defaultdict(list)
+    for (conversion_id, _), row in ({_key(row): row for row in rows} | present).items():
+        final[conversion_id].append(row)
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
     for conversion in conversions:
-        reason = conversion_reasons.overall_reason(conversion, list(final[conversion.pk].values()))
+        reason = conversion_reasons.overall_reason(conversion, final[conversion.pk])
         by_reason[reason].append(conversion.pk)
     for text, ids in by_reason.items():
         Conversion.objects.filter(pk__in=ids).update(reason=text, fanned_out_at=now)

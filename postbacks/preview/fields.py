@@ -96,7 +96,7 @@ class BodyField:
 
 
 @cache
-def places(kind: str) -> dict[str, list[BodyField]]:
+def fields_by_fact(kind: str) -> dict[str, list[BodyField]]:
     """Return the fields per fact that the network uses, in the order of the body."""
     network = NETWORKS[kind]
     plain = _values(network, ONE)

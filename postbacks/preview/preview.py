@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from django.db.models import TextChoices
+from django.db.models import QuerySet, TextChoices
 
 from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
 from audience.models import Conversion, Game, Reason
@@ -61,23 +61,23 @@ class Preview:
 
 def recent(game: Game, network: str) -> list[Conversion]:
     """Return conversions to choose from: the newest attributed to the network, else the newest of all."""
-    real = Conversion.objects.filter(game=game, test=False).exclude(reason=Reason.ERASED)
-    newest = list(real.order_by("-event_at", "-pk").values_list("pk", "touch__network")[:SCAN_LIMIT])
+    real = _conversions(game).filter(test=False).order_by("-event_at", "-pk")
+    newest = list(real.values_list("pk", "touch__network")[:SCAN_LIMIT])
     own = [pk for pk, won_by in newest if won_by == network] or [pk for pk, _ in newest]
-    return list(_whole(Conversion.objects.filter(pk__in=own[:MAX_OFFERED])).order_by("-event_at", "-pk"))
+    return list(real.filter(pk__in=own[:MAX_OFFERED]))
 
 
 def chosen(game: Game, pk: str, among: Sequence[Conversion]) -> Conversion | None:
     """Return the conversion with this id, else the first of `among`, else None."""
     try:
-        asked = _whole(Conversion.objects.filter(game=game, pk=uuid.UUID(pk))).exclude(reason=Reason.ERASED).first()
+        asked = _conversions(game).filter(pk=uuid.UUID(pk)).first()
     except ValueError:
         asked = None
     return asked or next(iter(among), None)
 
 
-def _whole(rows: Any) -> Any:
-    return rows.select_related("game", "touch", "person")
+def _conversions(game: Game) -> QuerySet[Conversion]:
+    return Conversion.objects.filter(game=game).exclude(reason=Reason.ERASED).select_related("game", "touch", "person")
 
 
 def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: bool) -> Preview:
@@ -120,7 +120,7 @@ def _fields(
 ) -> list[PreviewField]:
     there, visible = fields.values_of(body or {}), fields.values_of(shown or {})
     found = []
-    for fact, places in fields.places(network).items():
+    for fact, places in fields.fields_by_fact(network).items():
         # The event name has a field per kind of event; only one of them is filled.
         filled = [place for place in places if place.path in there]
         filling = _fill_state(filled, getattr(known, fact), getattr(allowed, fact, None))
@@ -142,7 +142,7 @@ def _masked_body(body: dict[str, Any], network: str, *, addresses: bool) -> dict
     """Return the body as this reader may see it."""
     if addresses:
         return body
-    places = fields.places(network)
+    places = fields.fields_by_fact(network)
     personal = {place.path for fact in PERSONAL for place in places.get(fact, [])}
     pages = {place.path for fact in ADDRESSES for place in places.get(fact, [])}
 

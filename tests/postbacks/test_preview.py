@@ -46,7 +46,7 @@ def url(game: Game) -> str:
 def test_every_fact_is_on_the_page_or_known_not_to_be() -> None:
     facts = {field.name for field in fields_of(Facts)}
     assert facts == {*fields.LABELS, "sent_as"}
-    unused = {kind: sorted(set(fields.LABELS) - set(fields.places(kind))) for kind in ("tiktok", "reddit")}
+    unused = {kind: sorted(set(fields.LABELS) - set(fields.fields_by_fact(kind))) for kind in ("tiktok", "reddit")}
     others = ["clicked_at", "consent", "object_id"]
     assert unused == {"tiktok": others, "reddit": sorted([*others, "locale", "order_id", "referrer"])}
 

@@ -1,5 +1,6 @@
 """`manage.py rotate_credential_keys`: encrypt every stored secret with the first of CREDENTIAL_KEYS."""
 
+from collections import Counter
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -21,6 +22,8 @@ ENCRYPTED_COLUMNS: tuple[tuple[type[Model], str, str], ...] = (
     (AlertHook, "secret", "alert hooks"),
     (ReceiptKey, "sealed", "keys of receipts"),
 )
+# What was done with a secret.
+ROTATED, CURRENT, UNREADABLE = "re-encrypted", "already under the first key", "unreadable"
 
 
 class Command(BaseCommand):
@@ -32,20 +35,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         unreadable = 0
         for model, column, name in ENCRYPTED_COLUMNS:
-            counts = {"re-encrypted": 0, "already under the first key": 0, "unreadable": 0}
-            for pk, text in _rows_with_secret(model, column).values_list("pk", "text").iterator():
-                counts[_rotate(model, column, pk, text)] += 1
-            unreadable += self._report(name, counts)
-        counts = {"re-encrypted": 0, "already under the first key": 0, "unreadable": 0}
-        for authenticator in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).iterator():
-            counts[_rotate_second_factor(authenticator)] += 1
-        unreadable += self._report("second factors", counts)
+            rows = _rows_with_secret(model, column).values_list("pk", "text").iterator()
+            unreadable += self._report(name, Counter(_rotate(model, column, pk, text) for pk, text in rows))
+        factors = Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).iterator()
+        unreadable += self._report("second factors", Counter(map(_rotate_second_factor, factors)))
         if unreadable:
             raise CommandError(f"None of CREDENTIAL_KEYS opens {unreadable} of them: put the missing key back.")
 
-    def _report(self, name: str, counts: dict[str, int]) -> int:
-        self.stdout.write(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-        return counts["unreadable"]
+    def _report(self, name: str, counts: Counter[str]) -> int:
+        self.stdout.write(f"{name}: " + ", ".join(f"{counts[done]} {done}" for done in (ROTATED, CURRENT, UNREADABLE)))
+        return counts[UNREADABLE]
 
 
 def _rows_with_secret(model: type[Model], column: str) -> Any:
@@ -57,20 +56,20 @@ def _renewed(text: str) -> tuple[str, str]:
     """Return the new ciphertext and a description of what was done."""
     try:
         Fernet(settings.CREDENTIAL_KEYS[0]).decrypt(text.encode())
-        return text, "already under the first key"
+        return text, CURRENT
     except InvalidToken:
         pass
     try:
-        return reencrypt(text), "re-encrypted"
+        return reencrypt(text), ROTATED
     except InvalidToken:
-        return text, "unreadable"
+        return text, UNREADABLE
 
 
 def _rotate_second_factor(authenticator: Any) -> str:
     """Rotate an authenticator app's secret, or the seed of recovery codes, in allauth's JSON."""
     name = "secret" if authenticator.type == Authenticator.Type.TOTP else "seed"
     renewed, done = _renewed(authenticator.data[name])
-    if done == "re-encrypted":
+    if done == ROTATED:
         # Compare and swap, as below: a recovery code may be used meanwhile.
         read = Authenticator.objects.filter(pk=authenticator.pk, data=authenticator.data)
         read.update(data={**authenticator.data, name: renewed})
@@ -79,8 +78,7 @@ def _rotate_second_factor(authenticator: Any) -> str:
 
 def _rotate(model: type[Model], column: str, pk: Any, text: str) -> str:
     renewed, done = _renewed(text)
-    if done != "re-encrypted":
-        return done
-    # Compare and swap: a credential saved meanwhile is newer, and encrypted with the first key.
-    _rows_with_secret(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
-    return "re-encrypted"
+    if done == ROTATED:
+        # Compare and swap: a credential saved meanwhile is newer, and encrypted with the first key.
+        _rows_with_secret(model, column).filter(pk=pk, text=text).update(**{column: Value(renewed, TextField())})
+    return done
