@@ -9,8 +9,9 @@ the same way. Bodies are read here in both cases, so that no thread waits for a 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from functools import lru_cache
+from functools import partial
 from io import BytesIO
+from itertools import chain
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -20,7 +21,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from audience.intake.bodies import AsgiMessage, Bodies, BodyAborted, ClientDisconnected, Receive, ServerBusy
 from audience.intake.dialects.base import RETRY_AFTER_SECONDS, IngestView
-from audience.intake.middleware import VIEWS, count, must_be_https
+from audience.intake.middleware import VIEWS, must_be_https, observe
 
 # The types of ASGI (asgi.readthedocs.io).
 Scope = MutableMapping[str, Any]
@@ -49,10 +50,10 @@ class IngestApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.pages(scope, _as_coroutine(receive), send)
+            await self.pages(scope, receive, send)
             return
         scope["headers"] = without_ambiguous_headers(scope["headers"])
-        scope["query_string"] = percent_encoded(scope["query_string"])
+        scope["query_string"] = percent_encode(scope["query_string"])
         view = VIEWS.get(scope["path"])
         if view is None and (quick := self.quick.get(scope["path"])) is not None:
             await quick(scope, receive, send)
@@ -77,7 +78,7 @@ class IngestApp:
         if view is not None and len(read) <= MAX_LOOP_BODY_BYTES and await self._answer(view, scope, read, send):
             return
         with self.bodies.reserve(len(read)):
-            await self.pages(scope, _replayed(read, receive), send)
+            await self.pages(scope, partial(_receive_body, read), send)
 
     async def _answer(self, view: Any, scope: Scope, read: bytes, send: Send) -> bool:
         """False, and nothing sent, when the request needs a thread. Raises `ServerBusy` at MAX_IN_FLIGHT_BYTES."""
@@ -140,21 +141,15 @@ async def _answer_on_loop(view: Any, scope: Scope, read: bytes, send: Send) -> b
 
 async def _send(route: IngestView, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
     assert isinstance(response, HttpResponse), "no ingestion route streams"
-    count(request, response, start)
-    content = response.content
+    observe(request, response, start)
+    content, named = response.content, chain(response.items(), route.cors(request).items())
     headers = [
-        *_encoded((*response.items(), *route.cors(request).items())),
+        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named),
         (b"x-content-type-options", b"nosniff"),
         (b"content-length", str(len(content)).encode()),
     ]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-# Most answers have the same headers. A small cache, since clients choose some of the values and their length.
-@lru_cache(maxsize=64)
-def _encoded(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def without_ambiguous_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -163,7 +158,7 @@ def without_ambiguous_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tu
     return [header for header in headers if b"_" not in header[0]]
 
 
-def percent_encoded(query: bytes) -> bytes:
+def percent_encode(query: bytes) -> bytes:
     """The query with all non-ASCII bytes percent-encoded, as browsers send it: the WSGI bridge reads ASCII only."""
     return query if query.isascii() else quote_from_bytes(query, safe=ASCII_BYTES).encode()
 
@@ -179,24 +174,6 @@ def _content_length(scope: Scope) -> int | None:
     return length
 
 
-def _as_coroutine(receive: Receive) -> Receive:
-    """A server's `receive` may return any awaitable; the WSGI bridge behind `pages` accepts coroutines only."""
-
-    async def receive_one() -> AsgiMessage:
-        return await receive()
-
-    return receive_one
-
-
-def _replayed(read: bytes, receive: Receive) -> Receive:
-    """A `receive` that yields the body that was read already."""
-    is_replayed = False
-
-    async def receive_again() -> AsgiMessage:
-        nonlocal is_replayed
-        if is_replayed:
-            return await receive()
-        is_replayed = True
-        return {"type": "http.request", "body": read, "more_body": False}
-
-    return receive_again
+async def _receive_body(read: bytes) -> AsgiMessage:
+    """The `receive` of a request whose body was read already."""
+    return {"type": "http.request", "body": read, "more_body": False}

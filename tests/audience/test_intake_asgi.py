@@ -115,11 +115,11 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     monkeypatch.setattr(limit, "LEASE_SIZE_SECONDS", 4.0)
     monkeypatch.setattr(limit, "LEASE_EXPIRY_SECONDS", 60.0)
     redis.Redis.from_url(django_settings.CELERY_BROKER_URL).flushdb()
-    limit.reset()
+    limit.get_limiter.cache_clear()
     with web_process(monkeypatch):
         yield Loop()
     auth.clear_key_cache()
-    limit.reset()
+    limit.get_limiter.cache_clear()
 
 
 @pytest.fixture(params=list(PATHS), ids=lambda dialect: dialect.value)
@@ -247,7 +247,7 @@ def test_a_request_whose_key_is_not_cached_goes_to_a_thread(loop: Loop, immutabl
 
 def test_a_request_whose_key_has_no_tokens_left_goes_to_a_thread(loop: Loop, immutable: Wire) -> None:
     at_hand(immutable)
-    limit._get_limiter().leases.clear()
+    limit.get_limiter().leases.clear()
 
     assert loop.ask(immutable.path, immutable.sent({}), headers=immutable.authorised()).status == 299
     assert stored() == ([], [], [])

@@ -441,7 +441,7 @@ def test_a_flood_with_one_key_leaves_room_for_what_is_refused_of_another(monkeyp
     ],
 )
 def test_an_origin_is_kept_as_browsers_write_it(written: str, kept: str) -> None:
-    assert restrictions.origin_of(written) == kept
+    assert restrictions.parse_origin(written) == kept
 
 
 @pytest.mark.parametrize(
@@ -462,7 +462,7 @@ def test_an_origin_is_kept_as_browsers_write_it(written: str, kept: str) -> None
 )
 def test_an_invalid_origin_is_refused_with_a_sentence(written: str) -> None:
     with pytest.raises(ValueError, match="“"):
-        restrictions.origin_of(written)
+        restrictions.parse_origin(written)
 
 
 @pytest.mark.parametrize(
@@ -476,10 +476,10 @@ def test_an_invalid_origin_is_refused_with_a_sentence(written: str) -> None:
     ],
 )
 def test_an_address_is_kept_in_its_usual_spelling(written: str, kept: str) -> None:
-    assert restrictions.network_of(written) == kept
+    assert restrictions.parse_network(written) == kept
 
 
 @pytest.mark.parametrize("written", ["192.0.2.7/24", "192.0.2", "game.example", "192.0.2.0/33", ""])
 def test_an_invalid_address_is_refused_with_a_sentence(written: str) -> None:
     with pytest.raises(ValueError, match="is not an IP address or a range"):
-        restrictions.network_of(written)
+        restrictions.parse_network(written)

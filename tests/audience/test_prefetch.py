@@ -28,12 +28,12 @@ def thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadPoolExecutor]:
     own = ThreadPoolExecutor(1)
     monkeypatch.setattr(prefetch, "executor", own)
     monkeypatch.setattr(auth, "KEY_CACHE_SECONDS", 1.0)
-    limit.reset()
+    limit.get_limiter.cache_clear()
     redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
     yield own
     close(own)
     auth.clear_key_cache()
-    limit.reset()
+    limit.get_limiter.cache_clear()
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def admitted(made: NewKey, times: int = 1) -> list[int]:
 def age(made: NewKey, seconds: float) -> None:
     for kept in auth._cache.values():
         kept.expires_at -= seconds
-    for lease in limit._get_limiter().leases.values():
+    for lease in limit.get_limiter().leases.values():
         lease.expires_at -= seconds
 
 
 def left(made: NewKey) -> int:
-    return limit._get_limiter().leases[made.key.pk].left
+    return limit.get_limiter().leases[made.key.pk].left
 
 
 def done(thread: ThreadPoolExecutor) -> None:
@@ -177,11 +177,11 @@ def test_tokens_are_renewed_once_half_of_them_are_spent(thread: ThreadPoolExecut
 def test_tokens_are_renewed_once_half_of_their_time_is_over(thread: ThreadPoolExecutor, made: NewKey) -> None:
     limit.seconds_to_wait(made.key)
     age(made, 0.6)
-    before = limit._get_limiter().leases[made.key.pk]
+    before = limit.get_limiter().leases[made.key.pk]
 
     assert admitted(made, 3) == [0, 0, 0]
     done(thread)
-    now = limit._get_limiter().leases[made.key.pk]
+    now = limit.get_limiter().leases[made.key.pk]
     assert now is not before
     assert now.expires_at - time.monotonic() > 0.6
 
@@ -194,14 +194,15 @@ def test_tokens_spent_during_a_refill_stay_spent(
     admitted(made)
     done(thread)
     age(made, 0.6)
-    before, ask = left(made), limit.run_script
+    before, limiter = left(made), limit.get_limiter()
+    ask = limiter.take
 
     def spending(*asked: Any) -> Any:
         answer = ask(*asked)
-        limit._get_limiter().leases[made.key.pk].left -= 7
+        limiter.leases[made.key.pk].left -= 7
         return answer
 
-    monkeypatch.setattr(limit, "run_script", spending)
+    monkeypatch.setattr(limiter, "take", spending)
     admitted(made)
     done(thread)
     assert left(made) == int(1000 * limit.LEASE_SIZE_SECONDS) - 7
@@ -210,7 +211,7 @@ def test_tokens_spent_during_a_refill_stay_spent(
 
 def test_a_key_without_tokens_is_refused_on_a_thread(thread: ThreadPoolExecutor, made: NewKey) -> None:
     limit.seconds_to_wait(made.key)
-    limit._get_limiter().leases[made.key.pk].left = 0
+    limit.get_limiter().leases[made.key.pk].left = 0
 
     with pytest.raises(SynchronousOnlyOperation):
         admitted(made)

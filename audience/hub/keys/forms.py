@@ -9,7 +9,7 @@ from django import forms
 from audience.database import clock
 from audience.games.keys import Restrictions
 from audience.hub.toolkit.confirmation import NO_SUGGESTIONS
-from audience.intake.requests.restrictions import network_of, origin_of
+from audience.intake.requests.restrictions import parse_network, parse_origin
 from audience.models import ApiKey, Dialect, Environment, KeyKind
 
 # What a rotation offers, in seconds; audience/games/keys.py takes anything up to 7 days.
@@ -64,14 +64,14 @@ class RestrictionsForm(forms.Form):
     )
     allowed_origins = LinesField(
         label="Origins",
-        read=origin_of,
+        read=parse_origin,
         help_text="One a line, such as https://game.example or https://*.game.example. Requests from other web pages "
         "are refused, and so are those that name no page: games outside a browser and backends. Only browsers tell "
         "the truth about their origin, so this keeps other websites out, and no one else.",
     )
     allowed_addresses = LinesField(
         label="IP addresses",
-        read=network_of,
+        read=parse_network,
         help_text="One address or range a line, such as 192.0.2.7 or 2001:db8::/48. Meant for the keys of servers: "
         "players have no fixed addresses.",
     )

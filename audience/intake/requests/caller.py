@@ -18,7 +18,8 @@ Address = IPv4Address | IPv6Address
 # RFC 7239, section 6: an IPv6 address with a port is in brackets. Azure's gateways always add a port.
 BRACKETED = re.compile(r"\[([^\]]*)\](?::\d{1,5})?", re.ASCII)
 WITH_PORT = re.compile(r"([0-9.]+):\d{1,5}", re.ASCII)
-MAPPED = ip_network("::ffff:0:0/96")
+# Of ::ffff:0:0/96, the range of IPv4-mapped addresses.
+MAPPED_PREFIX_LENGTH = 96
 
 
 def caller_ip(request: HttpRequest) -> str:
@@ -52,24 +53,27 @@ def read_address(text: str) -> Address | None:
 @lru_cache(maxsize=64)
 def _client_address(address: str, forwarded_for: str, proxies: tuple[str, ...]) -> str:
     forwarded = [part.strip() for part in forwarded_for.split(",")]
-    while forwarded and _is_trusted(address, proxies):
+    while forwarded and is_among(address, proxies):
         address = forwarded.pop() or address
     found = read_address(address)
     return str(found) if found else ""
 
 
-def _is_trusted(address: str, proxies: tuple[str, ...]) -> bool:
+@lru_cache(maxsize=1024)
+def is_among(address: str, networks: tuple[str, ...]) -> bool:
+    """Whether the address is in one of the networks; an unreadable one is in none."""
     found = read_address(address)
-    return found is not None and any(found in _network(proxy) for proxy in proxies)
+    return found is not None and any(found in read_network(network) for network in networks)
 
 
-def _network(proxy: str) -> IPv4Network | IPv6Network:
-    """An entry of TRUSTED_PROXIES. A network of IPv4-mapped addresses becomes the IPv4 network."""
-    found = ip_network(proxy)
-    if isinstance(found, IPv6Network) and isinstance(MAPPED, IPv6Network) and found.subnet_of(MAPPED):
-        first = found.network_address.ipv4_mapped
-        return ip_network(f"{first}/{found.prefixlen - MAPPED.prefixlen}")
-    return found
+@lru_cache(maxsize=1024)
+def read_network(text: str) -> IPv4Network | IPv6Network:
+    """An address or a CIDR range. One of IPv4-mapped addresses becomes the IPv4 range. Raises ValueError."""
+    found = ip_network(text)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is None or found.prefixlen < MAPPED_PREFIX_LENGTH:
+        return found
+    return ip_network(f"{mapped}/{found.prefixlen - MAPPED_PREFIX_LENGTH}")
 
 
 def origin(request: HttpRequest) -> str:

@@ -6,7 +6,7 @@ Without Redis no request is limited: storing events is more important than the l
 import math
 import time
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import redis
 import structlog
@@ -83,19 +83,20 @@ class _Limiter:
         return lease.left if lease and lease.expires_at >= now else 0
 
 
-_limiter: _Limiter | None = None
-
-
-def reset() -> None:
-    """Forget the leases and the pause, and read the broker's address again at the next request."""
-    global _limiter
-    _limiter = None
+@cache
+def get_limiter() -> _Limiter:
+    client = redis.Redis.from_url(
+        settings.CELERY_BROKER_URL,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+    )
+    return _Limiter(take=client.register_script(TAKE))
 
 
 def seconds_to_wait(key: ApiKey) -> int:
     """0 when the key may call now, else whole seconds until it may. Raises SynchronousOnlyOperation on the event loop
     when the process has no tokens left."""
-    limiter = _get_limiter()
+    limiter = get_limiter()
     now = time.monotonic()
     if now < limiter.paused_until:
         return 0
@@ -108,6 +109,7 @@ def seconds_to_wait(key: ApiKey) -> int:
     return 0
 
 
+@async_unsafe("A query must not block the event loop.")
 def _take(limiter: _Limiter, key: ApiKey, *, spent: int) -> int:
     """Refill the key's lease, less the `spent` tokens. Returns the seconds to wait when the bucket is empty, else 0."""
     now = time.monotonic()
@@ -115,9 +117,7 @@ def _take(limiter: _Limiter, key: ApiKey, *, spent: int) -> int:
     size = max(1, int(rate * LEASE_SIZE_SECONDS))
     wanted = max(1, size - limiter.left(key.pk, now))
     try:
-        wait, given = run_script(
-            limiter, [f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, clock.now().timestamp(), wanted]
-        )
+        wait, given = limiter.take([f"rate:{key.pk}"], [rate, rate * BURST_SECONDS, clock.now().timestamp(), wanted])
     except (redis.RedisError, OSError) as error:
         limiter.paused_until = now + REDIS_PAUSE_SECONDS
         logger.warning("rate_limit_unavailable", error=type(error).__name__)
@@ -126,21 +126,3 @@ def _take(limiter: _Limiter, key: ApiKey, *, spent: int) -> int:
         # Read again: requests have spent tokens during the query.
         limiter.leases[key.pk] = _Lease(size, limiter.left(key.pk, now) + given - spent, now + LEASE_EXPIRY_SECONDS)
     return math.ceil(float(wait))
-
-
-@async_unsafe("A query must not block the event loop.")
-def run_script(limiter: _Limiter, keys: list[str], args: list[float]) -> tuple[str, int]:
-    wait, given = limiter.take(keys=keys, args=args)
-    return wait, given
-
-
-def _get_limiter() -> _Limiter:
-    global _limiter
-    if _limiter is None:
-        client = redis.Redis.from_url(
-            settings.CELERY_BROKER_URL,
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        )
-        _limiter = _Limiter(take=client.register_script(TAKE))
-    return _limiter

@@ -5,12 +5,11 @@ origin truthfully, any other program can state any origin.
 """
 
 import re
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from audience.intake.messages.message import Message, Violation
-from audience.intake.requests.caller import read_address
+from audience.intake.requests.caller import is_among, read_network
 from audience.models import ApiKey, Kind
 
 EVENT_NOT_ALLOWED = Violation("", "EVENT_NOT_ALLOWED", "this key is not allowed to send events of this name")
@@ -24,7 +23,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def caller_violation(key: ApiKey, *, origin: str, address: str) -> Violation | None:
     """Why `key` may not be used from there; None when it may. No origin, or an unreadable address, is never allowed."""
-    if key.allowed_addresses and not _is_among(address, tuple(key.allowed_addresses)):
+    if key.allowed_addresses and not is_among(address, tuple(key.allowed_addresses)):
         return ADDRESS_NOT_ALLOWED
     if key.allowed_origins and not any(_matches(origin, allowed) for allowed in key.allowed_origins):
         return ORIGIN_NOT_ALLOWED
@@ -47,18 +46,7 @@ def _matches(origin: str, allowed: str) -> bool:
     return own_scheme == scheme and own_host.endswith(host[1:]) and len(own_host) > len(host[1:])
 
 
-@lru_cache(maxsize=1024)
-def _is_among(address: str, allowed: tuple[str, ...]) -> bool:
-    found = read_address(address)
-    return found is not None and any(found in network for network in _networks(allowed))
-
-
-@lru_cache(maxsize=256)
-def _networks(allowed: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(one) for one in allowed]
-
-
-def origin_of(text: str) -> str:
+def parse_origin(text: str) -> str:
     """An origin as browsers write it. ValueError with a sentence for the form.
 
     Lower case, the port only where it is not the scheme's own, international names in their ASCII form.
@@ -80,14 +68,11 @@ def origin_of(text: str) -> str:
     return f"{parts.scheme}://{wildcard}{written}{shown}"
 
 
-def network_of(text: str) -> str:
+def parse_network(text: str) -> str:
     """An address or a CIDR range in its usual spelling. ValueError with a sentence for the form."""
     try:
-        found = ip_network(text.strip())
+        found = read_network(text.strip())
     except ValueError as error:
         hint = " The part behind the prefix must be zero." if "host bits" in str(error) else ""
         raise ValueError(f"“{text}” is not an IP address or a range such as 192.0.2.0/24.{hint}") from None
-    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
-    if mapped is not None and found.prefixlen >= 96:
-        found = ip_network(f"{mapped}/{found.prefixlen - 96}")
     return str(found.network_address) if found.num_addresses == 1 else str(found)
