@@ -1,39 +1,25 @@
 """Counts of failed deliveries: all, those that can still be sent, and the progress of replays."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Aggregate, Count, Min, Q, QuerySet
 
 from audience.database import clock
 from postbacks.configs.sending_state import block_of
 from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.models.deliveries import UNSENT_STATES
 from postbacks.networks.interface.network import Verdict
 from postbacks.outbox.goals import goals_of
 
 # A delivery fails within 47 hours of its first attempt, and cannot be sent after that.
 OFFERED = timedelta(hours=48)
 
-# In SQL, since every page of a network runs it and composing it with the ORM takes longer than PostgreSQL's answer. The
-# filters are those of `matching`, the deadlines those of `in_time`.
-COUNTED = """
-SELECT config_id, verdict, count(*), count(*) FILTER (WHERE in_time AND %(wanted)s::jsonb -> config_id::text ? trigger),
-  count(*) FILTER (WHERE NOT in_time), min(finished_at)
-FROM (
-  SELECT *, dead_after > %(now)s AND (safe_until IS NULL OR safe_until > %(now)s) AS in_time FROM postbacks_delivery
-) delivery
-WHERE config_id = ANY(%(configs)s) AND state = 'failed' AND conversion_id IS NOT NULL
-  AND finished_at >= coalesce(%(failed_from)s::timestamptz, '-infinity')
-  AND finished_at < coalesce(%(failed_until)s::timestamptz, 'infinity') AND %(verdict)s IN ('', verdict)
-GROUP BY config_id, verdict ORDER BY verdict
-"""
-COUNTS = ("total", "sendable", "past_deadline", "since")
-
+FAILED = Delivery.objects.filter(state=DeliveryState.FAILED, conversion__isnull=False)
 # What a verdict means on a page, after the word "failed".
 WORDS = {
     Verdict.CREDENTIAL.value: "with credential errors",
@@ -79,16 +65,15 @@ class ReplayProgress:
     """A replay with the counts of its deliveries by state."""
 
     replay: Replay
-    delivered: int
-    failed: int
-    waiting: int
-    may_have_arrived: int
-    not_sent: int
+    delivered: int = 0
+    failed: int = 0
+    waiting: int = 0
+    unknown: int = 0
+    not_sent: int = 0
 
     @property
     def settled(self) -> int:
-        cancelled = self.may_have_arrived + self.not_sent
-        return self.delivered + self.failed + cancelled + self.replay.past_deadline
+        return self.delivered + self.failed + self.unknown + self.not_sent + self.replay.past_deadline
 
     @property
     def rest(self) -> int:
@@ -118,7 +103,7 @@ def matching(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> QuerySet[Delivery]:
     """Return what failed in a period (None: open) with a verdict ('': any), without erased players' deliveries."""
-    found = Delivery.objects.filter(config=config, state=DeliveryState.FAILED, conversion__isnull=False)
+    found = FAILED.filter(config=config)
     if failed_from:
         found = found.filter(finished_at__gte=failed_from)
     if failed_until:
@@ -130,64 +115,48 @@ def preview(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> FailureCounts:
     """Return what a replay with this filter would find now."""
-    given = {"failed_from": failed_from, "failed_until": failed_until, "verdict": verdict}
-    found = [counts for _, _, counts in _counted([config], **given)]
-    return FailureCounts(
-        total=sum(counts.total for counts in found),
-        sendable=sum(counts.sendable for counts in found),
-        past_deadline=sum(counts.past_deadline for counts in found),
-        since=min((counts.since for counts in found if counts.since), default=None),
-    )
+    found = matching(config, failed_from=failed_from, failed_until=failed_until, verdict=verdict)
+    return FailureCounts(**found.aggregate(**_counts([config])))
 
 
-def offers(configs: Iterable[PostbackConfig]) -> list[ReplayOffer]:
+def offers(configs: Sequence[PostbackConfig]) -> list[ReplayOffer]:
     """Return the failures of the last 48 hours per config and verdict, where some can still be sent; in one query."""
-    known = {config.pk: config for config in configs}
-    recent = {"failed_from": clock.now() - OFFERED, "failed_until": None, "verdict": ""}
-    found = [
-        ReplayOffer(config=known[pk], verdict=verdict, counts=counts, blocked=block_of(known[pk]) or "")
-        for pk, verdict, counts in _counted(list(known.values()), **recent)
+    recent = FAILED.filter(config__in=configs, finished_at__gte=clock.now() - OFFERED)
+    found: dict[uuid.UUID, list[tuple[str, FailureCounts]]] = defaultdict(list)
+    rows: Any = recent.values("config", "verdict").annotate(**_counts(configs)).order_by("verdict")
+    for row in rows:
+        found[row.pop("config")].append((row.pop("verdict"), FailureCounts(**row)))
+    return [
+        ReplayOffer(config=config, verdict=verdict, counts=counts, blocked=block_of(config) or "")
+        for config in configs
+        for verdict, counts in found[config.pk]
         if counts.sendable
     ]
-    places = {pk: place for place, pk in enumerate(known)}
-    return sorted(found, key=lambda offer: places[offer.config.pk])
 
 
-def _counted(configs: Sequence[PostbackConfig], **filters: Any) -> list[tuple[uuid.UUID, str, FailureCounts]]:
-    """Return the counts of `matching` per config and verdict, the verdicts in order."""
-    if not configs:
-        return []
-    wanted = orjson.dumps({str(config.pk): events_of(config) for config in configs}).decode()
-    given = {"configs": [config.pk for config in configs], "wanted": wanted, "now": clock.now(), **filters}
-    with connection.cursor() as cursor:
-        cursor.execute(COUNTED, given)
-        return [
-            (pk, verdict, FailureCounts(**dict(zip(COUNTS, counts, strict=True)))) for pk, verdict, *counts in cursor
-        ]
+def _counts(configs: Sequence[PostbackConfig]) -> dict[str, Aggregate]:
+    """Return the fields of FailureCounts, over failed deliveries of `configs`."""
+    now, sent_now = clock.now(), Q()
+    for config in configs:
+        sent_now |= Q(config=config, trigger__in=events_of(config))
+    return {
+        "total": Count("pk"),
+        "sendable": Count("pk", filter=in_time(now) & sent_now),
+        "past_deadline": Count("pk", filter=~in_time(now)),
+        "since": Min("finished_at"),
+    }
 
 
 def progress(replays: Sequence[Replay]) -> list[ReplayProgress]:
     """Return the progress of each replay, in one query."""
-    if not replays:
-        return []
-    states: dict[uuid.UUID, dict[str, int]] = {replay.pk: {} for replay in replays}
-    rows = Delivery.objects.filter(replay__in=states).values_list("replay", "state")
-    counts = rows.annotate(count=Count("pk"), unknown=Count("pk", filter=UNKNOWN))
-    for pk, state, count, unknown in counts.order_by():
-        states[pk][state] = count - unknown
-        states[pk]["unknown"] = states[pk].get("unknown", 0) + unknown
-    return [_progress(replay, states[replay.pk]) for replay in replays]
-
-
-def _progress(replay: Replay, states: dict[str, int]) -> ReplayProgress:
-    def of(*names: str) -> int:
-        return sum(states.get(name, 0) for name in names)
-
-    return ReplayProgress(
-        replay=replay,
-        delivered=of(DeliveryState.DELIVERED),
-        failed=of(DeliveryState.FAILED),
-        waiting=of(DeliveryState.WAITING, DeliveryState.HELD),
-        may_have_arrived=of("unknown"),
-        not_sent=of(DeliveryState.SKIPPED, DeliveryState.CANCELLED),
-    )
+    counts = {
+        "delivered": Q(state=DeliveryState.DELIVERED),
+        "failed": Q(state=DeliveryState.FAILED),
+        "waiting": Q(state__in=(DeliveryState.WAITING, DeliveryState.HELD)),
+        "unknown": UNKNOWN,
+        "not_sent": Q(state__in=UNSENT_STATES) & ~UNKNOWN,
+    }
+    columns = {name: Count("pk", filter=condition) for name, condition in counts.items()}
+    rows: Any = Delivery.objects.filter(replay__in=replays).values("replay").annotate(**columns)
+    found = {row.pop("replay"): row for row in rows}
+    return [ReplayProgress(replay=replay, **found.get(replay.pk, {})) for replay in replays]

@@ -20,11 +20,9 @@ from audience.database import clock
 from audience.models import FailedWork, Queue
 from postbacks.configs.sending_state import Block, block_of
 from postbacks.delivery import failed_deliveries, replay_rows
-from postbacks.delivery.failed_deliveries import FailureCounts, preview
+from postbacks.delivery.failed_deliveries import FailureCounts
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.outbox.fan_out import DELIVER_TASK
-
-__all__ = ["FailureCounts", "NotSendable", "ReplayRefused", "advance", "cancel", "preview", "send_again", "start"]
 
 logger = structlog.get_logger(__name__)
 
@@ -63,7 +61,7 @@ def start(
         raise ReplayRefused("A replay of this postback is running: wait until it is done, or cancel it.")
     now = clock.now()
     until = min(failed_until, now) if failed_until else now
-    found = preview(row, failed_from=failed_from, failed_until=until, verdict=verdict)
+    found = failed_deliveries.preview(row, failed_from=failed_from, failed_until=until, verdict=verdict)
     if not found.sendable:
         raise ReplayRefused(_nothing(found))
     replay = Replay.objects.create(

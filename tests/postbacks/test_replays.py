@@ -87,7 +87,7 @@ def test_what_is_past_either_deadline_is_counted_and_left_alone(config: Postback
     failure(config, dead_after=NOW - timedelta(seconds=1))
     failure(config, trigger="level_complete")
     Delivery.objects.filter(pk=failure(config).pk).update(conversion=None)
-    found = replays.preview(config, **ANY)
+    found = failed_deliveries.preview(config, **ANY)
     assert (found.total, found.sendable, found.past_deadline, found.switched_off) == (4, 1, 2, 1)
     replay = start(config)
     assert (replay.total, replay.past_deadline) == (3, 2)
@@ -112,7 +112,7 @@ def test_the_filter_is_by_time_and_verdict(config: PostbackConfig, given: dict[s
         failure(config, ago=timedelta(hours=hours))
     failure(config, verdict="payload")
     failure(factories.config(factories.game()))
-    assert replays.preview(config, **{**ANY, **given}).sendable == expected
+    assert failed_deliveries.preview(config, **{**ANY, **given}).sendable == expected
     assert start(config, **given).total == expected
     replays.advance()
     assert states().get("waiting") == expected

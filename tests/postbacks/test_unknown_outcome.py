@@ -201,7 +201,7 @@ def test_a_replay_counts_them_apart(sandbox: Sandbox, row: Delivery) -> None:
     withdraw(row)
     drain()
     (progress,) = failed_deliveries.progress([replay])
-    assert (progress.may_have_arrived, progress.not_sent, progress.settled) == (1, 0, 1)
+    assert (progress.unknown, progress.not_sent, progress.settled) == (1, 0, 1)
 
 
 # Erasures -----------------------------------------------------------------------------------------
