@@ -14,7 +14,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.util import parse_url
+from urllib3.poolmanager import PoolManager
 from urllib3.util.connection import create_connection
 
 from postbacks.http.answer import StrictHTTPResponse, is_quiet
@@ -97,30 +97,16 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = TLSConnection
 
 
-_pools: dict[str, HTTPConnectionPool] = {}
-_pools_lock = threading.Lock()
-
-
-def pool_of(origin: str) -> HTTPConnectionPool:
-    """Return the pool of connections to `origin` (scheme://host:port)."""
-    pool = _pools.get(origin)
-    if pool is None:
-        with _pools_lock:
-            if len(_pools) >= MAX_POOLS:
-                _pools.clear()
-            pool = _pools.setdefault(origin, _new_pool(origin))
-    return pool
-
-
-def _new_pool(origin: str) -> HTTPConnectionPool:
-    parts = parse_url(origin)
-    kind = _SecurePool if parts.scheme == "https" else _PlainPool
-    return kind(parts.host or "", parts.port, maxsize=POOL_SIZE, retries=False)
+def _new_pools() -> PoolManager:
+    pools = PoolManager(MAX_POOLS, maxsize=POOL_SIZE, retries=False)
+    pools.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+    return pools
 
 
 def _forget_connections() -> None:
-    global _pools, _pools_lock  # a forked worker must not write into its parent's sockets
-    _pools, _pools_lock = {}, threading.Lock()
+    global pools  # a forked worker must not write into its parent's sockets
+    pools = _new_pools()
 
 
+pools = _new_pools()
 os.register_at_fork(after_in_child=_forget_connections)

@@ -9,17 +9,9 @@ import logging
 import time
 
 import urllib3
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import (
-    HTTPError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-    SSLError,
-)
+from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
-from urllib3.util import parse_url
 
 from postbacks.http import connections
 from postbacks.networks.interface.network import Request, Response
@@ -40,8 +32,7 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
     """
     started = time.monotonic()
     try:
-        origin, target = _place(request.url)
-        status, headers, body = exchange(connections.pool_of(origin), request, target, timeout)
+        status, headers, body = exchange(connections.pools, request, request.url, timeout)
     except (HTTPError, ValueError) as error:
         return Response(None, {}, b"", since(started), failure(error))
     for secret in filter(_worth_hiding, request.secrets):
@@ -51,23 +42,23 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
 
 
 def exchange(
-    pool: HTTPConnectionPool, request: Request, target: str, timeout: float
+    pool: HTTPConnectionPool | PoolManager, request: Request, url: str, timeout: float
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers with lower-case names, and the body, cut at BODY_LIMIT. `target` is the path with the
-    query.
+    """Return status, headers with lower-case names, and the body, cut at BODY_LIMIT.
+
+    `pool` takes a whole `url` if it is a PoolManager, and the path with the query if it is one host's.
 
     Raises urllib3's HTTPError, or ValueError.
     """
     connections.call.is_written = False
     answer = pool.urlopen(
         request.method,
-        target,
+        url,
         body=request.body,
         headers=request.headers,
         timeout=_timeout(timeout),
         redirect=False,
         retries=False,
-        assert_same_host=False,
         preload_content=False,
     )
     try:
@@ -76,15 +67,6 @@ def exchange(
     finally:
         # A body read to its end has returned its connection to the pool; any other connection is closed.
         answer.close()
-
-
-@functools.lru_cache(maxsize=1024)
-def _place(url: str) -> tuple[str, str]:
-    """Return origin and target of a URL. Raises LocationParseError."""
-    parts = parse_url(url)
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise LocationParseError(url)
-    return f"{parts.scheme}://{parts.netloc}", parts.request_uri
 
 
 @functools.cache
@@ -97,8 +79,6 @@ def failure(error: Exception) -> str:
     """Return a keyword for a call of this thread without an answer; one of UNSENT if no byte of the request was
     written.
     """
-    if isinstance(error, LocationParseError):
-        return "network"
     return _failure_of_an_answer(error) if connections.call.is_written else _failure_to_send(error)
 
 

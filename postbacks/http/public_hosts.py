@@ -10,8 +10,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-import urllib3
-from urllib3.connectionpool import HTTPConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import Url, parse_url
 
@@ -53,14 +52,6 @@ class _CheckedPlain(_Checked, connections.PlainConnection):
 
 class _CheckedSecure(_Checked, connections.TLSConnection):
     pass
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _CheckedPlain
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _CheckedSecure
 
 
 def is_public(address: str) -> bool:
@@ -126,8 +117,12 @@ def post_to_public_host(request: Request, *, private_hosts: Collection[str] = ()
 
 
 def _pool(url: Url, private_hosts: Collection[str]) -> HTTPConnectionPool:
-    pool = _SecurePool if url.scheme == "https" else _PlainPool
-    return pool(url.host or "", url.port, maxsize=1, retries=False, private_hosts=private_hosts)
+    is_secure = url.scheme == "https"
+    pool = (HTTPSConnectionPool if is_secure else HTTPConnectionPool)(
+        url.host or "", url.port, maxsize=1, retries=False, private_hosts=private_hosts
+    )
+    pool.ConnectionCls = _CheckedSecure if is_secure else _CheckedPlain
+    return pool
 
 
 def _host(url: Url) -> str:
