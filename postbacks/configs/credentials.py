@@ -21,7 +21,7 @@ from postbacks.configs import credential_checks, hold, rules, versions
 from postbacks.configs.proposed_settings import ProposedSettings
 from postbacks.models import CheckState, CredentialCheck, PostbackConfig, Purpose
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
 
 logger = structlog.get_logger(__name__)
 

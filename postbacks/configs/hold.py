@@ -28,7 +28,7 @@ from postbacks.models import (
     PostbackConfig,
     Purpose,
 )
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)

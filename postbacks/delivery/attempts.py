@@ -19,7 +19,7 @@ from postbacks.configs import hold
 from postbacks.delivery import breaker, recording
 from postbacks.delivery.recording import CallResult
 from postbacks.models import Flow, PostbackConfig
-from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.networks.interface.call import Outcome, Verdict
 from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from postbacks.delivery import pace
 from postbacks.models import Flow
-from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.networks.interface.call import Outcome, Verdict
 
 # Transient failures in a row that open the breaker.
 FAILURES = 5

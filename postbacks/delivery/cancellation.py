@@ -12,7 +12,8 @@ from audience.models import Queue, Reason
 from consent.models import Level
 from postbacks.delivery import retry
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
-from postbacks.networks.interface.network import Facts, Verdict
+from postbacks.networks.interface.call import Verdict
+from postbacks.networks.interface.facts import Facts
 from postbacks.outbox import conversion_reasons, facts, gate
 
 logger = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from postbacks import http
 from postbacks.delivery.recording import answer_columns
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Request, Target, Verdict
+from postbacks.networks.interface.call import Request, Target, Verdict
 
 logger = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from audience.database import clock
 from postbacks.configs.sending_state import block_of
 from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.models.deliveries import UNSENT_STATES
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.goals import goals_of
 
 # A delivery fails within 47 hours of its first attempt, and cannot be sent after that.

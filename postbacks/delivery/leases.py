@@ -14,7 +14,7 @@ from consent.models import Level
 from postbacks.delivery import retry
 from postbacks.delivery.cancellation import SendableDelivery
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
-from postbacks.networks.interface.network import Facts
+from postbacks.networks.interface.facts import Facts
 
 # From the planned start of a call. Longer than any call may take (http.TIMEOUT_SECONDS), with time to record it.
 LEASE_SECONDS = 30.0

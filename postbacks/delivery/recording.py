@@ -23,7 +23,7 @@ from postbacks.delivery import settling
 from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.answers import MAX_MESSAGE_LENGTH
-from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
 from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)

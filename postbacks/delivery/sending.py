@@ -23,7 +23,7 @@ from postbacks.delivery import attempts, cancellation, claims, leases, pace, unw
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
-from postbacks.networks.interface.network import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
 from postbacks.outbox import facts
 from postbacks.outbox.fan_out import DELIVER_TASK
 

@@ -6,7 +6,7 @@ from audience.models import Reason
 from postbacks.delivery import retry
 from postbacks.delivery.leases import Claim
 from postbacks.models import AttemptStatus, Confirmation, Delivery, DeliveryState, ReplayState
-from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.networks.interface.call import Outcome, Verdict
 
 
 def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:

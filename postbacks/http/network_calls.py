@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from postbacks.http.exchange import post
-from postbacks.networks.interface.network import Network, Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
+from postbacks.networks.interface.network import Network
 
 logger = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import Url, parse_url
 
 from postbacks.http import connections, exchange
-from postbacks.networks.interface.network import Request, Response
+from postbacks.networks.interface.call import Request, Response
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # IPv6 prefixes with an IPv4 address that a gateway translates (RFC 6052, RFC 8215).

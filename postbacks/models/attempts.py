@@ -69,7 +69,7 @@ class DeliveryAttempt(models.Model):
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     status = models.CharField(max_length=8, choices=AttemptStatus.choices, default=AttemptStatus.SENDING)
-    # postbacks.networks.interface.network.Verdict, blank while sending.
+    # postbacks.networks.interface.call.Verdict, blank while sending.
     verdict = models.CharField(max_length=12, blank=True)
     http_status = models.PositiveSmallIntegerField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)

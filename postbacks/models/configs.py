@@ -11,7 +11,8 @@ from audience.database import clock
 from audience.models import AuditedInGame, Game, Trigger
 from postbacks.models.fields import EncryptedJSONField
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Network, Target
+from postbacks.networks.interface.call import Target
+from postbacks.networks.interface.network import Network
 
 
 class ConfigQuerySet(models.QuerySet["PostbackConfig"]):

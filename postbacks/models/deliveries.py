@@ -73,7 +73,7 @@ class Delivery(models.Model):
     config_version = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
     reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
-    # postbacks.networks.interface.network.Verdict of the last answer, blank before it.
+    # postbacks.networks.interface.call.Verdict of the last answer, blank before it.
     verdict = models.CharField(max_length=12, blank=True)
     attempts_made = models.PositiveSmallIntegerField(default=0)
     # Attempts counted by the retry schedule, without those refused for the credential.

@@ -29,7 +29,7 @@ class Replay(AuditedInGame, models.Model):
     # Failed at or after, and before; open ends are None.
     failed_from = models.DateTimeField(null=True, blank=True)
     failed_until = models.DateTimeField(null=True, blank=True)
-    # postbacks.networks.interface.network.Verdict of the failure; blank for any.
+    # postbacks.networks.interface.call.Verdict of the failure; blank for any.
     verdict = models.CharField(max_length=12, blank=True)
     state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.RUNNING)
     total = models.PositiveIntegerField(default=0)

@@ -15,7 +15,7 @@ from django.db.models.functions import Collate
 from audience.models import Conversion, Identity
 from audience.models.people import USER
 from consent.models import Level
-from postbacks.networks.interface.network import Consent, Facts, Item
+from postbacks.networks.interface.facts import Consent, Facts, Item
 from postbacks.outbox.conditions import number
 
 T = TypeVar("T")

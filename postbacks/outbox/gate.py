@@ -19,7 +19,7 @@ from audience.models.people import ANONYMOUS
 from consent.decisions import effective_level
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.networks.interface.network import Facts
+from postbacks.networks.interface.facts import Facts
 from postbacks.outbox import facts
 from postbacks.outbox.goals import Match, match_goal
 

@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Consent, Facts, Item, Network
+from postbacks.networks.interface.facts import Consent, Facts, Item
+from postbacks.networks.interface.network import Network
 
 # Facts with their labels, in the order of the page.
 LABELS = {

@@ -12,7 +12,7 @@ from audience.hub.toolkit.masking import ELLIPSIS, masked, shortened
 from audience.models import Conversion, Game, Reason
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.networks.interface.network import Facts
+from postbacks.networks.interface.facts import Facts
 from postbacks.outbox import facts, gate
 from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields

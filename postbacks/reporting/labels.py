@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from postbacks.models import Delivery, DeliveryState
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 from postbacks.outbox import reasons
 
 # The label of a delivery's state, and its dot.

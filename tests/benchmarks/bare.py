@@ -18,7 +18,7 @@ def main(url: str, count: int, threads: int) -> None:
     django.setup()
     from postbacks import http
     from postbacks.networks import NETWORKS
-    from postbacks.networks.interface.network import Facts
+    from postbacks.networks.interface.facts import Facts
     from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 
     network = NETWORKS["reddit"]

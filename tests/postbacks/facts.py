@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Facts, Item, Response, Target
+from postbacks.networks.interface.call import Response, Target
+from postbacks.networks.interface.facts import Facts, Item
 
 AT = datetime(2025, 1, 3, 7, 31, 27, 123456, tzinfo=UTC)
 EVENT_ID = "0f9fd3ca-6c1c-4b0e-9f8f-3f0b5c6f1f11"

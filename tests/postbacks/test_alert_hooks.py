@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from postbacks.http import post_to_public_host, public_hosts, refusal
-from postbacks.networks.interface.network import Request
+from postbacks.networks.interface.call import Request
 from tests.postbacks.test_http import OK, certificate, peer  # noqa: F401  (a fixture, asked for by its name)
 
 PRIVATE = "this address is not on the public internet"

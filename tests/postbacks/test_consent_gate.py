@@ -15,7 +15,7 @@ from consent.decisions import record_decision
 from consent.models import Level
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
-from postbacks.networks.interface.network import Facts, Item
+from postbacks.networks.interface.facts import Facts, Item
 from postbacks.outbox import facts, fan_out, gate
 from postbacks.sandbox.server import Sandbox
 from tests import factories

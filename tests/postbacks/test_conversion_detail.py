@@ -15,7 +15,7 @@ from audience.models import Conversion, Event, Game, Touch
 from consent.models import ConsentDecision, Level
 from postbacks.models import ConfigVersion, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 from postbacks.reporting import clicks, conversion_detail, labels
 from tests import factories, hub
 from tests.postbacks.facts import PURCHASE, target

@@ -17,7 +17,7 @@ from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.models import Delivery, DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox

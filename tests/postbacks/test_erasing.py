@@ -16,7 +16,7 @@ from postbacks.delivery import attempts, claims, replays, sending
 from postbacks.delivery.recording import CallResult
 from postbacks.http import network_calls
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, PostbackConfig, ReplayState
-from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.networks.interface.call import Outcome, Verdict
 from postbacks.outbox import fan_out
 from postbacks.reporting import audit
 from postbacks.sandbox.server import Sandbox

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from postbacks.delivery import breaker, claims, pace, sending
 from postbacks.models import Delivery, DeliveryAttempt, Flow
-from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.networks.interface.call import Outcome, Verdict
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 

@@ -20,8 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from postbacks.http import BODY_LIMIT, post
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.call import UNSENT
-from postbacks.networks.interface.network import Request, Response
+from postbacks.networks.interface.call import UNSENT, Request, Response
 from postbacks.sandbox.server import Sandbox
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd: Yes\r\n\r\n{}"

@@ -19,7 +19,7 @@ from postbacks.delivery.recording import CallResult
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.health.judgement import judge_configs
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox
 from tests import factories

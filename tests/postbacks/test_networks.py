@@ -9,8 +9,10 @@ import pytest
 
 from postbacks.networks import NETWORKS, completeness
 from postbacks.networks.completeness import check_networks
+from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.credentials import CredentialField
-from postbacks.networks.interface.network import Facts, Network, Verdict
+from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.network import Network
 from postbacks.networks.tiktok.network import TikTok
 from tests import factories
 from tests.postbacks.facts import LAUNCH, PURCHASE, answered, answers, schema, target, vector

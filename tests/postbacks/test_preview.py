@@ -14,7 +14,7 @@ from django.utils import timezone
 from audience.models import Conversion, Game, Role
 from postbacks.delivery import sending
 from postbacks.models import Delivery, PostbackConfig
-from postbacks.networks.interface.network import Facts
+from postbacks.networks.interface.facts import Facts
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.preview import fields, preview
 from postbacks.sandbox.server import Sandbox

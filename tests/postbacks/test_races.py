@@ -23,7 +23,7 @@ from postbacks.models import Alert, CredentialCheck, Delivery, DeliveryAttempt, 
 from postbacks.monitoring.alerts import watch
 from postbacks.monitoring.health.types import Health, Judgement
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.networks.tiktok.imitation import ACCOUNTS as TIKTOK_ACCOUNTS
 from postbacks.outbox import fan_out
 from postbacks.sandbox.server import Sandbox

@@ -11,7 +11,9 @@ import pytest
 
 from postbacks.configs.forms import PostbackForm
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import USER_AGENT, Facts, Item, Outcome, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Response, Verdict
+from postbacks.networks.interface.facts import Facts, Item
+from postbacks.networks.interface.network import USER_AGENT
 from postbacks.networks.reddit.imitation import ACCOUNTS as REDDIT_ACCOUNTS
 from postbacks.networks.reddit.payload import TYPES
 from tests.postbacks.facts import (

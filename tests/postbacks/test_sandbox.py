@@ -24,8 +24,9 @@ import pytest
 from postbacks.http import post
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.body_schema import MAX_ERRORS, BodySchema
+from postbacks.networks.interface.call import Outcome, Request, Response, Verdict
+from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.imitation import ImitationRequest, imitation_of
-from postbacks.networks.interface.network import Facts, Outcome, Request, Response, Verdict
 from postbacks.sandbox.control import FAULTS
 from postbacks.sandbox.server import Sandbox, all_imitations
 from tests import factories

@@ -13,7 +13,9 @@ import pytest
 
 from postbacks.configs.forms import PostbackForm
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import USER_AGENT, VERSION, Facts, Item, Outcome, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Response, Verdict
+from postbacks.networks.interface.facts import Facts, Item
+from postbacks.networks.interface.network import USER_AGENT, VERSION
 from tests.postbacks.facts import (
     AT,
     EVENT_ID,

@@ -22,7 +22,7 @@ from postbacks.hub.overview.delivery_totals import by_network
 from postbacks.models import Delivery, DeliveryAttempt, Flow, PostbackConfig
 from postbacks.monitoring.alerts import digests
 from postbacks.monitoring.health.judgement import judge_configs
-from postbacks.networks.interface.network import Outcome, Verdict
+from postbacks.networks.interface.call import Outcome, Verdict
 from postbacks.outbox import fan_out, once_per_player
 from postbacks.reporting import audit, conversion_status
 from postbacks.sandbox.server import Sandbox

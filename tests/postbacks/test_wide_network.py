@@ -25,7 +25,8 @@ from postbacks.delivery import confirming, replays, sending
 from postbacks.http import network_calls
 from postbacks.models import CredentialCheck, Delivery, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.network import Consent, Facts, Request, Response, Verdict
+from postbacks.networks.interface.call import Request, Response, Verdict
+from postbacks.networks.interface.facts import Consent, Facts
 from postbacks.outbox import facts, fan_out
 from postbacks.reporting import audit
 from tests import factories

@@ -11,18 +11,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from postbacks.networks.interface.answers import decoded, plain, unanswered
+from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.credentials import CredentialField, json_object
-from postbacks.networks.interface.network import (
-    AccessToken,
-    Facts,
-    Network,
-    ObjectId,
-    Outcome,
-    Request,
-    Response,
-    Target,
-    Verdict,
-)
+from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.network import Network, ObjectId
 from postbacks.networks.interface.values import json_body, present, text
 
 PRIVATE_KEY = "canary-private-key"

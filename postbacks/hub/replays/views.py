@@ -19,7 +19,7 @@ from postbacks.configs.sending_state import block_of
 from postbacks.delivery import failed_deliveries, replays
 from postbacks.hub.toolkit.network_pages import live_configs, network_or_404
 from postbacks.models import Delivery, PostbackConfig, Replay
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 
 MAX_LISTED = 5  # replays listed
 # URL names of the pages with a button to send one delivery again; its view redirects back to them.

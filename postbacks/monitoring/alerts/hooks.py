@@ -24,7 +24,8 @@ from postbacks.models import Alert, AlertHook, Notice, NoticeKind, NoticeState
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import NOTICES_TASK, NoReceiver, SendingFailed
 from postbacks.networks.interface import answers
-from postbacks.networks.interface.network import USER_AGENT, Request
+from postbacks.networks.interface.call import Request
+from postbacks.networks.interface.network import USER_AGENT
 
 MAX_HOOKS = 10  # of a game
 TIMEOUT_SECONDS = 10.0

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from audience.hub.toolkit.masking import ELLIPSIS, without_addresses
 from postbacks.monitoring.health.types import HealthCounts
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.reasons import TEXTS
 
 MAX_QUOTED_LENGTH = 400

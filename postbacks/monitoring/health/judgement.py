@@ -13,7 +13,7 @@ from postbacks.models import PostbackConfig
 from postbacks.monitoring.health import advice
 from postbacks.monitoring.health.counting import count
 from postbacks.monitoring.health.types import Health, HealthCounts, Judgement
-from postbacks.networks.interface.network import Verdict
+from postbacks.networks.interface.call import Verdict
 from postbacks.reporting.labels import conversions
 
 # Share of final failures among ended deliveries.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from postbacks.networks.interface.network import Outcome, Response, Verdict
+from postbacks.networks.interface.call import Outcome, Response, Verdict
 
 MAX_RETRY_AFTER_SECONDS = 24 * 60 * 60.0
 MAX_MESSAGE_LENGTH = 500

@@ -13,18 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from postbacks.networks.interface.call import Access as Access
-from postbacks.networks.interface.call import AccessToken as AccessToken
-from postbacks.networks.interface.call import Outcome as Outcome
-from postbacks.networks.interface.call import Request as Request
-from postbacks.networks.interface.call import Response as Response
-from postbacks.networks.interface.call import Target as Target
-from postbacks.networks.interface.call import Verdict as Verdict
+from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.credentials import CredentialField, secrets
 from postbacks.networks.interface.describing import DescribedField, described
-from postbacks.networks.interface.facts import Consent as Consent
-from postbacks.networks.interface.facts import Facts as Facts
-from postbacks.networks.interface.facts import Item as Item
+from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.matching import MatchKey
 
 VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal

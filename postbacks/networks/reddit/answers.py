@@ -3,7 +3,7 @@
 from typing import Any
 
 from postbacks.networks.interface.answers import decoded, plain, retry_after, shortened, unanswered
-from postbacks.networks.interface.network import Access, Outcome, Response, Verdict
+from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-reddit-request-id")
 

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from postbacks.networks.interface.call import Outcome, Request, Response, Target
 from postbacks.networks.interface.credentials import CredentialField
-from postbacks.networks.interface.network import USER_AGENT, Facts, Network, Outcome, Request, Response, Target
+from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.network import USER_AGENT, Network
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.reddit import answers, matching, payload, payload_notes
 

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from postbacks.networks.interface import values
-from postbacks.networks.interface.network import Facts, Item, Target
+from postbacks.networks.interface.call import Target
+from postbacks.networks.interface.facts import Facts, Item
 
 TYPES = {
     "game_launch": {"tracking_type": "CUSTOM", "custom_event_name": "game_launch"},

@@ -3,7 +3,7 @@
 from typing import Any
 
 from postbacks.networks.interface.answers import decoded, plain, retry_after, shortened, unanswered
-from postbacks.networks.interface.network import Access, Outcome, Response, Verdict
+from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 
 SUCCESS = {0, 20001}  # 20001: partly accepted, and one of our requests holds one event
 TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and temporary conditions among the permanent 4xxxx

@@ -2,17 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.credentials import CredentialField
-from postbacks.networks.interface.network import (
-    USER_AGENT,
-    Facts,
-    Network,
-    Outcome,
-    Request,
-    Response,
-    Target,
-    Verdict,
-)
+from postbacks.networks.interface.facts import Facts
+from postbacks.networks.interface.network import USER_AGENT, Network
 from postbacks.networks.interface.values import json_body
 from postbacks.networks.tiktok import answers, matching, payload, payload_notes
 

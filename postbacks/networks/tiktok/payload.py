@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from postbacks.networks.interface import values
-from postbacks.networks.interface.network import Facts, Item, Target
+from postbacks.networks.interface.call import Target
+from postbacks.networks.interface.facts import Facts, Item
 
 # TikTok cannot optimise on custom events, so a launch is sent as the nearest standard event (many integrations).
 EVENTS = {"game_launch": "CompleteRegistration", "purchase": "Purchase"}
