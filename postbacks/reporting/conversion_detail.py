@@ -81,8 +81,8 @@ def with_details(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     attempts = Prefetch("attempts", DeliveryAttempt.objects.order_by("number"))
     deliveries = Delivery.objects.select_related("config").defer("config__credential", "config__previous_credential")
     in_order = deliveries.prefetch_related(attempts).order_by("created_at", "pk")
-    whole = stuck_rows.with_failures(rows).select_related("game", "person", "touch")
-    return whole.prefetch_related("person__identities", Prefetch("deliveries", in_order))
+    found = stuck_rows.with_failures(rows).select_related("game", "person", "touch")
+    return found.prefetch_related("person__identities", Prefetch("deliveries", in_order))
 
 
 def load_detail(conversion: Conversion, *, addresses: bool) -> ConversionDetail:
@@ -201,11 +201,11 @@ def _why(delivery: Delivery) -> str:
         return f"The click that won came from {won}, so this postback has no part in it"
     if delivery.reason:
         return delivery.get_reason_display()
-    said = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
+    answers = [attempt.message for attempt in delivery.attempts.all() if attempt.message]
     if delivery.state == DeliveryState.DELIVERED:
         return "Accepted by the network"
     if delivery.state == DeliveryState.HELD:
         return delivery.config.held_message or "The network does not accept the credential of this postback"
-    if said:
-        return said[-1]
+    if answers:
+        return answers[-1]
     return "About to be sent" if delivery.state == DeliveryState.WAITING else "It ended without an answer"

@@ -34,20 +34,20 @@ def find(game: Game, query: str) -> SearchResult:
     """
     touches = list(Touch.objects.filter(game=game, click_id=query).exclude(click_id="")[:MAX_RESULTS])
     people = list(matching_people(game, query).only("pk")[:MAX_RESULTS])
-    theirs = Conversion.objects.filter(game=game)
-    ways = [
-        theirs.filter(message_id__in=(query, SERVER_IDS + query)),
-        theirs.filter(touch__in=[touch.pk for touch in touches]),
-        theirs.filter(person__in=[person.pk for person in people]),
-        theirs.filter(pk__in=_sent_as(game, query)),
+    conversions = Conversion.objects.filter(game=game)
+    lookups = [
+        conversions.filter(message_id__in=(query, SERVER_IDS + query)),
+        conversions.filter(touch__in=[touch.pk for touch in touches]),
+        conversions.filter(person__in=[person.pk for person in people]),
+        conversions.filter(pk__in=_sent_as(game, query)),
     ]
     uuid = read_uuid(query)
     if uuid:
-        ways.append(theirs.filter(Q(pk=uuid) | Q(person=uuid)))
+        lookups.append(conversions.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)
-    found = {pk for way in ways for pk in way.order_by().values_list("pk", flat=True)[:MAX_RESULTS]}
+    found = {pk for lookup in lookups for pk in lookup.order_by().values_list("pk", flat=True)[:MAX_RESULTS]}
     return SearchResult(
-        rows=theirs.filter(pk__in=found),
+        rows=conversions.filter(pk__in=found),
         click=touches[0] if touches else None,
         person=people[0] if people else None,
     )

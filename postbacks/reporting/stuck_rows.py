@@ -37,8 +37,8 @@ def find_stuck(game_id: int, ids: Iterable[UUID]) -> dict[UUID, StuckWork]:
 def with_failures(rows: QuerySet[Conversion]) -> QuerySet[Conversion]:
     """Return `rows` with what `undecided` reads."""
     known = FailedWork.objects.filter(game=OuterRef("game"), queue=Queue.FAN_OUT, row=Cast(OuterRef("pk"), CharField()))
-    said = JSONObject(error="error", attempts="attempts", aside="set_aside_at")
-    return rows.annotate(failure=Subquery(known.values(said=said)[:1]))
+    failure = JSONObject(error="error", attempts="attempts", aside="set_aside_at")
+    return rows.annotate(failure=Subquery(known.values(failure=failure)[:1]))
 
 
 def undecided(conversion: Conversion) -> StuckWork | None:

@@ -1,4 +1,4 @@
-"""The address of an account: changed by a link mailed to the new one, and nobody's before it was followed."""
+"""The address of an account: changed only by a link mailed to the new one."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The audit log: every change of a game with who, when, from where and both values; secrets and players in none."""
+"""The audit log: every change of a game with user, time, IP address and values, without secrets and players."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Where one is, on every page: the way down from the game, the last station being the page itself."""
+"""The breadcrumbs of every page: from the game down to the page itself."""
 
 import re
 from html import unescape

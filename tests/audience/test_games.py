@@ -1,4 +1,4 @@
-"""Making a game: an address of its own, also when two are made at the same moment."""
+"""Creating a game: a unique slug, also when two are created at once."""
 
 import threading
 import time

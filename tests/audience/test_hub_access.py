@@ -1,4 +1,4 @@
-"""Who gets what: every Hub address, for every role, by GET and by POST."""
+"""Access of every role to every Hub page, by GET and POST."""
 
 from typing import Any
 

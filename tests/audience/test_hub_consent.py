@@ -1,4 +1,4 @@
-"""What a game does where no consent level was ever stated: who may say so, what the pages tell, what is stored."""
+"""A game's consent default: who may set it, what the pages show, and what is stored."""
 
 import pytest
 from auditlog.models import LogEntry

@@ -1,4 +1,4 @@
-"""Live events: what came in and what was refused, newest first, in one list."""
+"""Live events: accepted and rejected messages in one list, newest first."""
 
 import re
 import time

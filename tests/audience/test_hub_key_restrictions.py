@@ -1,4 +1,4 @@
-"""The keys pages: what a public key means, what a key is restricted to, and who changed it."""
+"""The key pages: restrictions of keys, and the explanation of public keys."""
 
 from datetime import UTC, datetime, timedelta
 

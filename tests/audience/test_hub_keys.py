@@ -1,4 +1,4 @@
-"""The keys page: made, rotated and revoked by admins, a secret seen once."""
+"""The key pages: creating, rotating and revoking keys, and showing a secret once."""
 
 import re
 from datetime import UTC, datetime, timedelta

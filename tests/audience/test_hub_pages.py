@@ -1,4 +1,4 @@
-"""What all pages have in common: they render, empty or full, under a strict policy and with bounded queries."""
+"""Properties of all pages: they render, empty or not, under a strict policy and with bounded queries."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""People: found by any id or e-mail address, each on a page of their own, and erased from there."""
+"""People: search by any id or email address, and the page of a player."""
 
 import re
 import uuid

@@ -1,5 +1,6 @@
-"""Who gets through which door, walked from the URL patterns themselves, so that a new page is held to it on the day it
-comes: strangers of another studio, viewers, and people who are not staff."""
+"""Access to every page of the URL patterns, so that a new page is tested too: members of another studio, viewers, and
+users who are not staff.
+"""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""The privacy page: an admin looks a player up, hands over or erases what is held, everyone sees the receipt."""
+"""The privacy page: looking up, exporting and erasing a player, and the receipts."""
 
 import hashlib
 import json

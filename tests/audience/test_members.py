@@ -1,4 +1,4 @@
-"""Members of a game: invited by mail, joining once, changing, leaving; and never a game without an admin."""
+"""Members of a game: invitations, roles, removal, and at least one admin."""
 
 import re
 from datetime import timedelta

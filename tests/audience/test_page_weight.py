@@ -1,4 +1,4 @@
-"""What a page makes a browser fetch: its HTML, its styles and its scripts, as they travel."""
+"""The compressed size of a page with its HTML, styles and scripts."""
 
 import gzip
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""How long a game keeps its events: what goes, what stays all the same, and what an admin is told before."""
+"""A game's retention of events: what pruning deletes, what it leaves, and what an admin is shown before."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Answers made by threads for readers that take their time: held within bounds, or given up."""
+"""Answers made by threads for slow readers: buffered within bounds, or closed."""
 
 import asyncio
 import threading

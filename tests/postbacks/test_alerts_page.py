@@ -1,4 +1,4 @@
-"""The alerts page: what happened, how the reader is told, and the hooks of the game."""
+"""The alerts page: alerts, the member's choice, and the webhooks of the game."""
 
 import re
 from datetime import timedelta

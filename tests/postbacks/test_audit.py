@@ -1,4 +1,4 @@
-"""The ledger: a world that balances, and each way in which one may not."""
+"""The ledger: data that balances, and each kind of violation."""
 
 import json
 import threading

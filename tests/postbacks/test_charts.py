@@ -1,4 +1,4 @@
-"""Numbers as drawings: where each bar stands, how high it is, and what the grid says."""
+"""The geometry of charts: columns, pieces, grid lines, labels and rankings."""
 
 import pytest
 from django.template.loader import render_to_string

@@ -1,4 +1,4 @@
-"""The page of one conversion: its event, its clicks, the consent, and what every postback did with it."""
+"""The page of one conversion: its event, clicks, consent and postbacks."""
 
 import json
 import re

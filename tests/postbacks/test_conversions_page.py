@@ -1,4 +1,4 @@
-"""The Conversions page: pipeline and list agree to the row, one is found by any id, all of them leave as CSV."""
+"""The Conversions page: the funnel and the list agree, search by any id, and the CSV export."""
 
 import csv
 import io

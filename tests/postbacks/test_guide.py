@@ -1,4 +1,4 @@
-"""The guide from an empty game to the first delivery: what it has seen, and that the code it shows is true."""
+"""The guide from an empty game to the first delivery: its steps, and the code it shows."""
 
 import base64
 import html

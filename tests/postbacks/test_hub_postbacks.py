@@ -1,4 +1,4 @@
-"""A network's page: adding, changing, switching and deleting postbacks, and what is never shown."""
+"""The page of a network: adding, changing, disabling and deleting postbacks without showing secrets."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page of a network: its parts, its filters, its side panel, and what it costs the database."""
+"""The page of a network: its parts, filters, side panel and queries."""
 
 import re
 from collections.abc import Callable

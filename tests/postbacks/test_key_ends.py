@@ -1,4 +1,4 @@
-"""The reminder that a key is about to end: whom it reaches, when, and once."""
+"""Reminders of ending keys: recipients, times, and no repeats."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,5 +1,4 @@
-"""The overview: what it counts, of which hours and days, what it puts first, and that it asks the same few questions
-whatever the number of rows."""
+"""The overview: its figures and periods, its notices, and a constant number of queries."""
 
 import re
 from datetime import UTC, datetime, timedelta

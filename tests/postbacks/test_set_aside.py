@@ -1,4 +1,4 @@
-"""What was set aside, on the Overview: what it is, where it stands, and the button that has it tried again."""
+"""Work set aside, on the overview: its notice, its link, and the button to retry it."""
 
 from datetime import timedelta
 from typing import Any

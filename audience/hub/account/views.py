@@ -72,11 +72,11 @@ def _change(request: HubRequest) -> HttpResponse:
     if limited:
         return limited
     try:
-        asked = addresses.request_change(user=request.user, email=form.cleaned_data["email"])
+        requested = addresses.request_change(user=request.user, email=form.cleaned_data["email"])
     except addresses.AddressError as refusal:
         form.add_error("email", str(refusal))
         return _page(request, form)
-    return _send(request, asked)
+    return _send(request, requested)
 
 
 @never_cache
@@ -105,16 +105,16 @@ def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
     return render(request, "account/address.html", context)
 
 
-def _send(request: HubRequest, asked: addresses.RequestedChange) -> HttpResponse:
+def _send(request: HubRequest, requested: addresses.RequestedChange) -> HttpResponse:
     """Mail the link, and a notice to the present address. The answer does not reveal whether another account has the
     address.
     """
-    taken = mail.send_address_link(asked)
-    mail.notify_change_requested(asked, request.user.email)
+    is_sent = mail.send_address_link(requested)
+    mail.notify_change_requested(requested, request.user.email)
     if not mail.has_mail_server():
         messages.warning(request, NO_MAIL_SERVER)
-    elif taken:
-        messages.success(request, f"A link is on its way to {asked.change.email}. It works for 3 days.")
+    elif is_sent:
+        messages.success(request, f"A link is on its way to {requested.change.email}. It works for 3 days.")
     else:
-        messages.error(request, f"The mail server did not take the mail to {asked.change.email}. Try again later.")
+        messages.error(request, f"The mail server did not take the mail to {requested.change.email}. Try again later.")
     return redirect("account_email")

@@ -73,8 +73,8 @@ def _rows(membership: Membership) -> list[KeyRow]:
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
-    asked = request.GET.get("kind", "")
-    form = KeyForm(request.POST or None, initial={"kind": asked} if asked in KeyKind.values else None)
+    kind = request.GET.get("kind", "")
+    form = KeyForm(request.POST or None, initial={"kind": kind} if kind in KeyKind.values else None)
     if request.method == "POST" and form.is_valid():
         made = keys.create_key(game=membership.game, created_by=request.user, **form.choices())
         return _show_secret(request, membership, made)

@@ -20,7 +20,7 @@ from postbacks.models import Alert, AlertFrequency, AlertHook, Notice
 from postbacks.monitoring.alerts import hooks, recipients
 from postbacks.monitoring.health.types import Health
 
-NOTICES_SHOWN = 10
+MAX_NOTICES = 10
 
 
 class ChoiceForm(forms.Form):
@@ -43,17 +43,17 @@ class HookForm(forms.Form):
 @game_view()
 def alerts(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
-    told = recipients.choice_of(game=game, user=request.user, role=membership.role)
+    frequency = recipients.choice_of(game=game, user=request.user, role=membership.role)
     rows = Alert.objects.filter(game=game).select_related("config", "game")
     found = newest(rows, by="opened_at", before=request.GET.get("before", ""))
-    mine = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
+    notices = Notice.objects.filter(Q(user=request.user) | Q(hook__isnull=False), game=game)
     context: dict[str, Any] = {
-        "form": ChoiceForm(initial={"told": told}),
+        "form": ChoiceForm(initial={"told": frequency}),
         "email": request.user.email,
         "hooks": [(hook, hooks.host_of(hook.url)) for hook in AlertHook.objects.filter(game=game).order_by("pk")],
         "notices": [
             (notice, hooks.host_of(notice.hook.url) if notice.hook else "You")
-            for notice in mine.select_related("hook", "alert__config", "key").order_by("-created_at")[:NOTICES_SHOWN]
+            for notice in notices.select_related("hook", "alert__config", "key").order_by("-created_at")[:MAX_NOTICES]
         ],
         "alerts": [(alert, Health(alert.health).label) for alert in found.rows],
         "older": found.older,
@@ -68,9 +68,9 @@ def alert_choice(request: HubRequest, membership: Membership) -> HttpResponse:
     """Change one's own choice; allowed for viewers too."""
     form = ChoiceForm(request.POST)
     if form.is_valid():
-        told = AlertFrequency(form.cleaned_data["told"])
-        recipients.choose(game=membership.game, user=request.user, told=told)
-        messages.success(request, f"Saved: {told.label[0].lower()}{told.label[1:]}.")
+        frequency = AlertFrequency(form.cleaned_data["told"])
+        recipients.choose(game=membership.game, user=request.user, told=frequency)
+        messages.success(request, f"Saved: {frequency.label[0].lower()}{frequency.label[1:]}.")
     else:
         messages.error(request, "Nothing was saved: choose one of the four.")
     return _back(membership)

@@ -41,7 +41,7 @@ class ConversionListFilter:
     only: Filter
     query: str
     scope: conversion_status.ConversionFilter
-    cut: bool
+    is_cut: bool
 
     @property
     def period_label(self) -> str:
@@ -132,10 +132,10 @@ def read_filter(request: HubRequest, game: Game) -> ConversionListFilter:
     keys = dict.fromkeys([*conversion_status.STEPS, *conversion_status.STATUSES])
     statuses = [(key, funnel.LABELS[key]) for key in keys]
     only = choice(request, "only", label="Standing", choices=[("", "All"), *statuses])
-    since, cut = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])
+    since, is_cut = funnel.counting_start(game, clock.now() - PERIODS[period.chosen][1])
     scope = conversion_status.ConversionFilter(game=game, since=since, trigger=trigger.chosen, network=network.chosen)
     query = search_text(request, "q", length=MAX_QUERY_LENGTH)
-    return ConversionListFilter(period, trigger, network, only, query, scope, cut)
+    return ConversionListFilter(period, trigger, network, only, query, scope, is_cut)
 
 
 def listed_conversions(wanted: ConversionListFilter) -> tuple[QuerySet[Conversion], SearchResult | None]:

@@ -117,7 +117,7 @@ def clicks_of(found: Person, *, addresses: bool) -> list[ClickRow]:
             network=network_label(touch.network),
             at=touch.clicked_at,
             click_id=masked(touch.click_id, addresses=addresses),
-            campaign=" · ".join(str(masked(said, addresses=addresses)) for said in touch.campaign.values() if said),
+            campaign=" · ".join(str(masked(value, addresses=addresses)) for value in touch.campaign.values() if value),
             page_url=masked(touch.page_url, addresses=addresses),
         )
         for touch in found.touches.order_by("-clicked_at", "pk")[:MAX_LISTED]

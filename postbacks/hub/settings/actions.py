@@ -42,8 +42,8 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
         return redirect("postback-disable", slug=membership.game.slug, network=network, pk=pk)
     try:
         left = lifecycle.disable(config=config, changed_by=request.user)
-        said = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
-        messages.success(request, f"{said} {left.words}".rstrip())
+        text = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
+        messages.success(request, f"{text} {left.words}".rstrip())
     except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
@@ -56,8 +56,8 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
     form = TypedName(posted, expected=config.pixel_id, refusal="Nothing was deleted.")
     if form.is_valid():
         left = lifecycle.delete(config=config, changed_by=request.user)
-        said = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
-        messages.success(request, f"{said} {left.words}".rstrip())
+        text = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
+        messages.success(request, f"{text} {left.words}".rstrip())
         return _back(membership, network)
     context = {
         "network": network_or_404(network),
@@ -101,8 +101,8 @@ def postback_history(request: HubRequest, membership: Membership, network: str, 
     all_of_game = PostbackConfig.objects.filter(game=membership.game, network=network)
     config = get_object_or_404(all_of_game.defer("credential", "previous_credential"), pk=pk)
     versions = config.versions.select_related("set_by").order_by("-number")[:MAX_LISTED]
-    asked = CredentialCheck.objects.filter(config=config).select_related("requested_by").defer("credential")
-    checks = asked.order_by("-created_at")[:MAX_LISTED]
+    checks = CredentialCheck.objects.filter(config=config).select_related("requested_by").defer("credential")
+    checks = checks.order_by("-created_at")[:MAX_LISTED]
     context = {"network": found, "config": config, "versions": versions, "checks": checks}
     return page(request, "hub/settings/history.html", membership, **context)
 

@@ -1,4 +1,4 @@
-"""The delivery log, the health beside each postback, and what the conversions page says."""
+"""The delivery log, the health beside each postback, and the outcomes on the conversions page."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Looking after a credential in the browser: asked again, gone back to the one before, and the history of both."""
+"""Checking a postback's credential again, rolling it back, and the history of both."""
 
 from datetime import timedelta
 
