@@ -104,7 +104,7 @@ def main() -> None:
                 run(product)
             finally:
                 product.stop()
-        services.forget(folder / "state")
+        services.delete_database(folder / "state")
 
 
 def run(product: Product) -> None:

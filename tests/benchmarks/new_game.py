@@ -136,7 +136,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="afterclick-bench-")))
         folder.chmod(0o711)
         clean = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
-        stack.callback(services.forget, folder / "state")
+        stack.callback(services.delete_database, folder / "state")
         found = stack.enter_context(services.running(folder / "state", durable=True, environ=clean))
         env = {**clean, **services.secrets(folder / "state")}
         return in_database_of_its_own({**env, "DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})

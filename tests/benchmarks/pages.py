@@ -83,7 +83,7 @@ def main() -> None:
             # A process of its own: only there is Django set up.
             run = f"from {__spec__.name} import measure; measure()"
             subprocess.run([sys.executable, "-c", run], env=env, check=True)
-        services.forget(folder / "state")
+        services.delete_database(folder / "state")
 
 
 def measure() -> None:
