@@ -21,7 +21,8 @@ def banner(plan: Plan, demo: dict[str, Any] | None) -> str:
     """
     rows = [("Hub", plan.public_url)]
     if demo:
-        rows += [(role.capitalize(), _login(demo["users"][role])) for role in ("admin", "marketer")]
+        users = [(role, demo["users"][role]) for role in ("admin", "marketer")]
+        rows += [(role.capitalize(), f"{user['email']}  {user['password']}") for role, user in users]
     else:
         rows.append(("First admin", FIRST_ADMIN))
     rows.append(("API docs", f"{plan.public_url}/api/docs/"))
@@ -41,10 +42,6 @@ def _destination(plan: Plan, network: Network) -> str:
     if url == network.default_url:
         return f"{url} (the network itself; {network.url_variable} overrides it)"
     return f"{url} ({network.url_variable})"
-
-
-def _login(user: dict[str, str]) -> str:
-    return f"{user['email']}  {user['password']}"
 
 
 def _curl(plan: Plan, key: str) -> str:

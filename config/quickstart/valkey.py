@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from config.quickstart import binaries
 from config.quickstart.processes import RunningServer, free_port, is_free, spawn, stop, stop_orphan
-from config.quickstart.state import ServicesError, StateFolder, explained
+from config.quickstart.state import ServicesError, StateFolder, explain_os_errors
 
 SECONDS_TO_START = 20.0
 STOPPING = ((signal.SIGTERM, 5.0),)
@@ -88,7 +88,7 @@ def _launch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
         "appendonly": "no",
         "dir": f'"{folder}"',
     }
-    with explained(state.path), state.private_file("valkey.log") as log:
+    with explain_os_errors(state.path), state.private_file("valkey.log") as log:
         folder.mkdir(mode=0o700, exist_ok=True)
         # Read from stdin: an argument would show the password to everyone who can list processes.
         server = spawn(

@@ -22,7 +22,7 @@ from cryptography.fernet import Fernet
 from config import services
 from config.quickstart import binaries, cluster, postgres, valkey
 from config.quickstart.processes import Account, is_free, spawn, stop
-from config.quickstart.state import ServicesError, StateFolder, explained
+from config.quickstart.state import ServicesError, StateFolder, explain_os_errors
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(
@@ -311,7 +311,7 @@ def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     sentence = f"The disk that holds {tmp_path} is full: free some space or set STATE_DIR to another disk."
-    with pytest.raises(ServicesError) as raised, explained(tmp_path):
+    with pytest.raises(ServicesError) as raised, explain_os_errors(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(raised.value) == sentence
     output = 'FATAL:  could not write lock file "postmaster.pid": No space left on device'

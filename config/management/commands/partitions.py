@@ -27,8 +27,8 @@ class Command(BaseCommand):
             self.stdout.write(f"Made {', '.join(made)}." if made else "All of them were there.")
         expired = prune.expired(timezone.now())
         self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
-        for of in partitions.TABLES:
-            for part in partitions.list_partitions(of):
+        for table in partitions.TABLES:
+            for part in partitions.list_partitions(table):
                 kept = "no longer" if part.name in expired else "yes"
                 self.stdout.write(LINE.format(part.name, _range(part.start, part.end), _rows(part), _size(part), kept))
 
