@@ -59,11 +59,11 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
     link = ""
     if request.method == "POST" and form.is_valid():
         try:
-            asked = addresses.request_change(user=account, email=form.cleaned_data["email"])
+            requested = addresses.request_change(user=account, email=form.cleaned_data["email"])
         except addresses.AddressError as refusal:
             form.add_error("email", str(refusal))
         else:
-            link = _ask(form, asked, account)
+            link = _send_link(form, requested, account)
     about = (
         "The account goes on with its present address until somebody who is signed in to it opens the link. The link "
         "is mailed to the new address, and word of it to the present one."
@@ -72,15 +72,15 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, account, title="Change of address", about=about, button="Make the link", link=link, **context)
 
 
-def _ask(form: NewAddressForm, asked: addresses.RequestedChange, account: User) -> str:
+def _send_link(form: NewAddressForm, requested: addresses.RequestedChange, account: User) -> str:
     """Mail and return the link; for an address of another account, add a form error and return ''."""
-    if asked.taken:
+    if requested.taken:
         addresses.cancel(user=account)
-        form.add_error("email", f"Another account signs in with {asked.change.email}.")
+        form.add_error("email", f"Another account signs in with {requested.change.email}.")
         return ""
-    mail.send_address_link(asked)
-    mail.notify_change_requested(asked, account.email)
-    return asked.link
+    mail.send_address_link(requested)
+    mail.notify_change_requested(requested, account.email)
+    return requested.link
 
 
 def _account(request: HttpRequest, pk: int) -> User:

@@ -25,7 +25,7 @@ BATCHES_KEPT = timedelta(days=31)
 # Work that was set aside, and answers of networks that no other row holds, are kept.
 FAILED_WORK_KEPT = timedelta(days=1)
 OBSOLETE = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
-SURPLUS = """
+BEYOND_LIMIT = """
     SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS place
         FROM audience_rejection WHERE game_id = %s
@@ -57,20 +57,20 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     games = list(Game.objects.order_by("pk"))
     yield StaleRows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
     yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_KEPT], "failed work")
-    yield from (_surplus(game) for game in games)
+    yield from (_beyond_limit(game) for game in games)
     yield from prune_accounts.steps(now)
     yield from _batches(now)
     yield from _events(games)
 
 
-def _surplus(game: Game) -> StaleRows:
+def _beyond_limit(game: Game) -> StaleRows:
     """A game's rejections beyond 10,000, distributed evenly over its keys, so that a flood with a public key does not
     displace the rejections of a server."""
     given = [game.pk, game.pk, REJECTIONS_PER_GAME]
     return StaleRows(
         f"rejections of {game} beyond the newest 10,000",
         "audience_rejection",
-        f"game_id = %s AND id IN ({SURPLUS})",
+        f"game_id = %s AND id IN ({BEYOND_LIMIT})",
         given,
         "rejections beyond the newest",
         game.pk,
@@ -80,14 +80,12 @@ def _surplus(game: Game) -> StaleRows:
 def expired(now: datetime) -> set[str]:
     """Return the names of partitions that no game keeps, even if some of their events are not digested yet."""
     kept_from = [_kept_from(game) for game in Game.objects.all()]
-    events = [
-        part
+    events = {
+        part.name
         for part in partitions.list_partitions(EVENTS)
-        if kept_from and all(day is not None and not _lies(part, day) for day in kept_from)
-    ]
-    return {
-        part.name for part in (*events, *filter(lambda part: _is_past(part, now), partitions.list_partitions(BATCHES)))
+        if kept_from and not any(_is_kept(part, day) for day in kept_from)
     }
+    return events | {part.name for part in partitions.list_partitions(BATCHES) if _is_past(part, now)}
 
 
 def _is_past(part: Partition, now: datetime) -> bool:
@@ -120,16 +118,13 @@ def _events(games: Sequence[Game]) -> Iterator[PruneStep]:
 def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[PruneStep]:
     """Drop the partition if no game keeps it, else delete the events of those that do not."""
     present = _present(part)
-    wanted = [game for game, day in kept_from.items() if game.pk in present and (day is None or _lies(part, day))]
-    if part.start and not wanted and not _undigested(part):
-        keepers = [game.pk for game, day in kept_from.items() if day is None or _lies(part, day)]
+    keepers = [game.pk for game, day in kept_from.items() if _is_kept(part, day)]
+    if part.start and present.isdisjoint(keepers) and not _undigested(part):
         unless = f"{ANY_UNDIGESTED} OR EXISTS (SELECT 1 FROM {part.name} WHERE game_id = ANY(%s))"
-        yield WholePartition(
-            f"events of {part.start}", part, unless=unless, params=[*_days(part) * len(STATES), keepers]
-        )
+        yield WholePartition(f"events of {part.start}", part, unless=unless, params=[*_bounds(part), keepers])
         return
     for game, day in kept_from.items():
-        if day and game.pk in present and (part.start is None or game not in wanted):
+        if day and game.pk in present and (part.start is None or game.pk not in keepers):
             # The default partition may hold any day.
             latest, kept_by = (date.max, KEPT_BY) if part.start is None else (day, "day")
             bounds = [latest, date.min] * len(STATES)
@@ -138,14 +133,14 @@ def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Ite
             yield StaleRows(what, part.name, where, given, part.name, game.pk)
 
 
-def _lies(part: Partition, kept_from: date) -> bool:
-    """Whether the partition holds days from `kept_from` on."""
-    return part.end is None or part.end > kept_from
+def _is_kept(part: Partition, first_kept: date | None) -> bool:
+    """Whether a game that keeps its events from this day on, None for all, keeps one of the partition's days."""
+    return first_kept is None or part.end is None or part.end > first_kept
 
 
-def _days(part: Partition) -> list[Any]:
-    """The parameters of UNDIGESTED for the days of a partition."""
-    return [part.end, part.start]
+def _bounds(part: Partition) -> list[Any]:
+    """Return the parameters of ANY_UNDIGESTED for the days of a partition."""
+    return [part.end, part.start] * len(STATES)
 
 
 def _present(part: Partition) -> set[int]:
@@ -160,5 +155,5 @@ def _present(part: Partition) -> set[int]:
 
 def _undigested(part: Partition) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {ANY_UNDIGESTED}", _days(part) * len(STATES))
+        cursor.execute(f"SELECT {ANY_UNDIGESTED}", _bounds(part))
         return bool(cursor.fetchone()[0])

@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from django.db import OperationalError, connection
@@ -45,25 +45,12 @@ class Pruned:
     partition: str = ""
 
 
-class PruneStep(Protocol):
-    """One thing to prune. `key` is the same every day; `game_id` is set if it concerns one game only."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def game_id(self) -> int | None: ...
-
-    def would(self) -> Pruned: ...
-
-    def carry_out(self, until: float) -> Pruned:
-        """Prune until `until`, a time of time.monotonic()."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class StaleRows:
-    """The rows of `table`, a plain table or one partition, for which `where` (naming them `stale`) holds."""
+    """The rows of `table`, a plain table or one partition, for which `where` (naming them `stale`) holds.
+
+    `key` is the same every day; `game_id` is set if the rows are of one game only.
+    """
 
     what: str
     table: str
@@ -72,10 +59,11 @@ class StaleRows:
     key: str
     game_id: int | None = None
 
-    def would(self) -> Pruned:
+    def preview(self) -> Pruned:
         return Pruned(self.what, *self._run(COUNT))
 
     def carry_out(self, until: float) -> Pruned:
+        """Delete until `until`, a time of time.monotonic()."""
         failed = FailedWork.objects.of(Queue.PRUNE).filter(game=self.game_id, kept__step=self.key)
         isolation.retry(Queue.PRUNE, lambda failure: self._only([failure.kept["id"]])._run(DELETE), rows=failed.due())
         left_out = list(failed.values_list("kept__id", flat=True))
@@ -97,7 +85,7 @@ class StaleRows:
             isolation.raise_if_unavailable(error)
             logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
         found = isolation.process_together(
-            Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._place
+            Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._failure_key
         )
         return sum(rows for rows, _ in found), sum(size for _, size in found)
 
@@ -106,7 +94,7 @@ class StaleRows:
             cursor.execute(IDS.format(table=self.table, where=self.where, most=ROWS_AT_ONCE), self.params)
             return [pk for (pk,) in cursor.fetchall()]
 
-    def _place(self, pk: int) -> isolation.FailureKey:
+    def _failure_key(self, pk: int) -> isolation.FailureKey:
         return isolation.FailureKey(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
 
     def _only(self, ids: Sequence[int]) -> "StaleRows":
@@ -138,11 +126,11 @@ class WholePartition:
     def key(self) -> str:
         return self.partition.name
 
-    def would(self) -> Pruned:
+    def preview(self) -> Pruned:
         return Pruned(self.what, self.partition.counted(), self.partition.bytes, self.partition.name)
 
     def carry_out(self, until: float) -> Pruned:
-        would = self.would()
+        preview = self.preview()
         try:
             gone = partitions.drop(self.partition, unless=self.unless, params=self.params, keep=self.keep)
         except OperationalError as error:
@@ -150,7 +138,10 @@ class WholePartition:
                 raise
             logger.warning("partition_busy", partition=self.partition.name)
             gone = False
-        return would if gone else Pruned(self.what, 0, 0)
+        return preview if gone else Pruned(self.what, 0, 0)
+
+
+PruneStep = StaleRows | WholePartition
 
 
 def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
@@ -160,13 +151,14 @@ def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterato
     """
     until = time.monotonic() + seconds
     in_time = itertools.takewhile(lambda _: time.monotonic() < until, steps)
-    done = isolation.process_each(Queue.PRUNE, in_time, lambda step: step.carry_out(until), row_of=_place)
-    for pruned in (step.would() for step in steps) if dry_run else done:
+    done = isolation.process_each(
+        Queue.PRUNE,
+        in_time,
+        lambda step: step.carry_out(until),
+        row_of=lambda step: isolation.FailureKey(step.key, step.game_id),
+    )
+    for pruned in (step.preview() for step in steps) if dry_run else done:
         if pruned.rows or pruned.partition:
             if not dry_run:
                 logger.info("pruned", what=pruned.what, rows=pruned.rows, bytes=pruned.bytes)
             yield pruned
-
-
-def _place(step: PruneStep) -> isolation.FailureKey:
-    return isolation.FailureKey(step.key, step.game_id)

@@ -103,9 +103,9 @@ def fold(rollups: Iterable[Rollup] = ROLLUPS, *, now: datetime) -> int:
 def _fold(rollup: Rollup, now: datetime) -> int:
     failed = FailedWork.objects.of(Queue.ROLLUP).filter(row__startswith=f"{rollup.name} ")
     left_out = [_group(failure) for failure in failed]
-    isolation.retry(Queue.ROLLUP, lambda failure: _take(rollup, now, ALONE, [_group(failure)]), rows=failed)
+    isolation.retry(Queue.ROLLUP, lambda failure: _fold_groups(rollup, now, ALONE, [_group(failure)]), rows=failed)
     try:
-        return _take(rollup, now, OTHERS if left_out else "true", left_out)
+        return _fold_groups(rollup, now, OTHERS if left_out else "true", left_out)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         logger.warning("fold_failed_together", rollup=rollup.name, error=type(error).__name__)
@@ -113,7 +113,7 @@ def _fold(rollup: Rollup, now: datetime) -> int:
     taken = isolation.process_together(
         Queue.ROLLUP,
         groups,
-        lambda some: _take(rollup, now, ALONE, some),
+        lambda some: _fold_groups(rollup, now, ALONE, some),
         row_of=lambda group: isolation.FailureKey(f"{rollup.name} {group}", _game_of(rollup, group)),
     )
     return sum(taken)
@@ -137,26 +137,25 @@ def _game_of(rollup: Rollup, group: str) -> int | None:
         return int(found[0]) if found else None
 
 
-def _take(rollup: Rollup, now: datetime, which: str, groups: Sequence[str]) -> int:
+def _fold_groups(rollup: Rollup, now: datetime, which: str, groups: Sequence[str]) -> int:
     """Fold the groups that `which` selects, then sum their minutes to hours; return the number of tail rows."""
-    asked: dict[str, Any] = {"most": AT_ONCE, "before": now - MINUTES_KEPT, "groups": list(groups)}
-    total = 0
-    while taken := _folded(rollup, which, asked):
-        total += taken
-        if taken < AT_ONCE:
-            break
+    params: dict[str, Any] = {"most": AT_ONCE, "before": now - MINUTES_KEPT, "groups": list(groups)}
+    total = moved = _fold_some(rollup, which, params)
+    while moved == AT_ONCE:
+        moved = _fold_some(rollup, which, params)
+        total += moved
     with transaction.atomic(), connection.cursor() as cursor:
         if _lock(rollup):
-            cursor.execute(rollup.statement(COARSEN, which), asked)
+            cursor.execute(rollup.statement(COARSEN, which), params)
     return total
 
 
 @transaction.atomic
-def _folded(rollup: Rollup, which: str, asked: dict[str, Any]) -> int:
+def _fold_some(rollup: Rollup, which: str, params: dict[str, Any]) -> int:
     with connection.cursor() as cursor:
         if not _lock(rollup):
             return 0
-        cursor.execute(rollup.statement(FOLD, which), asked)
+        cursor.execute(rollup.statement(FOLD, which), params)
         return int(cursor.fetchone()[0])
 
 

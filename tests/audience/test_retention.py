@@ -75,7 +75,7 @@ def test_events_are_kept_for_ever_by_default(key: NewKey) -> None:
     assert EVENTS.name(OLD) in names()
 
 
-def test_a_day_that_nobody_keeps_is_dropped_whole(key: NewKey, game: Game) -> None:
+def test_a_day_that_no_game_keeps_is_dropped_as_a_partition(key: NewKey, game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     for day, message_id in ((OLD, "old"), (YOUNGER, "younger"), (KEPT, "kept")):
         store(key, message_id, day=day)
@@ -91,7 +91,7 @@ def test_a_day_that_nobody_keeps_is_dropped_whole(key: NewKey, game: Game) -> No
     assert Person.objects.count() == 1
 
 
-def test_of_a_day_that_another_game_keeps_only_its_own_events_go(
+def test_expired_events_are_deleted_from_a_day_that_another_game_keeps(
     key: NewKey, other_key: NewKey, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audience.storage.prune_steps.ROWS_AT_ONCE", 2)
@@ -106,7 +106,7 @@ def test_of_a_day_that_another_game_keeps_only_its_own_events_go(
     assert homes() == {EVENTS.name(OLD): 1}
 
 
-def test_the_longer_of_two_times_keeps_the_partition(key: NewKey, game: Game, other_game: Game) -> None:
+def test_the_longer_of_two_retentions_keeps_the_partition(key: NewKey, game: Game, other_game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     retention.set_kept_days(game=other_game, days=200)
     store(create_key(game=other_game, name="web"), "theirs", day=OLD)
@@ -137,7 +137,7 @@ def test_an_event_that_is_not_digested_stays(key: NewKey, game: Game, state: str
     assert Conversion.objects.count() == 3
 
 
-def test_a_day_that_says_nothing_of_an_events_age_is_not_what_it_is_kept_by(key: NewKey, game: Game) -> None:
+def test_an_event_whose_day_does_not_show_its_age_is_kept_by_its_receipt(key: NewKey, game: Game) -> None:
     """A clock in 1970 or in 2090: the first would be deleted at once, the second never."""
     retention.set_kept_days(game=game, days=90)
     for day in (times.FIRST_DAY, times.LAST_DAY, date(2090, 5, 5)):
@@ -154,7 +154,7 @@ def test_a_day_that_says_nothing_of_an_events_age_is_not_what_it_is_kept_by(key:
     assert Batch.objects.filter(state=BatchState.PENDING).count() == 1
 
 
-def test_old_events_of_the_default_partition_go_row_by_row(key: NewKey, other_key: NewKey, game: Game) -> None:
+def test_old_events_of_the_default_partition_are_deleted_row_by_row(key: NewKey, other_key: NewKey, game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     for day in (date(2019, 1, 1), date(2020, 1, 1), NOON.date()):
         store(key, f"mine-{day}", day=day)
@@ -167,7 +167,7 @@ def test_old_events_of_the_default_partition_go_row_by_row(key: NewKey, other_ke
 def test_a_partition_is_checked_again_under_its_lock_before_it_is_dropped(key: NewKey, game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     store(key, "old", day=OLD)
-    (drop,) = (step for step in prune.steps(NOON) if step.would().partition == EVENTS.name(OLD))
+    (drop,) = (step for step in prune.steps(NOON) if step.preview().partition == EVENTS.name(OLD))
     store(key, "late", day=OLD, digested=False)
 
     assert drop.carry_out(float("inf")).partition == ""
@@ -256,7 +256,7 @@ def said(*arguments: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_the_command_prunes_and_tells_before(key: NewKey, other_key: NewKey, game: Game) -> None:
+def test_the_command_prunes_and_with_dry_run_only_reports(key: NewKey, other_key: NewKey, game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     store(key, "a", day=OLD)
     store(key, "b", day=YOUNGER)
@@ -294,7 +294,7 @@ def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_old_events_that_come_in_while_their_day_is_dropped_are_all_there(key: NewKey, game: Game) -> None:
+def test_old_events_that_arrive_while_their_day_is_dropped_are_all_stored(key: NewKey, game: Game) -> None:
     retention.set_kept_days(game=game, days=90)
     sent = [f"m{number}" for number in range(60)]
     going = threading.Event()
