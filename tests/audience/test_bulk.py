@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 AT = datetime(2026, 4, 8, 12, tzinfo=UTC)
 
 
-def test_it_saves_every_kind_of_value_in_one_statement(game: Game) -> None:
+def test_a_bulk_update_saves_every_kind_of_value_in_one_statement(game: Game) -> None:
     rows = [factories.conversion(factories.person(game)) for _ in range(3)]
     said: list[dict[str, Any]] = [
         {"value": Decimal("9.990000"), "currency": "USD", "properties": {"a": [1, None, "x\ty\\"]}, "event_at": AT},
@@ -35,7 +35,7 @@ def test_it_saves_every_kind_of_value_in_one_statement(game: Game) -> None:
         assert {name: getattr(stored, name) for name in values} == values
 
 
-def test_it_leaves_other_columns_and_rows_alone(game: Game) -> None:
+def test_a_bulk_update_leaves_other_columns_and_rows_unchanged(game: Game) -> None:
     changed, other = factories.person(game), factories.person(game)
     changed.traits, changed.first_seen_at, other.traits = {"name": "Ada"}, AT, {"name": "Bo"}
     bulk.update([changed], ["traits"])
@@ -45,7 +45,7 @@ def test_it_leaves_other_columns_and_rows_alone(game: Game) -> None:
     assert Person.objects.get(pk=other.pk).traits == {}
 
 
-def test_rows_that_are_gone_are_left_out(game: Game) -> None:
+def test_deleted_rows_are_skipped(game: Game) -> None:
     gone, kept = factories.person(game), factories.person(game)
     Person.objects.filter(pk=gone.pk).delete()
     gone.traits = kept.traits = {"name": "Ada"}
@@ -54,7 +54,7 @@ def test_rows_that_are_gone_are_left_out(game: Game) -> None:
     assert [person.traits for person in Person.objects.all()] == [{"name": "Ada"}]
 
 
-def test_nothing_to_save_asks_nothing(game: Game) -> None:
+def test_an_empty_bulk_update_runs_no_query(game: Game) -> None:
     with CaptureQueriesContext(connection) as asked:
         bulk.update([], ["traits"])
     assert len(asked) == 0

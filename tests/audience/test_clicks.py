@@ -72,7 +72,7 @@ def test_of_several_click_ids_the_first_of_the_table_names_the_network(position:
 
 
 @pytest.mark.parametrize(("parameter", "network"), CLICK_IDS)
-def test_a_click_id_outranks_every_utm_word(parameter: str, network: str) -> None:
+def test_a_click_id_takes_precedence_over_utm_parameters(parameter: str, network: str) -> None:
     click = from_url(f"utm_source=amazon_ads&utm_medium=cpc&{parameter}=c-1")
 
     assert click is not None
@@ -112,7 +112,7 @@ def test_an_unknown_source_is_organic_whatever_the_medium(medium: str) -> None:
     assert from_url(f"utm_medium={medium}") is None
 
 
-def test_words_are_read_in_any_case_and_a_click_id_is_left_as_it_is() -> None:
+def test_parameters_are_read_in_any_case_and_a_click_id_is_unchanged() -> None:
     words = from_url("UTM_Source=TikTok&utm_MEDIUM=CPC")
     click = from_url("TTCLID=AbC.dEf")
 
@@ -139,7 +139,7 @@ def test_words_are_read_in_any_case_and_a_click_id_is_left_as_it_is() -> None:
         {"campaign": {"source": "newsletter", "medium": "cpc"}},
     ],
 )
-def test_it_finds_no_click_in(context: dict[str, Any]) -> None:
+def test_an_organic_event_has_no_click(context: dict[str, Any]) -> None:
     assert read(properties={}, context=context) is None
 
 
@@ -197,7 +197,7 @@ def test_the_campaign_of_the_context_is_read_in_both_spellings(campaign: dict[st
     }
 
 
-def test_a_click_carries_all_that_the_networks_ask_for() -> None:
+def test_a_click_has_every_field_that_networks_need() -> None:
     url = (
         "https://mygame.com/play?ttclid=T1&utm_source=tiktok&utm_medium=cpc&utm_campaign=c&utm_content=d&utm_term=e"
         "&referral_code=r&other=1"
@@ -221,7 +221,7 @@ def test_a_click_carries_all_that_the_networks_ask_for() -> None:
     )
 
 
-def test_landing_page_and_referrer_of_the_properties_stand_in_for_the_contexts() -> None:
+def test_landing_page_and_referrer_of_the_properties_are_used_where_the_context_has_none() -> None:
     properties = {"ttclid": "T1", "landing_page": "https://mygame.com/a", "referrer": "https://t.co/"}
     click = read(properties=properties, context={})
 

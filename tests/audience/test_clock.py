@@ -43,7 +43,7 @@ def is_now(at: datetime | None) -> bool:
 
 
 @hours_off
-def test_what_comes_in_was_received_at_the_databases_time(skewed: None, key: NewKey) -> None:
+def test_events_are_received_at_the_time_of_the_database(skewed: None, key: NewKey) -> None:
     said = database_time().isoformat()
     answer = immutable.send(key, immutable.message(eventTimestamp=said), immutable.message(messageId="no uuid"))
     assert answer.json()["accepted"] == 1
@@ -64,7 +64,7 @@ def test_an_erasure_is_due_at_once_and_covers_what_was_done_before_it(skewed: No
 
 
 @hours_off
-def test_a_row_that_says_nothing_of_its_time_has_the_databases(skewed: None) -> None:
+def test_a_row_without_a_time_gets_the_time_of_the_database(skewed: None) -> None:
     person = factories.person(factories.game())
     made = Conversion.objects.create(
         game=person.game,

@@ -52,20 +52,20 @@ def test_a_purchase_and_a_launch_are_conversions(key: NewKey) -> None:
 
 
 @pytest.mark.parametrize("name", ["sign_up", "Purchase", "game launch", "session_start", "purchased"])
-def test_other_events_are_not(key: NewKey, name: str) -> None:
+def test_other_events_are_no_conversions(key: NewKey, name: str) -> None:
     digest(key, message(eventName=name))
 
     assert not Conversion.objects.exists()
 
 
 @pytest.mark.parametrize("kind", ["page", "screen", "identify"])
-def test_only_a_track_is_one(key: NewKey, kind: str) -> None:
+def test_only_a_track_event_is_a_conversion(key: NewKey, kind: str) -> None:
     digest(key, message(type=kind, eventName="purchase"))
 
     assert not Conversion.objects.exists()
 
 
-def test_purchases_repeat(key: NewKey) -> None:
+def test_every_purchase_is_a_conversion(key: NewKey) -> None:
     digest(key, click("a-1"), identify("user-1", "a-1"), purchase("user-1"), purchase("user-1"))
     digest(key, purchase("user-1"))
 
@@ -75,7 +75,7 @@ def test_purchases_repeat(key: NewKey) -> None:
 # Launches: once per person
 
 
-def test_a_second_launch_says_so(key: NewKey) -> None:
+def test_a_second_launch_has_the_reason_repeat_launch(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
@@ -91,7 +91,7 @@ def test_of_launches_in_one_batch_the_first_by_its_time_counts(key: NewKey) -> N
     assert reasons() == ["no_click", "repeat_launch", "repeat_launch"]
 
 
-def test_an_earlier_launch_that_arrives_later_takes_the_place_of_one_not_handed_over(key: NewKey) -> None:
+def test_an_earlier_launch_that_arrives_later_replaces_one_that_was_not_fanned_out(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
@@ -100,7 +100,7 @@ def test_an_earlier_launch_that_arrives_later_takes_the_place_of_one_not_handed_
     assert conversions()[0].touch is not None
 
 
-def test_an_earlier_launch_does_not_unseat_one_that_may_have_been_sent(key: NewKey) -> None:
+def test_an_earlier_launch_does_not_replace_one_that_may_have_been_sent(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
     handed_over()
@@ -110,7 +110,7 @@ def test_an_earlier_launch_does_not_unseat_one_that_may_have_been_sent(key: NewK
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_launch_being_handed_over_at_this_moment_keeps_its_place(key: NewKey) -> None:
+def test_a_launch_that_is_being_fanned_out_is_not_replaced(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=4)))
     send(key, launch("user-1", eventTimestamp=ago(minutes=5)))
@@ -124,7 +124,7 @@ def test_a_launch_being_handed_over_at_this_moment_keeps_its_place(key: NewKey) 
     assert reasons() == ["repeat_launch", ""]
 
 
-def test_two_players_found_to_be_one_launched_once(key: NewKey) -> None:
+def test_merged_players_have_one_counted_launch(key: NewKey) -> None:
     digest(key, launch("user-1", eventTimestamp=ago(minutes=5)), launch("user-2", eventTimestamp=ago(minutes=4)))
     assert reasons() == ["no_click", "no_click"]
     digest(key, alias("user-1", "user-2"))
@@ -156,7 +156,7 @@ def test_whatever_the_order_of_arrival_the_first_launch_counts(key: NewKey, orde
     assert reasons() == ["no_click", "repeat_launch"]
 
 
-def test_a_test_launch_takes_nobodys_place(key: NewKey) -> None:
+def test_a_test_launch_does_not_replace_a_real_one(key: NewKey) -> None:
     digest(key, launch("user-1", test=True, eventTimestamp=ago(minutes=9)))
     digest(key, launch("user-1", test=True, eventTimestamp=ago(minutes=8)))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
@@ -252,7 +252,7 @@ def test_a_currency_is_three_letters_and_anything_else_is_none(key: NewKey, curr
     assert currency_code(currency) == kept
 
 
-def test_a_purchase_without_properties_has_no_worth(key: NewKey) -> None:
+def test_a_purchase_without_properties_has_no_value(key: NewKey) -> None:
     digest(key, purchase("user-1", properties=ABSENT))
 
     assert (conversions("purchase")[0].value, conversions("purchase")[0].currency) == (None, "")
@@ -261,7 +261,7 @@ def test_a_purchase_without_properties_has_no_worth(key: NewKey) -> None:
 # The winner
 
 
-def test_without_a_click_it_is_organic(key: NewKey) -> None:
+def test_a_conversion_without_a_click_has_the_reason_no_click(key: NewKey) -> None:
     digest(key, page("a-1"), identify("user-1", "a-1"), purchase("user-1"))
 
     assert reasons("purchase") == ["no_click"]
@@ -294,7 +294,7 @@ def test_a_click_after_the_purchase_does_not_win_it(key: NewKey) -> None:
     assert reasons("purchase") == ["no_click"]
 
 
-def test_a_click_at_the_very_moment_wins(key: NewKey) -> None:
+def test_a_click_at_the_time_of_the_conversion_wins(key: NewKey) -> None:
     moment = ago(minutes=5)
     digest(key, click("a-1", eventTimestamp=moment), purchase(ABSENT, anonymousId="a-1", eventTimestamp=moment))
 
@@ -323,7 +323,7 @@ def test_a_game_may_have_a_window_of_its_own(key: NewKey) -> None:
     assert reasons("purchase") == ["outside_window", ""]
 
 
-def test_a_click_seen_again_counts_from_its_first_sighting(key: NewKey) -> None:
+def test_a_click_id_seen_again_keeps_its_earliest_time(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=5)))
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)))
     digest(key, click("a-1", eventTimestamp=ago(minutes=3)))
@@ -354,7 +354,7 @@ def test_two_clicks_at_one_moment_have_one_winner_in_either_order() -> None:
 # Test traffic
 
 
-def test_test_traffic_says_so_and_shows_the_click_it_would_have_had(key: NewKey) -> None:
+def test_test_traffic_has_its_own_reason_and_names_its_click(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)))
     digest(key, purchase(ABSENT, anonymousId="a-1", test=True))
 
@@ -384,7 +384,7 @@ def late(request: pytest.FixtureRequest, key: NewKey) -> Iterator[Any]:
         yield lambda: digest(key, old)
 
 
-def test_one_that_arrives_within_7_days_wins_what_is_still_open(key: NewKey, late: Any) -> None:
+def test_a_click_that_arrives_within_7_days_gets_unattributed_conversions(key: NewKey, late: Any) -> None:
     digest(key, purchase("user-1", eventTimestamp=ago(days=6, hours=23)))
     handed_over()
     assert reasons("purchase") == ["no_click"]
@@ -395,7 +395,7 @@ def test_one_that_arrives_within_7_days_wins_what_is_still_open(key: NewKey, lat
     assert purchased.fanned_out_at is None
 
 
-def test_one_that_arrives_after_7_days_does_not(key: NewKey, late: Any) -> None:
+def test_a_click_that_arrives_after_7_days_gets_no_conversion(key: NewKey, late: Any) -> None:
     digest(key, purchase("user-1", eventTimestamp=ago(days=7, minutes=1)))
     handed_over()
     late()
@@ -412,7 +412,7 @@ def test_a_purchase_that_itself_comes_late_still_finds_its_click(key: NewKey) ->
     assert reasons("purchase") == [""]
 
 
-def test_a_later_click_that_arrives_late_wins_what_nobody_was_told_of(key: NewKey) -> None:
+def test_a_later_click_that_arrives_late_gets_what_was_not_fanned_out(key: NewKey) -> None:
     digest(key, click("a-1", "T1", userId="user-1", eventTimestamp=ago(days=10, hours=2)))
     digest(key, purchase("user-1", eventTimestamp=ago(days=10)))
     digest(key, click("a-1", "T2", eventTimestamp=ago(days=10, hours=1)))
@@ -420,7 +420,7 @@ def test_a_later_click_that_arrives_late_wins_what_nobody_was_told_of(key: NewKe
     assert [c.touch.click_id for c in Conversion.objects.all() if c.touch] == ["T2"]
 
 
-def test_a_launch_that_turns_out_a_repeat_gives_its_click_back(key: NewKey) -> None:
+def test_a_launch_that_becomes_a_repeat_loses_its_click(key: NewKey) -> None:
     digest(key, click("a-1", "T1", userId="user-1", eventTimestamp=ago(minutes=9)))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=5)))
     digest(key, launch("user-1", eventTimestamp=ago(minutes=7)))
@@ -429,7 +429,7 @@ def test_a_launch_that_turns_out_a_repeat_gives_its_click_back(key: NewKey) -> N
     assert found == [("", "T1"), ("repeat_launch", None)]
 
 
-def test_what_a_click_has_won_stays_with_it(key: NewKey) -> None:
+def test_a_fanned_out_conversion_keeps_its_click(key: NewKey) -> None:
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), purchase(ABSENT, anonymousId="a-1"))
     handed_over()
     digest(key, click("a-1", "T2", eventTimestamp=ago(minutes=5)))

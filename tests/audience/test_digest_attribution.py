@@ -80,7 +80,7 @@ JOURNEY_C = {
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["digested one by one", "digested at once"])
 @pytest.mark.parametrize("batches", arrivals(JOURNEY_C))
-def test_journey_c_ends_the_same(key: NewKey, batches: list[list[str]], at_once: bool) -> None:
+def test_journey_c_has_one_result_in_any_order_of_arrival(key: NewKey, batches: list[list[str]], at_once: bool) -> None:
     arrive(key, JOURNEY_C, batches, at_once=at_once)
 
     assert outcome() == {
@@ -101,7 +101,9 @@ TWO_DEVICES = {
 
 
 @pytest.mark.parametrize("batches", [p for p in arrivals(TWO_DEVICES) if len(p.values[0]) in (1, 4)])
-def test_a_launch_before_and_after_the_login_end_the_same(key: NewKey, batches: list[list[str]]) -> None:
+def test_launches_before_and_after_the_login_have_one_result_in_any_order(
+    key: NewKey, batches: list[list[str]]
+) -> None:
     arrive(key, TWO_DEVICES, batches, at_once=False)
 
     ended = outcome()
@@ -155,7 +157,7 @@ def test_a_click_known_to_two_players_is_one_click_after_their_merge(key: NewKey
     ]
 
 
-def test_a_player_without_a_click_wins_nothing_from_a_stranger(key: NewKey) -> None:
+def test_a_player_without_a_click_is_not_attributed_to_the_click_of_another(key: NewKey) -> None:
     send(key, click("a", eventTimestamp=at(0)), purchase("user-9", eventTimestamp=at(20)))
     queue.drain()
 

@@ -72,7 +72,7 @@ HISTORY = {
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(HISTORY)), ids="; ".join)
-def test_whatever_the_order_of_arrival_they_end_as_one(key: NewKey, order: tuple[str, ...]) -> None:
+def test_linked_ids_are_one_player_in_any_order_of_arrival(key: NewKey, order: tuple[str, ...]) -> None:
     for name in order:
         digest(key, HISTORY[name]())
 
@@ -87,7 +87,7 @@ def test_a_chain_within_one_batch_is_one_player(key: NewKey) -> None:
     assert Identity.objects.count() == 41
 
 
-def test_the_person_seen_first_stays(key: NewKey) -> None:
+def test_a_merge_keeps_the_person_seen_first(key: NewKey) -> None:
     digest(key, message(userId="late", eventTimestamp=ago(minutes=1)))
     digest(key, message(userId="early", eventTimestamp=ago(minutes=9)))
     early = Identity.objects.get(value="early").person_id
@@ -150,7 +150,7 @@ def test_progress_of_a_known_player_stays_in_the_database(key: NewKey) -> None:
     ],
     ids=["a new id", "the id of another player", "a placeholder", "a new player", "earlier than it was known"],
 )
-def test_an_event_that_tells_who_somebody_is_is_looked_at(key: NewKey, ids: dict[str, Any]) -> None:
+def test_an_event_that_may_change_an_identity_is_read(key: NewKey, ids: dict[str, Any]) -> None:
     digest(key, message(userId="user-1", anonymousId="a-1", eventTimestamp=ago(minutes=9)), anonymous("a-2"))
     before = list(Person.objects.order_by("pk").values_list("pk", "last_seen_at"))
     (sighting,), events = read(key, message(**ids))
@@ -206,7 +206,7 @@ def test_an_alias_without_types_joins_too(key: NewKey) -> None:
     assert players() == [["anonymous:a-1", "user:a-1", "user:user-1"]]
 
 
-def test_a_typed_identify_and_a_typed_alias_meet(key: NewKey) -> None:
+def test_a_typed_identify_and_a_typed_alias_join_the_same_ids(key: NewKey) -> None:
     digest(key, identify("7656", identityType="steam"))
     digest(key, alias("7656", "user-1", fromType="Steam"))
 
@@ -221,7 +221,7 @@ def test_alias_and_identify_of_one_batch_join_what_came_before(key: NewKey) -> N
 
 
 @pytest.mark.parametrize("kind", ["person", "event", "anonymous", "user", "device", "xbox live", "x" * 256, "ünïcode"])
-def test_a_type_may_be_any_word(key: NewKey, kind: str) -> None:
+def test_an_identity_type_may_be_any_text(key: NewKey, kind: str) -> None:
     digest(key, message(userId="someone else"))
     digest(key, *[alias(str(number), f"user-{number}", fromType=kind) for number in range(1, 4)])
 
@@ -275,7 +275,7 @@ def test_the_later_event_sets_a_trait_whichever_arrives_first(key: NewKey) -> No
         assert Person.objects.get().traits == {"email": "new@example.com", "level": 1}
 
 
-def test_of_two_events_of_one_moment_the_same_one_sets_a_trait_in_either_order(key: NewKey) -> None:
+def test_of_two_events_at_one_time_the_same_one_sets_a_trait_in_either_order(key: NewKey) -> None:
     at = ago(minutes=5)
     one = identify("user-1", traits={"email": "a@example.com", "level": None}, eventTimestamp=at)
     two = identify("user-1", traits={"email": "b@example.com", "level": 2}, eventTimestamp=at)
@@ -287,7 +287,7 @@ def test_of_two_events_of_one_moment_the_same_one_sets_a_trait_in_either_order(k
         assert Person.objects.get().traits == {"email": "b@example.com", "level": 2}
 
 
-def test_an_explicit_null_clears_a_trait_and_an_older_word_does_not_bring_it_back(key: NewKey) -> None:
+def test_an_explicit_null_clears_a_trait_and_an_older_value_does_not_restore_it(key: NewKey) -> None:
     digest(key, identify("user-1", traits={"email": "a@example.com", "age": 9}, eventTimestamp=ago(minutes=9)))
     digest(key, identify("user-1", traits={"email": None}, eventTimestamp=ago(minutes=5)))
     assert Person.objects.get().traits == {"age": 9}
@@ -296,7 +296,7 @@ def test_an_explicit_null_clears_a_trait_and_an_older_word_does_not_bring_it_bac
     assert Person.objects.get().traits == {"age": 9}
 
 
-def test_a_merge_takes_each_trait_from_whoever_said_it_last(key: NewKey) -> None:
+def test_a_merge_keeps_the_latest_value_of_each_trait(key: NewKey) -> None:
     digest(key, identify("user-1", traits={"a": 1, "b": 1, "c": 1}, eventTimestamp=ago(minutes=9)))
     digest(key, identify("user-2", traits={"a": 2}, eventTimestamp=ago(minutes=10)))
     digest(key, identify("user-2", traits={"b": 2, "c": None, "d": 2}, eventTimestamp=ago(minutes=5)))
@@ -314,7 +314,7 @@ def test_only_identify_sets_traits(key: NewKey) -> None:
 # What else a merge moves
 
 
-def test_devices_and_groups_come_along_in_a_merge(key: NewKey, game: Game) -> None:
+def test_a_merge_moves_devices_and_groups(key: NewKey, game: Game) -> None:
     digest(key, message(userId="user-1", eventTimestamp=ago(minutes=9)), message(userId="user-2"))
     first, second = (Identity.objects.get(value=value).person for value in ("user-1", "user-2"))
     Device.objects.create(game=game, person=second, device_id="d-2")
@@ -328,7 +328,7 @@ def test_devices_and_groups_come_along_in_a_merge(key: NewKey, game: Game) -> No
     assert [list(group.members.all()) for group in (guild, clan)] == [[first], [first]]
 
 
-def test_merging_many_at_once_loses_nobodys_conversions(key: NewKey) -> None:
+def test_merging_many_persons_at_once_keeps_all_conversions(key: NewKey) -> None:
     digest(key, *[purchase(f"user-{number}") for number in range(30)])
     digest(key, *[message(userId=f"user-{number}", deviceId="shared") for number in range(30)])
 

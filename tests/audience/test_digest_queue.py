@@ -40,7 +40,7 @@ def test_drain_digests_due_batches_and_returns_their_number(key: NewKey) -> None
     assert Conversion.objects.count() == 3
 
 
-def test_it_digests_more_batches_than_fit_one_run(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drain_digests_more_batches_than_one_run_takes(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "BATCHES_AT_ONCE", 2)
     for number in range(5):
         send(key, purchase(f"user-{number}"))
@@ -49,7 +49,7 @@ def test_it_digests_more_batches_than_fit_one_run(key: NewKey, monkeypatch: pyte
     assert Person.objects.count() == 5
 
 
-def test_it_takes_whole_batches_up_to_a_number_of_events(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_takes_whole_batches_up_to_a_number_of_events(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "EVENTS_AT_ONCE", 3)
     for number in range(3):
         send(key, purchase(f"user-{number}"), purchase(f"other-{number}"))
@@ -81,7 +81,7 @@ def test_a_nul_in_the_address_of_a_page_does_not_stop_its_batch(key: NewKey, que
     assert Conversion.objects.count() == 1
 
 
-def test_a_batch_whose_time_has_not_come_waits(key: NewKey) -> None:
+def test_a_batch_that_is_not_due_waits(key: NewKey) -> None:
     send(key, purchase("user-1"))
     Batch.objects.update(next_attempt_at=timezone.now() + timedelta(minutes=1))
 
@@ -304,7 +304,7 @@ def test_a_thread_skips_a_game_that_another_thread_digests(key: NewKey, other_ga
     assert queue.drain() == 1
 
 
-def test_a_drain_gathers_before_it_goes_on_but_not_before_it_starts(
+def test_a_drain_waits_for_more_events_before_every_run_but_the_first(
     key: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []

@@ -145,7 +145,7 @@ def person_of(value: str) -> Person:
 
 
 @pytest.mark.parametrize("query", [{"userId": USER}, {"anonymousId": ANON}, {"userId": STEAM}, {"anonymousId": STEAM}])
-def test_nothing_of_the_player_is_left_by_whichever_id_they_are_named(
+def test_nothing_of_the_player_remains_whichever_id_is_named(
     played: None, secret_key: NewKey, query: dict[str, str]
 ) -> None:
     assert {trace for _, trace in traces()} == set(TRACES)
@@ -154,7 +154,7 @@ def test_nothing_of_the_player_is_left_by_whichever_id_they_are_named(
     assert traces() == []
 
 
-def test_another_player_is_left_whole(played: None, secret_key: NewKey) -> None:
+def test_another_player_is_unchanged(played: None, secret_key: NewKey) -> None:
     erase(secret_key)
 
     assert Event.objects.count() == 3
@@ -200,7 +200,7 @@ def test_the_receipt_keeps_hashes_counts_and_times(played: None, secret_key: New
     assert secret_key.value not in receipt.requested_by
 
 
-def test_two_games_receipts_of_one_player_do_not_join(game: Game, other_game: Game) -> None:
+def test_receipts_of_two_games_have_different_hashes_of_one_player(game: Game, other_game: Game) -> None:
     assert subject_hash(game.pk, USER) != subject_hash(other_game.pk, USER)
 
 
@@ -229,7 +229,7 @@ def test_waiting_postbacks_are_cancelled_and_delivered_ones_stay(
 
 @pytest.mark.parametrize(("network", "clicked"), [("tiktok", "ttclid"), ("reddit", "rdt_cid")])
 @pytest.mark.parametrize("status", [400, 503])
-def test_what_a_network_repeats_of_the_player_goes_too(
+def test_what_a_network_quoted_of_the_player_is_removed_too(
     key: NewKey, secret_key: NewKey, game: Game, settings: Any, network: str, clicked: str, status: int
 ) -> None:
     """Wherever it was written: the attempts, and the alert that quotes them."""
@@ -296,7 +296,7 @@ def test_an_erased_id_cannot_be_verified_without_the_receipt_key(secret_key: New
     assert receipt.subject_hash in everything
 
 
-def test_a_receipt_is_found_by_its_id_for_ever(played: None, secret_key: NewKey, game: Game, settings: Any) -> None:
+def test_a_receipt_is_found_by_the_erased_id(played: None, secret_key: NewKey, game: Game, settings: Any) -> None:
     receipt = erase(secret_key)
     admin = hub.member(game, Role.ADMIN)
     settings.SECRET_KEY = "another-secret-key-" * 4
@@ -320,7 +320,7 @@ def test_a_receipt_is_found_by_its_id_for_ever(played: None, secret_key: NewKey,
     assert ReceiptKey.objects.count() == 1
 
 
-def test_what_comes_of_an_erased_player_is_known_after_a_rotation(
+def test_late_events_of_an_erased_player_are_recognised_after_a_key_rotation(
     played: None, key: NewKey, secret_key: NewKey, settings: Any
 ) -> None:
     erase(secret_key)
@@ -332,7 +332,7 @@ def test_what_comes_of_an_erased_player_is_known_after_a_rotation(
     assert Conversion.objects.get(user_id=USER).reason == "erased"
 
 
-def test_without_its_key_nothing_of_an_erased_player_comes_back(
+def test_without_the_receipt_key_late_events_of_a_player_stay_undigested(
     played: None, key: NewKey, secret_key: NewKey, game: Game, settings: Any
 ) -> None:
     erase(secret_key)
@@ -410,7 +410,7 @@ def test_consent_of_an_id_without_any_event_is_erased(key: NewKey, secret_key: N
 
 
 @pytest.mark.parametrize("ids", [(ANON, "unknown"), ("unknown", USER)])
-def test_an_alias_with_a_placeholder_at_one_end_goes_with_the_other(
+def test_an_alias_with_one_placeholder_is_erased_with_its_other_id(
     key: NewKey, secret_key: NewKey, ids: tuple[str, str]
 ) -> None:
     digest(key, alias(*ids))
@@ -423,7 +423,7 @@ def test_an_alias_with_a_placeholder_at_one_end_goes_with_the_other(
 # When it comes at an awkward moment
 
 
-def test_events_undigested_at_the_time_of_the_request_go_too(key: NewKey, secret_key: NewKey) -> None:
+def test_events_undigested_at_the_time_of_the_request_are_erased_too(key: NewKey, secret_key: NewKey) -> None:
     """Only the alias still in the queue says that the two are one."""
     digest(key, click(ANON, "click-forgetme"), message(userId=USER))
     send(key, alias(ANON, USER), message(userId=ABSENT, anonymousId=ANON, deviceId=DEVICE))
@@ -441,7 +441,7 @@ def test_events_undigested_at_the_time_of_the_request_go_too(key: NewKey, secret
     assert traces() == []
 
 
-def test_a_batch_that_cannot_be_digested_holds_an_erasure_up_only_until_it_is_set_aside(
+def test_a_batch_that_cannot_be_digested_delays_an_erasure_only_until_it_is_set_aside(
     key: NewKey, secret_key: NewKey
 ) -> None:
     sent = identify(USER)
@@ -459,7 +459,7 @@ def test_a_batch_that_cannot_be_digested_holds_an_erasure_up_only_until_it_is_se
     assert traces() == []
 
 
-def test_later_batches_do_not_hold_it_up(key: NewKey, secret_key: NewKey) -> None:
+def test_batches_after_the_request_do_not_delay_an_erasure(key: NewKey, secret_key: NewKey) -> None:
     digest(key, message(userId=USER))
     delete(secret_key)
     send(key, message(userId="somebody else"))
@@ -468,7 +468,7 @@ def test_later_batches_do_not_hold_it_up(key: NewKey, secret_key: NewKey) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_waits_for_a_digest_of_the_game_that_is_under_way(key: NewKey, secret_key: NewKey, game: Game) -> None:
+def test_an_erasure_waits_for_a_running_digest_of_its_game(key: NewKey, secret_key: NewKey, game: Game) -> None:
     digest(key, message(userId=USER))
     delete(secret_key)
     with own_connection() as other, other.cursor() as cursor:
@@ -484,7 +484,7 @@ def test_it_waits_for_a_digest_of_the_game_that_is_under_way(key: NewKey, secret
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_it_waits_for_the_digest_events_are_taken_in(key: NewKey, secret_key: NewKey, game: Game) -> None:
+def test_events_are_accepted_while_an_erasure_waits_for_the_digest(key: NewKey, secret_key: NewKey, game: Game) -> None:
     delete(secret_key)
     with own_connection() as other, other.cursor() as cursor, connection.cursor() as own:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"digest game {game.pk}"])

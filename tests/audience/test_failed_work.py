@@ -62,7 +62,7 @@ def gauge() -> dict[str, float]:
     return {sample.labels["queue"]: sample.value for sample in found.samples if sample.value}
 
 
-def test_blocking_are_those_set_aside_and_those_whose_time_has_not_come(game: Game) -> None:
+def test_rows_set_aside_or_with_a_later_attempt_are_not_due(game: Game) -> None:
     aside, later, due = failed(game), failed(game, row="2", aside=False), failed(game, row="3", aside=False)
     FailedWork.objects.filter(pk=due.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     failed(game, Queue.REPLAY)
@@ -72,21 +72,21 @@ def test_blocking_are_those_set_aside_and_those_whose_time_has_not_come(game: Ga
     assert set(FailedWork.objects.of(Queue.FAN_OUT).set_aside()) == {aside}
 
 
-def test_the_failures_of_a_game_go_with_it(game: Game, other_game: Game) -> None:
+def test_failed_work_is_deleted_with_its_game(game: Game, other_game: Game) -> None:
     failed(game)
     kept = failed(other_game)
     game.delete()
     assert list(FailedWork.objects.all()) == [kept]
 
 
-def test_prometheus_is_told_of_each_queue_how_many_were_set_aside(game: Game, other_game: Game) -> None:
+def test_prometheus_reads_the_number_of_rows_set_aside_per_queue(game: Game, other_game: Game) -> None:
     assert gauge() == {}
     failed(game), failed(other_game), failed(None, Queue.PRUNE), failed(game, Queue.REPLAY, aside=False)
     batch(game, BatchState.FAILED)
     assert gauge() == {"digest": 1, "fan_out": 2, "prune": 1}
 
 
-def test_trying_again_gives_a_row_all_its_attempts_and_says_so_in_the_audit_log(game: Game, other_game: Game) -> None:
+def test_retrying_restores_all_attempts_and_is_in_the_audit_log(game: Game, other_game: Game) -> None:
     rows = [failed(game), failed(game, row="2"), failed(None, Queue.ROLLUP)]
     left = failed(other_game)
 
@@ -115,9 +115,7 @@ def test_digesting_again_takes_the_failed_requests_only(game: Game) -> None:
 @pytest.mark.parametrize(
     ("model", "action"), [("audience_batch", "digest_again"), ("audience_failedwork", "try_again")]
 )
-def test_the_admin_asks_before_it_has_rows_tried_again(
-    admin_client: Client, game: Game, model: str, action: str
-) -> None:
+def test_the_admin_asks_to_confirm_a_retry(admin_client: Client, game: Game, model: str, action: str) -> None:
     aside, row = batch(game, BatchState.FAILED), failed(game)
     chosen = {"action": action, "_selected_action": [aside.pk if action == "digest_again" else row.pk]}
     url = reverse(f"admin:{model}_changelist")
@@ -131,7 +129,7 @@ def test_the_admin_asks_before_it_has_rows_tried_again(
     assert found == ((0, 8) if action == "digest_again" else (8, 0))
 
 
-def test_looking_is_not_enough_to_have_a_row_tried_again(client: Client, game: Game) -> None:
+def test_the_view_permission_does_not_allow_a_retry(client: Client, game: Game) -> None:
     row = failed(game)
     staff(client, "view_failedwork")
     url = reverse("admin:audience_failedwork_changelist")
@@ -149,7 +147,7 @@ def command(name: str, *arguments: str) -> str:
     return told.getvalue()
 
 
-def test_retry_batches_says_how_many_and_a_second_time_none(game: Game, other_game: Game) -> None:
+def test_retry_batches_reports_the_number_and_none_the_second_time(game: Game, other_game: Game) -> None:
     aside, other = batch(game, BatchState.FAILED), batch(other_game, BatchState.FAILED)
 
     assert command("retry_batches", "--game", game.slug) == "To be digested again: 1.\n"
@@ -159,7 +157,7 @@ def test_retry_batches_says_how_many_and_a_second_time_none(game: Game, other_ga
     assert list(Batch.objects.due()) == [aside, other]
 
 
-def test_retry_set_aside_takes_what_was_set_aside_alone(game: Game, other_game: Game) -> None:
+def test_retry_set_aside_retries_only_what_was_set_aside(game: Game, other_game: Game) -> None:
     mine, waiting = failed(game), failed(game, row="2", aside=False)
     replay, other = failed(game, Queue.REPLAY), failed(other_game)
 
@@ -173,14 +171,14 @@ def test_retry_set_aside_takes_what_was_set_aside_alone(game: Game, other_game: 
 
 
 @pytest.mark.parametrize("name", ["retry_batches", "retry_set_aside"])
-def test_an_unknown_game_is_said_to_be_one_and_nothing_is_tried(game: Game, name: str) -> None:
+def test_an_unknown_game_is_reported_and_nothing_is_retried(game: Game, name: str) -> None:
     failed(game), batch(game, BatchState.FAILED)
     with pytest.raises(CommandError, match="There is no game “sky-riders”."):
         command(name, "--game", "sky-riders")
     assert (FailedWork.objects.set_aside().count(), Batch.objects.get().state) == (1, "failed")
 
 
-def test_what_nobody_tries_any_more_is_forgotten_and_what_was_set_aside_is_not(game: Game) -> None:
+def test_obsolete_failed_work_is_pruned_and_work_set_aside_is_not(game: Game) -> None:
     forgotten, aside, waiting = failed(game, aside=False), failed(game, row="2"), failed(game, row="3", aside=False)
     answer = failed(game, Queue.CLOSING, aside=False)
     long_ago = timezone.now() - timedelta(hours=25)

@@ -9,7 +9,7 @@ from tests.audience.immutable import ago, click, digest, identify, message
 pytestmark = pytest.mark.django_db
 
 
-def test_an_event_that_is_followed_becomes_a_conversion_with_its_click(game: Game, key: NewKey) -> None:
+def test_an_event_of_a_goal_becomes_a_conversion_with_its_click(game: Game, key: NewKey) -> None:
     goals.add_goal_events(game=game, names=["tutorial_done"])
     digest(key, click("a-1", eventTimestamp=ago(minutes=9)), identify("user-1", "a-1"))
     properties = {"level": 7, "value": "4.50", "currency": "eur"}
@@ -42,7 +42,7 @@ def test_events_before_the_goal_was_added_make_no_conversion(game: Game, key: Ne
     assert not Conversion.objects.exists()
 
 
-def test_another_games_goals_are_not_ours(other_game: Game, key: NewKey) -> None:
+def test_goals_of_another_game_make_no_conversion(other_game: Game, key: NewKey) -> None:
     goals.add_goal_events(game=other_game, names=["tutorial_done"])
     digest(key, message(eventName="tutorial_done"))
 

@@ -92,19 +92,19 @@ def test_a_long_error_message_is_truncated() -> None:
     assert len(isolation.describe_error(ValueError("x" * 5000))) == 2000
 
 
-def test_rows_that_fail_are_noted_and_their_neighbours_go_through() -> None:
+def test_failing_rows_are_recorded_and_all_others_are_processed() -> None:
     assert [row for half in halved([2, 4, 5, 6, 8, 9]) for row in half] == [1, 2, 3, 4]
     noted = FailedWork.objects.order_by("row").values_list("queue", "row", "attempts", "error")
     assert list(noted) == [("fan_out", "5", 1, "ValueError: odd"), ("fan_out", "9", 1, "ValueError: odd")]
 
 
-def test_a_row_that_another_worker_noted_meanwhile_is_not_counted_twice() -> None:
+def test_a_row_that_another_worker_recorded_meanwhile_is_not_counted_twice() -> None:
     halved([5])
     halved([5])
     assert FailedWork.objects.get().attempts == 1
 
 
-def test_a_failed_row_is_tried_alone_twice_as_late_each_time_and_then_set_aside() -> None:
+def test_a_failed_row_is_retried_with_doubling_delays_and_then_set_aside() -> None:
     halved([5])
     waits = []
     for attempt in range(1, isolation.MAX_ATTEMPTS):
@@ -123,7 +123,7 @@ def test_a_failed_row_is_tried_alone_twice_as_late_each_time_and_then_set_aside(
     assert isolation.retry(Queue.FAN_OUT, lambda failure: None) == 0
 
 
-def test_a_failed_row_that_gets_through_is_forgotten() -> None:
+def test_the_record_of_a_failed_row_is_deleted_once_it_succeeds() -> None:
     halved([5])
     come_due()
     assert isolation.retry(Queue.FAN_OUT, lambda failure: halve([6])) == 1
@@ -143,7 +143,7 @@ def test_a_failed_row_that_cannot_be_tried_now_stays() -> None:
     assert timedelta() < failure.next_attempt_at - timezone.now() <= isolation.LEASE
 
 
-def test_the_database_going_away_notes_nothing() -> None:
+def test_nothing_is_recorded_when_the_database_becomes_unavailable() -> None:
     def work(rows: Sequence[int]) -> None:
         raise OperationalError("server closed the connection")
 
@@ -152,7 +152,7 @@ def test_the_database_going_away_notes_nothing() -> None:
     assert not FailedWork.objects.exists()
 
 
-def test_steps_are_taken_one_by_one_and_a_failed_one_only_when_it_is_due() -> None:
+def test_steps_are_processed_one_by_one_and_a_failed_one_only_when_due() -> None:
     tried: list[int] = []
 
     def step(row: int) -> int:
@@ -170,7 +170,7 @@ def test_steps_are_taken_one_by_one_and_a_failed_one_only_when_it_is_due() -> No
     assert FailedWork.objects.get().attempts == 2
 
 
-def test_a_failure_in_a_game_that_is_gone_is_not_kept() -> None:
+def test_a_failure_of_a_deleted_game_is_not_recorded() -> None:
     gone = factories.game()
     pk = gone.pk
     gone.delete()

@@ -45,7 +45,9 @@ def believing(monkeypatch: pytest.MonkeyPatch) -> None:
         (KeyKind.SECRET, Environment.SANDBOX, "sk_imapik-test-"),
     ],
 )
-def test_a_key_tells_its_kind_and_environment(game: Game, kind: KeyKind, environment: Environment, start: str) -> None:
+def test_the_value_of_a_key_shows_its_kind_and_environment(
+    game: Game, kind: KeyKind, environment: Environment, start: str
+) -> None:
     made = create_key(game=game, name="backend", kind=kind, environment=environment)
 
     assert re.fullmatch(re.escape(start) + "[0-9a-f]{40}", made.value)
@@ -104,7 +106,7 @@ def test_a_key_is_found_as_its_own_kind_only(key: NewKey, secret_key: NewKey) ->
 # Rotation
 
 
-def test_a_rotated_key_goes_on_beside_its_successor_until_the_overlap_ends(sandbox_key: NewKey) -> None:
+def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(sandbox_key: NewKey) -> None:
     with time_machine.travel(NOW, tick=False) as clock:
         successor = rotate_key(key=sandbox_key.key, overlap=timedelta(hours=1))
         assert sandbox_key.key.expires_at == NOW + timedelta(hours=1)
@@ -194,7 +196,7 @@ def test_an_operator_sets_a_keys_rate_limit_in_the_admin_and_nothing_else(game: 
 # Looked up once a second
 
 
-def test_a_process_asks_once_for_a_key_that_is_used_again(game: Game, believing: None) -> None:
+def test_a_process_looks_up_a_repeated_key_once(game: Game, believing: None) -> None:
     made = create_key(game=game, name="k")
     find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
 
@@ -226,7 +228,7 @@ def test_a_key_revoked_or_rotated_here_ends_at_once(game: Game, believing: None)
     assert [find_key(made.value, kinds=(KeyKind.PUBLISHABLE,)) for made in (revoked, rotated)] == [None, None]
 
 
-def test_an_overlap_ends_on_time_also_for_a_key_that_is_kept(game: Game, believing: None) -> None:
+def test_an_overlap_ends_on_time_also_for_a_cached_key(game: Game, believing: None) -> None:
     made = create_key(game=game, name="k")
     ApiKey.objects.update(expires_at=timezone.now() + timedelta(milliseconds=300))
     assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
@@ -242,14 +244,16 @@ def test_a_new_key_works_at_once(game: Game, believing: None) -> None:
     assert find_key(value, kinds=(KeyKind.PUBLISHABLE,))
 
 
-def test_a_process_keeps_a_bounded_number_of_keys(game: Game, believing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_caches_a_bounded_number_of_keys(
+    game: Game, believing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(auth, "MAX_CACHED_KEYS", 3)
     for made in [create_key(game=game, name="k") for _ in range(8)]:
         assert find_key(made.value, kinds=(KeyKind.PUBLISHABLE,))
     assert len(auth._cache) <= 3
 
 
-def test_a_value_that_no_key_has_is_asked_for_once(game: Game) -> None:
+def test_an_unknown_value_is_looked_up_once(game: Game) -> None:
     with CaptureQueriesContext(connection) as asked:
         assert find_key("pk_imapik-unknown") is None
         assert find_expired_key("pk_imapik-unknown") is None

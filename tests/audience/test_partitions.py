@@ -64,7 +64,7 @@ def test_the_migration_made_31_days_back_and_7_ahead(key: NewKey) -> None:
     assert homes() == {f"audience_event_{today + timedelta(days=offset):%Y%m%d}": 1 for offset in (-31, 0, 7)}
 
 
-def test_it_makes_seven_days_of_events_and_two_weeks_of_batches_ahead_once() -> None:
+def test_seven_days_of_events_and_two_weeks_of_batches_are_created_ahead_once() -> None:
     with time_machine.travel(NOON, tick=False):
         events, batches = made()
         assert events == [f"audience_event_{DAY + timedelta(days=offset):%Y%m%d}" for offset in range(8)]
@@ -77,12 +77,12 @@ def test_it_makes_seven_days_of_events_and_two_weeks_of_batches_ahead_once() -> 
         assert partitions_ahead.make_ahead()[2:] == ["audience_batch_20310519"]
 
 
-def test_the_day_is_that_of_greenwich() -> None:
+def test_the_days_of_partitions_are_in_utc() -> None:
     with time_machine.travel(datetime.fromisoformat("2031-05-01T23:30:00-05:00"), tick=False):
         assert partitions_ahead.make_ahead()[0] == "audience_event_20310502"
 
 
-def test_the_task_makes_them() -> None:
+def test_the_task_creates_partitions() -> None:
     with time_machine.travel(NOON, tick=False):
         tasks.make_partitions()
 
@@ -156,7 +156,7 @@ def homes_of_batches() -> dict[int, str]:
         return dict(cursor.fetchall())
 
 
-def test_batches_lie_in_the_week_they_came_in(game: Game) -> None:
+def test_a_new_partition_of_batches_takes_over_its_week_from_the_default_one(game: Game) -> None:
     sunday = datetime(2031, 5, 4, 23, 59, 59, tzinfo=UTC)
     before, after = batch(game, sunday), batch(game, sunday + timedelta(seconds=1))
     partitions.create_partition(BATCHES, date(2031, 4, 28))
@@ -174,7 +174,7 @@ def test_a_batch_is_stored_in_the_partition_of_its_week(key: NewKey) -> None:
     assert BATCHES.start(NOON.date()) == NOON.date() - timedelta(days=NOON.weekday())
 
 
-def test_a_list_of_partitions_says_range_rows_and_size(key: NewKey) -> None:
+def test_a_list_of_partitions_has_range_rows_and_size(key: NewKey) -> None:
     partitions.create_partition(EVENTS, DAY)
     store(key, "m1", DAY)
     *_, last, default = partitions.list_partitions(EVENTS)
@@ -200,7 +200,7 @@ def test_a_partition_is_dropped_unless_a_row_must_be_kept(game: Game) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_busy_table_is_waited_for_briefly_and_again(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_table_is_tried_again_after_a_short_timeout(key: NewKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "MAX_TRIES", 2)
     monkeypatch.setattr(partitions, "PAUSE_SECONDS", 0.01)
     partitions.create_partition(EVENTS, DAY)
@@ -216,7 +216,7 @@ def test_a_busy_table_is_waited_for_briefly_and_again(key: NewKey, monkeypatch: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_migration_carries_every_batch_over_and_back(key: NewKey) -> None:
+def test_the_migration_moves_every_batch_forth_and_back(key: NewKey) -> None:
     game, now = key.key.game, timezone.now()
     try:
         migrated("0009_days_that_events_are_kept")

@@ -50,7 +50,7 @@ def test_rejections_are_kept_7_days(game: Game) -> None:
     assert list(ages) == [NOW - timedelta(days=7), NOW]
 
 
-def test_of_more_than_10_000_a_game_the_newest_are_kept(game: Game, other_game: Game) -> None:
+def test_the_newest_10_000_rejections_of_a_game_are_kept(game: Game, other_game: Game) -> None:
     rejections(game, 3, message_id="old")
     rejections(game, 10_000, message_id="new")
     rejections(other_game, 10_000)
@@ -62,7 +62,7 @@ def test_of_more_than_10_000_a_game_the_newest_are_kept(game: Game, other_game: 
     assert Rejection.objects.filter(game=other_game).count() == 10_000
 
 
-def test_a_flood_with_a_public_key_pushes_out_nothing_that_was_refused_of_a_server(game: Game) -> None:
+def test_a_flood_with_a_public_key_does_not_displace_rejections_of_a_server(game: Game) -> None:
     public, own = create_key(game=game, name="web"), create_key(game=game, name="backend", kind=KeyKind.SERVER)
     rejections(game, 3, key=own.key)
     rejections(game, 2, message_id="old", key=public.key)
@@ -75,7 +75,7 @@ def test_a_flood_with_a_public_key_pushes_out_nothing_that_was_refused_of_a_serv
     assert Rejection.objects.filter(message_id="new").count() == 9_997
 
 
-def test_digested_batches_are_kept_31_days_and_the_others_for_as_long_as_they_are_work(game: Game) -> None:
+def test_digested_batches_are_kept_31_days_and_undigested_ones_until_they_are_digested(game: Game) -> None:
     month, older = timedelta(days=31), timedelta(days=31, seconds=1)
     kept = [batch(game, month, BatchState.DONE), batch(game, older, "pending"), batch(game, older, "failed")]
     batch(game, older, BatchState.DONE)
@@ -94,7 +94,7 @@ def test_the_task_prunes_and_leaves_events_alone(key: NewKey) -> None:
     assert Event.objects.count() == 1
 
 
-def test_a_large_refused_message_is_kept_as_its_size(key: NewKey) -> None:
+def test_of_a_large_refused_message_only_its_size_and_ids_are_stored(key: NewKey) -> None:
     send(key, message(surface="tv", properties={"note": "x" * 40_000}), message(surface="tv"))
     cut, whole = Rejection.objects.order_by("id")
 
@@ -105,7 +105,7 @@ def test_a_large_refused_message_is_kept_as_its_size(key: NewKey) -> None:
     assert whole.raw["surface"] == "tv"
 
 
-def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
+def test_a_week_of_batches_is_dropped_and_its_undigested_ones_are_kept(game: Game) -> None:
     week = date(2026, 2, 23)
     partitions.create_partition(BATCHES, week)
     old = NOW - timedelta(days=38)
@@ -125,7 +125,7 @@ def test_a_week_of_batches_goes_whole_and_its_work_stays(game: Game) -> None:
     assert "audience_batch_20260223" not in {part.name for part in partitions.list_partitions(BATCHES)}
 
 
-def test_many_rows_go_in_steps_until_the_time_is_over(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_are_deleted_in_steps_until_the_time_is_over(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audience.storage.prune_steps.ROWS_AT_ONCE", 10)
     rejections(game, 35, received_at=NOW - timedelta(days=8))
     with time_machine.travel(NOW, tick=False):
@@ -136,7 +136,7 @@ def test_many_rows_go_in_steps_until_the_time_is_over(game: Game, monkeypatch: p
         assert step.carry_out(time.monotonic() + 60).rows == 25
 
 
-def test_the_bytes_are_those_of_the_rows(game: Game) -> None:
+def test_the_bytes_pruned_are_those_of_the_rows(game: Game) -> None:
     rejections(game, 2, received_at=NOW - timedelta(days=8), message_id="x" * 100)
     with time_machine.travel(NOW, tick=False):
         (would,) = pruning.prune(dry_run=True)

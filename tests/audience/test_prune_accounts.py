@@ -30,7 +30,7 @@ def pruned() -> dict[str, int]:
     return found
 
 
-def test_ended_sessions_go_and_the_list_of_their_owner_with_them(db: None) -> None:
+def test_ended_sessions_are_deleted_with_their_entries_in_the_list_of_the_owner(db: None) -> None:
     ada: Any = hub.user("ada")
     for key, ends in (("old", NOW - SECOND), ("new", NOW + SECOND), ("seen", NOW + SECOND)):
         Session.objects.create(session_key=key, session_data="", expire_date=ends)
@@ -81,7 +81,7 @@ def test_an_invitation_is_kept_90_days_after_it_was_accepted_revoked_or_expired(
     }
 
 
-def test_expired_links_and_counts_of_sign_ins_go(db: None) -> None:
+def test_expired_links_and_counts_of_sign_ins_are_deleted(db: None) -> None:
     ada: Any = hub.user("ada")
     bob: Any = hub.user("bob")
     for user, expires in ((ada, NOW - timedelta(days=30, seconds=1)), (bob, NOW - timedelta(days=30))):
@@ -94,7 +94,7 @@ def test_expired_links_and_counts_of_sign_ins_go(db: None) -> None:
     assert SignInPace.objects.get().account == f"{0:064}"
 
 
-def test_addresses_that_nobody_confirmed_go_and_others_stay(db: None) -> None:
+def test_unconfirmed_addresses_are_deleted_and_others_are_kept(db: None) -> None:
     ada: Any = hub.user("ada")
     unconfirmed = EmailAddress.objects.create(user=ada, email="boss@x.example")
     link = EmailConfirmation.objects.create(email_address=unconfirmed, key="k")
