@@ -25,11 +25,11 @@ COUNT_ATTEMPT = """
 INSERT INTO audience_signinpace AS pace (account, attempts, last_at, free_at)
 VALUES (%(account)s, 1, clock_timestamp(), clock_timestamp())
 ON CONFLICT (account) DO UPDATE SET
-  attempts = CASE WHEN pace.last_at < clock_timestamp() - %(forgotten)s::interval THEN 1 ELSE pace.attempts + 1 END,
+  attempts = CASE WHEN pace.last_at < clock_timestamp() - %(reset_after)s::interval THEN 1 ELSE pace.attempts + 1 END,
   last_at = clock_timestamp(),
   free_at = clock_timestamp() + CASE
-    WHEN pace.last_at < clock_timestamp() - %(forgotten)s::interval OR pace.attempts + 1 < %(free)s THEN interval '0'
-    ELSE least(%(most)s, power(2, least(pace.attempts + 1 - %(free)s, 10))) * interval '1 second' END
+    WHEN pace.last_at < clock_timestamp() - %(reset_after)s::interval OR pace.attempts + 1 < %(free)s THEN interval '0'
+    ELSE least(%(max_delay)s, power(2, least(pace.attempts + 1 - %(free)s, 10))) * interval '1 second' END
 WHERE pace.free_at <= clock_timestamp()
 RETURNING 0
 """
@@ -42,7 +42,7 @@ UPDATE audience_signinpace SET attempts = greatest(attempts - 1, 0), free_at = c
 def count_attempt(request: HttpRequest, login: str) -> int:
     """Count an attempt on the typed address `login`; return the seconds to wait, 0 if the attempt may be made now."""
     account = _counted_by(request, login)
-    limits: dict[str, str | int] = {"forgotten": RESET_AFTER, "free": FREE_ATTEMPTS, "most": MAX_DELAY_SECONDS}
+    limits: dict[str, str | int] = {"reset_after": RESET_AFTER, "free": FREE_ATTEMPTS, "max_delay": MAX_DELAY_SECONDS}
     with connection.cursor() as cursor:
         cursor.execute(COUNT_ATTEMPT, {"account": account, **limits})
         if cursor.fetchone():

@@ -107,11 +107,11 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
 
     def get_urls(self) -> list[Any]:
         """Add two pages, and remove Django's password page, on which staff would choose the password."""
-        ours = [
+        link_pages = [
             path("<int:pk>/password/", self.admin_site.admin_view(account_links.password_link), name=PASSWORD_LINK),
             path("<int:pk>/address/", self.admin_site.admin_view(account_links.address_link), name=ADDRESS_LINK),
         ]
-        return [*ours, *(url for url in super().get_urls() if url.name != "auth_user_password_change")]
+        return [*link_pages, *(url for url in super().get_urls() if url.name != "auth_user_password_change")]
 
 
 class DeleteOnly(ReadOnly):

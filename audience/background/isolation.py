@@ -116,10 +116,10 @@ def process_each(
     """Yield the result of `work` for each row, processed alone and lazily; rows that failed before only when due."""
     known = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
     for row in rows:
-        place = row_of(row)
-        failure = known.get((place.game_id, place.name))
+        key = row_of(row)
+        failure = known.get((key.game_id, key.name))
         if failure is None or _lease(failure):
-            yield from process_alone(queue, place, partial(work, row), failure)
+            yield from process_alone(queue, key, partial(work, row), failure)
 
 
 def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[FailedWork] | None = None) -> int:
@@ -131,8 +131,8 @@ def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[
     done = 0
     for failure in list(due):
         if _lease(failure):
-            place = FailureKey(failure.row, failure.game_id, failure.kept)
-            done += len(process_alone(queue, place, partial(work, failure), failure))
+            key = FailureKey(failure.row, failure.game_id, failure.kept)
+            done += len(process_alone(queue, key, partial(work, failure), failure))
     return done
 
 
@@ -158,8 +158,8 @@ def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure:
 def _lease(failure: FailedWork) -> bool:
     """Lease a failed row for a retry; return False if it is not due or leased by another worker."""
     now = clock.now()
-    mine = FailedWork.objects.due(now).filter(pk=failure.pk).order_by()
-    return bool(mine.update(next_attempt_at=now + LEASE))
+    due = FailedWork.objects.due(now).filter(pk=failure.pk).order_by()
+    return bool(due.update(next_attempt_at=now + LEASE))
 
 
 def record_failure(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False) -> None:
@@ -178,9 +178,9 @@ def record_failure(queue: Queue, row: FailureKey, error: Exception, *, again: bo
 def _record(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:
     now = clock.now()
     rows = FailedWork.objects.select_for_update(of=("self",))
-    place: dict[str, Any] = {"game_id": row.game_id, "queue": queue, "row": row.name}
-    failure, made = rows.get_or_create(**place, defaults={"kept": row.kept})
-    if not made and not again:
+    key: dict[str, Any] = {"game_id": row.game_id, "queue": queue, "row": row.name}
+    failure, is_new = rows.get_or_create(**key, defaults={"kept": row.kept})
+    if not is_new and not again:
         return
     failure.attempts += 1
     failure.error = describe_error(error)

@@ -31,21 +31,21 @@ UPSERT_TOUCH = """
 
 def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
-    touched = _touch(game, events, people)
+    touched = _store_touches(game, events, people)
     new = conversions.record(game=game, events=events, people=people.by_event)
     converted = {conversion.person_id for conversion in new}
     elected = conversions.elect_launches(person_ids=people.merged | converted)
     # Locked, to wait for a fan-out in progress and see its decisions.
-    every = Conversion.objects.filter(person_id__in=people.merged | touched).order_by("pk")
-    theirs = every.select_for_update(no_key=True, of=("self",))
-    recent = theirs.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
+    affected = Conversion.objects.filter(person_id__in=people.merged | touched).order_by("pk")
+    locked = affected.select_for_update(no_key=True, of=("self",))
+    recent = locked.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
     # Not fanned out yet: a late click still changes their attribution.
-    undecided = theirs.filter(fanned_out_at=None)
+    undecided = locked.filter(fanned_out_at=None)
     to_decide = {c.pk: c for c in [*recent, *undecided, *new, *elected] if c.reason not in conversions.SETTLED}
     return _decide(game, list(to_decide.values()), new)
 
 
-def _touch(game: Game, events: Sequence[Event], people: People) -> set[uuid.UUID]:
+def _store_touches(game: Game, events: Sequence[Event], people: People) -> set[uuid.UUID]:
     """Store the events' ad clicks; return the persons who clicked."""
     rows: list[tuple[Any, ...]] = []
     for event in events:
@@ -103,8 +103,8 @@ def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Co
     changed = []
     for conversion in open_conversions:
         before = (conversion.touch_id, conversion.reason)
-        won, reason = winner(event_at=conversion.event_at, touches=touches[conversion.person_id], window=window)
-        conversion.touch = won
+        theirs = touches[conversion.person_id]
+        conversion.touch, reason = winner(event_at=conversion.event_at, touches=theirs, window=window)
         conversion.reason = Reason.TEST_TRAFFIC if conversion.test else reason
         if before != (conversion.touch_id, conversion.reason):
             conversion.fanned_out_at = None

@@ -74,19 +74,19 @@ def register(network: str, *, parameters: Iterable[str], sources: Iterable[str],
 
 
 def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click | None:
-    """The ad click of an event; None for an organic one.
+    """Return the ad click of an event; None for an organic one.
 
     The page URL is read first: a newer click in the same tab is only there, while properties may still carry
     the one that opened the session.
     """
     page_url = _text(context.get("page_url"))
-    for words in (_query(page_url), _parameters(properties), _campaign_parameters(context.get("campaign"))):
-        network, click_id = _network(words)
+    for parameters in (_query(page_url), _parameters(properties), _campaign_parameters(context.get("campaign"))):
+        network, click_id = _network(parameters)
         if network:
             return Click(
                 network=network,
                 click_id=click_id,
-                campaign={name: words[name] for name in CAMPAIGN if words.get(name)},
+                campaign={name: parameters[name] for name in CAMPAIGN if parameters.get(name)},
                 page_url=page_url or _text(properties.get("landing_page")),
                 referrer=_text(context.get("page_referrer")) or _text(properties.get("referrer")),
                 cookies=_cookies(network, properties, context),
@@ -94,23 +94,23 @@ def read(*, properties: Mapping[str, Any], context: Mapping[str, Any]) -> Click 
     return None
 
 
-def _network(words: Mapping[str, str]) -> tuple[str, str]:
-    """(network, click id) of a paid visit, or ('', '')."""
-    for parameter, network in CLICK_IDS.items():
+def _network(parameters: Mapping[str, str]) -> tuple[str, str]:
+    """Return (network, click id) of a paid visit, or ('', '')."""
+    for name, network in CLICK_IDS.items():
         # Networks write ASCII. MAX_LENGTH characters of it fit a B-tree row (2,704 bytes); of Chinese they do not.
-        if words.get(parameter) and words[parameter].isascii():
-            return network, words[parameter]
-    source = words.get("utm_source", "").lower()
+        if parameters.get(name) and parameters[name].isascii():
+            return network, parameters[name]
+    source = parameters.get("utm_source", "").lower()
     if source in PAID_SOURCES:
         return PAID_SOURCES[source], ""
-    medium = words.get("utm_medium", "").lower()
+    medium = parameters.get("utm_medium", "").lower()
     if source in SOURCES and (medium in PAID_MEDIA or medium.startswith("pmax")):
         return SOURCES[source], ""
     return "", ""
 
 
 def _query(url: str) -> dict[str, str]:
-    """The query of a URL; of a repeated parameter the last, and none of a URL that cannot be read."""
+    """Return the query of a URL, of a repeated parameter the last value; {} for a URL that cannot be read."""
     try:
         query = urlsplit(url).query
     except ValueError:
@@ -126,14 +126,14 @@ def _parameters(holder: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _campaign_parameters(campaign: Any) -> dict[str, str]:
-    """context.campaign, whose keys are `source` or `utm_source`, and which may contain a click id too."""
+    """Return the parameters of context.campaign (keys `source` or `utm_source`), which may contain a click id too."""
     if not isinstance(campaign, Mapping):
         return {}
     return _parameters({CAMPAIGN_PARAMETERS.get(str(name), str(name)): value for name, value in campaign.items()})
 
 
 def _cookies(network: str, properties: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, str]:
-    """The network's own cookies, by their names in the browser; senders may leave out the first underscore.
+    """Return the network's own cookies, by their names in the browser; senders may leave out the first underscore.
 
     One that is too long is left out: a network cannot match what was cut.
     """

@@ -63,7 +63,7 @@ WITH event AS MATERIALIZED (
   {BY_DEVICE}
 ), active AS (
   UPDATE audience_person SET last_seen_at = active_at
-  FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS theirs
+  FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS latest
   WHERE id = person_id AND active_at > last_seen_at
 )
 SELECT anonymous_id, user_id, device_id, links, first_at, active_at, coalesce(events, '{{}}'), person_id

@@ -17,11 +17,11 @@ def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
         if event.kind == Kind.IDENTIFY and event.traits:
             by_person[people[event.pk]].append(event)
     persons = Person.objects.in_bulk(list(by_person))
-    changed = [persons[person_id] for person_id, theirs in by_person.items() if _take(persons[person_id], theirs)]
+    changed = [persons[person_id] for person_id, theirs in by_person.items() if _apply_to(persons[person_id], theirs)]
     bulk.update(changed, ["traits", "trait_times"])
 
 
-def _take(person: Person, events: Sequence[Event]) -> bool:
+def _apply_to(person: Person, events: Sequence[Event]) -> bool:
     before = (dict(person.traits), dict(person.trait_times))
     for event in events:
         for name, value in event.traits.items():
