@@ -110,7 +110,7 @@ def test_send_again_queues_the_failed_and_says_why_not_of_the_others(admin_clien
     assert failed.next_attempt_at >= before
 
 
-def test_who_may_only_look_cannot_send_again(client: Client, delivered: Delivery) -> None:
+def test_a_user_without_change_permission_cannot_send_again(client: Client, delivered: Delivery) -> None:
     failed = Delivery.objects.get(state="failed")
     viewer = staff(client, "view_delivery")
     assert "Send again" not in viewer.get(reverse(DELIVERIES)).content.decode()
@@ -119,7 +119,7 @@ def test_who_may_only_look_cannot_send_again(client: Client, delivered: Delivery
     assert failed.state == "failed"
 
 
-def test_who_may_change_deliveries_can_send_again(client: Client, delivered: Delivery) -> None:
+def test_a_user_with_change_permission_can_send_again(client: Client, delivered: Delivery) -> None:
     failed = Delivery.objects.get(state="failed")
     operator = staff(client, "view_delivery", "change_delivery")
     operator.post(reverse(DELIVERIES), {**CONFIRMED, "_selected_action": [str(failed.pk)]})

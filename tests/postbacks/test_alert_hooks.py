@@ -120,7 +120,7 @@ def test_an_allowed_address_does_not_open_its_other_spellings_in_plain_http(url:
     assert inside.requests == []
 
 
-def test_the_operator_can_allow_a_host_inside() -> None:
+def test_the_operator_can_allow_a_private_host() -> None:
     with peer(lambda connection: connection.sendall(OK)) as inside:
         assert post_to_public_host(asking(f"{inside.url}/hook"), private_hosts=LOOPBACK).status == 200
         by_name = inside.url.replace("127.0.0.1", "localhost")
@@ -156,7 +156,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert len(network.requests) == 1
 
 
-def test_a_host_that_never_answers_costs_its_time_and_no_more() -> None:
+def test_a_host_that_never_answers_blocks_for_the_time_limit_only() -> None:
     with peer(lambda connection: None) as network:
         answer = post_to_public_host(asking(network.url), private_hosts=LOOPBACK, timeout=0.3)
     assert answer.failure == "timeout"

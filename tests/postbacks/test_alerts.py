@@ -56,7 +56,7 @@ def test_a_hold_opens_one_alert_that_says_why_and_what_to_do(config: PostbackCon
     assert alert.next_step == "Rotate the access token: choose Edit, then Rotate credentials."
 
 
-def test_suspicion_hold_and_backlog_are_one_stretch(config: PostbackConfig) -> None:
+def test_suspicion_hold_and_backlog_in_a_row_are_one_alert(config: PostbackConfig) -> None:
     member(config.game, Role.ADMIN)
     now = timezone.now()
     PostbackConfig.objects.update(suspected_at=now)
@@ -98,7 +98,7 @@ def test_a_state_that_comes_and_goes_stays_one_alert(config: PostbackConfig) -> 
     assert told() == [("opened", "admin-default")]
 
 
-def test_it_recovers_after_a_minute_without_a_break(config: PostbackConfig) -> None:
+def test_an_alert_recovers_after_a_minute_of_uninterrupted_good_health(config: PostbackConfig) -> None:
     now = timezone.now()
     hold(config)
     watch(now=now)
@@ -130,14 +130,14 @@ def test_a_postback_that_is_switched_off_or_deleted_has_recovered(config: Postba
     assert Alert.objects.get().recovered_at is not None
 
 
-def test_a_postback_that_is_off_opens_none(config: PostbackConfig) -> None:
+def test_a_disabled_postback_opens_no_alert(config: PostbackConfig) -> None:
     hold(config)
     PostbackConfig.objects.update(enabled=False)
     assert watch() == 0
     assert not Alert.objects.exists()
 
 
-def test_a_rate_limit_is_told_after_five_minutes(config: PostbackConfig) -> None:
+def test_a_rate_limit_opens_an_alert_after_five_minutes(config: PostbackConfig) -> None:
     now = timezone.now()
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, limited_at=now)
     factories.attempt(factories.delivery(config), started_at=now, status="retried", verdict="transient")
@@ -148,7 +148,7 @@ def test_a_rate_limit_is_told_after_five_minutes(config: PostbackConfig) -> None
     assert Alert.objects.get().health == "rate_limited"
 
 
-def test_silence_is_told_from_ten_conversions_on(config: PostbackConfig) -> None:
+def test_silence_opens_an_alert_from_ten_conversions_on(config: PostbackConfig) -> None:
     for number in range(1, 11):
         factories.delivery(config, state="skipped", reason="no_click")
         assert watch() == (1 if number == 10 else 0)
@@ -163,7 +163,7 @@ def test_only_the_named_configs_are_looked_at(game: Game) -> None:
     assert Alert.objects.get().config == second
 
 
-def test_watching_many_takes_the_queries_of_one(game: Game) -> None:
+def test_watching_many_configs_takes_as_many_queries_as_one(game: Game) -> None:
     factories.config(game)
     one = queries_of(watch)
     for number in range(5):
@@ -203,7 +203,7 @@ def test_two_beats_at_the_same_moment_open_and_recover_once(config: PostbackConf
 # Receivers ----------------------------------------------------------------------------------------------------
 
 
-def test_each_member_is_told_as_they_chose(game: Game, other_game: Game, config: PostbackConfig) -> None:
+def test_each_member_is_notified_as_they_chose(game: Game, other_game: Game, config: PostbackConfig) -> None:
     for role in Role:
         member(game, role)
         for choice in AlertFrequency:
@@ -274,7 +274,7 @@ def test_a_day_without_anything_has_no_digest(config: PostbackConfig) -> None:
     assert AlertChoice.objects.get().digest_sent_on == MORNING.date() + timedelta(days=1)
 
 
-def test_who_has_left_the_game_gets_no_digest(config: PostbackConfig) -> None:
+def test_a_user_who_left_the_game_gets_no_digest(config: PostbackConfig) -> None:
     member(config.game, Role.ADMIN, told=AlertFrequency.DAILY)
     Membership.objects.all().delete()
     played(config, "delivered")

@@ -34,7 +34,7 @@ def test_triggers_and_switch_are_changed_without_asking_the_network(config: Post
     assert CredentialCheck.objects.count() == 0
 
 
-def test_saving_what_is_already_so_makes_no_version(config: PostbackConfig) -> None:
+def test_saving_unchanged_settings_makes_no_version(config: PostbackConfig) -> None:
     assert change(config, triggers=BOTH[::-1]) is None
     config.refresh_from_db()
     assert config.version == 1
@@ -48,7 +48,7 @@ def test_saving_what_is_already_so_makes_no_version(config: PostbackConfig) -> N
         ({"credential": {"token": TIKTOK_ACCOUNTS.rotated_token}}, TIKTOK_ACCOUNTS.rotated_token),
     ],
 )
-def test_pixel_credential_and_test_code_go_to_the_network_first(
+def test_a_new_pixel_credential_or_test_code_is_checked_by_the_network_first(
     sandbox: Sandbox, config: PostbackConfig, given: dict[str, str], token: str
 ) -> None:
     check = change(config, **given, triggers=["purchase"])
@@ -101,7 +101,7 @@ def test_another_game_may_use_the_same_pixel(config: PostbackConfig, other_game:
 
 
 @pytest.mark.parametrize("triggers", [[], ["refund"], ["purchase", "refund"]])
-def test_at_least_one_known_trigger_is_needed(config: PostbackConfig, triggers: list[str]) -> None:
+def test_settings_without_a_known_trigger_are_refused(config: PostbackConfig, triggers: list[str]) -> None:
     for given in ({}, {"credential": {"token": "new"}}):
         with pytest.raises(rules.SettingsRefused, match=r"^Select at least one trigger event\.$"):
             change(config, triggers=triggers, **given)

@@ -102,7 +102,7 @@ def test_a_refusal_shows_the_networks_words_and_stores_no_config(
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "html_502", "rate_limited", "reset"])
-def test_trouble_on_the_way_is_no_verdict(sandbox: Sandbox, ask: Any, fault: str) -> None:
+def test_a_failed_connection_is_not_a_refusal(sandbox: Sandbox, ask: Any, fault: str) -> None:
     sandbox.state.add_fault("tiktok", fault, 1)
     check = ask()
     assert check.state == "unverified"
@@ -129,7 +129,7 @@ def test_a_task_delivered_twice_asks_the_network_once(sandbox: Sandbox, ask: Any
     assert PostbackConfig.objects.count() == 1
 
 
-def test_a_check_that_is_gone_is_nobodys_error(sandbox: Sandbox) -> None:
+def test_running_a_deleted_check_does_nothing(sandbox: Sandbox) -> None:
     credentials.run_check(check_id="8d3c1e0a-0000-4000-8000-000000000000")
     assert sandbox.received("tiktok") == []
 
@@ -166,7 +166,7 @@ def test_the_task_carries_the_test_code_encrypted(
     assert options["retry"] is False
 
 
-def test_an_absent_broker_does_not_stop_the_page(
+def test_an_unavailable_broker_does_not_fail_the_page(
     game: Game, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     def away(*_: Any, **__: Any) -> None:
@@ -348,7 +348,7 @@ def test_the_first_of_two_tasks_decides_whether_the_code_is_there(sandbox: Sandb
     assert {str(pk): state for pk, state in states.items()} == {with_code: "passed", without: "unverified"}
 
 
-def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
+def test_a_check_whose_worker_was_killed_before_its_call_is_closed_without_one(
     sandbox: Sandbox, game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = asked_with_a_code(game)
@@ -374,7 +374,7 @@ def test_a_worker_killed_before_its_call_leaves_a_check_that_nobody_sends(
 
 
 @pytest.mark.parametrize("purpose", ["daily", "suspicion", "release"])
-def test_a_lost_question_about_a_postback_is_asked_again(sandbox: Sandbox, game: Game, purpose: str) -> None:
+def test_a_lost_check_of_a_stored_credential_is_run_by_the_sweep(sandbox: Sandbox, game: Game, purpose: str) -> None:
     check = credential_checks.create(config=factories.config(game), purpose=Purpose(purpose))
     assert check.has_test_code is False
     CredentialCheck.objects.update(created_at=timezone.now() - timedelta(seconds=16))

@@ -77,7 +77,7 @@ def test_every_conversion_of_the_week_is_judged_once(config: PostbackConfig) -> 
     }
 
 
-def test_it_agrees_with_what_the_outbox_then_decides(config: PostbackConfig) -> None:
+def test_a_dry_run_predicts_what_the_fan_out_decides(config: PostbackConfig) -> None:
     for trigger in ("purchase", "purchase", "game_launch"):
         clicked(config.game, trigger=trigger)
     factories.conversion(factories.person(config.game))
@@ -91,7 +91,7 @@ def test_it_agrees_with_what_the_outbox_then_decides(config: PostbackConfig) -> 
     assert run.considered == rows.count()
 
 
-def test_it_tells_the_difference_to_the_settings_in_force(config: PostbackConfig) -> None:
+def test_a_dry_run_compares_with_the_present_settings(config: PostbackConfig) -> None:
     clicked(config.game)
     for _ in range(3):
         clicked(config.game, trigger="game_launch")
@@ -102,7 +102,7 @@ def test_it_tells_the_difference_to_the_settings_in_force(config: PostbackConfig
     assert (run.sent, run.sent_before, run.change, run.fewer) == (0, 1, -1, 1)
 
 
-def test_the_age_is_that_at_its_arrival(game: Game) -> None:
+def test_a_dry_run_takes_a_conversions_age_as_of_its_arrival(game: Game) -> None:
     config = factories.config(game, network="reddit")
     at = NOW - timedelta(days=6, hours=23)
     clicked(game, network="reddit", event_at=at, created_at=at)
@@ -111,7 +111,7 @@ def test_the_age_is_that_at_its_arrival(game: Game) -> None:
     assert (run.sent, reasons(run)) == (1, {"too_old": (1, None)})
 
 
-def test_a_condition_and_a_goal_that_counts_once_are_tried(config: PostbackConfig) -> None:
+def test_a_dry_run_evaluates_conditions_and_goals_that_count_once(config: PostbackConfig) -> None:
     game = config.game
     GoalEvent.objects.create(game=game, name="level_complete")
     player = factories.person(game)
@@ -160,7 +160,7 @@ def test_of_too_many_conversions_the_newest_are_judged_and_it_says_so(
     assert "the newest 5 conversions" in words(marketer.get(f"{url}{config.pk}/dry-run/").content.decode())
 
 
-def test_it_writes_nothing_and_takes_as_many_queries_for_many_as_for_few(config: PostbackConfig) -> None:
+def test_a_dry_run_writes_nothing_and_takes_as_many_queries_for_many_rows_as_for_few(config: PostbackConfig) -> None:
     def run() -> None:
         dry_run.run(proposed=proposed(config, triggers=["game_launch"]), current=config)
 
@@ -235,7 +235,7 @@ def test_a_postback_that_is_not_there_yet_can_be_tried(game: Game, marketer: Cli
         ({"triggers": ["purchase"], "goals-0-event": "x" * 101}, "Goal 1: An event name has at most 100 characters."),
     ],
 )
-def test_settings_that_cannot_be_right_are_not_tried(
+def test_invalid_settings_get_no_dry_run(
     game: Game, marketer: Client, url: str, given: dict[str, Any], said: str
 ) -> None:
     answer = marketer.post(url + "dry-run/", given, headers=HTMX).content.decode()

@@ -121,7 +121,7 @@ def test_a_running_replay_passes_over_the_erased(sandbox: Sandbox, config: Postb
     assert audit.run().violations == []
 
 
-def test_a_release_lets_nothing_of_the_erased_go(sandbox: Sandbox, config: PostbackConfig, player: Person) -> None:
+def test_a_release_sends_nothing_of_an_erased_player(sandbox: Sandbox, config: PostbackConfig, player: Person) -> None:
     bought(player)
     hold.hold(config=config, access="token", message="revoked")
     assert Delivery.objects.get().state == "held"
@@ -196,7 +196,7 @@ def test_answers_about_players_erased_before_are_wiped_by_the_upgrade(config: Po
     assert list(said) == [("", "", "", None), ("Bad user-2", "40002", "r-2", BODY)]
 
 
-def test_a_launch_that_comes_in_after_the_erasure_is_told_apart(config: PostbackConfig, player: Person) -> None:
+def test_a_conversion_recorded_as_erased_is_skipped_and_not_audited(config: PostbackConfig, player: Person) -> None:
     """Fanned out with its reason, and owed to nobody."""
     factories.conversion(player, touch=player.touches.get(), reason="erased")
     fan_out.fan_out_due()

@@ -71,7 +71,7 @@ def test_the_ticked_box_takes_what_no_goal_has_taken_under_its_usual_name(game: 
     assert small.deliveries.get().sent_as == ""
 
 
-def test_a_missed_condition_is_told_before_consent(game: Any, player: Person) -> None:
+def test_an_unmet_condition_is_recorded_before_missing_consent(game: Any, player: Person) -> None:
     factories.config(game, triggers=[], goals=[BIG])
     small = happened(player, trigger="purchase", properties={"value": 1}, consent_level="none")
     fan_out.fan_out_due()
@@ -82,7 +82,7 @@ def test_a_missed_condition_is_told_before_consent(game: Any, player: Person) ->
 
 
 @pytest.mark.parametrize("order", [(9, 5, 7), (5, 9, 7), (7, 5, 9)])
-def test_of_what_is_there_the_earliest_counts_whatever_the_order(
+def test_the_earliest_event_counts_once_in_every_order_of_arrival(
     game: Any, player: Person, order: tuple[int, ...]
 ) -> None:
     factories.config(game, triggers=[], goals=[TUTORIAL])
@@ -97,7 +97,7 @@ def test_of_what_is_there_the_earliest_counts_whatever_the_order(
 
 
 @pytest.mark.parametrize("state", ["waiting", "held", "delivered", "failed", "cancelled"])
-def test_one_that_was_handed_over_keeps_its_place(game: Any, player: Person, state: str) -> None:
+def test_a_conversion_that_was_handed_over_stays_the_one_that_counts(game: Any, player: Person, state: str) -> None:
     config = factories.config(game, triggers=[], goals=[TUTORIAL])
     later = happened(player, minutes_ago=1)
     fan_out.fan_out_due()
@@ -108,7 +108,7 @@ def test_one_that_was_handed_over_keeps_its_place(game: Any, player: Person, sta
     assert told(earlier, config) == ("skipped", "repeat")
 
 
-def test_one_that_was_only_skipped_keeps_no_place(game: Any, player: Person) -> None:
+def test_a_skipped_conversion_gives_way_to_an_earlier_one(game: Any, player: Person) -> None:
     config = factories.config(game, triggers=[], goals=[TUTORIAL], enabled=False)
     later = happened(player, minutes_ago=1)
     fan_out.fan_out_due()
@@ -143,7 +143,9 @@ def test_only_those_that_meet_the_condition_are_counted(game: Any, player: Perso
     ]
 
 
-def test_test_traffic_other_events_and_other_players_take_no_place(game: Any, player: Person) -> None:
+def test_test_traffic_other_events_and_other_players_do_not_count_for_once_per_player(
+    game: Any, player: Person
+) -> None:
     factories.config(game, triggers=[], goals=[TUTORIAL, {"event": "level_up", "once": True}])
     other = factories.person(game, anonymous="anon-2")
     happened(player, minutes_ago=9, test=True, reason="test_traffic")
@@ -155,7 +157,7 @@ def test_test_traffic_other_events_and_other_players_take_no_place(game: Any, pl
     assert [told(one) for one in (theirs, level, done)] == [("waiting", "")] * 3
 
 
-def test_each_postback_counts_for_itself(game: Any, player: Person) -> None:
+def test_once_per_player_is_counted_per_postback(game: Any, player: Person) -> None:
     once = factories.config(game, triggers=[], goals=[TUTORIAL])
     always = factories.config(game, triggers=[], goals=[{"event": "tutorial_done"}], pixel_id="CSANDBOX0AFTERCLICK2")
     happened(player, minutes_ago=9)
@@ -182,7 +184,7 @@ def test_counting_once_costs_no_more_queries_for_forty_players(game: Any) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_fan_outs_at_once_let_one_through() -> None:
+def test_two_concurrent_fan_outs_count_one_conversion_once() -> None:
     game = factories.game()
     factories.config(game, triggers=[], goals=[TUTORIAL])
     player = factories.person(game)

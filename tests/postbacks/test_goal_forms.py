@@ -47,7 +47,7 @@ def form(*rows: dict[str, str], network: str = "tiktok", **given: Any) -> Any:
 # Rows ---------------------------------------------------------------------------------------------
 
 
-def test_rows_become_goals_and_blank_ones_nothing() -> None:
+def test_filled_rows_become_goals_and_blank_rows_are_ignored() -> None:
     filled = form(
         {"event": " purchase ", "sent_as": "Subscribe", "once": "on", "path": "cart.total", "op": "gt", "value": "10"},
         {},
@@ -66,7 +66,7 @@ def test_rows_become_goals_and_blank_ones_nothing() -> None:
     assert filled.cleaned_data["triggers"] == []
 
 
-def test_a_custom_name_that_was_typed_needs_no_selecting() -> None:
+def test_a_typed_custom_name_is_used_without_selecting_it() -> None:
     filled = form({"event": "tutorial_done", "custom": "Tutorial"})
     assert filled.is_valid()
     assert filled.cleaned_data["goals"][0]["sent_as"] == "Tutorial"
@@ -93,7 +93,7 @@ def test_a_custom_name_that_was_typed_needs_no_selecting() -> None:
         ({"event": "größer"}, "TikTok Ads takes no event named “größer”."),
     ],
 )
-def test_a_row_that_cannot_count_says_why(given: dict[str, str], problem: str) -> None:
+def test_an_invalid_row_shows_the_reason(given: dict[str, str], problem: str) -> None:
     refused = form({"event": "fine"}, given, triggers=["purchase"])
     assert not refused.is_valid()
     assert refused.errors == {"goals": ["Check goal 2."]}
@@ -116,7 +116,7 @@ def test_more_than_twenty_goals_are_refused_at_the_rows_beyond() -> None:
 
 
 @pytest.mark.parametrize("rows", [[], [{}, {}]])
-def test_neither_box_nor_goal_is_told_at_the_boxes(rows: list[dict[str, str]]) -> None:
+def test_a_form_without_trigger_and_goal_shows_the_error_at_the_triggers(rows: list[dict[str, str]]) -> None:
     assert form(*rows).errors == {"triggers": ["Select at least one trigger event."]}
 
 
@@ -165,7 +165,7 @@ def test_goals_are_saved_with_the_check_followed_and_listed(
 
 
 @pytest.mark.django_db
-def test_the_goals_of_a_postback_stand_in_its_form_and_three_more_rows(url: str, game: Game, marketer: Client) -> None:
+def test_the_form_shows_the_goals_of_a_postback_and_three_blank_rows(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game, goals=[BIG, {"event": "tutorial_done", "sent_as": "Tutorial"}])
     page = marketer.get(f"{url}{config.pk}/edit/").content.decode()
     assert len(re.findall(r"<legend>Goal \d+</legend>", page)) == 5
@@ -178,7 +178,7 @@ def test_the_goals_of_a_postback_stand_in_its_form_and_three_more_rows(url: str,
 
 
 @pytest.mark.django_db
-def test_editing_goals_needs_nobody_and_a_cleared_row_goes(url: str, game: Game, marketer: Client) -> None:
+def test_editing_goals_needs_no_check_and_a_cleared_row_is_removed(url: str, game: Game, marketer: Client) -> None:
     config = factories.config(game, triggers=["purchase"], goals=[BIG, {"event": "tutorial_done"}])
     given = posted({}, {"event": "tutorial_done"}, {"event": "level_up"}, credential="", triggers=["purchase"])
     assert marketer.post(f"{url}{config.pk}/edit/", given)["Location"] == url
@@ -211,7 +211,7 @@ def test_a_refusal_of_the_network_brings_the_goals_back(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("headers", [{}, HTMX])
-def test_a_mistake_stands_at_its_row_and_nothing_is_saved(url: str, marketer: Client, headers: Any) -> None:
+def test_an_error_is_shown_at_its_row_and_nothing_is_saved(url: str, marketer: Client, headers: Any) -> None:
     given = posted({"event": "fine"}, {"event": "a", "path": "x", "op": "gt", "value": "ten"}, {})
     page = hub.squeezed(marketer.post(url + "add/", given, headers=headers).content.decode())
     at_rows = dict(re.findall(r'<div id="(goals-\d)_errors"[^>]*>(.*?)</div>', page))

@@ -66,7 +66,7 @@ def test_a_condition_holds_or_does_not(asked: Condition, found: Any, expected: b
     assert asked.holds({"x": found}) is expected
 
 
-def test_what_is_not_there_meets_no_condition() -> None:
+def test_a_missing_property_meets_no_condition() -> None:
     for op in OPS:
         assert condition(op, "1").holds({"y": 1}) is False
         assert condition(op, "1").holds(None) is False
@@ -83,7 +83,7 @@ def test_what_is_not_there_meets_no_condition() -> None:
         ({"cart": [{"total": 20}]}, False),
     ],
 )
-def test_a_dot_leads_to_a_property_inside_another(properties: dict[str, Any], expected: bool) -> None:
+def test_a_dotted_path_reads_a_nested_property(properties: dict[str, Any], expected: bool) -> None:
     assert condition("gt", "10", of="cart.total").holds(properties) is expected
 
 
@@ -200,11 +200,11 @@ def test_a_goal_that_could_never_count_is_refused(first: Any, second: Any, sente
     assert (str(refused.value), refused.value.row) == (sentence, 1)
 
 
-def test_the_one_with_a_condition_may_stand_before_the_one_without() -> None:
+def test_a_goal_with_a_condition_may_precede_one_without() -> None:
     assert len(goals.parse([BIG, {"event": "purchase"}])) == 2
 
 
-def test_twenty_goals_are_the_most() -> None:
+def test_more_than_twenty_goals_are_refused() -> None:
     assert len(goals.parse([{"event": f"e{number}"} for number in range(20)])) == 20
     with pytest.raises(GoalRefused, match="A postback has at most 20 goals."):
         goals.parse([{"event": f"e{number}"} for number in range(21)])

@@ -75,11 +75,11 @@ FAILING = {"delivered": 289, "failed": 131, "first_failed_at": ago(hours=3), "la
         ({"skipped": {"other_network": 9}}, Health.QUIET),
     ],
 )
-def test_it_is_the_worst_of_what_is_true(given: dict[str, Any], expected: Health) -> None:
+def test_health_is_the_worst_state_that_applies(given: dict[str, Any], expected: Health) -> None:
     assert judge(counts(**given)).health == expected
 
 
-def test_what_is_worse_hides_what_is_better() -> None:
+def test_states_of_health_are_ordered_by_severity() -> None:
     everything = {**HELD, **REFUSED, **LIMITED, **FAILING, "attempts": 500}
     order = []
     for gone in (
@@ -117,7 +117,7 @@ def test_a_hold_for_the_pixel_names_the_pixel() -> None:
     )
 
 
-def test_failures_are_told_as_a_share_of_what_ended() -> None:
+def test_failures_are_shown_as_a_share_of_ended_deliveries() -> None:
     found = judge(counts(**FAILING, failed_message="Invalid currency", failed_by={"payload": 131}))
     assert (found.since, found.share, found.cause, found.next_step) == (
         ago(hours=3),
@@ -138,7 +138,7 @@ def test_silence_says_the_most_frequent_reasons() -> None:
     assert found.next_step == "Check that the ad links carry ttclid and that the landing page or game reports it."
 
 
-def test_quiet_says_what_was_not_there() -> None:
+def test_quiet_names_the_missing_conversions() -> None:
     assert judge(counts()).why == "No conversion was attributed to TikTok Ads in 24 h."
     assert judge(counts(skipped={"other_network": 1})).why == (
         "No conversion was attributed to TikTok Ads in 24 h. 1 conversion came from other networks' clicks."
@@ -161,17 +161,17 @@ def test_a_backlog_says_how_long_the_oldest_waits() -> None:
         ({"last_success_at": ago(minutes=1), "overdue_since": ago(minutes=6)}, LIMITED["limited_at"]),
     ],
 )
-def test_rate_limits_last_since_the_network_took_no_more(given: dict[str, Any], since: datetime) -> None:
+def test_a_rate_limit_begins_when_the_network_accepted_nothing_more(given: dict[str, Any], since: datetime) -> None:
     assert judge(counts(**{**LIMITED, **given})).since == since
 
 
-def test_a_quote_holds_nothing_of_a_player() -> None:
+def test_a_quotation_holds_no_personal_data() -> None:
     said = f"Bad user ada@mail.example +15550104477 203.0.113.7 2001:db8:0:1:1:1:1:1 {'ab12' * 16} on {PIXEL}"
     assert advice.without_personal_data(said, keep=PIXEL) == f"Bad user a…@mail.example +…77 … … ab12ab… on {PIXEL}"
     assert len(advice.without_personal_data("word " * 200)) == advice.MAX_QUOTED_LENGTH
 
 
-def test_the_words_are_those_of_the_pages() -> None:
+def test_indicators_have_the_labels_of_the_pages() -> None:
     assert Indicator.CREDENTIAL_FAILURES.label == "Credential failures detected"
     assert Indicator.NO_ACTIVITY.label == "No recent activity"
 
@@ -281,7 +281,7 @@ def test_of_many_rows_the_newest_are_counted(config: PostbackConfig, monkeypatch
     assert (found.attempts, found.retried) == (2, 0)
 
 
-def test_health_of_many_takes_the_queries_of_one(game: Game) -> None:
+def test_the_health_of_many_configs_takes_as_many_queries_as_of_one(game: Game) -> None:
     rows = [factories.config(game, pixel_id=f"PIXEL{number:015}") for number in range(5)]
     attempted(rows[0], "credential")
     attempted(rows[1], "success")
@@ -294,7 +294,7 @@ def test_health_of_many_takes_the_queries_of_one(game: Game) -> None:
     ]
 
 
-def test_an_empty_list_takes_no_query(db: None, django_assert_num_queries: Any) -> None:
+def test_the_health_of_no_configs_takes_no_query(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert judge_configs([]) == {}
 

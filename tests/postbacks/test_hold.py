@@ -89,7 +89,7 @@ def held(config: PostbackConfig) -> Any:
 
 
 @pytest.mark.parametrize("network", ["tiktok", "reddit"])
-def test_a_refusal_stops_the_sending_at_once_and_burns_no_attempt(sandbox: Sandbox, network: str) -> None:
+def test_a_refused_credential_stops_sending_at_once_and_counts_no_attempt(sandbox: Sandbox, network: str) -> None:
     config = factories.config(factories.game(), network=network)
     queue(config)
     revoke(sandbox, config)
@@ -111,7 +111,7 @@ def test_a_refusal_stops_the_sending_at_once_and_burns_no_attempt(sandbox: Sandb
         ("reddit", "forbidden", "pixel", "This conversion access token has no access to pixel ID"),
     ],
 )
-def test_a_second_no_puts_the_config_on_hold_and_says_for_what(
+def test_a_second_refusal_puts_the_config_on_hold_with_its_cause(
     sandbox: Sandbox, network: str, fault: str, access: str, said: str
 ) -> None:
     config = factories.config(factories.game(), network=network)
@@ -125,7 +125,7 @@ def test_a_second_no_puts_the_config_on_hold_and_says_for_what(
     assert set(Delivery.objects.values_list("next_attempt_at", "reason")) == {(None, "")}
 
 
-def test_a_second_yes_lets_everything_go_on(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_an_accepted_second_check_resumes_sending(sandbox: Sandbox, config: PostbackConfig) -> None:
     queue(config)
     sandbox.state.add_fault("tiktok", "unauthorized", 1)
     drain(config)
@@ -138,7 +138,7 @@ def test_a_second_yes_lets_everything_go_on(sandbox: Sandbox, config: PostbackCo
     assert states() == {"delivered": 5}
 
 
-def test_a_network_that_cannot_be_asked_leaves_the_suspicion_and_is_asked_again(
+def test_an_unreachable_network_leaves_the_suspicion_and_is_checked_again(
     sandbox: Sandbox, config: PostbackConfig
 ) -> None:
     queue(config)
@@ -195,7 +195,7 @@ def test_a_conversion_that_comes_during_a_hold_is_held(sandbox: Sandbox, config:
     assert Conversion.objects.get().reason == ""
 
 
-def test_what_slipped_past_the_hold_is_put_away(config: PostbackConfig) -> None:
+def test_a_delivery_that_became_waiting_during_the_hold_is_held(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     queue(config, 2)
     upkeep.reconcile()
@@ -231,7 +231,7 @@ def test_a_rotation_to_another_bad_token_changes_nothing(sandbox: Sandbox, confi
     assert states() == {"held": 5}
 
 
-def test_what_outlived_its_deadline_on_hold_ends_as_too_old(sandbox: Sandbox) -> None:
+def test_a_held_delivery_past_its_deadline_fails_as_too_old(sandbox: Sandbox) -> None:
     config = factories.config(factories.game(), network="reddit")
     old = timezone.now() - timedelta(hours=168, seconds=1)
     factories.delivery(config, event_at=old, dead_after=old + timedelta(hours=168))
@@ -250,7 +250,7 @@ def test_what_outlived_its_deadline_on_hold_ends_as_too_old(sandbox: Sandbox) ->
     assert len(sandbox.received("reddit")) == 1
 
 
-def test_a_check_again_releases_when_the_network_has_given_the_right_back(
+def test_a_repeated_check_releases_the_hold_once_the_permission_is_restored(
     sandbox: Sandbox, config: PostbackConfig
 ) -> None:
     queue(config)
@@ -269,7 +269,7 @@ def test_a_check_again_releases_when_the_network_has_given_the_right_back(
     assert states() == {"delivered": 5}
 
 
-def test_a_held_config_is_asked_about_every_hour_and_a_quiet_one_every_day(
+def test_a_held_config_is_checked_every_hour_and_a_quiet_one_every_day(
     sandbox: Sandbox, config: PostbackConfig
 ) -> None:
     hold.hold(config=config, access="token", message="revoked")
@@ -286,7 +286,7 @@ def test_a_held_config_is_asked_about_every_hour_and_a_quiet_one_every_day(
         assert daily.count() == 2
 
 
-def test_a_daily_no_is_asked_twice_before_the_hold(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_a_refused_daily_check_is_repeated_before_the_hold(sandbox: Sandbox, config: PostbackConfig) -> None:
     revoke(sandbox, config)
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
         upkeep.check_daily()
@@ -306,7 +306,7 @@ def test_a_late_answer_about_an_old_credential_holds_nothing(sandbox: Sandbox, c
     assert held(config) == (False, False, "")
 
 
-def test_a_credential_no_key_opens_is_held_without_asking(config: PostbackConfig, settings: Any) -> None:
+def test_a_credential_that_no_key_decrypts_is_held_without_a_call(config: PostbackConfig, settings: Any) -> None:
     settings.CREDENTIAL_KEYS = ["A" * 43 + "="]
     hold.suspect(config=config)
     assert held(config) == (False, True, "token")
@@ -354,7 +354,7 @@ def test_every_change_is_a_version_with_who_made_it(
     assert [version.triggers for version in versions] == [["purchase"]] * 3
 
 
-def test_the_old_credential_can_be_gone_back_to_for_a_day(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_the_previous_credential_can_be_restored_for_a_day(sandbox: Sandbox, config: PostbackConfig) -> None:
     rotate(config)
     config.refresh_from_db()
     assert (config.credential["token"], config.previous_credential["token"]) == (
@@ -383,7 +383,7 @@ def test_after_a_day_the_old_credential_is_gone(sandbox: Sandbox, config: Postba
         assert cursor.fetchone() == ("",)
 
 
-def test_no_change_of_a_credential_stands_in_the_audit_log(sandbox: Sandbox, config: PostbackConfig) -> None:
+def test_the_audit_log_shows_no_credential(sandbox: Sandbox, config: PostbackConfig) -> None:
     from auditlog.models import LogEntry
 
     rotate(config)
@@ -395,7 +395,7 @@ def test_no_change_of_a_credential_stands_in_the_audit_log(sandbox: Sandbox, con
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_call_after_the_swap_carries_the_old_credential(sandbox: Sandbox) -> None:
+def test_no_call_after_a_rotation_carries_the_old_credential(sandbox: Sandbox) -> None:
     """Under load, with calls in flight when the rotation comes: the swap waits for them."""
     config = factories.config(factories.game())
     queue(config, 60)

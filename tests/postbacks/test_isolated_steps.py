@@ -55,7 +55,7 @@ def configs(game: Game) -> list[PostbackConfig]:
     return [factories.config(game), factories.config(game, network="reddit")]
 
 
-def test_a_hold_that_cannot_be_tidied_stops_no_other(configs: list[PostbackConfig], refuse: Any) -> None:
+def test_a_hold_that_cannot_be_reconciled_stops_no_other(configs: list[PostbackConfig], refuse: Any) -> None:
     bad, good = configs
     rows = [factories.delivery(config) for config in configs]
     PostbackConfig.objects.update(held_at=timezone.now(), held_for="token", checked_at=timezone.now())
@@ -74,7 +74,7 @@ def test_a_hold_that_cannot_be_tidied_stops_no_other(configs: list[PostbackConfi
     assert (Delivery.objects.filter(state="held").count(), failures()) == (2, [])
 
 
-def test_a_postback_that_cannot_be_asked_about_stops_no_other(configs: list[PostbackConfig], refuse: Any) -> None:
+def test_a_postback_that_cannot_be_checked_stops_no_other(configs: list[PostbackConfig], refuse: Any) -> None:
     bad, good = configs
     PostbackConfig.objects.update(validated_at=timezone.now() - timedelta(days=2))
     refuse("postbacks_credentialcheck", f"NEW.config_id = '{bad.pk}'", on="INSERT")

@@ -38,7 +38,7 @@ def plan(query: str, params: object) -> str:
 
 
 @pytest.mark.django_db
-def test_however_much_failed_the_queues_look_it_up_by_its_index(config: PostbackConfig) -> None:
+def test_the_queues_look_up_failed_work_by_its_index_however_much_there_is(config: PostbackConfig) -> None:
     poison.execute(FAILED_BEFORE, config.game_id, 5_000)
     poison.execute("ANALYZE audience_failedwork")
     undecided = fan_out.due().values_list("pk")[: fan_out.BATCH]

@@ -87,7 +87,7 @@ def test_an_alert_and_its_recovery_are_two_mails(config: PostbackConfig, admin: 
     assert [row.state for row in Notice.objects.all()] == ["sent", "sent"]
 
 
-def test_nobody_hears_of_a_recovery_before_the_alert(config: PostbackConfig, admin: Any) -> None:
+def test_a_recovery_is_not_sent_before_its_alert(config: PostbackConfig, admin: Any) -> None:
     now = timezone.now()
     hold(config)
     watch(now=now)
@@ -102,7 +102,7 @@ def test_nobody_hears_of_a_recovery_before_the_alert(config: PostbackConfig, adm
 
 
 @pytest.mark.parametrize("gone", ["membership", "account", "address"])
-def test_who_left_meanwhile_is_told_nothing(config: PostbackConfig, admin: Any, gone: str) -> None:
+def test_a_member_who_left_meanwhile_gets_no_mail(config: PostbackConfig, admin: Any, gone: str) -> None:
     hold(config)
     watch()
     if gone == "membership":
@@ -182,7 +182,7 @@ def test_over_a_real_socket_a_mail_is_tried_again_until_it_is_taken(
     assert Notice.objects.get().state == "sent"
 
 
-def test_a_mail_server_that_is_away_is_tried_eight_times_over_a_day(
+def test_an_unavailable_mail_server_is_tried_eight_times_over_a_day(
     config: PostbackConfig, admin: Any, settings: Any
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -200,9 +200,7 @@ def test_a_mail_server_that_is_away_is_tried_eight_times_over_a_day(
     assert row.message == "The mail server did not take it (ConnectionRefusedError)."
 
 
-def test_a_message_in_another_workers_hands_is_left_alone_until_its_lease_ends(
-    config: PostbackConfig, admin: Any
-) -> None:
+def test_a_leased_message_is_not_claimed_until_its_lease_ends(config: PostbackConfig, admin: Any) -> None:
     hold(config)
     watch()
     pk = Notice.objects.get().pk
@@ -279,7 +277,7 @@ def test_anything_but_2xx_is_tried_again_under_the_same_id(config: PostbackConfi
     assert len(inside.requests) == 3
 
 
-def test_a_hook_that_leads_inside_is_not_called(config: PostbackConfig, inside: Peer, settings: Any) -> None:
+def test_a_hook_with_a_private_address_is_not_called(config: PostbackConfig, inside: Peer, settings: Any) -> None:
     hook(config.game, inside.url)
     settings.ALERT_PRIVATE_HOSTS = frozenset()
     hold(config)

@@ -36,7 +36,7 @@ def reason_of(conversion: Conversion) -> str:
     return conversion.reason
 
 
-def test_it_queues_one_delivery_for_the_network_of_the_click(game: Any, player: Any) -> None:
+def test_a_fan_out_queues_one_delivery_for_the_network_of_the_click(game: Any, player: Any) -> None:
     config = factories.config(game)
     conversion = factories.conversion(player, touch=factories.touch(player))
     before = timezone.now()
@@ -51,7 +51,7 @@ def test_it_queues_one_delivery_for_the_network_of_the_click(game: Any, player: 
     assert reason_of(conversion) == ""
 
 
-def test_it_writes_a_row_for_every_kept_config_and_none_for_deleted_ones(game: Any, player: Any) -> None:
+def test_a_fan_out_writes_a_delivery_for_every_config_that_is_not_deleted(game: Any, player: Any) -> None:
     factories.config(game)
     factories.config(game, network="reddit")
     factories.config(game, pixel_id="GONE0000000000000000", deleted_at=timezone.now())
@@ -96,7 +96,7 @@ def test_the_first_reason_that_applies_is_recorded(
 
 
 @pytest.mark.parametrize("reason", ["no_click", "outside_window"])
-def test_it_keeps_the_reason_of_the_attribution(game: Any, player: Any, reason: str) -> None:
+def test_a_fan_out_keeps_the_reason_of_the_attribution(game: Any, player: Any, reason: str) -> None:
     factories.config(game)
     conversion = factories.conversion(player, reason=reason)
     assert decided(conversion) == [("tiktok", "skipped", reason)]
@@ -150,7 +150,7 @@ def test_a_game_without_a_config_still_explains(
     assert reason_of(conversion) == expected
 
 
-def test_of_two_pixels_of_the_network_the_one_that_came_further_tells_why(game: Any, player: Any) -> None:
+def test_of_two_pixels_the_reason_that_comes_later_in_the_gate_is_shown(game: Any, player: Any) -> None:
     factories.config(game, network="reddit")
     factories.config(game, enabled=False)
     factories.config(game, pixel_id="CSANDBOX0AFTERCLICK2")
@@ -224,7 +224,7 @@ def test_a_repeat_that_was_delivered_before_the_merge_stays_a_repeat(game: Any, 
     assert reason_of(first) == "repeat_launch"
 
 
-def test_it_takes_no_more_queries_for_fifty_players_than_for_two(game: Any) -> None:
+def test_a_fan_out_takes_no_more_queries_for_fifty_players_than_for_two(game: Any) -> None:
     factories.config(game)
 
     def fan_out_for(players: int) -> int:
@@ -237,7 +237,7 @@ def test_it_takes_no_more_queries_for_fifty_players_than_for_two(game: Any) -> N
     assert Delivery.objects.filter(state="waiting").count() == 52
 
 
-def test_one_odd_conversion_does_not_hold_up_the_batch(game: Any, player: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_conversion_does_not_stop_its_batch(game: Any, player: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     config = factories.config(game)
     odd = factories.conversion(player, touch=factories.touch(player))
     other = factories.person(game)

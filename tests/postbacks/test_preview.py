@@ -43,7 +43,7 @@ def url(game: Game) -> str:
     return f"/g/{game.slug}/integrations/tiktok/preview/"
 
 
-def test_every_fact_is_on_the_page_or_known_not_to_be() -> None:
+def test_every_fact_is_labelled_and_every_unused_fact_is_listed() -> None:
     facts = {field.name for field in fields_of(Facts)}
     assert facts == {*fields.LABELS, "sent_as"}
     unused = {kind: sorted(set(fields.LABELS) - set(fields.fields_by_fact(kind))) for kind in ("tiktok", "reddit")}
@@ -52,7 +52,7 @@ def test_every_fact_is_on_the_page_or_known_not_to_be() -> None:
 
 
 @pytest.mark.parametrize("network", ["tiktok", "reddit"])
-def test_the_body_is_the_one_that_is_sent(sandbox: Sandbox, game: Game, network: str) -> None:
+def test_the_previewed_body_equals_the_sent_body(sandbox: Sandbox, game: Game, network: str) -> None:
     config = factories.config(game, network=network)
     conversion = purchase(game, network=network, user="player-42")
     shown = preview.build_preview(conversion, config, addresses=True)
@@ -63,7 +63,7 @@ def test_the_body_is_the_one_that_is_sent(sandbox: Sandbox, game: Game, network:
     assert (shown.reason, shown.problem, shown.has_match_key) == (None, "", True)
 
 
-def test_it_says_what_is_filled_hashed_and_missing(config: PostbackConfig) -> None:
+def test_a_preview_shows_which_fields_are_filled_hashed_and_missing(config: PostbackConfig) -> None:
     shown = table(preview.build_preview(purchase(config.game), config, addresses=True))
     assert shown["Event"] == ("filled", "Purchase")
     assert shown["Ad click ID"] == ("filled", "E.C.P.click")
@@ -74,7 +74,7 @@ def test_it_says_what_is_filled_hashed_and_missing(config: PostbackConfig) -> No
     assert shown["Language"] == ("missing", "")
 
 
-def test_what_cannot_be_used_is_not_called_missing(config: PostbackConfig) -> None:
+def test_an_unusable_value_is_not_shown_as_missing(config: PostbackConfig) -> None:
     conversion = purchase(config.game, properties={"phone": "555 1234", "value": 5})
     shown = table(preview.build_preview(conversion, config, addresses=True))
     assert (shown["Phone number"], shown["Value"], shown["Currency"]) == (
@@ -114,7 +114,7 @@ def test_without_a_match_key_it_says_so(config: PostbackConfig) -> None:
     assert found.body is not None
 
 
-def test_an_event_that_cannot_be_built_is_told(config: PostbackConfig) -> None:
+def test_a_preview_names_an_event_that_cannot_be_built(config: PostbackConfig) -> None:
     conversion = purchase(config.game, trigger="!")
     found = preview.build_preview(conversion, config, addresses=True)
     assert (found.body, found.problem) == (
@@ -123,19 +123,19 @@ def test_an_event_that_cannot_be_built_is_told(config: PostbackConfig) -> None:
     )
 
 
-def test_a_goals_name_is_what_the_network_hears(config: PostbackConfig) -> None:
+def test_a_preview_uses_the_event_name_of_the_goal(config: PostbackConfig) -> None:
     config.goals = [{"event": "level_complete", "sent_as": "Subscribe", "once": False, "condition": None}]
     found = preview.build_preview(purchase(config.game, trigger="level_complete"), config, addresses=True)
     assert (table(found)["Event"], found.reason) == (("filled", "Subscribe"), None)
 
 
-def test_an_old_example_is_not_too_old(config: PostbackConfig) -> None:
+def test_a_preview_takes_a_conversions_age_as_of_its_arrival(config: PostbackConfig) -> None:
     at = NOW - timedelta(days=40)
     found = preview.build_preview(purchase(config.game, event_at=at, created_at=at), config, addresses=True)
     assert found.reason is None
 
 
-def test_the_newest_of_the_network_comes_first_and_else_the_newest_at_all(game: Game) -> None:
+def test_the_newest_conversions_of_the_network_are_offered_else_the_newest_of_all(game: Game) -> None:
     assert preview.recent(game, "tiktok") == []
     other = purchase(game, network="reddit")
     assert preview.recent(game, "tiktok") == [other]
@@ -195,14 +195,14 @@ def test_a_second_postback_can_be_chosen(config: PostbackConfig, url: str) -> No
     assert body_on(page)["event_source_id"] == TIKTOK_ACCOUNTS.second_pixel
 
 
-def test_it_works_before_there_is_a_postback(game: Game, url: str) -> None:
+def test_a_preview_works_before_a_postback_exists(game: Game, url: str) -> None:
     purchase(game)
     page = hub.member(game, Role.MARKETER).get(url).content.decode()
     assert "No postback is set up yet" in page
     assert body_on(page)["data"][0]["event"] == "Purchase"
 
 
-def test_without_conversions_the_next_step_is_told(game: Game, url: str) -> None:
+def test_without_conversions_the_preview_names_the_next_step(game: Game, url: str) -> None:
     page = hub.member(game, Role.VIEWER).get(url)
     assert "No conversion yet" in page.content.decode()
 

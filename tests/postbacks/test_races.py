@@ -130,7 +130,7 @@ def test_a_release_while_an_answer_is_written_strands_nothing(
     assert row.state == "waiting"
 
 
-def test_what_is_held_without_a_hold_is_let_go(config: PostbackConfig) -> None:
+def test_deliveries_held_without_a_hold_are_released(config: PostbackConfig) -> None:
     row = factories.delivery(config, state="held", next_attempt_at=None)
     upkeep.reconcile()
     row.refresh_from_db()
@@ -175,7 +175,7 @@ def test_a_refusal_is_weighed_with_the_config_locked(
     assert locked == [True]
 
 
-def test_news_of_an_older_version_suspects_nothing(config: PostbackConfig) -> None:
+def test_a_refusal_of_an_older_version_suspects_nothing(config: PostbackConfig) -> None:
     factories.delivery(config)
     claim = claimed()
     PostbackConfig.objects.update(version=2, credential={"token": TIKTOK_ACCOUNTS.rotated_token})

@@ -77,7 +77,7 @@ def test_a_trouble_is_mailed_once_when_it_begins_and_once_when_it_ends() -> None
     assert known.end_mailed_at is not None
 
 
-def test_one_that_comes_and_goes_is_mailed_once() -> None:
+def test_a_trouble_that_comes_and_goes_is_mailed_once() -> None:
     row = trouble()
     look()
     for minutes in range(0, 60, 10):
@@ -90,7 +90,7 @@ def test_one_that_comes_and_goes_is_mailed_once() -> None:
     assert ServerTrouble.objects.count() == 1
 
 
-def test_one_that_comes_again_after_its_end_is_mailed_again() -> None:
+def test_a_trouble_that_returns_after_its_end_is_mailed_again() -> None:
     row = trouble()
     look()
     row.delete()
@@ -112,7 +112,7 @@ def test_without_operators_it_is_recorded_and_nobody_is_mailed() -> None:
     assert list(ServerTrouble.objects.values_list("kind", "sentence")) == [(TroubleKind.WORK_SET_ASIDE.value, SENTENCE)]
 
 
-def test_what_the_mail_server_refuses_is_tried_again_a_minute_later() -> None:
+def test_a_trouble_mail_that_is_refused_is_sent_again_a_minute_later() -> None:
     trouble()
     with override_settings(EMAIL_BACKEND=BROKEN):
         look()
@@ -122,7 +122,7 @@ def test_what_the_mail_server_refuses_is_tried_again_a_minute_later() -> None:
     assert subjects() == ["[Afterclick] Work set aside on afterclick.example"]
 
 
-def test_the_end_of_what_was_never_mailed_is_not_mailed() -> None:
+def test_the_end_of_a_trouble_that_was_never_mailed_is_not_mailed() -> None:
     row = trouble()
     with override_settings(EMAIL_BACKEND=BROKEN):
         look()
@@ -133,7 +133,7 @@ def test_the_end_of_what_was_never_mailed_is_not_mailed() -> None:
     assert subjects() == []
 
 
-def test_what_another_process_is_sending_is_not_sent_twice() -> None:
+def test_a_trouble_mail_claimed_by_another_process_is_not_sent_twice() -> None:
     trouble()
     now = timezone.now()
     watch.record(server_troubles.find_troubles(now=now), now=now)
@@ -143,7 +143,7 @@ def test_what_another_process_is_sending_is_not_sent_twice() -> None:
     assert len(subjects()) == 1
 
 
-def test_a_month_of_ended_troubles_is_kept() -> None:
+def test_ended_troubles_are_kept_for_a_month() -> None:
     now = timezone.now()
     said = {"title": "No beat", "sentence": "…", "next_step": "…", "began_at": now, "seen_at": now}
     for days in (29, 31):

@@ -50,7 +50,7 @@ def test_only_what_came_with_a_server_key_goes_out(game: Game, player: Person) -
     assert told(old) == ("skipped", "not_from_server")
 
 
-def test_an_unmet_condition_is_told_before_the_key(game: Game, player: Person) -> None:
+def test_an_unmet_condition_is_recorded_before_a_public_key(game: Game, player: Person) -> None:
     condition = {"property": "value", "op": "gt", "value": "10"}
     factories.config(game, triggers=[], goals=[{**FROM_SERVER, "condition": condition}])
     small = bought(player, from_server=False, properties={"value": 1})
@@ -59,14 +59,14 @@ def test_an_unmet_condition_is_told_before_the_key(game: Game, player: Person) -
     assert [told(small), told(big)] == [("skipped", "filtered"), ("skipped", "not_from_server")]
 
 
-def test_a_goal_that_believes_any_key_takes_what_the_one_before_it_leaves(game: Game, player: Person) -> None:
+def test_a_goal_for_any_key_takes_what_a_server_only_goal_before_it_refuses(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[FROM_SERVER, {"event": "purchase", "sent_as": "AddToCart"}])
     own, other = bought(player, from_server=True), bought(player, from_server=False)
     fan_out.fan_out_due()
     assert [own.deliveries.get().sent_as, other.deliveries.get().sent_as] == ["", "AddToCart"]
 
 
-def test_an_earlier_forged_one_does_not_use_up_once_per_player(game: Game, player: Person) -> None:
+def test_an_earlier_event_of_a_public_key_does_not_use_up_once_per_player(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[ONCE])
     forged = bought(player, from_server=False, minutes_ago=60)
     fan_out.fan_out_due()
@@ -78,7 +78,7 @@ def test_an_earlier_forged_one_does_not_use_up_once_per_player(game: Game, playe
     assert told(second) == ("skipped", "repeat")
 
 
-def test_a_forged_one_that_was_never_sent_makes_no_repeat_of_the_servers(game: Game, player: Person) -> None:
+def test_an_unsent_event_of_a_public_key_makes_no_repeat_of_the_servers_event(game: Game, player: Person) -> None:
     factories.config(game, triggers=[], goals=[{"event": "purchase", "once": True}])
     forged = bought(player, from_server=False, minutes_ago=50_000)
     fan_out.fan_out_due()
@@ -109,7 +109,7 @@ def test_a_forged_launch_does_not_take_the_servers_place(game: Game) -> None:
 # Goals
 
 
-def test_a_goal_says_it_and_is_kept_as_before_where_it_does_not() -> None:
+def test_server_only_is_stored_with_a_goal_only_where_it_is_set() -> None:
     goal = Goal("purchase", server_only=True)
     plain = {"event": "purchase", "sent_as": "", "once": False, "condition": None}
     assert goal.as_json() == {**plain, "server_only": True}
@@ -126,7 +126,7 @@ def test_a_goal_behind_one_that_takes_servers_events_only_is_reached() -> None:
         goals.parse([{"event": "purchase", "server_only": "yes"}])
 
 
-def test_the_reason_stands_behind_the_condition_and_before_the_repeat() -> None:
+def test_not_from_server_is_tested_after_the_condition_and_before_the_repeat() -> None:
     place = reasons.ORDER.index
     assert place(Reason.FILTERED) < place(Reason.NOT_FROM_SERVER) < place(Reason.REPEAT)
 
@@ -174,7 +174,7 @@ def test_a_row_counts_from_a_server_key_only() -> None:
 # What the pages say
 
 
-def test_a_dry_run_and_a_preview_say_what_would_be_kept_back(game: Game, player: Person) -> None:
+def test_a_dry_run_and_a_preview_show_what_a_server_only_goal_refuses(game: Game, player: Person) -> None:
     config = factories.config(game, triggers=["purchase"], goals=[])
     forged = bought(player, from_server=False)
     bought(player, from_server=True)
@@ -238,7 +238,7 @@ def test_the_guide_has_real_purchases_come_with_a_server_key(game: Game, markete
     assert "x-immutable-api-key: YOUR_SERVER_KEY" in shown
 
 
-def test_the_guides_purchase_of_a_server_is_true(game: Game, marketer: Client) -> None:
+def test_the_guides_purchase_of_a_server_counts_as_from_a_server(game: Game, marketer: Client) -> None:
     key = create_key(game=game, name="backend", kind=KeyKind.SERVER)
     command = code(marketer.get(f"/g/{game.slug}/start/").content.decode(), "server")
     answer = send(Client(), command.replace("YOUR_SERVER_KEY", key.value))

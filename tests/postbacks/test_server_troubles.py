@@ -163,7 +163,7 @@ def test_a_server_that_is_well_has_no_trouble(game: Game) -> None:
 
 
 @every_trouble
-def test_a_trouble_is_found_with_its_sentence_and_its_figure(kind: TroubleKind, game: Game) -> None:
+def test_each_trouble_is_found_with_its_sentence_and_count(kind: TroubleKind, game: Game) -> None:
     all_well()
     happen, count, sentence = TROUBLES[kind]
     happen(game)
@@ -172,7 +172,9 @@ def test_a_trouble_is_found_with_its_sentence_and_its_figure(kind: TroubleKind, 
 
 
 @every_trouble
-def test_the_overview_says_so_to_everybody_and_leads_operators_to_the_rows(kind: TroubleKind, game: Game) -> None:
+def test_the_overview_shows_troubles_to_everybody_and_links_operators_to_the_rows(
+    kind: TroubleKind, game: Game
+) -> None:
     all_well()
     happen, _, sentence = TROUBLES[kind]
     happen(game)
@@ -205,7 +207,7 @@ def test_a_member_who_is_not_staff_reads_the_sentence_without_the_link(game: Gam
     assert "/admin/" not in seen
 
 
-def test_the_link_leads_to_exactly_the_rows(game: Game) -> None:
+def test_the_link_of_a_trouble_leads_to_exactly_its_rows(game: Game) -> None:
     all_well()
     undecided(game)
     factories.conversion(factories.person(game), fanned_out_at=timezone.now(), message_id="decided")
@@ -230,7 +232,7 @@ def test_a_partition_that_is_missing_tomorrow_is_named(game: Game) -> None:
     assert found() == []
 
 
-def test_a_conversion_set_aside_is_told_of_once() -> None:
+def test_a_conversion_set_aside_is_one_trouble() -> None:
     all_well()
     game = factories.game()
     undecided(game)

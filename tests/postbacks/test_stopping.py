@@ -73,13 +73,13 @@ def ends() -> set[tuple[str, str]]:
         ((0, 0, 2), "2 conversions are being sent at this moment and may still arrive."),
     ],
 )
-def test_what_is_left_in_words(counts: tuple[int, int, int], words: str) -> None:
+def test_unsent_deliveries_are_named_in_words(counts: tuple[int, int, int], words: str) -> None:
     waits, is_held, sending = counts
     assert unsent_counts.UnsentCounts(waiting=waits, held=is_held, sending=sending).words == words
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])
-def test_the_page_that_asks_names_exactly_what_would_not_be_sent(
+def test_the_confirmation_page_names_exactly_what_would_not_be_sent(
     config: PostbackConfig, game: Game, marketer: Client, url: str, how: str
 ) -> None:
     assert "No conversion waits or is held." in marketer.get(f"{url}{how}/").content.decode()
@@ -111,13 +111,13 @@ def test_the_menu_asks_only_when_something_would_not_be_sent(
     assert config.enabled is False
 
 
-def test_confirmed_it_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
+def test_after_disabling_the_page_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
     waiting(config, 2)
     page = marketer.post(f"{url}disable/", follow=True).content.decode()
     assert "is disabled: nothing is sent while it is off. 2 conversions wait; they will not be sent." in page
 
 
-def test_deleted_it_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
+def test_after_deleting_the_page_says_what_is_not_sent(config: PostbackConfig, marketer: Client, url: str) -> None:
     waiting(config, 2)
     page = marketer.post(f"{url}delete/", {"confirmation": config.pixel_id}, follow=True).content.decode()
     assert "is deleted, and so are its credentials. 2 conversions wait; they will not be sent." in page
@@ -147,7 +147,7 @@ def test_a_viewer_is_told_nothing_and_changes_nothing(config: PostbackConfig, vi
         ("delete", "config_deleted", "The postback was deleted"),
     ],
 )
-def test_what_waits_and_what_is_held_ends_at_once_with_the_true_reason(
+def test_waiting_and_held_deliveries_end_at_once_with_the_true_reason(
     sandbox: Sandbox, config: PostbackConfig, marketer: Client, game: Game, how: str, reason: str, words: str
 ) -> None:
     held(config, 2)
@@ -216,9 +216,7 @@ def test_a_retry_of_a_call_that_was_out_is_cancelled_at_once(sandbox: Sandbox, c
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])
-def test_one_that_was_set_aside_is_cancelled_like_the_others(
-    config: PostbackConfig, other_game: Game, how: str
-) -> None:
+def test_a_delivery_set_aside_is_cancelled_like_the_others(config: PostbackConfig, other_game: Game, how: str) -> None:
     others = factories.delivery(factories.config(other_game, pixel_id=TIKTOK_ACCOUNTS.second_pixel))
     aside = {"attempts": 8, "set_aside_at": timezone.now(), "queue": Queue.SENDING}
     for row in (waiting(config)[0], *held(config, 1), others):
@@ -232,7 +230,7 @@ def test_one_that_was_set_aside_is_cancelled_like_the_others(
     assert FailedWork.objects.set_aside().count() == 1
 
 
-def test_one_that_cannot_be_cancelled_is_set_aside_again_and_stays_so(config: PostbackConfig) -> None:
+def test_a_delivery_that_cannot_be_cancelled_is_set_aside_again(config: PostbackConfig) -> None:
     hold.hold(config=config, access="token", message="revoked")
     lifecycle.disable(config=config)
     row = waiting(config)[0]
@@ -262,7 +260,7 @@ def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandb
     assert ends() == {("skipped", "config_disabled")}
 
 
-def test_a_deletion_counts_what_is_there_at_that_moment_and_twice_is_once(config: PostbackConfig) -> None:
+def test_deleting_counts_the_rows_of_that_moment_and_is_idempotent(config: PostbackConfig) -> None:
     waiting(config, 2)
     assert lifecycle.delete(config=config).words == "2 conversions wait; they will not be sent."
     drain()

@@ -54,7 +54,7 @@ def test_a_claim_that_waited_for_a_suspicion_takes_nothing(config: PostbackConfi
     assert Delivery.objects.values_list("state", "leased_until", "attempts_made").get() == ("waiting", None, 0)
 
 
-def test_a_second_suspicion_that_waited_for_the_first_asks_the_network_no_second_time(config: PostbackConfig) -> None:
+def test_a_second_concurrent_suspicion_creates_no_second_check(config: PostbackConfig) -> None:
     with committed_once_somebody_waits(lambda: hold.suspect(config=config)):
         assert hold.suspect(config=config) is False
 

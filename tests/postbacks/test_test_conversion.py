@@ -35,7 +35,7 @@ def answered() -> CredentialCheck:
     return check
 
 
-def test_it_goes_to_the_test_view_and_is_counted_nowhere(
+def test_a_test_conversion_goes_to_the_test_view_and_is_counted_nowhere(
     config: PostbackConfig, marketer: Client, url: str, sandbox: Sandbox
 ) -> None:
     assert "Send a test conversion" in marketer.get(url).content.decode()
@@ -54,7 +54,7 @@ def test_it_goes_to_the_test_view_and_is_counted_nowhere(
     assert (after.version, after.validated_at) == (before.version, before.validated_at)
 
 
-def test_reddit_gets_it_in_its_own_words(game: Game, marketer: Client, sandbox: Sandbox) -> None:
+def test_a_test_conversion_for_reddit_has_reddits_fields(game: Game, marketer: Client, sandbox: Sandbox) -> None:
     config = factories.config(game, network="reddit")
     marketer.post(f"/g/{game.slug}/integrations/reddit/test/", asked(config, trigger="game_launch"))
     assert answered().state == "passed"
@@ -86,7 +86,7 @@ def test_a_refusal_shows_the_networks_words_and_the_postback_stays(
         ({"config": "odd"}, "Postback: "),
     ],
 )
-def test_what_cannot_be_sent_says_why_and_asks_nobody(
+def test_a_test_conversion_that_cannot_be_sent_says_why_and_makes_no_call(
     config: PostbackConfig, marketer: Client, url: str, change: dict[str, str], said: str
 ) -> None:
     page = marketer.post(url + "test/", asked(config, **change), follow=True).content.decode()
@@ -107,7 +107,9 @@ def test_the_code_and_the_token_are_never_rendered(
         assert TIKTOK_ACCOUNTS.token not in page
 
 
-def test_it_is_for_marketers_and_postbacks_of_the_game(config: PostbackConfig, other_game: Game, url: str) -> None:
+def test_a_test_conversion_needs_a_marketer_and_a_postback_of_the_game(
+    config: PostbackConfig, other_game: Game, url: str
+) -> None:
     viewer = hub.member(config.game, Role.VIEWER)
     assert "Send a test conversion" not in viewer.get(url).content.decode()
     assert viewer.post(url + "test/", asked(config)).status_code == 403

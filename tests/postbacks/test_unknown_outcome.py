@@ -100,7 +100,7 @@ WAYS: dict[str, tuple[Callable[[Delivery], Any], str, str, str]] = {
 
 @pytest.mark.parametrize("lost", [cut_off, killed], ids=["cut off", "worker killed"])
 @pytest.mark.parametrize("way", WAYS)
-def test_whatever_calls_it_off_every_page_says_that_it_may_have_arrived(
+def test_a_delivery_cancelled_after_an_unanswered_call_is_shown_as_may_have_arrived(
     sandbox: Sandbox, row: Delivery, player: Person, marketer: Client, way: str, lost: Callable[[Any], None]
 ) -> None:
     cancel, state, reason, word = WAYS[way]
@@ -131,7 +131,9 @@ def test_whatever_calls_it_off_every_page_says_that_it_may_have_arrived(
     assert len(sandbox.received("tiktok")) <= 1
 
 
-def test_a_network_that_was_never_reached_has_nothing(row: Delivery, settings: Any, marketer: Client) -> None:
+def test_a_delivery_whose_network_was_never_reached_has_not_arrived(
+    row: Delivery, settings: Any, marketer: Client
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -165,7 +167,7 @@ def test_only_an_answer_about_the_event_itself_settles_what_is_unknown(
     assert (row.state, row.may_have_arrived, row.is_unknown) == (state, may_have_arrived, False)
 
 
-def test_a_retry_that_is_accepted_leaves_no_doubt(sandbox: Sandbox, row: Delivery) -> None:
+def test_an_accepted_retry_settles_what_may_have_arrived(sandbox: Sandbox, row: Delivery) -> None:
     cut_off(sandbox)
     row.refresh_from_db()
     assert (row.state, row.may_have_arrived) == ("waiting", True)
@@ -193,7 +195,7 @@ def test_a_cancelled_replay_keeps_the_doubt_of_its_killed_worker(row: Delivery) 
     assert (row.state, row.is_unknown) == ("failed", True)
 
 
-def test_a_replay_counts_them_apart(sandbox: Sandbox, row: Delivery) -> None:
+def test_a_replay_counts_deliveries_that_may_have_arrived_separately(sandbox: Sandbox, row: Delivery) -> None:
     end(row, Outcome(Verdict.PAYLOAD, "400", "Bad event"))
     replay = replays.start(config=row.config, failed_from=None, failed_until=None, verdict="", requested_by=None)
     replays.advance()
@@ -262,7 +264,7 @@ def test_the_sweep_leaves_what_a_claim_will_find(row: Delivery) -> None:
 # What counts ---------------------------------------------------------------------------------------
 
 
-def test_it_keeps_the_place_of_a_goal_that_counts_once(game: Game, player: Person) -> None:
+def test_a_delivery_that_may_have_arrived_stays_the_one_that_counts_once(game: Game, player: Person) -> None:
     config = PostbackConfig.objects.get()
     goal = {"event": "tutorial_done", "once": True}
     PostbackConfig.objects.update(goals=[goal], triggers=[])
@@ -291,7 +293,9 @@ def test_another_postback_of_the_conversion_comes_first(config: PostbackConfig) 
         assert found == {place}
 
 
-def test_the_overview_counts_it_and_its_success_rate_does_not(config: PostbackConfig, viewer: Client) -> None:
+def test_the_overview_counts_what_may_have_arrived_and_its_success_rate_does_not(
+    config: PostbackConfig, viewer: Client
+) -> None:
     doubted = {"state": "skipped", "reason": "config_disabled", "may_have_arrived": True}
     factories.delivery(config, **doubted)
     factories.delivery(config, **doubted, created_at=timezone.now() - timedelta(days=3))
@@ -302,7 +306,7 @@ def test_the_overview_counts_it_and_its_success_rate_does_not(config: PostbackCo
     assert "1 may have arrived" in viewer.get(f"/g/{config.game.slug}/").content.decode()
 
 
-def test_the_daily_digest_counts_it(config: PostbackConfig) -> None:
+def test_the_daily_digest_counts_what_may_have_arrived(config: PostbackConfig) -> None:
     row = factories.delivery(config, state="skipped", reason="consent", may_have_arrived=True)
     factories.delivery(config, state="skipped", reason="consent")
     text = digests.text(game=config.game, day=row.event_at.date())
@@ -318,7 +322,7 @@ def test_a_postback_of_which_one_may_have_arrived_is_not_silent(config: Postback
     assert judge_configs([config])[config.pk].health != "silent"
 
 
-def test_rows_from_before_are_told_by_what_their_attempts_said(config: PostbackConfig) -> None:
+def test_older_rows_are_migrated_by_the_messages_of_their_attempts(config: PostbackConfig) -> None:
     said = {
         "No answer within 10 s": True,
         "The connection was closed before an answer came": True,
