@@ -53,7 +53,7 @@ def window(browser: Browser, live_server: Any) -> Iterator[Page]:
     context.close()
 
 
-def test_take_them_all(window: Page, live_server: Any, played: Game) -> None:
+def test_screenshots_of_all_pages(window: Page, live_server: Any, played: Game) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     found = {name: url for name, url in pages.account(Client()).items() if not README}
     _take(window, {f"entrance-{name}": url for name, url in found.items()})

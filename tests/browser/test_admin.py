@@ -13,7 +13,7 @@ from audience.models import ApiKey, Erasure, Game, Invitation, Membership, Perso
 from tests import factories, hub
 
 
-def test_an_admin_makes_rotates_and_revokes_a_key(admin: Page, game: Game) -> None:
+def test_an_admin_creates_rotates_and_revokes_a_key(admin: Page, game: Game) -> None:
     page = admin
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("link", name="API keys").click()
@@ -49,7 +49,7 @@ def test_an_admin_makes_rotates_and_revokes_a_key(admin: Page, game: Game) -> No
     assert sorted(key.is_live for key in ApiKey.objects.all()) == [False, True]
 
 
-def test_an_admin_invites_somebody_who_comes_in(admin: Page, game: Game) -> None:
+def test_an_admin_invites_a_user_who_joins(admin: Page, game: Game) -> None:
     page = admin
     page.get_by_role("link", name="Members").click()
     page.get_by_role("link", name="Invite", exact=True).click()
@@ -110,7 +110,7 @@ def device(page: Page) -> CDPSession:
     return session
 
 
-def test_a_passkey_is_added_and_signs_in_alone(page: Page, device: CDPSession, admin: Page, game: Game) -> None:
+def test_a_passkey_can_be_added_and_used_to_sign_in(page: Page, device: CDPSession, admin: Page, game: Game) -> None:
     page.get_by_role("link", name="Your account").click()
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Password").fill(hub.PASSWORD)
@@ -145,7 +145,7 @@ def test_a_passkey_replaces_the_code_after_the_password(
     page.wait_for_url(f"**/g/{game.slug}/")
 
 
-def test_a_passkey_that_is_not_there_is_said_on_the_page(page: Page, device: Any) -> None:
+def test_a_missing_passkey_is_reported_on_the_page(page: Page, device: Any) -> None:
     device.send("WebAuthn.disable")
     device.send("WebAuthn.enable")
     device.send(

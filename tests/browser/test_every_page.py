@@ -111,7 +111,7 @@ def test_the_pages_as_a_viewer_sees_them(page: Page, live_server: Any, game: Gam
     all_well(page, found, axe_core, BRIEF)
 
 
-def test_the_pages_of_signing_in(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+def test_the_sign_in_pages(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
     found = pages.account(Client())
     assert {"account_login", "account_reset_password"} <= set(found)
     all_well(page, found, axe_core)
@@ -158,7 +158,7 @@ ACTIONS = {
 }
 
 
-def test_what_the_admin_asks_before_it_acts(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
+def test_the_confirmation_pages_of_the_admin(page: Page, live_server: Any, game: Game, axe_core: Path) -> None:
     rows.fill(game)
     signed_in(page, live_server, an_admin(game, is_staff=True, is_superuser=True))
     axe.load(page, axe_core)
@@ -199,7 +199,7 @@ def test_the_error_page_500(error_window: Page, settings: Any, axe_core: Path) -
     assert error_window.get_by_role("heading", name="Something broke on our side").is_visible()
 
 
-def test_the_pages_behind_an_invitations_link(
+def test_the_pages_of_an_invitation_link(
     page: Page, error_window: Page, live_server: Any, game: Game, axe_core: Path
 ) -> None:
     invited = members.invite(game=game, email="new@studio.example", role=Role.MARKETER, invited_by=None)
@@ -216,7 +216,7 @@ def test_the_pages_behind_an_invitations_link(
     assert list(_opened(error_window, url[:-2] + "/", 404)) == []
 
 
-def test_axe_finds_what_is_wrong(error_window: Page, axe_core: Path) -> None:
+def test_axe_detects_a_violation(error_window: Page, axe_core: Path) -> None:
     """Else an axe that did not run would pass every page."""
     axe.load(error_window, axe_core)
     error_window.goto("about:blank")
@@ -227,7 +227,7 @@ def test_axe_finds_what_is_wrong(error_window: Page, axe_core: Path) -> None:
     assert "html-has-lang" in found
 
 
-def test_what_the_policy_forbids_is_noticed(error_window: Page, live_server: Any) -> None:
+def test_a_violation_of_the_policy_is_detected(error_window: Page, live_server: Any) -> None:
     """The `page` fixture fails a test on such a line of the console."""
     said: list[str] = []
     error_window.on("console", lambda message: said.append(message.text) if message.type == "error" else None)

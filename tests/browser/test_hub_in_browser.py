@@ -22,7 +22,7 @@ PAGES = (
 )
 
 
-def test_a_wrong_token_is_refused_and_a_good_one_listed(
+def test_a_postback_is_refused_with_a_wrong_token_and_listed_with_a_valid_one(
     marketer: Page, game: Game, sandbox: Sandbox, worker: None
 ) -> None:
     page = marketer
@@ -141,7 +141,7 @@ def test_a_rejection_is_validated_again_in_its_row(marketer: Page, game: Game) -
     expect(page.locator(".entry").first).to_contain_text("won")
 
 
-def test_a_secret_key_is_seen_once(admin: Page, game: Game) -> None:
+def test_a_secret_key_is_shown_once(admin: Page, game: Game) -> None:
     page = admin
     page.goto(f"/g/{game.slug}/keys/new/")
     page.get_by_label("Name", exact=True).fill("Payment backend")

@@ -1,4 +1,4 @@
-"""Toasts in a real browser: said aloud, put away by keyboard, no thief of the focus, on the page without JavaScript."""
+"""Toasts in a real browser: announced, dismissed by keyboard, without moving the focus; messages without JavaScript."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_an_error_toast_is_announced_at_once_and_stays(marketer: Page, game: Gam
     expect(toast).to_be_visible()
 
 
-def test_what_htmx_brings_is_a_toast_even_after_a_step_back(marketer: Page, game: Game) -> None:
+def test_messages_of_an_htmx_response_are_toasts_even_after_going_back(marketer: Page, game: Game) -> None:
     factories.config(game)
     marketer.goto(f"/g/{game.slug}/integrations/tiktok/")
     marketer.get_by_role("link", name="Last hour").click()
@@ -98,7 +98,7 @@ def test_what_htmx_brings_is_a_toast_even_after_a_step_back(marketer: Page, game
     expect(marketer.get_by_text("Done", exact=True)).to_have_count(0)
 
 
-def test_without_javascript_the_message_stands_on_the_page(
+def test_without_javascript_messages_are_shown_on_the_page(
     browser: Browser, live_server: Any, marketer: Page, game: Game
 ) -> None:
     config, state = factories.config(game), marketer.context.storage_state()

@@ -1,4 +1,4 @@
-"""What a viewer meets in a real browser: every page that answers them, and nothing on it that changes anything."""
+"""A viewer in a real browser: every page that a viewer can open, and no action that changes something."""
 
 from typing import Any
 

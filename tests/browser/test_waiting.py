@@ -1,4 +1,4 @@
-"""What a page shows while a part of it is on its way, and what becomes of a check whose form was closed."""
+"""Placeholders of pending requests in a real browser, and the check of a form that was closed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -69,7 +69,7 @@ def test_placeholder_lines_are_shown_while_a_request_is_pending(
     assert marketer.evaluate("document.activeElement.id") == focused
 
 
-def test_a_list_that_refreshes_itself_shows_no_lines(marketer: Page, game: Game) -> None:
+def test_a_polling_list_shows_no_placeholder_lines(marketer: Page, game: Game) -> None:
     rows.fill(game)
     marketer.goto(f"/g/{game.slug}/")
     with marketer.expect_request(lambda request: "hx-request" in request.headers, timeout=20_000):
@@ -77,7 +77,7 @@ def test_a_list_that_refreshes_itself_shows_no_lines(marketer: Page, game: Game)
     expect(marketer.locator(".awaited.htmx-request")).to_have_count(0)
 
 
-def test_a_filter_in_place_is_told_and_can_be_shared_and_gone_back_from(marketer: Page, game: Game) -> None:
+def test_a_filter_is_announced_and_works_with_sharing_and_going_back(marketer: Page, game: Game) -> None:
     rows.fill(game)
     marketer.goto(f"/g/{game.slug}/")
     chosen = marketer.locator("#range-7d")
@@ -99,7 +99,7 @@ def fill(page: Page, token: str) -> None:
     panel.get_by_role("group", name="Trigger events").get_by_label("Purchase (purchase)").check()
 
 
-def test_a_form_closed_while_the_network_is_asked_is_kept(marketer: Page, game: Game, sandbox: Sandbox) -> None:
+def test_a_form_closed_during_a_check_is_kept(marketer: Page, game: Game, sandbox: Sandbox) -> None:
     page, panel, line = marketer, marketer.get_by_role("dialog"), marketer.locator("#asked")
     page.goto(f"/g/{game.slug}/integrations/tiktok/")
     page.get_by_role("link", name="+ Add postback").click()
@@ -134,7 +134,7 @@ def test_a_form_closed_while_the_network_is_asked_is_kept(marketer: Page, game: 
     expect(line).to_be_empty()
 
 
-def test_a_refused_form_can_be_forgotten(marketer: Page, game: Game, sandbox: Sandbox) -> None:
+def test_a_refused_form_can_be_discarded(marketer: Page, game: Game, sandbox: Sandbox) -> None:
     page, panel, line = marketer, marketer.get_by_role("dialog"), marketer.locator("#asked")
     page.goto(f"/g/{game.slug}/integrations/tiktok/")
     page.get_by_role("link", name="+ Add postback").click()
