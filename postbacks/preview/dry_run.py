@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from audience.database import clock
-from audience.models import Conversion, Event, Game, Kind, Person, Reason
+from audience.models import Conversion, Event, Game, Kind, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
@@ -106,25 +106,13 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
     for start in range(0, len(ids), CHUNK):
         some = ids[start : start + CHUNK]
         own = [pk for pk, won_by, test in some if won_by == network and not test]
-        found = _load_whole(own, game) + _load_brief([pk for pk, won_by, test in some if won_by != network or test])
+        whole = list(Conversion.objects.filter(pk__in=own).select_related("game", "touch", "person"))
+        facts.load_names(whole)
+        # Only consent and match keys need the other columns, which are most of a row.
+        others = [pk for pk, won_by, test in some if won_by != network or test]
+        found = [*whole, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]
         if found:
             yield sorted(found, key=lambda conversion: conversion.event_at, reverse=True)
-
-
-def _load_whole(ids: Sequence[uuid.UUID], game: Game) -> list[Conversion]:
-    found = list(Conversion.objects.filter(pk__in=ids).select_related("touch"))
-    people = Person.objects.filter(pk__in={conversion.person_id for conversion in found})
-    by_id = {person.pk: person for person in people}
-    kept = [conversion for conversion in found if conversion.person_id in by_id]  # an erasure may run in between
-    for conversion in kept:
-        conversion.game, conversion.person = game, by_id[conversion.person_id]
-    facts.load_names(kept)
-    return kept
-
-
-def _load_brief(ids: Sequence[uuid.UUID]) -> list[Conversion]:
-    """Omit columns that only consent and match keys need, which are most of a row."""
-    return list(Conversion.objects.filter(pk__in=ids).select_related("touch").only(*COLUMNS))
 
 
 def _verdicts(

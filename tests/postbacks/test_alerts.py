@@ -155,14 +155,6 @@ def test_silence_opens_an_alert_from_ten_conversions_on(config: PostbackConfig) 
     assert Alert.objects.get().cause == "10 conversions came, none could be sent: 10 had no ad click."
 
 
-def test_only_the_named_configs_are_looked_at(game: Game) -> None:
-    first, second = factories.config(game), factories.config(game, network="reddit")
-    hold(first)
-    hold(second)
-    assert watch(config_ids=[second.pk]) == 1
-    assert Alert.objects.get().config == second
-
-
 def test_watching_many_configs_takes_as_many_queries_as_one(game: Game) -> None:
     factories.config(game)
     one = queries_of(watch)

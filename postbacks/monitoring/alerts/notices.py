@@ -6,7 +6,6 @@ could not be stored.
 """
 
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -62,7 +61,7 @@ def _retry(failure: FailedWork) -> None:
     if failure.kept:
         row = Notice.objects.filter(pk=failure.row, attempts_made=failure.kept["attempt"]).first()
         if row is not None:
-            _settle(row, _Result(failure.kept["how"], UNWRITTEN))
+            _settle(row, failure.kept["how"], UNWRITTEN)
         return
     notice = claim(UUID(failure.row))
     if notice is not None:
@@ -92,38 +91,31 @@ def _due() -> QuerySet[Notice]:
     return free.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(unopened.filter(same)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """How an attempt ended: "sent", "failed" permanently, or "later" for a retry."""
-
-    how: str
-    message: str
-
-
 def send(notice: Notice) -> None:
     """Send a claimed message once and store the outcome; a failure is retried where that may help."""
-    result = _attempt(notice)
-    place = isolation.FailureKey(str(notice.pk), notice.game_id, {"how": result.how, "attempt": notice.attempts_made})
-    isolation.process_alone(Queue.NOTICE, place, partial(_settle, notice, result))
+    how, message = _attempt(notice)
+    key = isolation.FailureKey(str(notice.pk), notice.game_id, {"how": how, "attempt": notice.attempts_made})
+    isolation.process_alone(Queue.NOTICE, key, partial(_settle, notice, how, message))
 
 
-def _attempt(notice: Notice) -> _Result:
+def _attempt(notice: Notice) -> tuple[str, str]:
+    """Return how the attempt ended, "sent", "failed" permanently or "later" for a retry, and its message."""
     try:
-        return _Result("sent", hooks.send(notice) if notice.hook_id else mail.send(notice))
+        return "sent", hooks.send(notice) if notice.hook_id else mail.send(notice)
     except NoReceiver as gone:
-        return _Result("failed", str(gone))
+        return "failed", str(gone)
     except SendingFailed as failure:
-        return _Result("later", str(failure))
+        return "later", str(failure)
     except Exception as error:  # an unexpected error must not be retried without end
         logger.exception("notice_crashed", notice_id=str(notice.pk))
-        return _Result("later", f"Afterclick failed while sending this ({type(error).__name__}).")
+        return "later", f"Afterclick failed while sending this ({type(error).__name__})."
 
 
-def _settle(notice: Notice, result: _Result) -> None:
-    if result.how == "later":
-        _try_later(notice, result.message)
+def _settle(notice: Notice, how: str, message: str) -> None:
+    if how == "later":
+        _try_later(notice, message)
     else:
-        _close(notice, NoticeState.SENT if result.how == "sent" else NoticeState.FAILED, result.message)
+        _close(notice, NoticeState.SENT if how == "sent" else NoticeState.FAILED, message)
 
 
 def _try_later(notice: Notice, message: str) -> None:

@@ -10,9 +10,8 @@
 5. Failing configs are isolated.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 from django.db import transaction
@@ -34,14 +33,12 @@ LIMITED_FOR = timedelta(minutes=5)
 SILENT_FROM = 10  # conversions
 
 
-def watch(*, config_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> int:
-    """Compare the health of every config, or of these, with its open alert; return how many alerts opened or ended."""
+def watch(*, now: datetime | None = None) -> int:
+    """Compare the health of every config with its open alert; return how many alerts opened or ended."""
     now = now or clock.now()
     current = Alert.objects.filter(recovered_at=None)
     has_alert = Exists(current.filter(config=OuterRef("pk")))
     configs = PostbackConfig.objects.filter(Q(deleted_at=None, enabled=True) | has_alert).select_related("game")
-    if config_ids is not None:
-        configs = configs.filter(pk__in=list(config_ids))
     plain = configs.defer("credential", "previous_credential")
     isolation.retry(Queue.ALERT, lambda failure: _watch(list(plain.filter(pk=failure.row)), now))
     rows = list(plain.filter(not_failed(Queue.ALERT)))

@@ -48,10 +48,6 @@ def on_credential(counts: HealthCounts, held_for: str) -> str:
     return f"{rotate} What is held goes out once it is accepted." if counts.held else rotate
 
 
-def on_rate_limit(counts: HealthCounts) -> str:
-    return f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
-
-
 def on_outage(counts: HealthCounts) -> str:
     return f"Nothing to do: it is tried again by itself. If this lasts, look at the status page of {counts.kind.label}."
 

@@ -38,9 +38,9 @@ def judge_configs(configs: Iterable[PostbackConfig], *, now: datetime | None = N
 
 def judge(counts: HealthCounts) -> Judgement:
     """Return the worst state that applies, by the precedence of Health. Pure."""
-    for look in (_on_hold, _credential_problem, _switched_off, _rate_limited, _degraded, _silent, _quiet):
-        found = look(counts)
-        if found is not None:
+    degraded = (_failing_for_good, _breaker_open, _retrying, _overdue)
+    for check in (_on_hold, _credential_problem, _switched_off, _rate_limited, *degraded, _silent, _quiet):
+        if found := check(counts):
             return found
     ended = counts.delivered + counts.failed
     share = f"{counts.delivered:,} of {ended:,} sends accepted." if ended else ""
@@ -97,18 +97,9 @@ def _rate_limited(counts: HealthCounts) -> Judgement | None:
     accepts = counts.last_success_at is not None and counts.last_success_at > limited_at
     since = min(filter(None, (limited_at, counts.failing_since, None if not accepts else counts.overdue_since)))
     share = f"{conversions(counts.waiting, 'waits', 'wait')} for {counts.kind.label} to take more."
-    return _judgement(
-        counts,
-        Health.RATE_LIMITED,
-        since,
-        share,
-        advice.quote(counts, counts.retried_message),
-        advice.on_rate_limit(counts),
-    )
-
-
-def _degraded(counts: HealthCounts) -> Judgement | None:
-    return _failing_for_good(counts) or _breaker_open(counts) or _retrying(counts) or _overdue(counts)
+    cause = advice.quote(counts, counts.retried_message)
+    next_step = f"Nothing to do: sending goes on at the pace {counts.kind.label} allows, and nothing is lost."
+    return _judgement(counts, Health.RATE_LIMITED, since, share, cause, next_step)
 
 
 def _failing_for_good(counts: HealthCounts) -> Judgement | None:
