@@ -106,18 +106,18 @@ class ReadOnlyInline(NoChanges, admin.TabularInline[Any, Any]):
     extra = 0
 
 
+# What a confirmed action does, and the action of the admin made of it: methods of a ModelAdmin.
+Work = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 
 
-def confirmed_action(
-    description: str, *, permission: str, title: str, warning: str
-) -> Callable[[Callable[[Any, HttpRequest, QuerySet[Any]], None]], Action]:
+def confirmed_action(description: str, *, permission: str, title: str, warning: str) -> Callable[[Work], Action]:
     """Return a decorator that makes a method an admin action, which asks to confirm it before it runs.
 
     `permission` names the has_<permission>_permission of the ModelAdmin that allows it.
     """
 
-    def decorate(work: Callable[[Any, HttpRequest, QuerySet[Any]], None]) -> Action:
+    def decorate(work: Work) -> Action:
         @admin.action(description=description, permissions=[permission])
         @wraps(work)
         def action(page: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
