@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from audience.digest import conversions, traits
 from audience.models import Conversion, Device, Group, Identity, Person, Touch
+from audience.models.people import GroupMembership
 
 
 def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
@@ -18,7 +19,8 @@ def merge(*, person_ids: Sequence[uuid.UUID]) -> uuid.UUID:
         conversions.elect([launches])
     for model in (Identity, Device, Conversion):
         model._default_manager.filter(person_id__in=losers).update(person=winner)
-    winner.groups.add(*Group.objects.filter(members__in=losers).distinct())
+    joined = [GroupMembership(group=group, person=winner) for group in Group.objects.filter(members__in=losers)]
+    GroupMembership.objects.bulk_create(joined, ignore_conflicts=True)
     traits.merge_into(winner, persons[1:])
     Person.objects.filter(pk__in=losers).delete()
     return winner.pk
