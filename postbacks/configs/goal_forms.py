@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from postbacks.networks.interface.network import Network, ObjectId
-from postbacks.outbox.conditions import OPS, GoalRefused
+from postbacks.outbox.conditions import OPERATORS, GoalRefused
 from postbacks.outbox.goals import MAX_GOALS, Goal, readable_goals, refuse_name, refuse_unreachable
 
 EMPTY_ROWS = 3
@@ -31,7 +31,7 @@ class GoalForm(forms.Form):
     op = forms.ChoiceField(
         label="Comparison",
         required=False,
-        choices=[("", "—"), *OPS.items()],
+        choices=[("", "—"), *OPERATORS.items()],
         error_messages={"invalid_choice": "Select one of the offered operators."},
     )
     value = forms.CharField(required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))

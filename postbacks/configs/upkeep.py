@@ -29,14 +29,14 @@ from postbacks.models import (
 )
 
 LOST_AFTER = timedelta(seconds=15)  # a pending check of this age is considered lost
-AT_ONCE = 20
-SUSPICION_LASTS = timedelta(minutes=1)
+MAX_CHECKS = 20  # run, or created of one kind, in one sweep
+MAX_SUSPICION = timedelta(minutes=1)
 COULD_NOT_VERIFY = "We could not verify this in time: {}"
 # While the network cannot be reached, a suspicion is neither confirmed nor cleared: check again after this pause.
 CHECK_AGAIN_AFTER = timedelta(seconds=30)
-DAILY = timedelta(hours=24)
+CHECK_EVERY = timedelta(hours=24)
 # The network may have restored a permission of a config on hold.
-HELD_EVERY = timedelta(hours=1)
+RECHECK_AFTER = timedelta(hours=1)
 
 
 def sweep() -> None:
@@ -65,7 +65,7 @@ def run_lost_checks() -> None:
     isolation.process_together(
         Queue.CHECK, over, lambda some: _give_up(open_ones.filter(pk__in=[check.pk for check in some])), row_of=_check
     )
-    for check in list(_lost(open_ones)[:AT_ONCE]):
+    for check in list(_lost(open_ones)[:MAX_CHECKS]):
         isolation.process_alone(Queue.CHECK, _check(check), partial(run_check, check_id=str(check.pk)))
 
 
@@ -77,7 +77,7 @@ def _expired(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
     """Those of these checks that are pending for too long."""
     now, pending = clock.now(), found.filter(state=CheckState.PENDING).defer("credential")
     # Nothing is sent during a suspicion; its worker may have been killed during the call.
-    suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - SUSPICION_LASTS)
+    suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - MAX_SUSPICION)
     return pending.filter(Q(created_at__lt=now - credential_checks.GIVE_UP_AFTER) | suspicion)
 
 
@@ -116,11 +116,11 @@ def check_daily() -> None:
     """Check every enabled config once a day, and those on hold once an hour."""
     now = clock.now()
     kept = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
-    quiet = kept.filter(held_at=None, validated_at__lt=now - DAILY).filter(
-        Q(checked_at=None) | Q(checked_at__lt=now - DAILY)
+    quiet = kept.filter(held_at=None, validated_at__lt=now - CHECK_EVERY).filter(
+        Q(checked_at=None) | Q(checked_at__lt=now - CHECK_EVERY)
     )
-    _create_checks(_unchecked(quiet, HELD_EVERY), Purpose.DAILY)
-    held = _unchecked(kept.filter(held_at__isnull=False), HELD_EVERY)
+    _create_checks(_unchecked(quiet, RECHECK_AFTER), Purpose.DAILY)
+    held = _unchecked(kept.filter(held_at__isnull=False), RECHECK_AFTER)
     _create_checks([config for config in held if config.kind.has_credential(config.credential)], Purpose.RELEASE)
 
 
@@ -147,7 +147,7 @@ def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Post
     recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
     # Failed ones must not use up the limit.
     blocked = In(Cast("pk", CharField()), FailedWork.objects.not_due(Queue.UPKEEP).values("row"))
-    return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:AT_ONCE])
+    return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:MAX_CHECKS])
 
 
 def reconcile() -> None:

@@ -10,7 +10,7 @@ MAX_VALUE = 200
 MAX_CHOICES = 50
 
 # op -> its label, in the order of the form.
-OPS = {
+OPERATORS = {
     "gt": "is more than",
     "gte": "is at least",
     "lt": "is less than",
@@ -20,7 +20,7 @@ OPS = {
     "in": "is one of",
     "exists": "is there",
 }
-COMPARED: dict[str, Callable[[Decimal, Decimal], bool]] = {
+COMPARISONS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "gt": lambda left, right: left > right,
     "gte": lambda left, right: left >= right,
     "lt": lambda left, right: left < right,
@@ -51,9 +51,9 @@ class Condition:
             return False
         if self.op == "exists":
             return True
-        if self.op in COMPARED:
+        if self.op in COMPARISONS:
             left, right = number(found), number(self.values[0])
-            return left is not None and right is not None and COMPARED[self.op](left, right)
+            return left is not None and right is not None and COMPARISONS[self.op](left, right)
         actual = text(found)
         if actual is None:
             return False
@@ -77,12 +77,12 @@ class Condition:
             raise GoalRefused("Enter the property that the condition reads.", field="property")
         if len(name.strip()) > MAX_PROPERTY or "\x00" in name:
             raise GoalRefused(f"A property has at most {MAX_PROPERTY} characters.", field="property")
-        if not isinstance(op, str) or op not in OPS:
+        if not isinstance(op, str) or op not in OPERATORS:
             raise GoalRefused("Select one of the offered operators.", field="op")
         return cls(name.strip(), op, _values(op, raw.get("value")))
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.property, OPS[self.op], ", ".join(self.values))))
+        return " ".join(filter(None, (self.property, OPERATORS[self.op], ", ".join(self.values))))
 
 
 def _values(op: str, raw: Any) -> tuple[str, ...]:
@@ -96,8 +96,8 @@ def _values(op: str, raw: Any) -> tuple[str, ...]:
         raise GoalRefused(f"List at most {MAX_CHOICES} values.", field="value")
     if any(len(value) > MAX_VALUE or "\x00" in value for value in values):
         raise GoalRefused(f"A value has at most {MAX_VALUE} characters.", field="value")
-    if op in COMPARED and number(values[0]) is None:
-        raise GoalRefused(f"Enter a number: “{OPS[op]}” compares numbers.", field="value")
+    if op in COMPARISONS and number(values[0]) is None:
+        raise GoalRefused(f"Enter a number: “{OPERATORS[op]}” compares numbers.", field="value")
     return values
 
 

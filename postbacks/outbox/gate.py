@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 
 MAX_EVENT_ID = 128  # Delivery.event_id
 # One index lookup for each anonymous id, however many decisions it has.
-NEWEST = """
+NEWEST_DECISIONS = """
 SELECT DISTINCT ON (known.person_id) known.person_id, decision.level
 FROM audience_identity known, LATERAL (
   SELECT level, decided_at, id FROM consent_consentdecision
@@ -170,5 +170,5 @@ def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:
     if not people:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(NEWEST, [people, ANONYMOUS])
+        cursor.execute(NEWEST_DECISIONS, [people, ANONYMOUS])
         return {person: Level(level) for person, level in cursor.fetchall()}

@@ -12,7 +12,7 @@ from postbacks.configs import rules
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.outbox import goals
-from postbacks.outbox.conditions import OPS, Condition
+from postbacks.outbox.conditions import OPERATORS, Condition
 from postbacks.outbox.goals import Goal, GoalRefused
 
 BIG = {"event": "purchase", "sent_as": "Purchase", "condition": {"property": "value", "op": "gt", "value": "10"}}
@@ -67,7 +67,7 @@ def test_a_condition_holds_or_does_not(asked: Condition, found: Any, expected: b
 
 
 def test_a_missing_property_meets_no_condition() -> None:
-    for op in OPS:
+    for op in OPERATORS:
         assert condition(op, "1").holds({"y": 1}) is False
         assert condition(op, "1").holds(None) is False
         assert condition(op, "1").holds([1]) is False
@@ -95,7 +95,9 @@ JSON = st.recursive(
 
 
 @given(
-    properties=JSON, path=st.sampled_from(["x", "x.y", ".", "x..y"]) | st.text(max_size=9), op=st.sampled_from([*OPS])
+    properties=JSON,
+    path=st.sampled_from(["x", "x.y", ".", "x..y"]) | st.text(max_size=9),
+    op=st.sampled_from([*OPERATORS]),
 )
 def test_no_properties_make_a_condition_raise(properties: Any, path: str, op: str) -> None:
     assert condition(op, "10", "sNaN", of=path).holds(properties) in (True, False)

@@ -39,7 +39,7 @@ LEASE = timedelta(minutes=2)
 # At once.
 MAX_NOTICES = 500
 MAX_SECONDS = 30.0
-UNWRITTEN = "What came of this attempt could not be written at first."
+OUTCOME_NOT_STORED = "What came of this attempt could not be written at first."
 
 
 def deliver_notices() -> int:
@@ -61,7 +61,7 @@ def _retry(failure: FailedWork) -> None:
     if failure.kept:
         row = Notice.objects.filter(pk=failure.row, attempts_made=failure.kept["attempt"]).first()
         if row is not None:
-            _settle(row, failure.kept["how"], UNWRITTEN)
+            _settle(row, failure.kept["how"], OUTCOME_NOT_STORED)
         return
     notice = claim(UUID(failure.row))
     if notice is not None:

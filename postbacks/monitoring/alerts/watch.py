@@ -4,8 +4,8 @@
    for LIMITED_FOR, since short rate limiting is normal; and when it is silent over SILENT_FROM conversions or more.
 2. A config has at most one open alert. While its health changes from bad to bad (suspected, on hold, then degraded)
    the alert is rewritten and no message is sent.
-3. An alert recovers when the config has been healthy or quiet for STEADY, so that a state that comes and goes is one
-   alert. The alert of a disabled or deleted config ends at once, as not recovered.
+3. An alert recovers when the config has been healthy or quiet for RECOVERED_AFTER, so that a state that comes and goes
+   is one alert. The alert of a disabled or deleted config ends at once, as not recovered.
 4. Any number of workers may run it: a unique constraint opens and a conditional update recovers.
 5. Failing configs are isolated.
 """
@@ -28,7 +28,7 @@ from postbacks.monitoring.health.types import Health, Judgement
 
 logger = structlog.get_logger(__name__)
 
-STEADY = timedelta(seconds=60)
+RECOVERED_AFTER = timedelta(seconds=60)
 LIMITED_FOR = timedelta(minutes=5)
 SILENT_FROM = 10  # conversions
 
@@ -73,7 +73,7 @@ def _update_alert(config: PostbackConfig, judgement: Judgement, alert: Alert | N
     if alert.good_since is None:
         Alert.objects.filter(pk=alert.pk, recovered_at=None, good_since=None).update(good_since=now)
         return False
-    return now - alert.good_since >= STEADY and _end(alert, AlertEnding.RECOVERED, now)
+    return now - alert.good_since >= RECOVERED_AFTER and _end(alert, AlertEnding.RECOVERED, now)
 
 
 def _is_bad(judgement: Judgement, now: datetime) -> bool:

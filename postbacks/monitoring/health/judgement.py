@@ -20,14 +20,14 @@ from postbacks.reporting.labels import conversions
 FAILED_SHARE = 0.05
 # Share of attempts to be retried, and the minimum number of attempts for it to count.
 RETRIED_SHARE = 0.20
-RETRIED_OF = 10
+MIN_ATTEMPTS = 10
 # The oldest waiting delivery is overdue by this much.
-OVERDUE = timedelta(minutes=10)
+OVERDUE_AFTER = timedelta(minutes=10)
 # A share over 24 hours still shows past trouble. It counts only if the last failure is more recent than this, or
 # nothing was accepted since.
-ONGOING = timedelta(minutes=15)
+ONGOING_FOR = timedelta(minutes=15)
 # After a 429: long enough to span the calls between two such answers.
-LIMITED = timedelta(minutes=1)
+LIMITED_FOR = timedelta(minutes=1)
 
 
 def judge_configs(configs: Iterable[PostbackConfig], *, now: datetime | None = None) -> dict[uuid.UUID, Judgement]:
@@ -92,7 +92,7 @@ def _switched_off(counts: HealthCounts) -> Judgement | None:
 def _rate_limited(counts: HealthCounts) -> Judgement | None:
     limited_at = counts.limited_at
     resting = counts.resting_until is not None and counts.resting_until > counts.now + timedelta(seconds=1)
-    if limited_at is None or not (resting or counts.now - limited_at < LIMITED):
+    if limited_at is None or not (resting or counts.now - limited_at < LIMITED_FOR):
         return None
     accepts = counts.last_success_at is not None and counts.last_success_at > limited_at
     since = min(filter(None, (limited_at, counts.failing_since, None if not accepts else counts.overdue_since)))
@@ -121,7 +121,7 @@ def _breaker_open(counts: HealthCounts) -> Judgement | None:
 
 
 def _retrying(counts: HealthCounts) -> Judgement | None:
-    if counts.attempts < RETRIED_OF or counts.retried / counts.attempts < RETRIED_SHARE:
+    if counts.attempts < MIN_ATTEMPTS or counts.retried / counts.attempts < RETRIED_SHARE:
         return None
     if not _is_ongoing(counts, counts.last_retried_at):
         return None
@@ -135,7 +135,7 @@ def _overdue(counts: HealthCounts) -> Judgement | None:
     """The oldest delivery is overdue: no worker runs, or the rate limit is too low."""
     failing = counts.failing_since if counts.waiting else None
     since = min(filter(None, (counts.overdue_since, failing)), default=None)
-    if since is None or counts.now - since < OVERDUE:
+    if since is None or counts.now - since < OVERDUE_AFTER:
         return None
     minutes = (counts.now - since) // timedelta(minutes=1)
     share = f"{conversions(counts.waiting, 'waits', 'wait')}, the oldest for {minutes:,} minutes."
@@ -146,7 +146,7 @@ def _overdue(counts: HealthCounts) -> Judgement | None:
 
 
 def _is_ongoing(counts: HealthCounts, last: datetime | None) -> bool:
-    if last is None or counts.now - last < ONGOING:
+    if last is None or counts.now - last < ONGOING_FOR:
         return True
     return counts.last_success_at is None or counts.last_success_at < last
 

@@ -20,7 +20,7 @@ from postbacks.monitoring.server import processes
 from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
 # Many sweeps of the beat.
-WAIT = timedelta(minutes=1)
+LATE_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +77,12 @@ def _of_partitions(now: datetime) -> Iterator[Trouble]:
 def _undecided(now: datetime) -> QuerySet[Conversion]:
     """Without those set aside, which are a trouble of their own."""
     aside = FailedWork.objects.of(Queue.FAN_OUT).set_aside().filter(row=Cast(OuterRef("pk"), CharField()))
-    return Conversion.objects.to_fan_out().order_by().filter(~Exists(aside), created_at__lte=now - WAIT)
+    return Conversion.objects.to_fan_out().order_by().filter(~Exists(aside), created_at__lte=now - LATE_AFTER)
 
 
 CHECKS = {
     TroubleKind.DIGEST_BEHIND: RowCheck(
-        rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__lte=now - WAIT),
+        rows=lambda now: Batch.objects.filter(state=BatchState.PENDING, next_attempt_at__lte=now - LATE_AFTER),
         since="next_attempt_at",
         nouns=("request is", "requests are"),
         sentence="stored, and should have been digested over a minute ago.",

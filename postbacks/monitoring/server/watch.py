@@ -22,12 +22,12 @@ from postbacks.monitoring.server.trouble import Trouble
 logger = structlog.get_logger(__name__)
 
 # A trouble is over when it was not found for this long, so that one that comes and goes is mailed once.
-CALM = timedelta(minutes=10)
+OVER_AFTER = timedelta(minutes=10)
 # Between two attempts of the same mail; longer than the mail server may take (config/environment.py).
-MAIL_AGAIN = timedelta(minutes=1)
+MAIL_RETRY_AFTER = timedelta(minutes=1)
 # A mail that could not be sent for this long is dropped.
-MAIL_WITHIN = timedelta(days=1)
-KEPT = timedelta(days=30)
+MAIL_DROPPED_AFTER = timedelta(days=1)
+KEPT_FOR = timedelta(days=30)
 LOCK = "server troubles"
 
 
@@ -80,17 +80,17 @@ def record(found: Iterable[Trouble], *, now: datetime) -> None:
             return
     known = {row.kind: row for row in ServerTrouble.objects.filter(ended_at=None)}
     for trouble in found:
-        said = {"title": trouble.title, "sentence": trouble.sentence, "next_step": trouble.next_step, "seen_at": now}
+        texts = {"title": trouble.title, "sentence": trouble.sentence, "next_step": trouble.next_step, "seen_at": now}
         if row := known.pop(trouble.kind.value, None):
-            ServerTrouble.objects.filter(pk=row.pk).update(**said)
+            ServerTrouble.objects.filter(pk=row.pk).update(**texts)
             continue
-        ServerTrouble.objects.create(kind=trouble.kind, began_at=trouble.since or now, next_mail_at=now, **said)
+        ServerTrouble.objects.create(kind=trouble.kind, began_at=trouble.since or now, next_mail_at=now, **texts)
         logger.error("server_trouble", kind=trouble.kind.value, sentence=trouble.sentence)
     for row in known.values():
-        if now - row.seen_at >= CALM:
+        if now - row.seen_at >= OVER_AFTER:
             ServerTrouble.objects.filter(pk=row.pk).update(ended_at=row.seen_at, next_mail_at=now)
             logger.warning("server_trouble_over", kind=row.kind)
-    ServerTrouble.objects.filter(ended_at__lt=now - KEPT).delete()
+    ServerTrouble.objects.filter(ended_at__lt=now - KEPT_FOR).delete()
 
 
 def send_due(*, now: datetime) -> None:
@@ -105,14 +105,14 @@ def due(now: datetime) -> list[ServerTrouble]:
     if not settings.OPERATORS_EMAIL:
         return []
     begun = Q(ended_at=None, begin_mailed_at=None)
-    over = Q(ended_at__gt=now - MAIL_WITHIN, begin_mailed_at__isnull=False, end_mailed_at=None)
+    over = Q(ended_at__gt=now - MAIL_DROPPED_AFTER, begin_mailed_at__isnull=False, end_mailed_at=None)
     return list(ServerTrouble.objects.filter(begun | over, next_mail_at__lte=now).order_by("pk"))
 
 
 def claim_mail(trouble: ServerTrouble, now: datetime) -> bool:
     """Take a mail; return False if another process has it."""
     mine = ServerTrouble.objects.filter(pk=trouble.pk, next_mail_at=trouble.next_mail_at)
-    return mine.update(next_mail_at=now + MAIL_AGAIN) == 1
+    return mine.update(next_mail_at=now + MAIL_RETRY_AFTER) == 1
 
 
 def _mail(trouble: ServerTrouble, now: datetime) -> None:
