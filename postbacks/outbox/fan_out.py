@@ -88,7 +88,7 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     config_locks.lock_shared(game_ids)
     configs = _configs(game_ids)
     once_per_player.lock_games(configs)
-    _reload_holds([config for config in configs if config.held_at])
+    _reload_holds(configs)
     now = clock.now()
     present = _present(conversions)
     rows = _rows(conversions, configs, now)
@@ -126,12 +126,11 @@ def _configs(game_ids: set[int]) -> list[PostbackConfig]:
     return list(kept.defer("credential").order_by("created_at"))
 
 
-def _reload_holds(held: Sequence[PostbackConfig]) -> None:
-    """Lock these configs and read again whether they are on hold: a release now would miss our held rows."""
-    fresh = PostbackConfig.objects.filter(pk__in=[config.pk for config in held]).order_by("pk").only("held_at")
-    held_at = {row.pk: row.held_at for row in fresh.select_for_update(no_key=True)} if held else {}
-    for config in held:
-        config.held_at = held_at.get(config.pk)
+def _reload_holds(configs: Sequence[PostbackConfig]) -> None:
+    """Lock those on hold and read again whether they still are: a release now would miss our held rows."""
+    held = {config.pk: config for config in configs if config.held_at}
+    for row in PostbackConfig.objects.locked().filter(pk__in=held).order_by("pk").only("held_at"):
+        held[row.pk].held_at = row.held_at
 
 
 def _present(conversions: Sequence[Conversion]) -> Present:

@@ -37,8 +37,7 @@ class NetworkDay:
     open: list[Alert] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        counted = self.conversions or self.delivered or self.failed or self.may_have_arrived
-        return bool(counted or self.open)
+        return any((self.conversions, self.delivered, self.failed, self.may_have_arrived, self.open))
 
 
 def day_of(written_at: datetime) -> date:

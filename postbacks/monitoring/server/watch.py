@@ -29,6 +29,7 @@ MAIL_RETRY_AFTER = timedelta(minutes=1)
 MAIL_DROPPED_AFTER = timedelta(days=1)
 KEPT_FOR = timedelta(days=30)
 LOCK = "server troubles"
+THREAD = "mailing"
 
 
 def record_and_mail() -> None:
@@ -36,39 +37,22 @@ def record_and_mail() -> None:
     now = clock.now()
     record(server_troubles.find_troubles(now=now), now=now)
     if due(now):
-        mailing.start()
+        _start_mailing()
 
 
-class Mailing:
-    """Sends mails on its own thread, one at a time, since a slow mail server must not delay the process's heartbeat
-    (config/heartbeat.py).
-    """
-
-    def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Mail what is due, unless earlier mails are still being sent; returns at once."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._send, name="mailing", daemon=True)
-            self._thread.start()
-
-    def finish(self, seconds: float) -> bool:
-        """Wait for mails in progress; return whether they are sent."""
-        if self._thread is not None:
-            self._thread.join(seconds)
-        return self._thread is None or not self._thread.is_alive()
-
-    def _send(self) -> None:
-        try:
-            send_due(now=clock.now())
-        except Exception:  # the thread's only log; the mail is due again in a minute
-            logger.exception("server_trouble_not_mailed")
-        finally:
-            connection.close()
+def _start_mailing() -> None:
+    """Mail what is due on a thread, one at a time: a slow mail server must not delay the process's heartbeat."""
+    if not any(thread.name == THREAD for thread in threading.enumerate()):
+        threading.Thread(target=_mail_due, name=THREAD, daemon=True).start()
 
 
-mailing = Mailing()
+def _mail_due() -> None:
+    try:
+        send_due(now=clock.now())
+    except Exception:  # the thread's only log; the mail is due again in a minute
+        logger.exception("server_trouble_not_mailed")
+    finally:
+        connection.close()
 
 
 @transaction.atomic
