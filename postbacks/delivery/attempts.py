@@ -31,7 +31,7 @@ RETRIES = 3
 RETRY_PAUSE_SECONDS = 1.0
 
 
-def close(answers: Sequence[CallResult]) -> set[str]:
+def process_answers(answers: Sequence[CallResult]) -> set[str]:
     """Record the answers on their attempts and deliveries; deliveries that were deleted meanwhile are left out.
 
     Then, each in a transaction of its own: what a refused credential means for its config, and what the outcomes mean
@@ -43,18 +43,18 @@ def close(answers: Sequence[CallResult]) -> set[str]:
         _log(answer)
     for _ in range(RETRIES):
         try:
-            return _close(answers)
+            return _process(answers)
         except Error as error:
             if not availability.is_unavailable(error):
                 raise
             logger.warning("answers_not_recorded", answers=len(answers), error=type(error).__name__)
         time.sleep(RETRY_PAUSE_SECONDS)
         close_old_connections()
-    return _close(answers)
+    return _process(answers)
 
 
-def _close(answers: Sequence[CallResult]) -> set[str]:
-    """As `close`. Answers that are recorded already are recorded again with the same result."""
+def _process(answers: Sequence[CallResult]) -> set[str]:
+    """As `process_answers`. Answers that are recorded already are recorded again with the same result."""
     delivered = recording.record(answers)
     # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
     # deadlock.

@@ -39,7 +39,7 @@ def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
 
     Those that may not be sent any more are cancelled on the way.
     """
-    ready = [config_id for config_id, seconds in _chances(network) if seconds <= 0]
+    ready = [config_id for config_id, seconds in _seconds_by_config(network) if seconds <= 0]
     random.shuffle(ready)  # a pixel with ten thousand waiting must not always come first
     for config_id in ready:
         if limit <= 0:
@@ -73,12 +73,12 @@ def _retry(failure: FailedWork) -> list[Claim]:
     return claimed
 
 
-def next_chance(network: str) -> float | None:
+def seconds_until_claimable(network: str) -> float | None:
     """Seconds until something due of `network` may be claimed; None when nothing is due or sending is stopped."""
-    return min((seconds for _, seconds in _chances(network)), default=None)
+    return min((seconds for _, seconds in _seconds_by_config(network)), default=None)
 
 
-def _chances(network: str) -> list[tuple[UUID, float]]:
+def _seconds_by_config(network: str) -> list[tuple[UUID, float]]:
     """The configs that may claim something, each with the limiter's wait in seconds.
 
     A disabled config waits for nothing: what is due of it is only cancelled.
@@ -86,11 +86,11 @@ def _chances(network: str) -> list[tuple[UUID, float]]:
     now = clock.now()
     return [
         (pk, (slot - pace.AHEAD - now).total_seconds() if enabled and slot else 0.0)
-        for pk, enabled, slot in unstopped(network, now)
+        for pk, enabled, slot in claimable_configs(network, now)
     ]
 
 
-def unstopped(network: str, now: datetime) -> QuerySet[PostbackConfig, tuple[UUID, bool, datetime | None]]:
+def claimable_configs(network: str, now: datetime) -> QuerySet[PostbackConfig, tuple[UUID, bool, datetime | None]]:
     """Configs of `network` with something due that neither a hold nor the breaker stops: id, enabled, next slot."""
     flows = Flow.objects.filter(network=network, pixel_id=OuterRef("pixel_id"))
     due = Delivery.objects.due(now).filter(not_failed(Queue.SENDING), not_failed(Queue.CLOSING))
@@ -139,13 +139,13 @@ def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[
     now = clock.now()  # the lock may have taken a while
     if block_of(config, now=now) or breaker.is_open(flow, now):
         return [], []
-    room = min(limit, pace.room(flow, now), 1 if breaker.is_tripped(flow) else limit)
-    sendable, cancelled = cancellation.split_due(_locked(config, now, room, only), now)
+    limit = min(limit, pace.free_slots(flow, now), 1 if breaker.is_tripped(flow) else limit)
+    sendable, cancelled = cancellation.split_due(_locked(config, now, limit, only), now)
     if not sendable:
         return [], cancelled
     if breaker.is_tripped(flow):
         breaker.probe(flow, now)
-    starts = pace.plan(flow, len(sendable), now)
+    starts = pace.reserve_slots(flow, len(sendable), now)
     flow.save(update_fields=["next_slot_at", "open_until", "probing"])
     return leases.lease(config, sendable, starts, now), cancelled
 

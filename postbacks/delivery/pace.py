@@ -29,13 +29,13 @@ def interval(network: str) -> timedelta:
     return timedelta(seconds=1 / (settings.NETWORK_RATES[network] * SHARE))
 
 
-def room(flow: Flow, now: datetime) -> int:
+def free_slots(flow: Flow, now: datetime) -> int:
     """Return how many calls may be planned now."""
     start = max(flow.next_slot_at or now, now)
     return max(0, (now + AHEAD - start) // interval(flow.network) + 1)
 
 
-def plan(flow: Flow, count: int, now: datetime) -> list[datetime]:
+def reserve_slots(flow: Flow, count: int, now: datetime) -> list[datetime]:
     """Reserve the next `count` time slots on the locked `flow`, which the caller saves."""
     step, start = interval(flow.network), max(flow.next_slot_at or now, now)
     flow.next_slot_at = start + count * step

@@ -71,7 +71,7 @@ def _without_text(answer: CallResult) -> CallResult:
 
 
 def _row_of(answer: CallResult) -> isolation.FailureKey:
-    """The key in FailedWork of an answer that could not be recorded, with the data that `recalled` needs."""
+    """The key in FailedWork of an answer that could not be recorded, with the data that `stored_answer` needs."""
     claim, outcome = answer.claim, answer.outcome
     kept = {
         "step": RECORD,
@@ -86,7 +86,7 @@ def _row_of(answer: CallResult) -> isolation.FailureKey:
     return isolation.FailureKey(str(claim.delivery.pk), claim.delivery.config.game_id, kept)
 
 
-def recalled(delivery_id: UUID, kept: Mapping[str, Any]) -> CallResult:
+def stored_answer(delivery_id: UUID, kept: Mapping[str, Any]) -> CallResult:
     """The answer stored in `kept` of its FailedWork, without its text."""
     claim = Claim(
         delivery=Delivery(pk=delivery_id),

@@ -45,7 +45,7 @@ def requeue(rows: QuerySet[Delivery], **also: Any) -> int:
     )
 
 
-def close(replay: Replay, state: ReplayState, config: PostbackConfig | None = None) -> None:
+def finish(replay: Replay, state: ReplayState, config: PostbackConfig | None = None) -> None:
     replay.state, replay.finished_at = state, clock.now()
     if config:
         replay.past_deadline = unqueued(replay, config).exclude(failed_deliveries.in_time(clock.now())).count()

@@ -113,13 +113,13 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
     # Locked, so that a hold at this moment misses none of the deliveries queued here.
     config = replay_rows.lock_config(replay.config_id)
     if config.deleted_at:
-        replay_rows.close(replay, ReplayState.CANCELLED)
+        replay_rows.finish(replay, ReplayState.CANCELLED)
         return False
     waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
     room = 0 if block_of(config) else max(min(limit, MAX_BACKLOG - waiting), 0)
     queued = _queue(replay, config, room) if room else 0
     if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
-        replay_rows.close(replay, ReplayState.DONE, config)
+        replay_rows.finish(replay, ReplayState.DONE, config)
     return bool(queued) and queued == limit
 
 
@@ -171,7 +171,7 @@ def cancel(*, replay: Replay) -> int:
     )
     row.queued = max(row.queued - len(ids), 0)
     row.save(update_fields=["queued"])
-    replay_rows.close(row, ReplayState.CANCELLED)
+    replay_rows.finish(row, ReplayState.CANCELLED)
     return len(ids)
 
 

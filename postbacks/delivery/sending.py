@@ -59,8 +59,8 @@ def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FL
             # the two together may exceed `max_in_flight`, up to twice.
             lock.release()
         # Queried after the release: no thread drains what became due while the lock was held.
-        chance = claims.next_chance(network)
-        if is_more := chance is not None and chance <= SOON_SECONDS:
+        wait_seconds = claims.seconds_until_claimable(network)
+        if is_more := wait_seconds is not None and wait_seconds <= SOON_SECONDS:
             wake(DELIVER_TASK, network)
     return is_more
 
@@ -126,7 +126,7 @@ class NetworkDrain:
             else:
                 answers.append(answer)
         if answers:
-            self._resting_pixels |= attempts.close(answers)
+            self._resting_pixels |= attempts.process_answers(answers)
             self._stop_refused(answers)
         # Last, since the reason that forbids sending them must be recorded before they are due again.
         if unsent:
@@ -135,12 +135,12 @@ class NetworkDrain:
             self._stopped_attempts.clear()
 
     def _stop_refused(self, answers: Iterable[CallResult]) -> None:
-        """Stop what is in flight of refused configs. What is claimed from now on is what the record of that allows."""
+        """Make no more calls that were claimed before the credential of their config was refused."""
         refused = {
             answer.claim.delivery.config.pk for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL
         }
-        claims_left = self.in_flight.values()
-        self._stopped_attempts |= {claim.attempt_id for claim in claims_left if claim.delivery.config.pk in refused}
+        in_flight = self.in_flight.values()
+        self._stopped_attempts |= {claim.attempt_id for claim in in_flight if claim.delivery.config.pk in refused}
         self._refused_configs -= refused
 
     def _wait_for_limiter(self, until: float) -> bool:
@@ -148,7 +148,7 @@ class NetworkDrain:
 
         Not until then: another pixel may have something to send before.
         """
-        seconds = claims.next_chance(self._network)
+        seconds = claims.seconds_until_claimable(self._network)
         if seconds is None or seconds > SOON_SECONDS or time.monotonic() + seconds > until:
             return False
         time.sleep(COLLECT_SECONDS)

@@ -25,7 +25,7 @@ def retry(*, network: str) -> int:
 
 
 def _record(failure: FailedWork) -> None:
-    recording.record_again(recording.recalled(UUID(failure.row), failure.kept))
+    recording.record_again(recording.stored_answer(UUID(failure.row), failure.kept))
 
 
 def _explain_sent(failure: FailedWork) -> None:

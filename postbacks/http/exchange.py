@@ -34,11 +34,11 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
     try:
         status, headers, body = exchange(connections.pools, request, request.url, timeout)
     except (HTTPError, ValueError) as error:
-        return Response(None, {}, b"", since(started), failure(error))
+        return Response(None, {}, b"", elapsed_ms(started), failure(error))
     for secret in filter(_worth_hiding, request.secrets):
         body = body.replace(secret.encode(), b"[hidden]")
         headers = {name: value.replace(secret, "[hidden]") for name, value in headers.items()}
-    return Response(status, headers, body, since(started))
+    return Response(status, headers, body, elapsed_ms(started))
 
 
 def exchange(
@@ -106,5 +106,5 @@ def _worth_hiding(secret: str) -> bool:
     return len(secret) >= MIN_SECRET_LENGTH and not secret.isdigit()
 
 
-def since(started: float) -> int:
+def elapsed_ms(started: float) -> int:
     return round((time.monotonic() - started) * 1000)

@@ -110,10 +110,10 @@ def post_to_public_host(request: Request, *, private_hosts: Collection[str] = ()
         with _pool(parse_url(request.url), private_hosts) as pool:
             status, headers, body = exchange.exchange(pool, request, parse_url(request.url).request_uri, timeout)
     except ForbiddenAddress:
-        return Response(None, {}, b"", exchange.since(started), FORBIDDEN)
+        return Response(None, {}, b"", exchange.elapsed_ms(started), FORBIDDEN)
     except (HTTPError, ValueError) as error:
-        return Response(None, {}, b"", exchange.since(started), exchange.failure(error))
-    return Response(status, headers, body, exchange.since(started))
+        return Response(None, {}, b"", exchange.elapsed_ms(started), exchange.failure(error))
+    return Response(status, headers, body, exchange.elapsed_ms(started))
 
 
 def _pool(url: Url, private_hosts: Collection[str]) -> HTTPConnectionPool:

@@ -112,13 +112,13 @@ def test_a_config_stopped_after_it_was_found_ready_is_not_claimed(
     """The state is read again under the lock."""
     waiting(config)
     found = claims.claim(network="tiktok")
-    real = claims.unstopped
+    real = claims.claimable_configs
 
     def stopped_meanwhile(network: str, now: Any) -> Any:
         ready = list(real(network, now))
         PostbackConfig.objects.update(**{name: value() for name, value in stop.items()})
         return ready
 
-    monkeypatch.setattr(claims, "unstopped", stopped_meanwhile)
+    monkeypatch.setattr(claims, "claimable_configs", stopped_meanwhile)
     assert list(found) == []
     assert DeliveryAttempt.objects.count() == 0

@@ -292,7 +292,7 @@ def test_a_message_and_a_code_that_are_too_long_are_cut(sandbox: Sandbox) -> Non
     waiting()
     taken = claimed()
     outcome = Outcome(Verdict.PAYLOAD, "4" * 100, "x" * 600, request_id="r" * 512)
-    attempts.close([CallResult(taken, outcome, None, Response(400, {}, b"", 12))])
+    attempts.process_answers([CallResult(taken, outcome, None, Response(400, {}, b"", 12))])
     attempt = DeliveryAttempt.objects.get()
     assert (len(attempt.message), len(attempt.provider_code), len(attempt.request_id)) == (500, 64, 512)
     assert TIKTOK_ACCOUNTS.token not in repr(taken)
@@ -342,10 +342,10 @@ def test_a_late_success_wins_over_waiting(sandbox: Sandbox) -> None:
         newer = claimed()
     assert late is not None
     assert newer is not None
-    attempts.close([answer(late, Verdict.SUCCESS)])
+    attempts.process_answers([answer(late, Verdict.SUCCESS)])
     row.refresh_from_db()
     assert row.state == "delivered"
-    attempts.close([answer(newer, Verdict.TRANSIENT)])
+    attempts.process_answers([answer(newer, Verdict.TRANSIENT)])
     row.refresh_from_db()
     assert (row.state, row.next_attempt_at) == ("delivered", None)
     assert [entry[:2] for entry in log()] == [(1, "success"), (2, "failed")]
@@ -361,10 +361,10 @@ def test_a_late_failure_changes_nothing_for_the_newer_attempt(sandbox: Sandbox, 
     assert newer is not None
     row.refresh_from_db()
     before = (row.state, row.leased_until, row.attempts_made, row.next_attempt_at)
-    attempts.close([answer(late, verdict)])
+    attempts.process_answers([answer(late, verdict)])
     row.refresh_from_db()
     assert (row.state, row.leased_until, row.attempts_made, row.next_attempt_at) == before
-    attempts.close([answer(newer, Verdict.SUCCESS)])
+    attempts.process_answers([answer(newer, Verdict.SUCCESS)])
     row.refresh_from_db()
     assert row.state == "delivered"
 
@@ -375,7 +375,7 @@ def test_a_delivery_cancelled_in_mid_call_stays_cancelled(sandbox: Sandbox, verd
     taken = claimed()
     assert taken is not None
     assert erasure.cancel_for_people([Conversion.objects.get().person_id]) == 1
-    attempts.close([answer(taken, verdict)])
+    attempts.process_answers([answer(taken, verdict)])
     row.refresh_from_db()
     assert (row.state, row.reason, row.next_attempt_at, row.leased_until) == ("cancelled", "erased", None, None)
     assert log()[0][:2] == (1, "success" if verdict == Verdict.SUCCESS else "failed")

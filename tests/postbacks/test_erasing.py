@@ -160,7 +160,7 @@ def test_an_answer_that_comes_after_the_erasure_repeats_nothing(config: Postback
     (claim,) = claims.claim(network="tiktok")
     erase(player)
     said = "user-1 of 203.0.113.7"
-    attempts.close([CallResult(claim, Outcome(Verdict.PAYLOAD, said, said, request_id=said))])
+    attempts.process_answers([CallResult(claim, Outcome(Verdict.PAYLOAD, said, said, request_id=said))])
     attempt = row.attempts.get()
     assert (attempt.status, attempt.verdict, attempt.finished_at is not None) == ("failed", "payload", True)
     assert (attempt.message, attempt.provider_code, attempt.request_id, attempt.payload) == ("", "", "", None)

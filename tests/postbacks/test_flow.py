@@ -35,7 +35,7 @@ def no_jitter() -> float:
 
 def test_calls_of_one_pixel_are_an_even_interval_apart() -> None:
     row = flow()
-    moments = [moment for _ in range(4) for moment in pace.plan(row, 3, NOW)]
+    moments = [moment for _ in range(4) for moment in pace.reserve_slots(row, 3, NOW)]
     assert moments[0] == NOW
     assert {after - before for before, after in pairwise(moments)} == {pace.interval("reddit")}
     assert row.next_slot_at == moments[-1] + pace.interval("reddit")
@@ -44,14 +44,14 @@ def test_calls_of_one_pixel_are_an_even_interval_apart() -> None:
 def test_a_second_never_holds_more_than_the_rate(settings: Any) -> None:
     settings.NETWORK_RATES = {"reddit": 10}
     row = flow()
-    moments = [moment for _ in range(50) for moment in pace.plan(row, 1, NOW)]
+    moments = [moment for _ in range(50) for moment in pace.reserve_slots(row, 1, NOW)]
     fullest = max(sum(start <= m < start + timedelta(seconds=1) for m in moments) for start in moments)
     assert fullest == 9
 
 
 def test_time_that_passed_unused_is_not_caught_up_with() -> None:
     row = flow(next_slot_at=NOW - timedelta(hours=1))
-    assert pace.plan(row, 1, NOW) == [NOW]
+    assert pace.reserve_slots(row, 1, NOW) == [NOW]
     assert row.next_slot_at == NOW + pace.interval("reddit")
 
 
@@ -61,8 +61,8 @@ def test_time_that_passed_unused_is_not_caught_up_with() -> None:
 )
 def test_it_plans_a_quarter_of_a_second_ahead(settings: Any, rate: float, expected: int) -> None:
     settings.NETWORK_RATES = {"reddit": rate}
-    assert pace.room(flow(), NOW) == expected
-    assert pace.room(flow(next_slot_at=NOW + timedelta(seconds=1)), NOW) == 0
+    assert pace.free_slots(flow(), NOW) == expected
+    assert pace.free_slots(flow(next_slot_at=NOW + timedelta(seconds=1)), NOW) == 0
 
 
 def test_turns_keep_the_interval_after_a_stall(settings: Any) -> None:
@@ -179,7 +179,7 @@ def test_two_games_with_one_pixel_share_its_limit(sandbox: Sandbox, settings: An
     queue(1)
     assert len(list(claims.claim(network="tiktok", limit=5))) == 1
     assert list(claims.claim(network="tiktok", limit=5)) == []
-    assert 0.3 < (claims.next_chance("tiktok") or 0) <= 1.18
+    assert 0.3 < (claims.seconds_until_claimable("tiktok") or 0) <= 1.18
 
 
 @pytest.mark.django_db(transaction=True)

@@ -141,7 +141,7 @@ def test_text_that_cannot_be_stored_does_not_keep_an_acceptance_from_being_writt
     # PostgreSQL keeps no NUL in JSON.
     sent = Request("POST", "https://network.example", {}, b'{"note": "nul \\u0000"}')
     odd = replace(accepted(taken[bad.pk]), request=sent)
-    attempts.close([odd, accepted(taken[good.pk])])
+    attempts.process_answers([odd, accepted(taken[good.pk])])
 
     assert (state(bad), state(good), failures()) == ("delivered", "delivered", [])
     said = dict(DeliveryAttempt.objects.values_list("delivery", "message"))
@@ -169,7 +169,7 @@ def test_a_conversion_whose_reason_cannot_be_taken_back_stops_no_answer(
     taken = list(claims.claim(network="tiktok", limit=2))
     Conversion.objects.update(reason="config_disabled")
     lift = refuse("audience_conversion", f"OLD.id = '{bad.conversion_id}'")
-    attempts.close([accepted(claim) for claim in taken])
+    attempts.process_answers([accepted(claim) for claim in taken])
 
     reasons = dict(Conversion.objects.values_list("pk", "reason"))
     assert (state(bad), state(good)) == ("delivered", "delivered")
@@ -187,7 +187,9 @@ def test_a_credential_whose_refusal_cannot_be_written_stops_no_answer(
     row = factories.delivery(config)
     (taken,) = claims.claim(network="tiktok", limit=1)
     lift = refuse("postbacks_postbackconfig", f"OLD.id = '{config.pk}'")
-    attempts.close([CallResult(taken, Outcome(Verdict.CREDENTIAL, "40001", "No."), None, Response(401, {}, b"", 5))])
+    attempts.process_answers(
+        [CallResult(taken, Outcome(Verdict.CREDENTIAL, "40001", "No."), None, Response(401, {}, b"", 5))]
+    )
     assert DeliveryAttempt.objects.get(delivery=row).verdict == "credential"
     assert failures() == [("closing", str(config.pk), 1)]
 

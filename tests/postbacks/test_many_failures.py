@@ -44,7 +44,7 @@ def test_the_queues_look_up_failed_work_by_its_index_however_much_there_is(confi
     undecided = fan_out.due().values_list("pk")[: fan_out.BATCH]
     for query, params in (
         undecided.query.sql_with_params(),
-        claims.unstopped("tiktok", timezone.now()).query.sql_with_params(),
+        claims.claimable_configs("tiktok", timezone.now()).query.sql_with_params(),
     ):
         said = plan(query, params)
         assert "one_failure_per_row_of_a_queue" in said

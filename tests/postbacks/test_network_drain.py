@@ -136,12 +136,12 @@ def test_a_call_that_could_not_begin_in_time_is_given_back(sandbox: Sandbox, con
 def test_a_drain_that_fails_begins_no_further_call(
     sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def close(answers: Sequence[CallResult]) -> set[str]:
+    def process_answers(answers: Sequence[CallResult]) -> set[str]:
         raise ConnectionError("the database is away")
 
     queue(config, 5)
     sandbox.state.set_delay("tiktok", 0.2)
-    monkeypatch.setattr(attempts, "close", close)
+    monkeypatch.setattr(attempts, "process_answers", process_answers)
     with pytest.raises(ConnectionError), NetworkDrain("tiktok", 1) as drain:
         drain.submit(claimed(5))
     assert len(sandbox.received("tiktok")) <= 2, "the one that was answered, and the one under way by then"
@@ -190,13 +190,13 @@ def test_answers_that_come_together_are_recorded_together(
     sandbox: Sandbox, config: PostbackConfig, unlimited: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue(config, 20)
-    real, sizes = attempts.close, []
+    real, sizes = attempts.process_answers, []
 
-    def close(answers: Sequence[CallResult]) -> set[str]:
+    def process_answers(answers: Sequence[CallResult]) -> set[str]:
         sizes.append(len(answers))
         return real(answers)
 
-    monkeypatch.setattr(attempts, "close", close)
+    monkeypatch.setattr(attempts, "process_answers", process_answers)
     sending.drain(network="tiktok")
     assert sum(sizes) == 20
     assert max(sizes) > 1

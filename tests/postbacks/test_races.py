@@ -125,7 +125,7 @@ def test_a_release_while_an_answer_is_written_strands_nothing(
 
     monkeypatch.setattr(retry, "next_attempt", meanwhile)
     monkeypatch.setattr(hold, "suspect", lambda **given: None)
-    attempts.close(answered(claim))
+    attempts.process_answers(answered(claim))
     row.refresh_from_db()
     assert row.state == "waiting"
 
@@ -179,7 +179,7 @@ def test_a_refusal_of_an_older_version_suspects_nothing(config: PostbackConfig) 
     factories.delivery(config)
     claim = claimed()
     PostbackConfig.objects.update(version=2, credential={"token": TIKTOK_ACCOUNTS.rotated_token})
-    attempts.close(answered(claim))
+    attempts.process_answers(answered(claim))
     config.refresh_from_db()
     row = Delivery.objects.get()
     assert config.suspected_at is None
@@ -202,7 +202,7 @@ def test_a_last_attempt_refused_for_the_credential_waits_for_the_hold(
     row = factories.delivery(
         config, first_attempt_at=now - timedelta(hours=42), safe_until=now + timedelta(hours=5), **given
     )
-    attempts.close(answered(claimed()))
+    attempts.process_answers(answered(claimed()))
     row.refresh_from_db()
     assert row.state == "waiting"
     assert row.next_attempt_at <= row.deadline
@@ -269,7 +269,7 @@ def test_a_replay_cancelled_while_a_call_was_out_is_not_tried_again(config: Post
     replays.advance()
     claim = claimed()
     replays.cancel(replay=replay)
-    attempts.close(answered(claim, Outcome(Verdict.TRANSIENT, "50000", "no")))
+    attempts.process_answers(answered(claim, Outcome(Verdict.TRANSIENT, "50000", "no")))
     row.refresh_from_db()
     assert (row.state, row.verdict) == ("failed", "transient")
 

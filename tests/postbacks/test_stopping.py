@@ -173,10 +173,10 @@ def test_neither_a_limit_nor_a_resting_network_keeps_them_waiting(config: Postba
     Flow.objects.create(network="tiktok", pixel_id=config.pixel_id, failures=9, open_until=far, next_slot_at=far)
     PostbackConfig.objects.update(suspected_at=timezone.now(), paused_until=far)
     stop(how, config)
-    assert claims.next_chance("tiktok") == 0
+    assert claims.seconds_until_claimable("tiktok") == 0
     assert list(claims.claim(network="tiktok", limit=1)) == []
     assert {state for state, _ in ends()} == {"skipped"}
-    assert claims.next_chance("tiktok") is None
+    assert claims.seconds_until_claimable("tiktok") is None
 
 
 def test_the_hold_of_a_disabled_postback_stays_and_holds_nothing_again(config: PostbackConfig) -> None:

@@ -76,7 +76,7 @@ def end(row: Delivery, outcome: Outcome) -> None:
     Flow.objects.all().delete()
     Delivery.objects.filter(pk=row.pk).update(next_attempt_at=timezone.now())
     (claim,) = claims.claim(network="tiktok")
-    attempts.close([CallResult(claim, outcome)])
+    attempts.process_answers([CallResult(claim, outcome)])
 
 
 UNKNOWN = Outcome(Verdict.TRANSIENT, None, "No answer within 10 s", unknown=True)
@@ -236,7 +236,7 @@ def test_the_answer_to_a_call_that_was_out_during_an_erasure_decides(
 ) -> None:
     (claim,) = claims.claim(network="tiktok")
     erase(row.game)
-    attempts.close([CallResult(claim, answer)])
+    attempts.process_answers([CallResult(claim, answer)])
     row.refresh_from_db()
     assert (row.state, row.reason, row.may_have_arrived) == ("cancelled", "erased", may_have_arrived)
 
