@@ -15,9 +15,9 @@ from typing import Any
 
 from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.credentials import CredentialField, secrets
-from postbacks.networks.interface.describing import DescribedField, described
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.matching import MatchKey
+from postbacks.networks.interface.payload_fields import DescribedField, described
 
 VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal
 # Reddit answers 429 to the agent names of HTTP libraries (vendor text), so we send our own name.

@@ -9,7 +9,7 @@ from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network
 from postbacks.networks.interface.values import json_body
-from postbacks.networks.reddit import answers, matching, payload, payload_notes
+from postbacks.networks.reddit import answers, payload, payload_fields
 
 
 class Reddit(Network):
@@ -47,9 +47,9 @@ class Reddit(Network):
     click_params = ("rdt_cid",)
     utm_sources = ("reddit",)
     cookies = ("_rdt_uuid",)
-    field_notes = payload_notes.NOTES
-    match_keys = matching.KEYS
-    secret_note = payload_notes.SECRET
+    field_notes = payload_fields.NOTES
+    match_keys = payload_fields.MATCH_KEYS
+    secret_note = payload_fields.SECRET
     max_age = timedelta(hours=168)  # "event_at timestamp must be less than 168h0m0s old"
 
     def build(self, target: Target, facts: Facts) -> Request:

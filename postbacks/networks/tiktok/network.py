@@ -7,7 +7,7 @@ from postbacks.networks.interface.credentials import CredentialField
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import USER_AGENT, Network
 from postbacks.networks.interface.values import json_body
-from postbacks.networks.tiktok import answers, matching, payload, payload_notes
+from postbacks.networks.tiktok import answers, payload, payload_fields
 
 
 class TikTok(Network):
@@ -49,9 +49,9 @@ class TikTok(Network):
     click_params = ("ttclid",)
     utm_sources = ("tiktok",)
     cookies = ("_ttp",)
-    field_notes = payload_notes.NOTES
-    match_keys = matching.KEYS
-    secret_note = payload_notes.SECRET
+    field_notes = payload_fields.NOTES
+    match_keys = payload_fields.MATCH_KEYS
+    secret_note = payload_fields.SECRET
     # TikTok publishes no age limit that we know of; 28 days is the longest attribution window.
     max_age = timedelta(days=28)
 

@@ -1,5 +1,30 @@
-"""What the fields of an event sent to TikTok are."""
+"""The fields of an event sent to TikTok: what they are, and which of them it is matched by."""
 
+from postbacks.networks.interface.matching import MatchKey
+
+USER = ("data", "0", "user")
+# In the order that integrators report (click ID, then email and phone, then external ID, `_ttp`, address and agent).
+# TikTok publishes no weights: the weights are ours.
+MATCH_KEYS = (
+    MatchKey(
+        "click_id",
+        "Click ID",
+        40,
+        ((*USER, "ttclid"),),
+        "Keep the query of the landing page in the page URL that you send, so that the click is recognised.",
+    ),
+    MatchKey("email", "Email", 20, ((*USER, "email"),), "Identify players with the trait email."),
+    MatchKey("phone", "Phone number", 20, ((*USER, "phone"),), "Identify players with the trait phone."),
+    MatchKey("external_id", "User ID", 10, ((*USER, "external_id"),), "Send a user ID with your events."),
+    MatchKey("browser_id", "Browser cookie", 5, ((*USER, "ttp"),), "Send the _ttp cookie with your web events."),
+    MatchKey(
+        "connection",
+        "IP address and browser",
+        5,
+        ((*USER, "ip"), (*USER, "user_agent")),
+        "Send page events from the player's browser, not from your server.",
+    ),
+)
 SECRET = ("Header Access-Token", "The access token, never shown")
 NOTES = {
     "event_source": "Kind of source: web for a pixel",

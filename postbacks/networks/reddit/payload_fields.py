@@ -1,5 +1,30 @@
-"""What the fields of an event sent to Reddit are."""
+"""The fields of an event sent to Reddit: what they are, and which of them it is matched by."""
 
+from postbacks.networks.interface.matching import MatchKey
+
+EVENT = ("data", "events", "0")
+USER = (*EVENT, "user")
+# Reddit publishes no weights: the weights are ours. A click ID or an email is what it needs at least.
+MATCH_KEYS = (
+    MatchKey(
+        "click_id",
+        "Click ID",
+        40,
+        ((*EVENT, "click_id"),),
+        "Keep the query of the landing page in the page URL that you send, so that the click is recognised.",
+    ),
+    MatchKey("email", "Email", 25, ((*USER, "email"),), "Identify players with the trait email."),
+    MatchKey("external_id", "User ID", 10, ((*USER, "external_id"),), "Send a user ID with your events."),
+    MatchKey("phone", "Phone number", 10, ((*USER, "phone_number"),), "Identify players with the trait phone."),
+    MatchKey(
+        "connection",
+        "IP address and browser",
+        10,
+        ((*USER, "ip_address"), (*USER, "user_agent")),
+        "Send page events from the player's browser, not from your server.",
+    ),
+    MatchKey("browser_id", "Browser cookie", 5, ((*USER, "uuid"),), "Send the _rdt_uuid cookie with your web events."),
+)
 SECRET = ("Header Authorization", "The conversion access token, never shown")
 NOTES = {
     "data.test_id": "Event Testing only, counted nowhere",
