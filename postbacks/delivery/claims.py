@@ -44,17 +44,11 @@ def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
     for config_id in ready:
         if limit <= 0:
             return
-        found = _claim_of_config(network, config_id, limit)
-        limit -= len(found)
-        yield from found
-
-
-def _claim_of_config(network: str, config_id: UUID, limit: int) -> list[Claim]:
-    """Up to `limit` claims; deliveries that were cancelled on the way do not count."""
-    while True:
         claimed, cancelled = _claim_isolated(network, config_id, limit)
-        if claimed or not cancelled:
-            return claimed
+        while cancelled and not claimed:  # more may be due behind those that were cancelled
+            claimed, cancelled = _claim_isolated(network, config_id, limit)
+        limit -= len(claimed)
+        yield from claimed
 
 
 def claim_failed(*, network: str) -> list[Claim]:
@@ -135,7 +129,7 @@ def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[
     now = clock.now()
     if block_of(config) in (Block.DISABLED, Block.DELETED):
         return [], cancellation.split_due(_locked(config, now, MAX_CANCELLED, only), now)[1]
-    flow = _locked_flow(config)
+    flow, _ = Flow.objects.select_for_update().get_or_create(network=config.network, pixel_id=config.pixel_id)
     now = clock.now()  # the lock may have taken a while
     if block_of(config, now=now) or breaker.is_open(flow, now):
         return [], []
@@ -148,11 +142,6 @@ def _claim_due(config_id: UUID, limit: int, only: Sequence[UUID]) -> tuple[list[
     starts = pace.reserve_slots(flow, len(sendable), now)
     flow.save(update_fields=["next_slot_at", "open_until", "probing"])
     return leases.lease(config, sendable, starts, now), cancelled
-
-
-def _locked_flow(config: PostbackConfig) -> Flow:
-    flow, _ = Flow.objects.select_for_update().get_or_create(network=config.network, pixel_id=config.pixel_id)
-    return flow
 
 
 def _due(config_id: UUID, now: datetime, only: Sequence[UUID] = ()) -> DeliveryQuerySet:

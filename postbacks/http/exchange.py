@@ -4,12 +4,10 @@ A call does not raise for what the network does: every failure becomes a Respons
 the whole call. Redirects are not followed and nothing is retried here (postbacks/delivery/retry.py does).
 """
 
-import functools
 import logging
 import time
 
-import urllib3
-from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, PoolManager, Timeout
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
@@ -56,7 +54,7 @@ def exchange(
         url,
         body=request.body,
         headers=request.headers,
-        timeout=_timeout(timeout),
+        timeout=Timeout(connect=min(CONNECT_TIMEOUT, timeout), total=timeout),
         redirect=False,
         retries=False,
         preload_content=False,
@@ -67,12 +65,6 @@ def exchange(
     finally:
         # A body read to its end has returned its connection to the pool; any other connection is closed.
         answer.close()
-
-
-@functools.cache
-def _timeout(seconds: float) -> urllib3.Timeout:
-    """Return the timeouts; urllib3 copies the object for each call."""
-    return urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds), total=seconds)
 
 
 def failure(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -52,14 +53,6 @@ def delete_requests(state: SandboxState, query: dict[str, str], body: bytes) -> 
     return ImitationResponse(204, "")
 
 
-def summary(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
-    return ImitationResponse(200, state.summary())
-
-
-def list_faults(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
-    return ImitationResponse(200, state.faults())
-
-
 def add_fault(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
     fields = _fields(body)
     network, fault = _network(state, fields), fields.get("fault")
@@ -82,29 +75,26 @@ def set_latency(state: SandboxState, query: dict[str, str], body: bytes) -> Imit
     return ImitationResponse(200, {"network": network, "ms": delay})
 
 
-def revoke(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
-    return _set_revoked(state, body, revoked=True)
-
-
-def restore(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
-    return _set_revoked(state, body, revoked=False)
-
-
-def health(state: SandboxState, query: dict[str, str], body: bytes) -> ImitationResponse:
-    return ImitationResponse(200, {"status": "ok"})
+def set_revoked(state: SandboxState, query: dict[str, str], body: bytes, *, revoked: bool) -> ImitationResponse:
+    fields = _fields(body)
+    network, credential = _network(state, fields), fields.get("credential")
+    if not isinstance(credential, str) or credential not in state.imitations[network].accounts.by_credential():
+        raise InvalidRequest(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
+    state.revoke(network, credential, revoked=revoked)
+    return ImitationResponse(200, {"network": network, "revoked": revoked})
 
 
 ENDPOINTS: dict[tuple[str, str], Callable[[SandboxState, dict[str, str], bytes], ImitationResponse]] = {
     ("GET", "/sandbox/requests"): list_requests,
     ("DELETE", "/sandbox/requests"): delete_requests,
-    ("GET", "/sandbox/summary"): summary,
-    ("GET", "/sandbox/faults"): list_faults,
+    ("GET", "/sandbox/summary"): lambda state, query, body: ImitationResponse(200, state.summary()),
+    ("GET", "/sandbox/faults"): lambda state, query, body: ImitationResponse(200, state.faults()),
     ("POST", "/sandbox/faults"): add_fault,
     ("DELETE", "/sandbox/faults"): clear_faults,
     ("POST", "/sandbox/latency"): set_latency,
-    ("POST", "/sandbox/tokens/revoke"): revoke,
-    ("POST", "/sandbox/tokens/restore"): restore,
-    ("GET", "/sandbox/health"): health,
+    ("POST", "/sandbox/tokens/revoke"): partial(set_revoked, revoked=True),
+    ("POST", "/sandbox/tokens/restore"): partial(set_revoked, revoked=False),
+    ("GET", "/sandbox/health"): lambda state, query, body: ImitationResponse(200, {"status": "ok"}),
 }
 
 
@@ -114,15 +104,6 @@ def decoded_body(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")
-
-
-def _set_revoked(state: SandboxState, body: bytes, *, revoked: bool) -> ImitationResponse:
-    fields = _fields(body)
-    network, credential = _network(state, fields), fields.get("credential")
-    if not isinstance(credential, str) or credential not in state.imitations[network].accounts.by_credential():
-        raise InvalidRequest(f"credential is none of the tokens that the {network} sandbox knows; see GET /.")
-    state.revoke(network, credential, revoked=revoked)
-    return ImitationResponse(200, {"network": network, "revoked": revoked})
 
 
 def _fields(body: bytes) -> dict[str, Any]:

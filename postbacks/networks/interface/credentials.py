@@ -1,7 +1,6 @@
 """The parts of a network's credential: inputs of the form, stored values, and secrets."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,16 +25,6 @@ class CredentialField:
     def form_name(self) -> str:
         """The name of its input. Clients post a token as `credential`."""
         return "credential" if self.name == "token" else f"credential_{self.name}"
-
-
-def secrets(fields: Sequence[CredentialField], credential: Mapping[str, str]) -> tuple[str, ...]:
-    """The texts of a credential that must appear in no log, answer or page."""
-    found: list[Any] = []
-    for part in fields:
-        value = credential.get(part.name, "")
-        found += [value] if part.kind != "plain" else []
-        found += [json_object(value).get(member) for member in part.members]
-    return tuple(text for text in found if isinstance(text, str) and text)
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -55,15 +55,8 @@ def judge(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
     events = sum(combinations.values())
     if not events:
         return MatchQuality(events=0, score=None, shares=[KeyShare(key, 0.0, 0) for key in keys])
-    shares = [
-        sum(times for carried, times in combinations.items() if carried[place]) / events for place in range(len(keys))
-    ]
-    score = sum(key.weight * share for key, share in zip(keys, shares, strict=True))
-    return MatchQuality(
-        events=events,
-        score=round(score),
-        shares=[
-            KeyShare(key, share, round(score + key.weight * (1 - share)))
-            for key, share in zip(keys, shares, strict=True)
-        ],
-    )
+    carriers = [sum(times for carried, times in combinations.items() if carried[place]) for place in range(len(keys))]
+    shares = [(key, count / events) for key, count in zip(keys, carriers, strict=True)]
+    score = sum(key.weight * share for key, share in shares)
+    lifted = [KeyShare(key, share, round(score + key.weight * (1 - share))) for key, share in shares]
+    return MatchQuality(events=events, score=round(score), shares=lifted)

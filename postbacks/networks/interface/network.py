@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
-from postbacks.networks.interface.credentials import CredentialField, secrets
+from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.matching import MatchKey
 from postbacks.networks.interface.payload_fields import DescribedField, described
@@ -131,7 +131,13 @@ class Network(ABC):
         return self.credential_fields[0].label
 
     def secrets(self, credential: Mapping[str, str]) -> tuple[str, ...]:
-        return secrets(self.credential_fields, credential)
+        """The texts of a credential that must appear in no log, answer or page."""
+        found: list[Any] = []
+        for part in self.credential_fields:
+            value = credential.get(part.name, "")
+            found += [value] if part.kind != "plain" else []
+            found += [json_object(value).get(member) for member in part.members]
+        return tuple(text for text in found if isinstance(text, str) and text)
 
     def has_credential(self, credential: Mapping[str, str]) -> bool:
         """Whether every part is there that the network requires."""

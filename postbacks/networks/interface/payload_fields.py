@@ -1,5 +1,6 @@
 """Describes a sent body for a page: every field with its value and a note."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,12 +14,8 @@ def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: t
     A path is written `data[0].user.email`; `notes` names it without the numbers.
     """
     name, note = secret
-    return [(name, HIDDEN, note), *(_noted(path, value, notes) for path, value in _leaves(payload, ""))]
-
-
-def _noted(path: str, value: Any, notes: Mapping[str, str]) -> DescribedField:
-    plain = ".".join(part.partition("[")[0] for part in path.split("."))
-    return path, _text(value), notes.get(plain, "")
+    found = [(path, _text(value), notes.get(re.sub(r"\[\d+\]", "", path), "")) for path, value in _leaves(payload, "")]
+    return [(name, HIDDEN, note), *found]
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -11,8 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# json.dumps creates an encoder per call unless all its arguments are the defaults.
-JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -125,4 +123,4 @@ def _ranged(moment: int, low: int) -> int:
 
 def json_body(payload: Mapping[str, Any]) -> bytes:
     """Compact UTF-8 JSON. ValueError for NaN and infinity."""
-    return JSON.encode(payload).encode()
+    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
