@@ -281,7 +281,7 @@ def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: Request
     assert sentence in examples_of(f"Segment{status}", "text/plain")
     for prefix, is_batch in (("MetaRouter", False), ("MetaRouterBatch", True)):
         if is_batch or problem is not RequestProblem.EMPTY_BATCH:
-            answer = metarouter.RESPONSES.problem(problem, batch=is_batch)
+            answer = metarouter.RESPONSES.answer_problem(problem, batch=is_batch)
             assert json.loads(answer.content) in examples_of(f"{prefix}{answer.status_code}", "application/json")
     answer = parcelvoy.AliasView().refuse(problem).response
     assert json.loads(answer.content) in examples_of(f"Parcelvoy{answer.status_code}", "application/json")

@@ -148,8 +148,8 @@ def test_a_member_may_begin_anywhere_and_be_empty(wire: Wire) -> None:
     """Around the place where the body is cut to be unpacked."""
     sent = wire.sent({"a": 1})
     # Noise that does not get smaller, so that the first member ends right before, at and behind the cut.
-    noise = random.Random(1).randbytes(body.CHUNK)
-    for length in range(body.CHUNK - 40, body.CHUNK, 7):
+    noise = random.Random(1).randbytes(body.CHUNK_BYTES)
+    for length in range(body.CHUNK_BYTES - 40, body.CHUNK_BYTES, 7):
         spaces = gzip.compress(b" " * length, compresslevel=0)
         packed = b"".join([spaces, gzip.compress(b""), gzip.compress(sent)])
         assert_taken(wire, wire.post(packed, **{"Content-Encoding": "gzip"}))

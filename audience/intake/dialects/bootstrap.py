@@ -19,7 +19,7 @@ class BootstrapView(IngestView):
     route = "settings"
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return Refusal(rudderstack.RESPONSES.problem(problem, batch=False))
+        return Refusal(rudderstack.RESPONSES.answer_problem(problem, batch=False))
 
     def require_key(self, value: str) -> ApiKey:
         """The live publishable key with this value, its use recorded; refused when there is none."""

@@ -36,20 +36,20 @@ class MetaRouterResponses(Responses):
     batch_limit = 500 * 1024
     batch_timestamp = True
 
-    def accepted(self) -> HttpResponse:
+    def answer_accepted(self) -> HttpResponse:
         return as_json({"Success": True})
 
-    def refused(self, rejected: Rejected) -> HttpResponse:
+    def answer_rejected(self, rejected: Rejected) -> HttpResponse:
         return as_json(_error(rejected), status=413 if _is_too_large(rejected) else 400)
 
-    def batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
+    def answer_batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
         if not rejected or (accepted and not partial):
-            return self.accepted()
+            return self.answer_accepted()
         errors = [{**_error(refusal), "index": index, "messageId": refusal.message_id} for index, refusal in rejected]
         status = 207 if accepted else 413 if all(_is_too_large(refusal) for _, refusal in rejected) else 400
         return as_json(_with_code({"Success": False, "Errors": errors}, errors[0]["Message"], status), status=status)
 
-    def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
+    def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
         status, message, details = ANSWERS[problem]
         answer = _answer(status, message, details)
         body: dict[str, Any] = {"Success": False, "Errors": [answer]} if batch else answer

@@ -156,7 +156,7 @@ def _event(item: Any, position: str, now: datetime) -> list[Message]:
         user_id=external_id,
         traits=_traits(user, f"{path}user/"),
     )
-    event.joined = True
+    event.is_joined = True
     # Derived from the id of the event, so that a retry repeats it.
     identify.message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.message_id} user"))
     return [identify, event]

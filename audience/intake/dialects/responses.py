@@ -83,18 +83,20 @@ class Responses(ABC):
     batch_timestamp = False
 
     @abstractmethod
-    def accepted(self) -> HttpResponseBase:
+    def answer_accepted(self) -> HttpResponseBase:
         """A single message is stored."""
 
     @abstractmethod
-    def refused(self, rejected: Rejected) -> HttpResponseBase:
+    def answer_rejected(self, rejected: Rejected) -> HttpResponseBase:
         """A single message was rejected."""
 
     @abstractmethod
-    def batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponseBase:
+    def answer_batch(
+        self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool
+    ) -> HttpResponseBase:
         """A batch with the number of its accepted members, and the rejected ones with their index in it. `partial`: the
         client understands 207."""
 
     @abstractmethod
-    def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponseBase:
+    def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponseBase:
         """The whole request is refused."""

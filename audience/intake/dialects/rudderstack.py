@@ -32,17 +32,17 @@ class RudderStackResponses(Responses):
     call_limit = 32 * 1024
     batch_limit = 4 * 1024 * 1024
 
-    def accepted(self) -> HttpResponse:
+    def answer_accepted(self) -> HttpResponse:
         # Exactly 200: after 201, 204 or 207 two of the Python SDKs retry up to ten times.
         return sentence(200, "OK")
 
-    def refused(self, rejected: Rejected) -> HttpResponse:
+    def answer_rejected(self, rejected: Rejected) -> HttpResponse:
         return sentence(400, rejected.errors[0].message)
 
-    def batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
-        return self.accepted() if accepted or not rejected else self.refused(rejected[0][1])
+    def answer_batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
+        return self.answer_accepted() if accepted or not rejected else self.answer_rejected(rejected[0][1])
 
-    def problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
+    def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
         return sentence(*SENTENCES[problem])
 
 

@@ -30,13 +30,13 @@ Members = list[tuple[ApiKey, Message | Rejected]]
 class SegmentView(IngestView):
     """One route, which is one of segment.TYPES, or "batch".
 
-    On a `shared` route the key's dialect decides `responses`; `default_responses` are used there until the key is
-    known, and for keys of other dialects. On other routes they are always used.
+    If it `is_shared`, the key's dialect decides `responses`; `default_responses` are used until the key is known, and
+    for keys of other dialects. On other routes they are always used.
     """
 
     route = BATCH
     default_responses: Responses = rudderstack.RESPONSES
-    shared = True
+    is_shared = True
     # The kinds of keys it accepts. Pixels accept publishable keys only: a key in an image URL is public.
     key_kinds: Sequence[str] = SENDER_KINDS
     envelope: segment.BatchEnvelope
@@ -51,7 +51,7 @@ class SegmentView(IngestView):
         self.responses, self.dialect = responses, responses.dialect
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
-        return Refusal(self.responses.problem(problem, batch=self.route == BATCH))
+        return Refusal(self.responses.answer_problem(problem, batch=self.route == BATCH))
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         key, payload, size = self.receive(basic_user(request) or request.GET.get("writeKey", ""))
@@ -110,7 +110,7 @@ class SegmentView(IngestView):
         return found or self.require_key(named[0])
 
     def choose_responses(self, key: ApiKey) -> None:
-        if self.shared:
+        if self.is_shared:
             self.use_responses(RESPONSES_BY_DIALECT.get(key.dialect, self.default_responses))
 
     async def handle_one(self, raw: Any, key: ApiKey) -> HttpResponseBase:
@@ -146,7 +146,7 @@ class SegmentView(IngestView):
         await self.store(parsed)
         rejected = [(index, found) for index, (_, found) in enumerate(parsed) if isinstance(found, Rejected)]
         partial = key.dialect == Dialect.METAROUTER
-        return self.responses.batch(len(parsed) - len(rejected), rejected, partial=partial)
+        return self.responses.answer_batch(len(parsed) - len(rejected), rejected, partial=partial)
 
     def owner_of(self, raw: dict[str, Any], top: str, key: ApiKey) -> ApiKey | None:
         """The key a member belongs to: its own, else the batch's. None when that is not a live key."""
@@ -156,30 +156,32 @@ class SegmentView(IngestView):
     def parse_member(self, raw: dict[str, Any], owner: ApiKey | None) -> Message | Rejected:
         """One member of a batch, of the `type` it states."""
         if len(orjson.dumps(raw)) > self.responses.call_limit:
-            return self.rejected(raw, TOO_LARGE)
+            return self.reject(raw, TOO_LARGE)
         if owner is None:
-            return self.rejected(raw, UNKNOWN_KEY)
+            return self.reject(raw, UNKNOWN_KEY)
         return self.parse(raw, text_of(raw.get("type")).lower(), owner)
 
     def parse(self, raw: dict[str, Any], kind: str, key: ApiKey) -> Message | Rejected:
         try:
             message = self.read_message(raw, kind)
         except segment.InvalidMessage as error:
-            return self.rejected(raw, error.violation)
+            return self.reject(raw, error.violation)
         why = self.violation(key, message)
-        return self.rejected(raw, why) if why else message
+        return self.reject(raw, why) if why else message
 
     def read_message(self, raw: dict[str, Any], kind: str) -> Message:
         """Raises segment.InvalidMessage."""
         return segment.parse(raw, kind=kind, envelope=self.envelope)
 
-    def rejected(self, raw: dict[str, Any], why: Violation) -> Rejected:
+    def reject(self, raw: dict[str, Any], why: Violation) -> Rejected:
         message_id = text_of(raw.get("messageId")) or None
         return Rejected(message_id, [why], raw, route=self.route, envelope=self.envelope.as_json())
 
     async def store_one(self, parsed: Message | Rejected, key: ApiKey) -> HttpResponseBase:
         await self.store([(key, parsed)])
-        return self.responses.refused(parsed) if isinstance(parsed, Rejected) else self.responses.accepted()
+        if isinstance(parsed, Rejected):
+            return self.responses.answer_rejected(parsed)
+        return self.responses.answer_accepted()
 
     async def store(self, parsed: Members) -> None:
         """Store all members in one transaction: a batch may hold messages of several keys."""
@@ -199,7 +201,7 @@ class MetaRouterView(SegmentView):
     """A route of MetaRouter's own: answered in its format whatever the key's dialect."""
 
     default_responses = metarouter.RESPONSES
-    shared = False
+    is_shared = False
 
 
 def corrects_both_directions(key: ApiKey) -> bool:

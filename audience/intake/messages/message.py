@@ -24,7 +24,7 @@ class Message:
     `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may be after the receipt, to
     which rows.py limits it; `day` is the UTC date of the client's own unmodified time, None when it stated no readable
     one.
-    `joined`: this message and the one before it come from one item of the client, and happened at the same time.
+    `is_joined`: this message and the one before it come from one item of the client, and happened at the same time.
     `consent_level` is the stated level, `not_set` included; '' when none is stated.
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
     `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
@@ -36,7 +36,7 @@ class Message:
     event_at: datetime
     day: date | None
     time_note: str = ""
-    joined: bool = False
+    is_joined: bool = False
     name: str = ""
     user_id: str = ""
     anonymous_id: str = ""

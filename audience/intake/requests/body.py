@@ -17,7 +17,7 @@ ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 GZIP, ZLIB, RAW = 16 + 15, 15, -15
 GZIP_MAGIC = b"\x1f\x8b"
 # Bytes decompressed at once: zlib copies what follows a gzip member each time.
-CHUNK = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 # Of gzip. Clients write one, or two when they append; an empty one has 20 bytes.
 MAX_MEMBERS = 1000
 UTF_8_BOM = b"\xef\xbb\xbf"
@@ -69,8 +69,8 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     name, window_bits = encoding.removeprefix("x-"), _window_bits(body, encoding)
     plain, members = bytearray(), 1
     decompressor = zlib.decompressobj(window_bits)
-    for start in range(0, len(body), CHUNK):
-        piece = body[start : start + CHUNK]
+    for start in range(0, len(body), CHUNK_BYTES):
+        piece = body[start : start + CHUNK_BYTES]
         while piece:
             if decompressor.eof:
                 members += 1

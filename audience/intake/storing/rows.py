@@ -94,9 +94,9 @@ class EventRow(NamedTuple):
 def events(sent: Submission) -> list[EventRow]:
     """A row for each message, in the order of sending, with `event_at` limited to the receipt."""
     request = _Request.of(sent)
-    stated = [message.event_at for message in sent.messages if not message.joined]
+    stated = [message.event_at for message in sent.messages if not message.is_joined]
     moments = times.limit_to_receipt(stated, sent.received_at)
-    places = accumulate((not message.joined for message in sent.messages), initial=-1)
+    places = accumulate((not message.is_joined for message in sent.messages), initial=-1)
     next(places)
     return [_event(request, message, moments[place]) for message, place in zip(sent.messages, places, strict=True)]
 
