@@ -10,9 +10,7 @@ import structlog
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.decorators import method_decorator
-from django.views import View
-from django.views.decorators.csrf import csrf_exempt
+from rest_framework.views import APIView
 
 from audience.database import clock
 from audience.database.availability import is_unavailable
@@ -36,8 +34,7 @@ EXPIRED_KEY_INTERVAL_SECONDS = 60.0
 _expired_key_recorded_at: dict[int, float] = {}
 
 
-@method_decorator(csrf_exempt, name="dispatch")
-class IngestView(View):
+class IngestView(APIView):
     """The base of every ingestion route. A dialect adds `dialect`, `refuse` and the handlers of its methods.
 
     A handler that stores messages is a coroutine that awaits `accept` and nothing else. On the event loop
@@ -49,6 +46,8 @@ class IngestView(View):
     their data on a 4xx.
     """
 
+    # Described in audience/intake/openapi.yaml.
+    schema = None
     dialect: Dialect
     # Stored with each Rejection, for what validates it again: the name of the route in its dialect.
     route = ""
@@ -138,10 +137,11 @@ class IngestView(View):
         """503 for a request whose body was not read to its end."""
         self.setup(request)
         self.prepare()
-        return self.handle_exception(Overloaded(why))
+        return self.answer_error(Overloaded(why))
 
     async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """The answer without its CORS headers."""
+        """The answer without its CORS headers. Replaces DRF's dispatch: its parsers, throttles and content negotiation
+        took most of a request's time, and an SDK's unusual Accept header would be answered 406."""
         self.setup(request, *args, **kwargs)
         try:
             self.prepare()
@@ -159,7 +159,7 @@ class IngestView(View):
         except SynchronousOnlyOperation:
             raise
         except Exception as error:
-            return self.handle_exception(error)
+            return self.answer_error(error)
 
     async def run_handler(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The handler's answer. The Rejections of a refusal are stored before it is answered."""
@@ -176,10 +176,10 @@ class IngestView(View):
     def allowed_methods(self) -> list[str]:
         return [method.upper() for method in self.http_method_names if hasattr(self, method)]
 
-    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
-    def handle_exception(self, error: Exception) -> HttpResponseBase:
+    def answer_error(self, error: Exception) -> HttpResponseBase:
         if isinstance(error, Refusal):
             return error.response
         if isinstance(error, OperationalError | Overloaded) or is_unavailable(error):

@@ -67,8 +67,8 @@ class QueryPixelView(SegmentView):
         await self.handle_one(read_query(request.GET), key)
         return gif()
 
-    def handle_exception(self, error: Exception) -> HttpResponseBase:
-        answer = super().handle_exception(error)
+    def answer_error(self, error: Exception) -> HttpResponseBase:
+        answer = super().answer_error(error)
         return answer if answer.status_code in {405, 500, 503} else gif()
 
 
