@@ -139,7 +139,10 @@ def ingest(product: Product) -> float:
         every = [(ceiling, got[dialect, count]) for ceiling, got in turns]
         rates = [_rate(seen, "requests" if count == 1 else "messages") for _, seen in every]
         more: dict[str, Any] = {name: median(seen[name] for _, seen in every) for name in ("p50_ms", "p99_ms")}
-        more |= {"refused": sum(seen["refused"] for _, seen in every), "turns": [round(rate) for rate in rates]}
+        refused = [seen["refused"] for _, seen in every]
+        # load.py counts them by their status, wrk all together.
+        more["refused"] = sum(sum(one.values()) if isinstance(one, dict) else one for one in refused)
+        more["turns"] = [round(rate) for rate in rates]
         ratio = median(rate / ceiling for rate, (ceiling, _) in zip(rates, every, strict=True))
         figure = "ingest_single_rps" if count == 1 else "ingest_batch100_eps"
         say(figure, median(rates), dialect=dialect, ceiling_ratio=round(ratio, 3), connections=CONNECTIONS, **more)
