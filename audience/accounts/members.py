@@ -38,9 +38,10 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
     """Invite an address, or renew its expired invitation. Raises MembersError if it is a member or invited already."""
     email = addresses.normalize(email)
     _lock(game)
+    pending = Invitation.objects.pending().select_for_update().filter(game=game, email=email).first()
+    # After the lock: the invitation may have been accepted meanwhile.
     if Membership.objects.filter(game=game, user__email__iexact=email).exists():
         raise MembersError(f"{email} is a member of {game} already.")
-    pending = Invitation.objects.pending().select_for_update().filter(game=game, email=email).first()
     if pending and pending.is_open:
         raise MembersError(f"{email} is invited already. Send the invitation again from the list below.")
     invitation = pending or Invitation(game=game, email=email)
@@ -125,8 +126,11 @@ def free_username(email: str) -> str:
 
 
 def _lock(game: Game) -> None:
-    """Serialize changes of a game's members: two admins must not remove each other at the same time."""
-    Game.objects.select_for_update().get(pk=game.pk)
+    """Serialize changes of a game's members: two admins must not remove each other at the same time.
+
+    New members refer to the game, which this lock permits: `accept` locks its invitation first.
+    """
+    Game.objects.select_for_update(no_key=True).get(pk=game.pk)
 
 
 def _require_other_admin(leaving: Membership, otherwise: str) -> None:

@@ -1,5 +1,6 @@
 """Members of a game: invitations, roles, removal, and at least one admin."""
 
+import contextlib
 import re
 from datetime import timedelta
 from typing import Any
@@ -15,9 +16,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audience.accounts import members
+from audience.accounts.members import MembersError
 from audience.models import Game, Invitation, Membership, Role
 from audience.models.keys import sha256_hex
-from tests import hub
+from tests import factories, hub
+from tests.audience.concurrency import in_thread, own_connection, wait_for_a_lock
 
 NEW = "new@studio.example"
 PASSWORD = "correct horse battery"
@@ -302,3 +305,30 @@ def test_the_member_list_needs_no_more_queries_for_more_members(
         members.invite(game=game, email=f"{number}@studio.example", role=Role.VIEWER, invited_by=None)
     with django_assert_num_queries(len(few)):
         assert len(admin.get(path(game)).context["rows"]) == 21
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_invitation_that_is_accepted_while_it_is_sent_again_deadlocks_nobody() -> None:
+    game = factories.game()
+    members.invite(game=game, email=NEW, role=Role.VIEWER, invited_by=None)
+    user = User.objects.create_user("newcomer", NEW)
+    refused: list[str] = []
+
+    def invite_again() -> None:
+        with contextlib.suppress(MembersError):
+            members.invite(game=game, email=NEW, role=Role.ADMIN, invited_by=None)
+            return
+        refused.append(NEW)
+
+    with own_connection() as accepting, accepting.cursor() as cursor:
+        # As accept() does: the invitation first, then a member of the game.
+        cursor.execute("SELECT id FROM audience_invitation FOR UPDATE")
+        again = in_thread(invite_again)
+        wait_for_a_lock()
+        fields = "INSERT INTO audience_membership (game_id, user_id, role, created_at) VALUES (%s, %s, %s, now())"
+        cursor.execute(fields, [game.pk, user.pk, Role.VIEWER.value])
+        cursor.execute("UPDATE audience_invitation SET accepted_at = now()")
+        accepting.commit()
+    again.join()
+    assert refused == [NEW]
+    assert Membership.objects.get().role == Role.VIEWER
