@@ -519,6 +519,7 @@ def test_a_pixels_event_is_stored_once(key: NewKey) -> None:
         {"order": {"id": 7}, "paid": True},
         {"type": "charge.succeeded", "data": {"amount": 5}},
         {"batch": "2026-04"},
+        {"type": "batch", "id": "evt_1"},
         {"type": {"a": 1}},
         {},
     ],

@@ -100,8 +100,9 @@ class WebhookView(MetaRouterView):
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
             raise self.refuse(RequestProblem.NOT_AN_EVENT)
-        kind = BATCH if isinstance(payload.get("batch"), list) else text_of(payload.get("type")).lower()
-        if kind in {BATCH, *segment.TYPES}:
+        is_batch = isinstance(payload.get("batch"), list)
+        kind = BATCH if is_batch else text_of(payload.get("type")).lower()
+        if is_batch or kind in segment.TYPES:
             self.route = kind
         return await self.handle(payload, key, size)
 
