@@ -20,7 +20,7 @@ from audience.games import keys
 from audience.models import ApiKey, Batch, Dialect, Environment, Game, KeyKind, Membership, Role, Trigger
 from audience.models.keys import sha256_hex
 from config import demo_history
-from postbacks.configs import versions
+from postbacks.configs import lifecycle, versions
 from postbacks.models import PostbackConfig
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.imitation import imitation_of
@@ -87,11 +87,16 @@ def _create_keys(game: Game) -> dict[str, ApiKey]:
 
 
 def _create_postbacks(game: Game) -> None:
-    """One enabled postback per network whose address is on this machine: no real network gets made-up credentials."""
+    """One enabled postback per network whose address is on this machine: no real network gets made-up credentials.
+
+    Of another network, an earlier one is disabled.
+    """
     for kind, network in NETWORKS.items():
-        if not _is_local(settings.NETWORK_URLS[kind]):
-            continue
         accounts = imitation_of(network).accounts
+        if not _is_local(settings.NETWORK_URLS[kind]):
+            for config in PostbackConfig.objects.kept().filter(game=game, pixel_id=accounts.pixel, enabled=True):
+                lifecycle.disable(config=config)
+            continue
         config, made = PostbackConfig.objects.get_or_create(
             game=game,
             network=kind,

@@ -54,6 +54,15 @@ def test_the_demo_has_a_postback_with_all_parts_of_the_credential() -> None:
     assert PostbackConfig.objects.count() == 1
 
 
+def test_a_postback_of_the_demo_is_disabled_once_its_network_is_the_real_one(settings: Any) -> None:
+    settings.NETWORK_URLS = dict.fromkeys(NETWORKS, "http://127.0.0.1:1")
+    demo.load()
+    assert PostbackConfig.objects.filter(enabled=True).count() == len(NETWORKS)
+    settings.NETWORK_URLS = {**settings.NETWORK_URLS, "reddit": "https://ads-api.reddit.com"}
+    demo.load()
+    assert set(PostbackConfig.objects.kept().filter(enabled=False).values_list("network", flat=True)) == {"reddit"}
+
+
 def test_a_config_of_the_factories_has_all_parts_of_the_credential(game: Game) -> None:
     config = factories.config(game, network="wide")
     assert (config.pixel_id, config.credential) == (wide.PIXEL, wide.CREDENTIAL)
