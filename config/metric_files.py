@@ -35,15 +35,24 @@ class CountFile(MmapedDict):
         self._path, self._lock = Path(filename), threading.Lock()
         self._f = None  # type: ignore[assignment]  # no file stays open
         self._capacity = sys.maxsize
-        # The file is there if another process had the same id before.
-        self._written = self._path.read_bytes() if self._path.exists() else b""
-        self._m = bytearray(self._written or HEADER.pack(HEADER.size))  # type: ignore[assignment]  # it grows as needed
-        self._used = HEADER.unpack_from(self._m)[0]
-        del self._m[self._used :]
-        self._positions = {key: position for key, _, _, position in self._read_all_values()}
+        # The file is there if another process had the same id before. A damaged one is replaced.
+        try:
+            self._take(self._path.read_bytes() if self._path.exists() else b"")
+        except (OSError, RuntimeError, ValueError, struct.error):
+            self._take(b"")
         _files.add(self)
         if THREAD not in {thread.name for thread in threading.enumerate()}:
             threading.Thread(target=_flush_regularly, name=THREAD, daemon=True).start()
+
+    def _take(self, written: bytes) -> None:
+        """Read the counters of a file; b'' for none. Raises an error for a damaged one."""
+        self._written = written
+        self._m = bytearray(written or HEADER.pack(HEADER.size))  # type: ignore[assignment]  # it grows as needed
+        self._used = HEADER.unpack_from(self._m)[0]
+        if self._used < HEADER.size:
+            raise ValueError("The file has no header.")
+        del self._m[self._used :]
+        self._positions = {key: position for key, _, _, position in self._read_all_values()}
 
     def flush(self) -> None:
         """Write what has changed; what could not be written is written the next time."""

@@ -91,6 +91,18 @@ def test_a_full_disk_ends_no_process_and_what_was_counted_is_written_later(small
     assert samples(said) == {"requests_total": 3.0, "seconds_count": 3.0}
 
 
+@pytest.mark.parametrize(
+    "content", [bytes(64), b"\1\0\0", b"\xff\0\0\0\0\0\0\0\x10\0\0\0"], ids=["zeros", "short", "cut"]
+)
+def test_a_damaged_file_is_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "counter_1.db"
+    path.write_bytes(content)
+    counts = metric_files.CountFile(str(path))
+    counts.write_value("name", 3.0, 0.0)
+    counts.flush()
+    assert metric_files.CountFile(str(path)).read_value("name") == (3.0, 0.0)
+
+
 def test_a_disk_that_becomes_full_while_counting_leaves_files_that_can_be_read(small_disk: Path) -> None:
     counts = metric_files.CountFile(str(small_disk / "counter_1.db"))
     counts.write_value("first", 1.0, 0.0)
