@@ -28,7 +28,7 @@ class HiddenTextarea(forms.Textarea):
 
 
 class CredentialInput(forms.CharField):
-    """The input of one part of a credential; `editing`: blank keeps the stored one."""
+    """The input of one part of a credential; `editing`: a blank secret keeps the stored one."""
 
     def __init__(self, part: CredentialField, *, editing: bool) -> None:
         self.part, self.noun = part, part.label.lower()
@@ -74,7 +74,7 @@ class CredentialInput(forms.CharField):
 class PostbackForm(forms.Form):
     """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
 
-    `editing=True`: a blank part of the credential keeps the stored one. `rows` are those of the goals.
+    `editing=True`: a blank secret keeps the stored one, a blank plain part is removed. `rows` are those of the goals.
     `cleaned_data["goals"]` and `["credential"]` are as PostbackConfig has them; of blank parts the latter has
     only optional plain ones, which are shown as stored.
     """
