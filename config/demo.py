@@ -52,8 +52,8 @@ def load() -> dict[str, Any]:
 
 def _secret(purpose: str, length: int) -> str:
     """Return letters and digits derived from SECRET_KEY."""
-    drawn = hmac.new(settings.SECRET_KEY.encode(), f"demo {purpose}".encode(), hashlib.sha256).digest()
-    return base64.b32encode(drawn).decode().lower()[:length]
+    derived = hmac.new(settings.SECRET_KEY.encode(), f"demo {purpose}".encode(), hashlib.sha256).digest()
+    return base64.b32encode(derived).decode().lower()[:length]
 
 
 def _create_user(role: str, email: str, level: Role, game: Game) -> None:

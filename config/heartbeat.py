@@ -74,7 +74,7 @@ class HeartbeatThread(threading.Thread):
             # A defect must not end the thread: without heartbeats the process would count as dead.
             logger.exception("heartbeat_failed", kind=self._kind.value)
         finally:
-            # It is not needed for the next fourteen seconds.
+            # The connection is not used again before the next heartbeat.
             connection.close()
 
 

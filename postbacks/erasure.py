@@ -37,8 +37,8 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
     ids = list(conversions.select_for_update().values_list("pk", flat=True))
     # Deliveries of every state, so that a late worker or a replay finds the row without its player and writes no body
     # after they are cleared.
-    theirs = Delivery.objects.filter(conversion_id__in=ids).order_by("pk")
-    deliveries = list(theirs.select_for_update(of=("self",)).values_list("pk", flat=True))
+    affected = Delivery.objects.filter(conversion_id__in=ids).order_by("pk")
+    deliveries = list(affected.select_for_update(of=("self",)).values_list("pk", flat=True))
     FailedWork.objects.filter(row__in=[str(pk) for pk in deliveries]).delete()
     theirs_sent = DeliveryAttempt.objects.filter(delivery__in=deliveries)
     _forget_quotes(person_ids, theirs_sent)
@@ -57,10 +57,12 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
 def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAttempt]) -> None:
     """Remove the networks' messages about these people, and their data, from the alerts of their games."""
     games = set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
-    said = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
+    messages = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
     known = redaction.personal_values(person_ids)
     for alert in Alert.objects.filter(game__in=games).exclude(cause="").select_related("config"):
-        quotes = [advice.without_personal_data(message, keep=alert.config.pixel_id).rstrip(" .") for message in said]
+        quotes = [
+            advice.without_personal_data(message, keep=alert.config.pixel_id).rstrip(" .") for message in messages
+        ]
         cause = _unquoted(alert.cause, [*filter(None, quotes), *known])
         if cause != alert.cause:
             Alert.objects.filter(pk=alert.pk).update(cause=cause)

@@ -64,8 +64,8 @@ def describe_error(error: Exception) -> str:
 
     PostgreSQL's DETAIL quotes the row, and an erasure does not search this table.
     """
-    line, ours = str(error).partition("\n")[0], f'"{_constraint(error)}"'
-    before, named, after = line.partition(ours)
+    line, constraint = str(error).partition("\n")[0], f'"{_constraint(error)}"'
+    before, named, after = line.partition(constraint)
     return f"{type(error).__name__}: {_without_quotes(before)}{named}{_without_quotes(after)}"[:MAX_ERROR_LENGTH]
 
 

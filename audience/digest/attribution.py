@@ -103,8 +103,8 @@ def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Co
     changed = []
     for conversion in open_conversions:
         before = (conversion.touch_id, conversion.reason)
-        theirs = touches[conversion.person_id]
-        conversion.touch, reason = winner(event_at=conversion.event_at, touches=theirs, window=window)
+        clicks_of_person = touches[conversion.person_id]
+        conversion.touch, reason = winner(event_at=conversion.event_at, touches=clicks_of_person, window=window)
         conversion.reason = Reason.TEST_TRAFFIC if conversion.test else reason
         if before != (conversion.touch_id, conversion.reason):
             conversion.fanned_out_at = None

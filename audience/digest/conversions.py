@@ -95,8 +95,8 @@ def elect_launches(*, person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
 
 def launches_of(person_ids: Iterable[uuid.UUID]) -> list[Conversion]:
     """Return these persons' launches, locked until the end of the transaction, so that none is fanned out meanwhile."""
-    theirs = Conversion.objects.filter(person_id__in=set(person_ids)).launches()
-    return list(theirs.order_by("pk").select_for_update(no_key=True))
+    launches = Conversion.objects.filter(person_id__in=set(person_ids)).launches()
+    return list(launches.order_by("pk").select_for_update(no_key=True))
 
 
 def elect(players: Iterable[Sequence[Conversion]]) -> list[Conversion]:

@@ -127,14 +127,14 @@ def _persons(
     for member in sets.members:
         if isinstance(member, uuid.UUID):
             had[sets.root(member)].append(member)
-    theirs: dict[Member, list[EventGroup]] = defaultdict(list)
+    groups_of: dict[Member, list[EventGroup]] = defaultdict(list)
     for place, group in enumerate(seen):
-        theirs[sets.root(place)].append(group)
+        groups_of[sets.root(place)].append(group)
     merged = {root: merge.merge(person_ids=those) for root, those in had.items() if len(those) > 1}
     old = {root: merged.get(root, those[0]) for root, those in had.items()}
-    new = {root: uuid.uuid4() for root in theirs if root not in old}
-    _execute(MAKE, game, spans=[_span(person_id, theirs[root]) for root, person_id in new.items()])
-    _execute(WIDEN, game, spans=[_span(person_id, theirs[root]) for root, person_id in old.items()])
+    new = {root: uuid.uuid4() for root in groups_of if root not in old}
+    _execute(MAKE, game, spans=[_span(person_id, groups_of[root]) for root, person_id in new.items()])
+    _execute(WIDEN, game, spans=[_span(person_id, groups_of[root]) for root, person_id in old.items()])
     return {**old, **new}, {one: merged[root] for root in merged for one in had[root]}
 
 

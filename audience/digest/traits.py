@@ -17,7 +17,9 @@ def apply(*, events: Sequence[Event], people: Mapping[int, uuid.UUID]) -> None:
         if event.kind == Kind.IDENTIFY and event.traits:
             by_person[people[event.pk]].append(event)
     persons = Person.objects.in_bulk(list(by_person))
-    changed = [persons[person_id] for person_id, theirs in by_person.items() if _apply_to(persons[person_id], theirs)]
+    changed = [
+        persons[person_id] for person_id, identifies in by_person.items() if _apply_to(persons[person_id], identifies)
+    ]
     bulk.update(changed, ["traits", "trait_times"])
 
 

@@ -16,11 +16,11 @@ def ingestion_document() -> dict[str, Any]:
 
 def add_ingestion_routes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """A postprocessing hook of drf-spectacular: the document with the ingestion routes before all others."""
-    ours, others = ingestion_document(), result.get("components", {})
-    components = {name: {**part, **others.get(name, {})} for name, part in ours["components"].items()}
+    ingestion, others = ingestion_document(), result.get("components", {})
+    components = {name: {**part, **others.get(name, {})} for name, part in ingestion["components"].items()}
     return {
         **result,
-        "paths": {**ours["paths"], **result["paths"]},
+        "paths": {**ingestion["paths"], **result["paths"]},
         "components": {**others, **components},
-        "tags": [*ours["tags"], *result.get("tags", [])],
+        "tags": [*ingestion["tags"], *result.get("tags", [])],
     }

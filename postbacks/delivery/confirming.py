@@ -27,8 +27,8 @@ logger = structlog.get_logger(__name__)
 BATCH = 20  # deliveries that are read at a time
 LEASE = timedelta(minutes=5)  # longer than a token exchange and a call that time out
 MIN_PAUSE = timedelta(minutes=1)
-# Since the delivery was accepted: after the first no answer is waited for, after the second none is asked for, also
-# when asking fails each time.
+# Times since the delivery was accepted. After the first, an answer that is still missing makes it unknown; after the
+# second it becomes unknown without a question, also if every question failed.
 GIVE_UP_AFTER = timedelta(hours=24)
 UNKNOWN_AFTER = timedelta(days=7)
 

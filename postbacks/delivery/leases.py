@@ -98,10 +98,10 @@ def _row_of_claim(claim: Claim) -> isolation.FailureKey:
 
 @transaction.atomic
 def _give_back(claims: Sequence[Claim]) -> None:
-    ours = {claim.delivery.pk: (claim.number, claim.delivery.leased_until) for claim in claims}
-    waiting = Delivery.objects.filter(pk__in=ours, state=DeliveryState.WAITING)
+    claimed = {claim.delivery.pk: (claim.number, claim.delivery.leased_until) for claim in claims}
+    waiting = Delivery.objects.filter(pk__in=claimed, state=DeliveryState.WAITING)
     rows = waiting.select_for_update(of=("self",)).order_by("pk")
-    unchanged = [row for row in rows if (row.attempts_made, row.leased_until) == ours[row.pk]]
+    unchanged = [row for row in rows if (row.attempts_made, row.leased_until) == claimed[row.pk]]
     for row in unchanged:
         row.attempts_made -= 1
         row.attempts_counted = max(row.attempts_counted - 1, 0)

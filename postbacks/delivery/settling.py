@@ -21,8 +21,8 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
         return AttemptStatus.SUCCESS
     if outcome.unknown and delivery.state != DeliveryState.DELIVERED:
         delivery.may_have_arrived = True
-    ours = delivery.state == DeliveryState.WAITING and delivery.attempts_made == claim.number
-    if not ours:
+    is_unchanged = delivery.state == DeliveryState.WAITING and delivery.attempts_made == claim.number
+    if not is_unchanged:
         repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
         return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
     if verdict == Verdict.PAYLOAD:

@@ -158,7 +158,7 @@ class ServerTrouble(models.Model):
     It concerns every game, hence no `game_id`; rows of the last month are kept.
     """
 
-    # postbacks.monitoring.server.server_troubles.Kind
+    # A TroubleKind (postbacks/monitoring/server)
     kind = models.CharField(max_length=32)
     title = models.CharField(max_length=100)
     sentence = models.TextField()

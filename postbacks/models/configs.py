@@ -54,7 +54,7 @@ class PostbackConfig(AuditedInGame, models.Model):
     # refused twice. Nothing is sent in either state.
     suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     held_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # networks.base.Access: "token" or "pixel"; blank while not held.
+    # networks.interface.call.Access: "token" or "pixel"; blank while not held.
     held_for = models.CharField(max_length=8, blank=True, editable=False)
     held_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The last check's answer.")

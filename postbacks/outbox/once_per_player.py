@@ -83,8 +83,8 @@ def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
 
 def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
     """Their conversions of these events without test traffic, those of server keys first, then by event time."""
-    theirs = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
-    needed = theirs.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
+    of_players = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
+    needed = of_players.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
     return needed.order_by(Coalesce("from_server", Value(False)).desc(), "event_at", "message_id")
 
 

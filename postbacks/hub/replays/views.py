@@ -128,5 +128,5 @@ def _return_url(request: HubRequest, slug: str) -> str:
         found = resolve(parts.path)
     except Resolver404:
         return fallback
-    ours = found.url_name in PAGES_WITH_BUTTON and found.kwargs.get("slug") == slug
-    return urlunsplit(("", "", parts.path, parts.query, "")) if ours else fallback
+    has_button = found.url_name in PAGES_WITH_BUTTON and found.kwargs.get("slug") == slug
+    return urlunsplit(("", "", parts.path, parts.query, "")) if has_button else fallback

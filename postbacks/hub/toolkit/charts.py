@@ -1,6 +1,6 @@
 """The geometry of charts: widths in per cent, so that a chart fits any screen, heights in pixels. Pure.
 
-`hub/parts/chart.html` draws a Chart, `hub/_ranking.html` a list of Rank.
+`hub/parts/chart.html` draws a Chart, `hub/overview/_figures.html` a list of Rank.
 """
 
 from collections.abc import Iterable, Sequence

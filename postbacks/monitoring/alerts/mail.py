@@ -15,7 +15,7 @@ def send(notice: Notice) -> str:
         raise NoReceiver("The account has no email address any more, or was closed.")
     if not Membership.objects.filter(game=notice.game, user=user).exists():
         raise NoReceiver("The receiver is no longer a member of the game.")
-    subject, body = _said(notice)
+    subject, body = _subject_and_body(notice)
     footer = f"Choose how you are told: {labels.page_url('alerts', notice.game)}"
     message = EmailMessage(
         subject=f"[Afterclick] {subject}",
@@ -31,7 +31,7 @@ def send(notice: Notice) -> str:
     return ""
 
 
-def _said(notice: Notice) -> tuple[str, str]:
+def _subject_and_body(notice: Notice) -> tuple[str, str]:
     if notice.key is not None:
         return key_ends.text(notice.key)
     return _digest(notice) if notice.alert is None else _alert(notice.alert, notice.kind)

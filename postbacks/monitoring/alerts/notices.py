@@ -102,8 +102,8 @@ def _attempt(notice: Notice) -> tuple[str, str]:
     """Return how the attempt ended, "sent", "failed" permanently or "later" for a retry, and its message."""
     try:
         return "sent", hooks.send(notice) if notice.hook_id else mail.send(notice)
-    except NoReceiver as gone:
-        return "failed", str(gone)
+    except NoReceiver as error:
+        return "failed", str(error)
     except SendingFailed as failure:
         return "later", str(failure)
     except Exception as error:  # an unexpected error must not be retried without end

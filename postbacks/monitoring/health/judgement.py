@@ -67,8 +67,8 @@ def _on_hold(counts: HealthCounts) -> Judgement | None:
 
 
 def _credential_problem(counts: HealthCounts) -> Judgement | None:
-    """Suspected, or refused by the newest telling answer. A rotation does not clear it; the next accepted postback
-    does.
+    """Suspected, or refused by the newest answer about the credential. The next accepted postback clears it, a rotation
+    does not.
     """
     if counts.suspected_at is None and counts.last_verdict != Verdict.CREDENTIAL:
         return None

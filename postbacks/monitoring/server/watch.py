@@ -95,8 +95,8 @@ def due(now: datetime) -> list[ServerTrouble]:
 
 def claim_mail(trouble: ServerTrouble, now: datetime) -> bool:
     """Take a mail; return False if another process has it."""
-    mine = ServerTrouble.objects.filter(pk=trouble.pk, next_mail_at=trouble.next_mail_at)
-    return mine.update(next_mail_at=now + MAIL_RETRY_AFTER) == 1
+    unclaimed = ServerTrouble.objects.filter(pk=trouble.pk, next_mail_at=trouble.next_mail_at)
+    return unclaimed.update(next_mail_at=now + MAIL_RETRY_AFTER) == 1
 
 
 def _mail(trouble: ServerTrouble, now: datetime) -> None:

@@ -167,20 +167,22 @@ class Network(ABC):
 
         `undecided` ends that sentence when the answer proves nothing: what follows depends on the purpose of the check.
         """
-        said, token = outcome.message.rstrip(" ."), self.credential_label.lower()
+        reason, token = outcome.message.rstrip(" ."), self.credential_label.lower()
         pixel = f"{self.pixel_label[0].lower()}{self.pixel_label[1:]} {target_pixel}"
         if self.passed(outcome):
             return f"{self.label} accepted the test event for {pixel}."
         if outcome.access == "token":
-            return f"{self.label} does not accept this {token} (“{said}”): copy all of it again or generate a new one."
+            return (
+                f"{self.label} does not accept this {token} (“{reason}”): copy all of it again or generate a new one."
+            )
         if outcome.access == "pixel":
             return (
-                f"This {token} has no access to {pixel} (“{said}”): "
+                f"This {token} has no access to {pixel} (“{reason}”): "
                 "check that the two belong together, or have an admin of this pixel generate the token."
             )
         if outcome.verdict is Verdict.PAYLOAD:
             return (
-                f"{self.label} did not accept {pixel} (“{said}”): "
+                f"{self.label} did not accept {pixel} (“{reason}”): "
                 f"copy it again from Events Manager, and check the {self.test_code_label} if you entered one."
             )
-        return f"{self.label} could not verify this just now (“{said}”): {undecided}"
+        return f"{self.label} could not verify this just now (“{reason}”): {undecided}"
