@@ -21,6 +21,7 @@ from postbacks.monitoring.alerts.notices import deliver_notices
 from postbacks.reporting.rollups import ROLLUPS
 from tests import factories, hub
 from tests.audience import immutable
+from tests.audience.concurrency import own_connection
 from tests.postbacks import poison
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,6 +116,26 @@ def test_a_message_whose_end_cannot_be_written_is_not_sent_again(game: Game, ref
     deliver_notices()
     row.refresh_from_db()
     assert (row.state, failures(), len(mail.outbox)) == ("sent", [], 1)
+
+
+def test_a_message_that_another_transaction_holds_stops_no_other(game: Game) -> None:
+    config = factories.config(game)
+    alert = Alert.objects.create(game=game, config=config, health="on_hold", cause="Refused.", next_step="Rotate it.")
+    users = [hub.user(name) for name in ("ada", "grace")]
+    for user in users:
+        game.memberships.create(user=user, role="marketer")
+    due = timezone.now() - timedelta(minutes=1)
+    held, _ = (
+        Notice.objects.create(game=game, alert=alert, kind="opened", user=user, next_attempt_at=due) for user in users
+    )
+    Notice.objects.filter(pk=held.pk).update(next_attempt_at=due - timedelta(minutes=1))
+    with own_connection() as other:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM postbacks_notice WHERE id = %s FOR UPDATE", [held.pk])
+        assert deliver_notices() == 1
+        assert [message.to for message in mail.outbox] == [[users[1].email]]
+    assert deliver_notices() == 1
+    assert [message.to for message in mail.outbox] == [[users[1].email], [users[0].email]]
 
 
 def test_an_erasure_too_large_for_an_index_stops_no_other(game: Game, refuse: Any) -> None:

@@ -43,17 +43,23 @@ OUTCOME_NOT_STORED = "What came of this attempt could not be written at first."
 
 
 def deliver_notices() -> int:
-    """Send due messages until none is left or a limit is reached; return the number tried."""
+    """Send due messages until none is left or a limit is reached; return the number tried.
+
+    Those that another transaction holds are left to the next run.
+    """
     until, tried = time.monotonic() + MAX_SECONDS, 0
+    held: list[UUID] = []
     isolation.retry(Queue.NOTICE, _retry)
     due = _due().filter(not_failed(Queue.NOTICE)).order_by("next_attempt_at", "pk").only("pk", "game")
-    while tried < MAX_NOTICES and time.monotonic() < until and (row := due.first()):
+    while tried < MAX_NOTICES and time.monotonic() < until and (row := due.exclude(pk__in=held).first()):
         key = isolation.FailureKey(str(row.pk), row.game_id)
         for notice in isolation.process_alone(Queue.NOTICE, key, partial(claim, row.pk)):
-            if notice is not None:
+            if notice is None:
+                held.append(row.pk)
+            else:
                 send(notice)
         tried += 1
-    return tried
+    return tried - len(held)
 
 
 def _retry(failure: FailedWork) -> None:
