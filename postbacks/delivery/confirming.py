@@ -5,12 +5,13 @@ that has the network's message. An answer that does not come changes nothing: th
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from audience.background import isolation
 from audience.database import clock
@@ -45,9 +46,22 @@ def confirm_due(*, seconds: float = 10.0) -> None:
 
 
 def _end_overdue(config: PostbackConfig) -> None:
+    """End the deliveries that nobody asks about any more, also those that were set aside because asking failed."""
+    failures = FailedWork.objects.of(Queue.CONFIRMATION).set_aside().filter(game=config.game_id)
     overdue = _due(config).filter(finished_at__lt=clock.now() - UNKNOWN_AFTER)
-    if ended := overdue.update(confirmation=Confirmation.UNKNOWN, confirm_after=None):
-        logger.warning("deliveries_not_confirmed", config_id=str(config.pk), deliveries=ended)
+    aside = [UUID(row) for row in failures.values_list("row", flat=True)]
+
+    @transaction.atomic
+    def end(ids: Sequence[UUID]) -> int:
+        failures.filter(row__in=[str(pk) for pk in ids]).delete()
+        return overdue.filter(pk__in=ids).update(confirmation=Confirmation.UNKNOWN, confirm_after=None)
+
+    rows = overdue.filter(not_failed(Queue.CONFIRMATION) | Q(pk__in=aside)).values_list("pk", flat=True)
+    ended = isolation.process_together(
+        Queue.CONFIRMATION, list(rows), end, row_of=lambda pk: isolation.FailureKey(str(pk), config.game_id)
+    )
+    if any(ended):
+        logger.warning("deliveries_not_confirmed", config_id=str(config.pk), deliveries=sum(ended))
 
 
 def _confirm_again(failure: FailedWork, until: float) -> None:

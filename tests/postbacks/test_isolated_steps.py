@@ -16,6 +16,7 @@ from audience.models import Batch, Erasure, FailedWork, Game, Identity
 from audience.privacy import erasure
 from audience.storage import rollups
 from postbacks.configs import upkeep
+from postbacks.delivery import confirming
 from postbacks.models import Alert, CredentialCheck, Delivery, Notice, PostbackConfig
 from postbacks.monitoring.alerts.notices import deliver_notices
 from postbacks.reporting.rollups import ROLLUPS
@@ -95,6 +96,29 @@ def test_a_check_that_cannot_be_given_up_stops_no_other(game: Game, refuse: Any)
     states = dict(CredentialCheck.objects.values_list("pk", "state"))
     assert states == {bad.pk: "pending", good.pk: "unverified"}
     assert failures() == [("check", str(bad.pk), 1)]
+
+
+def test_an_overdue_confirmation_that_cannot_be_ended_stops_no_other(
+    configs: list[PostbackConfig], refuse: Any
+) -> None:
+    old = timezone.now() - timedelta(days=8)
+    bad, *_ = rows = [factories.delivery(config) for config in (configs[0], *configs)]
+    Delivery.objects.update(
+        state="delivered", confirmation="awaited", finished_at=old, confirm_after=old + timedelta(hours=1)
+    )
+    lift = refuse("postbacks_delivery", f"NEW.id = '{bad.pk}'")
+    confirming.confirm_due()
+    found = dict(Delivery.objects.values_list("pk", "confirmation"))
+    assert [found[row.pk] for row in rows] == ["awaited", "unknown", "unknown"]
+    assert failures() == [("confirmation", str(bad.pk), 1)]
+    FailedWork.objects.update(set_aside_at=timezone.now())
+    confirming.confirm_due()
+    assert failures() == [("confirmation", str(bad.pk), 1)]
+
+    lift()
+    confirming.confirm_due()
+    assert Delivery.objects.get(pk=bad.pk).confirmation == "unknown"
+    assert failures() == []
 
 
 def test_a_message_whose_end_cannot_be_written_is_not_sent_again(game: Game, refuse: Any) -> None:

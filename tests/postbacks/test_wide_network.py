@@ -585,6 +585,7 @@ def test_a_confirmation_that_fails_again_and_again_is_unknown_after_a_week(
         confirmation,
         confirmation == "unknown",
     )
+    assert FailedWork.objects.exists() is (confirmation == "awaited"), "nothing is left to retry of one that ended"
 
 
 def test_one_delivery_that_cannot_be_confirmed_stops_no_other(network: wide.Server, game: Game) -> None:
