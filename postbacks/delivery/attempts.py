@@ -4,8 +4,9 @@ A consequence that cannot be written is retried on its own (unwritten_answers.py
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -24,9 +25,12 @@ from postbacks.outbox import conversion_reasons
 
 logger = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 # The steps that are retried after an answer (postbacks/delivery/unwritten_answers.py).
 EXPLAIN_SENT, SUSPECT = "explain_sent", "suspect"
-# Retries when the database is unavailable or ends a deadlock: without its answer an event is sent a second time.
+# Retries of each step when the database is unavailable or ends a deadlock: without its answer an event is sent a second
+# time.
 RETRIES = 3
 RETRY_PAUSE_SECONDS = 1.0
 
@@ -37,36 +41,42 @@ def process_answers(answers: Sequence[CallResult]) -> set[str]:
     Then, each in a transaction of its own: what a refused credential means for its config, and what the outcomes mean
     for the pixel. A worker that dies in between leaves deliveries that are sent again and answered the same. Returns
     the ids of the pixels that are paused from now on: claims of them must not be sent. Raises an error of the database
-    when the retries have failed too: the deliveries are sent again when their leases have expired.
+    when the retries of a step have failed too: deliveries whose answers are not recorded are sent again when their
+    leases have expired.
     """
     for answer in answers:
         _log(answer)
-    for _ in range(RETRIES):
-        try:
-            return _process(answers)
-        except Error as error:
-            if not availability.is_unavailable(error):
-                raise
-            logger.warning("answers_not_recorded", answers=len(answers), error=type(error).__name__)
-        time.sleep(RETRY_PAUSE_SECONDS)
-        close_old_connections()
-    return _process(answers)
-
-
-def _process(answers: Sequence[CallResult]) -> set[str]:
-    """As `process_answers`. Answers that are recorded already are recorded again with the same result."""
-    delivered = recording.record(answers)
+    # Answers that are recorded already are recorded again with the same result.
+    delivered = _with_retries(partial(recording.record, answers))
     # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
     # deadlock.
-    _explain(answers, delivered)
+    _with_retries(partial(_explain, answers, delivered))
     for config in {answer.claim.delivery.config for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL}:
-        _suspect(config)
+        _with_retries(partial(_suspect, config))
     outcomes: dict[tuple[str, str], list[Outcome]] = {}
     for answer in answers:
         if answer.response is not None:
             config = answer.claim.delivery.config
             outcomes.setdefault((config.network, config.pixel_id), []).append(answer.outcome)
-    return {pixel_id for (network, pixel_id), found in outcomes.items() if _learn_isolated(network, pixel_id, found)}
+    # Each pixel alone: the outcomes of one that is written already would be counted a second time.
+    return {
+        pixel_id
+        for (network, pixel_id), found in outcomes.items()
+        if _with_retries(partial(_learn_isolated, network, pixel_id, found))
+    }
+
+
+def _with_retries(step: Callable[[], T]) -> T:
+    for _ in range(RETRIES):
+        try:
+            return step()
+        except Error as error:
+            if not availability.is_unavailable(error):
+                raise
+            logger.warning("answers_not_recorded", error=type(error).__name__)
+        time.sleep(RETRY_PAUSE_SECONDS)
+        close_old_connections()
+    return step()
 
 
 def _log(answer: CallResult) -> None:

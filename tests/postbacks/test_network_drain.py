@@ -14,7 +14,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from postbacks.delivery import attempts, claims, recording, sending
+from postbacks.delivery import attempts, breaker, claims, recording, sending
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.delivery.sending import NetworkDrain
@@ -28,6 +28,7 @@ from postbacks.models import (
     PostbackConfig,
     Purpose,
 )
+from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 
@@ -288,6 +289,27 @@ def test_an_answer_whose_recording_ends_in_deadlocks_is_recorded_within_three_se
         drain.submit(claimed(1))
     assert Delivery.objects.get().state == state
     assert len(sandbox.received("tiktok")) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failure_counts_once_for_its_pixel_when_the_outcomes_of_another_pixel_are_retried(
+    config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply_outcomes(*given: Any) -> None:
+        if next(calls) == 1:  # the second pixel
+            raise deadlock()
+        real(*given)
+
+    other = factories.config(config.game, pixel_id="C0SECONDPIXEL0000000")
+    for one in (config, other):
+        queue(one, 1)
+    failed = Outcome(Verdict.TRANSIENT, None, "503")
+    answers = [CallResult(claim, failed, None, Response(503, {}, b"", 5)) for claim in claimed(2)]
+    real, calls = breaker.apply_outcomes, itertools.count()
+    monkeypatch.setattr(breaker, "apply_outcomes", apply_outcomes)
+    attempts.process_answers(answers)
+    assert dict(Flow.objects.values_list("pixel_id", "failures")) == {config.pixel_id: 1, other.pixel_id: 1}
+    assert next(calls) == 3, "the second pixel was tried again, the first one not"
 
 
 @pytest.mark.django_db
