@@ -1,11 +1,11 @@
 """Sending what is due: claim deliveries, call the network with no transaction open, record the answers.
 
-Each network is drained on its own, by one thread of a worker process at a time, so that a network whose calls time out
-occupies one thread of the worker and delays no other network. That thread does all the work on the database; the
-threads of its pool only make the HTTP calls.
+Each network is drained on its own. In a worker process one drain of a network claims at a time, while at most one
+earlier drain awaits and records its last calls: a network whose calls time out occupies at most two threads of the
+worker and delays no other network. The thread of a drain does all of its work on the database; the threads of its pool
+only make the HTTP calls.
 """
 
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,7 +19,7 @@ from audience.background.wakeup import wake
 from audience.database import clock
 from postbacks import http
 from postbacks.configs import rules
-from postbacks.delivery import attempts, cancellation, claims, leases, pace, unwritten_answers
+from postbacks.delivery import attempts, cancellation, claims, drain_limits, leases, pace, unwritten_answers
 from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
@@ -29,7 +29,7 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)
 
-MAX_IN_FLIGHT = 320  # calls at a time, per network and worker process
+MAX_IN_FLIGHT = 320  # calls of a drain at a time; the next drain may begin as many while the last ones end
 # Claimed at a time: while some are claimed or recorded, others are being sent.
 CLAIM_BATCH = 160
 # Answers that come within this time are recorded together: a transaction for each would be most of the work. Shorter
@@ -37,28 +37,29 @@ CLAIM_BATCH = 160
 COLLECT_SECONDS = 0.1
 SOON_SECONDS = 2.0  # what may be sent later than this is found by the beat
 
-_locks: dict[str, threading.Lock] = {}  # by network
 _turns = pace.CallSpacing()
 
 
 def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FLIGHT) -> bool:
     """Send until nothing may be sent now or the time is up; whether more may be sent soon, which is enqueued then.
 
-    Returns False at once while another thread of this process claims deliveries of the network.
+    Returns False at once while another thread of this process claims deliveries of the network, or while two drains
+    of it still await calls: then the beat enqueues the next one.
     """
-    lock = _locks.setdefault(network, threading.Lock())
-    if not lock.acquire(blocking=False):
-        return False
+    with drain_limits.running(network) as may_run:
+        return may_run and _drain(network, seconds, max_in_flight)
+
+
+def _drain(network: str, seconds: float, max_in_flight: int) -> bool:
     with NetworkDrain(network, max_in_flight) as network_drain:
-        try:
+        with drain_limits.claiming(network) as may_claim:
+            if not may_claim:
+                return False
             until = time.monotonic() + seconds
             unwritten_answers.retry(network=network)
             network_drain.run(until)
-        finally:
-            # The next drain may claim while the last calls of this one end. Until then, at most the duration of a call,
-            # the two together may exceed `max_in_flight`, up to twice.
-            lock.release()
-        # Queried after the release: no thread drains what became due while the lock was held.
+        # Queried after the claiming: until then other threads return at once and leave what became due. The next drain
+        # may claim while the last calls of this one are awaited and recorded.
         wait_seconds = claims.seconds_until_claimable(network)
         if is_more := wait_seconds is not None and wait_seconds <= SOON_SECONDS:
             wake(DELIVER_TASK, network)

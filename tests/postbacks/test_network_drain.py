@@ -31,6 +31,7 @@ from postbacks.models import (
 from postbacks.networks.interface.call import Outcome, Response, Verdict
 from postbacks.sandbox.server import Sandbox
 from tests import factories
+from tests.audience.concurrency import in_thread
 
 
 def queue(config: PostbackConfig, count: int) -> None:
@@ -266,6 +267,45 @@ def test_while_the_last_call_of_a_drain_is_made_the_next_drain_sends_what_is_due
     assert first.is_alive()
     first.join()
     assert list(Delivery.objects.values_list("state", "attempts_made")) == [("delivered", 1)] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_last_calls_of_two_drains_are_made_a_third_drain_sends_nothing(
+    sandbox: Sandbox, config: PostbackConfig
+) -> None:
+    sandbox.state.set_delay("tiktok", 4)
+    running = []
+    for _ in range(2):
+        queue(config, 1)
+        running.append(in_thread(lambda: sending.drain(network="tiktok", seconds=0.3)))
+        time.sleep(1)
+    sandbox.state.set_delay("tiktok", 0)
+    queue(config, 1)
+    assert sending.drain(network="tiktok") is False
+    assert all(thread.is_alive() for thread in running)
+    assert sorted(Delivery.objects.values_list("state", "attempts_made")) == [("waiting", 0), *[("waiting", 1)] * 2]
+
+    for thread in running:
+        thread.join()
+    sending.drain(network="tiktok")
+    assert list(Delivery.objects.values_list("state", "attempts_made")) == [("delivered", 1)] * 3
+
+
+@pytest.mark.django_db
+def test_a_drain_that_cannot_begin_keeps_no_later_one_from_its_network(
+    sandbox: Sandbox, config: PostbackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any) -> NetworkDrain:
+        raise MemoryError
+
+    queue(config, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "NetworkDrain", refused)
+        for _ in range(3):  # more often than drains of a network may run
+            with pytest.raises(MemoryError):
+                sending.drain(network="tiktok")
+    sending.drain(network="tiktok")
+    assert Delivery.objects.get().state == "delivered"
 
 
 def deadlock() -> OperationalError:
