@@ -155,15 +155,15 @@ def _make(of: PartitionedTable, start: date) -> int | None:
 
 
 def drop(part: Partition, *, unless: str = "false", params: Any = (), keep: str = "") -> bool:
-    """Drop a partition and return whether it is gone.
+    """Drop a partition and return whether it is dropped.
 
     It is not dropped if the SQL expression `unless` (with `params`) is true under the exclusive lock. Rows for which
     `keep` is true move to the default partition. Raises OperationalError if the lock was never free.
     """
-    gone = with_lock_retries(lambda: _drop(part, unless, params, keep))
-    if gone:
+    is_dropped = with_lock_retries(lambda: _drop(part, unless, params, keep))
+    if is_dropped:
         logger.info("partition_dropped", partition=part.name, rows=part.rows, bytes=part.bytes)
-    return gone
+    return is_dropped
 
 
 @transaction.atomic

@@ -27,10 +27,10 @@ IDS = "SELECT id FROM {table} stale WHERE {where} LIMIT {most}"
 # By ctid, since the rows just found need no second index lookup. A row updated meanwhile has another ctid and is
 # deleted in the next run.
 DELETE = """
-WITH gone AS (
+WITH deleted AS (
   DELETE FROM {table} stale WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} stale WHERE {where} LIMIT {most}))
   RETURNING pg_column_size(stale.*) AS size
-) SELECT count(*), coalesce(sum(size), 0) FROM gone
+) SELECT count(*), coalesce(sum(size), 0) FROM deleted
 """
 
 
@@ -132,13 +132,13 @@ class WholePartition:
     def carry_out(self, until: float) -> Pruned:
         preview = self.preview()
         try:
-            gone = partitions.drop(self.partition, unless=self.unless, params=self.params, keep=self.keep)
+            is_dropped = partitions.drop(self.partition, unless=self.unless, params=self.params, keep=self.keep)
         except OperationalError as error:
             if not partitions.is_busy(error):
                 raise
             logger.warning("partition_busy", partition=self.partition.name)
-            gone = False
-        return preview if gone else Pruned(self.what, 0, 0)
+            is_dropped = False
+        return preview if is_dropped else Pruned(self.what, 0, 0)
 
 
 PruneStep = StaleRows | WholePartition

@@ -106,8 +106,8 @@ def _confirm(rows: QuerySet[Delivery]) -> bool:
     def build(filled: Target) -> Request:
         return config.kind.confirm_request(filled, receipt)
 
-    made = http.call(config.kind, config.target(), build, classify=config.kind.classify_confirmation)
-    _record(delivery, made, asked_at)
+    call = http.call(config.kind, config.target(), build, classify=config.kind.classify_confirmation)
+    _record(delivery, call, asked_at)
     return True
 
 
@@ -122,7 +122,7 @@ def _reserve(rows: QuerySet[Delivery]) -> Delivery | None:
 
 
 @transaction.atomic
-def _record(delivery: Delivery, made: http.NetworkCall | None, asked_at: datetime) -> None:
+def _record(delivery: Delivery, call: http.NetworkCall | None, asked_at: datetime) -> None:
     """What the answer makes of the delivery, unless that was sent again meanwhile; of an erased player nothing."""
     now = clock.now()
     open_ones = Delivery.objects.filter(config=delivery.config_id, pk=delivery.pk, state=DeliveryState.DELIVERED)
@@ -130,14 +130,14 @@ def _record(delivery: Delivery, made: http.NetworkCall | None, asked_at: datetim
     if row is None:
         return
     if row.conversion_id is None:
-        made = None  # the answer may quote what was erased
+        call = None  # the answer may quote what was erased
     accepted_at = row.finished_at or row.created_at
     pause = max(now - accepted_at, MIN_PAUSE)  # each pause is twice the one before
-    if made is not None and made.outcome.verdict == Verdict.SUCCESS:
+    if call is not None and call.outcome.verdict == Verdict.SUCCESS:
         row.confirmation, row.confirm_after = Confirmation.CONFIRMED, None
-    elif made is not None and made.outcome.verdict == Verdict.PAYLOAD:
-        _refuse(row, made, asked_at, now)
-    elif made is None or now + pause > accepted_at + GIVE_UP_AFTER:
+    elif call is not None and call.outcome.verdict == Verdict.PAYLOAD:
+        _refuse(row, call, asked_at, now)
+    elif call is None or now + pause > accepted_at + GIVE_UP_AFTER:
         row.confirmation, row.confirm_after = Confirmation.UNKNOWN, None
     else:
         row.confirm_after = now + pause
@@ -145,10 +145,10 @@ def _record(delivery: Delivery, made: http.NetworkCall | None, asked_at: datetim
     logger.info("delivery_confirmation", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
 
 
-def _refuse(row: Delivery, made: http.NetworkCall, asked_at: datetime, now: datetime) -> None:
+def _refuse(row: Delivery, call: http.NetworkCall, asked_at: datetime, now: datetime) -> None:
     """Fail the delivery and write why into its log."""
     row.confirmation, row.confirm_after = Confirmation.REFUSED, None
-    row.state, row.verdict, row.finished_at = DeliveryState.FAILED, made.outcome.verdict.value, now
+    row.state, row.verdict, row.finished_at = DeliveryState.FAILED, call.outcome.verdict.value, now
     row.attempts_made += 1
     row.attempts.create(
         config_id=row.config_id,
@@ -157,5 +157,5 @@ def _refuse(row: Delivery, made: http.NetworkCall, asked_at: datetime, now: date
         started_at=asked_at,
         finished_at=now,
         status=AttemptStatus.FAILED,
-        **answer_columns(made.outcome, made.response),
+        **answer_columns(call.outcome, call.response),
     )

@@ -37,7 +37,7 @@ CLAIM_BATCH = 160
 COLLECT_SECONDS = 0.1
 SOON_SECONDS = 2.0  # what may be sent later than this is found by the beat
 
-_turns = pace.CallSpacing()
+_call_spacing = pace.CallSpacing()
 
 
 def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FLIGHT) -> bool:
@@ -158,7 +158,7 @@ class NetworkDrain:
     def _send(self, claim: Claim) -> CallResult | None:
         """Make the call at its time, in a thread of the pool; None when it must not be made any more."""
         config = claim.delivery.config
-        _turns.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
+        _call_spacing.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
         is_refused = config.pk in self._refused_configs or claim.attempt_id in self._stopped_attempts
         is_resting = self._has_failed or config.pixel_id in self._resting_pixels
         if is_refused or is_resting or clock.now() > claim.latest_start:

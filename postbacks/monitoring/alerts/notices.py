@@ -78,8 +78,8 @@ def _retry(failure: FailedWork) -> None:
 @transaction.atomic
 def claim(pk: UUID) -> Notice | None:
     """Lease a message and count the attempt; None if it is not due, or another worker has it."""
-    whole = _due().filter(pk=pk).select_related("game", "alert__config", "user", "hook", "key__game")
-    notice = whole.select_for_update(skip_locked=True, of=("self",)).first()
+    due = _due().filter(pk=pk).select_related("game", "alert__config", "user", "hook", "key__game")
+    notice = due.select_for_update(skip_locked=True, of=("self",)).first()
     if notice is not None:
         notice.attempts_made += 1
         notice.leased_until = clock.now() + LEASE
@@ -89,12 +89,12 @@ def claim(pk: UUID) -> Notice | None:
 
 def _due() -> QuerySet[Notice]:
     now = clock.now()
-    same = Q(user=OuterRef("user")) | Q(hook=OuterRef("hook"))
+    same_receiver = Q(user=OuterRef("user")) | Q(hook=OuterRef("hook"))
     unopened = Notice.objects.filter(alert=OuterRef("alert"), kind=NoticeKind.OPENED, state=NoticeState.WAITING)
     due = Notice.objects.filter(state=NoticeState.WAITING, next_attempt_at__lte=now)
-    free = due.filter(Q(leased_until=None) | Q(leased_until__lt=now))
+    unclaimed = due.filter(Q(leased_until=None) | Q(leased_until__lt=now))
     # The end of an alert is not sent before its beginning.
-    return free.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(unopened.filter(same)))
+    return unclaimed.exclude(Q(kind=NoticeKind.RECOVERED) & Exists(unopened.filter(same_receiver)))
 
 
 def send(notice: Notice) -> None:
