@@ -123,16 +123,28 @@ async def connection(
         due += turn
         payload = requests.next()
         start = time.monotonic()
-        writer.write(payload)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if b"content-length:" in head:
-            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        status = head.split(b" ", 2)[1].decode()
+        try:
+            writer.write(payload)
+            status = await _status(reader)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            # A server may close a connection between two requests, as a client of a studio finds too.
+            refused["closed"] += 1
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            continue
         if status.startswith("2"):
             times.append(time.monotonic() - start)
         else:
             refused[status] += 1
     writer.close()
+
+
+async def _status(reader: asyncio.StreamReader) -> str:
+    """Read an answer; return its status."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    if b"content-length:" in head:
+        await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+    return head.split(b" ", 2)[1].decode()
 
 
 async def main(
