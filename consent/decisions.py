@@ -4,6 +4,8 @@ from datetime import datetime
 
 from consent.models import ConsentDecision, Level
 
+LOWEST_FIRST = (Level.NONE, Level.ANONYMOUS, Level.FULL)
+
 
 def record_decision(*, game_id: int, anonymous_id: str, level: Level, source: str, decided_at: datetime) -> None:
     """Store a decision. Raises django.db.OperationalError when the database is unavailable."""
@@ -18,19 +20,16 @@ def current_level(*, game_id: int, anonymous_id: str) -> Level:
     return Level(newest.level) if newest else Level.NOT_SET
 
 
-def effective_level(*, stated: str, recorded: Level | None, strict: bool) -> Level:
-    """Return the consent level of a conversion: the message's own, else the newest recorded, else the game's default.
+def effective_level(*, stated: str, at_event: Level | None, later: Level | None, strict: bool) -> Level:
+    """Return the lower of the level at the event's time and the newest decision after it.
 
-    `stated` is '' when the message states no level. A stated not_set counts as none, as Immutable documents it.
-    `strict` is the game's setting for players without any stated or recorded level: none instead of full.
+    So consent that is given later is not retroactive, and its withdrawal is. The level at the event's time is the one
+    that the message states ('' for none; not_set counts as none, as Immutable documents it), else the decision in force
+    then, else the game's default. `strict` is the game's setting for players without any level: none instead of full.
     """
-    if stated == Level.NOT_SET:
-        return Level.NONE
-    if stated:
-        return Level(stated)
-    if recorded is not None:
-        return recorded
-    return Level.NONE if strict else Level.FULL
+    default = Level.NONE if strict else Level.FULL
+    at_time = (Level.NONE if stated == Level.NOT_SET else Level(stated)) if stated else at_event or default
+    return min([at_time, later] if later else [at_time], key=LOWEST_FIRST.index)
 
 
 def delete_decisions(*, game_id: int, anonymous_ids: list[str]) -> int:

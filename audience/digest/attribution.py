@@ -12,7 +12,7 @@ from psycopg.types.json import Json
 from audience.database import bulk, clock
 from audience.digest import clicks, conversions
 from audience.digest.identity import People
-from audience.models import Conversion, Event, Game, Reason, Touch
+from audience.models import Conversion, Event, Game, Identity, Owners, Reason, Touch
 
 # For this long a conversion without a click can still be attributed to one that arrives late, or by a merge.
 OPEN_FOR = timedelta(days=7)
@@ -34,9 +34,9 @@ def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     touched = _store_touches(game, events, people)
     new = conversions.record(game=game, events=events, people=people.by_event)
     converted = {conversion.person_id for conversion in new}
-    elected = conversions.elect_launches(person_ids=people.merged | converted)
+    elected = conversions.elect_launches(person_ids=people.changed | converted)
     # Locked, to wait for a fan-out in progress and see its decisions.
-    affected = Conversion.objects.filter(person_id__in=people.merged | touched).order_by("pk")
+    affected = Conversion.objects.filter(person_id__in=people.changed | touched).order_by("pk")
     locked = affected.select_for_update(no_key=True, of=("self",))
     recent = locked.unattributed().filter(event_at__gte=clock.now() - OPEN_FOR)
     # Not fanned out yet: a late click still changes their attribution.
@@ -100,11 +100,18 @@ def _decide(game: Game, open_conversions: Sequence[Conversion], new: Sequence[Co
     for touch in Touch.objects.filter(person_id__in={c.person_id for c in open_conversions}):
         touches[touch.person_id].append(touch)
     window = timedelta(days=game.attribution_window_days)
+    crowds = set(
+        Identity.objects.filter(
+            person_id__in=[*{c.person_id for c in open_conversions}], owners=Owners.CROWD
+        ).values_list("person_id", flat=True)
+    )
     changed = []
     for conversion in open_conversions:
         before = (conversion.touch_id, conversion.reason)
         clicks_of_person = touches[conversion.person_id]
         conversion.touch, reason = winner(event_at=conversion.event_at, touches=clicks_of_person, window=window)
+        if conversion.person_id in crowds:
+            conversion.touch, reason = None, Reason.SHARED_ID
         conversion.reason = Reason.TEST_TRAFFIC if conversion.test else reason
         if before != (conversion.touch_id, conversion.reason):
             conversion.fanned_out_at = None

@@ -7,30 +7,49 @@ the player was active, and PostgreSQL records that itself, since reading them ta
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
 
 from audience.digest import clicks
-from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, identity_keys
+from audience.digest.event_ids import PLACEHOLDER_IDS, EventIds, event_ids
 from audience.models import Event, Game
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
 # The identity of the id in `column`. LIMIT forces an index lookup per row: otherwise PostgreSQL plans a join, which
 # with old statistics, without a new game's rows, compares every row with every other.
 IDENTITY_OF = """LEFT JOIN LATERAL (
-    SELECT id, person_id, first_seen_at FROM audience_identity
+    SELECT id, person_id, owners, named_at, first_seen_at FROM audience_identity
     WHERE {column} <> '' AND (game_id, namespace, value) = (%(game)s, '{namespace}', {column}) LIMIT 1
   ) AS {name} ON true"""
 BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
+# Whether an event may hold traits, a device, a group, a click or a conversion.
+MATTERS = """(kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
+  OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s)"""
+# A user goes on with an id whose owner, or the latest of several, they are.
+GOES_ON = """({column} = '' OR {name}.owners IN ('one', 'several') AND {name}.person_id = u.person_id
+      AND first_at >= {name}.named_at)"""
+OWNER = """WHEN {name}.owners NOT IN ('', 'other')
+      THEN CASE WHEN {name}.owners <> 'several' OR first_at >= {name}.named_at THEN {name}.person_id END"""
+# The player of a group of events without links, if nothing about its ids is new: the order of ownership.Owning.player.
+PLAYER = f"""CASE
+    WHEN user_id <> '' THEN CASE WHEN {GOES_ON.format(column="anonymous_id", name="a")}
+      AND {GOES_ON.format(column="device_id", name="d")} THEN u.person_id END
+    {OWNER.format(name="a")}
+    {OWNER.format(name="d")}
+    WHEN (a.owners = 'other') IS NOT TRUE AND (d.owners = 'other') IS NOT TRUE
+      AND least(a.person_id, d.person_id) = greatest(a.person_id, d.person_id) THEN least(a.person_id, d.person_id)
+  END"""
 # event: the needed columns, so that each event's JSON is decoded once.
 # id_group: one row per combination of ids; events with links, or without any usable id, are not combined.
-# known: `person_id` is the player of all these ids, known since before the first of these events. NULL if an id is new,
-#   was first seen later, or belongs to another player than the next.
+# known: `person_id` is the player of these events. NULL if an id is new or was first seen later, or if the owner of a
+#   weak id may change or hangs on the time.
 # active: updates last_seen_at of known players.
 # least and greatest ignore NULL.
 READ_GROUPS = f"""
@@ -39,13 +58,12 @@ WITH event AS MATERIALIZED (
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
     context -> 'active' IS DISTINCT FROM 'false' AS is_active,
-    kind IN ('identify', 'device', 'group') OR kind = 'track' AND name = ANY(%(counted)s)
-      OR coalesce(strpos(context ->> 'page_url', '?'), 0) > 0 OR context ? 'campaign' OR properties ?| %(clicks)s
-      AS matters
+    message_id, {MATTERS} AS matters
   FROM audience_event WHERE id = ANY(%(ids)s) AND day BETWEEN %(first)s AND %(last)s
 ), id_group AS (
-  SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at,
-    max(event_at) FILTER (WHERE is_active) AS active_at, array_agg(id) FILTER (WHERE matters) AS events
+  SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at, max(event_at) AS last_at,
+    min(message_id) AS message_id, max(event_at) FILTER (WHERE is_active) AS active_at,
+    array_agg(id) FILTER (WHERE matters) AS events
   FROM event
   GROUP BY anonymous_id, user_id, device_id, links, CASE WHEN links <> ''
     OR lower(anonymous_id) = ANY(%(no_id)s) AND lower(user_id) = ANY(%(no_id)s) AND lower(device_id) = ANY(%(no_id)s)
@@ -54,9 +72,8 @@ WITH event AS MATERIALIZED (
   SELECT id_group.*, CASE WHEN links = ''
     AND (anonymous_id = '' OR a.id IS NOT NULL) AND (user_id = '' OR u.id IS NOT NULL)
     AND (device_id = '' OR d.id IS NOT NULL)
-    AND least(a.person_id, u.person_id, d.person_id) = greatest(a.person_id, u.person_id, d.person_id)
     AND first_at >= greatest(a.first_seen_at, u.first_seen_at, d.first_seen_at)
-    THEN least(a.person_id, u.person_id, d.person_id) END AS person_id
+    THEN {PLAYER} END AS person_id
   FROM id_group
   {BY_ANONYMOUS}
   {BY_USER}
@@ -66,7 +83,8 @@ WITH event AS MATERIALIZED (
   FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS latest
   WHERE id = person_id AND active_at > last_seen_at
 )
-SELECT anonymous_id, user_id, device_id, links, first_at, active_at, coalesce(events, '{{}}'), person_id
+SELECT anonymous_id, user_id, device_id, links, first_at, last_at, message_id, active_at, coalesce(events, '{{}}'),
+  person_id
 FROM known WHERE person_id IS NULL OR events IS NOT NULL
 """
 
@@ -81,11 +99,12 @@ class ClaimedBatch(NamedTuple):
     event_ids: list[int]
 
 
-class EventGroup(NamedTuple):
-    """Events that name the same ids: the time of the first, and the ids of those that matter.
+@dataclass
+class EventGroup:
+    """Events that name the same ids: the times of the first and the last, and the ids of those that matter.
 
-    `active_at` is the time of the last event of an active player, None without one. `person_id` is None until identity
-    resolves it. `links_json` is '' for none.
+    `message_id` is the smallest of them. `active_at` is the time of the last event of an active player, None without
+    one. `person_id` is None until identity resolves it. `links_json` is '' for none.
     """
 
     anonymous_id: str
@@ -93,14 +112,16 @@ class EventGroup(NamedTuple):
     device_id: str
     links_json: str
     first_at: datetime
+    last_at: datetime
+    message_id: str
     active_at: datetime | None
     events: list[int]
     person_id: uuid.UUID | None
 
-    @property
-    def keys(self) -> list[IdentityKey]:
+    @cached_property
+    def ids(self) -> EventIds:
         links = orjson.loads(self.links_json) if self.links_json else []
-        return identity_keys(self.anonymous_id, self.user_id, self.device_id, links)
+        return event_ids(self.anonymous_id, self.user_id, self.device_id, links)
 
 
 def read(
@@ -113,12 +134,7 @@ def read(
     """
     groups: list[EventGroup] = []
     events: list[Event] = []
-    given: dict[str, Any] = {
-        "game": game.pk,
-        "counted": list(counted),
-        "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN],
-        "no_id": ["", *PLACEHOLDER_IDS],
-    }
+    given: dict[str, Any] = {"game": game.pk, "no_id": ["", *PLACEHOLDER_IDS], **matter_parameters(counted)}
     # By the days of their batch, since an id is looked up in every partition of these days.
     by_days: dict[tuple[date | None, date | None], list[int]] = defaultdict(list)
     for batch in batches:
@@ -126,7 +142,7 @@ def read(
     for (first, last), ids in by_days.items():
         with connection.cursor() as cursor:
             cursor.execute(READ_GROUPS, {**given, "ids": ids, "first": first, "last": last})
-            found = [EventGroup._make(row) for row in cursor.fetchall()]
+            found = [EventGroup(*row) for row in cursor.fetchall()]
         groups += found
         if matter := [pk for one in found for pk in one.events]:
             events += Event.objects.filter(pk__in=matter, day__gte=first, day__lte=last).defer("raw")
@@ -134,3 +150,8 @@ def read(
         # Version 0.1.0 stored times without this bound.
         event.event_at = min(event.event_at, event.received_at)
     return groups, sorted(events, key=lambda event: (event.event_at, event.pk))
+
+
+def matter_parameters(counted: Iterable[str]) -> dict[str, list[str]]:
+    """Return the parameters of MATTERS."""
+    return {"counted": list(counted), "clicks": [*clicks.CLICK_IDS, *clicks.CAMPAIGN]}

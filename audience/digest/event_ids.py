@@ -1,9 +1,10 @@
-"""Which ids an event names, and which values are placeholders."""
+"""Which ids an event names: strong ones, which name its player, and weak ones, which tell who was there."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from audience.models import Event, Kind
-from audience.models.people import ANONYMOUS, DEVICE, USER
+from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
 IdentityKey = tuple[str, str]
 
@@ -29,15 +30,43 @@ PLACEHOLDER_IDS = frozenset(
 )
 
 
+class EventIds(NamedTuple):
+    """The ids of an event, without placeholders.
+
+    `strong`: the ids that the event joins explicitly, the one that names its player first. `weak`: its anonymous and
+    device id. `aliased`: weak ids that an alias names its player with. `previous`: the previous id of an alias that
+    does not state its type; '' for none. It is a user id if any event names it as one, else an anonymous id.
+    """
+
+    strong: list[IdentityKey]
+    weak: list[IdentityKey]
+    aliased: list[IdentityKey]
+    previous: str
+
+
+def event_ids(anonymous_id: str, user_id: str, device_id: str, links: Iterable[Sequence[str]]) -> EventIds:
+    named = [(str(namespace), str(value)) for namespace, value in links if is_id(str(value))]
+    # An alias without types links its previous id both as an anonymous and as a user id.
+    previous = next((value for name, value in named if name == ANONYMOUS and (USER, value) in named), "")
+    strong = [(USER, user_id)] if is_id(user_id) else []
+    strong += [key for key in named if key[0] not in WEAK and key != (USER, previous)]
+    # An alias has its previous id in the column too.
+    linked = {value for _, value in named}
+    weak = [(ANONYMOUS, anonymous_id)] if is_id(anonymous_id) and anonymous_id not in linked else []
+    weak += [(DEVICE, device_id)] if is_id(device_id) else []
+    aliased = [key for key in named if key[0] in WEAK and key[1] != previous]
+    return EventIds(list(dict.fromkeys(strong)), weak, aliased, previous)
+
+
 def identity_keys_of(event: Event) -> list[IdentityKey]:
     """Return every (namespace, value) that the event names, without placeholders."""
     # A device registration names the present owner; earlier owners are other players.
     device_id = event.device_id if event.kind != Kind.DEVICE else ""
-    return identity_keys(event.anonymous_id, event.user_id, device_id, event.links)
+    ids = event_ids(event.anonymous_id, event.user_id, device_id, event.links)
+    previous = [(ANONYMOUS, ids.previous), (USER, ids.previous)] if ids.previous else []
+    return [*ids.weak, *ids.strong, *ids.aliased, *previous]
 
 
-def identity_keys(anonymous_id: str, user_id: str, device_id: str, links: Iterable[Sequence[str]]) -> list[IdentityKey]:
-    """Return these ids as (namespace, value), without empty values and placeholders."""
-    named = [(ANONYMOUS, anonymous_id), (USER, user_id), (DEVICE, device_id)]
-    named += [(namespace, value) for namespace, value in links]
-    return [(namespace, value) for namespace, value in named if value and value.lower() not in PLACEHOLDER_IDS]
+def is_id(value: str) -> bool:
+    """Whether it is neither empty nor a placeholder."""
+    return bool(value) and value.lower() not in PLACEHOLDER_IDS

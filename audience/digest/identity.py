@@ -1,7 +1,7 @@
-"""Resolves the person of each event. Ids that appear together belong to one player, in any order of arrival.
+"""Resolves the person of each event (docs/identity.md).
 
-An event joins all ids that it names (anonymous, user, device, and the typed ids of alias and identify). Persons that
-turn out to be one are merged into the one seen first.
+Strong ids (user ids, and ids that a merge or a typed identify names) are joined by explicit calls only; persons that
+turn out to be one are merged into the one seen first. Weak ids (anonymous, device) tell who was there: ownership.py.
 """
 
 import uuid
@@ -9,164 +9,152 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-import orjson
-from django.db import connection
-
-from audience.digest import merge
+from audience.digest import ownership, persons, reassignment, strong_ids, unnamed
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
-from audience.models import Game
-
-# id -> its person, and the time of the earliest event that named it.
-Known = dict[IdentityKey, tuple[uuid.UUID, datetime]]
-# Members of the union-find: ids, indexes of event groups (int) and person ids, distinguished by type since clients
-# choose namespaces freely.
-Member = IdentityKey | int | uuid.UUID
-
-# Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
-SPAN = "jsonb_to_recordset(%(spans)s) AS span (id uuid, first_at timestamptz, active_at timestamptz)"
-MAKE = f"""
-INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
-SELECT id, %(game)s, '{{}}', '{{}}', first_at, coalesce(active_at, first_at) FROM {SPAN}
-"""
-# greatest() ignores NULL.
-WIDEN = f"""
-UPDATE audience_person person
-SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
-FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
-"""
-NAMED = "jsonb_to_recordset(%(keys)s) AS named (person_id uuid, namespace text, value text, first_at timestamptz)"
-# LIMIT: see event_groups.IDENTITY_OF.
-FOUND = f"""{NAMED} CROSS JOIN LATERAL (
-    SELECT id, person_id, first_seen_at FROM audience_identity
-    WHERE (game_id, namespace, value) = (%(game)s, named.namespace, named.value) LIMIT 1
-) AS known"""
-KNOWN = f"SELECT namespace, value, known.person_id, first_seen_at FROM {FOUND}"
-ADD = f"""
-INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at)
-SELECT %(game)s, person_id, namespace, value, first_at FROM {NAMED}
-"""
-# For older events that arrive later. The first user id of a player is sent to the networks.
-SEEN_EARLIER = f"""
-UPDATE audience_identity SET first_seen_at = first_at
-FROM (SELECT known.id, first_at FROM {FOUND}) AS earlier WHERE audience_identity.id = earlier.id
-"""
+from audience.digest.ownership import Owning
+from audience.digest.persons import Merged
+from audience.digest.reassignment import WeakEvents
+from audience.digest.strong_ids import Named
+from audience.digest.weak_ids import WeakIds
+from audience.models import Event, Game
+from audience.models.people import ANONYMOUS, DEVICE, USER
 
 
 @dataclass(slots=True)
 class People:
-    """The person of each event that matters (event id -> person id), and the persons that others were merged into."""
+    """The person of each event that matters (event id -> person id), and the persons whose facts changed otherwise.
+
+    `moved` are events of earlier digests that are to be digested once more; `by_event` has their persons too.
+    """
 
     by_event: dict[int, uuid.UUID] = field(default_factory=dict)
-    merged: set[uuid.UUID] = field(default_factory=set)
+    changed: set[uuid.UUID] = field(default_factory=set)
+    moved: list[Event] = field(default_factory=list)
 
 
-def resolve(*, game: Game, seen: Sequence[EventGroup]) -> People:
-    """Find, create or merge the persons of all events."""
-    people = People()
-    became = _join(game, [one for one in seen if one.person_id is None], people)
-    for one in seen:
-        if one.person_id is not None:
-            people.by_event.update(dict.fromkeys(one.events, became.get(one.person_id, one.person_id)))
+@dataclass(slots=True)
+class Run:
+    """What a run of the digest reads: groups of events, the events that matter, the ids of all, and the counted names.
+
+    `groups` have no person yet; `others` belong to known players, unless the owner of an id changes in this run.
+    """
+
+    game: Game
+    groups: list[EventGroup]
+    others: list[EventGroup]
+    events: Mapping[int, Event]
+    digesting: set[int]
+    counted: Sequence[str]
+
+    def add_affected(self, keys: set[IdentityKey]) -> None:
+        """Add the groups that name no user and have one of these ids."""
+        added = [group for group in self.others if not group.ids.strong and not keys.isdisjoint(group.ids.weak)]
+        self.groups += added
+
+
+def resolve(
+    *, game: Game, seen: Sequence[EventGroup], events: Sequence[Event], digesting: Iterable[int], counted: Sequence[str]
+) -> People:
+    """Find, create or merge the persons of all events. `digesting` are the ids of all events of this run."""
+    people, merged = People(), Merged()
+    for group in seen:
+        if group.person_id is not None:
+            people.by_event.update(dict.fromkeys(group.events, group.person_id))
+    groups = [group for group in seen if group.person_id is None]
+    if groups:
+        others = [group for group in seen if group.person_id is not None]
+        by_id = {event.pk: event for event in events}
+        _resolve(Run(game, groups, others, by_id, set(digesting), counted), people, merged)
+    people.by_event = {pk: merged.final(person_id) for pk, person_id in people.by_event.items()}
+    people.changed = {merged.final(person_id) for person_id in people.changed | set(merged.values())}
     return people
 
 
-def _join(game: Game, seen: Sequence[EventGroup], people: People) -> dict[uuid.UUID, uuid.UUID]:
-    """Find or create the person of each group of events, and merge persons that turn out to be one; fills `people`.
-
-    Returns {merged person: remaining person}.
-    """
-    sets = UnionFind()
-    for place, group in enumerate(seen):
-        # The group itself is a member, so that events without any usable id are a player of their own.
-        sets.join([place, *group.keys])
-    known = _known(game, [member for member in sets.members if isinstance(member, tuple)])
-    for key, (person_id, _) in known.items():
-        sets.join([person_id, key])
-    persons, became = _persons(game, sets, seen)
-    people.merged |= set(became.values())
-    for place, group in enumerate(seen):
-        people.by_event.update(dict.fromkeys(group.events, persons[sets.root(place)]))
-    _add_identities(game, sets, known, persons, seen)
-    return became
-
-
-class UnionFind:
-    """Union-find over members."""
-
-    def __init__(self) -> None:
-        self.members: dict[Member, Member] = {}
-
-    def root(self, member: Member) -> Member:
-        self.members.setdefault(member, member)
-        while self.members[member] != member:
-            self.members[member] = self.members[self.members[member]]
-            member = self.members[member]
-        return member
-
-    def join(self, members: Iterable[Member]) -> None:
-        roots = [self.root(member) for member in members]
-        for other in roots[1:]:
-            self.members[self.root(other)] = self.root(roots[0])
+def _resolve(run: Run, people: People, merged: Merged) -> None:
+    game, groups = run.game, run.groups
+    known = ownership.known_ids(game, _keys(groups))
+    named = strong_ids.resolve(game, groups, known, merged)
+    changes = WeakIds(game, known, merged).decide(groups, named)
+    loose = unnamed.left_over(game, changes.freed, changes.affected)
+    loose += [one for one in changes.affected.values() if not one.owners]
+    run.add_affected({one.key for one in [*changes.affected.values(), *loose]})
+    earlier = reassignment.weak_events(game, [*changes.affected.values(), *loose], run.digesting)
+    keys = {key for event in earlier for key in event.keys} | {one.key for one in loose}
+    before = ownership.load(game, keys)
+    changes.write(game)
+    after = ownership.load(game, keys | {key for group in groups for key in group.ids.weak})
+    named.by_group += [None] * (len(run.groups) - len(named.by_group))
+    # Events without any usable id are joined to nobody; those that matter are a player of their own.
+    told = [(place, group) for place, group in enumerate(run.groups) if named.by_group[place] is None]
+    places = [(place, group) for place, group in told if group.ids.weak or group.events]
+    without_ids, gone = unnamed.assign(game, places, earlier, loose, set(changes.freed), after, merged)
+    _assign(run, named, without_ids, after, merged, people)
+    _move(run, earlier, before, after, {one: changes.freed[one] for one in gone}, merged, people)
 
 
-def _known(game: Game, keys: Iterable[IdentityKey]) -> Known:
-    """Return the persons known by these ids, and since when."""
-    asked = [{"namespace": namespace, "value": value} for namespace, value in keys]
-    rows = _execute(KNOWN, game, keys=asked)
-    return {(namespace, value): (person_id, since) for namespace, value, person_id, since in rows}
+def _keys(groups: Iterable[EventGroup]) -> set[IdentityKey]:
+    keys: set[IdentityKey] = set()
+    for group in groups:
+        ids = group.ids
+        keys.update(ids.strong, ids.weak, ids.aliased)
+        if ids.previous:
+            keys.update([(USER, ids.previous), (ANONYMOUS, ids.previous)])
+    return keys
 
 
-def _persons(
-    game: Game, sets: UnionFind, seen: Sequence[EventGroup]
-) -> tuple[dict[Member, uuid.UUID], dict[uuid.UUID, uuid.UUID]]:
-    """Return {root: person} and {merged person: remaining person}; a root without a known person gets a new one."""
-    had: dict[Member, list[uuid.UUID]] = defaultdict(list)
-    for member in sets.members:
-        if isinstance(member, uuid.UUID):
-            had[sets.root(member)].append(member)
-    groups_of: dict[Member, list[EventGroup]] = defaultdict(list)
-    for place, group in enumerate(seen):
-        groups_of[sets.root(place)].append(group)
-    merged = {root: merge.merge(person_ids=those) for root, those in had.items() if len(those) > 1}
-    old = {root: merged.get(root, those[0]) for root, those in had.items()}
-    new = {root: uuid.uuid4() for root in groups_of if root not in old}
-    _execute(MAKE, game, spans=[_span(person_id, groups_of[root]) for root, person_id in new.items()])
-    _execute(WIDEN, game, spans=[_span(person_id, groups_of[root]) for root, person_id in old.items()])
-    return {**old, **new}, {one: merged[root] for root in merged for one in had[root]}
-
-
-def _span(person_id: uuid.UUID, seen: Iterable[EventGroup]) -> dict[str, Any]:
-    """Return when the person was first seen and last active (None without activity)."""
-    first_at = min(one.first_at for one in seen)
-    active_at = max((one.active_at for one in seen if one.active_at), default=None)
-    return {"id": person_id, "first_at": first_at, "active_at": active_at}
-
-
-def _add_identities(
-    game: Game, sets: UnionFind, known: Known, persons: Mapping[Member, uuid.UUID], seen: Sequence[EventGroup]
+def _assign(
+    run: Run, named: Named, without_ids: Mapping[int, uuid.UUID], owning: Owning, merged: Merged, people: People
 ) -> None:
-    first_at: dict[IdentityKey, datetime] = {}
-    for group in seen:
-        for key in group.keys:
-            first_at[key] = min(group.first_at, first_at.get(key, group.first_at))
-    new = [_named(key, at, persons[sets.root(key)]) for key, at in first_at.items() if key not in known]
-    earlier = [_named(key, at) for key, at in first_at.items() if key in known and at < known[key][1]]
-    _execute(ADD, game, keys=new)
-    _execute(SEEN_EARLIER, game, keys=earlier)
+    """Set the person of each event, and when each person was seen."""
+    seen: dict[uuid.UUID, list[EventGroup]] = defaultdict(list)
+    for place, group in enumerate(run.groups):
+        person_id = named.by_group[place] or without_ids.get(place)
+        if person_id is None and not group.ids.weak:
+            continue
+        if person_id is None:
+            for pk in group.events:
+                people.by_event[pk] = _player(group, owning, run.events[pk].event_at)
+            person_id = _player(group, owning, group.active_at or group.first_at)
+        else:
+            people.by_event.update(dict.fromkeys(group.events, person_id))
+        seen[merged.final(person_id)].append(group)
+    persons.widen(run.game, seen)
 
 
-def _named(key: IdentityKey, first_at: datetime, person_id: uuid.UUID | None = None) -> dict[str, Any]:
-    return {"namespace": key[0], "value": key[1], "first_at": first_at, "person_id": person_id}
+def _player(group: EventGroup, owning: Owning, at: datetime) -> uuid.UUID:
+    keys = dict(group.ids.weak)
+    player = owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), at)
+    assert player is not None, "every weak id of an event without a user has a player"
+    return player
 
 
-def _execute(query: str, game: Game, **rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """Run a statement with its rows, `spans` or `keys`; without rows return []."""
-    given = {name: orjson.dumps(those).decode() for name, those in rows.items() if those}
-    if not given:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(query, {"game": game.pk, **given})
-        return cursor.fetchall() if cursor.description else []
+def _move(
+    run: Run,
+    earlier: Sequence[WeakEvents],
+    before: Owning,
+    after: Owning,
+    gone: Mapping[uuid.UUID, uuid.UUID | None],
+    merged: Merged,
+    people: People,
+) -> None:
+    """Move what earlier events told, where they belong to another player now."""
+    moves: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+    for old, new in (move for events in earlier for move in events.moves(before, after)):
+        if old and new:
+            moves[merged.final(old)].add(merged.final(new))
+    for person_id, owner in gone.items():
+        # Without an event to ask, what is known of the person goes to the owner of its id.
+        targets = moves.get(person_id, {owner} if owner else set())
+        if len(targets) == 1:
+            people.changed.add(merged.merge([person_id, *targets]))
+            moves.pop(person_id, None)
+    losers = {old for old, new in moves.items() if new != {old}}
+    if not losers:
+        return
+    owners = reassignment.reassign(run.game, losers, earlier, run.counted, run.digesting)
+    reassignment.remove_empty(gone)
+    people.moved = list(owners)
+    people.by_event.update({event.pk: person_id for event, person_id in owners.items()})
+    people.changed |= (losers - set(gone)) | set(owners.values())

@@ -126,9 +126,12 @@ def digest(*, game_id: int, only: int | None = None) -> int:
     if game is None:
         logger.warning("game_deleted", game_id=game_id, batches=len(claimed))
         return rows.update(state=BatchState.DONE, error="The game was deleted.")
-    seen, events = event_groups.read(game=game, batches=claimed, counted=goals.conversion_event_names(game=game))
-    people = identity.resolve(game=game, seen=seen)
-    if events or people.merged:
+    counted = list(goals.conversion_event_names(game=game))
+    seen, events = event_groups.read(game=game, batches=claimed, counted=counted)
+    digesting = {pk for batch in claimed for pk in batch.event_ids}
+    people = identity.resolve(game=game, seen=seen, events=events, digesting=digesting, counted=counted)
+    events = sorted([*events, *people.moved], key=lambda event: (event.event_at, event.pk))
+    if events or people.changed:
         traits.apply(events=events, people=people.by_event)
         devices_and_groups.apply(game=game, events=events, people=people.by_event)
         if attribution.attribute(game=game, events=events, people=people):

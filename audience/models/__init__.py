@@ -7,4 +7,4 @@ from audience.models.failed_work import FailedWork, Queue
 from audience.models.heartbeats import Heartbeat, ProcessKind
 from audience.models.keys import ApiKey, AuditedInGame, Dialect, Environment, Game, KeyKind, Membership, Role
 from audience.models.members import Invitation
-from audience.models.people import Device, Group, Identity, Person
+from audience.models.people import Device, Group, Identity, Owners, Ownership, OwnershipSource, Person

@@ -90,11 +90,12 @@ class Reason(models.TextChoices):
     REPEAT_LAUNCH = "repeat_launch", "Only a player's first launch counts"
     REPEAT = "repeat", "The goal counts once per player, and this was not the first"
     TOO_OLD = "too_old", "Too old for the network to accept"
+    SHARED_ID = "shared_id", "Nothing but an id of many players tells whose it is"
     ERASED = "erased", "The player's data was erased"
 
 
 # Reasons of attribution; the others are of a postback.
-ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
+ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID)
 
 
 class ConversionQuerySet(models.QuerySet["Conversion"]):

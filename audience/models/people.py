@@ -18,6 +18,32 @@ USER = "user"
 DEVICE = "device"
 
 
+# The namespaces of weak ids, which tell who was there but never make two players one.
+WEAK = (ANONYMOUS, DEVICE)
+
+
+class Owners(models.TextChoices):
+    """With how many players a weak id was named by events that name a user too.
+
+    An id that was named with nobody tells of a player without a name, or of nobody if its events always have another
+    id that tells: OTHER.
+    """
+
+    NONE = "", "Nobody"
+    OTHER = "other", "Nobody; another id tells"
+    ONE = "one", "One player"
+    SEVERAL = "several", "Several players"
+    CROWD = "crowd", "Too many players to tell"
+
+
+class OwnershipSource(models.TextChoices):
+    EVENT = "event", "Events"
+    # An alias whose previous id may still turn out to be a user id.
+    ALIAS = "alias", "An alias"
+    # An alias that states that its previous id is a weak id.
+    TYPED_ALIAS = "typed", "An alias with a type"
+
+
 class PersonQuerySet(models.QuerySet["Person"]):
     def with_email(self, email: str) -> "PersonQuerySet":
         """Persons whose trait `email` equals this address, case-insensitively."""
@@ -64,10 +90,15 @@ class Identity(models.Model):
     # No index of the game alone, here and below: while a new game is missing from PostgreSQL's statistics the planner
     # assumes it is empty, prefers that index to the longer one, and reads every row of the game for each id.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="identities")
+    # Of a weak id: its owner, or the latest of several, or the player without a name that it tells of; if another id
+    # tells, the player of its first event (docs/identity.md). NULL within a transaction of the digest only.
+    person = models.ForeignKey(Person, null=True, on_delete=models.CASCADE, related_name="identities")
     namespace = models.CharField(max_length=64)
     value = models.TextField()
     first_seen_at = models.DateTimeField(default=clock.now)
+    owners = models.CharField(max_length=7, choices=Owners.choices, default=Owners.NONE, db_default="", blank=True)
+    # When the one owner was first named with it, or the latest of several; None without an owner.
+    named_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "identities"
@@ -77,6 +108,28 @@ class Identity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.namespace}:{self.value}"
+
+
+class Ownership(models.Model):
+    """Events in a row, in order of time, that name one user together with a weak id that has several owners.
+
+    `last_at` may be earlier than the last of these events. Of a crowd's id there is one row per user. Each alias has a
+    row of its own, also if the id has one owner.
+    """
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="ownerships", db_index=False)
+    user = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="+")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    message_id = models.CharField(max_length=256, blank=True, help_text="Of an alias: orders those of one moment.")
+    source = models.CharField(max_length=5, choices=OwnershipSource.choices, default=OwnershipSource.EVENT)
+
+    class Meta:
+        indexes = [models.Index(fields=["identity", "first_at"], name="ownership_of_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.identity_id} with {self.user_id} since {self.first_at}"
 
 
 class Device(models.Model):

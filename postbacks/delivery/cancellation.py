@@ -14,7 +14,7 @@ from postbacks.delivery import retry
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import conversion_reasons, facts, gate
+from postbacks.outbox import consent_levels, conversion_reasons, facts, gate
 
 logger = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
 
     One that is due too early, since its postback was disabled for a moment, waits for its first moment again.
     """
-    levels = gate.levels([row.conversion for row in rows if row.conversion])
+    levels = consent_levels.levels([row.conversion for row in rows if row.conversion])
     sendable: list[SendableDelivery] = []
     cancelled: list[Delivery] = []
     for row in rows:

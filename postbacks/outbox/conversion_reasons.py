@@ -4,13 +4,14 @@ import uuid
 from collections.abc import Sequence
 
 from audience.models import Conversion, Reason
+from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import Delivery, DeliveryState
 from postbacks.outbox import gate, reasons
 
 # States in which a postback was or will be tried: the conversion has no reason.
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
 # Set by attribution and erasure; the outbox never replaces them.
-SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW)
+SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, *ATTRIBUTION_REASONS)
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:

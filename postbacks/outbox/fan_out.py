@@ -23,7 +23,7 @@ from audience.models.failed_work import not_failed
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import config_locks, conversion_reasons, facts, gate, once_per_player
+from postbacks.outbox import config_locks, consent_levels, conversion_reasons, facts, gate, once_per_player
 from postbacks.outbox.goals import Goal, Match, match_goal
 from postbacks.outbox.once_per_player import Key
 
@@ -142,7 +142,7 @@ def _rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], 
     """A Delivery for each conversion and config of its game, as if there were none yet."""
     pairs = [(conv, config) for conv in conversions for config in configs if config.game_id == conv.game_id]
     matches = {(conv.pk, config.pk): match_goal(config, conv) for conv, config in pairs}
-    levels = gate.levels([conversion for conversion in conversions if gate.reason_for_any_config(conversion) is None])
+    levels = consent_levels.levels([conv for conv in conversions if gate.reason_for_any_config(conv) is None])
     repeats = once_per_player.repeats(pairs, matches)
     rows = []
     for conversion, config in pairs:

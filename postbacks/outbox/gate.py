@@ -5,18 +5,13 @@ shown: those that hold for any config (erased, test traffic, a repeat, no click)
 switches and the goals, the player's consent, and last what the network itself accepts.
 """
 
-import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from django.db import connection
 
 from audience.models import Conversion, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
-from audience.models.people import ANONYMOUS
-from consent.decisions import effective_level
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
@@ -26,16 +21,6 @@ from postbacks.outbox.goals import Match, match_goal
 logger = structlog.get_logger(__name__)
 
 MAX_EVENT_ID = 128  # Delivery.event_id
-# One index lookup for each anonymous id, however many decisions it has.
-NEWEST_DECISIONS = """
-SELECT DISTINCT ON (known.person_id) known.person_id, decision.level
-FROM audience_identity known, LATERAL (
-  SELECT level, decided_at, id FROM consent_consentdecision
-  WHERE game_id = known.game_id AND anonymous_id = known.value ORDER BY decided_at DESC, id DESC LIMIT 1
-) decision
-WHERE known.person_id = ANY(%s) AND known.namespace = %s
-ORDER BY known.person_id, decision.decided_at DESC, decision.id DESC
-"""
 
 
 def reason_not_to_send(
@@ -50,7 +35,7 @@ def reason_not_to_send(
 ) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
-    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is what `levels()` returns for this conversion,
+    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is that of `consent_levels.levels()`,
     `repeated` whether it is among `once_per_player.repeats()`, which is evaluated at fan-out only. `known` are its
     facts at that level and `match` its goal, where the caller has them.
     """
@@ -149,26 +134,3 @@ def event_id(conversion: Conversion, config: PostbackConfig) -> str:
     if network in (config.network, config.kind.label.lower()) and 0 < len(own) <= MAX_EVENT_ID:
         return own
     return str(conversion.pk)
-
-
-def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
-    """The consent in force per conversion id, in at most one query; the games must be loaded."""
-    unstated = {c.person_id for c in conversions if not c.consent_level}
-    newest = _newest_decisions(list(unstated))
-    return {c.pk: _level(c, newest.get(c.person_id)) for c in conversions}
-
-
-def _level(conversion: Conversion, recorded: Level | None) -> Level:
-    stated = conversion.consent_level
-    if stated and stated not in Level.values:
-        return Level.NONE  # an unknown level
-    return effective_level(stated=stated, recorded=recorded, strict=conversion.game.strict_consent)
-
-
-def _newest_decisions(people: list[uuid.UUID]) -> dict[uuid.UUID, Level]:
-    """The latest decision of each person under any of their anonymous ids; persons without one are left out."""
-    if not people:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(NEWEST_DECISIONS, [people, ANONYMOUS])
-        return {person: Level(level) for person, level in cursor.fetchall()}

@@ -50,6 +50,13 @@ TEXTS: dict[str, ReasonText] = {
         remedy="Nothing for this one. An operator can lengthen the game’s attribution window for those to come.",
         next_step="Check the attribution window of the game.",
     ),
+    Reason.SHARED_ID: ReasonText(
+        short="Id shared by many",
+        clause="had nothing but an id that many players share",
+        remedy="Send the user id with the event: more than 50 players used this anonymous or device id, so that it "
+        "does not tell whose event this is.",
+        next_step="Send the user id with events from machines that many players use.",
+    ),
     Reason.OTHER_NETWORK: ReasonText(
         short="No postback for the click’s network",
         clause="came from another network's click",

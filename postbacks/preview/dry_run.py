@@ -11,7 +11,7 @@ from audience.models import Conversion, Event, Game, Kind, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import facts, gate, once_per_player, reasons
+from postbacks.outbox import consent_levels, facts, gate, once_per_player, reasons
 from postbacks.outbox.goals import goals_of, match_goal
 
 DAYS = 7
@@ -83,7 +83,7 @@ def run(*, proposed: PostbackConfig, current: PostbackConfig | None) -> DryRun:
     oldest, considered = since, 0
     for chunk in _chunks(proposed.game, proposed.network, since):
         considered, oldest = considered + len(chunk), chunk[-1].event_at
-        levels = gate.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
+        levels = consent_levels.levels([conversion for conversion in chunk if gate.is_eligible(conversion, proposed)])
         verdicts.update(_verdicts(chunk, proposed, levels))
         if current and before is not None:
             before.update(_verdicts(chunk, current, levels))

@@ -13,7 +13,7 @@ from audience.models import Conversion, Game, Reason
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import facts, gate
+from postbacks.outbox import consent_levels, facts, gate
 from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields
 
@@ -86,7 +86,7 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
 
     Its age is taken as of its arrival, so that an old example is as good as a new one.
     """
-    level = gate.levels([conversion])[conversion.pk]
+    level = consent_levels.levels([conversion])[conversion.pk]
     match = match_goal(config, conversion)
     goal = match if isinstance(match, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from audience.models import Game, Reason, Trigger
+from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.networks import NETWORKS
 from postbacks.reporting import balance, invariants
 from postbacks.reporting.report import QueuedWork, Report
@@ -18,7 +19,7 @@ from postbacks.reporting.report import QueuedWork, Report
 DAYS = 7
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # No postback is due if skipped for one of these: the click is another network's, or the conversion does not count.
-NOT_OWED = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
+NOT_OWED = (*ATTRIBUTION_REASONS, Reason.OTHER_NETWORK, Reason.TEST_TRAFFIC, Reason.REPEAT_LAUNCH)
 
 UNDECIDED = """
     SELECT game_id, what, count(*), min(since) FROM (

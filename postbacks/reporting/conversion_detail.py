@@ -11,11 +11,10 @@ from audience.database import clock
 from audience.hub.events.feed import PAYLOAD_FIELDS
 from audience.hub.toolkit.masking import as_json, masked
 from audience.models import Conversion, Event, Reason
-from audience.models.people import ANONYMOUS
-from consent.models import ConsentDecision, Level
+from consent.models import Level
 from postbacks.models import ConfigVersion, Delivery, DeliveryAttempt, DeliveryState, PostbackConfig
 from postbacks.networks.interface.network import Network
-from postbacks.outbox import gate
+from postbacks.outbox import consent_levels
 from postbacks.outbox.goals import goals_of
 from postbacks.reporting import clicks, labels, stuck_rows
 from postbacks.reporting.senders import Sender, sender_of
@@ -118,22 +117,28 @@ def event_of(conversion: Conversion) -> Event | None:
 
 def consent_of(conversion: Conversion) -> ConsentInForce:
     """Return the level that the gate applies now, with its source."""
-    level, stated = gate.levels([conversion])[conversion.pk], conversion.consent_level
+    found = consent_levels.decisions([conversion]).get(conversion.pk, consent_levels.Decisions())
+    level, later = consent_levels.level(conversion, found), found.later
+    why, at = _consent_at_event(conversion, found.at_event)
+    if later and level != consent_levels.level(conversion, consent_levels.Decisions(found.at_event)):
+        return ConsentInForce(level, f"{why} Withdrawn since, by {later.source}.", later.decided_at)
+    return ConsentInForce(level, why, at)
+
+
+def _consent_at_event(conversion: Conversion, decision: consent_levels.Decision | None) -> tuple[str, datetime | None]:
+    """Return what the level at the event's time comes from, and when it was decided (None if never)."""
+    stated = conversion.consent_level
     if stated and stated not in Level.values:
-        return ConsentInForce(level, f"The message states “{stated}”, a level that nobody defined: it counts as none.")
+        return f"The message states “{stated}”, a level that nobody defined: it counts as none.", None
     if stated == Level.NOT_SET:
-        return ConsentInForce(level, "The message states “not_set”, which counts as none.")
+        return "The message states “not_set”, which counts as none.", None
     if stated:
-        return ConsentInForce(level, "Stated in the message itself, which goes before any recorded decision.")
-    ids = [row.value for row in conversion.person.identities.all() if row.namespace == ANONYMOUS]
-    decision = ConsentDecision.objects.for_ids(conversion.game_id, ids).first() if ids else None
+        return "Stated in the message itself.", None
     if decision:
-        return ConsentInForce(
-            level, f"The newest recorded decision of this player, by {decision.source}.", decision.decided_at
-        )
+        return f"The player’s decision at the time of the event, by {decision.source}.", decision.decided_at
     if conversion.game.strict_consent:
-        return ConsentInForce(level, "Nothing was stated or recorded, and in this game unknown counts as no consent.")
-    return ConsentInForce(level, "Nothing was stated or recorded, and this game reads that as consent.")
+        return "Nothing was stated or recorded until then, and in this game unknown counts as no consent.", None
+    return "Nothing was stated or recorded until then, and this game reads that as consent.", None
 
 
 def _versions(deliveries: Sequence[Delivery]) -> Versions:

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from audience.models import Conversion, Game, Reason
+from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import UNKNOWN, Delivery, DeliveryState
 
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
@@ -34,6 +35,7 @@ LOST: dict[str, tuple[str, ...]] = {
     CONVERSIONS: (
         Reason.NO_CLICK,
         Reason.OUTSIDE_WINDOW,
+        Reason.SHARED_ID,
         Status.OTHER_CLICK,
         Reason.REPEAT_LAUNCH,
         Reason.TEST_TRAFFIC,
@@ -91,7 +93,7 @@ def with_status(filters: ConversionFilter) -> QuerySet[Conversion]:
     whens = [
         When(test=True, then=Value(Reason.TEST_TRAFFIC)),
         When(reason__in=UNCOUNTED, then=reason),
-        When(touch=None, reason=Reason.OUTSIDE_WINDOW, then=reason),
+        When(touch=None, reason__in=(Reason.OUTSIDE_WINDOW, Reason.SHARED_ID), then=reason),
         When(touch=None, then=Value(Reason.NO_CLICK)),
         *([When(~Q(touch__network=network), then=Value(Status.OTHER_CLICK))] if network else []),
         When(fanned_out_at=None, then=Value(Status.UNDECIDED)),
@@ -119,9 +121,9 @@ def _condition(filters: ConversionFilter, key: str) -> Q:
     if key in UNCOUNTED:
         return Q(test=False, reason=key)
     counted = Q(test=False) & ~Q(reason__in=UNCOUNTED)
-    if key in (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW):
-        outside = Q(reason=Reason.OUTSIDE_WINDOW)
-        return counted & Q(touch=None) & (outside if key == Reason.OUTSIDE_WINDOW else ~outside)
+    if key in ATTRIBUTION_REASONS:
+        others = Q(reason__in=[reason for reason in ATTRIBUTION_REASONS if reason != Reason.NO_CLICK])
+        return counted & Q(touch=None) & (~others if key == Reason.NO_CLICK else Q(reason=key))
     clicked = counted & Q(touch__isnull=False)
     if key == Status.OTHER_CLICK:
         return clicked & ~Q(touch__network=filters.network) if filters.network else Q(pk__in=[])

@@ -107,7 +107,7 @@ def test_launches_before_and_after_the_login_have_one_result_in_any_order(
     arrive(key, TWO_DEVICES, batches, at_once=False)
 
     ended = outcome()
-    assert ended["people"] == [["anonymous:a", "user:a", "user:user-1"]]
+    assert ended["people"] == [["anonymous:a", "user:user-1"]]
     assert ended["touches"] == [("tiktok", "T1", when(0))]
     first, second = ended["conversions"]
     assert first == ("game_launch", when(5), "T1", "", True)

@@ -10,7 +10,7 @@ from audience.digest import event_groups, queue
 from audience.digest.event_groups import ClaimedBatch, EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS
 from audience.games.keys import NewKey, create_key
-from audience.models import Batch, Conversion, Device, Event, Game, Group, Identity, Person
+from audience.models import Batch, Conversion, Device, Event, Game, Group, Identity, Owners, Person
 from tests.audience.immutable import ABSENT, ago, alias, digest, identify, message, page, purchase, send
 
 pytestmark = pytest.mark.django_db
@@ -50,11 +50,12 @@ def test_ids_of_one_message_are_one_player(key: NewKey) -> None:
     assert players() == [["anonymous:a-1", "device:d-1", "user:user-1"]]
 
 
-def test_players_who_share_a_device_are_one(key: NewKey) -> None:
+def test_users_of_one_device_are_two_players_and_the_latest_is_listed_with_it(key: NewKey) -> None:
     digest(key, message(userId="user-1", deviceId="d-1"))
     digest(key, message(userId="user-2", deviceId="d-1"))
 
-    assert players() == [["device:d-1", "user:user-1", "user:user-2"]]
+    assert players() == [["device:d-1", "user:user-2"], ["user:user-1"]]
+    assert Identity.objects.get(value="d-1").owners == Owners.SEVERAL
 
 
 def test_a_session_id_is_not_an_identity(key: NewKey) -> None:
@@ -79,12 +80,21 @@ def test_linked_ids_are_one_player_in_any_order_of_arrival(key: NewKey, order: t
     assert players() == [["anonymous:a-game", "anonymous:a-web", "device:d-1", "user:user-1"]]
 
 
-def test_a_chain_within_one_batch_is_one_player(key: NewKey) -> None:
+def test_a_chain_of_anonymous_ids_joins_no_users(key: NewKey) -> None:
     digest(key, *[message(userId=f"user-{n}", anonymousId=f"a-{n + 1}") for n in range(20)])
     digest(key, *[message(userId=f"user-{n}", anonymousId=f"a-{n}") for n in range(20)])
 
-    assert Person.objects.count() == 1
+    assert Person.objects.count() == 20
     assert Identity.objects.count() == 41
+    assert Identity.objects.filter(owners=Owners.SEVERAL).count() == 19
+
+
+def test_a_chain_of_aliases_within_one_batch_is_one_player(key: NewKey) -> None:
+    digest(key, *[message(userId=f"user-{n}") for n in range(20)])
+    digest(key, *[alias(f"user-{n}", f"user-{n + 1}") for n in range(20)])
+
+    assert Person.objects.count() == 1
+    assert Identity.objects.count() == 21
 
 
 def test_a_merge_keeps_the_person_seen_first(key: NewKey) -> None:
@@ -185,25 +195,53 @@ def test_ids_of_another_game_are_other_players(key: NewKey, other_game: Game) ->
 # Aliases
 
 
-@pytest.mark.parametrize("first_seen_as", ["anonymousId", "userId", "typed"])
+STEAM = {"fromType": "steam", "toType": "passport"}
+
+
+@pytest.mark.parametrize(
+    ("first_seen_as", "types", "ids"),
+    [
+        ("anonymousId", {}, ["anonymous:7656", "user:user-1"]),
+        ("anonymousId", {"fromType": "anonymous"}, ["anonymous:7656", "user:user-1"]),
+        ("userId", {}, ["user:7656", "user:user-1"]),
+        ("userId", STEAM, ["passport:user-1", "steam:7656", "user:7656", "user:user-1"]),
+        ("typed", {}, ["steam:7656", "user:7656", "user:user-1"]),
+        ("typed", STEAM, ["passport:user-1", "steam:7656", "user:7656", "user:user-1"]),
+    ],
+)
 @pytest.mark.parametrize("alias_first", [True, False])
-def test_an_alias_finds_its_id_however_it_was_seen(key: NewKey, first_seen_as: str, alias_first: bool) -> None:
+def test_an_alias_finds_its_id_however_it_was_seen(
+    key: NewKey, first_seen_as: str, types: dict[str, str], ids: list[str], alias_first: bool
+) -> None:
     seen = {
         "anonymousId": lambda: anonymous("7656"),
         "userId": lambda: message(userId="7656"),
         "typed": lambda: identify("7656", identityType="steam"),
     }[first_seen_as]
-    joined = alias("7656", "user-1", fromType="steam", toType="passport")
+    joined = alias("7656", "user-1", **types)
     for sent in [joined, seen()] if alias_first else [seen(), joined]:
         digest(key, sent)
 
-    assert players() == [["anonymous:7656", "passport:user-1", "steam:7656", "user:7656", "user:user-1"]]
+    assert players() == [ids]
 
 
-def test_an_alias_without_types_joins_too(key: NewKey) -> None:
+def test_an_alias_without_types_names_an_anonymous_id(key: NewKey) -> None:
     digest(key, anonymous("a-1"), message(userId="user-1"), alias("a-1", "user-1"))
 
-    assert players() == [["anonymous:a-1", "user:a-1", "user:user-1"]]
+    assert players() == [["anonymous:a-1", "user:user-1"]]
+
+
+def test_siblings_aliases_from_one_guest_do_not_join_them(key: NewKey) -> None:
+    digest(key, anonymous("guest-1"), alias("guest-1", "anna"), alias("guest-1", "ben"))
+
+    assert players() == [["anonymous:guest-1", "user:ben"], ["user:anna"]]
+
+
+def test_aliases_join_users_when_their_previous_id_turns_out_to_be_a_user_id(key: NewKey) -> None:
+    digest(key, anonymous("x"), alias("x", "anna"), alias("x", "ben"))
+    digest(key, message(userId="x"))
+
+    assert players() == [["anonymous:x"], ["user:anna", "user:ben", "user:x"]]
 
 
 def test_a_typed_identify_and_a_typed_alias_join_the_same_ids(key: NewKey) -> None:
@@ -217,7 +255,7 @@ def test_alias_and_identify_of_one_batch_join_what_came_before(key: NewKey) -> N
     digest(key, page("a-1"), purchase("user-1"))
     digest(key, alias("a-1", "user-1", fromType="anonymous", toType="passport"), identify("user-1"))
 
-    assert players() == [["anonymous:a-1", "passport:user-1", "user:a-1", "user:user-1"]]
+    assert players() == [["anonymous:a-1", "passport:user-1", "user:user-1"]]
 
 
 @pytest.mark.parametrize("kind", ["person", "event", "anonymous", "user", "device", "xbox live", "x" * 256, "ünïcode"])
@@ -248,7 +286,6 @@ def test_a_placeholder_id_merges_no_players(key: NewKey, placeholder: str) -> No
     assert players() == [
         [],
         ["anonymous:a-1"],
-        ["anonymous:a-4", "user:a-4"],
         ["user:user-2"],
         ["user:user-3"],
         ["user:user-5"],
@@ -330,7 +367,7 @@ def test_a_merge_moves_devices_and_groups(key: NewKey, game: Game) -> None:
 
 def test_merging_many_persons_at_once_keeps_all_conversions(key: NewKey) -> None:
     digest(key, *[purchase(f"user-{number}") for number in range(30)])
-    digest(key, *[message(userId=f"user-{number}", deviceId="shared") for number in range(30)])
+    digest(key, *[alias(f"user-{number}", "user-0") for number in range(1, 30)])
 
     assert Person.objects.count() == 1
     assert Conversion.objects.filter(person=Person.objects.get()).count() == 30

@@ -5,6 +5,9 @@
 Then, in turns, 30,000 events (BENCH_NEW_GAME_EVENTS) of new players are digested in the full game, the steady figure,
 and as many in a game made a moment ago. `value` is the new game's time per event divided by the full game's; the exit
 code is 1 above ALLOWED.
+
+A second line is for machines that players share: the time per event in the full game if one player of twenty uses the
+device of another, divided by that if each has a device of their own.
 """
 
 import os
@@ -32,6 +35,8 @@ ALLOWED = 1.5
 TOGETHER = 100
 REQUESTS = 10
 KINDS = 3
+# Of so many players one uses the device of the player before.
+SHARED_BY = 20
 
 FILL = """
 INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
@@ -49,11 +54,22 @@ END $$
 
 
 def messages(prefix: str, first: int) -> list[dict[str, Any]]:
-    """TOGETHER messages of players nobody has seen: each comes, signs in and launches the game."""
-    return [_message(f"{prefix}-{number // KINDS}", number % KINDS) for number in range(first, first + TOGETHER)]
+    """TOGETHER messages of players nobody has seen: each comes, signs in and launches the game.
+
+    With a prefix that begins with "devices" they state a device too, with "shared" some of them that of another.
+    """
+    return [_message(prefix, number // KINDS, number % KINDS) for number in range(first, first + TOGETHER)]
 
 
-def _message(player: str, kind: int) -> dict[str, Any]:
+def _device(prefix: str, number: int) -> dict[str, str]:
+    if not prefix.startswith(("devices", "shared")):
+        return {}
+    is_shared = prefix.startswith("shared") and number % SHARED_BY == 1
+    return {"deviceId": f"d-{prefix}-{number - is_shared}"}
+
+
+def _message(prefix: str, number: int, kind: int) -> dict[str, Any]:
+    player = f"{prefix}-{number}"
     said: tuple[dict[str, Any], ...] = (
         {"type": "page", "anonymousId": f"a-{player}"},
         {"type": "identify", "anonymousId": f"a-{player}", "userId": f"u-{player}"},
@@ -61,6 +77,7 @@ def _message(player: str, kind: int) -> dict[str, Any]:
     )
     return {
         **said[kind],
+        **_device(prefix, number),
         "messageId": str(uuid.uuid4()),
         "eventTimestamp": datetime.now(UTC).isoformat(),
         "context": {"library": "bench", "libraryVersion": "1.0.0"},
@@ -88,6 +105,10 @@ def measure() -> float:
     ratio = median(new) / median(steady)
     turns = {"steady_us": [round(each) for each in steady], "new_us": [round(each) for each in new]}
     say("digest_new_game", ratio, allowed=ALLOWED, events=EVENTS, players=PLAYERS, **turns)
+    own = [digest_us(keys[0], f"devices-{turn}", EVENTS) for turn in range(TURNS)]
+    shared = [digest_us(keys[0], f"shared-{turn}", EVENTS) for turn in range(TURNS)]
+    turns = {"own_us": [round(each) for each in own], "shared_us": [round(each) for each in shared]}
+    say("digest_shared_devices", median(shared) / median(own), events=EVENTS, players=PLAYERS, **turns)
     return ratio
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from audience.models import Conversion, Game, Person, Touch
+from audience.models import Conversion, Game, Owners, Ownership, Person, Touch
 from consent.decisions import record_decision
 from consent.models import Level
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
 from postbacks.networks.interface.facts import Facts, Item
-from postbacks.outbox import facts, fan_out, gate
+from postbacks.outbox import consent_levels, facts, fan_out, gate
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.queries import queries_of
@@ -224,9 +224,36 @@ class TestTheLevelInForce:
         assert outcome(game) == ("skipped", "consent")
         assert Conversion.objects.get().reason == "consent"
 
-    def test_the_events_own_word_beats_the_record(self, game: Game) -> None:
-        decide(game, "anon-1", Level.NONE, days_ago=0)
+    def test_the_level_of_the_event_replaces_an_earlier_decision(self, game: Game) -> None:
+        decide(game, "anon-1", Level.NONE, days_ago=1)
         assert outcome(game, consent_level="anonymous") == ("waiting", "")
+
+    def test_a_later_withdrawal_stops_an_event_that_states_full_consent(self, game: Game) -> None:
+        decide(game, "anon-1", Level.NONE, days_ago=0)
+        assert outcome(game, consent_level="full", event_at=timezone.now() - timedelta(hours=1)) == (
+            "skipped",
+            "consent",
+        )
+
+    def test_consent_that_is_given_later_is_not_retroactive(self, game: Game) -> None:
+        decide(game, "anon-1", Level.NONE, days_ago=1)
+        decide(game, "anon-1", Level.FULL, days_ago=0)
+        assert outcome(game, event_at=timezone.now() - timedelta(hours=1)) == ("skipped", "consent")
+
+    def test_of_an_id_with_several_owners_only_the_decisions_made_in_their_time_count(self, game: Game) -> None:
+        player, other = factories.person(game, user="u", anonymous="own"), factories.person(game, user="other")
+        shared = factories.identity(player, value="shared", owners=Owners.SEVERAL)
+        for person, days in ((other, 5), (player, 3)):
+            user, at = person.identities.get(namespace="user"), timezone.now() - timedelta(days=days)
+            Ownership.objects.create(game=game, identity=shared, user=user, first_at=at, last_at=at)
+        decide(game, "shared", Level.NONE, days_ago=4)
+        factories.config(game)
+        conversion = factories.conversion(player, touch=factories.touch(player))
+        of_other = factories.conversion(other, touch=factories.touch(other))
+        assert consent_levels.levels([conversion, of_other]) == {conversion.pk: Level.FULL, of_other.pk: Level.NONE}
+        decide(game, "shared", Level.ANONYMOUS, days_ago=2)
+        found = consent_levels.levels([conversion, of_other])
+        assert found == {conversion.pk: Level.ANONYMOUS, of_other.pk: Level.NONE}
 
     def test_the_newest_decision_of_any_anonymous_id_counts(self, game: Game) -> None:
         decide(game, "anon-1", Level.FULL, days_ago=2)

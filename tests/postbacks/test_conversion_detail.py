@@ -89,7 +89,7 @@ def decided(game: Game, level: Level, at: datetime) -> None:
     ("stated", "recorded", "strict", "level", "why"),
     [
         ("full", [Level.NONE], True, Level.FULL, "Stated in the message itself"),
-        ("", [Level.FULL, Level.ANONYMOUS], False, Level.ANONYMOUS, "newest recorded decision of this player"),
+        ("", [Level.FULL, Level.ANONYMOUS], False, Level.ANONYMOUS, "decision at the time of the event, by banner"),
         ("not_set", [Level.FULL], False, Level.NONE, "The message states “not_set”, which counts as none."),
         ("", [], True, Level.NONE, "in this game unknown counts as no consent"),
         ("", [], False, Level.FULL, "this game reads that as consent"),
@@ -102,13 +102,21 @@ def test_the_consent_level_states_its_source(
     game.strict_consent = strict
     game.save()
     for number, given in enumerate(recorded):
-        decided(game, given, NOW + number * HOUR)
-    row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level=stated)
+        decided(game, given, NOW - 9 * HOUR + number * HOUR)
+    row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level=stated, event_at=NOW)
     found = conversion_detail.consent_of(row)
     assert found.level == level
     assert why in found.why
     by_record = bool(recorded) and not stated
-    assert found.at == (NOW + (len(recorded) - 1) * HOUR if by_record else None)
+    assert found.at == (NOW - 9 * HOUR + (len(recorded) - 1) * HOUR if by_record else None)
+
+
+def test_the_withdrawal_of_consent_is_named_with_its_source_and_time(game: Game) -> None:
+    decided(game, Level.ANONYMOUS, NOW)
+    row = factories.conversion(factories.person(game, anonymous="anon-1"), consent_level="full", event_at=NOW - HOUR)
+    found = conversion_detail.consent_of(row)
+    assert (found.level, found.at) == (Level.ANONYMOUS, NOW)
+    assert found.why == "Stated in the message itself. Withdrawn since, by banner."
 
 
 def test_every_state_has_a_remedy() -> None:

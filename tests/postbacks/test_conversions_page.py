@@ -60,7 +60,7 @@ def one_of_every_status(config: PostbackConfig) -> None:
     game = config.game
     factories.conversion(factories.person(game), test=True, reason="test_traffic", fanned_out_at=NOW)
     factories.conversion(factories.person(game), trigger="game_launch", reason="repeat_launch", fanned_out_at=NOW)
-    for reason in (Reason.ERASED, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW):
+    for reason in (Reason.ERASED, Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID):
         factories.conversion(factories.person(game), reason=reason, fanned_out_at=NOW)
     clicked(game, "google", reason="other_network", fanned_out_at=NOW)
     clicked(game, "tiktok")
@@ -89,7 +89,7 @@ def clicked(game: Game, network: str, **given: Any) -> Conversion:
 
 def test_every_reason_and_status_is_counted_in_one_step() -> None:
     statuses = conversion_status.statuses_reaching(conversion_status.CONVERSIONS)
-    assert len(statuses) == 22
+    assert len(statuses) == 23
     assert set(statuses) == {*Reason, *conversion_status.Status}
 
 
@@ -100,7 +100,7 @@ def test_each_count_of_the_funnel_is_the_length_of_the_list_it_links_to(
     one_of_every_status(config)
     counted = counts(viewer.get(f"{url}?network={network}").content.decode())
     del counted["seen"]
-    assert counted["conversions"] == Conversion.objects.count() == 22
+    assert counted["conversions"] == Conversion.objects.count() == 23
     for key, number in counted.items():
         page = viewer.get(f"{url}?network={network}&only={key}").content.decode()
         assert (key, len(listed(page))) == (key, number)
@@ -110,7 +110,7 @@ def test_every_status_has_its_piece_in_the_funnel(config: PostbackConfig, viewer
     one_of_every_status(config)
     page = viewer.get(url).content.decode()
     ones = {str(status): 1 for status in conversion_status.STATUSES if status not in ("other_click", "delivered")}
-    steps = {"seen": 22, "conversions": 22, "attributed": 17, "eligible": 15, "delivered": 2}
+    steps = {"seen": 23, "conversions": 23, "attributed": 17, "eligible": 15, "delivered": 2}
     assert counts(page) == {**ones, **steps}
     for status in ones:
         assert f'href="{url}?only={status}"' in page

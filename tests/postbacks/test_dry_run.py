@@ -171,7 +171,7 @@ def test_a_dry_run_writes_nothing_and_takes_as_many_queries_for_many_rows_as_for
     with CaptureQueriesContext(connection) as asked:
         run()
     assert len(asked) == few
-    assert {query["sql"].split()[0] for query in asked.captured_queries} == {"SELECT"}
+    assert {query["sql"].split()[0] for query in asked.captured_queries} <= {"SELECT", "WITH"}
     assert Delivery.objects.count() == 0
 
 

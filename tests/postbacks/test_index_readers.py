@@ -80,6 +80,7 @@ def digest_known_players(game: Game) -> None:
 
 
 def merge_two_players(game: Game) -> None:
+    """Two users by an alias, and two guests by a user who owns both their ids."""
     key = key_of(game)
     for name in ("a", "b"):
         immutable.digest(key, immutable.click(name), immutable.launch(immutable.ABSENT, anonymousId=name))

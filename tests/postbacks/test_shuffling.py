@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from audience.models import Conversion, Game, Person
 from postbacks.models import Delivery, DeliveryState
-from postbacks.outbox import facts, gate
+from postbacks.outbox import consent_levels, facts
 from postbacks.outbox import fan_out as outbox
 from postbacks.reporting import audit
 from tests.postbacks.histories import History, a_moment, histories, new_game, tell
@@ -55,7 +55,7 @@ def deliveries(game: Game) -> dict[Any, Any]:
     related = ("conversion__game", "conversion__person", "conversion__touch", "config")
     rows = Delivery.objects.filter(game=game).select_related(*related)
     whole = list(rows)
-    levels = gate.levels([row.conversion for row in whole if row.conversion])
+    levels = consent_levels.levels([row.conversion for row in whole if row.conversion])
     return {(row.conversion.message_id, row.network): _told(row, levels) for row in whole if row.conversion}
 
 

@@ -125,3 +125,40 @@ def test_a_click_in_a_browser_and_a_purchase_in_a_backend_become_a_delivery(
     assert sent["user"]["ttclid"] == "E.C.P.sdkBuyer"
     assert sent["user"]["user_agent"] == agent
     assert (sent["properties"]["value"], sent["properties"]["currency"]) == (9.99, "USD")
+
+
+@pytest.mark.parametrize(("sdk", "keeps_anonymous_id"), [("rudder", True), ("segment", False)])
+def test_two_accounts_after_each_other_in_one_browser_are_two_players(
+    product: Product, browser: Browser, site: str, sdk: str, keeps_anonymous_id: bool
+) -> None:
+    """With the SDK's own reset(). RudderStack's keeps the anonymous id unless it is told otherwise."""
+    key, anna, ben = product.demo["write_keys"]["rudderstack"], f"{sdk}-anna", f"{sdk}-ben"
+    with FlakyProxy(product.url) as proxy, opened(browser, f"{site}/pages/{sdk}.html?ttclid=E.C.P.{anna}") as page:
+        start(page, proxy, key, {})
+        # Then to another page: one with the click's parameter in its address would tell of the click again.
+        page.evaluate("() => { analytics.page('Landing'); history.replaceState(null, '', 'shop.html'); }")
+        for user in (anna, ben):
+            page.evaluate("user => { analytics.identify(user, {email: `${user}@players.example`}); }", user)
+            page.evaluate("() => { analytics.track('game_launch'); }")
+            product.wait_for(lambda user=user: product.rows(LAUNCHES, user), seconds=30)
+            page.evaluate("() => { analytics.reset(); }")
+    product.wait_for(lambda: digested(product), seconds=30)
+
+    named = product.rows("SELECT DISTINCT anonymous_id FROM audience_event WHERE user_id = ANY(%s)", [anna, ben])
+    assert len(named) == (1 if keeps_anonymous_id else 2)
+    assert product.rows(PLAYERS, [anna, ben]) == [
+        (anna, f"{anna}@players.example", "", f"E.C.P.{anna}"),
+        (ben, f"{ben}@players.example", "no_click", None),
+    ]
+    assert product.rows(PERSONS, [anna, ben]) == [(2,)]
+
+
+LAUNCHES = "SELECT 1 FROM audience_conversion WHERE user_id = %s AND trigger = 'game_launch'"
+PERSONS = "SELECT count(DISTINCT person_id) FROM audience_identity WHERE namespace = 'user' AND value = ANY(%s)"
+# User id, the email of the player, and why the launch was not sent or which click won it.
+PLAYERS = """
+SELECT conversion.user_id, person.traits ->> 'email', conversion.reason, touch.click_id
+FROM audience_conversion conversion JOIN audience_person person ON person.id = conversion.person_id
+LEFT JOIN audience_touch touch ON touch.id = conversion.touch_id
+WHERE conversion.user_id = ANY(%s) AND trigger = 'game_launch' ORDER BY 1
+"""

@@ -68,7 +68,7 @@ def person_rows(found: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
         .filter(place__lte=MAX_IDS_SHOWN)
         .order_by("place")
     )
-    ids: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
+    ids: dict[UUID | None, list[tuple[str, str]]] = defaultdict(list)
     for row in first:
         ids[row.person_id].append((row.namespace, masked(row.value, addresses=addresses, name=row.namespace)))
     traits = {person.pk: masked(person.traits, addresses=addresses) for person in found}

@@ -8,7 +8,7 @@ from typing import Any
 from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.times import is_blank, parse_iso
 from audience.models import Kind
-from audience.models.people import ANONYMOUS, DEVICE, USER
+from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
 TYPES = ("track", "identify", "alias", "page", "screen")
 IDENTITY_TYPES = ("passport", "steam", "epic", "google", "apple", "discord", "email", "custom")
@@ -164,16 +164,17 @@ def _too_long(name: str, max_length: int) -> Violation:
 
 
 def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
-    """The identities that an alias or a typed identify joins.
+    """The ids that an alias or a typed identify joins (audience/digest/event_ids.py).
 
-    An alias names an id that other events may have as anonymousId, as userId or under its provider's name. Which of
-    them is not known when the alias arrives, so all three are joined.
+    The previous id of an alias without a type is linked both as an anonymous and as a user id.
     """
     if message.kind == Kind.IDENTIFY and not is_blank(raw.get("identityType")) and message.user_id:
         return [(raw["identityType"], message.user_id)]
     if message.kind != Kind.ALIAS:
         return []
-    links = [(ANONYMOUS, text(raw, "fromId")), (USER, text(raw, "fromId")), (USER, text(raw, "toId"))]
+    previous, kind = text(raw, "fromId"), text(raw, "fromType").lower()
+    namespaces = [kind] if kind in WEAK else [USER] if kind else [ANONYMOUS, USER]
+    links = [*((namespace, previous) for namespace in namespaces), (USER, text(raw, "toId"))]
     for end in ("from", "to"):
         provider = text(raw, f"{end}Type").lower()
         if provider and provider not in {ANONYMOUS, USER, DEVICE}:

@@ -15,7 +15,6 @@ from audience.intake.messages.times import read_timing
 from audience.intake.requests import restrictions
 from audience.intake.requests.auth import find_key
 from audience.models import ApiKey, Dialect, KeyKind, Kind
-from audience.models.people import ANONYMOUS, USER
 
 MAX_BODY_BYTES = 1024 * 1024
 ANSWERS = {
@@ -78,8 +77,7 @@ class AliasView(ParcelvoyView):
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.check_type(payload, dict, "")
         anonymous_id, external_id = (rules.required_text(payload, name) for name in ("anonymous_id", "external_id"))
-        links = [(ANONYMOUS, anonymous_id), (USER, anonymous_id), (USER, external_id)]
-        return [_message(Kind.ALIAS, payload, now, anonymous_id=anonymous_id, user_id=external_id, links=links)]
+        return [_message(Kind.ALIAS, payload, now, anonymous_id=anonymous_id, user_id=external_id)]
 
 
 class IdentifyView(ParcelvoyView):

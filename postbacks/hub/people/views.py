@@ -145,6 +145,6 @@ def consent_of(membership: Membership, identities: list[Identity], *, addresses:
     ids = [row.value for row in identities if row.namespace == ANONYMOUS]
     decisions = list(ConsentDecision.objects.for_ids(membership.game_id, ids)[:MAX_LISTED])
     newest = Level(decisions[0].level) if decisions else None
-    level = effective_level(stated="", recorded=newest, strict=membership.game.strict_consent)
+    level = effective_level(stated="", at_event=newest, later=None, strict=membership.game.strict_consent)
     rows = [(decision, masked(decision.anonymous_id, addresses=addresses)) for decision in decisions]
     return {"consent": level, "decisions": rows}

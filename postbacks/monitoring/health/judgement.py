@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from audience.database import clock
 from audience.models import Reason
+from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import PostbackConfig
 from postbacks.monitoring.health import advice
 from postbacks.monitoring.health.counting import count
@@ -154,7 +155,7 @@ def _is_ongoing(counts: HealthCounts, last: datetime | None) -> bool:
 def _silent(counts: HealthCounts) -> Judgement | None:
     """Conversions arrived and none could be sent. If all clicks were of other networks, the campaign has no clicks."""
     reasons = {reason: n for reason, n in counts.skipped.items() if reason != Reason.OTHER_NETWORK}
-    unclicked = sum(reasons.get(reason, 0) for reason in (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW))
+    unclicked = sum(reasons.get(reason, 0) for reason in ATTRIBUTION_REASONS)
     own = sum(reasons.values()) - unclicked
     elsewhere = counts.skipped.get(Reason.OTHER_NETWORK, 0)
     if counts.eligible or not reasons or (elsewhere and not own):

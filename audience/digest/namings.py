@@ -1,0 +1,114 @@
+"""Events and aliases that name a player with a weak id: those of this digest, and all earlier ones."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection
+
+from audience.digest.event_groups import EventGroup
+from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
+from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Run
+from audience.digest.strong_ids import Named
+from audience.models import Game, Ownership, OwnershipSource
+from audience.models.people import ANONYMOUS
+
+# The events that name a user together with a weak id, and the aliases, as runs of one player in order of time.
+# `stored` are times of namings whose events may be deleted by now.
+HISTORY = """
+WITH asked AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS asked (id bigint, value text)),
+stored AS (
+  SELECT * FROM jsonb_to_recordset(%(stored)s) AS stored (id bigint, named bigint, at timestamptz)
+), by_event AS (
+  SELECT asked.id, named.id AS named, named.person_id, event.at, event.message_id FROM asked
+  CROSS JOIN LATERAL (
+    SELECT user_id, least(event_at, received_at) AS at, message_id FROM audience_event
+    WHERE game_id = %(game)s AND {index} = asked.value AND {index} <> '' AND {column} <> '' AND {names_user}
+      AND NOT links @> jsonb_build_array(jsonb_build_array('user', asked.value))
+  ) AS event
+  CROSS JOIN LATERAL (
+    SELECT id, person_id FROM audience_identity
+    WHERE (game_id, namespace, value) = (%(game)s, 'user', event.user_id) LIMIT 1
+  ) AS named
+), naming AS (
+  SELECT * FROM by_event
+  UNION ALL
+  SELECT identity_id, user_id, person_id, first_at, message_id FROM audience_ownership ownership
+  JOIN audience_identity named ON named.id = ownership.user_id
+  WHERE identity_id IN (SELECT id FROM asked) AND source <> 'event'
+  UNION ALL
+  SELECT stored.id, named, person_id, at, '' FROM stored JOIN audience_identity known ON known.id = named
+  WHERE NOT EXISTS (SELECT FROM by_event WHERE by_event.id = stored.id AND by_event.at = stored.at)
+), numbered AS (
+  SELECT *, CASE WHEN person_id IS DISTINCT FROM lag(person_id) OVER w THEN 1 ELSE 0 END AS begins
+  FROM naming WINDOW w AS (PARTITION BY id ORDER BY at, message_id, person_id)
+), run AS (
+  SELECT *, sum(begins) OVER (PARTITION BY id ORDER BY at, message_id, person_id ROWS UNBOUNDED PRECEDING) AS number
+  FROM numbered
+)
+SELECT id, (array_agg(named ORDER BY at, message_id))[1], (array_agg(person_id))[1], min(at), max(at)
+FROM run GROUP BY id, number ORDER BY id, number
+"""
+
+
+class Naming(NamedTuple):
+    """A group of events that names a person with a weak id. `source` is an OwnershipSource."""
+
+    key: IdentityKey
+    person_id: uuid.UUID
+    user: IdentityKey
+    first_at: datetime
+    last_at: datetime
+    message_id: str
+    source: str
+
+
+def namings_of(groups: Sequence[EventGroup], named: Named) -> Iterator[Naming]:
+    """Yield what these groups of events name."""
+    for place, group in enumerate(groups):
+        person_id, ids = named.by_group[place], group.ids
+        if person_id is None:
+            continue
+        keys = [(key, OwnershipSource.EVENT) for key in ids.weak]
+        keys += [(key, OwnershipSource.TYPED_ALIAS) for key in ids.aliased]
+        if ids.previous and ids.previous not in named.users:
+            keys.append(((ANONYMOUS, ids.previous), OwnershipSource.ALIAS))
+        for key, source in keys:
+            yield Naming(key, person_id, ids.strong[0], group.first_at, group.last_at, group.message_id, source)
+
+
+def store_aliases(game: Game, namings: Iterable[Naming], known: Mapping[IdentityKey, KnownId]) -> None:
+    """Keep the aliases, since their previous id may turn out to be a user id."""
+    for one in namings:
+        if one.source != OwnershipSource.EVENT:
+            Ownership.objects.get_or_create(
+                game=game,
+                identity_id=known[one.key].pk,
+                user_id=known[one.user].pk,
+                first_at=one.first_at,
+                last_at=one.first_at,
+                message_id=one.message_id,
+                source=one.source,
+            )
+
+
+def read_runs(
+    game: Game, namespace: str, ids: Sequence[KnownId], stored: Iterable[Mapping[str, Any]]
+) -> dict[int, list[Run]]:
+    """Return {identity: runs in order of time} of these weak ids of one namespace, as events and aliases tell it."""
+    query = HISTORY.format(index=f"{namespace}_id", column=COLUMNS[namespace], names_user=NAMES_USER)
+    given: dict[str, Any] = {
+        "game": game.pk,
+        "nobody": list(PLACEHOLDER_IDS),
+        "rows": orjson.dumps([{"id": known.pk, "value": known.key[1]} for known in ids]).decode(),
+        "stored": orjson.dumps(list(stored)).decode(),
+    }
+    found: dict[int, list[Run]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(query, given)
+        for identity, *run in cursor.fetchall():
+            found[identity].append(Run._make(run))
+    return found

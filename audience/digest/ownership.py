@@ -1,0 +1,194 @@
+"""Who owns a weak id at which time, and whose each event is.
+
+An event that names a user is that user's. Otherwise its anonymous id tells whose it is, or its device id if the
+anonymous id was never named with a user. The owner of a weak id at a time is the user last named with it at or before
+that time, else the first one named after it. This depends on the times of the events alone, not on their arrival.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection
+
+from audience.digest.event_ids import IdentityKey
+from audience.models import Game, Owners, Ownership, OwnershipSource
+from audience.models.people import ANONYMOUS, DEVICE
+
+# A weak id named with more players than this owns nothing: a kiosk, a test bench, a load test.
+MAX_OWNERS = 50
+
+# Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
+KEYS = "jsonb_to_recordset(%(rows)s) AS asked (namespace text, value text)"
+# LIMIT: see event_groups.IDENTITY_OF.
+IDENTITIES = f"""
+SELECT found.* FROM {KEYS} CROSS JOIN LATERAL (
+    SELECT namespace, value, id, person_id, owners, named_at, first_seen_at FROM audience_identity
+    WHERE (game_id, namespace, value) = (%(game)s, asked.namespace, asked.value) LIMIT 1
+) AS found
+"""
+ROWS = """jsonb_to_recordset(%(rows)s) AS row
+(id bigint, person_id uuid, namespace text, value text, owners text, named_at timestamptz, first_at timestamptz)"""
+ADD = f"""
+INSERT INTO audience_identity (game_id, person_id, namespace, value, first_seen_at, owners)
+SELECT %(game)s, person_id, namespace, value, first_at, '' FROM {ROWS} RETURNING namespace, value, id
+"""
+CHANGE = f"""
+UPDATE audience_identity known SET person_id = row.person_id, owners = row.owners, named_at = row.named_at,
+  first_seen_at = least(known.first_seen_at, row.first_at)
+FROM {ROWS} WHERE known.id = row.id
+"""
+RUNS = """
+SELECT identity_id, ownership.user_id, person_id, first_at, last_at FROM audience_ownership ownership
+JOIN audience_identity named ON named.id = ownership.user_id
+WHERE identity_id = ANY(%s) AND source = 'event' ORDER BY identity_id, first_at, ownership.id
+"""
+# The owner of a weak id with several owners at a time: an expression, with {identity} and {at}. Runs are stored in
+# order of time.
+OWNER_AT = """
+SELECT named.person_id FROM audience_ownership ownership
+JOIN audience_identity named ON named.id = ownership.user_id
+WHERE ownership.identity_id = {identity} AND ownership.source = 'event'
+ORDER BY ownership.first_at <= {at} DESC, CASE WHEN ownership.first_at <= {at} THEN ownership.id END DESC, ownership.id
+LIMIT 1
+"""
+COLUMNS = {ANONYMOUS: "anonymous_id", DEVICE: "CASE WHEN kind = 'device' THEN '' ELSE device_id END"}
+NAMES_USER = "user_id <> '' AND lower(user_id) <> ALL(%(nobody)s)"
+
+
+@dataclass(slots=True)
+class KnownId:
+    """A row of audience_identity."""
+
+    key: IdentityKey
+    pk: int
+    person_id: uuid.UUID | None
+    owners: str
+    named_at: datetime | None
+    first_seen_at: datetime
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it was ever named with a user, if it is a weak id."""
+        return self.owners not in (Owners.NONE, Owners.OTHER)
+
+    @property
+    def strong_person_id(self) -> uuid.UUID:
+        """The person of a strong id."""
+        assert self.person_id is not None
+        return self.person_id
+
+
+class Run(NamedTuple):
+    """Events in a row that name one player with a weak id; `user` is the id of the Identity."""
+
+    user: int
+    person_id: uuid.UUID
+    first_at: datetime
+    last_at: datetime
+
+    def covers(self, first_at: datetime, last_at: datetime) -> bool:
+        return self.first_at <= first_at and last_at <= self.last_at
+
+
+def known_ids(game: Game, keys: Iterable[IdentityKey]) -> dict[IdentityKey, KnownId]:
+    """Return the identities that are known by these ids."""
+    asked = [{"namespace": namespace, "value": value} for namespace, value in keys]
+    return {(row[0], row[1]): KnownId((row[0], row[1]), *row[2:]) for row in _execute(IDENTITIES, game, asked)}
+
+
+@dataclass(slots=True)
+class Owning:
+    """The owners of weak ids, as stored at the time of loading."""
+
+    known: dict[IdentityKey, KnownId]
+    # Of ids with several owners.
+    runs: dict[int, list[Run]] = field(default_factory=dict)
+
+    def is_named(self, key: IdentityKey) -> bool:
+        """Whether it is a weak id that was ever named with a user."""
+        return key in self.known and self.known[key].is_named
+
+    def player(self, anonymous_id: str, device_id: str, at: datetime) -> uuid.UUID | None:
+        """Return whose an event with these ids ('' for none) and without a user is; None if they tell of nobody yet."""
+        for key in ((ANONYMOUS, anonymous_id), (DEVICE, device_id)):
+            if self.is_named(key):
+                return self._owner(self.known[key], at)
+        known = (self.known.get((ANONYMOUS, anonymous_id)), self.known.get((DEVICE, device_id)))
+        return next((one.person_id for one in known if one and one.owners == Owners.NONE and one.person_id), None)
+
+    def changes(self, key: IdentityKey) -> list[datetime]:
+        """Return when the owner of a weak id changes."""
+        known = self.known.get(key)
+        return [run.first_at for run in self.runs.get(known.pk, ())] if known else []
+
+    def _owner(self, known: KnownId, at: datetime) -> uuid.UUID | None:
+        if known.owners != Owners.SEVERAL:
+            return known.person_id
+        runs = self.runs[known.pk]
+        return next((run.person_id for run in reversed(runs) if run.first_at <= at), runs[0].person_id)
+
+
+def load(game: Game, keys: Iterable[IdentityKey]) -> Owning:
+    """Load the owners of these weak ids."""
+    known = known_ids(game, keys)
+    return Owning(known, runs(one.pk for one in known.values() if one.owners == Owners.SEVERAL))
+
+
+def runs(identities: Iterable[int]) -> dict[int, list[Run]]:
+    """Return {identity: runs in order of time} as they are stored."""
+    asked = list(identities)
+    found: dict[int, list[Run]] = defaultdict(list)
+    if asked:
+        with connection.cursor() as cursor:
+            cursor.execute(RUNS, [asked])
+            for identity, *run in cursor.fetchall():
+                found[identity].append(Run._make(run))
+    return found
+
+
+def add(game: Game, ids: Mapping[IdentityKey, tuple[datetime, uuid.UUID | None]]) -> dict[IdentityKey, KnownId]:
+    """Store new ids, each with the time it was first seen and its person; return them."""
+    rows = [
+        {"namespace": key[0], "value": key[1], "first_at": at, "person_id": person_id}
+        for key, (at, person_id) in ids.items()
+    ]
+    added = _execute(ADD, game, rows)
+    stored = {(namespace, value): pk for namespace, value, pk in added}
+    return {key: KnownId(key, stored[key], person_id, Owners.NONE, None, at) for key, (at, person_id) in ids.items()}
+
+
+def change(game: Game, ids: Iterable[KnownId]) -> None:
+    """Write these identities' person, owners and times."""
+    _execute(
+        CHANGE,
+        game,
+        [
+            {"id": one.pk, "person_id": one.person_id, "owners": one.owners, "named_at": one.named_at}
+            | {"first_at": one.first_seen_at}
+            for one in ids
+        ],
+    )
+
+
+def store(game: Game, runs: Mapping[int, Sequence[Run]]) -> None:
+    """Replace the runs of these weak ids; those of aliases stay."""
+    Ownership.objects.filter(identity_id__in=list(runs), source=OwnershipSource.EVENT).delete()
+    Ownership.objects.bulk_create(
+        Ownership(game=game, identity_id=identity, user_id=run.user, first_at=run.first_at, last_at=run.last_at)
+        for identity, theirs in runs.items()
+        for run in theirs
+    )
+
+
+def _execute(query: str, game: Game, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """Run a statement with its rows; without rows return []."""
+    if not rows:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"game": game.pk, "rows": orjson.dumps(rows).decode()})
+        return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,109 @@
+"""Creates persons, records when they were seen, and joins ids that are one player."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from audience.digest import merge
+from audience.digest.event_groups import EventGroup
+from audience.digest.event_ids import IdentityKey
+from audience.models import Game
+
+# Members of the union-find: ids, indexes of event groups (int) and person ids, distinguished by type since clients
+# choose namespaces freely.
+Member = IdentityKey | int | uuid.UUID
+
+# Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
+SPAN = "jsonb_to_recordset(%(spans)s) AS span (id uuid, first_at timestamptz, active_at timestamptz)"
+MAKE = f"""
+INSERT INTO audience_person (id, game_id, traits, trait_times, first_seen_at, last_seen_at)
+SELECT id, %(game)s, '{{}}', '{{}}', first_at, first_at FROM {SPAN}
+"""
+# greatest() ignores NULL.
+WIDEN = f"""
+UPDATE audience_person person
+SET first_seen_at = least(first_seen_at, first_at), last_seen_at = greatest(last_seen_at, active_at)
+FROM {SPAN} WHERE person.id = span.id AND (first_at < first_seen_at OR active_at > last_seen_at)
+"""
+
+
+class UnionFind:
+    """Union-find over members."""
+
+    def __init__(self) -> None:
+        self.members: dict[Member, Member] = {}
+
+    def root(self, member: Member) -> Member:
+        self.members.setdefault(member, member)
+        while self.members[member] != member:
+            self.members[member] = self.members[self.members[member]]
+            member = self.members[member]
+        return member
+
+    def join(self, members: Iterable[Member]) -> None:
+        roots = [self.root(member) for member in members]
+        for other in roots[1:]:
+            self.members[self.root(other)] = self.root(roots[0])
+
+    def ids(self) -> list[IdentityKey]:
+        """Return the members that are ids."""
+        return [member for member in self.members if isinstance(member, tuple)]
+
+
+class Merged(dict[uuid.UUID, uuid.UUID]):
+    """{merged person: remaining person}."""
+
+    def final(self, person_id: uuid.UUID) -> uuid.UUID:
+        """Return the person that remains of this one."""
+        while person_id in self:
+            person_id = self[person_id]
+        return person_id
+
+    def merge(self, person_ids: Iterable[uuid.UUID]) -> uuid.UUID:
+        """Merge these persons into the one seen first, and return it."""
+        distinct = list(dict.fromkeys(map(self.final, person_ids)))
+        remaining = merge.merge(person_ids=distinct) if len(distinct) > 1 else distinct[0]
+        self.update({one: remaining for one in distinct if one != remaining})
+        return remaining
+
+
+def of_roots(
+    game: Game, sets: UnionFind, first_at: Mapping[Member, datetime], merged: Merged
+) -> dict[Member, uuid.UUID]:
+    """Return {root: person}: the known person among its members, merged if there are several, else a new one.
+
+    `first_at` is when each root was first seen.
+    """
+    had: dict[Member, list[uuid.UUID]] = {}
+    for member in sets.members:
+        if isinstance(member, uuid.UUID):
+            had.setdefault(sets.root(member), []).append(member)
+    old = {root: merged.merge(those) for root, those in had.items()}
+    new = {root: uuid.uuid4() for root in first_at if root not in old}
+    make(game, {person_id: first_at[root] for root, person_id in new.items()})
+    return {**old, **new}
+
+
+def make(game: Game, first_at: Mapping[uuid.UUID, datetime]) -> None:
+    """Create these persons, first seen at these times."""
+    _execute(MAKE, game, [{"id": person_id, "first_at": at} for person_id, at in first_at.items()])
+
+
+def widen(game: Game, seen: Mapping[uuid.UUID, Iterable[EventGroup]]) -> None:
+    """Record when persons were first seen and last active."""
+    spans = []
+    for person_id, groups in seen.items():
+        active = [group.active_at for group in groups if group.active_at]
+        span = {"first_at": min(group.first_at for group in groups), "active_at": max(active, default=None)}
+        spans.append({"id": person_id, **span})
+    _execute(WIDEN, game, spans)
+
+
+def _execute(query: str, game: Game, spans: list[dict[str, Any]]) -> None:
+    if spans:
+        with connection.cursor() as cursor:
+            cursor.execute(query, {"game": game.pk, "spans": orjson.dumps(spans).decode()})

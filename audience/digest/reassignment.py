@@ -1,0 +1,220 @@
+"""Moves what earlier events told to another person, after the owner of a weak id has changed.
+
+What a postback was handed keeps its person and its click.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+from django.db import connection
+from django.db.models import Q
+
+from audience.database import bulk
+from audience.digest import clicks, event_groups, ownership
+from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id
+from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Owning
+from audience.models import Conversion, Event, Game, Identity, Kind, Ownership, OwnershipSource, Person, Touch
+from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
+
+logger = structlog.get_logger(__name__)
+
+# Events that only these weak ids tell, by the ids that they state.
+WEAK_EVENTS = """
+SELECT anonymous_id, device, min(at), max(at), (array_agg(message_id ORDER BY at, message_id))[1]
+FROM jsonb_to_recordset(%(rows)s) AS asked (value text) CROSS JOIN LATERAL (
+  SELECT least(event_at, received_at) AS at, message_id, anonymous_id, {device} AS device FROM audience_event
+  WHERE game_id = %(game)s AND {index} = asked.value AND {index} <> '' AND {column} <> ''
+    AND NOT ({names_user}) AND links = '[]' AND NOT id = ANY(%(digesting)s)
+) AS event
+GROUP BY anonymous_id, device
+"""
+# The newest of persons that may lose some of them.
+FACTS = """
+SELECT id, day FROM audience_event
+WHERE game_id = %(game)s AND {matters} AND NOT id = ANY(%(digesting)s)
+  AND (user_id = ANY(%(users)s) AND user_id <> ''
+    OR (anonymous_id = ANY(%(anonymous)s) AND anonymous_id <> '' OR device_id = ANY(%(devices)s) AND device_id <> '')
+      AND NOT ({names_user}) AND links = '[]')
+ORDER BY id DESC LIMIT %(limit)s
+"""
+# More events than this are not moved: a load test, not a player.
+MAX_MOVED = 100_000
+# A conversion that was handed to a postback keeps its person. A launch is a repeat until `elect` decides.
+MOVE_CONVERSIONS = """
+UPDATE audience_conversion conversion SET person_id = moved.person_id, touch_id = NULL, fanned_out_at = NULL,
+  reason = CASE WHEN reason IN ('erased', 'test_traffic') THEN reason
+    WHEN trigger = 'game_launch' AND NOT test THEN 'repeat_launch' ELSE '' END
+FROM jsonb_to_recordset(%(rows)s) AS moved (message_id text, day date, person_id uuid)
+WHERE game_id = %(game)s AND conversion.message_id = moved.message_id AND event_day = moved.day
+  AND conversion.person_id <> moved.person_id AND (fanned_out_at IS NULL OR reason <> '')
+"""
+# The time of a touch that is set anew from its events: attribution.UPSERT_TOUCH keeps the earliest.
+UNSET = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class WeakEvents(NamedTuple):
+    """Events that name no user and state the same ids; `message_id` is that of the first."""
+
+    anonymous_id: str
+    device_id: str
+    first_at: datetime
+    last_at: datetime
+    message_id: str
+
+    @property
+    def keys(self) -> list[IdentityKey]:
+        """Their usable ids."""
+        named = [(ANONYMOUS, self.anonymous_id), (DEVICE, self.device_id)]
+        return [key for key in named if is_id(key[1])]
+
+    def player(self, owning: Owning, at: datetime | None = None) -> uuid.UUID | None:
+        """Return whose the event at this time is, by default the first."""
+        keys = dict(self.keys)
+        return owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), at or self.first_at)
+
+    def moves(self, before: Owning, after: Owning) -> Iterator[tuple[uuid.UUID | None, uuid.UUID | None]]:
+        """Yield (player before, player after), of each time between two changes of an owner."""
+        changes = {at for owning in (before, after) for key in self.keys for at in owning.changes(key)}
+        for at in [self.first_at, *(at for at in changes if self.first_at < at <= self.last_at)]:
+            yield self.player(before, at), self.player(after, at)
+
+
+def first_events(game: Game, ids: Sequence[KnownId]) -> dict[IdentityKey, WeakEvents]:
+    """Return the events of which one is the first with each of these weak ids."""
+    first: dict[IdentityKey, WeakEvents] = {}
+    asked = {one.key for one in ids}
+    for event in sorted(weak_events(game, ids, set()), key=lambda event: (event.first_at, event.message_id)):
+        for key in asked.intersection(event.keys):
+            first.setdefault(key, event)
+    return first
+
+
+def weak_events(game: Game, ids: Iterable[KnownId], digesting: set[int]) -> list[WeakEvents]:
+    """Return the digested events with any of these weak ids and without a user."""
+    values: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for one in ids:
+        values[one.key[0]].append({"value": one.key[1]})
+    found: dict[tuple[str, str], WeakEvents] = {}
+    for namespace, rows in values.items():
+        query = WEAK_EVENTS.format(
+            index=f"{namespace}_id", column=COLUMNS[namespace], device=COLUMNS[DEVICE], names_user=NAMES_USER
+        )
+        given: dict[str, Any] = {"game": game.pk, "rows": orjson.dumps(rows).decode(), "digesting": list(digesting)}
+        with connection.cursor() as cursor:
+            cursor.execute(query, {**given, "nobody": list(PLACEHOLDER_IDS)})
+            found |= {row[:2]: WeakEvents._make(row) for row in cursor.fetchall()}
+    return list(found.values())
+
+
+def reassign(
+    game: Game, losers: set[uuid.UUID], told: Sequence[WeakEvents], counted: Iterable[str], digesting: set[int]
+) -> dict[Event, uuid.UUID]:
+    """Take from persons what their events do not tell any more; return those events with their persons as of now.
+
+    They are to be digested once more, which adds their facts to these persons. `told` are the events of the ids whose
+    owner has changed.
+    """
+    events = _events(game, losers, told, counted, digesting)
+    owning = ownership.load(game, {key for event in events for key in _weak_keys(event)})
+    users = ownership.known_ids(game, {(USER, event.user_id) for event in events if is_id(event.user_id)})
+    owners = {event: person_id for event in events if (person_id := _owner(event, owning, users))}
+    _move_conversions(game, owners)
+    _move_touches(losers, owners)
+    _remove_traits(losers, owners)
+    groups = {event.group_id for event in owners if event.kind == Kind.GROUP}
+    GroupMembership.objects.filter(person_id__in=losers, group__game=game, group__group_id__in=groups).delete()
+    return owners
+
+
+def _owner(event: Event, owning: Owning, users: Mapping[IdentityKey, KnownId]) -> uuid.UUID | None:
+    if is_id(event.user_id):
+        known = users.get((USER, event.user_id))
+        return known.person_id if known else None
+    keys = dict(_weak_keys(event))
+    return owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), event.event_at)
+
+
+def _weak_keys(event: Event) -> Iterator[IdentityKey]:
+    if is_id(event.anonymous_id):
+        yield (ANONYMOUS, event.anonymous_id)
+    if is_id(event.device_id) and event.kind != Kind.DEVICE:
+        yield (DEVICE, event.device_id)
+
+
+def _events(
+    game: Game, losers: set[uuid.UUID], told: Sequence[WeakEvents], counted: Iterable[str], digesting: set[int]
+) -> list[Event]:
+    """Return the digested events of these persons that matter, in order of time."""
+    ids: dict[str, set[str]] = {ANONYMOUS: set(), USER: set(), DEVICE: set()}
+    owned = Ownership.objects.filter(user__person__in=losers, source=OwnershipSource.EVENT)
+    rows = Identity.objects.filter(Q(person__in=losers) | Q(pk__in=owned.values("identity")), namespace__in=ids)
+    for namespace, value in [*rows.values_list("namespace", "value"), *(key for event in told for key in event.keys)]:
+        ids[namespace].add(value)
+    given: dict[str, Any] = {"users": list(ids[USER]), "anonymous": list(ids[ANONYMOUS]), "devices": list(ids[DEVICE])}
+    given |= {"game": game.pk, "digesting": list(digesting), "nobody": list(PLACEHOLDER_IDS), "limit": MAX_MOVED}
+    given |= event_groups.matter_parameters(counted)
+    with connection.cursor() as cursor:
+        cursor.execute(FACTS.format(matters=event_groups.MATTERS, names_user=NAMES_USER), given)
+        found = cursor.fetchall()
+    if len(found) == MAX_MOVED:
+        logger.warning("too_many_events_to_move", game_id=game.pk, persons=[str(person_id) for person_id in losers])
+    days = {day for _, day in found}
+    events = list(Event.objects.filter(pk__in=[pk for pk, _ in found], day__in=days).defer("raw")) if found else []
+    for event in events:
+        event.event_at = min(event.event_at, event.received_at)
+    return sorted(events, key=lambda event: (event.event_at, event.pk))
+
+
+def _move_conversions(game: Game, owners: Mapping[Event, uuid.UUID]) -> None:
+    rows = [
+        {"message_id": event.message_id, "day": event.day, "person_id": person_id}
+        for event, person_id in owners.items()
+        if event.kind == Kind.TRACK
+    ]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(MOVE_CONVERSIONS, {"game": game.pk, "rows": orjson.dumps(rows).decode()})
+
+
+def _move_touches(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
+    """Move the clicks that others told of, and have the time of the rest set anew."""
+    clicked: dict[tuple[str, str], list[uuid.UUID]] = defaultdict(list)
+    for event, person_id in owners.items():
+        if click := clicks.read(properties=event.properties, context=event.context):
+            clicked[click.network, click.click_id or f"message:{event.message_id}"].append(person_id)
+    for touch in Touch.objects.filter(person_id__in=losers, click_key__in={key for _, key in clicked}):
+        players = clicked.get((touch.network, touch.click_key), [])
+        if not players:
+            continue
+        if touch.person_id not in players:
+            same = Touch.objects.filter(person_id=players[0], network=touch.network, click_key=touch.click_key).first()
+            if same is not None:
+                Conversion.objects.filter(touch=touch).update(touch=same)
+                touch.delete()
+                continue
+            touch.person_id = players[0]
+        touch.clicked_at = UNSET
+        touch.save(update_fields=["person", "clicked_at"])
+
+
+def _remove_traits(losers: set[uuid.UUID], owners: Mapping[Event, uuid.UUID]) -> None:
+    """Remove the traits that these events set."""
+    set_at = {(name, event.event_at.isoformat()) for event in owners for name in event.traits}
+    changed = []
+    for person in Person.objects.filter(pk__in=losers):
+        for name, at in list(person.trait_times.items()):
+            if (name, at) in set_at:
+                del person.trait_times[name]
+                person.traits.pop(name, None)
+                changed.append(person)
+    bulk.update(list(dict.fromkeys(changed)), ["traits", "trait_times"])
+
+
+def remove_empty(person_ids: Iterable[uuid.UUID]) -> None:
+    """Delete the persons of these that have neither ids nor conversions."""
+    Person.objects.filter(pk__in=list(person_ids), identities=None, conversions=None).delete()

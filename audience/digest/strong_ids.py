@@ -1,0 +1,88 @@
+"""Resolves strong ids: user ids, and ids that a merge or a typed identify names. Only explicit calls join them."""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from audience.digest import ownership, persons
+from audience.digest.event_groups import EventGroup
+from audience.digest.event_ids import IdentityKey
+from audience.digest.ownership import KnownId
+from audience.digest.persons import Member, Merged, UnionFind
+from audience.models import Game, Ownership, OwnershipSource
+from audience.models.people import ANONYMOUS, USER
+
+
+@dataclass(slots=True)
+class Named:
+    """Who each group of events names: `by_group` has its person, or None.
+
+    `users`: previous ids of aliases that are user ids. `unaliased`: weak ids that lost the names of earlier aliases,
+    since they turned out to be user ids.
+    """
+
+    by_group: list[uuid.UUID | None]
+    users: set[str] = field(default_factory=set)
+    unaliased: set[IdentityKey] = field(default_factory=set)
+
+
+def resolve(game: Game, groups: Sequence[EventGroup], known: dict[IdentityKey, KnownId], merged: Merged) -> Named:
+    """Find, create or merge the persons of all strong ids of these groups, and add the new ids to `known`."""
+    named = Named([None] * len(groups))
+    direct = {key for group in groups for key in group.ids.strong}
+    sets = UnionFind()
+    first_at: dict[Member, datetime] = {}
+    for place, group in enumerate(groups):
+        ids = group.ids
+        if ids.previous and ((USER, ids.previous) in known or (USER, ids.previous) in direct):
+            named.users.add(ids.previous)
+        if ids.strong:
+            sets.join([place, *ids.strong, *[(USER, ids.previous)] * (ids.previous in named.users)])
+    for key, person_id in _aliased(game, [key for key in direct if key not in known], named):
+        sets.join([key, person_id])
+    for key in sets.ids():
+        if key in known:
+            sets.join([known[key].strong_person_id, key])
+    for place, group in enumerate(groups):
+        if group.ids.strong:
+            root = sets.root(place)
+            first_at[root] = min(group.first_at, first_at.get(root, group.first_at))
+    found = persons.of_roots(game, sets, first_at, merged)
+    for place, group in enumerate(groups):
+        if group.ids.strong:
+            named.by_group[place] = found[sets.root(place)]
+    owners = {key: found[sets.root(key)] for key in sets.ids()}
+    _store(game, groups, owners, known)
+    return named
+
+
+def _store(
+    game: Game, groups: Iterable[EventGroup], owners: Mapping[IdentityKey, uuid.UUID], known: dict[IdentityKey, KnownId]
+) -> None:
+    seen: dict[IdentityKey, datetime] = {}
+    for group in groups:
+        for key in group.ids.strong:
+            seen[key] = min(group.first_at, seen.get(key, group.first_at))
+    known |= ownership.add(game, {key: (at, owners[key]) for key, at in seen.items() if key not in known})
+    earlier = [known[key] for key, at in seen.items() if at < known[key].first_seen_at]
+    for one in earlier:
+        one.first_seen_at, one.person_id = seen[one.key], owners[one.key]
+    ownership.change(game, earlier)
+
+
+def _aliased(game: Game, new: Sequence[IdentityKey], named: Named) -> list[tuple[IdentityKey, uuid.UUID]]:
+    """Return the persons of earlier aliases whose previous id is one of these new user ids, and undo their naming."""
+    values = [value for namespace, value in new if namespace == USER]
+    if not values:
+        return []
+    rows = Ownership.objects.filter(
+        source=OwnershipSource.ALIAS,
+        identity__game=game,
+        identity__namespace=ANONYMOUS,
+        identity__value__in=values,
+    )
+    found = list(rows.values_list("pk", "identity__value", "user__person_id"))
+    Ownership.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
+    named.unaliased.update((ANONYMOUS, value) for _, value, _ in found)
+    return [((USER, value), person_id) for _, value, person_id in found]

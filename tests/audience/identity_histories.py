@@ -1,0 +1,195 @@
+"""Random histories of players who share browsers and devices, sent in the Immutable dialect, and their orders."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from hypothesis import strategies as st
+
+from audience.digest import queue
+from audience.games.keys import create_key
+from audience.intake.dialects import immutable
+from audience.intake.storing.accept import accept
+from audience.models import ApiKey, Dialect, Game
+from tests.audience.identity_oracle import Message
+
+LIBRARY = {"library": "history", "libraryVersion": "1.0.0"}
+USERS, BROWSERS, DEVICES = ("u1", "u2", "u3"), ("a1", "a2", "a3"), ("d1", "d2")
+# A message that names no anonymous id carries a placeholder, which the dialect requires where there is no user.
+PLACEHOLDER = "unknown"
+EMAILS = ("ada@players.example", "bob@players.example", "cyd@players.example")
+
+users, browsers, devices = (st.sampled_from(ids) for ids in (USERS, BROWSERS, DEVICES))
+# Few moments, so that many events happen at the same one.
+minutes = st.integers(0, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One message. `click` is '' for none, "own" for a click id that no other step has, else the id itself."""
+
+    kind: str
+    minute: int
+    who: dict[str, str]
+    ends: tuple[str, str] = ("", "")
+    steam: bool = False
+    email: str | None = ""
+    click: str = ""
+
+    def message(self, number: int, at: datetime, position: int) -> dict[str, Any]:
+        """Return the message as a client sends it; `number` gives its message id."""
+        context: dict[str, Any] = dict(LIBRARY)
+        if self.click:
+            context["pageUrl"] = f"https://game.example/?ttclid={self.click_key(position)}"
+        fields = {
+            "messageId": message_id(number),
+            "eventTimestamp": (at + timedelta(minutes=self.minute)).isoformat(),
+            "context": context,
+            **self.who,
+        }
+        if self.kind in ("page", "identify", "alias"):
+            fields["type"] = self.kind
+        else:
+            fields |= {"type": "track", "eventName": self.kind}
+        if self.kind == "alias":
+            fields |= {"fromId": self.ends[0], "toId": self.ends[1]}
+            fields |= {"fromType": "steam"} if self.steam else {}
+        if self.kind == "identify":
+            fields |= {"traits": {"email": self.email}} if self.email != "" else {}
+            fields |= {"identityType": "steam"} if self.steam else {}
+        return fields
+
+    def as_text(self) -> str:
+        stated = (" ".join(self.who.values()), "->".join(filter(None, self.ends)), "steam" * self.steam, self.click)
+        email = "" if self.email == "" else f"email={self.email}"
+        return " ".join(filter(None, (f"{self.minute}min", self.kind, *stated, email)))
+
+    def click_key(self, position: int) -> str:
+        return f"click-{position}" if self.click == "own" else self.click
+
+    def modelled(self, number: int) -> Message:
+        """Return the message as the model reads it."""
+        explicit: tuple[tuple[str, str], ...] = ()
+        if self.steam:
+            named = self.ends[0] if self.kind == "alias" else self.who.get("userId", "")
+            explicit = (("steam", named),) if named else ()
+            # An alias that states a type states that its previous id is no guest's.
+            explicit += (("user", named), ("user", self.ends[1])) if self.kind == "alias" else ()
+        anonymous = self.who.get("anonymousId", "")
+        return Message(
+            at=self.minute,
+            message_id=message_id(number),
+            user=self.who.get("userId", ""),
+            anonymous="" if anonymous == PLACEHOLDER else anonymous,
+            device=self.who.get("deviceId", ""),
+            alias=self.ends if self.kind == "alias" and not self.steam else None,
+            explicit=explicit,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Positions of the history in the order of arrival (a retried one comes twice), and what happens after each:
+    nothing (0), the batch ends (1), or it ends and is digested (2)."""
+
+    order: Sequence[int]
+    ends: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`numbers` gives each step's message id, whose order is not that of the steps."""
+
+    steps: list[Step]
+    numbers: list[int]
+    arrivals: list[Arrival]
+
+    def modelled(self) -> list[Message]:
+        return [step.modelled(number) for step, number in zip(self.steps, self.numbers, strict=True)]
+
+    def as_text(self, arrival: Arrival) -> str:
+        """Return one line per message in the order of arrival, with its position, message id and what follows it."""
+        ends = ("", "; batch ends", "; digest")
+        return "\n".join(
+            f"{position} (id {self.numbers[position]}): {self.steps[position].as_text()}{ends[end]}"
+            for position, end in zip(arrival.order, arrival.ends, strict=True)
+        )
+
+    def message(self, position: int, at: datetime) -> dict[str, Any]:
+        return self.steps[position].message(self.numbers[position], at, position)
+
+
+def message_id(number: int) -> str:
+    return str(uuid.UUID(int=number + 1))
+
+
+def _who(user: st.SearchStrategy[str], browser: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, str]]:
+    ids = {"userId": user, "anonymousId": browser}
+    return st.fixed_dictionaries({name: ids[name] for name in ids if ids[name] is not nobody}, optional=with_device)
+
+
+nobody: st.SearchStrategy[str] = st.nothing()
+with_device = {"deviceId": devices}
+only_device = st.fixed_dictionaries({}, optional=with_device)
+guests = st.one_of(_who(nobody, browsers), _who(nobody, browsers), _who(nobody, st.just(PLACEHOLDER)))
+members = st.one_of(_who(users, nobody), _who(users, browsers), _who(users, browsers))
+players = st.one_of(guests, members)
+clicks = st.sampled_from(("own", "own", "", "shared"))
+emails = st.sampled_from(("", *EMAILS, None))
+seldom = st.sampled_from((False, False, False, True))
+names = st.sampled_from(BROWSERS + USERS)
+ends = st.tuples(names, st.one_of(users, names)).filter(lambda pair: pair[0] != pair[1])
+user_ends = st.tuples(users, users).filter(lambda pair: pair[0] != pair[1])
+
+steps = st.one_of(
+    st.builds(Step, st.just("page"), minutes, players, click=clicks),
+    st.builds(Step, st.sampled_from(("game_launch", "purchase", "sign_in")), minutes, players, click=clicks),
+    st.builds(Step, st.just("game_launch"), minutes, guests, click=clicks),
+    st.builds(Step, st.just("identify"), minutes, members, email=emails, steam=seldom, click=clicks),
+    st.builds(Step, st.just("identify"), minutes, guests, email=emails, click=clicks),
+    st.builds(Step, st.just("alias"), minutes, only_device, ends=ends, click=clicks),
+    st.builds(Step, st.just("alias"), minutes, only_device, ends=user_ends, steam=seldom, click=clicks),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, min_size: int = 2, max_size: int = 12) -> History:
+    """A history and three orders of its arrival."""
+    happened = draw(st.lists(steps, min_size=min_size, max_size=max_size))
+    count = len(happened)
+    numbers = draw(st.permutations(range(count)))
+    return History(happened, numbers, [draw(_arrivals(count)) for _ in range(3)])
+
+
+@st.composite
+def _arrivals(draw: st.DrawFn, count: int) -> Arrival:
+    retried = draw(st.lists(st.integers(0, count - 1), max_size=2))
+    order = draw(st.permutations([*range(count), *retried]))
+    return Arrival(order, draw(st.lists(st.integers(0, 2), min_size=len(order), max_size=len(order))))
+
+
+def send(history: History, arrival: Arrival, *, game: Game, at: datetime) -> None:
+    """Send the history to `game` and digest it, as `arrival` orders. `at` is minute 0."""
+    key = create_key(game=game, name="web").key
+    batch: list[dict[str, Any]] = []
+    for position, end in zip(arrival.order, arrival.ends, strict=True):
+        batch.append(history.message(position, at))
+        if end:
+            _send(key, batch)
+            batch = []
+        if end == 2:
+            queue.drain()
+    _send(key, batch)
+    queue.drain()
+
+
+def _send(key: ApiKey, batch: list[dict[str, Any]]) -> None:
+    if not batch:
+        return
+    now = timezone.now()
+    messages, rejected = immutable.parse(batch, now=now)
+    assert {error.code for refusal in rejected for error in refusal.errors} <= {"DUPLICATE_MESSAGE_ID"}
+    accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)
