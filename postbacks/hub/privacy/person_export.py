@@ -1,9 +1,9 @@
 """Exports everything stored about one player as JSON, read in pages of rows to bound memory.
 
     {"format": "afterclick.person/1", "exported_at", "game", "person": {"id", "first_seen_at", "last_seen_at", "traits",
-     "trait_times"}, "identities": [], "devices": [], "groups": [], "consent_decisions": [], "clicks": [],
-     "conversions": [{..., "deliveries": [{..., "attempts": [{..., "payload_sha256"}]}]}], "events": [{..., "raw"}],
-     "rejections": [{..., "raw"}]}
+     "trait_times"}, "identities": [{..., "periods": [{"since", "until"}]}], "devices": [], "groups": [],
+     "consent_decisions": [], "clicks": [], "conversions": [{..., "deliveries": [{..., "attempts": [{...,
+     "payload_sha256"}]}]}], "events": [{..., "raw"}], "rejections": [{..., "raw"}]}
 
 Times are ISO 8601 in UTC, lists newest first. Only secrets are masked: keys, tokens, passwords.
 """
@@ -17,12 +17,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Model, Prefetch, QuerySet
 
 from audience.database import clock
+from audience.digest.owned_ids import OwnedId, events_of, owned_ids
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest_in_pages
-from audience.models import Event, Person, Rejection
-from audience.models.people import ANONYMOUS
-from audience.privacy.erasure import sent_under
-from consent.models import ConsentDecision
+from audience.models import Person
+from audience.privacy.player_data import decisions_of, rejections_of
 from postbacks.models import Delivery, DeliveryAttempt
 
 FORMAT = "afterclick.person/1"
@@ -63,24 +62,22 @@ def pieces(person: Person) -> Iterator[str]:
 
 
 def _lists(person: Person) -> Iterator[tuple[str, Rows]]:
-    ids = identities_of(person)
-    values = sorted({value for _, value in ids})
-    anonymous = [value for namespace, value in ids if namespace == ANONYMOUS]
-    decisions = ConsentDecision.objects.filter(game_id=person.game_id, anonymous_id__in=anonymous)
-    yield "identities", map(_row, _paged(person.identities.all(), "first_seen_at"))
+    ids = owned_ids(person)
+    decisions = decisions_of(person.game_id, ids)
+    yield "identities", map(_identity, reversed(ids))
     yield "devices", map(_row, _paged(person.devices.all(), "updated_at"))
     yield "groups", ({"group_id": group.group_id, "updated_at": group.updated_at} for group in person.groups.all())
     yield "consent_decisions", map(_row, _paged(decisions, "decided_at"))
     yield "clicks", map(_row, _paged(person.touches.all(), "clicked_at"))
     yield "conversions", map(_conversion, _paged(_with_deliveries(person), "event_at"))
-    yield "events", map(_row, _paged(Event.objects.filter(sent_under(person.game_id, ids)), "event_at"))
-    refused = Rejection.objects.filter(game=person.game_id, subjects__overlap=values)
-    yield "rejections", map(_row, _paged(refused, "received_at"))
+    yield "events", map(_row, _paged(events_of(person.game_id, ids), "event_at"))
+    yield "rejections", map(_row, _paged(rejections_of(person.game_id, ids), "received_at"))
 
 
-def identities_of(person: Person) -> list[tuple[str, str]]:
-    """[(namespace, value), ...]: what their events are found by."""
-    return list(person.identities.order_by("pk").values_list("namespace", "value"))
+def _identity(one: OwnedId) -> dict[str, Any]:
+    """Return the columns, and of an id that others used too when it was this player's."""
+    periods = {"periods": [period._asdict() for period in one.periods]} if one.is_shared else {}
+    return {**_row(one.identity), **periods}
 
 
 def _with_deliveries(person: Person) -> QuerySet[Any]:

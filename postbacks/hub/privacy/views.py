@@ -8,14 +8,13 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 
 from audience.accounts import audit_log
 from audience.database import clock
+from audience.digest.owned_ids import events_of, owned_ids
 from audience.hub.people.views import erasure_identity, person_rows
 from audience.hub.toolkit import spreadsheet
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import ErasePersonForm
-from audience.models import Event, Membership, Person, Rejection, Role
-from audience.models.people import ANONYMOUS
-from audience.privacy.erasure import sent_under
-from consent.models import ConsentDecision
+from audience.models import Membership, Person, Role
+from audience.privacy.player_data import decisions_of, rejections_of
 from postbacks.hub.privacy import person_export
 from postbacks.models import Delivery
 
@@ -37,12 +36,12 @@ class RowCount:
 def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
     person = _person(membership, pk)
     handle = erasure_identity(person)
-    anonymous = [value for namespace, value in person_export.identities_of(person) if namespace == ANONYMOUS]
+    decisions = decisions_of(membership.game_id, owned_ids(person)).order_by("-decided_at", "-id")
     context = {
         "person": person,
         "title": person_rows([person], addresses=True)[0].title,
         "counts": counts_of(person),
-        "decisions": list(ConsentDecision.objects.for_ids(membership.game_id, anonymous)[:MAX_DECISIONS]),
+        "decisions": list(decisions[:MAX_DECISIONS]),
         "form": ErasePersonForm(subject=handle.value) if handle else None,
     }
     return page(request, "hub/privacy/person.html", membership, **context)
@@ -59,23 +58,21 @@ def privacy_export(request: HubRequest, membership: Membership, pk: UUID) -> Str
 
 def counts_of(person: Person) -> list[RowCount]:
     """Return the counts by label."""
-    ids = person_export.identities_of(person)
-    values = sorted({value for _, value in ids})
-    anonymous = [value for namespace, value in ids if namespace == ANONYMOUS]
+    ids = owned_ids(person)
     kinds = {
-        "IDs": person.identities.all(),
-        "Events": Event.objects.filter(sent_under(person.game_id, ids)),
+        "Events": events_of(person.game_id, ids),
         "Clicks": person.touches.all(),
         "Conversions": person.conversions.all(),
         "Deliveries": Delivery.objects.filter(conversion__person=person),
         "Devices": person.devices.all(),
         "Groups": person.groups.all(),
-        "Consent decisions": ConsentDecision.objects.filter(game_id=person.game_id, anonymous_id__in=anonymous),
-        "Rejected messages": Rejection.objects.filter(game=person.game_id, subjects__overlap=values),
+        "Consent decisions": decisions_of(person.game_id, ids),
+        "Rejected messages": rejections_of(person.game_id, ids),
     }
     counted = {label: rows.order_by()[: MAX_COUNTED + 1].count() for label, rows in kinds.items()}
     return [
         RowCount("Traits", len(person.traits), more=False),
+        RowCount("IDs", min(len(ids), MAX_COUNTED), more=len(ids) > MAX_COUNTED),
         *(RowCount(label, min(number, MAX_COUNTED), more=number > MAX_COUNTED) for label, number in counted.items()),
     ]
 
