@@ -14,7 +14,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addres
 from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.masking import masked
 from audience.hub.toolkit.paging import newest
-from audience.models import Game, Identity, Membership, Person
+from audience.models import Game, Identity, Membership, Owners, Person
 from audience.models.people import ANONYMOUS, USER
 
 # How many ids of a person the list shows; the page of the person has the others.
@@ -84,9 +84,10 @@ def person_rows(found: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
 
 
 def erasure_identity(person: Person) -> Identity | None:
-    """Return the identity for erasing a player: the user id, else an anonymous id, else None."""
+    """Return the identity for erasing a player: the user id, else an anonymous id of its own, else None."""
     return (
         person.identities.filter(namespace__in=ERASURE_NAMESPACES)
+        .exclude(owners__in=(Owners.SEVERAL, Owners.OTHER))
         .order_by(_user_first(), "first_seen_at", "pk")
         .first()
     )

@@ -7,16 +7,19 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
+from audience.digest import id_history
+from audience.digest.owned_ids import OwnedId, events_of, owned_ids
+from audience.digest.ownership import MAX_OWNERS
 from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row
 from audience.hub.people.views import erasure_identity
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page, sees_addresses
 from audience.hub.toolkit.confirmation import ErasePersonForm
 from audience.hub.toolkit.masking import as_json, masked, shortened
-from audience.models import Event, Identity, Membership, Person, Role
+from audience.models import Event, Membership, Person, Role
 from audience.models.people import ANONYMOUS
-from audience.privacy.erasure import sent_under
+from audience.privacy.player_data import decisions_of
 from consent.decisions import effective_level
-from consent.models import ConsentDecision, Level
+from consent.models import Level
 from postbacks.hub.toolkit.conversion_rows import ConversionRow, conversion_row, with_outcomes
 from postbacks.reporting.labels import network_label
 
@@ -32,6 +35,17 @@ class LabelledId:
     value: str
     at: datetime
     more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """An event that joined ids; None if it is not kept any more."""
+
+    at: datetime
+    ids: list[tuple[str, str]]
+    how: str
+    user_id: str
+    event: Event | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +65,29 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         response.status_code = 404
         return response
     addresses = sees_addresses(membership)
-    identities = list(found.identities.order_by("first_seen_at", "pk")[: MAX_LISTED + 1])
+    owned = owned_ids(found, limit=MAX_LISTED + 1)
+    ids = owned[:MAX_LISTED]
     handle = erasure_identity(found) if has_role(membership, Role.ADMIN) else None
     context = {
         "person": found,
         "most": MAX_LISTED,
+        "max_owners": MAX_OWNERS,
         "traits": traits_of(found, addresses=addresses),
         "identities": [
-            LabelledId(row.namespace, masked(row.value, addresses=addresses, name=row.namespace), row.first_seen_at)
-            for row in identities[:MAX_LISTED]
+            LabelledId(namespace, masked(value, addresses=addresses, name=namespace), one.identity.first_seen_at, more)
+            for one in ids
+            for (namespace, value), more in [(one.key, id_history.note(one))]
         ],
-        "has_more_identities": len(identities) > MAX_LISTED,
+        "has_more_identities": len(owned) > MAX_LISTED,
+        "is_crowd": any(one.is_crowd and one.periods for one in ids),
+        "joinings": joinings_of(found, ids, addresses=addresses),
         "devices_and_groups": devices_and_groups(found, addresses=addresses),
         "clicks": clicks_of(found, addresses=addresses),
         "conversions": conversions_of(found, addresses=addresses),
-        "events": events_of(membership, identities),
+        "events": newest_events(membership, ids),
         "erase_form": ErasePersonForm(subject=handle.value) if handle else None,
         "handle": handle,
-        **consent_of(membership, identities, addresses=addresses),
+        **consent_of(membership, ids, addresses=addresses),
     }
     return page(request, "hub/people/person.html", membership, title=title_of(found, context["identities"]), **context)
 
@@ -129,21 +148,31 @@ def conversions_of(found: Person, *, addresses: bool) -> list[ConversionRow]:
     return [conversion_row(conversion, addresses=addresses) for conversion in rows]
 
 
-def events_of(membership: Membership, identities: list[Identity]) -> list[FeedRow]:
-    """Return the newest events with any of the person's ids, and their times."""
-    keys = [(row.namespace, row.value) for row in identities]
+def joinings_of(found: Person, ids: list[OwnedId], *, addresses: bool) -> list[Joining]:
+    """Return which events joined which ids."""
+    return [
+        Joining(
+            at=one.at,
+            ids=[(name, masked(value, addresses=addresses, name=name)) for name, value in one.keys],
+            how=one.how,
+            user_id=masked(one.user_id, addresses=addresses, name="user"),
+            event=one.event,
+        )
+        for one in id_history.joinings(found, ids)[:MAX_LISTED]
+    ]
+
+
+def newest_events(membership: Membership, ids: list[OwnedId]) -> list[FeedRow]:
+    """Return the newest of the person's events, with their times."""
     # Ordered by a time without an index, so that PostgreSQL uses the indexes of the ids and does not scan the newest
     # events of the game.
-    found = (
-        Event.objects.filter(sent_under(membership.game_id, keys)).defer(*PAYLOAD_FIELDS).order_by("-event_at", "-pk")
-    )
+    found = events_of(membership.game_id, ids).defer(*PAYLOAD_FIELDS).order_by("-event_at", "-pk")
     return [replace(event_row(event, membership), at=event.event_at) for event in found[:MAX_LISTED]]
 
 
-def consent_of(membership: Membership, identities: list[Identity], *, addresses: bool) -> dict[str, Any]:
+def consent_of(membership: Membership, ids: list[OwnedId], *, addresses: bool) -> dict[str, Any]:
     """Return the level in force for events without one, and the decisions, newest first."""
-    ids = [row.value for row in identities if row.namespace == ANONYMOUS]
-    decisions = list(ConsentDecision.objects.for_ids(membership.game_id, ids)[:MAX_LISTED])
+    decisions = list(decisions_of(membership.game_id, ids).order_by("-decided_at", "-id")[:MAX_LISTED])
     newest = Level(decisions[0].level) if decisions else None
     level = effective_level(stated="", at_event=newest, later=None, strict=membership.game.strict_consent)
     rows = [(decision, masked(decision.anonymous_id, addresses=addresses)) for decision in decisions]

@@ -1,0 +1,71 @@
+"""`manage.py explain_person`: print which events joined which ids of a player, and when."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
+
+from audience.digest import id_history
+from audience.digest.id_history import Joining
+from audience.digest.owned_ids import OwnedId, owned_ids
+from audience.management import game_option
+from audience.models import Identity, Ownership, Person
+
+# Of a crowd's id.
+MAX_PLAYERS = 100
+
+
+class Command(BaseCommand):
+    help = "Print the ids of a player, which events joined them and when, and which of them other players used too."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", metavar="ID", help="a user id, an anonymous id, or the id of the player's page")
+        game_option.add_game_option(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        persons = Person.objects.select_related("game")
+        if (game := game_option.selected_game(options["game"])) is not None:
+            persons = persons.filter(game=game)
+        named = Identity.objects.filter(value=options["id"])
+        users = Ownership.objects.filter(identity__in=named).values("user__person")
+        every = Q(pk__in=named.values("person")) | Q(pk__in=users) | Q(pk=_uuid(options["id"]))
+        found = list(persons.filter(every).order_by("first_seen_at", "pk")[:MAX_PLAYERS])
+        if not found:
+            raise CommandError(f"No player has the id “{options['id']}”.")
+        for person in found:
+            ids = owned_ids(person)
+            self.stdout.write("\n".join([*_head(person), *_ids(ids), *_joinings(id_history.joinings(person, ids)), ""]))
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _head(person: Person) -> list[str]:
+    seen = f"first seen {_time(person.first_seen_at)}, last seen {_time(person.last_seen_at)}"
+    return [f"Player {person.pk} of {person.game.slug}: {seen}"]
+
+
+def _ids(ids: Iterable[OwnedId]) -> list[str]:
+    lines = [(" ".join(one.key), id_history.note(one)) for one in ids]
+    return ["IDs:", *(f"  {key}{f': {note}' if note else ''}" for key, note in lines)]
+
+
+def _joinings(joinings: Iterable[Joining]) -> list[str]:
+    return ["How the IDs came together:", *map(_joining, joinings)]
+
+
+def _joining(joining: Joining) -> str:
+    ids = ", ".join(" ".join(key) for key in joining.keys)
+    user = f" {joining.user_id}" if joining.user_id else ""
+    event = f"{joining.event.kind}, message {joining.event.message_id}" if joining.event else "event not kept any more"
+    return f"  {_time(joining.at)}  {ids}: {joining.how}{user} ({event})"
+
+
+def _time(at: Any) -> str:
+    return f"{id_history.time_text(at)} UTC"
