@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audience.database import clock
 from audience.models import Conversion, FailedWork, Person, Reason
@@ -26,13 +26,15 @@ OUR_WORDS = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
 
 
 @transaction.atomic
-def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
-    """Cancel all waiting deliveries of these people and return their number. Called by an erasure before it deletes.
+def cancel_for_people(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[uuid.UUID] = ()) -> int:
+    """Cancel all waiting deliveries of these people, and of these conversions, and return their number.
 
-    A call in progress is not interrupted; its worker finds the row cancelled and does not repeat it.
+    Called by an erasure before it deletes. A call in progress is not interrupted; its worker finds the row cancelled
+    and does not repeat it.
     """
     person_ids = list(person_ids)
-    conversions = Conversion.objects.filter(person_id__in=person_ids).order_by("pk")
+    erased = Q(person_id__in=person_ids) | Q(pk__in=list(conversion_ids))
+    conversions = Conversion.objects.filter(erased).order_by("pk")
     # The lock waits for a fan-out in progress, so that its rows are cancelled too.
     ids = list(conversions.select_for_update().values_list("pk", flat=True))
     # Deliveries of every state, so that a late worker or a replay finds the row without its player and writes no body
@@ -41,7 +43,9 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
     deliveries = list(affected.select_for_update(of=("self",)).values_list("pk", flat=True))
     FailedWork.objects.filter(row__in=[str(pk) for pk in deliveries]).delete()
     theirs_sent = DeliveryAttempt.objects.filter(delivery__in=deliveries)
-    _forget_quotes(person_ids, theirs_sent)
+    games = set(Conversion.objects.filter(pk__in=ids).values_list("game_id", flat=True))
+    games |= set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
+    _forget_quotes(games, person_ids, theirs_sent)
     # An answer may repeat what was sent.
     theirs_sent.update(payload=None, message="", provider_code="", request_id="")
     open_states = (DeliveryState.WAITING, DeliveryState.HELD)
@@ -54,9 +58,8 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID]) -> int:
     )
 
 
-def _forget_quotes(person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAttempt]) -> None:
+def _forget_quotes(games: set[int], person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAttempt]) -> None:
     """Remove the networks' messages about these people, and their data, from the alerts of their games."""
-    games = set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
     messages = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
     known = redaction.personal_values(person_ids)
     for alert in Alert.objects.filter(game__in=games).exclude(cause="").select_related("config"):

@@ -4,9 +4,11 @@ import uuid
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import Any
 
 from audience.database import bulk
+from audience.digest.event_ids import is_id
 from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger, goals
 from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
@@ -131,19 +133,23 @@ def _first(launches: Sequence[Conversion]) -> Conversion:
 def _erased(
     game: Game, person_ids: set[uuid.UUID], triggers: Sequence[Event], people: Mapping[int, uuid.UUID]
 ) -> set[int]:
-    """Return the ids of trigger events that happened before their player's erasure was requested."""
+    """Return the ids of trigger events that happened before their player's erasure was requested.
+
+    If an anonymous id of several players was erased, these are the events with it that name no user.
+    """
     key = receipt_key(game.pk) if triggers else None
     if key is None:  # no trigger events, or nobody of this game was ever erased
         return set()
-    hashes: dict[uuid.UUID, set[str]] = defaultdict(set)
-    known = list(Identity.objects.filter(person_id__in=person_ids).values_list("person_id", "value"))
-    hashed = subject_hashes(game.pk, {value for _, value in known}, key=key)
-    for person_id, value in known:
-        hashes[person_id].add(hashed[value])
-    receipts = Erasure.objects.filter(game=game, linked_hashes__overlap=list(hashed.values()))
-    moments = [(set(receipt.linked_hashes), receipt.requested_at) for receipt in receipts]
-    return {
-        event.pk
-        for event in triggers
-        if any(event.event_at < at and linked & hashes[people[event.pk]] for linked, at in moments)
-    }
+    known: dict[uuid.UUID, set[str]] = defaultdict(set)
+    for person_id, value in Identity.objects.filter(person_id__in=person_ids).values_list("person_id", "value"):
+        known[person_id].add(value)
+    alone = {event.pk: event.anonymous_id for event in triggers if not is_id(event.user_id)}
+    hashed = subject_hashes(game.pk, {*alone.values(), *chain.from_iterable(known.values())}, key=key)
+    receipts = list(Erasure.objects.filter(game=game, linked_hashes__overlap=list(hashed.values())))
+
+    def is_erased(event: Event, receipt: Erasure) -> bool:
+        values = {alone.get(event.pk, "")} if receipt.is_of_shared_id else known[people[event.pk]]
+        linked = {hashed[value] for value in values if value}
+        return event.event_at < receipt.requested_at and not linked.isdisjoint(receipt.linked_hashes)
+
+    return {event.pk for event in triggers if any(is_erased(event, receipt) for receipt in receipts)}

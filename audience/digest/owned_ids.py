@@ -53,6 +53,11 @@ class OwnedId:
         return self.identity.owners in (Owners.SEVERAL, Owners.CROWD)
 
     @property
+    def is_own(self) -> bool:
+        """Whether it tells of this person alone."""
+        return ALWAYS in self.periods
+
+    @property
     def is_crowd(self) -> bool:
         return self.identity.owners == Owners.CROWD
 

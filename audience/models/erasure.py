@@ -113,3 +113,8 @@ class Erasure(AuditedInGame, models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.id} ({self.state})"
+
+    @property
+    def is_of_shared_id(self) -> bool:
+        """Whether an id of several players was erased, and their own events stayed."""
+        return "events_kept" in self.counts

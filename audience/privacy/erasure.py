@@ -1,50 +1,31 @@
 """Erasing a player: requested by the API or the Privacy page, done by a worker, with a receipt.
 
 Deleted are events, traits, identities, devices, group memberships, touches, consent decisions, rejections and
-conversions. Waiting deliveries are cancelled by the ERASURE_HOOK; delivered ones cannot be taken back.
+conversions. Waiting deliveries are cancelled by the ERASURE_HOOK; delivered ones cannot be taken back. A user id names
+a player, and so does an anonymous id that was named with one user. Of one that several players share only what it alone
+tells is erased.
 """
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
-from django.utils.module_loading import import_string
 
 from audience.background import isolation, wakeup
 from audience.database import clock
 from audience.digest.queue import lock_game
-from audience.models import (
-    Batch,
-    BatchState,
-    Conversion,
-    Device,
-    Erasure,
-    ErasureState,
-    Event,
-    FailedWork,
-    Game,
-    Identity,
-    Person,
-    Queue,
-    Rejection,
-    Touch,
-)
+from audience.models import Batch, BatchState, Erasure, ErasureState, Game, Identity, Owners, Queue
 from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
-from audience.models.people import ANONYMOUS, DEVICE, USER
-from audience.privacy import redaction
-from consent.decisions import delete_decisions
+from audience.privacy import player_erasure, shared_id_erasure
 
 logger = structlog.get_logger(__name__)
 
 # The pause while events accepted before the request are not digested yet.
 DIGEST_WAIT = timedelta(seconds=2)
-DELETED_WITH_PERSON = {"conversions": Conversion, "touches": Touch, "devices": Device, "identities": Identity}
-COLUMNS = {USER: "user_id", ANONYMOUS: "anonymous_id", DEVICE: "device_id"}
+# Of anonymous ids that name no single player.
+SHARED = (Owners.SEVERAL, Owners.CROWD, Owners.OTHER)
 
 
 def request_erasure(*, game: Game, namespace: str, subject: str, requested_by: str) -> Erasure:
@@ -118,45 +99,14 @@ def run(erasure_id: uuid.UUID) -> bool:
 
 
 def _erase(erasure: Erasure) -> None:
-    game_id, named = erasure.game_id, [(erasure.namespace, erasure.subject)]
-    subject = Identity.objects.filter(game_id=game_id, namespace=erasure.namespace, value=erasure.subject)
-    person_ids = list(subject.values_list("person_id", flat=True))
-    linked = list(Identity.objects.filter(person_id__in=person_ids).values_list("namespace", "value"))
-    keys = sorted({*named, *linked})
-    values = sorted({value for _, value in keys})
-    _redact_batch_errors(game_id, [*redaction.personal_values(person_ids), *values])
-    cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
-    counts = {"postbacks_cancelled": cancel(person_ids=person_ids)}
-    conversions = Conversion.objects.filter(person_id__in=person_ids).values_list("pk", flat=True)
-    FailedWork.objects.filter(game_id=game_id, row__in=[str(pk) for pk in conversions]).delete()
-    counts["events"] = Event.objects.filter(sent_under(game_id, keys)).delete()[0]
-    counts["rejections"] = Rejection.objects.filter(game_id=game_id, subjects__overlap=values).delete()[0]
-    counts["consent_decisions"] = delete_decisions(
-        game_id=game_id, anonymous_ids=[value for namespace, value in keys if namespace == ANONYMOUS]
-    )
-    # With the person's conversions, touches, devices, identities and memberships (on_delete=CASCADE).
-    deleted = Person.objects.filter(pk__in=person_ids).delete()[1]
-    for name, model in DELETED_WITH_PERSON.items():
-        counts[name] = deleted.get(model._meta.label, 0)
-    counts["people"] = len(person_ids)
-    hashes = subject_hashes(game_id, values)
+    game, key = erasure.game, (erasure.namespace, erasure.subject)
+    known = Identity.objects.filter(game=game, namespace=key[0], value=key[1]).select_related("person").first()
+    if known is not None and known.owners in SHARED:
+        counts, values = shared_id_erasure.erase(game, known)
+    else:
+        counts, values = player_erasure.erase(game, key, known.person if known else None)
+    hashes = subject_hashes(game.pk, values)
     erasure.subject_hash, erasure.linked_hashes = hashes[erasure.subject], sorted(hashes.values())
     erasure.subject, erasure.error = "", ""
     erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, clock.now()
     erasure.save()
-
-
-def _redact_batch_errors(game_id: int, values: list[str]) -> None:
-    """Remove these values from the errors of failed batches, which may quote what was sent."""
-    for batch in Batch.objects.filter(game_id=game_id, state=BatchState.FAILED).exclude(error=""):
-        error = redaction.redact(batch.error, values)
-        if error != batch.error:
-            Batch.objects.filter(pk=batch.pk).update(error=error)
-
-
-def sent_under(game_id: int, keys: list[tuple[str, str]]) -> Q:
-    """Return the condition for events that name any of these ids in COLUMNS."""
-    named = Q()
-    for namespace, column in COLUMNS.items():
-        named |= Q(**{f"{column}__in": [value for kind, value in keys if kind == namespace]})
-    return Q(game_id=game_id) & named

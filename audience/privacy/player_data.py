@@ -14,7 +14,7 @@ def decisions_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[ConsentDecisi
     """Return the consent decisions of the player's anonymous ids, made while it owned them."""
     condition = Q(pk__in=[])
     for one in ids:
-        if one.key[0] == ANONYMOUS and (one.periods or not one.is_shared):
+        if one.key[0] == ANONYMOUS and one.periods:
             condition |= Q(anonymous_id=one.key[1]) & one.at("decided_at")
     return ConsentDecision.objects.filter(condition, game_id=game_id)
 
@@ -23,7 +23,7 @@ def rejections_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Rejection]:
     """Return the refused messages that name the player, or nobody but an id that it owned at their receipt."""
     rows = list(ids)
     values = [one.key[1] for one in rows]
-    condition = Q(subjects__overlap=[one.key[1] for one in rows if not one.is_shared])
+    condition = Q(subjects__overlap=[one.key[1] for one in rows if one.is_own])
     for one in rows:
         if one.is_shared and one.periods:
             only = Q(subjects__contains=[one.key[1]], subjects__contained_by=values)

@@ -22,6 +22,11 @@ from consent.models import ConsentDecision
 # Players, and decisions, that a look-up shows.
 MAX_FOUND = 20
 
+PLAYER_ERASED = "The player was erased."
+SHARED_ID_ERASED = (
+    "No single player owned this ID: it was erased with what only it told, and the players’ own events stay without it."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRow:
@@ -34,6 +39,11 @@ class ReceiptRow:
     def of(cls, erasure: Erasure) -> "ReceiptRow":
         counted = [f"{name.replace('_', ' ')} {count}" for name, count in erasure.counts.items() if count]
         return cls(erasure=erasure, erased=", ".join(counted))
+
+    @property
+    def sentence(self) -> str:
+        """What was done, in one sentence."""
+        return SHARED_ID_ERASED if self.erasure.is_of_shared_id else PLAYER_ERASED
 
 
 @game_view()

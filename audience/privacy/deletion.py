@@ -1,0 +1,89 @@
+"""Steps that both kinds of erasure have in common."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+
+from audience.digest import ownership, reassignment
+from audience.digest.event_ids import IdentityKey
+from audience.models import (
+    Batch,
+    BatchState,
+    Conversion,
+    Event,
+    FailedWork,
+    Game,
+    Identity,
+    Kind,
+    Owners,
+    Reason,
+)
+from audience.privacy import redaction
+
+ROWS_PER_QUERY = 1_000
+
+
+class Erased(NamedTuple):
+    """The counts of a receipt, and the ids whose later events of earlier times are erased too."""
+
+    counts: dict[str, int]
+    values: list[str]
+
+
+def conversions_of(game: Game, events: QuerySet[Event]) -> list[uuid.UUID]:
+    """Return the ids of the conversions that these events made, whosever they are."""
+    made = set(events.filter(kind=Kind.TRACK).values_list("message_id", "day"))
+    message_ids = sorted({message_id for message_id, _ in made})
+    found: list[uuid.UUID] = []
+    for start in range(0, len(message_ids), ROWS_PER_QUERY):
+        rows = Conversion.objects.filter(game=game, message_id__in=message_ids[start : start + ROWS_PER_QUERY])
+        found += [pk for pk, *key in rows.values_list("pk", "message_id", "event_day") if tuple(key) in made]
+    return found
+
+
+def cancel_postbacks(
+    game: Game, *, person_ids: Iterable[uuid.UUID] = (), conversion_ids: Iterable[uuid.UUID] = ()
+) -> int:
+    """Cancel the waiting postbacks of these persons and conversions, and forget their failures; return how many."""
+    ids = list(conversion_ids)
+    cancel: Callable[..., int] = import_string(settings.ERASURE_HOOK)
+    cancelled = cancel(person_ids=list(person_ids), conversion_ids=ids)
+    FailedWork.objects.filter(game_id=game.pk, row__in=[str(pk) for pk in ids]).delete()
+    return cancelled
+
+
+def settle_without_click(conversions: QuerySet[Conversion]) -> None:
+    """Settle conversions of others that were handed to a postback with a click that is erased.
+
+    Otherwise they would be attributed to another click and reported once more.
+    """
+    conversions.exclude(fanned_out_at=None).filter(reason="").update(reason=Reason.ERASED)
+
+
+def resettle(game: Game, keys: Iterable[IdentityKey]) -> set[IdentityKey]:
+    """Give each of these ids to the player of its first event, if only other ids tell whose it is.
+
+    Those without an event any more are deleted, and returned.
+    """
+    others = [one for one in ownership.known_ids(game, keys).values() if one.owners == Owners.OTHER]
+    first = reassignment.first_events(game, others)
+    owning = ownership.load(game, {key for event in first.values() for key in event.keys})
+    kept = [one for one in others if one.key in first]
+    for one in kept:
+        one.person_id = first[one.key].player(owning)
+    ownership.change(game, kept)
+    gone = [one for one in others if one.key not in first]
+    Identity.objects.filter(pk__in=[one.pk for one in gone]).delete()
+    return {one.key for one in gone}
+
+
+def redact_batch_errors(game: Game, values: list[str]) -> None:
+    """Remove these values from the errors of failed batches, which may quote what was sent."""
+    for batch in Batch.objects.filter(game=game, state=BatchState.FAILED).exclude(error=""):
+        error = redaction.redact(batch.error, values)
+        if error != batch.error:
+            Batch.objects.filter(pk=batch.pk).update(error=error)

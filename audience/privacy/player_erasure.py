@@ -1,0 +1,113 @@
+"""Erases a player: what its user ids tell, and what weak ids told while it owned them.
+
+A weak id that several players share stays for the others, and so do their events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from django.db.models import QuerySet
+
+from audience.digest import owned_ids, ownership
+from audience.digest.event_ids import IdentityKey, is_id
+from audience.digest.owned_ids import ALWAYS, OwnedId
+from audience.digest.ownership import KnownId, Run
+from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
+from audience.models.people import ANONYMOUS
+from audience.privacy import deletion, redaction
+from audience.privacy.deletion import Erased
+from audience.privacy.player_data import decisions_of, rejections_of
+from consent.models import ConsentDecision
+
+DELETED_WITH_PERSON = {
+    "conversions": Conversion,
+    "touches": Touch,
+    "devices": Device,
+    "identities": Identity,
+    "people": Person,
+}
+
+
+def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
+    """Erase a player; without one, the events of an id that was not digested."""
+    ids = owned_ids.owned_ids(person) if person else []
+    personal = redaction.personal_values([person.pk] if person else [])
+    events = owned_ids.events_of(game.pk, ids) if person else _undigested(game, subject)
+    counts = _delete_conversions(game, events, person)
+    counts["events"] = events.delete()[0]
+    gone = deletion.resettle(game, [one.key for one in ids if one.identity.owners == Owners.OTHER])
+    ids = [replace(one, periods=(ALWAYS,)) if one.key in gone else one for one in ids]
+    counts["rejections"] = (rejections_of(game.pk, ids) | _rejections(game, subject)).delete()[0]
+    counts["consent_decisions"] = (decisions_of(game.pk, ids) | _decisions(game, subject)).delete()[0]
+    counts |= {"touches": 0, "devices": 0, "identities": len(gone), "people": 0}
+    if person:
+        _release(game, person, ids)
+        # With the person's conversions, touches, devices, identities and memberships (on_delete=CASCADE).
+        deleted = person.delete()[1]
+        for name, model in DELETED_WITH_PERSON.items():
+            counts[name] += deleted.get(model._meta.label, 0)
+    values = sorted({subject[1], *(one.key[1] for one in ids if one.is_own)})
+    deletion.redact_batch_errors(game, [*personal, *values])
+    return Erased(counts, values)
+
+
+def _undigested(game: Game, subject: IdentityKey) -> QuerySet[Event]:
+    namespace, value = subject
+    named = Event.objects.filter(game_id=game.pk, **{f"{namespace}_id": value})
+    return named if is_id(value) else named.none()
+
+
+def _rejections(game: Game, subject: IdentityKey) -> QuerySet[Rejection]:
+    return Rejection.objects.filter(game=game, subjects__contains=[subject[1]])
+
+
+def _decisions(game: Game, subject: IdentityKey) -> QuerySet[ConsentDecision]:
+    return ConsentDecision.objects.filter(
+        game_id=game.pk, anonymous_id__in=[subject[1]] if subject[0] == ANONYMOUS else []
+    )
+
+
+def _delete_conversions(game: Game, events: QuerySet[Event], person: Person | None) -> dict[str, int]:
+    """Cancel the postbacks that report the player, and delete what others have of these events.
+
+    Postbacks report the player by its conversions, by conversions of its events that were handed over under another
+    player, and by conversions of others with its clicks.
+    """
+    others = Conversion.objects.exclude(person=person)
+    misplaced = others.filter(pk__in=deletion.conversions_of(game, events))
+    clicked = others.filter(touch__person=person, touch__isnull=False).exclude(pk__in=misplaced.values("pk"))
+    own = Conversion.objects.filter(person=person)
+    ids = [pk for rows in (own, misplaced, clicked) for pk in rows.values_list("pk", flat=True)]
+    cancelled = deletion.cancel_postbacks(game, person_ids=[person.pk] if person else [], conversion_ids=ids)
+    deletion.settle_without_click(clicked)
+    return {"postbacks_cancelled": cancelled, "conversions": misplaced.delete()[1].get(Conversion._meta.label, 0)}
+
+
+def _release(game: Game, person: Person, ids: Sequence[OwnedId]) -> None:
+    """Leave the ids that the player shares to the others."""
+    shared = {one.identity.pk: one.identity for one in ids if one.identity.owners == Owners.SEVERAL}
+    runs = ownership.runs(shared)
+    kept = {pk: _without(person, runs[pk]) for pk in shared}
+    rows = [_known(row, kept[pk]) for pk, row in shared.items() if kept[pk]]
+    ownership.change(game, rows)
+    ownership.store(game, {row.pk: kept[row.pk] if row.owners == Owners.SEVERAL else [] for row in rows})
+
+
+def _without(person: Person, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of the others; two of one player that were parted by the person's alone are one."""
+    kept: list[Run] = []
+    for run in runs:
+        if run.person_id == person.pk:
+            continue
+        if kept and kept[-1].person_id == run.person_id:
+            kept[-1] = kept[-1]._replace(last_at=run.last_at)
+        else:
+            kept.append(run)
+    return kept
+
+
+def _known(row: Identity, runs: Sequence[Run]) -> KnownId:
+    """Return the id with these owners."""
+    one_left = len({run.person_id for run in runs}) == 1
+    owners, named_at = (Owners.ONE, runs[0].first_at) if one_left else (Owners.SEVERAL, None)
+    return KnownId((row.namespace, row.value), row.pk, runs[-1].person_id, owners, named_at, row.first_seen_at)
