@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from audience.models import Event, Kind
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
 IdentityKey = tuple[str, str]
@@ -56,15 +55,6 @@ def event_ids(anonymous_id: str, user_id: str, device_id: str, links: Iterable[S
     weak += [(DEVICE, device_id)] if is_id(device_id) else []
     aliased = [key for key in named if key[0] in WEAK and key[1] != previous]
     return EventIds(list(dict.fromkeys(strong)), weak, aliased, previous)
-
-
-def identity_keys_of(event: Event) -> list[IdentityKey]:
-    """Return every (namespace, value) that the event names, without placeholders."""
-    # A device registration names the present owner; earlier owners are other players.
-    device_id = event.device_id if event.kind != Kind.DEVICE else ""
-    ids = event_ids(event.anonymous_id, event.user_id, device_id, event.links)
-    previous = [(ANONYMOUS, ids.previous), (USER, ids.previous)] if ids.previous else []
-    return [*ids.weak, *ids.strong, *ids.aliased, *previous]
 
 
 def is_id(value: str) -> bool:

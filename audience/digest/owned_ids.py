@@ -1,5 +1,6 @@
 """Which ids a person has, when it owned the shared ones, and which events are its own (ownership.py)."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import In
 
 from audience.digest import ownership
-from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
+from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, event_ids
 from audience.digest.ownership import Run
-from audience.models import Event, Identity, Kind, Owners, OwnershipSource, Person
+from audience.models import Event, Game, Identity, Kind, Owners, OwnershipSource, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
 # Of weak ids that were named with a user.
@@ -129,3 +130,16 @@ def _is_named(game_id: int, namespace: str) -> Q:
     """Return the condition that an event's id of this namespace was ever named with a user."""
     known = Identity.objects.filter(game=game_id, namespace=namespace, value=OuterRef(f"{namespace}_id"))
     return Q(Exists(known.filter(owners__in=NAMED)))
+
+
+def player_of(event: Event) -> uuid.UUID | None:
+    """Return whose an event is as of now; None before the digest, or without a usable id."""
+    game = Game(pk=event.game_id)
+    ids = event_ids(
+        event.anonymous_id, event.user_id, event.device_id if event.kind != Kind.DEVICE else "", event.links
+    )
+    strong = ownership.known_ids(game, [*ids.strong, (USER, ids.previous)])
+    weak = {ANONYMOUS: ids.previous, **dict(ids.weak)}
+    named = next((strong[key].person_id for key in [*ids.strong, (USER, ids.previous)] if key in strong), None)
+    told = ownership.load(game, weak.items()).player(weak[ANONYMOUS], weak.get(DEVICE, ""), event.event_at)
+    return named or told

@@ -239,6 +239,28 @@ def test_an_id_that_tells_nothing_stays_with_whom_its_other_events_tell_of(key: 
     assert not Identity.objects.exists()
 
 
+def test_an_id_that_stays_with_another_player_erases_nothing_of_theirs(
+    key: NewKey, secret_key: NewKey, game: Game
+) -> None:
+    """As above, with a consent decision and a late purchase."""
+    other = {"userId": ABSENT, "anonymousId": "guest-1", "deviceId": "console"}
+    digest(
+        key,
+        message(userId=ADA, deviceId="console", eventTimestamp=ago(minutes=60)),
+        message(**other, eventTimestamp=ago(minutes=50)),
+        message(userId=BOB, deviceId="console", eventTimestamp=ago(minutes=40)),
+        message(**other, eventTimestamp=ago(minutes=30)),
+    )
+    ConsentDecision.objects.create(
+        game_id=game.pk, anonymous_id="guest-1", level="full", source="web", decided_at=ago(minutes=20)
+    )
+    erase(secret_key, {"userId": ADA})
+    digest(key, purchase(BOB, eventTimestamp=ago(minutes=10)))
+
+    assert ConsentDecision.objects.exists()
+    assert Conversion.objects.get().reason == "no_click"
+
+
 def test_the_user_of_a_crowd_is_erased_without_what_only_the_id_tells(key: NewKey, secret_key: NewKey) -> None:
     digest(key, *(login(f"user-{number}", 100 - number) for number in range(51)), unnamed("sign_in", 5))
     assert browser().owners == Owners.CROWD
@@ -348,6 +370,18 @@ def test_a_crowds_id_goes_with_the_player_of_its_events(key: NewKey, secret_key:
     assert found(BROWSER) == []
     assert (Event.objects.count(), Person.objects.count()) == (51, 51)
     assert (receipt.counts["events_kept"], receipt.counts["people"]) == (51, 1)
+
+
+def test_the_player_of_a_crowds_id_goes_also_where_its_events_are_not_kept(
+    key: NewKey, secret_key: NewKey, game: Game
+) -> None:
+    digest(key, *(login(f"user-{number}", 100 - number) for number in range(51)), unnamed("purchase", 5))
+    Event.objects.all().delete()
+    assert Conversion.objects.get().person == browser().person
+    receipt = erase(secret_key, {"anonymousId": BROWSER})
+
+    assert not Conversion.objects.exists()
+    assert (receipt.counts["conversions"], receipt.counts["people"], Person.objects.count()) == (1, 1, 51)
 
 
 def test_the_devices_and_groups_that_only_the_shared_id_told_go(key: NewKey, secret_key: NewKey, game: Game) -> None:

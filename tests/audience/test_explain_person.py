@@ -93,6 +93,13 @@ def test_the_events_are_those_of_the_time_it_was_this_players(family: None, game
     assert "after" in events
 
 
+@pytest.mark.parametrize(("name", "user"), [("before", ADA), ("of-bob", BOB), ("after", ADA)])
+def test_the_page_of_an_event_links_its_player_at_that_time(family: None, game: Game, name: str, user: str) -> None:
+    event = Event.objects.get(name=name)
+    page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/events/{event.day}/{event.pk}/").content.decode()
+    assert re.findall(r"/people/([0-9a-f-]{36})/", page) == [str(person_of(user).pk)]
+
+
 def test_the_consent_decisions_are_those_of_the_time_it_was_this_players(family: None, game: Game) -> None:
     for day, source in ((0, "of-ada"), (4, "of-bob")):
         ConsentDecision.objects.create(

@@ -7,13 +7,13 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from audience.digest.event_ids import identity_keys_of
+from audience.digest.owned_ids import player_of
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.masking import as_json, masked
 from audience.intake.messages.message import TIME_NOTE
 from audience.intake.messages.times import TimeNote
 from audience.intake.replay import ReplayStatus, replay, replay_obstacle
-from audience.models import ApiKey, Event, Identity, Membership, Rejection, Role
+from audience.models import ApiKey, Event, Membership, Rejection, Role
 
 REPLAY_MESSAGES = {
     ReplayStatus.ACCEPTED: (
@@ -46,7 +46,7 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
         "ids": _ids(found, membership),
         "time_note": TIME_NOTES.get(str(time_note), ""),
         "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
-        "person_id": _person_id(found),
+        "person_id": player_of(found),
         "parts": [(name, as_json(value)) for name, value in shown.items() if value],
         "raw": as_json(masked(found.raw, addresses=sees_addresses(membership))),
         "title": masked(found.name, addresses=sees_addresses(membership)) or found.get_kind_display(),
@@ -105,10 +105,3 @@ def _ids(event: Event, membership: Membership) -> list[tuple[str, str]]:
     linked = [(f"Also {namespace}", value) for namespace, value in event.links]
     addresses = sees_addresses(membership)
     return [(name, masked(value, addresses=addresses, name=name)) for name, value in (*own, *linked, *more) if value]
-
-
-def _person_id(event: Event) -> Any:
-    """Return the person its ids belong to now; None before the digest or without usable ids."""
-    keys = identity_keys_of(event)
-    found = Identity.objects.filter(game_id=event.game_id, value__in=[value for _, value in keys])
-    return next((row.person_id for row in found[:20] if (row.namespace, row.value) in keys), None)
