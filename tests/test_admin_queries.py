@@ -31,6 +31,7 @@ from audience.models import (
     Heartbeat,
     Identity,
     Membership,
+    Ownership,
     Role,
 )
 from audience.models.accounts import SignInPace
@@ -72,6 +73,8 @@ def one_more_of_everything(number: int) -> None:
     FailedWork.objects.create(game=game, queue="fan_out", row=str(number), error="ValueError")
     GoalEvent.objects.create(game=game, name="tutorial_done")
     person = factories.person(game, user=f"player-{number}")
+    shared = factories.identity(person, value=f"browser-{number}", owners="several")
+    Ownership.objects.create(game=game, identity=shared, user=person.identities.first(), first_at=now, last_at=now)
     click = factories.touch(person)
     config = factories.config(game, previous_credential={"token": "the-old-token"}, created_by=user)
     delivery = factories.delivery(config, conversion=factories.conversion(person, touch=click))

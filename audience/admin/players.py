@@ -9,13 +9,13 @@ from django.urls import reverse
 
 from audience.admin.base import ReadOnly, ReadOnlyInline, confirmed_action, fields_of, hub_page, masks
 from audience.hub.people.views import erasure_identity
-from audience.models import Conversion, Device, Erasure, Group, Identity, Person, ReceiptKey, Touch
+from audience.models import Conversion, Device, Erasure, Group, Identity, Ownership, Person, ReceiptKey, Touch
 from audience.privacy.erasure import request_erasure
 
 
 class IdentityInline(ReadOnlyInline):
     model = Identity
-    fields = ["namespace", "value", "first_seen_at"]
+    fields = ["namespace", "value", "first_seen_at", "owners", "named_at"]
 
 
 @admin.register(Person)
@@ -57,6 +57,16 @@ class PersonAdmin(ReadOnly):
                 requested_by=request.user.get_username(),
             )
             self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)
+
+
+@admin.register(Ownership)
+class OwnershipAdmin(ReadOnly):
+    list_display = ["identity", "user", "first_at", "last_at", "source", "game"]
+    list_filter = ["source", "game"]
+    list_select_related = ["identity", "user", "game"]
+    search_fields = ["identity__value__exact", "user__value__exact"]
+    search_help_text = "A whole id: the shared one, or that of a user."
+    ordering = ["-id"]
 
 
 @admin.register(Touch)
