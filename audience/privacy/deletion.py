@@ -64,21 +64,20 @@ def settle_without_click(conversions: QuerySet[Conversion]) -> None:
     conversions.exclude(fanned_out_at=None).filter(reason="").update(reason=Reason.ERASED)
 
 
-def resettle(game: Game, keys: Iterable[IdentityKey]) -> set[IdentityKey]:
-    """Give each of these ids to the player of its first event, if only other ids tell whose it is.
+def leave_to_others(game: Game, keys: Iterable[IdentityKey]) -> set[IdentityKey]:
+    """Give each of these weak ids to the player of its first event that stays, of which another id tells.
 
     Those without an event any more are deleted, and returned.
     """
-    others = [one for one in ownership.known_ids(game, keys).values() if one.owners == Owners.OTHER]
-    first = reassignment.first_events(game, others)
+    ids = ownership.known_ids(game, keys)
+    first = reassignment.first_events(game, list(ids.values()))
     owning = ownership.load(game, {key for event in first.values() for key in event.keys})
-    kept = [one for one in others if one.key in first]
-    for one in kept:
-        one.person_id = first[one.key].player(owning)
-    ownership.change(game, kept)
-    gone = [one for one in others if one.key not in first]
-    Identity.objects.filter(pk__in=[one.pk for one in gone]).delete()
-    return {one.key for one in gone}
+    for key, event in first.items():
+        ids[key].person_id, ids[key].owners, ids[key].named_at = event.player(owning), Owners.OTHER, None
+    ownership.change(game, [ids[key] for key in first])
+    gone = ids.keys() - first.keys()
+    Identity.objects.filter(pk__in=[ids[key].pk for key in gone]).delete()
+    return gone
 
 
 def redact_batch_errors(game: Game, values: list[str]) -> None:

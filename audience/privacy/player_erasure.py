@@ -13,7 +13,7 @@ from audience.digest.event_ids import IdentityKey, is_id
 from audience.digest.owned_ids import ALWAYS, OwnedId
 from audience.digest.ownership import KnownId, Run
 from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
-from audience.models.people import ANONYMOUS
+from audience.models.people import ANONYMOUS, WEAK
 from audience.privacy import deletion, redaction
 from audience.privacy.deletion import Erased
 from audience.privacy.player_data import decisions_of, rejections_of
@@ -35,7 +35,8 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
     events = owned_ids.events_of(game.pk, ids) if person else _undigested(game, subject)
     counts = _delete_conversions(game, events, person)
     counts["events"] = events.delete()[0]
-    gone = deletion.resettle(game, [one.key for one in ids if one.identity.owners == Owners.OTHER])
+    weak = {one.key for one in ids if one.key[0] in WEAK and not one.is_shared}
+    gone = deletion.leave_to_others(game, weak)
     ids = [replace(one, periods=(ALWAYS,)) if one.key in gone else one for one in ids]
     counts["rejections"] = (rejections_of(game.pk, ids) | _rejections(game, subject)).delete()[0]
     counts["consent_decisions"] = (decisions_of(game.pk, ids) | _decisions(game, subject)).delete()[0]
@@ -46,7 +47,7 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
         deleted = person.delete()[1]
         for name, model in DELETED_WITH_PERSON.items():
             counts[name] += deleted.get(model._meta.label, 0)
-    values = sorted({subject[1], *(one.key[1] for one in ids if one.is_own)})
+    values = sorted({subject[1], *(one.key[1] for one in ids if one.is_own and one.key not in weak - gone)})
     deletion.redact_batch_errors(game, [*personal, *values])
     return Erased(counts, values)
 

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from audience.background import wakeup
 from audience.database import bulk
 from audience.digest import attribution, clicks, devices_and_groups, ownership, reassignment, traits
-from audience.digest.event_ids import IdentityKey, is_id
+from audience.digest.event_ids import is_id
 from audience.digest.identity import People
 from audience.digest.owned_ids import NAMES_NO_USER
 from audience.models import (
@@ -57,7 +57,7 @@ class Told:
     traits: set[tuple[str, str]] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
-    device_ids: set[IdentityKey] = field(default_factory=set)
+    device_ids: set[str] = field(default_factory=set)
 
 
 def erase(game: Game, identity: Identity) -> Erased:
@@ -82,7 +82,9 @@ def erase(game: Game, identity: Identity) -> Erased:
     touches, devices, cancelled = _take_back(game, told)
     counts["postbacks_cancelled"] += cancelled
     counts |= {"touches": touches, "devices": devices}
-    counts["identities"] = 1 + len(deletion.resettle(game, told.device_ids))
+    others = Identity.objects.filter(game=game, namespace=DEVICE, value__in=told.device_ids, owners=Owners.OTHER)
+    gone = deletion.leave_to_others(game, others.values_list("namespace", "value"))
+    counts["identities"] = 1 + len(gone)
     counts["people"] = 1 if crowd else 0
     if crowd:
         crowd.delete()
@@ -91,9 +93,8 @@ def erase(game: Game, identity: Identity) -> Erased:
 
 def _told(game: Game, identity: Identity, events: QuerySet[Event]) -> Told:
     told = Told(persons={identity.person_id} if identity.person_id else set())
-    devices = {value for value in events.values_list("device_id", flat=True).distinct() if is_id(value)}
-    told.device_ids = {(DEVICE, value) for value in devices}
-    owning = ownership.load(game, {(ANONYMOUS, identity.value), *told.device_ids})
+    told.device_ids = {value for value in events.values_list("device_id", flat=True).distinct() if is_id(value)}
+    owning = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in told.device_ids)])
     for event in events.defer("raw").order_by().iterator():
         device_id = event.device_id if event.kind != Kind.DEVICE else ""
         if player := owning.player(identity.value, device_id, event.event_at):

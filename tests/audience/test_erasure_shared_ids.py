@@ -1,9 +1,11 @@
 """Erasing one of several players who share a browser or a device, and erasing the shared id itself."""
 
+import random
 from typing import Any
 
 import pytest
 
+from audience.digest.owned_ids import owned_ids, player_of
 from audience.games.keys import NewKey
 from audience.models import (
     Conversion,
@@ -26,6 +28,8 @@ from postbacks.outbox import fan_out
 from tests import factories, hub
 from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, launch, message, purchase, send
 from tests.audience.test_erasure import erase, person_of, tables
+from tests.audience.test_owned_ids import any_history
+from tests.effort import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -423,6 +427,39 @@ def test_a_placeholder_names_nobody_to_erase(key: NewKey, secret_key: NewKey, qu
 
     assert Event.objects.count() == 2
     assert receipt.counts["events"] == 0
+
+
+# Any history
+
+
+@pytest.mark.parametrize("seed", range(examples(30)))
+@pytest.mark.parametrize("namespace", ["user", "anonymous"])
+def test_after_an_erasure_each_event_is_whose_it_was(
+    key: NewKey, secret_key: NewKey, game: Game, namespace: str, seed: int
+) -> None:
+    history = any_history(random.Random(seed))
+    for part in (history[:7], history[7:]):
+        digest(key, *part)
+    before = {event.pk: player_of(event) for event in Event.objects.all()}
+    subject = Identity.objects.filter(namespace=namespace).earliest("first_seen_at", "pk")
+    users = [one.key[1] for one in owned_ids(subject.person) if one.key[0] == "user"]
+    receipt = erase(secret_key, {f"{namespace}Id": subject.value})
+
+    assert {event.pk: player_of(event) for event in Event.objects.all()} == {
+        pk: before[pk] for pk in Event.objects.values_list("pk", flat=True)
+    }
+    if receipt.is_of_shared_id:
+        assert found(subject.value) == []
+    else:
+        assert subject.person_id not in {player_of(event) for event in Event.objects.all()}
+        assert [value for value in users if found(value)] == []
+    for column, name in (("anonymous_id", "anonymous"), ("device_id", "device")):
+        used = set(Event.objects.exclude(**{column: ""}).values_list(column, flat=True))
+        assert used == set(Identity.objects.filter(namespace=name).values_list("value", flat=True))
+    assert not Identity.objects.filter(person=None).exists()
+    for row in Identity.objects.exclude(owners=Owners.NONE):
+        players = set(row.ownerships.values_list("user__person", flat=True))
+        assert len(players) >= 2 if row.owners == Owners.SEVERAL else not players
 
 
 # What the page says
