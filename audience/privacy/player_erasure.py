@@ -109,6 +109,5 @@ def _without(person: Person, runs: Sequence[Run]) -> list[Run]:
 
 def _known(row: Identity, runs: Sequence[Run]) -> KnownId:
     """Return the id with these owners."""
-    one_left = len({run.person_id for run in runs}) == 1
-    owners, named_at = (Owners.ONE, runs[0].first_at) if one_left else (Owners.SEVERAL, None)
-    return KnownId((row.namespace, row.value), row.pk, runs[-1].person_id, owners, named_at, row.first_seen_at)
+    owners, last = Owners.SEVERAL if len(runs) > 1 else Owners.ONE, runs[-1]
+    return KnownId((row.namespace, row.value), row.pk, last.person_id, owners, last.first_at, row.first_seen_at)
