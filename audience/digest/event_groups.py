@@ -16,7 +16,8 @@ import orjson
 from django.db import connection
 
 from audience.digest import clicks
-from audience.digest.event_ids import PLACEHOLDER_IDS, EventIds, event_ids
+from audience.digest.event_ids import EventIds, event_ids
+from audience.ids.values import PLACEHOLDER_IDS
 from audience.models import Event, Game
 from audience.models.people import ANONYMOUS, DEVICE, USER
 

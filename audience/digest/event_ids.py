@@ -3,30 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from audience.ids.values import PLACEHOLDER_IDS as PLACEHOLDER_IDS
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
 IdentityKey = tuple[str, str]
-
-# Values that SDKs send when they have no id. Joining players by these would merge all of them.
-PLACEHOLDER_IDS = frozenset(
-    {
-        "0",
-        "00000000-0000-0000-0000-000000000000",
-        "null",
-        "undefined",
-        "none",
-        "nil",
-        "nan",
-        "unknown",
-        "n/a",
-        "na",
-        "anonymous",
-        "guest",
-        "(null)",
-        "[object object]",
-        "-1",
-    }
-)
 
 
 class EventIds(NamedTuple):

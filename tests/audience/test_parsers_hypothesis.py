@@ -131,7 +131,7 @@ def test_any_segment_message_is_understood_or_invalid(
         message = segment.parse(as_read(raw), kind=kind, envelope=envelope)
     except segment.InvalidMessage:
         return
-    assert message.user_id or message.anonymous_id
+    assert message.user_id or message.anonymous_id or message.placeholders
     assert_fits(message)
 
 
@@ -154,7 +154,7 @@ def assert_understood_or_invalid(view: parcelvoy.ParcelvoyView, raw: Any) -> Non
         return
     assert messages
     for message in messages:
-        assert message.user_id or message.anonymous_id
+        assert message.user_id or message.anonymous_id or message.placeholders
         assert_fits(message)
 
 

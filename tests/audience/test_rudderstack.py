@@ -118,9 +118,7 @@ def test_doubled_and_trailing_slashes_are_answered_without_a_redirect(key: NewKe
     [
         (42, "42"),
         (4.5, "4.5"),
-        (True, "true"),
-        ({"b": 1, "a": [2]}, '{"a":[2],"b":1}'),
-        (["x"], '["x"]'),
+        (4.0, "4"),
         ("  padded ", "padded"),
         ("a\u0001b\n", "ab"),
         ("Ünïcödé", "Ünïcödé"),

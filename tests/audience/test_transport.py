@@ -281,8 +281,8 @@ def test_a_bomb_is_refused_in_bounded_memory(wire: Wire, bombs: dict[str, bytes]
     [
         (rb"a\u0000b", "a\ufffdb"),
         (rb"a\\u0000b", r"a\u0000b"),
-        (rb"cut emoji \ud83d", "cut emoji ?"),
-        (rb"\ude00 and \u0000", "? and \ufffd"),
+        (rb"cut emoji \ud83d", "cut emoji \ufffd"),
+        (rb"\ude00 and \u0000", "\ufffd and \ufffd"),
         (rb"whole emoji \ud83d\ude00", "whole emoji 😀"),
         (b"caf\xe9", "caf\ufffd"),
         (b"a\xed\xa0\xbdb", "a\ufffd\ufffd\ufffdb"),
@@ -290,11 +290,10 @@ def test_a_bomb_is_refused_in_bounded_memory(wire: Wire, bombs: dict[str, bytes]
     ],
 )
 def test_text_that_postgresql_cannot_hold_is_replaced(wire: Wire, escaped: bytes, kept: str) -> None:
-    sent = wire.sent({"note": "HERE", "HERE": 1}, user_id="id HERE").replace(b"HERE", escaped)
+    sent = wire.sent({"note": "HERE", "HERE": 1}).replace(b"HERE", escaped)
 
     assert_taken(wire, wire.post(sent))
-    event = Event.objects.get()
-    assert (event.properties, event.user_id) == ({"note": kept, kept: 1}, f"id {kept}")
+    assert Event.objects.get().properties == {"note": kept, kept: 1}
 
 
 def test_of_a_repeated_key_the_last_one_counts(wire: Wire) -> None:

@@ -99,9 +99,11 @@ def test_blanks_around_an_id_are_not_part_of_it(key: NewKey) -> None:
     assert status(key, " a-1 ") == "full"
 
 
-def test_a_nul_character_in_an_id_is_replaced_alike_in_both_calls(key: NewKey) -> None:
-    assert put(key, {**DECISION, "anonymousId": "a\x00b"}).status_code == 204
-    assert status(key, "a\x00b") == "full"
+def test_an_id_with_a_character_that_cannot_be_stored_is_refused(key: NewKey) -> None:
+    answer = put(key, {**DECISION, "anonymousId": "a\x00b"})
+
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "anonymousId has characters that cannot be stored."
 
 
 def test_unknown_fields_are_ignored(key: NewKey) -> None:

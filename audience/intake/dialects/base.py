@@ -73,10 +73,10 @@ class IngestView(APIView):
         except body.Malformed as error:
             raise self.refuse(RequestProblem.BAD_ENCODING, str(error)) from None
 
-    def decode(self, data: bytes) -> Any:
-        """The parsed JSON of a body; refused when it is invalid."""
+    def decode(self, data: bytes, *, keep_digits: bool = False) -> Any:
+        """The parsed JSON of a body; refused when it is invalid. For `keep_digits` see body.decode."""
         try:
-            return body.decode(data)
+            return body.decode(data, keep_digits=keep_digits)
         except body.Malformed as error:
             raise self.refuse(RequestProblem.BAD_JSON, str(error)) from None
 

@@ -180,9 +180,9 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         time_note=timing.note,
         name=rules.text(raw, "eventName"),
         # Both ids of an alias are stored in columns, so that an erasure finds it when one of them is a placeholder.
-        user_id=rules.text(raw, "userId") or (rules.text(raw, "toId") if kind == Kind.ALIAS else ""),
-        anonymous_id=rules.text(raw, "anonymousId") or (rules.text(raw, "fromId") if kind == Kind.ALIAS else ""),
-        device_id=rules.text(raw, "deviceId"),
+        user_id=rules.read_id(raw, "userId") or (rules.read_id(raw, "toId") if kind == Kind.ALIAS else ""),
+        anonymous_id=rules.read_id(raw, "anonymousId") or (rules.read_id(raw, "fromId") if kind == Kind.ALIAS else ""),
+        device_id=rules.read_id(raw, "deviceId"),
         session_id=rules.text(raw, "sessionId"),
         surface=rules.text(raw, "surface"),
         consent_level=rules.text(raw, "consentLevel"),
@@ -193,4 +193,5 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         raw=raw,
     )
     message.links = rules.links(raw, message)
+    message.set_placeholders_aside()
     return message

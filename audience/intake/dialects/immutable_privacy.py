@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 
+from audience.ids.values import clean
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.responses import as_json
@@ -20,9 +21,9 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 
 class PrivacyView(ImmutableView):
     def check_id(self, name: str, value: str) -> None:
-        """Refused when the id is blank or too long."""
+        """Refused when the id is blank, too long or cannot be stored."""
         found: list[Violation] = []
-        rules.check_text({name: value}, name, found, required=True)
+        rules.check_id({name: value}, name, found, required=True)
         if found:
             raise self.error(400, found[0].message, found)
 
@@ -49,7 +50,7 @@ class TrackingConsentView(PrivacyView):
             raise self.error(400, found[0].message, found)
         record_decision(
             game_id=key.game_id,
-            anonymous_id=payload["anonymousId"].strip(),
+            anonymous_id=rules.read_id(payload, "anonymousId"),
             level=Level(payload["status"]),
             source=payload["source"].strip(),
             decided_at=self.received_at,
@@ -82,12 +83,12 @@ class DataView(PrivacyView):
 
 def _id_parameter(request: HttpRequest, parameter: str) -> str:
     """An id of the query in the form that ids of messages are stored in."""
-    return body.storable(request.GET.get(parameter, "")).strip()
+    return clean(body.storable(request.GET.get(parameter, "")))
 
 
 def _decision_violations(payload: dict[str, object]) -> list[Violation]:
     found: list[Violation] = []
-    rules.check_text(payload, "anonymousId", found, required=True)
+    rules.check_id(payload, "anonymousId", found, required=True)
     status = payload.get("status")
     if is_blank(status):
         found.append(rules.missing("status"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from audience.ids.values import clean, is_storable
 from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.times import is_blank, parse_iso
 from audience.models import Kind
@@ -14,7 +15,7 @@ TYPES = ("track", "identify", "alias", "page", "screen")
 IDENTITY_TYPES = ("passport", "steam", "epic", "google", "apple", "discord", "email", "custom")
 SURFACES = ("web", "pixel", "unity", "unreal")
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
-OTHER_TEXTS = ("deviceId", "sessionId", "fromType", "toType")
+OTHER_TEXTS = ("sessionId", "fromType", "toType")
 CHOICES = {"identityType": IDENTITY_TYPES, "surface": SURFACES, "consentLevel": CONSENT_LEVELS}
 
 MAX_AGE = timedelta(days=30)
@@ -91,15 +92,15 @@ def _check_timestamp(message: dict[str, Any], now: datetime, found: list[Violati
 
 
 def _check_ids(message: dict[str, Any], found: list[Violation]) -> None:
-    check_text(message, "userId", found)
-    check_text(message, "anonymousId", found)
+    for name in ("userId", "anonymousId", "deviceId"):
+        check_id(message, name, found)
     if message.get("type") != "alias":
-        if is_blank(message.get("userId")) and is_blank(message.get("anonymousId")):
+        if _is_absent(message.get("userId")) and _is_absent(message.get("anonymousId")):
             found.append(Violation("userId", "MISSING_REQUIRED_FIELD", "userId or anonymousId is required."))
         return
-    check_text(message, "fromId", found, required=True)
-    check_text(message, "toId", found, required=True)
-    if not is_blank(message.get("fromId")) and message.get("fromId") == message.get("toId"):
+    check_id(message, "fromId", found, required=True)
+    check_id(message, "toId", found, required=True)
+    if (previous := read_id(message, "fromId")) and previous == read_id(message, "toId"):
         found.append(Violation("toId", "INVALID_VALUE", "fromId and toId must be different."))
 
 
@@ -141,6 +142,21 @@ def check_text(
         found.append(_too_long(path + name, limit))
 
 
+def check_id(holder: dict[str, Any], name: str, found: list[Violation], *, required: bool = False) -> None:
+    """Add the violation of an id to `found`."""
+    value = holder.get(name)
+    if isinstance(value, str):
+        value = clean(value)
+        if not is_storable(value):
+            found.append(Violation(name, "INVALID_VALUE", f"{name} has characters that cannot be stored."))
+    check_text({name: value}, name, found, required=required)
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether it is null, or a text without an id in it."""
+    return value is None or isinstance(value, str) and not clean(value)
+
+
 def _check_choice(message: dict[str, Any], name: str, choices: tuple[str, ...], found: list[Violation]) -> None:
     value = message.get(name)
     if is_blank(value):
@@ -172,14 +188,20 @@ def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
         return [(raw["identityType"], message.user_id)]
     if message.kind != Kind.ALIAS:
         return []
-    previous, kind = text(raw, "fromId"), text(raw, "fromType").lower()
+    previous, kind = read_id(raw, "fromId"), text(raw, "fromType").lower()
     namespaces = [kind] if kind in WEAK else [USER] if kind else [ANONYMOUS, USER]
-    links = [*((namespace, previous) for namespace in namespaces), (USER, text(raw, "toId"))]
+    links = [*((namespace, previous) for namespace in namespaces), (USER, read_id(raw, "toId"))]
     for end in ("from", "to"):
         provider = text(raw, f"{end}Type").lower()
         if provider and provider not in {ANONYMOUS, USER, DEVICE}:
-            links.append((provider[:64], text(raw, f"{end}Id")))
+            links.append((provider[:64], read_id(raw, f"{end}Id")))
     return links
+
+
+def read_id(raw: Mapping[str, Any], name: str) -> str:
+    """An id of the message; '' when it is absent or not a text."""
+    value = raw.get(name)
+    return clean(value) if isinstance(value, str) else ""
 
 
 def text(raw: Mapping[str, Any], name: str) -> str:

@@ -76,7 +76,7 @@ class AliasView(ParcelvoyView):
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.check_type(payload, dict, "")
-        anonymous_id, external_id = (rules.required_text(payload, name) for name in ("anonymous_id", "external_id"))
+        anonymous_id, external_id = (rules.required_id(payload, name) for name in ("anonymous_id", "external_id"))
         return [_message(Kind.ALIAS, payload, now, anonymous_id=anonymous_id, user_id=external_id)]
 
 
@@ -98,7 +98,8 @@ class DevicesView(ParcelvoyView):
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
         rules.check_type(payload, dict, "")
         anonymous_id, external_id = rules.read_ids(payload)
-        for name in ("device_id", "os", "model", "app_build", "app_version"):
+        device_id = rules.required_id(payload, "device_id")
+        for name in ("os", "model", "app_build", "app_version"):
             rules.required_text(payload, name)
         token = payload.get("token")
         if token is not None:
@@ -111,7 +112,7 @@ class DevicesView(ParcelvoyView):
                 now,
                 anonymous_id=anonymous_id,
                 user_id=external_id,
-                device_id=rules.required_text(payload, "device_id"),
+                device_id=device_id,
                 properties={**extra, **({"token": token} if token else {})},
             )
         ]
@@ -171,7 +172,7 @@ def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:
     timing = read_timing(raw.get("created_at"), received_at=now)
-    return Message(
+    message = Message(
         kind=kind,
         message_id=_message_id(raw.get("message_id")),
         event_at=timing.event_at,
@@ -180,6 +181,8 @@ def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -
         raw=dict(raw),
         **fields,
     )
+    message.set_placeholders_aside()
+    return message
 
 
 def _message_id(stated: Any) -> str:

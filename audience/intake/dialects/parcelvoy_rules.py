@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
+from audience.ids.values import clean, is_storable
+
 MAX_LENGTH = 255
 TEXTS: dict[type, str] = {str: "string", dict: "object", list: "array"}
 
@@ -44,10 +46,24 @@ def optional_text(holder: Mapping[str, Any], name: str, path: str = "") -> str:
 
 def read_ids(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
     """(anonymous_id, external_id), at least one of them."""
-    ids = optional_text(holder, "anonymous_id", path), optional_text(holder, "external_id", path)
+    ids = _optional_id(holder, "anonymous_id", path), _optional_id(holder, "external_id", path)
     if not any(ids):
         raise InvalidItem(f"{path}external_id", "Must have required property 'external_id'")
     return ids
+
+
+def required_id(holder: Mapping[str, Any], name: str) -> str:
+    value = _optional_id(holder, name, "")
+    if not value:
+        raise InvalidItem(name, f"Must have required property '{name}'")
+    return value
+
+
+def _optional_id(holder: Mapping[str, Any], name: str, path: str) -> str:
+    value = clean(optional_text(holder, name, path))
+    if not is_storable(value):
+        raise InvalidItem(f"{path}{name}", f"The value of `{path}{name}` has characters that cannot be stored.")
+    return value
 
 
 def optional_object(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:

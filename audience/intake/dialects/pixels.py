@@ -40,7 +40,7 @@ class DataPixelView(MetaRouterView):
         written = text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
         key = self.require_key(named[0] or written or named[1])
         self.admit(key)
-        answer = await self.handle_one(payload, key)
+        answer = await self.handle(payload, key, len(self.body))
         return gif() if answer.status_code == 200 else answer
 
     def data(self, request: HttpRequest) -> bytes:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from audience.ids.values import is_storable, read_id
 from audience.intake.dialects.segment_fields import canonical_context, device_id, mapping, text_of
 from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
 from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
@@ -68,7 +69,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         name=_name(raw, kind),
         user_id=_id(raw, "userId"),
         anonymous_id=_id(raw, "anonymousId"),
-        device_id=device_id(context)[:MAX_ID_LENGTH],
+        device_id=_read_id(device_id(context), "context.device.id"),
         session_id=text_of(context.get("sessionId"))[:MAX_ID_LENGTH],
         consent_level=text_of(raw.get("consentLevel")) if raw.get("consentLevel") in CONSENT_LEVELS else "",
         test=raw.get("test") is True,
@@ -80,6 +81,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
     if not message.user_id and not message.anonymous_id:
         raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", "request neither has anonymousId nor userId")
     _set_fields_of_kind(raw, kind, context, message)
+    message.set_placeholders_aside()
     return message
 
 
@@ -122,13 +124,11 @@ def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
         raise InvalidMessage("mergeProperties", "MISSING_REQUIRED_FIELD", "mergeProperties is required for merge")
     links = []
     for item in listed:
-        pair = (text_of(item.get("type")), text_of(item.get("value"))) if isinstance(item, dict) else ("", "")
+        pair = (text_of(item.get("type")), read_id(item.get("value"))) if isinstance(item, dict) else ("", "")
         if not all(pair):
             text = "mergeProperties must be a list of objects with type and value"
             raise InvalidMessage("mergeProperties", "INVALID_FORMAT", text)
-        if len(pair[1]) > MAX_ID_LENGTH:
-            text = f"mergeProperties has a value longer than {MAX_ID_LENGTH} characters"
-            raise InvalidMessage("mergeProperties", "INVALID_VALUE", text)
+        _check_id(pair[1], "mergeProperties")
         links.append((pair[0].lower()[:64], pair[1]))
     return links
 
@@ -170,10 +170,20 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
 
 
 def _id(raw: Mapping[str, Any], name: str) -> str:
-    value = text_of(raw.get(name))
+    return _read_id(raw.get(name), name)
+
+
+def _read_id(value: Any, name: str) -> str:
+    found = read_id(value)
+    _check_id(found, name)
+    return found
+
+
+def _check_id(value: str, name: str) -> None:
     if len(value) > MAX_ID_LENGTH:
         raise InvalidMessage(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
-    return value
+    if not is_storable(value):
+        raise InvalidMessage(name, "INVALID_VALUE", f"{name} has characters that cannot be stored")
 
 
 def _required_id(raw: Mapping[str, Any], name: str, kind: str) -> str:

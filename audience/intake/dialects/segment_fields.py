@@ -25,7 +25,7 @@ def mapping(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """An id or a name as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
+    """A name as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
 
     A text of replacement characters alone is '' too: body.decode makes them of NUL characters.
     """
@@ -77,6 +77,5 @@ def canonical_context(context: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def device_id(context: Mapping[str, Any]) -> str:
-    value = mapping(context, "device").get("id")
-    return value.strip() if isinstance(value, str) else ""
+def device_id(context: Mapping[str, Any]) -> Any:
+    return mapping(context, "device").get("id")

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponseBase
 
+from audience.ids.values import LostDigits
 from audience.intake.dialects import metarouter, rudderstack, segment
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, Responses
@@ -60,7 +61,11 @@ class SegmentView(IngestView):
     async def handle(self, payload: Any, key: ApiKey, size: int) -> HttpResponseBase:
         if size > (self.responses.batch_limit if self.route == BATCH else self.responses.call_limit):
             raise self.refuse(RequestProblem.TOO_LARGE)
-        return await (self.handle_batch if self.route == BATCH else self.handle_one)(payload, key)
+        handler = self.handle_batch if self.route == BATCH else self.handle_one
+        try:
+            return await handler(payload, key)
+        except LostDigits:
+            return await handler(self.decode(self.body, keep_digits=True), key)
 
     def receive(self, named: str) -> tuple[ApiKey, Any, int]:
         """The key, the JSON and its size in bytes. `named` is the key outside the body.
@@ -82,6 +87,7 @@ class SegmentView(IngestView):
 
     def payload(self, data: bytes, named: str) -> Any:
         """The JSON. An unreadable body without a key outside it is refused for having no key."""
+        self.body = data
         try:
             return self.decode(data)
         except Refusal:

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from audience.ids.values import is_placeholder
 from audience.models import Kind
 
 # The key in an Event's context that holds a times.TimeNote. A client's own value of that name is dropped, and it is
 # never sent to a network.
 TIME_NOTE = "_time_note"
+# The same for what was sent in place of ids: {"user_id": "undefined"}. "linked_id" is an end of an alias or a merge.
+PLACEHOLDER_NOTE = "_placeholder_ids"
+LINKED_ID = "linked_id"
+ID_FIELDS = ("user_id", "anonymous_id", "device_id")
 # The prefix of stored message ids of server keys.
 SERVER_IDS = "server:"
 MAX_MESSAGE_ID_LENGTH = 256
@@ -26,6 +31,7 @@ class Message:
     one.
     `is_joined`: this message and the one before it come from one item of the client, and happened at the same time.
     `consent_level` is the stated level, `not_set` included; '' when none is stated.
+    `placeholders` are the texts that were sent in place of ids, by field (set_placeholders_aside).
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
     `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
     screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
@@ -54,13 +60,27 @@ class Message:
     context: dict[str, Any] = field(default_factory=dict)
     integrations: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
+    placeholders: dict[str, str] = field(default_factory=dict)
 
-    def context_with_time_note(self) -> dict[str, Any]:
-        """The context as it is stored: with `time_note`, and never with a client's own value of that key."""
-        if not self.time_note and TIME_NOTE not in self.context:
+    def set_placeholders_aside(self) -> None:
+        """Move placeholders from the ids and links to `placeholders`."""
+        for name in ID_FIELDS:
+            if is_placeholder(value := getattr(self, name)):
+                setattr(self, name, "")
+                self.placeholders[name] = value
+        if self.links:
+            for _, value in self.links:
+                if is_placeholder(value) and value not in self.placeholders.values():
+                    self.placeholders[LINKED_ID] = value
+            self.links = [link for link in self.links if not is_placeholder(link[1])]
+
+    def context_with_notes(self) -> dict[str, Any]:
+        """The context as it is stored: with our notes, and never with a client's own values of their keys."""
+        notes = {TIME_NOTE: self.time_note, PLACEHOLDER_NOTE: self.placeholders}
+        if not any(notes.values()) and notes.keys().isdisjoint(self.context):
             return self.context
-        own = {name: value for name, value in self.context.items() if name != TIME_NOTE}
-        return {**own, TIME_NOTE: self.time_note} if self.time_note else own
+        own = {name: value for name, value in self.context.items() if name not in notes}
+        return own | {name: note for name, note in notes.items() if note}
 
 
 @dataclass(frozen=True, slots=True)

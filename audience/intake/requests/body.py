@@ -1,13 +1,18 @@
 """From the bytes of a request to plain Python values that PostgreSQL can store; the same for every dialect."""
 
 import json
+import math
 import re
 import zlib
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
+
+from audience.ids.values import FIRST_INEXACT
 
 # No SDK nests deeper, and JSON serializers have limits.
 MAX_NESTING = 64
@@ -20,6 +25,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 CHUNK_BYTES = 64 * 1024
 # Of gzip. Clients write one, or two when they append; an empty one has 20 bytes.
 MAX_MEMBERS = 1000
+SURROGATE = re.compile("[\ud800-\udfff]")
 UTF_8_BOM = b"\xef\xbb\xbf"
 OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -89,11 +95,12 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     return bytes(plain)
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes, *, keep_digits: bool = False) -> Any:
     """Parse JSON. Raises `Malformed`.
 
     NUL characters and lone surrogates, which PostgreSQL cannot store, become replacement characters. A byte order mark
-    of UTF-8 is skipped (RFC 8259, section 8.1).
+    of UTF-8 is skipped (RFC 8259, section 8.1). An integer of more than 64 bits becomes a float; with `keep_digits`,
+    which is slower, it becomes the text of its digits.
     """
     if body.startswith(OTHER_BOMS):
         raise Malformed("The body is not valid JSON: it is UTF-16 or UTF-32, and has to be UTF-8.")
@@ -101,7 +108,7 @@ def decode(body: bytes) -> Any:
     if b"\\u0000" in body:
         body = ESCAPED_NUL.sub(rb"\1\\ufffd", body)
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(body) if not keep_digits else _decode_leniently(body, "", _number_or_digits)
     except orjson.JSONDecodeError as error:
         value = _decode_leniently(body, str(error))
     # JSON with fewer brackets than levels is not nested too deeply.
@@ -115,13 +122,26 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def _decode_leniently(body: bytes, error: str) -> Any:
-    """JSON with lone surrogates, which orjson refuses: browsers cut strings within an emoji and send `\ud83d`."""
+def _decode_leniently(body: bytes, error: str, read_number: Callable[[str], float | str] | None = None) -> Any:
+    """JSON with what orjson refuses or rounds: lone surrogates, as browsers cut strings within an emoji and send
+    `\ud83d`, and large numbers."""
     try:
-        value = json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-        return orjson.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8", "replace"))
+        text = body.decode("utf-8", "replace")
+        value = json.loads(text, parse_constant=_refuse_constant, parse_int=read_number, parse_float=read_number)
+        written = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        return orjson.loads(SURROGATE.sub("\ufffd", written))
     except (ValueError, RecursionError):
         raise Malformed(f"The body is not valid JSON: {error}.") from None
+
+
+def _number_or_digits(text: str) -> float | str:
+    """A number, or the text of its digits if it has more than 64 bits. Raises ValueError beyond float's range."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("It is beyond the range of a float.")
+    if abs(number) >= FIRST_INEXACT:
+        return str(int(Decimal(text)))
+    return int(text) if text.lstrip("-").isdecimal() else number
 
 
 def _refuse_constant(name: str) -> None:

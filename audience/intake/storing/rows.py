@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from audience.ids.values import read_id
 from audience.intake.messages import times
 from audience.intake.messages.message import Message, Rejected, stored_id
 from audience.models import ApiKey, Dialect
@@ -146,7 +147,7 @@ def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
         "t" if message.test or request.is_sandbox else "f",
         _json(message.properties) if message.properties else "{}",
         _json(message.traits) if message.traits else "{}",
-        _json(message.context_with_time_note()),
+        _json(message.context_with_notes()),
         _json(message.integrations) if message.integrations else "{}",
         _json(message.raw),
     )
@@ -194,9 +195,9 @@ def _truncated(value: Any, limit: int) -> Any:
 def _subjects(raw: Any) -> list[str]:
     """All ids in a rejected message or list of messages, for erasures: the values of keys that end in `id`.
 
-    Without outer spaces, as the ids of valid messages; numbers as text.
+    In the form that the ids of valid messages have.
     """
     messages = raw if isinstance(raw, list) else [raw]
     fields = (pair for message in messages if isinstance(message, dict) for pair in message.items())
     ids = (value for name, value in fields if isinstance(name, str) and name.lower().endswith("id"))
-    return [text[:512] for value in ids if isinstance(value, str | int) and (text := str(value).strip())]
+    return [text[:512] for value in ids if isinstance(value, str | int) and (text := read_id(value))]

@@ -1,0 +1,120 @@
+"""Which values of a message are ids of a player, and when two of them are the same id. Used by all dialects."""
+
+import re
+import unicodedata
+from typing import Any
+
+MAX_PLACEHOLDER_LENGTH = 64
+# Values, in lower case, that clients send when they have no id. Joining players by these would merge all of them.
+# Most are of the list of PostHog (https://posthog.com/docs/getting-started/identify-users).
+PLACEHOLDER_IDS = frozenset(
+    {
+        "0",
+        "-1",
+        "00000000-0000-0000-0000-000000000000",
+        # The ANDROID_ID of every device with a certain defect of Android 2.2, and of its emulators.
+        "9774d56d682e549c",
+        "null",
+        "(null)",
+        "<null>",
+        "undefined",
+        "none",
+        "(none)",
+        "nil",
+        "<nil>",
+        "nan",
+        "unknown",
+        "n/a",
+        "na",
+        "not set",
+        "(not set)",
+        "true",
+        "false",
+        "{}",
+        "[]",
+        "[object object]",
+        "anonymous",
+        "guest",
+        "not_authenticated",
+        "id",
+        "email",
+        "distinct_id",
+        "distinctid",
+    }
+)
+# Zeros and hyphens alone (https://support.twilio.com/hc/en-us/articles/43720564918427), and templates that were not
+# filled in: {{userId}} ${userId} {userId} #{user_id} %s %1$s %@ <user_id> %%USER_ID%% __USER_ID__. Not a UUID in
+# braces, as Windows writes it.
+PLACEHOLDER = re.compile(
+    r"\{?[0-]+\}?|[$#]?\{[a-z_][\w.$ ]*\}|\{\{[\w.$ |-]*\}\}|%(\d\$)?[sdi@]|<[a-z_][\w. -]*>|%%\w*%%|__[a-z_]+__",
+    re.ASCII | re.IGNORECASE,
+)
+PLACEHOLDER_STARTS = frozenset("0-{$#%<_\"'`")
+QUOTES = "\"'`"
+# Of JSON values that are never an id: what is stored as their text.
+NO_IDS: dict[type, tuple[str, str]] = {bool: ("false", "true"), dict: ("{}", "{}"), list: ("[]", "[]")}
+# Replaces characters that PostgreSQL cannot store (audience/intake/requests/body.py).
+REPLACEMENT = "\ufffd"
+# orjson decodes integers of more than 64 bits as floats.
+FIRST_INEXACT = 2.0**63
+UUID_FORM = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+class LostDigits(Exception):
+    """A number has more digits than a float holds: the body has to be decoded again (body.decode, `keep_digits`)."""
+
+
+def read_id(value: Any) -> str:
+    """A JSON value as an id: '' for none; true, false, objects and arrays become placeholders.
+
+    Numbers are their digits: 7001, 7001.0 and "7001" are one id. Raises LostDigits.
+    """
+    if isinstance(value, str):
+        return clean(value)
+    if value is None:
+        return ""
+    if found := NO_IDS.get(type(value)):
+        return found[value is True]
+    if isinstance(value, float):
+        if abs(value) >= FIRST_INEXACT:
+            raise LostDigits
+        value = int(value) if value.is_integer() else value
+    return str(value)
+
+
+def clean(text: str) -> str:
+    """The text without invisible characters (categories Cc and Cf) and outer spaces.
+
+    A text of replacement characters alone is '' too.
+    """
+    if not text.isprintable():
+        text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf"})
+    text = text.strip()
+    return text if text.strip(f"{REPLACEMENT} ") else ""
+
+
+def is_storable(value: str) -> bool:
+    """Whether it has no characters that were replaced, by which two ids would become one."""
+    return REPLACEMENT not in value
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether it is sent in place of an id. '' is no placeholder."""
+    if not value or len(value) > MAX_PLACEHOLDER_LENGTH:
+        return False
+    if value.lower() in PLACEHOLDER_IDS:
+        return True
+    if value[0] not in PLACEHOLDER_STARTS:
+        return False
+    bare = value.strip(QUOTES)
+    return bare.lower() in PLACEHOLDER_IDS or not bare or PLACEHOLDER.fullmatch(bare) is not None
+
+
+def canonical(value: str) -> str:
+    """The form by which ids are compared: UUIDs in lower case, other texts in Unicode's form NFC.
+
+    The SQL function audience_canonical_id returns the same.
+    """
+    if not value.isascii():
+        return unicodedata.normalize("NFC", value)
+    return value.lower() if len(value) == 36 and UUID_FORM.fullmatch(value) else value
