@@ -19,6 +19,7 @@ from audience.digest import clicks
 from audience.digest.event_ids import EventIds, event_ids
 from audience.ids.values import PLACEHOLDER_IDS
 from audience.models import Event, Game
+from audience.models.events import PLACEHOLDER_NOTE
 from audience.models.people import ANONYMOUS, DEVICE, USER
 
 # The identity of the id in `column`. LIMIT forces an index lookup per row: otherwise PostgreSQL plans a join, which
@@ -51,6 +52,7 @@ PLAYER = f"""CASE
 # id_group: one row per combination of ids; events with links, or without any usable id, are not combined.
 # known: `person_id` is the player of these events. NULL if an id is new or was first seen later, or if the owner of a
 #   weak id may change or hangs on the time.
+# counted: counts placeholders that were sent in place of ids.
 # active: updates last_seen_at of known players.
 # least and greatest ignore NULL.
 READ_GROUPS = f"""
@@ -59,7 +61,7 @@ WITH event AS MATERIALIZED (
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
     context -> 'active' IS DISTINCT FROM 'false' AS is_active,
-    message_id, {MATTERS} AS matters
+    message_id, {MATTERS} AS matters, received_at, context -> '{PLACEHOLDER_NOTE}' AS placeholders
   FROM audience_event WHERE id = ANY(%(ids)s) AND day BETWEEN %(first)s AND %(last)s
 ), id_group AS (
   SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at, max(event_at) AS last_at,
@@ -79,6 +81,12 @@ WITH event AS MATERIALIZED (
   {BY_ANONYMOUS}
   {BY_USER}
   {BY_DEVICE}
+), counted AS (
+  INSERT INTO audience_placeholdercount AS counted (game_id, starts_at, field, value, number)
+  SELECT %(game)s, date_bin('1 hour', received_at, 'epoch'), key, left(value, 64), count(*)
+  FROM (SELECT * FROM event WHERE jsonb_typeof(placeholders) = 'object') AS noted, jsonb_each_text(placeholders)
+  GROUP BY 2, 3, 4
+  ON CONFLICT (game_id, starts_at, field, value) DO UPDATE SET number = counted.number + excluded.number
 ), active AS (
   UPDATE audience_person SET last_seen_at = active_at
   FROM (SELECT person_id, max(active_at) AS active_at FROM known GROUP BY person_id) AS latest

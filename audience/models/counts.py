@@ -1,11 +1,14 @@
-"""Counts for charts, per minute and later per hour: views made by the migration counts_by_the_minute.
+"""Counts for charts, per minute and later per hour.
 
-Each view unites the rolled-up rows with those not yet rolled up (audience/storage/rollups.py), so that a sum over it
-always equals a count over the counted table. `starts_at` is the start of a minute, or of an hour once it is rolled up.
-Counts are kept after the counted rows are dropped by age.
+RequestCount and ConversionCount are views made by the migration counts_by_the_minute. Each unites the rolled-up rows
+with those not yet rolled up (audience/storage/rollups.py), so that a sum over it always equals a count over the counted
+table. `starts_at` is the start of a minute, or of an hour once it is rolled up. Counts are kept after the counted rows
+are dropped by age.
 """
 
 from django.db import models
+
+from audience.models.keys import Game
 
 
 class RequestCount(models.Model):
@@ -50,3 +53,24 @@ class ConversionCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} conversions from {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class PlaceholderCount(models.Model):
+    """Events with a placeholder in place of an id, by the hour of receipt; a table that the digest writes.
+
+    `field` is one of message.ID_FIELDS or LINKED_ID, `value` what was sent.
+    """
+
+    game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
+    starts_at = models.DateTimeField()
+    field = models.CharField(max_length=16)
+    value = models.CharField(max_length=64)
+    number = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["game", "starts_at", "field", "value"], name="one_count_per_placeholder")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} events with the {self.field} {self.value}"

@@ -7,6 +7,10 @@ from django.db.models import F, Func, Q, Value
 from audience.database import clock
 from audience.models.keys import ApiKey, Dialect, Game
 
+# The key in an event's context that holds what was sent in place of ids: {"user_id": "undefined"}. A client's own value
+# of that name is dropped, and it is never sent to a network.
+PLACEHOLDER_NOTE = "_placeholder_ids"
+
 
 class Kind(models.TextChoices):
     """The kinds of message, common to all dialects."""

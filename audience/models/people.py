@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q, Value
@@ -99,6 +100,11 @@ class Identity(models.Model):
     owners = models.CharField(max_length=7, choices=Owners.choices, default=Owners.NONE, db_default="", blank=True)
     # When the one owner was first named with it, or the latest of several; None without an owner.
     named_at = models.DateTimeField(null=True, blank=True)
+    # `value` is the canonical form (audience/ids/values.py). These are the other forms in which the id was sent, in
+    # order of their bytes: the columns of events hold ids as sent.
+    spellings = ArrayField(
+        models.TextField(), default=list, blank=True, db_default=Value([], ArrayField(models.TextField()))
+    )
 
     class Meta:
         verbose_name_plural = "identities"

@@ -57,6 +57,13 @@ def steps(now: datetime) -> Iterator[PruneStep]:
     games = list(Game.objects.order_by("pk"))
     yield StaleRows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
     yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_KEPT], "failed work")
+    yield StaleRows(
+        "counts of placeholders",
+        "audience_placeholdercount",
+        "starts_at < %s",
+        [now - BATCHES_KEPT],
+        "old placeholders",
+    )
     yield from (_beyond_limit(game) for game in games)
     yield from prune_accounts.steps(now)
     yield from _batches(now)

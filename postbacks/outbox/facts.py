@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models.functions import Collate
+from django.db.models.functions import Collate, Lower
 
+from audience.ids.values import PLACEHOLDER_IDS, is_placeholder
 from audience.models import Conversion, Identity
 from audience.models.people import USER
 from consent.models import Level
@@ -57,9 +58,10 @@ MAX_MONEY = Decimal(10) ** 14
 
 def load_names(conversions: Sequence[Conversion]) -> None:
     """Load in one query the first user id of each person, which `read_facts` reads for events without one."""
-    unnamed = [conversion.person for conversion in conversions if not _text(conversion.user_id)]
+    unnamed = [conversion.person for conversion in conversions if not _id(conversion.user_id)]
     if unnamed:
         users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in unnamed})
+        users = users.annotate(lower=Lower("value")).exclude(lower__in=PLACEHOLDER_IDS)
         # "C": ties are broken in the same way in every database.
         first = users.order_by("person", "first_seen_at", Collate("value", "C")).distinct("person")
         found = dict(first.values_list("person", "value"))
@@ -102,7 +104,7 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
     return {
         "email": _first_usable(places, EMAIL, _text),
         "phone": _first_usable(places, PHONE, _text),
-        "external_id": _text(conversion.user_id) or _user_identity(conversion),
+        "external_id": _id(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": _text(_first(properties, ORDER_ID)),
         "cookies": _texts(touch.cookies) if touch else {},
@@ -127,6 +129,11 @@ def _user_identity(conversion: Conversion) -> str | None:
     if not hasattr(conversion.person, "first_user_id"):
         load_names([conversion])
     return _text(conversion.person.first_user_id)
+
+
+def _id(raw: str) -> str | None:
+    """An id without outer spaces; None for placeholders, which events of version 0.2 may hold."""
+    return None if is_placeholder(raw.strip()) else _text(raw)
 
 
 def _items(properties: dict[str, Any]) -> tuple[Item, ...]:

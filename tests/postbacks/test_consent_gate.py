@@ -301,3 +301,15 @@ def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Gam
     assert Conversion.objects.get().reason == "consent"
     assert DeliveryAttempt.objects.count() == 1
     assert len(sandbox.received(network)) == 1
+
+
+@pytest.mark.parametrize("placeholder", ["null", "UNDEFINED", "0", "00000000-0000-0000-0000-000000000000"])
+def test_a_placeholder_that_an_earlier_version_stored_names_no_player(game: Game, placeholder: str) -> None:
+    person = factories.person(game, user=placeholder)
+    unnamed = factories.conversion(person, user_id=placeholder)
+    assert facts.read_facts(unnamed, event_id="e-1", level=Level.FULL).external_id is None
+
+    factories.identity(person, namespace="user", value="user-b", first_seen_at=timezone.now())
+    known = Conversion.objects.get(pk=unnamed.pk)
+
+    assert facts.read_facts(known, event_id="e-1", level=Level.FULL).external_id == "user-b"

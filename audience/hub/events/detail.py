@@ -8,12 +8,14 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from audience.digest.owned_ids import player_of
+from audience.hub.events.placeholders import LABELS, describe
 from audience.hub.toolkit.access import HubRequest, game_view, page, sees_addresses
 from audience.hub.toolkit.masking import as_json, masked
 from audience.intake.messages.message import TIME_NOTE
 from audience.intake.messages.times import TimeNote
 from audience.intake.replay import ReplayStatus, replay, replay_obstacle
 from audience.models import ApiKey, Event, Membership, Rejection, Role
+from audience.models.events import PLACEHOLDER_NOTE
 
 REPLAY_MESSAGES = {
     ReplayStatus.ACCEPTED: (
@@ -40,10 +42,11 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
     found = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
     names = ("properties", "traits", "context", "integrations")
     time_note = found.context.pop(TIME_NOTE, "")
+    placeholders = describe(found.context.pop(PLACEHOLDER_NOTE, None))
     shown = masked({name: getattr(found, name) for name in names}, addresses=sees_addresses(membership))
     context = {
         "event": found,
-        "ids": _ids(found, membership),
+        "ids": [*_ids(found, membership), *((LABELS[name].capitalize(), text) for name, text in placeholders)],
         "time_note": TIME_NOTES.get(str(time_note), ""),
         "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
         "person_id": player_of(found),

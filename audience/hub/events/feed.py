@@ -9,12 +9,16 @@ from operator import itemgetter
 from typing import Any
 
 from django.db.models import F, Q
+from django.db.models.fields.json import KeyTransform
 from django.urls import reverse
 
+from audience.hub.events import placeholders
+from audience.hub.events.placeholders import Placeholder
 from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
 from audience.intake.dialects.revalidation import TITLE
 from audience.models import Event, Kind, Membership, Rejection
+from audience.models.events import PLACEHOLDER_NOTE, EventQuerySet
 
 PAGE_SIZE = 50
 # Events read for a filter that no index supports; "Older" continues from there.
@@ -33,16 +37,17 @@ class EventFilter:
     dialect: str = ""
     key: int | None = None
     person: str = ""
+    placeholder: Placeholder | None = None
     before: str = ""
 
     @property
     def is_filtered(self) -> bool:
-        return any((self.status, self.kind, self.name, self.dialect, self.key, self.person))
+        return any((self.status, self.kind, self.name, self.dialect, self.key, self.person, self.placeholder))
 
     @property
     def needs_scan(self) -> bool:
         """Whether events are found by reading the newest ones, because no index supports the filter."""
-        return not self.person and any((self.kind, self.name, self.dialect, self.key))
+        return not self.person and any((self.kind, self.name, self.dialect, self.key, self.placeholder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ def newest(membership: Membership, wanted: EventFilter) -> Feed:
     if wanted.needs_scan and wanted.status != "rejected":
         floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=SCAN_LIMIT)
     events = [] if wanted.status == "rejected" else _events(membership, wanted, event_id, floor)
-    rejections = [] if wanted.status == "accepted" else _rejections(membership, wanted, rejection_id)
+    rejections = (
+        [] if wanted.status == "accepted" or wanted.placeholder else _rejections(membership, wanted, rejection_id)
+    )
     merged = merge(_with_positions(events), _with_positions(rejections), key=itemgetter(0), reverse=True)
     shown = [row for _, row in islice(merged, PAGE_SIZE)]
     left = len(events) + len(rejections) > len(shown)
@@ -99,11 +106,14 @@ def _with_positions(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
 
 
 def _events(membership: Membership, wanted: EventFilter, before: int | None, floor: int) -> list[FeedRow]:
-    found = Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS)
+    found = with_placeholders(Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS))
     exact = {"kind": wanted.kind, "name": wanted.name, "dialect": wanted.dialect, "key_id": wanted.key}
     found = found.filter(**{column: value for column, value in exact.items() if value})
     if floor:
         found = found.filter(pk__gt=floor)
+    if wanted.placeholder:
+        sent = {f"context__{PLACEHOLDER_NOTE}__{wanted.placeholder.field}": wanted.placeholder.value}
+        found = found.filter(**sent, received_at__gte=placeholders.since())
     if wanted.person:
         found = found.filter(Q(user_id=wanted.person) | Q(anonymous_id=wanted.person) | Q(device_id=wanted.person))
         # Not by id alone, whose index would be scanned past the events of other games.
@@ -113,11 +123,18 @@ def _events(membership: Membership, wanted: EventFilter, before: int | None, flo
     return [event_row(event, membership) for event in found[: PAGE_SIZE + 1]]
 
 
+def with_placeholders(events: EventQuerySet) -> EventQuerySet:
+    """The events with what event_row reads of a deferred context."""
+    return events.annotate(placeholders=KeyTransform(PLACEHOLDER_NOTE, "context"))
+
+
 def event_row(event: Event, membership: Membership) -> FeedRow:
+    """The row of an event of `with_placeholders`."""
     addresses = sees_addresses(membership)
     kind, own = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
     about = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
     ids = [*zip(("user", "anonymous", "device"), own, strict=True), *event.links]
+    ids += [(name.split("_")[0], text) for name, text in placeholders.describe(getattr(event, "placeholders", None))]
     where = {"slug": membership.game.slug, "day": event.day, "pk": event.pk}
     return FeedRow(
         stream="event",

@@ -2,7 +2,7 @@
 
 from django.http import HttpResponse
 
-from audience.hub.events import counts, feed
+from audience.hub.events import counts, feed, placeholders
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.filters import Filter, choice, search_text
 from audience.models import ApiKey, Dialect, Kind, Membership
@@ -46,6 +46,7 @@ def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filt
         key=int(key.chosen) if key.chosen else None,
         name=search_text(request, "name"),
         person=search_text(request, "id"),
+        placeholder=placeholders.read(search_text(request, "placeholder")),
         before=request.GET.get("before", ""),
     )
 

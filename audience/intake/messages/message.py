@@ -7,14 +7,14 @@ from typing import Any
 
 from audience.ids.values import is_placeholder
 from audience.models import Kind
+from audience.models.events import PLACEHOLDER_NOTE
 
 # The key in an Event's context that holds a times.TimeNote. A client's own value of that name is dropped, and it is
 # never sent to a network.
 TIME_NOTE = "_time_note"
-# The same for what was sent in place of ids: {"user_id": "undefined"}. "linked_id" is an end of an alias or a merge.
-PLACEHOLDER_NOTE = "_placeholder_ids"
-LINKED_ID = "linked_id"
 ID_FIELDS = ("user_id", "anonymous_id", "device_id")
+# An end of an alias, or an id of a merge.
+LINKED_ID = "linked_id"
 # The prefix of stored message ids of server keys.
 SERVER_IDS = "server:"
 MAX_MESSAGE_ID_LENGTH = 256

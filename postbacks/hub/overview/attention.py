@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.timesince import timeuntil
 
 from audience.database import clock
+from audience.hub.events import placeholders
 from audience.models import ApiKey, Game
 from postbacks.hub.overview.backlog import Backlog
 from postbacks.hub.toolkit.config_rows import ConfigRow
@@ -18,6 +19,7 @@ from postbacks.monitoring.server import server_troubles
 from postbacks.monitoring.server.trouble import Trouble, TroubleKind
 
 BAD, WARN = "bad", "warn"
+MAX_PLACEHOLDERS = 3
 # How long before its end a key is shown: at least the longest overlap of a rotation.
 ENDS_SOON = timedelta(days=7)
 # The states that need action; quiet does not, and silent and rate limited are also in the table.
@@ -47,7 +49,7 @@ class AttentionItem:
 def items(game: Game, configs: list[ConfigRow], backlog: Backlog, *, user: Any = None) -> list[AttentionItem]:
     """Return all notices but those of set_aside_work. `user` decides which links to the admin are included."""
     found = [*_server(user, backlog.now), *_postbacks(game, configs), *_behind(game, backlog)]
-    return [*found, *_alerts(game, configs), *_keys(game)]
+    return [*found, *_alerts(game, configs), *_keys(game), *_placeholders(game)]
 
 
 def sendable(configs: list[ConfigRow]) -> list[ConfigRow]:
@@ -143,6 +145,24 @@ def _alerts(game: Game, configs: list[ConfigRow]) -> list[AttentionItem]:
             since=alert.opened_at,
         )
         for alert in rows.order_by("opened_at")
+    ]
+
+
+def _placeholders(game: Game) -> list[AttentionItem]:
+    """What senders put most often in place of an id."""
+    return [
+        AttentionItem(
+            tone=WARN,
+            title="No usable id",
+            what=f"{number:,} event{'' if number == 1 else 's'} with the {sent.label} `{sent.value}`",
+            href=sent.href(game),
+            why="It is no id but what a client sends without one, so it joins these events to nobody and is not sent to"
+            " a network.",
+            next_step="Look at your SDK call: it has to send the real id, or none.",
+            since=last_at,
+            when="Last received about",
+        )
+        for sent, number, last_at in placeholders.most_frequent(game, limit=MAX_PLACEHOLDERS)
     ]
 
 

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from audience.digest import id_history
 from audience.digest.owned_ids import OwnedId, events_of, owned_ids
 from audience.digest.ownership import MAX_OWNERS
-from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row
+from audience.hub.events.feed import PAYLOAD_FIELDS, FeedRow, event_row, with_placeholders
 from audience.hub.people.views import erasure_identity
 from audience.hub.toolkit.access import HubRequest, game_view, has_role, page, sees_addresses
 from audience.hub.toolkit.confirmation import ErasePersonForm
@@ -166,7 +166,8 @@ def newest_events(membership: Membership, ids: list[OwnedId]) -> list[FeedRow]:
     """Return the newest of the person's events, with their times."""
     # Ordered by a time without an index, so that PostgreSQL uses the indexes of the ids and does not scan the newest
     # events of the game.
-    found = events_of(membership.game_id, ids).defer(*PAYLOAD_FIELDS).order_by("-event_at", "-pk")
+    events = with_placeholders(events_of(membership.game_id, ids).defer(*PAYLOAD_FIELDS))
+    found = events.order_by("-event_at", "-pk")
     return [replace(event_row(event, membership), at=event.event_at) for event in found[:MAX_LISTED]]
 
 

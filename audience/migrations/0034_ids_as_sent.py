@@ -1,0 +1,66 @@
+"""Ids are compared by a canonical form, and events with a placeholder in place of an id are counted.
+
+Only ids that are sent from now on have spellings: ids in a form that is not canonical are found again when an event
+names them (audience/digest/spellings.py).
+"""
+
+import django.contrib.postgres.fields
+import django.db.models.deletion
+from django.db import migrations, models
+from django.db.models import Value
+
+# The same as audience.ids.values.canonical. PostgreSQL inlines it. The first two conditions are quick to refuse.
+CANONICAL = """
+CREATE FUNCTION audience_canonical_id(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE
+    WHEN octet_length(value) > length(value) THEN normalize(value, NFC)
+    WHEN length(value) = 36 AND value ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
+      THEN translate(value, 'ABCDEF', 'abcdef')
+    ELSE value
+  END
+$$
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audience", "0033_fill_owners_of_weak_ids")]
+    operations = [
+        migrations.RunSQL(CANONICAL, "DROP FUNCTION audience_canonical_id"),
+        migrations.AddField(
+            "identity",
+            "spellings",
+            django.contrib.postgres.fields.ArrayField(
+                base_field=models.TextField(),
+                blank=True,
+                db_default=Value([], django.contrib.postgres.fields.ArrayField(models.TextField())),
+                default=list,
+                size=None,
+            ),
+        ),
+        migrations.CreateModel(
+            name="PlaceholderCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("starts_at", models.DateTimeField()),
+                ("field", models.CharField(max_length=16)),
+                ("value", models.CharField(max_length=64)),
+                ("number", models.IntegerField()),
+                (
+                    "game",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="audience.game",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("game", "starts_at", "field", "value"), name="one_count_per_placeholder"
+                    )
+                ],
+            },
+        ),
+    ]
