@@ -53,7 +53,7 @@ class PersonAdmin(ReadOnly):
             request_erasure(
                 game=person.game,
                 namespace=handle.namespace,
-                subject=handle.value,
+                subject=handle.as_sent,
                 requested_by=request.user.get_username(),
             )
             self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)

@@ -25,9 +25,12 @@ from audience.models.people import ANONYMOUS, DEVICE, USER
 # The identity of the id in `column`. LIMIT forces an index lookup per row: otherwise PostgreSQL plans a join, which
 # with old statistics, without a new game's rows, compares every row with every other.
 IDENTITY_OF = """LEFT JOIN LATERAL (
-    SELECT id, person_id, owners, named_at, first_seen_at FROM audience_identity
-    WHERE {column} <> '' AND (game_id, namespace, value) = (%(game)s, '{namespace}', {column}) LIMIT 1
+    SELECT id, person_id, owners, named_at, first_seen_at, value, spellings FROM audience_identity
+    WHERE {column} <> ''
+      AND (game_id, namespace, value) = (%(game)s, '{namespace}', audience_canonical_id({column})) LIMIT 1
   ) AS {name} ON true"""
+# Whether an id is absent, or known in the form in which it was sent: spellings.record adds new forms.
+IS_KNOWN = "({column} = '' OR {name}.value = {column} OR {column} = ANY({name}.spellings))"
 BY_ANONYMOUS = IDENTITY_OF.format(column="anonymous_id", namespace=ANONYMOUS, name="a")
 BY_USER = IDENTITY_OF.format(column="user_id", namespace=USER, name="u")
 BY_DEVICE = IDENTITY_OF.format(column="device_id", namespace=DEVICE, name="d")
@@ -73,8 +76,8 @@ WITH event AS MATERIALIZED (
     THEN id END
 ), known AS (
   SELECT id_group.*, CASE WHEN links = ''
-    AND (anonymous_id = '' OR a.id IS NOT NULL) AND (user_id = '' OR u.id IS NOT NULL)
-    AND (device_id = '' OR d.id IS NOT NULL)
+    AND {IS_KNOWN.format(column="anonymous_id", name="a")} AND {IS_KNOWN.format(column="user_id", name="u")}
+    AND {IS_KNOWN.format(column="device_id", name="d")}
     AND first_at >= greatest(a.first_seen_at, u.first_seen_at, d.first_seen_at)
     THEN {PLAYER} END AS person_id
   FROM id_group

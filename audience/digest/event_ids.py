@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from audience.ids.values import PLACEHOLDER_IDS as PLACEHOLDER_IDS
+from audience.ids.values import canonical
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
 IdentityKey = tuple[str, str]
 
 
 class EventIds(NamedTuple):
-    """The ids of an event, without placeholders.
+    """The ids of an event in their canonical form, without placeholders.
 
     `strong`: the ids that the event joins explicitly, the one that names its player first. `weak`: its anonymous and
     device id. `aliased`: weak ids that an alias names its player with. `previous`: the previous id of an alias that
@@ -24,7 +25,8 @@ class EventIds(NamedTuple):
 
 
 def event_ids(anonymous_id: str, user_id: str, device_id: str, links: Iterable[Sequence[str]]) -> EventIds:
-    named = [(str(namespace), str(value)) for namespace, value in links if is_id(str(value))]
+    anonymous_id, user_id, device_id = map(canonical, (anonymous_id, user_id, device_id))
+    named = [(str(namespace), canonical(str(value))) for namespace, value in links if is_id(str(value))]
     # An alias without types links its previous id both as an anonymous and as a user id.
     previous = next((value for name, value in named if name == ANONYMOUS and (USER, value) in named), "")
     strong = [(USER, user_id)] if is_id(user_id) else []
@@ -35,6 +37,12 @@ def event_ids(anonymous_id: str, user_id: str, device_id: str, links: Iterable[S
     weak += [(DEVICE, device_id)] if is_id(device_id) else []
     aliased = [key for key in named if key[0] in WEAK and key[1] != previous]
     return EventIds(list(dict.fromkeys(strong)), weak, aliased, previous)
+
+
+def weak_keys(anonymous_id: str, device_id: str) -> list[IdentityKey]:
+    """Return those of these ids that are usable, in their canonical form."""
+    named = [(ANONYMOUS, anonymous_id), (DEVICE, device_id)]
+    return [(namespace, canonical(value)) for namespace, value in named if is_id(value)]
 
 
 def is_id(value: str) -> bool:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from audience.digest.event_ids import IdentityKey
 from audience.digest.owned_ids import OwnedId, Period
 from audience.digest.ownership import MAX_OWNERS
+from audience.ids.values import canonical
 from audience.models import Event, Owners, Person
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
 
@@ -38,9 +39,9 @@ def joinings(person: Person, ids: Sequence[OwnedId]) -> list[Joining]:
     first.
     """
     moments = [(one.named_at or one.identity.first_seen_at, one) for one in ids]
-    firsts = _events_at(person, [(one.key, at) for at, one in moments])
+    firsts = _events_at(person, moments)
     found = [_first(at, one, firsts.get((one.key, at))) for at, one in moments]
-    users = [value for namespace, value in (one.key for one in ids) if namespace == USER]
+    users = [form for one in ids if one.key[0] == USER for form in one.forms]
     calls = Event.objects.filter(game_id=person.game_id, user_id__in=users).exclude(links=[]).only(*FIELDS)
     for event in calls.order_by("event_at", "pk")[:MAX_CALLS]:
         keys = list(dict.fromkeys([(USER, event.user_id), *((str(name), str(value)) for name, value in event.links)]))
@@ -49,26 +50,25 @@ def joinings(person: Person, ids: Sequence[OwnedId]) -> list[Joining]:
 
 
 def _first(at: datetime, one: OwnedId, event: Event | None) -> Joining:
+    sent = (one.key[0], one.identity.as_sent)
     if one.key[0] not in WEAK:
-        return Joining(at, [one.key], FIRST_SEEN, "", event)
+        return Joining(at, [sent], FIRST_SEEN, "", event)
     if one.named_at is None:
-        return Joining(at, [one.key], FIRST_SEEN if one.is_crowd else WITHOUT_USER, "", event)
-    return Joining(at, [one.key], NAMED, event.user_id if event else "", event)
+        return Joining(at, [sent], FIRST_SEEN if one.is_crowd else WITHOUT_USER, "", event)
+    return Joining(at, [sent], NAMED, event.user_id if event else "", event)
 
 
-def _events_at(
-    person: Person, asked: Iterable[tuple[IdentityKey, datetime]]
-) -> dict[tuple[IdentityKey, datetime], Event]:
+def _events_at(person: Person, asked: Iterable[tuple[datetime, OwnedId]]) -> dict[tuple[IdentityKey, datetime], Event]:
     """Return the event with each id at a time; one that names a user is preferred."""
     condition = Q(pk__in=[])
-    for (namespace, value), at in asked:
-        if namespace in (ANONYMOUS, DEVICE, USER):
-            condition |= Q(**{f"{namespace}_id": value}, event_at=at)
+    for at, one in asked:
+        if one.key[0] in (ANONYMOUS, DEVICE, USER):
+            condition |= Q(**{f"{one.key[0]}_id__in": one.forms}, event_at=at)
     found: dict[tuple[IdentityKey, datetime], Event] = {}
     rows = Event.objects.filter(condition, game_id=person.game_id).only(*FIELDS)
     for event in sorted(rows, key=lambda event: (not event.user_id, event.message_id)):
         for namespace in (ANONYMOUS, DEVICE, USER):
-            found.setdefault(((namespace, getattr(event, f"{namespace}_id")), event.event_at), event)
+            found.setdefault(((namespace, canonical(getattr(event, f"{namespace}_id"))), event.event_at), event)
     return found
 
 

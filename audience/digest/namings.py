@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
+from audience.digest import spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Run
@@ -31,7 +32,7 @@ stored AS (
   ) AS event
   CROSS JOIN LATERAL (
     SELECT id, person_id FROM audience_identity
-    WHERE (game_id, namespace, value) = (%(game)s, 'user', event.user_id) LIMIT 1
+    WHERE (game_id, namespace, value) = (%(game)s, 'user', audience_canonical_id(event.user_id)) LIMIT 1
   ) AS named
 ), naming AS (
   SELECT * FROM by_event
@@ -99,11 +100,12 @@ def read_runs(
     game: Game, namespace: str, ids: Sequence[KnownId], stored: Iterable[Mapping[str, Any]]
 ) -> dict[int, list[Run]]:
     """Return {identity: runs in order of time} of these weak ids of one namespace, as events and aliases tell it."""
+    forms = spellings.forms(game.pk, [known.key for known in ids])
     query = HISTORY.format(index=f"{namespace}_id", column=COLUMNS[namespace], names_user=NAMES_USER)
     given: dict[str, Any] = {
         "game": game.pk,
         "nobody": list(PLACEHOLDER_IDS),
-        "rows": orjson.dumps([{"id": known.pk, "value": known.key[1]} for known in ids]).decode(),
+        "rows": orjson.dumps([{"id": known.pk, "value": form} for known in ids for form in forms[known.key]]).decode(),
         "stored": orjson.dumps(list(stored)).decode(),
     }
     found: dict[int, list[Run]] = defaultdict(list)

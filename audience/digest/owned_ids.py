@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.lookups import In
 
@@ -48,6 +48,11 @@ class OwnedId:
     @property
     def key(self) -> IdentityKey:
         return self.identity.namespace, self.identity.value
+
+    @property
+    def forms(self) -> list[str]:
+        """All forms in which it was sent."""
+        return [self.identity.value, *self.identity.spellings]
 
     @property
     def is_shared(self) -> bool:
@@ -114,9 +119,9 @@ def events_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Event]:
     for one in rows:
         if one.key[0] in WEAK and one.periods:
             grouped[one.key[0], one.identity.owners in NAMED, one.periods].append(one)
-    condition = Q(user_id__in=[one.key[1] for one in rows if one.key[0] == USER])
+    condition = Q(user_id__in=[form for one in rows if one.key[0] == USER for form in one.forms])
     for (namespace, is_named, _), those in grouped.items():
-        told = Q(**{f"{namespace}_id__in": [one.key[1] for one in those]}) & those[0].at("event_at")
+        told = Q(**{f"{namespace}_id__in": [form for one in those for form in one.forms]}) & those[0].at("event_at")
         if namespace == DEVICE:
             # A registration does not tell by its device, unless it has nothing else.
             told &= (~Q(kind=Kind.DEVICE) | Q(anonymous_id="")) & ~_is_named(game_id, ANONYMOUS)
@@ -128,7 +133,8 @@ def events_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Event]:
 
 def _is_named(game_id: int, namespace: str) -> Q:
     """Return the condition that an event's id of this namespace was ever named with a user."""
-    known = Identity.objects.filter(game=game_id, namespace=namespace, value=OuterRef(f"{namespace}_id"))
+    value = Func(OuterRef(f"{namespace}_id"), function="audience_canonical_id")
+    known = Identity.objects.filter(game=game_id, namespace=namespace, value=value)
     return Q(Exists(known.filter(owners__in=NAMED)))
 
 

@@ -15,9 +15,10 @@ from django.db import connection
 from django.db.models import Q
 
 from audience.database import bulk
-from audience.digest import clicks, event_groups, ownership
-from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id
+from audience.digest import clicks, event_groups, ownership, spellings
+from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey, is_id, weak_keys
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Owning
+from audience.ids.values import canonical
 from audience.models import Conversion, Event, Game, Identity, Kind, Ownership, OwnershipSource, Person, Touch
 from audience.models.people import ANONYMOUS, DEVICE, USER, GroupMembership
 
@@ -69,8 +70,7 @@ class WeakEvents(NamedTuple):
     @property
     def keys(self) -> list[IdentityKey]:
         """Their usable ids."""
-        named = [(ANONYMOUS, self.anonymous_id), (DEVICE, self.device_id)]
-        return [key for key in named if is_id(key[1])]
+        return weak_keys(self.anonymous_id, self.device_id)
 
     def player(self, owning: Owning, at: datetime | None = None) -> uuid.UUID | None:
         """Return whose the event at this time is, by default the first."""
@@ -97,8 +97,8 @@ def first_events(game: Game, ids: Sequence[KnownId]) -> dict[IdentityKey, WeakEv
 def weak_events(game: Game, ids: Iterable[KnownId], digesting: set[int]) -> list[WeakEvents]:
     """Return the digested events with any of these weak ids and without a user."""
     values: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for one in ids:
-        values[one.key[0]].append({"value": one.key[1]})
+    for key, forms in spellings.forms(game.pk, [one.key for one in ids]).items():
+        values[key[0]] += [{"value": form} for form in forms]
     found: dict[tuple[str, str], WeakEvents] = {}
     for namespace, rows in values.items():
         query = WEAK_EVENTS.format(
@@ -121,7 +121,7 @@ def reassign(
     """
     events = _events(game, losers, told, counted, digesting)
     owning = ownership.load(game, {key for event in events for key in _weak_keys(event)})
-    users = ownership.known_ids(game, {(USER, event.user_id) for event in events if is_id(event.user_id)})
+    users = ownership.known_ids(game, {(USER, canonical(event.user_id)) for event in events if is_id(event.user_id)})
     owners = {event: person_id for event in events if (person_id := _owner(event, owning, users))}
     _move_conversions(game, owners)
     _move_touches(losers, owners)
@@ -133,17 +133,14 @@ def reassign(
 
 def _owner(event: Event, owning: Owning, users: Mapping[IdentityKey, KnownId]) -> uuid.UUID | None:
     if is_id(event.user_id):
-        known = users.get((USER, event.user_id))
+        known = users.get((USER, canonical(event.user_id)))
         return known.person_id if known else None
     keys = dict(_weak_keys(event))
     return owning.player(keys.get(ANONYMOUS, ""), keys.get(DEVICE, ""), event.event_at)
 
 
-def _weak_keys(event: Event) -> Iterator[IdentityKey]:
-    if is_id(event.anonymous_id):
-        yield (ANONYMOUS, event.anonymous_id)
-    if is_id(event.device_id) and event.kind != Kind.DEVICE:
-        yield (DEVICE, event.device_id)
+def _weak_keys(event: Event) -> list[IdentityKey]:
+    return weak_keys(event.anonymous_id, event.device_id if event.kind != Kind.DEVICE else "")
 
 
 def _events(
@@ -153,8 +150,9 @@ def _events(
     ids: dict[str, set[str]] = {ANONYMOUS: set(), USER: set(), DEVICE: set()}
     owned = Ownership.objects.filter(user__person__in=losers, source=OwnershipSource.EVENT)
     rows = Identity.objects.filter(Q(person__in=losers) | Q(pk__in=owned.values("identity")), namespace__in=ids)
-    for namespace, value in [*rows.values_list("namespace", "value"), *(key for event in told for key in event.keys)]:
-        ids[namespace].add(value)
+    keys = [*rows.values_list("namespace", "value"), *(key for event in told for key in event.keys)]
+    for (namespace, _), forms in spellings.forms(game.pk, keys).items():
+        ids[namespace].update(forms)
     given: dict[str, Any] = {"users": list(ids[USER]), "anonymous": list(ids[ANONYMOUS]), "devices": list(ids[DEVICE])}
     given |= {"game": game.pk, "digesting": list(digesting), "nobody": list(PLACEHOLDER_IDS), "limit": MAX_MOVED}
     given |= event_groups.matter_parameters(counted)

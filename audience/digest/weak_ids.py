@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from audience.digest import ownership, persons
+from audience.digest import ownership, persons, spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.namings import Naming, namings_of, read_runs, store_aliases
@@ -57,6 +57,7 @@ class WeakIds:
         """Decide the owners of all weak ids of these groups."""
         namings = list(namings_of(groups, named))
         self._add_new(groups, namings)
+        spellings.record(self.game, groups)
         store_aliases(self.game, namings, self.known)
         self.known |= ownership.known_ids(self.game, named.unaliased)
         rebuild = {self.known[key].pk: self.known[key] for key in named.unaliased} | self._crowds_of_merged()

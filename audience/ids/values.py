@@ -98,6 +98,11 @@ def is_storable(value: str) -> bool:
     return REPLACEMENT not in value
 
 
+def length(value: str) -> int:
+    """The number of characters of its longer form: the canonical one is a key of an index too."""
+    return len(value) if value.isascii() else max(len(value), len(canonical(value)))
+
+
 def is_placeholder(value: str) -> bool:
     """Whether it is sent in place of an id. '' is no placeholder."""
     if not value or len(value) > MAX_PLACEHOLDER_LENGTH:
@@ -117,4 +122,4 @@ def canonical(value: str) -> str:
     """
     if not value.isascii():
         return unicodedata.normalize("NFC", value)
-    return value.lower() if len(value) == 36 and UUID_FORM.fullmatch(value) else value
+    return value.lower() if len(value) == 36 and not value.islower() and UUID_FORM.fullmatch(value) else value

@@ -9,12 +9,14 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import Value
 
-# The same as audience.ids.values.canonical. PostgreSQL inlines it. The first two conditions are quick to refuse.
+# The same as audience.ids.values.canonical. PostgreSQL inlines it. The regular expression takes ten times as long as all
+# else, so that it is matched last; "C" makes lower() quick.
 CANONICAL = """
 CREATE FUNCTION audience_canonical_id(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
     WHEN octet_length(value) > length(value) THEN normalize(value, NFC)
-    WHEN length(value) = 36 AND value ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
+    WHEN length(value) = 36 AND value <> lower(value COLLATE "C")
+      AND value ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
       THEN translate(value, 'ABCDEF', 'abcdef')
     ELSE value
   END

@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
 from audience.database import clock
+from audience.ids.values import canonical
 from audience.models.keys import Game
 
 # Built-in namespaces of an Identity; any other namespace is a provider's name (steam, epic, ...).
@@ -53,7 +54,7 @@ class PersonQuerySet(models.QuerySet["Person"]):
 
     def known_as(self, game: Game, value: str) -> "PersonQuerySet":
         """The game's persons with this id in any namespace."""
-        return self.filter(pk__in=Identity.objects.filter(game=game, value=value).values("person"))
+        return self.filter(pk__in=Identity.objects.filter(game=game, value=canonical(value)).values("person"))
 
 
 class Person(models.Model):
@@ -113,7 +114,12 @@ class Identity(models.Model):
         indexes = [models.Index(fields=["game", "value"], name="identity_by_value")]
 
     def __str__(self) -> str:
-        return f"{self.namespace}:{self.value}"
+        return f"{self.namespace}:{self.as_sent}"
+
+    @property
+    def as_sent(self) -> str:
+        """A form in which it was sent."""
+        return self.spellings[0] if self.spellings else self.value
 
 
 class Ownership(models.Model):

@@ -15,6 +15,7 @@ from django.db import transaction
 from audience.background import isolation, wakeup
 from audience.database import clock
 from audience.digest.queue import lock_game
+from audience.ids.values import canonical
 from audience.models import Batch, BatchState, Erasure, ErasureState, Game, Identity, Owners, Queue
 from audience.models.erasure import ReceiptKeyLost, subject_hash, subject_hashes
 from audience.models.failed_work import not_failed
@@ -100,12 +101,13 @@ def run(erasure_id: uuid.UUID) -> bool:
 
 def _erase(erasure: Erasure) -> None:
     game, key = erasure.game, (erasure.namespace, erasure.subject)
-    known = Identity.objects.filter(game=game, namespace=key[0], value=key[1]).select_related("person").first()
+    found = Identity.objects.filter(game=game, namespace=key[0], value=canonical(key[1]))
+    known = found.select_related("person").first()
     if known is not None and known.owners in SHARED:
         counts, values = shared_id_erasure.erase(game, known)
     else:
         counts, values = player_erasure.erase(game, key, known.person if known else None)
-    hashes = subject_hashes(game.pk, values)
+    hashes = subject_hashes(game.pk, sorted({*values, erasure.subject}))
     erasure.subject_hash, erasure.linked_hashes = hashes[erasure.subject], sorted(hashes.values())
     erasure.subject, erasure.error = "", ""
     erasure.state, erasure.counts, erasure.finished_at = ErasureState.DONE, counts, clock.now()

@@ -22,10 +22,10 @@ def decisions_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[ConsentDecisi
 def rejections_of(game_id: int, ids: Iterable[OwnedId]) -> QuerySet[Rejection]:
     """Return the refused messages that name the player, or nobody but an id that it owned at their receipt."""
     rows = list(ids)
-    values = [one.key[1] for one in rows]
-    condition = Q(subjects__overlap=[one.key[1] for one in rows if one.is_own])
+    values = [form for one in rows for form in one.forms]
+    condition = Q(subjects__overlap=[form for one in rows if one.is_own for form in one.forms])
     for one in rows:
         if one.is_shared and one.periods:
-            only = Q(subjects__contains=[one.key[1]], subjects__contained_by=values)
+            only = Q(subjects__overlap=one.forms, subjects__contained_by=values)
             condition |= only & one.at("received_at")
     return Rejection.objects.filter(condition, game=game_id)

@@ -12,6 +12,7 @@ from audience.digest import owned_ids, ownership
 from audience.digest.event_ids import IdentityKey, is_id
 from audience.digest.owned_ids import ALWAYS, OwnedId
 from audience.digest.ownership import KnownId, Run
+from audience.ids.values import canonical
 from audience.models import Conversion, Device, Event, Game, Identity, Owners, Person, Rejection, Touch
 from audience.models.people import ANONYMOUS, WEAK
 from audience.privacy import deletion, redaction
@@ -29,7 +30,7 @@ DELETED_WITH_PERSON = {
 
 
 def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
-    """Erase a player; without one, the events of an id that was not digested."""
+    """Erase a player; without one, the events of an id that was not digested. `subject` is in any form."""
     ids = owned_ids.owned_ids(person) if person else []
     personal = redaction.personal_values([person.pk] if person else [])
     events = owned_ids.events_of(game.pk, ids) if person else _undigested(game, subject)
@@ -47,24 +48,28 @@ def erase(game: Game, subject: IdentityKey, person: Person | None) -> Erased:
         deleted = person.delete()[1]
         for name, model in DELETED_WITH_PERSON.items():
             counts[name] += deleted.get(model._meta.label, 0)
-    values = sorted({subject[1], *(one.key[1] for one in ids if one.is_own and one.key not in weak - gone)})
+    own = [one for one in ids if one.is_own and one.key not in weak - gone]
+    values = sorted({*_forms(subject), *(form for one in own for form in one.forms)})
     deletion.redact_batch_errors(game, [*personal, *values])
     return Erased(counts, values)
 
 
+def _forms(subject: IdentityKey) -> list[str]:
+    return [subject[1], canonical(subject[1])]
+
+
 def _undigested(game: Game, subject: IdentityKey) -> QuerySet[Event]:
-    namespace, value = subject
-    named = Event.objects.filter(game_id=game.pk, **{f"{namespace}_id": value})
-    return named if is_id(value) else named.none()
+    named = Event.objects.filter(game_id=game.pk, **{f"{subject[0]}_id__in": _forms(subject)})
+    return named if is_id(subject[1]) else named.none()
 
 
 def _rejections(game: Game, subject: IdentityKey) -> QuerySet[Rejection]:
-    return Rejection.objects.filter(game=game, subjects__contains=[subject[1]])
+    return Rejection.objects.filter(game=game, subjects__overlap=_forms(subject))
 
 
 def _decisions(game: Game, subject: IdentityKey) -> QuerySet[ConsentDecision]:
     return ConsentDecision.objects.filter(
-        game_id=game.pk, anonymous_id__in=[subject[1]] if subject[0] == ANONYMOUS else []
+        game_id=game.pk, anonymous_id__in=_forms(subject) if subject[0] == ANONYMOUS else []
     )
 
 

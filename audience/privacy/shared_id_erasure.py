@@ -17,6 +17,7 @@ from audience.digest import attribution, clicks, devices_and_groups, ownership, 
 from audience.digest.event_ids import is_id
 from audience.digest.identity import People
 from audience.digest.owned_ids import NAMES_NO_USER
+from audience.ids.values import canonical
 from audience.models import (
     Conversion,
     Device,
@@ -39,12 +40,12 @@ from consent.decisions import delete_decisions
 # Removes an id from events: from its column, its links, and the message's own fields of any name.
 FORGET = """
 UPDATE audience_event SET
-  anonymous_id = CASE WHEN anonymous_id = %(value)s THEN '' ELSE anonymous_id END,
+  anonymous_id = CASE WHEN anonymous_id = ANY(%(forms)s) THEN '' ELSE anonymous_id END,
   links = (SELECT coalesce(jsonb_agg(link), '[]') FROM jsonb_array_elements(links) AS link
-    WHERE link ->> 1 <> %(value)s),
+    WHERE link ->> 1 <> ALL(%(forms)s)),
   raw = (SELECT coalesce(jsonb_object_agg(name, value), '{}') FROM jsonb_each(raw) AS part (name, value)
-    WHERE (value #>> '{}') IS DISTINCT FROM %(value)s)
-WHERE game_id = %(game)s AND (anonymous_id = %(value)s AND anonymous_id <> '' OR message_id = ANY(%(aliases)s))
+    WHERE (value #>> '{}' = ANY(%(forms)s)) IS NOT TRUE)
+WHERE game_id = %(game)s AND (anonymous_id = ANY(%(forms)s) AND anonymous_id <> '' OR message_id = ANY(%(aliases)s))
 """
 
 
@@ -61,10 +62,10 @@ class Told:
 
 
 def erase(game: Game, identity: Identity) -> Erased:
-    value = identity.value
-    events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id=value, links=[])
+    forms = [identity.value, *identity.spellings]
+    events = Event.objects.filter(NAMES_NO_USER, game_id=game.pk, anonymous_id__in=forms, links=[])
     told = _told(game, identity, events)
-    deletion.redact_batch_errors(game, [value])
+    deletion.redact_batch_errors(game, forms)
     # The player of a crowd's id has nothing else.
     crowd = identity.person if identity.owners == Owners.CROWD else None
     ids = {*deletion.conversions_of(game, events)}
@@ -74,8 +75,8 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts = {"postbacks_cancelled": deletion.cancel_postbacks(game, conversion_ids=ids)}
     conversions.delete()
     counts["events"] = events.delete()[0]
-    counts["rejections"] = Rejection.objects.filter(game=game, subjects__contains=[value]).delete()[0]
-    counts["consent_decisions"] = delete_decisions(game_id=game.pk, anonymous_ids=[value])
+    counts["rejections"] = Rejection.objects.filter(game=game, subjects__overlap=forms).delete()[0]
+    counts["consent_decisions"] = delete_decisions(game_id=game.pk, anonymous_ids=[identity.value])
     counts["conversions"] = len(ids)
     kept = _forget(game, identity)
     identity.delete()
@@ -88,15 +89,16 @@ def erase(game: Game, identity: Identity) -> Erased:
     counts["people"] = 1 if crowd else 0
     if crowd:
         crowd.delete()
-    return Erased({**counts, "events_kept": kept}, [value])
+    return Erased({**counts, "events_kept": kept}, forms)
 
 
 def _told(game: Game, identity: Identity, events: QuerySet[Event]) -> Told:
     told = Told(persons={identity.person_id} if identity.person_id else set())
-    told.device_ids = {value for value in events.values_list("device_id", flat=True).distinct() if is_id(value)}
+    device_ids = events.values_list("device_id", flat=True).distinct()
+    told.device_ids = {canonical(value) for value in device_ids if is_id(value)}
     owning = ownership.load(game, [(ANONYMOUS, identity.value), *((DEVICE, value) for value in told.device_ids)])
     for event in events.defer("raw").order_by().iterator():
-        device_id = event.device_id if event.kind != Kind.DEVICE else ""
+        device_id = canonical(event.device_id) if event.kind != Kind.DEVICE else ""
         if player := owning.player(identity.value, device_id, event.event_at):
             told.persons.add(player)
         if click := clicks.read(properties=event.properties, context=event.context):
@@ -114,7 +116,7 @@ def _forget(game: Game, identity: Identity) -> int:
     aliases = Ownership.objects.filter(identity=identity).exclude(message_id="")
     given: dict[str, Any] = {
         "game": game.pk,
-        "value": identity.value,
+        "forms": [identity.value, *identity.spellings],
         "aliases": list(aliases.values_list("message_id", flat=True)),
     }
     with connection.cursor() as cursor:

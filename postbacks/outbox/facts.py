@@ -64,7 +64,7 @@ def load_names(conversions: Sequence[Conversion]) -> None:
         users = users.annotate(lower=Lower("value")).exclude(lower__in=PLACEHOLDER_IDS)
         # "C": ties are broken in the same way in every database.
         first = users.order_by("person", "first_seen_at", Collate("value", "C")).distinct("person")
-        found = dict(first.values_list("person", "value"))
+        found = {identity.person_id: identity.as_sent for identity in first}
         for person in unnamed:
             person.first_user_id = found.get(person.pk)
 

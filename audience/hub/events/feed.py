@@ -8,7 +8,7 @@ from itertools import accumulate, islice
 from operator import itemgetter
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.urls import reverse
 
@@ -16,9 +16,10 @@ from audience.hub.events import placeholders
 from audience.hub.events.placeholders import Placeholder
 from audience.hub.toolkit.access import sees_addresses
 from audience.hub.toolkit.masking import masked
+from audience.ids.values import canonical
 from audience.intake.dialects.revalidation import TITLE
-from audience.models import Event, Kind, Membership, Rejection
-from audience.models.events import PLACEHOLDER_NOTE, EventQuerySet
+from audience.models import Event, Identity, Kind, Membership, Rejection
+from audience.models.events import PLACEHOLDER_NOTE
 
 PAGE_SIZE = 50
 # Events read for a filter that no index supports; "Older" continues from there.
@@ -115,7 +116,8 @@ def _events(membership: Membership, wanted: EventFilter, before: int | None, flo
         sent = {f"context__{PLACEHOLDER_NOTE}__{wanted.placeholder.field}": wanted.placeholder.value}
         found = found.filter(**sent, received_at__gte=placeholders.since())
     if wanted.person:
-        found = found.filter(Q(user_id=wanted.person) | Q(anonymous_id=wanted.person) | Q(device_id=wanted.person))
+        forms = _forms(membership, wanted.person)
+        found = found.filter(Q(user_id__in=forms) | Q(anonymous_id__in=forms) | Q(device_id__in=forms))
         # Not by id alone, whose index would be scanned past the events of other games.
         found = found.order_by((F("pk") + 0).desc())
     else:
@@ -123,7 +125,15 @@ def _events(membership: Membership, wanted: EventFilter, before: int | None, flo
     return [event_row(event, membership) for event in found[: PAGE_SIZE + 1]]
 
 
-def with_placeholders(events: EventQuerySet) -> EventQuerySet:
+def _forms(membership: Membership, person: str) -> list[str]:
+    """All forms in which the id was sent, in any namespace."""
+    known = Identity.objects.filter(game=membership.game_id, value=canonical(person)).values_list(
+        "spellings", flat=True
+    )
+    return [person, canonical(person), *(form for spellings in known for form in spellings)]
+
+
+def with_placeholders(events: QuerySet[Event]) -> QuerySet[Event]:
     """The events with what event_row reads of a deferred context."""
     return events.annotate(placeholders=KeyTransform(PLACEHOLDER_NOTE, "context"))
 

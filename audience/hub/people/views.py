@@ -70,7 +70,7 @@ def person_rows(found: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
     )
     ids: dict[UUID | None, list[tuple[str, str]]] = defaultdict(list)
     for row in first:
-        ids[row.person_id].append((row.namespace, masked(row.value, addresses=addresses, name=row.namespace)))
+        ids[row.person_id].append((row.namespace, masked(row.as_sent, addresses=addresses, name=row.namespace)))
     traits = {person.pk: masked(person.traits, addresses=addresses) for person in found}
     return [
         PersonRow(

@@ -13,6 +13,7 @@ from audience.hub.toolkit.access import HubRequest, game_view, has_role, page
 from audience.hub.toolkit.confirmation import EraseForm, ErasePersonForm
 from audience.hub.toolkit.filters import search_text
 from audience.hub.toolkit.paging import newest
+from audience.ids.values import canonical
 from audience.models import Erasure, ErasureState, Membership, Person, Role
 from audience.models.erasure import ReceiptKeyLost
 from audience.privacy.erasure import request_erasure
@@ -66,11 +67,11 @@ def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpR
     handle = erasure_identity(person) if person else None
     if handle is None:
         raise Http404("Nobody to erase.")
-    form = ErasePersonForm(request.POST, subject=handle.value)
+    form = ErasePersonForm(request.POST, subject=handle.as_sent)
     if not form.is_valid():
         messages.error(request, f"{form.errors['confirmation'][0]}")
         return redirect("person", slug=membership.game.slug, pk=pk)
-    return _erase(request, membership, handle.namespace, handle.value)
+    return _erase(request, membership, handle.namespace, handle.as_sent)
 
 
 def _erase(request: HubRequest, membership: Membership, namespace: str, subject: str) -> HttpResponse:
@@ -106,7 +107,7 @@ def lookup_context(request: HubRequest, membership: Membership) -> dict[str, Any
     if not query:
         return {"query": ""}
     people = matching_people(membership.game, query).order_by("-last_seen_at", "pk")[:MAX_FOUND]
-    decisions = ConsentDecision.objects.for_ids(membership.game_id, [query])[:MAX_FOUND]
+    decisions = ConsentDecision.objects.for_ids(membership.game_id, [canonical(query)])[:MAX_FOUND]
     found = receipts_context(membership, query)
     return {**found, "query": query, "rows": person_rows(list(people), addresses=True), "decisions": list(decisions)}
 

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from audience.ids.values import clean
+from audience.ids.values import canonical, clean
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.immutable import SECRET_HEADER, ImmutableView
 from audience.intake.dialects.responses import as_json
@@ -38,7 +38,7 @@ class TrackingConsentView(PrivacyView):
         self.check_caller(key)
         anonymous_id = _id_parameter(request, "anonymousId")
         self.check_id("anonymousId", anonymous_id)
-        return as_json({"status": current_level(game_id=key.game_id, anonymous_id=anonymous_id)})
+        return as_json({"status": current_level(game_id=key.game_id, anonymous_id=canonical(anonymous_id))})
 
     def put(self, request: HttpRequest) -> HttpResponse:
         key = self.require_key(request)
@@ -50,7 +50,7 @@ class TrackingConsentView(PrivacyView):
             raise self.error(400, found[0].message, found)
         record_decision(
             game_id=key.game_id,
-            anonymous_id=rules.read_id(payload, "anonymousId"),
+            anonymous_id=canonical(rules.read_id(payload, "anonymousId")),
             level=Level(payload["status"]),
             source=payload["source"].strip(),
             decided_at=self.received_at,

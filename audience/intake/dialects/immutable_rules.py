@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from audience.ids.values import clean, is_storable
+from audience.ids.values import clean, is_storable, length
 from audience.intake.messages.message import Message, Violation
 from audience.intake.messages.times import is_blank, parse_iso
 from audience.models import Kind
@@ -149,7 +149,10 @@ def check_id(holder: dict[str, Any], name: str, found: list[Violation], *, requi
         value = clean(value)
         if not is_storable(value):
             found.append(Violation(name, "INVALID_VALUE", f"{name} has characters that cannot be stored."))
-    check_text({name: value}, name, found, required=required)
+        if length(value) > MAX_LENGTH:
+            found.append(_too_long(name, MAX_LENGTH))
+    if not isinstance(value, str) or not value:
+        check_text({name: value}, name, found, required=required)
 
 
 def _is_absent(value: Any) -> bool:

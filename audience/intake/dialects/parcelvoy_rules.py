@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
-from audience.ids.values import clean, is_storable
+from audience.ids.values import clean, is_storable, length
 
 MAX_LENGTH = 255
 TEXTS: dict[type, str] = {str: "string", dict: "object", list: "array"}
@@ -61,7 +61,7 @@ def required_id(holder: Mapping[str, Any], name: str) -> str:
 
 def _optional_id(holder: Mapping[str, Any], name: str, path: str) -> str:
     value = clean(optional_text(holder, name, path))
-    if not is_storable(value):
+    if not is_storable(value) or length(value) > MAX_LENGTH:
         raise InvalidItem(f"{path}{name}", f"The value of `{path}{name}` has characters that cannot be stored.")
     return value
 

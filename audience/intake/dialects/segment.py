@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from audience.ids.values import is_storable, read_id
+from audience.ids.values import is_storable, length, read_id
 from audience.intake.dialects.segment_fields import canonical_context, device_id, mapping, text_of
 from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
 from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
@@ -180,7 +180,7 @@ def _read_id(value: Any, name: str) -> str:
 
 
 def _check_id(value: str, name: str) -> None:
-    if len(value) > MAX_ID_LENGTH:
+    if length(value) > MAX_ID_LENGTH:
         raise InvalidMessage(name, "INVALID_VALUE", f"{name} is longer than {MAX_ID_LENGTH} characters")
     if not is_storable(value):
         raise InvalidMessage(name, "INVALID_VALUE", f"{name} has characters that cannot be stored")

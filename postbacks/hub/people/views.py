@@ -74,9 +74,9 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "max_owners": MAX_OWNERS,
         "traits": traits_of(found, addresses=addresses),
         "identities": [
-            LabelledId(namespace, masked(value, addresses=addresses, name=namespace), one.identity.first_seen_at, more)
+            LabelledId(name, masked(value, addresses=addresses, name=name), one.identity.first_seen_at, more)
             for one in ids
-            for (namespace, value), more in [(one.key, id_history.note(one))]
+            for name, value, more in [(one.key[0], one.identity.as_sent, id_history.note(one))]
         ],
         "has_more_identities": len(owned) > MAX_LISTED,
         "is_crowd": any(one.is_crowd and one.periods for one in ids),
@@ -85,7 +85,7 @@ def person(request: HubRequest, membership: Membership, pk: UUID) -> HttpRespons
         "clicks": clicks_of(found, addresses=addresses),
         "conversions": conversions_of(found, addresses=addresses),
         "events": newest_events(membership, ids),
-        "erase_form": ErasePersonForm(subject=handle.value) if handle else None,
+        "erase_form": ErasePersonForm(subject=handle.as_sent) if handle else None,
         "handle": handle,
         **consent_of(membership, ids, addresses=addresses),
     }

@@ -42,7 +42,7 @@ def privacy_person(request: HubRequest, membership: Membership, pk: UUID) -> Htt
         "title": person_rows([person], addresses=True)[0].title,
         "counts": counts_of(person),
         "decisions": list(decisions[:MAX_DECISIONS]),
-        "form": ErasePersonForm(subject=handle.value) if handle else None,
+        "form": ErasePersonForm(subject=handle.as_sent) if handle else None,
     }
     return page(request, "hub/privacy/person.html", membership, **context)
 
