@@ -9,11 +9,13 @@ from django.db import transaction
 
 from audience.database import clock
 from audience.intake.dialects.revalidation import Revalidation, revalidate
-from audience.intake.messages.message import NOT_KEPT, Violation, stored_id
+from audience.intake.messages.message import MESSAGE_ID_REUSED, NOT_KEPT, Message, Violation, stored_id
+from audience.intake.messages.times import FIRST_DAY, LAST_DAY
 from audience.intake.requests import restrictions
+from audience.intake.storing import reused_ids
 from audience.intake.storing.accept import accept
 from audience.intake.storing.rows import TRUNCATED
-from audience.models import ApiKey, Dialect, Event, Rejection
+from audience.models import ApiKey, Dialect, Rejection
 
 logger = structlog.get_logger(__name__)
 
@@ -57,8 +59,8 @@ def replay_obstacle(rejection: Rejection) -> str:
 def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
     """Validate a stored rejection by the present rules and its original time of receipt, and store it if it is valid.
 
-    Message id and time of receipt stay: a copy that the client has sent successfully since is found, and messages
-    without a time stay on their day. Raises `Rejection.DoesNotExist` when it is gone.
+    Message id and time of receipt stay: a copy that the client has sent successfully since is found, also with a
+    corrected time, and messages without a time stay on their day. Raises `Rejection.DoesNotExist` when it is gone.
     """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):
@@ -66,21 +68,41 @@ def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
     outcome = revalidate(row)
     errors = outcome.errors or _violations(outcome, row)
     if errors or outcome.key is None:
-        row.errors = [violation.as_dict() for violation in errors]
-        row.save(update_fields=["errors"])
-        return ReplayResult(ReplayStatus.REFUSED, row.errors)
-    is_server = outcome.key.is_server
-    ids = [stored_id(message.message_id, is_server=is_server) for message in outcome.messages]
-    stored = set(Event.objects.filter(game_id=row.game_id, message_id__in=ids).values_list("message_id", flat=True))
-    fresh = [message for message, known in zip(outcome.messages, ids, strict=True) if known not in stored]
-    for message in fresh:
-        message.request_ip, message.origin = row.request_ip, row.origin
+        return _refused(row, errors)
+    fresh, reused = _unknown(outcome, outcome.key, row)
+    if reused:
+        return _refused(row, reused)
+    stored = 0
     if fresh:
         key = _without_use(outcome.key)
-        accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at)
+        stored = accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at).new
     row.delete()
-    logger.info("rejection_replayed", game_id=row.game_id, messages=len(fresh), replayed_by=replayed_by)
-    return ReplayResult(ReplayStatus.ACCEPTED if fresh else ReplayStatus.STORED_BEFORE)
+    logger.info("rejection_replayed", game_id=row.game_id, messages=stored, replayed_by=replayed_by)
+    return ReplayResult(ReplayStatus.ACCEPTED if stored else ReplayStatus.STORED_BEFORE)
+
+
+def _refused(row: Rejection, violations: list[Violation]) -> ReplayResult:
+    row.errors = [violation.as_dict() for violation in violations]
+    row.save(update_fields=["errors"])
+    return ReplayResult(ReplayStatus.REFUSED, row.errors)
+
+
+def _unknown(outcome: Revalidation, key: ApiKey, row: Rejection) -> tuple[list[Message], list[Violation]]:
+    """The messages that are not stored yet, and the violations of those whose id another event has."""
+    ids = [stored_id(message.message_id, is_server=key.is_server) for message in outcome.messages]
+    stored = reused_ids.find(row.game_id, ids, FIRST_DAY, LAST_DAY)
+    was_other = any(error["code"] == MESSAGE_ID_REUSED for error in row.errors)
+    found, violations = list[Message](), list[Violation]()
+    for index, (message, message_id) in enumerate(zip(outcome.messages, ids, strict=True)):
+        events = stored.get(message_id, ())
+        if any(event.equals(message, at_any_time=not was_other) for event in events):
+            continue
+        message.request_ip, message.origin = row.request_ip, row.origin
+        message.joined = message.joined and outcome.messages[index - 1] in found
+        found.append(message)
+        if events and outcome.reject_reused:
+            violations += outcome.reject_reused(message).errors
+    return found, violations
 
 
 def _violations(outcome: Revalidation, row: Rejection) -> list[Violation]:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import DatabaseError, connection
+from django.db.models import Sum
 
 from audience.games.keys import NewKey
 from audience.intake.messages.message import Message, Rejected, Violation
@@ -228,6 +229,22 @@ def test_small_groups_are_written_by_the_channel_once_it_is_open(crowd: Crowd) -
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(DISTINCT xmin::text) FROM audience_batch WHERE received_at = %s", [NOW])
         assert cursor.fetchone() == (2,)
+
+
+def test_another_event_with_a_stored_id_is_stored_too(crowd: Crowd) -> None:
+    async def work() -> list[list[Receipt | BaseException]]:
+        await crowd.open()
+        group = [message("m-a"), message("m-b"), message("m-a", "user-2"), message("m-a")]
+        return [await crowd.together(*group), await crowd.together(*group)]
+
+    first, again = on_loop(work)
+    assert first == [Receipt(1, 0, 0), Receipt(1, 0, 0), Receipt(1, 0, 0), Receipt(0, 1, 0)]
+    assert again == [Receipt(0, 1, 0)] * 4
+    assert crowd.on_thread == []
+    assert sorted(Event.objects.filter(name="").values_list("user_id", flat=True)) == ["user-1"] * 3 + ["user-2"]
+    assert stored()[-3:] == ["m-a", "m-b", "m-first"]
+    sums = Batch.objects.aggregate(new=Sum("accepted"), copies=Sum("duplicates"))
+    assert sums == {"new": 4, "copies": 5}
 
 
 def test_the_channel_stores_the_same_rows_as_a_transaction(crowd: Crowd) -> None:

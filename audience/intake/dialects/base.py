@@ -51,6 +51,8 @@ class IngestView(APIView):
     dialect: Dialect
     # Stored with each Rejection, for what validates it again: the name of the route in its dialect.
     route = ""
+    # Makes the rejection of a message whose id another event has (rows.Submission).
+    reject_reused: Callable[[Message], Rejected] | None = None
     # Django calls `dispatch`, which is synchronous.
     view_is_async = False
     is_on_loop = False
@@ -103,7 +105,12 @@ class IngestView(APIView):
         """These messages, with the caller's address and origin, for `accept`."""
         record_caller(self.request, messages, rejected)
         return Submission(
-            key=key, dialect=self.dialect, received_at=self.received_at, messages=messages, rejected=rejected
+            key=key,
+            dialect=self.dialect,
+            received_at=self.received_at,
+            messages=messages,
+            rejected=rejected,
+            reject_reused=self.reject_reused,
         )
 
     def with_rejection(self, refusal: Refusal, key: ApiKey, why: Violation, raw: Any = NOT_KEPT) -> Refusal:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from audience.intake.dialects import immutable_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, as_json, requested_headers
-from audience.intake.messages.message import Message, Rejected, Violation
+from audience.intake.messages.message import MESSAGE_ID_REUSED, Message, Rejected, Violation
 from audience.intake.messages.times import read_timing
 from audience.intake.requests.auth import find_key
 from audience.intake.storing.accept import Receipt
@@ -103,8 +103,17 @@ class ImmutableView(IngestView):
             raise self.with_rejection(self.error(401, why.message, [why]), key, why)
 
 
+def reject_reused(message: Message) -> Rejected:
+    """The rejection of a valid message whose id another event has."""
+    text = "Another event was stored with this messageId: each event needs one of its own. A retry repeats all of it."
+    why = Violation("messageId", MESSAGE_ID_REUSED, text)
+    return Rejected(message.raw["messageId"], [why], message.raw, request_ip=message.request_ip, origin=message.origin)
+
+
 class MessagesView(ImmutableView):
     """POST /v1/audience/messages"""
+
+    reject_reused = staticmethod(reject_reused)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         key = self.require_key(request)
@@ -117,7 +126,7 @@ class MessagesView(ImmutableView):
         if key.is_restricted:
             messages = self.permitted_messages(key, messages, rejected)
         [receipt] = await self.accept([self.submission(key, messages, rejected)])
-        return as_json(reply(receipt, rejected))
+        return as_json(reply(receipt, [*rejected, *receipt.reused]))
 
     def permitted_messages(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
         """The messages that the key may send; the others are added to `rejected`."""
@@ -191,6 +200,7 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         traits=raw.get("traits") or {},
         context={CONTEXT_NAMES.get(name, name): value for name, value in raw["context"].items() if value is not None},
         raw=raw,
+        time_fields=rules.TIME_FIELDS,
     )
     message.links = rules.links(raw, message)
     message.set_placeholders_aside()

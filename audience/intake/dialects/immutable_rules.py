@@ -7,6 +7,7 @@ from typing import Any
 
 from audience.ids.values import clean, is_storable, length
 from audience.intake.messages.message import Message, Violation
+from audience.intake.messages.message_ids import is_placeholder
 from audience.intake.messages.times import is_blank, parse_iso
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, DEVICE, USER, WEAK
@@ -17,6 +18,8 @@ SURFACES = ("web", "pixel", "unity", "unreal")
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 OTHER_TEXTS = ("sessionId", "fromType", "toType")
 CHOICES = {"identityType": IDENTITY_TYPES, "surface": SURFACES, "consentLevel": CONSENT_LEVELS}
+
+TIME_FIELDS = ("eventTimestamp",)
 
 MAX_AGE = timedelta(days=30)
 MAX_AHEAD = timedelta(hours=24)
@@ -70,8 +73,11 @@ def _check_message_id(message: dict[str, Any], found: list[Violation]) -> None:
     value = message.get("messageId")
     if is_blank(value):
         found.append(missing("messageId"))
-    elif not isinstance(value, str) or not UUID_FORM.fullmatch(value):
+    elif not isinstance(value, str) or not (UUID_FORM.fullmatch(value) or is_placeholder(value)):
         found.append(Violation("messageId", "INVALID_FORMAT", "messageId must be a UUID."))
+    elif is_placeholder(value):
+        text = "messageId is a placeholder and no id: each message needs a new UUID."
+        found.append(Violation("messageId", "INVALID_FORMAT", text))
 
 
 def _check_timestamp(message: dict[str, Any], now: datetime, found: list[Violation]) -> None:

@@ -11,6 +11,7 @@ from audience.intake.dialects import parcelvoy_rules as rules
 from audience.intake.dialects.base import IngestView
 from audience.intake.dialects.responses import Refusal, RequestProblem, as_json
 from audience.intake.messages.message import Message, Violation
+from audience.intake.messages.message_ids import is_placeholder
 from audience.intake.messages.times import read_timing
 from audience.intake.requests import restrictions
 from audience.intake.requests.auth import find_key
@@ -179,6 +180,7 @@ def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -
         day=timing.day,
         time_note=timing.note,
         raw=dict(raw),
+        time_fields=("created_at",),
         **fields,
     )
     message.set_placeholders_aside()
@@ -186,8 +188,10 @@ def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -
 
 
 def _message_id(stated: Any) -> str:
-    """The stated id, a UUID of it if it is too long; a new UUID when there is none."""
+    """The stated id, a UUID of it if it is too long; a new UUID when there is none, or a placeholder."""
     text = stated.strip() if isinstance(stated, str) else ""
+    if is_placeholder(text):
+        return str(uuid.uuid4())
     if len(text) > rules.MAX_LENGTH:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
-    return text or str(uuid.uuid4())
+    return text

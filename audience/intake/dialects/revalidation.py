@@ -1,5 +1,6 @@
 """Validates a stored rejection again, with the parser of its dialect and the original time of receipt."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -16,7 +17,7 @@ from audience.intake.dialects.segment_views import (
     UNKNOWN_KEY,
     corrects_both_directions,
 )
-from audience.intake.messages.message import Message, Violation
+from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.requests.auth import find_key
 from audience.models import ApiKey, Dialect, Rejection
 
@@ -30,11 +31,15 @@ TITLE = Coalesce(KT("raw__eventName"), KT("raw__event"), KT("raw__name"), KT("ra
 
 @dataclass(frozen=True, slots=True)
 class Revalidation:
-    """Messages, or the violations. `key` is the key they belong to, None when that is not known."""
+    """Messages, or the violations. `key` is the key they belong to, None when that is not known.
+
+    `reject_reused` as in rows.Submission.
+    """
 
     key: ApiKey | None
     messages: list[Message] = field(default_factory=list)
     errors: list[Violation] = field(default_factory=list)
+    reject_reused: Callable[[Message], Rejected] | None = None
 
 
 def revalidate(rejection: Rejection) -> Revalidation:
@@ -47,7 +52,8 @@ def revalidate(rejection: Rejection) -> Revalidation:
 
 def _revalidate_immutable(rejection: Rejection) -> Revalidation:
     messages, rejected = immutable.parse([rejection.raw], now=rejection.received_at)
-    return Revalidation(rejection.key, messages, [violation for refusal in rejected for violation in refusal.errors])
+    errors = [violation for refusal in rejected for violation in refusal.errors]
+    return Revalidation(rejection.key, messages, errors, immutable.reject_reused)
 
 
 def _revalidate_parcelvoy(rejection: Rejection) -> Revalidation:

@@ -11,6 +11,7 @@ from typing import Any
 from audience.ids.values import is_storable, length, read_id
 from audience.intake.dialects.segment_fields import canonical_context, device_id, mapping, text_of
 from audience.intake.messages.message import MAX_MESSAGE_ID_LENGTH, Message, Violation
+from audience.intake.messages.message_ids import is_placeholder
 from audience.intake.messages.times import Timing, is_blank, parse_time, read_timing
 from audience.models import Kind
 from audience.models.people import ANONYMOUS, USER
@@ -24,6 +25,7 @@ MAX_ID_LENGTH = 512
 MAX_NAME_LENGTH = 256
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
 
+TIME_FIELDS = ("timestamp", "originalTimestamp")
 ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
 
 
@@ -77,6 +79,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
         context=canonical_context(context),
         integrations={**envelope.integrations, **mapping(raw, "integrations")},
         raw=dict(raw),
+        time_fields=TIME_FIELDS,
     )
     if not message.user_id and not message.anonymous_id:
         raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", "request neither has anonymousId nor userId")
@@ -141,11 +144,13 @@ def _name(raw: Mapping[str, Any], kind: str) -> str:
 
 
 def _message_id(raw: Mapping[str, Any]) -> str:
-    """The stated id, hashed if it is too long; a new UUID when there is none."""
+    """The stated id, hashed if it is too long; a new UUID when there is none, or a placeholder."""
     found = text_of(raw.get("messageId"))
+    if is_placeholder(found):
+        return str(uuid.uuid4())
     if len(found) > MAX_MESSAGE_ID_LENGTH:
         return hashlib.sha256(found.encode()).hexdigest()
-    return found or str(uuid.uuid4())
+    return found
 
 
 def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:

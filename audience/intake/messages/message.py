@@ -18,6 +18,8 @@ LINKED_ID = "linked_id"
 # The prefix of stored message ids of server keys.
 SERVER_IDS = "server:"
 MAX_MESSAGE_ID_LENGTH = 256
+# The code of the rejection of a message whose id another event has.
+MESSAGE_ID_REUSED = "MESSAGE_ID_REUSED"
 # Stored in place of the content of a request that was refused as a whole.
 NOT_KEPT = {"not_kept": True}
 
@@ -32,6 +34,7 @@ class Message:
     `is_joined`: this message and the one before it come from one item of the client, and happened at the same time.
     `consent_level` is the stated level, `not_set` included; '' when none is stated.
     `placeholders` are the texts that were sent in place of ids, by field (set_placeholders_aside).
+    `time_fields` are the fields of `raw` in which the dialect states a time, the preferred one first.
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
     `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
     screen, library, library_version, campaign{name, source, medium, content, term}; unknown keys are kept.
@@ -61,6 +64,7 @@ class Message:
     integrations: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
     placeholders: dict[str, str] = field(default_factory=dict)
+    time_fields: tuple[str, ...] = ()
 
     def set_placeholders_aside(self) -> None:
         """Move placeholders from the ids and links to `placeholders`."""

@@ -26,11 +26,15 @@ USE_INTERVAL_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The number of messages of a request that are `new`, `duplicates` of stored ones, and `rejected`."""
+    """The number of messages of a request that are `new`, `duplicates` of stored ones, and `rejected`.
+
+    `reused` are the rejections, included in `rejected`, of messages whose id another event has.
+    """
 
     new: int
     duplicates: int
     rejected: int
+    reused: Sequence[Rejected] = ()
 
     @property
     def accepted(self) -> int:
@@ -106,8 +110,15 @@ def _save_use(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
 
-process_queue = WriteQueue(transaction.write_requests, after_commit, partial(Channel, statement.STATEMENTS))
+process_queue = WriteQueue(
+    transaction.write_requests, after_commit, partial(Channel, statement.STATEMENTS), transaction.write_reused
+)
 
 
 def _receipt(write: Write) -> Receipt:
-    return Receipt(new=write.new, duplicates=len(write.events) - write.new, rejected=len(write.sent.rejected))
+    return Receipt(
+        new=write.new,
+        duplicates=len(write.events) - write.new - len(write.reused),
+        rejected=len(write.sent.rejected) + len(write.reused),
+        reused=tuple(write.reused),
+    )

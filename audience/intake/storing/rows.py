@@ -1,6 +1,6 @@
 """The rows of a request as texts that PostgreSQL reads, made before a lock or a connection is held."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import accumulate
@@ -71,13 +71,18 @@ RejectionRow = tuple[str | list[str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The messages of one key in one request, and those that its dialect rejected."""
+    """The messages of one key in one request, and those that its dialect rejected.
+
+    `reject_reused` makes the rejection of a message whose id another event has. Without it, such a message is stored
+    under an id of ours.
+    """
 
     key: ApiKey
     dialect: Dialect
     received_at: datetime
     messages: Sequence[Message]
     rejected: Sequence[Rejected] = ()
+    reject_reused: Callable[[Message], Rejected] | None = None
 
 
 class EventRow(NamedTuple):
@@ -90,6 +95,9 @@ class EventRow(NamedTuple):
     day: date
     message_id: str
     days_back: int
+
+    def with_id(self, message_id: str) -> "EventRow":
+        return self._replace(message_id=message_id, values=(*self.values[:2], message_id, *self.values[3:]))
 
 
 def events(sent: Submission) -> list[EventRow]:

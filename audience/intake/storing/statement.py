@@ -1,7 +1,7 @@
 """The one statement that stores a group of requests: Events once by message id, Batches, Rejections.
 
 The channel sends it for small groups, a transaction for groups that COPY cannot store (transaction.py). It passes over
-messages that are stored already, which only a retry brings.
+messages whose id is stored already: retries, and events that reuse an id (reused_ids.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,10 @@ from itertools import chain
 from typing import Any
 
 import orjson
+import psycopg
+from django.db import connection
 
+from audience.intake.messages.message import Rejected
 from audience.intake.storing import allowance, rows
 from audience.intake.storing.rows import EventRow, RejectionRow, Submission
 
@@ -53,17 +56,19 @@ WRITE_NEW = f"""
         INSERT INTO audience_rejection ({", ".join(rows.REJECTION)})
         SELECT {_input_values(rows.REJECTION)}
         FROM json_to_recordset($2) AS input ({_input_columns(rows.REJECTION)})
-    ), batches AS (
-        INSERT INTO audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
-            first_day, last_day, state, attempts, next_attempt_at, error)
-        SELECT game_id, key_id, dialect, received_at, coalesce(accepted, 0), messages - coalesce(accepted, 0), rejected,
-            coalesce(ids, '{{}}'), first, last, CASE WHEN accepted > 0 THEN 'pending' ELSE 'done' END, 0,
-            received_at, ''
+    ), request AS MATERIALIZED (
+        SELECT nextval('audience_batch_id_seq') AS id, input.*
         FROM json_to_recordset($3) AS input (place int, game_id bigint, key_id bigint, dialect text,
             received_at timestamptz, messages int, rejected int)
-        LEFT JOIN stored USING (place) ORDER BY place
+    ), batches AS (
+        INSERT INTO audience_batch (id, game_id, key_id, dialect, received_at, accepted, duplicates, rejected,
+            event_ids, first_day, last_day, state, attempts, next_attempt_at, error)
+        SELECT id, game_id, key_id, dialect, received_at, coalesce(accepted, 0), messages - coalesce(accepted, 0),
+            rejected, coalesce(ids, '{{}}'), first, last, CASE WHEN accepted > 0 THEN 'pending' ELSE 'done' END, 0,
+            received_at, ''
+        FROM request LEFT JOIN stored USING (place) ORDER BY place
     )
-    SELECT place, accepted FROM stored
+    SELECT place, coalesce(accepted, 0), id FROM request LEFT JOIN stored USING (place)
 """
 # A message without a readable client time is stored under the day of its receipt, so its copy may be on an earlier day.
 # Only in the second statement: planning the lookup in every partition takes longer than the insert itself.
@@ -83,12 +88,18 @@ STATEMENTS = {
 
 @dataclass(slots=True)
 class Write:
-    """The rows of one Submission. Once they are stored, `new` is the number of its events that were not copies."""
+    """The rows of one Submission.
+
+    Once they are stored, `new` is the number of its events that were not copies, and `reused` are the rejections of
+    those whose id another event has. `batch_id` is that of the Batch, None when it was copied in.
+    """
 
     sent: Submission
     events: list[EventRow] = field(init=False)
     rejections: list[RejectionRow] = field(init=False)
     new: int = 0
+    reused: list[Rejected] = field(default_factory=list)
+    batch_id: int | None = None
 
     def __post_init__(self) -> None:
         self.events = rows.events(self.sent)
@@ -98,6 +109,11 @@ class Write:
     @property
     def size(self) -> int:
         return len(self.events) + len(self.rejections)
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether the statement passed over some of its events."""
+        return self.new < len(self.events)
 
 
 def is_small(writes: Sequence[Write]) -> bool:
@@ -129,11 +145,19 @@ def build(writes: Sequence[Write]) -> tuple[bytes, list[bytes]]:
 
 
 def apply_result(writes: Sequence[Write], result: Iterable[Sequence[Any]]) -> None:
-    """Set `new` of each, from the rows that the statement returns."""
-    for write in writes:
-        write.new = 0
-    for place, accepted in result:
-        writes[int(place)].new = int(accepted)
+    """Set the results of each, from the rows that the statement returns."""
+    for place, accepted, batch_id in result:
+        write = writes[int(place)]
+        write.new, write.reused, write.batch_id = int(accepted), [], int(batch_id)
+
+
+def execute(writes: Sequence[Write]) -> None:
+    """Run the statement in the present transaction. Raises the errors of the database."""
+    name, values = build(writes)
+    # Django's cursors do not read $1.
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        cursor.execute(STATEMENTS[name], [value.decode() for value in values])
+        apply_result(writes, cursor.fetchall())
 
 
 def _request(place: int, write: Write) -> dict[str, object]:

@@ -8,11 +8,10 @@ group is written by the statement instead.
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-import psycopg
 import structlog
 from django.db import DatabaseError, IntegrityError, InterfaceError, close_old_connections, connection, transaction
 
-from audience.intake.storing import rows, statement
+from audience.intake.storing import reused_ids, rows, statement
 from audience.intake.storing.statement import Write
 
 logger = structlog.get_logger(__name__)
@@ -25,7 +24,7 @@ COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, ac
 
 
 def write(writes: Sequence[Write]) -> None:
-    """Store all of `writes` or none, and set `new` of each. Raises the errors of the database."""
+    """Store all of `writes` or none, and set the results of each. Raises the errors of the database."""
     if statement.is_small(writes) or any(row.days_back for one in writes for row in one.events):
         _insert(writes)
         return
@@ -48,6 +47,12 @@ def write_requests(
     return [error] * len(requests)
 
 
+def write_reused(requests: Sequence[Sequence[Write]]) -> list[BaseException | None]:
+    """Store what the channel passed over in these requests, unless it is a copy. Returns the error of each request."""
+    close_old_connections()
+    return [_attempt(reused_ids.store, request) for request in requests]
+
+
 def _attempt(write: Callable[[Sequence[Write]], None], writes: Sequence[Write]) -> BaseException | None:
     try:
         write(writes)
@@ -58,11 +63,8 @@ def _attempt(write: Callable[[Sequence[Write]], None], writes: Sequence[Write]) 
 
 @transaction.atomic
 def _insert(writes: Sequence[Write]) -> None:
-    name, values = statement.build(writes)
-    # Django's cursors do not read $1.
-    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
-        cursor.execute(statement.STATEMENTS[name], [value.decode() for value in values])
-        statement.apply_result(writes, cursor.fetchall())
+    statement.execute(writes)
+    reused_ids.store(writes)
 
 
 @transaction.atomic
@@ -79,7 +81,7 @@ def _copy(writes: Sequence[Write]) -> None:
     remaining = iter(ids)
     _copy_in(COPY_BATCHES, [_batch(one, [next(remaining) for _ in one.events]) for one in writes])
     for one in writes:
-        one.new = len(one.events)
+        one.new, one.reused = len(one.events), []
 
 
 def _batch(one: Write, ids: list[int]) -> tuple[object, ...]:

@@ -17,10 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import structlog
 
-from audience.intake.storing import statement
+from audience.intake.storing import statement, transaction
 from audience.intake.storing.channel import Channel, ResultRow
 from audience.intake.storing.statement import Write
 
@@ -34,6 +35,9 @@ MAX_WAITING_EVENTS = 20_000
 MIN_GROUP_EVENTS = 64
 # Between two attempts to open a channel: each is a log-in.
 REOPEN_SECONDS = 1.0
+
+# Returns the error of each request.
+WriteRequests = Callable[[Sequence[Sequence[Write]]], list[BaseException | None]]
 
 
 class Overloaded(Exception):
@@ -63,19 +67,21 @@ class _Request:
 class WriteQueue:
     """The requests of one process.
 
-    `write_requests` (transaction.write_requests) and `open_channel` are called on a thread. `on_commit` is called on
-    the event loop with what was committed; it must neither block nor raise.
+    `write_requests` and `write_reused` (see transaction.py) and `open_channel` are called on a thread. `on_commit` is
+    called on the event loop with what was committed; it must neither block nor raise.
     """
 
     def __init__(
         self,
-        write_requests: Callable[[Sequence[Sequence[Write]]], list[BaseException | None]],
+        write_requests: WriteRequests,
         on_commit: Callable[[Sequence[Write]], None],
         open_channel: Callable[[], Channel | None],
+        write_reused: WriteRequests = transaction.write_reused,
     ) -> None:
         self._write_requests = write_requests
         self._on_commit = on_commit
         self._open_channel = open_channel
+        self._write_reused = write_reused
         self._channel: Channel | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake-write")
         self._waiting: deque[_Request] = deque()
@@ -140,26 +146,30 @@ class WriteQueue:
             self._write_in_transaction(requests)
             return
         statement.apply_result(writes, result)
-        self._finish(requests, [None] * len(requests))
+        passed_over = [request for request in requests if any(write.has_copies for write in request.writes)]
+        stored = [request for request in requests if request not in passed_over] if passed_over else requests
+        if passed_over:
+            self._resolve(stored, [None] * len(stored))
+            self._run(self._write_reused, passed_over, self._finish)
+        else:
+            self._finish(stored, [None] * len(stored))
 
     def _write_in_transaction(self, requests: Sequence[_Request]) -> None:
-        writes = [request.writes for request in requests]
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._write_requests, writes)
-        done.add_done_callback(partial(self._transaction_done, requests))
+        self._run(self._write_requests, requests, self._finish)
 
-    def _transaction_done(
-        self, requests: Sequence[_Request], done: "asyncio.Future[list[BaseException | None]]"
-    ) -> None:
-        try:
-            errors = done.result()
-        except BaseException as error:
-            errors = [error] * len(requests)
-        self._finish(requests, errors)
+    def _run(self, write: WriteRequests, requests: Sequence[_Request], then: Callable[[Any, Any], None]) -> None:
+        """Run `write` on the thread, and then `then` with the requests and their errors."""
+        writes = [request.writes for request in requests]
+        done = asyncio.get_running_loop().run_in_executor(self._thread, write, writes)
+        done.add_done_callback(lambda done: then(requests, _errors(done, len(requests))))
 
     def _finish(self, requests: Sequence[_Request], errors: Sequence[BaseException | None]) -> None:
         self._is_writing = bool(self._waiting)
         if self._waiting:
             self._gather()
+        self._resolve(requests, errors)
+
+    def _resolve(self, requests: Sequence[_Request], errors: Sequence[BaseException | None]) -> None:
         for request, error in zip(requests, errors, strict=True):
             request.resolve(error)
         stored = [request.writes for request, error in zip(requests, errors, strict=True) if not error]
@@ -178,3 +188,11 @@ class WriteQueue:
             self._channel = self._open_channel()
         except Exception as error:
             logger.warning("intake_channel_not_opened", error=type(error).__name__)
+
+
+def _errors(done: "asyncio.Future[list[BaseException | None]]", number: int) -> list[BaseException | None]:
+    """The error of each of `number` requests."""
+    try:
+        return done.result()
+    except BaseException as error:
+        return [error] * number
