@@ -99,6 +99,8 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
 def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, Any]:
     """The personal facts, by their names in Facts."""
     context, touch = _object(conversion.context), conversion.touch
+    # None in the context of an event whose sender asked for no address to be recorded.
+    has_address = touch is not None and context.get("ip", "") is not None
     # What the event states precedes what is known of the person.
     places = (_object(context.get("traits")), properties, _object(conversion.person.traits))
     return {
@@ -108,7 +110,7 @@ def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, A
         "locale": _text(context.get("locale")),
         "order_id": _text(_first(properties, ORDER_ID)),
         "cookies": _texts(touch.cookies) if touch else {},
-        "ip": _text(touch.ip) if touch else None,
+        "ip": _text(touch.ip) if touch and has_address else None,
         "user_agent": _text(touch.user_agent) if touch else None,
         "page_url": _text(touch.page_url, longest=2048) if touch else None,
         "referrer": _text(touch.referrer, longest=2048) if touch else None,

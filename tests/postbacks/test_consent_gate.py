@@ -81,6 +81,11 @@ def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> 
     )
 
 
+@pytest.mark.parametrize(("context", "ip"), [({"ip": None}, None), ({"ip": ""}, "203.0.113.7"), ({}, "203.0.113.7")])
+def test_an_event_whose_sender_asks_for_no_address_is_sent_without_one(context: dict[str, Any], ip: str | None) -> None:
+    assert facts.read_facts(bought(context=context), event_id="e-1", level=Level.FULL).ip == ip
+
+
 def test_the_events_own_words_come_before_the_persons() -> None:
     known = facts.read_facts(
         bought(user_id="user-of-the-event", context={"traits": {"email": "new@example.com"}}),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -18,6 +19,10 @@ Address = IPv4Address | IPv6Address
 # RFC 7239, section 6: an IPv6 address with a port is in brackets. Azure's gateways always add a port.
 BRACKETED = re.compile(r"\[([^\]]*)\](?::\d{1,5})?", re.ASCII)
 WITH_PORT = re.compile(r"([0-9.]+):\d{1,5}", re.ASCII)
+# More zeros than one, which no address has in front of a number.
+ZEROS = re.compile(r"(?<![0-9A-Fa-f])00+(?![0-9A-Fa-f])", re.ASCII)
+# The longest form of an IPv6 address with a port and a zone is shorter.
+MAX_ADDRESS_LENGTH = 80
 # Of ::ffff:0:0/96, the range of IPv4-mapped addresses.
 MAPPED_PREFIX_LENGTH = 96
 
@@ -100,6 +105,9 @@ def record_caller(request: HttpRequest, messages: Iterable[Message], rejected: I
 
     Browsers send an Origin with every cross-site POST, backends do not. Without one the caller is a game server, whose
     address must never be sent to an ad network as the player's.
+
+    No address is recorded where the context states 0.0.0.0 or ::, by which clients of Segment ask for that
+    (github.com/segmentio/analytics-kotlin/issues/266). The context then has `ip` None.
     """
     ip, page = caller_ip(request), origin(request)
     agent = request.META.get("HTTP_USER_AGENT", "")[:1024]
@@ -107,6 +115,24 @@ def record_caller(request: HttpRequest, messages: Iterable[Message], rejected: I
     context = {name: value for name, value in browser.items() if value}
     for message in messages:
         message.request_ip, message.origin = ip, page
+        if is_opt_out(message.context.get("ip")):
+            message.request_ip = ""
+            message.raw = {name: value for name, value in message.raw.items() if name != "ip"}
+            message.context = {**message.context, "ip": None}
         message.context = {**context, **message.context}
     for refusal in rejected:
-        refusal.request_ip, refusal.origin = ip, page
+        is_private = is_opt_out(_context_ip(refusal.raw) or _context_ip({"context": refusal.envelope.get("context")}))
+        refusal.request_ip, refusal.origin = "" if is_private else ip, page
+
+
+def is_opt_out(stated: Any) -> bool:
+    """Whether a stated address is 0.0.0.0 or ::, in any spelling."""
+    if not isinstance(stated, str) or len(stated) > MAX_ADDRESS_LENGTH:
+        return False
+    found = read_address(ZEROS.sub("0", stated))
+    return found is not None and found.is_unspecified
+
+
+def _context_ip(raw: Any) -> Any:
+    context = raw.get("context") if isinstance(raw, dict) else None
+    return context.get("ip") if isinstance(context, dict) else None
