@@ -2,21 +2,25 @@
 
 from datetime import datetime
 
-from consent.models import ConsentDecision, Level
+from consent.models import STATED, ConsentDecision, Level
 
 LOWEST_FIRST = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 
 
 def record_decision(*, game_id: int, anonymous_id: str, level: Level, source: str, decided_at: datetime) -> None:
-    """Store a decision. Raises django.db.OperationalError when the database is unavailable."""
+    """Store a decision. STATED as its `source`, which is free text, is stored with a capital letter.
+
+    Raises django.db.OperationalError when the database is unavailable.
+    """
+    recorded = source.capitalize() if source == STATED else source
     ConsentDecision.objects.create(
-        game_id=game_id, anonymous_id=anonymous_id, level=level, source=source, decided_at=decided_at
+        game_id=game_id, anonymous_id=anonymous_id, level=level, source=recorded, decided_at=decided_at
     )
 
 
 def current_level(*, game_id: int, anonymous_id: str) -> Level:
-    """Return the newest decision of an anonymous id, or NOT_SET, as `GET tracking-consent` answers it."""
-    newest = ConsentDecision.objects.for_ids(game_id, [anonymous_id]).first()
+    """Return the newest recorded decision of an anonymous id, or NOT_SET, as `GET tracking-consent` answers it."""
+    newest = ConsentDecision.objects.recorded().for_ids(game_id, [anonymous_id]).first()
     return Level(newest.level) if newest else Level.NOT_SET
 
 

@@ -12,14 +12,22 @@ class Level(models.TextChoices):
     FULL = "full", "Full"
 
 
+# The source of decisions that messages state; those of PUT have any other.
+STATED = "message"
+
+
 class DecisionQuerySet(models.QuerySet["ConsentDecision"]):
     def for_ids(self, game_id: int, anonymous_ids: list[str]) -> "DecisionQuerySet":
         """Decisions of any of these anonymous ids, newest first."""
         return self.filter(game_id=game_id, anonymous_id__in=anonymous_ids).order_by("-decided_at", "-id")
 
+    def recorded(self) -> "DecisionQuerySet":
+        """Without those that messages state."""
+        return self.exclude(source=STATED)
+
 
 class ConsentDecision(models.Model):
-    """One decision, never updated. The newest decision of an anonymous id is in force."""
+    """One decision, recorded by PUT or stated by a message. The newest of an anonymous id is in force."""
 
     game_id = models.BigIntegerField()
     anonymous_id = models.CharField(max_length=256)
@@ -37,3 +45,12 @@ class ConsentDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.anonymous_id}: {self.level}"
+
+    @property
+    def source_label(self) -> str:
+        return source_label(self.source)
+
+
+def source_label(source: str) -> str:
+    """The source of a decision as pages name it."""
+    return "stated with an event" if source == STATED else source

@@ -17,6 +17,7 @@ from django.db import connection
 
 from audience.digest import clicks
 from audience.digest.event_ids import EventIds, event_ids
+from audience.digest.stated_consent import CHANGES_CONSENT, LEVEL
 from audience.ids.values import PLACEHOLDER_IDS
 from audience.models import Event, Game
 from audience.models.events import PLACEHOLDER_NOTE
@@ -64,12 +65,12 @@ WITH event AS MATERIALIZED (
     CASE WHEN kind = 'device' THEN '' ELSE device_id END AS device_id,
     CASE WHEN links <> '[]' THEN links::text ELSE '' END AS links,
     context -> 'active' IS DISTINCT FROM 'false' AS is_active,
-    message_id, {MATTERS} AS matters, received_at, context -> '{PLACEHOLDER_NOTE}' AS placeholders
+    message_id, {MATTERS} AS matters, received_at, context -> '{PLACEHOLDER_NOTE}' AS placeholders, {LEVEL} AS level
   FROM audience_event WHERE id = ANY(%(ids)s) AND day BETWEEN %(first)s AND %(last)s
 ), id_group AS (
   SELECT anonymous_id, user_id, device_id, links, min(event_at) AS first_at, max(event_at) AS last_at,
     min(message_id) AS message_id, max(event_at) FILTER (WHERE is_active) AS active_at,
-    array_agg(id) FILTER (WHERE matters) AS events
+    array_agg(id) FILTER (WHERE matters) AS events, min(nullif(level, '')) AS lowest, max(level) AS highest
   FROM event
   GROUP BY anonymous_id, user_id, device_id, links, CASE WHEN links <> ''
     OR lower(anonymous_id) = ANY(%(no_id)s) AND lower(user_id) = ANY(%(no_id)s) AND lower(device_id) = ANY(%(no_id)s)
@@ -79,7 +80,8 @@ WITH event AS MATERIALIZED (
     AND {IS_KNOWN.format(column="anonymous_id", name="a")} AND {IS_KNOWN.format(column="user_id", name="u")}
     AND {IS_KNOWN.format(column="device_id", name="d")}
     AND first_at >= greatest(a.first_seen_at, u.first_seen_at, d.first_seen_at)
-    THEN {PLAYER} END AS person_id
+    THEN {PLAYER} END AS person_id,
+    {CHANGES_CONSENT} AS changes_consent
   FROM id_group
   {BY_ANONYMOUS}
   {BY_USER}
@@ -96,8 +98,8 @@ WITH event AS MATERIALIZED (
   WHERE id = person_id AND active_at > last_seen_at
 )
 SELECT anonymous_id, user_id, device_id, links, first_at, last_at, message_id, active_at, coalesce(events, '{{}}'),
-  person_id
-FROM known WHERE person_id IS NULL OR events IS NOT NULL
+  person_id, changes_consent
+FROM known WHERE person_id IS NULL OR events IS NOT NULL OR changes_consent
 """
 
 
@@ -116,7 +118,8 @@ class EventGroup:
     """Events that name the same ids: the times of the first and the last, and the ids of those that matter.
 
     `message_id` is the smallest of them. `active_at` is the time of the last event of an active player, None without
-    one. `person_id` is None until identity resolves it. `links_json` is '' for none.
+    one. `person_id` is None until identity resolves it. `links_json` is '' for none. `changes_consent` as in
+    stated_consent.py.
     """
 
     anonymous_id: str
@@ -129,6 +132,7 @@ class EventGroup:
     active_at: datetime | None
     events: list[int]
     person_id: uuid.UUID | None
+    changes_consent: bool
 
     @cached_property
     def ids(self) -> EventIds:

@@ -12,10 +12,18 @@ from audience.digest.ownership import OWNER_AT
 from audience.models import Conversion
 from audience.models.people import ANONYMOUS
 from consent.decisions import effective_level
-from consent.models import Level
+from consent.models import STATED, Level, source_label
 
+LOWEST_FIRST = "array_position(ARRAY['none', 'anonymous', 'full'], {level})"
+# Of an id with several owners only what was decided while it was this person's counts.
+OWNED = f"""(owners <> 'several'
+      OR bound.person_id = ({OWNER_AT.format(identity="bound.identity_id", at="{at}")}))"""
+OWNED_DECISION = OWNED.format(at="decided_at")
+STATED_AT = "least(event.event_at, event.received_at)"
+OWNED_EVENT = OWNED.format(at=STATED_AT)
 # Per conversion and anonymous id of its person one index lookup for the newest decision, and one for the newest at the
-# time of the event. Of an id with several owners only the decisions made while it was this person's count.
+# time of the event. A message that repeats the level stated before is not stored (audience/digest/stated_consent.py):
+# if another level was recorded between the two, its event is looked up.
 DECISIONS = f"""
 WITH asked AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS asked (id uuid, person_id uuid, event_at timestamptz)),
 known AS (
@@ -28,21 +36,34 @@ known AS (
   JOIN audience_ownership ownership ON ownership.user_id = named.id
   JOIN audience_identity one ON one.id = ownership.identity_id
   WHERE one.namespace = '{ANONYMOUS}' AND one.owners = 'several'
+), bound AS (
+  SELECT known.*, until FROM known CROSS JOIN LATERAL (VALUES (event_at), ('infinity'::timestamptz)) AS moment (until)
+), newest AS (
+  SELECT bound.*, level, source, decided_at FROM bound CROSS JOIN LATERAL (
+    SELECT level, source, decided_at FROM consent_consentdecision
+    WHERE game_id = bound.game_id AND anonymous_id = bound.value AND decided_at <= until AND {OWNED_DECISION}
+    ORDER BY decided_at DESC, source = '{STATED}' DESC, id DESC LIMIT 1
+  ) AS decision
 ), decision AS (
-  SELECT known.id, newest.*, known.event_at FROM known CROSS JOIN LATERAL (
-    (SELECT level, source, decided_at, id AS number FROM consent_consentdecision
-    WHERE game_id = known.game_id AND anonymous_id = known.value
-      AND (owners <> 'several' OR person_id = ({OWNER_AT.format(identity="known.identity_id", at="decided_at")}))
-    ORDER BY decided_at DESC, id DESC LIMIT 1)
-    UNION ALL
-    (SELECT level, source, decided_at, id FROM consent_consentdecision
-    WHERE game_id = known.game_id AND anonymous_id = known.value AND decided_at <= event_at
-      AND (owners <> 'several' OR person_id = ({OWNER_AT.format(identity="known.identity_id", at="decided_at")}))
-    ORDER BY decided_at DESC, id DESC LIMIT 1)
-  ) AS newest
+  SELECT id, event_at, level, source, decided_at FROM newest
+  UNION ALL
+  SELECT bound.id, bound.event_at, stated.level, '{STATED}', repeated.at FROM newest AS bound
+  CROSS JOIN LATERAL (
+    SELECT level FROM consent_consentdecision
+    WHERE game_id = bound.game_id AND anonymous_id = bound.value AND decided_at < bound.decided_at
+      AND source = '{STATED}' AND bound.source <> '{STATED}' AND {OWNED_DECISION}
+    ORDER BY decided_at DESC LIMIT 1
+  ) AS stated
+  CROSS JOIN LATERAL (
+    SELECT max({STATED_AT}) AS at FROM audience_event event
+    WHERE stated.level <> bound.level AND event.game_id = bound.game_id AND event.anonymous_id = bound.value
+      AND event.anonymous_id <> '' AND event.consent_level <> ''
+      AND {STATED_AT} > bound.decided_at AND {STATED_AT} <= until AND {OWNED_EVENT}
+  ) AS repeated
+  WHERE repeated.at IS NOT NULL
 )
 SELECT DISTINCT ON (id, decided_at > event_at) id, decided_at > event_at, level, source, decided_at FROM decision
-ORDER BY id, decided_at > event_at, decided_at DESC, number DESC
+ORDER BY id, decided_at > event_at, decided_at DESC, {LOWEST_FIRST.format(level="level")}
 """
 
 
@@ -53,6 +74,10 @@ class Decision:
     level: Level
     source: str
     decided_at: datetime
+
+    @property
+    def origin(self) -> str:
+        return source_label(self.source) if self.source == STATED else f"by {self.source}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def consent_of(conversion: Conversion) -> ConsentInForce:
     level, later = consent_levels.level(conversion, found), found.later
     why, at = _consent_at_event(conversion, found.at_event)
     if later and level != consent_levels.level(conversion, consent_levels.Decisions(found.at_event)):
-        return ConsentInForce(level, f"{why} Withdrawn since, by {later.source}.", later.decided_at)
+        return ConsentInForce(level, f"{why} Withdrawn since, {later.origin}.", later.decided_at)
     return ConsentInForce(level, why, at)
 
 
@@ -135,7 +135,7 @@ def _consent_at_event(conversion: Conversion, decision: consent_levels.Decision 
     if stated:
         return "Stated in the message itself.", None
     if decision:
-        return f"The player’s decision at the time of the event, by {decision.source}.", decision.decided_at
+        return f"The player’s decision at the time of the event, {decision.origin}.", decision.decided_at
     if conversion.game.strict_consent:
         return "Nothing was stated or recorded until then, and in this game unknown counts as no consent.", None
     return "Nothing was stated or recorded until then, and this game reads that as consent.", None

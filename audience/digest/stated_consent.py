@@ -1,0 +1,74 @@
+"""Stores the consent levels that messages state as decisions of their anonymous ids.
+
+An SDK states the level on every message. Stored are those that differ from the statement or the decision before, in
+order of time: the level at any time is then that of the newest stored one. After a late message the next one may
+differ from it, so the decisions of its id are derived from all of its events again. Of several levels at one moment
+the lowest counts. The result depends on the events' times alone, not on their arrival.
+"""
+
+from collections.abc import Collection
+
+from django.db import connection
+
+from audience.models import Game
+from consent.models import STATED
+
+LONGEST_ID = 256  # of ConsentDecision.anonymous_id
+# A stated level as a decision: not_set counts as none.
+LEVEL = "CASE consent_level WHEN 'not_set' THEN 'none' ELSE consent_level END"
+# Whether events of one anonymous id between `first_at` and `last_at`, whose stated levels are from `lowest` to
+# `highest` in alphabetical order, '' for none, state another level than that in force. An expression.
+CHANGES_CONSENT = f"""CASE WHEN highest <> '' AND length(anonymous_id) BETWEEN 1 AND {LONGEST_ID}
+    AND lower(anonymous_id) <> ALL(%(no_id)s) THEN lowest <> highest OR coalesce((
+      SELECT stated.level <> highest OR stated.decided_at > first_at OR EXISTS (
+        SELECT FROM consent_consentdecision decision
+        WHERE decision.game_id = %(game)s AND decision.anonymous_id = id_group.anonymous_id
+          AND decision.source <> '{STATED}' AND decision.level <> highest
+          AND decision.decided_at > stated.decided_at AND decision.decided_at <= last_at)
+      FROM (
+        SELECT level, decided_at FROM consent_consentdecision decision
+        WHERE decision.game_id = %(game)s AND decision.anonymous_id = id_group.anonymous_id
+          AND source = '{STATED}' AND decided_at <= last_at ORDER BY decided_at DESC LIMIT 1) AS stated
+    ), true) ELSE false END"""
+# The stored ones are read with the events, since old events are deleted.
+STORE = f"""
+WITH every AS (
+  SELECT anonymous_id, least(event_at, received_at) AS at, {LEVEL} AS level FROM audience_event
+  WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND anonymous_id <> ''
+    AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
+  UNION ALL
+  SELECT anonymous_id, decided_at, level FROM consent_consentdecision
+  WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source = '{STATED}'
+), stated AS (
+  SELECT DISTINCT ON (anonymous_id, at) anonymous_id, at, level FROM every
+  ORDER BY anonymous_id, at, array_position(ARRAY['none', 'anonymous', 'full'], level)
+), timeline AS (
+  SELECT anonymous_id, at, level, true AS is_stated, 0 AS number FROM stated
+  UNION ALL
+  SELECT anonymous_id, decided_at, level, false, id FROM consent_consentdecision
+  WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source <> '{STATED}'
+), compared AS (
+  SELECT *, lag(level) OVER (PARTITION BY anonymous_id ORDER BY at, is_stated, number) AS before,
+    lag(level) OVER (PARTITION BY anonymous_id, is_stated ORDER BY at, number) AS stated_before
+  FROM timeline
+), wanted AS (
+  SELECT anonymous_id, at, level FROM compared
+  WHERE is_stated AND (level IS DISTINCT FROM before OR level IS DISTINCT FROM stated_before)
+), deleted AS (
+  DELETE FROM consent_consentdecision old
+  WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source = '{STATED}' AND NOT EXISTS (
+    SELECT FROM wanted WHERE (wanted.anonymous_id, at, wanted.level) = (old.anonymous_id, decided_at, old.level))
+)
+INSERT INTO consent_consentdecision (game_id, anonymous_id, level, source, decided_at)
+SELECT %(game)s, anonymous_id, level, '{STATED}', at FROM wanted WHERE NOT EXISTS (
+  SELECT FROM consent_consentdecision old WHERE game_id = %(game)s AND source = '{STATED}'
+    AND (wanted.anonymous_id, at, wanted.level) = (old.anonymous_id, decided_at, old.level))
+ORDER BY anonymous_id, at
+"""
+
+
+def store(*, game: Game, anonymous_ids: Collection[str]) -> None:
+    """Store the stated levels of these ids. The game must be locked."""
+    if anonymous_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(STORE, {"game": game.pk, "ids": sorted(anonymous_ids)})
