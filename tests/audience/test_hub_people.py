@@ -41,7 +41,7 @@ def ada(game: Game) -> Person:
             game_id=game.pk,
             anonymous_id="anon-ada",
             level=level,
-            source="web",
+            source="message" if level == "full" else "web",
             decided_at=NOW - timedelta(days=days),
         )
     return row
@@ -112,6 +112,7 @@ def test_the_page_of_a_player_shows_all_of_its_data(game: Game, ada: Person) -> 
     for text in ("autumn", "The player did not consent", "event_1", "Purchase"):
         assert text in page, text
     assert "In force: <strong>Full</strong>" in page
+    assert re.findall(r'data-label="Source">([^<]*)<', page) == ["stated with an event", "web"]
     assert "push token fcm-secr…" in page
     assert "secretsecret" not in page
     assert "event_2" not in page
