@@ -9,6 +9,7 @@ import orjson
 from django.db import connection
 
 from audience.digest.ownership import OWNER_AT
+from audience.digest.stated_consent import LEVEL
 from audience.models import Conversion
 from audience.models.people import ANONYMOUS
 from consent.decisions import effective_level
@@ -16,14 +17,16 @@ from consent.models import STATED, Level, source_label
 
 LOWEST_FIRST = "array_position(ARRAY['none', 'anonymous', 'full'], {level})"
 # Of an id with several owners only what was decided while it was this person's counts.
-OWNED = f"""(owners <> 'several'
-      OR bound.person_id = ({OWNER_AT.format(identity="bound.identity_id", at="{at}")}))"""
-OWNED_DECISION = OWNED.format(at="decided_at")
-STATED_AT = "least(event.event_at, event.received_at)"
-OWNED_EVENT = OWNED.format(at=STATED_AT)
+OWNED = f"bound.person_id = ({OWNER_AT.format(identity='bound.identity_id', at='{at}')})"
+# The events of an anonymous id that state a level until a time.
+STATEMENTS = f"""
+    SELECT {LEVEL} AS level, least(event.event_at, event.received_at) AS at FROM audience_event event
+    WHERE event.game_id = bound.game_id AND event.anonymous_id = bound.value AND event.anonymous_id <> ''
+      AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
+      AND least(event.event_at, event.received_at) <= until"""
 # Per conversion and anonymous id of its person one index lookup for the newest decision, and one for the newest at the
-# time of the event. A message that repeats the level stated before is not stored (audience/digest/stated_consent.py):
-# if another level was recorded between the two, its event is looked up.
+# time of the event. A message that repeats the level stated before is not stored (audience/digest/stated_consent.py).
+# It is looked up where it may decide: after another level was recorded, and by another owner of the id.
 DECISIONS = f"""
 WITH asked AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS asked (id uuid, person_id uuid, event_at timestamptz)),
 known AS (
@@ -41,7 +44,8 @@ known AS (
 ), newest AS (
   SELECT bound.*, level, source, decided_at FROM bound CROSS JOIN LATERAL (
     SELECT level, source, decided_at FROM consent_consentdecision
-    WHERE game_id = bound.game_id AND anonymous_id = bound.value AND decided_at <= until AND {OWNED_DECISION}
+    WHERE game_id = bound.game_id AND anonymous_id = bound.value AND decided_at <= until
+      AND (owners <> 'several' OR {OWNED.format(at="decided_at")})
     ORDER BY decided_at DESC, source = '{STATED}' DESC, id DESC LIMIT 1
   ) AS decision
 ), decision AS (
@@ -51,16 +55,21 @@ known AS (
   CROSS JOIN LATERAL (
     SELECT level FROM consent_consentdecision
     WHERE game_id = bound.game_id AND anonymous_id = bound.value AND decided_at < bound.decided_at
-      AND source = '{STATED}' AND bound.source <> '{STATED}' AND {OWNED_DECISION}
+      AND source = '{STATED}' AND bound.source <> '{STATED}' AND owners <> 'several'
     ORDER BY decided_at DESC LIMIT 1
   ) AS stated
   CROSS JOIN LATERAL (
-    SELECT max({STATED_AT}) AS at FROM audience_event event
-    WHERE stated.level <> bound.level AND event.game_id = bound.game_id AND event.anonymous_id = bound.value
-      AND event.anonymous_id <> '' AND event.consent_level <> ''
-      AND {STATED_AT} > bound.decided_at AND {STATED_AT} <= until AND {OWNED_EVENT}
+    SELECT max(at) AS at FROM ({STATEMENTS} AND stated.level <> bound.level) AS statement WHERE at > bound.decided_at
   ) AS repeated
   WHERE repeated.at IS NOT NULL
+  UNION ALL
+  SELECT bound.id, bound.event_at, own.level, '{STATED}', own.at FROM bound
+  CROSS JOIN LATERAL (
+    SELECT level, at FROM (
+      {STATEMENTS} AND owners = 'several' ORDER BY 2 DESC, {LOWEST_FIRST.format(level=LEVEL)} OFFSET 0
+    ) AS statement
+    WHERE {OWNED.format(at="at")} ORDER BY at DESC LIMIT 1
+  ) AS own
 )
 SELECT DISTINCT ON (id, decided_at > event_at) id, decided_at > event_at, level, source, decided_at FROM decision
 ORDER BY id, decided_at > event_at, decided_at DESC, {LOWEST_FIRST.format(level="level")}

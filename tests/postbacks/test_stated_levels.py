@@ -46,6 +46,17 @@ def test_of_two_ids_that_state_levels_at_one_moment_the_lower_counts(key: NewKey
     assert levels_at(key, 2) == [Level.NONE]
 
 
+def test_what_two_users_of_one_browser_state_is_the_decision_of_each(key: NewKey) -> None:
+    Game.objects.update(strict_consent=True)
+    key.key.game.refresh_from_db()
+    digest(key, stated(1, "full", user_id="u-1"), stated(3, "full", user_id="u-2"), stated(5, "none", user_id="u-1"))
+    digest(key, stated(7, "none", user_id="u-2"), stated(9, "full", user_id="u-1"))
+
+    assert levels_at(key, 2, anonymous_id="u-1") == [Level.FULL]
+    assert levels_at(key, 4, 8, anonymous_id="u-2") == [Level.NONE, Level.NONE]
+    assert levels_at(key, 6, 10, anonymous_id="u-1") == [Level.NONE, Level.FULL]
+
+
 def test_a_repeated_statement_follows_a_decision_that_is_recorded_late(key: NewKey) -> None:
     digest(key, stated(1, "full"), stated(5, "full"))
     record(key, 3, Level.NONE)
