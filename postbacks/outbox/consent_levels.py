@@ -1,9 +1,10 @@
 """The consent in force for conversions: the lower of the level at the event's time and the newest decision after it."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 from django.db import connection
@@ -12,22 +13,14 @@ from audience.digest.ownership import OWNER_AT
 from audience.digest.stated_consent import LEVEL
 from audience.models import Conversion
 from audience.models.people import ANONYMOUS
-from consent.decisions import effective_level
+from consent.decisions import LOWEST_FIRST, effective_level
 from consent.models import STATED, Level, source_label
 
-LOWEST_FIRST = "array_position(ARRAY['none', 'anonymous', 'full'], {level})"
-# Of an id with several owners only what was decided while it was this person's counts.
+ORDER_OF_LEVELS = "array_position(ARRAY['none', 'anonymous', 'full'], {level})"
 OWNED = f"bound.person_id = ({OWNER_AT.format(identity='bound.identity_id', at='{at}')})"
-# The events of an anonymous id that state a level until a time.
-STATEMENTS = f"""
-    SELECT {LEVEL} AS level, least(event.event_at, event.received_at) AS at FROM audience_event event
-    WHERE event.game_id = bound.game_id AND event.anonymous_id = bound.value AND event.anonymous_id <> ''
-      AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
-      AND least(event.event_at, event.received_at) <= until"""
 # Per conversion and anonymous id of its person one index lookup for the newest decision, and one for the newest at the
-# time of the event. A message that repeats the level stated before is not stored (audience/digest/stated_consent.py).
-# It is looked up where it may decide: after another level was recorded, and by another owner of the id.
-DECISIONS = f"""
+# time of the event. Of an id with several owners only the decisions made while it was this person's count.
+NEWEST = f"""
 WITH asked AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS asked (id uuid, person_id uuid, event_at timestamptz)),
 known AS (
   SELECT asked.id, asked.event_at, asked.person_id, one.id AS identity_id, one.game_id, one.value, one.owners
@@ -48,31 +41,46 @@ known AS (
       AND (owners <> 'several' OR {OWNED.format(at="decided_at")})
     ORDER BY decided_at DESC, source = '{STATED}' DESC, id DESC LIMIT 1
   ) AS decision
-), decision AS (
-  SELECT id, event_at, level, source, decided_at FROM newest
-  UNION ALL
-  SELECT bound.id, bound.event_at, stated.level, '{STATED}', repeated.at FROM newest AS bound
-  CROSS JOIN LATERAL (
-    SELECT level FROM consent_consentdecision
-    WHERE game_id = bound.game_id AND anonymous_id = bound.value AND decided_at < bound.decided_at
-      AND source = '{STATED}' AND bound.source <> '{STATED}' AND owners <> 'several'
-    ORDER BY decided_at DESC LIMIT 1
-  ) AS stated
-  CROSS JOIN LATERAL (
-    SELECT max(at) AS at FROM ({STATEMENTS} AND stated.level <> bound.level) AS statement WHERE at > bound.decided_at
-  ) AS repeated
-  WHERE repeated.at IS NOT NULL
-  UNION ALL
-  SELECT bound.id, bound.event_at, own.level, '{STATED}', own.at FROM bound
-  CROSS JOIN LATERAL (
-    SELECT level, at FROM (
-      {STATEMENTS} AND owners = 'several' ORDER BY 2 DESC, {LOWEST_FIRST.format(level=LEVEL)} OFFSET 0
-    ) AS statement
-    WHERE {OWNED.format(at="at")} ORDER BY at DESC LIMIT 1
-  ) AS own
-)
-SELECT DISTINCT ON (id, decided_at > event_at) id, decided_at > event_at, level, source, decided_at FROM decision
-ORDER BY id, decided_at > event_at, decided_at DESC, {LOWEST_FIRST.format(level="level")}
+)"""
+# The level that the messages of an id stated last before another decision of it.
+STATED_BEFORE = f"""
+  SELECT level FROM consent_consentdecision
+  WHERE game_id = bound.game_id AND anonymous_id = bound.value AND source = '{STATED}'
+    AND decided_at < bound.decided_at AND bound.source <> '{STATED}' AND owners <> 'several'
+  ORDER BY decided_at DESC LIMIT 1"""
+# The newest decisions; and rows with the id alone of conversions for which events have to be read.
+DECISIONS = f"""{NEWEST}
+(SELECT DISTINCT ON (id, decided_at > event_at) id, decided_at > event_at, level, source, decided_at FROM newest
+ORDER BY id, decided_at > event_at, decided_at DESC, {ORDER_OF_LEVELS.format(level="level")})
+UNION ALL
+SELECT id, NULL, NULL, NULL, NULL FROM newest AS bound WHERE level <> ({STATED_BEFORE})
+UNION
+SELECT id, NULL, NULL, NULL, NULL FROM known WHERE owners = 'several' AND EXISTS (
+  SELECT FROM consent_consentdecision WHERE game_id = known.game_id AND anonymous_id = value AND source = '{STATED}')
+"""
+# A message that repeats the level stated before is not stored (audience/digest/stated_consent.py). Its event is read
+# where it may decide: after another decision, and by another owner of the id. A query of its own, since planning it
+# takes ten milliseconds, for all partitions of events.
+STATEMENTS = f"""
+    SELECT {LEVEL} AS level, least(event.event_at, event.received_at) AS at FROM audience_event event
+    WHERE event.game_id = bound.game_id AND event.anonymous_id = bound.value AND event.anonymous_id <> ''
+      AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
+      AND least(event.event_at, event.received_at) <= until"""
+REPEATED = f"""{NEWEST}
+SELECT bound.id, repeated.at > bound.event_at, stated.level, '{STATED}', repeated.at FROM newest AS bound
+CROSS JOIN LATERAL ({STATED_BEFORE}) AS stated
+CROSS JOIN LATERAL (
+  SELECT max(at) AS at FROM ({STATEMENTS} AND stated.level <> bound.level) AS statement WHERE at > bound.decided_at
+) AS repeated
+WHERE repeated.at IS NOT NULL
+UNION ALL
+SELECT bound.id, own.at > bound.event_at, own.level, '{STATED}', own.at FROM bound
+CROSS JOIN LATERAL (
+  SELECT level, at FROM (
+    {STATEMENTS} AND owners = 'several' ORDER BY 2 DESC, {ORDER_OF_LEVELS.format(level=LEVEL)} OFFSET 0
+  ) AS statement
+  WHERE {OWNED.format(at="at")} ORDER BY at DESC LIMIT 1
+) AS own
 """
 
 
@@ -119,10 +127,29 @@ def decisions(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Decisions]:
     """The decisions of each conversion's player, per conversion id; conversions without one are left out."""
     if not conversions:
         return {}
-    asked = [{"id": c.pk, "person_id": c.person_id, "event_at": c.event_at} for c in conversions]
+    asked = {c.pk: {"id": c.pk, "person_id": c.person_id, "event_at": c.event_at} for c in conversions}
     found: dict[uuid.UUID, dict[str, Decision]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(DECISIONS, {"rows": orjson.dumps(asked).decode()})
-        for pk, is_later, decided, source, decided_at in cursor.fetchall():
-            found.setdefault(pk, {})["later" if is_later else "at_event"] = Decision(Level(decided), source, decided_at)
+    unclear = {row[0] for row in _read(DECISIONS, asked.values(), found)}
+    if unclear:
+        _read(REPEATED, [asked[pk] for pk in unclear], found)
     return {pk: Decisions(**both) for pk, both in found.items()}
+
+
+def _read(
+    query: str, asked: Iterable[dict[str, Any]], found: dict[uuid.UUID, dict[str, Decision]]
+) -> list[tuple[Any, ...]]:
+    """Add to `found` the decisions that are newer than those in it; return the rows without one."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"rows": orjson.dumps(list(asked)).decode()})
+        rows = cursor.fetchall()
+    for pk, is_later, decided, source, decided_at in rows:
+        if decided is None:
+            continue
+        of_conversion, name = found.setdefault(pk, {}), "later" if is_later else "at_event"
+        decision = Decision(Level(decided), source, decided_at)
+        of_conversion[name] = max(of_conversion.get(name, decision), decision, key=_newest_and_lowest)
+    return [row for row in rows if row[2] is None]
+
+
+def _newest_and_lowest(decision: Decision) -> tuple[datetime, int]:
+    return decision.decided_at, -LOWEST_FIRST.index(decision.level)
