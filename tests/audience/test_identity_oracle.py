@@ -80,10 +80,13 @@ def test_an_id_of_fifty_players_has_owners_and_one_of_fifty_one_has_none() -> No
 
 def test_explicit_ids_join_players() -> None:
     steam = (("steam", "s1"),)
-    assert players(
-        Message(at=1, message_id="1", user="u1", explicit=steam),
-        Message(at=2, message_id="2", user="u2", explicit=steam),
-    ) == [frozenset({("user", "u1"), ("user", "u2"), ("steam", "s1")})] * 2
+    assert (
+        players(
+            Message(at=1, message_id="1", user="u1", explicit=steam),
+            Message(at=2, message_id="2", user="u2", explicit=steam),
+        )
+        == [frozenset({("user", "u1"), ("user", "u2"), ("steam", "s1")})] * 2
+    )
 
 
 def test_an_event_without_an_id_belongs_to_nobody_else() -> None:
