@@ -156,7 +156,7 @@ steps = st.one_of(
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, min_size: int = 2, max_size: int = 12) -> History:
+def histories(draw: st.DrawFn, *, min_size: int = 3, max_size: int = 14) -> History:
     """A history and three orders of its arrival."""
     happened = draw(st.lists(steps, min_size=min_size, max_size=max_size))
     count = len(happened)

@@ -14,7 +14,6 @@ Key = tuple[str, str]
 Player = frozenset[Key]
 
 ANONYMOUS, USER, DEVICE = "anonymous", "user", "device"
-# A weak id that was named with more players than this owns nothing.
 MAX_OWNERS = 50
 
 
@@ -61,10 +60,11 @@ class Sets:
 
 
 class Oracle:
-    """The players of one history."""
+    """The players of one history. A weak id that was named with more than `max_owners` players owns nothing."""
 
-    def __init__(self, history: Sequence[Message]) -> None:
+    def __init__(self, history: Sequence[Message], *, max_owners: int = MAX_OWNERS) -> None:
         self.history = history
+        self.max_owners = max_owners
         self.user_ids = {message.user for message in history} | {m.alias[1] for m in history if m.alias}
         self.user_ids |= {value for m in history for namespace, value in m.explicit if namespace == USER}
         self.strong = self._join_strong()
@@ -81,6 +81,10 @@ class Oracle:
 
     def named_players(self) -> set[Player]:
         return {self.strong.of(self._strong_ids(message)[0]) for message in self.history if self._strong_ids(message)}
+
+    def crowds(self) -> set[Player]:
+        """Return the unnamed players of weak ids that own nothing."""
+        return {frozenset({weak}) for weak in self.namings if self._is_crowd(weak)}
 
     def _strong_ids(self, message: Message) -> list[Key]:
         keys = [(USER, message.user)] if message.user else []
@@ -135,7 +139,10 @@ class Oracle:
 
     def _owner(self, weak: Key, at: float) -> Player:
         namings = self.namings[weak]
-        if len({naming.player for naming in namings}) > MAX_OWNERS:
+        if self._is_crowd(weak):
             return frozenset({weak})
         until = [naming for naming in namings if naming.at <= at]
         return until[-1].player if until else namings[0].player
+
+    def _is_crowd(self, weak: Key) -> bool:
+        return len({naming.player for naming in self.namings[weak]}) > self.max_owners

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
 
+from audience.digest import weak_ids
 from audience.models import Conversion, Game, Identity, Person, Touch
 from tests import factories
 from tests.audience.identity_histories import History, histories, send
-from tests.audience.identity_oracle import Oracle, Player
+from tests.audience.identity_oracle import MAX_OWNERS, Oracle, Player
 from tests.effort import IN_FULL
 
 pytestmark = pytest.mark.django_db
@@ -57,8 +60,8 @@ def digested(game: Game, history: History) -> Any:
     for touch in Touch.objects.filter(game=game):
         known[touch.person_id].touches[touch.network, touch.click_key] = touch.clicked_at
     for row in Conversion.objects.filter(game=game).select_related("touch"):
-        # The click of a repeat is of no interest.
-        won = row.touch if row.reason != "repeat_launch" else None
+        # The click of a conversion that does not count, or is never posted, is of no interest.
+        won = row.touch if row.reason not in ("repeat_launch", "shared_id") else None
         click = (won.network, won.click_key) if won else None
         known[row.person_id].conversions[row.message_id] = (row.trigger, row.reason, click)
     return counted(known.values())
@@ -68,9 +71,9 @@ def counted(players: Any) -> Any:
     return Counter(known.as_text() for known in players if known.is_visible)
 
 
-def expected(history: History, at: datetime) -> Any:
+def expected(history: History, at: datetime, *, max_owners: int) -> Any:
     """Return what the model knows of each player."""
-    oracle = Oracle(history.modelled())
+    oracle = Oracle(history.modelled(), max_owners=max_owners)
     named = user_ids_of(history)
     known: dict[Player, Known] = {
         player: Known(frozenset(value for namespace, value in player if namespace == "user" and value in named))
@@ -82,6 +85,10 @@ def expected(history: History, at: datetime) -> Any:
         theirs[player].append(position)
     for player, positions in theirs.items():
         learn(known[player], history, positions, at)
+    for crowd in oracle.crowds() & known.keys():
+        known[crowd].conversions = {
+            message_id: (trigger, "shared_id", None) for message_id, (trigger, _, _) in known[crowd].conversions.items()
+        }
     return counted(known.values())
 
 
@@ -129,20 +136,36 @@ def left_no_trace() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-@settings(
-    max_examples=300 if IN_FULL else 20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    print_blob=True,
-)
-@given(history=histories())
-def test_in_every_order_of_arrival_each_event_belongs_to_the_player_of_the_model(history: History) -> None:
+def check(history: History, *, max_owners: int = MAX_OWNERS) -> None:
     at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    wanted = expected(history, at, max_owners=max_owners)
     for arrival in history.arrivals:
         with left_no_trace():
             game = factories.game()
             send(history, arrival, game=game, at=at)
             found = digested(game, history)
-        if found != (wanted := expected(history, at)):
+        if found != wanted:
             note(f"{history.as_text(arrival)}\nexpected: {wanted - found}\ngot: {found - wanted}")
         assert found == wanted
+
+
+random_histories = settings(
+    max_examples=300 if IN_FULL else 20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    print_blob=True,
+)
+
+
+@random_histories
+@given(history=histories())
+def test_in_every_order_of_arrival_each_event_belongs_to_the_player_of_the_model(history: History) -> None:
+    check(history)
+
+
+@random_histories
+@given(history=histories(), max_owners=st.integers(1, 2))
+def test_ids_of_too_many_players_own_nothing_in_every_order_of_arrival(history: History, max_owners: int) -> None:
+    """With a smaller limit; tests/audience/test_shared_machines.py has the real one."""
+    with mock.patch.object(weak_ids, "MAX_OWNERS", max_owners):
+        check(history, max_owners=max_owners)
