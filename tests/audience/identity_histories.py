@@ -22,10 +22,6 @@ USERS, BROWSERS, DEVICES = ("u1", "u2", "u3"), ("a1", "a2", "a3"), ("d1", "d2")
 PLACEHOLDER = "unknown"
 EMAILS = ("ada@players.example", "bob@players.example", "cyd@players.example")
 
-users, browsers, devices = (st.sampled_from(ids) for ids in (USERS, BROWSERS, DEVICES))
-# Few moments, so that many events happen at the same one.
-minutes = st.integers(0, 5)
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -126,39 +122,48 @@ def message_id(number: int) -> str:
     return str(uuid.UUID(int=number + 1))
 
 
-def _who(user: st.SearchStrategy[str], browser: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, str]]:
-    ids = {"userId": user, "anonymousId": browser}
-    return st.fixed_dictionaries({name: ids[name] for name in ids if ids[name] is not nobody}, optional=with_device)
-
-
-nobody: st.SearchStrategy[str] = st.nothing()
-with_device = {"deviceId": devices}
-only_device = st.fixed_dictionaries({}, optional=with_device)
-guests = st.one_of(_who(nobody, browsers), _who(nobody, browsers), _who(nobody, st.just(PLACEHOLDER)))
-members = st.one_of(_who(users, nobody), _who(users, browsers), _who(users, browsers))
-players = st.one_of(guests, members)
+SomeStep = st.SearchStrategy[Step]
 clicks = st.sampled_from(("own", "own", "", "shared"))
 emails = st.sampled_from(("", *EMAILS, None))
 seldom = st.sampled_from((False, False, False, True))
-names = st.sampled_from(BROWSERS + USERS)
-ends = st.tuples(names, st.one_of(users, names)).filter(lambda pair: pair[0] != pair[1])
-user_ends = st.tuples(users, users).filter(lambda pair: pair[0] != pair[1])
 
-steps = st.one_of(
-    st.builds(Step, st.just("page"), minutes, players, click=clicks),
-    st.builds(Step, st.sampled_from(("game_launch", "purchase", "sign_in")), minutes, players, click=clicks),
-    st.builds(Step, st.just("game_launch"), minutes, guests, click=clicks),
-    st.builds(Step, st.just("identify"), minutes, members, email=emails, steam=seldom, click=clicks),
-    st.builds(Step, st.just("identify"), minutes, guests, email=emails, click=clicks),
-    st.builds(Step, st.just("alias"), minutes, only_device, ends=ends, click=clicks),
-    st.builds(Step, st.just("alias"), minutes, only_device, ends=user_ends, steam=seldom, click=clicks),
-)
+
+def _steps(users: Sequence[str], browsers: Sequence[str], devices: Sequence[str], moments: int) -> SomeStep:
+    """Steps at a few moments, so that many happen at the same one."""
+    minutes = st.integers(0, moments - 1)
+    user, browser = {"userId": st.sampled_from(users)}, {"anonymousId": st.sampled_from(browsers)}
+    device = {"deviceId": st.sampled_from(devices)}
+    guest = st.fixed_dictionaries(browser, optional=device)
+    guests = st.one_of(guest, guest, st.fixed_dictionaries({"anonymousId": st.just(PLACEHOLDER)}, optional=device))
+    members = st.fixed_dictionaries(user, optional={**browser, **device})
+    players = st.one_of(guests, members)
+    only_device = st.fixed_dictionaries({}, optional=device)
+    names = (*users, *browsers)
+    from_any = st.sampled_from([(one, two) for one in names for two in (*users, *names) if one != two])
+    from_user = st.sampled_from([(one, two) for one in users for two in users if one != two])
+    tracked = st.sampled_from(("game_launch", "purchase", "sign_in"))
+    return st.one_of(
+        st.builds(Step, st.just("page"), minutes, players, click=clicks),
+        st.builds(Step, tracked, minutes, players, click=clicks),
+        st.builds(Step, tracked, minutes, members, click=clicks),
+        st.builds(Step, st.just("game_launch"), minutes, guests, click=clicks),
+        st.builds(Step, st.just("identify"), minutes, members, email=emails, steam=seldom, click=clicks),
+        st.builds(Step, st.just("identify"), minutes, guests, email=emails, click=clicks),
+        st.builds(Step, st.just("alias"), minutes, only_device, ends=from_any, click=clicks),
+        st.builds(Step, st.just("alias"), minutes, only_device, ends=from_user, steam=seldom, click=clicks),
+    )
+
+
+steps = _steps(USERS, BROWSERS, DEVICES, 6)
+# One browser and one device of two users.
+crowded_steps = _steps(USERS[:2], BROWSERS[:1], DEVICES[:1], 3)
 
 
 @st.composite
 def histories(draw: st.DrawFn, *, min_size: int = 3, max_size: int = 14) -> History:
     """A history and three orders of its arrival."""
-    happened = draw(st.lists(steps, min_size=min_size, max_size=max_size))
+    kinds = draw(st.sampled_from((steps, crowded_steps)))
+    happened = draw(st.lists(kinds, min_size=min_size, max_size=max_size))
     count = len(happened)
     numbers = draw(st.permutations(range(count)))
     return History(happened, numbers, [draw(_arrivals(count)) for _ in range(3)])

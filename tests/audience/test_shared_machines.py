@@ -378,6 +378,21 @@ def test_a_late_login_of_an_offline_phone_moves_click_launch_and_traits_to_its_p
     assert traits == [{"email": "ada@players.example", "level": 7}, {"email": "bob@players.example"}]
 
 
+@pytest.mark.parametrize("earlier", ["nobody", "bob"])
+def test_a_late_login_of_the_same_moment_as_others_takes_its_place_between_them(key: NewKey, earlier: str) -> None:
+    """Namings of one moment are in the order of their message ids."""
+    first, between, last = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 3, 5))
+    turns = [("ada", first), ("ada", last), ("bob", between)]
+    bought = guest("purchase", 2, anonymousId="pc")
+    if earlier == "bob":
+        digest(key, message(userId="bob", anonymousId="pc", eventTimestamp=at(0)))
+    for user, message_id in turns:
+        digest(key, message(userId=user, anonymousId="pc", messageId=message_id, eventTimestamp=at(1)))
+    digest(key, bought)
+
+    assert player_of(bought) == player("ada")
+
+
 @pytest.mark.parametrize("event", ["launch", "purchase"])
 def test_a_conversion_that_was_handed_to_a_postback_keeps_its_click(key: NewKey, event: str) -> None:
     sent = guest(event, 5, anonymousId="phone")
