@@ -190,6 +190,7 @@ USE_I18N = False
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [
     BASE_DIR / "static",
+    ("docs", BASE_DIR / "docs" / "images"),
     *((f"networks/{kind}", network.folder / "static") for kind, network in NETWORKS.items()),
 ]
 # Served from the source folders: an upgrade needs no collectstatic.

@@ -17,7 +17,8 @@ from postbacks.hub.urls import urlpatterns as postbacks_urls
 from tests import hub
 from tests.audience.test_hub_access import kwargs_of_pages
 
-GAME_WIDE = {"slug", "network"}
+# Documents are the same in every game.
+GAME_WIDE = {"slug", "network", "name"}
 # A rejection that a replay has accepted is gone, so its button leads back to the list instead of to an error.
 LEADS_BACK = {"rejection-replay"}
 SUPERUSERS_ONLY = {"invitation-link"}

@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 
 from audience.hub.account import invitation
 from audience.hub.account import views as account
+from audience.hub.documents import views as documents
 from audience.hub.events import detail as event_detail
 from audience.hub.events import views as events
 from audience.hub.games import views as games
@@ -45,6 +46,7 @@ urlpatterns = [
     path("g/<slug:slug>/events/rejections/<int:pk>/replay/", event_detail.rejection_replay, name="rejection-replay"),
     path("g/<slug:slug>/people/", people.people, name="people"),
     path("g/<slug:slug>/people/<uuid:pk>/erase/", privacy.person_erase, name="person-erase"),
+    path("g/<slug:slug>/help/<slug:name>/", documents.document, name="document"),
     path("g/<slug:slug>/keys/", keys.key_list, name="keys"),
     path("g/<slug:slug>/keys/new/", keys.key_new, name="key-new"),
     path("g/<slug:slug>/keys/<int:pk>/change/", keys.key_change, name="key-change"),

@@ -33,7 +33,7 @@ READ |= {"guide"}
 ADMIN |= {"guide-key"}
 POST_ONLY |= {"guide-key"}
 POSTED |= {"guide-key"}
-READ |= {"quality"}
+READ |= {"quality", "document"}
 ADMIN |= {"audit-log", "audit-log-export", "privacy-person", "privacy-export"}
 POST_ONLY |= {"privacy-export"}
 POSTED |= {"privacy-export"}
@@ -94,6 +94,7 @@ def kwargs_of_pages(game: Game, key: ApiKey) -> dict[str, dict[str, Any]]:
         **pages,
         **rows,
         **dict.fromkeys(("integration", "quality", "preview", "replays", *TRYING), on_network),
+        "document": {"slug": game.slug, "name": "identity"},
         "postback-history": {**on_network, "pk": config.pk},
         "conversion": {"slug": game.slug, "pk": conversion.pk},
         "replay-cancel": {**on_network, "pk": replay.pk},

@@ -87,7 +87,8 @@ def expected(history: History, at: datetime, *, max_owners: int) -> Any:
         learn(known[player], history, positions, at)
     for crowd in oracle.crowds() & known.keys():
         known[crowd].conversions = {
-            message_id: (trigger, "shared_id", None) for message_id, (trigger, _, _) in known[crowd].conversions.items()
+            message_id: (trigger, reason if reason == "repeat_launch" else "shared_id", None)
+            for message_id, (trigger, reason, _) in known[crowd].conversions.items()
         }
     return counted(known.values())
 

@@ -1,0 +1,64 @@
+"""Shows documents of docs/ in the Hub, so that pages can link to them."""
+
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.templatetags.static import static
+from django.utils.safestring import mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from audience.hub.toolkit.access import HubRequest, game_view, page
+from audience.models import Membership
+
+# Documents for members of a game, by the name of their file. Others are for those who run the server.
+TITLES = {"identity": "Who is who", "keys": "API keys"}
+
+
+@game_view()
+def document(request: HubRequest, membership: Membership, name: str) -> HttpResponse:
+    if name not in TITLES:
+        raise Http404("There is no such document.")
+    return page(request, "hub/documents/page.html", membership, title=TITLES[name], text=as_html(name))
+
+
+@cache
+def as_html(name: str) -> str:
+    """Return a document as HTML. Its images are served as static files, and its links lead to pages of the Hub."""
+    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text()
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = markdown.parse(text)
+    for token in tokens:
+        token.children = _linked(token.children or []) if token.type == "inline" else token.children
+    html: str = markdown.renderer.render(tokens, markdown.options, {})
+    return mark_safe(html)
+
+
+def _linked(tokens: list[Token]) -> list[Token]:
+    """Return inline tokens with links to other documents of the Hub; links to other files become plain text."""
+    kept: list[Token] = []
+    opened: list[bool] = []
+    for token in tokens:
+        if token.type == "image":
+            token.attrs["src"] = static("docs/" + str(token.attrs["src"]).removeprefix("images/"))
+        elif token.type == "link_open":
+            opened.append(_point_to_hub(token))
+        if token.type not in ("link_open", "link_close") or opened[-1]:
+            kept.append(token)
+        if token.type == "link_close":
+            opened.pop()
+    return kept
+
+
+def _point_to_hub(link: Token) -> bool:
+    """Make a link lead to the Hub's page of a document; return False if it has none."""
+    target: Any = link.attrs["href"]
+    file, _, fragment = target.partition("#")
+    name = file.removesuffix(".md")
+    if target.startswith(("https://", "http://", "#")):
+        return True
+    # The page of another document is a sibling of this one.
+    link.attrs["href"] = f"../{name}/" + (f"#{fragment}" if fragment else "")
+    return name in TITLES
