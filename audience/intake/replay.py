@@ -98,7 +98,7 @@ def _unknown(outcome: Revalidation, key: ApiKey, row: Rejection) -> tuple[list[M
         if any(event.equals(message, at_any_time=not was_other) for event in events):
             continue
         message.request_ip, message.origin = row.request_ip, row.origin
-        message.joined = message.joined and outcome.messages[index - 1] in found
+        message.is_joined = message.is_joined and outcome.messages[index - 1] in found
         found.append(message)
         if events and outcome.reject_reused:
             violations += outcome.reject_reused(message).errors
