@@ -363,9 +363,10 @@ def test_a_run_that_dies_half_way_rolls_back_and_runs_again(key: NewKey) -> None
     assert [(c.touch.click_id, c.reason) for c in Conversion.objects.select_related("touch")] == [("T1", "")]
 
 
-def test_a_message_without_any_usable_id_is_a_player_of_its_own(key: NewKey) -> None:
+def test_a_message_without_any_usable_id_is_stored_and_belongs_to_nobody(key: NewKey) -> None:
     send(key, message(userId="unknown"), message(userId="unknown"))
     queue.drain()
 
-    assert Person.objects.count() == 2
+    assert Event.objects.count() == 2
+    assert not Person.objects.exists()
     assert not Identity.objects.exists()

@@ -220,6 +220,11 @@ def admin_page_of_a_player(game: Game) -> None:
 def search_conversions(game: Game) -> None:
     player = factories.person(game, user="u", traits={"email": "u@players.example"})
     factories.conversion(player, touch=factories.touch(player, click_id="E.C.P.sought"))
+    # Of a few identities the planner reads those of the game by their unique index.
+    for number in range(500):
+        factories.identity(player, namespace=f"shop-{number % 50}", value=f"{number}")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE audience_identity")
     page("conversions", "?q=E.C.P.sought")(game)
     page("conversions", "?q=u@players.example")(game)
 
