@@ -10,14 +10,14 @@ class PostbacksConfig(AppConfig):
     name = "postbacks"
 
     def ready(self) -> None:
-        # Not at the top of the file: these modules import models, which are not loaded yet at that point.
+        # Not at the top of the file: this module imports models, which are not loaded yet at that point.
         from auditlog.registry import auditlog
 
         checks.register(check_networks)
         for kind, network in NETWORKS.items():
             clicks.register(kind, parameters=network.click_params, sources=network.utm_sources, cookies=network.cookies)
 
-        # An own mask, since auditlog's shows half of a value.
+        # The default mask of auditlog shows half of a value.
         auditlog.register(
             self.get_model("PostbackConfig"),
             mask_fields=["credential", "previous_credential"],

@@ -1,7 +1,7 @@
 """The part of an erasure in this app: cancels waiting deliveries and clears sent bodies and answers of networks.
 
-Deliveries are kept without their conversion, as the only trace in the ledger. A running replay skips them; preview and
-export read conversions and store nothing.
+Deliveries are kept without their conversion, since totals count them. A running replay skips them; preview and export
+read conversions and store nothing.
 """
 
 import re
@@ -19,10 +19,10 @@ from postbacks.models.attempts import STOPPED, STOPPED_AND_SENT_AGAIN
 from postbacks.monitoring.health import advice
 from postbacks.networks.interface import answers
 
-# The quotation marks of advice.quote, around the text of a network.
+# A network's message in an alert, as advice.quote writes it.
 QUOTE = re.compile("“.*?”", re.DOTALL)
-# Error texts of an attempt that are our own.
-OUR_WORDS = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
+# Messages of attempts that are not the network's.
+OWN_MESSAGES = {*answers.FAILURES.values(), STOPPED, STOPPED_AND_SENT_AGAIN}
 
 
 @transaction.atomic
@@ -42,12 +42,12 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[
     affected = Delivery.objects.filter(conversion_id__in=ids).order_by("pk")
     deliveries = list(affected.select_for_update(of=("self",)).values_list("pk", flat=True))
     FailedWork.objects.filter(row__in=[str(pk) for pk in deliveries]).delete()
-    theirs_sent = DeliveryAttempt.objects.filter(delivery__in=deliveries)
+    attempts = DeliveryAttempt.objects.filter(delivery__in=deliveries)
     games = set(Conversion.objects.filter(pk__in=ids).values_list("game_id", flat=True))
     games |= set(Person.objects.filter(pk__in=person_ids).values_list("game_id", flat=True))
-    _forget_quotes(games, person_ids, theirs_sent)
+    _redact_alerts(games, person_ids, attempts)
     # An answer may repeat what was sent.
-    theirs_sent.update(payload=None, message="", provider_code="", request_id="")
+    attempts.update(payload=None, message="", provider_code="", request_id="")
     open_states = (DeliveryState.WAITING, DeliveryState.HELD)
     return Delivery.objects.filter(pk__in=deliveries, state__in=open_states).update(
         state=DeliveryState.CANCELLED,
@@ -58,18 +58,18 @@ def cancel_for_people(person_ids: Iterable[uuid.UUID], conversion_ids: Iterable[
     )
 
 
-def _forget_quotes(games: set[int], person_ids: list[uuid.UUID], theirs_sent: QuerySet[DeliveryAttempt]) -> None:
-    """Remove the networks' messages about these people, and their data, from the alerts of their games."""
-    messages = set(theirs_sent.exclude(message="").values_list("message", flat=True)) - OUR_WORDS
-    known = redaction.personal_values(person_ids)
+def _redact_alerts(games: set[int], person_ids: list[uuid.UUID], attempts: QuerySet[DeliveryAttempt]) -> None:
+    """Remove the messages of these attempts, and the data of these people, from the alerts of the games."""
+    messages = set(attempts.exclude(message="").values_list("message", flat=True)) - OWN_MESSAGES
+    personal = redaction.personal_values(person_ids)
     for alert in Alert.objects.filter(game__in=games).exclude(cause="").select_related("config"):
         quotes = [
             advice.without_personal_data(message, keep=alert.config.pixel_id).rstrip(" .") for message in messages
         ]
-        cause = _unquoted(alert.cause, [*filter(None, quotes), *known])
+        cause = _redacted(alert.cause, [*filter(None, quotes), *personal])
         if cause != alert.cause:
             Alert.objects.filter(pk=alert.pk).update(cause=cause)
 
 
-def _unquoted(cause: str, values: list[str]) -> str:
+def _redacted(cause: str, values: list[str]) -> str:
     return QUOTE.sub(lambda quote: redaction.redact(quote[0], values), cause)

@@ -1,4 +1,4 @@
-"""Celery tasks. Each may run twice and finds its work in the database."""
+"""Celery tasks. Each may run twice and reads its work from the database."""
 
 from celery import shared_task
 
@@ -26,9 +26,7 @@ def fan_out() -> None:
 
 @shared_task
 def deliver(network: str = "") -> None:
-    """Send the due deliveries of one network; without a name enqueue a task per network, so that none waits for
-    another.
-    """
+    """Send the due deliveries of one network; without a name enqueue one task per network."""
     for name in [] if network else NETWORKS:
         wake(outbox.DELIVER_TASK, name)
     clock.synchronise()

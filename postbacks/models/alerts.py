@@ -14,7 +14,7 @@ from postbacks.models.fields import EncryptedJSONField
 
 
 class AlertEnding(models.TextChoices):
-    """How an alert ended."""
+    """How an alert alert."""
 
     RECOVERED = "recovered", "Recovered"
     DISABLED = "disabled", "Postback disabled"
@@ -32,10 +32,10 @@ class Alert(models.Model):
     cause = models.TextField(blank=True)
     next_step = models.TextField(blank=True)
     opened_at = models.DateTimeField(default=clock.now)
-    # Since when the health is good again; None while it is bad. Recovery takes a while (monitoring/alerts/watch.py).
+    # When the health became good again; None while it is bad. Recovery takes a while (monitoring/alerts/watch.py).
     good_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
-    # Blank while it is open.
+    # Blank while the alert is open.
     ending = models.CharField(max_length=10, choices=AlertEnding.choices, blank=True)
 
     class Meta:
@@ -59,7 +59,7 @@ class AlertFrequency(models.TextChoices):
 
 
 class AlertChoice(models.Model):
-    """A member's choice for one game; without a row, marketers and admins get mails at once."""
+    """A member's choice for one game; without a row, marketers and admins get an email at once."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -125,7 +125,7 @@ class Notice(models.Model):
     attempts_made = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
     leased_until = models.DateTimeField(null=True, blank=True)
-    message = models.TextField(blank=True, help_text="What the last attempt ended with.")
+    message = models.TextField(blank=True, help_text="What the last attempt alert with.")
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -136,9 +136,9 @@ class Notice(models.Model):
             models.UniqueConstraint(fields=["alert", "kind", "hook"], name="one_notice_per_hook"),
         ]
         indexes = [
-            # notices.claim: the messages still to be sent.
+            # notices.claim: the messages that wait to be sent.
             models.Index(fields=["next_attempt_at"], condition=Q(state="waiting"), name="notice_due"),
-            # The alerts page: the last ones to the hooks of a game.
+            # The alerts page: the newest notices to the webhooks of a game.
             models.Index(fields=["game", "-created_at"], name="notice_newest"),
         ]
 
@@ -146,14 +146,14 @@ class Notice(models.Model):
         return f"{self.kind} to {self.user_id or self.hook_id}"
 
     @property
-    def about(self) -> str:
-        """What the message is about; for the end of an alert how it ended."""
-        ended = self.alert if self.kind == NoticeKind.RECOVERED else None
-        return ended.get_ending_display() if ended and ended.ending else self.get_kind_display()
+    def label(self) -> str:
+        """The label of the kind; of a notice about the end of an alert, the label of that end."""
+        alert = self.alert if self.kind == NoticeKind.RECOVERED else None
+        return alert.get_ending_display() if alert and alert.ending else self.get_kind_display()
 
 
 class ServerTrouble(models.Model):
-    """One trouble from its beginning to its end (postbacks/monitoring/server/watch.py).
+    """One trouble of the server, from its beginning to its end (postbacks/monitoring/server/watch.py).
 
     It concerns every game, hence no `game_id`; rows of the last month are kept.
     """

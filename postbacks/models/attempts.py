@@ -28,26 +28,26 @@ DOTS = {
 # The message of an attempt whose worker was killed.
 STOPPED = "The worker stopped before the answer came."
 STOPPED_AND_SENT_AGAIN = "The worker stopped before the answer came; sent again with the same event id."
-# Longer than any lease (postbacks/delivery/leases.py), after which no worker has the attempt any more.
+# Longer than any lease (postbacks/delivery/leases.py), so that no worker still has the attempt.
 ABANDONED_AFTER = timedelta(minutes=2)
 
 
 class AttemptQuerySet(models.QuerySet["DeliveryAttempt"]):
     def close_abandoned(self, *, sent_again: bool = False) -> int:
-        """Close attempts that a killed worker left open and return their number. Only for attempts without a lease.
+        """Close attempts that a killed worker left open; return their number. To be called only for expired leases.
 
         Whether the request was sent is unknown, so each delivery is marked as possibly arrived.
         """
-        left_open = self.filter(status=AttemptStatus.SENDING)
-        sent = list(left_open.values_list("delivery", flat=True))
-        Delivery.objects.filter(pk__in=sent).exclude(state=DeliveryState.DELIVERED).update(may_have_arrived=True)
+        still_open = self.filter(status=AttemptStatus.SENDING)
+        ids = list(still_open.values_list("delivery", flat=True))
+        Delivery.objects.filter(pk__in=ids).exclude(state=DeliveryState.DELIVERED).update(may_have_arrived=True)
         status, message = (
             (AttemptStatus.RETRIED, STOPPED_AND_SENT_AGAIN) if sent_again else (AttemptStatus.FAILED, STOPPED)
         )
-        return left_open.update(status=status, finished_at=clock.now(), message=message)
+        return still_open.update(status=status, finished_at=clock.now(), message=message)
 
     def of_finished_deliveries(self) -> "AttemptQuerySet":
-        """Abandoned attempts of deliveries that an erasure cancelled meanwhile, which no claim finds."""
+        """Abandoned attempts of deliveries that an erasure cancelled meanwhile, which claims do not read."""
         abandoned = self.filter(finished_at=None, started_at__lt=clock.now() - ABANDONED_AFTER)
         return abandoned.exclude(delivery__state__in=(DeliveryState.WAITING, DeliveryState.HELD))
 
@@ -86,7 +86,7 @@ class DeliveryAttempt(models.Model):
         indexes = [
             # The delivery log and the health of a config: its newest attempts.
             models.Index(fields=["config", "-started_at"], name="attempt_newest"),
-            # The log filtered by status, the chart of the hours, and when something was last accepted.
+            # The log filtered by status, the hourly chart, and the time of the last success.
             models.Index(fields=["config", "status", "-started_at"], name="attempt_by_status"),
             # Attempts whose worker died during the call.
             models.Index(fields=["config", "started_at"], condition=Q(finished_at=None), name="attempt_open"),

@@ -58,7 +58,7 @@ class PostbackConfig(AuditedInGame, models.Model):
     held_for = models.CharField(max_length=8, blank=True, editable=False)
     held_message = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The last check's answer.")
-    # Set while a rotation waits for calls in flight; no call starts before then.
+    # Set while a rotation waits for calls in flight; no call starts before this time.
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ConfigQuerySet.as_manager()

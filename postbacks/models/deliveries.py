@@ -22,7 +22,7 @@ class DeliveryState(models.TextChoices):
 
 
 class Confirmation(models.TextChoices):
-    """What a network that judges later has said of a delivered event; blank where its answer is final."""
+    """Whether a network that acknowledges events first has counted the event; blank where its answer is final."""
 
     AWAITED = "awaited", "To be confirmed"
     CONFIRMED = "confirmed", "Confirmed"
@@ -30,15 +30,15 @@ class Confirmation(models.TextChoices):
     UNKNOWN = "unknown", "Not confirmed in time"
 
 
-# States of cancelled deliveries: nothing was accepted.
+# States of deliveries that ended before the network accepted or refused them.
 UNSENT_STATES = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
-# A call ended without an answer and no later one settled it.
+# Unsent deliveries of which a call ended without an answer, and no later call had one.
 UNKNOWN = Q(may_have_arrived=True, state__in=UNSENT_STATES)
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self, now: datetime | None = None) -> "DeliveryQuerySet":
-        """Waiting, at or past their time, and not leased: never claimed, or the lease of a dead worker ran out."""
+        """Waiting deliveries at or past their time without a lease, or with the expired lease of a dead worker."""
         now = now or clock.now()
         return (
             self.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
@@ -51,11 +51,11 @@ class Delivery(models.Model):
     """One conversion to be sent to one postback or, if `skipped`, the recorded reason why it is not sent.
 
     No attempt starts after either deadline: `dead_after`, when the event is too old for the network, and `safe_until`,
-    when the network may have forgotten the first attempt and would count a repetition.
+    when the network may have forgotten the first attempt and would count a repeat.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Each of the three begins an index below, or the constraint.
+    # No index of their own: each of these three columns begins an index or the constraint below.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     # None once the player was erased.
     conversion = models.ForeignKey(
@@ -64,7 +64,7 @@ class Delivery(models.Model):
     config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     network = models.CharField(max_length=16)
     trigger = models.CharField(max_length=256)
-    # The network's event name that the goal asks for; blank for the trigger's own.
+    # The network's event name that the goal sets; blank for the usual one.
     sent_as = models.CharField(max_length=64, blank=True)
     # The network's object that the goal reports to (Network.object_id).
     object_id = models.CharField(max_length=64, blank=True, db_default="")
@@ -89,7 +89,7 @@ class Delivery(models.Model):
         help_text="A call ended without an answer (cut off, timed out, its worker stopped): the network may have it.",
     )
     confirmation = models.CharField(max_length=9, choices=Confirmation.choices, blank=True, db_default="")
-    # When to ask; None unless the confirmation is awaited.
+    # When to query the network; None unless the confirmation is awaited.
     confirm_after = models.DateTimeField(null=True, blank=True)
     dead_after = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -106,7 +106,7 @@ class Delivery(models.Model):
             models.UniqueConstraint(fields=["conversion", "config"], name="one_delivery_per_conversion_and_config"),
         ]
         indexes = [
-            # claims.claim: the send queue of a config, oldest first, is its waiting rows only.
+            # claims.claim: the send queue of a config, oldest first.
             models.Index(fields=["config", "next_attempt_at"], condition=Q(state="waiting"), name="delivery_due"),
             # hold.release: deliveries that wait for a valid credential.
             models.Index(fields=["config", "event_at"], condition=Q(state="held"), name="delivery_held"),
@@ -114,7 +114,7 @@ class Delivery(models.Model):
             models.Index(fields=["config", "finished_at"], condition=Q(state="failed"), name="delivery_failed"),
             # counting.count: the newest deliveries of a config.
             models.Index(fields=["config", "-created_at"], name="delivery_newest"),
-            # confirming: what a config has to ask its network about again.
+            # confirming: the deliveries whose confirmation is awaited.
             models.Index(
                 fields=["config", "confirm_after"], condition=~Q(confirm_after=None), name="delivery_to_confirm"
             ),
@@ -122,7 +122,7 @@ class Delivery(models.Model):
             models.Index(fields=["replay"], condition=~Q(replay=None), name="delivery_of_replay"),
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
-            # The pipeline and the overview: those cancelled that may have arrived, which very few are.
+            # The funnel and the overview: the few unsent deliveries that may have arrived.
             models.Index(fields=["conversion"], condition=UNKNOWN, name="delivery_unknown"),
         ]
 
@@ -140,12 +140,12 @@ class Delivery(models.Model):
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it ended without being accepted, but may have arrived."""
+        """Whether it ended without an acceptance, but may have arrived."""
         return self.may_have_arrived and self.state in (*UNSENT_STATES, DeliveryState.FAILED)
 
 
 class DeliveryCount(models.Model):
-    """Deliveries by minute of creation and present state."""
+    """Deliveries by minute of creation and current state."""
 
     pk = models.CompositePrimaryKey("config_id", "starts_at", "state")
     config_id = models.UUIDField()
@@ -171,7 +171,7 @@ class Flow(models.Model):
     pixel_id = models.CharField(max_length=64)
     # The limiter: the earliest start of the next call (postbacks/delivery/pace.py).
     next_slot_at = models.DateTimeField(null=True, blank=True)
-    # The breaker (postbacks/delivery/breaker.py): transient failures in a row, and until when no call is made.
+    # The breaker (postbacks/delivery/breaker.py): consecutive transient failures, and until when no call is made.
     failures = models.PositiveIntegerField(default=0)
     open_until = models.DateTimeField(null=True, blank=True)
     probing = models.BooleanField(default=False, help_text="One call is out to see whether the network is back.")

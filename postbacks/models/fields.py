@@ -13,7 +13,7 @@ class SecretDict(dict[str, str]):
     """A mapping whose repr does not show its values.
 
     If none of CREDENTIAL_KEYS decrypts it, the mapping is empty and `ciphertext` is what is stored, so that a lost key
-    does not stop a list or a queue. Saving it stores the ciphertext unchanged.
+    breaks no page and no queue. Saving it stores the ciphertext unchanged.
     """
 
     ciphertext = ""

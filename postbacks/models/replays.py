@@ -26,7 +26,7 @@ class Replay(AuditedInGame, models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
     config = models.ForeignKey(PostbackConfig, on_delete=models.CASCADE, related_name="replays", db_index=False)
-    # Failed at or after, and before; open ends are None.
+    # The period of the failures: from (inclusive) and until (exclusive); None for no limit.
     failed_from = models.DateTimeField(null=True, blank=True)
     failed_until = models.DateTimeField(null=True, blank=True)
     # postbacks.networks.interface.call.Verdict of the failure; blank for any.
@@ -44,7 +44,7 @@ class Replay(AuditedInGame, models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["config", "-created_at"], name="replay_newest"),
-            # replays.advance: those with something left to do.
+            # replays.advance: the running replays.
             models.Index(fields=["created_at"], condition=Q(state="running"), name="replay_running"),
         ]
 
