@@ -15,9 +15,9 @@ from postbacks.models import CredentialCheck, PostbackConfig, Purpose
 logger = structlog.get_logger(__name__)
 
 CHECK_TASK = "postbacks.tasks.check_credentials"
-GIVE_UP_AFTER = timedelta(minutes=5)
-# Purpose -> the consequence of a check without a result; ends the sentence of the check.
-UNDECIDED: dict[str, str] = {
+MAX_PENDING = timedelta(minutes=5)
+# Purpose -> the end of the message of a check that has no result: the consequence.
+NO_RESULT_TEXTS: dict[str, str] = {
     Purpose.SAVE: "nothing was saved, try again in a minute.",
     Purpose.SUSPICION: "nothing is sent until that is clear, and it is asked again within a minute.",
     Purpose.DAILY: "sending goes on, and it is asked again within a day.",
@@ -40,7 +40,7 @@ def create(
     trigger: str = "",
     test_code: str = "",
 ) -> CredentialCheck:
-    """Check a config as it is. With a test code, an event of `trigger` is sent to the network's test view."""
+    """Check the stored settings of a config. With a test code, an event of `trigger` is sent to the test view."""
     check = CredentialCheck.objects.create(
         game_id=config.game_id,
         network=config.network,
@@ -48,7 +48,7 @@ def create(
         config=config,
         config_version=config.version,
         pixel_id=config.pixel_id,
-        # Blank parts for one that no key decrypts: the worker then closes the check with that reason.
+        # Blank parts if no key decrypts it: the worker then closes the check as unreadable.
         credential=dict(config.credential) or {part.name: "" for part in config.kind.credential_fields},
         triggers=[trigger] if trigger else list(config.triggers),
         enabled=config.enabled,
@@ -60,7 +60,7 @@ def create(
 
 
 def _send(check_id: uuid.UUID, encrypted_test_code: str) -> None:
-    lifetime = GIVE_UP_AFTER.total_seconds()
+    lifetime = MAX_PENDING.total_seconds()
     try:
         current_app.send_task(CHECK_TASK, args=[str(check_id), encrypted_test_code], retry=False, expires=lifetime)
     except (OperationalError, OSError) as error:

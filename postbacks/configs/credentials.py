@@ -1,8 +1,8 @@
 """Checks credentials with the network: before settings are saved, on suspicion, daily, before a release, as a test.
 
-A check holds its credential encrypted until a worker takes it out and runs the check, so a task that is delivered twice
+A check stores its credential, encrypted, until a worker removes it to run the check, so that a task delivered twice
 checks once. The test code is only in the task's argument, encrypted. If the task is lost, the upkeep runs the check,
-unless it was requested with a test code: without the code its event would count as a live one.
+unless it was requested with a test code, without which its event would be a live one.
 """
 
 from typing import Any
@@ -39,12 +39,11 @@ def request_check(
 ) -> CredentialCheck:
     """Create a check of these settings; its `state` and `message` become the result.
 
-    `config` is the one being changed; with `is_whole` it keeps no part of its stored credential. `requested_by` is a
-    user or None. Raises SettingsRefused for settings that are invalid without asking the network, and KeyError for an
-    unknown network.
+    `config` is the one being changed; with `is_whole` no part of its stored credential is used. `requested_by` is a
+    user or None. Raises SettingsRefused for invalid settings and KeyError for an unknown network.
     """
     rules.refuse_bad(proposed.triggers, proposed.goals, network=proposed.network)
-    rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, besides=config)
+    rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, exclude=config)
     check = CredentialCheck.objects.create(
         game=game,
         network=NETWORKS[proposed.network].kind,
@@ -87,11 +86,11 @@ def request_release(*, config: PostbackConfig, requested_by: Any) -> CredentialC
 
 
 def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
-    """Send the synthetic event, store the answer and apply what follows from it.
+    """Send the synthetic event, store the answer and apply its consequences.
 
-    Does nothing when another worker has the check or it is over. With a test code the event goes to the network's test
-    view; without one it is an event that nobody optimises on. A check that was requested with a code sends nothing
-    without it.
+    Does nothing if another worker runs the check or it is finished. With a test code the event is sent to the
+    network's test view; without one it is a page view, which no campaign optimises on. A check that was requested with
+    a code sends nothing without it.
     """
     taken = _take(check_id)
     if taken is None:
@@ -113,18 +112,18 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
     def build(target: Target) -> Request:
         return network.check(target, event_id=str(check.pk), now=clock.now(), trigger=trigger)
 
-    made = http.call(network, target, build)
-    undecided = credential_checks.UNDECIDED[check.purpose]
-    check.message = network.explain(made.outcome, check.pixel_id, undecided=undecided)
-    check.provider_code = (made.outcome.code or "")[:64]
-    _finish(check, made.outcome, made.response, credential)
+    call = http.call(network, target, build)
+    no_result = credential_checks.NO_RESULT_TEXTS[check.purpose]
+    check.message = network.explain(call.outcome, check.pixel_id, undecided=no_result)
+    check.provider_code = (call.outcome.code or "")[:64]
+    _finish(check, call.outcome, call.response, credential)
 
 
 @transaction.atomic
 def _take(check_id: str) -> tuple[CredentialCheck, dict[str, str]] | None:
     """Return the pending check and its credential, which is deleted here; None if another worker took it."""
-    untaken = CredentialCheck.objects.pending().exclude(credential="").filter(pk=check_id)
-    check = untaken.select_for_update(skip_locked=True).first()
+    pending = CredentialCheck.objects.pending().exclude(credential="").filter(pk=check_id)
+    check = pending.select_for_update(skip_locked=True).first()
     if check is None:
         return None
     credential = dict(check.credential)
@@ -207,7 +206,7 @@ def _apply_result(check: CredentialCheck, outcome: Outcome, state: CheckState, c
     PostbackConfig.objects.filter(pk=config.pk).update(checked_at=clock.now())
     if outcome.verdict == Verdict.CREDENTIAL:
         if config.held_at is None and config.suspected_at is None:
-            hold.suspect(config=config)  # which checks it a second time
+            hold.suspect(config=config)  # starts a second check
         else:
             hold.hold(config=config, access=outcome.access or "token", message=check.message)
     elif state == CheckState.PASSED and config.held_at:

@@ -21,21 +21,21 @@ MAX_CREDENTIAL = 4096
 
 
 class HiddenTextarea(forms.Textarea):
-    """A Textarea that never shows what was typed."""
+    """A Textarea that does not render its value."""
 
     def format_value(self, value: Any) -> None:
         return None
 
 
 class CredentialInput(forms.CharField):
-    """The input of one part of a credential; `editing`: a blank secret keeps the stored one."""
+    """The input of one part of a credential. If `editing`, a blank secret means the stored one."""
 
     def __init__(self, part: CredentialField, *, editing: bool) -> None:
         self.part, self.noun = part, part.label.lower()
-        keeps = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
-        # No max_length: it becomes a maxlength attribute, and a browser silently cuts a paste to it.
-        what = "token" if part.kind == "secret" else self.noun
-        too_long = MaxLengthValidator(MAX_CREDENTIAL, f"This {what} is longer than %(limit_value)d characters.")
+        keep_help = "Leave blank to keep the stored one." if editing and part.kind != "plain" else ""
+        # No max_length: the browser would cut pasted text silently.
+        name = "token" if part.kind == "secret" else self.noun
+        too_long = MaxLengthValidator(MAX_CREDENTIAL, f"This {name} is longer than %(limit_value)d characters.")
         widgets = {
             "secret": forms.PasswordInput(render_value=False, attrs=NO_SUGGESTIONS),
             "json": HiddenTextarea(attrs={**NO_SUGGESTIONS, "rows": 4}),
@@ -43,7 +43,7 @@ class CredentialInput(forms.CharField):
         }
         super().__init__(
             label=part.label,
-            help_text=keeps or part.help,
+            help_text=keep_help or part.help,
             required=part.required and not editing,
             validators=[too_long],
             widget=widgets[part.kind],
@@ -64,9 +64,9 @@ class CredentialInput(forms.CharField):
         return f"This {self.noun} contains a space, a line break or another character that no token has. Copy it again."
 
     def _json(self, text: str) -> str:
-        found = json_object(text)
-        missing = [name for name in self.part.members if not isinstance(found.get(name), str) or not found[name]]
-        if text and (missing or not found):
+        parsed = json_object(text)
+        missing = [name for name in self.part.members if not isinstance(parsed.get(name), str) or not parsed[name]]
+        if text and (missing or not parsed):
             raise forms.ValidationError(f"This is not the whole {self.noun}: paste the file as it is.")
         return text
 
@@ -74,9 +74,9 @@ class CredentialInput(forms.CharField):
 class PostbackForm(forms.Form):
     """Pixel, the parts of the credential, triggers, further goals, enabled, test code.
 
-    `editing=True`: a blank secret keeps the stored one, a blank plain part is removed. `rows` are those of the goals.
-    `cleaned_data["goals"]` and `["credential"]` are as PostbackConfig has them; of blank parts the latter has
-    only optional plain ones, which are shown as stored.
+    `editing=True`: a blank secret means the stored one, a blank plain part is removed. `rows` are the rows of goals.
+    `cleaned_data["goals"]` and `["credential"]` are as in PostbackConfig; the only blank parts of the latter are
+    optional plain ones, which the form shows as stored.
     """
 
     pixel_id = forms.CharField(max_length=64, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
@@ -91,7 +91,7 @@ class PostbackForm(forms.Form):
         help_text="A publishable key is public: whoever reads it can report one of these, with any value. Ticked here, "
         "an event counts only if your own server sent it, with a server key: create one under API keys first.",
     )
-    # Hidden: holds the errors of all rows, and their cleaned value.
+    # Hidden: for the errors of all rows and their cleaned value.
     goals = forms.Field(label="More goals", required=False, widget=forms.HiddenInput)
     enabled = forms.BooleanField(label="Enabled", required=False, initial=True)
     test_code = forms.CharField(max_length=128, required=False, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
@@ -110,65 +110,65 @@ class PostbackForm(forms.Form):
             for name, label in TRIGGERS:
                 field = object_id_input(network.object_id, f"{network.object_id.label}: {label}")
                 self.fields[f"object_id_{name}"] = field
-        goals, boxes = _split(readable_goals(list(self.initial.get("goals", ()))))
-        self.initial["server_only"] = [goal.event for goal in boxes if goal.server_only]
-        self.initial["triggers"] = [*self.initial.get("triggers", ()), *(goal.event for goal in boxes)]
-        self.initial.update({f"object_id_{goal.event}": goal.object_id for goal in boxes})
+        goals, trigger_goals = _split(readable_goals(list(self.initial.get("goals", ()))))
+        self.initial["server_only"] = [goal.event for goal in trigger_goals if goal.server_only]
+        self.initial["triggers"] = [*self.initial.get("triggers", ()), *(goal.event for goal in trigger_goals)]
+        self.initial.update({f"object_id_{goal.event}": goal.object_id for goal in trigger_goals})
         self.rows = GoalRows(network, self.data if self.is_bound else {}, [goal.as_json() for goal in goals])
 
     def clean(self) -> dict[str, Any]:
-        answers, (goals, wrong) = self.cleaned_data, self.rows.cleaned()
-        answers["credential"] = {
+        cleaned, (goals, invalid_rows) = self.cleaned_data, self.rows.cleaned()
+        cleaned["credential"] = {
             part.name: value
             for part in self.network.credential_fields
-            if (value := answers.pop(part.form_name, "")) or self._is_cleared(part)
+            if (value := cleaned.pop(part.form_name, "")) or self._is_cleared(part)
         }
-        answers["goals"] = goals = self._with_boxes(goals)
-        if wrong:
-            self.add_error("goals", "".join(f"Check goal {number}. " for number in wrong).strip())
-        elif not goals and not answers.get("triggers") and "triggers" not in self.errors:
+        cleaned["goals"] = goals = self._with_trigger_goals(goals)
+        if invalid_rows:
+            self.add_error("goals", "".join(f"Check goal {number}. " for number in invalid_rows).strip())
+        elif not goals and not cleaned.get("triggers") and "triggers" not in self.errors:
             self.add_error("triggers", "Select at least one trigger event.")
-        return answers
+        return cleaned
 
     def _is_cleared(self, part: CredentialField) -> bool:
         return part.kind == "plain" and not part.required and part.form_name in self.data
 
-    def _with_boxes(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The goals, followed by one for each ticked trigger event that has a setting of its own: that it counts from a
-        server key only, or an object id. The other ticked ones stay in `triggers`."""
-        answers = self.cleaned_data
-        ticked, boxes = answers.get("triggers", []), answers.pop("server_only", [])
-        ids = {name: answers.pop(f"object_id_{name}", "") for name, _ in TRIGGERS}
-        if set(boxes) - set(ticked):
+    def _with_trigger_goals(self, goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The goals, then one for each ticked trigger event with a setting, which is "only from a server key" or an
+        object id. Ticked events without a setting stay in `triggers`."""
+        cleaned = self.cleaned_data
+        ticked, from_server = cleaned.get("triggers", []), cleaned.pop("server_only", [])
+        ids = {name: cleaned.pop(f"object_id_{name}", "") for name, _ in TRIGGERS}
+        if set(from_server) - set(ticked):
             self.add_error("server_only", "Select the trigger event above as well, or clear it here.")
             return goals
-        own = [Goal(trigger, server_only=trigger in boxes, object_id=ids[trigger]) for trigger in ticked]
-        answers["triggers"] = [goal.event for goal in own if goal == Goal(goal.event)]
-        found = [*goals, *(goal.as_json() for goal in own if goal != Goal(goal.event))]
-        self._refuse_object_ids(own)
+        trigger_goals = [Goal(name, server_only=name in from_server, object_id=ids[name]) for name in ticked]
+        cleaned["triggers"] = [goal.event for goal in trigger_goals if goal == Goal(goal.event)]
+        all_goals = [*goals, *(goal.as_json() for goal in trigger_goals if goal != Goal(goal.event))]
+        self._refuse_object_ids(trigger_goals)
         try:
-            parse(found)
+            parse(all_goals)
         except GoalRefused as refused:
-            if len(found) > len(goals):
-                self.add_error("server_only" if boxes else "triggers", str(refused))
-        return found
+            if len(all_goals) > len(goals):
+                self.add_error("server_only" if from_server else "triggers", str(refused))
+        return all_goals
 
-    def _refuse_object_ids(self, ticked: Sequence[Goal]) -> None:
-        for goal in ticked if self.network.object_id else ():
+    def _refuse_object_ids(self, goals: Sequence[Goal]) -> None:
+        for goal in goals if self.network.object_id else ():
             try:
                 refuse_name(goal, network=self.network)
             except GoalRefused as refused:
                 self.add_error(f"object_id_{goal.event}", str(refused))
 
     def proposed(self) -> ProposedSettings:
-        """The settings that were entered, without those that are wrong."""
+        """The settings that were entered, without those that are invalid."""
         return ProposedSettings(**{"network": self.network.kind, "pixel_id": "", "triggers": [], **self.cleaned_data})
 
     def clean_pixel_id(self) -> str:
         pixel: str = self.cleaned_data["pixel_id"]
         if not re.fullmatch(self.network.pixel_pattern, pixel):
-            what = f"{self.network.label} {self.network.pixel_label[0].lower()}{self.network.pixel_label[1:]}"
-            raise forms.ValidationError(f"This does not look like a {what}. {self.network.pixel_help}")
+            name = f"{self.network.label} {self.network.pixel_label[0].lower()}{self.network.pixel_label[1:]}"
+            raise forms.ValidationError(f"This does not look like a {name}. {self.network.pixel_help}")
         return pixel
 
     @property
@@ -181,14 +181,14 @@ class PostbackForm(forms.Form):
 
 
 def _split(goals: Sequence[Goal]) -> tuple[Sequence[Goal], list[Goal]]:
-    """The goals of the rows, and those at the end that equal a ticked trigger event with its own settings."""
-    boxes: list[Goal] = []
-    while goals and _is_box(goals[-1]):
-        boxes.insert(0, goals[-1])
+    """Split into the goals of the rows and, at the end, those of ticked trigger events with a setting."""
+    trigger_goals: list[Goal] = []
+    while goals and _is_trigger_goal(goals[-1]):
+        trigger_goals.insert(0, goals[-1])
         goals = goals[:-1]
-    return goals, boxes
+    return goals, trigger_goals
 
 
-def _is_box(goal: Goal) -> bool:
-    same = Goal(goal.event, server_only=goal.server_only, object_id=goal.object_id)
-    return goal.event in Trigger.values and goal == same != Goal(goal.event)
+def _is_trigger_goal(goal: Goal) -> bool:
+    plain = Goal(goal.event, server_only=goal.server_only, object_id=goal.object_id)
+    return goal.event in Trigger.values and goal == plain != Goal(goal.event)

@@ -14,12 +14,12 @@ EMPTY_ROWS = 3
 CUSTOM = "custom"
 # For codes and names: no suggestions and no spell checking by the browser.
 NO_SUGGESTIONS = {"autocomplete": "off", "spellcheck": "false"}
-# Field of a goal's JSON -> field of the row, where the names differ.
-PLACES = {"sent_as": "custom", "property": "path"}
+# Key of a goal's JSON -> field of the row, where the names differ.
+ROW_FIELDS = {"sent_as": "custom", "property": "path"}
 
 
 class GoalForm(forms.Form):
-    """One row. `goal` is set once it is valid, and None for a blank row."""
+    """One row. `goal` is None until it is validated, and for a blank row."""
 
     use_required_attribute = False
 
@@ -40,11 +40,11 @@ class GoalForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.network, self.number = network, number
         self.goal: Goal | None = None
-        own = [(CUSTOM, "A custom name")] if network.custom_events else []
+        custom = [(CUSTOM, "A custom name")] if network.custom_events else []
         self.fields["sent_as"] = forms.ChoiceField(
             label=f"Sent to {network.label} as",
             required=False,
-            choices=[("", "Its usual name"), *network.standard_events.items(), *own],
+            choices=[("", "Its usual name"), *network.standard_events.items(), *custom],
         )
         if network.object_id:
             self.fields["object_id"] = object_id_input(network.object_id, network.object_id.label)
@@ -55,49 +55,49 @@ class GoalForm(forms.Form):
         return [str(sentence) for sentences in self.errors.values() for sentence in sentences]
 
     def clean(self) -> dict[str, Any]:
-        answers = self.cleaned_data
-        if any(answers.values()) and not self.errors:
+        cleaned = self.cleaned_data
+        if any(cleaned.values()) and not self.errors:
             try:
-                self.goal = Goal.from_json(_as_json(answers))
+                self.goal = Goal.from_json(_as_json(cleaned))
                 refuse_name(self.goal, network=self.network)
             except GoalRefused as refused:
                 self.refuse(refused)
-        return answers
+        return cleaned
 
     def refuse(self, refused: GoalRefused) -> None:
         """Add the reason as an error of the row."""
-        place = PLACES.get(refused.field, refused.field)
-        self.add_error(place if place in self.fields else None, str(refused))
+        name = ROW_FIELDS.get(refused.field, refused.field)
+        self.add_error(name if name in self.fields else None, str(refused))
 
 
-def object_id_input(wanted: ObjectId, label: str) -> forms.CharField:
+def object_id_input(object_id: ObjectId, label: str) -> forms.CharField:
     widget = forms.TextInput(attrs=NO_SUGGESTIONS)
-    return forms.CharField(label=label, required=False, help_text=wanted.help, widget=widget)
+    return forms.CharField(label=label, required=False, help_text=object_id.help, widget=widget)
 
 
-def _as_json(answers: Mapping[str, Any]) -> dict[str, Any]:
+def _as_json(cleaned: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON of the row's goal. GoalRefused if two fields contradict each other."""
-    asked, custom = answers["sent_as"], answers["custom"]
-    if custom and asked not in ("", CUSTOM):
+    sent_as, custom = cleaned["sent_as"], cleaned["custom"]
+    if custom and sent_as not in ("", CUSTOM):
         raise GoalRefused("Select “A custom name” or clear the custom name.", field="sent_as")
-    if asked == CUSTOM and not custom:
+    if sent_as == CUSTOM and not custom:
         raise GoalRefused("Enter the custom name.", field="sent_as")
-    op, value = answers["op"], answers["value"]
-    condition = {"property": answers["path"], "op": op, "value": value.split(",") if op == "in" else value}
+    op, value = cleaned["op"], cleaned["value"]
+    condition = {"property": cleaned["path"], "op": op, "value": value.split(",") if op == "in" else value}
     return {
-        "event": answers["event"],
-        "sent_as": custom or asked,
-        "once": answers["once"],
-        "server_only": answers["server_only"],
-        "object_id": answers.get("object_id", ""),
-        "condition": condition if answers["path"] or op or value else None,
+        "event": cleaned["event"],
+        "sent_as": custom or sent_as,
+        "once": cleaned["once"],
+        "server_only": cleaned["server_only"],
+        "object_id": cleaned.get("object_id", ""),
+        "condition": condition if cleaned["path"] or op or value else None,
     }
 
 
 class GoalRows:
     """The stored goals and a few blank rows, or the posted rows.
 
-    A request without rows (a client that posts only the two triggers) keeps the goals.
+    If a request has no rows (a client that posts only the two triggers), the stored goals are unchanged.
     """
 
     def __init__(self, network: Network, data: Mapping[str, Any], goals: Sequence[Mapping[str, Any]]) -> None:
@@ -126,20 +126,20 @@ class GoalRows:
         """The goals as JSON, and the numbers of the invalid rows."""
         if not self.posted:
             return [goal.as_json() for goal in self._goals], []
-        before: dict[int, Goal] = {}
+        earlier: dict[int, Goal] = {}
         for form in self.forms:
             if form.is_valid() and form.goal:
-                _validate_among(form, form.goal, before)
-                before[form.number] = form.goal
-        return [goal.as_json() for goal in before.values()], [form.number for form in self.forms if form.errors]
+                _compare_with_earlier(form, form.goal, earlier)
+                earlier[form.number] = form.goal
+        return [goal.as_json() for goal in earlier.values()], [form.number for form in self.forms if form.errors]
 
 
-def _validate_among(form: GoalForm, goal: Goal, before: Mapping[int, Goal]) -> None:
-    """Compare a row's goal with those of the rows before it."""
+def _compare_with_earlier(form: GoalForm, goal: Goal, earlier: Mapping[int, Goal]) -> None:
+    """Add an error to the row if an earlier goal makes its goal unreachable, or if there are too many."""
     try:
-        if len(before) >= MAX_GOALS:
+        if len(earlier) >= MAX_GOALS:
             raise GoalRefused(f"A postback has at most {MAX_GOALS} goals.")
-        refuse_unreachable(goal, before, row=form.number - 1)
+        refuse_unreachable(goal, earlier, row=form.number - 1)
     except GoalRefused as refused:
         form.refuse(refused)
 

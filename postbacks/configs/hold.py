@@ -34,9 +34,9 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 logger = structlog.get_logger(__name__)
 
 ALERTS_TASK = "postbacks.tasks.alerts"
-# For this long after a passed check, up to MAX_REFUSALS refusals cause no suspicion: a network may refuse single
-# events, which are retried.
-TRUSTED_FOR = timedelta(minutes=1)
+# For this long after a passed check, up to MAX_REFUSALS refusals cause no suspicion: a network may refuse a valid
+# credential for single events, which are retried.
+GRACE_PERIOD = timedelta(minutes=1)
 MAX_REFUSALS = 2
 
 
@@ -44,12 +44,12 @@ MAX_REFUSALS = 2
 def suspect(*, config: PostbackConfig) -> bool:
     """Stop sending after a refusal and check the credential; return False if that was done already."""
     now = clock.now()
-    if _is_trusted(config):
+    if _is_in_grace_period(config):
         return False
-    # Only the version that was refused, not one of a later rotation.
-    same = PostbackConfig.objects.kept().filter(pk=config.pk, version=config.version)
-    open_ones = same.filter(suspected_at=None, held_at=None)
-    if not open_ones.update(suspected_at=now):
+    # Only the version that was refused, not a later one.
+    same_version = PostbackConfig.objects.kept().filter(pk=config.pk, version=config.version)
+    unsuspected = same_version.filter(suspected_at=None, held_at=None)
+    if not unsuspected.update(suspected_at=now):
         return False
     logger.warning("credential_suspected", config_id=str(config.pk), network=config.network)
     row = PostbackConfig.objects.get(pk=config.pk)
@@ -60,21 +60,22 @@ def suspect(*, config: PostbackConfig) -> bool:
     return True
 
 
-def _is_trusted(config: PostbackConfig) -> bool:
-    """Whether a check passed within TRUSTED_FOR, with at most MAX_REFUSALS refusals since."""
-    checks_of = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
-    cleared = checks_of.filter(finished_at__gt=clock.now() - TRUSTED_FOR).order_by("-finished_at").first()
-    if cleared is None:
+def _is_in_grace_period(config: PostbackConfig) -> bool:
+    """Whether a check passed within GRACE_PERIOD, with at most MAX_REFUSALS refusals since."""
+    passed_checks = CredentialCheck.objects.filter(config=config, purpose=Purpose.SUSPICION, state=CheckState.PASSED)
+    last = passed_checks.filter(finished_at__gt=clock.now() - GRACE_PERIOD).order_by("-finished_at").first()
+    if last is None:
         return False
-    since = DeliveryAttempt.objects.filter(config=config, verdict=Verdict.CREDENTIAL.value)
-    return since.filter(started_at__gt=cleared.finished_at).count() <= MAX_REFUSALS
+    refusals = DeliveryAttempt.objects.filter(config=config, verdict=Verdict.CREDENTIAL.value)
+    return refusals.filter(started_at__gt=last.finished_at).count() <= MAX_REFUSALS
 
 
 @transaction.atomic
 def hold(*, config: PostbackConfig, access: str, message: str) -> None:
     """Put a config on hold; its waiting deliveries become held.
 
-    `access` is an Access of networks/interface, `message` the sentence for its page. A second call keeps `held_at`.
+    `access` is an Access of networks/interface, `message` the text for its page. A second call does not change
+    `held_at`.
     """
     row = PostbackConfig.objects.locked().get(pk=config.pk)
     row.held_at = row.held_at or clock.now()
@@ -87,7 +88,7 @@ def hold(*, config: PostbackConfig, access: str, message: str) -> None:
 
 @transaction.atomic
 def clear(*, config: PostbackConfig) -> None:
-    """End a suspicion; waiting deliveries are sent on schedule."""
+    """End a suspicion, so that waiting deliveries are sent on schedule."""
     if PostbackConfig.objects.filter(pk=config.pk, suspected_at__isnull=False).update(suspected_at=None):
         wake(DELIVER_TASK, config.network)
         logger.info("credential_cleared", config_id=str(config.pk), network=config.network)
@@ -121,12 +122,12 @@ def expire(*, config: PostbackConfig) -> None:
     """Fail the held deliveries past a deadline."""
     now = clock.now()
     held = Delivery.objects.filter(config=config, state=DeliveryState.HELD)
-    past = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
-    DeliveryAttempt.objects.filter(delivery__in=list(past.values_list("pk", flat=True))).close_abandoned()
-    past.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker was killed
-    over = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
-    past.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **over)
-    past.filter(state=DeliveryState.HELD).update(**over)
+    expired = _locked(held.filter(Q(dead_after__lt=now) | Q(safe_until__lt=now)))
+    DeliveryAttempt.objects.filter(delivery__in=list(expired.values_list("pk", flat=True))).close_abandoned()
+    expired.filter(verdict="").exclude(safe_until=None).update(verdict=Verdict.TRANSIENT.value)  # its worker was killed
+    failed = {"state": DeliveryState.FAILED, "finished_at": now, "leased_until": None}
+    expired.filter(dead_after__lt=now).update(reason=Reason.TOO_OLD, **failed)
+    expired.filter(state=DeliveryState.HELD).update(**failed)
 
 
 @transaction.atomic
@@ -173,8 +174,8 @@ def release_stranded(*, config: PostbackConfig) -> None:
 def _release(config: PostbackConfig) -> int:
     # The queue is ordered by next_attempt_at. The attempts before the hold do not count.
     held = _locked(Delivery.objects.filter(config=config, state=DeliveryState.HELD))
-    first = Greatest(Least(F("event_at"), clock.now()), F("not_before"))  # a NULL counts for nothing
-    return held.update(state=DeliveryState.WAITING, next_attempt_at=first, attempts_counted=0)
+    due_at = Greatest(Least(F("event_at"), clock.now()), F("not_before"))  # GREATEST ignores NULL
+    return held.update(state=DeliveryState.WAITING, next_attempt_at=due_at, attempts_counted=0)
 
 
 def _hold_waiting(row: PostbackConfig) -> int:

@@ -1,4 +1,4 @@
-"""Changes, disables and deletes postbacks. What the network must accept is checked first."""
+"""Changes, disables and deletes postbacks. A change that the network must accept is checked first."""
 
 import copy
 from dataclasses import replace
@@ -30,9 +30,9 @@ def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: An
     SettingsRefused with a sentence for the form.
     """
     row = _locked(config)
-    given = rules.new_parts(proposed.credential, row)
-    if given or proposed.test_code or proposed.pixel_id != row.pixel_id:
-        proposed = replace(proposed, credential=given)
+    new_parts = rules.new_parts(proposed.credential, row)
+    if new_parts or proposed.test_code or proposed.pixel_id != row.pixel_id:
+        proposed = replace(proposed, credential=new_parts)
         return request_check(game=row.game, proposed=proposed, config=row, requested_by=changed_by)
     _apply(row, proposed, changed_by)
     return None
@@ -40,9 +40,9 @@ def change(*, config: PostbackConfig, proposed: ProposedSettings, changed_by: An
 
 @transaction.atomic
 def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
-    """Check the credential before the last rotation, kept for 24 hours, and restore it once the check has passed.
+    """Check the credential before the last rotation, which is stored for 24 hours; a passed check restores it.
 
-    Raises SettingsRefused if it is no longer kept.
+    Raises SettingsRefused if it is no longer stored.
     """
     row = _locked(config)
     if not row.can_roll_back or not row.previous_credential:
@@ -52,22 +52,22 @@ def roll_back(*, config: PostbackConfig, requested_by: Any) -> CredentialCheck:
 
 
 def enable(*, config: PostbackConfig, changed_by: Any = None) -> None:
-    """Enable a postback; conversions skipped before stay skipped. SettingsRefused if it was deleted."""
+    """Enable a postback; skipped conversions stay skipped. SettingsRefused if it was deleted."""
     _switch(config, enabled=True, changed_by=changed_by)
 
 
 @transaction.atomic
 def disable(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
-    """Stop sending, and cancel what waits or is held; return the counts. SettingsRefused when deleted."""
+    """Stop sending and cancel open deliveries; return their counts. SettingsRefused if it was deleted."""
     row = _switch(config, enabled=False, changed_by=changed_by)
-    left = unsent_counts.count_unsent(row)
+    unsent = unsent_counts.count_unsent(row)
     hold.cancel_open(config=row)
-    return left
+    return unsent
 
 
 @transaction.atomic
 def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
-    """Delete a postback and its credential, and cancel what waits or is held; return the counts.
+    """Delete a postback and its credential, and cancel its open deliveries; return their counts.
 
     The delivery log is kept. Idempotent.
     """
@@ -76,16 +76,16 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
         row = _locked(config)
     except SettingsRefused:
         return unsent_counts.count_unsent(config)
-    left, change = unsent_counts.count_unsent(row), {"enabled": (str(row.enabled), "False")}
+    unsent, change = unsent_counts.count_unsent(row), {"enabled": (str(row.enabled), "False")}
     row.deleted_at, row.enabled, row.credential = clock.now(), False, {}
     row.previous_credential, row.previous_until = {}, None
-    with disable_auditlog():  # which would record a change, since the row is kept for the log
+    with disable_auditlog():  # it would record a change, since the row is kept for the log
         versions.save(config=row, change="Deleted", set_by=changed_by)
     change |= {"credential": (rules.audit_text("{...}"), rules.audit_text("{}"))}
     audit_log.record(game=row.game, subject=row, action=LogEntry.Action.DELETE, changes=change)
     hold.release(config=row)
     hold.cancel_open(config=row)
-    return left
+    return unsent
 
 
 def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> None:

@@ -10,10 +10,10 @@ from postbacks.models import PostbackConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedSettings:
-    """`goals` as in PostbackConfig.goals. When a config is changed, parts that `credential` does not have and blank
-    secrets mean the stored ones; a blank plain part is removed.
+    """Settings that are not stored yet; `goals` as in PostbackConfig.
 
-    With a `test_code` the network is sent an event for its test view.
+    When a config is changed, missing parts of `credential` and blank secrets mean the stored ones; a blank plain part
+    is removed. With a `test_code` the check sends an event for the network's test view.
     """
 
     network: str
@@ -30,12 +30,12 @@ class ProposedSettings:
 
     @classmethod
     def of(cls, config: PostbackConfig, **changes: Any) -> "ProposedSettings":
-        """The settings of `config` as they are, but for these changes."""
+        """The stored settings of `config` with `changes`."""
         names = ("network", "pixel_id", "triggers", "goals", "enabled")
         return cls(**{name: getattr(config, name) for name in names} | changes)
 
-    def as_config(self, *, game: Game, changing: PostbackConfig | None) -> PostbackConfig:
-        """An unsaved config with these settings; with the id of the one they change, whose deliveries count."""
+    def as_config(self, *, game: Game, existing: PostbackConfig | None) -> PostbackConfig:
+        """An unsaved config with these settings, and with the id of `existing`, so that its deliveries count."""
         config = PostbackConfig(
             game=game,
             network=self.network,
@@ -44,6 +44,6 @@ class ProposedSettings:
             goals=list(self.goals),
             enabled=self.enabled,
         )
-        if changing:
-            config.pk = changing.pk
+        if existing:
+            config.pk = existing.pk
         return config

@@ -20,51 +20,50 @@ class SettingsRefused(Exception):
 
 
 def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], *, network: str) -> None:
-    """SettingsRefused unless there is a trigger or a goal, and all of them are valid for the network (a kind).
+    """SettingsRefused unless there is a trigger or a goal, and all are valid for the network (a kind).
 
-    `goals` as in PostbackConfig.goals.
+    `goals` as in PostbackConfig.
     """
     if not (triggers or goals) or not set(triggers) <= set(Trigger.values):
         raise SettingsRefused("Select at least one trigger event.")
-    wanted = NETWORKS[network].object_id
-    if triggers and wanted and wanted.required:
-        raise SettingsRefused(f"Enter the {wanted.label} of each trigger event.")
+    object_id = NETWORKS[network].object_id
+    if triggers and object_id and object_id.required:
+        raise SettingsRefused(f"Enter the {object_id.label} of each trigger event.")
     try:
         for row, goal in enumerate(parse(goals)):
             refuse_name(goal, network=NETWORKS[network], row=row)
     except GoalRefused as refused:
-        place = "" if refused.row is None else f"Goal {refused.row + 1}: "
-        raise SettingsRefused(f"{place}{refused}") from refused
+        prefix = "" if refused.row is None else f"Goal {refused.row + 1}: "
+        raise SettingsRefused(f"{prefix}{refused}") from refused
 
 
-def refuse_duplicate(*, game: Game, network: str, pixel_id: str, besides: PostbackConfig | None) -> None:
+def refuse_duplicate(*, game: Game, network: str, pixel_id: str, exclude: PostbackConfig | None) -> None:
     """SettingsRefused if another postback of the game has this pixel."""
     same = PostbackConfig.objects.kept().filter(game=game, network=network, pixel_id=pixel_id)
-    if besides is not None:
-        same = same.exclude(pk=besides.pk)
+    if exclude is not None:
+        same = same.exclude(pk=exclude.pk)
     if same.exists():
         raise SettingsRefused(DUPLICATE)
 
 
 def credential_to_check(
-    given: Mapping[str, str], *, network: str, config: PostbackConfig | None = None
+    entered: Mapping[str, str], *, network: str, config: PostbackConfig | None = None
 ) -> dict[str, str]:
-    """The credential given, other parts as stored with the config being changed. SettingsRefused for a part that is
-    missing."""
-    merged = {**(config.credential if config else {}), **given}
+    """The entered parts of a credential, the others as stored with `config`. SettingsRefused if one is missing."""
+    merged = {**(config.credential if config else {}), **entered}
     credential = {name: value for name, value in merged.items() if value}
     if not NETWORKS[network].has_credential(credential):
-        raise SettingsRefused(UNREADABLE if config and not any(given.values()) else "Enter the credential.")
+        raise SettingsRefused(UNREADABLE if config and not any(entered.values()) else "Enter the credential.")
     return credential
 
 
-def new_parts(given: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:
-    """What was entered: secrets, which are shown blank, and plain parts that differ from the stored ones, '' too."""
+def new_parts(entered: Mapping[str, str], config: PostbackConfig) -> dict[str, str]:
+    """The parts that were changed: secrets that are not blank, and plain parts that differ from the stored ones."""
     plain = {part.name for part in config.kind.credential_fields if part.kind == "plain"}
     shown = {name: config.credential.get(name, "") for name in plain}
-    return {name: value for name, value in given.items() if value != shown.get(name, "")}
+    return {name: value for name, value in entered.items() if value != shown.get(name, "")}
 
 
 def audit_text(credential: str) -> str:
-    """What the audit log shows, given the text of the mapping that holds a credential."""
+    """What the audit log shows of a credential: whether there is one. `credential` is the text of its mapping."""
     return "none" if credential in ("", "{}", "SecretDict()", "None") else "•••• set"

@@ -1,4 +1,4 @@
-"""Whether a postback may send now: one rule, for one row and as a condition on many."""
+"""Whether a postback may send now: one rule, as a function of a row and as a query condition."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from postbacks.models import PostbackConfig
 
 
 class Block(StrEnum):
-    """Why a postback sends nothing at present, as a sentence for the person who asked for it."""
+    """Why a postback sends nothing now, as a sentence for the user."""
 
     DELETED = "Its postback was deleted: nothing can be sent through it."
     DISABLED = "Its postback is disabled: enable it first."
@@ -19,7 +19,7 @@ class Block(StrEnum):
 
 
 def block_of(config: PostbackConfig, *, now: datetime | None = None) -> Block | None:
-    """Why `config` may not send; None when it may. The pause of a rotation counts only where `now` is given."""
+    """Why `config` may not send; None if it may. Tests the pause of a rotation only with `now`."""
     if config.deleted_at:
         return Block.DELETED
     if not config.enabled:

@@ -11,7 +11,7 @@ from postbacks.reporting.labels import conversions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsentCounts:
-    """The number of deliveries that wait, are held, and are being sent."""
+    """The numbers of deliveries that wait, are held, or are being sent."""
 
     waiting: int
     held: int
@@ -21,19 +21,19 @@ class UnsentCounts:
         return bool(self.waiting or self.held or self.sending)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """`12 conversions wait and 3 are held; they will not be sent.`, then those being sent; '' without any."""
-        return " ".join(filter(None, (self._left, self._in_flight)))
+        return " ".join(filter(None, (self._unsent, self._in_flight)))
 
     @property
-    def _left(self) -> str:
+    def _unsent(self) -> str:
         if not self.waiting and not self.held:
             return ""
         held = f"{self.held:,} {'is' if self.held == 1 else 'are'} held"
-        left = conversions(self.held, "is held", "are held")
+        text = conversions(self.held, "is held", "are held")
         if self.waiting:
-            left = conversions(self.waiting, "waits", "wait") + (f" and {held}" if self.held else "")
-        return f"{left}; {'it' if self.waiting + self.held == 1 else 'they'} will not be sent."
+            text = conversions(self.waiting, "waits", "wait") + (f" and {held}" if self.held else "")
+        return f"{text}; {'it' if self.waiting + self.held == 1 else 'they'} will not be sent."
 
     @property
     def _in_flight(self) -> str:
@@ -43,7 +43,7 @@ class UnsentCounts:
 
 
 def count_unsent(config: PostbackConfig) -> UnsentCounts:
-    """The exact numbers of a config now."""
+    """Count the deliveries of a config exactly."""
     leased = Q(leased_until__gte=clock.now())
     rows = Delivery.objects.filter(config=config, state__in=(DeliveryState.WAITING, DeliveryState.HELD))
     counts = rows.aggregate(

@@ -59,51 +59,51 @@ def run_lost_checks() -> None:
 
     A check with a test code is closed without a call: only the task had the code.
     """
-    isolation.retry(Queue.CHECK, lambda failure: _end(CredentialCheck.objects.filter(pk=failure.row)))
-    open_ones = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
-    over = list(_expired(open_ones))
+    isolation.retry(Queue.CHECK, lambda failure: _close_or_run(CredentialCheck.objects.filter(pk=failure.row)))
+    checks = CredentialCheck.objects.filter(not_failed(Queue.CHECK))
+    expired = list(_expired(checks))
     isolation.process_together(
-        Queue.CHECK, over, lambda some: _give_up(open_ones.filter(pk__in=[check.pk for check in some])), row_of=_check
+        Queue.CHECK, expired, lambda part: _close(checks.filter(pk__in=[check.pk for check in part])), row_of=_key_of
     )
-    for check in list(_lost(open_ones)[:MAX_CHECKS]):
-        isolation.process_alone(Queue.CHECK, _check(check), partial(run_check, check_id=str(check.pk)))
+    for check in list(_lost(checks)[:MAX_CHECKS]):
+        isolation.process_alone(Queue.CHECK, _key_of(check), partial(run_check, check_id=str(check.pk)))
 
 
-def _check(check: CredentialCheck) -> isolation.FailureKey:
+def _key_of(check: CredentialCheck) -> isolation.FailureKey:
     return isolation.FailureKey(str(check.pk), check.game_id)
 
 
-def _expired(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
-    """Those of these checks that are pending for too long."""
-    now, pending = clock.now(), found.filter(state=CheckState.PENDING).defer("credential")
-    # Nothing is sent during a suspicion; its worker may have been killed during the call.
+def _expired(checks: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
+    """The checks that are pending for too long."""
+    now, pending = clock.now(), checks.filter(state=CheckState.PENDING).defer("credential")
+    # Sooner during a suspicion, which stops sending. A worker took the credential, and may have been killed.
     suspicion = Q(purpose=Purpose.SUSPICION, credential="", created_at__lt=now - MAX_SUSPICION)
-    return pending.filter(Q(created_at__lt=now - credential_checks.GIVE_UP_AFTER) | suspicion)
+    return pending.filter(Q(created_at__lt=now - credential_checks.MAX_PENDING) | suspicion)
 
 
-def _lost(found: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
-    """Those of these pending checks whose task is considered lost, the oldest first."""
-    waiting = found.filter(state=CheckState.PENDING, created_at__lt=clock.now() - LOST_AFTER)
+def _lost(checks: QuerySet[CredentialCheck]) -> QuerySet[CredentialCheck]:
+    """The pending checks whose task is considered lost, oldest first."""
+    waiting = checks.filter(state=CheckState.PENDING, created_at__lt=clock.now() - LOST_AFTER)
     return waiting.exclude(credential="").defer("credential").order_by("created_at")
 
 
-def _give_up(found: QuerySet[CredentialCheck]) -> int:
-    ended = {"state": CheckState.UNVERIFIED, "credential": {}, "finished_at": clock.now()}
-    return found.filter(state=CheckState.PENDING).update(message=_could_not_verify(), **ended)
+def _close(checks: QuerySet[CredentialCheck]) -> int:
+    result = {"state": CheckState.UNVERIFIED, "credential": {}, "finished_at": clock.now()}
+    return checks.filter(state=CheckState.PENDING).update(message=_could_not_verify(), **result)
 
 
-def _end(one: QuerySet[CredentialCheck]) -> None:
-    """Close or run one check that failed before; do nothing if it is finished."""
-    if _expired(one).exists():
-        _give_up(one)
-    for check in _lost(one):
+def _close_or_run(checks: QuerySet[CredentialCheck]) -> None:
+    """Close or run the check, which failed before; do nothing if it is finished."""
+    if _expired(checks).exists():
+        _close(checks)
+    for check in _lost(checks):
         run_check(check_id=str(check.pk))
 
 
 def _could_not_verify() -> Case:
-    """The sentence of each check by its purpose, as SQL."""
-    ends = credential_checks.UNDECIDED.items()
-    return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(end))) for purpose, end in ends))
+    """The message of each check by its purpose, as SQL."""
+    texts = credential_checks.NO_RESULT_TEXTS.items()
+    return Case(*(When(purpose=purpose, then=Value(COULD_NOT_VERIFY.format(text))) for purpose, text in texts))
 
 
 def check_suspects() -> None:
@@ -115,21 +115,21 @@ def check_suspects() -> None:
 def check_daily() -> None:
     """Check every enabled config once a day, and those on hold once an hour."""
     now = clock.now()
-    kept = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
-    quiet = kept.filter(held_at=None, validated_at__lt=now - CHECK_EVERY).filter(
+    configs = PostbackConfig.objects.kept().filter(enabled=True, suspected_at=None)
+    due = configs.filter(held_at=None, validated_at__lt=now - CHECK_EVERY).filter(
         Q(checked_at=None) | Q(checked_at__lt=now - CHECK_EVERY)
     )
-    _create_checks(_unchecked(quiet, RECHECK_AFTER), Purpose.DAILY)
-    held = _unchecked(kept.filter(held_at__isnull=False), RECHECK_AFTER)
+    _create_checks(_unchecked(due, RECHECK_AFTER), Purpose.DAILY)
+    held = _unchecked(configs.filter(held_at__isnull=False), RECHECK_AFTER)
     _create_checks([config for config in held if config.kind.has_credential(config.credential)], Purpose.RELEASE)
 
 
 def _create_checks(configs: Iterable[PostbackConfig], purpose: Purpose) -> None:
-    _each("", configs, partial(credential_checks.create, purpose=purpose))
+    _for_each("", configs, partial(credential_checks.create, purpose=purpose))
 
 
-def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
-    """Do `work` for each config in a transaction of its own; failures are noted as `<step> <id>`."""
+def _for_each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., object]) -> None:
+    """Call `work` for each config in a separate transaction; failures are recorded as `<step> <id>`."""
 
     @transaction.atomic
     def work_on(config: PostbackConfig) -> None:
@@ -143,9 +143,9 @@ def _each(step: str, configs: Iterable[PostbackConfig], work: Callable[..., obje
 
 def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[PostbackConfig]:
     """Configs without a check that is pending or was created within the pause."""
-    about = CredentialCheck.objects.filter(config=OuterRef("pk"))
-    recent = about.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
-    # Failed ones must not use up the limit.
+    checks = CredentialCheck.objects.filter(config=OuterRef("pk"))
+    recent = checks.filter(Q(state=CheckState.PENDING) | Q(created_at__gt=clock.now() - pause))
+    # Configs that failed must not use up the limit.
     blocked = In(Cast("pk", CharField()), FailedWork.objects.not_due(Queue.UPKEEP).values("row"))
     return list(configs.filter(~Exists(recent), ~Q(blocked)).order_by("checked_at")[:MAX_CHECKS])
 
@@ -153,11 +153,11 @@ def _unchecked(configs: QuerySet[PostbackConfig], pause: timedelta) -> list[Post
 def reconcile() -> None:
     """Hold deliveries of held configs, fail those past a deadline, release stranded ones, delete old credentials."""
     plain = PostbackConfig.objects.defer("credential", "previous_credential")
-    _each("hold", plain.filter(held_at__isnull=False), hold.hold_waiting)
-    _each("expire", plain.filter(held_at__isnull=False), hold.expire)
+    _for_each("hold", plain.filter(held_at__isnull=False), hold.hold_waiting)
+    _for_each("expire", plain.filter(held_at__isnull=False), hold.expire)
     stranded = Delivery.objects.filter(config=OuterRef("pk"), state=DeliveryState.HELD)
-    _each("release", plain.filter(Exists(stranded), held_at=None), hold.release_stranded)
-    _each("forget", plain.filter(previous_until__lt=clock.now()), _delete_previous)
+    _for_each("release", plain.filter(Exists(stranded), held_at=None), hold.release_stranded)
+    _for_each("forget", plain.filter(previous_until__lt=clock.now()), _delete_previous)
 
 
 def _delete_previous(*, config: PostbackConfig) -> None:

@@ -1,4 +1,4 @@
-"""The versions of a config: applies accepted settings as the next one, and records what each one changed.
+"""The versions of a config: applies accepted settings as the next version, and records the change of each.
 
 Applying is atomic: afterwards nothing is sent with the old settings. The config is locked, as by claims, until no
 attempt of it is open. Sending pauses before that, to keep the lock short.
@@ -20,8 +20,8 @@ from postbacks.outbox import config_locks
 # The longest time from a claim to its answer: planned ahead (0.25 s), started late (2.5 s), time-out (10 s).
 MAX_CALL = timedelta(seconds=13)
 POLL_SECONDS = 0.02
-# How long the credential before a rotation is kept for a rollback.
-ROLL_BACK_FOR = timedelta(hours=24)
+# How long the credential before a rotation is stored for a rollback.
+ROLLBACK_PERIOD = timedelta(hours=24)
 
 
 def pause_and_wait(*, config_id: UUID) -> None:
@@ -31,7 +31,7 @@ def pause_and_wait(*, config_id: UUID) -> None:
 
 
 def _await_calls(config_id: UUID) -> None:
-    """Wait until no call of this config is in flight. Open attempts older than MAX_CALL are of dead workers."""
+    """Wait until no call of this config is in flight. Open attempts older than MAX_CALL belong to dead workers."""
     in_flight = DeliveryAttempt.objects.filter(config=config_id, finished_at=None)
     while in_flight.filter(started_at__gt=clock.now() - MAX_CALL).exists():
         time.sleep(POLL_SECONDS)
@@ -79,12 +79,12 @@ def _change(check: CredentialCheck, credential: Mapping[str, str]) -> None:
     _await_calls(config.pk)
     before, now = copy.copy(config), clock.now()
     if config.credential != credential:
-        config.previous_credential, config.previous_until = dict(config.credential), now + ROLL_BACK_FOR
+        config.previous_credential, config.previous_until = dict(config.credential), now + ROLLBACK_PERIOD
         config.credential = credential
     config.pixel_id, config.triggers, config.goals = check.pixel_id, check.triggers, check.goals
     config.enabled, config.validated_at, config.checked_at = check.enabled, now, now
     save(config=config, change=difference(before, config), set_by=check.requested_by)
-    # A release needs a passed check, which this was.
+    # Releasing requires a passed check, and this one passed.
     hold.release(config=config)
     if not config.enabled:
         hold.cancel_open(config=config)

@@ -75,7 +75,7 @@ def ends() -> set[tuple[str, str]]:
 )
 def test_unsent_deliveries_are_named_in_words(counts: tuple[int, int, int], words: str) -> None:
     waits, is_held, sending = counts
-    assert unsent_counts.UnsentCounts(waiting=waits, held=is_held, sending=sending).words == words
+    assert unsent_counts.UnsentCounts(waiting=waits, held=is_held, sending=sending).text == words
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])
@@ -262,9 +262,9 @@ def test_switched_off_in_the_form_or_with_a_rotation_they_end_too(sandbox: Sandb
 
 def test_deleting_counts_the_rows_of_that_moment_and_is_idempotent(config: PostbackConfig) -> None:
     waiting(config, 2)
-    assert lifecycle.delete(config=config).words == "2 conversions wait; they will not be sent."
+    assert lifecycle.delete(config=config).text == "2 conversions wait; they will not be sent."
     drain()
-    assert lifecycle.delete(config=config).words == ""
+    assert lifecycle.delete(config=config).text == ""
     assert ConfigVersion.objects.filter(config=config, change="Deleted").count() == 1
 
 

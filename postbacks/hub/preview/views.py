@@ -87,7 +87,7 @@ def _run_proposed(
     form = bound_form(network, request, game=membership.game, config=config)
     context: dict[str, Any] = {"network": network, "config": config, "problems": _problems(form), "is_proposed": True}
     if not context["problems"]:
-        proposed = form.proposed().as_config(game=membership.game, changing=config)
+        proposed = form.proposed().as_config(game=membership.game, existing=config)
         context["run"] = dry_run.run(proposed=proposed, current=config)
     return page(
         request, "hub/preview/_dry_run.html" if request.htmx else "hub/preview/dry_run.html", membership, **context

@@ -43,7 +43,7 @@ def postback_disable(request: HubRequest, membership: Membership, network: str, 
     try:
         left = lifecycle.disable(config=config, changed_by=request.user)
         text = f"The postback for {config.pixel_id} is disabled: nothing is sent while it is off."
-        messages.success(request, f"{text} {left.words}".rstrip())
+        messages.success(request, f"{text} {left.text}".rstrip())
     except SettingsRefused as refused:
         messages.error(request, str(refused))
     return _back(membership, network)
@@ -57,7 +57,7 @@ def postback_delete(request: HubRequest, membership: Membership, network: str, p
     if form.is_valid():
         left = lifecycle.delete(config=config, changed_by=request.user)
         text = f"The postback for {config.pixel_id} is deleted, and so are its credentials."
-        messages.success(request, f"{text} {left.words}".rstrip())
+        messages.success(request, f"{text} {left.text}".rstrip())
         return _back(membership, network)
     context = {
         "network": network_or_404(network),

@@ -77,7 +77,7 @@ def _form(request: HubRequest, membership: Membership, network: Network, config:
         else:
             return _after_save(request, membership, network, form, row)
     if config and config.enabled and (left := unsent_counts.count_unsent(config)):
-        form.fields["enabled"].help_text = f"If you switch it off: {left.words}"
+        form.fields["enabled"].help_text = f"If you switch it off: {left.text}"
     template = (
         "hub/settings/_form_errors.html" if request.htmx and request.method == "POST" else "hub/settings/form.html"
     )
