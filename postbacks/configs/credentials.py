@@ -42,7 +42,7 @@ def request_check(
     `config` is the one being changed; with `is_whole` no part of its stored credential is used. `requested_by` is a
     user or None. Raises SettingsRefused for invalid settings and KeyError for an unknown network.
     """
-    rules.refuse_bad(proposed.triggers, proposed.goals, network=proposed.network)
+    rules.refuse_invalid(proposed.triggers, proposed.goals, network=proposed.network)
     rules.refuse_duplicate(game=game, network=proposed.network, pixel_id=proposed.pixel_id, exclude=config)
     check = CredentialCheck.objects.create(
         game=game,

@@ -91,7 +91,7 @@ def delete(*, config: PostbackConfig, changed_by: Any = None) -> UnsentCounts:
 def _apply(row: PostbackConfig, proposed: ProposedSettings, changed_by: Any) -> None:
     """Apply the changes that the network need not check to the locked `row`."""
     triggers, goals, enabled = list(proposed.triggers), list(proposed.goals), proposed.enabled
-    rules.refuse_bad(triggers, goals, network=row.network)
+    rules.refuse_invalid(triggers, goals, network=row.network)
     if (set(triggers), goals, enabled) == (set(row.triggers), list(row.goals), row.enabled):
         return
     before = copy.copy(row)

@@ -19,7 +19,7 @@ class SettingsRefused(Exception):
     """Why settings cannot be applied, as a sentence for the form."""
 
 
-def refuse_bad(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], *, network: str) -> None:
+def refuse_invalid(triggers: Sequence[str], goals: Sequence[Mapping[str, Any]], *, network: str) -> None:
     """SettingsRefused unless there is a trigger or a goal, and all are valid for the network (a kind).
 
     `goals` as in PostbackConfig.

@@ -258,15 +258,15 @@ def test_the_first_goal_whose_condition_holds_takes_the_event(
 
 
 def test_goals_alone_are_enough_to_save() -> None:
-    rules.refuse_bad([], [BIG], network="tiktok")
+    rules.refuse_invalid([], [BIG], network="tiktok")
     for triggers, further in (([], []), (["refund"], [BIG])):
         with pytest.raises(rules.SettingsRefused, match=r"^Select at least one trigger event\.$"):
-            rules.refuse_bad(triggers, further, network="tiktok")
+            rules.refuse_invalid(triggers, further, network="tiktok")
 
 
 def test_settings_with_a_bad_goal_are_refused_by_its_number() -> None:
     with pytest.raises(rules.SettingsRefused, match=r"^Goal 2: Enter the name of the event\.$"):
-        rules.refuse_bad(["purchase"], [BIG, {}], network="tiktok")
+        rules.refuse_invalid(["purchase"], [BIG, {}], network="tiktok")
 
 
 @pytest.mark.parametrize("network", [kind for kind, network in NETWORKS.items() if network.custom_events])
@@ -274,5 +274,5 @@ def test_a_name_that_the_network_does_not_take_is_refused(network: str) -> None:
     label = NETWORKS[network].label
     for goal in ({"event": "ö"}, {"event": "a", "sent_as": "ö"}):
         with pytest.raises(rules.SettingsRefused, match=f"^Goal 1: {label} takes no event named “ö”"):
-            rules.refuse_bad([], [goal], network=network)
-    rules.refuse_bad([], [{"event": "ö", "sent_as": "o"}, {"event": "purchase"}], network=network)
+            rules.refuse_invalid([], [goal], network=network)
+    rules.refuse_invalid([], [{"event": "ö", "sent_as": "o"}, {"event": "purchase"}], network=network)
