@@ -1,4 +1,4 @@
-"""Closing attempts: recording the answers, and what they mean for conversions, credentials and pixels.
+"""Closes attempts: records the answers, and applies their consequences to conversions, credentials and pixels.
 
 A consequence that cannot be written is retried on its own (unwritten_answers.py).
 """
@@ -29,40 +29,39 @@ T = TypeVar("T")
 
 # The steps that are retried after an answer (postbacks/delivery/unwritten_answers.py).
 EXPLAIN_SENT, SUSPECT = "explain_sent", "suspect"
-# Retries of each step when the database is unavailable or ends a deadlock: without its answer an event is sent a second
-# time.
+# Retries of each step when the database is unavailable or ends a deadlock: without a recorded answer an event is sent a
+# second time.
 RETRIES = 3
 RETRY_PAUSE_SECONDS = 1.0
 
 
 def process_answers(answers: Sequence[CallResult]) -> set[str]:
-    """Record the answers on their attempts and deliveries; deliveries that were deleted meanwhile are left out.
+    """Record the answers on their attempts and deliveries; answers of deleted deliveries are ignored.
 
-    Then, each in a transaction of its own: what a refused credential means for its config, and what the outcomes mean
-    for the pixel. A worker that dies in between leaves deliveries that are sent again and answered the same. Returns
-    the ids of the pixels that are paused from now on: claims of them must not be sent. Raises an error of the database
-    when the retries of a step have failed too: deliveries whose answers are not recorded are sent again when their
-    leases have expired.
+    Then, in separate transactions: suspect the configs whose credential was refused, and apply the outcomes to the
+    pixels. If the worker dies in between, deliveries are sent again and get the same answers. Returns the ids of the
+    pixels that are paused now: their claims must not be sent. Raises an error of the database when the retries of a
+    step have failed too: deliveries whose answers are not recorded are sent again when their leases have expired.
     """
     for answer in answers:
         _log(answer)
-    # Answers that are recorded already are recorded again with the same result.
+    # Recording an answer a second time changes nothing.
     delivered = _with_retries(partial(recording.record, answers))
     # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
     # deadlock.
-    _with_retries(partial(_explain, answers, delivered))
+    _with_retries(partial(_clear_reasons, answers, delivered))
     for config in {answer.claim.delivery.config for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL}:
         _with_retries(partial(_suspect, config))
-    outcomes: dict[tuple[str, str], list[Outcome]] = {}
+    by_pixel: dict[tuple[str, str], list[Outcome]] = {}
     for answer in answers:
         if answer.response is not None:
             config = answer.claim.delivery.config
-            outcomes.setdefault((config.network, config.pixel_id), []).append(answer.outcome)
-    # Each pixel alone: the outcomes of one that is written already would be counted a second time.
+            by_pixel.setdefault((config.network, config.pixel_id), []).append(answer.outcome)
+    # Each pixel separately: a common retry would count outcomes that are written already a second time.
     return {
         pixel_id
-        for (network, pixel_id), found in outcomes.items()
-        if _with_retries(partial(_learn_isolated, network, pixel_id, found))
+        for (network, pixel_id), outcomes in by_pixel.items()
+        if _with_retries(partial(_apply_outcomes_isolated, network, pixel_id, outcomes))
     }
 
 
@@ -94,8 +93,8 @@ def _log(answer: CallResult) -> None:
     )
 
 
-def _explain(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> None:
-    """Remove the reasons of the conversions that are delivered."""
+def _clear_reasons(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> None:
+    """Clear the reasons of the delivered conversions."""
     deliveries = {answer.claim.delivery.conversion_id: answer.claim.delivery for answer in answers}
 
     def row_of(conversion_id: UUID) -> isolation.FailureKey:
@@ -105,24 +104,24 @@ def _explain(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> None:
         )
 
     isolation.process_together(
-        Queue.CLOSING, delivered, lambda some: conversion_reasons.explain_sent(conversion_ids=some), row_of=row_of
+        Queue.CLOSING, delivered, lambda ids: conversion_reasons.clear_reasons(conversion_ids=ids), row_of=row_of
     )
 
 
 def _suspect(config: PostbackConfig) -> None:
-    kept = {"step": SUSPECT, "network": config.network, "version": config.version}
-    row = isolation.FailureKey(str(config.pk), config.game_id, kept)
+    data = {"step": SUSPECT, "network": config.network, "version": config.version}
+    row = isolation.FailureKey(str(config.pk), config.game_id, data)
     isolation.process_alone(Queue.CLOSING, row, partial(hold.suspect, config=config))
 
 
-def _learn_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> bool:
-    """As `_learn`. A pixel whose row cannot be written is not claimed from either; the claim records that failure."""
+def _apply_outcomes_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) -> bool:
+    """As `_apply_outcomes`. If a pixel's row cannot be written, claims of it fail too, and record that failure."""
     flows = Flow.objects.filter(network=network, pixel_id=pixel_id)
-    troubled = any(outcome.verdict == Verdict.TRANSIENT for outcome in outcomes)
-    if not troubled and not flows.filter(breaker.TROUBLED).exists():
+    has_failed = any(outcome.verdict == Verdict.TRANSIENT for outcome in outcomes)
+    if not has_failed and not flows.filter(breaker.WITH_FAILURES).exists():
         return False
     try:
-        return _learn(flows, outcomes)
+        return _apply_outcomes(flows, outcomes)
     except Exception as error:
         isolation.raise_if_unavailable(error)
         logger.exception("flow_unwritable")
@@ -130,7 +129,7 @@ def _learn_isolated(network: str, pixel_id: str, outcomes: Sequence[Outcome]) ->
 
 
 @transaction.atomic
-def _learn(flows: QuerySet[Flow], outcomes: Sequence[Outcome]) -> bool:
+def _apply_outcomes(flows: QuerySet[Flow], outcomes: Sequence[Outcome]) -> bool:
     """Apply the outcomes; return whether the pixel is paused: its breaker is open, or the network answered 429."""
     flow = flows.select_for_update().first()
     if flow is None:

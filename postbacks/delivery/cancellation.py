@@ -1,4 +1,4 @@
-"""Cancelling a due delivery: the reasons that forbid sending it now, and the state in which it ends."""
+"""Cancels due deliveries that may not be sent any more, with the reason and the final state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ class SendableDelivery:
 
 
 def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDelivery], list[Delivery]]:
-    """Split locked due deliveries into those that may be sent and those that were cancelled here, and saved.
+    """Return the sendable ones of these locked due deliveries, and those that were cancelled and saved here.
 
-    One that is due too early, since its postback was disabled for a moment, waits for its first moment again.
+    A delivery that the network does not accept yet (its postback was disabled for a moment) waits for `not_before`.
     """
     levels = consent_levels.levels([row.conversion for row in rows if row.conversion])
     sendable: list[SendableDelivery] = []
@@ -64,12 +64,11 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
 
 
 def facts_of(delivery: Delivery, level: Level) -> Facts:
-    """Read the facts. Raises one of facts.BAD_DATA for an unreadable conversion, ValueError if its player was
-    erased."""
+    """Read the facts. Raises one of facts.BAD_DATA for unreadable data, ValueError if the player was erased."""
     if delivery.conversion is None:
         raise ValueError("the player was erased")
-    given = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
-    return facts.read_facts(delivery.conversion, level=level, **given)
+    fields = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
+    return facts.read_facts(delivery.conversion, level=level, **fields)
 
 
 def _facts(delivery: Delivery, level: Level) -> Facts | None:
@@ -107,11 +106,11 @@ def cancel(delivery: Delivery, cancellation: Cancellation, now: datetime) -> Non
     logger.info("delivery_cancelled", delivery_id=str(delivery.pk), state=delivery.state, reason=delivery.reason)
 
 
-def explain(delivery: Delivery) -> None:
-    """Write the reason on the conversion when this was its last open postback."""
+def record_reason(delivery: Delivery) -> None:
+    """Set the reason of the conversion if this was its last open postback."""
     if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
         conversion_id, reason = delivery.conversion_id, Reason(delivery.reason)
-        kept = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
-        row = isolation.FailureKey(str(conversion_id), delivery.config.game_id, kept)
-        explained = partial(conversion_reasons.explain_skipped, conversion_id=conversion_id, reason=reason)
-        isolation.process_alone(Queue.CLOSING, row, explained)
+        data = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
+        row = isolation.FailureKey(str(conversion_id), delivery.config.game_id, data)
+        set_reason = partial(conversion_reasons.set_reason, conversion_id=conversion_id, reason=reason)
+        isolation.process_alone(Queue.CLOSING, row, set_reason)

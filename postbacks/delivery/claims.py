@@ -1,8 +1,8 @@
 """Claims due deliveries for this worker: checks them again, plans their starts and stores their attempts.
 
-A claim is one transaction over one config. It locks the config (a rotation and a hold wait for it, and it for them),
-then the pixel's Flow, then as many due rows as may be sent within the next quarter of a second. A row that cannot be
-claimed stops no other (audience/background/isolation.py): it stays waiting, and is retried alone.
+A claim is one transaction for one config. It locks the config, as a rotation and a hold do, then the pixel's Flow, then
+as many due rows as may be sent within the next quarter of a second. A row that cannot be claimed stops no other
+(audience/background/isolation.py): it stays waiting, and is retried alone.
 """
 
 import random
@@ -29,23 +29,23 @@ from postbacks.outbox import facts
 logger = structlog.get_logger(__name__)
 
 MAX_CANCELLED = 320  # rows of a disabled config that are cancelled in one transaction
-# When a claim fails, its halves are tried for at most this long: the other pixels of the network wait meanwhile.
-MAX_SECONDS_ALONE = 1.0
+# When a claim fails, its halves are tried for at most this long, since the other pixels of the network wait meanwhile.
+MAX_ISOLATION_SECONDS = 1.0
 RETRIES_AT_ONCE = 100  # failed deliveries that are claimed alone, before the others
 
 
 def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
-    """Claim up to `limit` due deliveries of `network`, one config after the other; none when none may be sent now.
+    """Claim up to `limit` due deliveries of `network` that may be sent now, config by config.
 
-    Those that may not be sent any more are cancelled on the way.
+    Cancels those that may not be sent any more.
     """
     ready = [config_id for config_id, seconds in _seconds_by_config(network) if seconds <= 0]
-    random.shuffle(ready)  # a pixel with ten thousand waiting must not always come first
+    random.shuffle(ready)  # a pixel with a long queue must not always come first
     for config_id in ready:
         if limit <= 0:
             return
         claimed, cancelled = _claim_isolated(network, config_id, limit)
-        while cancelled and not claimed:  # more may be due behind those that were cancelled
+        while cancelled and not claimed:  # more may be due after those that were cancelled
             claimed, cancelled = _claim_isolated(network, config_id, limit)
         limit -= len(claimed)
         yield from claimed
@@ -68,14 +68,14 @@ def _retry(failure: FailedWork) -> list[Claim]:
 
 
 def seconds_until_claimable(network: str) -> float | None:
-    """Seconds until something due of `network` may be claimed; None when nothing is due or sending is stopped."""
+    """Seconds until a due delivery of `network` may be claimed; None if none is due or sending is stopped."""
     return min((seconds for _, seconds in _seconds_by_config(network)), default=None)
 
 
 def _seconds_by_config(network: str) -> list[tuple[UUID, float]]:
-    """The configs that may claim something, each with the limiter's wait in seconds.
+    """The configs with claimable deliveries, each with the seconds until the rate limiter allows a call.
 
-    A disabled config waits for nothing: what is due of it is only cancelled.
+    0 for a disabled config, whose due deliveries are only cancelled.
     """
     now = clock.now()
     return [
@@ -85,40 +85,40 @@ def _seconds_by_config(network: str) -> list[tuple[UUID, float]]:
 
 
 def claimable_configs(network: str, now: datetime) -> QuerySet[PostbackConfig, tuple[UUID, bool, datetime | None]]:
-    """Configs of `network` with something due that neither a hold nor the breaker stops: id, enabled, next slot."""
+    """Configs of `network` with due deliveries that neither a hold nor the breaker stops: id, enabled, next slot."""
     flows = Flow.objects.filter(network=network, pixel_id=OuterRef("pixel_id"))
     due = Delivery.objects.due(now).filter(not_failed(Queue.SENDING), not_failed(Queue.CLOSING))
     configs = PostbackConfig.objects.filter(Exists(due.filter(config=OuterRef("pk"))), network=network)
-    cancelling = Q(enabled=False) | Q(deleted_at__isnull=False)
-    found = configs.filter(cancelling | (may_send(now) & ~Exists(flows.filter(open_until__gt=now))))
-    return found.values_list("pk", "enabled", Subquery(flows.values("next_slot_at")))
+    is_off = Q(enabled=False) | Q(deleted_at__isnull=False)
+    claimable = configs.filter(is_off | (may_send(now) & ~Exists(flows.filter(open_until__gt=now))))
+    return claimable.values_list("pk", "enabled", Subquery(flows.values("next_slot_at")))
 
 
 def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Claim], list[Delivery]]:
-    """As `_claim`; when that fails, for each half of the due rows, and so on."""
+    """As `_claim`; if that fails, claim each half of the due rows, and so on."""
     try:
         return _claim(config_id, limit)
     except Exception as error:  # any error of a row is isolated
         isolation.raise_if_unavailable(error)
         logger.warning("claim_failed_together", config_id=str(config_id), error=type(error).__name__)
     rows = _due(config_id, clock.now()).values_list("pk", "game_id")[: max(limit, MAX_CANCELLED)]
-    found = isolation.process_together(
+    results = isolation.process_together(
         Queue.SENDING,
         list(rows),
-        lambda some: _claim(config_id, min(limit, len(some)), only=[pk for pk, _ in some]),
+        lambda part: _claim(config_id, min(limit, len(part)), only=[pk for pk, _ in part]),
         row_of=lambda row: leases.row_of(network, config_id, *row),
-        until=time.monotonic() + MAX_SECONDS_ALONE,
+        until=time.monotonic() + MAX_ISOLATION_SECONDS,
     )
-    return [claim for claimed, _ in found for claim in claimed], [row for _, cancelled in found for row in cancelled]
+    return [claim for claims, _ in results for claim in claims], [row for _, rows in results for row in rows]
 
 
 def _claim(config_id: UUID, limit: int, *, only: Sequence[UUID] = ()) -> tuple[list[Claim], list[Delivery]]:
-    """The claims and the cancelled deliveries, of what is due or of `only` these."""
+    """Return the claims and the cancelled deliveries, of all due ones or of `only` these."""
     claimed, cancelled = _claim_due(config_id, limit, only)
     # Outside of the transaction: an erasure locks the conversion before its deliveries, and the reverse order could
     # deadlock.
     for delivery in cancelled:
-        cancellation.explain(delivery)
+        cancellation.record_reason(delivery)
     return claimed, cancelled
 
 
@@ -154,7 +154,7 @@ def _due(config_id: UUID, now: datetime, only: Sequence[UUID] = ()) -> DeliveryQ
 
 
 def _locked(config: PostbackConfig, now: datetime, limit: int, only: Sequence[UUID]) -> list[Delivery]:
-    """Up to `limit` due deliveries, locked, the longest waiting first, with all that sending reads of them."""
+    """Up to `limit` due deliveries, locked, the longest due first, with the related rows that sending reads."""
     due = _due(config.pk, now, only).select_for_update(skip_locked=True, of=("self",))
     rows = list(due.select_related("conversion__touch", "conversion__person")[:limit])
     for row in rows:

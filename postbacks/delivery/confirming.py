@@ -1,7 +1,7 @@
-"""Asks a network later whether it counts an event that it has acknowledged.
+"""Later confirmation: queries a network for the final result of an event that it has acknowledged.
 
-Some networks acknowledge an event and judge it within hours. A refusal fails the delivery, with an attempt in the log
-that has the network's message. An answer that does not come changes nothing: the delivery stays delivered.
+Some networks acknowledge an event and process it within hours. A refusal fails the delivery, with an attempt in the log
+that has the network's message. Without a result the delivery stays delivered.
 """
 
 import time
@@ -28,40 +28,40 @@ logger = structlog.get_logger(__name__)
 BATCH = 20  # deliveries that are read at a time
 LEASE = timedelta(minutes=5)  # longer than a token exchange and a call that time out
 MIN_PAUSE = timedelta(minutes=1)
-# Times since the delivery was accepted. After the first, an answer that is still missing makes it unknown; after the
-# second it becomes unknown without a question, also if every question failed.
-GIVE_UP_AFTER = timedelta(hours=24)
-UNKNOWN_AFTER = timedelta(days=7)
+# Since the delivery was accepted. No query is scheduled after CONFIRMATION_PERIOD: without a result the confirmation is
+# unknown. After EXPIRY it becomes unknown without a query, also if all queries raised errors.
+CONFIRMATION_PERIOD = timedelta(hours=24)
+EXPIRY = timedelta(days=7)
 
 
 def confirm_due(*, seconds: float = 10.0) -> None:
-    """Ask about the deliveries that are due, until none is left or `seconds` have passed."""
+    """Query the due deliveries until none remains or `seconds` have passed."""
     until = time.monotonic() + seconds
     isolation.retry(Queue.CONFIRMATION, lambda failure: _confirm_again(failure, until))
     for config in _configs_due():
-        _end_overdue(config)
-        asked = 1
-        while asked and time.monotonic() < until:
-            asked = sum(_confirm_alone(config, pk) for pk in _ids_due(config) if time.monotonic() < until)
+        _expire(config)
+        count = 1
+        while count and time.monotonic() < until:
+            count = sum(_confirm_alone(config, pk) for pk in _ids_due(config) if time.monotonic() < until)
 
 
-def _end_overdue(config: PostbackConfig) -> None:
-    """End the deliveries that nobody asks about any more, also those that were set aside because asking failed."""
+def _expire(config: PostbackConfig) -> None:
+    """Make the confirmations past EXPIRY unknown, also of deliveries that were set set_aside after failed queries."""
     failures = FailedWork.objects.of(Queue.CONFIRMATION).set_aside().filter(game=config.game_id)
-    overdue = _due(config).filter(finished_at__lt=clock.now() - UNKNOWN_AFTER)
-    aside = [UUID(row) for row in failures.values_list("row", flat=True)]
+    expired = _due(config).filter(finished_at__lt=clock.now() - EXPIRY)
+    set_aside = [UUID(row) for row in failures.values_list("row", flat=True)]
 
     @transaction.atomic
-    def end(ids: Sequence[UUID]) -> int:
+    def expire(ids: Sequence[UUID]) -> int:
         failures.filter(row__in=[str(pk) for pk in ids]).delete()
-        return overdue.filter(pk__in=ids).update(confirmation=Confirmation.UNKNOWN, confirm_after=None)
+        return expired.filter(pk__in=ids).update(confirmation=Confirmation.UNKNOWN, confirm_after=None)
 
-    rows = overdue.filter(not_failed(Queue.CONFIRMATION) | Q(pk__in=aside)).values_list("pk", flat=True)
-    ended = isolation.process_together(
-        Queue.CONFIRMATION, list(rows), end, row_of=lambda pk: isolation.FailureKey(str(pk), config.game_id)
+    rows = expired.filter(not_failed(Queue.CONFIRMATION) | Q(pk__in=set_aside)).values_list("pk", flat=True)
+    counts = isolation.process_together(
+        Queue.CONFIRMATION, list(rows), expire, row_of=lambda pk: isolation.FailureKey(str(pk), config.game_id)
     )
-    if any(ended):
-        logger.warning("deliveries_not_confirmed", config_id=str(config.pk), deliveries=sum(ended))
+    if any(counts):
+        logger.warning("deliveries_not_confirmed", config_id=str(config.pk), deliveries=sum(counts))
 
 
 def _confirm_again(failure: FailedWork, until: float) -> None:
@@ -85,35 +85,35 @@ def _ids_due(config: PostbackConfig) -> list[UUID]:
 
 
 def _confirm_alone(config: PostbackConfig, pk: UUID) -> bool:
-    """Ask about one delivery; False when it failed, or another worker asks about it."""
+    """Query one delivery; False if that failed, or another worker has reserved it."""
     row = isolation.FailureKey(str(pk), config.game_id)
     return any(isolation.process_alone(Queue.CONFIRMATION, row, lambda: _confirm(_due(config).filter(pk=pk))))
 
 
 def _confirm(rows: QuerySet[Delivery]) -> bool:
-    """Ask about the one delivery of `rows`; False when there is none, or another worker has it."""
+    """Query the delivery of `rows`, one at most; False if there is none, or another worker has reserved it."""
     delivery = _reserve(rows)
     if delivery is None:
         return False
     config = delivery.config
     accepted = DeliveryAttempt.objects.filter(delivery=delivery, status=AttemptStatus.SUCCESS).order_by("-number")
     receipt = accepted.values_list("request_id", flat=True).first()
-    asked_at = clock.now()
+    queried_at = clock.now()
     if not receipt or not config.kind.has_credential(config.credential):
-        _record(delivery, None, asked_at)
+        _record(delivery, None, queried_at)
         return True
 
-    def build(filled: Target) -> Request:
-        return config.kind.confirm_request(filled, receipt)
+    def build(target: Target) -> Request:
+        return config.kind.confirm_request(target, receipt)
 
     call = http.call(config.kind, config.target(), build, classify=config.kind.classify_confirmation)
-    _record(delivery, call, asked_at)
+    _record(delivery, call, queried_at)
     return True
 
 
 @transaction.atomic
 def _reserve(rows: QuerySet[Delivery]) -> Delivery | None:
-    """Reserve the delivery for this worker; another one takes it when the lease is over."""
+    """Reserve the delivery for this worker until the lease ends."""
     awaited = rows.filter(confirmation=Confirmation.AWAITED).select_related("config")
     delivery = awaited.select_for_update(skip_locked=True, of=("self",)).first()
     if delivery is not None:
@@ -122,11 +122,11 @@ def _reserve(rows: QuerySet[Delivery]) -> Delivery | None:
 
 
 @transaction.atomic
-def _record(delivery: Delivery, call: http.NetworkCall | None, asked_at: datetime) -> None:
-    """What the answer makes of the delivery, unless that was sent again meanwhile; of an erased player nothing."""
+def _record(delivery: Delivery, call: http.NetworkCall | None, queried_at: datetime) -> None:
+    """Store the result, if any, unless the delivery was sent again meanwhile. Ignored if the player was erased."""
     now = clock.now()
-    open_ones = Delivery.objects.filter(config=delivery.config_id, pk=delivery.pk, state=DeliveryState.DELIVERED)
-    row = open_ones.filter(confirmation=Confirmation.AWAITED).select_for_update(of=("self",)).first()
+    delivered = Delivery.objects.filter(config=delivery.config_id, pk=delivery.pk, state=DeliveryState.DELIVERED)
+    row = delivered.filter(confirmation=Confirmation.AWAITED).select_for_update(of=("self",)).first()
     if row is None:
         return
     if row.conversion_id is None:
@@ -136,8 +136,8 @@ def _record(delivery: Delivery, call: http.NetworkCall | None, asked_at: datetim
     if call is not None and call.outcome.verdict == Verdict.SUCCESS:
         row.confirmation, row.confirm_after = Confirmation.CONFIRMED, None
     elif call is not None and call.outcome.verdict == Verdict.PAYLOAD:
-        _refuse(row, call, asked_at, now)
-    elif call is None or now + pause > accepted_at + GIVE_UP_AFTER:
+        _refuse(row, call, queried_at, now)
+    elif call is None or now + pause > accepted_at + CONFIRMATION_PERIOD:
         row.confirmation, row.confirm_after = Confirmation.UNKNOWN, None
     else:
         row.confirm_after = now + pause
@@ -145,8 +145,8 @@ def _record(delivery: Delivery, call: http.NetworkCall | None, asked_at: datetim
     logger.info("delivery_confirmation", delivery_id=str(row.pk), network=row.network, confirmation=row.confirmation)
 
 
-def _refuse(row: Delivery, call: http.NetworkCall, asked_at: datetime, now: datetime) -> None:
-    """Fail the delivery and write why into its log."""
+def _refuse(row: Delivery, call: http.NetworkCall, queried_at: datetime, now: datetime) -> None:
+    """Fail the delivery, with an attempt that has the network's message."""
     row.confirmation, row.confirm_after = Confirmation.REFUSED, None
     row.state, row.verdict, row.finished_at = DeliveryState.FAILED, call.outcome.verdict.value, now
     row.attempts_made += 1
@@ -154,7 +154,7 @@ def _refuse(row: Delivery, call: http.NetworkCall, asked_at: datetime, now: date
         config_id=row.config_id,
         number=row.attempts_made,
         config_version=row.config_version,
-        started_at=asked_at,
+        started_at=queried_at,
         finished_at=now,
         status=AttemptStatus.FAILED,
         **answer_columns(call.outcome, call.response),

@@ -1,4 +1,4 @@
-"""How many drains of a network a worker process runs at a time."""
+"""Limits how many drains of a network a worker process runs at a time."""
 
 import threading
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ _claiming: dict[str, threading.BoundedSemaphore] = {}
 
 @contextmanager
 def running(network: str) -> Iterator[bool]:
-    """Whether this thread may drain the network, until the end of the block."""
+    """Yields whether this thread may drain the network until the end of the block."""
     with _acquired(_running.setdefault(network, threading.BoundedSemaphore(MAX_DRAINS))) as is_acquired:
         yield is_acquired
 
 
 @contextmanager
 def claiming(network: str) -> Iterator[bool]:
-    """Whether this thread may claim deliveries of the network, as the only one, until the end of the block."""
+    """Yields whether this thread, and no other, may claim deliveries of the network until the end of the block."""
     with _acquired(_claiming.setdefault(network, threading.BoundedSemaphore(1))) as is_acquired:
         yield is_acquired
 

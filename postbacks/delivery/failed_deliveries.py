@@ -16,12 +16,12 @@ from postbacks.models.deliveries import UNSENT_STATES
 from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.goals import goals_of
 
-# A delivery fails within 47 hours of its first attempt, and cannot be sent after that.
-OFFERED = timedelta(hours=48)
+# How old failures may be to be offered for a replay: 47 hours after its first attempt a delivery cannot be sent again.
+OFFER_PERIOD = timedelta(hours=48)
 
 FAILED = Delivery.objects.filter(state=DeliveryState.FAILED, conversion__isnull=False)
-# What a verdict means on a page, after the word "failed".
-WORDS = {
+# Verdict -> the text that follows "failed" on a page.
+VERDICT_TEXTS = {
     Verdict.CREDENTIAL.value: "with credential errors",
     Verdict.TRANSIENT.value: "because the network could not be reached",
     Verdict.PAYLOAD.value: "because the network refused the event",
@@ -31,9 +31,9 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureCounts:
-    """`total` is the sum of sendable, past a deadline, and of events that the postback is off for.
+    """`total` is the sum of `sendable`, `past_deadline` and `switched_off`: the postback is off for the event.
 
-    `since` is when the first of them failed; None without any. Those of erased players are not counted.
+    `since` is the time of the first failure; None without any. Deliveries of erased players are not counted.
     """
 
     total: int
@@ -48,7 +48,8 @@ class FailureCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOffer:
-    """Recent failures of one config with one verdict, some still sendable; `blocked` is why not now, or ''."""
+    """Recent failures of one config with one verdict, some still sendable. `blocked`: why no replay can start now, or
+    ''."""
 
     config: PostbackConfig
     verdict: str
@@ -56,8 +57,8 @@ class ReplayOffer:
     blocked: str
 
     @property
-    def words(self) -> str:
-        return WORDS[self.verdict]
+    def text(self) -> str:
+        return VERDICT_TEXTS[self.verdict]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +77,13 @@ class ReplayProgress:
         return self.delivered + self.failed + self.unknown + self.not_sent + self.replay.past_deadline
 
     @property
-    def rest(self) -> int:
-        """Still to be queued; of a replay that is over, those never queued or queued by a later one."""
+    def remaining(self) -> int:
+        """Not queued yet; of a finished replay, never queued or queued by a later replay."""
         return max(self.replay.total - self.settled - self.waiting, 0)
 
     @property
-    def words(self) -> str:
-        return f"failed {WORDS[self.replay.verdict]}" if self.replay.verdict else "all that failed"
+    def text(self) -> str:
+        return f"failed {VERDICT_TEXTS[self.replay.verdict]}" if self.replay.verdict else "all that failed"
 
     @property
     def is_running(self) -> bool:
@@ -90,7 +91,7 @@ class ReplayProgress:
 
 
 def in_time(now: datetime) -> Q:
-    """Neither deadline has passed (Delivery.deadline, in SQL)."""
+    """The condition that neither deadline has passed: Delivery.deadline in SQL."""
     return Q(dead_after__gt=now) & (Q(safe_until=None) | Q(safe_until__gt=now))
 
 
@@ -103,45 +104,45 @@ def matching(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> QuerySet[Delivery]:
     """Return what failed in a period (None: open) with a verdict ('': any), without erased players' deliveries."""
-    found = FAILED.filter(config=config)
+    rows = FAILED.filter(config=config)
     if failed_from:
-        found = found.filter(finished_at__gte=failed_from)
+        rows = rows.filter(finished_at__gte=failed_from)
     if failed_until:
-        found = found.filter(finished_at__lt=failed_until)
-    return found.filter(verdict=verdict) if verdict else found
+        rows = rows.filter(finished_at__lt=failed_until)
+    return rows.filter(verdict=verdict) if verdict else rows
 
 
 def preview(
     config: PostbackConfig, *, failed_from: datetime | None, failed_until: datetime | None, verdict: str
 ) -> FailureCounts:
-    """Return what a replay with this filter would find now."""
-    found = matching(config, failed_from=failed_from, failed_until=failed_until, verdict=verdict)
-    return FailureCounts(**found.aggregate(**_counts([config])))
+    """Count the deliveries that match the filter of a replay now."""
+    rows = matching(config, failed_from=failed_from, failed_until=failed_until, verdict=verdict)
+    return FailureCounts(**rows.aggregate(**_counts([config])))
 
 
 def offers(configs: Sequence[PostbackConfig]) -> list[ReplayOffer]:
-    """Return the failures of the last 48 hours per config and verdict, where some can still be sent; in one query."""
-    recent = FAILED.filter(config__in=configs, finished_at__gte=clock.now() - OFFERED)
-    found: dict[uuid.UUID, list[tuple[str, FailureCounts]]] = defaultdict(list)
+    """Return the recent failures per config and verdict, if some can still be sent; in one query."""
+    recent = FAILED.filter(config__in=configs, finished_at__gte=clock.now() - OFFER_PERIOD)
+    by_config: dict[uuid.UUID, list[tuple[str, FailureCounts]]] = defaultdict(list)
     rows: Any = recent.values("config", "verdict").annotate(**_counts(configs)).order_by("verdict")
     for row in rows:
-        found[row.pop("config")].append((row.pop("verdict"), FailureCounts(**row)))
+        by_config[row.pop("config")].append((row.pop("verdict"), FailureCounts(**row)))
     return [
         ReplayOffer(config=config, verdict=verdict, counts=counts, blocked=block_of(config) or "")
         for config in configs
-        for verdict, counts in found[config.pk]
+        for verdict, counts in by_config[config.pk]
         if counts.sendable
     ]
 
 
 def _counts(configs: Sequence[PostbackConfig]) -> dict[str, Aggregate]:
     """Return the fields of FailureCounts, over failed deliveries of `configs`."""
-    now, sent_now = clock.now(), Q()
+    now, is_sent = clock.now(), Q()
     for config in configs:
-        sent_now |= Q(config=config, trigger__in=events_of(config))
+        is_sent |= Q(config=config, trigger__in=events_of(config))
     return {
         "total": Count("pk"),
-        "sendable": Count("pk", filter=in_time(now) & sent_now),
+        "sendable": Count("pk", filter=in_time(now) & is_sent),
         "past_deadline": Count("pk", filter=~in_time(now)),
         "since": Min("finished_at"),
     }
@@ -158,5 +159,5 @@ def progress(replays: Sequence[Replay]) -> list[ReplayProgress]:
     }
     columns = {name: Count("pk", filter=condition) for name, condition in counts.items()}
     rows: Any = Delivery.objects.filter(replay__in=replays).values("replay").annotate(**columns)
-    found = {row.pop("replay"): row for row in rows}
-    return [ReplayProgress(replay=replay, **found.get(replay.pk, {})) for replay in replays]
+    by_replay = {row.pop("replay"): row for row in rows}
+    return [ReplayProgress(replay=replay, **by_replay.get(replay.pk, {})) for replay in replays]

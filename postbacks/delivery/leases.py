@@ -18,7 +18,7 @@ from postbacks.networks.interface.facts import Facts
 
 # From the planned start of a call. Longer than any call may take (http.TIMEOUT_SECONDS), with time to record it.
 LEASE_SECONDS = 30.0
-# A call that has not begun so long after its planned start is given back; configs.versions.MAX_CALL includes it.
+# A claim whose call has not begun this long after its planned start is undone; configs.versions.MAX_CALL includes it.
 MAX_START_DELAY_SECONDS = 2.5
 
 
@@ -39,20 +39,20 @@ class Claim:
 
     @property
     def latest_start(self) -> datetime:
-        """The moment after which the call must not begin."""
+        """The time after which the call must not begin."""
         return min(self.delivery.deadline, self.starts_at + timedelta(seconds=MAX_START_DELAY_SECONDS))
 
 
 def row_of(network: str, config_id: UUID, delivery_id: UUID, game_id: int) -> isolation.FailureKey:
-    """The key of a delivery that cannot be claimed, or given back, in FailedWork."""
+    """The key in FailedWork of a delivery whose claim cannot be made or undone."""
     return isolation.FailureKey(str(delivery_id), game_id, {"network": network, "config": str(config_id)})
 
 
 def lease(
     config: PostbackConfig, sendable: Sequence[SendableDelivery], starts: Sequence[datetime], now: datetime
 ) -> list[Claim]:
-    """Lease locked deliveries of `config` from their planned starts on, and write an open attempt of each."""
-    rows = [each.delivery for each in sendable]
+    """Lease locked deliveries of `config` from their planned `starts` on, and write an open attempt for each."""
+    rows = [item.delivery for item in sendable]
     abandoned = [row.pk for row in rows if row.leased_until is not None]
     if abandoned:
         DeliveryAttempt.objects.filter(delivery__in=abandoned).close_abandoned(sent_again=True)
@@ -61,8 +61,8 @@ def lease(
         row.leased_until, row.config_version = starts_at + timedelta(seconds=LEASE_SECONDS), config.version
         row.first_attempt_at = row.first_attempt_at or now
         row.safe_until = row.safe_until or now + retry.WINDOW
-    counts = ["attempts_made", "attempts_counted", "leased_until", "config_version", "first_attempt_at", "safe_until"]
-    bulk.update(rows, counts)
+    columns = ["attempts_made", "attempts_counted", "leased_until", "config_version", "first_attempt_at", "safe_until"]
+    bulk.update(rows, columns)
     attempts = DeliveryAttempt.objects.bulk_create(
         DeliveryAttempt(
             delivery=row, config=config, number=row.attempts_made, config_version=config.version, started_at=now
@@ -71,24 +71,24 @@ def lease(
     )
     return [
         Claim(
-            delivery=each.delivery,
+            delivery=item.delivery,
             attempt_id=attempt.pk,
             number=attempt.number,
             config_version=config.version,
-            level=each.level,
-            facts=each.facts,
+            level=item.level,
+            facts=item.facts,
             starts_at=starts_at,
         )
-        for each, attempt, starts_at in zip(sendable, attempts, starts, strict=True)
+        for item, attempt, starts_at in zip(sendable, attempts, starts, strict=True)
     ]
 
 
-def give_back(claims: Sequence[Claim]) -> None:
-    """Undo claims whose call was not made: their attempts are deleted, the deliveries are as due as before.
+def undo(claims: Sequence[Claim]) -> None:
+    """Undo claims whose call was not made: their attempts are deleted, and the deliveries are due as before.
 
     A claim that cannot be undone is recorded, and claimed alone when its lease has expired.
     """
-    isolation.process_together(Queue.SENDING, claims, _give_back, row_of=_row_of_claim)
+    isolation.process_together(Queue.SENDING, claims, _undo, row_of=_row_of_claim)
 
 
 def _row_of_claim(claim: Claim) -> isolation.FailureKey:
@@ -97,7 +97,7 @@ def _row_of_claim(claim: Claim) -> isolation.FailureKey:
 
 
 @transaction.atomic
-def _give_back(claims: Sequence[Claim]) -> None:
+def _undo(claims: Sequence[Claim]) -> None:
     claimed = {claim.delivery.pk: (claim.number, claim.delivery.leased_until) for claim in claims}
     waiting = Delivery.objects.filter(pk__in=claimed, state=DeliveryState.WAITING)
     rows = waiting.select_for_update(of=("self",)).order_by("pk")

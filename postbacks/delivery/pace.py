@@ -1,8 +1,8 @@
 """The rate limiter: when the next calls to one pixel may start, for all workers together.
 
 Each call gets its own time slot, an even interval after the one before, stored on the pixel's locked Flow row. Without
-bursts no window of a second holds more than the rate. A process that stalled does not catch up: `CallSpacing` keeps the
-interval between its calls.
+bursts no window of a second has more calls than the rate. A process that stalled does not send a burst afterwards:
+`CallSpacing` keeps the interval between its calls.
 """
 
 import threading
@@ -15,13 +15,13 @@ from django.conf import settings
 
 from postbacks.models import Flow
 
-# Calls are planned this far ahead: longer than a slow transaction takes, short enough to stop soon.
+# Calls are planned this far ahead: longer than a slow transaction, short enough to stop sending soon.
 AHEAD = timedelta(milliseconds=250)
-# The share of the allowed rate that is used. Calls that leave evenly may arrive in a bunch: at 0.95 a second of 50 held
-# 51 on a busy machine; at 0.85 an arrival may be 0.15 s off its plan.
+# The share of the allowed rate that is used, since evenly spaced calls may arrive in bursts: at 0.95 and 50 calls/s, 51
+# arrived in one second on a busy machine. At 0.85 an arrival may be 0.15 s late.
 SHARE = 0.85
-# How long a pixel rests after "too many requests" without a Retry-After.
-REST = timedelta(seconds=5)
+# How long sending to a pixel pauses after a 429 without a Retry-After.
+DEFAULT_PAUSE = timedelta(seconds=5)
 
 
 def interval(network: str) -> timedelta:
@@ -43,7 +43,7 @@ def reserve_slots(flow: Flow, count: int, now: datetime) -> list[datetime]:
 
 
 class CallSpacing:
-    """Keeps the interval between the calls of this process when a stall has made several of them late."""
+    """Keeps the interval between the calls of this process after a stall has delayed several of them."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep):
         self._clock, self._sleep = clock, sleep
@@ -57,7 +57,7 @@ class CallSpacing:
         step = interval(network).total_seconds()
         with self._lock:
             now = self._clock()
-            turn = max(self._next[network, pixel_id], now)
-            self._next[network, pixel_id] = turn + step
-        if turn > now:
-            self._sleep(turn - now)
+            start = max(self._next[network, pixel_id], now)
+            self._next[network, pixel_id] = start + step
+        if start > now:
+            self._sleep(start - now)

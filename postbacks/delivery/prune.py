@@ -1,6 +1,6 @@
-"""Deletes the attempts of deliveries that ended longer ago than their game keeps its events.
+"""Deletes the attempts of deliveries that ended before the retention period of their game's events.
 
-The deliveries stay. One that waits, is held, is being sent or ended recently keeps its attempts, however old they are.
+The deliveries stay, and so do all attempts of those that wait, are held, are being sent or ended recently.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from audience.storage.prune import MAX_SECONDS
 from audience.storage.prune_steps import Pruned, PruneStep, StaleRows
 from postbacks.models import PostbackConfig
 
-ENDED = """config_id = %s AND started_at < %s AND EXISTS (
+EXPIRED = """config_id = %s AND started_at < %s AND EXISTS (
     SELECT 1 FROM postbacks_delivery delivery WHERE delivery.id = stale.delivery_id AND delivery.finished_at < %s
     AND delivery.state NOT IN ('waiting', 'held'))"""
 
@@ -24,10 +24,10 @@ def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned
 
 
 def steps(now: datetime) -> Iterator[PruneStep]:
-    limited = {game.pk: game for game in Game.objects.exclude(kept_days=None)}
-    for config in PostbackConfig.objects.filter(game__in=limited).defer("credential", "previous_credential"):
-        game = limited[config.game_id]
+    games = {game.pk: game for game in Game.objects.exclude(kept_days=None)}
+    for config in PostbackConfig.objects.filter(game__in=games).defer("credential", "previous_credential"):
+        game = games[config.game_id]
         ended_before = now - timedelta(days=game.kept_days or 0)
-        what = f"attempts of {game}, {config}, ended before {ended_before:%Y-%m-%d}"
-        given = [config.pk, ended_before, ended_before]
-        yield StaleRows(what, "postbacks_deliveryattempt", ENDED, given, f"attempts of {config.pk}", game.pk)
+        label = f"attempts of {game}, {config}, ended before {ended_before:%Y-%m-%d}"
+        params = [config.pk, ended_before, ended_before]
+        yield StaleRows(label, "postbacks_deliveryattempt", EXPIRED, params, f"attempts of {config.pk}", game.pk)

@@ -1,8 +1,8 @@
-"""Recording the networks' answers: the attempts are closed and their deliveries moved on.
+"""Records the networks' answers: closes the attempts and updates their deliveries.
 
 An answer that cannot be stored stops no other (audience/background/isolation.py). It is stored without the network's
-text, or else noted as failed work with its verdict: until that is recorded no claim takes the delivery, so that it is
-not sent twice.
+text; if that fails too, as failed work with its verdict. Until that is recorded the delivery is not claimed, so that it
+is not sent twice.
 """
 
 import json
@@ -31,10 +31,10 @@ logger = structlog.get_logger(__name__)
 # The step that is retried for an answer (postbacks/delivery/unwritten_answers.py).
 RECORD = "record"
 UNSTORABLE = "The network answered, and what it said could not be stored."
-ANSWERED = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
-ANSWERED += ["request_id", "payload"]
-SETTLED = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
-SETTLED += ["confirmation", "confirm_after"]
+ATTEMPT_COLUMNS = ["finished_at", "status", "verdict", "http_status", "latency_ms", "provider_code", "message"]
+ATTEMPT_COLUMNS += ["request_id", "payload"]
+DELIVERY_COLUMNS = ["state", "reason", "verdict", "finished_at", "next_attempt_at", "leased_until", "may_have_arrived"]
+DELIVERY_COLUMNS += ["confirmation", "confirm_after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class CallResult:
 
 
 def record(answers: Sequence[CallResult]) -> list[UUID]:
-    """Record all answers together, or each half when that fails, and so on; the conversions that are delivered."""
-    found = isolation.process_together(Queue.CLOSING, answers, _record_or_shorten, row_of=_row_of)
-    return [conversion_id for delivered in found for conversion_id in delivered]
+    """Record all answers together, or each half if that fails, and so on; return the ids of delivered conversions."""
+    results = isolation.process_together(Queue.CLOSING, answers, _record_or_shorten, row_of=_row_of)
+    return [conversion_id for delivered in results for conversion_id in delivered]
 
 
 def _record_or_shorten(answers: Sequence[CallResult]) -> list[UUID]:
@@ -73,7 +73,7 @@ def _without_text(answer: CallResult) -> CallResult:
 def _row_of(answer: CallResult) -> isolation.FailureKey:
     """The key in FailedWork of an answer that could not be recorded, with the data that `stored_answer` needs."""
     claim, outcome = answer.claim, answer.outcome
-    kept = {
+    data = {
         "step": RECORD,
         "network": claim.delivery.network,
         "attempt": claim.attempt_id,
@@ -83,34 +83,34 @@ def _row_of(answer: CallResult) -> isolation.FailureKey:
         "retry_after": outcome.retry_after,
         "unknown": outcome.unknown,
     }
-    return isolation.FailureKey(str(claim.delivery.pk), claim.delivery.config.game_id, kept)
+    return isolation.FailureKey(str(claim.delivery.pk), claim.delivery.config.game_id, data)
 
 
-def stored_answer(delivery_id: UUID, kept: Mapping[str, Any]) -> CallResult:
-    """The answer stored in `kept` of its FailedWork, without its text."""
+def stored_answer(delivery_id: UUID, data: Mapping[str, Any]) -> CallResult:
+    """The answer that `data`, the column `kept` of its FailedWork, describes; without its text."""
     claim = Claim(
         delivery=Delivery(pk=delivery_id),
-        attempt_id=kept["attempt"],
-        number=kept["number"],
-        config_version=kept["config_version"],
+        attempt_id=data["attempt"],
+        number=data["number"],
+        config_version=data["config_version"],
         level=Level.NONE,
         facts=None,
         starts_at=clock.now(),
     )
-    verdict = Verdict(kept["verdict"])
+    verdict = Verdict(data["verdict"])
     return CallResult(
-        claim, Outcome(verdict, None, UNSTORABLE, retry_after=kept["retry_after"], unknown=kept["unknown"])
+        claim, Outcome(verdict, None, UNSTORABLE, retry_after=data["retry_after"], unknown=data["unknown"])
     )
 
 
 def record_again(answer: CallResult) -> None:
     """Record an answer alone. Raises the error if it cannot be stored."""
-    conversion_reasons.explain_sent(conversion_ids=_record([answer]))
+    conversion_reasons.clear_reasons(conversion_ids=_record([answer]))
 
 
 @transaction.atomic
 def _record(answers: Sequence[CallResult]) -> list[UUID]:
-    """Record the answers of the deliveries that still exist; the conversions that are delivered."""
+    """Record the answers of deliveries that still exist; return the ids of delivered conversions."""
     now, deliveries = clock.now(), _locked(answer.claim.delivery.pk for answer in answers)
     attempts, delivered = [], []
     for answer in answers:
@@ -121,20 +121,20 @@ def _record(answers: Sequence[CallResult]) -> list[UUID]:
         attempts.append(_attempt(answer, status, now, erased=delivery.conversion_id is None))
         if status == AttemptStatus.SUCCESS and delivery.state == DeliveryState.DELIVERED and delivery.conversion_id:
             delivered.append(delivery.conversion_id)
-    bulk.update(attempts, ANSWERED)
-    bulk.update(list(deliveries.values()), SETTLED)
+    bulk.update(attempts, ATTEMPT_COLUMNS)
+    bulk.update(list(deliveries.values()), DELIVERY_COLUMNS)
     return delivered
 
 
 def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
     """The deliveries, locked, with what `settling.settle` reads and without credentials."""
     rows = Delivery.objects.select_for_update(of=("self",)).select_related("replay").order_by("pk")
-    found = {row.pk: row for row in rows.filter(pk__in=list(ids))}
+    deliveries = {row.pk: row for row in rows.filter(pk__in=list(ids))}
     configs = PostbackConfig.objects.defer("credential", "previous_credential")
-    by_id = configs.in_bulk({row.config_id for row in found.values()})
-    for row in found.values():
+    by_id = configs.in_bulk({row.config_id for row in deliveries.values()})
+    for row in deliveries.values():
         row.config = by_id[row.config_id]
-    return found
+    return deliveries
 
 
 def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:

@@ -17,11 +17,11 @@ logger = structlog.get_logger(__name__)
 
 
 def unqueued(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
-    """Return the failed deliveries of the filter that this replay has not queued: it queues each once."""
-    found = failed_deliveries.matching(
+    """Return the failed deliveries of the replay's filter that it has not queued: it queues each once."""
+    failed = failed_deliveries.matching(
         config, failed_from=replay.failed_from, failed_until=replay.failed_until, verdict=replay.verdict
     )
-    return found.exclude(replay=replay)
+    return failed.exclude(replay=replay)
 
 
 def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
@@ -32,8 +32,8 @@ def sendable(replay: Replay, config: PostbackConfig) -> QuerySet[Delivery]:
 
 
 @transaction.atomic
-def requeue(rows: QuerySet[Delivery], **also: Any) -> int:
-    """Queue failed deliveries; return how many. The verdict stays until the next answer: cancelling restores it."""
+def requeue(rows: QuerySet[Delivery], **changes: Any) -> int:
+    """Queue failed deliveries; return how many. Does not change the verdict, since a cancelled replay needs it."""
     return rows.update(
         state=DeliveryState.WAITING,
         reason="",
@@ -41,7 +41,7 @@ def requeue(rows: QuerySet[Delivery], **also: Any) -> int:
         next_attempt_at=clock.now(),
         leased_until=None,
         finished_at=None,
-        **also,
+        **changes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sending failed deliveries again, one or all that a filter finds, with the event id they had.
+"""Sends failed deliveries again, one or all that match a filter, with the same event id.
 
 A replay queues its deliveries a few at a time, so that it can be cancelled; the limiter sets the pace. Its progress is
 the state of its deliveries, so it may be advanced twice or interrupted. A delivery or a replay that fails stops no
@@ -33,11 +33,11 @@ OPEN = (DeliveryState.WAITING, DeliveryState.HELD)
 
 
 class NotSendable(Exception):
-    """Why a delivery cannot be sent again, as a sentence for the person who asked."""
+    """Why a delivery cannot be sent again, as a sentence for the user."""
 
 
 class ReplayRefused(Exception):
-    """Why a replay cannot begin, as a sentence for the person who asked."""
+    """Why a replay cannot begin, as a sentence for the user."""
 
 
 @transaction.atomic
@@ -49,9 +49,9 @@ def start(
     verdict: str,
     requested_by: Any,
 ) -> Replay:
-    """Start to send again what failed in this period (None: open) with this verdict ('': any).
+    """Start to send again what failed in this period (None: no limit) with this verdict ('': any).
 
-    What fails from now on is not part of it. Raises ReplayRefused if the config cannot send, has a running replay, or
+    Later failures are not included. Raises ReplayRefused if the config cannot send, has a running replay, or
     has no failed delivery that can still be sent.
     """
     row = replay_rows.lock_config(config.pk)
@@ -61,17 +61,17 @@ def start(
         raise ReplayRefused("A replay of this postback is running: wait until it is done, or cancel it.")
     now = clock.now()
     until = min(failed_until, now) if failed_until else now
-    found = failed_deliveries.preview(row, failed_from=failed_from, failed_until=until, verdict=verdict)
-    if not found.sendable:
-        raise ReplayRefused(_nothing(found))
+    counts = failed_deliveries.preview(row, failed_from=failed_from, failed_until=until, verdict=verdict)
+    if not counts.sendable:
+        raise ReplayRefused(_nothing_sendable(counts))
     replay = Replay.objects.create(
         game_id=row.game_id,
         config=row,
         failed_from=failed_from,
         failed_until=until,
         verdict=verdict,
-        total=found.sendable + found.past_deadline,
-        past_deadline=found.past_deadline,
+        total=counts.sendable + counts.past_deadline,
+        past_deadline=counts.past_deadline,
         requested_by=requested_by,
     )
     wake(REPLAY_TASK)
@@ -79,29 +79,29 @@ def start(
     return replay
 
 
-def _nothing(found: FailureCounts) -> str:
-    if not found.total:
+def _nothing_sendable(counts: FailureCounts) -> str:
+    if not counts.total:
         return "No failed delivery matches: choose a longer time or another kind of failure."
-    if found.switched_off:
-        return f"None of the {found.total} can be sent: past their deadline, or the postback is off for their event."
-    return f"None of the {found.total} can be sent any more: the deadline of each has passed."
+    if counts.switched_off:
+        return f"None of the {counts.total} can be sent: past their deadline, or the postback is off for their event."
+    return f"None of the {counts.total} can be sent any more: the deadline of each has passed."
 
 
 def advance(*, limit: int = BATCH) -> bool:
     """Queue up to `limit` deliveries of every running replay, and close the replays that are done.
 
-    Returns whether one can continue at once. Workers may run it at the same time: each replay is locked.
+    Returns whether any replay can continue at once. Safe to run concurrently: each replay is locked.
     """
     rows = FailedWork.objects.of(Queue.REPLAY).filter(kept__has_key="replay").due()
     isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.RETRIES_AT_ONCE])
     running = Replay.objects.filter(state=ReplayState.RUNNING).order_by("created_at").values_list("pk", "game_id")
-    went_on = isolation.process_each(
+    can_continue = isolation.process_each(
         Queue.REPLAY,
         list(running),
         lambda row: _advance(row[0], limit),
         row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
     )
-    return any(list(went_on))
+    return any(list(can_continue))
 
 
 @transaction.atomic
@@ -116,22 +116,22 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
         replay_rows.finish(replay, ReplayState.CANCELLED)
         return False
     waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
-    room = 0 if block_of(config) else max(min(limit, MAX_BACKLOG - waiting), 0)
-    queued = _queue(replay, config, room) if room else 0
+    free = 0 if block_of(config) else max(min(limit, MAX_BACKLOG - waiting), 0)
+    queued = _queue(replay, config, free) if free else 0
     if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
         replay_rows.finish(replay, ReplayState.DONE, config)
     return bool(queued) and queued == limit
 
 
-def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
-    chosen = replay_rows.sendable(replay, config).order_by("finished_at").select_for_update(skip_locked=True)
-    ids = list(chosen.values_list("pk", flat=True)[:room])
+def _queue(replay: Replay, config: PostbackConfig, free: int) -> int:
+    rows = replay_rows.sendable(replay, config).order_by("finished_at").select_for_update(skip_locked=True)
+    ids = list(rows.values_list("pk", flat=True)[:free])
     if not ids:
         return 0
     queued = isolation.process_together(
         Queue.REPLAY,
         ids,
-        lambda some: replay_rows.requeue(Delivery.objects.filter(pk__in=some), replay=replay),
+        lambda part: replay_rows.requeue(Delivery.objects.filter(pk__in=part), replay=replay),
         row_of=lambda pk: isolation.FailureKey(str(pk), replay.game_id, {"replay": str(replay.pk)}),
     )
     Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + sum(queued))
@@ -142,12 +142,12 @@ def _queue(replay: Replay, config: PostbackConfig, room: int) -> int:
 
 @transaction.atomic
 def _queue_again(failure: FailedWork) -> None:
-    """Queue a delivery that could not be queued with the others; nothing if its replay is over."""
+    """Queue a delivery that could not be queued before, unless its replay is over."""
     replay = Replay.objects.select_for_update().filter(pk=failure.kept["replay"], state=ReplayState.RUNNING).first()
     if replay is not None:
         config = replay_rows.lock_config(replay.config_id)
-        chosen = replay_rows.unqueued(replay, config).filter(pk=failure.row)
-        Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + replay_rows.requeue(chosen, replay=replay))
+        rows = replay_rows.unqueued(replay, config).filter(pk=failure.row)
+        Replay.objects.filter(pk=replay.pk).update(queued=F("queued") + replay_rows.requeue(rows, replay=replay))
         wake(DELIVER_TASK, config.network)
 
 
@@ -161,13 +161,13 @@ def cancel(*, replay: Replay) -> int:
     waiting = Delivery.objects.filter(unleased, replay=row, state__in=OPEN)
     ids = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
     DeliveryAttempt.objects.filter(delivery__in=ids).close_abandoned()
-    last = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
+    last_attempt = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-number")
     Delivery.objects.filter(pk__in=ids).update(
         state=DeliveryState.FAILED,
         replay=None,
         next_attempt_at=None,
         leased_until=None,
-        finished_at=Coalesce(Subquery(last.values("finished_at")[:1]), clock.now()),
+        finished_at=Coalesce(Subquery(last_attempt.values("finished_at")[:1]), clock.now()),
     )
     row.queued = max(row.queued - len(ids), 0)
     row.save(update_fields=["queued"])

@@ -1,8 +1,8 @@
 """The retry schedule, as pure functions. Its constraints:
 
-1. TikTok and Reddit deduplicate by event id for 48 hours after they first see it, so nothing is sent later than 47
-   hours after the first attempt: a repeat after that would count twice.
-2. A deploy or a reset must cost less than a minute; an outage of half a day must be survived.
+1. TikTok and Reddit deduplicate by event id for 48 hours after they first receive it, so nothing is sent later than 47
+   hours after the first attempt: a later repeat would count twice.
+2. A deploy or a reset must delay a delivery by less than a minute; an outage of half a day must lose none.
 3. Deliveries that failed together must not be retried together: each delay gets up to 10 % on top, never less.
 4. A Retry-After replaces the delay of the schedule, and jitter only adds to it.
 5. A Retry-After of 0 must not become a tight loop: never sooner than a second.
@@ -23,7 +23,7 @@ SCHEDULE = (
     6 * 60 * 60,  # an outage overnight
     12 * 60 * 60,
 )
-JITTER = 0.10
+MAX_JITTER = 0.10
 MIN_SECONDS = 1.0
 WINDOW = timedelta(hours=47)
 
@@ -34,14 +34,14 @@ def next_attempt(
     first_attempt_at: datetime,
     now: datetime,
     retry_after: float | None = None,
-    chance: Callable[[], float] = random.random,
+    jitter: Callable[[], float] = random.random,
 ) -> datetime | None:
     """Return when to try again after attempt number `attempt` (from 1) failed; None if that was the last.
 
-    `retry_after` is in seconds, as the network gave it; `chance` returns numbers from 0 to 1.
+    `retry_after` is in seconds, from the answer; `jitter` returns 0 to 1.
     """
     if attempt > len(SCHEDULE):
         return None
     wait = float(SCHEDULE[attempt - 1]) if retry_after is None else max(retry_after, MIN_SECONDS)
-    at = now + timedelta(seconds=wait * (1 + JITTER * chance()))
-    return at if at <= first_attempt_at + WINDOW else None
+    next_at = now + timedelta(seconds=wait * (1 + MAX_JITTER * jitter()))
+    return next_at if next_at <= first_attempt_at + WINDOW else None

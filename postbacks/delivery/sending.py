@@ -1,9 +1,9 @@
-"""Sending what is due: claim deliveries, call the network with no transaction open, record the answers.
+"""Sends due deliveries: claims them, calls the network with no transaction open, records the answers.
 
-Each network is drained on its own. In a worker process one drain of a network claims at a time, while at most one
-earlier drain awaits and records its last calls: a network whose calls time out occupies at most two threads of the
-worker and delays no other network. The thread of a drain does all of its work on the database; the threads of its pool
-only make the HTTP calls.
+Each network has drains of its own. In a worker process one drain of a network claims at a time, while at most one
+earlier drain waits for its last calls and records them: a network whose calls time out occupies at most two threads of
+the worker and delays no other network. Only the thread of the drain uses the database; the threads of its pool make the
+HTTP calls.
 """
 
 import time
@@ -29,22 +29,23 @@ from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)
 
-MAX_IN_FLIGHT = 320  # calls of a drain at a time; the next drain may begin as many while the last ones end
-# Claimed at a time: while some are claimed or recorded, others are being sent.
+MAX_IN_FLIGHT = 320  # concurrent calls of a drain; the next drain may start as many while the last ones end
+# Less than MAX_IN_FLIGHT, so that some are being sent while others are claimed or recorded.
 CLAIM_BATCH = 160
-# Answers that come within this time are recorded together: a transaction for each would be most of the work. Shorter
-# than pace.AHEAD, so that a limited pixel has calls planned while the next are claimed.
+# Answers that arrive within this time are recorded together: a transaction for each would be most of the work. Shorter
+# than pace.AHEAD, so that a rate-limited pixel has planned calls while the next are claimed.
 COLLECT_SECONDS = 0.1
-SOON_SECONDS = 2.0  # what may be sent later than this is found by the beat
+MAX_WAIT_SECONDS = 2.0  # for the rate limiter; after longer waits the beat starts the next drain
 
 _call_spacing = pace.CallSpacing()
 
 
 def drain(*, network: str, seconds: float = 10.0, max_in_flight: int = MAX_IN_FLIGHT) -> bool:
-    """Send until nothing may be sent now or the time is up; whether more may be sent soon, which is enqueued then.
+    """Send until nothing may be sent or `seconds` are over. Enqueue the next drain if more may be sent within
+    MAX_WAIT_SECONDS, and return whether that is so.
 
-    Returns False at once while another thread of this process claims deliveries of the network, or while two drains
-    of it still await calls: then the beat enqueues the next one.
+    Returns False at once if another thread of this process claims deliveries of the network, or if two of its drains
+    still wait for calls: then the beat enqueues the next one.
     """
     with drain_limits.running(network) as may_run:
         return may_run and _drain(network, seconds, max_in_flight)
@@ -58,29 +59,29 @@ def _drain(network: str, seconds: float, max_in_flight: int) -> bool:
             until = time.monotonic() + seconds
             unwritten_answers.retry(network=network)
             network_drain.run(until)
-        # Queried after the claiming: until then other threads return at once and leave what became due. The next drain
-        # may claim while the last calls of this one are awaited and recorded.
+        # After the claiming block: until its end other threads return at once, whatever became due. The next drain may
+        # claim while this one waits for its last calls and records them.
         wait_seconds = claims.seconds_until_claimable(network)
-        if is_more := wait_seconds is not None and wait_seconds <= SOON_SECONDS:
+        if has_more := wait_seconds is not None and wait_seconds <= MAX_WAIT_SECONDS:
             wake(DELIVER_TASK, network)
-    return is_more
+    return has_more
 
 
 class NetworkDrain:
-    """Sends what is due of one network with up to `max_in_flight` calls at a time. Only one thread may use it.
+    """Sends the due deliveries of one network with up to `max_in_flight` concurrent calls. Not thread-safe.
 
-    At the end of the `with` block the calls that are made are awaited and recorded; after an error no other is begun.
+    The end of the `with` block waits for the started calls and records them; after an error no other call is started.
     """
 
     def __init__(self, network: str, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self._network, self._max_in_flight = network, max_in_flight
         self._pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix=f"deliver-{network}")
         self.in_flight: dict[Future[CallResult | None], Claim] = {}
-        # Calls that are claimed already are not made when the network has just refused the config's credential, or when
-        # the pixel has to rest. Once a refusal is recorded it stops only the attempts that were in flight by then.
+        # Claimed calls are not made if the network has just refused the config's credential, or if the pixel is paused.
+        # Once a refusal is recorded it stops only the attempts that were in flight at that time.
         self._refused_configs: set[UUID] = set()
         self._stopped_attempts: set[int] = set()
-        self._resting_pixels: set[str] = set()
+        self._paused_pixels: set[str] = set()
         self._has_failed = False
 
     def __enter__(self) -> Self:
@@ -95,7 +96,7 @@ class NetworkDrain:
             self._pool.shutdown(cancel_futures=True)
 
     def run(self, until: float) -> None:
-        """Claim, send and record until nothing may be sent soon or `time.monotonic()` is past `until`."""
+        """Claim, send and record until nothing may be sent within MAX_WAIT_SECONDS, or until `until` (monotonic)."""
         self.submit(claims.claim_failed(network=self._network))
         while time.monotonic() < until:
             limit = min(self._max_in_flight - len(self.in_flight), CLAIM_BATCH)
@@ -106,37 +107,37 @@ class NetworkDrain:
                 return
 
     def submit(self, claimed: Iterable[Claim]) -> int:
-        """Submit each claim to the pool as soon as it is made; return how many."""
+        """Submit each claim to the pool as soon as it is made; return their number."""
         count = 0
         for claim in claimed:
             count += 1
-            self._resting_pixels.discard(claim.delivery.config.pixel_id)
+            self._paused_pixels.discard(claim.delivery.config.pixel_id)
             self.in_flight[self._pool.submit(self._send, claim)] = claim
         return count
 
     def collect(self, seconds: float = COLLECT_SECONDS) -> None:
-        """Record the answers that come within `seconds`, and give back the claims that were not sent."""
+        """Record the answers that arrive within `seconds`, and undo the claims that were not sent."""
         done, _ = wait(self.in_flight, timeout=seconds)
         answers: list[CallResult] = []
         unsent: list[Claim] = []
         for future in done:
             claim = self.in_flight.pop(future)
-            answer = _answer(future, claim)
+            answer = _result_of(future, claim)
             if answer is None:
                 unsent.append(claim)
             else:
                 answers.append(answer)
         if answers:
-            self._resting_pixels |= attempts.process_answers(answers)
+            self._paused_pixels |= attempts.process_answers(answers)
             self._stop_refused(answers)
-        # Last, since the reason that forbids sending them must be recorded before they are due again.
+        # Last, since the reason for not sending them must be recorded before they are due again.
         if unsent:
-            leases.give_back(unsent)
+            leases.undo(unsent)
         if not self.in_flight:
             self._stopped_attempts.clear()
 
     def _stop_refused(self, answers: Iterable[CallResult]) -> None:
-        """Make no more calls that were claimed before the credential of their config was refused."""
+        """Stop the claimed calls of configs whose credential was refused."""
         refused = {
             answer.claim.delivery.config.pk for answer in answers if answer.outcome.verdict == Verdict.CREDENTIAL
         }
@@ -145,23 +146,23 @@ class NetworkDrain:
         self._refused_configs -= refused
 
     def _wait_for_limiter(self, until: float) -> bool:
-        """Sleep a moment for the limiter; False when it lets nothing go soon, or before the time is up.
+        """Sleep COLLECT_SECONDS; False if the rate limiter allows no call within MAX_WAIT_SECONDS and before `until`.
 
-        Not until then: another pixel may have something to send before.
+        It does not sleep until that call, since deliveries of another pixel may become due earlier.
         """
         seconds = claims.seconds_until_claimable(self._network)
-        if seconds is None or seconds > SOON_SECONDS or time.monotonic() + seconds > until:
+        if seconds is None or seconds > MAX_WAIT_SECONDS or time.monotonic() + seconds > until:
             return False
         time.sleep(COLLECT_SECONDS)
         return True
 
     def _send(self, claim: Claim) -> CallResult | None:
-        """Make the call at its time, in a thread of the pool; None when it must not be made any more."""
+        """Make the call at its planned time, in a thread of the pool; None if it must not be made any more."""
         config = claim.delivery.config
         _call_spacing.wait(config.network, config.pixel_id, (claim.starts_at - clock.now()).total_seconds())
         is_refused = config.pk in self._refused_configs or claim.attempt_id in self._stopped_attempts
-        is_resting = self._has_failed or config.pixel_id in self._resting_pixels
-        if is_refused or is_resting or clock.now() > claim.latest_start:
+        is_paused = self._has_failed or config.pixel_id in self._paused_pixels
+        if is_refused or is_paused or clock.now() > claim.latest_start:
             return None
         answer = _call(claim)
         if answer.outcome.verdict == Verdict.CREDENTIAL:
@@ -176,14 +177,14 @@ def _call(claim: Claim) -> CallResult:
     if not network.has_credential(config.credential):
         logger.error("credential_unreadable", config_id=str(config.pk))
         return CallResult(claim, Outcome(Verdict.CREDENTIAL, None, rules.UNREADABLE))
-    build, classify = partial(_request, claim), partial(_classified, claim)
+    build, classify = partial(_request, claim), partial(_classify, claim)
     try:
-        made = http.call(network, config.target(), build, classify=classify, timeout=TIMEOUT_SECONDS)
+        call = http.call(network, config.target(), build, classify=classify, timeout=TIMEOUT_SECONDS)
     except facts.BAD_DATA as error:
         logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
-        problem = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
-        return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{problem} Nothing was sent."))
-    return CallResult(claim, made.outcome, made.request, made.response)
+        message = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
+        return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{message} Nothing was sent."))
+    return CallResult(claim, call.outcome, call.request, call.response)
 
 
 def _request(claim: Claim, target: Target) -> Request:
@@ -191,24 +192,24 @@ def _request(claim: Claim, target: Target) -> Request:
     return claim.delivery.config.kind.build(target, known)
 
 
-def _classified(claim: Claim, response: Response) -> Outcome:
-    """The network's reading of its response; an outcome that is not known when the response cannot be read."""
+def _classify(claim: Claim, response: Response) -> Outcome:
+    """The outcome of a response; an unknown one if the network's classification raises an error."""
     try:
         return claim.delivery.config.kind.classify(response)
-    except Exception as error:  # an unexpected response must not lose the record of the call
+    except Exception as error:  # after an unexpected response the call must still be recorded
         logger.exception("answer_unreadable", delivery_id=str(claim.delivery.pk))
-        problem = (
+        message = (
             f"The answer could not be read ({type(error).__name__}): the event is sent again with the same event id."
         )
-        return Outcome(Verdict.TRANSIENT, None, problem, unknown=True)
+        return Outcome(Verdict.TRANSIENT, None, message, unknown=True)
 
 
-def _answer(future: Future[CallResult | None], claim: Claim) -> CallResult | None:
-    """The result of a call. One that raised has an unknown outcome and does not affect the others."""
+def _result_of(future: Future[CallResult | None], claim: Claim) -> CallResult | None:
+    """The result of a call; an unknown outcome if it raised an error, which must not affect other calls."""
     try:
         return future.result()
     except Exception as error:
         name = type(error).__name__
         logger.exception("delivery_crashed", delivery_id=str(claim.delivery.pk), error=name)
-        problem = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
-        return CallResult(claim, Outcome(Verdict.TRANSIENT, None, problem, unknown=True))
+        message = f"Afterclick failed while sending this ({name}): it is sent again with the same event id."
+        return CallResult(claim, Outcome(Verdict.TRANSIENT, None, message, unknown=True))

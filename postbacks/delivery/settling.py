@@ -12,8 +12,8 @@ from postbacks.networks.interface.call import Outcome, Verdict
 def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> AttemptStatus:
     """Change the locked delivery without saving it; return the status of the attempt.
 
-    Expects `config` and `replay` loaded. A worker whose lease ran out may answer late, when another one has sent the
-    delivery again: its success counts; any other outcome changes only `may_have_arrived`.
+    Expects `config` and `replay` loaded. The outcome may come from a worker whose lease had expired, after another one
+    sent the delivery again: then a success counts, and any other outcome changes only `may_have_arrived`.
     """
     verdict = outcome.verdict
     if verdict == Verdict.SUCCESS:
@@ -23,15 +23,15 @@ def settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) ->
         delivery.may_have_arrived = True
     is_unchanged = delivery.state == DeliveryState.WAITING and delivery.attempts_made == claim.number
     if not is_unchanged:
-        repeated = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
-        return AttemptStatus.RETRIED if repeated else AttemptStatus.FAILED
+        is_retried = verdict == Verdict.TRANSIENT and delivery.state == DeliveryState.WAITING
+        return AttemptStatus.RETRIED if is_retried else AttemptStatus.FAILED
     if verdict == Verdict.PAYLOAD:
-        # The network knows the event by its id and refuses it, so an earlier call without an answer did not arrive.
+        # The network refuses the event of this id, so an earlier call without an answer was not accepted either.
         delivery.may_have_arrived = False
         _finish(delivery, DeliveryState.FAILED, "", verdict, now)
         return AttemptStatus.FAILED
-    again = _try_later(delivery, claim, outcome, now)
-    return AttemptStatus.RETRIED if again and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
+    will_retry = _try_later(delivery, claim, outcome, now)
+    return AttemptStatus.RETRIED if will_retry and verdict == Verdict.TRANSIENT else AttemptStatus.FAILED
 
 
 def _accept(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
@@ -39,19 +39,19 @@ def _accept(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         delivery.may_have_arrived = True  # accepted after an erasure cancelled it: it stays cancelled
         return
     delivery.may_have_arrived = False
-    delivery.confirmation, delivery.confirm_after = "", None  # an earlier call's may have been refused
+    delivery.confirmation, delivery.confirm_after = "", None  # that of an earlier call may have been refused
     if outcome.confirm_after is not None and outcome.request_id:
         delivery.confirmation, delivery.confirm_after = Confirmation.AWAITED, now + outcome.confirm_after
     _finish(delivery, DeliveryState.DELIVERED, "", Verdict.SUCCESS, now)
 
 
 def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime) -> bool:
-    """Schedule the next attempt, or fail the delivery when none is left in time; whether there will be one.
+    """Schedule the next attempt, or fail the delivery if it would be too late; return whether there is one.
 
-    A refused credential counts no attempt: the delivery waits for the check, which holds or releases it.
+    A refused credential does not count as an attempt: the delivery waits for the check, which holds or releases it.
     """
     verdict, refused = outcome.verdict, outcome.verdict == Verdict.CREDENTIAL
-    at = retry.next_attempt(
+    next_at = retry.next_attempt(
         attempt=delivery.attempts_counted,
         first_attempt_at=delivery.first_attempt_at or now,
         now=now,
@@ -61,17 +61,17 @@ def _try_later(delivery: Delivery, claim: Claim, outcome: Outcome, now: datetime
         _finish(delivery, DeliveryState.FAILED, "", verdict, now)
         return False
     if refused and delivery.config.version != claim.config_version:
-        delivery.next_attempt_at = now  # under settings that have been changed since
+        delivery.next_attempt_at = now  # with the settings that were changed meanwhile
     elif not delivery.config.enabled:
         delivery.next_attempt_at = now  # to be cancelled now, not at a retry hours ahead
     elif refused:
-        delivery.next_attempt_at = min(at or delivery.deadline, delivery.deadline)
-    elif at is None or at > delivery.deadline:
-        past = at is not None and delivery.deadline == delivery.dead_after
-        _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if past else "", verdict, now)
+        delivery.next_attempt_at = min(next_at or delivery.deadline, delivery.deadline)
+    elif next_at is None or next_at > delivery.deadline:
+        is_too_old = next_at is not None and delivery.deadline == delivery.dead_after
+        _finish(delivery, DeliveryState.FAILED, Reason.TOO_OLD if is_too_old else "", verdict, now)
         return False
     else:
-        delivery.next_attempt_at = at
+        delivery.next_attempt_at = next_at
     delivery.leased_until, delivery.verdict = None, verdict.value
     return True
 

@@ -1,6 +1,6 @@
-"""Retries of answers, and of their consequences, that could not be written.
+"""Retries answers, and consequences of answers, that could not be written.
 
-Their FailedWork row has all that is needed, since an answer must not be requested by a second call.
+Their FailedWork row has all the data, since a second call must not be made for the answer.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ RETRIES_AT_ONCE = 100
 
 
 def retry(*, network: str) -> int:
-    """Write what is due of one network; return how many rows succeeded."""
+    """Retry the due rows of one network; return how many succeeded."""
     failed = FailedWork.objects.of(Queue.CLOSING).filter(kept__network=network).due()
     return isolation.retry(
         Queue.CLOSING, lambda failure: STEPS[failure.kept["step"]](failure), rows=failed[:RETRIES_AT_ONCE]
@@ -29,11 +29,11 @@ def _record(failure: FailedWork) -> None:
 
 
 def _explain_sent(failure: FailedWork) -> None:
-    conversion_reasons.explain_sent(conversion_ids=[UUID(failure.row)])
+    conversion_reasons.clear_reasons(conversion_ids=[UUID(failure.row)])
 
 
 def _explain_skipped(failure: FailedWork) -> None:
-    conversion_reasons.explain_skipped(conversion_id=UUID(failure.row), reason=Reason(failure.kept["reason"]))
+    conversion_reasons.set_reason(conversion_id=UUID(failure.row), reason=Reason(failure.kept["reason"]))
 
 
 def _suspect(failure: FailedWork) -> None:

@@ -30,12 +30,12 @@ def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> st
     return max(own, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
 
 
-def explain_skipped(*, conversion_id: uuid.UUID, reason: Reason) -> None:
+def set_reason(*, conversion_id: uuid.UUID, reason: Reason) -> None:
     """Set the reason of a conversion whose last open postback was cancelled right before it was sent."""
     if not Delivery.objects.filter(conversion_id=conversion_id, state__in=TRIED).exists():
         Conversion.objects.filter(pk=conversion_id, reason="").update(reason=reason)
 
 
-def explain_sent(*, conversion_ids: Sequence[uuid.UUID]) -> None:
+def clear_reasons(*, conversion_ids: Sequence[uuid.UUID]) -> None:
     """Remove the reason of conversions whose postback was cancelled during its call, and accepted."""
     Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *SETTLED)).update(reason="")

@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 
 BATCH = 500
 # When a batch fails, its halves are tried for at most this long; the rest stays in the queue.
-MAX_SECONDS_ALONE = 2.0
+MAX_ISOLATION_SECONDS = 2.0
 # A game with this many failed conversions comes after all others: each of its rows may fail alone.
 MANY_FAILED = 50
 DELIVER_TASK = "postbacks.tasks.deliver"
@@ -73,7 +73,7 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
         list(queue.values_list("pk", "game_id")[:limit]),
         lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
         row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
-        until=time.monotonic() + MAX_SECONDS_ALONE,
+        until=time.monotonic() + MAX_ISOLATION_SECONDS,
     )
     return limit
 

@@ -89,7 +89,7 @@ def test_five_failures_in_a_row_open_it() -> None:
     breaker.apply_outcomes(row, [AWAY] * 4, NOW, no_jitter)
     assert (row.failures, row.open_until, breaker.is_tripped(row)) == (4, None, False)
     breaker.apply_outcomes(row, [AWAY], NOW, no_jitter)
-    assert row.open_until == NOW + breaker.REST
+    assert row.open_until == NOW + breaker.OPEN_PERIOD
     assert breaker.is_open(row, NOW)
 
 
@@ -103,7 +103,7 @@ def test_any_answer_of_the_network_closes_it(verdict: Verdict) -> None:
 def test_calls_that_were_in_flight_when_it_opened_do_not_lengthen_the_rest() -> None:
     row = flow()
     breaker.apply_outcomes(row, [AWAY] * 30, NOW, no_jitter)
-    assert (row.failures, row.open_until) == (5, NOW + breaker.REST)
+    assert (row.failures, row.open_until) == (5, NOW + breaker.OPEN_PERIOD)
 
 
 def test_each_failed_probe_doubles_the_rest_up_to_the_longest() -> None:
@@ -122,10 +122,10 @@ def test_each_failed_probe_doubles_the_rest_up_to_the_longest() -> None:
 def test_jitter_only_adds() -> None:
     row = flow(failures=4)
     breaker.apply_outcomes(row, [AWAY], NOW, lambda: 1.0)
-    assert row.open_until == NOW + breaker.REST * (1 + breaker.JITTER)
+    assert row.open_until == NOW + breaker.OPEN_PERIOD * (1 + breaker.MAX_JITTER)
 
 
-@pytest.mark.parametrize(("retry_after", "rest"), [(None, pace.REST), (40.0, timedelta(seconds=40))])
+@pytest.mark.parametrize(("retry_after", "rest"), [(None, pace.DEFAULT_PAUSE), (40.0, timedelta(seconds=40))])
 def test_too_many_requests_rests_the_pixel_and_is_no_failure(retry_after: float | None, rest: timedelta) -> None:
     row = flow(failures=3)
     limited = Outcome(Verdict.TRANSIENT, "429", "slow down", retry_after=retry_after, limited=True)

@@ -258,7 +258,7 @@ def test_a_release_at_the_moment_of_the_fan_out_leaves_nothing_held() -> None:
 
 def test_a_late_arrival_takes_the_reason_off_the_conversion(game: Any, player: Person) -> None:
     bought = happened(player, trigger="purchase", reason="consent", fanned_out_at=clock.now())
-    conversion_reasons.explain_sent(conversion_ids=[bought.pk])
+    conversion_reasons.clear_reasons(conversion_ids=[bought.pk])
     bought.refresh_from_db()
     assert bought.reason == ""
 
@@ -266,7 +266,7 @@ def test_a_late_arrival_takes_the_reason_off_the_conversion(game: Any, player: P
 @pytest.mark.parametrize("reason", ["erased", "repeat_launch"])
 def test_a_late_arrival_leaves_the_reasons_that_are_not_the_postbacks(game: Any, player: Person, reason: str) -> None:
     bought = happened(player, trigger="game_launch", reason=reason, fanned_out_at=clock.now())
-    conversion_reasons.explain_sent(conversion_ids=[bought.pk])
+    conversion_reasons.clear_reasons(conversion_ids=[bought.pk])
     bought.refresh_from_db()
     assert bought.reason == reason
 

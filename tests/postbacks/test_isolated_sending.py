@@ -218,7 +218,7 @@ def test_a_claim_that_cannot_be_given_back_is_claimed_alone_later(
     bad, good = factories.delivery(config), factories.delivery(config)
     taken = list(claims.claim(network="tiktok", limit=2))
     lift = refuse("postbacks_delivery", f"NEW.id = '{bad.pk}'")
-    leases.give_back(taken)
+    leases.undo(taken)
     lift()
     assert Delivery.objects.get(pk=good.pk).attempts_made == 0
     assert failures() == [("sending", str(bad.pk), 1)]

@@ -78,10 +78,10 @@ def test_a_batch_of_bad_conversions_is_taken_apart_for_a_bounded_time(
     poisoned_game: Game, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversions(poisoned_game, 20)
-    monkeypatch.setattr(fan_out, "MAX_SECONDS_ALONE", -1.0)
+    monkeypatch.setattr(fan_out, "MAX_ISOLATION_SECONDS", -1.0)
     assert fan_out.fan_out_due(limit=20) == 20
     assert failed(poisoned_game) == 0
-    monkeypatch.setattr(fan_out, "MAX_SECONDS_ALONE", 60.0)
+    monkeypatch.setattr(fan_out, "MAX_ISOLATION_SECONDS", 60.0)
     fan_out.fan_out_due(limit=20)
     assert failed(poisoned_game) == 20
 
@@ -97,7 +97,7 @@ def test_a_game_of_which_many_conversions_failed_comes_after_all_others(
 
     conversions(poisoned_game, 6)  # older than those of the other game
     conversions(game, 6)
-    monkeypatch.setattr(fan_out, "MAX_SECONDS_ALONE", -1.0)
+    monkeypatch.setattr(fan_out, "MAX_ISOLATION_SECONDS", -1.0)
     assert fan_out.drain() is True, "the failing game has more"
     assert (decided(game), decided(poisoned_game)) == (6, 0)
     assert failed(poisoned_game) == 3

@@ -216,8 +216,8 @@ def test_a_call_taken_back_by_two_workers_leaves_the_row_as_due_as_before(config
     one = claimed()
     lease_over()
     two = claimed()
-    leases.give_back([two])
-    leases.give_back([one])
+    leases.undo([two])
+    leases.undo([one])
     Flow.objects.update(next_slot_at=None)
     assert claimed().number == 2
 
@@ -228,7 +228,7 @@ def test_a_call_taken_back_after_a_release_is_no_longer_ours(config: PostbackCon
     lease_over()
     hold.hold(config=config, access="token", message="no")
     hold.release(config=config)
-    leases.give_back([one])
+    leases.undo([one])
     row.refresh_from_db()
     assert (row.attempts_made, row.attempts_counted) == (1, 0)
 

@@ -58,7 +58,7 @@ def states() -> dict[str, int]:
 def progress(replay: Replay) -> tuple[int, int, int, int]:
     replay.refresh_from_db()
     (found,) = failed_deliveries.progress([replay])
-    return (found.delivered, found.failed, found.waiting, found.rest)
+    return (found.delivered, found.failed, found.waiting, found.remaining)
 
 
 def test_a_replay_sends_what_failed_under_the_same_event_ids(sandbox: Sandbox, config: PostbackConfig) -> None:

@@ -11,9 +11,9 @@ from postbacks.delivery.retry import SCHEDULE, next_attempt
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-def wait(attempt: int, *, retry_after: float | None = None, chance: float = 0.0) -> float | None:
+def wait(attempt: int, *, retry_after: float | None = None, jitter: float = 0.0) -> float | None:
     """Seconds until the next attempt."""
-    at = next_attempt(attempt=attempt, first_attempt_at=NOW, now=NOW, retry_after=retry_after, chance=lambda: chance)
+    at = next_attempt(attempt=attempt, first_attempt_at=NOW, now=NOW, retry_after=retry_after, jitter=lambda: jitter)
     return None if at is None else (at - NOW).total_seconds()
 
 
@@ -21,9 +21,9 @@ def test_the_delays_grow_from_30_seconds_to_12_hours() -> None:
     assert [wait(attempt) for attempt in range(1, 9)] == [30, 120, 600, 3600, 10800, 21600, 43200, None]
 
 
-@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 30.0), (0.5, 31.5), (1.0, 33.0)])
-def test_jitter_adds_up_to_a_tenth(chance: float, seconds: float) -> None:
-    assert wait(1, chance=chance) == pytest.approx(seconds)
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 30.0), (0.5, 31.5), (1.0, 33.0)])
+def test_jitter_adds_up_to_a_tenth(jitter: float, seconds: float) -> None:
+    assert wait(1, jitter=jitter) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(5.0, 5.0), (30.0, 30.0), (7200.0, 7200.0), (0.0, 1.0)])
@@ -38,7 +38,7 @@ def test_retry_after_buys_no_attempt_beyond_the_schedule() -> None:
 @pytest.mark.parametrize(("hours", "tries"), [(46.99, True), (46.992, False), (47, False), (60, False)])
 def test_nothing_is_scheduled_after_47_hours(hours: float, tries: bool) -> None:
     first = NOW - timedelta(hours=hours)
-    at = next_attempt(attempt=1, first_attempt_at=first, now=NOW, chance=lambda: 0.0)
+    at = next_attempt(attempt=1, first_attempt_at=first, now=NOW, jitter=lambda: 0.0)
     assert (at is not None) is tries
 
 
@@ -47,11 +47,11 @@ def test_a_retry_after_beyond_the_window_ends_it() -> None:
     assert wait(1, retry_after=47 * 3600 + 1) is None
 
 
-@given(attempt=st.integers(1, 8), retry_after=st.none() | st.floats(0, 86400), chance=st.floats(0, 1))
+@given(attempt=st.integers(1, 8), retry_after=st.none() | st.floats(0, 86400), jitter=st.floats(0, 1))
 def test_it_is_never_sooner_than_asked_nor_a_tenth_later(
-    attempt: int, retry_after: float | None, chance: float
+    attempt: int, retry_after: float | None, jitter: float
 ) -> None:
-    seconds = wait(attempt, retry_after=retry_after, chance=chance)
+    seconds = wait(attempt, retry_after=retry_after, jitter=jitter)
     if attempt > len(SCHEDULE):
         assert seconds is None
         return

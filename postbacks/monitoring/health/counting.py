@@ -129,5 +129,5 @@ def _counts(row: dict[str, Any], deliveries: dict[str, Any], now: datetime) -> H
     facts = {name: value for name, value in row.items() if name not in ("id", "network", "failures")}
     for name in ("skipped", "failed_by"):
         deliveries[name] = json.loads(deliveries[name]) if deliveries[name] else {}
-    tripped = row["failures"] >= breaker.FAILURES
+    tripped = row["failures"] >= breaker.FAILURE_THRESHOLD
     return HealthCounts(kind=NETWORKS[row["network"]], now=now, tripped=tripped, **facts, **deliveries)
