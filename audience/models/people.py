@@ -67,7 +67,7 @@ class Person(models.Model):
     trait_times = models.JSONField(default=dict, blank=True, editable=False)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
-    # Not a column: the player's first user id, set by postbacks/outbox/facts.py where it is needed.
+    # Not a column: the player's first user id, set by postbacks/outbox/conversion_facts.py where it is needed.
     first_user_id: str | None
 
     objects = PersonQuerySet.as_manager()

@@ -14,7 +14,7 @@ from postbacks.delivery import retry
 from postbacks.models import Delivery, DeliveryAttempt, DeliveryState
 from postbacks.networks.interface.call import Verdict
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import consent_levels, conversion_reasons, facts, gate
+from postbacks.outbox import consent_levels, conversion_facts, conversion_reasons, gate
 
 logger = structlog.get_logger(__name__)
 
@@ -64,17 +64,17 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
 
 
 def facts_of(delivery: Delivery, level: Level) -> Facts:
-    """Read the facts. Raises one of facts.BAD_DATA for unreadable data, ValueError if the player was erased."""
+    """Read the facts. Raises BAD_DATA (conversion_facts) for unreadable data, ValueError for an erased player."""
     if delivery.conversion is None:
         raise ValueError("the player was erased")
     fields = {"event_id": delivery.event_id, "sent_as": delivery.sent_as, "object_id": delivery.object_id}
-    return facts.read_facts(delivery.conversion, level=level, **fields)
+    return conversion_facts.read_facts(delivery.conversion, level=level, **fields)
 
 
 def _facts(delivery: Delivery, level: Level) -> Facts | None:
     try:
         return facts_of(delivery, level)
-    except facts.BAD_DATA:
+    except conversion_facts.BAD_DATA:
         return None
 
 

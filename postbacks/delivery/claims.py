@@ -24,7 +24,7 @@ from postbacks.delivery import breaker, cancellation, leases, pace
 from postbacks.delivery.leases import Claim
 from postbacks.models import Delivery, DeliveryState, Flow, PostbackConfig
 from postbacks.models.deliveries import DeliveryQuerySet
-from postbacks.outbox import facts
+from postbacks.outbox import conversion_facts
 
 logger = structlog.get_logger(__name__)
 
@@ -161,5 +161,5 @@ def _locked(config: PostbackConfig, now: datetime, limit: int, only: Sequence[UU
         row.config = config
         if row.conversion is not None:
             row.conversion.game = config.game
-    facts.load_names([row.conversion for row in rows if row.conversion is not None])
+    conversion_facts.load_names([row.conversion for row in rows if row.conversion is not None])
     return rows

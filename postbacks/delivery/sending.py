@@ -24,7 +24,7 @@ from postbacks.delivery.leases import Claim
 from postbacks.delivery.recording import CallResult
 from postbacks.http import TIMEOUT_SECONDS
 from postbacks.networks.interface.call import Outcome, Request, Response, Target, Verdict
-from postbacks.outbox import facts
+from postbacks.outbox import conversion_facts
 from postbacks.outbox.fan_out import DELIVER_TASK
 
 logger = structlog.get_logger(__name__)
@@ -180,7 +180,7 @@ def _call(claim: Claim) -> CallResult:
     build, classify = partial(_request, claim), partial(_classify, claim)
     try:
         call = http.call(network, config.target(), build, classify=classify, timeout=TIMEOUT_SECONDS)
-    except facts.BAD_DATA as error:
+    except conversion_facts.BAD_DATA as error:
         logger.exception("delivery_unbuildable", delivery_id=str(claim.delivery.pk))
         message = f"This event cannot be turned into a {network.label} event ({type(error).__name__})."
         return CallResult(claim, Outcome(Verdict.PAYLOAD, None, f"{message} Nothing was sent."))

@@ -23,7 +23,7 @@ from audience.models.failed_work import not_failed
 from consent.models import Level
 from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.outbox import config_locks, consent_levels, conversion_reasons, facts, gate, once_per_player
+from postbacks.outbox import config_locks, consent_levels, conversion_facts, conversion_reasons, gate, once_per_player
 from postbacks.outbox.goals import Goal, Match, match_goal
 from postbacks.outbox.once_per_player import Key
 
@@ -116,7 +116,7 @@ def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
     # Read after the lock: a join in the locking query would show the click as it was before.
     whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
     conversions = list(whole)
-    facts.load_names(conversions)
+    conversion_facts.load_names(conversions)
     return conversions
 
 

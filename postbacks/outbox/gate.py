@@ -15,7 +15,7 @@ from audience.models.attribution import ATTRIBUTION_REASONS
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import facts
+from postbacks.outbox import conversion_facts
 from postbacks.outbox.goals import Match, match_goal
 
 logger = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ def reason_not_to_send(
 ) -> Reason | None:
     """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
 
-    Expects `touch` and `person` loaded, and `facts.load_names`. `level` is that of `consent_levels.levels()`,
+    Expects `touch` and `person` loaded, and `conversion_facts.load_names`. `level` is that of `consent_levels.levels()`,
     `repeated` whether it is among `once_per_player.repeats()`, which is evaluated at fan-out only. `known` are its
     facts at that level and `match` its goal, where the caller has them.
     """
@@ -82,9 +82,9 @@ def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:
 def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, known: Facts | None) -> bool:
     try:
         return config.kind.has_match_key(
-            known or facts.read_facts(conversion, event_id=str(conversion.pk), level=level)
+            known or conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level)
         )
-    except facts.BAD_DATA:
+    except conversion_facts.BAD_DATA:
         # The sender fails this delivery alone, with a message.
         logger.exception("facts_unusable", conversion_id=str(conversion.pk))
         return True
@@ -93,8 +93,8 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, kno
 def not_before(conversion: Conversion, config: PostbackConfig, *, level: Level) -> datetime | None:
     """The moment before which the network refuses the conversion; None when it takes it at once."""
     try:
-        return config.kind.not_before(facts.read_facts(conversion, event_id=str(conversion.pk), level=level))
-    except facts.BAD_DATA:
+        return config.kind.not_before(conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level))
+    except conversion_facts.BAD_DATA:
         return None  # the sender fails this delivery, with a message
 
 

@@ -11,7 +11,7 @@ from audience.models import Conversion, Event, Game, Kind, Reason
 from audience.models.goals import conversion_event_names
 from consent.models import Level
 from postbacks.models import PostbackConfig
-from postbacks.outbox import consent_levels, facts, gate, once_per_player, reasons
+from postbacks.outbox import consent_levels, conversion_facts, gate, once_per_player, reasons
 from postbacks.outbox.goals import goals_of, match_goal
 
 DAYS = 7
@@ -107,7 +107,7 @@ def _chunks(game: Game, network: str, since: datetime) -> Iterator[list[Conversi
         some = ids[start : start + CHUNK]
         own = [pk for pk, won_by, test in some if won_by == network and not test]
         whole = list(Conversion.objects.filter(pk__in=own).select_related("game", "touch", "person"))
-        facts.load_names(whole)
+        conversion_facts.load_names(whole)
         # Only consent and match keys need the other columns, which are most of a row.
         others = [pk for pk, won_by, test in some if won_by != network or test]
         found = [*whole, *Conversion.objects.filter(pk__in=others).select_related("touch").only(*COLUMNS)]

@@ -13,7 +13,7 @@ from audience.models import Conversion, Game, Reason
 from consent.models import Level
 from postbacks.models import PostbackConfig
 from postbacks.networks.interface.facts import Facts
-from postbacks.outbox import consent_levels, facts, gate
+from postbacks.outbox import consent_levels, conversion_facts, gate
 from postbacks.outbox.goals import Goal, match_goal
 from postbacks.preview import fields
 
@@ -91,8 +91,8 @@ def build_preview(conversion: Conversion, config: PostbackConfig, *, addresses: 
     goal = match if isinstance(match, Goal) else Goal("")
     event_id = gate.event_id(conversion, config)
     given: dict[str, Any] = {"event_id": event_id, "sent_as": goal.sent_as, "object_id": goal.object_id}
-    known = facts.read_facts(conversion, level=Level.FULL, **given)
-    allowed = facts.read_facts(conversion, level=level, **given)
+    known = conversion_facts.read_facts(conversion, level=Level.FULL, **given)
+    allowed = conversion_facts.read_facts(conversion, level=level, **given)
     body, problem = _build(allowed, config, level)
     shown = None if body is None else _masked_body(body, config.network, addresses=addresses)
     return Preview(
@@ -111,7 +111,7 @@ def _build(allowed: Facts, config: PostbackConfig, level: Level) -> tuple[dict[s
         return None, "The player did not consent: nothing is sent."
     try:
         return fields.body_of(config.kind, allowed, pixel_id=config.pixel_id), ""
-    except facts.BAD_DATA as error:
+    except conversion_facts.BAD_DATA as error:
         return None, f"This event cannot be turned into a {config.kind.label} event ({type(error).__name__})."
 
 

@@ -18,7 +18,7 @@ from audience.models import Conversion, Event, Game, Identity, Membership, Perso
 from audience.privacy import erasure
 from consent.decisions import current_level, record_decision
 from consent.models import Level
-from postbacks.outbox import facts
+from postbacks.outbox import conversion_facts
 from tests import factories, hub
 from tests.audience.immutable import ABSENT, ago, click, digest, identify, launch, message, purchase
 
@@ -97,7 +97,7 @@ def test_a_network_is_sent_a_form_that_was_sent(game: Game) -> None:
     factories.identity(person, namespace="user", value=SMALL, spellings=[CAPITALS])
     conversion = factories.conversion(person)
 
-    assert facts.read_facts(conversion, event_id="e", level=Level.FULL).external_id == CAPITALS
+    assert conversion_facts.read_facts(conversion, event_id="e", level=Level.FULL).external_id == CAPITALS
 
 
 @pytest.mark.parametrize("named", [SMALL, CAPITALS])

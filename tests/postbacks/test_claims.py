@@ -15,7 +15,7 @@ from audience.models import Conversion, Game
 from consent.models import Level
 from postbacks.delivery import claims, leases
 from postbacks.models import AttemptStatus, Delivery, DeliveryAttempt, DeliveryState, Flow, PostbackConfig
-from postbacks.outbox import facts, gate
+from postbacks.outbox import conversion_facts, gate
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +77,9 @@ def test_what_sending_reads_of_a_claimed_delivery_asks_the_database_nothing(
     delivery, taken = claim.delivery, claim.delivery.conversion
     assert taken is not None
     with django_assert_num_queries(0):
-        assert facts.read_facts(taken, event_id=delivery.event_id, level=Level.FULL, sent_as="") == claim.facts
+        assert (
+            conversion_facts.read_facts(taken, event_id=delivery.event_id, level=Level.FULL, sent_as="") == claim.facts
+        )
         assert gate.reason_not_to_send(taken, delivery.config, level=claim.level, now=clock.now()) is None
         assert (taken.game, taken.from_server) == (config.game, True)
         assert delivery.config.kind.label == "TikTok Ads"

@@ -16,7 +16,7 @@ from consent.models import Level
 from postbacks.delivery import sending
 from postbacks.models import Delivery, DeliveryAttempt
 from postbacks.networks.interface.facts import Facts, Item
-from postbacks.outbox import consent_levels, facts, fan_out, gate
+from postbacks.outbox import consent_levels, conversion_facts, fan_out, gate
 from postbacks.sandbox.server import Sandbox
 from tests import factories
 from tests.queries import queries_of
@@ -62,11 +62,11 @@ WHAT_WAS_BOUGHT = {
 
 
 def test_anonymous_consent_gives_the_click_and_what_was_bought() -> None:
-    assert facts.read_facts(bought(), event_id="e-1", level=Level.ANONYMOUS) == Facts(**WHAT_WAS_BOUGHT)
+    assert conversion_facts.read_facts(bought(), event_id="e-1", level=Level.ANONYMOUS) == Facts(**WHAT_WAS_BOUGHT)
 
 
 def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> None:
-    assert facts.read_facts(bought(), event_id="e-1", level=Level.FULL) == Facts(
+    assert conversion_facts.read_facts(bought(), event_id="e-1", level=Level.FULL) == Facts(
         **WHAT_WAS_BOUGHT,
         cookies={"_ttp": "ttp-cookie"},
         email="Ada@Example.com",
@@ -83,11 +83,11 @@ def test_full_consent_gives_everything_with_address_and_agent_of_the_click() -> 
 
 @pytest.mark.parametrize(("context", "ip"), [({"ip": None}, None), ({"ip": ""}, "203.0.113.7"), ({}, "203.0.113.7")])
 def test_an_event_whose_sender_asks_for_no_address_is_sent_without_one(context: dict[str, Any], ip: str | None) -> None:
-    assert facts.read_facts(bought(context=context), event_id="e-1", level=Level.FULL).ip == ip
+    assert conversion_facts.read_facts(bought(context=context), event_id="e-1", level=Level.FULL).ip == ip
 
 
 def test_the_events_own_words_come_before_the_persons() -> None:
-    known = facts.read_facts(
+    known = conversion_facts.read_facts(
         bought(user_id="user-of-the-event", context={"traits": {"email": "new@example.com"}}),
         event_id="e-1",
         level=Level.FULL,
@@ -102,14 +102,18 @@ def test_a_player_is_named_by_the_first_user_id(game: Game, django_assert_num_qu
         factories.identity(twice, namespace="user", value=value, first_seen_at=AT - timedelta(hours=hours))
     rows = [factories.conversion(person) for person in (twice, never, twice)]
     named = factories.conversion(never, user_id="of-the-event")
-    assert queries_of(lambda: facts.load_names(rows[:1])) == queries_of(lambda: facts.load_names([*rows, named]))
+    assert queries_of(lambda: conversion_facts.load_names(rows[:1])) == queries_of(
+        lambda: conversion_facts.load_names([*rows, named])
+    )
     with django_assert_num_queries(0):
-        known = [facts.read_facts(row, event_id="e-1", level=Level.FULL).external_id for row in (*rows, named)]
+        known = [
+            conversion_facts.read_facts(row, event_id="e-1", level=Level.FULL).external_id for row in (*rows, named)
+        ]
 
     assert known == ["user-a", None, "user-a", "of-the-event"]
     # Of a single one it is looked up when it is asked for.
     alone = Conversion.objects.get(pk=rows[0].pk)
-    assert facts.read_facts(alone, event_id="e-1", level=Level.FULL).external_id == "user-a"
+    assert conversion_facts.read_facts(alone, event_id="e-1", level=Level.FULL).external_id == "user-a"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ def test_a_player_is_named_by_the_first_user_id(game: Game, django_assert_num_qu
     ],
 )
 def test_items_are_read_from_a_list_or_from_the_purchase(properties: dict[str, Any], expected: Any) -> None:
-    assert facts.read_facts(bought(properties=properties), event_id="e", level=Level.FULL).items == expected
+    assert conversion_facts.read_facts(bought(properties=properties), event_id="e", level=Level.FULL).items == expected
 
 
 @pytest.mark.parametrize(
@@ -148,10 +152,10 @@ def test_items_are_read_from_a_list_or_from_the_purchase(properties: dict[str, A
     ],
 )
 def test_a_value_is_a_number_from_zero_up_or_nothing(value: Any, expected: Decimal | None) -> None:
-    known = facts.read_facts(bought(value=None, properties={"value": value}), event_id="e", level=Level.FULL)
+    known = conversion_facts.read_facts(bought(value=None, properties={"value": value}), event_id="e", level=Level.FULL)
     assert known.value == expected
     negative = bought(value=Decimal("-1"), properties={"value": 5})
-    assert facts.read_facts(negative, event_id="e", level=Level.FULL).value is None
+    assert conversion_facts.read_facts(negative, event_id="e", level=Level.FULL).value is None
 
 
 JSON = st.recursive(
@@ -159,7 +163,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = [*facts.EMAIL, *facts.PHONE, *facts.VALUE, *facts.ORDER_ID, *facts.ITEMS, *facts.ITEM_ID, *facts.ITEM_PRICE]
+NAMES = [
+    *conversion_facts.EMAIL,
+    *conversion_facts.PHONE,
+    *conversion_facts.VALUE,
+    *conversion_facts.ORDER_ID,
+    *conversion_facts.ITEMS,
+    *conversion_facts.ITEM_ID,
+    *conversion_facts.ITEM_PRICE,
+]
 FREE = st.dictionaries(st.sampled_from([*NAMES, "currency", "quantity", "traits", "locale"]), JSON, max_size=6) | JSON
 
 
@@ -168,7 +180,7 @@ def test_no_json_makes_it_raise(properties: Any, context: Any, traits: Any, inte
     conversion = bought(properties=properties, context=context, value=None, currency="")
     conversion.person.traits = traits
     for level in (Level.ANONYMOUS, Level.FULL):
-        known = facts.read_facts(conversion, event_id="e", level=level)
+        known = conversion_facts.read_facts(conversion, event_id="e", level=level)
         for config in factories.unsaved_configs():
             config.kind.has_match_key(known)
     assert gate.is_wanted(integrations, "TikTok Ads") in (True, False)
@@ -312,9 +324,9 @@ def test_consent_withdrawn_before_the_retry_stops_it(sandbox: Sandbox, game: Gam
 def test_a_placeholder_that_an_earlier_version_stored_names_no_player(game: Game, placeholder: str) -> None:
     person = factories.person(game, user=placeholder)
     unnamed = factories.conversion(person, user_id=placeholder)
-    assert facts.read_facts(unnamed, event_id="e-1", level=Level.FULL).external_id is None
+    assert conversion_facts.read_facts(unnamed, event_id="e-1", level=Level.FULL).external_id is None
 
     factories.identity(person, namespace="user", value="user-b", first_seen_at=timezone.now())
     known = Conversion.objects.get(pk=unnamed.pk)
 
-    assert facts.read_facts(known, event_id="e-1", level=Level.FULL).external_id == "user-b"
+    assert conversion_facts.read_facts(known, event_id="e-1", level=Level.FULL).external_id == "user-b"

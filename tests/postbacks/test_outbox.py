@@ -12,7 +12,7 @@ from audience.models import Conversion
 from postbacks import erasure
 from postbacks.configs import lifecycle
 from postbacks.models import Delivery, DeliveryState
-from postbacks.outbox import facts, fan_out
+from postbacks.outbox import conversion_facts, fan_out
 from tests import factories
 from tests.queries import queries_of
 
@@ -242,14 +242,14 @@ def test_a_failing_conversion_does_not_stop_its_batch(game: Any, player: Any, mo
     odd = factories.conversion(player, touch=factories.touch(player))
     other = factories.person(game)
     factories.conversion(other, touch=factories.touch(other))
-    known = facts.read_facts
+    known = conversion_facts.read_facts
 
     def of(conversion: Conversion, **given: Any) -> Any:
         if conversion.pk == odd.pk:
             raise KeyError("odd")
         return known(conversion, **given)
 
-    monkeypatch.setattr(facts, "read_facts", of)
+    monkeypatch.setattr(conversion_facts, "read_facts", of)
     assert fan_out.fan_out_due() == 2
     assert list(config.deliveries.values_list("state", flat=True)) == ["waiting", "waiting"]
 

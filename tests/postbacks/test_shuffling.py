@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from audience.models import Conversion, Game, Person
 from postbacks.models import Delivery, DeliveryState
-from postbacks.outbox import consent_levels, facts
+from postbacks.outbox import consent_levels, conversion_facts
 from postbacks.outbox import fan_out as outbox
 from postbacks.reporting import audit
 from tests.postbacks.histories import History, a_moment, histories, new_game, tell
@@ -64,7 +64,7 @@ def _told(row: Delivery, levels: Any) -> tuple[Any, ...]:
     event_id = "the conversion's" if row.event_id == str(row.conversion.pk) else row.event_id
     known = None
     if row.state == DeliveryState.WAITING:
-        known = asdict(facts.read_facts(row.conversion, event_id=event_id, level=levels[row.conversion.pk]))
+        known = asdict(conversion_facts.read_facts(row.conversion, event_id=event_id, level=levels[row.conversion.pk]))
     return (row.state, row.reason, event_id, row.sent_as, known)
 
 
