@@ -50,8 +50,8 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
     cancelled: list[Delivery] = []
     for row in rows:
         level = levels[row.conversion.pk] if row.conversion else Level.NONE
-        known = _facts(row, level)
-        cancellation = cancellation_of(row, level, known, now)
+        facts = _facts(row, level)
+        cancellation = cancellation_of(row, level, facts, now)
         if cancellation is not None:
             cancel(row, cancellation, now)
             cancelled.append(row)
@@ -59,7 +59,7 @@ def split_due(rows: Sequence[Delivery], now: datetime) -> tuple[list[SendableDel
             row.next_attempt_at = row.not_before
             row.save(update_fields=["next_attempt_at"])
         else:
-            sendable.append(SendableDelivery(row, level, known))
+            sendable.append(SendableDelivery(row, level, facts))
     return sendable, cancelled
 
 
@@ -78,11 +78,11 @@ def _facts(delivery: Delivery, level: Level) -> Facts | None:
         return None
 
 
-def cancellation_of(delivery: Delivery, level: Level, known: Facts | None, now: datetime) -> Cancellation | None:
+def cancellation_of(delivery: Delivery, level: Level, facts: Facts | None, now: datetime) -> Cancellation | None:
     """Why the delivery, stored up to hours ago, may not be sent any more; None when it may."""
     if delivery.conversion is None:
         return Cancellation(DeliveryState.CANCELLED, Reason.ERASED)
-    reason = gate.reason_not_to_send(delivery.conversion, delivery.config, level=level, now=now, known=known)
+    reason = gate.reason_not_to_send(delivery.conversion, delivery.config, level=level, now=now, facts=facts)
     if reason == Reason.ERASED:
         return Cancellation(DeliveryState.CANCELLED, reason)
     if reason == Reason.TOO_OLD or now > delivery.dead_after:

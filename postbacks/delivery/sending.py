@@ -188,8 +188,8 @@ def _call(claim: Claim) -> CallResult:
 
 
 def _request(claim: Claim, target: Target) -> Request:
-    known = claim.facts or cancellation.facts_of(claim.delivery, claim.level)
-    return claim.delivery.config.kind.build(target, known)
+    facts = claim.facts or cancellation.facts_of(claim.delivery, claim.level)
+    return claim.delivery.config.kind.build(target, facts)
 
 
 def _classify(claim: Claim, response: Response) -> Outcome:

@@ -9,7 +9,7 @@ MAX_PROPERTY = 100
 MAX_VALUE = 200
 MAX_CHOICES = 50
 
-# op -> its label, in the order of the form.
+# Operator -> label, in the order of the form.
 OPERATORS = {
     "gt": "is more than",
     "gte": "is at least",
@@ -38,7 +38,7 @@ class GoalRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`values` are the text that was entered: none for `exists`, one or more for `in`, one for every other op."""
+    """`values` are texts as entered: none for `exists`, one or more for `in`, one for every other operator."""
 
     property: str
     op: str
@@ -46,18 +46,18 @@ class Condition:
 
     def holds(self, properties: Any) -> bool:
         """Whether these properties meet the condition; False if the property is missing or of another type."""
-        found = property_at(properties, self.property)
-        if found is None or found == "":
+        value = property_at(properties, self.property)
+        if value is None or value == "":
             return False
         if self.op == "exists":
             return True
         if self.op in COMPARISONS:
-            left, right = number(found), number(self.values[0])
+            left, right = number(value), number(self.values[0])
             return left is not None and right is not None and COMPARISONS[self.op](left, right)
-        actual = text(found)
+        actual = text(value)
         if actual is None:
             return False
-        same = any(_same(actual, value) for value in self.values)
+        same = any(_same(actual, expected) for expected in self.values)
         return not same if self.op == "ne" else same
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Condition:
 
     @classmethod
     def from_json(cls, raw: Any) -> "Condition":
-        """Raises GoalRefused. Numbers and booleans are converted to text."""
+        """The condition of such an object; GoalRefused if invalid. Numbers and booleans become text."""
         if not isinstance(raw, Mapping):
             raise GoalRefused("A condition names a property, an operator and a value.", field="property")
         name, op = raw.get("property"), raw.get("op")
@@ -88,8 +88,8 @@ class Condition:
 def _values(op: str, raw: Any) -> tuple[str, ...]:
     if op == "exists":
         return ()
-    given = raw if op == "in" and isinstance(raw, Sequence) and not isinstance(raw, str) else [raw]
-    values = tuple(dict.fromkeys(value for one in given if (value := text(one))))
+    entries = raw if op == "in" and isinstance(raw, Sequence) and not isinstance(raw, str) else [raw]
+    values = tuple(dict.fromkeys(value for entry in entries if (value := text(entry))))
     if not values:
         raise GoalRefused("Enter the value to compare with.", field="value")
     if len(values) > MAX_CHOICES:
@@ -116,10 +116,10 @@ def number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
-        found = Decimal(str(value).strip())
+        decimal = Decimal(str(value).strip())
     except (ArithmeticError, ValueError):
         return None
-    return found if found.is_finite() else None
+    return decimal if decimal.is_finite() else None
 
 
 def text(value: Any) -> str | None:
@@ -134,6 +134,6 @@ def text(value: Any) -> str | None:
         return None
 
 
-def _same(actual: str, wanted: str) -> bool:
-    left, right = number(actual), number(wanted)
-    return actual == wanted if left is None or right is None else left == right
+def _same(actual: str, expected: str) -> bool:
+    left, right = number(actual), number(expected)
+    return actual == expected if left is None or right is None else left == right

@@ -1,7 +1,7 @@
 """Locks that serialize fan-outs with adding and deleting postbacks, per game.
 
 So each conversion has a Delivery for exactly the postbacks that existed when it was fanned out, which the audit checks.
-Without the lock, a postback added just before and committed just after a fan-out would seem to have been left out.
+Without the lock, the audit would miss a Delivery for a postback that was added before a fan-out and committed after it.
 """
 
 from collections.abc import Iterable

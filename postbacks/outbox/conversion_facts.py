@@ -1,4 +1,4 @@
-"""Reads the Facts for a network from our rows, limited to what the player's consent allows.
+"""Reads the Facts of a conversion from the database, limited to what the player's consent allows.
 
 Properties and traits are free-form: the functions here accept any JSON value, return None for what they cannot use, and
 never raise.
@@ -21,10 +21,10 @@ from postbacks.outbox.conditions import number
 
 T = TypeVar("T")
 
-# What a network's own functions may raise for free-form data; anything else is a bug.
+# What a network's functions may raise for free-form data; anything else is a bug.
 BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ValidationError)
 
-# Properties and traits that hold a fact, the usual name first.
+# The names that a fact may have in properties and traits, the usual one first.
 EMAIL = ("email", "email_address", "emailAddress")
 PHONE = ("phone", "phone_number", "phoneNumber")
 VALUE = ("value", "revenue", "total")
@@ -35,7 +35,7 @@ ITEM_NAME = ("item_name", "itemName", "product_name", "productName", "name")
 ITEM_CATEGORY = ("item_category", "itemCategory", "category")
 ITEM_PRICE = ("price", "item_price", "unit_price")
 
-# Facts.consent: field -> its names in events.
+# Field of Facts.consent -> its names in events.
 CONSENT_STRINGS = {
     "tcf": ("tc_string", "tcString", "gdpr_consent"),
     "gpp": ("gpp", "gpp_string", "gppString"),
@@ -58,15 +58,15 @@ MAX_MONEY = Decimal(10) ** 14
 
 def load_names(conversions: Sequence[Conversion]) -> None:
     """Load in one query the first user id of each person, which `read_facts` reads for events without one."""
-    unnamed = [conversion.person for conversion in conversions if not _id(conversion.user_id)]
-    if unnamed:
-        users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in unnamed})
+    people = [conversion.person for conversion in conversions if not _id(conversion.user_id)]
+    if people:
+        users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in people})
         users = users.annotate(lower=Lower("value")).exclude(lower__in=PLACEHOLDER_IDS)
         # "C": ties are broken in the same way in every database.
         first = users.order_by("person", "first_seen_at", Collate("value", "C")).distinct("person")
-        found = {identity.person_id: identity.as_sent for identity in first}
-        for person in unnamed:
-            person.first_user_id = found.get(person.pk)
+        by_person = {identity.person_id: identity.as_sent for identity in first}
+        for person in people:
+            person.first_user_id = by_person.get(person.pk)
 
 
 def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: str = "", object_id: str = "") -> Facts:
@@ -99,30 +99,30 @@ def read_facts(conversion: Conversion, *, event_id: str, level: Level, sent_as: 
 def _personal(conversion: Conversion, properties: dict[str, Any]) -> dict[str, Any]:
     """The personal facts, by their names in Facts."""
     context, touch = _object(conversion.context), conversion.touch
-    # None in the context of an event whose sender asked for no address to be recorded.
+    # The context has `ip: null` if the sender disabled recording of the address.
     has_address = touch is not None and context.get("ip", "") is not None
-    # What the event states precedes what is known of the person.
-    places = (_object(context.get("traits")), properties, _object(conversion.person.traits))
+    # The event's values precede those stored with the person.
+    sources = (_object(context.get("traits")), properties, _object(conversion.person.traits))
     return {
-        "email": _first_usable(places, EMAIL, _text),
-        "phone": _first_usable(places, PHONE, _text),
+        "email": _first_usable(sources, EMAIL, _text),
+        "phone": _first_usable(sources, PHONE, _text),
         "external_id": _id(conversion.user_id) or _user_identity(conversion),
         "locale": _text(context.get("locale")),
         "order_id": _text(_first(properties, ORDER_ID)),
         "cookies": _texts(touch.cookies) if touch else {},
         "ip": _text(touch.ip) if touch and has_address else None,
         "user_agent": _text(touch.user_agent) if touch else None,
-        "page_url": _text(touch.page_url, longest=2048) if touch else None,
-        "referrer": _text(touch.referrer, longest=2048) if touch else None,
+        "page_url": _text(touch.page_url, max_length=2048) if touch else None,
+        "referrer": _text(touch.referrer, max_length=2048) if touch else None,
     }
 
 
 def consent(context: dict[str, Any]) -> Consent | None:
     """The consent that an event states in its context, or in the object `consent` there; None when it states none."""
-    places = (_object(context.get("consent")), context)
-    found: dict[str, Any] = {name: _first_usable(places, names, _text) for name, names in CONSENT_STRINGS.items()}
-    found |= {name: _first_usable(places, names, _flag) for name, names in CONSENT_FLAGS.items()}
-    stated = {name: value for name, value in found.items() if value is not None}
+    sources = (_object(context.get("consent")), context)
+    values: dict[str, Any] = {name: _first_usable(sources, names, _text) for name, names in CONSENT_STRINGS.items()}
+    values |= {name: _first_usable(sources, names, _flag) for name, names in CONSENT_FLAGS.items()}
+    stated = {name: value for name, value in values.items() if value is not None}
     return Consent(**stated) if stated else None
 
 
@@ -134,20 +134,20 @@ def _user_identity(conversion: Conversion) -> str | None:
 
 
 def _id(raw: str) -> str | None:
-    """An id without outer spaces; None for placeholders, which events of version 0.2 may hold."""
+    """An id without surrounding spaces; None for placeholders, which events stored by version 0.2 may have."""
     return None if is_placeholder(raw.strip()) else _text(raw)
 
 
 def _items(properties: dict[str, Any]) -> tuple[Item, ...]:
-    """The items of a purchase: its list, or the single item that its own properties name."""
+    """The items of a purchase: its list, or the single item that the purchase's properties describe."""
     lines = _first(properties, ITEMS)
     if isinstance(lines, list):
-        found = [item for line in lines[:MAX_ITEMS] if isinstance(line, dict) and (item := _item(line))]
-        if found:
-            return tuple(found)
+        items = [item for line in lines[:MAX_ITEMS] if isinstance(line, dict) and (item := _item(line))]
+        if items:
+            return tuple(items)
     # `id` and `name` of the purchase itself are not those of an item.
-    own = _item({name: value for name, value in properties.items() if name not in ("id", "name")})
-    return (own,) if own else ()
+    single = _item({name: value for name, value in properties.items() if name not in ("id", "name")})
+    return (single,) if single else ()
 
 
 def _item(line: dict[str, Any]) -> Item | None:
@@ -193,10 +193,10 @@ def _first(fields: dict[str, Any], names: Iterable[str]) -> Any:
     return None
 
 
-def _first_usable(places: Iterable[dict[str, Any]], names: Iterable[str], read: Callable[[Any], T | None]) -> T | None:
-    """What `read` returns of the first value that it can use."""
-    found = (read(place.get(name)) for place in places for name in names)
-    return next((value for value in found if value is not None), None)
+def _first_usable(sources: Iterable[dict[str, Any]], names: Iterable[str], read: Callable[[Any], T | None]) -> T | None:
+    """The result of `read` for the first value for which it is not None."""
+    values = (read(source.get(name)) for source in sources for name in names)
+    return next((value for value in values if value is not None), None)
 
 
 def _flag(raw: Any) -> bool | None:
@@ -207,9 +207,9 @@ def _texts(raw: Any) -> dict[str, str]:
     return {name: text for name, value in _object(raw).items() if (text := _text(value))}
 
 
-def _text(raw: Any, *, longest: int = MAX_TEXT) -> str | None:
+def _text(raw: Any, *, max_length: int = MAX_TEXT) -> str | None:
     """Trimmed text of a string or an integer; None for blanks, other types and longer text."""
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         return None
     text = str(raw).strip()
-    return text if 0 < len(text) <= longest else None
+    return text if 0 < len(text) <= max_length else None

@@ -8,26 +8,26 @@ from audience.models.attribution import ATTRIBUTION_REASONS
 from postbacks.models import Delivery, DeliveryState
 from postbacks.outbox import gate, reasons
 
-# States in which a postback was or will be tried: the conversion has no reason.
+# States of a delivery that was or will be tried: its conversion has no reason.
 TRIED = (DeliveryState.WAITING, DeliveryState.HELD, DeliveryState.DELIVERED, DeliveryState.FAILED)
 # Set by attribution and erasure; the outbox never replaces them.
-SETTLED = (Reason.ERASED, Reason.REPEAT_LAUNCH, *ATTRIBUTION_REASONS)
+FINAL = (Reason.ERASED, Reason.REPEAT_LAUNCH, *ATTRIBUTION_REASONS)
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
-    """The most specific reason: attribution's, else the latest in the gate's order of the click's own network."""
+    """Attribution's reason, else of the deliveries to the click's network the one that is last in the gate's order."""
     # Removing REPEAT_LAUNCH would break the constraint of one counted launch per person.
     if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
         return conversion.reason
     if any(delivery.state in TRIED for delivery in deliveries):
         return ""
-    if conversion.reason in SETTLED:
+    if conversion.reason in FINAL:
         return conversion.reason
-    general = gate.reason_for_any_config(conversion)
-    if general is not None or conversion.touch is None:
-        return general or Reason.NO_CLICK
-    own = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
-    return max(own, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
+    reason = gate.reason_for_any_config(conversion)
+    if reason is not None or conversion.touch is None:
+        return reason or Reason.NO_CLICK
+    of_network = [Reason(d.reason) for d in deliveries if d.network == conversion.touch.network and d.reason]
+    return max(of_network, key=reasons.ORDER.index, default=Reason.OTHER_NETWORK)
 
 
 def set_reason(*, conversion_id: uuid.UUID, reason: Reason) -> None:
@@ -37,5 +37,5 @@ def set_reason(*, conversion_id: uuid.UUID, reason: Reason) -> None:
 
 
 def clear_reasons(*, conversion_ids: Sequence[uuid.UUID]) -> None:
-    """Remove the reason of conversions whose postback was cancelled during its call, and accepted."""
-    Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *SETTLED)).update(reason="")
+    """Clear the reasons of conversions whose postback was accepted, after it was cancelled during its call."""
+    Conversion.objects.filter(pk__in=conversion_ids).exclude(reason__in=("", *FINAL)).update(reason="")

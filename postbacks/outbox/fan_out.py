@@ -1,7 +1,7 @@
 """Fans out conversions: one Delivery per config of the game, waiting, held, or skipped with a reason.
 
 A batch of conversions is locked, decided and written in one transaction without calls to other systems. A conversion
-may be fanned out again (a merge found its click): skipped deliveries are decided again, all others are unchanged.
+may be fanned out again (a merge found its click): skipped deliveries are decided again, the others do not change.
 Failing conversions are isolated (audience/background/isolation.py).
 """
 
@@ -30,25 +30,25 @@ from postbacks.outbox.once_per_player import Key
 logger = structlog.get_logger(__name__)
 
 BATCH = 500
-# When a batch fails, its halves are tried for at most this long; the rest stays in the queue.
+# When a batch fails, its halves are tried for at most this long; the other conversions stay in the queue.
 MAX_ISOLATION_SECONDS = 2.0
-# A game with this many failed conversions comes after all others: each of its rows may fail alone.
+# A game with this many failed conversions is processed after all others, since each of its rows may fail.
 MANY_FAILED = 50
 DELIVER_TASK = "postbacks.tasks.deliver"
 
 
 def drain(*, seconds: float = 10.0) -> bool:
-    """Fan out until nothing is left or the time is up; return whether something may be left.
+    """Fan out until no conversion is due or `seconds` are over; return whether more may be due.
 
-    Failed conversions are retried, and games with many of them get one batch, after everything else, so that a flood of
-    bad events delays no other game.
+    Then failed conversions are retried, and games with many of them get one batch, so that a flood of bad events delays
+    no other game.
     """
-    until, left = time.monotonic() + seconds, True
+    until, has_more = time.monotonic() + seconds, True
     failing = Q(game__in=_failing_games())
-    while left and time.monotonic() < until:
-        left = fan_out_due(limit=BATCH, among=~failing) == BATCH
+    while has_more and time.monotonic() < until:
+        has_more = fan_out_due(limit=BATCH, condition=~failing) == BATCH
     isolation.retry(Queue.FAN_OUT, lambda failure: _fan_out(Conversion.objects.to_fan_out().filter(pk=failure.row)))
-    return fan_out_due(limit=BATCH, among=failing) == BATCH or left
+    return fan_out_due(limit=BATCH, condition=failing) == BATCH or has_more
 
 
 def _failing_games() -> list[int]:
@@ -57,12 +57,12 @@ def _failing_games() -> list[int]:
     return list(counts.filter(number__gte=MANY_FAILED).values_list("game", flat=True))
 
 
-def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
-    """Fan out up to `limit` conversions (`among`: of these); return how many, or `limit` if some failed.
+def fan_out_due(*, limit: int = BATCH, condition: Q | None = None) -> int:
+    """Fan out up to `limit` due conversions that meet the condition; return how many, or `limit` if some failed.
 
-    Wakes the senders after the commit if rows are waiting. May run in any number of workers at once.
+    Wakes the senders after the commit if rows are waiting. Safe to run concurrently.
     """
-    queue = due().filter(among or Q())
+    queue = due().filter(condition or Q())
     try:
         return _fan_out(queue, limit=limit)
     except Exception as error:  # any error of a row is isolated
@@ -71,7 +71,7 @@ def fan_out_due(*, limit: int = BATCH, among: Q | None = None) -> int:
     isolation.process_together(
         Queue.FAN_OUT,
         list(queue.values_list("pk", "game_id")[:limit]),
-        lambda some: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in some])),
+        lambda part: _fan_out(Conversion.objects.to_fan_out().filter(pk__in=[pk for pk, _ in part])),
         row_of=lambda row: isolation.FailureKey(str(row[0]), row[1]),
         until=time.monotonic() + MAX_ISOLATION_SECONDS,
     )
@@ -90,10 +90,10 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     once_per_player.lock_games(configs)
     _reload_holds(configs)
     now = clock.now()
-    present = _present(conversions)
+    existing = _existing(conversions)
     rows = _rows(conversions, configs, now)
-    _write(rows, present)
-    _explain(conversions, rows, present, now)
+    _write(rows, existing)
+    _set_reasons(conversions, rows, existing, now)
     waiting = [row.network for row in rows if row.state == DeliveryState.WAITING]
     for network in sorted(set(waiting)):
         wake(DELIVER_TASK, network)
@@ -101,9 +101,9 @@ def _fan_out(queue: QuerySet[Conversion], *, limit: int = BATCH) -> int:
     return len(conversions)
 
 
-Present = dict[Key, Delivery]
+ByKey = dict[Key, Delivery]
 # The columns of a skipped delivery that another fan-out decides again.
-DECIDED = ["state", "reason", "next_attempt_at", "not_before", "finished_at", "config_version", "sent_as", "object_id"]
+COLUMNS = ["state", "reason", "next_attempt_at", "not_before", "finished_at", "config_version", "sent_as", "object_id"]
 
 
 def due() -> QuerySet[Conversion]:
@@ -113,33 +113,33 @@ def due() -> QuerySet[Conversion]:
 
 def _claim(queue: QuerySet[Conversion], limit: int) -> list[Conversion]:
     ids = list(queue.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:limit])
-    # Read after the lock: a join in the locking query would show the click as it was before.
-    whole = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
-    conversions = list(whole)
+    # Read after the lock: a join in the locking query would return the click as it was before.
+    rows = Conversion.objects.filter(pk__in=ids).select_related("game", "touch", "person").order_by("created_at")
+    conversions = list(rows)
     conversion_facts.load_names(conversions)
     return conversions
 
 
 def _configs(game_ids: set[int]) -> list[PostbackConfig]:
     """The configs of these games that are not deleted, without their credentials."""
-    kept = PostbackConfig.objects.kept().filter(game_id__in=game_ids, network__in=NETWORKS)
-    return list(kept.defer("credential").order_by("created_at"))
+    configs = PostbackConfig.objects.kept().filter(game_id__in=game_ids, network__in=NETWORKS)
+    return list(configs.defer("credential").order_by("created_at"))
 
 
 def _reload_holds(configs: Sequence[PostbackConfig]) -> None:
-    """Lock those on hold and read again whether they still are: a release now would miss our held rows."""
+    """Lock the configs on hold and read `held_at` again: a concurrent release would miss the rows held here."""
     held = {config.pk: config for config in configs if config.held_at}
     for row in PostbackConfig.objects.locked().filter(pk__in=held).order_by("pk").only("held_at"):
         held[row.pk].held_at = row.held_at
 
 
-def _present(conversions: Sequence[Conversion]) -> Present:
+def _existing(conversions: Sequence[Conversion]) -> ByKey:
     rows = Delivery.objects.filter(conversion_id__in=[conversion.pk for conversion in conversions])
     return {_key(row): row for row in rows}
 
 
 def _rows(conversions: Sequence[Conversion], configs: Sequence[PostbackConfig], now: datetime) -> list[Delivery]:
-    """A Delivery for each conversion and config of its game, as if there were none yet."""
+    """A new Delivery for each conversion and config of its game, whether there is one or not."""
     pairs = [(conv, config) for conv in conversions for config in configs if config.game_id == conv.game_id]
     matches = {(conv.pk, config.pk): match_goal(config, conv) for conv, config in pairs}
     levels = consent_levels.levels([conv for conv in conversions if gate.reason_for_any_config(conv) is None])
@@ -178,32 +178,32 @@ def _row(
     )
 
 
-def _write(rows: Sequence[Delivery], present: Present) -> None:
+def _write(rows: Sequence[Delivery], existing: ByKey) -> None:
     """Insert new rows and update skipped ones. The lock on the conversion excludes other fan-outs."""
-    Delivery.objects.bulk_create([row for row in rows if _key(row) not in present])
-    again = []
+    Delivery.objects.bulk_create([row for row in rows if _key(row) not in existing])
+    changed = []
     for row in rows:
-        skipped = present.get(_key(row))
+        skipped = existing.get(_key(row))
         if skipped is not None and skipped.state == DeliveryState.SKIPPED:
-            for name in DECIDED:
+            for name in COLUMNS:
                 setattr(skipped, name, getattr(row, name))
-            again.append(skipped)
-    bulk.update(again, DECIDED)
+            changed.append(skipped)
+    bulk.update(changed, COLUMNS)
 
 
 def _key(row: Delivery) -> Key:
-    assert row.conversion_id  # None is for erased players
+    assert row.conversion_id  # None only for erased players
     return (row.conversion_id, row.config_id)
 
 
-def _explain(conversions: Sequence[Conversion], rows: Sequence[Delivery], present: Present, now: datetime) -> None:
+def _set_reasons(conversions: Sequence[Conversion], rows: Sequence[Delivery], existing: ByKey, now: datetime) -> None:
     """Mark the conversions as fanned out and set the reason of each."""
-    final: dict[uuid.UUID, list[Delivery]] = defaultdict(list)
-    for (conversion_id, _), row in ({_key(row): row for row in rows} | present).items():
-        final[conversion_id].append(row)
+    by_conversion: dict[uuid.UUID, list[Delivery]] = defaultdict(list)
+    for (conversion_id, _), row in ({_key(row): row for row in rows} | existing).items():
+        by_conversion[conversion_id].append(row)
     by_reason: dict[str, list[uuid.UUID]] = defaultdict(list)
     for conversion in conversions:
-        reason = conversion_reasons.overall_reason(conversion, final[conversion.pk])
+        reason = conversion_reasons.overall_reason(conversion, by_conversion[conversion.pk])
         by_reason[reason].append(conversion.pk)
-    for text, ids in by_reason.items():
-        Conversion.objects.filter(pk__in=ids).update(reason=text, fanned_out_at=now)
+    for reason, ids in by_reason.items():
+        Conversion.objects.filter(pk__in=ids).update(reason=reason, fanned_out_at=now)

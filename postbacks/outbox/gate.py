@@ -1,4 +1,4 @@
-"""Decides whether a conversion may be sent to a config: returns a Reason against it, or None.
+"""Decides whether a conversion may be sent to a config: returns the Reason why not, or None.
 
 The reasons are tested in a fixed order (postbacks/outbox/reasons.py), since the first that applies is the one that is
 shown: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click, the
@@ -30,14 +30,14 @@ def reason_not_to_send(
     level: Level,
     now: datetime,
     repeated: bool = False,
-    known: Facts | None = None,
+    facts: Facts | None = None,
     match: Match | None = None,
 ) -> Reason | None:
-    """The first reason why `conversion` must not go to `config`, None when it may. Reads no table.
+    """The first reason why `conversion` must not go to `config`, None if it may. Makes no query.
 
-    Expects `touch` and `person` loaded, and `conversion_facts.load_names`. `level` is that of `consent_levels.levels()`,
-    `repeated` whether it is among `once_per_player.repeats()`, which is evaluated at fan-out only. `known` are its
-    facts at that level and `match` its goal, where the caller has them.
+    Expects `touch` and `person` to be loaded, and `conversion_facts.load_names`. `level` is its consent level,
+    `repeated` whether it is one of `once_per_player.repeats()`, evaluated at fan-out only. `facts` at that level, and
+    `match`, the goal or the reason, are read here unless passed.
     """
     reason = reason_for_any_config(conversion)
     if reason is not None:
@@ -46,7 +46,7 @@ def reason_not_to_send(
         return Reason.OTHER_NETWORK
     if config.deleted_at is not None:
         return Reason.CONFIG_DELETED
-    if not is_wanted(conversion.integrations, config.kind.label):
+    if not is_destination_allowed(conversion.integrations, config.kind.label):
         return Reason.CONFIG_DISABLED
     match = match or match_goal(config, conversion)
     if isinstance(match, Reason):
@@ -55,7 +55,7 @@ def reason_not_to_send(
         return Reason.REPEAT
     if level == Level.NONE:
         return Reason.CONSENT
-    if not _can_match(conversion, config, level, known):
+    if not _can_match(conversion, config, level, facts):
         return Reason.NO_MATCH_KEY
     return Reason.TOO_OLD if is_too_old(config, conversion.event_at, now) else None
 
@@ -75,14 +75,14 @@ def reason_for_any_config(conversion: Conversion) -> Reason | None:
 
 def is_eligible(conversion: Conversion, config: PostbackConfig) -> bool:
     """Whether a click of the config's network won the conversion, and no reason holds for every config."""
-    won_by = conversion.touch.network if conversion.touch else None
-    return reason_for_any_config(conversion) is None and won_by == config.network
+    network = conversion.touch.network if conversion.touch else None
+    return reason_for_any_config(conversion) is None and network == config.network
 
 
-def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, known: Facts | None) -> bool:
+def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, facts: Facts | None) -> bool:
     try:
         return config.kind.has_match_key(
-            known or conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level)
+            facts or conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level)
         )
     except conversion_facts.BAD_DATA:
         # The sender fails this delivery alone, with a message.
@@ -91,7 +91,7 @@ def _can_match(conversion: Conversion, config: PostbackConfig, level: Level, kno
 
 
 def not_before(conversion: Conversion, config: PostbackConfig, *, level: Level) -> datetime | None:
-    """The moment before which the network refuses the conversion; None when it takes it at once."""
+    """The time before which the network refuses the conversion; None if it accepts it at once."""
     try:
         return config.kind.not_before(conversion_facts.read_facts(conversion, event_id=str(conversion.pk), level=level))
     except conversion_facts.BAD_DATA:
@@ -103,34 +103,34 @@ def is_too_old(config: PostbackConfig, event_at: datetime, now: datetime) -> boo
 
 
 def deadline(config: PostbackConfig, event_at: datetime) -> datetime:
-    """The last moment at which the network accepts the event; datetime.max if that is out of range."""
+    """The last time at which the network accepts the event; datetime.max if that is out of range."""
     try:
         return event_at + config.kind.max_age
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
 
 
-def is_wanted(integrations: Any, destination: str) -> bool:
+def is_destination_allowed(integrations: Any, destination: str) -> bool:
     """Whether the event's `integrations`, `{"All": false, "TikTok Ads": true}`, allow the destination of this label.
 
-    Its own entry decides (an object of options means True), else that of All, else True.
+    The entry of the destination decides (an object of options means True), else that of All, else True.
     """
     if not isinstance(integrations, dict):
         return True
-    named = {str(name).strip().lower(): value for name, value in integrations.items()}
-    return named.get(destination.lower(), named.get("all", True)) is not False
+    entries = {str(name).strip().lower(): value for name, value in integrations.items()}
+    return entries.get(destination.lower(), entries.get("all", True)) is not False
 
 
 def event_id(conversion: Conversion, config: PostbackConfig) -> str:
-    """What the network deduplicates by: the conversion's id, or the id that the client sent to this network itself.
+    """The id by which the network deduplicates: the conversion's, or the one that the client sent to it directly.
 
-    A client that also reports to the network (a pixel) states that id as `_imtbl_conversion_id`, with the network's
+    A client that reports to the network too (a pixel) states its id as `_imtbl_conversion_id`, with the network's
     kind or label in `_imtbl_conversion_network`.
     """
     properties = conversion.properties if isinstance(conversion.properties, dict) else {}
     network = str(properties.get("_imtbl_conversion_network") or "").strip().lower()
-    given = properties.get("_imtbl_conversion_id")
-    own = str(given).strip() if isinstance(given, str | int) and not isinstance(given, bool) else ""
-    if network in (config.network, config.kind.label.lower()) and 0 < len(own) <= MAX_EVENT_ID:
-        return own
+    raw = properties.get("_imtbl_conversion_id")
+    client_id = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    if network in (config.network, config.kind.label.lower()) and 0 < len(client_id) <= MAX_EVENT_ID:
+        return client_id
     return str(conversion.pk)

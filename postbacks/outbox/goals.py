@@ -1,7 +1,7 @@
 """The goals of a postback: which events it sends, under which names.
 
-A goal takes the events of one name, or those of them that meet its condition. Of several goals for one event the first
-whose condition holds takes it. Makes no query.
+A goal matches the events of one name, or those of them that meet its condition. If several goals match an event, the
+first one that accepts it counts. Makes no query.
 """
 
 import re
@@ -22,10 +22,10 @@ MAX_OBJECT_ID = 64  # Delivery.object_id
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`sent_as` is the network's event name, '' for the event's usual one. `once`: only the player's first counts.
-    `object_id` is the network's own object that the goal reports to (Network.object_id).
+    """`sent_as` is the network's event name, '' for the usual one. `once`: only the player's first event counts.
 
-    `server_only`: only events sent with a server key; anyone can send events with a public one.
+    `object_id` is the network's object that the goal reports to (Network.object_id). `server_only`: only events sent
+    with a server key count, since anyone can send events with a public key.
     """
 
     event: str
@@ -35,11 +35,11 @@ class Goal:
     server_only: bool = False
     object_id: str = ""
 
-    def takes(self, conversion: Conversion) -> bool:
-        """Whether the goal counts the conversion: it `fits` and came with a key that the goal accepts."""
-        return self.fits(conversion) and (not self.server_only or bool(conversion.from_server))
+    def accepts(self, conversion: Conversion) -> bool:
+        """Whether the conversion counts for the goal: it matches and was sent with a key that the goal accepts."""
+        return self.matches(conversion) and (not self.server_only or bool(conversion.from_server))
 
-    def fits(self, conversion: Conversion) -> bool:
+    def matches(self, conversion: Conversion) -> bool:
         """Whether the event has the goal's name and meets its condition."""
         named = conversion.trigger == self.event
         return named and (self.condition is None or self.condition.holds(conversion.properties))
@@ -54,7 +54,7 @@ class Goal:
 
     @classmethod
     def from_json(cls, raw: Any) -> "Goal":
-        """Raises GoalRefused with a sentence for the form."""
+        """The goal of such an entry. Raises GoalRefused with a sentence for the form."""
         if not isinstance(raw, Mapping):
             raise GoalRefused("A goal names an event.", field="event")
         event, sent_as, once = raw.get("event"), raw.get("sent_as", ""), raw.get("once", False)
@@ -76,35 +76,35 @@ class Goal:
         return cls(event.strip(), sent_as.strip(), once, condition, server_only, object_id.strip())
 
     def __str__(self) -> str:
-        words = [trigger_label(self.event)]
-        words += [f"if {self.condition}"] if self.condition else []
-        words += ["only from a server key"] if self.server_only else []
-        words += ["once per player"] if self.once else []
-        words += [f"as {self.sent_as}"] if self.sent_as else []
-        words += [f"to {self.object_id}"] if self.object_id else []
-        return ", ".join(words)
+        parts = [trigger_label(self.event)]
+        parts += [f"if {self.condition}"] if self.condition else []
+        parts += ["only from a server key"] if self.server_only else []
+        parts += ["once per player"] if self.once else []
+        parts += [f"as {self.sent_as}"] if self.sent_as else []
+        parts += [f"to {self.object_id}"] if self.object_id else []
+        return ", ".join(parts)
 
 
 def parse(raw: Any) -> list[Goal]:
     """The goals of a list of JSON objects. GoalRefused, with the `row`, for the first invalid one."""
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise GoalRefused("Goals come as a list.")
-    found: list[Goal] = []
+    goals: list[Goal] = []
     for row, entry in enumerate(raw):
         try:
             goal = Goal.from_json(entry)
         except GoalRefused as refused:
             raise GoalRefused(str(refused), field=refused.field, row=row) from refused
-        refuse_unreachable(goal, dict(enumerate(found, 1)), row=row)
-        found.append(goal)
-    if len(found) > MAX_GOALS:
+        refuse_unreachable(goal, dict(enumerate(goals, 1)), row=row)
+        goals.append(goal)
+    if len(goals) > MAX_GOALS:
         raise GoalRefused(f"A postback has at most {MAX_GOALS} goals.", row=MAX_GOALS)
-    return found
+    return goals
 
 
-def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> None:
-    """GoalRefused if one `before` it (by number) takes every event of `goal`, which would never count."""
-    for number, earlier in before.items():
+def refuse_unreachable(goal: Goal, earlier_goals: Mapping[int, Goal], *, row: int) -> None:
+    """GoalRefused if an earlier goal (by number) accepts every event of `goal`, which would then never count."""
+    for number, earlier in earlier_goals.items():
         if earlier.event != goal.event or (earlier.server_only and not goal.server_only):
             continue
         if earlier == goal:
@@ -118,28 +118,28 @@ def refuse_unreachable(goal: Goal, before: Mapping[int, Goal], *, row: int) -> N
 
 
 def refuse_name(goal: Goal, *, network: Network, row: int | None = None) -> None:
-    """GoalRefused when the network does not take the event name that this goal sends, or its object id."""
+    """GoalRefused if the network does not accept the event name that the goal sends, or its object id."""
     name = goal.sent_as or goal.event
-    usual = not goal.sent_as and goal.event in network.events
-    if not usual and not network.takes_event(name):
+    is_usual = not goal.sent_as and goal.event in network.events
+    if not is_usual and not network.accepts_event(name):
         refusal = f"{network.label} takes no event named “{name}”. {network.custom_event_help}"
         raise GoalRefused(refusal, field="sent_as", row=row)
-    wanted, given = network.object_id, goal.object_id
-    if given and wanted is None:
+    expected, object_id = network.object_id, goal.object_id
+    if object_id and expected is None:
         raise GoalRefused(f"{network.label} takes no ID with a goal.", field="object_id", row=row)
-    if wanted and (given or wanted.required) and not re.fullmatch(wanted.pattern, given):
-        raise GoalRefused(f"Enter the {wanted.label}. {wanted.help}", field="object_id", row=row)
+    if expected and (object_id or expected.required) and not re.fullmatch(expected.pattern, object_id):
+        raise GoalRefused(f"Enter the {expected.label}. {expected.help}", field="object_id", row=row)
 
 
 def readable_goals(raw: Any) -> list[Goal]:
     """The goals of PostbackConfig.goals, without those that cannot be read."""
-    found = []
+    goals = []
     for entry in raw if isinstance(raw, list) else []:
         try:
-            found.append(Goal.from_json(entry))
+            goals.append(Goal.from_json(entry))
         except GoalRefused:
             continue
-    return found
+    return goals
 
 
 # A goal, or the reason why none matches.
@@ -147,7 +147,7 @@ Match = Goal | Reason
 
 
 def goals_of(config: PostbackConfig) -> list[Goal]:
-    """The config's own goals in their order, then one for each ticked trigger.
+    """The config's stored goals in their order, then one for each ticked trigger.
 
     A game_launch counts once per player by attribution (`repeat_launch`); purchases repeat.
     """
@@ -155,15 +155,15 @@ def goals_of(config: PostbackConfig) -> list[Goal]:
 
 
 def match_goal(config: PostbackConfig, conversion: Conversion) -> Match:
-    """The goal that takes this conversion, or why none does.
+    """The first goal that accepts the conversion, or the reason why none does.
 
-    CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal has the event; FILTERED: no condition of those goals
-    holds; NOT_FROM_SERVER: one holds, of a goal that does not accept the key.
+    CONFIG_DELETED; CONFIG_DISABLED: the config is off, or no goal has the event; FILTERED: no goal's condition holds;
+    NOT_FROM_SERVER: a goal matches, but does not accept the key.
     """
     if config.deleted_at is not None:
         return Reason.CONFIG_DELETED
     named = [goal for goal in goals_of(config) if goal.event == conversion.trigger]
     if not config.enabled or not named:
         return Reason.CONFIG_DISABLED
-    reason = Reason.NOT_FROM_SERVER if any(goal.fits(conversion) for goal in named) else Reason.FILTERED
-    return next((goal for goal in named if goal.takes(conversion)), reason)
+    reason = Reason.NOT_FROM_SERVER if any(goal.matches(conversion) for goal in named) else Reason.FILTERED
+    return next((goal for goal in named if goal.accepts(conversion)), reason)

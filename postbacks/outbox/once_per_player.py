@@ -1,9 +1,9 @@
 """Goals that count once per player: which conversions are not the player's first.
 
-Decided at fan-out, for the player as known then. A conversion that was handed over to the config counts, since it may
-have been sent. Else those of a server key precede others, since with a public key anyone can report an earlier one, and
-of them the earliest by event time counts, whatever its outcome. So the order of arrival matters only for an event that
-arrives after a later one was handed over: it is the repeat.
+Decided at fan-out, by the player's events at that time. A conversion that was handed over to the config counts, since
+it may have been sent. Otherwise the earliest by event time counts, whatever its outcome; conversions of a server key
+precede others, since with a public key anyone can report an earlier one. So the order of arrival matters only for an
+event that arrives after a later one was handed over: it is the repeat.
 """
 
 import uuid
@@ -20,15 +20,15 @@ from postbacks.models import Delivery, DeliveryState, PostbackConfig
 from postbacks.outbox import gate
 from postbacks.outbox.goals import Goal, Match, goals_of, match_goal
 
-# The conversion and the config of a Delivery.
+# The key of a Delivery: conversion id, config id.
 Key = tuple[uuid.UUID, uuid.UUID]
-# One conversion counts per person and goal.
-Place = tuple[uuid.UUID, Goal]
+# Person id and goal: one conversion of each counts.
+PersonGoal = tuple[uuid.UUID, Goal]
 
 
 @dataclass(frozen=True, slots=True)
 class OnceCandidate:
-    """A conversion taken by a goal that counts once."""
+    """A conversion that a goal which counts once accepts."""
 
     conversion: Conversion
     config: PostbackConfig
@@ -39,15 +39,15 @@ class OnceCandidate:
         return (self.conversion.pk, self.config.pk)
 
     @property
-    def place(self) -> Place:
+    def person_goal(self) -> PersonGoal:
         return (self.conversion.person_id, self.goal)
 
 
 def lock_games(configs: Iterable[PostbackConfig]) -> None:
-    """Lock the games of these configs that have a goal counting once, for the transaction.
+    """Lock the games whose configs have a goal that counts once, until the transaction ends.
 
-    To be called before conversions are read: of two conversions of a player in two batches, the second decision must
-    see the first.
+    To be called before conversions are read: if two batches have conversions of one player, the second one must see the
+    decisions of the first.
     """
     games = {config.game_id for config in configs if any(goal.once for goal in goals_of(config))}
     with connection.cursor() as cursor:
@@ -56,7 +56,7 @@ def lock_games(configs: Iterable[PostbackConfig]) -> None:
 
 
 def repeats(pairs: Iterable[tuple[Conversion, PostbackConfig]], matches: Mapping[Key, Match]) -> set[Key]:
-    """Those of these pairs, which have `matches`, whose goal counts once and counted another conversion of the player.
+    """The pairs whose goal, by `matches`, counts once and has counted another conversion of the player.
 
     Two queries per config at most.
     """
@@ -69,30 +69,30 @@ def repeats(pairs: Iterable[tuple[Conversion, PostbackConfig]], matches: Mapping
 
 
 def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
-    """Those of one config."""
+    """The repeats of candidates of one config."""
     config = candidates[0].config
     people, events = {c.conversion.person_id for c in candidates}, {c.goal.event for c in candidates}
-    known = _of_the_players(people, events)
+    conversions = _conversions_of(people, events)
     handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
     tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
-    counted = _firsts(config, known.filter(Exists(tried)))
-    uncounted = {c.conversion.person_id for c in candidates if c.place not in counted}
-    counted = {**_firsts(config, known.filter(person_id__in=uncounted)), **counted}
-    return [c for c in candidates if counted.get(c.place, c.conversion.pk) != c.conversion.pk]
+    counted = _first_conversions(config, conversions.filter(Exists(tried)))
+    uncounted = {c.conversion.person_id for c in candidates if c.person_goal not in counted}
+    counted = {**_first_conversions(config, conversions.filter(person_id__in=uncounted)), **counted}
+    return [c for c in candidates if counted.get(c.person_goal, c.conversion.pk) != c.conversion.pk]
 
 
-def _of_the_players(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
-    """Their conversions of these events without test traffic, those of server keys first, then by event time."""
+def _conversions_of(person_ids: set[uuid.UUID], events: set[str]) -> QuerySet[Conversion]:
+    """The conversions of these people and events without test traffic, those of server keys first, by event time."""
     of_players = Conversion.objects.filter(person_id__in=person_ids, trigger__in=events, test=False)
     needed = of_players.exclude(reason=Reason.ERASED).only("person_id", "trigger", "properties", "from_server")
     return needed.order_by(Coalesce("from_server", Value(False)).desc(), "event_at", "message_id")
 
 
-def _firsts(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[Place, uuid.UUID]:
-    """Of `conversions`, in this order, the id of the first that each goal takes of each player."""
-    found: dict[Place, uuid.UUID] = {}
+def _first_conversions(config: PostbackConfig, conversions: Iterable[Conversion]) -> dict[PersonGoal, uuid.UUID]:
+    """The id of the first of `conversions`, in this order, that each goal accepts of each player."""
+    firsts: dict[PersonGoal, uuid.UUID] = {}
     for conversion in conversions:
         goal = match_goal(config, conversion)
         if isinstance(goal, Goal):
-            found.setdefault((conversion.person_id, goal), conversion.pk)
-    return found
+            firsts.setdefault((conversion.person_id, goal), conversion.pk)
+    return firsts

@@ -17,7 +17,7 @@ class ReasonText:
     total: str = ""  # the sentence for a sum of conversions, if it differs from that of one
 
 
-# Of two postbacks of one network, the one whose reason comes later here got further.
+# Of two reasons for postbacks of one network, the later one in this order is shown.
 TEXTS: dict[str, ReasonText] = {
     Reason.ERASED: ReasonText(
         short="Erased player",

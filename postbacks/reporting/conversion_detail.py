@@ -181,7 +181,7 @@ def _goal(version: ConfigVersion, delivery: Delivery) -> str:
     config = PostbackConfig(goals=version.goals, triggers=version.triggers)
     named = [goal for goal in goals_of(config) if goal.event == delivery.trigger]
     conversion = delivery.conversion
-    taken = [goal for goal in named if conversion is not None and goal.takes(conversion)]
+    taken = [goal for goal in named if conversion is not None and goal.accepts(conversion)]
     return " or ".join(str(goal) for goal in taken[:1] or named)
 
 

@@ -183,7 +183,7 @@ def test_no_json_makes_it_raise(properties: Any, context: Any, traits: Any, inte
         known = conversion_facts.read_facts(conversion, event_id="e", level=level)
         for config in factories.unsaved_configs():
             config.kind.has_match_key(known)
-    assert gate.is_wanted(integrations, "TikTok Ads") in (True, False)
+    assert gate.is_destination_allowed(integrations, "TikTok Ads") in (True, False)
 
 
 # Which level is in force --------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_an_event_without_a_plausible_time_is_not_built(at: datetime):
 
 @pytest.mark.parametrize("name", ["", " ", "level\nup", "<b>", "ä", "x" * 65])
 def test_an_event_with_a_name_that_the_network_refuses_is_not_built(name: str):
-    assert not REDDIT.takes_event(name)
+    assert not REDDIT.accepts_event(name)
     with pytest.raises(ValueError, match="no event name for Reddit"):
         REDDIT.build(target(PIXEL), replace(LAUNCH, trigger=name))
 
@@ -110,7 +110,7 @@ def test_an_event_is_sent_under_the_name_of_its_goal_else_its_usual_name(
 
 def test_every_standard_event_is_accepted_by_the_schema():
     for name in REDDIT.standard_events:
-        assert REDDIT.takes_event(name)
+        assert REDDIT.accepts_event(name)
         assert event(trigger="level_up", sent_as=name)["type"] == {"tracking_type": name}
 
 

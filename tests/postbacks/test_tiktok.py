@@ -100,7 +100,7 @@ def test_an_event_without_a_plausible_time_is_not_built(at: datetime):
 
 @pytest.mark.parametrize("name", ["", " ", "level\nup", "<b>", "ä", "x" * 51])
 def test_an_event_with_a_name_that_the_network_refuses_is_not_built(name: str):
-    assert not TIKTOK.takes_event(name)
+    assert not TIKTOK.accepts_event(name)
     with pytest.raises(ValueError, match="no event name for TikTok"):
         TIKTOK.build(target(PIXEL), replace(LAUNCH, trigger=name))
 
@@ -122,7 +122,7 @@ def test_an_event_is_sent_under_the_name_of_its_goal_else_its_usual_name(trigger
 
 def test_every_standard_event_is_accepted_by_the_schema():
     for name in TIKTOK.standard_events:
-        assert TIKTOK.takes_event(name)
+        assert TIKTOK.accepts_event(name)
         assert sent(replace(LAUNCH, trigger="level_up", sent_as=name))["data"][0]["event"] == name
 
 

@@ -149,7 +149,7 @@ class Network(ABC):
         hidden = (*self.secrets(credential), *filter(None, [test_code]))
         return Target(pixel_id=pixel_id, credential=credential, base_url=base_url, test_code=test_code, secrets=hidden)
 
-    def takes_event(self, name: str) -> bool:
+    def accepts_event(self, name: str) -> bool:
         """Whether an event may be sent as `name`: exactly a standard name, or a valid custom one."""
         custom = self.custom_events and re.fullmatch(self.custom_event_pattern, name)
         return name in self.standard_events or bool(custom)
