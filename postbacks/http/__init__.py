@@ -1,5 +1,5 @@
 """The only package that opens connections to other parties: `post` to an ad network, `post_to_public_host` to a URL
-that a person entered.
+that a user entered.
 """
 
 from postbacks.http.exchange import BODY_LIMIT, post

@@ -1,7 +1,7 @@
 """Reads one HTTP answer within one deadline, and closes the connection unless the answer is complete and unambiguous.
 
-http.client accepts whatever comes next as the answer. Here it is the answer to the request that was written, or an
-exception.
+http.client accepts any bytes that follow as the answer. Here they are the answer to the request that was written, or
+raise an exception.
 """
 
 import contextlib
@@ -13,19 +13,19 @@ import ssl
 import time
 from typing import Any
 
-# Bytes of one answer with headers and framing; only the first BODY_LIMIT of the body are read.
-MAX_ANSWER = 1024 * 1024
-# Interim answers (1xx) before the real one; a proxy or two each send one.
+# Of one answer with headers and framing; only the first BODY_LIMIT bytes of the body are read.
+MAX_ANSWER_BYTES = 1024 * 1024
+# Interim answers (1xx) before the final one; a proxy or two may each send one.
 MAX_INTERIM = 100
 
 
 class DeadlineReader(io.RawIOBase):
-    """A socket's reading end with one deadline for all reads instead of a timeout for each."""
+    """Reads a socket with one deadline for all reads instead of a timeout for each."""
 
     def __init__(self, sock: socket.socket, raw: Any) -> None:
-        self._sock, self._raw, self._left = sock, raw, MAX_ANSWER
-        left = sock.gettimeout()  # urllib3 has just set what is left of the total
-        self._deadline = None if left is None else time.monotonic() + left
+        self._sock, self._raw, self._remaining = sock, raw, MAX_ANSWER_BYTES
+        seconds = sock.gettimeout()  # urllib3 has just set the remainder of the total timeout
+        self._deadline = None if seconds is None else time.monotonic() + seconds
         self.is_over = False
 
     def readable(self) -> bool:
@@ -34,15 +34,15 @@ class DeadlineReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self.is_over:
             return 0
-        if self._left <= 0:
+        if self._remaining <= 0:
             raise http.client.HTTPException("the answer is too long")
         if self._deadline is not None:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
+            seconds = self._deadline - time.monotonic()
+            if seconds <= 0:
                 raise TimeoutError("the answer took too long")
-            self._sock.settimeout(left)
+            self._sock.settimeout(seconds)
         count: int | None = self._raw.readinto(buffer)
-        self._left -= count or 0
+        self._remaining -= count or 0
         return count
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class DeadlineReader(io.RawIOBase):
 
 
 class AnswerReader(io.BufferedReader):
-    """Closed at the end of the answer; bytes after the answer end the connection."""
+    """Is closed at the end of the answer; closes the connection if more bytes follow."""
 
     def __init__(self, sock: socket.socket, raw: Any) -> None:
         self._sock, self._reader = sock, DeadlineReader(sock, raw)
@@ -61,14 +61,14 @@ class AnswerReader(io.BufferedReader):
         if not self.closed:
             self._reader.is_over = True
             if self.peek(1):
-                give_up(self._sock)
+                shut_down(self._sock)
         super().close()
 
 
 class StrictHTTPResponse(http.client.HTTPResponse):
-    """The answer after interim ones. `will_close` is set if its end is uncertain.
+    """The final answer. If its end is uncertain, `will_close` is set, so that the connection is closed after reading.
 
-    The connection is then closed after reading. Raises HTTPException if its length is contradictory.
+    Raises HTTPException if its length is contradictory.
     """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -81,29 +81,29 @@ class StrictHTTPResponse(http.client.HTTPResponse):
             if not 100 <= status < 200:
                 return version, status, reason
             if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                raise http.client.HTTPException("the protocol was switched, which nobody had asked for")
+                raise http.client.HTTPException("a switch of protocols that was not requested")
             http.client.parse_headers(self.fp)
-        raise http.client.HTTPException("no answer behind the interim ones")
+        raise http.client.HTTPException("too many interim answers")
 
     def begin(self) -> None:
         super().begin()
         lengths = [value.strip() for value in self.headers.get_all("content-length", ())]
-        coded = [value.strip().lower() for value in self.headers.get_all("transfer-encoding", ())]
+        codings = [value.strip().lower() for value in self.headers.get_all("transfer-encoding", ())]
         if len(set(lengths)) > 1 or any(not (value.isascii() and value.isdigit()) for value in lengths):
             raise http.client.HTTPException("more than one length, or none that is a number")
-        if coded and coded != ["chunked"]:
-            raise http.client.HTTPException("a transfer encoding that nobody had asked for")
-        framed = [*lengths, *coded]
+        if codings and codings != ["chunked"]:
+            raise http.client.HTTPException("a transfer encoding that was not requested")
+        framing = [*lengths, *codings]
         has_no_body = self.status in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED}
-        is_doubtful = len(framed) > 1 or bool(self.headers.defects) or (has_no_body and framed not in ([], ["0"]))
-        # A server may send 408 on an idle connection while a request is on its way.
+        is_doubtful = len(framing) > 1 or bool(self.headers.defects) or (has_no_body and framing not in ([], ["0"]))
+        # A server may send 408 on an idle connection while a request is in flight.
         if is_doubtful or self.status == http.HTTPStatus.REQUEST_TIMEOUT:
             self.will_close = True
         if has_no_body:
             self.chunked, self.length = False, 0  # http.client would wait for chunks
 
 
-def is_quiet(sock: socket.socket) -> bool:
+def is_idle(sock: socket.socket) -> bool:
     """Whether the peer has neither sent anything nor closed. A received byte is consumed, so that False is final."""
     timeout = sock.gettimeout()
     sock.settimeout(0)
@@ -118,7 +118,7 @@ def is_quiet(sock: socket.socket) -> bool:
     return False
 
 
-def give_up(sock: socket.socket) -> None:
+def shut_down(sock: socket.socket) -> None:
     """Close a connection that other threads may still use."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

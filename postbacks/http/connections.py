@@ -1,7 +1,7 @@
-"""The connections of all calls, kept for the next call to the same host.
+"""Connection pools: a connection is reused by later calls to the same host.
 
 Timeouts of urllib3 and sockets apply per operation, so that a peer that sends one byte a second would block a thread
-for ever, and a kept connection may hold bytes that belong to no request. answer.py handles both.
+forever, and a reused connection may have unread bytes of no request. answer.py handles both.
 """
 
 import errno
@@ -17,16 +17,16 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.poolmanager import PoolManager
 from urllib3.util.connection import create_connection
 
-from postbacks.http.answer import StrictHTTPResponse, is_quiet
+from postbacks.http.answer import StrictHTTPResponse, is_idle
 
-# Idle connections kept per host: more than sending.MAX_IN_FLIGHT, since a call that finds none opens its own and closes
-# it after use. What a network closes meanwhile is noticed when it is taken out.
+# Idle connections per host: more than sending.MAX_IN_FLIGHT, since a call without one opens a connection and closes it
+# after use. A connection that the network has closed is detected before the next use.
 POOL_SIZE = 512
-MAX_POOLS = 16  # hosts; one network has one
+MAX_POOLS = 16  # one per host; a network has one host
 
 
 class _Call(threading.local):
-    """The current or last call of a thread: whether any byte of its request was written."""
+    """Whether any byte of the request of a thread's current or last call was written."""
 
     is_written = False
 
@@ -37,23 +37,23 @@ call = _Call()
 class Connection:
     """Mixin for requirements beyond urllib3.
 
-    The connect timeout applies once, not to each address of the host. A request is sent only on a connection without
-    unread bytes, and after connecting, so that a failed connection is never taken for a failed request.
+    The connect timeout is for all addresses of the host together. A request is sent only on a connection without unread
+    bytes, and only after connecting, so that a failed connection is never reported as a failed request.
     """
 
     def _new_conn(self: Any) -> socket.socket:
         deadline = time.monotonic() + self.timeout
         try:
-            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+            infos = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         last: OSError = OSError(errno.EHOSTUNREACH, "no address")
-        for address in self._usable([str(address[0]) for *_, address in found]):
-            left = deadline - time.monotonic()
-            if left <= 0:
+        for address in self._usable([str(address[0]) for *_, address in infos]):
+            seconds = deadline - time.monotonic()
+            if seconds <= 0:
                 break
             try:
-                return create_connection((address, self.port), left, socket_options=self.socket_options)
+                return create_connection((address, self.port), seconds, socket_options=self.socket_options)
             except OSError as error:
                 last = error
         if isinstance(last, TimeoutError) or time.monotonic() >= deadline:
@@ -69,12 +69,12 @@ class Connection:
         """Whether the pool may return it; `request` checks again immediately before use."""
         return self.sock is not None
 
-    def request(self: Any, *args: Any, **given: Any) -> None:
-        if self.sock is not None and not is_quiet(self.sock):
-            self.close()  # what came is not the answer to this request
+    def request(self: Any, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None and not is_idle(self.sock):
+            self.close()  # the received bytes are not the answer to this request
         if self.sock is None:
             self.connect()
-        super().request(*args, **given)  # type: ignore[misc]
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self: Any, data: Any) -> None:
         call.is_written = True
@@ -103,10 +103,10 @@ def _new_pools() -> PoolManager:
     return pools
 
 
-def _forget_connections() -> None:
+def _reset_pools() -> None:
     global pools  # a forked worker must not write into its parent's sockets
     pools = _new_pools()
 
 
 pools = _new_pools()
-os.register_at_fork(after_in_child=_forget_connections)
+os.register_at_fork(after_in_child=_reset_pools)

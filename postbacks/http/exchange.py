@@ -1,7 +1,7 @@
 """Calls to the ad networks.
 
-A call does not raise for what the network does: every failure becomes a Response without a status. One deadline bounds
-the whole call. Redirects are not followed and nothing is retried here (postbacks/delivery/retry.py does).
+A call raises no error for a failure of the network, which becomes a Response without a status. One deadline bounds the
+whole call. Redirects are not followed and nothing is retried here (postbacks/delivery/retry.py does).
 """
 
 import logging
@@ -18,7 +18,7 @@ CONNECT_TIMEOUT = 5.0  # seconds, over all addresses of the host together
 BODY_LIMIT = 64 * 1024  # bytes; both networks answer in well under 1 KB
 MIN_SECRET_LENGTH = 6
 
-# At DEBUG urllib3 logs every request line; there are better logs of what was sent.
+# At DEBUG urllib3 logs every request line, which the delivery log makes superfluous.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
 
@@ -33,7 +33,7 @@ def post(request: Request, *, timeout: float = 10.0) -> Response:
         status, headers, body = exchange(connections.pools, request, request.url, timeout)
     except (HTTPError, ValueError) as error:
         return Response(None, {}, b"", elapsed_ms(started), failure(error))
-    for secret in filter(_worth_hiding, request.secrets):
+    for secret in filter(_is_maskable, request.secrets):
         body = body.replace(secret.encode(), b"[hidden]")
         headers = {name: value.replace(secret, "[hidden]") for name, value in headers.items()}
     return Response(status, headers, body, elapsed_ms(started))
@@ -44,9 +44,8 @@ def exchange(
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers with lower-case names, and the body, cut at BODY_LIMIT.
 
-    `pool` takes a whole `url` if it is a PoolManager, and the path with the query if it is one host's.
-
-    Raises urllib3's HTTPError, or ValueError.
+    `url` is a whole URL for a PoolManager, and a path with the query for the pool of one host. Raises urllib3's
+    HTTPError, or ValueError.
     """
     connections.call.is_written = False
     answer = pool.urlopen(
@@ -68,14 +67,12 @@ def exchange(
 
 
 def failure(error: Exception) -> str:
-    """Return a keyword for a call of this thread without an answer; one of UNSENT if no byte of the request was
-    written.
-    """
+    """Return the keyword of this thread's failed call; one of UNSENT if no byte of the request was written."""
     return _failure_of_an_answer(error) if connections.call.is_written else _failure_to_send(error)
 
 
 def _failure_to_send(error: Exception) -> str:
-    """Return the keyword for a ValueError: http.client refused to write a header."""
+    """Return one of UNSENT. A ValueError means that http.client refused to write a header."""
     if isinstance(error, NameResolutionError):
         return "dns"
     if isinstance(error, NewConnectionError):  # before its parent class, a time-out
@@ -93,7 +90,7 @@ def _failure_of_an_answer(error: Exception) -> str:
     return "reset" if isinstance(error, ProtocolError | SSLError) else "unreadable"
 
 
-def _worth_hiding(secret: str) -> bool:
+def _is_maskable(secret: str) -> bool:
     # Removing a short or all-digit test code could change other numbers of the answer.
     return len(secret) >= MIN_SECRET_LENGTH and not secret.isdigit()
 

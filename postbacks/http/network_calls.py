@@ -1,7 +1,7 @@
 """A call to an ad network, with the short-lived access token that some of them require.
 
-Access tokens are kept in this process's memory only, by credential, until shortly before they expire. One that the
-network refuses is dropped, and the call is made once more with a new one: a refused call was not taken.
+Access tokens are cached by credential in the memory of this process, until shortly before they expire. If the network
+refuses one, the call is made once more with a new one, since a refused call has no effect.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ logger = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10.0  # for a call and the token that it needs together; leases.LEASE_SECONDS is longer
 EXPIRY_MARGIN_SECONDS = 60.0
-MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; the network would not know a receipt that was cut
+MAX_REQUEST_ID_LENGTH = 512  # DeliveryAttempt.request_id; a truncated receipt is useless
 TOO_LATE = "There was no access token in time."
 UNUSABLE = "The stored credential cannot be used to ask for an access token: enter it again."
 
-_tokens: dict[str, tuple[str, float]] = {}  # by credential: the token and the monotonic time of its end
+_tokens: dict[str, tuple[str, float]] = {}  # by credential: the token and the monotonic time at which it expires
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -49,13 +49,13 @@ def call(
 ) -> NetworkCall:
     """Send the request that `build` makes for the target, within `timeout` seconds, and classify the answer.
 
-    Raises what `build` raises. An Outcome about the token is never `unknown`: the event itself was not sent.
+    Raises what `build` raises. The Outcome of a failed token request is never `unknown`, since the event was not sent.
     """
-    until, classify = time.monotonic() + timeout, classify or network.classify
-    made, token, is_kept = _call(network, target, build, classify, until)
-    if made.outcome.access == "token" and is_kept:
-        made, *_ = _call(network, target, build, classify, until, refused=token)
-    return made
+    deadline, classify = time.monotonic() + timeout, classify or network.classify
+    result, token, is_cached = _call(network, target, build, classify, deadline)
+    if result.outcome.access == "token" and is_cached:
+        result, *_ = _call(network, target, build, classify, deadline, refused=token)
+    return result
 
 
 def _call(
@@ -63,25 +63,25 @@ def _call(
     target: Target,
     build: Callable[[Target], Request],
     classify: Callable[[Response], Outcome],
-    until: float,
+    deadline: float,
     *,
     refused: str = "",
 ) -> tuple[NetworkCall, str, bool]:
-    """The call, the access token it was made with ('' without one) and whether that was cached."""
-    found, is_kept = _access_token(network, target, until, refused)
-    if isinstance(found, NetworkCall):
-        return found, "", False
-    if found:
-        target = target.with_access_token(found)
-    request = _hiding(build(target), target)
-    response = post(request, timeout=_left(until))
-    return NetworkCall(request, response, _storable(classify(response), request.secrets)), found, is_kept
+    """The result, the access token that was used ('' without one) and whether that was cached."""
+    token, is_cached = _access_token(network, target, deadline, refused)
+    if isinstance(token, NetworkCall):
+        return token, "", False
+    if token:
+        target = target.with_access_token(token)
+    request = _with_secrets(build(target), target)
+    response = post(request, timeout=_remaining(deadline))
+    return NetworkCall(request, response, _storable(classify(response), request.secrets)), token, is_cached
 
 
-def _access_token(network: Network, target: Target, until: float, refused: str) -> tuple[str | NetworkCall, bool]:
+def _access_token(network: Network, target: Target, deadline: float, refused: str) -> tuple[str | NetworkCall, bool]:
     """The token and whether it was cached; '' where none is needed, a failed NetworkCall if it could not be obtained.
 
-    A kept token is dropped when it is over, or the one that was `refused`.
+    A cached token is deleted if it has expired or is the `refused` one.
     """
     try:
         request = network.token_request(target)
@@ -90,41 +90,41 @@ def _access_token(network: Network, target: Target, until: float, refused: str) 
     if request is None:
         return "", False
     key = _key(network, target)
-    # Many threads need the token of one credential at once: one requests it, the others wait.
-    if not _locks[key].acquire(timeout=_left(until)):
+    # Many threads may need the token of a credential at the same time: one requests it, the others wait.
+    if not _locks[key].acquire(timeout=_remaining(deadline)):
         return NetworkCall(None, None, Outcome(Verdict.TRANSIENT, None, TOO_LATE)), False
     try:
         token, expires_at = _tokens.get(key, ("", 0.0))
         if token and token != refused and time.monotonic() < expires_at:
             return token, True
         _tokens.pop(key, None)
-        return _new_access_token(network, target, request, until), False
+        return _new_access_token(network, target, request, deadline), False
     finally:
         _locks[key].release()
 
 
-def _new_access_token(network: Network, target: Target, request: Request, until: float) -> str | NetworkCall:
-    request = _hiding(request, target)
-    response = post(request, timeout=_left(until))
+def _new_access_token(network: Network, target: Target, request: Request, deadline: float) -> str | NetworkCall:
+    request = _with_secrets(request, target)
+    response = post(request, timeout=_remaining(deadline))
     try:
-        found = network.token_from(response)
+        token = network.token_from(response)
     except Exception:  # an unexpected answer does not mean that the credential is bad
         logger.exception("token_answer_unreadable", network=network.kind)
-        found = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
-    if isinstance(found, Outcome):
-        return NetworkCall(None, response, _storable(replace(found, unknown=False), request.secrets))
-    expires_at = time.monotonic() + found.expires_in - EXPIRY_MARGIN_SECONDS
-    _tokens[_key(network, target)] = (found.value, expires_at)
-    return found.value
+        token = Outcome(Verdict.TRANSIENT, None, "The answer to the request for an access token could not be read.")
+    if isinstance(token, Outcome):
+        return NetworkCall(None, response, _storable(replace(token, unknown=False), request.secrets))
+    expires_at = time.monotonic() + token.expires_in - EXPIRY_MARGIN_SECONDS
+    _tokens[_key(network, target)] = (token.value, expires_at)
+    return token.value
 
 
-def _hiding(request: Request, target: Target) -> Request:
-    # The longest first: one may be the beginning of another.
+def _with_secrets(request: Request, target: Target) -> Request:
+    # The longest first, since one may be a prefix of another.
     return replace(request, secrets=tuple(sorted({*request.secrets, *target.secrets}, key=len, reverse=True)))
 
 
 def _storable(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
-    """Without the secrets that `post` leaves in an answer, and without what PostgreSQL refuses."""
+    """Remove secrets that `post` does not mask, and characters that PostgreSQL refuses."""
     request_id = _cleaned(outcome.request_id or "", secrets)
     if len(request_id) > MAX_REQUEST_ID_LENGTH:
         logger.warning("request_id_too_long", length=len(request_id))
@@ -140,7 +140,7 @@ def _storable(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
 def _cleaned(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "[hidden]")
-    # A cut answer may end in half of a surrogate pair.
+    # A truncated answer may end in half of a surrogate pair.
     return text.replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
@@ -149,5 +149,5 @@ def _key(network: Network, target: Target) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _left(until: float) -> float:
-    return max(until - time.monotonic(), 0.5)
+def _remaining(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.5)

@@ -1,4 +1,4 @@
-"""Calls to URLs that a person entered (alert webhooks), which must not reach the studio's own network.
+"""Calls to URLs that a user entered (alert webhooks), which must not reach the studio's internal network.
 
 A name is resolved once, every address is checked, and the connection is made to a checked address, so that DNS
 rebinding has no effect. Proxies of the environment are not used and redirects are not followed.
@@ -18,7 +18,7 @@ from postbacks.http import connections, exchange
 from postbacks.networks.interface.call import Request, Response
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# IPv6 prefixes with an IPv4 address that a gateway translates (RFC 6052, RFC 8215).
+# IPv6 prefixes of addresses that a gateway translates to IPv4 (RFC 6052, RFC 8215).
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1.
 NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*\.?", re.IGNORECASE)
@@ -58,15 +58,15 @@ def is_public(address: str) -> bool:
     """Whether an address belongs to the public internet: not private, loopback, link-local, multicast, reserved or
     unspecified, nor an IPv6 form of such an IPv4 address.
     """
-    found: Address = ipaddress.ip_address(address.partition("%")[0])
-    inner = _inner(found) if isinstance(found, ipaddress.IPv6Address) else None
+    parsed: Address = ipaddress.ip_address(address.partition("%")[0])
+    inner = _embedded(parsed) if isinstance(parsed, ipaddress.IPv6Address) else None
     if inner is not None:
         return is_public(str(inner))
-    return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
+    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified)
 
 
-def _inner(address: ipaddress.IPv6Address) -> Address | None:
-    """Return the IPv4 address inside a mapped, 6to4, Teredo, NAT64 or (deprecated) compatible IPv6 address."""
+def _embedded(address: ipaddress.IPv6Address) -> Address | None:
+    """Return the IPv4 address in a mapped, 6to4, Teredo, NAT64 or (deprecated) compatible IPv6 address."""
     number = int(address)
     if address.teredo:
         return address.teredo[1]
@@ -93,8 +93,8 @@ def refusal(url: str, *, private_hosts: Collection[str] = ()) -> str:
     try:
         return "" if is_public(host) else PRIVATE
     except ValueError:
-        numeric = NUMERIC.fullmatch(host) or host == "localhost" or host.endswith(".localhost")
-        return PRIVATE if numeric else ""
+        is_local = NUMERIC.fullmatch(host) or host == "localhost" or host.endswith(".localhost")
+        return PRIVATE if is_local else ""
 
 
 def post_to_public_host(request: Request, *, private_hosts: Collection[str] = (), timeout: float = 10.0) -> Response:

@@ -1,4 +1,4 @@
-"""The ad networks Afterclick can post to: one line each. docs/adding-a-network.md describes the folder behind it.
+"""The ad networks Afterclick can post to: one line each. docs/adding-a-network.md describes the folder of a network.
 
 The settings read this module, so a network's `network.py` imports no models and no settings.
 """

@@ -13,7 +13,7 @@ from postbacks.networks.interface.network import Network
 
 FILES = ("static/logo.svg", "vectors/game_launch.json", "vectors/purchase.json", "vectors/responses.json")
 OPTIONAL = frozenset({"object_id"})
-# It begins the names of environment variables, and the tables have 16 characters for it.
+# A prefix of environment variables; the database columns have 16 characters.
 KIND = re.compile(r"[a-z_]{1,16}")
 # An empty value of these declares that the network has none.
 MAY_BE_EMPTY = frozenset(
@@ -33,12 +33,12 @@ def check_networks(**options: Any) -> list[CheckMessage]:
 
 
 def missing_parts(kind: str, network: Network) -> Iterator[str]:
-    """One sentence for each part that is missing."""
+    """A sentence for each part that is missing or wrong."""
     declared = {name for cls in type(network).__mro__ if cls is not Network for name in vars(cls)}
     for name in [name for name in Network.__annotations__ if name not in OPTIONAL]:
         if name not in declared:
-            none = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""
-            yield f"{name} is not set{none}."
+            hint = "; an empty value declares that there is none" if name in MAY_BE_EMPTY else ""
+            yield f"{name} is not set{hint}."
         elif name not in MAY_BE_EMPTY and not getattr(network, name):
             yield f"{name} is empty."
     if not KIND.fullmatch(kind):
@@ -59,12 +59,12 @@ def missing_parts(kind: str, network: Network) -> Iterator[str]:
 
 
 def shared_prefixes() -> Iterator[str]:
-    found: list[tuple[str, str]] = []
+    prefixes: list[tuple[str, str]] = []
     for kind, network in NETWORKS.items():
         with suppress(ImportError, AttributeError):
-            found += [(kind, prefix) for prefix in imitation_of(network).prefixes]
-    for kind, prefix in found:
-        others = [other for other, longer in found if other != kind and longer.startswith(prefix)]
+            prefixes += [(kind, prefix) for prefix in imitation_of(network).prefixes]
+    for kind, prefix in prefixes:
+        others = [other for other, longer in prefixes if other != kind and longer.startswith(prefix)]
         yield from (
             f"Networks {kind} and {other}: their imitations share the path prefix {prefix}." for other in others
         )

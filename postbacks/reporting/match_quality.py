@@ -7,7 +7,7 @@ from django.db import connection
 from audience.database import clock
 from audience.models import Game
 from postbacks.models import AttemptStatus, PostbackConfig
-from postbacks.networks.interface.matching import MatchQuality, judge
+from postbacks.networks.interface.matching import MatchQuality, compute_quality
 from postbacks.networks.interface.network import Network
 
 PERIOD = timedelta(days=7)
@@ -48,4 +48,4 @@ def quality_of(game: Game, network: Network) -> MatchQuality:
             SENT.format(carried=carried, places=places),
             [*paths, list(configs), AttemptStatus.SUCCESS.value, since, MAX_BODIES, MAX_BODIES],
         )
-        return judge(keys, {tuple(row[:-1]): row[-1] for row in cursor.fetchall()})
+        return compute_quality(keys, {tuple(row[:-1]): row[-1] for row in cursor.fetchall()})

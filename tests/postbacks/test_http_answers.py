@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from postbacks.http import post
-from postbacks.http.answer import MAX_ANSWER, MAX_INTERIM
+from postbacks.http.answer import MAX_ANSWER_BYTES, MAX_INTERIM
 from tests.postbacks.test_http import OK, Peer, certificate, peer, request
 
 __all__ = ["certificate"]  # the fixture
@@ -262,7 +262,7 @@ def test_an_endless_answer_takes_no_more_memory_than_a_long_one(answer: bytes):
     assert len(response.body) <= 64 * 1024
     assert response.latency_ms < 4000
     # What the kernel's buffers hold comes on top.
-    assert sum(sent) < MAX_ANSWER + 16 * 1024 * 1024
+    assert sum(sent) < MAX_ANSWER_BYTES + 16 * 1024 * 1024
 
 
 def _status_and_body(network: Peer) -> tuple[int | None, bytes]:

@@ -9,7 +9,7 @@ import pytest
 from audience.models import Game, Role
 from postbacks.models import DeliveryAttempt, PostbackConfig
 from postbacks.networks import NETWORKS
-from postbacks.networks.interface.matching import KeyShare, judge
+from postbacks.networks.interface.matching import KeyShare, compute_quality
 from postbacks.reporting import match_quality
 from postbacks.reporting.match_quality import quality_of
 from tests import factories, hub
@@ -41,23 +41,23 @@ def test_a_body_with_every_match_key_scores_100(game: Game, network: Any) -> Non
     body = json.loads(network.build(target(config.pixel_id), PURCHASE).body)
     factories.attempt(factories.delivery(config), payload=body)
     quality = quality_of(game, network)
-    assert (quality.events, quality.score, quality.best_lift) == (1, 100, None)
+    assert (quality.events, quality.score, quality.best_improvement) == (1, 100, None)
 
 
 def test_the_score_is_the_mean_over_all_events() -> None:
     keys = NETWORKS["tiktok"].match_keys
     click_only, click_and_email = (True, *[False] * 5), (True, True, *[False] * 4)
-    quality = judge(keys, {click_only: 3, click_and_email: 1})
+    quality = compute_quality(keys, {click_only: 3, click_and_email: 1})
     assert (quality.events, quality.score) == (4, 45)
     shares = by_name(quality)
     assert (shares["click_id"].share, shares["email"].share, shares["phone"].share) == (1.0, 0.25, 0.0)
-    assert (shares["click_id"].lifted, shares["email"].lifted, shares["phone"].lifted) == (45, 60, 65)
-    assert quality.best_lift == shares["phone"]
+    assert (shares["click_id"].potential, shares["email"].potential, shares["phone"].potential) == (45, 60, 65)
+    assert quality.best_improvement == shares["phone"]
 
 
 def test_without_events_there_is_no_score() -> None:
-    quality = judge(NETWORKS["reddit"].match_keys, {})
-    assert (quality.events, quality.score, quality.best_lift) == (0, None, None)
+    quality = compute_quality(NETWORKS["reddit"].match_keys, {})
+    assert (quality.events, quality.score, quality.best_improvement) == (0, None, None)
 
 
 @pytest.mark.django_db
@@ -120,7 +120,7 @@ def test_the_networks_page_loads_only_the_match_quality_summary(game: Game) -> N
 @pytest.mark.django_db
 def test_the_match_quality_page_without_data_names_the_next_step(game: Game) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/reddit/quality/").content.decode()
-    assert "Nothing to judge yet" in page
+    assert "Nothing to compute_quality yet" in page
 
 
 @pytest.mark.django_db

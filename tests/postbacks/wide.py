@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from postbacks.networks.interface.answers import decoded, plain, unanswered
+from postbacks.networks.interface.answers import decode_json, plain_message, unanswered_outcome
 from postbacks.networks.interface.call import AccessToken, Outcome, Request, Response, Target, Verdict
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
@@ -66,7 +66,7 @@ class Wide(Network):
         return Request("POST", f"{target.base_url}/token", {}, json_body({"assertion": assertion}))
 
     def token_from(self, response: Response) -> AccessToken | Outcome:
-        body = decoded(response) or {}
+        body = decode_json(response) or {}
         if response.status == 200:
             return AccessToken(body["access_token"], body["expires_in"])
         return self.classify(response)
@@ -93,10 +93,10 @@ class Wide(Network):
         return Request(method, url, {"Authorization": f"Bearer {target.access_token}"}, body)
 
     def classify(self, response: Response) -> Outcome:
-        body = decoded(response) or {}
-        message = body.get("message") or plain(response)
+        body = decode_json(response) or {}
+        message = body.get("message") or plain_message(response)
         if response.status is None:
-            return unanswered(response)
+            return unanswered_outcome(response)
         if response.status == 200:
             after = timedelta(minutes=30) if "receipt" in body else None
             return Outcome(Verdict.SUCCESS, "0", message, request_id=body.get("receipt"), confirm_after=after)
@@ -112,10 +112,10 @@ class Wide(Network):
         return self._request(target, "GET", f"status/{receipt}", b"")
 
     def classify_confirmation(self, response: Response) -> Outcome:
-        state = (decoded(response) or {}).get("state")
+        state = (decode_json(response) or {}).get("state")
         if state == "refused":
-            return Outcome(Verdict.PAYLOAD, "TOO_RECENT_CLICK", (decoded(response) or {})["message"])
-        return Outcome(Verdict.SUCCESS if state == "confirmed" else Verdict.TRANSIENT, None, plain(response))
+            return Outcome(Verdict.PAYLOAD, "TOO_RECENT_CLICK", (decode_json(response) or {})["message"])
+        return Outcome(Verdict.SUCCESS if state == "confirmed" else Verdict.TRANSIENT, None, plain_message(response))
 
 
 class Server:

@@ -24,7 +24,7 @@ FAILURES = {
 }
 
 
-def decoded(response: Response) -> dict[str, Any] | None:
+def decode_json(response: Response) -> dict[str, Any] | None:
     """The body as a JSON object; None for anything else."""
     try:
         body = json.loads(response.body)
@@ -33,7 +33,7 @@ def decoded(response: Response) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def plain(response: Response) -> str:
+def plain_message(response: Response) -> str:
     """The message of a body that is not JSON: an HTML page's title, the start of plain text, else the status."""
     body = response.body.decode(errors="replace").strip()
     title = re.search(r"<title[^>]*>(.*?)</title", body, re.IGNORECASE | re.DOTALL)
@@ -41,16 +41,16 @@ def plain(response: Response) -> str:
         body = title[1]
     elif body.startswith(("<", "{", "[")):
         body = ""
-    return shortened(body) or f"HTTP {response.status} without a readable answer"
+    return shorten(body) or f"HTTP {response.status} without a readable answer"
 
 
-def shortened(message: str) -> str:
+def shorten(message: str) -> str:
     """One line of at most MAX_MESSAGE_LENGTH characters, without NUL."""
     line = " ".join(message.replace("\x00", " ").split())
     return line if len(line) <= MAX_MESSAGE_LENGTH else line[: MAX_MESSAGE_LENGTH - 1] + "…"
 
 
-def unanswered(response: Response) -> Outcome:
+def unanswered_outcome(response: Response) -> Outcome:
     """The Outcome of a call without an HTTP answer: always TRANSIENT."""
     message = FAILURES.get(response.failure or "", "The network could not be reached")
     return Outcome(Verdict.TRANSIENT, None, message, unknown=response.is_unknown)
@@ -59,7 +59,7 @@ def unanswered(response: Response) -> Outcome:
 def retry_after(response: Response) -> float | None:
     """Seconds to wait by the Retry-After header (seconds or an HTTP date), 0 to 24 h; None without a usable one.
 
-    A date is compared with the answer's own Date header, so that neither clock has to be right.
+    A date is compared with the answer's own Date header, so that neither clock needs to be correct.
     """
     raw = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,12}", raw):
@@ -73,7 +73,7 @@ def retry_after(response: Response) -> float | None:
 
 def _http_date(raw: str) -> datetime | None:
     try:
-        at = parsedate_to_datetime(raw)
+        date = parsedate_to_datetime(raw)
     except ValueError:
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

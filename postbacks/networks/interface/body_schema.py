@@ -11,13 +11,13 @@ from jsonschema import Draft7Validator, ValidationError
 
 FieldPath = tuple[str | int, ...]
 
-# Of a body that is a million wrong entries, reading all of them would take half a minute.
+# Validating a body with a million invalid entries would take half a minute.
 MAX_ERRORS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaProblem:
-    """One failed keyword of the schema, `rule`, with its value `expected` and the body's `value`.
+    """A failed keyword of the schema, `rule`, with its value `expected`, and the `value` in the body.
 
     `path` ends in the field's name, also where that field is missing (`required`, `then`) or unknown
     (`additionalProperties`). `then`: it is missing because of another field's value.
@@ -38,11 +38,10 @@ class BodySchema:
         self._validator = Draft7Validator(json.loads(file.read_text(encoding="utf-8")))
 
     def problems(self, body: Any) -> list[SchemaProblem]:
-        """In the order of the schema: a level's own fields before what lies inside them. Those of the first
-        MAX_ERRORS failed keywords."""
+        """The problems of the first MAX_ERRORS failed keywords, in the schema's order: a level before its contents."""
         errors = islice(self._validator.iter_errors(body), MAX_ERRORS)
-        found = [problem for error in errors for problem in _problems(error)]
-        return list({(problem.path, problem.rule): problem for problem in found}.values())
+        problems = [problem for error in errors for problem in _problems(error)]
+        return list({(problem.path, problem.rule): problem for problem in problems}.values())
 
 
 def _problems(error: ValidationError) -> Iterator[SchemaProblem]:

@@ -11,9 +11,9 @@ Access = Literal["token", "pixel"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request ready to send. Its URL may carry a token: nothing logs, stores or shows it.
+    """An HTTP request ready to send. Its URL may have a token, so it is not logged, stored or shown.
 
-    http.post blanks every one of `secrets` out of the answer.
+    http.post masks `secrets` in the answer.
     """
 
     method: str
@@ -46,11 +46,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The destination of one postback, made by Network.target. `test_code` is given only for the save-time check.
+    """The destination of one postback, made by Network.target. `test_code` is set only for checks and test conversions.
 
-    `credential` is that of the config, by the names of the network's credential fields. `access_token` is what
-    Network.token_request got for it, '' for a network without one. `secrets` are every secret of the target: a Request
-    carries them, so that they are masked in the answer.
+    `credential` is that of the config: name of the credential field -> value. `access_token` is '' unless the network
+    uses one (Network.token_request). `secrets` are all secrets of the target, to be masked in the answer.
     """
 
     pixel_id: str
@@ -66,7 +65,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """`expires_in` in seconds from now."""
+    """A short-lived token of a network; `expires_in` in seconds from now."""
 
     value: str = field(repr=False)
     expires_in: float
@@ -85,9 +84,9 @@ class Outcome:
 
     `code` is the provider's own code as text, `message` the provider's own message if it sent one, `retry_after` in
     seconds. `access` is set for CREDENTIAL only: "token" (invalid, revoked, expired, missing) or "pixel" (the token is
-    known and may not use this pixel). `limited`: we are sending too fast, so that every other event would get the same
-    answer. `unknown`: the request may have arrived, and its answer did not (Response.is_unknown). `confirm_after` is
-    set for a SUCCESS that the network judges later: how long to wait before it is asked about `request_id`.
+    known and may not use this pixel). `limited`: the rate limit was exceeded, so that other events would get the
+    same answer. `unknown`: the request may have arrived, but there is no answer (Response.is_unknown). `confirm_after`
+    is set for a SUCCESS whose final result comes later: how long to wait before querying the network for `request_id`.
     """
 
     verdict: Verdict

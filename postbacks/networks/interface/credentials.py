@@ -10,7 +10,7 @@ class CredentialField:
     """One part of a credential; `name` is its key in PostbackConfig.credential.
 
     `kind`: "secret" is one line, "json" a JSON object that is pasted whole; neither is shown again. "plain" is an id
-    that pages may show. `pattern` is for one line, `members` are the texts that a JSON object must hold, all secret.
+    that pages may show. `pattern` is for one line; `members` are the required texts of a JSON object, all secret.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The facts of one conversion, as a network's `build` gets them."""
+"""The facts of one conversion, the input of a network's `build`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,11 +36,11 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """One conversion as a network may know it: raw and unhashed, already cut down to what consent allows.
+    """The data of one conversion that a network may receive: unhashed, and limited to what consent allows.
 
     `trigger` is the event's name, `sent_as` the network's name for it ('' for the usual one), `object_id` the network's
-    object that the goal reports to. `event_id` is the Delivery's one stable id. `event_at` and `clicked_at` are aware.
-    `cookies` are the network's own, by their names in the browser. `ip` and `user_agent` are those of the click.
+    object that the goal reports to. `event_id` is the same on every attempt. `event_at` and `clicked_at` are aware.
+    `cookies` are the network's, by their names in the browser. `ip` and `user_agent` are those of the click.
     """
 
     trigger: str

@@ -1,4 +1,4 @@
-"""What a network's imitation for the sandbox consists of: its accounts, its answers and its faults."""
+"""The types of a network's imitation for the sandbox: its accounts, its answers and its faults."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,8 +14,10 @@ FAULTS = ("unauthorized", "forbidden", "bad_request", "rate_limited", "unavailab
 
 @dataclass(frozen=True, slots=True)
 class ImitationRequest:
-    """`headers` by lower-case name; `accounts` is what this network accepts now: credential -> pixels; `now` in Unix
-    seconds; `over_quota`: the calls of this second are used up."""
+    """A request to an imitation; `headers` by lower-case name, `now` in Unix seconds.
+
+    `accounts` are those that it accepts now: credential -> pixels. `over_quota`: the quota of this second is used up.
+    """
 
     method: str
     path: str
@@ -35,8 +37,10 @@ class ImitationRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImitationResponse:
-    """`body` is sent as JSON, or as it is when it is text. `events` are the deduplication keys of accepted events:
-    the pixel first, the event id last."""
+    """The answer of an imitation. `body` is sent as JSON, or unchanged if it is text.
+
+    `events` are the deduplication keys of the accepted events: the pixel first, the event id last.
+    """
 
     status: int
     body: dict[str, Any] | str
@@ -52,14 +56,14 @@ class ImitationResponse:
 
     @property
     def code(self) -> str:
-        """The code at the top of the body, for a network whose HTTP status does not tell the outcome; else ''."""
+        """The code at the top of the body, for a network whose HTTP status does not show the outcome; else ''."""
         return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """Made up, in the network's formats. `token` and `rotated_token` may post to `pixel` and `second_pixel`, and
-    `foreign_token` only to `foreign_pixel`.
+    """Fictitious accounts in the network's formats. `token` and `rotated_token` may post to `pixel` and `second_pixel`,
+    and `foreign_token` only to `foreign_pixel`.
 
     `credential` is what a postback stores to post with `token`, by field; {"token": token} unless given.
     """
@@ -76,14 +80,16 @@ class Accounts:
         return dict(self.credential) or {"token": self.token}
 
     def by_credential(self) -> dict[str, frozenset[str]]:
-        own = frozenset({self.pixel, self.second_pixel})
-        return {self.token: own, self.rotated_token: own, self.foreign_token: frozenset({self.foreign_pixel})}
+        pixels = frozenset({self.pixel, self.second_pixel})
+        return {self.token: pixels, self.rotated_token: pixels, self.foreign_token: frozenset({self.foreign_pixel})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imitation:
-    """`prefixes` start every path of the network's API, and no path of another's. `endpoints` are shown on the
-    sandbox's help page. `faults` has the answer for each of FAULTS, given the pixel that the request names."""
+    """The imitation of one network. Every path of its API starts with one of `prefixes`, and no path of another's does.
+
+    `endpoints` are shown on the sandbox's help page. `faults`: each of FAULTS -> the answer, by the request's pixel.
+    """
 
     prefixes: tuple[str, ...]
     endpoints: tuple[str, ...]
@@ -92,13 +98,13 @@ class Imitation:
     pixel: Callable[[str, Any], str]  # (path, decoded body) -> the pixel that the request names, '' without one
     is_test: Callable[[Any], bool]  # decoded body -> whether it is a test event
     faults: Mapping[str, Callable[[str], ImitationResponse]]
-    quota: int | None = None  # calls a second; beyond them Call.over_quota is set
+    quota: int | None = None  # calls a second; above it ImitationRequest.over_quota is set
 
 
 def imitation_of(network: Network) -> Imitation:
     """`IMITATION` of `imitation.py` beside the network's own module. ImportError or AttributeError without one.
 
-    Loaded when it is asked for, since only the sandbox, the demo and the tests need the schemas.
+    Imported on demand, since only the sandbox, the demo and the tests need the schemas.
     """
     package = type(network).__module__.rpartition(".")[0]
     imitation: Imitation = import_module(f"{package}.imitation").IMITATION

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Which of the keys an event carried, in the network's order, and how many events carried just these.
+# Whether events had each key, in the network's order -> the number of events.
 Combinations = Mapping[tuple[bool, ...], int]
 
 
 @dataclass(frozen=True, slots=True)
 class MatchKey:
-    """A body carries the key when it has a value at every one of `paths`; list indexes are numbers, as for PostgreSQL's
-    #> operator. `weight` is our own estimate in points: those of a network add up to 100. `advice` is for the studio.
+    """A body has the key if it has a value at every one of `paths`; list indexes are numbers, as for PostgreSQL's #>
+    operator. `weight` is our estimate in points: those of a network add up to 100. `advice` is for the studio.
     """
 
     name: str
@@ -22,11 +22,11 @@ class MatchKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyShare:
-    """`share` of events carried the key, 0 to 1; with it on all of them the score would be `lifted`."""
+    """The share of events that had the key, 0 to 1; `potential` is the score if all of them had it."""
 
     key: MatchKey
     share: float
-    lifted: int
+    potential: int
 
     @property
     def percent(self) -> int:
@@ -37,26 +37,26 @@ class KeyShare:
 
 @dataclass(frozen=True, slots=True)
 class MatchQuality:
-    """`score` is the mean of what the events carried, 0 to 100; None when there were none."""
+    """`score` is the mean over all events, 0 to 100; None without events."""
 
     events: int
     score: int | None
     shares: Sequence[KeyShare]
 
     @property
-    def best_lift(self) -> KeyShare | None:
-        """The key that would raise the score most; None when none would."""
-        best = max(self.shares, key=lambda share: (share.lifted, share.key.weight), default=None)
-        return best if best and self.score is not None and best.lifted > self.score else None
+    def best_improvement(self) -> KeyShare | None:
+        """The key that would raise the score most; None if none would."""
+        best = max(self.shares, key=lambda share: (share.potential, share.key.weight), default=None)
+        return best if best and self.score is not None and best.potential > self.score else None
 
 
-def judge(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
-    """An event scores the weights of its keys; the score is the mean over all events."""
+def compute_quality(keys: Sequence[MatchKey], combinations: Combinations) -> MatchQuality:
+    """The score of an event is the sum of its keys' weights; the score of all is the mean."""
     events = sum(combinations.values())
     if not events:
         return MatchQuality(events=0, score=None, shares=[KeyShare(key, 0.0, 0) for key in keys])
-    carriers = [sum(times for carried, times in combinations.items() if carried[place]) for place in range(len(keys))]
-    shares = [(key, count / events) for key, count in zip(keys, carriers, strict=True)]
+    counts = [sum(count for had, count in combinations.items() if had[index]) for index in range(len(keys))]
+    shares = [(key, count / events) for key, count in zip(keys, counts, strict=True)]
     score = sum(key.weight * share for key, share in shares)
-    lifted = [KeyShare(key, share, round(score + key.weight * (1 - share))) for key, share in shares]
-    return MatchQuality(events=events, score=round(score), shares=lifted)
+    scored = [KeyShare(key, share, round(score + key.weight * (1 - share))) for key, share in shares]
+    return MatchQuality(events=events, score=round(score), shares=scored)

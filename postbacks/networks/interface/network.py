@@ -1,7 +1,6 @@
 """The Network class: it turns the facts of one conversion into an HTTP request, and reads the network's answer.
 
-Plain data and pure functions. Nothing here opens a socket (postbacks/http does), reads a setting or a row,
-so a test is a call and a comparison.
+Plain data and pure functions: a network opens no socket (postbacks/http does) and reads no setting and no row.
 """
 
 import inspect
@@ -19,14 +18,14 @@ from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.matching import MatchKey
 from postbacks.networks.interface.payload_fields import DescribedField, described
 
-VERSION = "0.2.0"  # pyproject.toml's; a test keeps the two equal
-# Reddit answers 429 to the agent names of HTTP libraries (vendor text), so we send our own name.
+VERSION = "0.2.0"  # as in pyproject.toml, which a test checks
+# Reddit answers 429 to the agent names of HTTP libraries (vendor text), hence this name.
 USER_AGENT = f"Afterclick/{VERSION} (+conversion postbacks)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectId:
-    """The network's own object that a goal reports to: X's event, Google's conversion action."""
+    """The network's object that a goal reports to: X's event, Google's conversion action."""
 
     label: str
     pattern: str
@@ -40,7 +39,7 @@ class Network(ABC):
     kind: str
     label: str
     events: Mapping[str, str]  # trigger -> the network's event name, as the pages show it
-    # Event names that the network knows (name on the wire -> label), and what else it takes as a custom event's.
+    # Standard event names (name in the request -> label), and the custom names that the network accepts.
     standard_events: Mapping[str, str]
     custom_events: bool
     custom_event_pattern: str
@@ -48,8 +47,8 @@ class Network(ABC):
     pixel_label: str
     pixel_pattern: str
     pixel_help: str
-    credential_fields: Sequence[CredentialField]  # the first one names the credential on the pages
-    # Where to find the two: one sentence per step, with the terms of the network's own pages.
+    credential_fields: Sequence[CredentialField]  # the label of the first is the credential's on the pages
+    # Where to find credential and pixel: one sentence per step, with the terms of the network's pages.
     credential_steps: Sequence[str]
     pixel_steps: Sequence[str]
     object_id: ObjectId | None = None
@@ -59,10 +58,10 @@ class Network(ABC):
     default_rate: float = 0.0  # requests a second to one pixel at most; the variable <KIND>_RATE overrides it
     click_params: tuple[str, ...] = ()  # query parameters of a click id; the first one is shown on the pages
     utm_sources: tuple[str, ...] = ()  # values of utm_source, lower case, that mean this network
-    cookies: tuple[str, ...] = ()  # its own cookies that identify a browser
+    cookies: tuple[str, ...] = ()  # the network's cookies that identify a browser
     field_notes: Mapping[str, str]  # field of a sent body -> its description
     secret_note: tuple[str, str]  # (header that carries the credential, its description)
-    match_keys: Sequence[MatchKey]  # what it matches an event by, with our weights
+    match_keys: Sequence[MatchKey]  # the keys by which it matches events, with our weights
     max_age: timedelta  # an event older than this is refused by the network
 
     @property
@@ -76,7 +75,7 @@ class Network(ABC):
 
     @property
     def click_param(self) -> str:
-        """'' for a network without a click parameter of its own."""
+        """The click parameter that the pages show; '' for a network without one."""
         return self.click_params[0] if self.click_params else ""
 
     @property
@@ -97,33 +96,33 @@ class Network(ABC):
 
     @abstractmethod
     def classify(self, response: Response) -> Outcome:
-        """What the answer means: permanent or transient. The only place that decides it."""
+        """What the answer means: permanent or transient. Only this function decides it."""
 
     @abstractmethod
     def has_match_key(self, facts: Facts) -> bool:
-        """Whether the network could match the event to anyone; without one it is not sent (`no_match_key`)."""
+        """Whether the network could match the event to a user; an event without a key is not sent (`no_match_key`)."""
 
     def token_request(self, target: Target) -> Request | None:
         """The request that exchanges the credential for an access token; None for a network without one.
 
-        ValueError for a credential that cannot be used for it.
+        ValueError for an unusable credential.
         """
         return None
 
     def token_from(self, response: Response) -> AccessToken | Outcome:
-        """The access token of the answer, or what the answer means: CREDENTIAL or TRANSIENT."""
+        """The access token in the answer, or an Outcome: CREDENTIAL or TRANSIENT."""
         raise NotImplementedError
 
     def confirm_request(self, target: Target, receipt: str) -> Request:
-        """The request that asks about an event whose Outcome had `confirm_after`; `receipt` is its `request_id`."""
+        """The request for the final result of an event with `confirm_after`; `receipt`: the Outcome's `request_id`."""
         raise NotImplementedError
 
     def classify_confirmation(self, response: Response) -> Outcome:
-        """SUCCESS: the event counts. PAYLOAD: it does not, as `message` says. Anything else: not known yet."""
+        """SUCCESS: the event counts. PAYLOAD: it does not, `message` has the reason. Any other: no result yet."""
         raise NotImplementedError
 
     def not_before(self, facts: Facts) -> datetime | None:
-        """The moment before which the network refuses the event; None when it takes it at once."""
+        """The time before which the network refuses the event; None if it accepts it at once."""
         return None
 
     @property
@@ -131,16 +130,16 @@ class Network(ABC):
         return self.credential_fields[0].label
 
     def secrets(self, credential: Mapping[str, str]) -> tuple[str, ...]:
-        """The texts of a credential that must appear in no log, answer or page."""
-        found: list[Any] = []
+        """The parts of a credential that no log, stored answer or page may show."""
+        values: list[Any] = []
         for part in self.credential_fields:
             value = credential.get(part.name, "")
-            found += [value] if part.kind != "plain" else []
-            found += [json_object(value).get(member) for member in part.members]
-        return tuple(text for text in found if isinstance(text, str) and text)
+            values += [value] if part.kind != "plain" else []
+            values += [json_object(value).get(member) for member in part.members]
+        return tuple(text for text in values if isinstance(text, str) and text)
 
     def has_credential(self, credential: Mapping[str, str]) -> bool:
-        """Whether every part is there that the network requires."""
+        """Whether all required parts are present."""
         return all(credential.get(part.name) for part in self.credential_fields if part.required)
 
     def target(
@@ -155,7 +154,7 @@ class Network(ABC):
         return name in self.standard_events or bool(custom)
 
     def describe(self, payload: Mapping[str, Any]) -> list[DescribedField]:
-        """A sent body, field by field: [(path, value, what it is), ...]."""
+        """The fields of a sent body: [(path, value, note), ...]."""
         return described(payload, notes=self.field_notes, secret=self.secret_note)
 
     def passed(self, outcome: Outcome) -> bool:
@@ -165,7 +164,7 @@ class Network(ABC):
     def explain(self, outcome: Outcome, target_pixel: str, *, undecided: str) -> str:
         """One sentence for a marketer: what happened, with the network's own message, and what to do.
 
-        `undecided` ends that sentence when the answer proves nothing: what follows depends on the purpose of the check.
+        `undecided` ends the sentence if the answer proves nothing: the consequence depends on the purpose of the check.
         """
         reason, token = outcome.message.rstrip(" ."), self.credential_label.lower()
         pixel = f"{self.pixel_label[0].lower()}{self.pixel_label[1:]} {target_pixel}"

@@ -11,11 +11,11 @@ HIDDEN = "********"
 def described(payload: Mapping[str, Any], *, notes: Mapping[str, str], secret: tuple[str, str]) -> list[DescribedField]:
     """The header that carries the credential, `secret` = (name, note), then each field in the order of the body.
 
-    A path is written `data[0].user.email`; `notes` names it without the numbers.
+    A path is `data[0].user.email`; the keys of `notes` are paths without indexes.
     """
     name, note = secret
-    found = [(path, _text(value), notes.get(re.sub(r"\[\d+\]", "", path), "")) for path, value in _leaves(payload, "")]
-    return [(name, HIDDEN, note), *found]
+    rows = [(path, _text(value), notes.get(re.sub(r"\[\d+\]", "", path), "")) for path, value in _leaves(payload, "")]
+    return [(name, HIDDEN, note), *rows]
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -30,7 +30,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    """As in JSON, without quotation marks."""
+    """The value as in JSON, without quotation marks."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     return str(value)

@@ -14,7 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def present(fields: Mapping[str, Any]) -> dict[str, Any]:
+def without_blanks(fields: Mapping[str, Any]) -> dict[str, Any]:
     """`fields` without None, blank text, empty lists and empty objects."""
     return {name: value for name, value in fields.items() if not _absent(value)}
 
@@ -44,8 +44,8 @@ def is_hashed(value: str) -> bool:
 def phone(value: str | None) -> str | None:
     """E.164: `+` and 7 to 15 digits, never a leading zero. None where the country code is unknown.
 
-    Accepts `+1 (555) 444-1234` and `001 555...`; without either prefix only 11 digits and more, because a shorter
-    number is a national one, and its hash would match nobody or somebody else.
+    Accepts `+1 (555) 444-1234` and `001 555...`; without either prefix only 11 or more digits, because a shorter
+    number is a national one, whose hash would match nobody or another person.
     """
     raw = text(value)
     if raw is None or is_hashed(raw):
@@ -99,26 +99,26 @@ def price(value: Decimal | None) -> float | None:
     return amount if amount is not None and amount >= 0 else None
 
 
-def unix_seconds(at: datetime) -> int:
+def unix_seconds(moment: datetime) -> int:
     """Whole seconds since 1970, always ten digits. ValueError outside 2001 to 2286."""
-    return _ranged(_since_epoch(at) // timedelta(seconds=1), 10**9)
+    return _ranged(_since_epoch(moment) // timedelta(seconds=1), 10**9)
 
 
-def unix_milliseconds(at: datetime) -> int:
+def unix_milliseconds(moment: datetime) -> int:
     """Whole milliseconds since 1970, always thirteen digits. ValueError outside 2001 to 2286."""
-    return _ranged(_since_epoch(at) // timedelta(milliseconds=1), 10**12)
+    return _ranged(_since_epoch(moment) // timedelta(milliseconds=1), 10**12)
 
 
-def _since_epoch(at: datetime) -> timedelta:
-    if at.utcoffset() is None:
+def _since_epoch(moment: datetime) -> timedelta:
+    if moment.utcoffset() is None:
         raise ValueError("event_at has no UTC offset")
-    return at - EPOCH
+    return moment - EPOCH
 
 
-def _ranged(moment: int, low: int) -> int:
-    if not low <= moment < low * 10:
-        raise ValueError(f"event_at is outside 2001 to 2286: {moment}")
-    return moment
+def _ranged(value: int, low: int) -> int:
+    if not low <= value < low * 10:
+        raise ValueError(f"event_at is outside 2001 to 2286: {value}")
+    return value
 
 
 def json_body(payload: Mapping[str, Any]) -> bytes:

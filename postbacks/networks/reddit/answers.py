@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from postbacks.networks.interface.answers import decoded, plain, retry_after, shortened, unanswered
+from postbacks.networks.interface.answers import decode_json, plain_message, retry_after, shorten, unanswered_outcome
 from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-reddit-request-id")
@@ -11,8 +11,8 @@ REQUEST_ID_HEADERS = ("x-request-id", "x-reddit-request-id")
 def classify(response: Response) -> Outcome:
     """Read `{"data":{"message"}}` or `{"error":{"code","message","fields"}}`."""
     if response.status is None:
-        return unanswered(response)
-    body = decoded(response)
+        return unanswered_outcome(response)
+    body = decode_json(response)
     message = _message(response, body)
     verdict, access = _verdict(response, body, message)
     return Outcome(
@@ -48,7 +48,7 @@ def _verdict(response: Response, body: dict[str, Any] | None, message: str) -> t
 def _message(response: Response, body: dict[str, Any] | None) -> str:
     """The message, then the message of each field, in v3's or v2's envelope."""
     if body is None:
-        return plain(response)
+        return plain_message(response)
     error = _object(body.get("error"))
     parts = [
         *(part for part in (error.get("message"), error.get("explanation")) if isinstance(part, str)),
@@ -61,7 +61,7 @@ def _message(response: Response, body: dict[str, Any] | None) -> str:
         parts += [
             e["error_message"] for e in _objects(body.get("invalid_events")) if isinstance(e.get("error_message"), str)
         ]
-    return shortened(" ".join(parts)) or plain(response)
+    return shorten(" ".join(parts)) or plain_message(response)
 
 
 def _code(body: dict[str, Any] | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Reddit's `conversion_events` v3 as its server behaves: a strict decoder, and all events of a request or none."""
+"""Reddit's `conversion_events` v3 as the server behaves: strict decoding, and all events of a request or none."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from postbacks.networks.interface.imitation import Accounts, Imitation, Imitatio
 
 PATH = re.compile(r"/api/v3/pixels/([^/?]+)/conversion_events")
 AGE_LIMIT_MS = 168 * 60 * 60 * 1000
-# Default names of HTTP libraries, which Reddit throttles; no name at all is treated the same.
+# User agents of HTTP libraries, which Reddit throttles, as it does a request without one.
 LIBRARY_AGENT = re.compile(
     r"$|python-|urllib|aiohttp|httpx|curl|wget|go-http|java|okhttp|apache-http|node|axios|undici|got |ruby|faraday",
     re.IGNORECASE,
@@ -43,7 +43,7 @@ ACCOUNTS = Accounts(
 
 
 def answer(call: ImitationRequest) -> ImitationResponse:
-    """Checked in Reddit's order: user agent, token, pixel, then every event of the body."""
+    """Checks in Reddit's order: user agent, token, pixel, then every event of the body."""
     target = pixel(call.path, None)
     if not target:
         return error(404, "Not Found")
@@ -70,7 +70,7 @@ def forbid(target: str) -> ImitationResponse:
 
 
 def refusal(body: Any, now: float) -> ImitationResponse | None:
-    """The 400 that `body` gets, if any: unknown keys first (the decoder), then missing ones, then values."""
+    """The 400 for `body`, if any: for unknown keys first (the decoder), then missing ones, then values."""
     problems = SCHEMA.problems(body)
     for problem in problems:
         if problem.rule == "additionalProperties":
@@ -99,17 +99,17 @@ def invalid(problems: list[SchemaProblem]) -> ImitationResponse:
 
 
 def field(problem: SchemaProblem) -> dict[str, str]:
-    """One of `fields`, worded as in logged answers."""
+    """An entry of `fields`, worded as in logged answers."""
     path = tuple("UUID" if step == "uuid" else step for step in problem.path[3:])
-    place, name = dotted(path), path[-1] if path else "event"
+    inner_path, name = dotted(path), path[-1] if path else "event"
     if problem.rule == "minimum" and name == "event_at":  # seconds are below the schema's minimum, and 50 years old
         reason = f"{name} timestamp must be less than 168h0m0s old"
     elif name == "UUID":
         reason = "invalid UUID: UUID must be RFC-4122 compliant"
     else:
         reason = f"invalid {name}: {str(problem.value)[:100]}"
-    where = ".".join(filter(None, (f"$.data.events[{problem.path[2]}]", place)))
-    return {"field": where, "message": f"{place or name}: {reason}"}
+    full_path = ".".join(filter(None, (f"$.data.events[{problem.path[2]}]", inner_path)))
+    return {"field": full_path, "message": f"{inner_path or name}: {reason}"}
 
 
 def accept(target: str, events: list[dict[str, Any]]) -> ImitationResponse:
@@ -135,8 +135,8 @@ def error(
 
 def pixel(path: str, body: Any) -> str:
     """The pixel id of a path, '' without one."""
-    address = PATH.fullmatch(path.partition("?")[0])
-    return address[1] if address else ""
+    match = PATH.fullmatch(path.partition("?")[0])
+    return match[1] if match else ""
 
 
 def is_test(body: Any) -> bool:

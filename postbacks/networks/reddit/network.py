@@ -1,4 +1,4 @@
-"""Reddit Ads: the texts of its pages, and its four functions."""
+"""Reddit Ads: the texts for its pages, and the functions of the interface."""
 
 from datetime import datetime, timedelta
 from typing import Any

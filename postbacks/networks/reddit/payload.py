@@ -21,7 +21,7 @@ STANDARD_EVENTS = {
     "LEAD": "Lead",
     "SIGN_UP": "Sign up",
 }
-# At most 64 characters (its API schema); which characters is not published: ASCII letters, digits and separators.
+# At most 64 characters (API schema). Reddit does not publish the allowed ones: ASCII letters, digits and separators.
 CUSTOM_NAME = r"[A-Za-z0-9_][A-Za-z0-9 _.:-]{0,63}"
 # The `_rdt_uuid` cookie: a UUID, or milliseconds, a dot and a UUID. Anything else rejects the request (observed).
 UUID = re.compile(r"([0-9]+\.)?[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -43,8 +43,8 @@ def event_type(facts: Facts) -> dict[str, str]:
 
 
 def body(target: Target, kind: dict[str, str], facts: Facts) -> dict[str, Any]:
-    """One event in Reddit's envelope (one bad event would reject its neighbours); `event_at` in milliseconds."""
-    event = values.present(
+    """One event in Reddit's envelope (an invalid one would reject the whole request); `event_at` in milliseconds."""
+    event = values.without_blanks(
         {
             "event_at": values.unix_milliseconds(facts.event_at),
             "action_source": "WEBSITE",
@@ -56,12 +56,12 @@ def body(target: Target, kind: dict[str, str], facts: Facts) -> dict[str, Any]:
         }
     )
     # test_id belongs here; inside the event it is an unknown field (observed).
-    return {"data": values.present({"test_id": values.text(target.test_code), "events": [event]})}
+    return {"data": values.without_blanks({"test_id": values.text(target.test_code), "events": [event]})}
 
 
 def user(facts: Facts) -> dict[str, Any]:
     """Match keys: email, phone and external id hashed, the click's address and user agent unchanged."""
-    return values.present(
+    return values.without_blanks(
         {
             "email": values.sha256(email(facts.email)),
             "phone_number": values.sha256(values.phone(facts.phone)),
@@ -74,8 +74,8 @@ def user(facts: Facts) -> dict[str, Any]:
 
 
 def email(raw: str | None) -> str | None:
-    """`Al.ice$+Apple@Example.Com` -> `alice@example.com`: lower case, +tag and all but letters and digits of the user
-    part removed; a hash is kept. None for anything else."""
+    """`Al.ice$+Apple@Example.Com` -> `alice@example.com`: lower case; +tag and all but letters and digits of the user
+    part are removed. A hash is unchanged. None for anything else."""
     address = (raw or "").strip().lower()
     if values.is_hashed(address):
         return address
@@ -94,7 +94,7 @@ def metadata(facts: Facts) -> dict[str, Any]:
     """The deduplication id, value and currency as a pair or not at all, and items."""
     pair = values.money(facts.value, facts.currency)
     products = [entry for item in facts.items if (entry := product(item))]
-    return values.present(
+    return values.without_blanks(
         {
             "conversion_id": str(facts.event_id),
             "value": pair[0] if pair else None,
@@ -112,7 +112,7 @@ def item_count(products: list[dict[str, Any]]) -> int | None:
 
 def product(item: Item) -> dict[str, Any]:
     """One of `products`; `item_price` is per unit, in the currency of the event."""
-    return values.present(
+    return values.without_blanks(
         {
             "id": values.text(item.id),
             "name": values.text(item.name),

@@ -1,4 +1,4 @@
-"""The fields of an event sent to Reddit: what they are, and which of them it is matched by."""
+"""The fields of an event sent to Reddit: their notes, and the match keys."""
 
 from postbacks.networks.interface.matching import MatchKey
 

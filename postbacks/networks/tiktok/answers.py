@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from postbacks.networks.interface.answers import decoded, plain, retry_after, shortened, unanswered
+from postbacks.networks.interface.answers import decode_json, plain_message, retry_after, shorten, unanswered_outcome
 from postbacks.networks.interface.call import Access, Outcome, Response, Verdict
 
-SUCCESS = {0, 20001}  # 20001: partly accepted, and one of our requests holds one event
-TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and temporary conditions among the permanent 4xxxx
+SUCCESS = {0, 20001}  # 20001: partly accepted; our requests have one event
+TRANSIENT = {40016, 40100, 40132, 40202}  # rate limits and temporary errors; other 4xxxx are permanent
 TOKEN = {40101, 40102, 40104, 40105, *range(40106, 40132)}  # 40102 expired, 40104 empty, 40105 incorrect or revoked
 PIXEL = {40001, 40003, *range(40300, 40303)}  # known token, no permission
 RATE_LIMITED = 40100
@@ -16,8 +16,8 @@ def classify(response: Response) -> Outcome:
     """Read `{"code":int,"message":str,"request_id":str}`. A 401 alone does not prove a bad token: some gateways
     answer it with 40100 (rate), and a page without a code proves nothing about the event."""
     if response.status is None:
-        return unanswered(response)
-    body = decoded(response)
+        return unanswered_outcome(response)
+    body = decode_json(response)
     code = _code(body)
     verdict, access = _verdict(response.status, code, readable=body is not None)
     return Outcome(
@@ -61,7 +61,7 @@ def _code(body: dict[str, Any] | None) -> int | None:
 
 
 def _message(response: Response, body: dict[str, Any] | None) -> str:
-    return shortened(_text(body, "message") or "") or plain(response)
+    return shorten(_text(body, "message") or "") or plain_message(response)
 
 
 def _text(body: dict[str, Any] | None, name: str) -> str | None:

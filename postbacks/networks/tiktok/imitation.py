@@ -1,4 +1,4 @@
-"""TikTok's `event/track/` as its server behaves: HTTP 200 also for failures, unknown keys accepted, types strict."""
+"""TikTok's `event/track/` as the server behaves: HTTP 200 also for failures, unknown keys accepted, types strict."""
 
 import hashlib
 import secrets
@@ -31,7 +31,7 @@ ACCOUNTS = Accounts(
 
 
 def answer(call: ImitationRequest) -> ImitationResponse:
-    """Checked in the order of TikTok's gateway: path, token, pixel, then the body."""
+    """Checks in the order of TikTok's gateway: path, token, pixel, then the body."""
     if call.path.partition("?")[0] != PATH:
         return ImitationResponse(404, "404 page not found")
     if call.method != "POST":
@@ -48,7 +48,7 @@ def answer(call: ImitationRequest) -> ImitationResponse:
     except ValueError:
         return reply(40002, "Invalid value for body: not a valid JSON.")
     problems = SCHEMA.problems(body)
-    # An unreadable pixel comes first, then a foreign one, then any other problem.
+    # An invalid pixel is answered first, then a foreign one, then any other problem.
     problems.sort(key=lambda problem: problem.path != () and problem.path[0] != "event_source_id")
     if problems and problems[0].path in ((), ("event_source_id",)):
         return refuse(problems[0])
@@ -62,8 +62,8 @@ def answer(call: ImitationRequest) -> ImitationResponse:
 
 
 def forbid(code: str) -> ImitationResponse:
-    rights = "You must be an admin or operator of this advertiser account."
-    return reply(40001, f"No permission to operate pixel code: {code}. {rights}")
+    reason = "You must be an admin or operator of this advertiser account."
+    return reply(40001, f"No permission to operate pixel code: {code}. {reason}")
 
 
 def refuse(problem: SchemaProblem) -> ImitationResponse:
@@ -71,9 +71,9 @@ def refuse(problem: SchemaProblem) -> ImitationResponse:
         return reply(40061, "Invalid batch size")
     if problem.rule == "anyOf" and isinstance(problem.value, str | list):
         return reply(40062, "PII not hashed")
-    place = problem.path[2:] if problem.path[:1] == ("data",) and len(problem.path) > 2 else problem.path
+    path = problem.path[2:] if problem.path[:1] == ("data",) and len(problem.path) > 2 else problem.path
     expected = TYPE_NAMES.get(problem.expected, "string") if problem.rule == "type" else "string"
-    return reply(40002, f"Invalid value for {dotted(place) or 'body'}: not a valid {expected}.")
+    return reply(40002, f"Invalid value for {dotted(path) or 'body'}: not a valid {expected}.")
 
 
 def reply(code: int, message: str, *, status: int = 200, events: tuple[tuple[str, ...], ...] = ()) -> ImitationResponse:
@@ -99,7 +99,7 @@ FAULTS = {
     "forbidden": forbid,
     "bad_request": lambda pixel: reply(40002, "Invalid value for event_source_id: not a valid string."),
     "rate_limited": lambda pixel: reply(40100, "Too many requests. Please retry in some time."),
-    # TikTok sends 50000 under HTTP 200 too; the sender must retry for the status alone.
+    # TikTok sends 50000 with HTTP 200 too; the sender must retry because of the status alone.
     "unavailable": lambda pixel: reply(50000, "System error", status=503),
 }
 IMITATION = Imitation(

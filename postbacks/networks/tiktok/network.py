@@ -1,4 +1,4 @@
-"""TikTok Ads: the texts of its pages, and its four functions."""
+"""TikTok Ads: the texts for its pages, and the functions of the interface."""
 
 from datetime import datetime, timedelta
 

@@ -44,13 +44,13 @@ def event_name(facts: Facts) -> str:
 
 def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
     """One event in an envelope; `event_time` in seconds, `event_id` is always text (a number: 40002, observed)."""
-    return values.present(
+    return values.without_blanks(
         {
             "event_source": "web",
             "event_source_id": target.pixel_id,
             "test_event_code": values.text(target.test_code),
             "data": [
-                values.present(
+                values.without_blanks(
                     {
                         "event": event,
                         "event_time": values.unix_seconds(facts.event_at),
@@ -67,7 +67,7 @@ def body(target: Target, event: str, facts: Facts) -> dict[str, Any]:
 
 def user(facts: Facts) -> dict[str, Any]:
     """Match keys: email, phone and external_id hashed, the values of the click unchanged."""
-    return values.present(
+    return values.without_blanks(
         {
             "ttclid": values.text(facts.click_id),
             "ttp": values.text(facts.cookies.get("_ttp")),
@@ -82,17 +82,17 @@ def user(facts: Facts) -> dict[str, Any]:
 
 
 def email(raw: str | None) -> str | None:
-    """Trimmed and lower case; dots and +tags are kept, a hash too. None for anything else."""
+    """Trimmed and lower case, with dots and +tags; a hash is unchanged. None for anything else."""
     address = (raw or "").strip().lower()
-    name, at, domain = address.rpartition("@")
-    return address if values.is_hashed(address) or (name and at and domain) else None
+    name, _, domain = address.rpartition("@")
+    return address if values.is_hashed(address) or (name and domain) else None
 
 
 def properties(facts: Facts) -> dict[str, Any]:
     """Value and currency as a pair or not at all, items, order id."""
     pair = values.money(facts.value, facts.currency)
     contents = [entry for item in facts.items if (entry := content(item))]
-    return values.present(
+    return values.without_blanks(
         {
             "value": pair[0] if pair else None,
             "currency": pair[1] if pair else None,
@@ -105,7 +105,7 @@ def properties(facts: Facts) -> dict[str, Any]:
 
 def content(item: Item) -> dict[str, Any]:
     """One of `contents`; the price is per unit, in the currency of the event."""
-    return values.present(
+    return values.without_blanks(
         {
             "content_id": values.text(item.id),
             "content_name": values.text(item.name),
@@ -117,4 +117,4 @@ def content(item: Item) -> dict[str, Any]:
 
 
 def page(facts: Facts) -> dict[str, Any]:
-    return values.present({"url": values.web_url(facts.page_url), "referrer": values.web_url(facts.referrer)})
+    return values.without_blanks({"url": values.web_url(facts.page_url), "referrer": values.web_url(facts.referrer)})
