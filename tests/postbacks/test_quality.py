@@ -120,7 +120,7 @@ def test_the_networks_page_loads_only_the_match_quality_summary(game: Game) -> N
 @pytest.mark.django_db
 def test_the_match_quality_page_without_data_names_the_next_step(game: Game) -> None:
     page = hub.member(game, Role.VIEWER).get(f"/g/{game.slug}/integrations/reddit/quality/").content.decode()
-    assert "Nothing to compute_quality yet" in page
+    assert "Nothing to judge yet" in page
 
 
 @pytest.mark.django_db
