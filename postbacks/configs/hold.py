@@ -2,7 +2,7 @@
 
 A delivery refused for its credential makes the config suspected: sending stops, and the credential is checked with a
 synthetic event (postbacks/configs/credentials.py). If that is refused too, the config is on hold and its deliveries are
-held; if it is accepted, sending continues; if the network cannot be reached, it is checked again later. A good
+held; if it is accepted, sending continues; if the network cannot be reached, it is checked again later. A valid
 credential releases the held deliveries, the oldest event first, unless a deadline has passed.
 """
 
@@ -144,7 +144,7 @@ def hold_waiting(*, config: PostbackConfig) -> None:
 def cancel_open(*, config: PostbackConfig) -> None:
     """Make the waiting and held deliveries of a disabled or deleted postback due, so that they are cancelled.
 
-    The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones are left to their worker.
+    The next claim cancels them with the reason (postbacks/delivery/claims.py). Leased ones end with their call.
     Failed work of these deliveries is tried again, also when it was set aside, so that they end too.
     """
     rows = _open(config).annotate(text=Cast("pk", CharField())).values("text")
@@ -182,7 +182,7 @@ def _hold_waiting(row: PostbackConfig) -> int:
     """Hold the waiting deliveries without a lease; the next reconcile holds the others."""
     waiting = Delivery.objects.filter(config=row, state=DeliveryState.WAITING)
     unleased = _locked(waiting.filter(Q(leased_until=None) | Q(leased_until__lt=clock.now())))
-    # An expired lease is kept: it shows the next claim that a worker was killed with an attempt open.
+    # An expired lease stays: by it the next claim detects the open attempt of a killed worker.
     return unleased.update(state=DeliveryState.HELD, next_attempt_at=None)
 
 

@@ -1,6 +1,6 @@
 """Closes attempts: records the answers, and applies their consequences to conversions, credentials and pixels.
 
-A consequence that cannot be written is retried on its own (unwritten_answers.py).
+A consequence that cannot be written is retried alone (unwritten_answers.py).
 """
 
 import time
@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 # The steps that are retried after an answer (postbacks/delivery/unwritten_answers.py).
-EXPLAIN_SENT, SUSPECT = "explain_sent", "suspect"
+CLEAR_REASONS, SUSPECT = "explain_sent", "suspect"
 # Retries of each step when the database is unavailable or ends a deadlock: without a recorded answer an event is sent a
 # second time.
 RETRIES = 3
@@ -100,7 +100,7 @@ def _clear_reasons(answers: Sequence[CallResult], delivered: Sequence[UUID]) -> 
     def row_of(conversion_id: UUID) -> isolation.FailureKey:
         delivery = deliveries[conversion_id]
         return isolation.FailureKey(
-            str(conversion_id), delivery.config.game_id, {"step": EXPLAIN_SENT, "network": delivery.network}
+            str(conversion_id), delivery.config.game_id, {"step": CLEAR_REASONS, "network": delivery.network}
         )
 
     isolation.process_together(

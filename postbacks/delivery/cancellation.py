@@ -19,7 +19,7 @@ from postbacks.outbox import consent_levels, conversion_facts, conversion_reason
 logger = structlog.get_logger(__name__)
 
 # The step that is retried for a cancelled delivery (postbacks/delivery/unwritten_answers.py).
-EXPLAIN_SKIPPED = "explain_skipped"
+SET_REASON = "explain_skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def record_reason(delivery: Delivery) -> None:
     """Set the reason of the conversion if this was its last open postback."""
     if delivery.state == DeliveryState.SKIPPED and delivery.conversion_id:
         conversion_id, reason = delivery.conversion_id, Reason(delivery.reason)
-        data = {"step": EXPLAIN_SKIPPED, "network": delivery.network, "reason": reason.value}
+        data = {"step": SET_REASON, "network": delivery.network, "reason": reason.value}
         row = isolation.FailureKey(str(conversion_id), delivery.config.game_id, data)
         set_reason = partial(conversion_reasons.set_reason, conversion_id=conversion_id, reason=reason)
         isolation.process_alone(Queue.CLOSING, row, set_reason)

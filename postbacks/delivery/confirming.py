@@ -46,7 +46,7 @@ def confirm_due(*, seconds: float = 10.0) -> None:
 
 
 def _expire(config: PostbackConfig) -> None:
-    """Make the confirmations past EXPIRY unknown, also of deliveries that were set set_aside after failed queries."""
+    """Make the confirmations past EXPIRY unknown, also of deliveries that were set aside after failed queries."""
     failures = FailedWork.objects.of(Queue.CONFIRMATION).set_aside().filter(game=config.game_id)
     expired = _due(config).filter(finished_at__lt=clock.now() - EXPIRY)
     set_aside = [UUID(row) for row in failures.values_list("row", flat=True)]

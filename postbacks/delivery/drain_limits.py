@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MAX_DRAINS = 2  # per network: one that claims, and one that awaits and records its last calls
+MAX_DRAINS = 2  # per network: one that claims, and one that waits for its last calls
 
 # By network.
 _running: dict[str, threading.BoundedSemaphore] = {}

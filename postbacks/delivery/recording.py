@@ -49,11 +49,11 @@ class CallResult:
 
 def record(answers: Sequence[CallResult]) -> list[UUID]:
     """Record all answers together, or each half if that fails, and so on; return the ids of delivered conversions."""
-    results = isolation.process_together(Queue.CLOSING, answers, _record_or_shorten, row_of=_row_of)
+    results = isolation.process_together(Queue.CLOSING, answers, _record_or_drop_text, row_of=_row_of)
     return [conversion_id for delivered in results for conversion_id in delivered]
 
 
-def _record_or_shorten(answers: Sequence[CallResult]) -> list[UUID]:
+def _record_or_drop_text(answers: Sequence[CallResult]) -> list[UUID]:
     """As `_record`; an answer whose text cannot be stored is recorded without it."""
     try:
         return _record(answers)
@@ -138,7 +138,7 @@ def _locked(ids: Iterable[UUID]) -> dict[UUID, Delivery]:
 
 
 def _attempt(answer: CallResult, status: AttemptStatus, now: datetime, *, erased: bool) -> DeliveryAttempt:
-    """The closed attempt; what was sent and answered is left out when the player was erased meanwhile."""
+    """The closed attempt; without the request and the texts of the answer if the player was erased meanwhile."""
     request, outcome = answer.request, answer.outcome
     if erased:
         request, outcome = None, replace(outcome, code=None, message="", request_id=None)

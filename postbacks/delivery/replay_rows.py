@@ -1,4 +1,4 @@
-"""The deliveries of a replay: which it may still queue, how they are queued, and how the replay ends."""
+"""The deliveries of a replay: selects and queues them, and ends the replay."""
 
 import uuid
 from typing import Any

@@ -28,11 +28,11 @@ def _record(failure: FailedWork) -> None:
     recording.record_again(recording.stored_answer(UUID(failure.row), failure.kept))
 
 
-def _explain_sent(failure: FailedWork) -> None:
+def _clear_reasons(failure: FailedWork) -> None:
     conversion_reasons.clear_reasons(conversion_ids=[UUID(failure.row)])
 
 
-def _explain_skipped(failure: FailedWork) -> None:
+def _set_reason(failure: FailedWork) -> None:
     conversion_reasons.set_reason(conversion_id=UUID(failure.row), reason=Reason(failure.kept["reason"]))
 
 
@@ -44,7 +44,7 @@ def _suspect(failure: FailedWork) -> None:
 
 STEPS: dict[str, Callable[[FailedWork], None]] = {
     recording.RECORD: _record,
-    attempts.EXPLAIN_SENT: _explain_sent,
+    attempts.CLEAR_REASONS: _clear_reasons,
     attempts.SUSPECT: _suspect,
-    cancellation.EXPLAIN_SKIPPED: _explain_skipped,
+    cancellation.SET_REASON: _set_reason,
 }

@@ -1,7 +1,7 @@
 """Reads one HTTP answer within one deadline, and closes the connection unless the answer is complete and unambiguous.
 
-http.client accepts any bytes that follow as the answer. Here they are the answer to the request that was written, or
-raise an exception.
+http.client accepts any bytes that come next as the answer. This reader raises an exception unless they answer the
+request that was written.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ class StrictHTTPResponse(http.client.HTTPResponse):
         lengths = [value.strip() for value in self.headers.get_all("content-length", ())]
         codings = [value.strip().lower() for value in self.headers.get_all("transfer-encoding", ())]
         if len(set(lengths)) > 1 or any(not (value.isascii() and value.isdigit()) for value in lengths):
-            raise http.client.HTTPException("more than one length, or none that is a number")
+            raise http.client.HTTPException("a contradictory or invalid content length")
         if codings and codings != ["chunked"]:
             raise http.client.HTTPException("a transfer encoding that was not requested")
         framing = [*lengths, *codings]

@@ -145,8 +145,8 @@ def _cleaned(text: str, secrets: Sequence[str]) -> str:
 
 
 def _key(network: Network, target: Target) -> str:
-    whole = json.dumps([network.kind, target.base_url, dict(target.credential)], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    text = json.dumps([network.kind, target.base_url, dict(target.credential)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _remaining(deadline: float) -> float:

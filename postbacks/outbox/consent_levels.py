@@ -131,26 +131,26 @@ def decisions(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Decisions]:
     if not conversions:
         return {}
     requested = {c.pk: {"id": c.pk, "person_id": c.person_id, "event_at": c.event_at} for c in conversions}
-    found: dict[uuid.UUID, dict[str, Decision]] = {}
-    undecided = {row[0] for row in _read(DECISIONS, requested.values(), found)}
+    newest: dict[uuid.UUID, dict[str, Decision]] = {}
+    undecided = {row[0] for row in _read(DECISIONS, requested.values(), newest)}
     if undecided:
-        _read(REPEATED, [requested[pk] for pk in undecided], found)
-    return {pk: Decisions(**both) for pk, both in found.items()}
+        _read(REPEATED, [requested[pk] for pk in undecided], newest)
+    return {pk: Decisions(**values) for pk, values in newest.items()}
 
 
 def _read(
-    query: str, requested: Iterable[dict[str, Any]], found: dict[uuid.UUID, dict[str, Decision]]
+    query: str, requested: Iterable[dict[str, Any]], newest: dict[uuid.UUID, dict[str, Decision]]
 ) -> list[tuple[Any, ...]]:
-    """Add newer decisions to `found`: conversion id -> {"at_event", "later"}. Return the rows without a decision."""
+    """Add newer decisions to `newest`: conversion id -> {"at_event", "later"}. Return the rows without a decision."""
     with connection.cursor() as cursor:
         cursor.execute(query, {"rows": orjson.dumps(list(requested)).decode()})
         rows = cursor.fetchall()
     for pk, is_later, decided, source, decided_at in rows:
         if decided is None:
             continue
-        of_conversion, name = found.setdefault(pk, {}), "later" if is_later else "at_event"
+        values, name = newest.setdefault(pk, {}), "later" if is_later else "at_event"
         decision = Decision(Level(decided), source, decided_at)
-        of_conversion[name] = max(of_conversion.get(name, decision), decision, key=_newest_and_lowest)
+        values[name] = max(values.get(name, decision), decision, key=_newest_and_lowest)
     return [row for row in rows if row[2] is None]
 
 

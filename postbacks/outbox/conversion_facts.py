@@ -170,8 +170,8 @@ def _money(raw: Any) -> Decimal | None:
 
 def _quantity(raw: Any) -> int | None:
     count = _money(raw)
-    whole = count is not None and count == count.to_integral_value() and count <= MAX_QUANTITY
-    return int(count) if count is not None and whole else None
+    is_whole = count is not None and count == count.to_integral_value() and count <= MAX_QUANTITY
+    return int(count) if count is not None and is_whole else None
 
 
 def _upper(raw: Any) -> str | None:

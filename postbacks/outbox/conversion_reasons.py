@@ -15,7 +15,7 @@ FINAL = (Reason.ERASED, Reason.REPEAT_LAUNCH, *ATTRIBUTION_REASONS)
 
 
 def overall_reason(conversion: Conversion, deliveries: Sequence[Delivery]) -> str:
-    """Attribution's reason, else of the deliveries to the click's network the one that is last in the gate's order."""
+    """The reason of attribution; else the last one, in the gate's order, of the deliveries to the click's network."""
     # Removing REPEAT_LAUNCH would break the constraint of one counted launch per person.
     if conversion.reason in (Reason.ERASED, Reason.REPEAT_LAUNCH):
         return conversion.reason

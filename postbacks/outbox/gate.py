@@ -1,8 +1,8 @@
 """Decides whether a conversion may be sent to a config: returns the Reason why not, or None.
 
 The reasons are tested in a fixed order (postbacks/outbox/reasons.py), since the first that applies is the one that is
-shown: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click, the
-switches and the goals, the player's consent, and last what the network itself accepts.
+shown: those that hold for any config (erased, test traffic, a repeat, no click), then the network of the click,
+whether the postback is on, its goals, the player's consent, and last what the network accepts.
 """
 
 from datetime import UTC, datetime

@@ -30,7 +30,7 @@ class CredentialField:
 def json_object(text: str) -> dict[str, Any]:
     """The JSON object in `text`; {} when it holds none."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
