@@ -21,7 +21,7 @@ MAX_OPEN_PERIOD = timedelta(minutes=10)
 MAX_JITTER = 0.25
 # After this time the worker of a probe is considered dead and another probe may start. Longer than a call's time-out.
 PROBE_TIMEOUT = timedelta(seconds=15)
-# Flows that a success resets.
+# Flows that any answer but a transient failure resets.
 WITH_FAILURES = Q(failures__gt=0) | Q(open_until__isnull=False) | Q(probing=True)
 
 

@@ -51,7 +51,7 @@ class DeadlineReader(io.RawIOBase):
 
 
 class AnswerReader(io.BufferedReader):
-    """Is closed at the end of the answer; closes the connection if more bytes follow."""
+    """A reader that is closed at the end of the answer, and closes the connection if more bytes follow."""
 
     def __init__(self, sock: socket.socket, raw: Any) -> None:
         self._sock, self._reader = sock, DeadlineReader(sock, raw)

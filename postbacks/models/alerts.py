@@ -14,7 +14,7 @@ from postbacks.models.fields import EncryptedJSONField
 
 
 class AlertEnding(models.TextChoices):
-    """How an alert alert."""
+    """How an alert ended."""
 
     RECOVERED = "recovered", "Recovered"
     DISABLED = "disabled", "Postback disabled"

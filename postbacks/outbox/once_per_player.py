@@ -28,7 +28,7 @@ PersonGoal = tuple[uuid.UUID, Goal]
 
 @dataclass(frozen=True, slots=True)
 class OnceCandidate:
-    """A conversion that a goal which counts once accepts."""
+    """A conversion accepted by a goal that counts once."""
 
     conversion: Conversion
     config: PostbackConfig

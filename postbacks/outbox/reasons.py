@@ -13,7 +13,7 @@ class ReasonText:
     short: str  # the label of a bar or a filter
     clause: str  # follows a number, in the singular and the plural: "35 had no ad click"
     remedy: str  # what to do about one conversion
-    next_step: str  # what to check when most conversions of a postback end so; may name {click_param}
+    next_step: str  # what to check if most conversions of a postback have this reason; may contain {click_param}
     total: str = ""  # the sentence for a sum of conversions, if it differs from that of one
 
 

@@ -11,7 +11,7 @@ from postbacks.networks.interface.imitation import Accounts, Imitation, Imitatio
 
 PATH = "/open_api/v1.3/event/track/"
 SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
-CALLS_A_SECOND = 1000  # by several integrations
+CALLS_A_SECOND = 1000  # according to several integrations
 TYPE_NAMES = {"number": "number", "integer": "integer", "object": "object", "array": "list"}
 
 
