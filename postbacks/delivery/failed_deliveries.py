@@ -11,7 +11,7 @@ from django.db.models import Aggregate, Count, Min, Q, QuerySet
 
 from audience.database import clock
 from postbacks.configs.sending_state import block_of
-from postbacks.models import UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
+from postbacks.models import OUTCOME_UNKNOWN, Delivery, DeliveryState, PostbackConfig, Replay, ReplayState
 from postbacks.models.deliveries import UNSENT_STATES
 from postbacks.networks.interface.call import Verdict
 from postbacks.outbox.goals import goals_of
@@ -154,8 +154,8 @@ def progress(replays: Sequence[Replay]) -> list[ReplayProgress]:
         "delivered": Q(state=DeliveryState.DELIVERED),
         "failed": Q(state=DeliveryState.FAILED),
         "waiting": Q(state__in=(DeliveryState.WAITING, DeliveryState.HELD)),
-        "unknown": UNKNOWN,
-        "not_sent": Q(state__in=UNSENT_STATES) & ~UNKNOWN,
+        "unknown": OUTCOME_UNKNOWN,
+        "not_sent": Q(state__in=UNSENT_STATES) & ~OUTCOME_UNKNOWN,
     }
     columns = {name: Count("pk", filter=condition) for name, condition in counts.items()}
     rows: Any = Delivery.objects.filter(replay__in=replays).values("replay").annotate(**columns)

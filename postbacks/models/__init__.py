@@ -13,5 +13,5 @@ from postbacks.models.alerts import (
 )
 from postbacks.models.attempts import AttemptCount, AttemptStatus, DeliveryAttempt
 from postbacks.models.configs import CheckState, ConfigVersion, CredentialCheck, PostbackConfig, Purpose
-from postbacks.models.deliveries import UNKNOWN, Confirmation, Delivery, DeliveryCount, DeliveryState, Flow
+from postbacks.models.deliveries import OUTCOME_UNKNOWN, Confirmation, Delivery, DeliveryCount, DeliveryState, Flow
 from postbacks.models.replays import Replay, ReplayState

@@ -33,7 +33,7 @@ class Confirmation(models.TextChoices):
 # States of deliveries that ended before the network accepted or refused them.
 UNSENT_STATES = (DeliveryState.SKIPPED, DeliveryState.CANCELLED)
 # Unsent deliveries of which a call ended without an answer, and no later call had one.
-UNKNOWN = Q(may_have_arrived=True, state__in=UNSENT_STATES)
+OUTCOME_UNKNOWN = Q(may_have_arrived=True, state__in=UNSENT_STATES)
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -123,7 +123,7 @@ class Delivery(models.Model):
             # The Conversions page and the audit, by the day of the event.
             models.Index(fields=["game", "-event_at"], name="delivery_by_time"),
             # The funnel and the overview: the few unsent deliveries that may have arrived.
-            models.Index(fields=["conversion"], condition=UNKNOWN, name="delivery_unknown"),
+            models.Index(fields=["conversion"], condition=OUTCOME_UNKNOWN, name="delivery_unknown"),
         ]
 
     def __str__(self) -> str:

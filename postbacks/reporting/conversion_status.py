@@ -12,7 +12,7 @@ from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, 
 
 from audience.models import Conversion, Game, Reason
 from audience.models.attribution import ATTRIBUTION_REASONS
-from postbacks.models import UNKNOWN, Delivery, DeliveryState
+from postbacks.models import OUTCOME_UNKNOWN, Delivery, DeliveryState
 
 CONVERSIONS, ATTRIBUTED, ELIGIBLE = "conversions", "attributed", "eligible"
 
@@ -155,7 +155,7 @@ def _decided(filters: ConversionFilter, key: str) -> Q:
 
 
 def _unanswered(filters: ConversionFilter) -> Exists:
-    return Exists(Delivery.objects.filter(UNKNOWN, game=filters.game, conversion=OuterRef("pk")))
+    return Exists(Delivery.objects.filter(OUTCOME_UNKNOWN, game=filters.game, conversion=OuterRef("pk")))
 
 
 def _has_delivery(filters: ConversionFilter, *states: str) -> Exists:

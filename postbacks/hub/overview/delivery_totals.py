@@ -13,7 +13,7 @@ from django.db.models import Count, Sum
 
 from audience.models import Game
 from postbacks.hub.toolkit.config_rows import ConfigRow, success_rate
-from postbacks.models import UNKNOWN, AttemptCount, Delivery, DeliveryCount
+from postbacks.models import OUTCOME_UNKNOWN, AttemptCount, Delivery, DeliveryCount
 from postbacks.networks import NETWORKS
 from postbacks.networks.interface.network import Network
 from postbacks.reporting import latency
@@ -59,7 +59,7 @@ def by_network(game: Game, configs: list[ConfigRow], *, since: datetime) -> list
     states = _sums(DeliveryCount.objects.filter(**every).values_list("config_id", "state"), networks)
     buckets = _sums(AttemptCount.objects.filter(**every).values_list("config_id", "bucket"), networks)
     unknown = dict(
-        Delivery.objects.filter(UNKNOWN, game=game, created_at__gte=since)
+        Delivery.objects.filter(OUTCOME_UNKNOWN, game=game, created_at__gte=since)
         .values_list("network")
         .annotate(Count("pk"))
         .order_by()

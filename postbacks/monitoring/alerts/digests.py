@@ -19,7 +19,7 @@ from audience.background import isolation
 from audience.background.wakeup import wake
 from audience.database import clock
 from audience.models import Conversion, Game, Queue, Reason
-from postbacks.models import UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
+from postbacks.models import OUTCOME_UNKNOWN, Alert, AlertChoice, Delivery, DeliveryState, Notice, NoticeKind
 from postbacks.monitoring.alerts import labels
 from postbacks.monitoring.alerts.recipients import DAILY, DIGEST_HOUR, NOTICES_TASK, members
 from postbacks.monitoring.health.types import Health
@@ -96,7 +96,7 @@ def read(*, game: Game, day: date) -> dict[str, NetworkDay]:
     ended = sent.filter(state__in=(DeliveryState.DELIVERED, DeliveryState.FAILED))
     for kind, state, number in ended.values_list("network", "state").annotate(Count("pk")):
         setattr(days[kind], state, number)
-    for kind, number in sent.filter(UNKNOWN).values_list("network").annotate(Count("pk")):
+    for kind, number in sent.filter(OUTCOME_UNKNOWN).values_list("network").annotate(Count("pk")):
         days[kind].may_have_arrived = number
     for alert in Alert.objects.filter(game=game, recovered_at=None).select_related("config", "game"):
         if alert.config.network in days:
