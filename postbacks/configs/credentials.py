@@ -25,7 +25,7 @@ from postbacks.networks.interface.call import Outcome, Request, Response, Target
 
 logger = structlog.get_logger(__name__)
 
-LOST_CODE = "The test code was lost on the way: nothing was sent, try again."
+TEST_CODE_LOST = "The test code was lost on the way: nothing was sent, try again."
 
 
 @transaction.atomic
@@ -98,7 +98,7 @@ def run_check(*, check_id: str, encrypted_test_code: str = "") -> None:
     check, credential = taken
     network, test_code = NETWORKS[check.network], _decrypted(encrypted_test_code)
     if not test_code and (check.has_test_code or check.purpose == Purpose.TEST):
-        check.message = LOST_CODE
+        check.message = TEST_CODE_LOST
         _close(check, CheckState.UNVERIFIED, None)
         return
     target = network.target(

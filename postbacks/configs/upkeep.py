@@ -42,10 +42,10 @@ RECHECK_AFTER = timedelta(hours=1)
 def sweep() -> None:
     """Run all steps once; a beat task. Safe to run concurrently."""
     steps = (run_lost_checks, check_suspects, check_daily, reconcile, close_abandoned_attempts)
-    each = isolation.process_each(
+    results = isolation.process_each(
         Queue.UPKEEP, steps, lambda step: step(), row_of=lambda step: isolation.FailureKey(step.__name__, None)
     )
-    list(each)
+    list(results)
 
 
 def close_abandoned_attempts() -> None:

@@ -19,14 +19,14 @@ from postbacks.models import Flow
 AHEAD = timedelta(milliseconds=250)
 # The share of the allowed rate that is used, since evenly spaced calls may arrive in bursts: at 0.95 and 50 calls/s, 51
 # arrived in one second on a busy machine. At 0.85 an arrival may be 0.15 s late.
-SHARE = 0.85
+RATE_SHARE = 0.85
 # How long sending to a pixel pauses after a 429 without a Retry-After.
 DEFAULT_PAUSE = timedelta(seconds=5)
 
 
 def interval(network: str) -> timedelta:
     """Return the time between two calls to one pixel, by settings.NETWORK_RATES (requests per second)."""
-    return timedelta(seconds=1 / (settings.NETWORK_RATES[network] * SHARE))
+    return timedelta(seconds=1 / (settings.NETWORK_RATES[network] * RATE_SHARE))
 
 
 def free_slots(flow: Flow, now: datetime) -> int:

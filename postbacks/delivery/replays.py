@@ -116,16 +116,16 @@ def _advance(pk: uuid.UUID, limit: int) -> bool:
         replay_rows.finish(replay, ReplayState.CANCELLED)
         return False
     waiting = Delivery.objects.filter(replay=replay, state__in=OPEN).count()
-    free = 0 if block_of(config) else max(min(limit, MAX_BACKLOG - waiting), 0)
-    queued = _queue(replay, config, free) if free else 0
+    count = 0 if block_of(config) else max(min(limit, MAX_BACKLOG - waiting), 0)
+    queued = _queue(replay, config, count) if count else 0
     if not queued and not waiting and not replay_rows.sendable(replay, config).exists():
         replay_rows.finish(replay, ReplayState.DONE, config)
     return bool(queued) and queued == limit
 
 
-def _queue(replay: Replay, config: PostbackConfig, free: int) -> int:
+def _queue(replay: Replay, config: PostbackConfig, limit: int) -> int:
     rows = replay_rows.sendable(replay, config).order_by("finished_at").select_for_update(skip_locked=True)
-    ids = list(rows.values_list("pk", flat=True)[:free])
+    ids = list(rows.values_list("pk", flat=True)[:limit])
     if not ids:
         return 0
     queued = isolation.process_together(

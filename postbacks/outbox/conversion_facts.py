@@ -58,14 +58,14 @@ MAX_MONEY = Decimal(10) ** 14
 
 def load_names(conversions: Sequence[Conversion]) -> None:
     """Load in one query the first user id of each person, which `read_facts` reads for events without one."""
-    people = [conversion.person for conversion in conversions if not _id(conversion.user_id)]
-    if people:
-        users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in people})
+    persons = [conversion.person for conversion in conversions if not _id(conversion.user_id)]
+    if persons:
+        users = Identity.objects.filter(namespace=USER, person__in={person.pk for person in persons})
         users = users.annotate(lower=Lower("value")).exclude(lower__in=PLACEHOLDER_IDS)
         # "C": ties are broken in the same way in every database.
         first = users.order_by("person", "first_seen_at", Collate("value", "C")).distinct("person")
         by_person = {identity.person_id: identity.as_sent for identity in first}
-        for person in people:
+        for person in persons:
             person.first_user_id = by_person.get(person.pk)
 
 

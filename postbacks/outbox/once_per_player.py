@@ -71,8 +71,8 @@ def repeats(pairs: Iterable[tuple[Conversion, PostbackConfig]], matches: Mapping
 def _repeats(candidates: Sequence[OnceCandidate]) -> list[OnceCandidate]:
     """The repeats of candidates of one config."""
     config = candidates[0].config
-    people, events = {c.conversion.person_id for c in candidates}, {c.goal.event for c in candidates}
-    conversions = _conversions_of(people, events)
+    person_ids, events = {c.conversion.person_id for c in candidates}, {c.goal.event for c in candidates}
+    conversions = _conversions_of(person_ids, events)
     handed_over = ~Q(state=DeliveryState.SKIPPED) | Q(may_have_arrived=True)
     tried = Delivery.objects.filter(handed_over, config=config, conversion=OuterRef("pk"))
     counted = _first_conversions(config, conversions.filter(Exists(tried)))

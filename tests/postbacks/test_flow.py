@@ -66,7 +66,7 @@ def test_it_plans_a_quarter_of_a_second_ahead(settings: Any, rate: float, expect
 
 
 def test_turns_keep_the_interval_after_a_stall(settings: Any) -> None:
-    settings.NETWORK_RATES = {"reddit": 10 / pace.SHARE}
+    settings.NETWORK_RATES = {"reddit": 10 / pace.RATE_SHARE}
     moment, slept = 100.0, []
 
     def sleep(seconds: float) -> None:

@@ -55,7 +55,7 @@ def compute_quality(keys: Sequence[MatchKey], combinations: Combinations) -> Mat
     events = sum(combinations.values())
     if not events:
         return MatchQuality(events=0, score=None, shares=[KeyShare(key, 0.0, 0) for key in keys])
-    counts = [sum(count for had, count in combinations.items() if had[index]) for index in range(len(keys))]
+    counts = [sum(count for flags, count in combinations.items() if flags[index]) for index in range(len(keys))]
     shares = [(key, count / events) for key, count in zip(keys, counts, strict=True)]
     score = sum(key.weight * share for key, share in shares)
     scored = [KeyShare(key, share, round(score + key.weight * (1 - share))) for key, share in shares]

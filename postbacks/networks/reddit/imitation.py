@@ -22,10 +22,10 @@ SCHEMA = BodySchema(Path(__file__).with_name("schema.json"))
 
 def conversion_token(name: str) -> str:
     """A JWT's three parts; Reddit's have 700 characters or more, and a truncated one must not work."""
-    head = base64_part(json.dumps({"alg": "RS256", "kid": "SHA256:sandbox", "typ": "JWT"}).encode())
+    header = base64_part(json.dumps({"alg": "RS256", "kid": "SHA256:sandbox", "typ": "JWT"}).encode())
     claims = {"sub": "user", "aid": name, "scp": "adsconversions", "note": "sandbox " * 30}
     signature = base64_part(b"".join(hashlib.sha256(f"{name} {n}".encode()).digest() for n in range(8)))
-    return f"{head}.{base64_part(json.dumps(claims).encode())}.{signature}"
+    return f"{header}.{base64_part(json.dumps(claims).encode())}.{signature}"
 
 
 def base64_part(raw: bytes) -> str:
