@@ -125,7 +125,7 @@ class Notice(models.Model):
     attempts_made = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
     leased_until = models.DateTimeField(null=True, blank=True)
-    message = models.TextField(blank=True, help_text="What the last attempt alert with.")
+    message = models.TextField(blank=True, help_text="What the last attempt ended with.")
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
