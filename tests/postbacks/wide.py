@@ -15,7 +15,7 @@ from postbacks.networks.interface.call import AccessToken, Outcome, Request, Res
 from postbacks.networks.interface.credentials import CredentialField, json_object
 from postbacks.networks.interface.facts import Facts
 from postbacks.networks.interface.network import Network, ObjectId
-from postbacks.networks.interface.values import json_body, present, text
+from postbacks.networks.interface.values import json_body, text, without_blanks
 
 PRIVATE_KEY = "canary-private-key"
 URL_TOKEN = "canary-url-token"
@@ -83,7 +83,7 @@ class Wide(Network):
             "cookies": dict(facts.cookies),
             "tcf": facts.consent.tcf if facts.consent else None,
         }
-        return self._request(target, "POST", "events", json_body(present(event)))
+        return self._request(target, "POST", "events", json_body(without_blanks(event)))
 
     def check(self, target: Target, *, event_id: str, now: datetime, trigger: str = "game_launch") -> Request:
         return self._request(target, "POST", "validate", json_body({"id": event_id}))
