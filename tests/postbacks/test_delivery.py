@@ -260,7 +260,7 @@ def test_an_event_that_cannot_be_built_fails_and_says_so(sandbox: Sandbox, monke
         raise KeyError("ada@example.com")
 
     row = waiting()
-    monkeypatch.setattr(sending.facts, "read_facts", odd)
+    monkeypatch.setattr(sending.conversion_facts, "read_facts", odd)
     drain()
     row.refresh_from_db()
     assert (row.state, row.leased_until) == ("failed", None)
