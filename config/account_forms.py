@@ -14,7 +14,7 @@ class NewPasswordLinkForm(ResetPasswordForm):  # type: ignore[misc]  # allauth s
     """Requests the link, which is mailed to the address stored with the account."""
 
     def clean_email(self) -> str:
-        self.users = [user for user in addresses.accounts_of(self.cleaned_data["email"]) if user.is_active]
+        self.users = [user for user in addresses.find_accounts(self.cleaned_data["email"]) if user.is_active]
         return addresses.normalize(self.cleaned_data["email"])
 
 

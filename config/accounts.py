@@ -40,7 +40,7 @@ class AddressBackend(ModelBackend):
         email = given.get("email")
         if not email or password is None:
             return None
-        found = addresses.accounts_of(email)
+        found = addresses.find_accounts(email)
         # check_password may upgrade the stored hash, which is no change of the password.
         with disable_auditlog():
             right = [user for user in found if user.check_password(password) and self.user_can_authenticate(user)]
@@ -68,7 +68,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
         user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         if user:
-            sign_in_pace.uncount_attempt(request, login_name(request, credentials))
+            sign_in_pace.undo_attempt(request, login_name(request, credentials))
         return user
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:

@@ -31,7 +31,7 @@ class RequestedChange:
 
     @property
     def link(self) -> str:
-        """The URL that confirms the change, under PUBLIC_URL whatever the request's Host header is."""
+        """The URL that confirms the change, under PUBLIC_URL and not under the request's Host header."""
         return str(settings.PUBLIC_URL) + reverse("address-confirm", kwargs={"token": self.token})
 
 
@@ -39,20 +39,20 @@ def normalize(email: str) -> str:
     return email.strip().lower()
 
 
-def accounts_of(email: str) -> list[User]:
-    """Return the accounts with this address, case-insensitively; at most one unless some were made in the shell.
+def find_accounts(email: str) -> list[User]:
+    """Return the accounts with this address, case-insensitively; at most one unless more were created in the shell.
 
     Compared again in Python, since PostgreSQL's case folding equates some letters (ı and i).
     """
-    wanted = normalize(email)
-    if not wanted:
+    email = normalize(email)
+    if not email:
         return []
-    found = User.objects.filter(email__iexact=wanted).order_by("pk")
-    return [user for user in found if normalize(user.email) == wanted]
+    candidates = User.objects.filter(email__iexact=email).order_by("pk")
+    return [user for user in candidates if normalize(user.email) == email]
 
 
-def account_of(email: str) -> User | None:
-    return next(iter(accounts_of(email)), None)
+def find_account(email: str) -> User | None:
+    return next(iter(find_accounts(email)), None)
 
 
 def lock_address(email: str) -> None:
@@ -68,15 +68,15 @@ def request_change(*, user: User, email: str) -> RequestedChange:
     if normalize(user.email) == email:
         raise AddressError(f"{email} is the address of this account already.")
     token = secrets.token_urlsafe(32)
-    given = {"email": email, "digest": sha256_hex(token), "created_at": clock.now(), "expires_at": in_three_days()}
-    change, _ = AddressChange.objects.update_or_create(user=user, defaults=given)
-    return RequestedChange(change=change, token=token, taken=account_of(email) is not None)
+    values = {"email": email, "digest": sha256_hex(token), "created_at": clock.now(), "expires_at": in_three_days()}
+    change, _ = AddressChange.objects.update_or_create(user=user, defaults=values)
+    return RequestedChange(change=change, token=token, taken=find_account(email) is not None)
 
 
 def find_open_change(token: str, user: User) -> AddressChange | None:
     """Return the account's open change with this token, or None."""
-    found = AddressChange.objects.filter(digest=sha256_hex(token), user=user).first()
-    return found if found and found.is_open else None
+    change = AddressChange.objects.filter(digest=sha256_hex(token), user=user).first()
+    return change if change and change.is_open else None
 
 
 @transaction.atomic
@@ -86,14 +86,14 @@ def confirm(*, token: str, user: User) -> str:
     if change is None or not change.is_open:
         raise AddressError("This link no longer works. Ask for a new one.")
     lock_address(change.email)
-    if account_of(change.email):
+    if find_account(change.email):
         raise AddressError(f"Another account signs in with {change.email}.")
     account = User.objects.select_for_update().get(pk=user.pk)
-    before, account.email = account.email, change.email
+    previous, account.email = account.email, change.email
     account.save(update_fields=["email"])
     change.delete()
     user.email = account.email
-    return before
+    return previous
 
 
 def cancel(*, user: User) -> None:

@@ -1,8 +1,8 @@
 """The audit log: who changed what in a game, when and from where.
 
 auditlog records every `save()` and `delete()` of the models registered in audience/apps.py and postbacks/apps.py.
-`record` adds what it cannot see: queryset updates, and reading or downloading data. Actor and IP address are those of
-the current request.
+`record` adds what auditlog does not record: queryset updates, and reading or downloading data. Actor and IP address are
+those of the current request.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Changes = Mapping[str, tuple[str, str]]
 def record(*, game: Game, subject: Model, action: int, changes: Changes) -> LogEntry:
     """Add an entry about the stored row `subject`; `action` is one of LogEntry.Action.
 
-    Of a player, `changes` may hold the id of their row only, since entries are kept after an erasure.
+    Entries are kept after an erasure, so `changes` may identify a player by the primary key of the Person only.
     """
     entry: LogEntry = LogEntry.objects.log_create(
         subject,
@@ -44,7 +44,7 @@ def entries(game: Game) -> QuerySet[Any]:
 def set_actor(user: Any = None, *, email: str = "") -> None:
     """Set the actor of the following changes of this request, for pages opened by a mailed link without signing in.
 
-    Pass `email` alone while there is no account yet.
+    Pass only `email` while there is no account yet.
     """
     context = auditlog_value.get(None)
     if context is not None:
@@ -52,7 +52,7 @@ def set_actor(user: Any = None, *, email: str = "") -> None:
 
 
 def password_state(value: str) -> str:
-    """Return what an entry shows of a password: 'set', 'none' (Django's unusable password begins with "!") or ''."""
+    """Return the text of an entry for a password: 'set', 'none' (an unusable password begins with "!") or ''."""
     return "" if not value or value == "None" else "none" if value.startswith("!") else "set"
 
 

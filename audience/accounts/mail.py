@@ -1,7 +1,4 @@
-"""The mails about accounts: invitations and changes of address.
-
-Like `_send`, each function returns False if the mail was not sent.
-"""
+"""Mails about accounts: invitations and changes of address. The sending functions return whether the mail was sent."""
 
 import structlog
 from django.conf import settings
@@ -38,7 +35,7 @@ def send_address_link(requested: RequestedChange) -> bool:
 
 def notify_change_requested(requested: RequestedChange, address: str) -> bool:
     """Notify the present address that a change was requested."""
-    return _send(address, "A new address was asked for", "address_asked", change=requested.change)
+    return _send(address, "A new address was asked for", "address_requested", change=requested.change)
 
 
 def notify_changed(*, before: str, after: str) -> bool:
@@ -51,7 +48,7 @@ def _send(to: str, subject: str, template: str, **context: object) -> bool:
     if not to:
         return False
     message = EmailMessage(
-        # A line break, as in the name of a game, would be refused in a header.
+        # Line breaks, which a game's name may contain, are not allowed in headers.
         subject=" ".join(f"[Afterclick] {subject}".split()),
         body=render_to_string(f"mail/{template}.txt", {**context, "hub": settings.PUBLIC_URL}),
         from_email=settings.DEFAULT_FROM_EMAIL,

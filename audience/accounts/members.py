@@ -1,4 +1,4 @@
-"""Members of a game: inviting, joining, changing a role, removing. A game always keeps at least one admin."""
+"""Members of a game: inviting, joining, changing a role, removing. A game always has at least one admin."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -52,15 +52,15 @@ def invite(*, game: Game, email: str, role: Role, invited_by: User | None) -> Ne
 @transaction.atomic
 def renew(*, invitation: Invitation) -> NewInvitation:
     """Replace the link by a new one, valid for seven days. Raises MembersError if accepted or revoked."""
-    return _with_new_link(_locked_pending(invitation))
+    return _with_new_link(_lock_pending(invitation))
 
 
 @transaction.atomic
 def revoke(*, invitation: Invitation) -> None:
     """Revoke the invitation. Raises MembersError if accepted or revoked already."""
-    found = _locked_pending(invitation)
-    found.revoked_at = clock.now()
-    found.save(update_fields=["revoked_at"])
+    invitation = _lock_pending(invitation)
+    invitation.revoked_at = clock.now()
+    invitation.save(update_fields=["revoked_at"])
 
 
 def find(token: str) -> Invitation | None:
@@ -70,30 +70,31 @@ def find(token: str) -> Invitation | None:
 
 @transaction.atomic
 def accept(*, invitation: Invitation, user: User) -> Membership:
-    """Make the invited user a member; an existing member keeps the present role. Raises MembersError if the invitation
-    is closed, expired or for another address."""
-    found = _locked_pending(invitation)
-    if not found.is_open:
+    """Make the invited user a member; the role of an existing member is not changed. Raises MembersError if the
+    invitation is closed, expired or for another address."""
+    invitation = _lock_pending(invitation)
+    if not invitation.is_open:
         raise MembersError("This invitation has expired.")
-    if not is_for(found, user):
-        raise MembersError(f"This invitation is for {found.email}.")
-    found.accepted_at = clock.now()
-    found.save(update_fields=["accepted_at"])
-    member, _ = Membership.objects.get_or_create(game=found.game, user=user, defaults={"role": found.role})
-    return member
+    if not is_for(invitation, user):
+        raise MembersError(f"This invitation is for {invitation.email}.")
+    invitation.accepted_at = clock.now()
+    invitation.save(update_fields=["accepted_at"])
+    role = {"role": invitation.role}
+    membership, _ = Membership.objects.get_or_create(game=invitation.game, user=user, defaults=role)
+    return membership
 
 
 @transaction.atomic
 def accept_as_new(*, invitation: Invitation, password: str) -> User:
     """Create the account of the invited address and accept. Raises MembersError if the address has an account."""
-    found = _locked_pending(invitation)
-    addresses.lock_address(found.email)
-    if addresses.account_of(found.email):
-        raise MembersError(f"There is an account for {found.email} already. Sign in to join.")
-    set_actor(email=found.email)
-    user = User.objects.create_user(free_username(found.email), found.email, password)
+    email = _lock_pending(invitation).email
+    addresses.lock_address(email)
+    if addresses.find_account(email):
+        raise MembersError(f"There is an account for {email} already. Sign in to join.")
+    set_actor(email=email)
+    user = User.objects.create_user(free_username(email), email, password)
     set_actor(user)
-    accept(invitation=found, user=user)
+    accept(invitation=invitation, user=user)
     return user
 
 
@@ -120,7 +121,7 @@ def is_for(invitation: Invitation, user: User) -> bool:
 
 
 def free_username(email: str) -> str:
-    """Return an unused user name of at most 150 characters. Nobody signs in with it."""
+    """Return an unused user name of at most 150 characters. Users sign in with their address instead."""
     taken = User.objects.filter(username=email[:150]).exists()
     return f"{email[:133]}-{secrets.token_hex(8)}" if taken else email[:150]
 
@@ -128,23 +129,27 @@ def free_username(email: str) -> str:
 def _lock(game: Game) -> None:
     """Serialize changes of a game's members: two admins must not remove each other at the same time.
 
-    New members refer to the game, which this lock permits: `accept` locks its invitation first.
+    FOR NO KEY UPDATE does not block new memberships. With FOR UPDATE, `accept`, which locks its invitation first, could
+    deadlock with `invite`.
     """
     Game.objects.select_for_update(no_key=True).get(pk=game.pk)
 
 
-def _require_other_admin(leaving: Membership, otherwise: str) -> None:
-    others = Membership.objects.filter(game=leaving.game, role=Role.ADMIN, user__is_active=True).exclude(pk=leaving.pk)
-    if leaving.role == Role.ADMIN and not others.exists():
-        raise MembersError(f"{leaving.game} needs an admin: {otherwise}")
+def _require_other_admin(membership: Membership, remedy: str) -> None:
+    """Raise MembersError, with `remedy` in its message, if this is the game's only active admin."""
+    game = membership.game
+    others = Membership.objects.filter(game=game, role=Role.ADMIN, user__is_active=True).exclude(pk=membership.pk)
+    if membership.role == Role.ADMIN and not others.exists():
+        raise MembersError(f"{game} needs an admin: {remedy}")
 
 
-def _locked_pending(invitation: Invitation) -> Invitation:
-    found = Invitation.objects.pending().select_for_update(of=("self",)).select_related("game")
-    row = found.filter(pk=invitation.pk).first()
-    if row is None:
+def _lock_pending(invitation: Invitation) -> Invitation:
+    """Lock and reload the invitation. Raises MembersError unless it is pending."""
+    pending = Invitation.objects.pending().select_for_update(of=("self",)).select_related("game")
+    locked = pending.filter(pk=invitation.pk).first()
+    if locked is None:
         raise MembersError("This invitation was used or revoked already.")
-    return row
+    return locked
 
 
 def _with_new_link(invitation: Invitation) -> NewInvitation:

@@ -11,30 +11,30 @@ from audience.database import clock
 from audience.models import Membership, Role
 from audience.models.keys import sha256_hex
 
-# Recovery codes only replace one of these and do not count.
+# Recovery codes are no second factor by themselves; they only replace one of these.
 FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 SETUP_REQUIRED = "Admins sign in with a second factor here. Set up an authenticator app or a passkey to go on."
 
-# Longer than a code of an authenticator app is valid.
-CODE_SECONDS = 300
+# How long a code counts as used; longer than an authenticator app's code is valid.
+USED_CODE_SECONDS = 300
 
 
 @transaction.atomic
 def use_code(authenticator: Authenticator, code: str) -> bool:
     """Mark a correct code of an authenticator app as used; return False if it was used before.
 
-    True for other kinds of factor, which prevent reuse themselves. allauth keeps used codes in the cache only, which
-    may be emptied or unavailable; hence the row.
+    Always True for other kinds of factor, which prevent reuse themselves. The code is stored in the row, since allauth
+    stores used codes in the cache only, which may be emptied or unavailable.
     """
     if authenticator.type != Authenticator.Type.TOTP:
         return True
     row = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
-    spent, now = sha256_hex("".join(code.split())), clock.now().timestamp()
+    digest, now = sha256_hex("".join(code.split())), clock.now().timestamp()
     last = row.data.get("spent", {})
-    if last.get("code") == spent and now - last.get("at", 0) < CODE_SECONDS:
+    if last.get("code") == digest and now - last.get("at", 0) < USED_CODE_SECONDS:
         return False
-    row.data = {**row.data, "spent": {"code": spent, "at": now}}
+    row.data = {**row.data, "spent": {"code": digest, "at": now}}
     row.save(update_fields=["data"])
     return True
 
@@ -47,9 +47,9 @@ def is_missing(user: Any) -> bool:
 
 
 def users_with_second_factor(user_ids: Iterable[int]) -> set[int]:
-    """Return those of the user ids that have a second factor."""
-    found = Authenticator.objects.filter(user__in=list(user_ids), type__in=FACTOR_TYPES)
-    return set(found.values_list("user_id", flat=True))
+    """Return the ids, of `user_ids`, of users who have a second factor."""
+    factors = Authenticator.objects.filter(user__in=list(user_ids), type__in=FACTOR_TYPES)
+    return set(factors.values_list("user_id", flat=True))
 
 
 def is_missing_for_admin(user: Any) -> bool:

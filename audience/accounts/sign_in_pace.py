@@ -1,4 +1,4 @@
-"""Throttles password attempts on one account over all IP addresses. Attempts are delayed, never locked out.
+"""Throttles password attempts on one account across all IP addresses. Attempts are delayed; the account is not locked.
 
 axes locks an IP address out of an account after ten wrong passwords. An attacker with many addresses is slowed down
 here: after 20 attempts each further one is delayed, by up to 30 seconds. The owner is not affected: a browser that
@@ -17,7 +17,7 @@ KNOWN_BROWSER = "known_browser"
 KNOWN_BROWSER_SECONDS = 180 * 86_400
 FREE_ATTEMPTS = 20
 MAX_DELAY_SECONDS = 30
-# The count starts anew after this time without an attempt.
+# The counter restarts after this time without an attempt.
 RESET_AFTER = "15 minutes"
 
 # One statement, so that concurrent attempts are all counted. Returns no row while attempts are delayed.
@@ -33,29 +33,29 @@ ON CONFLICT (account) DO UPDATE SET
 WHERE pace.free_at <= clock_timestamp()
 RETURNING 0
 """
-SECONDS_LEFT = "SELECT extract(epoch FROM free_at - clock_timestamp()) FROM audience_signinpace WHERE account = %s"
-UNCOUNT_ATTEMPT = """
+REMAINING_SECONDS = "SELECT extract(epoch FROM free_at - clock_timestamp()) FROM audience_signinpace WHERE account = %s"
+UNDO_ATTEMPT = """
 UPDATE audience_signinpace SET attempts = greatest(attempts - 1, 0), free_at = clock_timestamp() WHERE account = %s
 """
 
 
 def count_attempt(request: HttpRequest, login: str) -> int:
     """Count an attempt on the typed address `login`; return the seconds to wait, 0 if the attempt may be made now."""
-    account = _counted_by(request, login)
+    account = _counter_key(request, login)
     limits: dict[str, str | int] = {"reset_after": RESET_AFTER, "free": FREE_ATTEMPTS, "max_delay": MAX_DELAY_SECONDS}
     with connection.cursor() as cursor:
         cursor.execute(COUNT_ATTEMPT, {"account": account, **limits})
         if cursor.fetchone():
             return 0
-        cursor.execute(SECONDS_LEFT, [account])
+        cursor.execute(REMAINING_SECONDS, [account])
         row = cursor.fetchone()
         return max(1, math.ceil(row[0])) if row else 1
 
 
-def uncount_attempt(request: HttpRequest, login: str) -> None:
-    """Take back the count of an attempt whose password was right."""
+def undo_attempt(request: HttpRequest, login: str) -> None:
+    """Undo the count of an attempt whose password was correct."""
     with connection.cursor() as cursor:
-        cursor.execute(UNCOUNT_ATTEMPT, [_counted_by(request, login)])
+        cursor.execute(UNDO_ATTEMPT, [_counter_key(request, login)])
 
 
 def remember_browser(response: HttpResponse, login: str, *, secure: bool) -> None:
@@ -72,16 +72,16 @@ def remember_browser(response: HttpResponse, login: str, *, secure: bool) -> Non
     )
 
 
-def _counted_by(request: HttpRequest, login: str) -> str:
-    """Return the counter of an attempt: the account's, or the browser's own if the account knows it."""
+def _counter_key(request: HttpRequest, login: str) -> str:
+    """Return the key of the attempt's counter: the browser's if it has the account's cookie, else the account's."""
     account = _digest(login)
     try:
-        known, number = signing.loads(
+        known_account, browser = signing.loads(
             request.COOKIES.get(KNOWN_BROWSER, ""), salt=KNOWN_BROWSER, max_age=KNOWN_BROWSER_SECONDS
         )
     except (signing.BadSignature, ValueError, TypeError):
         return account
-    return _digest(f"{account} {number}") if known == account else account
+    return _digest(f"{account} {browser}") if known_account == account else account
 
 
 def _digest(text: str) -> str:

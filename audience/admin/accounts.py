@@ -27,8 +27,7 @@ admin.site.unregister([Authenticator, Group, User, UserSession])
 
 PASSWORD_LINK, ADDRESS_LINK = "auth_user_password_link", "auth_user_address_link"
 
-
-# The script of Django's double list violates the content security policy.
+# Instead of filter_horizontal, whose script the content security policy forbids.
 CHECKBOXES: dict[Any, Any] = {ManyToManyField: {"widget": forms.CheckboxSelectMultiple, "help_text": ""}}
 
 
@@ -54,7 +53,7 @@ class PermissionGroupAdmin(ChangedBySuperusers, DeclaredFilters, GroupAdmin):
 
 
 class NewAccountForm(forms.ModelForm[User]):
-    """Creates an account without a password; a link made afterwards sets one."""
+    """Creates an account without a password. It is set by a link created afterwards."""
 
     class Meta:
         model = User
@@ -67,7 +66,7 @@ class NewAccountForm(forms.ModelForm[User]):
     def clean_email(self) -> str:
         email = addresses.normalize(self.cleaned_data["email"])
         addresses.lock_address(email)
-        if addresses.account_of(email):
+        if addresses.find_account(email):
             raise forms.ValidationError("There is an account for this address already.")
         return email
 
@@ -90,7 +89,7 @@ class AccountAdmin(ChangedBySuperusers, DeclaredFilters, UserAdmin[User]):
         ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    # Not Django's form, which asks for a user name and password.
+    # Not Django's form, which has fields for a user name and a password.
     add_form_template = "admin/change_form.html"
     add_form = NewAccountForm
     add_fieldsets = ((None, {"fields": ("email",)}),)
@@ -123,7 +122,7 @@ class DeleteOnly(ReadOnly):
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(DeleteOnly):
-    """Deleted for users who lost the device. Its data is secret and not shown."""
+    """Deleted for users who lost their device. Its data is secret and not shown."""
 
     list_display = ["user", "type", "created_at", "last_used_at"]
     list_filter = ["type", "created_at"]

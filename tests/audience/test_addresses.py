@@ -106,7 +106,7 @@ def test_an_unconfirmed_address_cannot_be_used_to_sign_in(ada: User, browser: Cl
     assert mail.outbox == []
     answer = browser.post(f"/accounts/invitations/{invited.token}/")
     assert "This invitation is for somebody else" in answer.content.decode()
-    assert addresses.account_of(victim) is None
+    assert addresses.find_account(victim) is None
     assert not Membership.objects.filter(user=ada).exists()
     assert Invitation.objects.get().is_open
 
@@ -184,8 +184,8 @@ def test_an_invitation_accepted_meanwhile_keeps_its_address(ada: User, browser: 
 def test_an_address_with_lookalike_letters_is_another_address(db: None) -> None:
     """PostgreSQL makes an I of both i and ı."""
     hub.user("ivan")
-    assert addresses.account_of("ıvan@studio.example") is None
-    assert addresses.account_of("IVAN@studio.example") == User.objects.get()
+    assert addresses.find_account("ıvan@studio.example") is None
+    assert addresses.find_account("IVAN@studio.example") == User.objects.get()
     Client().post("/accounts/password/reset/", {"email": "ıvan@studio.example"})
     assert mail.outbox == []
 

@@ -63,7 +63,7 @@ def invitation(request: HubRequest, token: str) -> HttpResponse:
         )
     if request.user.is_authenticated:
         return _as_member(request, found)
-    if addresses.account_of(found.email):
+    if addresses.find_account(found.email):
         return redirect_to_login(request.path, reverse("account_login"))
     return _as_new(request, found)
 
