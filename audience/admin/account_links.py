@@ -54,8 +54,8 @@ def password_link(request: HttpRequest, pk: int) -> HttpResponse:
 def address_link(request: HttpRequest, pk: int) -> HttpResponse:
     """Request a change of address, mail the link to the new address and show it once."""
     account = _account(request, pk)
-    waiting = AddressChange.objects.filter(user=account).first()
-    form = NewAddressForm(request.POST or None, initial={"email": waiting.email if waiting else ""})
+    change = AddressChange.objects.filter(user=account).first()
+    form = NewAddressForm(request.POST or None, initial={"email": change.email if change else ""})
     link = ""
     if request.method == "POST" and form.is_valid():
         try:
@@ -68,7 +68,7 @@ def address_link(request: HttpRequest, pk: int) -> HttpResponse:
         "The account goes on with its present address until somebody who is signed in to it opens the link. The link "
         "is mailed to the new address, and word of it to the present one."
     )
-    context = {"form": form, "waiting": waiting}
+    context = {"form": form, "change": change}
     return _page(request, account, title="Change of address", about=about, button="Make the link", link=link, **context)
 
 
@@ -89,12 +89,12 @@ def _account(request: HttpRequest, pk: int) -> User:
     return get_object_or_404(User, pk=pk)
 
 
-def _record(account: User, what: str) -> None:
+def _record(account: User, label: str) -> None:
     LogEntry.objects.log_create(
-        account, force_log=True, action=LogEntry.Action.UPDATE, changes={what: ["None", "made"]}
+        account, force_log=True, action=LogEntry.Action.UPDATE, changes={label: ["None", "made"]}
     )
 
 
 def _page(request: HttpRequest, account: User, **context: Any) -> HttpResponse:
-    frame = {**admin.site.each_context(request), "opts": User._meta, "account": account}
-    return TemplateResponse(request, "admin/account_link.html", {**frame, "is_sent": mail.has_mail_server(), **context})
+    context |= {"opts": User._meta, "account": account, "has_mail_server": mail.has_mail_server()}
+    return TemplateResponse(request, "admin/account_link.html", {**admin.site.each_context(request), **context})

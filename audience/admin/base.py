@@ -1,4 +1,4 @@
-"""Base classes of the admin: read-only records, masked columns, and actions that ask to be confirmed."""
+"""Base classes of the admin: read-only records, masked columns, and actions with a confirmation page."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from django.utils.functional import cached_property
 
 from audience.hub.toolkit.masking import masked
 
-# Rows that one action accepts.
+# Maximum number of rows of one action.
 MAX_SELECTED = 100
 
 
@@ -34,47 +34,47 @@ class BoundedPaginator(Paginator[Any]):
 
 
 class DeclaredFilters:
-    """A ModelAdmin that can be filtered by its own list_filter and date_hierarchy only.
+    """A ModelAdmin that can be filtered by its list_filter and date_hierarchy only.
 
-    Django accepts every column in the query string (`?session_key__startswith=`), shown or not, which would let any
-    viewer of a list guess a hidden value letter by letter.
+    Django accepts every column in the query string (`?session_key__startswith=`), shown or not, so that anyone who may
+    view a list could guess a hidden value letter by letter.
     """
 
     def lookup_allowed(self: Any, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return lookup in declared_lookups(self, request)
 
 
-def declared_lookups(page: Any, request: HttpRequest | None) -> set[str]:
-    """Return the query parameters that the filters and date links of this page produce."""
+def declared_lookups(model_admin: Any, request: HttpRequest | None) -> set[str]:
+    """Return the query parameters that the filters and date links of a ModelAdmin produce."""
     names: set[str] = set()
-    for given in page.get_list_filter(request):
-        if parameter := getattr(given, "parameter_name", ""):
+    for list_filter in model_admin.get_list_filter(request):
+        if parameter := getattr(list_filter, "parameter_name", ""):
             names.add(parameter)
             continue
-        path = given[0] if isinstance(given, (tuple, list)) else given
-        names |= {path, *(f"{path}__{how}" for how in ("exact", "isnull", "isempty", "gte", "lt"))}
-        field: Any = get_fields_from_path(page.model, path)[-1]
+        path = list_filter[0] if isinstance(list_filter, (tuple, list)) else list_filter
+        names |= {path, *(f"{path}__{lookup}" for lookup in ("exact", "isnull", "isempty", "gte", "lt"))}
+        field: Any = get_fields_from_path(model_admin.model, path)[-1]
         if field.is_relation:
             names.add(f"{path}__{field.target_field.name}__exact")
-    if page.date_hierarchy:
-        names |= {f"{page.date_hierarchy}__{part}" for part in ("year", "month", "day", "gte", "lt")}
+    if model_admin.date_hierarchy:
+        names |= {f"{model_admin.date_hierarchy}__{part}" for part in ("year", "month", "day", "gte", "lt")}
     return names
 
 
 def masks(*names: str) -> Callable[[type], type]:
     """Add a column `masked_<name>` per field to a ModelAdmin: its value without tokens and secrets, as in the Hub."""
 
-    def decorate(page: type) -> type:
+    def decorate(model_admin: type) -> type:
         for name in names:
-            setattr(page, f"masked_{name}", _masked_column(name))
-        return page
+            setattr(model_admin, f"masked_{name}", _masked_column(name))
+        return model_admin
 
     return decorate
 
 
 def _masked_column(name: str) -> Callable[[Any, Model], str]:
     @admin.display(description=name.replace("_", " "))
-    def column(page: Any, row: Model) -> str:
+    def column(model_admin: Any, row: Model) -> str:
         value = masked(getattr(row, name), addresses=True)
         return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -82,7 +82,7 @@ def _masked_column(name: str) -> Callable[[Any, Model], str]:
 
 
 class NoChanges:
-    """Viewed with the view permission, changed by nobody."""
+    """Rows can be viewed with the view permission, and not added, changed or deleted."""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -91,7 +91,7 @@ class NoChanges:
 
 
 class ReadOnly(NoChanges, DeclaredFilters, admin.ModelAdmin[Any]):
-    """A record that is only read here."""
+    """A read-only ModelAdmin for large tables."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -106,35 +106,35 @@ class ReadOnlyInline(NoChanges, admin.TabularInline[Any, Any]):
     extra = 0
 
 
-# What a confirmed action does, and the action of the admin made of it: methods of a ModelAdmin.
-Work = Callable[[Any, HttpRequest, QuerySet[Any]], None]
+# Methods of a ModelAdmin: one that changes rows, and the admin action that runs it after a confirmation.
+Method = Callable[[Any, HttpRequest, QuerySet[Any]], None]
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
 
 
-def confirmed_action(description: str, *, permission: str, title: str, warning: str) -> Callable[[Work], Action]:
-    """Return a decorator that makes a method an admin action, which asks to confirm it before it runs.
+def confirmed_action(description: str, *, permission: str, title: str, warning: str) -> Callable[[Method], Action]:
+    """Return a decorator that makes a method an admin action, with a confirmation page before it runs.
 
     `permission` names the has_<permission>_permission of the ModelAdmin that allows it.
     """
 
-    def decorate(work: Work) -> Action:
+    def decorate(method: Method) -> Action:
         @admin.action(description=description, permissions=[permission])
-        @wraps(work)
-        def action(page: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        @wraps(method)
+        def action(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
             if "confirmed" in request.POST:
-                work(page, request, queryset)
+                method(model_admin, request, queryset)
                 return None
             if queryset.count() > MAX_SELECTED:
-                page.message_user(request, f"Select at most {MAX_SELECTED} at a time.", messages.ERROR)
+                model_admin.message_user(request, f"Select at most {MAX_SELECTED} at a time.", messages.ERROR)
                 return redirect(request.get_full_path())
             context = {
-                **page.admin_site.each_context(request),
-                "opts": page.model._meta,
-                "media": page.media,
+                **model_admin.admin_site.each_context(request),
+                "opts": model_admin.model._meta,
+                "media": model_admin.media,
                 "title": title,
                 "warning": warning,
                 "button": description,
-                "action": work.__name__,
+                "action": method.__name__,
                 "rows": list(queryset),
                 "checkbox": ACTION_CHECKBOX_NAME,
             }
@@ -150,8 +150,8 @@ def hub_page(name: str) -> Callable[[Any, Any], str]:
     return lambda _, row: reverse(name, kwargs={"slug": row.game.slug})
 
 
-def fields_of(model: type[Model], *, besides: Iterable[str] = (), masked: Sequence[str] = ()) -> list[Any]:
-    """Return the names of all columns of a model except `besides`, with the columns of @masks last."""
-    left_out = {*besides, *masked}
-    plain = [field.name for field in model._meta.fields if field.name not in left_out]
+def fields_of(model: type[Model], *, exclude: Iterable[str] = (), masked: Sequence[str] = ()) -> list[Any]:
+    """Return the names of the model's columns except `exclude`; those of `masked` last, as columns of @masks."""
+    excluded = {*exclude, *masked}
+    plain = [field.name for field in model._meta.fields if field.name not in excluded]
     return [*plain, *(f"masked_{name}" for name in masked)]

@@ -18,7 +18,7 @@ admin.site.unregister([AccessAttempt, AccessFailureLog, AccessLog, EmailAddress,
 
 @admin.register(AccessAttempt)
 class AttemptAdmin(DeclaredFilters, AccessAttemptAdmin):  # type: ignore[misc]  # axes ships no types
-    """Without the submitted data: the page after the sign-in may be an invitation's link."""
+    """Without the submitted data, whose `next` may be the link of an invitation."""
 
     fieldsets = [
         (None, {"fields": ("username", "path_info", "failures_since_start")}),
@@ -42,7 +42,7 @@ class FailureAdmin(DeclaredFilters, AccessFailureLogAdmin):  # type: ignore[misc
 
 @admin.register(LogEntry)
 class AuditEntryAdmin(DeclaredFilters, LogEntryAdmin):  # type: ignore[misc]  # auditlog ships no types
-    """All entries of the installation. Those of one game are on its Audit log page too."""
+    """All entries of the installation. The entries of a game are on its Audit log page too."""
 
     list_display = ["created", "who", "remote_addr", "action", "resource_url", "msg_short"]
     fieldsets = [

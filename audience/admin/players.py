@@ -25,7 +25,7 @@ class PersonAdmin(ReadOnly):
     list_filter = ["game"]
     search_fields = ["identities__value__exact"]
     search_help_text = "A whole id of any namespace."
-    fields = fields_of(Person, besides=["trait_times"], masked=["traits"])
+    fields = fields_of(Person, exclude=["trait_times"], masked=["traits"])
     ordering = ["-first_seen_at"]
     inlines = [IdentityInline]
     actions = ["erase"]
@@ -45,15 +45,15 @@ class PersonAdmin(ReadOnly):
     )
     def erase(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for person in queryset.select_related("game"):
-            handle = erasure_identity(person)
-            if handle is None:
+            identity = erasure_identity(person)
+            if identity is None:
                 text = f"Player {person.pk} has neither a user id nor an anonymous id to be erased by."
                 self.message_user(request, text, messages.WARNING)
                 continue
             request_erasure(
                 game=person.game,
-                namespace=handle.namespace,
-                subject=handle.as_sent,
+                namespace=identity.namespace,
+                subject=identity.as_sent,
                 requested_by=request.user.get_username(),
             )
             self.message_user(request, f"The erasure of player {person.pk} is under way.", messages.SUCCESS)
@@ -77,7 +77,7 @@ class TouchAdmin(ReadOnly):
     ordering = ["-id"]
 
 
-# Copied from the event.
+# Columns copied from the event, which may contain secrets; shown masked.
 CONVERSION_PAYLOAD_FIELDS = ("message_id", "properties", "context", "integrations")
 
 
@@ -107,7 +107,7 @@ class ErasureAdmin(ReadOnly):
 
 @admin.register(ReceiptKey)
 class ReceiptKeyAdmin(ReadOnly):
-    """Shows that a game has a key, never the key."""
+    """Lists the games with a key; the key itself is not shown."""
 
     list_display = ["game", "created_at"]
     fields = ("game", "created_at")
@@ -121,7 +121,7 @@ class DeviceAdmin(ReadOnly):
     list_filter = ["game"]
     search_fields = ["device_id__exact"]
     # A push token is a secret of the player's device.
-    fields = fields_of(Device, besides=["token"], masked=["details"])
+    fields = fields_of(Device, exclude=["token"], masked=["details"])
     ordering = ["-id"]
 
 

@@ -10,7 +10,7 @@ from audience.admin.base import ReadOnly, confirmed_action, fields_of, masks
 from audience.background import retries
 from audience.models import Batch, Event, Rejection
 
-# Fields into which a sender may have put a push token, a key or a password; shown masked.
+# Columns that may contain a push token, a key or a password from the sender; shown masked.
 EVENT_PAYLOAD_FIELDS = ("name", "message_id", "links", "properties", "traits", "context", "integrations", "raw")
 REJECTION_PAYLOAD_FIELDS = ("message_id", "errors", "frame", "subjects", "raw")
 

@@ -14,7 +14,7 @@ from postbacks.models import Delivery, DeliveryAttempt, Flow, Replay
 
 class AttemptInline(ReadOnlyInline):
     model = DeliveryAttempt
-    fields = fields_of(DeliveryAttempt, besides=("id", "delivery", "config", "verdict", "payload"))
+    fields = fields_of(DeliveryAttempt, exclude=("id", "delivery", "config", "verdict", "payload"))
     ordering = ["number"]
 
 

@@ -20,7 +20,7 @@ class PostbackConfigAdmin(ReadOnly):
     ]
     list_select_related = ["game"]
     search_fields = ["pixel_id", "game__name"]
-    fields = (*fields_of(PostbackConfig, besides=("credential", "previous_credential")), "has_credential")
+    fields = (*fields_of(PostbackConfig, exclude=("credential", "previous_credential")), "has_credential")
 
     def view_on_site(self, config: PostbackConfig) -> str:
         return reverse("integration", kwargs={"slug": config.game.slug, "network": config.network})
@@ -48,4 +48,4 @@ class CredentialCheckAdmin(ReadOnly):
     list_select_related = ["game"]
     search_fields = ["pixel_id", "game__name"]
     date_hierarchy = "created_at"
-    fields = fields_of(CredentialCheck, besides=("credential",))
+    fields = fields_of(CredentialCheck, exclude=("credential",))
