@@ -8,13 +8,13 @@ LOWEST_FIRST = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 
 
 def record_decision(*, game_id: int, anonymous_id: str, level: Level, source: str, decided_at: datetime) -> None:
-    """Store a decision. STATED as its `source`, which is free text, is stored with a capital letter.
+    """Store a decision recorded by PUT. Its `source` is free text; STATED, which marks other decisions, is capitalized.
 
     Raises django.db.OperationalError when the database is unavailable.
     """
-    recorded = source.capitalize() if source == STATED else source
+    source = source.capitalize() if source == STATED else source
     ConsentDecision.objects.create(
-        game_id=game_id, anonymous_id=anonymous_id, level=level, source=recorded, decided_at=decided_at
+        game_id=game_id, anonymous_id=anonymous_id, level=level, source=source, decided_at=decided_at
     )
 
 
@@ -27,9 +27,9 @@ def current_level(*, game_id: int, anonymous_id: str) -> Level:
 def effective_level(*, stated: str, at_event: Level | None, later: Level | None, strict: bool) -> Level:
     """Return the lower of the level at the event's time and the newest decision after it.
 
-    So consent that is given later is not retroactive, and its withdrawal is. The level at the event's time is the one
-    that the message states ('' for none; not_set counts as none, as Immutable documents it), else the decision in force
-    then, else the game's default. `strict` is the game's setting for players without any level: none instead of full.
+    So later consent is not retroactive, but its withdrawal is. The level at the event's time is the level `stated` by
+    the message ('' if it states none; not_set counts as NONE, as Immutable documents it), else that of the decision in
+    force then, `at_event`, else the game's default: FULL, or NONE if `strict`.
     """
     default = Level.NONE if strict else Level.FULL
     at_time = (Level.NONE if stated == Level.NOT_SET else Level(stated)) if stated else at_event or default

@@ -4,7 +4,8 @@ from django.db import models
 
 
 class Level(models.TextChoices):
-    """How much may be sent to ad networks, least first. NOT_SET is no decision; on a message it counts as NONE."""
+    """How much may be sent to ad networks, in ascending order. NOT_SET means no decision; on a message it counts as
+    NONE."""
 
     NOT_SET = "not_set", "Not set"
     NONE = "none", "None"
@@ -12,17 +13,17 @@ class Level(models.TextChoices):
     FULL = "full", "Full"
 
 
-# The source of decisions that messages state; those of PUT have any other.
+# The source of decisions stated by messages. Decisions recorded by PUT never have it.
 STATED = "message"
 
 
 class DecisionQuerySet(models.QuerySet["ConsentDecision"]):
     def for_ids(self, game_id: int, anonymous_ids: list[str]) -> "DecisionQuerySet":
-        """Decisions of any of these anonymous ids, newest first."""
+        """Return the decisions of any of these anonymous ids, newest first."""
         return self.filter(game_id=game_id, anonymous_id__in=anonymous_ids).order_by("-decided_at", "-id")
 
     def recorded(self) -> "DecisionQuerySet":
-        """Without those that messages state."""
+        """Return the decisions recorded by PUT."""
         return self.exclude(source=STATED)
 
 
@@ -52,5 +53,5 @@ class ConsentDecision(models.Model):
 
 
 def source_label(source: str) -> str:
-    """The source of a decision as pages name it."""
+    """Return the label of a source on pages."""
     return "stated with an event" if source == STATED else source

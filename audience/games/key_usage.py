@@ -1,4 +1,4 @@
-"""How much a game's keys are used, and whether a replaced key is still in use."""
+"""The use of a game's keys, and whether a replaced key is still used."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 class Usage:
     """Acknowledged requests with one key, and their messages (duplicates and rejected ones included).
 
-    Periods include the current minute (of the hour) or clock hour (of the day and week).
+    The last hour is counted by minute, the last day and week by clock hour; the current minute or hour is included.
     """
 
     hour_requests: int = 0
@@ -26,7 +26,7 @@ class Usage:
     week_messages: int = 0
 
 
-NO_USE = Usage()
+NO_USAGE = Usage()
 
 
 def usage_by_key(game: Game) -> dict[int, Usage]:
@@ -52,7 +52,7 @@ def used_since_rotation(key: ApiKey) -> bool:
 
 
 def time_left(until: datetime, now: datetime) -> str:
-    """Return the text of a countdown: "3 d 4 h", "4 h 20 min", "20 min", "less than a minute"."""
+    """Return the remaining time as text: "3 d 4 h", "4 h 20 min", "20 min", "less than a minute"."""
     minutes = max(int((until - now).total_seconds()), 0) // 60
     days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
     if days:

@@ -63,8 +63,8 @@ NO_RESTRICTIONS = Restrictions()
 
 
 def _remind_at(ends_at: datetime, now: datetime) -> datetime | None:
-    """Return when to remind of an end, or None if it is too near for a reminder."""
-    return next((ends_at - before for before in REMINDER_LEAD_TIMES if ends_at - before > now), None)
+    """Return when to send the reminder, or None if it is too late for one."""
+    return next((ends_at - lead_time for lead_time in REMINDER_LEAD_TIMES if ends_at - lead_time > now), None)
 
 
 def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
@@ -76,10 +76,10 @@ def key_value(kind: KeyKind, environment: Environment, entropy: str) -> str:
 
 
 def value_prefix(kind: KeyKind, environment: Environment) -> str:
-    """Return the beginning of all values of such keys."""
-    start = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
-    start += "test-" if environment == Environment.SANDBOX else ""
-    return start + SERVER_KEY_MARK if kind == KeyKind.SERVER else start
+    """Return the part before the entropy."""
+    prefix = "pk_imapik-" if kind == KeyKind.PUBLISHABLE else "sk_imapik-"
+    prefix += "test-" if environment == Environment.SANDBOX else ""
+    return prefix + SERVER_KEY_MARK if kind == KeyKind.SERVER else prefix
 
 
 def create_key(
@@ -94,7 +94,7 @@ def create_key(
     restrictions: Restrictions = NO_RESTRICTIONS,
     entropy: str | None = None,
 ) -> NewKey:
-    """Create a key. `entropy` is given by the demo, whose keys are derived from SECRET_KEY; else it is random."""
+    """Create a key. `entropy` is random by default; the demo passes its own, derived from SECRET_KEY."""
     value = key_value(kind, environment, entropy or secrets.token_hex(20))
     key = ApiKey.objects.create(
         game=game,
@@ -114,7 +114,7 @@ def create_key(
 
 @transaction.atomic
 def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> NewKey:
-    """Create the key's successor with the same restrictions. The old key works for `overlap`, not beyond its own end.
+    """Create the key's successor with the same restrictions. The old key works for `overlap`, but not after its end.
 
     Raises ValueError unless `overlap` is 0 to 7 days.
     """
@@ -141,7 +141,7 @@ def rotate_key(*, key: ApiKey, overlap: timedelta, rotated_by: Any = None) -> Ne
 
 @transaction.atomic
 def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
-    """Rename and restrict a key, effective on every process within a second. The end of an overlap is not changed."""
+    """Rename and restrict a key, effective in every process within a second. The end of an overlap is not changed."""
     _lock(key)
     columns = restrictions.as_columns(clock.now())
     if key.replaced_by_id is not None:
@@ -154,7 +154,7 @@ def change_key(*, key: ApiKey, name: str, restrictions: Restrictions) -> None:
 
 
 def revoke_key(*, key: ApiKey) -> None:
-    """Revoke a key. A second call keeps the time of the first."""
+    """Revoke a key. A second call does not change `revoked_at`."""
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         key.save(update_fields=["revoked_at"])

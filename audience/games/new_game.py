@@ -10,16 +10,16 @@ from audience.models.keys import MAX_SLUG_LENGTH
 
 def create_game(*, name: str, slug: str, created_by: Any) -> Game:
     """Create a game with its creator as admin. If `slug` is taken, the first free of slug-2, slug-3, ... is used."""
-    number, free = 1, slug
+    number, candidate = 1, slug
     while True:
         try:
             with transaction.atomic():
-                game = Game.objects.create(name=name, slug=free)
+                game = Game.objects.create(name=name, slug=candidate)
                 Membership.objects.create(game=game, user=created_by, role=Role.ADMIN)
                 return game
         except IntegrityError:
-            if not Game.objects.filter(slug=free).exists():
+            if not Game.objects.filter(slug=candidate).exists():
                 raise
         number += 1
-        ending = f"-{number}"
-        free = slug[: MAX_SLUG_LENGTH - len(ending)] + ending
+        suffix = f"-{number}"
+        candidate = slug[: MAX_SLUG_LENGTH - len(suffix)] + suffix

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from audience.database import clock
 from audience.games import keys
-from audience.games.key_usage import NO_USE, Usage, time_left, usage_by_key, used_since_rotation
+from audience.games.key_usage import NO_USAGE, Usage, time_left, usage_by_key, used_since_rotation
 from audience.hub.keys.forms import KeyChangeForm, KeyForm, RotateForm
 from audience.hub.toolkit.access import HubRequest, game_view, page
 from audience.hub.toolkit.confirmation import TypedName
@@ -63,7 +63,7 @@ def _rows(membership: Membership) -> list[KeyRow]:
         KeyRow(
             key=key,
             state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
-            usage=usage.get(key.pk, NO_USE),
+            usage=usage.get(key.pk, NO_USAGE),
             left=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
             still_used=used_since_rotation(key),
         )
@@ -112,7 +112,7 @@ def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResp
         keys.revoke_key(key=key)
         messages.success(request, f"{key.name} is revoked: requests with it are refused from now on.")
         return redirect("keys", slug=membership.game.slug)
-    usage = usage_by_key(membership.game).get(key.pk, NO_USE)
+    usage = usage_by_key(membership.game).get(key.pk, NO_USAGE)
     return page(request, "hub/keys/revoke.html", membership, key=key, form=form, usage=usage)
 
 
