@@ -23,7 +23,7 @@ def erase() -> None:
 
 @shared_task
 def make_partitions() -> None:
-    partitions_ahead.make_ahead()
+    partitions_ahead.create_ahead()
 
 
 @shared_task

@@ -1,14 +1,14 @@
 """Partitions of the tables that intake writes to. They are created ahead, so that no insert waits, and dropped whole.
 
-Events have daily partitions, since events are looked up by day. Batches have weekly ones: the digest queries due ones
-twenty times a second without a time, and planning that took 1.4 ms over 39 days and 0.4 ms over seven weeks.
+Events have daily partitions, since events are looked up by day. Batches have weekly ones: the digest queries due
+batches twenty times a second without a time, and planning that took 1.4 ms with 39 partitions and 0.4 ms with seven.
 
 Two other growing tables are not partitioned, and are pruned in steps:
 
 - DeliveryAttempt is read by id, delivery or config. With daily partitions, closing 30 attempts took 24 ms instead of
-  0.8, and the unique index could no longer guarantee one attempt per number. Some hundred calls per second leave few
-  enough rows to delete.
-- Rejection keeps the newest 10,000 per game, so that rows must be deleted by count before their day is over.
+  0.8, and the unique index could no longer guarantee one attempt per number. At some hundred calls per second, deleting
+  rows is fast enough.
+- Of Rejection the newest 10,000 rows per game are kept, so rows must be deleted by count before their day is over.
 """
 
 import time
@@ -24,13 +24,13 @@ from psycopg import errors
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-# Attaching or dropping needs an exclusive lock; while it waits for it, all later queries wait behind it. So it waits
-# briefly and retries.
+# Attaching or dropping needs an exclusive lock, and all later queries wait behind a waiting lock request. So requests
+# time out quickly and are retried.
 LOCK_TIMEOUT = "300ms"
 MAX_TRIES = 10
 PAUSE_SECONDS = 0.7
 
-EXISTING = """
+LIST_PARTITIONS = """
 SELECT part.relname, pg_get_expr(part.relpartbound, part.oid), part.reltuples::bigint, pg_total_relation_size(part.oid)
 FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid
 WHERE inhparent = %s::regclass ORDER BY part.relname
@@ -44,7 +44,7 @@ class PartitionedTable:
     table: str
     column: str
     days: int
-    # Partitions exist for so many days without a beat; after that, rows go to the default partition.
+    # Partitions are created for so many days. If the beat is down for longer, rows go to the default partition.
     days_ahead: int
     settings: str = ""
 
@@ -77,14 +77,14 @@ TABLES = (EVENTS, BATCHES)
 class Partition:
     """`start` and `end` (exclusive) are None for the default partition; `rows` is an estimate, None if unknown."""
 
-    of: PartitionedTable
+    parent: PartitionedTable
     name: str
     start: date | None
     end: date | None
     rows: int | None
     bytes: int
 
-    def counted(self) -> int:
+    def count_rows(self) -> int:
         """Return the estimated number of rows, or the exact one if the table was never analysed and so is small."""
         if self.rows:
             return self.rows
@@ -93,72 +93,74 @@ class Partition:
             return int(cursor.fetchone()[0])
 
 
-def list_partitions(of: PartitionedTable) -> list[Partition]:
+def list_partitions(parent: PartitionedTable) -> list[Partition]:
     """Return the partitions of a table, oldest first, the default one last."""
     with connection.cursor() as cursor:
-        cursor.execute(EXISTING, [of.table])
-        found = [_partition(of, *row) for row in cursor.fetchall()]
-    return sorted(found, key=lambda part: part.start or date.max)
+        cursor.execute(LIST_PARTITIONS, [parent.table])
+        partitions = [_partition(parent, *row) for row in cursor.fetchall()]
+    return sorted(partitions, key=lambda part: part.start or date.max)
 
 
-def _partition(of: PartitionedTable, name: str, bound: str, rows: int, size: int) -> Partition:
+def _partition(parent: PartitionedTable, name: str, bound: str, rows: int, size: int) -> Partition:
     """`bound` is as PostgreSQL writes it: FOR VALUES FROM ('2026-11-21') TO ('2026-11-22'), or DEFAULT."""
-    known = rows if rows >= 0 else None
+    estimate = rows if rows >= 0 else None
     if bound == "DEFAULT":
-        return Partition(of, name, None, None, known, size)
-    start, end = (date.fromisoformat(part[1:11]) for part in bound.split("(")[1:])
-    return Partition(of, name, start, end, known, size)
+        return Partition(parent, name, None, None, estimate, size)
+    start, end = (date.fromisoformat(text[1:11]) for text in bound.split("(")[1:])
+    return Partition(parent, name, start, end, estimate, size)
 
 
 def missing_partitions(day: date) -> list[str]:
     """Return the names of the partitions for `day` that do not exist."""
-    needed = {of.name(of.start(day)) for of in TABLES}
+    needed = {parent.name(parent.start(day)) for parent in TABLES}
     with connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relname = ANY(%s)", [sorted(needed)])
         return sorted(needed - {name for (name,) in cursor.fetchall()})
 
 
-def create_partition(of: PartitionedTable, start: date) -> bool:
-    """Create a partition and move its rows in from the default partition; return False if it exists."""
-    moved = with_lock_retries(lambda: _make(of, start))
+def create_partition(parent: PartitionedTable, start: date) -> bool:
+    """Create a partition and move its rows there from the default partition; return False if it exists."""
+    moved = with_lock_retries(lambda: _create(parent, start))
     if moved is None:
         return False
-    logger.info("partition_made", partition=of.name(start), moved=moved)
+    logger.info("partition_created", partition=parent.name(start), moved=moved)
     return True
 
 
 @transaction.atomic
-def _make(of: PartitionedTable, start: date) -> int | None:
-    """Return the number of rows moved; None if it exists."""
-    name, bounds = of.name(start), [f"{day} 00:00+00" for day in (start, start + timedelta(days=of.days))]
+def _create(parent: PartitionedTable, start: date) -> int | None:
+    """Create the partition and return the number of rows moved; None if it exists."""
+    name, bounds = parent.name(start), [f"{day} 00:00+00" for day in (start, start + timedelta(days=parent.days))]
     with connection.cursor() as cursor:
-        # A second beat waits here and then finds the table.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{of.table} partitions"])
+        # A concurrent beat waits here and then finds the table.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{parent.table} partitions"])
         cursor.execute("SELECT to_regclass(%s)", [name])
         if cursor.fetchone()[0] is not None:
             return None
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        settings = f" WITH ({of.settings})" if of.settings else ""
-        cursor.execute(f"CREATE TABLE {name} (LIKE {of.table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS){settings}")
-        # Before deleting its rows: a digest that waits for one of them would hold a lock that ATTACH needs.
-        cursor.execute(f"LOCK TABLE {of.default} IN ACCESS EXCLUSIVE MODE")
+        settings = f" WITH ({parent.settings})" if parent.settings else ""
+        cursor.execute(f"CREATE TABLE {name} (LIKE {parent.table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS){settings}")
+        # Before the DELETE: a digest that waits for one of the deleted rows would hold a lock that ATTACH needs.
+        cursor.execute(f"LOCK TABLE {parent.default} IN ACCESS EXCLUSIVE MODE")
+        in_bounds = f"{parent.column} >= %s AND {parent.column} < %s"
         cursor.execute(
-            f"WITH moved AS (DELETE FROM {of.default} WHERE {of.column} >= %s AND {of.column} < %s RETURNING *) "
+            f"WITH moved AS (DELETE FROM {parent.default} WHERE {in_bounds} RETURNING *) "
             f"INSERT INTO {name} SELECT * FROM moved",
             bounds,
         )
         moved = int(cursor.rowcount)
         cursor.execute(
-            f"ALTER TABLE {of.table} ATTACH PARTITION {name} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
+            f"ALTER TABLE {parent.table} ATTACH PARTITION {name} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
         )
     return moved
 
 
 def drop(part: Partition, *, unless: str = "false", params: Any = (), keep: str = "") -> bool:
-    """Drop a partition and return whether it is dropped.
+    """Drop a partition and return whether it was dropped.
 
     It is not dropped if the SQL expression `unless` (with `params`) is true under the exclusive lock. Rows for which
-    `keep` is true move to the default partition. Raises OperationalError if the lock was never free.
+    the SQL expression `keep` is true are moved to the default partition. Raises OperationalError if the lock was never
+    free.
     """
     is_dropped = with_lock_retries(lambda: _drop(part, unless, params, keep))
     if is_dropped:
@@ -168,7 +170,7 @@ def drop(part: Partition, *, unless: str = "false", params: Any = (), keep: str 
 
 @transaction.atomic
 def _drop(part: Partition, unless: str, params: Any, keep: str) -> bool:
-    table = part.of.table
+    table = part.parent.table
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         cursor.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
@@ -187,18 +189,17 @@ def _drop(part: Partition, unless: str, params: Any, keep: str) -> bool:
     return True
 
 
-def with_lock_retries(take: Callable[[], T]) -> T:
-    """Try up to MAX_TRIES times until the locks are free; raises the last OperationalError."""
+def with_lock_retries(operation: Callable[[], T]) -> T:
+    """Return the result of `operation`, tried up to MAX_TRIES times while locks are taken. Raises its last error."""
     for _ in range(MAX_TRIES - 1):
         try:
-            return take()
+            return operation()
         except OperationalError as error:
-            if not is_busy(error):
+            if not is_lock_timeout(error):
                 raise
         time.sleep(PAUSE_SECONDS)
-    return take()
+    return operation()
 
 
-def is_busy(error: OperationalError) -> bool:
-    """Whether a lock timed out."""
+def is_lock_timeout(error: OperationalError) -> bool:
     return isinstance(error.__cause__, errors.LockNotAvailable)

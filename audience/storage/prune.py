@@ -15,7 +15,7 @@ from audience.models import Game
 from audience.storage import partitions, prune_accounts, prune_steps
 from audience.storage.partitions import BATCHES, EVENTS, Partition
 from audience.storage.prune_steps import Pruned, PruneStep, StaleRows, WholePartition
-from audience.storage.retention import first_day
+from audience.storage.retention import first_kept_day
 
 REJECTIONS_KEPT = timedelta(days=7)
 REJECTIONS_PER_GAME = 10_000
@@ -111,7 +111,7 @@ def _batches(now: datetime) -> Iterator[PruneStep]:
 
 def _kept_from(game: Game) -> date | None:
     """Return the first day whose events the game keeps; None if it keeps all."""
-    return None if game.kept_days is None else first_day(game.kept_days)
+    return None if game.kept_days is None else first_kept_day(game.kept_days)
 
 
 def _events(games: Sequence[Game]) -> Iterator[PruneStep]:

@@ -127,14 +127,14 @@ class WholePartition:
         return self.partition.name
 
     def preview(self) -> Pruned:
-        return Pruned(self.what, self.partition.counted(), self.partition.bytes, self.partition.name)
+        return Pruned(self.what, self.partition.count_rows(), self.partition.bytes, self.partition.name)
 
     def carry_out(self, until: float) -> Pruned:
         preview = self.preview()
         try:
             is_dropped = partitions.drop(self.partition, unless=self.unless, params=self.params, keep=self.keep)
         except OperationalError as error:
-            if not partitions.is_busy(error):
+            if not partitions.is_lock_timeout(error):
                 raise
             logger.warning("partition_busy", partition=self.partition.name)
             is_dropped = False

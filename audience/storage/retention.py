@@ -1,4 +1,4 @@
-"""A game's retention of events, and what a shorter one would delete. audience/storage/prune.py deletes."""
+"""How long a game's events are kept, and how many a shorter retention would delete (audience/storage/prune.py)."""
 
 import json
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from audience.database import clock
 from audience.intake.messages.times import FIRST_DAY
 from audience.models import Game
 
-# Beyond this number PostgreSQL's estimate is used, so that a page does not count all events.
+# Above this number PostgreSQL's estimate is used, so that a page does not count all events.
 MAX_COUNTED = 10_000
-# FIRST_DAY replaces all earlier days (audience/storage/prune.py).
-OLD = f"FROM audience_event WHERE game_id = %s AND day < %s AND (day > '{FIRST_DAY}' OR received_at < %s)"
+# Events of days before FIRST_DAY are stored with FIRST_DAY, so that their age is that of the receipt.
+FROM_OLDER_EVENTS = f"FROM audience_event WHERE game_id = %s AND day < %s AND (day > '{FIRST_DAY}' OR received_at < %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class OlderEvents:
     is_exact: bool
 
 
-def set_kept_days(*, game: Game, days: int | None) -> None:
+def set_retention(*, game: Game, days: int | None) -> None:
     """Set the retention in days, None for ever. The next pruning deletes older events."""
     game.kept_days = days
     game.save(update_fields=["kept_days"])
@@ -36,22 +36,22 @@ def shortens(game: Game, days: int | None) -> bool:
     return days is not None and (game.kept_days is None or days < game.kept_days)
 
 
-def first_day(days: int) -> date:
-    """Return the first day, in UTC, whose events are kept today."""
+def first_kept_day(days: int) -> date:
+    """Return the first day, in UTC, whose events are kept today with a retention of `days`."""
     return clock.now().astimezone(UTC).date() - timedelta(days=days)
 
 
 def count_older_events(game: Game, days: int) -> OlderEvents:
-    """Return the game's events that are older."""
-    before = first_day(days)
+    """Return how many of the game's events a retention of `days` would delete today."""
+    before = first_kept_day(days)
+    params = [game.pk, before, before]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT count(*) FROM (SELECT {OLD} LIMIT %s) AS oldest", [game.pk, before, before, MAX_COUNTED + 1]
-        )
-        counted = int(cursor.fetchone()[0])
-        if counted <= MAX_COUNTED:
-            return OlderEvents(before, counted, is_exact=True)
-        cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT {OLD}", [game.pk, before, before])
-        found = cursor.fetchone()[0]
-    plan = json.loads(found) if isinstance(found, str) else found
-    return OlderEvents(before, max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
+        query = f"SELECT count(*) FROM (SELECT {FROM_OLDER_EVENTS} LIMIT %s) AS older"
+        cursor.execute(query, [*params, MAX_COUNTED + 1])
+        count = int(cursor.fetchone()[0])
+        if count <= MAX_COUNTED:
+            return OlderEvents(before, count, is_exact=True)
+        cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT {FROM_OLDER_EVENTS}", params)
+        value = cursor.fetchone()[0]
+    plan = json.loads(value) if isinstance(value, str) else value
+    return OlderEvents(before, max(count, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)

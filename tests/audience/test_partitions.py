@@ -40,7 +40,7 @@ def homes() -> Counter[str]:
 
 def made() -> tuple[list[str], list[str]]:
     """The partitions of events and of batches that were made now."""
-    found = partitions_ahead.make_ahead()
+    found = partitions_ahead.create_ahead()
     return [name for name in found if "event" in name], [name for name in found if "batch" in name]
 
 
@@ -70,23 +70,23 @@ def test_seven_days_of_events_and_two_weeks_of_batches_are_created_ahead_once() 
         assert events == [f"audience_event_{DAY + timedelta(days=offset):%Y%m%d}" for offset in range(8)]
         # Weeks begin on Monday, and the first of May is a Thursday.
         assert batches == [f"audience_batch_2031{day}" for day in ("0428", "0505", "0512")]
-        assert partitions_ahead.make_ahead() == []
+        assert partitions_ahead.create_ahead() == []
     with time_machine.travel(NOON + timedelta(days=2), tick=False):
-        assert partitions_ahead.make_ahead() == ["audience_event_20310509", "audience_event_20310510"]
+        assert partitions_ahead.create_ahead() == ["audience_event_20310509", "audience_event_20310510"]
     with time_machine.travel(NOON + timedelta(days=4), tick=False):
-        assert partitions_ahead.make_ahead()[2:] == ["audience_batch_20310519"]
+        assert partitions_ahead.create_ahead()[2:] == ["audience_batch_20310519"]
 
 
 def test_the_days_of_partitions_are_in_utc() -> None:
     with time_machine.travel(datetime.fromisoformat("2031-05-01T23:30:00-05:00"), tick=False):
-        assert partitions_ahead.make_ahead()[0] == "audience_event_20310502"
+        assert partitions_ahead.create_ahead()[0] == "audience_event_20310502"
 
 
 def test_the_task_creates_partitions() -> None:
     with time_machine.travel(NOON, tick=False):
         tasks.make_partitions()
 
-        assert partitions_ahead.make_ahead() == []
+        assert partitions_ahead.create_ahead() == []
 
 
 def test_an_event_of_a_day_without_a_partition_is_taken_by_the_default_one(key: NewKey) -> None:
@@ -180,7 +180,7 @@ def test_a_list_of_partitions_has_range_rows_and_size(key: NewKey) -> None:
     *_, last, default = partitions.list_partitions(EVENTS)
 
     assert (last.name, last.start, last.end) == ("audience_event_20310501", DAY, DAY + timedelta(days=1))
-    assert (last.rows, last.counted()) == (None, 1)
+    assert (last.rows, last.count_rows()) == (None, 1)
     assert last.bytes > 0
     assert (default.name, default.start, default.end) == ("audience_event_default", None, None)
 

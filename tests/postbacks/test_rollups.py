@@ -269,7 +269,7 @@ def test_a_late_row_is_added_to_its_hour(game: Game) -> None:
 
 
 def test_a_tail_of_many_is_folded_a_part_at_a_time(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollups, "AT_ONCE", 2)
+    monkeypatch.setattr(rollups, "MAX_ROWS", 2)
     play = Play(game, 4)
     fold()
     for _ in range(5):

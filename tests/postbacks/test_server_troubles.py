@@ -228,7 +228,7 @@ def test_a_partition_that_is_missing_tomorrow_is_named(game: Game) -> None:
         f"There is no partition for tomorrow: audience_event_{tomorrow:%Y%m%d}. Nothing is lost, but rows of a day"
         " without one are slower to store and to delete."
     )
-    partitions_ahead.make_ahead()
+    partitions_ahead.create_ahead()
     assert found() == []
 
 

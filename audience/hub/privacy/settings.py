@@ -79,7 +79,7 @@ def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
 
 
 def _save(request: HubRequest, game: Game, days: int | None) -> HttpResponse:
-    retention.set_kept_days(game=game, days=days)
+    retention.set_retention(game=game, days=days)
     duration = f"for {days} days. Older ones are deleted within the next minutes" if days else "for ever"
     messages.success(request, f"Events of {game} are kept {duration}.")
     return redirect("privacy", slug=game.slug)

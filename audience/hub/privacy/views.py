@@ -17,7 +17,7 @@ from audience.ids.values import canonical
 from audience.models import Erasure, ErasureState, Membership, Person, Role
 from audience.models.erasure import ReceiptKeyLost
 from audience.privacy.erasure import request_erasure
-from audience.storage.retention import first_day
+from audience.storage.retention import first_kept_day
 from consent.models import ConsentDecision
 
 # Players, and decisions, that a look-up shows.
@@ -92,7 +92,7 @@ def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpR
     }
     if request.htmx:
         return page(request, "hub/privacy/_erasure_rows.html", membership, **context)
-    context["kept_from"] = first_day(membership.game.kept_days) if membership.game.kept_days else None
+    context["kept_from"] = first_kept_day(membership.game.kept_days) if membership.game.kept_days else None
     context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
     return page(
         request, "hub/privacy/page.html", membership, form=form, **lookup_context(request, membership), **context

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         if ahead is not None:
             if not 0 <= ahead <= 366:
                 raise CommandError("--ahead counts days, from 0 to 366.")
-            made = partitions_ahead.make_ahead(ahead)
+            made = partitions_ahead.create_ahead(ahead)
             self.stdout.write(f"Made {', '.join(made)}." if made else "All of them were there.")
         expired = prune.expired(timezone.now())
         self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
