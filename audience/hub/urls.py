@@ -16,7 +16,7 @@ from audience.hub.privacy import views as privacy
 
 
 class DayConverter:
-    """A day as in 2026-11-21."""
+    """A date such as 2026-11-21."""
 
     regex = r"\d{4}-\d{2}-\d{2}"
 
@@ -34,7 +34,7 @@ account_urls = [
     path("", account.account, name="account"),
     path("email/", account.address, name="account_email"),
     path("email/<str:token>/", account.address_confirm, name="address-confirm"),
-    path("invitations/<str:token>/", invitation.invitation, name="invitation"),
+    path("invitations/<str:token>/", invitation.accept_invitation, name="invitation"),
 ]
 urlpatterns = [
     path("", games.games, name="games"),

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from audience.hub.people.views import matching_people
-from audience.hub.toolkit.filters import read_uuid
+from audience.hub.toolkit.filters import parse_uuid
 from audience.intake.messages.message import SERVER_IDS
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
@@ -41,7 +41,7 @@ def find(game: Game, query: str) -> SearchResult:
         conversions.filter(person__in=[person.pk for person in people]),
         conversions.filter(pk__in=_sent_as(game, query)),
     ]
-    uuid = read_uuid(query)
+    uuid = parse_uuid(query)
     if uuid:
         lookups.append(conversions.filter(Q(pk=uuid) | Q(person=uuid)))
         people += Person.objects.filter(game=game, pk=uuid)

@@ -67,7 +67,7 @@ def test_the_overview_names_the_most_frequent_and_links_to_exactly_these(
 
 def test_a_count_older_than_seven_days_is_neither_shown_nor_listed(game: Game, viewer: Client, key: NewKey) -> None:
     digest(key, message(userId="undefined", anonymousId="a-1", eventName="earlier"))
-    earlier = placeholders.since() - timedelta(hours=1)
+    earlier = placeholders.period_start() - timedelta(hours=1)
     PlaceholderCount.objects.update(starts_at=earlier)
     Event.objects.update(received_at=earlier)
 

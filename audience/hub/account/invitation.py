@@ -47,54 +47,53 @@ class PasswordForm(forms.Form):
         elif password:
             try:
                 password_validation.validate_password(password, get_user_model()(email=self.email))
-            except ValidationError as weak:
-                self.add_error("password", weak)
+            except ValidationError as error:
+                self.add_error("password", error)
         return data
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def invitation(request: HubRequest, token: str) -> HttpResponse:
+def accept_invitation(request: HubRequest, token: str) -> HttpResponse:
     """Accept the invitation of this link, or show why it cannot be accepted."""
-    found = members.find(token)
-    if found is None or not found.is_open:
-        return render(
-            request, "hub/account/invitation_over.html", {"invitation": found}, status=404 if found is None else 410
-        )
+    invitation = members.find(token)
+    if invitation is None or not invitation.is_open:
+        context, status = {"invitation": invitation}, 404 if invitation is None else 410
+        return render(request, "hub/account/invitation_over.html", context, status=status)
     if request.user.is_authenticated:
-        return _as_member(request, found)
-    if addresses.find_account(found.email):
+        return _accept_as_user(request, invitation)
+    if addresses.find_account(invitation.email):
         return redirect_to_login(request.path, reverse("account_login"))
-    return _as_new(request, found)
+    return _accept_as_new(request, invitation)
 
 
-def _as_member(request: HubRequest, found: Invitation) -> HttpResponse:
-    context = {"invitation": found, "is_theirs": members.is_for(found, request.user)}
-    if request.method != "POST" or not context["is_theirs"]:
+def _accept_as_user(request: HubRequest, invitation: Invitation) -> HttpResponse:
+    is_for_user = members.is_for(invitation, request.user)
+    if request.method != "POST" or not is_for_user:
+        context = {"invitation": invitation, "is_for_user": is_for_user}
         return render(request, "hub/account/invitation.html", context)
     try:
-        members.accept(invitation=found, user=request.user)
-    except members.MembersError as refusal:
-        return _refused(request, refusal)
-    messages.success(request, f"Welcome to {found.game}.")
-    return redirect("overview", slug=found.game.slug)
+        members.accept(invitation=invitation, user=request.user)
+    except members.MembersError as error:
+        return _redirect_with_error(request, error)
+    messages.success(request, f"Welcome to {invitation.game}.")
+    return redirect("overview", slug=invitation.game.slug)
 
 
-def _as_new(request: HubRequest, found: Invitation) -> HttpResponse:
-    form = PasswordForm(request.POST if request.method == "POST" else None, email=found.email)
+def _accept_as_new(request: HubRequest, invitation: Invitation) -> HttpResponse:
+    form = PasswordForm(request.POST if request.method == "POST" else None, email=invitation.email)
     if not form.is_valid():
-        return render(request, "hub/account/invitation_new.html", {"invitation": found, "form": form})
+        return render(request, "hub/account/invitation_new.html", {"invitation": invitation, "form": form})
     try:
-        user = members.accept_as_new(invitation=found, password=form.cleaned_data["password"])
-    except members.MembersError as refusal:
-        return _refused(request, refusal)
-    messages.success(request, f"Welcome to {found.game}.")
-    answer: HttpResponse = perform_login(
-        request, user, email_verification="none", redirect_url=reverse("overview", kwargs={"slug": found.game.slug})
-    )
-    return answer
+        user = members.accept_as_new(invitation=invitation, password=form.cleaned_data["password"])
+    except members.MembersError as error:
+        return _redirect_with_error(request, error)
+    messages.success(request, f"Welcome to {invitation.game}.")
+    overview = reverse("overview", kwargs={"slug": invitation.game.slug})
+    response: HttpResponse = perform_login(request, user, email_verification="none", redirect_url=overview)
+    return response
 
 
-def _refused(request: HubRequest, refusal: members.MembersError) -> HttpResponse:
-    messages.error(request, str(refusal))
+def _redirect_with_error(request: HubRequest, error: members.MembersError) -> HttpResponse:
+    messages.error(request, str(error))
     return redirect("games")

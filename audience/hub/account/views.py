@@ -34,13 +34,13 @@ class AddressForm(forms.Form):
 @require_safe
 @login_required
 def account(request: HubRequest) -> HttpResponse:
-    found = list(Authenticator.objects.filter(user=request.user))
-    codes = next((row for row in found if row.type == Authenticator.Type.RECOVERY_CODES), None)
+    authenticators = list(Authenticator.objects.filter(user=request.user))
+    codes = next((row for row in authenticators if row.type == Authenticator.Type.RECOVERY_CODES), None)
     context = {
         "change": AddressChange.objects.filter(user=request.user).first(),
-        "totp": any(row.type == Authenticator.Type.TOTP for row in found),
-        "passkeys": sum(row.type == Authenticator.Type.WEBAUTHN for row in found),
-        "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,
+        "totp": any(row.type == Authenticator.Type.TOTP for row in authenticators),
+        "passkeys": sum(row.type == Authenticator.Type.WEBAUTHN for row in authenticators),
+        "unused_codes": len(codes.wrap().get_unused_codes()) if codes else None,
         "sessions": len(UserSession.objects.purge_and_list(request.user)),
         "memberships": Membership.objects.filter(user=request.user).select_related("game").order_by("game__name"),
         "is_missing": second_factor.is_missing_for_admin(request.user),
@@ -54,8 +54,8 @@ def account(request: HubRequest) -> HttpResponse:
 def address(request: HubRequest) -> HttpResponse:
     """Show the present address, a form, and the open change."""
     if request.method == "POST":
-        answer: HttpResponse = _change(request)
-        return answer
+        response: HttpResponse = _change(request)
+        return response
     return _page(request, AddressForm())
 
 
@@ -68,13 +68,13 @@ def _change(request: HubRequest) -> HttpResponse:
     form = AddressForm(request.POST)
     if not form.is_valid():
         return _page(request, form)
-    limited: HttpResponse | None = ratelimit.consume_or_429(request, action="change_email", user=request.user)
-    if limited:
-        return limited
+    rate_limited: HttpResponse | None = ratelimit.consume_or_429(request, action="change_email", user=request.user)
+    if rate_limited:
+        return rate_limited
     try:
         requested = addresses.request_change(user=request.user, email=form.cleaned_data["email"])
-    except addresses.AddressError as refusal:
-        form.add_error("email", str(refusal))
+    except addresses.AddressError as error:
+        form.add_error("email", str(error))
         return _page(request, form)
     return _send(request, requested)
 
@@ -83,30 +83,30 @@ def _change(request: HubRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def address_confirm(request: HubRequest, token: str) -> HttpResponse:
-    """Show the page of the mailed link. It requires a button, since mail scanners follow links."""
+    """Show the page of the mailed link. The address is changed by POST only, since mail scanners follow links."""
     change = addresses.find_open_change(token, request.user)
-    refused = ""
+    refusal = ""
     if request.method == "POST" and change:
         try:
-            before = addresses.confirm(token=token, user=request.user)
-        except addresses.AddressError as refusal:
-            refused = str(refusal)
+            previous = addresses.confirm(token=token, user=request.user)
+        except addresses.AddressError as error:
+            refusal = str(error)
         else:
-            mail.notify_changed(before=before, after=request.user.email)
+            mail.notify_changed(before=previous, after=request.user.email)
             messages.success(request, f"You sign in with {request.user.email} from now on.")
             return redirect("account")
-    status = 200 if change and not refused else 410
-    return render(request, "account/address_confirm.html", {"change": change, "refused": refused}, status=status)
+    status = 200 if change and not refusal else 410
+    return render(request, "account/address_confirm.html", {"change": change, "refusal": refusal}, status=status)
 
 
 def _page(request: HubRequest, form: AddressForm) -> HttpResponse:
     change = AddressChange.objects.filter(user=request.user).first()
-    context = {"form": form, "change": change, "is_sent": mail.has_mail_server()}
+    context = {"form": form, "change": change, "has_mail_server": mail.has_mail_server()}
     return render(request, "account/address.html", context)
 
 
 def _send(request: HubRequest, requested: addresses.RequestedChange) -> HttpResponse:
-    """Mail the link, and a notice to the present address. The answer does not reveal whether another account has the
+    """Mail the link, and a notice to the present address. The response does not reveal whether another account has the
     address.
     """
     is_sent = mail.send_address_link(requested)

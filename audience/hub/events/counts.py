@@ -1,4 +1,4 @@
-"""How many messages were accepted, were duplicates, were rejected: by day and by key, from the stored batches."""
+"""Accepted, duplicate and rejected messages per day and key, read from RequestCount."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +12,7 @@ from audience.models import ApiKey, Game, RequestCount
 
 DAYS = 7
 # The chart of one day, in SVG units: three bars side by side on a base line.
-PLOT_HEIGHT, BAR, GAP, MIN_HEIGHT = 56, 9, 3, 2
+PLOT_HEIGHT, BAR_WIDTH, GAP, MIN_HEIGHT = 56, 9, 3, 2
 KINDS = ("accepted", "duplicates", "rejected")
 
 
@@ -49,7 +49,7 @@ class CountedDay:
 
 @dataclass(frozen=True, slots=True)
 class KeyDay:
-    """One key on one day."""
+    """The messages of one key on one day; `key` is its name."""
 
     day: date
     key: str
@@ -58,7 +58,7 @@ class KeyDay:
 
 @dataclass(frozen=True, slots=True)
 class CountsChart:
-    """`key_days` holds the days on which a key sent something, newest first."""
+    """`key_days` has a row for each key and day with messages, newest first; `key` is the id of the filter's key."""
 
     total: Count
     days: list[CountedDay]
@@ -67,18 +67,18 @@ class CountsChart:
 
 
 def read_counts(game: Game, *, key: int | None = None) -> CountsChart:
-    """Return the last 7 days (UTC) of a game, of one key or of all."""
+    """Return the counts of a game in the last 7 days (UTC), of one key or of all."""
     today = clock.now().astimezone(UTC).date()
-    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    days = [today - timedelta(days=days_ago) for days_ago in reversed(range(DAYS))]
     requests = RequestCount.objects.filter(game_id=game.pk, starts_at__gte=datetime.combine(days[0], time.min, UTC))
     if key:
         requests = requests.filter(key_id=key)
     sums: dict[str, Any] = {kind: Sum(kind) for kind in KINDS}
-    found: Any = requests.values("key_id", day=TruncDate("starts_at", tzinfo=UTC)).annotate(**sums)
+    rows: Any = requests.values("key_id", day=TruncDate("starts_at", tzinfo=UTC)).annotate(**sums)
     names = dict(ApiKey.objects.filter(game=game).values_list("pk", "name"))
     key_days = [
         KeyDay(row["day"], names.get(row["key_id"], "A deleted key"), Count(*(row[kind] for kind in KINDS)))
-        for row in found
+        for row in rows
     ]
     by_day = {day: sum((key_day.count for key_day in key_days if key_day.day == day), Count()) for day in days}
     return CountsChart(
@@ -92,15 +92,15 @@ def read_counts(game: Game, *, key: int | None = None) -> CountsChart:
 
 
 def draw_days(by_day: dict[date, Count]) -> list[CountedDay]:
-    """Return the days with bars on one scale; a value that is not zero has a minimum height."""
+    """Return the days with bars on one scale; the bar of a value above 0 has a minimum height."""
     highest = max((getattr(count, kind) for count in by_day.values() for kind in KINDS), default=0)
     return [
-        CountedDay(day, count, [_bar(place, count, highest) for place in range(len(KINDS))])
+        CountedDay(day, count, [_bar(index, count, highest) for index in range(len(KINDS))])
         for day, count in by_day.items()
     ]
 
 
-def _bar(place: int, count: Count, highest: int) -> CountBar:
-    value = getattr(count, KINDS[place])
+def _bar(index: int, count: Count, highest: int) -> CountBar:
+    value = getattr(count, KINDS[index])
     height = max(MIN_HEIGHT, round(PLOT_HEIGHT * value / highest)) if value else 0
-    return CountBar(kind=KINDS[place], x=1 + place * (BAR + GAP), y=PLOT_HEIGHT - height + 1, height=height)
+    return CountBar(kind=KINDS[index], x=1 + index * (BAR_WIDTH + GAP), y=PLOT_HEIGHT - height + 1, height=height)

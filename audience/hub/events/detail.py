@@ -32,28 +32,28 @@ TIME_NOTES: dict[str, str] = {
     TimeNote.OUT_OF_RANGE: f"The time in the message is before 2000 or after 2100, which is no real time, {AT_RECEIPT}",
     TimeNote.AHEAD: f"The time in the message is later than its receipt: the sender’s clock is ahead, {AT_RECEIPT}",
 }
-REJECTION_GONE = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
-REPLAYED = (ReplayStatus.ACCEPTED, ReplayStatus.STORED_BEFORE)
+REJECTION_MISSING = (messages.INFO, "It is no longer here: it was accepted, erased or too old.")
+SUCCESSFUL = (ReplayStatus.ACCEPTED, ReplayStatus.STORED_BEFORE)
 
 
 @game_view()
 def event(request: HubRequest, membership: Membership, day: date, pk: int) -> HttpResponse:
     """`day` is the partition in which the event is looked up."""
-    found = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
-    names = ("properties", "traits", "context", "integrations")
-    time_note = found.context.pop(TIME_NOTE, "")
-    placeholders = describe(found.context.pop(PLACEHOLDER_NOTE, None))
-    shown = masked({name: getattr(found, name) for name in names}, addresses=sees_addresses(membership))
+    row = get_object_or_404(Event, game_id=membership.game_id, day=day, pk=pk)
+    columns = ("properties", "traits", "context", "integrations")
+    time_note = row.context.pop(TIME_NOTE, "")
+    placeholders = describe(row.context.pop(PLACEHOLDER_NOTE, None))
+    parts = masked({column: getattr(row, column) for column in columns}, addresses=sees_addresses(membership))
     context = {
-        "event": found,
-        "ids": [*_ids(found, membership), *((LABELS[name].capitalize(), text) for name, text in placeholders)],
+        "event": row,
+        "ids": [*_ids(row, membership), *((LABELS[name].capitalize(), text) for name, text in placeholders)],
         "time_note": TIME_NOTES.get(str(time_note), ""),
-        "key": ApiKey.objects.filter(game=membership.game, pk=found.key_id or 0).first(),
-        "person_id": player_of(found),
-        "parts": [(name, as_json(value)) for name, value in shown.items() if value],
-        "raw": as_json(masked(found.raw, addresses=sees_addresses(membership))),
-        "title": masked(found.name, addresses=sees_addresses(membership)) or found.get_kind_display(),
-        "message_id": masked(found.message_id, addresses=sees_addresses(membership)),
+        "key": ApiKey.objects.filter(game=membership.game, pk=row.key_id or 0).first(),
+        "person_id": player_of(row),
+        "parts": [(column, as_json(value)) for column, value in parts.items() if value],
+        "raw": as_json(masked(row.raw, addresses=sees_addresses(membership))),
+        "title": masked(row.name, addresses=sees_addresses(membership)) or row.get_kind_display(),
+        "message_id": masked(row.message_id, addresses=sees_addresses(membership)),
     }
     template = "hub/events/_event.html" if request.htmx else "hub/events/event.html"
     return page(request, template, membership, **context)
@@ -61,50 +61,51 @@ def event(request: HubRequest, membership: Membership, day: date, pk: int) -> Ht
 
 @game_view()
 def rejection(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    found = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
-    if found is None:
+    row = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
+    if row is None:
         raise Http404("It was accepted, erased or too old.")
-    return _rejection(request, membership, found)
+    return _page(request, membership, row)
 
 
 @game_view(role=Role.MARKETER, methods=("POST",))
 def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    """Validate a rejection again, and show the result on its page or that of the new events."""
-    answer = None
+    """Validate a rejection again, and show the result on its page or, if it was accepted, on the list of events."""
+    status = None
     try:
-        found = Rejection.objects.get(game=membership.game, pk=pk)
-        answer = replay(rejection=found, replayed_by=request.user.get_username()).answer
+        row = Rejection.objects.get(game=membership.game, pk=pk)
+        status = replay(rejection=row, replayed_by=request.user.get_username()).answer
     except Rejection.DoesNotExist:
         pass
-    level, text = REPLAY_MESSAGES[answer] if answer else REJECTION_GONE
+    level, text = REPLAY_MESSAGES[status] if status else REJECTION_MISSING
     remaining = Rejection.objects.select_related("key").filter(game=membership.game, pk=pk).first()
     if request.htmx:
-        return _rejection(request, membership, remaining, outcome=text, went_well=answer in REPLAYED)
+        return _page(request, membership, remaining, outcome=text, is_success=status in SUCCESSFUL)
     messages.add_message(request, level, text)
     if remaining is None:
         return redirect("events", slug=membership.game.slug)
     return redirect("rejection", slug=membership.game.slug, pk=pk)
 
 
-def _rejection(request: HubRequest, membership: Membership, found: Rejection | None, **outcome: Any) -> HttpResponse:
-    """Return the rejection; with None only its outcome."""
-    context: dict[str, Any] = {"rejection": found, **outcome}
-    if found:
+def _page(request: HubRequest, membership: Membership, row: Rejection | None, **outcome: Any) -> HttpResponse:
+    """Return the page of a rejection; without a row it shows only the outcome of its replay."""
+    context: dict[str, Any] = {"rejection": row, **outcome}
+    if row:
         addresses = sees_addresses(membership)
         context |= {
-            "errors": masked(found.errors, addresses=addresses),
-            "obstacle": replay_obstacle(found),
-            "raw": as_json(masked(found.raw, addresses=addresses)),
-            "frame": as_json(masked(found.frame, addresses=addresses)) if found.frame else "",
-            "message_id": masked(found.message_id, addresses=addresses),
+            "errors": masked(row.errors, addresses=addresses),
+            "obstacle": replay_obstacle(row),
+            "raw": as_json(masked(row.raw, addresses=addresses)),
+            "frame": as_json(masked(row.frame, addresses=addresses)) if row.frame else "",
+            "message_id": masked(row.message_id, addresses=addresses),
         }
     template = "hub/events/_rejection.html" if request.htmx else "hub/events/rejection.html"
     return page(request, template, membership, **context)
 
 
 def _ids(event: Event, membership: Membership) -> list[tuple[str, str]]:
-    own = (("User", event.user_id), ("Anonymous", event.anonymous_id), ("Device", event.device_id))
-    more = (("Session", event.session_id), ("Group", event.group_id))
+    """Return [(label, masked value), ...]."""
+    player = (("User", event.user_id), ("Anonymous", event.anonymous_id), ("Device", event.device_id))
     linked = [(f"Also {namespace}", value) for namespace, value in event.links]
+    ids = (*player, *linked, ("Session", event.session_id), ("Group", event.group_id))
     addresses = sees_addresses(membership)
-    return [(name, masked(value, addresses=addresses, name=name)) for name, value in (*own, *linked, *more) if value]
+    return [(label, masked(value, addresses=addresses, name=label)) for label, value in ids if value]

@@ -30,7 +30,7 @@ KINDS = dict(Kind.choices)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """The filters; '' and None match everything. `person` is any id, `before` the last rows seen ("12.5")."""
+    """The filters; '' and None match everything. `person` is an id of any kind, `before` a cursor (_parse_cursor)."""
 
     status: str = ""
     kind: str = ""
@@ -53,13 +53,13 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """An Event or a Rejection as the list shows it; `stream` and `pk` are its place in its table."""
+    """An Event or a Rejection in the list; `stream` is "event" or "rejection", `ids` [(label, masked id), ...]."""
 
     stream: str
     pk: int
-    at: datetime
+    moment: datetime
     title: str
-    about: list[str]
+    details: list[str]
     ids: list[tuple[str, str]]
     errors: list[dict[str, Any]]
     href: str
@@ -67,107 +67,107 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """`older` is the `before` of the next page, blank on the last; `scanned` is how many were read if reading stopped
-    there."""
+    """`older` is the `before` of the next page, blank on the last. `scanned` is SCAN_LIMIT if reading stopped there,
+    else 0."""
 
     rows: list[FeedRow]
     older: str
     scanned: int = 0
 
 
-def newest(membership: Membership, wanted: EventFilter) -> Feed:
-    """Return the newest rows of both tables.
+def newest(membership: Membership, filters: EventFilter) -> Feed:
+    """Return a page of the newest rows of both tables.
 
-    Each table is read by its own key, so that rows of one batch with equal times are not split wrongly.
+    The cursor has an id per table, not a time, since all rows of a batch have the same time.
     """
-    event_id, rejection_id = _cursor(wanted.before)
+    event_id, rejection_id = _parse_cursor(filters.before)
     floor = 0
-    if wanted.needs_scan and wanted.status != "rejected":
+    if filters.needs_scan and filters.status != "rejected":
         floor = Event.objects.filter(game_id=membership.game_id).before(event_id).scan_floor(limit=SCAN_LIMIT)
-    events = [] if wanted.status == "rejected" else _events(membership, wanted, event_id, floor)
+    events = [] if filters.status == "rejected" else _events(membership, filters, event_id, floor)
     rejections = (
-        [] if wanted.status == "accepted" or wanted.placeholder else _rejections(membership, wanted, rejection_id)
+        [] if filters.status == "accepted" or filters.placeholder else _rejections(membership, filters, rejection_id)
     )
-    merged = merge(_with_positions(events), _with_positions(rejections), key=itemgetter(0), reverse=True)
-    shown = [row for _, row in islice(merged, PAGE_SIZE)]
-    left = len(events) + len(rejections) > len(shown)
-    if not left and not floor:
-        return Feed(shown, "")
-    last = {"event": event_id or 0, "rejection": rejection_id or 0} | {row.stream: row.pk for row in shown}
-    if not left:
+    merged = merge(_with_sort_times(events), _with_sort_times(rejections), key=itemgetter(0), reverse=True)
+    rows = [row for _, row in islice(merged, PAGE_SIZE)]
+    has_more = len(events) + len(rejections) > len(rows)
+    if not has_more and not floor:
+        return Feed(rows, "")
+    last = {"event": event_id or 0, "rejection": rejection_id or 0} | {row.stream: row.pk for row in rows}
+    if not has_more:
         last["event"] = floor + 1
-    return Feed(shown, f"{last['event']}.{last['rejection']}", scanned=0 if left else SCAN_LIMIT)
+    return Feed(rows, f"{last['event']}.{last['rejection']}", scanned=0 if has_more else SCAN_LIMIT)
 
 
-def _with_positions(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
-    """Return rows with a time to merge the two tables by, which never increases down the list: a replayed message was
-    received long before the rows next to it."""
-    positions = list(accumulate((row.at for row in reversed(rows)), max))
-    return list(zip(reversed(positions), rows, strict=True))
+def _with_sort_times(rows: Sequence[FeedRow]) -> list[tuple[datetime, FeedRow]]:
+    """Return (time, row) pairs for merging; the time is the latest of the row and those below it.
+
+    So it never increases down the list, although a replayed message was received long before the rows next to it.
+    """
+    times = list(accumulate((row.moment for row in reversed(rows)), max))
+    return list(zip(reversed(times), rows, strict=True))
 
 
-def _events(membership: Membership, wanted: EventFilter, before: int | None, floor: int) -> list[FeedRow]:
-    found = with_placeholders(Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS))
-    exact = {"kind": wanted.kind, "name": wanted.name, "dialect": wanted.dialect, "key_id": wanted.key}
-    found = found.filter(**{column: value for column, value in exact.items() if value})
+def _events(membership: Membership, filters: EventFilter, before: int | None, floor: int) -> list[FeedRow]:
+    events = with_placeholders(Event.objects.filter(game_id=membership.game_id).before(before).defer(*PAYLOAD_FIELDS))
+    exact = {"kind": filters.kind, "name": filters.name, "dialect": filters.dialect, "key_id": filters.key}
+    events = events.filter(**{column: value for column, value in exact.items() if value})
     if floor:
-        found = found.filter(pk__gt=floor)
-    if wanted.placeholder:
-        sent = {f"context__{PLACEHOLDER_NOTE}__{wanted.placeholder.field}": wanted.placeholder.value}
-        found = found.filter(**sent, received_at__gte=placeholders.since())
-    if wanted.person:
-        forms = _forms(membership, wanted.person)
-        found = found.filter(Q(user_id__in=forms) | Q(anonymous_id__in=forms) | Q(device_id__in=forms))
-        # Not by id alone, whose index would be scanned past the events of other games.
-        found = found.order_by((F("pk") + 0).desc())
+        events = events.filter(pk__gt=floor)
+    if filters.placeholder:
+        note = {f"context__{PLACEHOLDER_NOTE}__{filters.placeholder.field}": filters.placeholder.value}
+        events = events.filter(**note, received_at__gte=placeholders.period_start())
+    if filters.person:
+        spellings = _spellings(membership, filters.person)
+        events = events.filter(Q(user_id__in=spellings) | Q(anonymous_id__in=spellings) | Q(device_id__in=spellings))
+        # By an expression, so that PostgreSQL does not scan the index of `id` with the events of all games.
+        events = events.order_by((F("pk") + 0).desc())
     else:
-        found = found.order_by("-pk")
-    return [event_row(event, membership) for event in found[: PAGE_SIZE + 1]]
+        events = events.order_by("-pk")
+    return [event_row(event, membership) for event in events[: PAGE_SIZE + 1]]
 
 
-def _forms(membership: Membership, person: str) -> list[str]:
-    """All forms in which the id was sent, in any namespace."""
-    known = Identity.objects.filter(game=membership.game_id, value=canonical(person)).values_list(
-        "spellings", flat=True
-    )
-    return [person, canonical(person), *(form for spellings in known for form in spellings)]
+def _spellings(membership: Membership, person: str) -> list[str]:
+    """Return all spellings in which the id was sent, in any namespace."""
+    identities = Identity.objects.filter(game=membership.game_id, value=canonical(person))
+    sent = identities.values_list("spellings", flat=True)
+    return [person, canonical(person), *(spelling for spellings in sent for spelling in spellings)]
 
 
 def with_placeholders(events: QuerySet[Event]) -> QuerySet[Event]:
-    """The events with what event_row reads of a deferred context."""
+    """Annotate the events with their placeholders, so that event_row needs no deferred column."""
     return events.annotate(placeholders=KeyTransform(PLACEHOLDER_NOTE, "context"))
 
 
 def event_row(event: Event, membership: Membership) -> FeedRow:
-    """The row of an event of `with_placeholders`."""
+    """Return the row of an event annotated by `with_placeholders`."""
     addresses = sees_addresses(membership)
-    kind, own = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
-    about = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
-    ids = [*zip(("user", "anonymous", "device"), own, strict=True), *event.links]
+    kind, values = event.get_kind_display(), (event.user_id, event.anonymous_id, event.device_id)
+    details = [kind if event.name else "", event.get_dialect_display(), "Test" if event.test else ""]
+    ids = [*zip(("user", "anonymous", "device"), values, strict=True), *event.links]
     ids += [(name.split("_")[0], text) for name, text in placeholders.describe(getattr(event, "placeholders", None))]
-    where = {"slug": membership.game.slug, "day": event.day, "pk": event.pk}
     return FeedRow(
         stream="event",
         pk=event.pk,
-        at=event.received_at,
+        moment=event.received_at,
         title=masked(event.name, addresses=addresses) or kind,
-        about=[word for word in about if word],
+        details=[text for text in details if text],
         ids=list(dict.fromkeys((name, masked(value, addresses=addresses, name=name)) for name, value in ids if value)),
         errors=[],
-        href=reverse("event", kwargs=where),
+        href=reverse("event", kwargs={"slug": membership.game.slug, "day": event.day, "pk": event.pk}),
     )
 
 
-def _rejections(membership: Membership, wanted: EventFilter, before: int | None) -> list[FeedRow]:
-    found = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
-    for text in filter(None, (wanted.kind, wanted.name)):
-        found = found.containing(text)
-    exact = {"dialect": wanted.dialect, "key_id": wanted.key}
-    found = found.filter(**{column: value for column, value in exact.items() if value})
-    if wanted.person:
-        found = found.filter(subjects__contains=[wanted.person])
-    found = found.annotate(title=TITLE).order_by("-pk")
-    return [_rejection_row(rejection, membership) for rejection in found[: PAGE_SIZE + 1]]
+def _rejections(membership: Membership, filters: EventFilter, before: int | None) -> list[FeedRow]:
+    rejections = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
+    for text in filter(None, (filters.kind, filters.name)):
+        rejections = rejections.containing(text)
+    exact = {"dialect": filters.dialect, "key_id": filters.key}
+    rejections = rejections.filter(**{column: value for column, value in exact.items() if value})
+    if filters.person:
+        rejections = rejections.filter(subjects__contains=[filters.person])
+    rejections = rejections.annotate(title=TITLE).order_by("-pk")
+    return [_rejection_row(rejection, membership) for rejection in rejections[: PAGE_SIZE + 1]]
 
 
 def _rejection_row(rejection: Any, membership: Membership) -> FeedRow:
@@ -175,20 +175,21 @@ def _rejection_row(rejection: Any, membership: Membership) -> FeedRow:
     addresses = sees_addresses(membership)
     title = masked(rejection.title, addresses=addresses) or KINDS.get(rejection.route) or "Message"
     subjects = [subject for subject in rejection.subjects if subject != rejection.message_id]
-    about = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
+    details = [rejection.get_dialect_display(), rejection.message_id or "no message id"]
     return FeedRow(
         stream="rejection",
         pk=rejection.pk,
-        at=rejection.received_at,
+        moment=rejection.received_at,
         title=title[:256],
-        about=masked(about, addresses=addresses),
+        details=masked(details, addresses=addresses),
         ids=[("named", masked(subject, addresses=addresses)) for subject in subjects],
         errors=masked(rejection.errors, addresses=addresses),
         href=reverse("rejection", kwargs={"slug": membership.game.slug, "pk": rejection.pk}),
     )
 
 
-def _cursor(before: str) -> tuple[int | None, int | None]:
+def _parse_cursor(before: str) -> tuple[int | None, int | None]:
+    """Parse "<event id>.<rejection id>", the last rows of the previous page; (None, None) on the first page."""
     event, _, rejection = before.partition(".")
     if event.isdecimal() and rejection.isdecimal() and len(before) < 40:
         return int(event) or None, int(rejection) or None

@@ -19,7 +19,7 @@ LABELS = {"user_id": "user id", "anonymous_id": "anonymous id", "device_id": "de
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """`field` is a key of LABELS, `value` what was sent. As text it is the value of the filter in the URL."""
+    """`field` is a key of LABELS, `value` what was sent. Its text, "user_id:guest", is the filter in the URL."""
 
     field: str
     value: str
@@ -32,31 +32,31 @@ class Placeholder:
         return LABELS[self.field]
 
     def href(self, game: Game) -> str:
-        """Return the address of the list of these events."""
+        """Return the URL of the list of these events."""
         return f"{reverse('events', kwargs={'slug': game.slug})}?{urlencode({'placeholder': str(self)})}"
 
 
-def read(text: str) -> Placeholder | None:
-    """Return the filter in a URL, None if there is none."""
+def parse(text: str) -> Placeholder | None:
+    """Parse the filter in a URL; None if it is blank or invalid."""
     field, _, value = text.partition(":")
     return Placeholder(field, value) if field in LABELS and value else None
 
 
-def since() -> datetime:
+def period_start() -> datetime:
     """Return the time of receipt from which events are counted and listed."""
     today = clock.now().astimezone(UTC).date()
     return datetime.combine(today - timedelta(days=DAYS - 1), time.min, UTC)
 
 
 def most_frequent(game: Game, *, limit: int) -> list[tuple[Placeholder, int, datetime]]:
-    """Return the most frequent placeholders, each with its events and the hour of the last one."""
-    rows: Any = PlaceholderCount.objects.filter(game=game, starts_at__gte=since(), field__in=LABELS)
-    totals = rows.values_list("field", "value").annotate(total=Sum("number"), last_at=Max("starts_at"))
-    found = totals.order_by("-total", "field", "value")[:limit]
-    return [(Placeholder(field, value), total, last_at) for field, value, total, last_at in found]
+    """Return the most frequent placeholders: [(placeholder, number of events, hour of the last one), ...]."""
+    counts: Any = PlaceholderCount.objects.filter(game=game, starts_at__gte=period_start(), field__in=LABELS)
+    totals = counts.values_list("field", "value").annotate(total=Sum("number"), last_at=Max("starts_at"))
+    rows = totals.order_by("-total", "field", "value")[:limit]
+    return [(Placeholder(field, value), total, last_at) for field, value, total, last_at in rows]
 
 
 def describe(note: Any) -> list[tuple[str, str]]:
-    """Return (field, text) for each placeholder in the note of an event."""
+    """Return [(field, text), ...] of the placeholders in an event's note, {field: value} or None."""
     sent = note if isinstance(note, dict) else {}
     return [(field, f"no usable id (sent `{value}`)") for field, value in sent.items() if field in LABELS]

@@ -14,31 +14,35 @@ DIALECTS = (("", "Any dialect"), *Dialect.choices)
 
 @game_view()
 def events(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Show the list with filters and counts; htmx requests the rows alone for refreshing."""
+    """Show the list with filters and counts; for htmx, which refreshes the list, only the rows."""
     status = choice(request, "status", label="Status", choices=STATUSES)
     menus = [
         choice(request, "kind", label="Kind", choices=KINDS),
         choice(request, "dialect", label="Dialect", choices=DIALECTS),
         choice(request, "key", label="Key", choices=key_choices(membership)),
     ]
-    wanted = read_filter(request, status, *menus)
-    context = {"feed": feed.newest(membership, wanted), "wanted": wanted, "before": wanted.before}
+    event_filter = read_filter(request, status, *menus)
+    context = {
+        "feed": feed.newest(membership, event_filter),
+        "event_filter": event_filter,
+        "before": event_filter.before,
+    }
     if request.htmx:
         return page(request, "hub/events/_rows.html", membership, **context)
-    chart = counts.read_counts(membership.game, key=wanted.key)
+    chart = counts.read_counts(membership.game, key=event_filter.key)
     return page(request, "hub/events/page.html", membership, filters=[status], menus=menus, chart=chart, **context)
 
 
 @game_view()
 def event_counts(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Show the counts alone, of all keys or of `key`."""
+    """Show only the counts, of all keys or of `?key=`."""
     key = choice(request, "key", label="Key", choices=key_choices(membership))
     chart = counts.read_counts(membership.game, key=int(key.chosen) if key.chosen else None)
     return page(request, "hub/events/_counts.html", membership, chart=chart)
 
 
 def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filter, key: Filter) -> feed.EventFilter:
-    """Return the filters of the URL."""
+    """Return the filters of the URL; the arguments are the menus read from it."""
     return feed.EventFilter(
         status=status.chosen,
         kind=kind.chosen,
@@ -46,7 +50,7 @@ def read_filter(request: HubRequest, status: Filter, kind: Filter, dialect: Filt
         key=int(key.chosen) if key.chosen else None,
         name=search_text(request, "name"),
         person=search_text(request, "id"),
-        placeholder=placeholders.read(search_text(request, "placeholder")),
+        placeholder=placeholders.parse(search_text(request, "placeholder")),
         before=request.GET.get("before", ""),
     )
 

@@ -34,8 +34,8 @@ class GameForm(forms.ModelForm[Game]):
         self.fields["slug"].required = False
 
     def clean_slug(self) -> str:
-        longest = Game._meta.get_field("slug").max_length
-        slug: str = self.cleaned_data["slug"].lower() or slugify(self.cleaned_data.get("name", ""))[:longest]
+        max_length = Game._meta.get_field("slug").max_length
+        slug: str = self.cleaned_data["slug"].lower() or slugify(self.cleaned_data.get("name", ""))[:max_length]
         if not slug:
             raise forms.ValidationError("Give the game an address of letters and digits.")
         if Game.objects.filter(slug=slug).exists():
@@ -47,11 +47,11 @@ class GameForm(forms.ModelForm[Game]):
 @require_safe
 @login_required
 def games(request: HttpRequest) -> HttpResponse:
-    """List the games of the user; redirect if there is only one."""
-    found = list(Game.objects.visible_to(request.user))
-    if len(found) == 1:
-        return redirect("overview", slug=found[0].slug)
-    return render(request, "hub/games/page.html", {"games": found, "may_create": may_create(request.user)})
+    """List the games of the user, or redirect to the only one."""
+    visible = list(Game.objects.visible_to(request.user))
+    if len(visible) == 1:
+        return redirect("overview", slug=visible[0].slug)
+    return render(request, "hub/games/page.html", {"games": visible, "may_create": may_create(request.user)})
 
 
 @never_cache

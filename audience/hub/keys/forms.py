@@ -12,7 +12,7 @@ from audience.hub.toolkit.confirmation import NO_SUGGESTIONS
 from audience.intake.requests.restrictions import parse_network, parse_origin
 from audience.models import ApiKey, Dialect, Environment, KeyKind
 
-# What a rotation offers, in seconds; audience/games/keys.py takes anything up to 7 days.
+# The choices of a rotation, in seconds; audience/games/keys.py accepts any duration up to 7 days.
 OVERLAPS = (
     (0, "End the old key now"),
     (3_600, "1 hour"),
@@ -24,13 +24,13 @@ MAX_LINES = 100
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one per line, each normalised by `read`, whose ValueError is the line's error."""
+    """A list of texts, one per line. `parse` returns a line as stored, or raises ValueError with the error to show."""
 
     widget = forms.Textarea
 
-    def __init__(self, *, read: Callable[[str], str], **kwargs: Any) -> None:
+    def __init__(self, *, parse: Callable[[str], str], **kwargs: Any) -> None:
         super().__init__(required=False, widget=forms.Textarea(attrs={"rows": 3, **NO_SUGGESTIONS}), **kwargs)
-        self.read = read
+        self.parse = parse
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(value) if isinstance(value, list | tuple) else value
@@ -40,13 +40,12 @@ class LinesField(forms.CharField):
         if len(lines) > MAX_LINES:
             raise forms.ValidationError(f"List at most {MAX_LINES}.")
         try:
-            return list(dict.fromkeys(self.read(line) for line in lines))
+            return list(dict.fromkeys(self.parse(line) for line in lines))
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 
 
-def event_name(text: str) -> str:
-    """Return an event name as it is stored. Raises ValueError with a sentence."""
+def parse_event_name(text: str) -> str:
     if len(text) > 256 or "\x00" in text:
         raise ValueError("An event name has at most 256 characters.")
     return text
@@ -57,21 +56,21 @@ class RestrictionsForm(forms.Form):
 
     allowed_events = LinesField(
         label="Event names",
-        read=event_name,
+        parse=parse_event_name,
         help_text="One a line, in the exact spelling. The key may then send track events of these names only: leave "
         "out “purchase” and nobody can report one with it. Pages, identify, alias and groups are not restricted: they "
         "make no conversions.",
     )
     allowed_origins = LinesField(
         label="Origins",
-        read=parse_origin,
+        parse=parse_origin,
         help_text="One a line, such as https://game.example or https://*.game.example. Requests from other web pages "
         "are refused, and so are those that name no page: games outside a browser and backends. Only browsers tell "
         "the truth about their origin, so this keeps other websites out, and no one else.",
     )
     allowed_addresses = LinesField(
         label="IP addresses",
-        read=parse_network,
+        parse=parse_network,
         help_text="One address or range a line, such as 192.0.2.7 or 2001:db8::/48. Meant for the keys of servers: "
         "players have no fixed addresses.",
     )
@@ -101,7 +100,7 @@ class RestrictionsForm(forms.Form):
 
 
 class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
-    """A new key."""
+    """The attributes and restrictions of a new key."""
 
     class Meta:
         model = ApiKey
@@ -116,8 +115,8 @@ class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
             "dialect": "Whose words the shared routes answer in.",
         }
 
-    def choices(self) -> dict[str, Any]:
-        """Return the arguments for `create_key`."""
+    def attributes(self) -> dict[str, Any]:
+        """Return the keyword arguments for `create_key`."""
         data = self.cleaned_data
         return {
             "name": data["name"],
@@ -129,19 +128,19 @@ class KeyForm(forms.ModelForm[ApiKey], RestrictionsForm):
 
 
 class KeyChangeForm(RestrictionsForm):
-    """The changeable attributes of a key; the end of an overlap is not among them."""
+    """The changeable attributes of a key. The end of a rotated key cannot be changed."""
 
     name = forms.CharField(max_length=80)
     field_order = ("name", "allowed_events", "allowed_origins", "allowed_addresses", "ends_on")
 
     def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
-        last = key.expires_at.astimezone(UTC) - timedelta(microseconds=1) if key.expires_at else None
+        last_moment = key.expires_at.astimezone(UTC) - timedelta(microseconds=1) if key.expires_at else None
         initial = {
             "name": key.name,
             "allowed_events": key.allowed_events,
             "allowed_origins": key.allowed_origins,
             "allowed_addresses": key.allowed_addresses,
-            "ends_on": last.date() if last else None,
+            "ends_on": last_moment.date() if last_moment else None,
         }
         kwargs["initial"] = initial
         super().__init__(*args, **kwargs)

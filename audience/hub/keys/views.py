@@ -1,6 +1,6 @@
 """API keys: members read the list; admins create, change, rotate and revoke.
 
-A secret key is shown only in the answer that created it: no redirect, session or URL contains it.
+A secret key is shown only in the response to the request that created it: no redirect, session or URL contains it.
 """
 
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ STATES = {"live": "Live", "rotating": "Rotating", "ended": "Ended"}
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A key of the list. `left` is how long one with an end still works, else ''."""
+    """A key of the list. `state` is a key of STATES, `remaining` the time until the key's end as text or ''."""
 
     key: ApiKey
     state: str
     usage: Usage
-    left: str
+    remaining: str
     still_used: bool
 
     @property
-    def restricted(self) -> list[tuple[str, list[str]]]:
-        """Return [(label, restrictions), ...] of the key."""
+    def restrictions(self) -> list[tuple[str, list[str]]]:
+        """Return [(label, values), ...] of the key's restrictions."""
         key = self.key
         lists = (("Events", key.allowed_events), ("Origins", key.allowed_origins), ("Addresses", key.allowed_addresses))
         return [(label, values) for label, values in lists if values]
@@ -42,32 +42,33 @@ class KeyRow:
 @game_view()
 def key_list(request: HubRequest, membership: Membership) -> HttpResponse:
     rows = _rows(membership)
-    wanted = request.GET.get("state", "")
-    shown = [row for row in rows if wanted not in STATES or row.state == wanted]
+    requested = request.GET.get("state", "")
+    state = requested if requested in STATES else ""
+    shown = [row for row in rows if state in ("", row.state)]
     context = {
         "rows": rows,
-        "shown": bool(shown),
+        "has_matches": bool(shown),
         "working": [row for row in shown if row.state != "ended"],
         "ended": [row for row in shown if row.state == "ended"],
         "warnings": [row for row in rows if row.still_used],
-        "state": wanted if wanted in STATES else "",
+        "state": state,
         "filters": [(name, label, sum(row.state == name for row in rows)) for name, label in STATES.items()],
     }
     return page(request, "hub/keys/page.html", membership, **context)
 
 
 def _rows(membership: Membership) -> list[KeyRow]:
-    found, usage = ApiKey.objects.filter(game=membership.game), usage_by_key(membership.game)
-    now = clock.now()
+    api_keys = ApiKey.objects.filter(game=membership.game).select_related("replaced_by")
+    usage, now = usage_by_key(membership.game), clock.now()
     return [
         KeyRow(
             key=key,
             state="rotating" if key.is_rotating else "live" if key.is_live else "ended",
             usage=usage.get(key.pk, NO_USAGE),
-            left=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
+            remaining=time_left(key.expires_at, now) if key.is_live and key.expires_at else "",
             still_used=used_since_rotation(key),
         )
-        for key in found.select_related("replaced_by")
+        for key in api_keys
     ]
 
 
@@ -76,8 +77,8 @@ def key_new(request: HubRequest, membership: Membership) -> HttpResponse:
     kind = request.GET.get("kind", "")
     form = KeyForm(request.POST or None, initial={"kind": kind} if kind in KeyKind.values else None)
     if request.method == "POST" and form.is_valid():
-        made = keys.create_key(game=membership.game, created_by=request.user, **form.choices())
-        return _show_secret(request, membership, made)
+        new = keys.create_key(game=membership.game, created_by=request.user, **form.attributes())
+        return _show_secret(request, membership, new)
     return page(request, "hub/keys/new.html", membership, form=form)
 
 
@@ -94,12 +95,12 @@ def key_change(request: HubRequest, membership: Membership, pk: int) -> HttpResp
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def key_rotate(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    # A key has one successor: reloading the answer must not make another.
+    # A key has one successor: reloading the page must not create another.
     key = _live_key(membership, pk, replaced_by=None)
     form = RotateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        made = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
-        return _show_secret(request, membership, made, old=key)
+        new = keys.rotate_key(key=key, overlap=form.cleaned_data["overlap"], rotated_by=request.user)
+        return _show_secret(request, membership, new, old=key)
     return page(request, "hub/keys/rotate.html", membership, form=form, key=key)
 
 
@@ -116,13 +117,14 @@ def key_revoke(request: HubRequest, membership: Membership, pk: int) -> HttpResp
     return page(request, "hub/keys/revoke.html", membership, key=key, form=form, usage=usage)
 
 
-def _live_key(membership: Membership, pk: int, **state: None) -> ApiKey:
-    return get_object_or_404(ApiKey.objects.live(), game=membership.game, pk=pk, **state)
+def _live_key(membership: Membership, pk: int, **conditions: None) -> ApiKey:
+    return get_object_or_404(ApiKey.objects.live(), game=membership.game, pk=pk, **conditions)
 
 
 def _show_secret(
-    request: HubRequest, membership: Membership, made: keys.NewKey, old: ApiKey | None = None
+    request: HubRequest, membership: Membership, new: keys.NewKey, old: ApiKey | None = None
 ) -> HttpResponse:
-    # `game_view` answers with Cache-Control: no-store.
-    left = time_left(old.expires_at, clock.now()) if old and old.expires_at else ""
-    return page(request, "hub/keys/made.html", membership, key=made.key, value=made.value, old=old, left=left)
+    # `game_view` sets Cache-Control: no-store.
+    remaining = time_left(old.expires_at, clock.now()) if old and old.expires_at else ""
+    context = {"key": new.key, "value": new.value, "old": old, "remaining": remaining}
+    return page(request, "hub/keys/created.html", membership, **context)

@@ -40,23 +40,23 @@ class InviteForm(RoleForm):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A row of the list; `second_factor` says whether the member has one."""
+    """A row of the list."""
 
     membership: Membership
-    second_factor: bool
+    has_second_factor: bool
     is_self: bool
 
 
 @game_view(role=Role.ADMIN)
 def member_list(request: HubRequest, membership: Membership) -> HttpResponse:
-    found = Membership.objects.filter(game=membership.game).select_related("user").order_by("user__email", "pk")
-    strong = second_factor.users_with_second_factor(row.user_id for row in found)
+    memberships = Membership.objects.filter(game=membership.game).select_related("user").order_by("user__email", "pk")
+    secured = second_factor.users_with_second_factor(row.user_id for row in memberships)
     rows = [
-        Member(membership=row, second_factor=row.user_id in strong, is_self=row.user_id == request.user.pk)
-        for row in found
+        Member(membership=row, has_second_factor=row.user_id in secured, is_self=row.user_id == request.user.pk)
+        for row in memberships
     ]
     pending = Invitation.objects.pending().filter(game=membership.game).select_related("invited_by")
-    context = {"rows": rows, "invitations": pending, "is_sent": mail.has_mail_server()}
+    context = {"rows": rows, "invitations": pending, "has_mail_server": mail.has_mail_server()}
     return page(request, "hub/members/page.html", membership, **context)
 
 
@@ -66,8 +66,8 @@ def member_invite(request: HubRequest, membership: Membership) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             invited = members.invite(game=membership.game, invited_by=request.user, **form.cleaned_data)
-        except members.MembersError as refusal:
-            form.add_error("email", str(refusal))
+        except members.MembersError as error:
+            form.add_error("email", str(error))
         else:
             return _send(request, membership, invited)
     return page(request, "hub/members/invite.html", membership, form=form)
@@ -80,47 +80,48 @@ def member_role(request: HubRequest, membership: Membership, pk: int) -> HttpRes
     if request.method == "POST" and form.is_valid():
         try:
             members.change_role(membership=member, role=form.cleaned_data["role"])
-        except members.MembersError as refusal:
-            form.add_error("role", str(refusal))
+        except members.MembersError as error:
+            form.add_error("role", str(error))
         else:
-            messages.success(request, f"{member.user.email} is {_a(member.get_role_display())} of {member.game} now.")
-            return _back(request, member)
+            role = _with_article(member.get_role_display())
+            messages.success(request, f"{member.user.email} is {role} of {member.game} now.")
+            return _redirect_after(request, member)
     return page(request, "hub/members/role.html", membership, form=form, member=member)
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def member_remove(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    member, refused = _member(membership, pk), ""
+    member, refusal = _member(membership, pk), ""
     if request.method == "POST":
         try:
             members.remove(membership=member)
-        except members.MembersError as refusal:
-            refused = str(refusal)
+        except members.MembersError as error:
+            refusal = str(error)
         else:
             messages.success(request, f"{member.user.email} is no longer a member of {member.game}.")
-            return _back(request, member)
-    return page(request, "hub/members/remove.html", membership, member=member, refused=refused)
+            return _redirect_after(request, member)
+    return page(request, "hub/members/remove.html", membership, member=member, refusal=refusal)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def invitation_resend(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
     try:
         invited = members.renew(invitation=_invitation(membership, pk))
-    except members.MembersError as refusal:
-        messages.error(request, str(refusal))
+    except members.MembersError as error:
+        messages.error(request, str(error))
         return redirect("members", slug=membership.game.slug)
     return _send(request, membership, invited)
 
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def invitation_link(request: HubRequest, membership: Membership, pk: int) -> HttpResponse:
-    """Create a new link and show it once. For superusers only, since the link gives access as the invited address."""
+    """Create a new link and show it once. For superusers only: with the link anyone can join as the invited address."""
     if not request.user.is_superuser:
         raise PermissionDenied("Only a superuser copies the link of an invitation: it stands for its mailbox.")
     try:
         invited = members.renew(invitation=_invitation(membership, pk))
-    except members.MembersError as refusal:
-        messages.error(request, str(refusal))
+    except members.MembersError as error:
+        messages.error(request, str(error))
         return redirect("members", slug=membership.game.slug)
     context = {"invitation": invited.invitation, "link": invited.link}
     return page(request, "hub/members/invitation_link.html", membership, **context)
@@ -132,25 +133,25 @@ def invitation_revoke(request: HubRequest, membership: Membership, pk: int) -> H
     try:
         members.revoke(invitation=invitation)
         messages.success(request, f"The invitation of {invitation.email} is revoked: its link no longer works.")
-    except members.MembersError as refusal:
-        messages.error(request, str(refusal))
+    except members.MembersError as error:
+        messages.error(request, str(error))
     return redirect("members", slug=membership.game.slug)
 
 
 def _send(request: HubRequest, membership: Membership, invited: members.NewInvitation) -> HttpResponse:
     email = invited.invitation.email
-    sent = mail.send_invitation(invited)
+    is_sent = mail.send_invitation(invited)
     if not mail.has_mail_server():
         messages.warning(request, f"{email} is invited, but {NO_MAIL_SERVER}")
-    elif sent:
+    elif is_sent:
         messages.success(request, f"The invitation is on its way to {email}. Its link works for 7 days.")
     else:
         messages.error(request, f"The mail server did not take the mail to {email}. Send the invitation again below.")
     return redirect("members", slug=membership.game.slug)
 
 
-def _back(request: HubRequest, member: Membership) -> HttpResponse:
-    """Redirect to the list, or to an accessible page if the members may no longer be seen."""
+def _redirect_after(request: HubRequest, member: Membership) -> HttpResponse:
+    """Redirect to the member list, or to the games if the user changed their own membership and may not see it."""
     if member.user_id == request.user.pk and not request.user.is_superuser:
         return redirect("games")
     return redirect("members", slug=member.game.slug)
@@ -164,5 +165,5 @@ def _invitation(membership: Membership, pk: int) -> Invitation:
     return get_object_or_404(Invitation.objects.select_related("game"), game=membership.game, pk=pk)
 
 
-def _a(role: str) -> str:
+def _with_article(role: str) -> str:
     return f"an {role.lower()}" if role[0] in "AEIOU" else f"a {role.lower()}"

@@ -19,15 +19,15 @@ from audience.models.people import ANONYMOUS, USER
 
 # How many ids of a person the list shows; the page of the person has the others.
 MAX_IDS_SHOWN = 4
-# Maximum number of results; an address shared by more persons identifies none.
-MAX_FOUND = 200
+# Maximum number of persons per kind of id, and with one email address; further ones are not found.
+MAX_MATCHES = 200
 # Namespaces that a player can be erased by, in order of preference.
 ERASURE_NAMESPACES = (USER, ANONYMOUS)
 
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """`name` is from the traits, `ids` the first of their ids: [(namespace, value), ...]."""
+    """`name` and `email` are traits, `ids` the first of the person's ids: [(namespace, value), ...]."""
 
     person: Person
     name: str
@@ -41,37 +41,40 @@ class PersonRow:
 
 @game_view()
 def people(request: HubRequest, membership: Membership) -> HttpResponse:
-    """`q` is any id or an e-mail address; without it, the newest players."""
+    """Show the players with the id or email address `?q=`; without it, the newest players."""
     query, before = search_text(request, "q"), request.GET.get("before", "")
-    found = newest(matching_people(membership.game, query), by="first_seen_at", before=before)
-    rows = person_rows(found.rows, addresses=sees_addresses(membership))
+    people_page = newest(matching_people(membership.game, query), by="first_seen_at", before=before)
+    rows = person_rows(people_page.rows, addresses=sees_addresses(membership))
     template = "hub/people/_rows.html" if request.htmx else "hub/people/page.html"
-    return page(request, template, membership, rows=rows, older=found.older, before=before, query=query)
+    return page(request, template, membership, rows=rows, older=people_page.older, before=before, query=query)
 
 
 def matching_people(game: Game, query: str) -> QuerySet[Person]:
-    """Return all players for a blank query, else those it names. Each kind of id is queried by its own index."""
+    """Return the players with an id or email address; all for a blank query. Each lookup uses an index of its own."""
     rows = Person.objects.filter(game=game)
     if not query:
         return rows
     lookups = [rows.known_as(game, query), rows.filter(devices__game=game, devices__device_id=query)]
     lookups += [rows.with_email(query)] if "@" in query else []
-    return rows.filter(pk__in={pk for lookup in lookups for pk in lookup.values_list("pk", flat=True)[:MAX_FOUND]})
+    return rows.filter(pk__in={pk for lookup in lookups for pk in lookup.values_list("pk", flat=True)[:MAX_MATCHES]})
 
 
-def person_rows(found: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
-    """Return the persons with the first few ids of each, to bound memory."""
-    place = Window(RowNumber(), partition_by="person", order_by=[_user_first(), "first_seen_at", "pk"])
-    first = (
-        Identity.objects.filter(person__in=found)
-        .annotate(place=place)
-        .filter(place__lte=MAX_IDS_SHOWN)
-        .order_by("place")
+def person_rows(persons: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
+    """Return the rows with the first MAX_IDS_SHOWN ids of each person; email addresses are masked unless `addresses`.
+
+    The query limits the ids, to bound memory.
+    """
+    position = Window(RowNumber(), partition_by="person", order_by=[_user_first(), "first_seen_at", "pk"])
+    identities = (
+        Identity.objects.filter(person__in=persons)
+        .annotate(position=position)
+        .filter(position__lte=MAX_IDS_SHOWN)
+        .order_by("position")
     )
     ids: dict[UUID | None, list[tuple[str, str]]] = defaultdict(list)
-    for row in first:
+    for row in identities:
         ids[row.person_id].append((row.namespace, masked(row.as_sent, addresses=addresses, name=row.namespace)))
-    traits = {person.pk: masked(person.traits, addresses=addresses) for person in found}
+    traits = {person.pk: masked(person.traits, addresses=addresses) for person in persons}
     return [
         PersonRow(
             person=person,
@@ -79,12 +82,12 @@ def person_rows(found: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
             email=_text(traits[person.pk].get("email")),
             ids=ids[person.pk],
         )
-        for person in found
+        for person in persons
     ]
 
 
 def erasure_identity(person: Person) -> Identity | None:
-    """Return the identity for erasing a player: the user id, else an anonymous id of its own, else None."""
+    """Return the identity to erase a player by: the user id, else an anonymous id of this player only, else None."""
     return (
         person.identities.filter(namespace__in=ERASURE_NAMESPACES)
         .exclude(owners__in=(Owners.SEVERAL, Owners.OTHER))
@@ -94,6 +97,7 @@ def erasure_identity(person: Person) -> Identity | None:
 
 
 def _user_first() -> Case:
+    """Return an expression that sorts user ids first, then anonymous ids."""
     return Case(
         When(namespace=USER, then=Value(0)),
         When(namespace=ANONYMOUS, then=Value(1)),

@@ -1,4 +1,4 @@
-"""Settings of a game that an admin makes: the consent default and the retention of events."""
+"""Settings pages of a game for its admins: the consent default and the retention of events."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from audience.models import Game, Membership, Role
 from audience.models.keys import MIN_RETENTION_DAYS
 from audience.storage import retention
 
-SEND, KEEP_BACK = "send", "keep"
-CHOICES = ((SEND, "Send their conversions"), (KEEP_BACK, "Do not send their conversions"))
-MAX_KEPT_DAYS = 3650
-MIN_HELP = (
+SEND, DO_NOT_SEND = "send", "keep"
+CHOICES = ((SEND, "Send their conversions"), (DO_NOT_SEND, "Do not send their conversions"))
+MAX_RETENTION_DAYS = 3650
+TOO_SHORT = (
     f"Keep them at least {MIN_RETENTION_DAYS} days: a stored event is what its copies are known by, and senders may "
     "repeat what is up to 30 days old."
 )
@@ -34,36 +34,36 @@ class UnstatedConsentForm(forms.Form):
 def consent_edit(request: HubRequest, membership: Membership) -> HttpResponse:
     game = membership.game
     posted = request.POST if request.method == "POST" else None
-    form = UnstatedConsentForm(posted, initial={"unstated": KEEP_BACK if game.strict_consent else SEND})
+    form = UnstatedConsentForm(posted, initial={"unstated": DO_NOT_SEND if game.strict_consent else SEND})
     if posted is None or not form.is_valid():
         return page(request, "hub/privacy/consent.html", membership, form=form)
-    game.strict_consent = form.cleaned_data["unstated"] == KEEP_BACK
+    game.strict_consent = form.cleaned_data["unstated"] == DO_NOT_SEND
     game.save(update_fields=["strict_consent"])
-    decision = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
-    messages.success(request, f"Conversions of players who never stated a consent level are {decision} from now on.")
+    effect = "not sent to ad networks" if game.strict_consent else "sent to ad networks"
+    messages.success(request, f"Conversions of players who never stated a consent level are {effect} from now on.")
     return redirect("privacy", slug=game.slug)
 
 
 class RetentionForm(forms.Form):
-    """A number of days; blank for ever."""
+    """The retention in days; blank means for ever."""
 
     kept_days = forms.IntegerField(
         label="Days to keep events",
         required=False,
         min_value=MIN_RETENTION_DAYS,
-        max_value=MAX_KEPT_DAYS,
-        help_text=f"From {MIN_RETENTION_DAYS} to {MAX_KEPT_DAYS}. Left empty, events are kept for ever.",
-        error_messages={"min_value": MIN_HELP, "max_value": f"At most {MAX_KEPT_DAYS} days, or leave it empty."},
+        max_value=MAX_RETENTION_DAYS,
+        help_text=f"From {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}. Left empty, events are kept for ever.",
+        error_messages={"min_value": TOO_SHORT, "max_value": f"At most {MAX_RETENTION_DAYS} days, or leave it empty."},
     )
 
 
 @game_view(role=Role.ADMIN, methods=("GET", "HEAD", "POST"))
 def retention_edit(request: HubRequest, membership: Membership) -> HttpResponse:
-    """Set the days; the game's name is typed if that deletes events."""
+    """Set the retention. A shorter one deletes events, so the game's name must be typed to confirm it."""
     game = membership.game
     posted = request.POST if request.method == "POST" else None
     form = RetentionForm(posted, initial={"kept_days": game.kept_days})
-    context: dict[str, Any] = {"form": form, "least": MIN_RETENTION_DAYS}
+    context: dict[str, Any] = {"form": form}
     if posted is None or not form.is_valid():
         return page(request, "hub/privacy/retention.html", membership, **context)
     days: int | None = form.cleaned_data["kept_days"]

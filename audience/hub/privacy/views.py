@@ -20,8 +20,8 @@ from audience.privacy.erasure import request_erasure
 from audience.storage.retention import first_kept_day
 from consent.models import ConsentDecision
 
-# Players, and decisions, that a look-up shows.
-MAX_FOUND = 20
+# Maximum number of players, of decisions and of receipts that a lookup shows.
+MAX_SHOWN = 20
 
 PLAYER_ERASED = "The player was erased."
 SHARED_ID_ERASED = (
@@ -38,8 +38,8 @@ class ReceiptRow:
 
     @classmethod
     def of(cls, erasure: Erasure) -> "ReceiptRow":
-        counted = [f"{name.replace('_', ' ')} {count}" for name, count in erasure.counts.items() if count]
-        return cls(erasure=erasure, erased=", ".join(counted))
+        counts = [f"{name.replace('_', ' ')} {count}" for name, count in erasure.counts.items() if count]
+        return cls(erasure=erasure, erased=", ".join(counts))
 
     @property
     def sentence(self) -> str:
@@ -62,16 +62,16 @@ def erase(request: HubRequest, membership: Membership) -> HttpResponse:
 
 @game_view(role=Role.ADMIN, methods=("POST",))
 def person_erase(request: HubRequest, membership: Membership, pk: UUID) -> HttpResponse:
-    """Erase a player by one of its ids, after the id was typed."""
+    """Erase a player by one of their ids, which must be typed to confirm it."""
     person = Person.objects.filter(game=membership.game, pk=pk).first()
-    handle = erasure_identity(person) if person else None
-    if handle is None:
+    identity = erasure_identity(person) if person else None
+    if identity is None:
         raise Http404("Nobody to erase.")
-    form = ErasePersonForm(request.POST, subject=handle.as_sent)
+    form = ErasePersonForm(request.POST, subject=identity.as_sent)
     if not form.is_valid():
         messages.error(request, f"{form.errors['confirmation'][0]}")
         return redirect("person", slug=membership.game.slug, pk=pk)
-    return _erase(request, membership, handle.namespace, handle.as_sent)
+    return _erase(request, membership, identity.namespace, identity.as_sent)
 
 
 def _erase(request: HubRequest, membership: Membership, namespace: str, subject: str) -> HttpResponse:
@@ -84,38 +84,36 @@ def _erase(request: HubRequest, membership: Membership, namespace: str, subject:
 
 def _page(request: HubRequest, membership: Membership, form: EraseForm) -> HttpResponse:
     before = request.GET.get("before", "")
-    found = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before)
+    erasures = newest(Erasure.objects.filter(game=membership.game), by="requested_at", before=before)
     context: dict[str, Any] = {
-        "receipts": [ReceiptRow.of(erasure) for erasure in found.rows],
-        "older": found.older,
+        "receipts": [ReceiptRow.of(erasure) for erasure in erasures.rows],
+        "older": erasures.older,
         "before": before,
     }
     if request.htmx:
         return page(request, "hub/privacy/_erasure_rows.html", membership, **context)
     context["kept_from"] = first_kept_day(membership.game.kept_days) if membership.game.kept_days else None
-    context["under_way"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
+    context["has_pending"] = any(receipt.erasure.state == ErasureState.PENDING for receipt in context["receipts"])
     return page(
         request, "hub/privacy/page.html", membership, form=form, **lookup_context(request, membership), **context
     )
 
 
 def lookup_context(request: HubRequest, membership: Membership) -> dict[str, Any]:
-    """Return, for admins and `?q=`: matching players, consent decisions of the anonymous id, and receipts that include
-    it.
-    """
+    """Return the results of `?q=`, for admins only: players, consent decisions of an anonymous id, and receipts."""
     query = search_text(request, "q") if has_role(membership, Role.ADMIN) else ""
     if not query:
         return {"query": ""}
-    people = matching_people(membership.game, query).order_by("-last_seen_at", "pk")[:MAX_FOUND]
-    decisions = ConsentDecision.objects.for_ids(membership.game_id, [canonical(query)])[:MAX_FOUND]
-    found = receipts_context(membership, query)
-    return {**found, "query": query, "rows": person_rows(list(people), addresses=True), "decisions": list(decisions)}
+    people = matching_people(membership.game, query).order_by("-last_seen_at", "pk")[:MAX_SHOWN]
+    decisions = ConsentDecision.objects.for_ids(membership.game_id, [canonical(query)])[:MAX_SHOWN]
+    rows, receipts = person_rows(list(people), addresses=True), receipts_context(membership, query)
+    return {**receipts, "query": query, "rows": rows, "decisions": list(decisions)}
 
 
 def receipts_context(membership: Membership, query: str) -> dict[str, Any]:
     """Return the receipts that include an id, or why they cannot be found."""
     try:
-        found = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MAX_FOUND]
-        return {"receipts_of": [ReceiptRow.of(erasure) for erasure in found]}
-    except ReceiptKeyLost as lost:
-        return {"receipts_of": [], "receipts_problem": str(lost)}
+        erasures = Erasure.objects.for_subject(membership.game_id, query).order_by("-requested_at")[:MAX_SHOWN]
+        return {"receipts_of": [ReceiptRow.of(erasure) for erasure in erasures]}
+    except ReceiptKeyLost as error:
+        return {"receipts_of": [], "receipts_problem": str(error)}

@@ -19,7 +19,7 @@ from django_htmx.middleware import HtmxDetails
 from audience.accounts import second_factor
 from audience.models import Game, Membership, Role
 
-# Pages of one row by URL name, and its model; other pages link to the game in the admin.
+# {URL name of a page about one row: its model}, for links to the admin; other pages link to the game.
 ADMIN_MODELS = {"person": "person", "privacy-person": "person", "conversion": "conversion"}
 RANK = {Role.VIEWER: 0, Role.MARKETER: 1, Role.ADMIN: 2}
 
@@ -62,7 +62,7 @@ def game_view(
 
 
 def _to_login(request: HubRequest) -> HttpResponse:
-    """Redirect to the sign-in page; for htmx by a full page load, so that the form is not swapped into a list."""
+    """Redirect to the sign-in page; for htmx as a full page load, so that the form is not inserted into a list."""
     if request.htmx:
         return HttpResponseClientRedirect(redirect_to_login(request.htmx.current_url_abs_path or "/").url)
     return redirect_to_login(request.get_full_path())
@@ -97,13 +97,13 @@ def sees_addresses(membership: Membership) -> bool:
 
 
 def is_partial_request(request: HubRequest) -> bool:
-    """Whether htmx refreshes a part: a link that it follows in place, and a step back, take the page as it is."""
+    """Whether htmx replaces a part of the page. Boosted links and history restores load the whole page."""
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
 
 
 def page(request: HubRequest, template: str, membership: Membership, **context: Any) -> HttpResponse:
     """Render a page of one game, with the context of its sidebar and buttons."""
-    frame = {
+    common = {
         "game": membership.game,
         "membership": membership,
         "games": Game.objects.visible_to(request.user),
@@ -111,7 +111,7 @@ def page(request: HubRequest, template: str, membership: Membership, **context: 
         "is_admin": has_role(membership, Role.ADMIN),
         "admin_url": admin_url(request, membership.game, request.user),
     }
-    return render(request, template, {**frame, **context})
+    return render(request, template, {**common, **context})
 
 
 def admin_url(request: HttpRequest, game: Game, user: Any) -> str:

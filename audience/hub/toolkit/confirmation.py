@@ -1,4 +1,4 @@
-"""Forms that confirm what cannot be undone by a typed name or id."""
+"""Forms that confirm an irreversible change by a typed name or id."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ NO_SUGGESTIONS = {"autocomplete": "off", "spellcheck": "false"}
 
 
 class TypedName(forms.Form):
-    """Valid if exactly `expected` was typed; `refusal` is the error message otherwise."""
+    """Valid if exactly `expected` was typed; `refusal` is the end of the error message otherwise."""
 
     confirmation = forms.CharField(max_length=512, widget=forms.TextInput(attrs=NO_SUGGESTIONS))
 

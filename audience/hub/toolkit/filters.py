@@ -41,8 +41,8 @@ def choice(
 
 
 def _href(request: HttpRequest, name: str, value: str, default: str) -> str:
-    """Return this page's URL with another value; other filters are kept, the position in the list is not."""
-    query = {key: kept for key, kept in request.GET.items() if key not in (name, "before")}
+    """Return this page's URL with another value of the filter, the same other filters, and the first page of rows."""
+    query = {key: present for key, present in request.GET.items() if key not in (name, "before")}
     if value != default:
         query[name] = value
     return f"?{urlencode(query)}"
@@ -53,8 +53,8 @@ def search_text(request: HttpRequest, name: str, *, length: int = 512) -> str:
     return request.GET.get(name, "").replace("\0", "").strip()[:length]
 
 
-def read_uuid(text: str) -> UUID | None:
-    """Return the UUID that the text is; None if it is none."""
+def parse_uuid(text: str) -> UUID | None:
+    """Parse a UUID; None if the text is not a UUID."""
     try:
         return UUID(text)
     except ValueError:

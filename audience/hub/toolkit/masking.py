@@ -18,16 +18,16 @@ ELLIPSIS = "…"
 
 def without_addresses(text: str) -> str:
     """Replace `ada@example.com` by `a…@example.com` and `+15550104477` by `+…77` anywhere in the text."""
-    return PHONE.sub(lambda found: f"+{ELLIPSIS}{found[0][-2:]}", EMAIL.sub(rf"\1{ELLIPSIS}\3\4", text))
+    return PHONE.sub(lambda match: f"+{ELLIPSIS}{match[0][-2:]}", EMAIL.sub(rf"\1{ELLIPSIS}\3\4", text))
 
 
 def shortened(value: Any) -> str:
-    """Return the beginning of a token, or nothing if it is too short to be one."""
+    """Return the beginning of a token and an ellipsis, or only the ellipsis if the value is too short for a token."""
     return f"{value[:8]}{ELLIPSIS}" if isinstance(value, str) and len(value) >= 24 else ELLIPSIS
 
 
 def masked(value: Any, *, addresses: bool, name: str = "") -> Any:
-    """Return JSON without secrets and, unless `addresses`, without email addresses and phone numbers.
+    """Return a JSON value without secrets and, unless `addresses`, without email addresses and phone numbers.
 
     `name` is the key of the value: numbers are recognised as phone numbers by name only.
     """
@@ -45,11 +45,11 @@ def masked(value: Any, *, addresses: bool, name: str = "") -> Any:
     if not addresses and PHONE_NAMES.search(name):
         return f"{ELLIPSIS}{str(value)[-2:]}"
     if isinstance(value, str):
-        value = SECRET_KEY.sub(lambda found: f"{found[0][:11]}{ELLIPSIS}", value)
+        value = SECRET_KEY.sub(lambda match: f"{match[0][:11]}{ELLIPSIS}", value)
         return value if addresses else without_addresses(value)
     return value
 
 
 def as_json(value: Any) -> str:
-    """Return indented JSON."""
+    """Return the value as indented JSON text."""
     return json.dumps(value, indent=2, ensure_ascii=False)

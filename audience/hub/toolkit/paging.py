@@ -28,11 +28,11 @@ def newest(rows: QuerySet[T], *, by: str, before: str = "", size: int = PAGE_SIZ
     start = parse_cursor(before, rows.model._meta.pk.to_python)
     if start:
         moment, pk = start
-        # The first condition lets an index of `by` start here; without it every page reads all earlier pages.
+        # With the first condition an index of `by` is read from here; without it every page reads all earlier pages.
         rows = rows.filter(Q(**{f"{by}__lte": moment}) & (Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk)))
-    found = list(rows.order_by(f"-{by}", "-pk")[: size + 1])
-    last = found[size - 1] if len(found) > size else None
-    return Page(rows=found[:size], older=cursor_after(getattr(last, by), last.pk) if last else "")
+    selected = list(rows.order_by(f"-{by}", "-pk")[: size + 1])
+    last = selected[size - 1] if len(selected) > size else None
+    return Page(rows=selected[:size], older=cursor_after(getattr(last, by), last.pk) if last else "")
 
 
 def newest_in_pages(rows: QuerySet[T], *, by: str, size: int) -> Iterator[T]:
@@ -49,11 +49,11 @@ def cursor_after(moment: datetime, pk: Any) -> str:
     return f"{moment.isoformat()}~{pk}"
 
 
-def parse_cursor(before: str, key: Callable[[str], Any]) -> tuple[datetime, Any] | None:
-    """Return the position that a `before` names, with the primary key read by `key`; None if it cannot be read."""
-    moment, _, pk = before.partition("~")
+def parse_cursor(before: str, parse_pk: Callable[[str], Any]) -> tuple[datetime, Any] | None:
+    """Parse a `before` of cursor_after: (moment, primary key), or None if it is blank or invalid."""
+    text, _, pk = before.partition("~")
     try:
-        at = datetime.fromisoformat(moment)
-        return (at, key(pk)) if at.tzinfo else None
+        moment = datetime.fromisoformat(text)
+        return (moment, parse_pk(pk)) if moment.tzinfo else None
     except (ValueError, ValidationError):
         return None

@@ -20,14 +20,14 @@ def lines(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str
 
 
 def streamed(pieces: Iterable[str], *, name: str, content_type: str) -> StreamingHttpResponse:
-    """Return a streaming answer with the file `name`; a hundred lines per write."""
+    """Return a response that streams the file `name`, LINES_PER_CHUNK pieces (such as lines) per write."""
     response = StreamingHttpResponse(_encoded(pieces), content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
 class _LineWriter:
-    """A file for csv.writer that returns each line."""
+    """A file for csv.writer whose `write` returns the line, so that writerow returns it too."""
 
     def write(self, line: str) -> str:
         return line

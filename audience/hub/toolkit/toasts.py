@@ -1,4 +1,4 @@
-"""Adds Django's messages to htmx answers; full pages show them by themselves."""
+"""Adds Django's messages to htmx responses; full pages render them in their template."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ REDIRECT_HEADERS = ("HX-Redirect", "HX-Refresh", "HX-Location")
 
 
 class ToastMiddleware:
-    """Appends messages of a change to its htmx answer, as out-of-band toasts.
+    """Appends the messages of a change to its htmx response, as out-of-band toasts.
 
     Not to GET requests: a self-refreshing list in another tab would consume the messages.
     """
@@ -24,13 +24,13 @@ class ToastMiddleware:
 
     def __call__(self, request: HubRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.htmx and request.method not in SAFE_METHODS and _is_part(response):
+        if request.htmx and request.method not in SAFE_METHODS and _is_fragment(response):
             texts = list(get_messages(request))
             if texts:
                 response.write(render_to_string("hub/parts/toasts_swap.html", {"messages": texts}))
         return response
 
 
-def _is_part(response: HttpResponse) -> bool:
+def _is_fragment(response: HttpResponse) -> bool:
     is_html = response.headers.get("Content-Type", "").startswith("text/html")
     return response.status_code == 200 and is_html and not any(name in response.headers for name in REDIRECT_HEADERS)

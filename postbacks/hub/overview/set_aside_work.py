@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from audience.background import retries
 from audience.hub.toolkit.access import HubRequest, game_view
-from audience.hub.toolkit.filters import read_uuid
+from audience.hub.toolkit.filters import parse_uuid
 from audience.models import Batch, BatchState, Conversion, FailedWork, Game, Membership, Queue, Role
 from audience.models.failed_work import FailedWorkQuerySet
 from postbacks.hub.overview.attention import BAD, AttentionItem
@@ -107,7 +107,7 @@ def _href(game: Game, queue: str, row: str) -> str:
 
 
 def _conversion(game: Game, queue: str, row: str) -> UUID | None:
-    pk = read_uuid(row)
+    pk = parse_uuid(row)
     if pk and queue == Queue.FAN_OUT:
         return Conversion.objects.filter(game=game, pk=pk).values_list("pk", flat=True).first()
     if pk and queue in (Queue.SENDING, Queue.CLOSING, Queue.CONFIRMATION):

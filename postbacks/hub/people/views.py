@@ -168,7 +168,7 @@ def newest_events(membership: Membership, ids: list[OwnedId]) -> list[FeedRow]:
     # events of the game.
     events = with_placeholders(events_of(membership.game_id, ids).defer(*PAYLOAD_FIELDS))
     found = events.order_by("-event_at", "-pk")
-    return [replace(event_row(event, membership), at=event.event_at) for event in found[:MAX_LISTED]]
+    return [replace(event_row(event, membership), moment=event.event_at) for event in found[:MAX_LISTED]]
 
 
 def consent_of(membership: Membership, ids: list[OwnedId], *, addresses: bool) -> dict[str, Any]:

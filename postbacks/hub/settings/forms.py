@@ -5,7 +5,7 @@ from typing import Any
 from django.http import QueryDict
 
 from audience.hub.toolkit.access import HubRequest
-from audience.hub.toolkit.filters import read_uuid
+from audience.hub.toolkit.filters import parse_uuid
 from audience.models import Game
 from postbacks.configs.forms import PostbackForm
 from postbacks.models import CredentialCheck, PostbackConfig
@@ -27,7 +27,7 @@ def without_test_code(form: PostbackForm) -> PostbackForm:
 
 
 def _initial(request: HubRequest, game: Game, config: PostbackConfig | None) -> dict[str, Any]:
-    pk = read_uuid(request.GET.get("check", ""))
+    pk = parse_uuid(request.GET.get("check", ""))
     check = CredentialCheck.objects.filter(game=game, pk=pk).first() if pk else None
     source: CredentialCheck | PostbackConfig | None = check or config
     if source is None:
