@@ -1,6 +1,6 @@
 """Prunes rejections (7 days, 10,000 per game), digested batches, failed work, and events by each game's retention.
 
-Events can be deleted once they are digested: conversions and deliveries copy all that they need.
+Events can be deleted once they are digested: conversions and deliveries contain copies of all that they need.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,31 +17,31 @@ from audience.storage.partitions import BATCHES, EVENTS, Partition
 from audience.storage.prune_steps import Pruned, PruneStep, StaleRows, WholePartition
 from audience.storage.retention import first_kept_day
 
-REJECTIONS_KEPT = timedelta(days=7)
+REJECTION_RETENTION = timedelta(days=7)
 REJECTIONS_PER_GAME = 10_000
 # Batches are the source of the counts in the Hub, whose longest period is 30 days.
-BATCHES_KEPT = timedelta(days=31)
-# Failed work that was due for this long without being retried is obsolete (a step of another day, a deleted postback).
-# Work that was set aside, and answers of networks that no other row holds, are kept.
-FAILED_WORK_KEPT = timedelta(days=1)
+BATCH_RETENTION = timedelta(days=31)
+# Failed work that has been due for this long is obsolete: nothing retries a step of another day or work of a deleted
+# postback. Work that was set aside is kept, and so are answers of networks (closing), which no other row contains.
+FAILED_WORK_RETENTION = timedelta(days=1)
 OBSOLETE = "set_aside_at IS NULL AND queue <> 'closing' AND next_attempt_at < %s"
 BEYOND_LIMIT = """
     SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS place
+        SELECT id, row_number() OVER (PARTITION BY key_id ORDER BY id DESC) AS rank
         FROM audience_rejection WHERE game_id = %s
-    ) ranked ORDER BY place, id DESC OFFSET %s
+    ) ranked ORDER BY rank, id DESC OFFSET %s
 """
-# One run of the task; the next one continues.
+# The longest run of the task; the next run continues.
 MAX_SECONDS = 120.0
 
-# Batches that are pending or set aside: their events are kept however old they are. Checked in the statement that
-# deletes, since an event and its batch are committed together.
+# Batches that are pending or set aside, whose events are kept regardless of age. Checked in the deleting statement,
+# since an event and its batch are committed together.
 UNDIGESTED = "audience_batch WHERE state = '{state}' AND first_day < %s AND last_day >= %s"
 STATES = ("pending", "failed")
-# The day that decides for events of the default partition. A future day (a wrong client clock) or FIRST_DAY, which
-# replaces all earlier days, does not show the age; the receipt does.
-RECEIVED = "(received_at AT TIME ZONE 'UTC')::date"
-KEPT_BY = f"CASE WHEN day = '{FIRST_DAY}' THEN {RECEIVED} ELSE least(day, {RECEIVED}) END"
+# The day from which the retention of events in the default partition counts: that of the receipt, if `day` is in the
+# future (a wrong client clock) or FIRST_DAY, which replaces all earlier days.
+RECEIPT_DAY = "(received_at AT TIME ZONE 'UTC')::date"
+RETENTION_DAY = f"CASE WHEN day = '{FIRST_DAY}' THEN {RECEIPT_DAY} ELSE least(day, {RECEIPT_DAY}) END"
 ANY_UNDIGESTED = " OR ".join(f"EXISTS (SELECT 1 FROM {UNDIGESTED.format(state=state)})" for state in STATES)
 DIGESTED = " AND ".join(
     f"stale.id NOT IN (SELECT unnest(event_ids) FROM {UNDIGESTED.format(state=state)})" for state in STATES
@@ -49,36 +49,36 @@ DIGESTED = " AND ".join(
 
 
 def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned]:
-    """Prune everything that is expired, or with `dry_run` nothing; return what was or would be deleted."""
+    """Prune everything that is expired and return what was deleted; with `dry_run` only return what would be."""
     return list(prune_steps.run(steps(clock.now()), dry_run=dry_run, seconds=seconds))
 
 
 def steps(now: datetime) -> Iterator[PruneStep]:
     games = list(Game.objects.order_by("pk"))
-    yield StaleRows("rejections", "audience_rejection", "received_at < %s", [now - REJECTIONS_KEPT], "old rejections")
-    yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_KEPT], "failed work")
+    expired_rejections = [now - REJECTION_RETENTION]
+    yield StaleRows("rejections", "audience_rejection", "received_at < %s", expired_rejections, "old rejections")
+    yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_RETENTION], "failed work")
     yield StaleRows(
         "counts of placeholders",
         "audience_placeholdercount",
         "starts_at < %s",
-        [now - BATCHES_KEPT],
+        [now - BATCH_RETENTION],
         "old placeholders",
     )
-    yield from (_beyond_limit(game) for game in games)
+    yield from (_rejections_beyond_limit(game) for game in games)
     yield from prune_accounts.steps(now)
-    yield from _batches(now)
-    yield from _events(games)
+    yield from _batch_steps(now)
+    yield from _event_steps(games)
 
 
-def _beyond_limit(game: Game) -> StaleRows:
-    """A game's rejections beyond 10,000, distributed evenly over its keys, so that a flood with a public key does not
-    displace the rejections of a server."""
-    given = [game.pk, game.pk, REJECTIONS_PER_GAME]
+def _rejections_beyond_limit(game: Game) -> StaleRows:
+    """The limit of 10,000 is distributed evenly over the game's keys, so that a flood of rejections with a public key
+    does not displace those of a server."""
     return StaleRows(
         f"rejections of {game} beyond the newest 10,000",
         "audience_rejection",
         f"game_id = %s AND id IN ({BEYOND_LIMIT})",
-        given,
+        [game.pk, game.pk, REJECTIONS_PER_GAME],
         "rejections beyond the newest",
         game.pk,
     )
@@ -86,62 +86,62 @@ def _beyond_limit(game: Game) -> StaleRows:
 
 def expired(now: datetime) -> set[str]:
     """Return the names of partitions that no game keeps, even if some of their events are not digested yet."""
-    kept_from = [_kept_from(game) for game in Game.objects.all()]
+    first_kept_days = [_first_kept_day(game) for game in Game.objects.all()]
     events = {
         part.name
         for part in partitions.list_partitions(EVENTS)
-        if kept_from and not any(_is_kept(part, day) for day in kept_from)
+        if first_kept_days and not any(_is_kept(part, day) for day in first_kept_days)
     }
     return events | {part.name for part in partitions.list_partitions(BATCHES) if _is_past(part, now)}
 
 
 def _is_past(part: Partition, now: datetime) -> bool:
-    return part.end is not None and datetime.combine(part.end, time.min, UTC) <= now - BATCHES_KEPT
+    return part.end is not None and datetime.combine(part.end, time.min, UTC) <= now - BATCH_RETENTION
 
 
-def _batches(now: datetime) -> Iterator[PruneStep]:
-    """Digested batches. Others of a dropped week move to the default partition."""
+def _batch_steps(now: datetime) -> Iterator[PruneStep]:
+    """Delete digested batches. The others of a dropped partition move to the default partition."""
     for part in partitions.list_partitions(BATCHES):
         if part.end is None:
             done = "state = 'done' AND received_at < %s"
-            yield StaleRows("digested batches", part.name, done, [now - BATCHES_KEPT], "digested batches")
+            yield StaleRows("digested batches", part.name, done, [now - BATCH_RETENTION], "digested batches")
         elif _is_past(part, now):
             yield WholePartition(f"batches of the week from {part.start}", part, keep="state <> 'done'")
 
 
-def _kept_from(game: Game) -> date | None:
+def _first_kept_day(game: Game) -> date | None:
     """Return the first day whose events the game keeps; None if it keeps all."""
     return None if game.kept_days is None else first_kept_day(game.kept_days)
 
 
-def _events(games: Sequence[Game]) -> Iterator[PruneStep]:
-    kept_from = {game: _kept_from(game) for game in games}
-    latest = max((day for day in kept_from.values() if day), default=None)
+def _event_steps(games: Sequence[Game]) -> Iterator[PruneStep]:
+    first_kept_days = {game: _first_kept_day(game) for game in games}
+    latest = max((day for day in first_kept_days.values() if day), default=None)
     for part in partitions.list_partitions(EVENTS) if latest else ():
         if part.start is None or (latest and part.start < latest):
-            yield from _of_partition(part, kept_from)
+            yield from _partition_steps(part, first_kept_days)
 
 
-def _of_partition(part: Partition, kept_from: Mapping[Game, date | None]) -> Iterator[PruneStep]:
-    """Drop the partition if no game keeps it, else delete the events of those that do not."""
-    present = _present(part)
-    keepers = [game.pk for game, day in kept_from.items() if _is_kept(part, day)]
-    if part.start and present.isdisjoint(keepers) and not _undigested(part):
+def _partition_steps(part: Partition, first_kept_days: Mapping[Game, date | None]) -> Iterator[PruneStep]:
+    """Drop the partition if no game keeps its events, else delete those of the games that do not."""
+    present_ids = _game_ids_in(part)
+    keeping_ids = [game.pk for game, day in first_kept_days.items() if _is_kept(part, day)]
+    if part.start and present_ids.isdisjoint(keeping_ids) and not _has_undigested(part):
         unless = f"{ANY_UNDIGESTED} OR EXISTS (SELECT 1 FROM {part.name} WHERE game_id = ANY(%s))"
-        yield WholePartition(f"events of {part.start}", part, unless=unless, params=[*_bounds(part), keepers])
+        yield WholePartition(f"events of {part.start}", part, unless=unless, params=[*_bounds(part), keeping_ids])
         return
-    for game, day in kept_from.items():
-        if day and game.pk in present and (part.start is None or game.pk not in keepers):
-            # The default partition may hold any day.
-            latest, kept_by = (date.max, KEPT_BY) if part.start is None else (day, "day")
+    for game, day in first_kept_days.items():
+        if day and game.pk in present_ids and (part.start is None or game.pk not in keeping_ids):
+            # The default partition may contain any day.
+            latest, retention_day = (date.max, RETENTION_DAY) if part.start is None else (day, "day")
             bounds = [latest, date.min] * len(STATES)
-            where = f"game_id = %s AND {kept_by} < %s AND {DIGESTED}"
-            what, given = f"events of {game} before {day}", [game.pk, day, *bounds]
-            yield StaleRows(what, part.name, where, given, part.name, game.pk)
+            where = f"game_id = %s AND {retention_day} < %s AND {DIGESTED}"
+            what, params = f"events of {game} before {day}", [game.pk, day, *bounds]
+            yield StaleRows(what, part.name, where, params, part.name, game.pk)
 
 
 def _is_kept(part: Partition, first_kept: date | None) -> bool:
-    """Whether a game that keeps its events from this day on, None for all, keeps one of the partition's days."""
+    """Whether the partition has a day that is kept by a game that keeps events from `first_kept`, or all if None."""
     return first_kept is None or part.end is None or part.end > first_kept
 
 
@@ -150,8 +150,8 @@ def _bounds(part: Partition) -> list[Any]:
     return [part.end, part.start] * len(STATES)
 
 
-def _present(part: Partition) -> set[int]:
-    """Return the ids of games with events in the partition, by one index lookup each."""
+def _game_ids_in(part: Partition) -> set[int]:
+    """Return the ids of the games with events in the partition; one index lookup per game."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT game.id FROM audience_game game "
@@ -160,7 +160,7 @@ def _present(part: Partition) -> set[int]:
         return {pk for (pk,) in cursor.fetchall()}
 
 
-def _undigested(part: Partition) -> bool:
+def _has_undigested(part: Partition) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {ANY_UNDIGESTED}", _bounds(part))
         return bool(cursor.fetchone()[0])

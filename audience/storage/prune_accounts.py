@@ -1,4 +1,4 @@
-"""Pruning of account data: sessions, records of sign-ins, invitations, links and, if configured, the audit log."""
+"""Prunes account data: sessions, sign-in records, invitations, address changes and, if configured, the audit log."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -7,35 +7,36 @@ from django.conf import settings
 
 from audience.storage.prune_steps import StaleRows
 
-# Sessions of the owner's list, after they ended.
-LISTED_SESSIONS_KEPT = timedelta(days=1)
-# Longer than any lock, to investigate attacks.
-FAILED_SIGN_INS_KEPT = timedelta(days=30)
-SIGN_INS_KEPT = timedelta(days=90)
+# Of ended sessions in the account page's list.
+LISTED_SESSION_RETENTION = timedelta(days=1)
+# Longer than any lockout, to investigate attacks.
+FAILED_SIGN_IN_RETENTION = timedelta(days=30)
+SIGN_IN_RETENTION = timedelta(days=90)
 # After it was accepted, revoked or expired.
-INVITATIONS_KEPT = timedelta(days=90)
-ADDRESS_CHANGES_KEPT = timedelta(days=30)
-PACES_KEPT = timedelta(days=1)
+INVITATION_RETENTION = timedelta(days=90)
+ADDRESS_CHANGE_RETENTION = timedelta(days=30)
+SIGN_IN_PACE_RETENTION = timedelta(days=1)
 
-CONFIRMING = "SELECT 1 FROM account_emailconfirmation link WHERE link.email_address_id = stale.id"
-UNLISTED = "NOT EXISTS (SELECT 1 FROM django_session present WHERE present.session_key = stale.session_key)"
+CONFIRMATION = "SELECT 1 FROM account_emailconfirmation link WHERE link.email_address_id = stale.id"
+ENDED = "NOT EXISTS (SELECT 1 FROM django_session session WHERE session.session_key = stale.session_key)"
 
 
 def steps(now: datetime) -> Iterator[StaleRows]:
     """Yield one step per table."""
     yield _rows("ended sessions", "django_session", "expire_date < %s", [now])
-    listed = f"last_seen_at < %s AND {UNLISTED}"
-    yield _rows("listed sessions that ended", "usersessions_usersession", listed, [now - LISTED_SESSIONS_KEPT])
+    ended = f"last_seen_at < %s AND {ENDED}"
+    yield _rows("listed sessions that ended", "usersessions_usersession", ended, [now - LISTED_SESSION_RETENTION])
     for table in ("axes_accessattempt", "axes_accessfailurelog"):
-        yield _rows("failed sign-ins", table, "attempt_time < %s", [now - FAILED_SIGN_INS_KEPT])
-    yield _rows("sign-ins", "axes_accesslog", "attempt_time < %s", [now - SIGN_INS_KEPT])
-    over = "least(accepted_at, revoked_at, expires_at) < %s"
-    yield _rows("closed invitations", "audience_invitation", over, [now - INVITATIONS_KEPT])
-    yield _rows("expired address changes", "audience_addresschange", "expires_at < %s", [now - ADDRESS_CHANGES_KEPT])
-    yield _rows("paces of sign-ins", "audience_signinpace", "last_at < %s", [now - PACES_KEPT])
-    # Of an allauth page that is not served; not used for signing in.
-    yield _rows("confirmations of addresses", "account_emailconfirmation", "created < %s", [now - ADDRESS_CHANGES_KEPT])
-    yield _rows("unconfirmed addresses", "account_emailaddress", f"NOT verified AND NOT EXISTS ({CONFIRMING})", [])
+        yield _rows("failed sign-ins", table, "attempt_time < %s", [now - FAILED_SIGN_IN_RETENTION])
+    yield _rows("sign-ins", "axes_accesslog", "attempt_time < %s", [now - SIGN_IN_RETENTION])
+    closed = "least(accepted_at, revoked_at, expires_at) < %s"
+    yield _rows("closed invitations", "audience_invitation", closed, [now - INVITATION_RETENTION])
+    expired = [now - ADDRESS_CHANGE_RETENTION]
+    yield _rows("expired address changes", "audience_addresschange", "expires_at < %s", expired)
+    yield _rows("paces of sign-ins", "audience_signinpace", "last_at < %s", [now - SIGN_IN_PACE_RETENTION])
+    # Rows of an allauth page that is not served. They are not used for signing in.
+    yield _rows("confirmations of addresses", "account_emailconfirmation", "created < %s", expired)
+    yield _rows("unconfirmed addresses", "account_emailaddress", f"NOT verified AND NOT EXISTS ({CONFIRMATION})", [])
     if settings.AUDIT_LOG_KEPT_DAYS is not None:
         kept_from = now - timedelta(days=settings.AUDIT_LOG_KEPT_DAYS)
         yield _rows("entries of the audit log", "auditlog_logentry", "timestamp < %s", [kept_from])

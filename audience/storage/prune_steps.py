@@ -1,6 +1,6 @@
 """Steps of pruning: rows are deleted by thousands, partitions dropped whole. Each step has a dry run.
 
-A step pauses after each statement for as long as the statement took, to leave capacity to others. Failing rows and
+A step pauses after each statement for as long as the statement took, to leave capacity for other work. Failing rows and
 partitions are isolated (audience/background/isolation.py).
 """
 
@@ -19,16 +19,16 @@ from audience.storage import partitions
 
 logger = structlog.get_logger(__name__)
 
-# Deleted in one transaction, in some hundredths of a second.
+# Rows deleted in one transaction, which takes some hundredths of a second.
 ROWS_AT_ONCE = 5_000
 
 COUNT = "SELECT count(*), coalesce(sum(pg_column_size(stale.*)), 0) FROM {table} stale WHERE {where}"
-IDS = "SELECT id FROM {table} stale WHERE {where} LIMIT {most}"
+IDS = "SELECT id FROM {table} stale WHERE {where} LIMIT {limit}"
 # By ctid, since the rows just found need no second index lookup. A row updated meanwhile has another ctid and is
 # deleted in the next run.
 DELETE = """
 WITH deleted AS (
-  DELETE FROM {table} stale WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} stale WHERE {where} LIMIT {most}))
+  DELETE FROM {table} stale WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} stale WHERE {where} LIMIT {limit}))
   RETURNING pg_column_size(stale.*) AS size
 ) SELECT count(*), coalesce(sum(size), 0) FROM deleted
 """
@@ -47,9 +47,9 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class StaleRows:
-    """The rows of `table`, a plain table or one partition, for which `where` (naming them `stale`) holds.
+    """The rows of `table`, a plain table or one partition, for which `where` is true; in it `stale` is the row.
 
-    `key` is the same every day; `game_id` is set if the rows are of one game only.
+    `key` identifies the step and is the same every day; `game_id` is set if the rows are of one game only.
     """
 
     what: str
@@ -62,58 +62,58 @@ class StaleRows:
     def preview(self) -> Pruned:
         return Pruned(self.what, *self._run(COUNT))
 
-    def carry_out(self, until: float) -> Pruned:
+    def execute(self, until: float) -> Pruned:
         """Delete until `until`, a time of time.monotonic()."""
         failed = FailedWork.objects.of(Queue.PRUNE).filter(game=self.game_id, kept__step=self.key)
         isolation.retry(Queue.PRUNE, lambda failure: self._only([failure.kept["id"]])._run(DELETE), rows=failed.due())
-        left_out = list(failed.values_list("kept__id", flat=True))
+        failed_ids = list(failed.values_list("kept__id", flat=True))
+        remaining = self._where("NOT stale.id = ANY(%s)", failed_ids) if failed_ids else self
         rows, size = 0, 0
         while True:
             started = time.monotonic()
-            deleted, freed = self._and("NOT stale.id = ANY(%s)", left_out)._isolated() if left_out else self._isolated()
+            deleted, freed = remaining._delete()
             rows, size = rows + deleted, size + freed
-            took = time.monotonic() - started
-            if deleted < ROWS_AT_ONCE or time.monotonic() + took >= until:
+            seconds = time.monotonic() - started
+            if deleted < ROWS_AT_ONCE or time.monotonic() + seconds >= until:
                 return Pruned(self.what, rows, size)
-            time.sleep(took)
+            time.sleep(seconds)
 
-    def _isolated(self) -> tuple[int, int]:
-        """Delete together or, if that fails, by halves; return the number of rows and their bytes."""
+    def _delete(self) -> tuple[int, int]:
+        """Delete up to ROWS_AT_ONCE rows, in halves if that fails; return the number of rows and their bytes."""
         try:
             return self._run(DELETE)
         except Exception as error:  # any error of a row is isolated
             isolation.raise_if_unavailable(error)
             logger.warning("prune_failed_together", what=self.what, error=type(error).__name__)
-        found = isolation.process_together(
-            Queue.PRUNE, self._ids(), lambda some: self._only(some)._run(DELETE), row_of=self._failure_key
+        deleted = isolation.process_together(
+            Queue.PRUNE, self._ids(), lambda ids: self._only(ids)._run(DELETE), row_of=self._failure_key
         )
-        return sum(rows for rows, _ in found), sum(size for _, size in found)
+        return sum(rows for rows, _ in deleted), sum(size for _, size in deleted)
 
     def _ids(self) -> list[int]:
         with connection.cursor() as cursor:
-            cursor.execute(IDS.format(table=self.table, where=self.where, most=ROWS_AT_ONCE), self.params)
+            cursor.execute(IDS.format(table=self.table, where=self.where, limit=ROWS_AT_ONCE), self.params)
             return [pk for (pk,) in cursor.fetchall()]
 
     def _failure_key(self, pk: int) -> isolation.FailureKey:
         return isolation.FailureKey(f"{self.table} {pk}", self.game_id, {"step": self.key, "id": pk})
 
     def _only(self, ids: Sequence[int]) -> "StaleRows":
-        return self._and("stale.id = ANY(%s)", list(ids))
+        return self._where("stale.id = ANY(%s)", list(ids))
 
-    def _and(self, condition: str, *params: Any) -> "StaleRows":
+    def _where(self, condition: str, *params: Any) -> "StaleRows":
         return replace(self, where=f"({self.where}) AND {condition}", params=[*self.params, *params])
 
     def _run(self, query: str) -> tuple[int, int]:
         with connection.cursor() as cursor:
-            text = query.format(table=self.table, where=self.where, most=ROWS_AT_ONCE)
-            cursor.execute(text, self.params)
+            cursor.execute(query.format(table=self.table, where=self.where, limit=ROWS_AT_ONCE), self.params)
             rows, size = cursor.fetchone()
             return int(rows), int(size)
 
 
 @dataclass(frozen=True, slots=True)
 class WholePartition:
-    """A whole partition; for the other fields see partitions.drop."""
+    """A whole partition; `unless`, `params` and `keep` are described at partitions.drop."""
 
     what: str
     partition: partitions.Partition
@@ -129,7 +129,7 @@ class WholePartition:
     def preview(self) -> Pruned:
         return Pruned(self.what, self.partition.count_rows(), self.partition.bytes, self.partition.name)
 
-    def carry_out(self, until: float) -> Pruned:
+    def execute(self, until: float) -> Pruned:
         preview = self.preview()
         try:
             is_dropped = partitions.drop(self.partition, unless=self.unless, params=self.params, keep=self.keep)
@@ -145,7 +145,7 @@ PruneStep = StaleRows | WholePartition
 
 
 def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterator[Pruned]:
-    """Yield what each step pruned, or would prune with `dry_run`, without empty results. Stops after `seconds`.
+    """Yield what each step deleted or, with `dry_run`, would delete; without empty results. Stops after `seconds`.
 
     Failing steps are isolated.
     """
@@ -154,7 +154,7 @@ def run(steps: Iterable[PruneStep], *, dry_run: bool, seconds: float) -> Iterato
     done = isolation.process_each(
         Queue.PRUNE,
         in_time,
-        lambda step: step.carry_out(until),
+        lambda step: step.execute(until),
         row_of=lambda step: isolation.FailureKey(step.key, step.game_id),
     )
     for pruned in (step.preview() for step in steps) if dry_run else done:

@@ -132,8 +132,8 @@ def test_many_rows_are_deleted_in_steps_until_the_time_is_over(game: Game, monke
         first = pruning.prune(seconds=1e-9)
         assert [one.rows for one in first] == []
         step = next(iter(pruning.steps(NOW)))
-        assert step.carry_out(time.monotonic()).rows == 10
-        assert step.carry_out(time.monotonic() + 60).rows == 25
+        assert step.execute(time.monotonic()).rows == 10
+        assert step.execute(time.monotonic() + 60).rows == 25
 
 
 def test_the_bytes_pruned_are_those_of_the_rows(game: Game) -> None:

@@ -170,7 +170,7 @@ def test_a_partition_is_checked_again_under_its_lock_before_it_is_dropped(key: N
     (drop,) = (step for step in prune.steps(NOON) if step.preview().partition == EVENTS.name(OLD))
     store(key, "late", day=OLD, digested=False)
 
-    assert drop.carry_out(float("inf")).partition == ""
+    assert drop.execute(float("inf")).partition == ""
     assert stored() == ["late", "old"]
 
 

@@ -227,7 +227,7 @@ def test_counts_outlive_the_rows_that_are_dropped_by_age(game: Game) -> None:
     for _ in range(5):
         play.request()
         play.deliver()
-    Batch.objects.update(received_at=timezone.now() - prune.BATCHES_KEPT - timedelta(weeks=2))
+    Batch.objects.update(received_at=timezone.now() - prune.BATCH_RETENTION - timedelta(weeks=2))
     before = counts()
     prune.prune()
     with connection.cursor() as cursor:
