@@ -4,8 +4,7 @@ from django.db import models
 
 
 class Level(models.TextChoices):
-    """How much may be sent to ad networks, in ascending order. NOT_SET means no decision; on a message it counts as
-    NONE."""
+    """How much may be sent to ad networks, least first. NOT_SET means no decision; on a message it counts as NONE."""
 
     NOT_SET = "not_set", "Not set"
     NONE = "none", "None"

@@ -70,8 +70,8 @@ def find(token: str) -> Invitation | None:
 
 @transaction.atomic
 def accept(*, invitation: Invitation, user: User) -> Membership:
-    """Make the invited user a member; the role of an existing member is not changed. Raises MembersError if the
-    invitation is closed, expired or for another address."""
+    """Make the invited user a member; a member's role is not changed. Raises MembersError if the invitation is closed,
+    expired or for another address."""
     invitation = _lock_pending(invitation)
     if not invitation.is_open:
         raise MembersError("This invitation has expired.")
@@ -79,9 +79,8 @@ def accept(*, invitation: Invitation, user: User) -> Membership:
         raise MembersError(f"This invitation is for {invitation.email}.")
     invitation.accepted_at = clock.now()
     invitation.save(update_fields=["accepted_at"])
-    role = {"role": invitation.role}
-    membership, _ = Membership.objects.get_or_create(game=invitation.game, user=user, defaults=role)
-    return membership
+    defaults = {"role": invitation.role}
+    return Membership.objects.get_or_create(game=invitation.game, user=user, defaults=defaults)[0]
 
 
 @transaction.atomic
@@ -129,14 +128,12 @@ def free_username(email: str) -> str:
 def _lock(game: Game) -> None:
     """Serialize changes of a game's members: two admins must not remove each other at the same time.
 
-    FOR NO KEY UPDATE does not block new memberships. With FOR UPDATE, `accept`, which locks its invitation first, could
-    deadlock with `invite`.
+    Not FOR UPDATE, which blocks new memberships: `accept`, which locks its invitation first, could deadlock.
     """
     Game.objects.select_for_update(no_key=True).get(pk=game.pk)
 
 
 def _require_other_admin(membership: Membership, remedy: str) -> None:
-    """Raise MembersError, with `remedy` in its message, if this is the game's only active admin."""
     game = membership.game
     others = Membership.objects.filter(game=game, role=Role.ADMIN, user__is_active=True).exclude(pk=membership.pk)
     if membership.role == Role.ADMIN and not others.exists():
@@ -144,7 +141,6 @@ def _require_other_admin(membership: Membership, remedy: str) -> None:
 
 
 def _lock_pending(invitation: Invitation) -> Invitation:
-    """Lock and reload the invitation. Raises MembersError unless it is pending."""
     pending = Invitation.objects.pending().select_for_update(of=("self",)).select_related("game")
     locked = pending.filter(pk=invitation.pk).first()
     if locked is None:

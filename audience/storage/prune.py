@@ -55,16 +55,11 @@ def prune(*, dry_run: bool = False, seconds: float = MAX_SECONDS) -> list[Pruned
 
 def steps(now: datetime) -> Iterator[PruneStep]:
     games = list(Game.objects.order_by("pk"))
-    expired_rejections = [now - REJECTION_RETENTION]
-    yield StaleRows("rejections", "audience_rejection", "received_at < %s", expired_rejections, "old rejections")
+    before = [now - REJECTION_RETENTION]
+    yield StaleRows("rejections", "audience_rejection", "received_at < %s", before, "old rejections")
     yield StaleRows("failed work", "audience_failedwork", OBSOLETE, [now - FAILED_WORK_RETENTION], "failed work")
-    yield StaleRows(
-        "counts of placeholders",
-        "audience_placeholdercount",
-        "starts_at < %s",
-        [now - BATCH_RETENTION],
-        "old placeholders",
-    )
+    before = [now - BATCH_RETENTION]
+    yield StaleRows("counts of placeholders", "audience_placeholdercount", "starts_at < %s", before, "old placeholders")
     yield from (_rejections_beyond_limit(game) for game in games)
     yield from prune_accounts.steps(now)
     yield from _batch_steps(now)

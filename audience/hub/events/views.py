@@ -22,11 +22,8 @@ def events(request: HubRequest, membership: Membership) -> HttpResponse:
         choice(request, "key", label="Key", choices=key_choices(membership)),
     ]
     event_filter = read_filter(request, status, *menus)
-    context = {
-        "feed": feed.newest(membership, event_filter),
-        "event_filter": event_filter,
-        "before": event_filter.before,
-    }
+    rows = feed.newest(membership, event_filter)
+    context = {"feed": rows, "event_filter": event_filter, "before": event_filter.before}
     if request.htmx:
         return page(request, "hub/events/_rows.html", membership, **context)
     chart = counts.read_counts(membership.game, key=event_filter.key)

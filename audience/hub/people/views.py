@@ -60,19 +60,11 @@ def matching_people(game: Game, query: str) -> QuerySet[Person]:
 
 
 def person_rows(persons: Sequence[Person], *, addresses: bool) -> list[PersonRow]:
-    """Return the rows with the first MAX_IDS_SHOWN ids of each person; email addresses are masked unless `addresses`.
-
-    The query limits the ids, to bound memory.
-    """
+    """Return the rows with the first MAX_IDS_SHOWN ids of each person. `addresses`: whether to show email addresses."""
     position = Window(RowNumber(), partition_by="person", order_by=[_user_first(), "first_seen_at", "pk"])
-    identities = (
-        Identity.objects.filter(person__in=persons)
-        .annotate(position=position)
-        .filter(position__lte=MAX_IDS_SHOWN)
-        .order_by("position")
-    )
+    identities = Identity.objects.filter(person__in=persons).annotate(position=position)
     ids: dict[UUID | None, list[tuple[str, str]]] = defaultdict(list)
-    for row in identities:
+    for row in identities.filter(position__lte=MAX_IDS_SHOWN).order_by("position"):
         ids[row.person_id].append((row.namespace, masked(row.as_sent, addresses=addresses, name=row.namespace)))
     traits = {person.pk: masked(person.traits, addresses=addresses) for person in persons}
     return [
