@@ -1,4 +1,4 @@
-"""Shows documents of docs/ in the Hub, so that pages can link to them."""
+"""Shows documents of docs/ in the Hub, for links from its pages."""
 
 from functools import cache
 from typing import Any
@@ -38,22 +38,22 @@ def as_html(name: str) -> str:
 
 def _linked(tokens: list[Token]) -> list[Token]:
     """Return inline tokens with links to other documents of the Hub; links to other files become plain text."""
-    kept: list[Token] = []
-    opened: list[bool] = []
+    shown: list[Token] = []
+    has_page: list[bool] = []
     for token in tokens:
         if token.type == "image":
             token.attrs["src"] = static("docs/" + str(token.attrs["src"]).removeprefix("images/"))
         elif token.type == "link_open":
-            opened.append(_point_to_hub(token))
-        if token.type not in ("link_open", "link_close") or opened[-1]:
-            kept.append(token)
+            has_page.append(_point_to_hub(token))
+        if token.type not in ("link_open", "link_close") or has_page[-1]:
+            shown.append(token)
         if token.type == "link_close":
-            opened.pop()
-    return kept
+            has_page.pop()
+    return shown
 
 
 def _point_to_hub(link: Token) -> bool:
-    """Make a link lead to the Hub's page of a document; return False if it has none."""
+    """Set the link's target to the Hub's page of the document; return False if it has none."""
     target: Any = link.attrs["href"]
     file, _, fragment = target.partition("#")
     name = file.removesuffix(".md")
