@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -44,7 +45,7 @@ def first_kept_day(days: int) -> date:
 def count_older_events(game: Game, days: int) -> OlderEvents:
     """Return how many of the game's events a retention of `days` would delete today."""
     before = first_kept_day(days)
-    params = [game.pk, before, before]
+    params: list[Any] = [game.pk, before, before]
     with connection.cursor() as cursor:
         query = f"SELECT count(*) FROM (SELECT {FROM_OLDER_EVENTS} LIMIT %s) AS older"
         cursor.execute(query, [*params, MAX_COUNTED + 1])
