@@ -32,7 +32,11 @@ UPSERT_TOUCH = """
 def attribute(*, game: Game, events: Sequence[Event], people: People) -> int:
     """Store the events' touches and conversions and decide all conversions they affect; return how many changed."""
     touched = _store_touches(game, events, people)
-    new = conversions.record(game=game, events=events, people=people.by_event)
+    # The conversions of moved events were moved with them. One that has none is from before a goal counted it.
+    moved = {event.pk for event in people.moved}
+    new = conversions.record(
+        game=game, events=[event for event in events if event.pk not in moved], people=people.by_event
+    )
     converted = {conversion.person_id for conversion in new}
     elected = conversions.elect_launches(person_ids=people.changed | converted)
     # Locked, to wait for a fan-out in progress and see its decisions.

@@ -9,6 +9,7 @@ from typing import Any
 
 from audience.database import bulk
 from audience.digest.event_ids import is_id
+from audience.ids.values import canonical
 from audience.models import ApiKey, Conversion, Erasure, Event, Game, Identity, Kind, Reason, Trigger, goals
 from audience.models.erasure import receipt_key, subject_hashes
 from audience.models.keys import SERVER_KINDS
@@ -52,6 +53,7 @@ def _conversion(game: Game, event: Event, person_id: uuid.UUID, erased: bool, se
         event_day=event.day,
         event_at=event.event_at,
         user_id=event.user_id,
+        anonymous_id=canonical(event.anonymous_id),
         value=money(event.properties.get("value")),
         currency=currency_code(event.properties.get("currency")),
         properties=event.properties,

@@ -15,7 +15,7 @@ from audience.digest.event_ids import PLACEHOLDER_IDS, IdentityKey
 from audience.digest.ownership import COLUMNS, NAMES_USER, KnownId, Run
 from audience.digest.strong_ids import Named
 from audience.models import Game, Ownership, OwnershipSource
-from audience.models.people import ANONYMOUS
+from audience.models.people import ANONYMOUS, USER
 
 # The events that name a user together with a weak id, and the aliases, as runs of one player in order of time.
 # `stored` are times of namings whose events may be deleted by now.
@@ -73,7 +73,9 @@ def namings_of(groups: Sequence[EventGroup], named: Named) -> Iterator[Naming]:
         person_id, ids = named.by_group[place], group.ids
         if person_id is None:
             continue
-        keys = [(key, OwnershipSource.EVENT) for key in ids.weak]
+        # Of an event without a user id, HISTORY does not read whom it names.
+        by_user = ids.strong[0][0] == USER
+        keys = [(key, OwnershipSource.EVENT if by_user else OwnershipSource.TYPED_ALIAS) for key in ids.weak]
         keys += [(key, OwnershipSource.TYPED_ALIAS) for key in ids.aliased]
         if ids.previous and ids.previous not in named.users:
             keys.append(((ANONYMOUS, ids.previous), OwnershipSource.ALIAS))

@@ -6,6 +6,7 @@ that time, else the first one named after it. This depends on the times of the e
 """
 
 import uuid
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,10 @@ from audience.digest.event_ids import IdentityKey
 from audience.models import Game, Owners, Ownership, OwnershipSource
 from audience.models.people import ANONYMOUS, DEVICE
 
-# A weak id named with more players than this owns nothing: a kiosk, a test bench, a load test.
+# A weak id named with more players than this owns nothing: a kiosk, a test bench, a load test. Nor does one whose owner
+# changes more often: two accounts that play at once, of which its events cannot tell whose they are.
 MAX_OWNERS = 50
+MAX_RUNS = 1_000
 
 # Rows are passed as one JSON text: psycopg formats arrays in Python, PostgreSQL parses JSON in C.
 KEYS = "jsonb_to_recordset(%(rows)s) AS asked (namespace text, value text)"
@@ -109,6 +112,12 @@ class Owning:
     # Of ids with several owners.
     runs: dict[int, list[Run]] = field(default_factory=dict)
 
+    def add(self, game: Game, keys: Iterable[IdentityKey]) -> None:
+        """Load those of these ids that are missing."""
+        found = load(game, set(keys) - set(self.known))
+        self.known |= found.known
+        self.runs |= found.runs
+
     def is_named(self, key: IdentityKey) -> bool:
         """Whether it is a weak id that was ever named with a user."""
         return key in self.known and self.known[key].is_named
@@ -130,7 +139,7 @@ class Owning:
         if known.owners != Owners.SEVERAL:
             return known.person_id
         runs = self.runs[known.pk]
-        return next((run.person_id for run in reversed(runs) if run.first_at <= at), runs[0].person_id)
+        return runs[max(bisect_right(runs, at, key=lambda run: run.first_at) - 1, 0)].person_id
 
 
 def load(game: Game, keys: Iterable[IdentityKey]) -> Owning:
@@ -176,13 +185,24 @@ def change(game: Game, ids: Iterable[KnownId]) -> None:
 
 
 def store(game: Game, runs: Mapping[int, Sequence[Run]]) -> None:
-    """Replace the runs of these weak ids; those of aliases stay."""
-    Ownership.objects.filter(identity_id__in=list(runs), source=OwnershipSource.EVENT).delete()
-    Ownership.objects.bulk_create(
-        Ownership(game=game, identity_id=identity, user_id=run.user, first_at=run.first_at, last_at=run.last_at)
-        for identity, theirs in runs.items()
-        for run in theirs
-    )
+    """Replace the runs of these weak ids; those of aliases stay. Unchanged ones at the beginning are not written."""
+    rows = Ownership.objects.filter(identity_id__in=list(runs), source=OwnershipSource.EVENT)
+    stored: dict[int, list[Ownership]] = defaultdict(list)
+    for row in rows.order_by("identity", "first_at", "pk"):
+        stored[row.identity_id].append(row)
+    gone: list[int] = []
+    new: list[Ownership] = []
+    for identity, wanted in runs.items():
+        old = stored[identity]
+        same = (row.user_id == run.user and row.first_at == run.first_at for row, run in zip(old, wanted, strict=False))
+        kept = next((number for number, is_same in enumerate(same) if not is_same), min(len(old), len(wanted)))
+        gone += [row.pk for row in old[kept:]]
+        new += [
+            Ownership(game=game, identity_id=identity, user_id=run.user, first_at=run.first_at, last_at=run.last_at)
+            for run in wanted[kept:]
+        ]
+    Ownership.objects.filter(pk__in=gone).delete()
+    Ownership.objects.bulk_create(new)
 
 
 def _execute(query: str, game: Game, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

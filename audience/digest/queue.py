@@ -17,7 +17,15 @@ from django.db.models import Min
 
 from audience.background import isolation, wakeup
 from audience.database import clock
-from audience.digest import attribution, devices_and_groups, event_groups, identity, stated_consent, traits
+from audience.digest import (
+    attribution,
+    devices_and_groups,
+    event_groups,
+    identity,
+    spellings,
+    stated_consent,
+    traits,
+)
 from audience.digest.event_groups import ClaimedBatch
 from audience.models import Batch, BatchState, FailedWork, Game, Queue, goals
 from audience.models.events import BatchQuerySet
@@ -129,7 +137,8 @@ def digest(*, game_id: int, only: int | None = None) -> int:
         return rows.update(state=BatchState.DONE, error="The game was deleted.")
     counted = list(goals.conversion_event_names(game=game))
     seen, events = event_groups.read(game=game, batches=claimed, counted=counted)
-    stated_consent.store(game=game, anonymous_ids={one.anonymous_id for one in seen if one.changes_consent})
+    stating = {one.anonymous_id for one in seen if one.changes_consent}
+    stated_consent.store(game=game, forms=spellings.forms_of_anonymous(game_id, stating))
     digesting = {pk for batch in claimed for pk in batch.event_ids}
     people = identity.resolve(game=game, seen=seen, events=events, digesting=digesting, counted=counted)
     events = sorted([*events, *people.moved], key=lambda event: (event.event_at, event.pk))

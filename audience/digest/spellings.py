@@ -1,5 +1,6 @@
 """The forms in which ids were sent, where they differ from the canonical form that Identity holds."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,6 +49,16 @@ def forms(game_id: int, keys: Iterable[IdentityKey]) -> dict[IdentityKey, list[s
         if (namespace, value) in found:
             found[namespace, value] += spellings
     return found
+
+
+def forms_of_anonymous(game_id: int, sent: Iterable[str]) -> dict[str, set[str]]:
+    """Return {canonical form: all known forms} of anonymous ids, those that were sent now included."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for form in sent:
+        found[canonical(form)].add(form)
+    for (_, value), known in forms(game_id, [(ANONYMOUS, value) for value in found]).items():
+        found[value].update(known)
+    return dict(found)
 
 
 def _stated(group: EventGroup) -> list[IdentityKey]:

@@ -6,8 +6,9 @@ differ from it, so the decisions of its id are derived from all of its events ag
 the lowest counts. The result depends on the events' times alone, not on their arrival.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+import orjson
 from django.db import connection
 
 from audience.models import Game
@@ -22,20 +23,24 @@ CHANGES_CONSENT = f"""CASE WHEN highest <> '' AND length(anonymous_id) BETWEEN 1
     AND lower(anonymous_id) <> ALL(%(no_id)s) THEN lowest <> highest OR coalesce((
       SELECT stated.level <> highest OR stated.decided_at > first_at OR EXISTS (
         SELECT FROM consent_consentdecision decision
-        WHERE decision.game_id = %(game)s AND decision.anonymous_id = id_group.anonymous_id
+        WHERE decision.game_id = %(game)s AND decision.anonymous_id = audience_canonical_id(id_group.anonymous_id)
           AND decision.source <> '{STATED}' AND decision.level <> highest
           AND decision.decided_at > stated.decided_at AND decision.decided_at <= last_at)
       FROM (
         SELECT level, decided_at FROM consent_consentdecision decision
-        WHERE decision.game_id = %(game)s AND decision.anonymous_id = id_group.anonymous_id
+        WHERE decision.game_id = %(game)s AND decision.anonymous_id = audience_canonical_id(id_group.anonymous_id)
           AND source = '{STATED}' AND decided_at <= last_at ORDER BY decided_at DESC LIMIT 1) AS stated
     ), true) ELSE false END"""
-# The stored ones are read with the events, since old events are deleted.
+# The stored ones are read with the events, since old events are deleted. Events hold ids as sent, decisions their
+# canonical form.
 STORE = f"""
 WITH every AS (
-  SELECT anonymous_id, least(event_at, received_at) AS at, {LEVEL} AS level FROM audience_event
-  WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND anonymous_id <> ''
-    AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
+  SELECT sent.anonymous_id, event.at, event.level
+  FROM jsonb_to_recordset(%(forms)s) AS sent (anonymous_id text, form text) CROSS JOIN LATERAL (
+    SELECT least(event_at, received_at) AS at, {LEVEL} AS level FROM audience_event event
+    WHERE game_id = %(game)s AND event.anonymous_id = sent.form AND event.anonymous_id <> ''
+      AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
+  ) AS event
   UNION ALL
   SELECT anonymous_id, decided_at, level FROM consent_consentdecision
   WHERE game_id = %(game)s AND anonymous_id = ANY(%(ids)s) AND source = '{STATED}'
@@ -67,8 +72,14 @@ ORDER BY anonymous_id, at
 """
 
 
-def store(*, game: Game, anonymous_ids: Collection[str]) -> None:
-    """Store the stated levels of these ids. The game must be locked."""
-    if anonymous_ids:
+def store(*, game: Game, forms: Mapping[str, Collection[str]]) -> None:
+    """Store the stated levels of these anonymous ids: {canonical form: forms in which it was sent}.
+
+    The game must be locked.
+    """
+    kept = {value: sent for value, sent in forms.items() if len(value) <= LONGEST_ID}
+    if kept:
+        rows = [{"anonymous_id": value, "form": form} for value, sent in kept.items() for form in sent]
         with connection.cursor() as cursor:
-            cursor.execute(STORE, {"game": game.pk, "ids": sorted(anonymous_ids)})
+            given = {"game": game.pk, "ids": sorted(kept), "forms": orjson.dumps(rows).decode()}
+            cursor.execute(STORE, given)

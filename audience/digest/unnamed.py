@@ -93,6 +93,7 @@ def _told_by_others(game: Game, sets: UnionFind, loose: Iterable[KnownId], ownin
         if not one.is_named and key not in sets.members and (one.owners or one.person_id is None or key in lost)
     ]
     first = first_events(game, silent)
+    owning.add(game, (key for event in first.values() for key in event.keys))
     Identity.objects.filter(pk__in=[one.pk for one in silent if one.key not in first]).delete()
     told = [one for one in silent if one.key in first]
     for one in told:

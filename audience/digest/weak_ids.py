@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from audience.digest import ownership, persons, spellings
 from audience.digest.event_groups import EventGroup
 from audience.digest.event_ids import IdentityKey
 from audience.digest.namings import Naming, namings_of, read_runs, store_aliases
-from audience.digest.ownership import MAX_OWNERS, KnownId, Run
+from audience.digest.ownership import MAX_OWNERS, MAX_RUNS, KnownId, Run
 from audience.digest.persons import Merged
 from audience.digest.strong_ids import Named
 from audience.models import Game, Identity, Owners, Ownership, OwnershipSource
-from audience.models.people import USER
+from audience.models.people import WEAK
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class WeakIds:
         spellings.record(self.game, groups)
         store_aliases(self.game, namings, self.known)
         self.known |= ownership.known_ids(self.game, named.unaliased)
-        rebuild = {self.known[key].pk: self.known[key] for key in named.unaliased} | self._crowds_of_merged()
+        rebuild = {self.known[key].pk: self.known[key] for key in named.unaliased} | self._shared_ids_of_merged()
         by_key: dict[IdentityKey, list[Naming]] = defaultdict(list)
         for naming in namings:
             by_key[naming.key].append(naming)
@@ -105,17 +105,20 @@ class WeakIds:
             self.changes.rows[one.pk] = one
         return True
 
-    def _crowds_of_merged(self) -> dict[int, KnownId]:
-        """Return the crowds' ids whose users are few enough players, after persons were merged."""
+    def _shared_ids_of_merged(self) -> dict[int, KnownId]:
+        """Return the ids of several owners who are one player, and the crowds' ids of few enough, after a merge."""
         if not self.merged:
             return {}
-        crowds = Identity.objects.filter(
-            game=self.game, owners=Owners.CROWD, ownerships__user__person__in=set(self.merged.values())
+        shared = Identity.objects.filter(
+            game=self.game,
+            owners__in=(Owners.SEVERAL, Owners.CROWD),
+            ownerships__user__person__in=set(self.merged.values()),
         )
-        counted = Identity.objects.filter(pk__in=crowds.values("pk")).annotate(
+        counted = Identity.objects.filter(pk__in=shared.values("pk")).annotate(
             players=Count("ownerships__user__person", distinct=True)
         )
-        keys = list(counted.filter(players__lte=MAX_OWNERS).values_list("namespace", "value"))
+        few = Q(owners=Owners.SEVERAL, players=1) | Q(owners=Owners.CROWD, players__lte=MAX_OWNERS)
+        keys = list(counted.filter(few).values_list("namespace", "value"))
         found = ownership.known_ids(self.game, keys)
         self.known |= found
         return {one.pk: one for one in found.values()}
@@ -136,14 +139,15 @@ class WeakIds:
 
     def _set_runs(self, one: KnownId, runs: list[Run]) -> None:
         players = {run.person_id for run in runs}
-        if len(players) > MAX_OWNERS and one.owners == Owners.CROWD:
+        is_crowd = len(players) > MAX_OWNERS or len(runs) > MAX_RUNS
+        if is_crowd and one.owners == Owners.CROWD:
             return
         self.changes.runs[one.pk] = runs if len(players) > 1 else []
         if not runs:
             self.changes.set_owners(one, Owners.NONE, None, None)
         elif len(players) == 1:
             self.changes.set_owners(one, Owners.ONE, runs[0].person_id, runs[0].first_at)
-        elif len(players) <= MAX_OWNERS:
+        elif not is_crowd:
             self.changes.set_owners(one, Owners.SEVERAL, runs[-1].person_id, runs[-1].first_at)
         else:
             self.changes.runs[one.pk] = list({run.user: run for run in runs}.values())
@@ -174,7 +178,7 @@ def _join_crowd(game: Game, one: KnownId, namings: Iterable[Naming], known: Mapp
 def _stored(ids: Iterable[KnownId], runs: Mapping[int, Sequence[Run]]) -> Iterator[dict[str, Any]]:
     """Yield the namings that are known without their events, which may be deleted by now."""
     single = [one for one in ids if one.owners == Owners.ONE and one.named_at]
-    users = Identity.objects.filter(namespace=USER, person__in={one.person_id for one in single})
+    users = Identity.objects.exclude(namespace__in=WEAK).filter(person__in={one.person_id for one in single})
     first_user = dict(users.order_by("person", "-first_seen_at", "-pk").values_list("person", "pk"))
     for one in single:
         if one.person_id in first_user:

@@ -39,6 +39,11 @@ class Migration(migrations.Migration):
                 size=None,
             ),
         ),
+        migrations.AddField(
+            "conversion",
+            "anonymous_id",
+            models.TextField(blank=True, db_default="", help_text="As of its Event, in its canonical form."),
+        ),
         migrations.CreateModel(
             name="PlaceholderCount",
             fields=[

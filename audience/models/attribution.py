@@ -128,6 +128,7 @@ class Conversion(models.Model):
     event_at = models.DateTimeField()
     created_at = models.DateTimeField(default=clock.now)
     user_id = models.TextField(blank=True)
+    anonymous_id = models.TextField(blank=True, db_default="", help_text="As of its Event, in its canonical form.")
     value = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     properties = models.JSONField(default=dict, blank=True)

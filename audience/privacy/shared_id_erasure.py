@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audience.background import wakeup
 from audience.database import bulk
@@ -119,6 +119,9 @@ def _forget(game: Game, identity: Identity) -> int:
         "forms": [identity.value, *identity.spellings],
         "aliases": list(aliases.values_list("message_id", flat=True)),
     }
+    owners = Ownership.objects.filter(identity=identity).values("user__person")
+    of_owners = Conversion.objects.filter(Q(person__in=owners) | Q(person=identity.person_id), game=game)
+    of_owners.filter(anonymous_id=identity.value).update(anonymous_id="")
     with connection.cursor() as cursor:
         cursor.execute(FORGET, given)
         return int(cursor.rowcount)
@@ -144,7 +147,7 @@ def _take_back(game: Game, told: Told) -> tuple[int, int, int]:
     Touch.objects.filter(pk__in=lost).delete()
     _remove_traits(told)
     by_event = {event.pk: person_id for event, person_id in kept.items()}
-    people = People(by_event=by_event, changed=set(told.persons))
+    people = People(by_event=by_event, changed=set(told.persons), moved=list(kept))
     traits.apply(events=list(kept), people=by_event)
     devices_and_groups.apply(game=game, events=list(kept), people=by_event)
     if attribution.attribute(game=game, events=list(kept), people=people):

@@ -23,11 +23,12 @@ OWNED = f"cutoff.person_id = ({OWNER_AT.format(identity='cutoff.identity_id', at
 NEWEST = f"""
 WITH input AS (SELECT * FROM jsonb_to_recordset(%(rows)s) AS input (id uuid, person_id uuid, event_at timestamptz)),
 ids AS (
-  SELECT input.*, identity.id AS identity_id, identity.game_id, identity.value, identity.owners
+  SELECT input.*, identity.id AS identity_id, identity.game_id, identity.value, identity.owners,
+    identity.value || identity.spellings AS forms
   FROM input JOIN audience_identity identity ON identity.person_id = input.person_id
   WHERE namespace = '{ANONYMOUS}' AND owners NOT IN ('several', 'other')
   UNION
-  SELECT input.*, identity.id, identity.game_id, identity.value, identity.owners
+  SELECT input.*, identity.id, identity.game_id, identity.value, identity.owners, identity.value || identity.spellings
   FROM input JOIN audience_identity user_identity ON user_identity.person_id = input.person_id
   JOIN audience_ownership ownership ON ownership.user_id = user_identity.id
   JOIN audience_identity identity ON identity.id = ownership.identity_id
@@ -63,7 +64,7 @@ SELECT id, NULL, NULL, NULL, NULL FROM ids WHERE owners = 'several' AND EXISTS (
 # since planning it for all partitions of events takes ten milliseconds.
 STATEMENTS = f"""
     SELECT {LEVEL} AS level, least(event.event_at, event.received_at) AS stated_at FROM audience_event event
-    WHERE event.game_id = cutoff.game_id AND event.anonymous_id = cutoff.value AND event.anonymous_id <> ''
+    WHERE event.game_id = cutoff.game_id AND event.anonymous_id = ANY(cutoff.forms) AND event.anonymous_id <> ''
       AND consent_level IN ('not_set', 'none', 'anonymous', 'full')
       AND least(event.event_at, event.received_at) <= until"""
 REPEATED = f"""{NEWEST}
@@ -86,6 +87,27 @@ CROSS JOIN LATERAL (
 """
 
 
+# The newest decisions of the anonymous id that the event itself states, where nobody owns that id: another id decided
+# whose the event is, or more players use it than can own it. Refusing under this id counts nevertheless.
+UNOWNED = f"""
+WITH input AS (SELECT * FROM jsonb_to_recordset(%(rows)s)
+  AS input (id uuid, game_id bigint, anonymous_id text, event_at timestamptz))
+SELECT input.id, level, source, decided_at FROM input
+CROSS JOIN LATERAL (
+  SELECT FROM audience_identity
+  WHERE (game_id, namespace, value) = (input.game_id, '{ANONYMOUS}', input.anonymous_id)
+    AND owners IN ('crowd', 'other')
+  LIMIT 1
+) AS unowned
+CROSS JOIN LATERAL (VALUES (event_at), ('infinity'::timestamptz)) AS cutoff (until)
+CROSS JOIN LATERAL (
+  SELECT level, source, decided_at FROM consent_consentdecision decision
+  WHERE decision.game_id = input.game_id AND decision.anonymous_id = input.anonymous_id AND decided_at <= until
+  ORDER BY decided_at DESC, source = '{STATED}' DESC, id DESC LIMIT 1
+) AS decision
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A consent decision of a player."""
@@ -101,10 +123,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """A player's decision in force at the time of an event, and the newest one after it; None without one."""
+    """A player's decision in force at the time of an event, and the newest one after it; None without one.
+
+    `unowned` is the lowest of those recorded under the event's own anonymous id, if nobody owns that.
+    """
 
     at_event: Decision | None = None
     later: Decision | None = None
+    unowned: Decision | None = None
 
 
 def levels(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Level]:
@@ -121,7 +147,7 @@ def level(conversion: Conversion, decided: Decisions) -> Level:
     return effective_level(
         stated=stated,
         at_event=decided.at_event.level if decided.at_event else None,
-        later=decided.later.level if decided.later else None,
+        later=min((one.level for one in (decided.later, decided.unowned) if one), key=LOWEST_FIRST.index, default=None),
         strict=conversion.game.strict_consent,
     )
 
@@ -132,6 +158,10 @@ def decisions(conversions: Sequence[Conversion]) -> dict[uuid.UUID, Decisions]:
         return {}
     requested = {c.pk: {"id": c.pk, "person_id": c.person_id, "event_at": c.event_at} for c in conversions}
     newest: dict[uuid.UUID, dict[str, Decision]] = {}
+    for pk, decided, source, decided_at in _rows(UNOWNED, [_own_id(c) for c in conversions if c.anonymous_id]):
+        decision, values = Decision(Level(decided), source, decided_at), newest.setdefault(pk, {})
+        lower = min(values.get("unowned", decision), decision, key=lambda one: LOWEST_FIRST.index(one.level))
+        values["unowned"] = lower
     undecided = {row[0] for row in _read(DECISIONS, requested.values(), newest)}
     if undecided:
         _read(REPEATED, [requested[pk] for pk in undecided], newest)
@@ -142,9 +172,7 @@ def _read(
     query: str, requested: Iterable[dict[str, Any]], newest: dict[uuid.UUID, dict[str, Decision]]
 ) -> list[tuple[Any, ...]]:
     """Add newer decisions to `newest`: conversion id -> {"at_event", "later"}. Return the rows without a decision."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, {"rows": orjson.dumps(list(requested)).decode()})
-        rows = cursor.fetchall()
+    rows = _rows(query, list(requested))
     for pk, is_later, decided, source, decided_at in rows:
         if decided is None:
             continue
@@ -152,6 +180,19 @@ def _read(
         decision = Decision(Level(decided), source, decided_at)
         values[name] = max(values.get(name, decision), decision, key=_newest_and_lowest)
     return [row for row in rows if row[2] is None]
+
+
+def _own_id(conversion: Conversion) -> dict[str, Any]:
+    own = {"anonymous_id": conversion.anonymous_id, "event_at": conversion.event_at}
+    return {"id": conversion.pk, "game_id": conversion.game_id, **own}
+
+
+def _rows(query: str, conversions: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    if not conversions:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"rows": orjson.dumps(conversions).decode()})
+        return cursor.fetchall()
 
 
 def _newest_and_lowest(decision: Decision) -> tuple[datetime, int]:

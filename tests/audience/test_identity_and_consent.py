@@ -1,0 +1,260 @@
+"""Identity, consent and erasure where several of their rules meet."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audience.digest import queue, weak_ids
+from audience.digest.id_history import note
+from audience.digest.owned_ids import owned_ids
+from audience.games.keys import NewKey, create_key
+from audience.models import Conversion, Dialect, Erasure, Event, Game, Identity, Ownership, Person, goals
+from audience.privacy import erasure
+from consent.decisions import record_decision
+from consent.models import ConsentDecision, Level
+from postbacks.outbox import consent_levels
+from tests.audience.immutable import ABSENT, ago, alias, click, digest, identify, message, purchase
+from tests.audience.wire import post
+
+pytestmark = pytest.mark.django_db
+SMALL = "8f3c1d2e-aaaa-4bbb-8ccc-123456789abc"
+CAPITALS = SMALL.upper()
+
+
+def player(user: str) -> Any:
+    return Identity.objects.get(namespace="user", value=user).person_id
+
+
+def erase(game: Game, namespace: str, subject: str) -> Erasure:
+    row = erasure.request_erasure(game=game, namespace=namespace, subject=subject, requested_by="review")
+    assert erasure.drain() == 1
+    row.refresh_from_db()
+    return row
+
+
+@pytest.fixture
+def rudder(game: Game) -> NewKey:
+    return create_key(game=game, name="rudder", dialect=Dialect.RUDDERSTACK)
+
+
+def test_no_identity_is_left_without_a_person(key: NewKey) -> None:
+    digest(key, identify("anna", "a1", eventTimestamp=ago(minutes=30)))
+    digest(key, message(userId=ABSENT, anonymousId="a1", deviceId="d", eventTimestamp=ago(minutes=20)))
+    assert Identity.objects.get(value="d").person_id == player("anna")
+    digest(
+        key,
+        identify("ben", "a2", eventTimestamp=ago(minutes=10)),
+        message(userId=ABSENT, anonymousId="a2", deviceId="d", eventTimestamp=ago(minutes=5)),
+    )
+    assert not Identity.objects.filter(person=None).exists()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_merge_without_a_user_id_names_its_player(rudder: NewKey, order: int, together: bool) -> None:
+    def at(minutes: int) -> str:
+        return ago(minutes=60 - minutes)
+
+    sent = [
+        {
+            "type": "page",
+            "anonymousId": "pc",
+            "timestamp": at(0),
+            "context": {"page": {"url": "https://g.example/?ttclid=T1"}},
+        },
+        {
+            "type": "merge",
+            "anonymousId": "pc",
+            "timestamp": at(1),
+            "mergeProperties": [{"type": "steam", "value": "s-1"}, {"type": "epic", "value": "e-1"}],
+        },
+        {"type": "track", "event": "game_launch", "anonymousId": "pc", "timestamp": at(2), "messageId": "launch"},
+        {"type": "identify", "userId": "ben", "anonymousId": "pc", "timestamp": at(3)},
+        {
+            "type": "track",
+            "event": "purchase",
+            "userId": "ben",
+            "anonymousId": "pc",
+            "timestamp": at(4),
+            "messageId": "ben-buys",
+        },
+    ]
+    for batch in [sent] if together else [[one] for one in sent][::order]:
+        assert post("/v1/batch", {"batch": batch}, rudder).status_code == 200
+        queue.drain()
+    steam = Identity.objects.get(namespace="steam").person_id
+    assert steam != player("ben")
+    assert Conversion.objects.get(message_id="launch").person_id == steam
+    won = Conversion.objects.get(message_id="ben-buys")
+    assert won.touch is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_anonymous_id_of_two_user_ids_of_one_player_erases_that_player(game: Game, key: NewKey, first: bool) -> None:
+    joined = [alias("anna", "anna-2", eventTimestamp=ago(minutes=5))]
+    named = [
+        identify("anna", "pc", eventTimestamp=ago(minutes=30)),
+        identify("anna-2", "pc", eventTimestamp=ago(minutes=20)),
+    ]
+    for batch in (joined, named) if first else (named, joined):
+        digest(key, *batch)
+    assert player("anna") == player("anna-2")
+    row = Identity.objects.get(value="pc")
+    notes = [note(one) for one in owned_ids(Person.objects.get(pk=player("anna")))]
+    receipt = erase(game, "anonymous", "pc")
+    assert (row.owners, notes, receipt.is_of_shared_id, Event.objects.exists(), Person.objects.exists()) == (
+        "one",
+        ["", "", ""],
+        False,
+        False,
+        False,
+    )
+
+
+def withdrawn_levels(key: NewKey, anonymous_id: str) -> list[str]:
+    digest(
+        key,
+        click(anonymous_id, eventTimestamp=ago(minutes=30), consentLevel="full"),
+        identify("anna", anonymous_id, eventTimestamp=ago(minutes=25), consentLevel="full"),
+        purchase("anna", anonymousId=anonymous_id, eventTimestamp=ago(minutes=20), consentLevel="full"),
+    )
+    digest(key, message(userId="anna", anonymousId=anonymous_id, eventTimestamp=ago(minutes=2), consentLevel="none"))
+    rows = list(Conversion.objects.select_related("game"))
+    return [consent_levels.levels(rows)[row.pk] for row in rows]
+
+
+@pytest.mark.parametrize("anonymous_id", [SMALL, CAPITALS, "Jose\u0301"])
+def test_a_stated_withdrawal_counts_in_any_spelling(key: NewKey, anonymous_id: str) -> None:
+    assert withdrawn_levels(key, anonymous_id) == ["none"]
+
+
+@pytest.mark.parametrize("anonymous_id", [SMALL, CAPITALS])
+def test_erasure_removes_stated_decisions_in_any_spelling(game: Game, key: NewKey, anonymous_id: str) -> None:
+    withdrawn_levels(key, anonymous_id)
+    erase(game, "user", "anna")
+    assert list(ConsentDecision.objects.values_list("anonymous_id", "level")) == []
+
+
+def test_a_crowd_made_by_a_forger_keeps_the_victims_withdrawal(game: Game, key: NewKey) -> None:
+    digest(key, click("pc", eventTimestamp=ago(minutes=30)), identify("anna", "pc", eventTimestamp=ago(minutes=25)))
+    record_decision(
+        game_id=game.pk,
+        anonymous_id="pc",
+        level=Level.NONE,
+        source="banner",
+        decided_at=datetime.now(UTC) - timedelta(minutes=20),
+    )
+    digest(key, *(message(userId=f"f-{n}", anonymousId="pc", eventTimestamp=ago(minutes=10)) for n in range(51)))
+    assert Identity.objects.get(value="pc").owners == "crowd"
+    digest(key, purchase("anna", anonymousId="pc", eventTimestamp=ago(minutes=1)))
+    rows = list(Conversion.objects.select_related("game"))
+    assert [consent_levels.levels(rows)[row.pk] for row in rows] == ["none"]
+
+
+def test_a_withdrawal_of_the_events_own_anonymous_id_counts(game: Game, key: NewKey) -> None:
+    digest(
+        key,
+        click("a1", eventTimestamp=ago(minutes=30), deviceId="d1"),
+        identify("anna", "a1", deviceId="d1", eventTimestamp=ago(minutes=25)),
+    )
+    record_decision(
+        game_id=game.pk,
+        anonymous_id="a2",
+        level=Level.NONE,
+        source="banner",
+        decided_at=datetime.now(UTC) - timedelta(minutes=20),
+    )
+    digest(key, purchase(ABSENT, anonymousId="a2", deviceId="d1", eventTimestamp=ago(minutes=5)))
+    row = Conversion.objects.select_related("game").get()
+    assert row.person_id == player("anna")
+    assert consent_levels.levels([row])[row.pk] == "none"
+
+
+def test_a_withdrawal_stated_by_a_message_of_the_events_own_anonymous_id_counts(game: Game, key: NewKey) -> None:
+    digest(
+        key,
+        click("a1", eventTimestamp=ago(minutes=30), deviceId="d1"),
+        identify("anna", "a1", deviceId="d1", eventTimestamp=ago(minutes=25)),
+    )
+    digest(key, purchase(ABSENT, anonymousId="a2", deviceId="d1", eventTimestamp=ago(minutes=5), consentLevel="full"))
+    digest(
+        key, message(userId=ABSENT, anonymousId="a2", deviceId="d1", eventTimestamp=ago(minutes=2), consentLevel="none")
+    )
+    row = Conversion.objects.select_related("game").get()
+    assert consent_levels.levels([row])[row.pk] == "none"
+
+
+def test_a_move_makes_no_conversions_of_events_before_the_goal(game: Game, key: NewKey) -> None:
+    digest(
+        key,
+        message(eventName="level_up", userId="anna", eventTimestamp=ago(minutes=50)),
+        identify("anna", "pc", eventTimestamp=ago(minutes=40)),
+        message(eventName="page_seen", userId=ABSENT, anonymousId="pc", eventTimestamp=ago(minutes=20)),
+    )
+    goals.add_goal_events(game=game, names=["level_up"])
+    digest(key, identify("ben", "pc", eventTimestamp=ago(minutes=30)))
+    assert not Conversion.objects.exists()
+
+
+def test_another_games_events_and_erasures_leave_a_game_as_it_is(game: Game, other_game: Game, key: NewKey) -> None:
+    other = create_key(game=other_game, name="web")
+    for k in (key, other):
+        digest(
+            k,
+            identify("anna", "pc", deviceId="d", eventTimestamp=ago(minutes=50)),
+            identify("ben", "pc", deviceId="d", eventTimestamp=ago(minutes=20)),
+            alias("pc", "anna", eventTimestamp=ago(minutes=10)),
+            alias("g", "anna", eventTimestamp=ago(minutes=10)),
+        )
+    digest(
+        other,
+        identify("ben", "pc", deviceId="d", eventTimestamp=ago(minutes=60)),
+        message(userId="g"),
+        click("pc", eventTimestamp=ago(minutes=55)),
+    )
+    before = (
+        list(Identity.objects.filter(game=game).order_by("pk").values()),
+        list(Ownership.objects.filter(game=game).order_by("pk").values()),
+        Event.objects.filter(game_id=game.pk).count(),
+    )
+    erase(other_game, "anonymous", "pc")
+    erase(other_game, "user", "anna")
+    assert before == (
+        list(Identity.objects.filter(game=game).order_by("pk").values()),
+        list(Ownership.objects.filter(game=game).order_by("pk").values()),
+        Event.objects.filter(game_id=game.pk).count(),
+    )
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_id_whose_owner_changes_too_often_owns_nothing(
+    key: NewKey, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """With a smaller limit: the real one is a thousand changes."""
+    monkeypatch.setattr(weak_ids, "MAX_RUNS", 4)
+    users = [f"user-{number % 2}" for number in range(4 + others)]
+    digest(
+        key,
+        *(
+            message(userId=user, anonymousId="pc", eventTimestamp=ago(minutes=60 - number))
+            for number, user in enumerate(users)
+        ),
+    )
+    digest(key, purchase(ABSENT, anonymousId="pc", eventTimestamp=ago(minutes=5)))
+
+    assert Identity.objects.get(value="pc").owners == ("crowd" if others else "several")
+    assert Conversion.objects.get().reason == ("shared_id" if others else "no_click")
+
+
+def test_only_runs_that_changed_are_written_again(key: NewKey) -> None:
+    first, second = (
+        identify("anna", "pc", eventTimestamp=ago(minutes=9)),
+        identify("ben", "pc", eventTimestamp=ago(minutes=8)),
+    )
+    digest(key, first, second)
+    before = list(Ownership.objects.order_by("pk").values_list("pk", flat=True))
+    digest(key, identify("anna", "pc", eventTimestamp=ago(minutes=7)))
+
+    assert list(Ownership.objects.order_by("pk").values_list("pk", flat=True))[:2] == before
+    assert Ownership.objects.count() == 3
