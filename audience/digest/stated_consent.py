@@ -7,6 +7,7 @@ the lowest counts. The result depends on the events' times alone, not on their a
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import orjson
 from django.db import connection
@@ -81,5 +82,5 @@ def store(*, game: Game, forms: Mapping[str, Collection[str]]) -> None:
     if kept:
         rows = [{"anonymous_id": value, "form": form} for value, sent in kept.items() for form in sent]
         with connection.cursor() as cursor:
-            given = {"game": game.pk, "ids": sorted(kept), "forms": orjson.dumps(rows).decode()}
+            given: dict[str, Any] = {"game": game.pk, "ids": sorted(kept), "forms": orjson.dumps(rows).decode()}
             cursor.execute(STORE, given)

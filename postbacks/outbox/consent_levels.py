@@ -192,7 +192,8 @@ def _rows(query: str, conversions: Sequence[dict[str, Any]]) -> list[tuple[Any, 
         return []
     with connection.cursor() as cursor:
         cursor.execute(query, {"rows": orjson.dumps(conversions).decode()})
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _newest_and_lowest(decision: Decision) -> tuple[datetime, int]:
