@@ -31,7 +31,7 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 8
 FIRST_DELAY = timedelta(seconds=10)
 # Failed rows of a queue retried in one sweep.
-RETRIES_AT_ONCE = 100
+MAX_RETRIES_PER_SWEEP = 100
 # A worker that retries a failed row has this long before another may.
 LEASE = timedelta(minutes=2)
 MAX_ERROR_LENGTH = 2000  # characters
@@ -40,7 +40,7 @@ QUOTED = re.compile(r"""(?<!\w)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|“[^”]*”
 UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
 
 
-class NotNow(Exception):
+class RetryLater(Exception):
     """Raised by work that cannot be tried now. It is retried later without counting as a failure."""
 
 
@@ -125,9 +125,9 @@ def process_each(
 def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[FailedWork] | None = None) -> int:
     """Retry the due failed rows of a queue, or those of `rows`, each alone; return how many succeeded.
 
-    `work` must succeed for a row that is gone, and raise NotNow if it cannot be tried now.
+    `work` must succeed for a row that is gone, and raise RetryLater if it cannot be tried now.
     """
-    due = FailedWork.objects.of(queue).due()[:RETRIES_AT_ONCE] if rows is None else rows
+    due = FailedWork.objects.of(queue).due()[:MAX_RETRIES_PER_SWEEP] if rows is None else rows
     done = 0
     for failure in list(due):
         if _lease(failure):
@@ -143,7 +143,7 @@ def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure:
     """
     try:
         result = work()
-    except NotNow:
+    except RetryLater:
         return []
     except Exception as error:  # as in `process_together`
         raise_if_unavailable(error)

@@ -73,7 +73,7 @@ def _digest_again(failure: FailedWork) -> None:
     if failure.game_id is None or digest(game_id=failure.game_id, only=int(failure.row)):
         return
     if Batch.objects.filter(pk=failure.row, state=BatchState.PENDING).exists():
-        raise isolation.NotNow  # another worker is digesting its game
+        raise isolation.RetryLater  # another worker is digesting its game
 
 
 def _digest_in_thread(game_id: int, due_since: datetime, *, gather: bool) -> int:

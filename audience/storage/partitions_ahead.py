@@ -35,5 +35,5 @@ def _create(table: PartitionedTable, start: date) -> str:
         return table.name(start) if partitions.create_partition(table, start) else ""
     except OperationalError as error:
         if partitions.is_lock_timeout(error):
-            raise isolation.NotNow from error
+            raise isolation.RetryLater from error
         raise

@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 MAX_CANCELLED = 320  # rows of a disabled config that are cancelled in one transaction
 # When a claim fails, its halves are tried for at most this long, since the other pixels of the network wait meanwhile.
 MAX_ISOLATION_SECONDS = 1.0
-RETRIES_AT_ONCE = 100  # failed deliveries that are claimed alone, before the others
+MAX_RETRIES_PER_SWEEP = 100  # failed deliveries that are claimed alone, before the others
 
 
 def claim(*, network: str, limit: int = 1) -> Iterator[Claim]:
@@ -55,7 +55,7 @@ def claim_failed(*, network: str) -> list[Claim]:
     """Claim the deliveries of `network` whose claim failed before and which are due again, each alone."""
     claims: list[Claim] = []
     failed = FailedWork.objects.of(Queue.SENDING).filter(kept__network=network).due()
-    isolation.retry(Queue.SENDING, lambda failure: claims.extend(_retry(failure)), rows=failed[:RETRIES_AT_ONCE])
+    isolation.retry(Queue.SENDING, lambda failure: claims.extend(_retry(failure)), rows=failed[:MAX_RETRIES_PER_SWEEP])
     return claims
 
 
@@ -63,7 +63,7 @@ def _retry(failure: FailedWork) -> list[Claim]:
     delivery_id = UUID(failure.row)
     claimed, cancelled = _claim(UUID(failure.kept["config"]), 1, only=[delivery_id])
     if not claimed and not cancelled and Delivery.objects.filter(pk=delivery_id, state=DeliveryState.WAITING).exists():
-        raise isolation.NotNow  # on hold, at the limit of its pixel, or not due
+        raise isolation.RetryLater  # on hold, at the limit of its pixel, or not due
     return claimed
 
 

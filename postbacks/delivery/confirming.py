@@ -66,7 +66,7 @@ def _expire(config: PostbackConfig) -> None:
 
 def _confirm_again(failure: FailedWork, until: float) -> None:
     if time.monotonic() > until:
-        raise isolation.NotNow
+        raise isolation.RetryLater
     _confirm(Delivery.objects.filter(pk=failure.row))
 
 

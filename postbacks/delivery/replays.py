@@ -93,7 +93,7 @@ def advance(*, limit: int = BATCH) -> bool:
     Returns whether any replay can continue at once. Safe to run concurrently: each replay is locked.
     """
     rows = FailedWork.objects.of(Queue.REPLAY).filter(kept__has_key="replay").due()
-    isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.RETRIES_AT_ONCE])
+    isolation.retry(Queue.REPLAY, _queue_again, rows=rows[: isolation.MAX_RETRIES_PER_SWEEP])
     running = Replay.objects.filter(state=ReplayState.RUNNING).order_by("created_at").values_list("pk", "game_id")
     can_continue = isolation.process_each(
         Queue.REPLAY,

@@ -13,14 +13,14 @@ from postbacks.delivery import attempts, cancellation, recording
 from postbacks.models import PostbackConfig
 from postbacks.outbox import conversion_reasons
 
-RETRIES_AT_ONCE = 100
+MAX_RETRIES_PER_SWEEP = 100
 
 
 def retry(*, network: str) -> int:
     """Retry the due rows of one network; return how many succeeded."""
     failed = FailedWork.objects.of(Queue.CLOSING).filter(kept__network=network).due()
     return isolation.retry(
-        Queue.CLOSING, lambda failure: STEPS[failure.kept["step"]](failure), rows=failed[:RETRIES_AT_ONCE]
+        Queue.CLOSING, lambda failure: STEPS[failure.kept["step"]](failure), rows=failed[:MAX_RETRIES_PER_SWEEP]
     )
 
 

@@ -135,7 +135,7 @@ def test_a_failed_row_that_cannot_be_tried_now_stays() -> None:
     come_due()
 
     def work(failure: FailedWork) -> None:
-        raise isolation.NotNow
+        raise isolation.RetryLater
 
     assert isolation.retry(Queue.FAN_OUT, work) == 0
     failure = FailedWork.objects.get()
