@@ -37,7 +37,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 def retry(work: FailedWorkQuerySet) -> int:
     """Make this work due at once with all its attempts restored; return the number of rows."""
     rows = list(work.order_by("pk").select_for_update(of=("self",)).values_list("pk", "game", "queue"))
-    FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).try_again()
+    FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).make_due()
     for task in sorted({task for _, _, queue in rows for task in TASKS[queue]}):
         wakeup.wake(task)
     _record("set-aside work", [game for _, game, _ in rows])

@@ -44,7 +44,7 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
         """Work to be tried again now, the longest waiting first."""
         return self.filter(set_aside_at=None, next_attempt_at__lte=now or clock.now()).order_by("next_attempt_at", "pk")
 
-    def try_again(self) -> int:
+    def make_due(self) -> int:
         """Make these due at once with all their attempts restored; return their number."""
         return self.update(attempts=0, next_attempt_at=clock.now(), set_aside_at=None)
 

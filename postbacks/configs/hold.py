@@ -149,7 +149,7 @@ def cancel_open(*, config: PostbackConfig) -> None:
     """
     rows = _open(config).annotate(text=Cast("pk", CharField())).values("text")
     queues = (Queue.SENDING, Queue.CLOSING)
-    FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).try_again()
+    FailedWork.objects.filter(game=config.game_id, queue__in=queues, row__in=rows).make_due()
     _cancel_open(config)
 
 
