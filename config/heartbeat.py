@@ -35,7 +35,7 @@ class HeartbeatThread(threading.Thread):
         self, kind: ProcessKind, *, names: Sequence[str] = (), is_working: Callable[[], bool] = lambda: True
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._kind, self._names, self._is_working = kind, names or [heartbeats.own_name()], is_working
+        self._kind, self._names, self._is_working = kind, names or [heartbeats.process_name()], is_working
         self._has_started = False
         self._stopped = threading.Event()
 
@@ -83,14 +83,14 @@ _next_record_at: dict[str, float] = {}  # by heartbeat, on the monotonic clock
 
 @worker_ready.connect
 def start_for_worker(sender: Any, **_: object) -> None:
-    names = [heartbeats.name_of_worker(sender.hostname, queue) for queue in sorted(sender.app.amqp.queues.consume_from)]
+    names = [heartbeats.worker_name(sender.hostname, queue) for queue in sorted(sender.app.amqp.queues.consume_from)]
     HeartbeatThread(ProcessKind.WORKER, names=names).start()
 
 
 @task_prerun.connect
 def record_work(task: Any, **_: object) -> None:
     """Record, once in an interval, that this worker takes up tasks of the task's queue."""
-    name = heartbeats.name_of_worker(task.request.hostname, task.request.delivery_info["routing_key"])
+    name = heartbeats.worker_name(task.request.hostname, task.request.delivery_info["routing_key"])
     if time.monotonic() < _next_record_at.get(name, 0.0):
         return
     _next_record_at[name] = time.monotonic() + heartbeats.INTERVAL_SECONDS

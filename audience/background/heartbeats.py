@@ -12,13 +12,13 @@ from audience.models import Heartbeat, ProcessKind
 
 # Seconds between two heartbeats of a process.
 INTERVAL_SECONDS = 15
-# After four missing heartbeats.
+# A process is silent after four missing heartbeats.
 SILENT_AFTER = timedelta(minutes=1)
-# After this time without a heartbeat a process was stopped on purpose or replaced under another name.
+# The row of a process without a heartbeat for this long is deleted: it was stopped, or replaced under another name.
 MAX_AGE = timedelta(days=1)
 
 
-def own_name() -> str:
+def process_name() -> str:
     """Return `host:pid`, the name of this process in its row."""
     return f"{platform.node()}:{os.getpid()}"
 
@@ -26,12 +26,12 @@ def own_name() -> str:
 def record_start(kind: ProcessKind, name: str) -> None:
     """Record that the process has started, and delete silent processes of its kind on this machine.
 
-    Otherwise a process that crashes again and again would leave thousands of rows a day.
+    Otherwise a process that crashes repeatedly would leave thousands of rows a day.
     """
-    before = Heartbeat.objects.filter(kind=kind, seen_at__lt=Now() - SILENT_AFTER)
-    before.filter(name__startswith=f"{platform.node()}:").delete()
-    fresh = {"started_at": Now(), "seen_at": Now(), "worked_at": None}
-    Heartbeat.objects.update_or_create(kind=kind, name=name, defaults=fresh)
+    silent = Heartbeat.objects.filter(kind=kind, seen_at__lt=Now() - SILENT_AFTER)
+    silent.filter(name__startswith=f"{platform.node()}:").delete()
+    defaults = {"started_at": Now(), "seen_at": Now(), "worked_at": None}
+    Heartbeat.objects.update_or_create(kind=kind, name=name, defaults=defaults)
 
 
 def record_heartbeat(kind: ProcessKind, name: str) -> None:
@@ -42,8 +42,8 @@ def record_heartbeat(kind: ProcessKind, name: str) -> None:
     )
 
 
-def name_of_worker(node: str, queue: str) -> str:
-    """How a worker is named in the row of one of its queues; `node` is its Celery name. It has a row for each queue."""
+def worker_name(node: str, queue: str) -> str:
+    """Return `node/queue`, the name of a worker's row for one of its queues; `node` is its Celery name."""
     return f"{node}/{queue}"
 
 
@@ -64,12 +64,12 @@ class RunningProcesses:
     rows: Sequence[Heartbeat]
     now: datetime
 
-    def are_watched(self) -> bool:
-        """Whether some process has run for SILENT_AFTER, so that a missing process cannot just be starting."""
-        return any(self.has_run_a_while(kind) for kind in ProcessKind)
+    def is_any_past_startup(self) -> bool:
+        """Whether a process of any kind has run for SILENT_AFTER, so that a missing one is not just starting."""
+        return any(self.is_past_startup(kind) for kind in ProcessKind)
 
-    def has_run_a_while(self, kind: ProcessKind, queue: str = "") -> bool:
-        """Whether a process of this kind (a worker of this queue) runs and has done so for SILENT_AFTER."""
+    def is_past_startup(self, kind: ProcessKind, queue: str = "") -> bool:
+        """Whether a process of this kind (a worker of this queue) runs, and started at least SILENT_AFTER ago."""
         since = self.now - SILENT_AFTER
         return any(row.seen_at > since >= row.started_at for row in self._of(kind, queue))
 

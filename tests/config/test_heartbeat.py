@@ -37,7 +37,7 @@ def rows() -> list[tuple[str, str]]:
 def test_a_process_says_that_it_runs() -> None:
     thread = HeartbeatThread(ProcessKind.WEB)
     thread.run_once()
-    assert rows() == [("web", heartbeats.own_name())]
+    assert rows() == [("web", heartbeats.process_name())]
     first = Heartbeat.objects.get()
     thread.run_once()
     second = Heartbeat.objects.get()
@@ -121,7 +121,7 @@ def test_rows_of_processes_that_are_long_gone_are_deleted() -> None:
 
 def test_a_process_takes_the_place_of_silent_ones_of_its_kind_on_its_machine() -> None:
     now = timezone.now()
-    here = heartbeats.own_name().rpartition(":")[0]
+    here = heartbeats.process_name().rpartition(":")[0]
     for kind, name, seconds in (
         ("web", f"{here}:0", 61),
         ("web", f"{here}:00", 3600),
@@ -133,7 +133,7 @@ def test_a_process_takes_the_place_of_silent_ones_of_its_kind_on_its_machine() -
         Heartbeat.objects.create(kind=kind, name=name, started_at=at, seen_at=at)
     HeartbeatThread(ProcessKind.WEB).run_once()
     assert sorted(rows()) == sorted(
-        [("web", f"{here}:000"), ("beat", f"{here}:0"), ("web", "elsewhere:0"), ("web", heartbeats.own_name())]
+        [("web", f"{here}:000"), ("beat", f"{here}:0"), ("web", "elsewhere:0"), ("web", heartbeats.process_name())]
     )
 
 

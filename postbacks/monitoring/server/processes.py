@@ -53,11 +53,11 @@ def _no_worker(running: RunningProcesses, silent: Sequence[str]) -> Trouble:
 def _is_silent(running: RunningProcesses, kind: ProcessKind, queue: str = "") -> bool:
     seen = running.last_seen(kind, queue)
     silent = seen is None or running.now - seen > heartbeats.SILENT_AFTER
-    return silent and running.are_watched()
+    return silent and running.is_any_past_startup()
 
 
 def _are_idle(running: RunningProcesses, queue: str) -> bool:
     """All threads of the queue's workers are stuck, or the broker loses what the beat sends."""
     worked = running.last_worked(queue)
-    run = running.has_run_a_while(ProcessKind.WORKER, queue) and running.has_run_a_while(ProcessKind.BEAT)
+    run = running.is_past_startup(ProcessKind.WORKER, queue) and running.is_past_startup(ProcessKind.BEAT)
     return run and (worked is None or running.now - worked > heartbeats.SILENT_AFTER)
