@@ -2,7 +2,7 @@
 
 Rows are processed in bulk. If that fails, each half is processed, down to the row that fails alone. That row is
 recorded (FailedWork), excluded from its queue, retried alone after doubling pauses, and set aside after MAX_ATTEMPTS
-until a person has it retried. Errors that no row causes (database unavailable, deadlock) are raised: the rows are
+until it is retried by hand. Errors that no row causes (database unavailable, deadlock) are raised: the rows are
 unchanged and the next sweep of the beat finds them.
 """
 
@@ -30,23 +30,23 @@ T = TypeVar("T")
 # The pause is 20 s after the first failure and doubles: eight attempts within 45 minutes.
 MAX_ATTEMPTS = 8
 FIRST_DELAY = timedelta(seconds=10)
-# Failed rows of a queue retried in one sweep.
+# Of the failed rows of a queue.
 MAX_RETRIES_PER_SWEEP = 100
-# A worker that retries a failed row has this long before another may.
+# How long a failed row is leased to the worker that retries it.
 LEASE = timedelta(minutes=2)
 MAX_ERROR_LENGTH = 2000  # characters
-# Texts that an error quotes may be a player's data: an unreadable value, a name, an address.
+# Texts quoted in an error may be a player's data: an unreadable value, a name, an address.
 QUOTED = re.compile(r"""(?<!\w)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|“[^”]*”|\S*@\S*""")
 UNCLOSED = re.compile(r"""(?<!\w)'.*|["“].*""")
 
 
 class RetryLater(Exception):
-    """Raised by work that cannot be tried now. It is retried later without counting as a failure."""
+    """Raised by work that cannot be done now. It is retried later without counting as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureKey:
-    """Identifies a row in FailedWork. `kept` is data that a retry needs and no other row holds."""
+    """Identifies a row in FailedWork. `kept` is data for a retry that is in no other row."""
 
     name: str
     game_id: int | None
@@ -54,7 +54,7 @@ class FailureKey:
 
 
 def raise_if_unavailable(error: Exception) -> None:
-    """Raise errors that no row causes: the database is unavailable or read-only, or a deadlock."""
+    """Raise `error` again if no row causes it: the database is unavailable or read-only, or a deadlock."""
     if is_unavailable(error):
         raise error
 
@@ -64,9 +64,9 @@ def describe_error(error: Exception) -> str:
 
     PostgreSQL's DETAIL quotes the row, and an erasure does not search this table.
     """
-    line, constraint = str(error).partition("\n")[0], f'"{_constraint(error)}"'
-    before, named, after = line.partition(constraint)
-    return f"{type(error).__name__}: {_without_quotes(before)}{named}{_without_quotes(after)}"[:MAX_ERROR_LENGTH]
+    line, quoted_name = str(error).partition("\n")[0], f'"{_constraint(error)}"'
+    before, constraint, after = line.partition(quoted_name)
+    return f"{type(error).__name__}: {_without_quotes(before)}{constraint}{_without_quotes(after)}"[:MAX_ERROR_LENGTH]
 
 
 def _constraint(error: Exception) -> str:
@@ -78,7 +78,7 @@ def _without_quotes(text: str) -> str:
 
 
 def retry_delay(attempts: int) -> timedelta:
-    """Return how long to wait after so many failures."""
+    """Return the pause after this many failures."""
     return FIRST_DELAY * (1 << min(attempts, MAX_ATTEMPTS))
 
 
@@ -88,14 +88,14 @@ def process_together(
     work: Callable[[Sequence[R]], T],
     *,
     row_of: Callable[[R], FailureKey],
-    until: float = math.inf,
+    deadline: float = math.inf,
 ) -> list[T]:
     """Return the results of `work` for all rows or, if that fails, for halves of them; record rows that fail alone.
 
-    `work` must be a transaction; the query behind `rows` must exclude rows recorded before (`not_failed`). No work
-    starts after `until`, a time of time.monotonic().
+    `work` must be a transaction; the query of `rows` must exclude rows recorded before (`not_failed`). No work starts
+    after `deadline`, a time of time.monotonic().
     """
-    if not rows or time.monotonic() > until:
+    if not rows or time.monotonic() > deadline:
         return []
     try:
         return [work(rows)]
@@ -104,20 +104,21 @@ def process_together(
         if len(rows) == 1:
             record_failure(queue, row_of(rows[0]), error)
             return []
-        logger.warning("failed_together", queue=queue.value, rows=len(rows), error=type(error).__name__)
+        logger.warning("bulk_failed", queue=queue.value, rows=len(rows), error=type(error).__name__)
     middle = len(rows) // 2
     halves = (rows[:middle], rows[middle:])
-    return [result for half in halves for result in process_together(queue, half, work, row_of=row_of, until=until)]
+    process_half = partial(process_together, queue, work=work, row_of=row_of, deadline=deadline)
+    return [result for half in halves for result in process_half(half)]
 
 
 def process_each(
     queue: Queue, rows: Iterable[R], work: Callable[[R], T], *, row_of: Callable[[R], FailureKey]
 ) -> Iterator[T]:
     """Yield the result of `work` for each row, processed alone and lazily; rows that failed before only when due."""
-    known = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
+    failures = {(failure.game_id, failure.row): failure for failure in FailedWork.objects.of(queue)}
     for row in rows:
         key = row_of(row)
-        failure = known.get((key.game_id, key.name))
+        failure = failures.get((key.game_id, key.name))
         if failure is None or _lease(failure):
             yield from process_alone(queue, key, partial(work, row), failure)
 
@@ -125,15 +126,15 @@ def process_each(
 def retry(queue: Queue, work: Callable[[FailedWork], object], *, rows: Iterable[FailedWork] | None = None) -> int:
     """Retry the due failed rows of a queue, or those of `rows`, each alone; return how many succeeded.
 
-    `work` must succeed for a row that is gone, and raise RetryLater if it cannot be tried now.
+    `work` must succeed for a row that was deleted, and raise RetryLater if it cannot be done now.
     """
     due = FailedWork.objects.of(queue).due()[:MAX_RETRIES_PER_SWEEP] if rows is None else rows
-    done = 0
+    succeeded = 0
     for failure in list(due):
         if _lease(failure):
             key = FailureKey(failure.row, failure.game_id, failure.kept)
-            done += len(process_alone(queue, key, partial(work, failure), failure))
-    return done
+            succeeded += len(process_alone(queue, key, partial(work, failure), failure))
+    return succeeded
 
 
 def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure: FailedWork | None = None) -> list[T]:
@@ -151,7 +152,7 @@ def process_alone(queue: Queue, row: FailureKey, work: Callable[[], T], failure:
         return []
     if failure is not None:
         FailedWork.objects.filter(pk=failure.pk).delete()
-        logger.info("failed_row_done", queue=queue.value, row=row.name)
+        logger.info("failed_row_succeeded", queue=queue.value, row=row.name)
     return [result]
 
 
@@ -165,14 +166,14 @@ def _lease(failure: FailedWork) -> bool:
 def record_failure(queue: Queue, row: FailureKey, error: Exception, *, again: bool = False) -> None:
     """Record that a row failed alone, and set it aside after MAX_ATTEMPTS.
 
-    Without `again`, a record made by another worker meanwhile is not changed.
+    Without `again`, a record that another worker has created meanwhile is not changed.
     """
     logger.error("row_failed", queue=queue.value, row=row.name, game_id=row.game_id, exc_info=error)
     try:
         with transaction.atomic():
             _record(queue, row, error, again)
     except IntegrityError:
-        logger.warning("failed_row_gone", queue=queue.value, row=row.name, game_id=row.game_id)  # with its game
+        logger.warning("failed_row_deleted", queue=queue.value, row=row.name, game_id=row.game_id)  # with its game
 
 
 def _record(queue: Queue, row: FailureKey, error: Exception, again: bool) -> None:

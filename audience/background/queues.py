@@ -1,4 +1,4 @@
-"""The task queues. A worker takes the tasks of one of them, or of both (config/task_settings.py has the routes)."""
+"""The task queues. A worker processes one of them, or both (the routes are in config/task_settings.py)."""
 
 DIGEST = "digest"
 DELIVERY = "delivery"

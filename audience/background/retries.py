@@ -35,7 +35,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 
 @transaction.atomic
 def retry(work: FailedWorkQuerySet) -> int:
-    """Make this work due at once with all its attempts restored; return the number of rows."""
+    """Make this work due at once and reset its attempts; return the number of rows."""
     rows = list(work.order_by("pk").select_for_update(of=("self",)).values_list("pk", "game", "queue"))
     FailedWork.objects.filter(pk__in=[pk for pk, _, _ in rows]).make_due()
     for task in sorted({task for _, _, queue in rows for task in TASKS[queue]}):
@@ -48,7 +48,7 @@ def retry(work: FailedWorkQuerySet) -> int:
 
 @transaction.atomic
 def retry_batches(batches: BatchQuerySet) -> int:
-    """Make the failed ones of these batches pending again with all their attempts restored; return their number."""
+    """Make the failed batches of a query pending again and reset their attempts; return their number."""
     failed = batches.filter(state=BatchState.FAILED).order_by("pk").select_for_update(of=("self",))
     rows = list(failed.values_list("pk", "game"))
     Batch.objects.filter(pk__in=[pk for pk, _ in rows]).update(
@@ -61,8 +61,8 @@ def retry_batches(batches: BatchQuerySet) -> int:
     return len(rows)
 
 
-def _record(what: str, game_ids: list[int | None]) -> None:
-    """Add an entry to each game's audit log with the number of rows that are retried."""
+def _record(field: str, game_ids: list[int | None]) -> None:
+    """Add an entry to the audit log of each game: `field` with the number of the game's rows that are retried."""
     for game in Game.objects.filter(pk__in={pk for pk in game_ids if pk}):
-        changes = {what: (str(game_ids.count(game.pk)), "tried again")}
+        changes = {field: (str(game_ids.count(game.pk)), "tried again")}
         audit_log.record(game=game, subject=game, action=LogEntry.Action.UPDATE, changes=changes)

@@ -1,7 +1,7 @@
 """Enqueues tasks without waiting for the broker.
 
-A background thread publishes at most one message per task and interval. If the broker is unavailable the message is
-lost, which costs latency only: the tasks of the beat find all work in the database (config/task_settings.py).
+A background thread publishes at most one message per task and interval. A message is lost if the broker is unavailable,
+which only delays the work: the tasks of the beat find all of it in the database (config/task_settings.py).
 """
 
 import threading
@@ -16,14 +16,14 @@ from kombu.exceptions import OperationalError
 
 logger = structlog.get_logger(__name__)
 
-# No message is added to a queue while more than this are unread, so that they do not pile up without workers.
+# No message is added to a queue with more unread ones than this, so that it does not grow while no worker runs.
 MAX_UNREAD = 200
 # The name of a task and its arguments.
 Message = tuple[str, tuple[str, ...]]
-# Seconds between two messages: a task processes all due work, so a burst needs only one.
+# Seconds between two messages: a task processes all due work, so that one is enough for a burst.
 INTERVAL_SECONDS = 0.05
-# Seconds after a message for the digest: more would mostly find a digest at work, at some milliseconds each. Other
-# tasks of the same process wait as long.
+# Seconds after a message for the digest. Most of further ones would find a digest running, and take milliseconds each.
+# Messages for other tasks of the same process wait as long.
 DIGEST_INTERVAL_SECONDS = 0.25
 DIGEST = "audience.tasks.digest"
 # Seconds before the next attempt while the broker is unavailable.
@@ -71,7 +71,7 @@ def _interval(messages: set[Message]) -> float:
 
 
 def _queue_of(task: str) -> str:
-    """Return the name of the queue that the routes give a task."""
+    """Return the name of the queue to which a task is routed."""
     return str(current_app.amqp.router.route({}, task)["queue"].name)
 
 
@@ -91,7 +91,7 @@ def wake(task: str, *args: str) -> None:
 
 
 def wake_now(task: str, *args: str) -> None:
-    """Enqueue `task` now, whatever transaction is open; also for the event loop, which has none."""
+    """Enqueue `task` now, even in a transaction; also for the event loop, which has none."""
     global _publisher
     with _start:
         if _publisher is None or not _publisher.is_alive():

@@ -1,4 +1,4 @@
-"""Failed work: which row of which queue failed, how often, with which error, and whether it was set aside."""
+"""FailedWork: a row of a queue that failed, with its attempts, its last error, and whether it is set aside."""
 
 from datetime import datetime
 
@@ -41,15 +41,15 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
         return self.exclude(set_aside_at=None)
 
     def due(self, now: datetime | None = None) -> "FailedWorkQuerySet":
-        """Work to be tried again now, the longest waiting first."""
+        """Work that may be retried at `now`, by default the present time; the longest waiting first."""
         return self.filter(set_aside_at=None, next_attempt_at__lte=now or clock.now()).order_by("next_attempt_at", "pk")
 
     def make_due(self) -> int:
-        """Make these due at once with all their attempts restored; return their number."""
+        """Make this work due at once and reset its attempts; return the number of rows."""
         return self.update(attempts=0, next_attempt_at=clock.now(), set_aside_at=None)
 
     def not_due(self, queue: Queue, now: datetime | None = None) -> "FailedWorkQuerySet":
-        """Work of a queue that may not be tried now: not yet due, or set aside."""
+        """Work of a queue that may not be retried at `now`: not yet due, or set aside."""
         return self.of(queue).filter(~Q(set_aside_at=None) | Q(next_attempt_at__gt=now or clock.now()))
 
 
@@ -73,7 +73,7 @@ class FailedWork(models.Model):
     row = models.CharField(max_length=200, help_text="The primary key of the row, or the name of the step.")
     attempts = models.PositiveSmallIntegerField(default=0)
     error = models.TextField(blank=True, help_text="What the last attempt failed with; it quotes no data.")
-    # What the next attempt needs and no other row holds, such as the verdict of an answer. No data of a player.
+    # Data for the next attempt that is in no other row, such as the verdict of an answer. No data of a player.
     kept = models.JSONField(default=dict, blank=True, editable=False)
     first_failed_at = models.DateTimeField(default=clock.now)
     next_attempt_at = models.DateTimeField(default=clock.now)
@@ -96,7 +96,7 @@ class FailedWork(models.Model):
 
 def not_failed(queue: Queue) -> Q:
     """Return a condition that excludes failed rows from a query over the table of a queue, which has a `game`."""
-    # One lookup in the unique index per row read. Above some 200,000 failed rows PostgreSQL no longer hashes a NOT IN
-    # list and scans it for each row instead; a join would change the plans of queries that rely on an index.
-    same = FailedWork.objects.of(queue).filter(game=OuterRef("game"), row=Cast(OuterRef("pk"), models.CharField()))
-    return Q(IsNull(Subquery(same.values("pk")[:1]), True))
+    # One lookup in the unique index per row. Above some 200,000 failed rows PostgreSQL no longer hashes a NOT IN list
+    # and scans it for each row instead; a join would change the plans of queries that rely on an index.
+    failed = FailedWork.objects.of(queue).filter(game=OuterRef("game"), row=Cast(OuterRef("pk"), models.CharField()))
+    return Q(IsNull(Subquery(failed.values("pk")[:1]), True))
