@@ -1,4 +1,4 @@
-"""What clients sent: Event (one per message), Batch (one per request, the digest queue), Rejection."""
+"""Data from clients: Event (one per message), Batch (one per request; the digest queue), Rejection."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,8 +7,8 @@ from django.db.models import F, Func, Q, Value
 from audience.database import clock
 from audience.models.keys import ApiKey, Dialect, Game
 
-# The key in an event's context that holds what was sent in place of ids: {"user_id": "undefined"}. A client's own value
-# of that name is dropped, and it is never sent to a network.
+# The key in an event's context for texts that were sent in place of ids: {"user_id": "undefined"}. A client's value of
+# this key is dropped, and the key is never sent to a network.
 PLACEHOLDER_NOTE = "_placeholder_ids"
 
 
@@ -25,7 +25,7 @@ class Kind(models.TextChoices):
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """Reads a game's events newest first, which is by descending id."""
+    """Queries of one game's events, newest first: in descending order of the id."""
 
     def before(self, pk: int | None) -> "EventQuerySet":
         return self.filter(pk__lt=pk) if pk else self
@@ -108,8 +108,8 @@ class Batch(models.Model):
     The table is partitioned by the week of `received_at` (audience/storage/partitions.py), so that old requests are
     dropped, not deleted row by row. As with Event, the real primary key includes the partition column.
 
-    Foreign keys of Batch and Rejection have no database constraint: the check locks the referenced row, so that all
-    requests of a key would contend for the rows of that key and its game.
+    Foreign keys of Batch and Rejection have no constraint in the database: its check locks the referenced row, and all
+    requests with a key would contend for the rows of the key and its game.
     """
 
     # No query reads all batches of a game or of a key.
@@ -151,8 +151,8 @@ class RejectionQuerySet(models.QuerySet["Rejection"]):
     def before(self, pk: int | None) -> "RejectionQuerySet":
         return self.filter(pk__lt=pk) if pk else self
 
-    def containing(self, text: str) -> "RejectionQuerySet":
-        """Rejections with exactly this text as the value of any field of `raw`, or as their route."""
+    def with_value(self, text: str) -> "RejectionQuerySet":
+        """Rejections with this text as the whole value of any field of `raw`, or as their route."""
         in_raw = Func(
             F("raw"),
             Value({"text": text}, models.JSONField()),
@@ -179,21 +179,21 @@ class Rejection(models.Model):
     # [{"field", "code", "message"}, ...]
     errors = models.JSONField()
     raw = models.JSONField(help_text="The message as it was sent, cut at 32 KB.")
-    # What validating it again needs besides `raw` (audience/intake/replay.py): the message kind that the route implies
-    # ("batch" if the message names its own), and the fields of the batch envelope.
+    # Used with `raw` to validate it again (audience/intake/replay.py): the message kind of the route ("batch" if the
+    # message states its kind), and the fields of the batch envelope.
     route = models.CharField(max_length=16, blank=True, default="")
     frame = models.JSONField(blank=True, default=dict)
-    # As of an Event; needed to check the key's restrictions when it is validated again.
+    # As in Event; used to check the key's restrictions when it is validated again.
     origin = models.CharField(max_length=300, blank=True, db_default="")
     request_ip = models.CharField(max_length=45, blank=True, db_default="")
-    # The player ids it named, for erasures.
+    # The player ids in it, for erasures.
     subjects = ArrayField(models.TextField(), default=list)
 
     objects = RejectionQuerySet.as_manager()
 
     class Meta:
         indexes = [
-            # The newest rejections of a game; pruning beyond the 10,000th.
+            # Listing the rejections of a game, and pruning all but the newest 10,000.
             models.Index(fields=["game", "-id"], name="rejection_newest"),
             models.Index(fields=["received_at"], name="rejection_age"),
         ]

@@ -14,21 +14,19 @@ from audience.database import clock
 from audience.ids.values import canonical
 from audience.models.keys import Game
 
-# Built-in namespaces of an Identity; any other namespace is a provider's name (steam, epic, ...).
+# Built-in namespaces of an Identity; the others are names of providers (steam, epic, ...).
 ANONYMOUS = "anonymous"
 USER = "user"
 DEVICE = "device"
-
-
-# The namespaces of weak ids, which tell who was there but never make two players one.
+# The namespaces of weak ids, which identify a browser or a device and never join two players (docs/identity.md).
 WEAK = (ANONYMOUS, DEVICE)
 
 
 class Owners(models.TextChoices):
-    """With how many players a weak id was named by events that name a user too.
+    """How many players own a weak id, which are those whose user id was sent together with it.
 
-    An id that was named with nobody tells of a player without a name, or of nobody if its events always have another
-    id that tells: OTHER.
+    An id without an owner belongs to a player without a user id. With OTHER it belongs to no player: each of its events
+    has another id that decides the player.
     """
 
     NONE = "", "Nobody"
@@ -40,25 +38,25 @@ class Owners(models.TextChoices):
 
 class OwnershipSource(models.TextChoices):
     EVENT = "event", "Events"
-    # An alias whose previous id may still turn out to be a user id.
+    # An alias with a previous id that a later event may use as a user id.
     ALIAS = "alias", "An alias"
-    # An alias that states that its previous id is a weak id.
+    # An alias that states the type of its previous id: a weak one.
     TYPED_ALIAS = "typed", "An alias with a type"
 
 
 class PersonQuerySet(models.QuerySet["Person"]):
     def with_email(self, email: str) -> "PersonQuerySet":
-        """Persons whose trait `email` equals this address, case-insensitively."""
+        """Persons whose trait `email` is this address in any case."""
         # PostgreSQL lower-cases both sides, since Python's rules differ for some letters.
         return self.filter(Exact(Lower(KT("traits__email")), Lower(Value(email))))
 
-    def known_as(self, game: Game, value: str) -> "PersonQuerySet":
+    def with_id(self, game: Game, value: str) -> "PersonQuerySet":
         """The game's persons with this id in any namespace."""
         return self.filter(pk__in=Identity.objects.filter(game=game, value=canonical(value)).values("person"))
 
 
 class Person(models.Model):
-    """One player. When two persons turn out to be one, the younger row is merged into the older and deleted."""
+    """One player. When two persons are joined, the younger row is merged into the older one and deleted."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="people", db_index=False)
@@ -67,7 +65,7 @@ class Person(models.Model):
     trait_times = models.JSONField(default=dict, blank=True, editable=False)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
-    # Not a column: the player's first user id, set by postbacks/outbox/conversion_facts.py where it is needed.
+    # Not a column: the player's first user id, set by postbacks/outbox/conversion_facts.py.
     first_user_id: str | None
 
     objects = PersonQuerySet.as_manager()
@@ -89,20 +87,22 @@ class Person(models.Model):
 class Identity(models.Model):
     """An id of a Person within a namespace: anonymous, user, device, or a provider such as steam."""
 
-    # No index of the game alone, here and below: while a new game is missing from PostgreSQL's statistics the planner
-    # assumes it is empty, prefers that index to the longer one, and reads every row of the game for each id.
+    # No index of the game alone, here and below: while PostgreSQL has no statistics of a new game, the planner assumes
+    # it is empty, prefers that index to the longer one, and reads every row of the game for each id.
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
-    # Of a weak id: its owner, or the latest of several, or the player without a name that it tells of; if another id
-    # tells, the player of its first event (docs/identity.md). NULL within a transaction of the digest only.
+    # The player of a strong id. For a weak id, by `owners`: its one owner, the latest of several, a player without a
+    # user id, or for OTHER the player of its first event (docs/identity.md). NULL only within a transaction of the
+    # digest.
     person = models.ForeignKey(Person, null=True, on_delete=models.CASCADE, related_name="identities")
     namespace = models.CharField(max_length=64)
     value = models.TextField()
     first_seen_at = models.DateTimeField(default=clock.now)
     owners = models.CharField(max_length=7, choices=Owners.choices, default=Owners.NONE, db_default="", blank=True)
-    # When the one owner was first named with it, or the latest of several; None without an owner.
+    # The time of the first event that names the owner, or the latest of several owners, with this weak id; None without
+    # an owner.
     named_at = models.DateTimeField(null=True, blank=True)
-    # `value` is the canonical form (audience/ids/values.py). These are the other forms in which the id was sent, in
-    # order of their bytes: the columns of events hold ids as sent.
+    # The forms in which the id was sent, except `value`, the canonical form (audience/ids/values.py). Sorted by bytes.
+    # The columns of events hold ids as sent.
     spellings = ArrayField(
         models.TextField(), default=list, blank=True, db_default=Value([], ArrayField(models.TextField()))
     )
@@ -110,7 +110,7 @@ class Identity(models.Model):
     class Meta:
         verbose_name_plural = "identities"
         constraints = [models.UniqueConstraint(fields=["game", "namespace", "value"], name="one_person_per_identity")]
-        # Erasure and search look a value up in all namespaces.
+        # Erasures and searches look up a value in all namespaces.
         indexes = [models.Index(fields=["game", "value"], name="identity_by_value")]
 
     def __str__(self) -> str:
@@ -118,15 +118,15 @@ class Identity(models.Model):
 
     @property
     def as_sent(self) -> str:
-        """A form in which it was sent."""
+        """A form in which the id was sent."""
         return self.spellings[0] if self.spellings else self.value
 
 
 class Ownership(models.Model):
-    """Events in a row, in order of time, that name one user together with a weak id that has several owners.
+    """Consecutive events, by time, that name one user together with a weak id that has several owners.
 
-    `last_at` may be earlier than the last of these events. Of a crowd's id there is one row per user. Each alias has a
-    row of its own, also if the id has one owner.
+    `last_at` may be earlier than the last of these events. For an id with the owners CROWD there is one row per user.
+    Each alias has its own row, even if the id has one owner.
     """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -145,7 +145,7 @@ class Ownership(models.Model):
 
 
 class Device(models.Model):
-    """A device of a person, with its push token if a client registered one."""
+    """A device of a person, with its push token if a client has registered one."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="devices")
@@ -156,7 +156,7 @@ class Device(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["game", "device_id"], name="one_row_per_device")]
-        # Finds the previous owner of a push token. A hash index, since a B-tree refuses texts over 2,700 bytes.
+        # Lookup of a push token's previous device. A hash index, since a B-tree refuses texts over 2,700 bytes.
         indexes = [HashIndex(fields=["token"], name="device_by_token", condition=~Q(token=""))]
 
     def __str__(self) -> str:

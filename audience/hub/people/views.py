@@ -54,7 +54,7 @@ def matching_people(game: Game, query: str) -> QuerySet[Person]:
     rows = Person.objects.filter(game=game)
     if not query:
         return rows
-    lookups = [rows.known_as(game, query), rows.filter(devices__game=game, devices__device_id=query)]
+    lookups = [rows.with_id(game, query), rows.filter(devices__game=game, devices__device_id=query)]
     lookups += [rows.with_email(query)] if "@" in query else []
     return rows.filter(pk__in={pk for lookup in lookups for pk in lookup.values_list("pk", flat=True)[:MAX_MATCHES]})
 
