@@ -18,7 +18,7 @@ def in_three_days() -> Any:
 class AddressChange(models.Model):
     """A requested change of an account's email address; at most one per account.
 
-    The account keeps its present address until the mailed link is followed. `digest`: SHA-256 of the link's token.
+    The account's address changes when the mailed link is opened. `digest` is the SHA-256 of the link's token.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="address_change")
@@ -37,7 +37,7 @@ class AddressChange(models.Model):
 
 
 class SignInPace(models.Model):
-    """Sign-in attempts on one account from unknown browsers, over all IP addresses.
+    """Sign-in attempts on one account from unknown browsers, from all IP addresses together.
 
     `account` is the SHA-256 of the typed email address, whether or not such an account exists. Attempts before
     `free_at` are refused. Times are the database's.

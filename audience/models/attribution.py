@@ -12,7 +12,7 @@ from audience.models.people import Person
 
 
 class Touch(models.Model):
-    """A paid click of one person. A click id seen again is the same click; the earliest event counts."""
+    """A paid click of one person. Events with the same click id are one click, with the data of the earliest."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="touches", db_index=False)
@@ -25,10 +25,10 @@ class Touch(models.Model):
     campaign = models.JSONField(default=dict, blank=True)
     page_url = models.TextField(blank=True)
     referrer = models.TextField(blank=True)
-    # The player's at the time of the click, for matching; never the game server's.
+    # The address of the player at the time of the click, for matching; never that of a game server.
     ip = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=1024, blank=True)
-    cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # the network's own
+    cookies = models.JSONField(default=dict, db_default=Value({}, JSONField()), blank=True)  # set by the network
     # The first of the cookies, for programs that read this column; not used here.
     browser_id = models.CharField(max_length=256, blank=True)
 
@@ -49,7 +49,7 @@ class Touch(models.Model):
 
 
 class Trigger(models.TextChoices):
-    """The two built-in triggers; goals of postbacks may name further events (GoalEvent)."""
+    """The two built-in triggers; goals of postbacks may count further events (GoalEvent)."""
 
     GAME_LAUNCH = "game_launch", "Game Launch"
     PURCHASE = "purchase", "Purchase"
@@ -61,7 +61,7 @@ def trigger_label(trigger: str) -> str:
 
 
 class GoalEvent(models.Model):
-    """An event name, besides the built-in triggers, that makes conversions because a postback's goal counts it."""
+    """An event name, besides the built-in triggers, whose events become conversions: a postback's goal counts them."""
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="goal_events", db_index=False)
     name = models.CharField(max_length=256)
@@ -94,7 +94,7 @@ class Reason(models.TextChoices):
     ERASED = "erased", "The player's data was erased"
 
 
-# Reasons of attribution; the others are of a postback.
+# Set by attribution; the other reasons are set by the fan-out or a postback.
 ATTRIBUTION_REASONS = (Reason.NO_CLICK, Reason.OUTSIDE_WINDOW, Reason.SHARED_ID)
 
 
@@ -103,19 +103,19 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
         return self.filter(fanned_out_at=None).order_by("created_at")
 
     def unattributed(self) -> "ConversionQuerySet":
-        """Conversions that a late click, or a merge, may still attribute; '' is a reason not decided yet."""
+        """Conversions that a late click or a merge may still attribute. A blank reason is not decided yet."""
         return self.filter(touch=None, reason__in=("", *ATTRIBUTION_REASONS))
 
     def launches(self) -> "ConversionQuerySet":
-        """First launches and repeats, of which one per person may count."""
+        """First and repeated launches; one per person may count."""
         return self.filter(trigger=Trigger.GAME_LAUNCH, test=False).exclude(reason=Reason.ERASED)
 
 
 class Conversion(models.Model):
     """A trigger event of one person. `touch` is the click it is attributed to; without one, `reason` says why.
 
-    `id` is also the event id by which networks deduplicate. `reason` is blank if it was or will be sent; fan-out stores
-    the reason here if no postback sends it.
+    `id` is also the event id by which networks deduplicate. `reason` is blank if the conversion was or will be sent;
+    the fan-out stores a reason if no postback sends it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -150,7 +150,7 @@ class Conversion(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["game", "message_id", "event_day"], name="one_conversion_per_event"),
-            # game_launch counts once per person, also with concurrent workers.
+            # game_launch counts once per person, even with concurrent workers.
             models.UniqueConstraint(
                 fields=["person"],
                 condition=Q(trigger="game_launch", test=False) & ~Q(reason="repeat_launch") & ~Q(reason="erased"),

@@ -1,9 +1,9 @@
 """Counts for charts, per minute and later per hour.
 
-RequestCount and ConversionCount are views made by the migration counts_by_the_minute. Each unites the rolled-up rows
-with those not yet rolled up (audience/storage/rollups.py), so that a sum over it always equals a count over the counted
-table. `starts_at` is the start of a minute, or of an hour once it is rolled up. Counts are kept after the counted rows
-are dropped by age.
+RequestCount and ConversionCount are views, created by the migration counts_by_the_minute: the union of the rows that
+are rolled up and of those that are not yet (audience/storage/rollups.py). A sum over a view therefore always equals a
+count of the counted rows. `starts_at` is the start of a minute, or of an hour once it is rolled up. Counts remain when
+the counted rows are dropped by age.
 """
 
 from django.db import models
@@ -34,8 +34,8 @@ class RequestCount(models.Model):
 class ConversionCount(models.Model):
     """Conversions by minute of the event, network of the attributed click ('' without one) and currency.
 
-    Test traffic, repeated launches and conversions of erased players are not counted. `valued` is how many of the
-    `number` carry a value, `value` their sum.
+    Test traffic, repeated launches and conversions of erased players are not counted. `number` is that of all
+    conversions, `valued` that of conversions with a value, `value` the sum of the values.
     """
 
     pk = models.CompositePrimaryKey("game_id", "starts_at", "network", "currency")
@@ -56,9 +56,9 @@ class ConversionCount(models.Model):
 
 
 class PlaceholderCount(models.Model):
-    """Events with a placeholder in place of an id, by the hour of receipt; a table that the digest writes.
+    """Events with a placeholder in place of an id, by the hour of receipt; a table written by the digest.
 
-    `field` is one of message.ID_FIELDS or LINKED_ID, `value` what was sent.
+    `field` is one of message.ID_FIELDS or LINKED_ID, `value` the placeholder as sent.
     """
 
     game = models.ForeignKey(Game, on_delete=models.CASCADE, related_name="+", db_index=False)

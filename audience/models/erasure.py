@@ -1,4 +1,4 @@
-"""Erasure requests. A finished request is kept as a receipt that names the player only by keyed hashes."""
+"""Erasure requests. A finished request is kept as a receipt that identifies the player only by keyed hashes."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ from audience.models.keys import AuditedInGame, Game
 
 
 def keyed_hash(key: str, digest: str) -> str:
-    """Return the HMAC-SHA256, in hex, of a SHA-256 in hex (receipts of earlier versions held the plain SHA-256)."""
+    """Return the HMAC-SHA256 (hex) of a SHA-256 (hex). Receipts of earlier versions contained the SHA-256 itself."""
     return hmac.new(key.encode(), digest.encode(), hashlib.sha256).hexdigest()
 
 
@@ -80,8 +80,8 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
         key = receipt_key(game_id)
         if key is None:
             return self.none()
-        named = subject_hashes(game_id, [value], key=key)[value]
-        return self.filter(game=game_id, linked_hashes__contains=[named])
+        hashed = subject_hashes(game_id, [value], key=key)[value]
+        return self.filter(game=game_id, linked_hashes__contains=[hashed])
 
 
 class Erasure(AuditedInGame, models.Model):
@@ -92,7 +92,7 @@ class Erasure(AuditedInGame, models.Model):
     namespace = models.CharField(max_length=64, help_text="Which id was named: user or anonymous.")
     subject = models.TextField(blank=True, editable=False)
     subject_hash = models.CharField(max_length=64)
-    # Of every linked identity. Events of these ids from before `requested_at` are never posted back.
+    # Keyed hashes of all linked identities. Events of these ids from before `requested_at` are never posted back.
     linked_hashes = ArrayField(models.CharField(max_length=64), default=list)
     state = models.CharField(max_length=8, choices=ErasureState.choices, default=ErasureState.PENDING)
     counts = models.JSONField(default=dict)
@@ -107,7 +107,7 @@ class Erasure(AuditedInGame, models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="pending"), name="erasure_due"),
-            # digest/conversions.py: was any of these identities erased?
+            # digest/conversions.py: the erasures of an identity.
             GinIndex(fields=["linked_hashes"], name="erasure_hashes"),
         ]
 
@@ -116,5 +116,5 @@ class Erasure(AuditedInGame, models.Model):
 
     @property
     def is_of_shared_id(self) -> bool:
-        """Whether an id of several players was erased, and their own events stayed."""
+        """Whether it erased an id of several players and kept their events."""
         return "events_kept" in self.counts

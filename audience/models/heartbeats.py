@@ -1,4 +1,4 @@
-"""The running processes of this installation: one row each, written by the process itself."""
+"""The running processes of this installation, one row each, written by the process."""
 
 from django.db import models
 
@@ -10,7 +10,7 @@ class ProcessKind(models.TextChoices):
 
 
 class Heartbeat(models.Model):
-    """One process. All times are the database's, so that a process with a wrong clock is not considered dead.
+    """One process. All times are the database's, so that a process with a wrong clock does not appear to be dead.
 
     Rows older than a day are pruned, hence no `game_id` and no further index.
     """

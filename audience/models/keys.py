@@ -20,12 +20,12 @@ MAX_SLUG_LENGTH = 60
 
 class GameQuerySet(models.QuerySet["Game"]):
     def visible_to(self, user: Any) -> "GameQuerySet":
-        """The games of which the user is a member; for a superuser all."""
+        """The games of which the user is a member; all games for a superuser."""
         return self if user.is_superuser else self.filter(memberships__user=user)
 
 
 class Game(models.Model):
-    """A game. Events, people, keys and postbacks belong to one."""
+    """A game. Each event, person, key and postback belongs to one game."""
 
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=MAX_SLUG_LENGTH, unique=True, help_text="Its address in the Hub: /g/<slug>/")
@@ -59,7 +59,7 @@ class Game(models.Model):
         return self.name
 
     def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
+        """Stored with each audit log entry, so that entries can be filtered by game."""
         return {"game": self.pk}
 
 
@@ -69,7 +69,7 @@ class AuditedInGame:
     game_id: int
 
     def get_additional_data(self) -> dict[str, int]:
-        """Stored with each audit log entry, which is filtered by game."""
+        """Stored with each audit log entry, so that entries can be filtered by game."""
         return {"game": self.game_id}
 
 
@@ -111,11 +111,12 @@ class KeyKind(models.TextChoices):
     SECRET = "secret", "Secret"
 
 
-# Held by the studio's servers only: unlike a publishable key, it cannot be copied out of a game to send false events.
+# Keys that only the studio's servers have: unlike a publishable key, they cannot be copied from a game to send false
+# events.
 SERVER_KINDS = (KeyKind.SERVER, KeyKind.SECRET)
-# A rotated key that ends within this time of its successor's creation was ended at once.
+# A rotated key that ends within this time after the creation of its successor was rotated without an overlap.
 MAX_IMMEDIATE_OVERLAP = timedelta(seconds=10)
-# Follows "sk_imapik-" or "sk_imapik-test-" in a server key.
+# A server key begins with "sk_imapik-" or "sk_imapik-test-" and this mark.
 SERVER_KEY_MARK = "server-"
 # Kinds that may send events in every dialect.
 SENDER_KINDS = (KeyKind.PUBLISHABLE, KeyKind.SERVER)
@@ -138,7 +139,7 @@ class KeyQuerySet(models.QuerySet["ApiKey"]):
 
 
 class ApiKey(AuditedInGame, models.Model):
-    """An API key. The value of a publishable key is stored; of other keys only the prefix and the SHA-256.
+    """An API key. The value of a publishable key is stored, and only the prefix and the SHA-256 of other keys.
 
     The three `allowed_` lists restrict its use (audience/intake/requests/restrictions.py); an empty list allows all.
     """
@@ -189,7 +190,7 @@ class ApiKey(AuditedInGame, models.Model):
 
     @property
     def is_server(self) -> bool:
-        """Whether only the studio's servers hold it (see SERVER_KINDS)."""
+        """Whether only the studio's servers have it (see SERVER_KINDS)."""
         return self.kind in SERVER_KINDS
 
     @property
@@ -203,7 +204,7 @@ class ApiKey(AuditedInGame, models.Model):
 
     @property
     def has_expired(self) -> bool:
-        """Whether it reached its end, so that clients may still use it unknowingly.
+        """Whether it has passed `expires_at`, which its clients may not have noticed.
 
         False for a key that was revoked or rotated without an overlap: it may have been stolen.
         """

@@ -1,4 +1,4 @@
-"""Invitations to a game. Accepting one makes a Membership (keys.py)."""
+"""Invitations to a game. Accepting an invitation creates a Membership (keys.py)."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ def in_seven_days() -> Any:
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def pending(self) -> "InvitationQuerySet":
-        """Neither accepted nor revoked. Expired ones are included: they can be sent again."""
+        """Neither accepted nor revoked. Expired invitations are included: they can be sent again."""
         return self.filter(accepted_at=None, revoked_at=None)
 
 
