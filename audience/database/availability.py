@@ -1,14 +1,14 @@
-"""Distinguishes errors of the database's state (unavailable, disk full, read-only) from errors of a row."""
+"""Distinguishes errors caused by the state of the database (unavailable, disk full, read-only) from errors of a row."""
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-# SQLSTATE classes: a lost connection, too few resources (53100 is a full disk), an operator's intervention (a
-# shutdown), an error outside of PostgreSQL (of its disk).
-CLASSES = ("08", "53", "57", "58")
-# A standby, or a database set to read only: psycopg calls it an InternalError.
+# SQLSTATE classes: connection exception, insufficient resources (53100 is a full disk), operator intervention (a
+# shutdown), system error (such as an I/O error).
+UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
+# A standby, or a read-only database: psycopg raises InternalError.
 READ_ONLY = "25006"
-# For example a row too large for an index: an OperationalError that a retry does not cure.
-PROGRAM_LIMIT = "54"
+# For example a row too large for an index: psycopg raises OperationalError, although a retry fails too.
+PROGRAM_LIMIT_CLASS = "54"
 
 
 def sqlstate(error: BaseException) -> str:
@@ -24,5 +24,5 @@ def is_unavailable(error: BaseException | None) -> bool:
         return False
     code = sqlstate(error)
     if isinstance(error, OperationalError):
-        return not code.startswith(PROGRAM_LIMIT)
-    return code == READ_ONLY or code.startswith(CLASSES)
+        return not code.startswith(PROGRAM_LIMIT_CLASS)
+    return code == READ_ONLY or code.startswith(UNAVAILABLE_CLASSES)

@@ -1,4 +1,4 @@
-"""Bulk updates from arrays, at some microseconds per row. Django's bulk_update takes a millisecond per row."""
+"""Bulk updates from arrays: microseconds per row, where Django's bulk_update takes a millisecond."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,26 +12,26 @@ UPDATE = "UPDATE {table} old SET {sets} FROM unnest({arrays}) AS new ({names}) W
 
 
 def update(rows: Sequence[Model], fields: Sequence[str]) -> None:
-    """Save these fields of rows of one model in one statement. Deleted rows are skipped; no signals are sent.
+    """Save these fields of rows of one model with one statement. Deleted rows are skipped; no signals are sent.
 
     Not for array fields, since PostgreSQL has no arrays of arrays.
     """
     if not rows:
         return
     meta = rows[0]._meta
-    known = {column.name: column for column in meta.concrete_fields}
-    columns = [meta.pk, *(known[name] for name in fields)]
-    values = [[_stored(column, row) for row in rows] for column in columns]
+    by_name = {column.name: column for column in meta.concrete_fields}
+    columns = [meta.pk, *(by_name[name] for name in fields)]
+    values = [[_value(column, row) for row in rows] for column in columns]
     with connection.cursor() as cursor:
         cursor.execute(_statement(meta.db_table, columns), values)
 
 
 def array(ids: Iterable[UUID]) -> str:
-    """Return a uuid[] as text, for `= ANY(%s::uuid[])`."""
+    """Return the ids as the text of a uuid[], for `= ANY(%s::uuid[])`."""
     return "{" + ",".join(map(str, ids)) + "}"
 
 
-def _stored(column: Field[Any, Any], row: Model) -> Any:
+def _value(column: Field[Any, Any], row: Model) -> Any:
     return column.get_db_prep_save(getattr(row, column.attname), connection)
 
 
@@ -48,6 +48,6 @@ def _statement(table: str, columns: Sequence[Field[Any, Any]]) -> sql.Composed:
 
 
 def _type(column: Field[Any, Any]) -> str:
-    found = column.rel_db_type(connection) if column.primary_key else column.db_type(connection)
-    assert found, f"{column} has no column"
-    return found
+    db_type = column.rel_db_type(connection) if column.primary_key else column.db_type(connection)
+    assert db_type, f"{column} has no column"
+    return db_type
