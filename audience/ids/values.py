@@ -1,12 +1,12 @@
-"""Which values of a message are ids of a player, and when two of them are the same id. Used by all dialects."""
+"""Which values of a message are ids of a player, and which of them are the same id. Used by all dialects."""
 
 import re
 import unicodedata
 from typing import Any
 
 MAX_PLACEHOLDER_LENGTH = 64
-# Values, in lower case, that clients send when they have no id. Joining players by these would merge all of them.
-# Most are of the list of PostHog (https://posthog.com/docs/getting-started/identify-users).
+# Values, in lower case, that clients send when they have no id. Identifying players by them would merge all players.
+# Most are from the list of PostHog (https://posthog.com/docs/getting-started/identify-users).
 PLACEHOLDER_IDS = frozenset(
     {
         "0",
@@ -42,17 +42,17 @@ PLACEHOLDER_IDS = frozenset(
         "distinctid",
     }
 )
-# Zeros and hyphens alone (https://support.twilio.com/hc/en-us/articles/43720564918427), and templates that were not
-# filled in: {{userId}} ${userId} {userId} #{user_id} %s %1$s %@ <user_id> %%USER_ID%% __USER_ID__. Not a UUID in
-# braces, as Windows writes it.
+# Only zeros and hyphens (https://support.twilio.com/hc/en-us/articles/43720564918427), and templates without a value:
+# {{userId}} ${userId} {userId} #{user_id} %s %1$s %@ <user_id> %%USER_ID%% __USER_ID__. Not a UUID in braces, as
+# Windows writes it.
 PLACEHOLDER = re.compile(
     r"\{?[0-]+\}?|[$#]?\{[a-z_][\w.$ ]*\}|\{\{[\w.$ |-]*\}\}|%(\d\$)?[sdi@]|<[a-z_][\w. -]*>|%%\w*%%|__[a-z_]+__",
     re.ASCII | re.IGNORECASE,
 )
 PLACEHOLDER_STARTS = frozenset("0-{$#%<_\"'`")
 QUOTES = "\"'`"
-# Of JSON values that are never an id: what is stored as their text.
-NO_IDS: dict[type, tuple[str, str]] = {bool: ("false", "true"), dict: ("{}", "{}"), list: ("[]", "[]")}
+# The texts stored for JSON values that are never an id, by type: of a false value and of a true one.
+NON_ID_TEXTS: dict[type, tuple[str, str]] = {bool: ("false", "true"), dict: ("{}", "{}"), list: ("[]", "[]")}
 # Replaces characters that PostgreSQL cannot store (audience/intake/requests/body.py).
 REPLACEMENT = "\ufffd"
 # orjson decodes integers of more than 64 bits as floats.
@@ -61,20 +61,20 @@ UUID_FORM = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class LostDigits(Exception):
-    """A number has more digits than a float holds: the body has to be decoded again (body.decode, `keep_digits`)."""
+    """A number has more digits than a float stores: the body has to be decoded again (body.decode, `keep_digits`)."""
 
 
 def read_id(value: Any) -> str:
-    """A JSON value as an id: '' for none; true, false, objects and arrays become placeholders.
+    """A JSON value as an id; '' for null. Booleans, objects and arrays become placeholders.
 
-    Numbers are their digits: 7001, 7001.0 and "7001" are one id. Raises LostDigits.
+    A number becomes its digits: 7001, 7001.0 and "7001" are one id. Raises LostDigits.
     """
     if isinstance(value, str):
         return clean(value)
     if value is None:
         return ""
-    if found := NO_IDS.get(type(value)):
-        return found[value is True]
+    if texts := NON_ID_TEXTS.get(type(value)):
+        return texts[value is True]
     if isinstance(value, float):
         if abs(value) >= FIRST_INEXACT:
             raise LostDigits
@@ -85,7 +85,7 @@ def read_id(value: Any) -> str:
 def clean(text: str) -> str:
     """The text without invisible characters (categories Cc and Cf) and outer spaces.
 
-    A text of replacement characters alone is '' too.
+    '' for a text that consists of replacement characters.
     """
     if not text.isprintable():
         text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf"})
@@ -94,17 +94,17 @@ def clean(text: str) -> str:
 
 
 def is_storable(value: str) -> bool:
-    """Whether it has no characters that were replaced, by which two ids would become one."""
+    """Whether no character of it was replaced, since two ids could become one by that."""
     return REPLACEMENT not in value
 
 
 def length(value: str) -> int:
-    """The number of characters of its longer form: the canonical one is a key of an index too."""
+    """The number of characters of the id or of its canonical form, whichever is longer: both are in indexes."""
     return len(value) if value.isascii() else max(len(value), len(canonical(value)))
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether it is sent in place of an id. '' is no placeholder."""
+    """Whether clients send this text in place of an id. '' is not a placeholder."""
     if not value or len(value) > MAX_PLACEHOLDER_LENGTH:
         return False
     if value.lower() in PLACEHOLDER_IDS:
@@ -116,7 +116,7 @@ def is_placeholder(value: str) -> bool:
 
 
 def canonical(value: str) -> str:
-    """The form by which ids are compared: UUIDs in lower case, other texts in Unicode's form NFC.
+    """The form in which ids are compared: UUIDs in lower case, other texts in Unicode's form NFC.
 
     The SQL function audience_canonical_id returns the same.
     """
