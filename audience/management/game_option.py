@@ -10,7 +10,7 @@ def add_game_option(parser: CommandParser) -> None:
 
 
 def selected_game(slug: str | None) -> Game | None:
-    """Return the game of that slug, None without a slug. Raises CommandError if there is no such game."""
+    """Return the game with this slug; None without a slug. Raises CommandError if there is no such game."""
     if not slug:
         return None
     game = Game.objects.filter(slug=slug).first()

@@ -11,7 +11,7 @@ from audience.accounts.mail import has_mail_server
 
 register = template.Library()
 
-# In this order: Edge and Opera contain Chrome/, and most contain Safari/.
+# In order of precedence: Edge and Opera also send Chrome/, and most browsers send Safari/.
 BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 SYSTEMS = (
     *(("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows")),
@@ -21,7 +21,7 @@ SYSTEMS = (
 
 @register.filter
 def browser_name(user_agent: str) -> str:
-    """Return "Chrome on Linux", or the whole text if browser or system is unknown."""
+    """Return "Chrome on Linux", or the user agent itself if its browser or system is unknown."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if browser and system else user_agent or "Unknown"
@@ -29,7 +29,7 @@ def browser_name(user_agent: str) -> str:
 
 @register.simple_block_tag
 def capture(content: SafeString) -> SafeString:
-    """`{% capture as name %}...{% endcapture %}` renders markup once, to show it twice as `{{ name }}`."""
+    """`{% capture as name %}...{% endcapture %}` stores rendered markup in a variable, to use it more than once."""
     return content
 
 
@@ -40,5 +40,5 @@ def mail_is_sent() -> bool:
 
 @register.filter
 def as_json(value: Any) -> str:
-    """Return JSON text for an attribute, since the pages have no inline scripts."""
+    """Return JSON for an HTML attribute: the pages have no inline scripts."""
     return json.dumps(value, cls=DjangoJSONEncoder)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,7 +14,7 @@ from audience.digest.owned_ids import OwnedId, owned_ids
 from audience.management import game_option
 from audience.models import Identity, Ownership, Person
 
-# Of a crowd's id.
+# The most players that are printed: an id of a kiosk may belong to more.
 MAX_PLAYERS = 100
 
 
@@ -28,13 +29,13 @@ class Command(BaseCommand):
         persons = Person.objects.select_related("game")
         if (game := game_option.selected_game(options["game"])) is not None:
             persons = persons.filter(game=game)
-        named = Identity.objects.filter(value=options["id"])
-        users = Ownership.objects.filter(identity__in=named).values("user__person")
-        every = Q(pk__in=named.values("person")) | Q(pk__in=users) | Q(pk=_uuid(options["id"]))
-        found = list(persons.filter(every).order_by("first_seen_at", "pk")[:MAX_PLAYERS])
-        if not found:
+        identities = Identity.objects.filter(value=options["id"])
+        owners = Ownership.objects.filter(identity__in=identities).values("user__person")
+        matches = Q(pk__in=identities.values("person")) | Q(pk__in=owners) | Q(pk=_uuid(options["id"]))
+        players = list(persons.filter(matches).order_by("first_seen_at", "pk")[:MAX_PLAYERS])
+        if not players:
             raise CommandError(f"No player has the id “{options['id']}”.")
-        for person in found:
+        for person in players:
             ids = owned_ids(person)
             self.stdout.write("\n".join([*_head(person), *_ids(ids), *_joinings(id_history.joinings(person, ids)), ""]))
 
@@ -52,7 +53,7 @@ def _head(person: Person) -> list[str]:
 
 
 def _ids(ids: Iterable[OwnedId]) -> list[str]:
-    lines = [(" ".join(one.key), id_history.note(one)) for one in ids]
+    lines = [(" ".join(owned.key), id_history.note(owned)) for owned in ids]
     return ["IDs:", *(f"  {key}{f': {note}' if note else ''}" for key, note in lines)]
 
 
@@ -67,5 +68,5 @@ def _joining(joining: Joining) -> str:
     return f"  {_time(joining.at)}  {ids}: {joining.how}{user} ({event})"
 
 
-def _time(at: Any) -> str:
-    return f"{id_history.time_text(at)} UTC"
+def _time(moment: datetime) -> str:
+    return f"{id_history.time_text(moment)} UTC"

@@ -11,8 +11,8 @@ from audience.models import Batch
 
 class Command(BaseCommand):
     help = (
-        "Have requests digested again that were set aside: batches in the state Failed, of every game unless one is"
-        " named. Each gets all its attempts again. Running it twice does no harm."
+        "Digest requests again that were set aside: batches in the state Failed, of all games unless --game is given."
+        " Their attempts are reset. Idempotent."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

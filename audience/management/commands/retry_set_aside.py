@@ -1,4 +1,4 @@
-"""`manage.py retry_set_aside`: retry failed work of all queues but the digest's."""
+"""`manage.py retry_set_aside`: retry failed work that was set aside. For batches there is retry_batches."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from audience.models import FailedWork, Queue
 
 class Command(BaseCommand):
     help = (
-        "Have work tried again that was set aside after failing again and again, of every game unless one is named."
-        " Each row gets all its attempts again. Running it twice does no harm. Requests to digest: retry_batches."
+        "Retry work that was set aside after repeated failures, of all games unless --game is given. Its attempts are"
+        " reset. Idempotent. For requests to digest use retry_batches."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
