@@ -203,5 +203,5 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
         time_fields=rules.TIME_FIELDS,
     )
     message.links = rules.links(raw, message)
-    message.set_placeholders_aside()
+    message.move_placeholders()
     return message

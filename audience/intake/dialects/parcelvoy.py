@@ -183,7 +183,7 @@ def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -
         time_fields=("created_at",),
         **fields,
     )
-    message.set_placeholders_aside()
+    message.move_placeholders()
     return message
 
 

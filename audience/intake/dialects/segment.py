@@ -84,7 +84,7 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
     if not message.user_id and not message.anonymous_id:
         raise InvalidMessage("userId", "MISSING_REQUIRED_FIELD", "request neither has anonymousId nor userId")
     _set_fields_of_kind(raw, kind, context, message)
-    message.set_placeholders_aside()
+    message.move_placeholders()
     return message
 
 

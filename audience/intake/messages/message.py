@@ -16,7 +16,7 @@ ID_FIELDS = ("user_id", "anonymous_id", "device_id")
 # An end of an alias, or an id of a merge.
 LINKED_ID = "linked_id"
 # The prefix of stored message ids of server keys.
-SERVER_IDS = "server:"
+SERVER_ID_PREFIX = "server:"
 MAX_MESSAGE_ID_LENGTH = 256
 # The code of the rejection of a message whose id another event has.
 MESSAGE_ID_REUSED = "MESSAGE_ID_REUSED"
@@ -33,7 +33,7 @@ class Message:
     one.
     `is_joined`: this message and the one before it come from one item of the client, and happened at the same time.
     `consent_level` is the stated level, `not_set` included; '' when none is stated.
-    `placeholders` are the texts that were sent in place of ids, by field (set_placeholders_aside).
+    `placeholders` are the texts that were sent in place of ids, by field (move_placeholders).
     `time_fields` are the fields of `raw` in which the dialect states a time, the preferred one first.
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
     `context` uses these keys: ip, user_agent, page_url, page_path, page_title, page_referrer, locale, timezone,
@@ -66,7 +66,7 @@ class Message:
     placeholders: dict[str, str] = field(default_factory=dict)
     time_fields: tuple[str, ...] = ()
 
-    def set_placeholders_aside(self) -> None:
+    def move_placeholders(self) -> None:
         """Move placeholders from the ids and links to `placeholders`."""
         for name in ID_FIELDS:
             if is_placeholder(value := getattr(self, name)):
@@ -123,7 +123,7 @@ def stored_id(message_id: str, *, is_server: bool) -> str:
     will use, and the server's event would be dropped as its copy. So the two kinds of key never share an id: one that a
     public key sends with the prefix, or that would be too long with it, is replaced by a UUID derived from it.
     """
-    max_length = MAX_MESSAGE_ID_LENGTH - len(SERVER_IDS)
-    if len(message_id) > max_length if is_server else message_id.startswith(SERVER_IDS):
+    max_length = MAX_MESSAGE_ID_LENGTH - len(SERVER_ID_PREFIX)
+    if len(message_id) > max_length if is_server else message_id.startswith(SERVER_ID_PREFIX):
         message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, message_id))
-    return SERVER_IDS + message_id if is_server else message_id
+    return SERVER_ID_PREFIX + message_id if is_server else message_id

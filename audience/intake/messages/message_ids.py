@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from audience.intake.messages.message import SERVER_IDS, Message
+from audience.intake.messages.message import SERVER_ID_PREFIX, Message
 from audience.intake.messages.times import is_blank, parse_time
 
 # What SDKs and studios' own code send when they have no id, in small letters. Every event has it then.
@@ -38,7 +38,7 @@ def is_placeholder(message_id: str) -> bool:
     return message_id.strip().lower() in PLACEHOLDERS
 
 
-class Sameness(NamedTuple):
+class Fingerprint(NamedTuple):
     """What is equal in a message and its retry. `stated_time` is '' when the client stated none.
 
     Not the time of the event: of a message without a time it is the moment of receipt, which a retry changes.
@@ -52,9 +52,9 @@ class Sameness(NamedTuple):
     stated_time: str
 
 
-def sameness(message: Message) -> Sameness:
+def fingerprint(message: Message) -> Fingerprint:
     ids = (message.user_id, message.anonymous_id, message.device_id)
-    return Sameness(message.kind.value, message.name, *ids, stated_time(message.raw, message.time_fields))
+    return Fingerprint(message.kind.value, message.name, *ids, stated_time(message.raw, message.time_fields))
 
 
 def stated_time(raw: Mapping[str, Any], fields: tuple[str, ...]) -> str:
@@ -66,7 +66,7 @@ def stated_time(raw: Mapping[str, Any], fields: tuple[str, ...]) -> str:
     return next((value for value in values if isinstance(value, str) and not is_blank(value)), "")
 
 
-def own_id(message_id: str, of: Sameness) -> str:
+def replacement_id(message_id: str, of: Fingerprint) -> str:
     """The id under which a message is stored when another event has its `message_id`, as stored: a retry repeats it."""
     own = str(uuid.uuid5(uuid.NAMESPACE_OID, orjson.dumps([message_id, *of]).decode()))
-    return SERVER_IDS + own if message_id.startswith(SERVER_IDS) else own
+    return SERVER_ID_PREFIX + own if message_id.startswith(SERVER_ID_PREFIX) else own

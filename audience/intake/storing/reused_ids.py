@@ -13,7 +13,7 @@ import orjson
 from django.db import connection, transaction
 
 from audience.intake.messages.message import Message, Rejected
-from audience.intake.messages.message_ids import Sameness, own_id, sameness, stated_time
+from audience.intake.messages.message_ids import Fingerprint, fingerprint, replacement_id, stated_time
 from audience.intake.storing import statement
 from audience.intake.storing.rows import EventRow, Submission
 from audience.intake.storing.statement import Write
@@ -41,9 +41,9 @@ class StoredEvent(NamedTuple):
 
     def equals(self, message: Message, *, at_any_time: bool = False) -> bool:
         """Whether the message is a retry of it; `at_any_time` also if it states another time."""
-        own = sameness(message)
+        own = fingerprint(message)
         stated = stated_time(orjson.loads(self.raw), message.time_fields)
-        return own == Sameness(*self[1:6], own.stated_time if at_any_time else stated)
+        return own == Fingerprint(*self[1:6], own.stated_time if at_any_time else stated)
 
 
 Stored = Mapping[str, Sequence[StoredEvent]]
@@ -96,7 +96,7 @@ def _store_others(write: Write, others: Sequence[tuple[Message, EventRow]]) -> N
         if sent.reject_reused:
             rejected.append(sent.reject_reused(message))
         else:
-            events.append(row.with_id(own_id(row.message_id, sameness(message))))
+            events.append(row.with_id(replacement_id(row.message_id, fingerprint(message))))
     again = Write(
         Submission(key=sent.key, dialect=sent.dialect, received_at=sent.received_at, messages=(), rejected=rejected)
     )
