@@ -1,4 +1,4 @@
-"""The canonical message that every dialect is converted to. No code after the parser knows a dialect."""
+"""The canonical message, to which each dialect converts its messages. Code after the parser depends on no dialect."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from audience.ids.values import is_placeholder
 from audience.models import Kind
 from audience.models.events import PLACEHOLDER_NOTE
 
-# The key in an Event's context that holds a times.TimeNote. A client's own value of that name is dropped, and it is
-# never sent to a network.
+# The key in an Event's context for a times.TimeNote. A client's value of this key is dropped, and the key is never sent
+# to a network.
 TIME_NOTE = "_time_note"
 ID_FIELDS = ("user_id", "anonymous_id", "device_id")
-# An end of an alias, or an id of a merge.
+# In `Message.placeholders`: the field of the ids in `links`.
 LINKED_ID = "linked_id"
 # The prefix of stored message ids of server keys.
 SERVER_ID_PREFIX = "server:"
@@ -29,10 +29,9 @@ class Message:
     """One valid message.
 
     `event_at`, `day` and `time_note` are those of times.Timing: `event_at` is aware and may be after the receipt, to
-    which rows.py limits it; `day` is the UTC date of the client's own unmodified time, None when it stated no readable
-    one.
-    `is_joined`: this message and the one before it come from one item of the client, and happened at the same time.
-    `consent_level` is the stated level, `not_set` included; '' when none is stated.
+    which rows.py limits it; `day` is the UTC date of the client's unmodified time, None if it states no readable time.
+    `is_joined`: this message and the previous one are from one item of the request, and happened at the same time.
+    `consent_level` is the stated level, including `not_set`; '' when none is stated.
     `placeholders` are the texts that were sent in place of ids, by field (move_placeholders).
     `time_fields` are the fields of `raw` in which the dialect states a time, the preferred one first.
     `links` are further (namespace, value) pairs that identify the same player as the ids above.
@@ -79,17 +78,17 @@ class Message:
             self.links = [link for link in self.links if not is_placeholder(link[1])]
 
     def context_with_notes(self) -> dict[str, Any]:
-        """The context as it is stored: with our notes, and never with a client's own values of their keys."""
+        """The context as it is stored: with our notes, and without a client's values of their keys."""
         notes = {TIME_NOTE: self.time_note, PLACEHOLDER_NOTE: self.placeholders}
         if not any(notes.values()) and notes.keys().isdisjoint(self.context):
             return self.context
-        own = {name: value for name, value in self.context.items() if name not in notes}
-        return own | {name: note for name, note in notes.items() if note}
+        stated = {name: value for name, value in self.context.items() if name not in notes}
+        return stated | {name: note for name, note in notes.items() if note}
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One reason why a message was rejected: the field as the client spells it, a code, and a sentence."""
+    """One reason why a message was rejected: the field under the client's name for it, a code, and a sentence."""
 
     field: str
     code: str
@@ -101,10 +100,9 @@ class Violation:
 
 @dataclass(slots=True)
 class Rejected:
-    """A message that was rejected. `message_id` is as sent, None when it had none or one that is not a text.
+    """A message that was rejected. `message_id` is as sent, None if it is missing or not a text.
 
-    `route` and `envelope` are what its dialect needs besides `raw` to validate it again; '' and {} when it needs
-    nothing.
+    Its dialect uses `route` and `envelope` besides `raw` to validate it again; '' and {} if it does not.
     """
 
     message_id: str | None
@@ -119,9 +117,9 @@ class Rejected:
 def stored_id(message_id: str, *, is_server: bool) -> str:
     """The message id as it is stored: "server:<id>" for messages of a server key.
 
-    With a public key, which anyone can read in a client, one could otherwise send an event under the id that a server
-    will use, and the server's event would be dropped as its copy. So the two kinds of key never share an id: one that a
-    public key sends with the prefix, or that would be too long with it, is replaced by a UUID derived from it.
+    Otherwise anyone could send an event with a public key, which clients contain, under the id that a server will use,
+    and the server's event would be dropped as a duplicate. An id that a public key sends with the prefix, or that would
+    be too long with it, is replaced by a UUID derived from it.
     """
     max_length = MAX_MESSAGE_ID_LENGTH - len(SERVER_ID_PREFIX)
     if len(message_id) > max_length if is_server else message_id.startswith(SERVER_ID_PREFIX):

@@ -1,4 +1,4 @@
-"""Message ids: which texts are none, and whether two messages with one id are the same event."""
+"""Message ids: which texts are placeholders, and whether two messages with one id are the same event."""
 
 import unicodedata
 import uuid
@@ -10,7 +10,7 @@ import orjson
 from audience.intake.messages.message import SERVER_ID_PREFIX, Message
 from audience.intake.messages.times import is_blank, parse_time
 
-# What SDKs and studios' own code send when they have no id, in small letters. Every event has it then.
+# Texts, in lower case, that SDKs and the code of studios send when they have no id: many events have them.
 PLACEHOLDERS = frozenset(
     {
         "",
@@ -32,16 +32,16 @@ PLACEHOLDERS = frozenset(
 
 
 def is_placeholder(message_id: str) -> bool:
-    """Whether this is no id. Blanks around it and invisible characters are not read."""
+    """Whether the text is a placeholder or empty. Outer spaces and invisible characters are ignored."""
     if not message_id.isprintable():
         message_id = "".join(c for c in message_id if unicodedata.category(c) not in {"Cc", "Cf"})
     return message_id.strip().lower() in PLACEHOLDERS
 
 
 class Fingerprint(NamedTuple):
-    """What is equal in a message and its retry. `stated_time` is '' when the client stated none.
+    """The fields that a message and its retry have in common. `stated_time` is '' if the client states no time.
 
-    Not the time of the event: of a message without a time it is the moment of receipt, which a retry changes.
+    The time of the event is not used: without a stated time it is the time of receipt, which differs for a retry.
     """
 
     kind: str
@@ -58,15 +58,18 @@ def fingerprint(message: Message) -> Fingerprint:
 
 
 def stated_time(raw: Mapping[str, Any], fields: tuple[str, ...]) -> str:
-    """The first readable time in these fields of a message, in one form; else the first text; '' without either."""
+    """The first readable time in these fields of a message, in ISO 8601; else the first text; '' without either."""
     values = [raw.get(name) for name in fields]
     for value in values:
-        if found := parse_time(value):
-            return found.isoformat()
+        if moment := parse_time(value):
+            return moment.isoformat()
     return next((value for value in values if isinstance(value, str) and not is_blank(value)), "")
 
 
-def replacement_id(message_id: str, of: Fingerprint) -> str:
-    """The id under which a message is stored when another event has its `message_id`, as stored: a retry repeats it."""
-    own = str(uuid.uuid5(uuid.NAMESPACE_OID, orjson.dumps([message_id, *of]).decode()))
-    return SERVER_ID_PREFIX + own if message_id.startswith(SERVER_ID_PREFIX) else own
+def replacement_id(message_id: str, fingerprint: Fingerprint) -> str:
+    """The id under which a message is stored if another event has its `message_id`; the same for a retry.
+
+    `message_id` is as stored (message.stored_id).
+    """
+    derived = str(uuid.uuid5(uuid.NAMESPACE_OID, orjson.dumps([message_id, *fingerprint]).decode()))
+    return SERVER_ID_PREFIX + derived if message_id.startswith(SERVER_ID_PREFIX) else derived

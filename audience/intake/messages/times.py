@@ -34,7 +34,7 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class TimeNote(StrEnum):
-    """Why an event does not have the time that its client stated. Stored in the event's context."""
+    """Why the time of an event is not the one that its client stated. Stored in the event's context."""
 
     UNREADABLE = "unreadable"
     OUT_OF_RANGE = "out_of_range"
@@ -68,9 +68,9 @@ def _parse_iso(text: str, offset_required: bool) -> datetime | None:
     if match is None or (offset_required and not match[1]):
         return None
     try:
-        found = datetime.fromisoformat(text.upper())
+        moment = datetime.fromisoformat(text.upper())
         # Year 1 or 9999 with an offset may be out of range in UTC: OverflowError.
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -93,48 +93,47 @@ def parse_time(value: Any) -> datetime | None:
 
 
 def _parse_text(text: str) -> datetime | None:
-    found = parse_iso(text, offset_required=False)
-    if found is not None:
-        return found
+    moment = parse_iso(text, offset_required=False)
+    if moment is not None:
+        return moment
     if EPOCH_TEXT.fullmatch(text):
         return parse_time(float(text))
     if RFC_2822.fullmatch(text):
         return _parse_rfc_2822(text)
     # Ruby's Time#to_s writes a space before the offset, and UTC as "UTC".
-    clock, _, offset = text.rpartition(" ")
+    date_and_time, _, offset = text.rpartition(" ")
     offset = "Z" if offset in {"UTC", "GMT"} else offset
-    return parse_iso(clock.rstrip() + offset, offset_required=True) if offset[:1] in set("Zz+-") else None
+    return parse_iso(date_and_time.rstrip() + offset, offset_required=True) if offset[:1] in set("Zz+-") else None
 
 
 def _parse_rfc_2822(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
         # For "-0000" it returns a naive datetime in UTC.
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
 def is_blank(value: Any) -> bool:
-    """Whether it is absent, null, or a text of spaces."""
+    """Whether the value is missing, null, or a text of spaces."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def read_timing(
     stated: Any, *, received_at: datetime, sent_at: datetime | None = None, both_directions: bool = False
 ) -> Timing:
-    """The Timing of a message with this stated time, which is any JSON value or a datetime.
+    """The Timing of a message. `stated` is its time: any JSON value, or a datetime.
 
     `sent_at` is the client's clock when it sent the message. Its difference to the receipt is subtracted if the clock
     was ahead, and with `both_directions` also if it was behind.
     """
-    found = stated if isinstance(stated, datetime) else parse_time(stated)
-    if found is None:
+    event_at = stated if isinstance(stated, datetime) else parse_time(stated)
+    if event_at is None:
         return Timing(received_at, None, "" if is_blank(stated) else TimeNote.UNREADABLE)
-    day = min(max(found.date(), FIRST_DAY), LAST_DAY)
-    event_at = found
+    day = min(max(event_at.date(), FIRST_DAY), LAST_DAY)
     if sent_at is not None and (both_directions or sent_at > received_at):
-        event_at = _correct_clock(found, sent_at, received_at)
+        event_at = _correct_clock(event_at, sent_at, received_at)
     if event_at < EARLIEST:
         return Timing(received_at, day, TimeNote.OUT_OF_RANGE)
     if event_at >= LATEST:
@@ -145,8 +144,8 @@ def read_timing(
 def _correct_clock(stated: datetime, sent_at: datetime, received_at: datetime) -> datetime:
     """The stated time without the error of the clock; unchanged when `sent_at` does not show that error.
 
-    A message is sent after it happened. A `sent_at` before that, or one that would move the time to before 2000, does
-    not come from the clock that stated the time: DateTime.MinValue, 0.
+    A message is sent after it happened. A `sent_at` before that, or one that would move the time to before 2000, was
+    not read from the same clock: it is a default such as DateTime.MinValue or 0.
     """
     if stated - sent_at > CLOCK_TOLERANCE:
         return stated
@@ -160,22 +159,22 @@ def _correct_clock(stated: datetime, sent_at: datetime, received_at: datetime) -
 def limit_to_receipt(moments: Sequence[datetime], received_at: datetime) -> list[datetime]:
     """The times of a request's messages, in the order of sending, none after the receipt.
 
-    Times at or after the receipt become a microsecond apart, the last of them the receipt, so that their order stays
-    (the digest takes the later of two values: digest/traits.py). They are ordered by time; a message at the receipt
-    itself, which has no usable time, follows the message that was sent before it. An earlier time within those last
+    Times at or after the receipt are set a microsecond apart, the last to the receipt, so that their order is kept (the
+    digest uses the later of two values: digest/traits.py). They are ordered by time; a message at the receipt itself,
+    which has no usable time, follows the message that was sent before it. An earlier time within those last
     microseconds is moved back too.
     """
-    if all(at < received_at for at in moments):
+    if all(moment < received_at for moment in moments):
         return list(moments)
     latest, ordered = received_at, []
-    for index, at in enumerate(moments):
-        if at >= received_at:
-            latest = latest if at == received_at else at
-        ordered.append((latest if at >= received_at else at, index))
+    for index, moment in enumerate(moments):
+        if moment >= received_at:
+            latest = latest if moment == received_at else moment
+        ordered.append((latest if moment >= received_at else moment, index))
     result, bound = list(moments), received_at
-    for at, index in sorted(ordered, reverse=True):
-        if at < bound:
-            break  # as are all before it
+    for moment, index in sorted(ordered, reverse=True):
+        if moment < bound:
+            break  # so are all earlier ones
         result[index] = bound
         bound -= timedelta(microseconds=1)
     return result
