@@ -67,7 +67,7 @@ def age(made: NewKey, seconds: float) -> None:
 
 
 def left(made: NewKey) -> int:
-    return limit.get_limiter().leases[made.key.pk].left
+    return limit.get_limiter().leases[made.key.pk].remaining
 
 
 def done(thread: ThreadPoolExecutor) -> None:
@@ -199,7 +199,7 @@ def test_tokens_spent_during_a_refill_stay_spent(
 
     def spending(*asked: Any) -> Any:
         answer = ask(*asked)
-        limiter.leases[made.key.pk].left -= 7
+        limiter.leases[made.key.pk].remaining -= 7
         return answer
 
     monkeypatch.setattr(limiter, "take", spending)
@@ -211,7 +211,7 @@ def test_tokens_spent_during_a_refill_stay_spent(
 
 def test_a_key_without_tokens_is_refused_on_a_thread(thread: ThreadPoolExecutor, made: NewKey) -> None:
     limit.seconds_to_wait(made.key)
-    limit.get_limiter().leases[made.key.pk].left = 0
+    limit.get_limiter().leases[made.key.pk].remaining = 0
 
     with pytest.raises(SynchronousOnlyOperation):
         admitted(made)

@@ -524,7 +524,7 @@ def test_tokens_taken_ahead_are_worth_nothing_later(game: Game, monkeypatch: pyt
     limited(wire, 100)
     assert limit.seconds_to_wait(wire.key.key) == 0
     lease = limit.get_limiter().leases[wire.key.key.pk]
-    assert lease.left > 0
+    assert lease.remaining > 0
     assert lease.spend(time.monotonic() + limit.LEASE_EXPIRY_SECONDS + 1) is False
 
 

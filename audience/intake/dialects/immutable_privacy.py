@@ -83,7 +83,7 @@ class DataView(PrivacyView):
 
 def _id_parameter(request: HttpRequest, parameter: str) -> str:
     """An id of the query in the form that ids of messages are stored in."""
-    return clean(body.storable(request.GET.get(parameter, "")))
+    return clean(body.replace_nul(request.GET.get(parameter, "")))
 
 
 def _decision_violations(payload: dict[str, object]) -> list[Violation]:

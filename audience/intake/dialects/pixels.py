@@ -74,7 +74,7 @@ class QueryPixelView(SegmentView):
 
 def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:
     """A query as a message. `properties` may be JSON; parameters that are no field of a message are properties too."""
-    query = {body.storable(name): body.storable(value) for name, value in parameters.items()}
+    query = {body.replace_nul(name): body.replace_nul(value) for name, value in parameters.items()}
     fields = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
     properties = {k: v for k, v in query.items() if k not in {*MESSAGE_PARAMETERS, "writeKey", "properties", "type"}}
     try:

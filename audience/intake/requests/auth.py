@@ -22,14 +22,14 @@ MAX_CACHED_KEYS = 1_000
 
 @dataclass(slots=True)
 class _CachedKey:
-    """`expires_at` is of time.monotonic(). `is_refreshing`: a new lookup is under way."""
+    """`expires_at` is a time of time.monotonic(). `is_refreshing`: a new lookup has been started."""
 
     key: ApiKey
     expires_at: float
     is_refreshing: bool = False
 
 
-# By the digest of the key.
+# By the digest of the key's value.
 _cache: dict[str, _CachedKey] = {}
 
 
@@ -39,21 +39,21 @@ def find_key(value: str, *, kinds: Collection[str] = SENDER_KINDS) -> ApiKey | N
     Unknown keys are not cached: a key works from the moment it is created. Raises SynchronousOnlyOperation on the event
     loop when the key is not in the cache.
     """
-    key = _find(value)
+    key = _find_cached(value)
     return key if key and key.kind in kinds and key.is_live else None
 
 
 def find_expired_key(value: str) -> ApiKey | None:
     """The key with this value if it has expired; None if it is unknown, live or revoked.
 
-    Reads the cache only, to which the caller's own lookup has added the key.
+    Reads the cache only: `find_key`, called before, has added the key.
     """
     cached = _cache.get(sha256_hex(value))
     return cached.key if cached and cached.key.has_expired else None
 
 
-def _find(value: str) -> ApiKey | None:
-    """The key with this value, whether or not it is live."""
+def _find_cached(value: str) -> ApiKey | None:
+    """The key with this value, live or not, from the cache or the database."""
     digest, now = sha256_hex(value), time.monotonic()
     cached = _cache.get(digest)
     if cached is None or cached.expires_at <= now:
@@ -65,19 +65,19 @@ def _find(value: str) -> ApiKey | None:
 
 
 def find_keys(values: Iterable[str], *, kinds: Collection[str] = SENDER_KINDS) -> dict[str, ApiKey]:
-    """The live keys of these values, in one query, by their value."""
+    """The live keys with these values, by value, in one query."""
     by_digest = {sha256_hex(value): value for value in values}
-    found = ApiKey.objects.live().select_related("game").filter(digest__in=list(by_digest), kind__in=kinds)
-    return {by_digest[key.digest]: key for key in found}
+    keys = ApiKey.objects.live().select_related("game").filter(digest__in=list(by_digest), kind__in=kinds)
+    return {by_digest[key.digest]: key for key in keys}
 
 
 def clear_key_cache() -> None:
-    """To be called after a change of a key, which then takes effect in this process at once."""
+    """Empty the cache after a key was changed, so that the change takes effect in this process at once."""
     _cache.clear()
 
 
 def basic_user(request: HttpRequest) -> str:
-    """The user name of HTTP Basic, where Segment-shaped clients put their key; '' when there is none."""
+    """The user name of HTTP Basic, which is the key in requests of Segment's format; '' when there is none."""
     scheme, _, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
         return ""
@@ -92,7 +92,7 @@ def _look_up(digest: str) -> ApiKey | None:
     now, before = time.monotonic(), _cache.get(digest)
     key = ApiKey.objects.select_related("game", "replaced_by").filter(digest=digest).first()
     if _cache.get(digest) is not before:
-        return key  # cleared or refreshed by another thread since: this result may be older
+        return key  # another thread has cleared or refreshed the cache since, and this result may be older
     if key is None:
         _cache.pop(digest, None)
         return None

@@ -1,4 +1,4 @@
-"""From the bytes of a request to plain Python values that PostgreSQL can store; the same for every dialect."""
+"""Decodes the body of a request to plain Python values that PostgreSQL can store; common to all dialects."""
 
 import json
 import math
@@ -23,7 +23,7 @@ GZIP, ZLIB, RAW = 16 + 15, 15, -15
 GZIP_MAGIC = b"\x1f\x8b"
 # Bytes decompressed at once: zlib copies what follows a gzip member each time.
 CHUNK_BYTES = 64 * 1024
-# Of gzip. Clients write one, or two when they append; an empty one has 20 bytes.
+# The maximum number of members of a gzip body. Clients write one, or two when they append; an empty one has 20 bytes.
 MAX_MEMBERS = 1000
 SURROGATE = re.compile("[\ud800-\udfff]")
 UTF_8_BOM = b"\xef\xbb\xbf"
@@ -35,7 +35,7 @@ class TooLarge(Exception):
 
 
 class Malformed(Exception):
-    """The body does not have the stated format; the text is a sentence for the client."""
+    """The body does not have the stated format. The text of the error is for the client."""
 
 
 def read(request: HttpRequest, *, limit: int) -> bytes:
@@ -63,7 +63,7 @@ def read(request: HttpRequest, *, limit: int) -> bytes:
 
 
 def _window_bits(body: bytes, encoding: str) -> int:
-    """The format by its first bytes: some clients (.NET) send `deflate` without a header."""
+    """The window bits for the format that the first bytes show: some clients (.NET) send `deflate` without a header."""
     if body.startswith(GZIP_MAGIC):
         return GZIP
     has_zlib_header = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
@@ -71,25 +71,25 @@ def _window_bits(body: bytes, encoding: str) -> int:
 
 
 def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """Decompress all members of a gzip body (RFC 1952, section 2.2), or the one stream of another format."""
+    """Decompress all members of a gzip body (RFC 1952, section 2.2), or the single stream of another format."""
     name, window_bits = encoding.removeprefix("x-"), _window_bits(body, encoding)
     plain, members = bytearray(), 1
     decompressor = zlib.decompressobj(window_bits)
     for start in range(0, len(body), CHUNK_BYTES):
-        piece = body[start : start + CHUNK_BYTES]
-        while piece:
+        chunk = body[start : start + CHUNK_BYTES]
+        while chunk:
             if decompressor.eof:
                 members += 1
                 if window_bits != GZIP or members > MAX_MEMBERS:
                     raise Malformed(f"There are bytes behind the end of the {name} body.")
                 decompressor = zlib.decompressobj(GZIP)
             try:
-                plain += decompressor.decompress(piece, limit + 1 - len(plain))
+                plain += decompressor.decompress(chunk, limit + 1 - len(plain))
             except zlib.error:
                 raise Malformed(f"The body is not valid {name}.") from None
             if len(plain) > limit:
                 raise TooLarge
-            piece = decompressor.unused_data
+            chunk = decompressor.unused_data
     if not decompressor.eof:
         raise Malformed(f"The {name} body is incomplete.")
     return bytes(plain)
@@ -117,19 +117,19 @@ def decode(body: bytes, *, keep_digits: bool = False) -> Any:
     return value
 
 
-def storable(text: str) -> str:
-    """A text from outside a JSON body, such as a query, with the replacements of `decode`."""
+def replace_nul(text: str) -> str:
+    """A text that is not from a JSON body, such as a query parameter, with NUL characters replaced as in `decode`."""
     return text.replace("\x00", "\ufffd")
 
 
 def _decode_leniently(body: bytes, error: str, read_number: Callable[[str], float | str] | None = None) -> Any:
-    """JSON with what orjson refuses or rounds: lone surrogates, as browsers cut strings within an emoji and send
-    `\ud83d`, and large numbers."""
+    """Parse JSON that orjson refuses or rounds: with large numbers, or with lone surrogates such as `\ud83d`, which
+    browsers send when they cut a string within an emoji."""
     try:
         text = body.decode("utf-8", "replace")
         value = json.loads(text, parse_constant=_refuse_constant, parse_int=read_number, parse_float=read_number)
-        written = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        return orjson.loads(SURROGATE.sub("\ufffd", written))
+        canonical = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        return orjson.loads(SURROGATE.sub("\ufffd", canonical))
     except (ValueError, RecursionError):
         raise Malformed(f"The body is not valid JSON: {error}.") from None
 
@@ -149,10 +149,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def _is_deeper_than(value: Any, levels: int) -> bool:
-    """Iterates by level: a recursive call per value takes over a second for the million of `[],` in 4 MB."""
+    """Iterates by level: a recursive call for each value takes over a second for the million of `[],` in 4 MB."""
     level = [value] if isinstance(value, dict | list) else []
     while level and levels:
-        inside = (holder.values() if isinstance(holder, dict) else holder for holder in level)
-        level = [v for values in inside for v in values if isinstance(v, dict | list)]
+        children = (container.values() if isinstance(container, dict) else container for container in level)
+        level = [child for values in children for child in values if isinstance(child, dict | list)]
         levels -= 1
     return bool(level)

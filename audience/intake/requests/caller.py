@@ -19,20 +19,20 @@ Address = IPv4Address | IPv6Address
 # RFC 7239, section 6: an IPv6 address with a port is in brackets. Azure's gateways always add a port.
 BRACKETED = re.compile(r"\[([^\]]*)\](?::\d{1,5})?", re.ASCII)
 WITH_PORT = re.compile(r"([0-9.]+):\d{1,5}", re.ASCII)
-# More zeros than one, which no address has in front of a number.
+# Repeated zeros in front of a number: 000.000.000.000 is another form of 0.0.0.0, which ip_address() refuses.
 ZEROS = re.compile(r"(?<![0-9A-Fa-f])00+(?![0-9A-Fa-f])", re.ASCII)
 # The longest form of an IPv6 address with a port and a zone is shorter.
 MAX_ADDRESS_LENGTH = 80
-# Of ::ffff:0:0/96, the range of IPv4-mapped addresses.
+# That of ::ffff:0:0/96, the range of IPv4-mapped addresses.
 MAPPED_PREFIX_LENGTH = 96
 
 
 def caller_ip(request: HttpRequest) -> str:
-    """The client's address, '' when it is unreadable; behind TRUSTED_PROXIES, the address that the outermost one saw.
+    """The client's address, '' when it is unreadable; behind TRUSTED_PROXIES, that of the outermost proxy's client.
 
-    Each proxy appends the address of its own client to X-Forwarded-For. The entries are therefore read from the right,
-    as far as trusted proxies wrote them; the client may have invented the others. A server joins several such headers
-    in their order.
+    Each proxy appends the address of its client to X-Forwarded-For. The entries are therefore read from the right, as
+    long as trusted proxies wrote them; the client may have invented the others. A server joins several such headers in
+    their order.
     """
     trusted = tuple(settings.TRUSTED_PROXIES)
     return _client_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), trusted)
@@ -48,37 +48,37 @@ def read_address(text: str) -> Address | None:
     if match := BRACKETED.fullmatch(text) or WITH_PORT.fullmatch(text):
         text = match[1]
     try:
-        found = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-# A backend has one address for a long time. A small cache, since a client chooses the length of the header.
+# A backend keeps its address for a long time. The cache is small, since the client chooses the length of the header.
 @lru_cache(maxsize=64)
 def _client_address(address: str, forwarded_for: str, proxies: tuple[str, ...]) -> str:
     forwarded = [part.strip() for part in forwarded_for.split(",")]
-    while forwarded and is_among(address, proxies):
+    while forwarded and is_in_networks(address, proxies):
         address = forwarded.pop() or address
-    found = read_address(address)
-    return str(found) if found else ""
+    parsed = read_address(address)
+    return str(parsed) if parsed else ""
 
 
 @lru_cache(maxsize=1024)
-def is_among(address: str, networks: tuple[str, ...]) -> bool:
-    """Whether the address is in one of the networks; an unreadable one is in none."""
-    found = read_address(address)
-    return found is not None and any(found in read_network(network) for network in networks)
+def is_in_networks(address: str, networks: tuple[str, ...]) -> bool:
+    """Whether the address is in one of the networks; False if it is unreadable."""
+    parsed = read_address(address)
+    return parsed is not None and any(parsed in read_network(network) for network in networks)
 
 
 @lru_cache(maxsize=1024)
 def read_network(text: str) -> IPv4Network | IPv6Network:
-    """An address or a CIDR range. One of IPv4-mapped addresses becomes the IPv4 range. Raises ValueError."""
-    found = ip_network(text)
-    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
-    if mapped is None or found.prefixlen < MAPPED_PREFIX_LENGTH:
-        return found
-    return ip_network(f"{mapped}/{found.prefixlen - MAPPED_PREFIX_LENGTH}")
+    """An address or a CIDR range. A range of IPv4-mapped addresses becomes the IPv4 range. Raises ValueError."""
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < MAPPED_PREFIX_LENGTH:
+        return network
+    return ip_network(f"{mapped}/{network.prefixlen - MAPPED_PREFIX_LENGTH}")
 
 
 def origin(request: HttpRequest) -> str:
@@ -106,31 +106,31 @@ def record_caller(request: HttpRequest, messages: Iterable[Message], rejected: I
     Browsers send an Origin with every cross-site POST, backends do not. Without one the caller is a game server, whose
     address must never be sent to an ad network as the player's.
 
-    No address is recorded where the context states 0.0.0.0 or ::, by which clients of Segment ask for that
+    No address is recorded where the context states 0.0.0.0 or ::, with which clients of Segment opt out
     (github.com/segmentio/analytics-kotlin/issues/266). The context then has `ip` None.
     """
-    ip, page = caller_ip(request), origin(request)
-    agent = request.META.get("HTTP_USER_AGENT", "")[:1024]
-    browser = {"ip": ip, "user_agent": agent} if request.META.get("HTTP_ORIGIN") else {}
+    ip, caller_origin = caller_ip(request), origin(request)
+    user_agent = request.META.get("HTTP_USER_AGENT", "")[:1024]
+    browser = {"ip": ip, "user_agent": user_agent} if request.META.get("HTTP_ORIGIN") else {}
     context = {name: value for name, value in browser.items() if value}
     for message in messages:
-        message.request_ip, message.origin = ip, page
+        message.request_ip, message.origin = ip, caller_origin
         if is_opt_out(message.context.get("ip")):
             message.request_ip = ""
             message.raw = {name: value for name, value in message.raw.items() if name != "ip"}
             message.context = {**message.context, "ip": None}
         message.context = {**context, **message.context}
-    for refusal in rejected:
-        is_private = is_opt_out(_context_ip(refusal.raw) or _context_ip({"context": refusal.envelope.get("context")}))
-        refusal.request_ip, refusal.origin = "" if is_private else ip, page
+    for rejection in rejected:
+        stated_ip = _context_ip(rejection.raw) or _context_ip({"context": rejection.envelope.get("context")})
+        rejection.request_ip, rejection.origin = "" if is_opt_out(stated_ip) else ip, caller_origin
 
 
 def is_opt_out(stated: Any) -> bool:
     """Whether a stated address is 0.0.0.0 or ::, in any spelling."""
     if not isinstance(stated, str) or len(stated) > MAX_ADDRESS_LENGTH:
         return False
-    found = read_address(ZEROS.sub("0", stated))
-    return found is not None and found.is_unspecified
+    address = read_address(ZEROS.sub("0", stated))
+    return address is not None and address.is_unspecified
 
 
 def _context_ip(raw: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Queries that requests on the event loop do not wait for: keys and rate limit tokens that will be needed soon.
+"""Queries that requests on the event loop do not wait for: of keys and rate limit tokens that will be needed soon.
 
 A request on the event loop that needs a query is answered on a thread instead (dialects/base.py), and so are all others
-that need the same key until the result is there. The first request that finds a cached value about to expire therefore
+that need the same key until the query has ended. The first request whose cached value is about to expire therefore
 starts the query here and continues with the cached value.
 """
 
@@ -23,7 +23,7 @@ def on_event_loop() -> bool:
 
 
 def prefetch(query: Callable[[], object]) -> None:
-    """Run `query` on a background thread. Errors are logged; the next request that needs the value repeats it."""
+    """Run `query` on a background thread. Errors are logged; the next request that needs its result repeats it."""
     executor.submit(_run, query)
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from audience.intake.messages.message import Message, Violation
-from audience.intake.requests.caller import is_among, read_network
+from audience.intake.requests.caller import is_in_networks, read_network
 from audience.models import ApiKey, Kind
 
 EVENT_NOT_ALLOWED = Violation("", "EVENT_NOT_ALLOWED", "this key is not allowed to send events of this name")
@@ -22,8 +22,11 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def caller_violation(key: ApiKey, *, origin: str, address: str) -> Violation | None:
-    """Why `key` may not be used from there; None when it may. No origin, or an unreadable address, is never allowed."""
-    if key.allowed_addresses and not is_among(address, tuple(key.allowed_addresses)):
+    """Why `key` may not be used from this origin and address; None when it may.
+
+    A restricted key may not be used without an origin, or from an unreadable address.
+    """
+    if key.allowed_addresses and not is_in_networks(address, tuple(key.allowed_addresses)):
         return ADDRESS_NOT_ALLOWED
     if key.allowed_origins and not any(_matches(origin, allowed) for allowed in key.allowed_origins):
         return ORIGIN_NOT_ALLOWED
@@ -42,37 +45,37 @@ def _matches(origin: str, allowed: str) -> bool:
     scheme, _, host = allowed.partition("://")
     if not host.startswith(WILDCARD):
         return origin == allowed
-    own_scheme, _, own_host = origin.partition("://")
-    return own_scheme == scheme and own_host.endswith(host[1:]) and len(own_host) > len(host[1:])
+    origin_scheme, _, origin_host = origin.partition("://")
+    return origin_scheme == scheme and origin_host.endswith(host[1:]) and len(origin_host) > len(host[1:])
 
 
 def parse_origin(text: str) -> str:
-    """An origin as browsers write it. ValueError with a sentence for the form.
+    """An origin as browsers write it. Raises ValueError with a message for the form.
 
-    Lower case, the port only where it is not the scheme's own, international names in their ASCII form.
+    In lower case, without the default port of the scheme, with international names in their ASCII form.
     """
-    sentence = f"“{text}” is not an origin. Write the scheme, the host and any port, such as https://game.example."
+    message = f"“{text}” is not an origin. Write the scheme, the host and any port, such as https://game.example."
     try:
         parts = urlsplit(text.strip())
         host, port = (parts.hostname or "").removeprefix(WILDCARD), parts.port
         wildcard = WILDCARD if (parts.hostname or "").startswith(WILDCARD) else ""
-        written = f"[{ip_address(host)}]" if ":" in host else host.encode("idna").decode()
+        ascii_host = f"[{ip_address(host)}]" if ":" in host else host.encode("idna").decode()
     except (ValueError, UnicodeError):
-        raise ValueError(sentence) from None
-    rest = parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None
-    if parts.scheme not in DEFAULT_PORTS or rest or not HOST.fullmatch(written):
-        raise ValueError(sentence)
+        raise ValueError(message) from None
+    has_more = parts.path.rstrip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme not in DEFAULT_PORTS or has_more or not HOST.fullmatch(ascii_host):
+        raise ValueError(message)
     if wildcard and "." not in host:
         raise ValueError(f"“{text}” would allow every site of a top-level domain.")
-    shown = f":{port}" if port is not None and port != DEFAULT_PORTS[parts.scheme] else ""
-    return f"{parts.scheme}://{wildcard}{written}{shown}"
+    suffix = f":{port}" if port is not None and port != DEFAULT_PORTS[parts.scheme] else ""
+    return f"{parts.scheme}://{wildcard}{ascii_host}{suffix}"
 
 
 def parse_network(text: str) -> str:
-    """An address or a CIDR range in its usual spelling. ValueError with a sentence for the form."""
+    """An address or a CIDR range in its canonical form. Raises ValueError with a message for the form."""
     try:
-        found = read_network(text.strip())
+        network = read_network(text.strip())
     except ValueError as error:
         hint = " The part behind the prefix must be zero." if "host bits" in str(error) else ""
         raise ValueError(f"“{text}” is not an IP address or a range such as 192.0.2.0/24.{hint}") from None
-    return str(found.network_address) if found.num_addresses == 1 else str(found)
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
