@@ -51,7 +51,7 @@ def on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 @contextlib.contextmanager
 def web_process(
     monkeypatch: pytest.MonkeyPatch,
-    write: Callable[[Sequence[Write]], None] = transaction.write,
+    write: Callable[[Sequence[Write]], None] = transaction.write_all,
     open_channel: Callable[[], Channel | None] = lambda: None,
 ) -> Iterator[WriteQueue]:
     """What a web process has of its own, and ends with it."""
@@ -59,7 +59,7 @@ def web_process(
     write_requests = partial(transaction.write_requests, write=write)
     queue = WriteQueue(write_requests, accept.after_commit, open_channel)
     monkeypatch.setattr(prefetch, "executor", fetching)
-    monkeypatch.setattr(accept, "process_queue", queue)
+    monkeypatch.setattr(accept, "write_queue", queue)
     try:
         yield queue
     finally:

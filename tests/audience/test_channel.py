@@ -182,7 +182,7 @@ class Crowd:
 
     def counted(self, writes: Sequence[Write]) -> None:
         self.on_thread.append(len(writes))
-        transaction.write(writes)
+        transaction.write_all(writes)
 
     async def ask(self, *messages: Message) -> Receipt | BaseException:
         try:

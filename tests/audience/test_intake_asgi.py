@@ -355,7 +355,7 @@ def test_a_full_write_queue_is_answered_503_in_every_dialect(
         raise Overloaded
 
     at_hand(wire)
-    monkeypatch.setattr(accepting.process_queue, "commit", full)
+    monkeypatch.setattr(accepting.write_queue, "commit", full)
     answer = loop.ask(wire.path, wire.sent({}), headers={**wire.authorised(), "Origin": ORIGIN})
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
@@ -405,7 +405,7 @@ def test_under_more_load_than_it_can_take_it_answers_503_and_stores_all_that_it_
 
     def write(writes: Sequence[Write]) -> None:
         assert database_answers.wait(60)
-        transaction.write(writes)
+        transaction.write_all(writes)
 
     async def burst(web: asgi.IngestApp) -> Counter[int]:
         """250 batches of 100 messages at once, and how they were answered."""

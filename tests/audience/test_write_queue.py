@@ -45,7 +45,7 @@ class Crowd:
         self.answers: Asked = {}
         self.sizes: list[int] = []
         self.first_may_go = threading.Event()
-        self.write = transaction.write
+        self.write = transaction.write_all
 
     def counted(self, writes: Sequence[Write]) -> None:
         self.sizes.append(len(writes))

@@ -1,7 +1,7 @@
-"""Stores a request: the entry to this folder.
+"""Stores requests: the entry point of this folder.
 
-When one of its functions returns, the rows are committed, and only then may the request be acknowledged. Identity,
-attribution and postbacks follow in the workers, so that they can neither delay nor fail it.
+When `accept` or a variant of it returns, the rows are committed, and only then may the request be acknowledged.
+Identity, attribution and postbacks follow in the workers, so that they can neither delay nor fail a request.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ from audience.intake.storing.statement import Write
 from audience.intake.storing.write_queue import Overloaded, WriteQueue
 from audience.models import ApiKey, Dialect
 
-# The use of a key is recorded at most once in this time: exact enough to see that an old key is still used.
+# The use of a key is recorded at most once in this time: exact enough to show that an old key is still used.
 USE_INTERVAL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The number of messages of a request that are `new`, `duplicates` of stored ones, and `rejected`.
+    """The numbers of messages of a request that are `new`, `duplicates` of stored ones, and `rejected`.
 
     `reused` are the rejections, included in `rejected`, of messages whose id another event has.
     """
@@ -53,35 +53,35 @@ def accept(
     """Store the messages of one key, and wake the digest. `dialect` is that of the request.
 
     Raises `django.db.OperationalError` when the database is unavailable. The client then has to send the request again;
-    if it was stored all the same, its messages are recognised by their ids.
+    if it was stored anyway, its messages are detected as duplicates.
     """
-    sent = Submission(key=key, dialect=dialect, received_at=received_at, messages=messages, rejected=rejected)
-    return accept_all([sent])[0]
+    submission = Submission(key=key, dialect=dialect, received_at=received_at, messages=messages, rejected=rejected)
+    return accept_all([submission])[0]
 
 
 def accept_all(submissions: Sequence[Submission]) -> list[Receipt]:
-    """The same for a request with messages of several keys: all of it is stored, or nothing."""
-    writes = [Write(sent) for sent in submissions]
-    transaction.write(writes)
+    """Store a request with messages of several keys like `accept`: all of it, or nothing."""
+    writes = [Write(submission) for submission in submissions]
+    transaction.write_all(writes)
     after_commit(writes, wakeup.wake)
     return [_receipt(write) for write in writes]
 
 
 async def accept_on_loop(submissions: Sequence[Submission]) -> list[Receipt]:
-    """The same on the event loop, together with other requests. Raises `Overloaded` too."""
-    writes = [Write(sent) for sent in submissions]
-    await process_queue.commit(writes)
+    """`accept_all` on the event loop, in one transaction with other requests. Also raises `Overloaded`."""
+    writes = [Write(submission) for submission in submissions]
+    await write_queue.commit(writes)
     return [_receipt(write) for write in writes]
 
 
 def refuse_when_full() -> None:
-    """Raise `Overloaded` before a request is parsed that `accept_on_loop` would refuse."""
-    if process_queue.is_full:
+    """Raise `Overloaded` before parsing a request that `accept_on_loop` would refuse."""
+    if write_queue.is_full:
         raise Overloaded
 
 
 def record_use(key: ApiKey) -> None:
-    """Record that a request came with this key, whether or not it is accepted. Does not block the event loop."""
+    """Record that a request has used this key, accepted or not. Does not block the event loop."""
     if _is_use_due(key):
         if prefetch.on_event_loop():
             prefetch.prefetch(partial(_save_use, key))
@@ -91,14 +91,14 @@ def record_use(key: ApiKey) -> None:
 
 def after_commit(writes: Sequence[Write], wake: Callable[[str], None] = wakeup.wake_now) -> None:
     """Record the use of the keys, and wake the digest."""
-    for key in {write.sent.key.id: write.sent.key for write in writes}.values():
+    for key in {key.id: key for key in (write.submission.key for write in writes)}.values():
         record_use(key)
     if any(write.new for write in writes):
         wake(wakeup.DIGEST)
 
 
 def _is_use_due(key: ApiKey) -> bool:
-    """Whether to save the use of the key; sets the time in memory."""
+    """Whether to save the use of the key; sets `last_used_at` in memory."""
     now = clock.now()
     if key.last_used_at is not None and (now - key.last_used_at).total_seconds() <= USE_INTERVAL_SECONDS:
         return False
@@ -110,7 +110,7 @@ def _save_use(key: ApiKey) -> None:
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
 
-process_queue = WriteQueue(
+write_queue = WriteQueue(
     transaction.write_requests, after_commit, partial(Channel, statement.STATEMENTS), transaction.write_reused
 )
 
@@ -119,6 +119,6 @@ def _receipt(write: Write) -> Receipt:
     return Receipt(
         new=write.new,
         duplicates=len(write.events) - write.new - len(write.reused),
-        rejected=len(write.sent.rejected) + len(write.reused),
+        rejected=len(write.submission.rejected) + len(write.reused),
         reused=tuple(write.reused),
     )

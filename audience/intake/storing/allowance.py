@@ -1,8 +1,8 @@
-"""Limits how many rejections are stored, so that a client cannot fill the disk between two prunings.
+"""Limits the number of stored rejections, so that a client cannot fill the disk between two runs of pruning.
 
 A process stores as many per game as pruning keeps (audience/storage/prune.py), and regains that allowance within ten
-minutes, the interval of pruning. Each key has an allowance of its own too, so that a flood with a public key does not
-hide the rejections of a server. Rejections beyond it are answered and counted, and not stored.
+minutes, the interval of pruning. Each key also has its own allowance, used first, so that a flood with a public key
+does not hide the rejections of a server. Rejections beyond both are answered and counted, but not stored.
 """
 
 import threading
@@ -17,30 +17,30 @@ REFILL_SECONDS = 600.0
 
 @dataclass(slots=True)
 class _Allowance:
-    """The `number` of rejections that may be stored, as of `at` (time.monotonic())."""
+    """The number of rejections that may still be stored, as of `updated_at` (time.monotonic())."""
 
-    number: float
-    at: float
+    remaining: float
+    updated_at: float
 
 
 _lock = threading.Lock()
 _allowances: dict[tuple[str, int], _Allowance] = {}
 
 
-def take(game_id: int, key_id: int, wanted: int) -> int:
-    """How many of `wanted` rejections of a key may be stored; reduces the allowances by them."""
-    if not wanted:
+def take(game_id: int, key_id: int, number: int) -> int:
+    """How many of this number of rejections of a key may be stored; reduces the allowances by them."""
+    if not number:
         return 0
     now = time.monotonic()
     with _lock:
-        own = _take(("key", key_id), wanted, MAX_PER_KEY, now)
-        return own + _take(("game", game_id), wanted - own, MAX_PER_GAME, now)
+        taken = _take(("key", key_id), number, MAX_PER_KEY, now)
+        return taken + _take(("game", game_id), number - taken, MAX_PER_GAME, now)
 
 
-def _take(owner: tuple[str, int], wanted: int, limit: int, now: float) -> int:
+def _take(owner: tuple[str, int], number: int, limit: int, now: float) -> int:
     allowance = _allowances.setdefault(owner, _Allowance(limit, now))
-    allowance.number = min(limit, allowance.number + (now - allowance.at) * limit / REFILL_SECONDS)
-    allowance.at = now
-    taken = min(wanted, int(allowance.number))
-    allowance.number -= taken
+    allowance.remaining = min(limit, allowance.remaining + (now - allowance.updated_at) * limit / REFILL_SECONDS)
+    allowance.updated_at = now
+    taken = min(number, int(allowance.remaining))
+    allowance.remaining -= taken
     return taken

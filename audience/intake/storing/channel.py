@@ -1,9 +1,9 @@
 """A non-blocking connection to PostgreSQL on the event loop: a statement is sent, and its result is passed to a
 callback.
 
-With a thread that waits for the database, the thread and the event loop switch the interpreter lock several times per
-statement, which took a fifth of the time of a small request. libpq does the protocol, through psycopg.pq
-(psycopg.org/psycopg3/docs/api/pq.html); this module waits for the socket.
+With a thread that waits for the database, the interpreter lock passes between the thread and the event loop several
+times per statement, which took a fifth of the time of a small request. libpq implements the protocol, through
+psycopg.pq (psycopg.org/psycopg3/docs/api/pq.html); this module waits for the socket.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ class Channel:
         self._callback: Callback | None = None
         self._results: list[PGresult] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        # libpq forgets the socket of a lost connection before the event loop has to be told to stop watching it.
+        # libpq drops the socket of a lost connection, but it is needed to remove the reader from the event loop.
         self._socket = self._libpq.socket
         try:
-            for name, text in statements.items():
-                _raise_if_refused(self._libpq.prepare(name, text.encode()))
+            for name, query in statements.items():
+                _raise_if_refused(self._libpq.prepare(name, query.encode()))
         except psycopg.Error:
             self._connection.close()
             raise
@@ -48,7 +48,7 @@ class Channel:
         return not self._connection.closed
 
     def send(self, statement: bytes, values: Sequence[bytes], callback: Callback) -> None:
-        """Run a prepared statement with these parameters. Always to be called on the event loop of the first call.
+        """Run a prepared statement with these parameters. To be called on one event loop only.
 
         Raises psycopg.Error when it cannot be sent; the callback is then not called.
         """
@@ -100,10 +100,10 @@ class Channel:
         callback(rows)
 
     def _is_complete(self) -> bool:
-        """Whether PostgreSQL is ready for the next statement. The result is passed on only then: the commit, and an
-        error of the commit, follow the rows."""
+        """Whether PostgreSQL is ready for the next statement. Only then is the result passed to the callback, since the
+        commit, and an error of the commit, follow the rows."""
         self._libpq.consume_input()
-        # Input without a statement is a notice, or announces the end of the connection.
+        # Input while no statement runs is a notice, or the end of the connection.
         while self._callback and not self._libpq.is_busy():
             result = self._libpq.get_result()
             if result is None:

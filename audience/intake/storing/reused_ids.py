@@ -1,11 +1,12 @@
-"""Messages that the statement passed over since their id is stored, and that are not copies: other events with that id.
+"""Stores messages that reuse the id of another event: the statement skipped them as if they were copies of it.
 
-They are compared only after a conflict, so that new messages cost nothing, and in another statement: the one that
-conflicted does not see rows that were committed while it ran, nor its own.
+Messages are compared with the stored events only after a conflict, so that new messages cost nothing, and with another
+query: the statement does not see rows that were committed while it ran, nor its own.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -15,21 +16,21 @@ from django.db import connection, transaction
 from audience.intake.messages.message import Message, Rejected
 from audience.intake.messages.message_ids import Fingerprint, fingerprint, replacement_id, stated_time
 from audience.intake.storing import statement
-from audience.intake.storing.rows import EventRow, Submission
+from audience.intake.storing.rows import EventRow
 from audience.intake.storing.statement import Write
 
-STORED = """
+SELECT_STORED = """
 SELECT message_id, day, kind, name, user_id, anonymous_id, device_id, raw::text FROM audience_event
 WHERE game_id = %s AND message_id = ANY(%s) AND day BETWEEN %s AND %s
 """
-# The statement has counted them as duplicates.
+# The statement has counted the messages as duplicates.
 CORRECT_BATCH = """
 UPDATE audience_batch SET duplicates = duplicates - %s WHERE game_id = %s AND id = %s AND received_at = %s
 """
 
 
 class StoredEvent(NamedTuple):
-    """What tells a stored event from a message with its id."""
+    """The columns of a stored event with which a message with the same id is compared."""
 
     day: date
     kind: str
@@ -40,49 +41,49 @@ class StoredEvent(NamedTuple):
     raw: str
 
     def equals(self, message: Message, *, at_any_time: bool = False) -> bool:
-        """Whether the message is a retry of it; `at_any_time` also if it states another time."""
-        own = fingerprint(message)
+        """Whether the message is a copy of this event; with `at_any_time` also if it states another time."""
+        expected = fingerprint(message)
         stated = stated_time(orjson.loads(self.raw), message.time_fields)
-        return own == Fingerprint(*self[1:6], own.stated_time if at_any_time else stated)
+        return expected == Fingerprint(*self[1:6], expected.stated_time if at_any_time else stated)
 
 
-Stored = Mapping[str, Sequence[StoredEvent]]
+# By message id.
+StoredEvents = Mapping[str, Sequence[StoredEvent]]
 
 
 def store(writes: Sequence[Write]) -> None:
-    """Store other events with a stored id, or their rejections, and correct the results of their writes.
+    """Store the messages that reuse an id, or their rejections, and correct the results of their writes.
 
-    A transaction for each write: with the rows of several Batches locked, it could deadlock with the digest.
+    Uses a transaction for each write: with the rows of several Batches locked, it could deadlock with the digest.
     """
     by_game = defaultdict(list)
     for write in writes:
-        if write.has_copies:
-            by_game[write.sent.key.game_id].append(write)
-    for game_id, copies in by_game.items():
-        rows = [row for write in copies for row in write.events]
+        if write.has_skipped_events:
+            by_game[write.submission.key.game_id].append(write)
+    for game_id, game_writes in by_game.items():
+        rows = [row for write in game_writes for row in write.events]
         first, last = min(map(_first_day, rows)), max(row.day for row in rows)
         stored = find(game_id, [row.message_id for row in rows], first, last)
-        for write in copies:
-            if others := [
-                pair for pair in zip(write.sent.messages, write.events, strict=True) if _is_other(*pair, stored)
-            ]:
-                _store_others(write, others)
+        for write in game_writes:
+            pairs = zip(write.submission.messages, write.events, strict=True)
+            if reusing := [pair for pair in pairs if _reuses_id(*pair, stored)]:
+                _store_reusing(write, reusing)
 
 
-def find(game_id: int, ids: Sequence[str], first: date, last: date) -> Stored:
-    """The events of a game that have these message ids, by id; `first` and `last` are their days."""
-    found = defaultdict(list)
+def find(game_id: int, ids: Sequence[str], first: date, last: date) -> StoredEvents:
+    """The stored events of a game with these message ids, from the days `first` to `last`."""
+    events = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(STORED, [game_id, list(ids), first, last])
+        cursor.execute(SELECT_STORED, [game_id, list(ids), first, last])
         for message_id, *columns in cursor.fetchall():
-            found[message_id].append(StoredEvent(*columns))
-    return found
+            events[message_id].append(StoredEvent(*columns))
+    return events
 
 
-def _is_other(message: Message, row: EventRow, stored: Stored) -> bool:
-    """Whether the event stored with its id, on a day on which a copy of it may be, is another one."""
-    found = [event for event in stored.get(row.message_id, ()) if _first_day(row) <= event.day <= row.day]
-    return bool(found) and not any(event.equals(message) for event in found)
+def _reuses_id(message: Message, row: EventRow, stored: StoredEvents) -> bool:
+    """Whether events are stored with its id, on days on which a copy of it may be, and none of them is a copy."""
+    events = [event for event in stored.get(row.message_id, ()) if _first_day(row) <= event.day <= row.day]
+    return bool(events) and not any(event.equals(message) for event in events)
 
 
 def _first_day(row: EventRow) -> date:
@@ -90,19 +91,17 @@ def _first_day(row: EventRow) -> date:
 
 
 @transaction.atomic
-def _store_others(write: Write, others: Sequence[tuple[Message, EventRow]]) -> None:
-    sent, rejected, events = write.sent, list[Rejected](), list[EventRow]()
-    for message, row in others:
-        if sent.reject_reused:
-            rejected.append(sent.reject_reused(message))
+def _store_reusing(write: Write, reusing: Sequence[tuple[Message, EventRow]]) -> None:
+    submission, rejected, events = write.submission, list[Rejected](), list[EventRow]()
+    for message, row in reusing:
+        if submission.reject_reused:
+            rejected.append(submission.reject_reused(message))
         else:
             events.append(row.with_id(replacement_id(row.message_id, fingerprint(message))))
-    again = Write(
-        Submission(key=sent.key, dialect=sent.dialect, received_at=sent.received_at, messages=(), rejected=rejected)
-    )
-    again.events = events
-    statement.execute([again])
+    second = Write(replace(submission, messages=(), rejected=rejected))
+    second.events = events
+    statement.execute([second])
     with connection.cursor() as cursor:
-        cursor.execute(CORRECT_BATCH, [len(others), sent.key.game_id, write.batch_id, sent.received_at])
-    write.new += again.new
+        cursor.execute(CORRECT_BATCH, [len(reusing), submission.key.game_id, write.batch_id, submission.received_at])
+    write.new += second.new
     write.reused = rejected

@@ -1,4 +1,4 @@
-"""The rows of a request as texts that PostgreSQL reads, made before a lock or a connection is held."""
+"""The rows of a request in PostgreSQL's text format, built before a lock or a connection is taken."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from audience.models.keys import MIN_RETENTION_DAYS
 MAX_RAW_BYTES = 32 * 1024
 # The same for its batch envelope, which is stored with each rejected member of a batch.
 MAX_ENVELOPE_BYTES = 2 * 1024
-# The key of what is stored instead of a larger one: {"truncated": true, "bytes": 40000}.
+# The key of the object that is stored in place of a larger one: {"truncated": true, "bytes": 40000}.
 TRUNCATED = "truncated"
 
-# The columns of an Event except its id, with their types.
-EVENT = {
+# The columns of an Event except its id, and of a Rejection, with their types.
+EVENT_COLUMNS = {
     "game_id": "bigint",
     "day": "date",
     "message_id": "text",
@@ -49,7 +49,7 @@ EVENT = {
     "integrations": "jsonb",
     "raw": "jsonb",
 }
-REJECTION = {
+REJECTION_COLUMNS = {
     "game_id": "bigint",
     "key_id": "bigint",
     "dialect": "text",
@@ -65,7 +65,7 @@ REJECTION = {
 }
 
 
-# The values of REJECTION, in PostgreSQL's text format except for the array.
+# The values of REJECTION_COLUMNS, in text format except for the array.
 RejectionRow = tuple[str | list[str], ...]
 
 
@@ -73,8 +73,8 @@ RejectionRow = tuple[str | list[str], ...]
 class Submission:
     """The messages of one key in one request, and those that its dialect rejected.
 
-    `reject_reused` makes the rejection of a message whose id another event has. Without it, such a message is stored
-    under an id of ours.
+    `reject_reused` returns the rejection of a message whose id another event has. Without it, such a message is stored
+    under a new id (message_ids.replacement_id).
     """
 
     key: ApiKey
@@ -86,9 +86,9 @@ class Submission:
 
 
 class EventRow(NamedTuple):
-    """`values` are those of EVENT, in PostgreSQL's text format.
+    """`values` are those of EVENT_COLUMNS, in text format.
 
-    `days_back` is the number of days before `day` on which a copy may be stored; 0 if the client stated the time.
+    `days_back` is the number of days before `day` on which a copy may be stored; 0 if the client states the time.
     """
 
     values: tuple[str, ...]
@@ -100,18 +100,18 @@ class EventRow(NamedTuple):
         return self._replace(message_id=message_id, values=(*self.values[:2], message_id, *self.values[3:]))
 
 
-def events(sent: Submission) -> list[EventRow]:
+def events(submission: Submission) -> list[EventRow]:
     """A row for each message, in the order of sending, with `event_at` limited to the receipt."""
-    request = _Request.of(sent)
-    stated = [message.event_at for message in sent.messages if not message.is_joined]
-    moments = times.limit_to_receipt(stated, sent.received_at)
-    places = accumulate((not message.is_joined for message in sent.messages), initial=-1)
-    next(places)
-    return [_event(request, message, moments[place]) for message, place in zip(sent.messages, places, strict=True)]
+    request = _Request.of(submission)
+    stated = [message.event_at for message in submission.messages if not message.is_joined]
+    moments = times.limit_to_receipt(stated, submission.received_at)
+    items = accumulate((not message.is_joined for message in submission.messages), initial=-1)
+    next(items)
+    return [_event(request, message, moments[item]) for message, item in zip(submission.messages, items, strict=True)]
 
 
 class _Request(NamedTuple):
-    """The columns of EVENT that are the same for all messages of a request."""
+    """The values of EVENT_COLUMNS that are the same for all messages of a request."""
 
     day: date
     received: str
@@ -122,11 +122,11 @@ class _Request(NamedTuple):
     is_server: bool
 
     @classmethod
-    def of(cls, sent: Submission) -> "_Request":
-        key, at = sent.key, sent.received_at
-        day = at.astimezone(UTC).date()
-        names = (str(key.game_id), str(key.id), sent.dialect.value)
-        return cls(day, at.isoformat(), *names, key.is_sandbox, key.is_server)
+    def of(cls, submission: Submission) -> "_Request":
+        key, received_at = submission.key, submission.received_at
+        day = received_at.astimezone(UTC).date()
+        names = (str(key.game_id), str(key.id), submission.dialect.value)
+        return cls(day, received_at.isoformat(), *names, key.is_sandbox, key.is_server)
 
 
 def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
@@ -163,31 +163,31 @@ def _event(request: _Request, message: Message, event_at: datetime) -> EventRow:
 
 
 def _days_back(message: Message) -> int:
-    """A message without a time may be sent again past midnight. One with an unreadable time may be sent again at any
-    time: clients that state times store their messages until they are accepted."""
+    """A message without a time may be sent again after midnight, and a message with an unreadable time much later:
+    clients that state times store their messages until they are accepted."""
     if message.day is not None:
         return 0
     return MIN_RETENTION_DAYS if message.time_note else 1
 
 
-def rejections(sent: Submission, *, keep: int) -> list[RejectionRow]:
-    """A row for each of the first `keep` rejected messages."""
+def rejections(submission: Submission, *, limit: int) -> list[RejectionRow]:
+    """A row for each of the first `limit` rejected messages."""
     return [
         (
-            str(sent.key.game_id),
-            str(sent.key.pk),
-            sent.dialect.value,
-            sent.received_at.isoformat(),
-            refusal.message_id or "",
-            _json([violation.as_dict() for violation in refusal.errors]),
-            refusal.route,
-            _json(_truncated(refusal.envelope, MAX_ENVELOPE_BYTES)),
-            _json(_truncated(refusal.raw, MAX_RAW_BYTES)),
-            _subjects(refusal.raw),
-            refusal.origin,
-            refusal.request_ip,
+            str(submission.key.game_id),
+            str(submission.key.pk),
+            submission.dialect.value,
+            submission.received_at.isoformat(),
+            rejection.message_id or "",
+            _json([violation.as_dict() for violation in rejection.errors]),
+            rejection.route,
+            _json(_truncated(rejection.envelope, MAX_ENVELOPE_BYTES)),
+            _json(_truncated(rejection.raw, MAX_RAW_BYTES)),
+            _subjects(rejection.raw),
+            rejection.origin,
+            rejection.request_ip,
         )
-        for refusal in sent.rejected[:keep]
+        for rejection in submission.rejected[:limit]
     ]
 
 
@@ -203,7 +203,7 @@ def _truncated(value: Any, limit: int) -> Any:
 def _subjects(raw: Any) -> list[str]:
     """All ids in a rejected message or list of messages, for erasures: the values of keys that end in `id`.
 
-    In the form that the ids of valid messages have.
+    They are cleaned like the ids of valid messages.
     """
     messages = raw if isinstance(raw, list) else [raw]
     fields = (pair for message in messages if isinstance(message, dict) for pair in message.items())

@@ -1,8 +1,8 @@
 """Stores requests in a transaction of Django's connection, on a thread: large groups, groups that the channel could not
 store, and requests that are answered on a thread.
 
-A large group is copied in, which is fastest. COPY has no ON CONFLICT: if one of the messages is stored already, the
-group is written by the statement instead.
+A large group is stored by COPY, which is fastest but has no ON CONFLICT: if one of the messages is stored already, the
+group is stored by the statement instead.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,16 +16,16 @@ from audience.intake.storing.statement import Write
 
 logger = structlog.get_logger(__name__)
 
-IDS = "SELECT nextval('audience_event_id_seq') FROM generate_series(1, %s)"
-COPY_EVENTS = f"COPY audience_event (id, {', '.join(rows.EVENT)}) FROM STDIN"
-COPY_REJECTIONS = f"COPY audience_rejection ({', '.join(rows.REJECTION)}) FROM STDIN"
+NEXT_IDS = "SELECT nextval('audience_event_id_seq') FROM generate_series(1, %s)"
+COPY_EVENTS = f"COPY audience_event (id, {', '.join(rows.EVENT_COLUMNS)}) FROM STDIN"
+COPY_REJECTIONS = f"COPY audience_rejection ({', '.join(rows.REJECTION_COLUMNS)}) FROM STDIN"
 COPY_BATCHES = """COPY audience_batch (game_id, key_id, dialect, received_at, accepted, duplicates, rejected, event_ids,
     first_day, last_day, state, attempts, next_attempt_at, error) FROM STDIN"""
 
 
-def write(writes: Sequence[Write]) -> None:
+def write_all(writes: Sequence[Write]) -> None:
     """Store all of `writes` or none, and set the results of each. Raises the errors of the database."""
-    if statement.is_small(writes) or any(row.days_back for one in writes for row in one.events):
+    if statement.is_small(writes) or any(row.days_back for write in writes for row in write.events):
         _insert(writes)
         return
     try:
@@ -35,20 +35,21 @@ def write(writes: Sequence[Write]) -> None:
 
 
 def write_requests(
-    requests: Sequence[Sequence[Write]], write: Callable[[Sequence[Write]], None] = write
+    requests: Sequence[Sequence[Write]], write: Callable[[Sequence[Write]], None] = write_all
 ) -> list[BaseException | None]:
     """Store requests in one transaction; when that fails, each in its own, so that a row that PostgreSQL refuses fails
     no other request. Returns the error of each request, None if it is stored."""
     close_old_connections()
     error = _attempt(write, list(chain.from_iterable(requests)))
     if isinstance(error, DatabaseError | InterfaceError) and len(requests) > 1 and connection.is_usable():
-        logger.warning("group_written_singly", requests=len(requests), error=type(error).__name__)
+        logger.warning("group_failed", requests=len(requests), error=type(error).__name__)
         return [_attempt(write, request) for request in requests]
     return [error] * len(requests)
 
 
 def write_reused(requests: Sequence[Sequence[Write]]) -> list[BaseException | None]:
-    """Store what the channel passed over in these requests, unless it is a copy. Returns the error of each request."""
+    """Store the messages of these requests that the channel skipped and that are not copies. Returns the error of each
+    request, None if there was none."""
     close_old_connections()
     return [_attempt(reused_ids.store, request) for request in requests]
 
@@ -70,32 +71,32 @@ def _insert(writes: Sequence[Write]) -> None:
 @transaction.atomic
 def _copy(writes: Sequence[Write]) -> None:
     """Raises IntegrityError when a copy of one of the messages is stored already, on the same day."""
-    events = [row for one in writes for row in one.events]
+    events = [row for write in writes for row in write.events]
     with connection.cursor() as cursor:
-        cursor.execute(IDS, [len(events)])
-        ids = [number for (number,) in cursor.fetchall()]
-    # In the order of the statement, for the same reason.
+        cursor.execute(NEXT_IDS, [len(events)])
+        ids = [event_id for (event_id,) in cursor.fetchall()]
+    # In the order of the statement, so that two groups do not deadlock.
     ordered = sorted(zip(ids, events, strict=True), key=lambda pair: (pair[1].day, pair[1].message_id))
-    _copy_in(COPY_EVENTS, [(str(number), *row.values) for number, row in ordered])
-    _copy_in(COPY_REJECTIONS, [values for one in writes for values in one.rejections])
-    remaining = iter(ids)
-    _copy_in(COPY_BATCHES, [_batch(one, [next(remaining) for _ in one.events]) for one in writes])
-    for one in writes:
-        one.new, one.reused = len(one.events), []
+    _copy_rows(COPY_EVENTS, [(str(event_id), *row.values) for event_id, row in ordered])
+    _copy_rows(COPY_REJECTIONS, [values for write in writes for values in write.rejections])
+    remaining_ids = iter(ids)
+    _copy_rows(COPY_BATCHES, [_batch(write, [next(remaining_ids) for _ in write.events]) for write in writes])
+    for write in writes:
+        write.new, write.reused = len(write.events), []
 
 
-def _batch(one: Write, ids: list[int]) -> tuple[object, ...]:
-    """The values of a Batch without duplicates; `pending`, and so to be digested, when it has events."""
-    sent, days = one.sent, [row.day for row in one.events]
-    names = (sent.key.game_id, sent.key.pk, sent.dialect.value, sent.received_at)
+def _batch(write: Write, ids: list[int]) -> tuple[object, ...]:
+    """The values of a Batch without duplicates. It is pending, to be digested, if it has events."""
+    submission, days = write.submission, [row.day for row in write.events]
+    names = (submission.key.game_id, submission.key.pk, submission.dialect.value, submission.received_at)
     bounds = (min(days), max(days)) if days else (None, None)
     state = "pending" if ids else "done"
-    return (*names, len(ids), 0, len(sent.rejected), ids, *bounds, state, 0, sent.received_at, "")
+    return (*names, len(ids), 0, len(submission.rejected), ids, *bounds, state, 0, submission.received_at, "")
 
 
-def _copy_in(query: str, values: Sequence[Sequence[object]]) -> None:
+def _copy_rows(query: str, values: Sequence[Sequence[object]]) -> None:
     if not values:
         return
-    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(query) as into:
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(query) as copy:
         for row in values:
-            into.write_row(row)
+            copy.write_row(row)

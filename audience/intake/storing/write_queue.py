@@ -1,12 +1,11 @@
 """Group commit: requests that arrive together are stored together, and each is answered after the commit.
 
-One disk write then acknowledges many requests: while PostgreSQL writes, further requests gather on the event loop and
-are written next. A request waits for the write under way and for requests that have arrived already, and for nothing
-else.
+One disk write then acknowledges many requests: while PostgreSQL writes a group, further requests are queued on the
+event loop and written next. A request waits only for the current write and for requests that have arrived before it.
 
-There are two ways to write a group, chosen in `_write_next`. The event loop sends the statement of a small one itself
-(channel.py). A thread writes a large one in a transaction (transaction.py), and also every group that the channel could
-not store: a thread may wait, try again, and find the request that caused an error.
+There are two ways to write a group, chosen in `_write_next`. The event loop sends the statement of a small group itself
+(channel.py). A thread writes a large group in a transaction (transaction.py), and every group that the channel could
+not store: a thread may wait, retry, and find the request that caused an error.
 """
 
 import asyncio
@@ -29,14 +28,14 @@ logger = structlog.get_logger(__name__)
 
 # Events of one transaction. In a larger one, requests wait longer than the shared disk write saves.
 MAX_GROUP_EVENTS = 4_000
-# Events that wait in one process. With more its memory would grow, and clients would give up before they are answered.
+# Events that wait in one process. With more, its memory would grow, and clients would time out before the answer.
 MAX_WAITING_EVENTS = 20_000
-# Events from which on a group is written without reading further requests that have arrived.
+# A group with this many events is written without waiting for further requests that have arrived.
 MIN_GROUP_EVENTS = 64
 # Between two attempts to open a channel: each is a log-in.
 REOPEN_SECONDS = 1.0
 
-# Returns the error of each request.
+# Returns the error of each request, None if there was none.
 WriteRequests = Callable[[Sequence[Sequence[Write]]], list[BaseException | None]]
 
 
@@ -68,7 +67,7 @@ class WriteQueue:
     """The requests of one process.
 
     `write_requests` and `write_reused` (see transaction.py) and `open_channel` are called on a thread. `on_commit` is
-    called on the event loop with what was committed; it must neither block nor raise.
+    called on the event loop with the committed writes; it must neither block nor raise.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class WriteQueue:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="intake-write")
         self._waiting: deque[_Request] = deque()
         self._waiting_events = 0
-        self._is_writing = False  # or about to
+        self._is_writing = False  # also while a group is being gathered
         self._opened_at = -REOPEN_SECONDS
 
     @property
@@ -97,7 +96,7 @@ class WriteQueue:
         """Return when all of `writes` are committed, in one transaction. Raises the errors of the database, and
         `Overloaded`."""
         request = _Request(writes, asyncio.get_running_loop().create_future())
-        # The largest batch has MAX_WAITING_EVENTS: it is accepted beside a group that is still gathering.
+        # The largest batch has MAX_WAITING_EVENTS: it is accepted besides a small group that is being gathered.
         if self._waiting_events >= MIN_GROUP_EVENTS and self._waiting_events + request.size > MAX_WAITING_EVENTS:
             raise Overloaded
         self._waiting.append(request)
@@ -107,9 +106,9 @@ class WriteQueue:
             self._gather()
         await request.stored
 
-    def _gather(self, found: int = 0) -> None:
-        """Write once an iteration of the event loop has added no request to the `found` ones."""
-        if found < len(self._waiting) and self._waiting_events < MIN_GROUP_EVENTS:
+    def _gather(self, previous: int = 0) -> None:
+        """Write once an iteration of the event loop has added no request; `previous` is their number before it."""
+        if previous < len(self._waiting) and self._waiting_events < MIN_GROUP_EVENTS:
             asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
         else:
             self._write_next()
@@ -117,7 +116,7 @@ class WriteQueue:
     def _write_next(self) -> None:
         requests = self._next_group()
         writes = list(chain.from_iterable(request.writes for request in requests))
-        if self._channel and self._channel.is_open and statement.is_light(writes):
+        if self._channel and self._channel.is_open and statement.can_build_on_loop(writes):
             self._write_by_channel(self._channel, requests, writes)
         else:
             self._write_in_transaction(requests)
@@ -141,27 +140,27 @@ class WriteQueue:
         self, requests: Sequence[_Request], writes: Sequence[Write], result: list[ResultRow] | Exception
     ) -> None:
         if isinstance(result, Exception):
-            # If the group was committed all the same, the second write recognises its messages by their ids.
+            # If the group was committed anyway, the second write detects its messages as duplicates.
             logger.warning("intake_channel_failed", requests=len(requests), error=type(result).__name__)
             self._write_in_transaction(requests)
             return
         statement.apply_result(writes, result)
-        passed_over = [request for request in requests if any(write.has_copies for write in request.writes)]
-        stored = [request for request in requests if request not in passed_over] if passed_over else requests
-        if passed_over:
+        incomplete = [request for request in requests if any(write.has_skipped_events for write in request.writes)]
+        stored = [request for request in requests if request not in incomplete] if incomplete else requests
+        if incomplete:
             self._resolve(stored, [None] * len(stored))
-            self._run(self._write_reused, passed_over, self._finish)
+            self._run(self._write_reused, incomplete, self._finish)
         else:
             self._finish(stored, [None] * len(stored))
 
     def _write_in_transaction(self, requests: Sequence[_Request]) -> None:
         self._run(self._write_requests, requests, self._finish)
 
-    def _run(self, write: WriteRequests, requests: Sequence[_Request], then: Callable[[Any, Any], None]) -> None:
-        """Run `write` on the thread, and then `then` with the requests and their errors."""
+    def _run(self, write: WriteRequests, requests: Sequence[_Request], callback: Callable[[Any, Any], None]) -> None:
+        """Run `write` on the thread, and then `callback` with the requests and their errors."""
         writes = [request.writes for request in requests]
-        done = asyncio.get_running_loop().run_in_executor(self._thread, write, writes)
-        done.add_done_callback(lambda done: then(requests, _errors(done, len(requests))))
+        future = asyncio.get_running_loop().run_in_executor(self._thread, write, writes)
+        future.add_done_callback(lambda future: callback(requests, _errors(future, len(requests))))
 
     def _finish(self, requests: Sequence[_Request], errors: Sequence[BaseException | None]) -> None:
         self._is_writing = bool(self._waiting)
@@ -190,9 +189,9 @@ class WriteQueue:
             logger.warning("intake_channel_not_opened", error=type(error).__name__)
 
 
-def _errors(done: "asyncio.Future[list[BaseException | None]]", number: int) -> list[BaseException | None]:
+def _errors(future: "asyncio.Future[list[BaseException | None]]", number: int) -> list[BaseException | None]:
     """The error of each of `number` requests."""
     try:
-        return done.result()
+        return future.result()
     except BaseException as error:
         return [error] * number
