@@ -1,9 +1,9 @@
 """The ASGI application of a web process.
 
-Ingestion routes are answered on the event loop: a request needs the processor for a fraction of a millisecond and then
-waits for the disk together with others. Everything that would block the loop (pages, large bodies, a key that is not in
-the cache) is passed to Django on threads, where `middleware.IntakeMiddleware` bypasses the rest of the middleware in
-the same way. Bodies are read here in both cases, so that no thread waits for a client (bodies.py).
+Ingestion routes are answered on the event loop: a request uses the CPU for a fraction of a millisecond and then waits
+for a commit that it shares with others. Everything that would block the loop (pages, large bodies, a key that is not in
+the cache) is passed to Django on threads, where `middleware.IntakeMiddleware` also bypasses the other middleware.
+Bodies are read here in both cases, so that no thread waits for a client (bodies.py).
 """
 
 import asyncio
@@ -28,12 +28,13 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Parsing a batch of a hundred messages occupies the event loop for some milliseconds; larger bodies go to a thread.
+# Parsing a batch of a hundred messages occupies the event loop for some milliseconds; larger bodies are parsed on a
+# thread.
 MAX_LOOP_BODY_BYTES = 128 * 1024
 # Of all requests that are being answered on the event loop: a few seconds of work at several thousand events a second.
-# A request beyond that would be answered only after its client has given up, so it is answered 503.
+# Further requests would be answered after their clients have timed out, and get 503.
 MAX_IN_FLIGHT_BYTES = 8 * 1024 * 1024
-# Larger than what any dialect or page accepts. The rest of a longer body is not read.
+# More than any dialect or page accepts. The rest of a longer body is not read.
 MAX_BODY_BYTES = 5 * 1024 * 1024
 EMPTY_STREAM = BytesIO()
 ASCII_BYTES = bytes(range(128))
@@ -62,59 +63,60 @@ class IngestApp:
             await self._handle(view, scope, receive, send)
         except ClientDisconnected:
             return
-        except BodyAborted as why:
-            await (_refuse_page(scope, why, send) if view is None else _refuse_unread(view, scope, why, send))
+        except BodyAborted as error:
+            await (_refuse_page(scope, error, send) if view is None else _refuse_unread(view, scope, error, send))
 
     async def _handle(self, view: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        stated = _content_length(scope)
-        is_too_large = stated is not None and stated > MAX_BODY_BYTES
+        length = _content_length(scope)
+        is_too_large = length is not None and length > MAX_BODY_BYTES
         # A body whose stated length is too large is not read; an ingestion route answers it in its own format.
-        read = b"" if stated == 0 or is_too_large else await self.bodies.read(receive, limit=MAX_BODY_BYTES)
-        if stated is None:
-            scope["headers"] = [*scope["headers"], (b"content-length", str(len(read)).encode())]
-        if view is None and (is_too_large or len(read) > MAX_BODY_BYTES):
+        body = b"" if length == 0 or is_too_large else await self.bodies.read(receive, limit=MAX_BODY_BYTES)
+        if length is None:
+            scope["headers"] = [*scope["headers"], (b"content-length", str(len(body)).encode())]
+        if view is None and (is_too_large or len(body) > MAX_BODY_BYTES):
             await _send_text(scope, 413, f"The request is larger than {MAX_BODY_BYTES} bytes.", send)
             return
-        if view is not None and len(read) <= MAX_LOOP_BODY_BYTES and await self._answer(view, scope, read, send):
+        if view is not None and len(body) <= MAX_LOOP_BODY_BYTES and await self._answer(view, scope, body, send):
             return
-        with self.bodies.reserve(len(read)):
-            await self.pages(scope, partial(_receive_body, read), send)
+        with self.bodies.reserve(len(body)):
+            await self.pages(scope, partial(_receive_body, body), send)
 
-    async def _answer(self, view: Any, scope: Scope, read: bytes, send: Send) -> bool:
-        """False, and nothing sent, when the request needs a thread. Raises `ServerBusy` at MAX_IN_FLIGHT_BYTES."""
-        # Counted after it was read, so that the body of a slow client does not use up the limit.
-        if self.in_flight_bytes and self.in_flight_bytes + len(read) > MAX_IN_FLIGHT_BYTES:
+    async def _answer(self, view: Any, scope: Scope, body: bytes, send: Send) -> bool:
+        """Answer on the event loop. Returns False, and sends nothing, when the request needs a thread. Raises
+        `ServerBusy` at MAX_IN_FLIGHT_BYTES."""
+        # Counted once the body is complete, so that slow clients do not use up the limit.
+        if self.in_flight_bytes and self.in_flight_bytes + len(body) > MAX_IN_FLIGHT_BYTES:
             raise ServerBusy
-        self.in_flight_bytes += len(read)
+        self.in_flight_bytes += len(body)
         try:
-            # Lets other requests that have arrived be counted before this one is processed.
+            # So that other requests that have arrived are counted before this one is processed.
             await asyncio.sleep(0)
-            return await _answer_on_loop(view, scope, read, send)
+            return await _answer_on_loop(view, scope, body, send)
         finally:
-            self.in_flight_bytes -= len(read)
+            self.in_flight_bytes -= len(body)
 
 
-async def _refuse_unread(view: Any, scope: Scope, why: BodyAborted, send: Send) -> None:
-    """503 in the format of the route. Also for a client that was too slow: SDKs drop data that is answered 4xx."""
+async def _refuse_unread(view: Any, scope: Scope, error: BodyAborted, send: Send) -> None:
+    """Answer 503 in the format of the route, also if the client was too slow: SDKs drop data on a 4xx."""
     start = time.perf_counter()
     request = ASGIRequest(scope, EMPTY_STREAM)
     route: IngestView = view.view_class(**view.view_initkwargs)
-    response = route.refuse_unread(request, str(why))
+    response = route.refuse_unread(request, str(error))
     if scope["http_version"] == "1.1":
         response.headers["Connection"] = "close"  # the rest of the body may still arrive
     await _send(route, request, response, start, send)
 
 
-async def _refuse_page(scope: Scope, why: BodyAborted, send: Send) -> None:
-    if isinstance(why, ServerBusy):
+async def _refuse_page(scope: Scope, error: BodyAborted, send: Send) -> None:
+    if isinstance(error, ServerBusy):
         await _send_text(scope, 503, "The server has too much in hand; try again in a few seconds.", send)
     else:
         await _send_text(scope, 408, "The request took too long to arrive.", send)
 
 
-async def _send_text(scope: Scope, status: int, sentence: str, send: Send) -> None:
-    """An answer without Django. The connection is closed after it, since more of the body may arrive."""
-    body = f"{sentence}\n".encode()
+async def _send_text(scope: Scope, status: int, text: str, send: Send) -> None:
+    """Answer without Django. The connection is closed afterwards, since more of the body may arrive."""
+    body = f"{text}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     headers += [(b"retry-after", str(RETRY_AFTER_SECONDS).encode())] if status == 503 else []
     headers += [(b"connection", b"close")] if scope["http_version"] == "1.1" else []
@@ -122,11 +124,11 @@ async def _send_text(scope: Scope, status: int, sentence: str, send: Send) -> No
     await send({"type": "http.response.body", "body": body})
 
 
-async def _answer_on_loop(view: Any, scope: Scope, read: bytes, send: Send) -> bool:
-    """False, and nothing sent, when the request needs a thread or has to be redirected to HTTPS."""
+async def _answer_on_loop(view: Any, scope: Scope, body: bytes, send: Send) -> bool:
+    """Return False, and send nothing, when the request needs a thread or has to be redirected to HTTPS."""
     start = time.perf_counter()
     request = ASGIRequest(scope, EMPTY_STREAM)
-    request._body = read
+    request._body = body
     if must_be_https(request):
         return False
     route: IngestView = view.view_class(**view.view_initkwargs)
@@ -142,9 +144,9 @@ async def _answer_on_loop(view: Any, scope: Scope, read: bytes, send: Send) -> b
 async def _send(route: IngestView, request: HttpRequest, response: HttpResponseBase, start: float, send: Send) -> None:
     assert isinstance(response, HttpResponse), "no ingestion route streams"
     observe(request, response, start)
-    content, named = response.content, chain(response.items(), route.cors(request).items())
+    content, fields = response.content, chain(response.items(), route.cors(request).items())
     headers = [
-        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named),
+        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields),
         (b"x-content-type-options", b"nosniff"),
         (b"content-length", str(len(content)).encode()),
     ]
@@ -153,18 +155,18 @@ async def _send(route: IngestView, request: HttpRequest, response: HttpResponseB
 
 
 def without_ambiguous_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers whose names have no underscore: Django reads X_Forwarded_For, which no proxy replaces, as the
-    X-Forwarded-For that trusted proxies write."""
+    """The headers without an underscore in their names: Django treats X_Forwarded_For, which proxies do not replace,
+    like the X-Forwarded-For of trusted proxies."""
     return [header for header in headers if b"_" not in header[0]]
 
 
 def percent_encode(query: bytes) -> bytes:
-    """The query with all non-ASCII bytes percent-encoded, as browsers send it: the WSGI bridge reads ASCII only."""
+    """The query with non-ASCII bytes percent-encoded, as browsers send them: the WSGI bridge accepts ASCII only."""
     return query if query.isascii() else quote_from_bytes(query, safe=ASCII_BYTES).encode()
 
 
 def _content_length(scope: Scope) -> int | None:
-    """The stated length of the body; None when it is not stated (chunked, or HTTP/2 without the header)."""
+    """The stated length of the body in bytes; None when it is not stated (chunked, or HTTP/2 without the header)."""
     length: int | None = 0 if scope["http_version"].startswith("1") else None
     for name, value in scope["headers"]:
         if name == b"content-length":
@@ -174,6 +176,6 @@ def _content_length(scope: Scope) -> int | None:
     return length
 
 
-async def _receive_body(read: bytes) -> AsgiMessage:
-    """The `receive` of a request whose body was read already."""
-    return {"type": "http.request", "body": read, "more_body": False}
+async def _receive_body(body: bytes) -> AsgiMessage:
+    """The `receive` callable of a request whose body was read already."""
+    return {"type": "http.request", "body": body, "more_body": False}

@@ -1,4 +1,4 @@
-"""Request bodies, read on the event loop: each within a time limit, all of them within one memory limit.
+"""Reads request bodies on the event loop: each within a time limit, all of them within one memory limit.
 
 The client controls the speed and the length of its body, whatever length it states. Neither may delay other requests:
 no thread waits for a body, a slow one is aborted, and at the memory limit the largest incomplete one is aborted.
@@ -15,8 +15,8 @@ from typing import Any
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
 
-# The time limit of a body: this, and one second more for each MIN_BYTES_PER_SECOND received. A phone with a bad
-# connection sends 20 kB/s.
+# The time limit of a body: this, and one second for each MIN_BYTES_PER_SECOND received. A phone with a bad connection
+# sends 20 kB/s.
 BODY_SECONDS = 20.0
 MIN_BYTES_PER_SECOND = 8 * 1024
 # Seconds between two checks for expired time limits, here and in config/pages.py.
@@ -26,7 +26,7 @@ MAX_HELD_BYTES = 8 * 1024 * 1024
 
 
 class BodyAborted(Exception):
-    """A body is not read to its end."""
+    """Reading a body was stopped before its end."""
 
 
 class BodyTimeout(BodyAborted):
@@ -38,7 +38,7 @@ class ServerBusy(BodyAborted):
     """The memory limit is reached."""
 
     def __str__(self) -> str:
-        return "too many requests in hand"
+        return "too many requests in progress"
 
 
 class ClientDisconnected(BodyAborted):
@@ -46,7 +46,7 @@ class ClientDisconnected(BodyAborted):
 
 
 class _IncomingBody:
-    """The parts received so far of a body that arrives in several, and the task that reads it."""
+    """The parts received so far of a body that arrives in several parts, and the task that reads it."""
 
     __slots__ = ("parts", "size", "task")
 
@@ -55,18 +55,18 @@ class _IncomingBody:
 
 
 class Bodies:
-    """The bodies of one event loop. `held` is in bytes: incoming bodies, and those within `reserve`."""
+    """The bodies of one event loop. `held_bytes` is the size of incoming bodies and of those within `reserve`."""
 
     def __init__(self) -> None:
-        self.held = 0
-        # By the task that reads. Most bodies arrive whole: only their start is recorded.
+        self.held_bytes = 0
+        # By the task that reads. Most bodies arrive in one part: only their start is recorded.
         self._started: dict[asyncio.Task[Any], float] = {}
         self._incoming: dict[asyncio.Task[Any], _IncomingBody] = {}
         self._aborted: dict[asyncio.Task[Any], type[BodyAborted]] = {}
         self._is_checking = False
 
     async def read(self, receive: Receive, *, limit: int) -> bytes:
-        """The body, or the beginning of it if it is longer than `limit` bytes. Raises a kind of `BodyAborted`."""
+        """The body, or the beginning of it if it is longer than `limit` bytes. Raises a subclass of `BodyAborted`."""
         task = current_task()
         assert task is not None
         self._started[task] = monotonic()
@@ -79,11 +79,11 @@ class Bodies:
                 return bytes(message.get("body", b""))
             return await self._read_parts(task, message, receive, limit)
         except asyncio.CancelledError:
-            why = self._aborted.pop(task, None)
-            if why is None:
+            error = self._aborted.pop(task, None)
+            if error is None:
                 raise
             task.uncancel()
-            raise why from None
+            raise error from None
         finally:
             self._started.pop(task, None)
 
@@ -96,41 +96,41 @@ class Bodies:
                 part = bytes(message.get("body", b""))
                 incoming.parts.append(part)
                 incoming.size += len(part)
-                self.held += len(part)
+                self.held_bytes += len(part)
                 self._free_memory(incoming)
                 if incoming.size > limit or not message.get("more_body", False):
                     return b"".join(incoming.parts)
                 message = await receive()
         finally:
-            self.held -= incoming.size
+            self.held_bytes -= incoming.size
             self._incoming.pop(task, None)
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Counts a complete body of `size` bytes while it is in use. Raises `ServerBusy` at the memory limit."""
-        self.held += size
+        """Count a complete body of `size` bytes while it is in use. Raises `ServerBusy` at the memory limit."""
+        self.held_bytes += size
         try:
             self._free_memory(None)
             yield
         finally:
-            self.held -= size
+            self.held_bytes -= size
 
     def _free_memory(self, current: _IncomingBody | None) -> None:
-        """Abort the largest incoming bodies until the limit is kept. Raises `ServerBusy` when the largest is `current`,
-        or there is none."""
-        while self.held > MAX_HELD_BYTES:
+        """Abort the largest incoming bodies until all are within the limit. Raises `ServerBusy` when the largest is
+        `current`, or there is none."""
+        while self.held_bytes > MAX_HELD_BYTES:
             largest = max(self._incoming.values(), key=lambda incoming: incoming.size, default=None)
             if largest is None or largest is current or not largest.size:
                 raise ServerBusy
-            self.held -= largest.size
+            self.held_bytes -= largest.size
             largest.size = 0
             largest.parts.clear()
             self._abort(largest.task, ServerBusy)
 
-    def _abort(self, task: "asyncio.Task[Any]", why: type[BodyAborted]) -> None:
+    def _abort(self, task: "asyncio.Task[Any]", error: type[BodyAborted]) -> None:
         self._started.pop(task, None)
         self._incoming.pop(task, None)
-        self._aborted[task] = why
+        self._aborted[task] = error
         task.cancel()
 
     def _check(self) -> None:

@@ -11,9 +11,9 @@ from prometheus_client import Counter, Histogram
 
 from audience.intake.urls import urlpatterns
 
-Respond = Callable[[HttpRequest], HttpResponseBase]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-# By exact path. Routes with an argument, and the spellings `//route` and `route/`, pass all of the middleware.
+# By exact path. Routes with an argument, and the forms `//route` and `route/`, use all of the middleware.
 VIEWS: dict[str, Any] = {
     f"/{entry.pattern}": entry.callback
     for entry in urlpatterns
@@ -22,20 +22,20 @@ VIEWS: dict[str, Any] = {
 REQUESTS = Counter("afterclick_intake_requests", "Answers of wire routes, by route and status.", ["route", "status"])
 SECONDS = Histogram(
     "afterclick_intake_seconds",
-    "From a request on a wire route to its answer, the wait for the disk included.",
+    "Seconds from a request on a wire route to its answer, which follows the commit.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
 
 class IntakeMiddleware:
-    """The outermost middleware: the others (sessions, CSRF, policies) together take longer than storing an event.
+    """The outermost middleware. The others (sessions, CSRF, security policies) take longer than storing an event, and
+    protect nothing on an ingestion route, which authenticates by key and returns data.
 
-    An ingestion route authenticates by key and answers data, so none of them protects anything there. A request that
-    has to be redirected to HTTPS passes all of them.
+    A request that has to be redirected to HTTPS passes through all of them.
     """
 
-    def __init__(self, get_response: Respond) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -52,7 +52,7 @@ class IntakeMiddleware:
 
 
 def observe(request: HttpRequest, response: HttpResponseBase, start: float) -> None:
-    """Count the answer and its time; `start` is of time.perf_counter()."""
+    """Count the answer and its duration since `start`, a time of time.perf_counter()."""
     SECONDS.labels(request.path_info).observe(time.perf_counter() - start)
     REQUESTS.labels(request.path_info, response.status_code).inc()
 

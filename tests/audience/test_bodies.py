@@ -49,7 +49,7 @@ async def came_to(body: Awaitable[bytes]) -> bytes | type[BodyAborted]:
 def test_a_body_in_parts_is_joined_and_its_buffer_released() -> None:
     async def read() -> tuple[bytes, int]:
         known = Bodies()
-        return await known.read(Sender(b"one ", b"two ", b"three").receive, limit=100), known.held
+        return await known.read(Sender(b"one ", b"two ", b"three").receive, limit=100), known.held_bytes
 
     assert on_loop(read) == (b"one two three", 0)
 
@@ -59,7 +59,7 @@ def test_a_body_that_does_not_arrive_times_out(hurry: None) -> None:
         known, loop = Bodies(), asyncio.get_running_loop()
         began = loop.time()
         outcome = await came_to(known.read(Sender(b"half", ends=False).receive, limit=100))
-        return outcome, loop.time() - began, known.held
+        return outcome, loop.time() - began, known.held_bytes
 
     outcome, seconds, held = on_loop(read)
     assert (outcome, held) == (BodyTimeout, 0)
@@ -127,7 +127,7 @@ def test_a_cancelled_request_is_not_reported_as_slow() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return task.cancelled(), known.held
+        return task.cancelled(), known.held_bytes
 
     assert on_loop(read) == (True, 0)
 
@@ -149,7 +149,7 @@ def test_the_largest_incoming_body_is_dropped_when_memory_is_full(monkeypatch: p
         await asyncio.sleep(0)
         outcomes = [task.result() if task.done() else "still coming" for task in greedy]
         greedy[0].cancel()
-        return outcomes, honest, known.held
+        return outcomes, honest, known.held_bytes
 
     assert on_loop(read) == (["still coming", ServerBusy], b"a" * 10 + b"b" * 10, 30)
 
@@ -162,7 +162,7 @@ def test_a_new_body_that_is_the_largest_is_dropped(monkeypatch: pytest.MonkeyPat
         with known.reserve(90):
             outcome = await came_to(known.read(Sender(b"x" * 8, b"x" * 8, b"x").receive, limit=1000))
             small = await came_to(known.read(Sender(b"x" * 5, b"x" * 5).receive, limit=1000))
-        return outcome, small, known.held
+        return outcome, small, known.held_bytes
 
     assert on_loop(read) == (ServerBusy, b"x" * 10, 0)
 
@@ -175,10 +175,10 @@ def test_bodies_in_use_are_kept_and_further_ones_are_refused(monkeypatch: pytest
         with known.reserve(60):
             with pytest.raises(ServerBusy), known.reserve(60):
                 raise AssertionError("there is no room for this")
-            assert known.held == 60
+            assert known.held_bytes == 60
 
     on_loop(use)
-    assert known.held == 0
+    assert known.held_bytes == 0
 
 
 # At the edge ------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_a_page_gets_its_body_whole_whatever_the_framing(version: str, headers: 
     parts = Sender(b"0123456789", b"0123456789")
     status, *_ = on_loop(lambda: edge.ask("/accounts/login/", parts.receive, version=version, **headers))
     assert (status, edge.reached) == (299, [("/accounts/login/", b"01234567890123456789")])
-    assert edge.asgi.bodies.held == 0
+    assert edge.asgi.bodies.held_bytes == 0
 
 
 @pytest.mark.parametrize(
