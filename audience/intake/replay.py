@@ -1,4 +1,4 @@
-"""Validates a rejection again: changed rules or a changed key may accept it."""
+"""Validates a rejected message again: by changed rules, or with a changed key, it may be valid."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -25,16 +25,16 @@ TRUNCATED_FIELDS = {TRUNCATED, "bytes"}
 
 class ReplayStatus(Enum):
     ACCEPTED = auto()  # stored now; the rejection is deleted
-    STORED_BEFORE = auto()  # its message id is stored already; the rejection is deleted
-    REFUSED = auto()  # the rejection stays, with its present violations
+    STORED_BEFORE = auto()  # a copy of it is stored already; the rejection is deleted
+    REFUSED = auto()  # it is still invalid; the rejection is kept, with its current violations
     IMPOSSIBLE = auto()  # see `replay_obstacle`
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """`errors` are the violations of one REFUSED: [{"field", "code", "message"}, ...]."""
+    """`errors` are the violations of a REFUSED message: [{"field", "code", "message"}, ...]."""
 
-    answer: ReplayStatus
+    status: ReplayStatus
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -57,25 +57,26 @@ def replay_obstacle(rejection: Rejection) -> str:
 
 @transaction.atomic
 def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
-    """Validate a stored rejection by the present rules and its original time of receipt, and store it if it is valid.
+    """Validate a stored rejection by the current rules and its original time of receipt, and store it if it is valid.
 
-    Message id and time of receipt stay: a copy that the client has sent successfully since is found, also with a
-    corrected time, and messages without a time stay on their day. Raises `Rejection.DoesNotExist` when it is gone.
+    The message id and the time of receipt are unchanged, so that a copy that the client has sent successfully since is
+    detected, also with a corrected time, and a message without a time keeps its day. Raises `Rejection.DoesNotExist`
+    when it has been deleted.
     """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):
         return ReplayResult(ReplayStatus.IMPOSSIBLE)
     outcome = revalidate(row)
-    errors = outcome.errors or _violations(outcome, row)
+    errors = outcome.errors or _restriction_violations(outcome, row)
     if errors or outcome.key is None:
         return _refused(row, errors)
-    fresh, reused = _unknown(outcome, outcome.key, row)
+    messages, reused = _messages_to_store(outcome, outcome.key, row)
     if reused:
         return _refused(row, reused)
     stored = 0
-    if fresh:
-        key = _without_use(outcome.key)
-        stored = accept(key=key, dialect=Dialect(row.dialect), messages=fresh, received_at=row.received_at).new
+    if messages:
+        key = _without_recording_use(outcome.key)
+        stored = accept(key=key, dialect=Dialect(row.dialect), messages=messages, received_at=row.received_at).new
     row.delete()
     logger.info("rejection_replayed", game_id=row.game_id, messages=stored, replayed_by=replayed_by)
     return ReplayResult(ReplayStatus.ACCEPTED if stored else ReplayStatus.STORED_BEFORE)
@@ -87,34 +88,34 @@ def _refused(row: Rejection, violations: list[Violation]) -> ReplayResult:
     return ReplayResult(ReplayStatus.REFUSED, row.errors)
 
 
-def _unknown(outcome: Revalidation, key: ApiKey, row: Rejection) -> tuple[list[Message], list[Violation]]:
+def _messages_to_store(outcome: Revalidation, key: ApiKey, row: Rejection) -> tuple[list[Message], list[Violation]]:
     """The messages that are not stored yet, and the violations of those whose id another event has."""
     ids = [stored_id(message.message_id, is_server=key.is_server) for message in outcome.messages]
     stored = reused_ids.find(row.game_id, ids, FIRST_DAY, LAST_DAY)
-    was_other = any(error["code"] == MESSAGE_ID_REUSED for error in row.errors)
-    found, violations = list[Message](), list[Violation]()
+    was_reused = any(error["code"] == MESSAGE_ID_REUSED for error in row.errors)
+    messages, violations = list[Message](), list[Violation]()
     for index, (message, message_id) in enumerate(zip(outcome.messages, ids, strict=True)):
         events = stored.get(message_id, ())
-        if any(event.equals(message, at_any_time=not was_other) for event in events):
+        if any(event.equals(message, at_any_time=not was_reused) for event in events):
             continue
         message.request_ip, message.origin = row.request_ip, row.origin
-        message.is_joined = message.is_joined and outcome.messages[index - 1] in found
-        found.append(message)
+        message.is_joined = message.is_joined and outcome.messages[index - 1] in messages
+        messages.append(message)
         if events and outcome.reject_reused:
             violations += outcome.reject_reused(message).errors
-    return found, violations
+    return messages, violations
 
 
-def _violations(outcome: Revalidation, row: Rejection) -> list[Violation]:
-    """Why its key, by its present restrictions, may not send this from its origin and address."""
+def _restriction_violations(outcome: Revalidation, row: Rejection) -> list[Violation]:
+    """Why the key, by its current restrictions, may not send the messages from the stored origin and address."""
     if (key := outcome.key) is None:
         return []
     caller = restrictions.caller_violation(key, origin=row.origin, address=row.request_ip)
-    found = (caller or restrictions.event_violation(key, message) for message in outcome.messages)
-    return list(dict.fromkeys(filter(None, found)))
+    violations = (caller or restrictions.event_violation(key, message) for message in outcome.messages)
+    return list(dict.fromkeys(filter(None, violations)))
 
 
-def _without_use(key: ApiKey) -> ApiKey:
+def _without_recording_use(key: ApiKey) -> ApiKey:
     """A replay is not recorded as use of the key: a rotation waits until the old key is no longer used."""
     key.last_used_at = clock.now()  # in memory only; accept() then records nothing
     return key

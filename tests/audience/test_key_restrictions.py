@@ -390,10 +390,10 @@ def test_a_refused_message_is_taken_once_its_key_allows_it(game: Game) -> None:
     by_segment(key, Origin="https://new.example")
     (kept,) = Rejection.objects.all()
 
-    assert replay(rejection=kept, replayed_by="ada").answer is ReplayStatus.REFUSED
+    assert replay(rejection=kept, replayed_by="ada").status is ReplayStatus.REFUSED
     assert not Event.objects.exists()
     change_key(key=key.key, name="w", restrictions=Restrictions(origins=["https://new.example"]))
-    assert replay(rejection=kept, replayed_by="ada").answer is ReplayStatus.ACCEPTED
+    assert replay(rejection=kept, replayed_by="ada").status is ReplayStatus.ACCEPTED
     (event,) = Event.objects.all()
     assert (event.origin, event.request_ip) == ("https://new.example", "127.0.0.1")
     assert not Rejection.objects.exists()

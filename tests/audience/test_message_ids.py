@@ -203,7 +203,7 @@ def test_a_rejected_reuse_stays_refused_when_it_is_validated_again(key: NewKey) 
     immutable.send(key, {**first, "eventTimestamp": immutable.ago(minutes=2)})
     row = Rejection.objects.get()
 
-    assert replay(rejection=row, replayed_by="ada").answer == ReplayStatus.REFUSED
+    assert replay(rejection=row, replayed_by="ada").status == ReplayStatus.REFUSED
     row.refresh_from_db()
     assert [error["code"] for error in row.errors] == ["MESSAGE_ID_REUSED"]
     assert len(stored()) == 1
@@ -214,7 +214,7 @@ def test_another_event_is_not_lost_when_its_rejection_is_validated_again(rudders
     post("/v1/track", purchase(event=""), rudderstack)
     Rejection.objects.update(raw=purchase(event="level_up"))
 
-    assert replay(rejection=Rejection.objects.get(), replayed_by="ada").answer == ReplayStatus.ACCEPTED
+    assert replay(rejection=Rejection.objects.get(), replayed_by="ada").status == ReplayStatus.ACCEPTED
     assert names() == ["level_up", "purchase"]
 
 

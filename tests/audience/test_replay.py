@@ -23,7 +23,7 @@ def refused(**given: Any) -> Rejection:
 
 
 def again(row: Rejection) -> ReplayStatus:
-    return replay(rejection=row, replayed_by="ada").answer
+    return replay(rejection=row, replayed_by="ada").status
 
 
 def basic(key: NewKey) -> dict[str, str]:

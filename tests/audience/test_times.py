@@ -478,7 +478,7 @@ def test_a_rejection_validated_again_is_bounded_by_the_time_it_came(keys: dict[s
     for kept in Rejection.objects.all():
         Rejection.objects.filter(pk=kept.pk).update(raw={**kept.raw, "event": "e", "messageId": f"m-{kept.pk}"})
         with time_machine.travel(NOW + timedelta(days=3), tick=False):
-            assert replay(rejection=kept, replayed_by="ada").answer == ReplayStatus.ACCEPTED
+            assert replay(rejection=kept, replayed_by="ada").status == ReplayStatus.ACCEPTED
 
     assert moments() == [NOW - HOUR, NOW - HOUR]
     assert set(Event.objects.values_list("day", "received_at")) == {(NOW.date() + DAY, NOW)}
