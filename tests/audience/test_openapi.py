@@ -275,9 +275,9 @@ def examples_of(response: str, media_type: str) -> list[Any]:
     return [example["value"] for example in content[media_type]["examples"].values()]
 
 
-@pytest.mark.parametrize("problem", rudderstack.SENTENCES, ids=lambda problem: problem.name)
+@pytest.mark.parametrize("problem", rudderstack.ANSWERS, ids=lambda problem: problem.name)
 def test_each_refusal_of_a_request_is_an_example_of_its_dialect(problem: RequestProblem) -> None:
-    status, sentence = rudderstack.SENTENCES[problem]
+    status, sentence = rudderstack.ANSWERS[problem]
     assert sentence in examples_of(f"Segment{status}", "text/plain")
     for prefix, is_batch in (("MetaRouter", False), ("MetaRouterBatch", True)):
         if is_batch or problem is not RequestProblem.EMPTY_BATCH:

@@ -1,5 +1,4 @@
-"""The base class of all ingestion routes: authenticate -> size limit -> parse -> accept -> answer in the dialect's
-format."""
+"""The base class of all ingestion routes: authenticate, limit, parse, store, answer in the dialect's format."""
 
 import inspect
 import time
@@ -28,30 +27,30 @@ logger = structlog.get_logger(__name__)
 
 # Short, since most outages are a restart; clients add their own back-off.
 RETRY_AFTER_SECONDS = 5
-# Between two Rejections for requests with one expired key.
+# Between two Rejections for requests with the same expired key.
 EXPIRED_KEY_INTERVAL_SECONDS = 60.0
-# When the last of them was stored, by key id (time.monotonic()).
+# When the last Rejection was stored, by key id (time.monotonic()).
 _expired_key_recorded_at: dict[int, float] = {}
 
 
 class IngestView(APIView):
-    """The base of every ingestion route. A dialect adds `dialect`, `refuse` and the handlers of its methods.
+    """The base class of every ingestion route. A dialect adds `dialect`, `refuse` and the handlers of HTTP methods.
 
     A handler that stores messages is a coroutine that awaits `accept` and nothing else. On the event loop
     (audience/intake/asgi.py) everything else that would block, such as a query, raises SynchronousOnlyOperation before
-    anything was changed, and the same handler answers the request on a thread.
+    anything is changed, and the same handler answers the request on a thread.
 
-    Every answer, also an error, carries the CORS headers: a browser hides the status of an answer without them, and an
-    SDK that cannot read a 503 does not retry. A transient fault is always 503 with Retry-After, since clients drop
+    Every answer, including errors, has the CORS headers: a browser hides the status of an answer without them, and an
+    SDK that cannot read a 503 does not retry. A transient error is always 503 with Retry-After, since clients drop
     their data on a 4xx.
     """
 
     # Described in audience/intake/openapi.yaml.
     schema = None
     dialect: Dialect
-    # Stored with each Rejection, for what validates it again: the name of the route in its dialect.
+    # The name of the route in its dialect, stored with each Rejection to validate it again.
     route = ""
-    # Makes the rejection of a message whose id another event has (rows.Submission).
+    # Returns the rejection of a message whose id another event has (rows.Submission).
     reject_reused: Callable[[Message], Rejected] | None = None
     # Django calls `dispatch`, which is synchronous.
     view_is_async = False
@@ -62,11 +61,11 @@ class IngestView(APIView):
         raise NotImplementedError(f"{type(self).__name__} does not define its errors")
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
-        """The headers with which a browser may read the answer."""
+        """The headers that allow the page in a browser to read the answer."""
         return allow_origin(request)
 
     def read(self, request: HttpRequest, *, limit: int) -> bytes:
-        """The decompressed body; refused when it is larger than `limit` bytes before or after decompression."""
+        """The decompressed body. Raises Refusal when it is larger than `limit` bytes, compressed or not."""
         try:
             return body.read(request, limit=limit)
         except body.TooLarge:
@@ -76,14 +75,14 @@ class IngestView(APIView):
             raise self.refuse(RequestProblem.BAD_ENCODING, str(error)) from None
 
     def decode(self, data: bytes, *, keep_digits: bool = False) -> Any:
-        """The parsed JSON of a body; refused when it is invalid. For `keep_digits` see body.decode."""
+        """The parsed JSON of a body. Raises Refusal when it is invalid. For `keep_digits` see body.decode."""
         try:
             return body.decode(data, keep_digits=keep_digits)
         except body.Malformed as error:
             raise self.refuse(RequestProblem.BAD_JSON, str(error)) from None
 
     def admit(self, key: ApiKey) -> None:
-        """Record the key's use; refused when it exceeds its rate limit."""
+        """Record the key's use. Raises Refusal when it exceeds its rate limit."""
         record_use(key)
         wait = limit.seconds_to_wait(key)
         if wait:
@@ -113,24 +112,24 @@ class IngestView(APIView):
             reject_reused=self.reject_reused,
         )
 
-    def with_rejection(self, refusal: Refusal, key: ApiKey, why: Violation, raw: Any = NOT_KEPT) -> Refusal:
-        """The refusal of a whole request, with a Rejection."""
-        refusal.submissions = [self.submission(key, [], [Rejected(None, [why], raw, route=self.route)])]
+    def with_rejection(self, refusal: Refusal, key: ApiKey, violation: Violation, raw: Any = NOT_KEPT) -> Refusal:
+        """The refusal of a whole request, with a Rejection to be stored."""
+        refusal.submissions = [self.submission(key, [], [Rejected(None, [violation], raw, route=self.route)])]
         return refusal
 
-    def for_expired_key(self, refusal: Refusal, value: str) -> Refusal:
-        """The refusal of an invalid key, with a Rejection if the key has expired."""
+    def with_expired_key_rejection(self, refusal: Refusal, value: str) -> Refusal:
+        """The refusal of the invalid key `value`, with a Rejection to be stored if the key has expired."""
         key = find_expired_key(value)
         if key is None or not _is_expired_key_due(key):
             return refusal
         return self.with_rejection(refusal, key, restrictions.KEY_ENDED)
 
     async def accept(self, request: Sequence[Submission]) -> list[Receipt]:
-        """Store the messages. When this returns, they are committed."""
+        """Store the submissions of a request. When this returns, they are committed."""
         return await accept_on_loop(request) if self.is_on_loop else accept_all(request)
 
     def prepare(self) -> None:
-        """Set what handlers read."""
+        """Set the attributes that handlers use."""
         self.received_at = clock.now()
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -140,21 +139,20 @@ class IngestView(APIView):
             response.headers[name] = value
         return response
 
-    def refuse_unread(self, request: HttpRequest, why: str) -> HttpResponseBase:
-        """503 for a request whose body was not read to its end."""
+    def refuse_unread(self, request: HttpRequest, reason: str) -> HttpResponseBase:
+        """The answer 503 to a request whose body was not read to its end; the reason is logged."""
         self.setup(request)
         self.prepare()
-        return self.answer_error(Overloaded(why))
+        return self.answer_error(Overloaded(reason))
 
     async def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The answer without its CORS headers. Replaces DRF's dispatch: its parsers, throttles and content negotiation
-        took most of a request's time, and an SDK's unusual Accept header would be answered 406."""
+        take most of a request's time, and it would answer 406 to an SDK with an unusual Accept header."""
         self.setup(request, *args, **kwargs)
         try:
             self.prepare()
             method = str(request.method).lower()
-            # Not a preflight request: a browser that gets 503 there never sends the request, and never reads
-            # Retry-After.
+            # Not for a preflight request: after a 503 the browser does not send the request, and ignores Retry-After.
             if self.is_on_loop and method != "options":
                 refuse_when_full()
             handler = getattr(self, method, None) if method in self.http_method_names else None
@@ -169,10 +167,10 @@ class IngestView(APIView):
             return self.answer_error(error)
 
     async def run_handler(self, handler: Callable[..., Any], *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """The handler's answer. The Rejections of a refusal are stored before it is answered."""
+        """The handler's answer. If it raises Refusal, the Rejections are stored before the answer."""
         try:
-            answered = handler(self.request, *args, **kwargs)
-            response: HttpResponseBase = await answered if inspect.isawaitable(answered) else answered
+            result = handler(self.request, *args, **kwargs)
+            response: HttpResponseBase = await result if inspect.isawaitable(result) else result
         except Refusal as refusal:
             if refusal.submissions:
                 await self.accept(refusal.submissions)

@@ -1,4 +1,4 @@
-"""The settings that the two browser SDKs request before they send, so that they work without their vendor's servers."""
+"""The settings that the two browser SDKs request before they send, so that they work without the vendors' servers."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
@@ -13,7 +13,7 @@ DISABLED = {"enabled": False}
 
 
 class BootstrapView(IngestView):
-    """Not restricted by origin or address: the answers contain nothing that the holder of the key does not know."""
+    """Not restricted by origin or address: the answers contain nothing that is unknown to a client with the key."""
 
     dialect = Dialect.RUDDERSTACK
     route = "settings"
@@ -22,17 +22,17 @@ class BootstrapView(IngestView):
         return Refusal(rudderstack.RESPONSES.answer_problem(problem, batch=False))
 
     def require_key(self, value: str) -> ApiKey:
-        """The live publishable key with this value, its use recorded; refused when there is none."""
+        """The live publishable key with this value; records its use. Raises Refusal when there is none."""
         key = find_key(value, kinds=(KeyKind.PUBLISHABLE,))
         if key is None:
             refusal = Refusal(as_json({"message": "Invalid write key"}, status=400))
-            raise self.for_expired_key(refusal, value)
+            raise self.with_expired_key_rejection(refusal, value)
         record_use(key)
         return key
 
 
 class SourceConfigView(BootstrapView):
-    """GET /sourceConfig: the settings of a RudderStack SDK. It tests for ad blockers by HEAD."""
+    """GET /sourceConfig: the settings of a RudderStack SDK, which detects ad blockers with HEAD."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         value = basic_user(request) or request.GET.get("writeKey", "")

@@ -1,4 +1,4 @@
-"""The Immutable Audience dialect: /v1/audience/..., `x-immutable-publishable-key`, every violation of every message."""
+"""The Immutable Audience dialect: /v1/audience/..., the key in a header, all violations of all messages."""
 
 import secrets
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ CORS = {
     "Access-Control-Max-Age": "86400",
     "Vary": "Access-Control-Request-Headers",
 }
-# Names of the client -> names of message.Message; other keys of the context are kept.
+# The client's names -> the names in message.Message; other keys of the context are kept.
 CONTEXT_NAMES = {
     "userAgent": "user_agent",
     "browserLanguage": "browser_language",
@@ -59,7 +59,7 @@ class ImmutableView(IngestView):
     dialect = Dialect.IMMUTABLE
 
     def cors(self, request: HttpRequest) -> dict[str, str]:
-        """Any origin, without credentials; the requested headers are allowed."""
+        """Allows any origin, without credentials, and the requested headers."""
         return {**CORS, "Access-Control-Allow-Headers": requested_headers(request, ALLOWED_HEADERS)}
 
     def refuse(self, problem: RequestProblem, detail: str = "") -> Refusal:
@@ -76,38 +76,40 @@ class ImmutableView(IngestView):
         }
         return Refusal(as_json(body, status=status))
 
-    def require_key(self, request: HttpRequest, *, erases: bool = False) -> ApiKey:
-        """The request's key. 400 for a malformed key; 401 for an unknown or revoked one, or one of the wrong kind.
+    def require_key(self, request: HttpRequest, *, is_erasure: bool = False) -> ApiKey:
+        """The request's key. Refuses a malformed key with 400, and with 401 one that is unknown, revoked or of the
+        wrong kind.
 
         Except for erasures, a server key may be in either header.
         """
-        header = SECRET_HEADER if erases else PUBLISHABLE_HEADER
+        header = SECRET_HEADER if is_erasure else PUBLISHABLE_HEADER
         value = request.META.get(META_NAMES[header], "").strip()
-        if not erases and not value and SERVER_KEY_MARK in (given := request.META.get(META_NAMES[SECRET_HEADER], "")):
-            value = given.strip()
+        if not is_erasure and not value:
+            secret = request.META.get(META_NAMES[SECRET_HEADER], "").strip()
+            value = secret if SERVER_KEY_MARK in secret else ""
         if not value.startswith(("pk_imapik-", "sk_imapik-")):
             raise self.error(
                 400, f"The header {header} is missing or does not hold a key (pk_imapik-… or sk_imapik-…)."
             )
-        key = find_key(value, kinds=(KeyKind.SECRET,) if erases else SENDER_KINDS)
+        key = find_key(value, kinds=(KeyKind.SECRET,) if is_erasure else SENDER_KINDS)
         if key is None:
-            kind = KeyKind.SECRET if erases else KeyKind.PUBLISHABLE
+            kind = KeyKind.SECRET if is_erasure else KeyKind.PUBLISHABLE
             text = f"The {kind} key is not recognised: check that it is right and not revoked."
-            raise self.for_expired_key(self.error(401, text), value)
+            raise self.with_expired_key_rejection(self.error(401, text), value)
         self.admit(key)
         return key
 
     def check_caller(self, key: ApiKey) -> None:
-        """Refused when the key may not be used from the caller's origin or address."""
-        if why := self.caller_violation(key):
-            raise self.with_rejection(self.error(401, why.message, [why]), key, why)
+        """Raise Refusal when the key may not be used from the caller's origin or address."""
+        if violation := self.caller_violation(key):
+            raise self.with_rejection(self.error(401, violation.message, [violation]), key, violation)
 
 
 def reject_reused(message: Message) -> Rejected:
     """The rejection of a valid message whose id another event has."""
     text = "Another event was stored with this messageId: each event needs one of its own. A retry repeats all of it."
-    why = Violation("messageId", MESSAGE_ID_REUSED, text)
-    return Rejected(message.raw["messageId"], [why], message.raw, request_ip=message.request_ip, origin=message.origin)
+    errors = [Violation("messageId", MESSAGE_ID_REUSED, text)]
+    return Rejected(message.raw["messageId"], errors, message.raw, request_ip=message.request_ip, origin=message.origin)
 
 
 class MessagesView(ImmutableView):
@@ -126,26 +128,27 @@ class MessagesView(ImmutableView):
         if key.is_restricted:
             messages = self.permitted_messages(key, messages, rejected)
         [receipt] = await self.accept([self.submission(key, messages, rejected)])
-        return as_json(reply(receipt, [*rejected, *receipt.reused]))
+        return as_json(answer_body(receipt, [*rejected, *receipt.reused]))
 
     def permitted_messages(self, key: ApiKey, messages: list[Message], rejected: list[Rejected]) -> list[Message]:
         """The messages that the key may send; the others are added to `rejected`."""
-        found = []
+        permitted = []
         for message in messages:
-            if why := self.violation(key, message):
-                rejected.append(Rejected(message.raw["messageId"], [why], message.raw))
+            if violation := self.violation(key, message):
+                rejected.append(Rejected(message.raw["messageId"], [violation], message.raw))
             else:
-                found.append(message)
-        return found
+                permitted.append(message)
+        return permitted
 
 
-def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
-    """`rejections` has one entry for each distinct id; messages without an id have one each."""
+def answer_body(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
+    """The body of the answer. `rejections` has an entry for each distinct id, and for each message without an id."""
     entries: dict[Any, dict[str, Any]] = {}
-    for index, refusal in enumerate(rejected):
-        name = index if refusal.message_id is None else refusal.message_id
-        entry = entries.setdefault(name, {"messageId": refusal.message_id, "errors": []})
-        entry["errors"] += [v.as_dict() for v in refusal.errors if v.as_dict() not in entry["errors"]]
+    for index, rejection in enumerate(rejected):
+        key = index if rejection.message_id is None else rejection.message_id
+        entry = entries.setdefault(key, {"messageId": rejection.message_id, "errors": []})
+        errors = [violation.as_dict() for violation in rejection.errors]
+        entry["errors"] += [error for error in errors if error not in entry["errors"]]
     return {
         "success": True,
         "accepted": receipt.accepted,
@@ -155,7 +158,7 @@ def reply(receipt: Receipt, rejected: list[Rejected]) -> dict[str, Any]:
 
 
 def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], list[Rejected]]:
-    """Valid messages as Message, the others as Rejected with all of their violations."""
+    """The valid messages as Message, the others as Rejected with all of their violations."""
     messages: list[Message] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
@@ -164,12 +167,12 @@ def parse(raw_messages: list[Any], *, now: datetime) -> tuple[list[Message], lis
             rejected.append(Rejected(None, [Violation("", "INVALID_FORMAT", "A message must be an object.")], raw))
             continue
         message_id = raw.get("messageId") if isinstance(raw.get("messageId"), str) else None
-        found = rules.violations(raw, now=now)
+        errors = rules.violations(raw, now=now)
         if message_id and message_id.lower() in seen:
             text = "This messageId is already in the batch; the first message with it was taken."
-            found.append(Violation("messageId", "DUPLICATE_MESSAGE_ID", text))
-        if found:
-            rejected.append(Rejected(message_id, found, raw))
+            errors.append(Violation("messageId", "DUPLICATE_MESSAGE_ID", text))
+        if errors:
+            rejected.append(Rejected(message_id, errors, raw))
             continue
         seen.add(raw["messageId"].lower())
         messages.append(_message(raw, now))
@@ -182,13 +185,13 @@ def _message(raw: dict[str, Any], now: datetime) -> Message:
     timing = read_timing(rules.parse_timestamp(raw["eventTimestamp"]), received_at=now)
     message = Message(
         kind=kind,
-        # UUIDs are equal in both cases.
+        # UUIDs are compared case-insensitively.
         message_id=raw["messageId"].lower(),
         event_at=timing.event_at,
         day=timing.day,
         time_note=timing.note,
         name=rules.text(raw, "eventName"),
-        # Both ids of an alias are stored in columns, so that an erasure finds it when one of them is a placeholder.
+        # Both ids of an alias are stored in columns, so that an erasure finds it even if one of them is a placeholder.
         user_id=rules.read_id(raw, "userId") or (rules.read_id(raw, "toId") if kind == Kind.ALIAS else ""),
         anonymous_id=rules.read_id(raw, "anonymousId") or (rules.read_id(raw, "fromId") if kind == Kind.ALIAS else ""),
         device_id=rules.read_id(raw, "deviceId"),

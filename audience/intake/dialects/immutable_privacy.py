@@ -21,11 +21,11 @@ DECISIONS = (Level.NONE, Level.ANONYMOUS, Level.FULL)
 
 class PrivacyView(ImmutableView):
     def check_id(self, name: str, value: str) -> None:
-        """Refused when the id is blank, too long or cannot be stored."""
-        found: list[Violation] = []
-        rules.check_id({name: value}, name, found, required=True)
-        if found:
-            raise self.error(400, found[0].message, found)
+        """Raise Refusal when the id is blank, too long or cannot be stored."""
+        errors: list[Violation] = []
+        rules.check_id({name: value}, name, errors, required=True)
+        if errors:
+            raise self.error(400, errors[0].message, errors)
 
 
 class TrackingConsentView(PrivacyView):
@@ -46,8 +46,8 @@ class TrackingConsentView(PrivacyView):
         payload = self.decode(self.read(request, limit=MAX_BODY_BYTES))
         if not isinstance(payload, dict):
             raise self.error(400, 'The body must be an object: {"anonymousId", "status", "source"}.')
-        if found := _decision_violations(payload):
-            raise self.error(400, found[0].message, found)
+        if errors := _decision_violations(payload):
+            raise self.error(400, errors[0].message, errors)
         record_decision(
             game_id=key.game_id,
             anonymous_id=canonical(rules.read_id(payload, "anonymousId")),
@@ -59,21 +59,21 @@ class TrackingConsentView(PrivacyView):
 
 
 class DataView(PrivacyView):
-    """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. The erasure itself runs later."""
+    """DELETE /v1/audience/data?userId= or ?anonymousId=, with the secret key. A worker erases the data later."""
 
     route = "data"
 
     def delete(self, request: HttpRequest) -> HttpResponse:
-        key = self.require_key(request, erases=True)
+        key = self.require_key(request, is_erasure=True)
         self.check_caller(key)
-        named = {
+        ids = {
             namespace: value
             for namespace, parameter in ((USER, "userId"), (ANONYMOUS, "anonymousId"))
             if (value := _id_parameter(request, parameter))
         }
-        if len(named) != 1:
+        if len(ids) != 1:
             raise self.error(400, "Name exactly one of userId and anonymousId in the query.")
-        ((namespace, subject),) = named.items()
+        ((namespace, subject),) = ids.items()
         self.check_id(f"{namespace}Id", subject)
         request_erasure(
             game=key.game, namespace=namespace, subject=subject, requested_by=f"{SECRET_HEADER} {key.prefix}…"
@@ -82,18 +82,18 @@ class DataView(PrivacyView):
 
 
 def _id_parameter(request: HttpRequest, parameter: str) -> str:
-    """An id of the query in the form that ids of messages are stored in."""
+    """An id of the query, cleaned like the ids of messages."""
     return clean(body.replace_nul(request.GET.get(parameter, "")))
 
 
 def _decision_violations(payload: dict[str, object]) -> list[Violation]:
-    found: list[Violation] = []
-    rules.check_id(payload, "anonymousId", found, required=True)
+    errors: list[Violation] = []
+    rules.check_id(payload, "anonymousId", errors, required=True)
     status = payload.get("status")
     if is_blank(status):
-        found.append(rules.missing("status"))
+        errors.append(rules.missing("status"))
     elif status not in DECISIONS:
         code = "INVALID_ENUM" if isinstance(status, str) else "INVALID_FORMAT"
-        found.append(Violation("status", code, f"status must be one of {', '.join(DECISIONS)}."))
-    rules.check_text(payload, "source", found, required=True, limit=MAX_SOURCE_LENGTH)
-    return found
+        errors.append(Violation("status", code, f"status must be one of {', '.join(DECISIONS)}."))
+    rules.check_text(payload, "source", errors, required=True, limit=MAX_SOURCE_LENGTH)
+    return errors

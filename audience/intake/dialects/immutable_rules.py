@@ -32,100 +32,100 @@ UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """An aware datetime in UTC, or None when the text is not ISO 8601 with an offset."""
+    """An aware datetime in UTC; None when the text is not ISO 8601 with an offset."""
     return parse_iso(text, offset_required=True)
 
 
 def violations(message: dict[str, Any], *, now: datetime) -> list[Violation]:
     """All violations of one message. Nearly all messages have none, so each rule returns early for a valid value."""
-    found: list[Violation] = []
-    _check_type(message, found)
-    _check_message_id(message, found)
-    _check_timestamp(message, now, found)
-    _check_ids(message, found)
-    check_text(message, "eventName", found, required=message.get("type") == "track")
+    errors: list[Violation] = []
+    _check_type(message, errors)
+    _check_message_id(message, errors)
+    _check_timestamp(message, now, errors)
+    _check_ids(message, errors)
+    check_text(message, "eventName", errors, required=message.get("type") == "track")
     for name in OTHER_TEXTS:
         if name in message:
-            check_text(message, name, found)
+            check_text(message, name, errors)
     for name, choices in CHOICES.items():
         if name in message:
-            _check_choice(message, name, choices, found)
+            _check_choice(message, name, choices, errors)
     if message.get("test") is not None and not isinstance(message["test"], bool):
-        found.append(Violation("test", "INVALID_FORMAT", "test must be true or false."))
-    _check_context(message, found)
+        errors.append(Violation("test", "INVALID_FORMAT", "test must be true or false."))
+    _check_context(message, errors)
     for name in ("properties", "traits"):
         if message.get(name) is not None and not isinstance(message[name], dict):
-            found.append(Violation(name, "INVALID_FORMAT", f"{name} must be an object."))
-    return found
+            errors.append(Violation(name, "INVALID_FORMAT", f"{name} must be an object."))
+    return errors
 
 
-def _check_type(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_type(message: dict[str, Any], errors: list[Violation]) -> None:
     kind = message.get("type")
     if is_blank(kind):
-        found.append(missing("type"))
+        errors.append(missing("type"))
     elif not isinstance(kind, str):
-        found.append(_not_text("type"))
+        errors.append(_not_text("type"))
     elif kind not in TYPES:
-        found.append(Violation("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}."))
+        errors.append(Violation("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}."))
 
 
-def _check_message_id(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_message_id(message: dict[str, Any], errors: list[Violation]) -> None:
     value = message.get("messageId")
     if is_blank(value):
-        found.append(missing("messageId"))
+        errors.append(missing("messageId"))
     elif not isinstance(value, str) or not (UUID_FORM.fullmatch(value) or is_placeholder(value)):
-        found.append(Violation("messageId", "INVALID_FORMAT", "messageId must be a UUID."))
+        errors.append(Violation("messageId", "INVALID_FORMAT", "messageId must be a UUID."))
     elif is_placeholder(value):
         text = "messageId is a placeholder and no id: each message needs a new UUID."
-        found.append(Violation("messageId", "INVALID_FORMAT", text))
+        errors.append(Violation("messageId", "INVALID_FORMAT", text))
 
 
-def _check_timestamp(message: dict[str, Any], now: datetime, found: list[Violation]) -> None:
+def _check_timestamp(message: dict[str, Any], now: datetime, errors: list[Violation]) -> None:
     value = message.get("eventTimestamp")
     if is_blank(value):
-        found.append(missing("eventTimestamp"))
+        errors.append(missing("eventTimestamp"))
         return
-    when = parse_timestamp(value) if isinstance(value, str) else None
-    if when is None:
+    moment = parse_timestamp(value) if isinstance(value, str) else None
+    if moment is None:
         text = "eventTimestamp must be ISO 8601 with an offset: 2026-04-08T12:00:00Z."
-        found.append(Violation("eventTimestamp", "INVALID_FORMAT", text))
-    elif when < now - MAX_AGE:
-        found.append(Violation("eventTimestamp", "INVALID_VALUE", "eventTimestamp is more than 30 days in the past."))
-    elif when > now + MAX_AHEAD:
-        found.append(
+        errors.append(Violation("eventTimestamp", "INVALID_FORMAT", text))
+    elif moment < now - MAX_AGE:
+        errors.append(Violation("eventTimestamp", "INVALID_VALUE", "eventTimestamp is more than 30 days in the past."))
+    elif moment > now + MAX_AHEAD:
+        errors.append(
             Violation("eventTimestamp", "INVALID_VALUE", "eventTimestamp is more than 24 hours in the future.")
         )
 
 
-def _check_ids(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_ids(message: dict[str, Any], errors: list[Violation]) -> None:
     for name in ("userId", "anonymousId", "deviceId"):
-        check_id(message, name, found)
+        check_id(message, name, errors)
     if message.get("type") != "alias":
         if _is_absent(message.get("userId")) and _is_absent(message.get("anonymousId")):
-            found.append(Violation("userId", "MISSING_REQUIRED_FIELD", "userId or anonymousId is required."))
+            errors.append(Violation("userId", "MISSING_REQUIRED_FIELD", "userId or anonymousId is required."))
         return
-    check_id(message, "fromId", found, required=True)
-    check_id(message, "toId", found, required=True)
+    check_id(message, "fromId", errors, required=True)
+    check_id(message, "toId", errors, required=True)
     if (previous := read_id(message, "fromId")) and previous == read_id(message, "toId"):
-        found.append(Violation("toId", "INVALID_VALUE", "fromId and toId must be different."))
+        errors.append(Violation("toId", "INVALID_VALUE", "fromId and toId must be different."))
 
 
-def _check_context(message: dict[str, Any], found: list[Violation]) -> None:
+def _check_context(message: dict[str, Any], errors: list[Violation]) -> None:
     context = message.get("context")
     if context is None:
-        found.append(missing("context"))
+        errors.append(missing("context"))
         return
     if not isinstance(context, dict):
-        found.append(Violation("context", "INVALID_FORMAT", "context must be an object."))
+        errors.append(Violation("context", "INVALID_FORMAT", "context must be an object."))
         return
     for name in ("library", "libraryVersion"):
-        check_text(context, name, found, required=True, path="context.")
+        check_text(context, name, errors, required=True, path="context.")
     for name, value in context.items():
         max_length = MAX_CONTEXT_LENGTHS.get(name, MAX_LENGTH)
         if name not in ("library", "libraryVersion") and isinstance(value, str) and len(value) > max_length:
-            found.append(_too_long(f"context.{name}", max_length))
+            errors.append(_too_long(f"context.{name}", max_length))
         elif name in CONTEXT_TEXTS and value is not None and not isinstance(value, str):
-            found.append(_not_text(f"context.{name}"))
+            errors.append(_not_text(f"context.{name}"))
 
 
 CONTEXT_TEXTS = frozenset(
@@ -134,46 +134,46 @@ CONTEXT_TEXTS = frozenset(
 
 
 def check_text(
-    holder: dict[str, Any], name: str, found: list[Violation], *, required: bool = False, path: str = "", limit: int = 0
+    raw: dict[str, Any], name: str, errors: list[Violation], *, required: bool = False, path: str = "", limit: int = 0
 ) -> None:
-    """Add the violation of a text of at most `limit` characters, by default MAX_LENGTH, to `found`."""
+    """Add a violation to `errors` unless the field is a text of at most `limit` characters, by default MAX_LENGTH."""
     limit = limit or MAX_LENGTH
-    value = holder.get(name)
+    value = raw.get(name)
     if is_blank(value):
         if required:
-            found.append(missing(path + name))
+            errors.append(missing(path + name))
     elif not isinstance(value, str):
-        found.append(_not_text(path + name))
+        errors.append(_not_text(path + name))
     elif len(value) > limit:
-        found.append(_too_long(path + name, limit))
+        errors.append(_too_long(path + name, limit))
 
 
-def check_id(holder: dict[str, Any], name: str, found: list[Violation], *, required: bool = False) -> None:
-    """Add the violation of an id to `found`."""
-    value = holder.get(name)
+def check_id(raw: dict[str, Any], name: str, errors: list[Violation], *, required: bool = False) -> None:
+    """Add violations to `errors` unless the field is a valid id."""
+    value = raw.get(name)
     if isinstance(value, str):
         value = clean(value)
         if not is_storable(value):
-            found.append(Violation(name, "INVALID_VALUE", f"{name} has characters that cannot be stored."))
+            errors.append(Violation(name, "INVALID_VALUE", f"{name} has characters that cannot be stored."))
         if length(value) > MAX_LENGTH:
-            found.append(_too_long(name, MAX_LENGTH))
+            errors.append(_too_long(name, MAX_LENGTH))
     if not isinstance(value, str) or not value:
-        check_text({name: value}, name, found, required=required)
+        check_text({name: value}, name, errors, required=required)
 
 
 def _is_absent(value: Any) -> bool:
-    """Whether it is null, or a text without an id in it."""
+    """Whether the value is null, or a text without an id."""
     return value is None or isinstance(value, str) and not clean(value)
 
 
-def _check_choice(message: dict[str, Any], name: str, choices: tuple[str, ...], found: list[Violation]) -> None:
+def _check_choice(message: dict[str, Any], name: str, choices: tuple[str, ...], errors: list[Violation]) -> None:
     value = message.get(name)
     if is_blank(value):
         return
     if not isinstance(value, str):
-        found.append(_not_text(name))
+        errors.append(_not_text(name))
     elif value not in choices:
-        found.append(Violation(name, "INVALID_ENUM", f"{name} must be one of {', '.join(choices)}."))
+        errors.append(Violation(name, "INVALID_ENUM", f"{name} must be one of {', '.join(choices)}."))
 
 
 def missing(name: str) -> Violation:
@@ -191,7 +191,7 @@ def _too_long(name: str, max_length: int) -> Violation:
 def links(raw: Mapping[str, Any], message: Message) -> list[tuple[str, str]]:
     """The ids that an alias or a typed identify joins (audience/digest/event_ids.py).
 
-    The previous id of an alias without a type is linked both as an anonymous and as a user id.
+    The previous id of an alias without a type is linked as an anonymous id and as a user id.
     """
     if message.kind == Kind.IDENTIFY and not is_blank(raw.get("identityType")) and message.user_id:
         return [(raw["identityType"], message.user_id)]

@@ -1,6 +1,6 @@
-"""MetaRouter's answers: JSON with capitalised keys, 207 for a mixed batch, 413 for a body that is too large.
+"""MetaRouter's answers: JSON with capitalised keys, 207 for a partly rejected batch, 413 for a body that is too large.
 
-Never 401, 403 or 404: its mobile SDKs delete their queue on those.
+Never 401, 403 or 404: its mobile SDKs delete their queue after those.
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ class MetaRouterResponses(Responses):
     def answer_batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
         if not rejected or (accepted and not partial):
             return self.answer_accepted()
-        errors = [{**_error(refusal), "index": index, "messageId": refusal.message_id} for index, refusal in rejected]
-        status = 207 if accepted else 413 if all(_is_too_large(refusal) for _, refusal in rejected) else 400
+        errors = [{**_error(member), "index": index, "messageId": member.message_id} for index, member in rejected]
+        status = 207 if accepted else 413 if all(_is_too_large(member) for _, member in rejected) else 400
         return as_json(_with_code({"Success": False, "Errors": errors}, errors[0]["Message"], status), status=status)
 
     def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
@@ -57,7 +57,7 @@ class MetaRouterResponses(Responses):
 
 
 def _answer(status: int, message: str, details: str) -> dict[str, Any]:
-    # MetaRouter names 413 like 400.
+    # MetaRouter answers 413 with the phrase of 400.
     return {"Error": HTTPStatus(400 if status == 413 else status).phrase, "Message": message, "Details": details}
 
 
@@ -69,7 +69,7 @@ def _error(rejected: Rejected) -> dict[str, Any]:
 
 
 def _with_code(body: dict[str, Any], message: str, status: int) -> dict[str, Any]:
-    """SDKs other than MetaRouter's own retry a JSON 4xx without end unless it has `code` and `message` as strings."""
+    """Add `code` and `message` as strings: without them, SDKs other than MetaRouter's retry a 4xx endlessly."""
     return {**body, "code": str(status), "message": message}
 
 

@@ -1,4 +1,4 @@
-"""The Parcelvoy client dialect: Bearer key, 204 once the data is stored, one invalid item refuses the request."""
+"""The Parcelvoy client dialect: Bearer key, 204 once the data is stored, refusal of requests with an invalid item."""
 
 import uuid
 from collections.abc import Mapping
@@ -43,12 +43,12 @@ class ParcelvoyView(IngestView):
         try:
             messages = self.parse(payload, now=self.received_at)
         except rules.InvalidItem as invalid:
-            why = Violation(invalid.path, "VALIDATION", str(invalid))
-            raise self.with_rejection(error(422, str(invalid), None), key, why, payload) from None
-        if found := next(filter(None, (self.violation(key, message) for message in messages)), None):
-            is_event = found == restrictions.EVENT_NOT_ALLOWED
-            refusal = error(422, found.message, None) if is_event else self.refuse(RequestProblem.UNKNOWN_KEY)
-            raise self.with_rejection(refusal, key, found, payload)
+            violation = Violation(invalid.path, "VALIDATION", str(invalid))
+            raise self.with_rejection(error(422, str(invalid), None), key, violation, payload) from None
+        if restriction := next(filter(None, (self.violation(key, message) for message in messages)), None):
+            is_event = restriction == restrictions.EVENT_NOT_ALLOWED
+            refusal = error(422, restriction.message, None) if is_event else self.refuse(RequestProblem.UNKNOWN_KEY)
+            raise self.with_rejection(refusal, key, restriction, payload)
         await self.accept([self.submission(key, messages, [])])
         return HttpResponse(status=204)
 
@@ -58,12 +58,12 @@ class ParcelvoyView(IngestView):
             raise self.refuse(RequestProblem.NO_KEY)
         key = find_key(value.strip(), kinds=KeyKind.values)
         if key is None:
-            raise self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value.strip())
+            raise self.with_expired_key_rejection(self.refuse(RequestProblem.UNKNOWN_KEY), value.strip())
         self.admit(key)
         return key
 
     def parse(self, payload: Any, *, now: datetime) -> list[Message]:
-        """The body as Messages, in its order; raises rules.InvalidItem."""
+        """The messages of the body, in their order. Raises rules.InvalidItem."""
         raise NotImplementedError(type(self).__name__)
 
 
@@ -130,11 +130,11 @@ class EventsView(ParcelvoyView):
 
 
 def _event(item: Any, position: str, now: datetime) -> list[Message]:
-    """One item: a track event, after an identify if the item has a `user`."""
+    """The messages of one item: a track event, after an identify if the item has a `user`."""
     rules.check_type(item, dict, position)
     path = f"{position}/"
     anonymous_id, external_id = rules.read_ids(item, path)
-    # The Android client calls it `properties`.
+    # The Android client sends `properties` in place of `data`.
     properties = {**rules.optional_object(item, "properties", path), **rules.optional_object(item, "data", path)}
     event = _message(
         Kind.TRACK,
@@ -157,18 +157,18 @@ def _event(item: Any, position: str, now: datetime) -> list[Message]:
         traits=_traits(user, f"{path}user/"),
     )
     event.is_joined = True
-    # Derived from the id of the event, so that a retry repeats it.
+    # Derived from the id of the event, so that it is the same in a retry.
     identify.message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.message_id} user"))
     return [identify, event]
 
 
-def _traits(holder: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Profile fields and free-form data. An explicit null is kept, since it clears the trait."""
+def _traits(parent: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The profile fields, and further data. An explicit null is kept, since it clears the trait."""
     for name in PROFILE_FIELDS:
-        rules.optional_text(holder, name, path)
-    rules.check_timezone(holder, path)
-    profile = {name: holder[name] for name in PROFILE_FIELDS if name in holder}
-    return {**rules.optional_object(holder, "data", path), **profile}
+        rules.optional_text(parent, name, path)
+    rules.check_timezone(parent, path)
+    profile = {name: parent[name] for name in PROFILE_FIELDS if name in parent}
+    return {**rules.optional_object(parent, "data", path), **profile}
 
 
 def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -> Message:
@@ -188,7 +188,7 @@ def _message(kind: Kind, raw: Mapping[str, Any], now: datetime, **fields: Any) -
 
 
 def _message_id(stated: Any) -> str:
-    """The stated id, a UUID of it if it is too long; a new UUID when there is none, or a placeholder."""
+    """The stated id, or a UUID derived from it if it is too long; a new UUID for a placeholder or none."""
     text = stated.strip() if isinstance(stated, str) else ""
     if is_placeholder(text):
         return str(uuid.uuid4())

@@ -1,4 +1,5 @@
-"""The validation rules of the Parcelvoy dialect: the first violation, with the messages of the original product."""
+"""The validation rules of the Parcelvoy dialect, with the messages of the original product. They raise the first
+violation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +8,11 @@ from zoneinfo import available_timezones
 from audience.ids.values import clean, is_storable, length
 
 MAX_LENGTH = 255
-TEXTS: dict[type, str] = {str: "string", dict: "object", list: "array"}
+TYPE_NAMES: dict[type, str] = {str: "string", dict: "object", list: "array"}
 
 
 class InvalidItem(Exception):
-    """The first violation: `path` is a JSON pointer without its leading slash, as the original writes it."""
+    """The first violation. `path` is a JSON pointer without its leading slash, as in the original product."""
 
     def __init__(self, path: str, text: str) -> None:
         super().__init__(text)
@@ -20,20 +21,20 @@ class InvalidItem(Exception):
 
 def check_type(value: Any, kind: type, path: str) -> None:
     if not isinstance(value, kind):
-        raise InvalidItem(path, f"The value of `{path}` must be a {TEXTS[kind]}.")
+        raise InvalidItem(path, f"The value of `{path}` must be a {TYPE_NAMES[kind]}.")
 
 
-def required_text(holder: Mapping[str, Any], name: str, path: str = "") -> str:
-    """A text that is required and not blank."""
-    value = optional_text(holder, name, path)
+def required_text(parent: Mapping[str, Any], name: str, path: str = "") -> str:
+    """A text without outer spaces; must not be missing or blank."""
+    value = optional_text(parent, name, path)
     if not value:
         raise InvalidItem(f"{path}{name}", f"Must have required property '{name}'")
     return value
 
 
-def optional_text(holder: Mapping[str, Any], name: str, path: str = "") -> str:
-    """A text without outer spaces; '' when it is absent or null."""
-    value = holder.get(name)
+def optional_text(parent: Mapping[str, Any], name: str, path: str = "") -> str:
+    """A text without outer spaces; '' when it is missing or null."""
+    value = parent.get(name)
     if value is None:
         return ""
     check_type(value, str, f"{path}{name}")
@@ -44,43 +45,43 @@ def optional_text(holder: Mapping[str, Any], name: str, path: str = "") -> str:
     return str(value.strip())
 
 
-def read_ids(holder: Mapping[str, Any], path: str = "") -> tuple[str, str]:
-    """(anonymous_id, external_id), at least one of them."""
-    ids = _optional_id(holder, "anonymous_id", path), _optional_id(holder, "external_id", path)
+def read_ids(parent: Mapping[str, Any], path: str = "") -> tuple[str, str]:
+    """(anonymous_id, external_id); at least one of them must be present."""
+    ids = _optional_id(parent, "anonymous_id", path), _optional_id(parent, "external_id", path)
     if not any(ids):
         raise InvalidItem(f"{path}external_id", "Must have required property 'external_id'")
     return ids
 
 
-def required_id(holder: Mapping[str, Any], name: str) -> str:
-    value = _optional_id(holder, name, "")
+def required_id(parent: Mapping[str, Any], name: str) -> str:
+    value = _optional_id(parent, name, "")
     if not value:
         raise InvalidItem(name, f"Must have required property '{name}'")
     return value
 
 
-def _optional_id(holder: Mapping[str, Any], name: str, path: str) -> str:
-    value = clean(optional_text(holder, name, path))
+def _optional_id(parent: Mapping[str, Any], name: str, path: str) -> str:
+    value = clean(optional_text(parent, name, path))
     if not is_storable(value) or length(value) > MAX_LENGTH:
         raise InvalidItem(f"{path}{name}", f"The value of `{path}{name}` has characters that cannot be stored.")
     return value
 
 
-def optional_object(holder: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
-    """An object; {} when it is absent or null."""
-    value = holder.get(name)
+def optional_object(parent: Mapping[str, Any], name: str, path: str = "") -> dict[str, Any]:
+    """An object; {} when it is missing or null."""
+    value = parent.get(name)
     if value is None:
         return {}
     check_type(value, dict, f"{path}{name}")
     return dict(value)
 
 
-def check_fields(holder: Mapping[str, Any], fields: frozenset[str]) -> None:
-    if set(holder) - fields:
-        raise InvalidItem(sorted(set(holder) - fields)[0], "Must NOT have additional properties")
+def check_fields(parent: Mapping[str, Any], fields: frozenset[str]) -> None:
+    if set(parent) - fields:
+        raise InvalidItem(sorted(set(parent) - fields)[0], "Must NOT have additional properties")
 
 
-def check_timezone(holder: Mapping[str, Any], path: str = "") -> None:
-    name = optional_text(holder, "timezone", path)
+def check_timezone(parent: Mapping[str, Any], path: str = "") -> None:
+    name = optional_text(parent, "timezone", path)
     if name and name not in available_timezones():
         raise InvalidItem(f"{path}timezone", "The timezone value must be in the IANA format.")

@@ -1,4 +1,4 @@
-"""Events in the address of an image: MetaRouter's `?data=<base64 JSON>` and RudderStack's plain query."""
+"""Events in the URL of an image: MetaRouter's `?data=<base64 JSON>` and RudderStack's plain query."""
 
 import binascii
 from base64 import b64decode
@@ -18,7 +18,7 @@ from audience.models import KeyKind
 
 # The smallest transparent GIF.
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-# The query parameters that are fields of the message; every other parameter is a property.
+# The query parameters that are fields of the message; all others are properties.
 MESSAGE_PARAMETERS = ("userId", "anonymousId", "event", "name", "messageId", "timestamp", "sentAt", "originalTimestamp")
 
 
@@ -35,10 +35,10 @@ class DataPixelView(MetaRouterView):
     key_kinds = (KeyKind.PUBLISHABLE,)
 
     async def get(self, request: HttpRequest) -> HttpResponseBase:
-        named = basic_user(request), request.GET.get("writeKey", "")
-        payload = self.payload(self.data(request), "".join(named))
-        written = text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
-        key = self.require_key(named[0] or written or named[1])
+        header_key, query_key = basic_user(request), request.GET.get("writeKey", "")
+        payload = self.payload(self.data(request), header_key or query_key)
+        body_key = text_of(payload.get("writeKey")) if isinstance(payload, dict) else ""
+        key = self.require_key(header_key or body_key or query_key)
         self.admit(key)
         answer = await self.handle(payload, key, len(self.body))
         return gif() if answer.status_code == 200 else answer
@@ -47,16 +47,16 @@ class DataPixelView(MetaRouterView):
         # An unescaped `+` of standard base64 arrives as a space.
         text = request.GET.get("data", "").replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
         try:
-            found = b64decode(text + "=" * (-len(text) % 4), validate=True)
+            data = b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise self.refuse(RequestProblem.BAD_JSON) from None
-        if len(found) > self.responses.call_limit:
+        if len(data) > self.responses.call_limit:
             raise self.refuse(RequestProblem.TOO_LARGE)
-        return found
+        return data
 
 
 class QueryPixelView(SegmentView):
-    """GET /pixel/v1/<kind>?writeKey=...: 200 and an image also for a refused event, since no page reads its status."""
+    """GET /pixel/v1/<kind>?writeKey=...: 200 and an image even for a refused event: no page reads the status."""
 
     http_method_names = ["get", "head", "options"]
     key_kinds = (KeyKind.PUBLISHABLE,)
@@ -73,7 +73,7 @@ class QueryPixelView(SegmentView):
 
 
 def read_query(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """A query as a message. `properties` may be JSON; parameters that are no field of a message are properties too."""
+    """A query as a message. `properties` may be JSON; parameters that are not message fields are properties too."""
     query = {body.replace_nul(name): body.replace_nul(value) for name, value in parameters.items()}
     fields = {name: query[name] for name in MESSAGE_PARAMETERS if query.get(name)}
     properties = {k: v for k, v in query.items() if k not in {*MESSAGE_PARAMETERS, "writeKey", "properties", "type"}}
@@ -91,12 +91,12 @@ class BeaconView(SegmentView):
 
 
 class WebhookView(MetaRouterView):
-    """POST /v1/webhook?writeKey=: an event, a batch, or any other JSON object, stored as a track event `webhook`."""
+    """POST /v1/webhook?writeKey=: an event, a batch, or another JSON object, which becomes a track event `webhook`."""
 
     route = "webhook"
 
     async def post(self, request: HttpRequest) -> HttpResponseBase:
-        # The key of the query takes precedence over one in the body.
+        # The key of the query takes precedence over a key in the header or the body.
         key, payload, size = self.receive(request.GET.get("writeKey", "") or basic_user(request))
         if not isinstance(payload, dict):
             raise self.refuse(RequestProblem.NOT_AN_EVENT)
@@ -108,5 +108,5 @@ class WebhookView(MetaRouterView):
 
     def read_message(self, raw: dict[str, Any], kind: str) -> Message:
         if self.route == WebhookView.route:
-            return segment.webhook(raw, self.received_at)
+            return segment.parse_webhook(raw, self.received_at)
         return super().read_message(raw, kind)

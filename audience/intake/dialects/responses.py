@@ -1,4 +1,4 @@
-"""What an ingestion route can answer, separate from how each dialect formats it."""
+"""The answers of ingestion routes, independent of their format in each dialect."""
 
 import re
 from abc import ABC, abstractmethod
@@ -13,8 +13,8 @@ from audience.intake.messages.message import Rejected
 from audience.intake.storing.rows import Submission
 from audience.models import Dialect
 
-# Names of headers (RFC 9110, section 5.1), separated by commas. Sentry, Datadog and OpenTelemetry add headers to every
-# request of a page; a browser sends the request only if the answer to its preflight request allows them.
+# Names of headers (RFC 9110, section 5.1), separated by commas. Sentry, Datadog and OpenTelemetry add headers to all
+# requests of a page; a browser sends such a request only if the answer to its preflight request allows the headers.
 HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]+", re.ASCII)
 MAX_HEADERS_LENGTH = 2048
 
@@ -36,7 +36,7 @@ class RequestProblem(Enum):
 
 
 def as_json(body: Any, status: int = 200) -> HttpResponse:
-    """JSON without spaces, as the original products write it."""
+    """A JSON response without spaces, like those of the original products."""
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json")
 
 
@@ -50,7 +50,7 @@ class Refusal(Exception):
 
 
 def requested_headers(request: HttpRequest, default: str) -> str:
-    """The headers that a preflight request names; `default` where it names none, or something other than headers."""
+    """The headers that a preflight request lists; `default` if it lists none, or invalid names."""
     requested = request.META.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "").strip()
     return requested if len(requested) <= MAX_HEADERS_LENGTH and HEADER_NAMES.fullmatch(requested) else default
 
@@ -73,30 +73,29 @@ def allow_origin(request: HttpRequest) -> dict[str, str]:
 
 
 class Responses(ABC):
-    """The size limits (in bytes, decoded) and the answers of one of the Segment-shaped dialects."""
+    """The size limits (in bytes, decompressed) and the answers of a dialect with messages of Segment's format."""
 
     dialect: Dialect
     call_limit: int
     batch_limit: int
-    # Whether a `timestamp` beside the members of a batch applies to them. analytics-node puts the time of sending
-    # there.
+    # Whether a `timestamp` of the batch applies to its members. analytics-node sets it to the time of sending.
     batch_timestamp = False
 
     @abstractmethod
     def answer_accepted(self) -> HttpResponseBase:
-        """A single message is stored."""
+        """The answer when a single message is stored."""
 
     @abstractmethod
     def answer_rejected(self, rejected: Rejected) -> HttpResponseBase:
-        """A single message was rejected."""
+        """The answer when a single message is rejected."""
 
     @abstractmethod
     def answer_batch(
         self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool
     ) -> HttpResponseBase:
-        """A batch with the number of its accepted members, and the rejected ones with their index in it. `partial`: the
-        client understands 207."""
+        """The answer to a batch: `accepted` is the number of accepted members, `rejected` has the others with their
+        index in the batch. `partial`: the client supports 207."""
 
     @abstractmethod
     def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponseBase:
-        """The whole request is refused."""
+        """The answer when the whole request is refused."""

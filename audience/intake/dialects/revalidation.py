@@ -21,7 +21,7 @@ from audience.intake.messages.message import Message, Rejected, Violation
 from audience.intake.requests.auth import find_key
 from audience.models import ApiKey, Dialect, Rejection
 
-PARCELVOY = {
+PARCELVOY_VIEWS = {
     view.route: view
     for view in (parcelvoy.AliasView, parcelvoy.IdentifyView, parcelvoy.DevicesView, parcelvoy.EventsView)
 }
@@ -31,9 +31,9 @@ TITLE = Coalesce(KT("raw__eventName"), KT("raw__event"), KT("raw__name"), KT("ra
 
 @dataclass(frozen=True, slots=True)
 class Revalidation:
-    """Messages, or the violations. `key` is the key they belong to, None when that is not known.
+    """The messages, or the violations. `key` is the key that they belong to, None when that is unknown.
 
-    `reject_reused` as in rows.Submission.
+    For `reject_reused` see rows.Submission.
     """
 
     key: ApiKey | None
@@ -52,14 +52,15 @@ def revalidate(rejection: Rejection) -> Revalidation:
 
 def _revalidate_immutable(rejection: Rejection) -> Revalidation:
     messages, rejected = immutable.parse([rejection.raw], now=rejection.received_at)
-    errors = [violation for refusal in rejected for violation in refusal.errors]
+    errors = [violation for result in rejected for violation in result.errors]
     return Revalidation(rejection.key, messages, errors, immutable.reject_reused)
 
 
 def _revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
-    """`raw` is the whole body, since one bad item refuses all of it."""
+    """`raw` is the whole body, since an invalid item fails the request."""
     try:
-        return Revalidation(rejection.key, PARCELVOY[rejection.route]().parse(rejection.raw, now=rejection.received_at))
+        view = PARCELVOY_VIEWS[rejection.route]()
+        return Revalidation(rejection.key, view.parse(rejection.raw, now=rejection.received_at))
     except parcelvoy_rules.InvalidItem as invalid:
         return Revalidation(rejection.key, errors=[Violation(invalid.path, "VALIDATION", str(invalid))])
     except KeyError:
@@ -68,7 +69,7 @@ def _revalidate_parcelvoy(rejection: Rejection) -> Revalidation:
 
 
 def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidation:
-    """The kind is that of the route, and on batch routes the `type` of the message."""
+    """The kind is that of the route; on batch routes it is the `type` of the message."""
     key = _owner(rejection)
     if key is None:
         return Revalidation(None, errors=[UNKNOWN_KEY])
@@ -77,17 +78,19 @@ def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidat
     stated = text_of(rejection.raw.get("type")).lower()
     kind = stated if rejection.route in {BATCH, ""} else rejection.route
     try:
-        both = corrects_both_directions(rejection.key or key)
-        envelope = segment.BatchEnvelope(received_at=rejection.received_at, both_directions=both, **rejection.frame)
+        both_directions = corrects_both_directions(rejection.key or key)
+        envelope = segment.BatchEnvelope(
+            received_at=rejection.received_at, both_directions=both_directions, **rejection.frame
+        )
         return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
     except segment.InvalidMessage as error:
         return Revalidation(key, errors=[error.violation])
 
 
 def _owner(rejection: Rejection) -> ApiKey | None:
-    """The key of the request; that of the message if it was rejected for naming an unknown key, and if it is of the
-    same game."""
+    """The key of the request. If the message was rejected for an unknown key: the message's key, if it is of the same
+    game."""
     if not any(error["code"] == UNKNOWN_KEY.code for error in rejection.errors):
         return rejection.key
-    own = find_key(text_of(rejection.raw.get("writeKey")))
-    return own if own and own.game_id == rejection.game_id else None
+    key = find_key(text_of(rejection.raw.get("writeKey")))
+    return key if key and key.game_id == rejection.game_id else None

@@ -1,4 +1,4 @@
-"""RudderStack's answers: 200 `OK`, or 400 and a text/plain sentence that its clients compare."""
+"""RudderStack's answers: 200 `OK`, or 400 with a plain text with which its clients compare."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from audience.intake.dialects.responses import RequestProblem, Responses
 from audience.intake.messages.message import Rejected
 from audience.models import Dialect
 
-SENTENCES = {
+ANSWERS = {
     RequestProblem.NO_KEY: (400, "failed to read writekey from header"),
     RequestProblem.UNKNOWN_KEY: (400, "invalid write key"),
     RequestProblem.BAD_ENCODING: (400, "failed to uncompress request body"),
@@ -23,7 +23,7 @@ SENTENCES = {
 }
 
 
-def sentence(status: int, text: str) -> HttpResponse:
+def plain_text(status: int, text: str) -> HttpResponse:
     return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
 
 
@@ -34,16 +34,16 @@ class RudderStackResponses(Responses):
 
     def answer_accepted(self) -> HttpResponse:
         # Exactly 200: after 201, 204 or 207 two of the Python SDKs retry up to ten times.
-        return sentence(200, "OK")
+        return plain_text(200, "OK")
 
     def answer_rejected(self, rejected: Rejected) -> HttpResponse:
-        return sentence(400, rejected.errors[0].message)
+        return plain_text(400, rejected.errors[0].message)
 
     def answer_batch(self, accepted: int, rejected: Sequence[tuple[int, Rejected]], *, partial: bool) -> HttpResponse:
         return self.answer_accepted() if accepted or not rejected else self.answer_rejected(rejected[0][1])
 
     def answer_problem(self, problem: RequestProblem, *, batch: bool) -> HttpResponse:
-        return sentence(*SENTENCES[problem])
+        return plain_text(*ANSWERS[problem])
 
 
 RESPONSES = RudderStackResponses()

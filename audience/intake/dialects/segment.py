@@ -1,4 +1,4 @@
-"""The message shape that RudderStack, Segment and MetaRouter share: pure functions from wire values to Message."""
+"""The message format that RudderStack, Segment and MetaRouter share: pure functions from JSON values to Message."""
 
 import hashlib
 import uuid
@@ -20,7 +20,7 @@ from audience.models.people import ANONYMOUS, USER
 KINDS = {kind.value: kind for kind in (Kind.IDENTIFY, Kind.TRACK, Kind.PAGE, Kind.SCREEN, Kind.GROUP, Kind.ALIAS)}
 MERGE = "merge"
 TYPES = (*KINDS, MERGE)
-# Ids are index keys, whose size PostgreSQL limits; ids of SDKs are much shorter.
+# Ids are index keys, whose size PostgreSQL limits. Ids of SDKs are much shorter.
 MAX_ID_LENGTH = 512
 MAX_NAME_LENGTH = 256
 CONSENT_LEVELS = ("not_set", "none", "anonymous", "full")
@@ -30,7 +30,7 @@ ENVELOPE_FIELDS = ("sent_at", "timestamp", "context", "integrations")
 
 
 class InvalidMessage(Exception):
-    """One message that is rejected, with the reason."""
+    """A message is rejected, with the violation as the reason."""
 
     def __init__(self, field: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class InvalidMessage(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchEnvelope:
-    """When a message was received, and the batch's values for members that have none of their own.
+    """The time of receipt, and the values of the batch that its members do not state themselves.
 
     `both_directions`: `timestamp` is corrected by `sentAt` also when the client's clock was behind.
     """
@@ -52,12 +52,12 @@ class BatchEnvelope:
     integrations: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The values of the batch, stored with rejected members; arguments of a later BatchEnvelope."""
+        """The values of the batch, to be stored with rejected members, as arguments for a BatchEnvelope."""
         return {name: value for name in ENVELOPE_FIELDS if (value := getattr(self, name))}
 
 
 def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Message:
-    """One wire object as a Message. Raises InvalidMessage, also when `kind` is not one of TYPES."""
+    """A JSON object as a Message. Raises InvalidMessage, also when `kind` is not one of TYPES."""
     if kind not in TYPES:
         raise InvalidMessage("type", "UNSUPPORTED_TYPE", f"type must be one of {', '.join(TYPES)}")
     context = {**envelope.context, **mapping(raw, "context")}
@@ -88,8 +88,8 @@ def parse(raw: Mapping[str, Any], *, kind: str, envelope: BatchEnvelope) -> Mess
     return message
 
 
-def webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
-    """Any JSON object as a track event named `webhook`, of no player, with the object as its properties."""
+def parse_webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
+    """Any JSON object as a track event named `webhook` without a player, with the object as its properties."""
     return Message(
         kind=Kind.TRACK,
         message_id=str(uuid.uuid4()),
@@ -102,7 +102,7 @@ def webhook(raw: Mapping[str, Any], received_at: datetime) -> Message:
 
 
 def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str, Any], message: Message) -> None:
-    """Set and check the fields of each kind."""
+    """Check and set the fields of a kind. Raises InvalidMessage."""
     if kind == "track" and not message.name:
         raise InvalidMessage("event", "MISSING_REQUIRED_FIELD", "event is required for track")
     if kind == "identify":
@@ -115,7 +115,7 @@ def _set_fields_of_kind(raw: Mapping[str, Any], kind: str, context: Mapping[str,
         previous = _required_id(raw, "previousId", kind)
         message.links = [(ANONYMOUS, previous), (USER, previous)]
         message.links += [(USER, message.user_id)] if message.user_id else []
-        # In the column too, so that an erasure of the old id finds the event.
+        # Also in the column, so that an erasure of the previous id finds the event.
         message.anonymous_id = message.anonymous_id or previous
     elif kind == MERGE:
         message.links = _merge_links(raw)
@@ -137,27 +137,27 @@ def _merge_links(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _name(raw: Mapping[str, Any], kind: str) -> str:
-    """The event's name, or the page's or screen's; MetaRouter documents `eventName` beside `event`."""
+    """The name of the event, page or screen. MetaRouter documents `eventName` besides `event`."""
     if kind == "track":
         return (text_of(raw.get("event")) or text_of(raw.get("eventName")))[:MAX_NAME_LENGTH]
     return text_of(raw.get("name"))[:MAX_NAME_LENGTH] if kind in {"page", "screen"} else ""
 
 
 def _message_id(raw: Mapping[str, Any]) -> str:
-    """The stated id, hashed if it is too long; a new UUID when there is none, or a placeholder."""
-    found = text_of(raw.get("messageId"))
-    if is_placeholder(found):
+    """The stated id, hashed if it is too long; a new UUID for a placeholder or none."""
+    text = text_of(raw.get("messageId"))
+    if is_placeholder(text):
         return str(uuid.uuid4())
-    if len(found) > MAX_MESSAGE_ID_LENGTH:
-        return hashlib.sha256(found.encode()).hexdigest()
-    return found
+    if len(text) > MAX_MESSAGE_ID_LENGTH:
+        return hashlib.sha256(text.encode()).hexdigest()
+    return text
 
 
 def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
-    """From `timestamp`, corrected by `sentAt` if that is ahead of the receipt; else from `originalTimestamp`, corrected
-    by `sentAt` in both directions; else the receipt.
+    """The time is `timestamp`, corrected by `sentAt` if that is ahead of the receipt; else `originalTimestamp`,
+    corrected by `sentAt` in both directions; else the receipt.
 
-    `day` is always that of the unmodified client time, which is all that a retry repeats.
+    `day` is always the day of the unmodified client time, since a retry repeats nothing else.
     """
     received_at, sent_at = envelope.received_at, parse_time(raw.get("sentAt") or envelope.sent_at)
     read = partial(read_timing, received_at=received_at, sent_at=sent_at)
@@ -168,7 +168,7 @@ def _timing(raw: Mapping[str, Any], envelope: BatchEnvelope) -> Timing:
     original = raw.get("originalTimestamp")
     if parse_time(original):
         corrected = read(original, both_directions=True)
-        # Without sentAt the error of this clock is unknown.
+        # Without `sentAt` the error of the clock is unknown.
         return corrected if sent_at else Timing(received_at, corrected.day)
     stated = next((value for value in (*timestamps, original) if not is_blank(value)), None)
     return read_timing(stated, received_at=received_at)
@@ -179,9 +179,9 @@ def _id(raw: Mapping[str, Any], name: str) -> str:
 
 
 def _read_id(value: Any, name: str) -> str:
-    found = read_id(value)
-    _check_id(found, name)
-    return found
+    text = read_id(value)
+    _check_id(text, name)
+    return text
 
 
 def _check_id(value: str, name: str) -> None:

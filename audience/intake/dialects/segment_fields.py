@@ -1,4 +1,4 @@
-"""The fields that messages and batches of Segment's shape have in common: texts, objects, keys, and the context."""
+"""The fields that messages and batches of Segment's format have in common: texts, objects, keys, and the context."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -6,28 +6,28 @@ from typing import Any
 
 import orjson
 
-# A megabyte of `{},` is a kilobyte of gzip and takes minutes to process; a message of an SDK has at least 200 bytes.
+# A megabyte of `{},` is a kilobyte of gzip and takes minutes to process. A message of an SDK has at least 200 bytes.
 MAX_BATCH_MEMBERS = 20_000
-# How keys that are not public begin, and how many of their characters are stored at most.
+# The prefix of keys that are not public, and the maximum number of their characters that are stored.
 SECRET_PREFIX = "sk_"
 MAX_PREFIX_LENGTH = 24
-# Fields of the context under the names of message.Message.
+# The client's names -> the names in message.Message.
 PAGE = {"url": "page_url", "path": "page_path", "title": "page_title", "referrer": "page_referrer"}
 RENAMED = {"userAgent": "user_agent"}
 # Stored in other fields of the message.
 OMITTED = frozenset({"traits", "page", "library", "sessionId"})
 
 
-def mapping(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """An object inside another; {} for anything else."""
-    value = holder.get(name)
+def mapping(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object with this name inside of another; {} for any other value."""
+    value = parent.get(name)
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def text_of(value: Any) -> str:
-    """A name as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
+    """A value as text: numbers and objects as JSON, null as '', without control characters and outer spaces.
 
-    A text of replacement characters alone is '' too: body.decode makes them of NUL characters.
+    '' for a text that consists of replacement characters, by which body.decode replaces NUL characters.
     """
     if value is None:
         return ""
@@ -40,7 +40,7 @@ def text_of(value: Any) -> str:
 
 
 def without_secret(raw: dict[str, Any]) -> dict[str, Any]:
-    """The message as it is stored: a `writeKey` that is not public is cut to its first half, MAX_PREFIX_LENGTH at most.
+    """The message as it is stored: of a `writeKey` that is not public, half, at most MAX_PREFIX_LENGTH characters.
 
     Only the digest of such a key may be stored (audience/models/keys.py).
     """
@@ -51,30 +51,30 @@ def without_secret(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def key_values(payload: Any) -> list[str]:
-    """The values of `writeKey` in a body, each once: at the top, then of a batch's members in their order."""
+    """The distinct values of `writeKey` in a body: of the body itself, then of a batch's members in their order."""
     if not isinstance(payload, Mapping):
         return []
     members: Sequence[Any] = payload["batch"] if isinstance(payload.get("batch"), list) else []
-    holders = [payload, *(member for member in members[:MAX_BATCH_MEMBERS] if isinstance(member, Mapping))]
-    return list(dict.fromkeys(filter(None, (text_of(holder.get("writeKey")) for holder in holders))))
+    objects = [payload, *(member for member in members[:MAX_BATCH_MEMBERS] if isinstance(member, Mapping))]
+    return list(dict.fromkeys(filter(None, (text_of(item.get("writeKey")) for item in objects))))
 
 
 def canonical_context(context: Mapping[str, Any]) -> dict[str, Any]:
     """`page{url,...}` -> page_url ..., `library{name,version}` -> library, library_version, `screen` -> "1920x1080".
     Unknown keys are kept."""
-    found = {
+    canonical = {
         RENAMED.get(name, name): value for name, value in context.items() if name not in OMITTED and value is not None
     }
     page, library, screen = mapping(context, "page"), context.get("library"), mapping(context, "screen")
-    found |= {name: page[key] for key, name in PAGE.items() if isinstance(page.get(key), str)}
+    canonical |= {name: page[key] for key, name in PAGE.items() if isinstance(page.get(key), str)}
     if isinstance(library, Mapping):
         names = {"library": library.get("name"), "library_version": library.get("version")}
-        found |= {name: str(value) for name, value in names.items() if value}
+        canonical |= {name: str(value) for name, value in names.items() if value}
     elif isinstance(library, str):
-        found["library"] = library
+        canonical["library"] = library
     if screen.get("width") and screen.get("height"):
-        found["screen"] = f"{screen['width']}x{screen['height']}"
-    return found
+        canonical["screen"] = f"{screen['width']}x{screen['height']}"
+    return canonical
 
 
 def device_id(context: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The routes that RudderStack, Segment and MetaRouter share. The key's dialect, or the route, decides the answers."""
+"""The routes that RudderStack, Segment and MetaRouter share. Answers are in the key's dialect, or the route's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from audience.models import ApiKey, Dialect
 from audience.models.keys import SENDER_KINDS
 
 BATCH = "batch"
-# The largest limit of these dialects, for as long as the key is not known.
+# The largest limit of these dialects, used until the key is known.
 MAX_BODY_BYTES = rudderstack.RESPONSES.batch_limit
 RESPONSES_BY_DIALECT: Mapping[str, Responses] = {
     responses.dialect: responses for responses in (rudderstack.RESPONSES, metarouter.RESPONSES)
@@ -29,23 +29,23 @@ Members = list[tuple[ApiKey, Message | Rejected]]
 
 
 class SegmentView(IngestView):
-    """One route, which is one of segment.TYPES, or "batch".
+    """A route, which is one of segment.TYPES, or "batch".
 
-    If it `is_shared`, the key's dialect decides `responses`; `default_responses` are used until the key is known, and
-    for keys of other dialects. On other routes they are always used.
+    If it `is_shared`, `responses` are those of the key's dialect; `default_responses` are used until the key is known,
+    and for keys of other dialects. On other routes they are always used.
     """
 
     route = BATCH
     default_responses: Responses = rudderstack.RESPONSES
     is_shared = True
-    # The kinds of keys it accepts. Pixels accept publishable keys only: a key in an image URL is public.
+    # The kinds of keys that it accepts. Pixels accept publishable keys only, since a key in an image URL is public.
     key_kinds: Sequence[str] = SENDER_KINDS
     envelope: segment.BatchEnvelope
 
     def prepare(self) -> None:
         super().prepare()
         self.use_responses(self.default_responses)
-        # The keys in the body, by their value; empty when there is a key outside the body.
+        # The live keys in the body, by value; empty when there is a key outside the body.
         self.body_keys: Mapping[str, ApiKey] = {}
 
     def use_responses(self, responses: Responses) -> None:
@@ -67,31 +67,31 @@ class SegmentView(IngestView):
         except LostDigits:
             return await handler(self.decode(self.body, keep_digits=True), key)
 
-    def receive(self, named: str) -> tuple[ApiKey, Any, int]:
-        """The key, the JSON and its size in bytes. `named` is the key outside the body.
+    def receive(self, outer_key: str) -> tuple[ApiKey, Any, int]:
+        """The key, the JSON and its size in bytes. `outer_key` is the value of a key outside the body, or ''.
 
-        Sets `responses` as soon as the key is known: an unreadable body is refused in the dialect of the header's key.
+        Sets `responses` as soon as the key is known: an unreadable body is refused in the dialect of the outer key.
         """
-        key = find_key(named, kinds=self.key_kinds) if named else None
+        key = find_key(outer_key, kinds=self.key_kinds) if outer_key else None
         if key:
             self.choose_responses(key)
         data = self.read(self.request, limit=MAX_BODY_BYTES)
-        if named and key is None:
-            raise self.unknown_key(named)
-        payload = self.payload(data, named)
+        if outer_key and key is None:
+            raise self.unknown_key(outer_key)
+        payload = self.payload(data, outer_key)
         if key is None:
             key = self.key_in_body(payload)
             self.choose_responses(key)
         self.admit(key)
         return key, payload, len(data)
 
-    def payload(self, data: bytes, named: str) -> Any:
-        """The JSON. An unreadable body without a key outside it is refused for having no key."""
+    def payload(self, data: bytes, outer_key: str) -> Any:
+        """The JSON. An unreadable body without an outer key is refused with NO_KEY."""
         self.body = data
         try:
             return self.decode(data)
         except Refusal:
-            if not named:
+            if not outer_key:
                 raise self.refuse(RequestProblem.NO_KEY) from None
             raise
 
@@ -104,16 +104,16 @@ class SegmentView(IngestView):
         return key
 
     def unknown_key(self, value: str) -> Refusal:
-        return self.for_expired_key(self.refuse(RequestProblem.UNKNOWN_KEY), value)
+        return self.with_expired_key_rejection(self.refuse(RequestProblem.UNKNOWN_KEY), value)
 
     def key_in_body(self, payload: Any) -> ApiKey:
-        """The first live key in the body: a member with an invalid key does not refuse the others."""
-        named = key_values(payload)
-        if not named:
+        """The first live key in the body: an invalid key of a member does not fail the other members."""
+        values = key_values(payload)
+        if not values:
             raise self.refuse(RequestProblem.NO_KEY)
-        self.body_keys = find_keys(named, kinds=self.key_kinds)
-        found = next((self.body_keys[name] for name in named if name in self.body_keys), None)
-        return found or self.require_key(named[0])
+        self.body_keys = find_keys(values, kinds=self.key_kinds)
+        key = next((self.body_keys[value] for value in values if value in self.body_keys), None)
+        return key or self.require_key(values[0])
 
     def choose_responses(self, key: ApiKey) -> None:
         if self.is_shared:
@@ -125,7 +125,7 @@ class SegmentView(IngestView):
         self.envelope = segment.BatchEnvelope(
             received_at=self.received_at, sent_at=self.sent_at(), both_directions=corrects_both_directions(key)
         )
-        # The route overwrites `type`.
+        # The kind is that of the route, whatever `type` the message states.
         return await self.store_one(self.parse(without_secret(raw), self.route, key), key)
 
     async def handle_batch(self, payload: Any, key: ApiKey) -> HttpResponseBase:
@@ -144,23 +144,23 @@ class SegmentView(IngestView):
             context=mapping(payload, "context"),
             integrations=mapping(payload, "integrations"),
         )
-        top = text_of(payload.get("writeKey"))
+        batch_key = text_of(payload.get("writeKey"))
         parsed: Members = []
         for member in members:
-            owner = self.owner_of(member, top, key)
+            owner = self.owner_of(member, batch_key, key)
             parsed.append((owner or key, self.parse_member(without_secret(member), owner)))
         await self.store(parsed)
-        rejected = [(index, found) for index, (_, found) in enumerate(parsed) if isinstance(found, Rejected)]
+        rejected = [(index, member) for index, (_, member) in enumerate(parsed) if isinstance(member, Rejected)]
         partial = key.dialect == Dialect.METAROUTER
         return self.responses.answer_batch(len(parsed) - len(rejected), rejected, partial=partial)
 
-    def owner_of(self, raw: dict[str, Any], top: str, key: ApiKey) -> ApiKey | None:
-        """The key a member belongs to: its own, else the batch's. None when that is not a live key."""
-        named = text_of(raw.get("writeKey")) or top
-        return self.body_keys.get(named) if self.body_keys and named else key
+    def owner_of(self, raw: dict[str, Any], batch_key: str, key: ApiKey) -> ApiKey | None:
+        """The key that a member belongs to: its `writeKey`, else the batch's. None when that is not a live key."""
+        value = text_of(raw.get("writeKey")) or batch_key
+        return self.body_keys.get(value) if self.body_keys and value else key
 
     def parse_member(self, raw: dict[str, Any], owner: ApiKey | None) -> Message | Rejected:
-        """One member of a batch, of the `type` it states."""
+        """A member of a batch, parsed as the `type` that it states."""
         if len(orjson.dumps(raw)) > self.responses.call_limit:
             return self.reject(raw, TOO_LARGE)
         if owner is None:
@@ -172,16 +172,16 @@ class SegmentView(IngestView):
             message = self.read_message(raw, kind)
         except segment.InvalidMessage as error:
             return self.reject(raw, error.violation)
-        why = self.violation(key, message)
-        return self.reject(raw, why) if why else message
+        violation = self.violation(key, message)
+        return self.reject(raw, violation) if violation else message
 
     def read_message(self, raw: dict[str, Any], kind: str) -> Message:
-        """Raises segment.InvalidMessage."""
+        """The message as a Message. Raises segment.InvalidMessage."""
         return segment.parse(raw, kind=kind, envelope=self.envelope)
 
-    def reject(self, raw: dict[str, Any], why: Violation) -> Rejected:
+    def reject(self, raw: dict[str, Any], violation: Violation) -> Rejected:
         message_id = text_of(raw.get("messageId")) or None
-        return Rejected(message_id, [why], raw, route=self.route, envelope=self.envelope.as_json())
+        return Rejected(message_id, [violation], raw, route=self.route, envelope=self.envelope.as_json())
 
     async def store_one(self, parsed: Message | Rejected, key: ApiKey) -> HttpResponseBase:
         await self.store([(key, parsed)])
@@ -190,12 +190,12 @@ class SegmentView(IngestView):
         return self.responses.answer_accepted()
 
     async def store(self, parsed: Members) -> None:
-        """Store all members in one transaction: a batch may hold messages of several keys."""
+        """Store all members in one transaction: a batch may contain messages of several keys."""
         submissions = []
         for owner in {key.pk: key for key, _ in parsed}.values():
-            own = [found for key, found in parsed if key.pk == owner.pk]
-            messages = [found for found in own if isinstance(found, Message)]
-            rejected = [found for found in own if isinstance(found, Rejected)]
+            members = [member for key, member in parsed if key.pk == owner.pk]
+            messages = [member for member in members if isinstance(member, Message)]
+            rejected = [member for member in members if isinstance(member, Rejected)]
             submissions.append(self.submission(owner, messages, rejected))
         await self.accept(submissions)
 
@@ -204,12 +204,12 @@ class SegmentView(IngestView):
 
 
 class MetaRouterView(SegmentView):
-    """A route of MetaRouter's own: answered in its format whatever the key's dialect."""
+    """A route of MetaRouter only: answered in its format, independent of the key's dialect."""
 
     default_responses = metarouter.RESPONSES
     is_shared = False
 
 
 def corrects_both_directions(key: ApiKey) -> bool:
-    """MetaRouter documents that `timestamp` is corrected by `sentAt`; RudderStack that it is stored as it was sent."""
+    """MetaRouter documents that `timestamp` is corrected by `sentAt`, and RudderStack that it is stored as sent."""
     return key.dialect != Dialect.RUDDERSTACK
