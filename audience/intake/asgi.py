@@ -28,8 +28,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Parsing a batch of a hundred messages occupies the event loop for some milliseconds; larger bodies are parsed on a
-# thread.
+# Parsing a batch of a hundred messages occupies the event loop for some milliseconds. Larger bodies go to a thread.
 MAX_LOOP_BODY_BYTES = 128 * 1024
 # Of all requests that are being answered on the event loop: a few seconds of work at several thousand events a second.
 # Further requests would be answered after their clients have timed out, and get 503.
@@ -82,8 +81,7 @@ class IngestApp:
             await self.pages(scope, partial(_receive_body, body), send)
 
     async def _answer(self, view: Any, scope: Scope, body: bytes, send: Send) -> bool:
-        """Answer on the event loop. Returns False, and sends nothing, when the request needs a thread. Raises
-        `ServerBusy` at MAX_IN_FLIGHT_BYTES."""
+        """Return False, and send nothing, when the request needs a thread. Raises `ServerBusy` at the memory limit."""
         # Counted once the body is complete, so that slow clients do not use up the limit.
         if self.in_flight_bytes and self.in_flight_bytes + len(body) > MAX_IN_FLIGHT_BYTES:
             raise ServerBusy

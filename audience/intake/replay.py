@@ -60,8 +60,7 @@ def replay(*, rejection: Rejection, replayed_by: str) -> ReplayResult:
     """Validate a stored rejection by the current rules and its original time of receipt, and store it if it is valid.
 
     The message id and the time of receipt are unchanged, so that a copy that the client has sent successfully since is
-    detected, also with a corrected time, and a message without a time keeps its day. Raises `Rejection.DoesNotExist`
-    when it has been deleted.
+    detected, even with a corrected time, and a message without a time keeps its day. Raises `Rejection.DoesNotExist`.
     """
     row = Rejection.objects.select_for_update(of=("self",)).select_related("key").get(pk=rejection.pk)
     if replay_obstacle(row):

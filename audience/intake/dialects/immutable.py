@@ -77,8 +77,7 @@ class ImmutableView(IngestView):
         return Refusal(as_json(body, status=status))
 
     def require_key(self, request: HttpRequest, *, is_erasure: bool = False) -> ApiKey:
-        """The request's key. Refuses a malformed key with 400, and with 401 one that is unknown, revoked or of the
-        wrong kind.
+        """The request's key. Raises Refusal: 400 for a malformed key, 401 if it is unknown, revoked or of a wrong kind.
 
         Except for erasures, a server key may be in either header.
         """

@@ -1,5 +1,4 @@
-"""The validation rules of the Parcelvoy dialect, with the messages of the original product. They raise the first
-violation."""
+"""The validation rules of the Parcelvoy dialect, which raise the first violation with the text of the original."""
 
 from collections.abc import Mapping
 from typing import Any

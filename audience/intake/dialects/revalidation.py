@@ -78,10 +78,8 @@ def _revalidate_segment(rejection: Rejection, responses: Responses) -> Revalidat
     stated = text_of(rejection.raw.get("type")).lower()
     kind = stated if rejection.route in {BATCH, ""} else rejection.route
     try:
-        both_directions = corrects_both_directions(rejection.key or key)
-        envelope = segment.BatchEnvelope(
-            received_at=rejection.received_at, both_directions=both_directions, **rejection.frame
-        )
+        both = corrects_both_directions(rejection.key or key)
+        envelope = segment.BatchEnvelope(received_at=rejection.received_at, both_directions=both, **rejection.frame)
         return Revalidation(key, [segment.parse(rejection.raw, kind=kind, envelope=envelope)])
     except segment.InvalidMessage as error:
         return Revalidation(key, errors=[error.violation])

@@ -67,9 +67,6 @@ def stated_time(raw: Mapping[str, Any], fields: tuple[str, ...]) -> str:
 
 
 def replacement_id(message_id: str, fingerprint: Fingerprint) -> str:
-    """The id under which a message is stored if another event has its `message_id`; the same for a retry.
-
-    `message_id` is as stored (message.stored_id).
-    """
+    """The id to store a message under if another event has its `message_id`, as stored. A retry gets the same id."""
     derived = str(uuid.uuid5(uuid.NAMESPACE_OID, orjson.dumps([message_id, *fingerprint]).decode()))
     return SERVER_ID_PREFIX + derived if message_id.startswith(SERVER_ID_PREFIX) else derived

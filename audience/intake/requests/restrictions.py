@@ -22,10 +22,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def caller_violation(key: ApiKey, *, origin: str, address: str) -> Violation | None:
-    """Why `key` may not be used from this origin and address; None when it may.
-
-    A restricted key may not be used without an origin, or from an unreadable address.
-    """
+    """Why `key` may not be used from this origin and address; None when it may. A missing value is never allowed."""
     if key.allowed_addresses and not is_in_networks(address, tuple(key.allowed_addresses)):
         return ADDRESS_NOT_ALLOWED
     if key.allowed_origins and not any(_matches(origin, allowed) for allowed in key.allowed_origins):
