@@ -22,8 +22,8 @@ MAX_UNREAD = 200
 Message = tuple[str, tuple[str, ...]]
 # Seconds between two messages: a task processes all due work, so that one is enough for a burst.
 INTERVAL_SECONDS = 0.05
-# Seconds after a message for the digest. Most of further ones would find a digest running, and take milliseconds each.
-# Messages for other tasks of the same process wait as long.
+# Seconds after a message for the digest. Most further ones would only find that a digest is running, which takes
+# milliseconds each. Messages of the same process for other tasks wait as long.
 DIGEST_INTERVAL_SECONDS = 0.25
 DIGEST = "audience.tasks.digest"
 # Seconds before the next attempt while the broker is unavailable.

@@ -112,7 +112,7 @@ class ConversionQuerySet(models.QuerySet["Conversion"]):
 
 
 class Conversion(models.Model):
-    """A trigger event of one person. `touch` is the click it is attributed to; without one, `reason` says why.
+    """A trigger event of one person. `touch` is the click that it is attributed to; without one there is a `reason`.
 
     `id` is also the event id by which networks deduplicate. `reason` is blank if the conversion was or will be sent;
     the fan-out stores a reason if no postback sends it.

@@ -56,7 +56,7 @@ class FailedWorkQuerySet(models.QuerySet["FailedWork"]):
 class FailedWork(models.Model):
     """A row of a queue that failed when it was processed alone. Deleted on success, so the table is normally empty.
 
-    While it exists, its row is left out whenever rows of the queue are processed together
+    While it exists, its row is excluded when rows of the queue are processed together
     (audience/background/isolation.py).
     """
 

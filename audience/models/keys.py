@@ -111,7 +111,7 @@ class KeyKind(models.TextChoices):
     SECRET = "secret", "Secret"
 
 
-# Keys that only the studio's servers have: nobody can copy them from a game, like a publishable key, to send events.
+# Keys of the studio's servers. Unlike a publishable key they are in no game, from which anyone could copy them.
 SERVER_KINDS = (KeyKind.SERVER, KeyKind.SECRET)
 # A rotated key that ends within this time after the creation of its successor was rotated without an overlap.
 MAX_IMMEDIATE_OVERLAP = timedelta(seconds=10)

@@ -46,7 +46,7 @@ class OwnershipSource(models.TextChoices):
 
 class PersonQuerySet(models.QuerySet["Person"]):
     def with_email(self, email: str) -> "PersonQuerySet":
-        """Persons whose trait `email` is this address in any case."""
+        """Persons whose trait `email` equals this address, ignoring case."""
         # PostgreSQL lower-cases both sides, since Python's rules differ for some letters.
         return self.filter(Exact(Lower(KT("traits__email")), Lower(Value(email))))
 

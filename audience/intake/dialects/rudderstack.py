@@ -1,4 +1,4 @@
-"""RudderStack's answers: 200 `OK`, or 400 with a plain text with which its clients compare."""
+"""RudderStack's answers: 200 `OK`, or an error with a fixed plain text, which its clients compare."""
 
 from collections.abc import Sequence
 

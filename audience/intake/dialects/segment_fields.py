@@ -40,7 +40,7 @@ def text_of(value: Any) -> str:
 
 
 def without_secret(raw: dict[str, Any]) -> dict[str, Any]:
-    """The message as it is stored: of a `writeKey` that is not public, half, at most MAX_PREFIX_LENGTH characters.
+    """The message as it is stored: a `writeKey` that is not public is cut to half, or to MAX_PREFIX_LENGTH characters.
 
     Only the digest of such a key may be stored (audience/models/keys.py).
     """

@@ -89,9 +89,9 @@ def basic_user(request: HttpRequest) -> str:
 
 @async_unsafe("A query must not block the event loop.")
 def _look_up(digest: str) -> ApiKey | None:
-    now, before = time.monotonic(), _cache.get(digest)
+    now, cached = time.monotonic(), _cache.get(digest)
     key = ApiKey.objects.select_related("game", "replaced_by").filter(digest=digest).first()
-    if _cache.get(digest) is not before:
+    if _cache.get(digest) is not cached:
         return key  # another thread has cleared or refreshed the cache since, and this result may be older
     if key is None:
         _cache.pop(digest, None)

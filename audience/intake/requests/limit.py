@@ -39,8 +39,8 @@ LEASE_EXPIRY_SECONDS = 1.0
 TAKE = """
 local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local rate, capacity, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local passed = math.max(0, now - (tonumber(bucket[2]) or now))
-local tokens = math.min(capacity, (tonumber(bucket[1]) or capacity) + passed * rate)
+local elapsed = math.max(0, now - (tonumber(bucket[2]) or now))
+local tokens = math.min(capacity, (tonumber(bucket[1]) or capacity) + elapsed * rate)
 local wait, taken = 0, math.min(math.floor(tokens), tonumber(ARGV[4]))
 if taken >= 1 then tokens = tokens - taken else wait = (1 - tokens) / rate end
 redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
@@ -60,7 +60,7 @@ class _Lease:
     is_renewing: bool = False
 
     def spend(self, now: float) -> bool:
-        """Use a token; False if there is none. Two threads may use the same token: a lock would cost more than that."""
+        """Use a token; False if there is none. Without a lock, which costs more than a token that two threads use."""
         if self.remaining < 1 or self.expires_at < now:
             return False
         self.remaining -= 1
