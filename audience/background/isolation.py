@@ -106,9 +106,11 @@ def process_together(
             return []
         logger.warning("bulk_failed", queue=queue.value, rows=len(rows), error=type(error).__name__)
     middle = len(rows) // 2
-    halves = (rows[:middle], rows[middle:])
-    process_half = partial(process_together, queue, work=work, row_of=row_of, deadline=deadline)
-    return [result for half in halves for result in process_half(half)]
+    return [
+        result
+        for half in (rows[:middle], rows[middle:])
+        for result in process_together(queue, half, work, row_of=row_of, deadline=deadline)
+    ]
 
 
 def process_each(
