@@ -414,16 +414,16 @@ def test_the_allowance_for_rejections_refills_with_time(monkeypatch: pytest.Monk
     now = [1000.0]
     monkeypatch.setattr(allowance.time, "monotonic", lambda: now[0])
     flood = {"game_id": -1, "key_id": -1}
-    assert allowance.take(**flood, wanted=20_000) == 11_000
-    assert allowance.take(**flood, wanted=1) == 0
+    assert allowance.take(**flood, number=20_000) == 11_000
+    assert allowance.take(**flood, number=1) == 0
     now[0] += 60
-    assert allowance.take(**flood, wanted=20_000) == 1_100
+    assert allowance.take(**flood, number=20_000) == 1_100
 
 
 def test_a_flood_with_one_key_leaves_room_for_what_is_refused_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance.time, "monotonic", lambda: 1000.0)
-    assert allowance.take(game_id=-2, key_id=-2, wanted=20_000) == 11_000
-    assert allowance.take(game_id=-2, key_id=-3, wanted=20_000) == 1_000
+    assert allowance.take(game_id=-2, key_id=-2, number=20_000) == 11_000
+    assert allowance.take(game_id=-2, key_id=-3, number=20_000) == 1_000
 
 
 # What an admin may write
