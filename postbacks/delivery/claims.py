@@ -107,7 +107,7 @@ def _claim_isolated(network: str, config_id: UUID, limit: int) -> tuple[list[Cla
         list(rows),
         lambda part: _claim(config_id, min(limit, len(part)), only=[pk for pk, _ in part]),
         row_of=lambda row: leases.row_of(network, config_id, *row),
-        until=time.monotonic() + MAX_ISOLATION_SECONDS,
+        deadline=time.monotonic() + MAX_ISOLATION_SECONDS,
     )
     return [claim for claims, _ in results for claim in claims], [row for _, rows in results for row in rows]
 

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from audience.hub.people.views import matching_people
 from audience.hub.toolkit.filters import parse_uuid
-from audience.intake.messages.message import SERVER_IDS
+from audience.intake.messages.message import SERVER_ID_PREFIX
 from audience.models import Conversion, Game, Person, Touch
 from postbacks.models import Delivery
 
@@ -36,7 +36,7 @@ def find(game: Game, query: str) -> SearchResult:
     people = list(matching_people(game, query).only("pk")[:MAX_RESULTS])
     conversions = Conversion.objects.filter(game=game)
     lookups = [
-        conversions.filter(message_id__in=(query, SERVER_IDS + query)),
+        conversions.filter(message_id__in=(query, SERVER_ID_PREFIX + query)),
         conversions.filter(touch__in=[touch.pk for touch in touches]),
         conversions.filter(person__in=[person.pk for person in people]),
         conversions.filter(pk__in=_sent_as(game, query)),

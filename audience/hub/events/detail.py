@@ -73,7 +73,7 @@ def rejection_replay(request: HubRequest, membership: Membership, pk: int) -> Ht
     status = None
     try:
         row = Rejection.objects.get(game=membership.game, pk=pk)
-        status = replay(rejection=row, replayed_by=request.user.get_username()).answer
+        status = replay(rejection=row, replayed_by=request.user.get_username()).status
     except Rejection.DoesNotExist:
         pass
     level, text = REPLAY_MESSAGES[status] if status else REJECTION_MISSING

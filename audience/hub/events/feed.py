@@ -161,7 +161,7 @@ def event_row(event: Event, membership: Membership) -> FeedRow:
 def _rejections(membership: Membership, filters: EventFilter, before: int | None) -> list[FeedRow]:
     rejections = Rejection.objects.filter(game_id=membership.game_id).before(before).defer("raw", "frame")
     for text in filter(None, (filters.kind, filters.name)):
-        rejections = rejections.containing(text)
+        rejections = rejections.with_value(text)
     exact = {"dialect": filters.dialect, "key_id": filters.key}
     rejections = rejections.filter(**{column: value for column, value in exact.items() if value})
     if filters.person:
