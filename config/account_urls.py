@@ -22,7 +22,7 @@ urlpatterns = [
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
     path("password/change/", account.password_change, name="account_change_password"),
-    # allauth asks for no password here: an unattended browser would be enough to take over the account.
+    # allauth requires no password here, so that an unattended browser would be enough to take over the account.
     path("password/set/", reauthentication_required(account.password_set), name="account_set_password"),
     path("password/reset/", account.password_reset, name="account_reset_password"),
     path("password/reset/done/", account.password_reset_done, name="account_reset_password_done"),

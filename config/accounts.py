@@ -35,18 +35,18 @@ class AddressBackend(ModelBackend):
     """Authenticates by `User.email`, which is always confirmed; allauth's EmailAddress rows are not used."""
 
     def authenticate(
-        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **given: Any
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
-        email = given.get("email")
+        email = kwargs.get("email")
         if not email or password is None:
             return None
-        found = addresses.find_accounts(email)
+        accounts = addresses.find_accounts(email)
         # check_password may upgrade the stored hash, which is no change of the password.
         with disable_auditlog():
-            right = [user for user in found if user.check_password(password) and self.user_can_authenticate(user)]
-        if not found:
+            matches = [user for user in accounts if user.check_password(password) and self.user_can_authenticate(user)]
+        if not accounts:
             User().set_password(password)  # takes as long as checking an existing account's password
-        return right[0] if right else None
+        return matches[0] if matches else None
 
 
 class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -72,16 +72,16 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         return user
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
-        found = self.authenticate(self.request, email=getattr(user, "email", ""), password=password)
-        return found is not None and found.pk == user.pk
+        match = self.authenticate(self.request, email=getattr(user, "email", ""), password=password)
+        return match is not None and match.pk == user.pk
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         super().login(request, user)
         # allauth shows this session to its owner; SessionSeenMiddleware updates the row.
         request.session[SESSION_IS_LISTED] = True
 
-    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **given: Any) -> HttpResponse:
-        response: HttpResponse = super().post_login(request, user, **given)
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **kwargs)
         if email := getattr(user, "email", ""):
             sign_in_pace.remember_browser(response, email, secure=settings.SESSION_COOKIE_SECURE)
         return response
@@ -89,7 +89,7 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
     def get_client_ip(self, request: HttpRequest) -> str:
         address = caller_ip(request)
         if not address:
-            raise PermissionDenied("The address of the caller is not known.")
+            raise PermissionDenied("The client's IP address is unknown.")
         return address
 
     def get_reset_password_from_key_url(self, key: str) -> str:
@@ -109,9 +109,9 @@ class InvitedOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allaut
         The password link is sent by another thread: mail is only sent for addresses with an account, so that waiting
         for the mail server would reveal which addresses have one.
         """
-        here = {"domain": urlsplit(settings.PUBLIC_URL).netloc, "name": "Afterclick"}
-        given = {"request": self.request, "email": email, "current_site": here, "hub": settings.PUBLIC_URL}
-        message = self.render_mail(template_prefix, email, {**context, **given})
+        site = {"domain": urlsplit(settings.PUBLIC_URL).netloc, "name": "Afterclick"}
+        context = {**context, "request": self.request, "email": email, "current_site": site, "hub": settings.PUBLIC_URL}
+        message = self.render_mail(template_prefix, email, context)
         message.get_connection()  # opened here, since the message caches it
         if template_prefix == PASSWORD_LINK and settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
             _mail_threads.submit(_send, message, template_prefix)
@@ -141,14 +141,14 @@ class EncryptedSecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # 
 
 
 def login_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Return the address that was typed, in lower case: what axes counts failures by.
+    """Return the submitted address in lower case, by which axes counts failures.
 
     By default axes does not read `email`, which allauth authenticates with, and would count all accounts together.
     """
-    given = credentials or {}
+    credentials = credentials or {}
     # The credentials come first: the form of a reauthentication has no `login`, but a sender could add one.
-    found = given.get("email") or given.get("username") or given.get("login") or request.POST.get("login") or ""
-    return str(found).strip().lower()
+    name = credentials.get("email") or credentials.get("username") or credentials.get("login")
+    return str(name or request.POST.get("login") or "").strip().lower()
 
 
 def failure_address(request: HttpRequest) -> str:

@@ -1,7 +1,7 @@
 """The beat's scheduler: without a file, and with a heartbeat.
 
-Celery's scheduler stores in a file when each task was last sent, and exits when the disk is full. Here a start sends
-every task, which is harmless because tasks find their work in the database.
+Celery's scheduler stores in a file when each task was last sent, and exits when the disk is full. This one sends every
+task when it starts, which is harmless because tasks find their work in the database.
 """
 
 import time
@@ -15,8 +15,9 @@ from audience.models import ProcessKind
 from config.heartbeat import HeartbeatThread
 
 # Longer than any iteration takes while the broker answers.
-STUCK_AFTER_SECONDS = 60.0
-LONG_AGO = timedelta(days=1)
+MAX_TICK_SECONDS = 60.0
+# Longer than the period of any task.
+OVERDUE_BY = timedelta(days=1)
 
 
 class Scheduler(beat.Scheduler):
@@ -27,7 +28,7 @@ class Scheduler(beat.Scheduler):
     def setup_schedule(self) -> None:
         super().setup_schedule()
         for entry in self.schedule.values():
-            entry.last_run_at = entry.default_now() - LONG_AGO
+            entry.last_run_at = entry.default_now() - OVERDUE_BY
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """Send one task if one is due; return the seconds until the next call."""
@@ -36,7 +37,7 @@ class Scheduler(beat.Scheduler):
 
     def is_ticking(self) -> bool:
         """Whether the loop has run recently."""
-        return time.monotonic() - self._ticked_at < STUCK_AFTER_SECONDS
+        return time.monotonic() - self._ticked_at < MAX_TICK_SECONDS
 
 
 @beat_init.connect

@@ -1,6 +1,6 @@
-"""The cache shared by all processes, in Valkey: rate limits of the account pages, and used codes.
+"""The cache shared by all processes, in Valkey: rate limits of the account pages, and codes already used.
 
-While Valkey is unavailable each process uses a cache of its own: signing in still works, and limits apply per process.
+While Valkey is unavailable each process uses a local cache: signing in still works, and limits apply per process.
 Limits that must hold even then are in the database (audience/accounts/sign_in_pace.py,
 audience/accounts/second_factor.py).
 """
@@ -25,7 +25,7 @@ CONNECTION = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Ret
 
 
 class JsonSerializer:
-    """Values as JSON, since unpickling would let anyone with access to Valkey run code here."""
+    """Values as JSON, since unpickling would let anyone with access to Valkey run code in this process."""
 
     dumps = staticmethod(json.dumps)
     loads = staticmethod(json.loads)
@@ -34,14 +34,14 @@ class JsonSerializer:
 def _with_fallback(name: str) -> Any:
     """Return a cache method that uses Valkey or, while it is unavailable, this process's cache."""
 
-    def method(cache: "SharedCache", *args: Any, **given: Any) -> Any:
+    def method(cache: "SharedCache", *args: Any, **kwargs: Any) -> Any:
         if time.monotonic() >= SharedCache.unavailable_until:
             try:
-                return getattr(RedisCache, name)(cache, *args, **given)
+                return getattr(RedisCache, name)(cache, *args, **kwargs)
             except RedisError as error:
                 SharedCache.unavailable_until = time.monotonic() + PAUSE_SECONDS
                 logger.warning("cache_unavailable", error=type(error).__name__)
-        return getattr(cache.fallback, name)(*args, **given)
+        return getattr(cache.fallback, name)(*args, **kwargs)
 
     return method
 

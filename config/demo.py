@@ -28,7 +28,7 @@ from postbacks.networks.interface.network import Network
 from postbacks.outbox import fan_out
 
 SLUG = "demo"
-PEOPLE = {
+USERS = {
     "admin": ("admin@afterclick.example", Role.ADMIN),
     "marketer": ("marketer@afterclick.example", Role.MARKETER),
 }
@@ -36,18 +36,18 @@ SANDBOX_URL = "http://127.0.0.1:8010"
 
 
 def load() -> dict[str, Any]:
-    """Create what is missing of the demo game; return what `demo --json` prints."""
+    """Create the missing parts of the demo game; return the object that `demo --json` prints."""
     with transaction.atomic():
         game, _ = Game.objects.get_or_create(slug=SLUG, defaults={"name": "Starfall Demo"})
-        for role, (email, level) in PEOPLE.items():
-            _create_user(role, email, level, game)
+        for name, (email, role) in USERS.items():
+            _create_user(name, email, role, game)
         api_keys = _create_keys(game)
         _create_postbacks(game)
     if not Batch.objects.filter(game=game).exists():
         demo_history.send_history(key=ApiKey.objects.select_related("game").get(pk=api_keys["publishable"].pk))
         queue.drain()
         fan_out.fan_out_due()
-    return _facts(api_keys)
+    return _output(api_keys)
 
 
 def _secret(purpose: str, length: int) -> str:
@@ -56,17 +56,17 @@ def _secret(purpose: str, length: int) -> str:
     return base64.b32encode(derived).decode().lower()[:length]
 
 
-def _create_user(role: str, email: str, level: Role, game: Game) -> None:
-    user, made = User.objects.get_or_create(username=email, defaults={"email": email})
-    if made:
-        user.set_password(_secret(f"password {role}", 16))
-        user.is_staff = user.is_superuser = level == Role.ADMIN
+def _create_user(name: str, email: str, role: Role, game: Game) -> None:
+    user, created = User.objects.get_or_create(username=email, defaults={"email": email})
+    if created:
+        user.set_password(_secret(f"password {name}", 16))
+        user.is_staff = user.is_superuser = role == Role.ADMIN
         user.save()
-    Membership.objects.get_or_create(game=game, user=user, defaults={"role": level})
+    Membership.objects.get_or_create(game=game, user=user, defaults={"role": role})
 
 
 def _create_keys(game: Game) -> dict[str, ApiKey]:
-    wanted = {
+    fields = {
         "publishable": ("Demo backend", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.IMMUTABLE),
         "sandbox": ("Demo test traffic", KeyKind.PUBLISHABLE, Environment.SANDBOX, Dialect.IMMUTABLE),
         "secret": ("Demo erasure", KeyKind.SECRET, Environment.PRODUCTION, Dialect.IMMUTABLE),
@@ -74,22 +74,21 @@ def _create_keys(game: Game) -> dict[str, ApiKey]:
         "metarouter": ("Demo MetaRouter", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.METAROUTER),
         "parcelvoy": ("Demo Parcelvoy", KeyKind.PUBLISHABLE, Environment.PRODUCTION, Dialect.PARCELVOY),
     }
-    found = {}
-    for purpose, (name, kind, environment, dialect) in wanted.items():
+    api_keys = {}
+    for purpose, (name, kind, environment, dialect) in fields.items():
         entropy = _secret(f"key {purpose}", 32)
         value = keys.key_value(kind, environment, entropy)
-        found[purpose] = ApiKey.objects.filter(game=game, digest=sha256_hex(value)).first() or (
+        api_keys[purpose] = ApiKey.objects.filter(game=game, digest=sha256_hex(value)).first() or (
             keys.create_key(
                 game=game, name=name, kind=kind, environment=environment, dialect=dialect, entropy=entropy
             ).key
         )
-    return found
+    return api_keys
 
 
 def _create_postbacks(game: Game) -> None:
-    """One enabled postback per network whose address is on this machine: no real network gets made-up credentials.
-
-    Of another network, an earlier one is disabled.
+    """Create an enabled postback per network whose address is on this machine, so that no real network gets invalid
+    credentials. Disable an earlier demo postback of any other network.
     """
     for kind, network in NETWORKS.items():
         accounts = imitation_of(network).accounts
@@ -97,7 +96,7 @@ def _create_postbacks(game: Game) -> None:
             for config in PostbackConfig.objects.kept().filter(game=game, pixel_id=accounts.pixel, enabled=True):
                 lifecycle.disable(config=config)
             continue
-        config, made = PostbackConfig.objects.get_or_create(
+        config, created = PostbackConfig.objects.get_or_create(
             game=game,
             network=kind,
             pixel_id=accounts.pixel,
@@ -108,7 +107,7 @@ def _create_postbacks(game: Game) -> None:
                 "validated_at": timezone.now(),
             },
         )
-        if made:
+        if created:
             versions.record(config=config, change="Created with the demo game", set_by=None)
 
 
@@ -116,7 +115,7 @@ def _is_local(url: str) -> bool:
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
-def _facts(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
+def _output(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
     local = [url for url in settings.NETWORK_URLS.values() if _is_local(url)]
     return {
         "url": settings.PUBLIC_URL,
@@ -126,7 +125,7 @@ def _facts(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
         "secret_key": keys.key_value(KeyKind.SECRET, Environment.PRODUCTION, _secret("key secret", 32)),
         "write_keys": {name: api_keys[name].value for name in ("rudderstack", "metarouter", "parcelvoy")},
         "users": {
-            role: {"email": email, "password": _secret(f"password {role}", 16)} for role, (email, _) in PEOPLE.items()
+            name: {"email": email, "password": _secret(f"password {name}", 16)} for name, (email, _) in USERS.items()
         },
         "sandbox_url": local[0] if local else SANDBOX_URL,
         "networks": {kind: _accepted_by(network) for kind, network in NETWORKS.items()},
@@ -134,7 +133,7 @@ def _facts(api_keys: dict[str, ApiKey]) -> dict[str, Any]:
 
 
 def _accepted_by(network: Network) -> dict[str, str]:
-    """Return a pixel and a credential that the imitation accepts; parts other than the token by name of their input."""
+    """Return a pixel id and a credential that the imitation accepts; further parts are named by their form fields."""
     accounts = imitation_of(network).accounts
     stored = accounts.stored_credential()
     parts = {part.form_name: stored[part.name] for part in network.credential_fields if part.name in stored}

@@ -43,36 +43,36 @@ def send_history(*, key: ApiKey) -> None:
     networks = cycle(network for network in NETWORKS.values() if network.click_params and network.utm_sources)
     for name, query, hours_ago, payments, currency in PLAYERS:
         if "{" in query:
-            query = _filled(query, name, next(networks))
+            query = _fill_in(query, name, next(networks))
         _send(key, list(_journey(name, query, now - timedelta(hours=hours_ago), payments, currency)), now)
-    broken = {"type": "track", "messageId": "42", "eventName": "purchase", "properties": {"value": 4.99}}
-    _send(key, [broken], now)
+    invalid = {"type": "track", "messageId": "42", "eventName": "purchase", "properties": {"value": 4.99}}
+    _send(key, [invalid], now)
 
 
-def _filled(query: str, name: str, network: Network) -> str:
+def _fill_in(query: str, name: str, network: Network) -> str:
     click = f"{network.click_param}=demo-{uuid5(NAMESPACE, name).hex[:12]}"
     return query.format(click=click, source=f"utm_source={network.utm_sources[0]}")
 
 
-def _send(key: ApiKey, sent: list[dict[str, Any]], now: datetime) -> None:
-    messages, rejected = immutable.parse(sent, now=now)
+def _send(key: ApiKey, body: list[dict[str, Any]], now: datetime) -> None:
+    messages, rejected = immutable.parse(body, now=now)
     accept(key=key, dialect=Dialect.IMMUTABLE, messages=messages, rejected=rejected, received_at=now)
 
 
 def _journey(name: str, query: str, start: datetime, payments: list[str], currency: str) -> Iterator[dict[str, Any]]:
-    """Return a player's messages: landing page, sign-up, first launch, payments, and perhaps a second launch."""
+    """Return a player's messages: landing page, sign-up, first launch, payments and a second launch."""
     browser, player = f"anon-{name}", f"player-{name}"
     url = f"https://starfall.example/{'?' + query if query else ''}"
-    web = {"pageUrl": url, "pagePath": "/", "pageTitle": "Starfall", "userAgent": AGENT, "ip": "203.0.113.24"}
-    yield _message(name, "page", 0, start, anonymousId=browser, surface="pixel", context=web)
+    context = {"pageUrl": url, "pagePath": "/", "pageTitle": "Starfall", "userAgent": AGENT, "ip": "203.0.113.24"}
+    yield _message(name, "page", 0, start, anonymousId=browser, surface="pixel", context=context)
     traits = {"email": f"{name}@players.example", "name": name.title()}
     yield _message(name, "identify", 1, start, anonymousId=browser, userId=player, traits=traits)
     yield _message(name, "track", 2, start, userId=player, eventName="game_launch", properties={"platform": "windows"})
     for number, value in enumerate(payments):
-        bought = {"value": value, "currency": currency, "item_id": f"gems_{number + 1}", "item_name": "Pouch of gems"}
-        yield _message(name, "track", 3 + number, start, userId=player, eventName="purchase", properties=bought)
-    again = 3 + len(payments)
-    yield _message(name, "track", again, start, userId=player, eventName="game_launch", properties={})
+        item = {"value": value, "currency": currency, "item_id": f"gems_{number + 1}", "item_name": "Pouch of gems"}
+        yield _message(name, "track", 3 + number, start, userId=player, eventName="purchase", properties=item)
+    last = 3 + len(payments)
+    yield _message(name, "track", last, start, userId=player, eventName="game_launch", properties={})
 
 
 def _message(name: str, kind: str, step: int, start: datetime, **fields: Any) -> dict[str, Any]:

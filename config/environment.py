@@ -16,7 +16,7 @@ from django.core.validators import validate_email
 
 from postbacks.networks.interface.network import Network
 
-# Below this, Django's own deploy check (security.W009) calls the key guessable.
+# Django's deploy check security.W009 warns of shorter keys.
 SECRET_KEY_LENGTH = 50
 
 _env = environ.Env()
@@ -88,26 +88,26 @@ def network_rate(network: Network) -> float:
 
 
 def trusted_proxies() -> list[str]:
-    found = items("TRUSTED_PROXIES")
-    for value in found:
+    proxies = items("TRUSTED_PROXIES")
+    for value in proxies:
         try:
             ip_network(value)
         except ValueError:
             _stop("TRUSTED_PROXIES", f"must be addresses or networks such as 10.0.0.0/8, not {value!r}")
-    return found
+    return proxies
 
 
 def email() -> dict[str, Any]:
     """Django's EMAIL_* settings from EMAIL_URL; unset, mail is written to the worker's output."""
     try:
-        found = _env.email_url_config(text("EMAIL_URL", "consolemail://"))
+        config = _env.email_url_config(text("EMAIL_URL", "consolemail://"))
     except (ValueError, environ.ImproperlyConfigured):
         _stop("EMAIL_URL", "cannot be read: expected smtp+tls://user:password@host:587, smtp+ssl://… or smtp://…")
-    if "smtp" in found["EMAIL_BACKEND"] and not found["EMAIL_HOST"]:
-        _stop("EMAIL_URL", "names no mail server: expected smtp+tls://user:password@host:587")
-    known = {name: value for name, value in found.items() if name.startswith("EMAIL_") and value is not None}
-    # Longer than any mail server needs to greet; postbacks/monitoring/alerts/notices.py leases a message for longer.
-    return {**known, "EMAIL_TIMEOUT": 10}
+    if "smtp" in config["EMAIL_BACKEND"] and not config["EMAIL_HOST"]:
+        _stop("EMAIL_URL", "has no mail server: expected smtp+tls://user:password@host:587")
+    settings = {name: value for name, value in config.items() if name.startswith("EMAIL_") and value is not None}
+    # In seconds; shorter than the lease of a message (postbacks/monitoring/alerts/notices.py).
+    return {**settings, "EMAIL_TIMEOUT": 10}
 
 
 def from_email() -> str:
@@ -118,13 +118,13 @@ def from_email() -> str:
 
 
 def operators_email() -> list[str]:
-    found = items("OPERATORS_EMAIL")
-    for value in found:
+    addresses = items("OPERATORS_EMAIL")
+    for value in addresses:
         try:
             validate_email(value)
         except ValidationError:
             _stop("OPERATORS_EMAIL", f"must be email addresses, comma-separated, not {value!r}")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(addresses))
 
 
 def database() -> dict[str, Any]:
@@ -147,7 +147,7 @@ def secret_key_fallbacks() -> list[str]:
     keys = items("SECRET_KEY_FALLBACKS")
     for position, key in enumerate(keys, 1):
         if len(key) < SECRET_KEY_LENGTH:
-            problem = f"holds no former SECRET_KEY at position {position}: at least {SECRET_KEY_LENGTH} characters"
+            problem = f"has a key of fewer than {SECRET_KEY_LENGTH} characters at position {position}"
             _stop("SECRET_KEY_FALLBACKS", problem)
     return keys
 
@@ -158,7 +158,7 @@ def audit_log_kept_days() -> int | None:
     if not value:
         return None
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 36_500):
-        _stop("AUDIT_LOG_KEPT_DAYS", f"must be a number of days from 1 to 36500, or empty for ever, not {value!r}")
+        _stop("AUDIT_LOG_KEPT_DAYS", f"must be a number of days from 1 to 36500, or empty for no limit, not {value!r}")
     return int(value)
 
 
@@ -168,5 +168,5 @@ def credential_keys() -> tuple[str, ...]:
         try:
             Fernet(key)
         except ValueError:
-            _stop("CREDENTIAL_KEYS", f"holds no Fernet key at position {position}: 32 bytes in url-safe base64")
+            _stop("CREDENTIAL_KEYS", f"has no Fernet key at position {position}: 32 bytes in url-safe base64")
     return tuple(keys)

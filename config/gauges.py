@@ -47,26 +47,26 @@ class QueueCollector(Collector):
         pending = Batch.objects.filter(state=BatchState.PENDING).aggregate(count=Count("id"), since=Min("received_at"))
         age = (clock.now() - pending["since"]).total_seconds() if pending["since"] else 0
         failed = Batch.objects.filter(state=BatchState.FAILED).count()
-        unsent = Conversion.objects.to_fan_out().order_by().count()
+        not_fanned_out = Conversion.objects.to_fan_out().order_by().count()
         waiting = Delivery.objects.filter(state=DeliveryState.WAITING)
         due = waiting.aggregate(count=Count("id"), since=Min("next_attempt_at"))
         overdue = max((clock.now() - due["since"]).total_seconds(), 0) if due["since"] else 0
         held = Delivery.objects.filter(state=DeliveryState.HELD).count()
         on_hold = PostbackConfig.objects.kept().filter(held_at__isnull=False).count()
         unsent_notices = Notice.objects.filter(state=NoticeState.WAITING).count()
-        for name, text, value in (
+        for name, description, value in (
             ("database_up", "1 when the database answers.", 1),
             ("batches_pending", "Requests accepted and not yet digested.", pending["count"]),
             ("digest_lag_seconds", "Age of the oldest request not yet digested.", age),
             ("batches_failed", "Requests set aside after their last attempt to digest them.", failed),
-            ("conversions_pending", "Conversions the outbox has not looked at.", unsent),
+            ("conversions_pending", "Conversions not yet fanned out.", not_fanned_out),
             ("deliveries_waiting", "Postbacks waiting for their next attempt.", due["count"]),
-            ("oldest_waiting_delivery_seconds", "How long the postback that waits longest is past its time.", overdue),
+            ("oldest_waiting_delivery_seconds", "Time since the oldest due attempt of a postback was due.", overdue),
             ("deliveries_held", "Postbacks held until their credential is accepted.", held),
             ("configs_on_hold", "Postback settings whose credential the network refuses.", on_hold),
             ("notices_waiting", "Messages about alerts waiting for their next attempt.", unsent_notices),
         ):
-            yield GaugeMetricFamily(f"afterclick_{name}", text, value=value)
+            yield GaugeMetricFamily(f"afterclick_{name}", description, value=value)
         yield _set_aside(failed)
         yield _troubles()
 
@@ -77,10 +77,10 @@ class QueueCollector(Collector):
 
 def _set_aside(batches: int) -> GaugeMetricFamily:
     """Return the number of rows set aside per queue, zeros included; `digest` counts requests."""
-    text = "Rows set aside after their last attempt, by queue."
-    gauge = GaugeMetricFamily("afterclick_set_aside", text, labels=["queue"])
-    found = FailedWork.objects.set_aside().values("queue").annotate(number=Count("pk"))
-    counts = {row["queue"]: row["number"] for row in found}
+    description = "Rows set aside after their last attempt, by queue."
+    gauge = GaugeMetricFamily("afterclick_set_aside", description, labels=["queue"])
+    rows = FailedWork.objects.set_aside().values("queue").annotate(number=Count("pk"))
+    counts = {row["queue"]: row["number"] for row in rows}
     for queue, number in {"digest": batches, **{queue: counts.get(queue, 0) for queue in Queue.values}}.items():
         gauge.add_metric([queue], number)
     return gauge
@@ -88,8 +88,8 @@ def _set_aside(batches: int) -> GaugeMetricFamily:
 
 def _troubles() -> GaugeMetricFamily:
     """Return all server troubles (postbacks/monitoring), zeros included."""
-    text = "Troubles of the server itself: 0 when well, else how many requests, conversions, tables or processes."
-    gauge = GaugeMetricFamily("afterclick_server_trouble", text, labels=["kind"])
+    description = "Requests, conversions, tables or processes affected by a server trouble; 0 without it."
+    gauge = GaugeMetricFamily("afterclick_server_trouble", description, labels=["kind"])
     counts = {trouble.kind: trouble.count for trouble in server_troubles.find_troubles()}
     for kind in TroubleKind:
         gauge.add_metric([kind.value], counts.get(kind, 0))

@@ -1,7 +1,7 @@
-"""A thread of every process: four times a minute it measures the clock, writes a heartbeat and looks for troubles.
+"""A thread of every process: four times a minute it measures the clock, writes a heartbeat and checks for troubles.
 
-Every kind of process looks for troubles of the server (postbacks/monitoring/server/watch.py), since a dead process
-cannot report itself. A worker has a heartbeat for each of its queues, which also says when it last started a task.
+Every kind of process checks for server troubles (postbacks/monitoring/server/watch.py), since a dead process cannot
+report itself. A worker has a heartbeat for each of its queues, which also records when it last started a task.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def start_for_worker(sender: Any, **_: object) -> None:
 
 @task_prerun.connect
 def record_work(task: Any, **_: object) -> None:
-    """Record, once in an interval, that this worker takes up tasks of the task's queue."""
+    """Record, once in an interval, that this worker starts tasks of the task's queue."""
     name = heartbeats.worker_name(task.request.hostname, task.request.delivery_info["routing_key"])
     if time.monotonic() < _next_record_at.get(name, 0.0):
         return

@@ -31,9 +31,9 @@ LOGGERS: dict[str, Any] = {
 
 
 def config(*, as_json: bool) -> dict[str, Any]:
-    """Configure structlog, and return a logging.dictConfig with the handler that both use."""
-    # Source file, thread and process of a record are not printed, and collecting them costs a seventh of the time of a
-    # line (docs.python.org/3/howto/logging.html#optimization).
+    """Configure structlog, and return a logging.dictConfig with the handler that structlog and logging share."""
+    # Source file, thread and process of a record are not printed, and collecting them takes a seventh of the time of a
+    # call (docs.python.org/3/howto/logging.html#optimization).
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     structlog.configure(

@@ -35,17 +35,17 @@ class CountFile(MmapedDict):
         self._path, self._lock = Path(filename), threading.Lock()
         self._f = None  # type: ignore[assignment]  # no file stays open
         self._capacity = sys.maxsize
-        # The file is there if another process had the same id before. A damaged one is replaced.
+        # The file exists if an earlier process had the same id. A damaged file is replaced.
         try:
-            self._take(self._path.read_bytes() if self._path.exists() else b"")
+            self._load(self._path.read_bytes() if self._path.exists() else b"")
         except (OSError, RuntimeError, ValueError, struct.error):
-            self._take(b"")
+            self._load(b"")
         _files.add(self)
         if THREAD not in {thread.name for thread in threading.enumerate()}:
             threading.Thread(target=_flush_regularly, name=THREAD, daemon=True).start()
 
-    def _take(self, written: bytes) -> None:
-        """Read the counters of a file; b'' for none. Raises an error for a damaged one."""
+    def _load(self, written: bytes) -> None:
+        """Read the counters of a file; b'' for none. Raises an error for a damaged file."""
         self._written = written
         self._m = bytearray(written or HEADER.pack(HEADER.size))  # type: ignore[assignment]  # it grows as needed
         self._used = HEADER.unpack_from(self._m)[0]
@@ -70,10 +70,10 @@ class CountFile(MmapedDict):
 
     def _write(self, data: bytes) -> None:
         if not self._written:
-            # Renamed only once it is complete, so that no reader sees half a file.
-            draft = self._path.with_suffix(".new")
-            draft.write_bytes(data)
-            draft.rename(self._path)
+            # Renamed when it is complete, so that no reader sees half a file.
+            temporary = self._path.with_suffix(".new")
+            temporary.write_bytes(data)
+            temporary.rename(self._path)
             return
         with self._path.open("r+b") as file:
             file.seek(HEADER.size)

@@ -19,17 +19,16 @@ from audience.intake.requests.caller import caller_ip
 from audience.models.keys import sha256_hex
 from config.accounts import SESSION_IS_LISTED
 
-# All features but passkeys, which the pages use. Without bluetooth: Chromium on Linux does not know it and logs a
-# warning on every page.
-NOT_USED = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "midi", "display-capture")
+# Bluetooth is not listed: Chromium on Linux does not support its directive and logs a warning on every page.
+DISABLED = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "midi", "display-capture")
 PERMISSIONS_POLICY = ", ".join(
-    [f"{name}=()" for name in NOT_USED] + ["publickey-credentials-get=(self)", "publickey-credentials-create=(self)"]
+    [f"{name}=()" for name in DISABLED] + ["publickey-credentials-get=(self)", "publickey-credentials-create=(self)"]
 )
-# "Last seen" of a session is written at most once in this time.
-SEEN_EVERY = timedelta(minutes=5)
+# The time between two writes of when a session was last seen.
+LAST_SEEN_INTERVAL = timedelta(minutes=5)
 
 # Pages for users without the required second factor: setting one up, reauthentication, signing out, and public pages.
-SETTING_UP = {
+PAGES_WITHOUT_SECOND_FACTOR = {
     *("mfa_index", "mfa_activate_totp", "mfa_list_webauthn", "mfa_add_webauthn", "mfa_authenticate"),
     *("mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_download_recovery_codes"),
     *("account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"),
@@ -65,32 +64,32 @@ class SessionSeenMiddleware(MiddlewareMixin):
         if (
             key
             and SESSION_IS_LISTED in request.session
-            and cache.add(f"seen:{sha256_hex(key)}", True, SEEN_EVERY.total_seconds())
+            and cache.add(f"seen:{sha256_hex(key)}", True, LAST_SEEN_INTERVAL.total_seconds())
         ):
-            seen = {"last_seen_at": timezone.now(), "ip": caller_ip(request)}
-            UserSession.objects.filter(session_key=key).update(**{name: value for name, value in seen.items() if value})
+            row = {"last_seen_at": timezone.now(), "ip": caller_ip(request)}
+            UserSession.objects.filter(session_key=key).update(**{name: value for name, value in row.items() if value})
 
 
 class AdminSecondFactorMiddleware(MiddlewareMixin):
-    """If admins must have a second factor, allows a superuser without one to set one up and nothing else.
+    """If admins must have a second factor, a superuser without one can only set one up.
 
     Other staff without one cannot open the Django admin or create games. The Hub's views check a game's admins.
     """
 
     def process_view(self, request: HttpRequest, *view: object) -> HttpResponse | None:
         is_required = settings.REQUIRE_MFA_FOR_ADMINS and _needs_second_factor(request)
-        return _to_second_factor(request) if is_required and second_factor.is_missing(request.user) else None
+        return _redirect_to_setup(request) if is_required and second_factor.is_missing(request.user) else None
 
 
 def _needs_second_factor(request: HttpRequest) -> bool:
     """Whether this page requires a second factor of its user."""
     match, user = request.resolver_match, request.user
-    if match is None or match.url_name in SETTING_UP:
+    if match is None or match.url_name in PAGES_WITHOUT_SECOND_FACTOR:
         return False
     return user.is_superuser or (user.is_staff and (match.app_name == "admin" or match.url_name == "game-new"))
 
 
-def _to_second_factor(request: HttpRequest) -> HttpResponse:
+def _redirect_to_setup(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse({"detail": second_factor.SETUP_REQUIRED}, status=403)
     if request.headers.get("HX-Request"):

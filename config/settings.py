@@ -27,7 +27,7 @@ ALLOWED_HOSTS = environment.items("ALLOWED_HOSTS") or ["127.0.0.1", "localhost",
 PUBLIC_URL = environment.url("PUBLIC_URL", f"http://127.0.0.1:{environment.port()}")
 METRICS_TOKEN = environment.text("METRICS_TOKEN")
 TRUSTED_PROXIES = environment.trusted_proxies()
-# By kind of network: base address, and requests a second to one pixel at most.
+# By kind of network: base address, and the maximum number of requests per second to one pixel.
 NETWORK_URLS = {kind: environment.url(network.url_variable, network.default_url) for kind, network in NETWORKS.items()}
 NETWORK_RATES = {kind: environment.network_rate(network) for kind, network in NETWORKS.items()}
 
@@ -107,7 +107,7 @@ DATABASES = {
         **DATABASE,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # With a pooler the next fetch may use another connection, which does not know the cursor.
+        # With a pooler the next fetch may use another connection, in which the cursor does not exist.
         "DISABLE_SERVER_SIDE_CURSORS": True,
         # A lost host is detected after ten seconds of sending, or a minute of waiting for an answer. TCP's default is
         # a quarter of an hour.
@@ -145,7 +145,7 @@ CELERY_BEAT_SCHEDULE, MESSAGE_EXPIRY = task_settings.BEAT, task_settings.MESSAGE
 CONVERSIONS_READY_TASK = "postbacks.tasks.fan_out"
 ERASURE_HOOK = "postbacks.erasure.cancel_for_people"
 
-# People -------------------------------------------------------------------------------------
+# Accounts and mail --------------------------------------------------------------------------
 globals().update(sign_in.SETTINGS)
 REQUIRE_MFA_FOR_ADMINS = environment.flag("REQUIRE_MFA_FOR_ADMINS")
 AUDIT_LOG_KEPT_DAYS = environment.audit_log_kept_days()
@@ -180,7 +180,7 @@ SPECTACULAR_SETTINGS = {
     # No validator badge: it would send the document to another server.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "defaultModelsExpandDepth": 0},
 }
-# Bodies are read raw and bounded by each dialect (the largest is 4 MB, gunzipped with a cap of its own).
+# Bodies are read raw and bounded by each dialect (the largest is 4 MB, with a separate limit after gunzip).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
 # Pages --------------------------------------------------------------------------------------

@@ -13,5 +13,5 @@ def command_actor(command: str) -> AbstractContextManager[Any]:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         user = "unknown"
-    found: AbstractContextManager[Any] = set_extra_data({"actor_email": f"manage.py {command} ({user})"})
-    return found
+    context: AbstractContextManager[Any] = set_extra_data({"actor_email": f"manage.py {command} ({user})"})
+    return context

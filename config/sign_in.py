@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {
     "ACCOUNT_REAUTHENTICATION_REQUIRED": True,
     "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
     # Failed passwords are counted by axes, in the database. `login_failed` limits codes of an authenticator app, which
-    # are asked for after the right password.
+    # follow a correct password.
     "ACCOUNT_RATE_LIMITS": {
         "login": "60/m/ip",
         "login_failed": "10/15m/key",

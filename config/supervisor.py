@@ -29,12 +29,12 @@ MAX_SETTLE_SECONDS = 5.0
 QUIET_SECONDS = 0.8
 MANAGE = [commands.PYTHON, str(services.BASE_DIR / "manage.py")]
 # The children write into pipes, and a person reads their output.
-QUICKSTART = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
+READABLE_OUTPUT = {"PYTHONUNBUFFERED": "1", "LOG_FORMAT": "text"}
 STOP_ORDER = ("web", "beat", *QUEUES, "sandbox")
 
 
 class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP: the first raises KeyboardInterrupt; a second asks for a hard stop.
+    """SIGINT, SIGTERM and SIGHUP: the first raises KeyboardInterrupt; a second requests a hard stop.
 
     Once stopping has begun nothing is raised, so that no signal interrupts the clean-up.
     """
@@ -54,7 +54,7 @@ class Interrupts:
 
 
 def main() -> int:
-    """Run until Ctrl-C; the exit code. Raises ServicesError when it cannot start or continue."""
+    """Run until Ctrl-C and return the exit code. Raises ServicesError when it cannot start or continue."""
     interrupts = Interrupts()
     try:
         state = StateFolder.create(services.state_dir(os.environ))
@@ -72,17 +72,17 @@ def _up(state: StateFolder, interrupts: Interrupts) -> NoReturn:
     plan = Plan.read(os.environ)
     addresses = plan.addresses()
     state.update("up", **addresses)
-    with services.running(state.path, environ=os.environ) as found:
+    with services.running(state.path, environ=os.environ) as running:
         # In an .env file an empty value means unset.
-        given = {name: value for name, value in os.environ.items() if value}
-        env = {**QUICKSTART, **services.secrets(state.path), **given, **addresses}
-        env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url, "STATE_DIR": str(state.path)}
+        variables = {name: value for name, value in os.environ.items() if value}
+        env = {**READABLE_OUTPUT, **services.secrets(state.path), **variables, **addresses}
+        env |= {"DATABASE_URL": running.database_url, "REDIS_URL": running.redis_url, "STATE_DIR": str(state.path)}
         children = Children(services.BASE_DIR)
-        started = " and ".join(server.name for server in found.started)
+        started = " and ".join(server.name for server in running.started)
         print_line(f"Started {started}." if started else "Using DATABASE_URL and REDIS_URL.")
         try:
             _start(plan, children, env, metrics=state.recreate_folder("metrics"))
-            restarts = Restarts(children, found.started)
+            restarts = Restarts(children, running.started)
             while True:
                 restarts.step()
         finally:
@@ -114,15 +114,15 @@ def _start(plan: Plan, children: Children, env: Mapping[str, str], *, metrics: P
     try:
         print_line(banner(plan, demo))
     except (KeyError, TypeError) as error:
-        raise ServicesError(f"`manage.py demo --json` left out {error}.") from error
+        raise ServicesError(f"`manage.py demo --json` did not print {error}.") from error
 
 
 def _load_demo(children: Children, env: Mapping[str, str]) -> dict[str, Any]:
     print_line("Loading the demo game ...")
     command = [*MANAGE, "demo", "--json"]
-    child = _check_exit(children.run("demo", command, env, capture=True), hint=" Or start with DEMO=0.")
+    child = _check_exit(children.run("demo", command, env, capture_output=True), hint=" Or start with DEMO=0.")
     try:
-        return dict(json.loads(bytes(child.captured or b"")))
+        return dict(json.loads(bytes(child.captured_output or b"")))
     except ValueError as error:
         raise ServicesError("`manage.py demo --json` did not print one JSON object.") from error
 

@@ -23,8 +23,8 @@ TASK_ROUTES: dict[str, Any] = {
     "postbacks.tasks.prune": {"queue": DIGEST},
     "postbacks.tasks.*": {"queue": DELIVERY},
 }
-# An unread message expires after this: the beat's next one finds the same work. Longer than a worker's clock may be
-# off, by which Celery judges the age of a message.
+# An unread message expires after this, since the next one finds the same work. Celery compares the expiry with the
+# worker's clock, so that it must be longer than a clock may be wrong.
 MESSAGE_EXPIRY = timedelta(hours=2)
 
 
@@ -38,7 +38,7 @@ BEAT = {
     "erase": _every("audience.tasks.erase", timedelta(seconds=10)),
     "partitions": _every("audience.tasks.make_partitions", timedelta(hours=1)),
     "prune": _every("audience.tasks.prune", timedelta(minutes=10)),
-    # What is not rolled up yet is read row by row by every chart: a minute of it at most, and usually a quarter.
+    # Charts read single rows for the time that is not rolled up yet: usually 15 seconds, at most a minute.
     "roll-up-intake": _every("audience.tasks.roll_up", timedelta(seconds=15)),
     "roll-up-postbacks": _every("postbacks.tasks.roll_up", timedelta(seconds=15)),
     "prune-attempts": _every("postbacks.tasks.prune", timedelta(minutes=10)),

@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from audience.hub.urls import account_urls
 from config import probes
 
-# The admin's own form does not ask for second factors.
+# The admin's login form has no second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [

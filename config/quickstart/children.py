@@ -16,16 +16,16 @@ from config.quickstart.terminal import PALETTE, paint, print_line
 
 NAME_WIDTH = 8
 TICK_SECONDS = 0.1
-# Restarts of one process within so many seconds; after one more exit everything is stopped.
+# Restarts of one process within RESTART_WINDOW_SECONDS; after one more exit everything is stopped.
 MAX_RESTARTS = 5
-WITHIN_SECONDS = 60.0
-# Seconds to the first restart, doubled with each exit that is counted.
+RESTART_WINDOW_SECONDS = 60.0
+# Seconds before the first restart, doubled with each exit within that window.
 PAUSE_SECONDS = 0.5
 
 
 @dataclass(slots=True)
 class Child:
-    """One process. `captured` collects stdout instead of showing it, for a command whose output is needed."""
+    """One process. With `captured_output`, its stdout is collected there instead of being shown."""
 
     name: str
     argv: Sequence[str]
@@ -34,7 +34,7 @@ class Child:
     colour: int
     seconds_to_stop: float
     partial_line: bytes = b""
-    captured: bytearray | None = None
+    captured_output: bytearray | None = None
     streams: list[int] = field(default_factory=list)
 
     @property
@@ -59,13 +59,14 @@ class Children:
         env: Mapping[str, str],
         *,
         seconds_to_stop: float = 5.0,
-        capture: bool = False,
+        capture_output: bool = False,
     ) -> Child:
         """Start a child whose lines are shown with its name. Raises OSError."""
-        errors = subprocess.PIPE if capture else subprocess.STDOUT
+        errors = subprocess.PIPE if capture_output else subprocess.STDOUT
         process = spawn(argv, output=subprocess.PIPE, errors=errors, death_signal=signal.SIGTERM, cwd=self.cwd, env=env)
         colour = self._colours.setdefault(name, PALETTE[len(self._colours) % len(PALETTE)])
-        child = Child(name, argv, env, process, colour, seconds_to_stop, captured=bytearray() if capture else None)
+        captured_output = bytearray() if capture_output else None
+        child = Child(name, argv, env, process, colour, seconds_to_stop, captured_output=captured_output)
         self.running.append(child)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -74,9 +75,9 @@ class Children:
                 child.streams.append(stream.fileno())
         return child
 
-    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, capture: bool = False) -> Child:
+    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, capture_output: bool = False) -> Child:
         """Run a command to its end while the other children continue."""
-        child = self.start(name, argv, env, capture=capture)
+        child = self.start(name, argv, env, capture_output=capture_output)
         while child.exit_code is None or child.streams:
             self.show_output(TICK_SECONDS)
         self.running.remove(child)
@@ -134,8 +135,8 @@ class Children:
             self._selector.unregister(key.fileobj)
             child.streams.remove(key.fd)
             self._show(child, b"\n" if child.partial_line else b"")
-        elif child.captured is not None and child.process.stdout is key.fileobj:
-            child.captured += data
+        elif child.captured_output is not None and child.process.stdout is key.fileobj:
+            child.captured_output += data
         else:
             self._show(child, data)
 
@@ -167,20 +168,21 @@ class Restarts:
             if (code := server.exit_code) is not None:
                 time.sleep(self._count_exit(server.name, code))
                 server.restart()
-                print_line(f"{server.name} is back.")
+                print_line(f"{server.name} was restarted.")
         while exited := self.children.first_exited():
             self.children.kill_session(exited)
             pause = self._count_exit(exited.name, exited.exit_code or 0)
             self._due.append((time.monotonic() + pause, exited))
-        for due in [each for each in self._due if each[0] <= time.monotonic()]:
-            self._due.remove(due)
-            self.children.restart(due[1])
+        for due_at, child in list(self._due):
+            if due_at <= time.monotonic():
+                self._due.remove((due_at, child))
+                self.children.restart(child)
 
     def _count_exit(self, name: str, code: int) -> float:
         """Return the seconds to wait before the next start."""
         now, exits = time.monotonic(), self._exits[name]
         exits.append(now)
-        while exits[0] < now - WITHIN_SECONDS:
+        while exits[0] < now - RESTART_WINDOW_SECONDS:
             exits.popleft()
         if len(exits) > MAX_RESTARTS:
             raise ServicesError(

@@ -5,10 +5,10 @@ import sys
 
 PYTHON = sys.executable
 ASGI = "config.asgi:application"
-# Celery warns against running as root; here it is one person's machine.
+# Without Celery's warning against running as root: `make run` is for one person's machine.
 CELERY = [PYTHON, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config", "-q"]
-# Connections of one web process, idle ones included; more are not accepted. A server without a free file descriptor was
-# seen to accept none at all any more. The other files are for the database, logs and modules.
+# Connections of one web process, idle ones included; more are not accepted. After granian has run out of file
+# descriptors it accepts no connection any more. The other files are for the database, logs and modules.
 MAX_CONNECTIONS = 4096
 OTHER_FILES = 256
 # Bytes that the server reads ahead on a connection, and the maximum of a request's head.
@@ -40,10 +40,10 @@ def web(*, host: str, port: int, workers: int = 2) -> list[str]:
 
 def open_files() -> int:
     """Return how many files a child may open, after raising the limit to what web processes can use."""
-    wanted = MAX_CONNECTIONS + OTHER_FILES
+    needed = MAX_CONNECTIONS + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
     return raised

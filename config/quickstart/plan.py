@@ -12,10 +12,10 @@ FALSE = frozenset({"0", "false", "no", "off"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Checked when read: the ports are free. `network_urls` are by variable (<KIND>_API_URL).
+    """Valid options; the ports were free. `network_urls` maps each variable <KIND>_API_URL to an address.
 
-    Without any of these variables the sandbox serves every network. With one, no sandbox starts (`sandbox_port` is
-    None), and a network without a variable has its default URL.
+    With none of these variables set, the sandbox serves every network. With at least one, no sandbox starts
+    (`sandbox_port` is None), and the other networks have their default addresses.
     """
 
     host: str
@@ -33,14 +33,14 @@ class Plan:
         port = _port(environ, "PORT", 8000)
         if not _free(port, host):
             raise ServicesError(f"Port {port} is taken by another program: stop it, or choose another with PORT=8001.")
-        given = {network.url_variable: environ.get(network.url_variable, "").strip() for network in NETWORKS.values()}
-        sandbox_port = None if any(given.values()) else _sandbox_port(environ, port)
+        urls = {network.url_variable: environ.get(network.url_variable, "").strip() for network in NETWORKS.values()}
+        sandbox_port = None if any(urls.values()) else _sandbox_port(environ, port)
         return cls(
             host=host,
             port=port,
             sandbox_port=sandbox_port,
             network_urls={
-                network.url_variable: given[network.url_variable] or _sandbox_url(sandbox_port) or network.default_url
+                network.url_variable: urls[network.url_variable] or _sandbox_url(sandbox_port) or network.default_url
                 for network in NETWORKS.values()
             },
             public_url=(environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/"),

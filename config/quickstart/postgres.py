@@ -39,8 +39,8 @@ def serving(state: StateFolder, *, durable: bool) -> Iterator[RunningServer]:
     """
     home, account = cluster.folder_and_account(state)
     data = home / "data"
-    found = binaries.postgres(major=cluster.major_version(data))
-    installed = found.usable_by(account) if account else found
+    installed = binaries.postgres(major=cluster.major_version(data))
+    installed = installed.usable_by(account) if account else installed
     if not data.exists():
         cluster.initialise(state, installed, home, account, durable=durable)
     cluster.stop_leftover(data)
@@ -50,16 +50,16 @@ def serving(state: StateFolder, *, durable: bool) -> Iterator[RunningServer]:
         server.url = _prepare(state, data)
         yield server
     finally:
-        stop(server.process, cluster.STOPPING)
+        stop(server.process, cluster.STOP_SIGNALS)
 
 
 def _relaunch(state: StateFolder, data: Path, launch: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Start it again on its known port, after cleaning up behind the previous server."""
-    before = url(state)
+    """Start the server again at its port, after stopping what is left of the previous one."""
+    previous_url = url(state)
     cluster.stop_leftover(data)
     server = launch()
-    if url(state) != before:
-        stop(server, cluster.STOPPING)
+    if url(state) != previous_url:
+        stop(server, cluster.STOP_SIGNALS)
         raise ServicesError("PostgreSQL ended, and its port was taken by another program: start again.")
     return server
 
@@ -70,7 +70,7 @@ def _launch(
     """Start the server and wait until it accepts connections. Raises ServicesError."""
     if "postgres_admin_password" not in state.read("services"):
         raise ServicesError(
-            f"The password of the database in {data.parent} is lost: restore services.json or move it away."
+            f"The password of the database in {data.parent} is lost: restore services.json, or move that folder away."
         )
     log_path, text = state.path / "postgresql.log", ""
     for _ in range(5):
@@ -79,13 +79,13 @@ def _launch(
         settings = (f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
                     *(DURABLE if durable else NOT_DURABLE))  # fmt: skip
         argv = [str(installed.folder / "postgres"), "-D", str(data)]
-        argv += [word for setting in settings for word in ("-c", setting)]
+        argv += [argument for setting in settings for argument in ("-c", setting)]
         with explain_os_errors(state.path), state.private_file("postgresql.log") as log:
             server = spawn(argv, output=log.fileno(), death_signal=signal.SIGINT, account=account)
         if _answers(state, server):
             return server
         text = log_path.read_text(errors="replace")
-        # The port was taken meanwhile, or backends of a killed postmaster are still exiting.
+        # Another program took the port, or backends of a killed postmaster are still exiting.
         if "Address already in use" not in text and "still in use" not in text:
             break
         time.sleep(0.5)
@@ -93,7 +93,7 @@ def _launch(
 
 
 def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
-    """Wait for the first connection. Returns False if the server exited; stops the server if it raises."""
+    """Wait for the first connection. Returns False if the server exited; stops it and raises if that takes too long."""
     deadline = time.monotonic() + SECONDS_TO_START
     try:
         while server.poll() is None:
@@ -105,27 +105,27 @@ def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
                 )
             time.sleep(0.02)
     except BaseException:
-        stop(server, cluster.STOPPING)
+        stop(server, cluster.STOP_SIGNALS)
         raise
     return False
 
 
 def admin(state: StateFolder) -> psycopg.Connection[TupleRow]:
     """Connect as the cluster's superuser. Raises psycopg.OperationalError."""
-    memory = state.read("services")
+    stored = state.read("services")
     return psycopg.connect(
-        host="127.0.0.1", port=memory["postgres_port"], user="postgres", password=memory["postgres_admin_password"],
+        host="127.0.0.1", port=stored["postgres_port"], user="postgres", password=stored["postgres_admin_password"],
         dbname="postgres", connect_timeout=3, sslmode="disable", autocommit=True,
     )  # fmt: skip
 
 
 def url(state: StateFolder) -> str:
-    memory = state.read("services")
-    return f"postgres://{NAME}:{memory['postgres_password']}@127.0.0.1:{memory['postgres_port']}/{NAME}"
+    stored = state.read("services")
+    return f"postgres://{NAME}:{stored['postgres_password']}@127.0.0.1:{stored['postgres_port']}/{NAME}"
 
 
 def _prepare(state: StateFolder, data: Path) -> str:
-    """Create the role and its database if missing. CREATEDB is for the test databases."""
+    """Create the role and its database if missing; return their URL. CREATEDB is for the test databases."""
     name, password = sql.Identifier(NAME), sql.Literal(state.read("services")["postgres_password"])
     try:
         with admin(state) as connection:
@@ -136,5 +136,5 @@ def _prepare(state: StateFolder, data: Path) -> str:
     except psycopg.errors.DiskFull as error:
         raise ServicesError(disk_full(data)) from error
     except psycopg.Error as error:
-        raise ServicesError(f"PostgreSQL in {data.parent} refused to make the database: {error}.") from error
+        raise ServicesError(f"PostgreSQL in {data.parent} did not create the database: {error}.") from error
     return url(state)

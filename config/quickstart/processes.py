@@ -1,4 +1,4 @@
-"""Processes and ports: starting children that exit with us, stopping them, identifying our servers."""
+"""Processes and ports: starting children that exit with this process, stopping them, identifying servers."""
 
 import contextlib
 import ctypes
@@ -38,7 +38,7 @@ class Account:
         """Whether this user can read and traverse `folder`, as the kernel decides (groups and ACLs count)."""
         return run(["/bin/sh", "-c", 'test -r "$0" && test -x "$0"', str(folder)], account=self).returncode == 0
 
-    def can_pass(self, folder: Path) -> bool:
+    def can_traverse(self, folder: Path) -> bool:
         return run(["/bin/sh", "-c", 'test -x "$0"', str(folder)], account=self).returncode == 0
 
 
@@ -63,36 +63,36 @@ def spawn(
     cwd: Path | str = "/",
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in its own session, so that Ctrl-C does not reach it. It receives `death_signal` when we exit in
-    any way. Raises OSError.
+    """Start a process in its own session, so that Ctrl-C does not reach it. It receives `death_signal` however this
+    process ends. Raises OSError.
     """
     return subprocess.Popen(
         argv, stdin=stdin, stdout=output, stderr=errors, cwd=cwd, env=plain_environment() if env is None else env,
-        start_new_session=True, preexec_fn=_exit_with(os.getpid(), death_signal),
+        start_new_session=True, preexec_fn=_send_on_exit_of(os.getpid(), death_signal),
         user=account.uid if account else None, group=account.gid if account else None,
         extra_groups=[] if account else None,
     )  # fmt: skip
 
 
-def _exit_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
-    # Linux clears the setting when the uid changes; CPython calls preexec_fn after setuid, so it stays.
-    def arm() -> None:
+def _send_on_exit_of(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
+    # Linux clears the setting when the uid changes; CPython calls preexec_fn after setuid.
+    def set_death_signal() -> None:
         if LIBC is not None:
             LIBC.prctl(PR_SET_PDEATHSIG, int(death_signal))
             if os.getppid() != parent:
                 os.kill(os.getpid(), death_signal)
 
-    return arm
+    return set_death_signal
 
 
 def plain_environment() -> dict[str, str]:
-    """Return our environment without PG* variables and locales that this machine may lack."""
+    """Return PATH, the locale C and UTC, without PG* variables and locales that the machine may lack."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(slots=True)
 class RunningServer:
-    """A running server at `url`. `launch` starts it there again and raises ServicesError."""
+    """A running server at `url`. `launch` starts it again at the same address; it raises ServicesError."""
 
     name: str
     url: str
@@ -109,12 +109,12 @@ class RunningServer:
 
 
 def shell_code(code: int | None) -> int | None:
-    """Return 128 + n for signal n."""
+    """Return an exit code of subprocess as a shell shows it: 128 + n for signal n."""
     return code if code is None or code >= 0 else 128 - code
 
 
 def stop(process: subprocess.Popen[bytes], steps: Iterable[tuple[signal.Signals, float]]) -> None:
-    """Send each signal and wait its seconds until the process is gone; SIGKILL after the last."""
+    """Send each signal and wait its seconds for the process to exit; send SIGKILL after the last."""
     for number, seconds in steps:
         if process.poll() is not None:
             return
@@ -127,7 +127,7 @@ def stop(process: subprocess.Popen[bytes], steps: Iterable[tuple[signal.Signals,
 
 
 def runs_in(pid: int, folder: Path) -> bool:
-    """Whether process `pid` runs with `folder` as its working directory, as our servers do.
+    """Whether process `pid` runs with `folder` as its working directory, as the servers of the quickstart do.
 
     A pid from a file is not enough, since it may have been reused.
     """
@@ -166,7 +166,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on `port` of `host`. Raises OSError if `host` has no address."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as candidate:
-        # Without it a connection in TIME_WAIT of the last run counts as taken.
+        # Otherwise a connection of the last run in TIME_WAIT makes the port look used.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind(address)

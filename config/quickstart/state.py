@@ -31,7 +31,7 @@ class StateFolder:
 
     @classmethod
     def create(cls, path: Path) -> "StateFolder":
-        # As root the cluster below belongs to another account, which has to pass through.
+        # As root, the cluster in this folder belongs to another account, which must be able to traverse it.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         with explain_os_errors(path):
             path.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -47,21 +47,21 @@ class StateFolder:
         except FileNotFoundError:
             return {}
         except PermissionError as error:
-            raise ServicesError(f"{self.path} belongs to another user: give it to yours or set STATE_DIR.") from error
+            raise ServicesError(f"{self.path} belongs to another user: change its owner or set STATE_DIR.") from error
         except ValueError as error:
             raise ServicesError(f"{self.path / name}.json is damaged: restore it or move {self.path} away.") from error
         return dict(values)
 
     def update(self, name: str, **values: Any) -> dict[str, Any]:
         """Add `values` to those under `name`, atomically and readable by the owner only; return all of them."""
-        known = {**self.read(name), **values}
-        draft = self.path / f".{name}-{os.getpid()}.json"
+        merged = {**self.read(name), **values}
+        temporary = self.path / f".{name}-{os.getpid()}.json"
         with explain_os_errors(self.path):
-            draft.unlink(missing_ok=True)
-            with self.private_file(draft.name) as file:
-                file.write(json.dumps(known, indent=2).encode())
-            draft.replace(self.path / f"{name}.json")
-        return known
+            temporary.unlink(missing_ok=True)
+            with self.private_file(temporary.name) as file:
+                file.write(json.dumps(merged, indent=2).encode())
+            temporary.replace(self.path / f"{name}.json")
+        return merged
 
     def private_file(self, name: str) -> Any:
         """Open `name` for writing, empty, 0600, refusing a symbolic link."""
@@ -80,7 +80,7 @@ class StateFolder:
     def lock(self, name: str, *, timeout: float, message: str) -> Iterator[None]:
         """Hold the lock `name`. Waits `timeout` seconds, then raises ServicesError(message).
 
-        The kernel releases it when the holder exits in any way.
+        The kernel releases it however the holder ends.
         """
         deadline = time.monotonic() + timeout
         with self._lock_file(name) as file:

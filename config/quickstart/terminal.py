@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Readable on dark and on light backgrounds; red is kept for failures.
+# Readable on dark and on light backgrounds; red is reserved for failures.
 PALETTE = (36, 35, 34, 32, 33)
 
 

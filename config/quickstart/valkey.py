@@ -17,8 +17,8 @@ from config.quickstart.processes import RunningServer, free_port, is_free, spawn
 from config.quickstart.state import ServicesError, StateFolder, explain_os_errors
 
 SECONDS_TO_START = 20.0
-STOPPING = ((signal.SIGTERM, 5.0),)
-# One database for the run itself, one for each pytest-xdist worker, and above them one for each product of a journey.
+STOP_SIGNALS = ((signal.SIGTERM, 5.0),)
+# One database for the run itself, one for each pytest-xdist worker, and one for each installation in tests/journeys.
 DATABASES = 64
 
 
@@ -29,11 +29,11 @@ def serving(state: StateFolder) -> Iterator[RunningServer]:
     The caller holds the "services" lock of `state`.
     """
     binary = str(binaries.valkey())
-    _clear(state)
-    memory = state.read("services")
-    state.update("services", valkey_password=memory.get("valkey_password", secrets.token_urlsafe(24)))
+    _stop_leftover(state)
+    stored = state.read("services")
+    state.update("services", valkey_password=stored.get("valkey_password", secrets.token_urlsafe(24)))
     for _ in range(5):
-        state.update("services", valkey_port=free_port(memory.get("valkey_port")))
+        state.update("services", valkey_port=free_port(stored.get("valkey_port")))
         server = RunningServer("Valkey", url(state), _launch(state, binary), partial(_relaunch, state, binary))
         try:
             if _answers(state, server.process):
@@ -41,7 +41,7 @@ def serving(state: StateFolder) -> Iterator[RunningServer]:
                 yield server
                 return
         finally:
-            stop(server.process, STOPPING)
+            stop(server.process, STOP_SIGNALS)
         text = (state.path / "valkey.log").read_text(errors="replace")
         if "Address already in use" not in text:
             break
@@ -49,13 +49,13 @@ def serving(state: StateFolder) -> Iterator[RunningServer]:
 
 
 def _relaunch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
-    """Start it again on its known port."""
+    """Start the server again at its port."""
     port = state.read("services")["valkey_port"]
     if not is_free(port):
         raise ServicesError(f"Valkey ended, and its port {port} was taken by another program: start again.")
     server = _launch(state, binary)
     if not _answers(state, server):
-        stop(server, STOPPING)
+        stop(server, STOP_SIGNALS)
         raise ServicesError(f"Valkey ended and did not start again: {_last_line(state)}.")
     state.update("services", valkey_pid=server.pid)
     return server
@@ -67,8 +67,8 @@ def _last_line(state: StateFolder) -> str:
 
 
 def url(state: StateFolder) -> str:
-    memory = state.read("services")
-    return f"redis://:{memory['valkey_password']}@127.0.0.1:{memory['valkey_port']}/0"
+    stored = state.read("services")
+    return f"redis://:{stored['valkey_password']}@127.0.0.1:{stored['valkey_port']}/0"
 
 
 def client(redis_url: str) -> redis.Redis:
@@ -78,11 +78,11 @@ def client(redis_url: str) -> redis.Redis:
 
 def _launch(state: StateFolder, binary: str) -> subprocess.Popen[bytes]:
     folder = state.path / "valkey"
-    memory = state.read("services")
+    stored = state.read("services")
     settings = {
         "bind": "127.0.0.1",
-        "port": memory["valkey_port"],
-        "requirepass": memory["valkey_password"],
+        "port": stored["valkey_port"],
+        "requirepass": stored["valkey_password"],
         "databases": DATABASES,
         "save": '""',
         "appendonly": "no",
@@ -110,8 +110,8 @@ def _answers(state: StateFolder, server: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _clear(state: StateFolder) -> None:
+def _stop_leftover(state: StateFolder) -> None:
     """Stop a server that a killed supervisor left running."""
     pid = state.read("services").get("valkey_pid")
-    if pid and not stop_orphan(pid, state.path / "valkey", (*STOPPING, (signal.SIGKILL, 5.0))):
+    if pid and not stop_orphan(pid, state.path / "valkey", (*STOP_SIGNALS, (signal.SIGKILL, 5.0))):
         raise ServicesError(f"A Valkey server of an earlier start (pid {pid}) does not stop: end it, then try again.")

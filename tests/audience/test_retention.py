@@ -281,14 +281,14 @@ def test_the_command_lists_partitions_and_makes_them(game: Game) -> None:
     lines = said("partitions", "--ahead", "1")
     by_name = {line.split()[0]: line.split() for line in lines}
 
-    assert lines[0] == "All of them were there."
+    assert lines[0] == "All of them exist already."
     assert by_name[EVENTS.name(YOUNGER)][1:5] == [str(YOUNGER), "to", "before", str(KEPT)]
     assert by_name[EVENTS.name(YOUNGER)][-2:] == ["no", "longer"]
     assert by_name[EVENTS.name(KEPT)][-1] == "yes"
     assert by_name["audience_batch_default"][1:4] == ["every", "other", "day"]
     far = NOON.date() + timedelta(days=9)
     ninth = said("partitions", "--ahead", "9")[0]
-    assert ninth == f"Made {EVENTS.name(far - timedelta(days=1))}, {EVENTS.name(far)}."
+    assert ninth == f"Created {EVENTS.name(far - timedelta(days=1))}, {EVENTS.name(far)}."
     with pytest.raises(CommandError, match="from 0 to 366"):
         said("partitions", "--ahead", "-1")
 

@@ -41,7 +41,7 @@ def played(live_server: Any, sandbox: Sandbox) -> Game:
         sending.drain(network=network)
     game = Game.objects.get(slug=demo.SLUG)
     if not README:
-        rows.set_up(game, by=User.objects.get(username=demo.PEOPLE["marketer"][0]))
+        rows.set_up(game, by=User.objects.get(username=demo.USERS["marketer"][0]))
     assert PostbackConfig.objects.filter(game=game).exists()
     return game
 
@@ -57,7 +57,7 @@ def test_screenshots_of_all_pages(window: Page, live_server: Any, played: Game) 
     FOLDER.mkdir(parents=True, exist_ok=True)
     found = {name: url for name, url in pages.account(Client()).items() if not README}
     _take(window, {f"entrance-{name}": url for name, url in found.items()})
-    client = signed_in(window, live_server, User.objects.get(username=demo.PEOPLE["admin"][0]))
+    client = signed_in(window, live_server, User.objects.get(username=demo.USERS["admin"][0]))
     found = pages.hub(played)
     if README:
         sent = Conversion.objects.filter(deliveries__state=DeliveryState.DELIVERED, trigger=Trigger.PURCHASE)

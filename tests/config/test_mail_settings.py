@@ -37,7 +37,7 @@ def test_a_mail_server_is_named_by_one_url(monkeypatch: pytest.MonkeyPatch) -> N
     ("read", "name", "value", "problem"),
     [
         (environment.email, "EMAIL_URL", "smtp.example.com", "EMAIL_URL cannot be read"),
-        (environment.email, "EMAIL_URL", "smtp://", "EMAIL_URL names no mail server"),
+        (environment.email, "EMAIL_URL", "smtp://", "EMAIL_URL has no mail server"),
         (environment.from_email, "DEFAULT_FROM_EMAIL", "Afterclick", "DEFAULT_FROM_EMAIL must be an email address"),
     ],
 )

@@ -172,8 +172,8 @@ def test_every_line_of_a_child_carries_its_name(children: Children, capsys: pyte
 
 def test_an_answer_is_kept_and_its_complaints_are_shown(children: Children, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; sys.stdout.write('{}'); sys.stderr.write('hm\\n'); sys.exit(3)"
-    child = children.run("demo", python(code), os.environ, capture=True)
-    assert (child.captured, child.exit_code) == (bytearray(b"{}"), 3)
+    child = children.run("demo", python(code), os.environ, capture_output=True)
+    assert (child.captured_output, child.exit_code) == (bytearray(b"{}"), 3)
     assert capsys.readouterr().out == "demo     hm\n"
 
 
@@ -421,7 +421,7 @@ def test_whatever_dies_is_started_again_until_it_dies_too_often(state: Path, por
         for name, words in (("postgres -D", "PostgreSQL"), ("valkey-server", "Valkey")):
             before = children_of(run, state, name)
             os.kill(before[0], signal.SIGKILL)
-            run.until(f"{words} is back.")
+            run.until(f"{words} was restarted.")
             assert set(children_of(run, state, name)).isdisjoint(before)
         wait_for(lambda: is_ready(run), seconds=30)
         assert is_ready(run)

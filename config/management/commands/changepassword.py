@@ -1,4 +1,4 @@
-"""Django's command, named as the actor in the audit log."""
+"""Django's `changepassword`; the audit log names the command as the actor."""
 
 from typing import Any
 

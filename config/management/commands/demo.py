@@ -10,20 +10,20 @@ from config.demo import load
 
 
 class Command(BaseCommand):
-    help = "Load the demo game (again: it changes nothing that is there) and say how to use it."
+    help = "Load the demo game and print its address, logins and keys. Loading it again changes nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        facts = load()
+        demo = load()
         if options["json"]:
-            self.stdout.write(json.dumps(facts))
+            self.stdout.write(json.dumps(demo))
             return
-        users = facts["users"]
-        self.stdout.write(f"Hub              {facts['url']}/g/{facts['game']}/")
+        users = demo["users"]
+        self.stdout.write(f"Hub              {demo['url']}/g/{demo['game']}/")
         for role, user in users.items():
             self.stdout.write(f"{role:<16} {user['email']}  {user['password']}")
-        self.stdout.write(f"publishable key  {facts['publishable_key']}")
-        self.stdout.write(f"secret key       {facts['secret_key']}")
-        self.stdout.write(f"sandbox networks {facts['sandbox_url']}")
+        self.stdout.write(f"publishable key  {demo['publishable_key']}")
+        self.stdout.write(f"secret key       {demo['secret_key']}")
+        self.stdout.write(f"sandbox networks {demo['sandbox_url']}")

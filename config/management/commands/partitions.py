@@ -16,15 +16,15 @@ class Command(BaseCommand):
     help = "List each partition with its range, rows (an estimate), size, and whether anything in it is still kept."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--ahead", type=int, metavar="N", help="first make those of today and N days ahead")
+        parser.add_argument("--ahead", type=int, metavar="N", help="first create those of today and of the next N days")
 
     def handle(self, *args: Any, **options: Any) -> None:
         ahead = options["ahead"]
         if ahead is not None:
             if not 0 <= ahead <= 366:
                 raise CommandError("--ahead counts days, from 0 to 366.")
-            made = partitions_ahead.create_ahead(ahead)
-            self.stdout.write(f"Made {', '.join(made)}." if made else "All of them were there.")
+            created = partitions_ahead.create_ahead(ahead)
+            self.stdout.write(f"Created {', '.join(created)}." if created else "All of them exist already.")
         expired = prune.expired(timezone.now())
         self.stdout.write(LINE.format("partition", "days (UTC)", "rows", "size", "kept"))
         for table in partitions.TABLES:
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
 
 def _range(start: date | None, end: date | None) -> str:
-    return f"{start} to before {end}" if start and end else "every other day"
+    return f"{start} to before {end}" if start and end else "all other days"
 
 
 def _rows(part: partitions.Partition) -> str:

@@ -12,22 +12,22 @@ UNLIMITED = float("inf")
 
 
 class Command(BaseCommand):
-    help = "Delete what is kept for a while only, and what is older than a game keeps it."
+    help = "Delete the rows whose retention period is over."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
+        parser.add_argument("--dry-run", action="store_true", help="print what would be deleted, and delete nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         dry_run = options["dry_run"]
         pruned = audience_prune.prune(dry_run=dry_run, seconds=UNLIMITED)
         pruned += postbacks_prune.prune(dry_run=dry_run, seconds=UNLIMITED)
-        for one in pruned:
-            how = f"partition {one.partition}, about " if one.partition else ""
-            self.stdout.write(f"{one.what}: {how}{_rows(one.rows)}, {_size(one.bytes)}")
-        partitions = sum(bool(one.partition) for one in pruned)
-        total = f"{_rows(sum(one.rows for one in pruned))}, {partitions} partition{'' if partitions == 1 else 's'}"
-        words = "Would delete" if dry_run else "Deleted"
-        self.stdout.write(f"{words} {total}, {_size(sum(one.bytes for one in pruned))}.")
+        for item in pruned:
+            partition = f"partition {item.partition}, about " if item.partition else ""
+            self.stdout.write(f"{item.what}: {partition}{_rows(item.rows)}, {_size(item.bytes)}")
+        partitions = sum(bool(item.partition) for item in pruned)
+        total = f"{_rows(sum(item.rows for item in pruned))}, {partitions} partition{'' if partitions == 1 else 's'}"
+        verb = "Would delete" if dry_run else "Deleted"
+        self.stdout.write(f"{verb} {total}, {_size(sum(item.bytes for item in pruned))}.")
 
 
 def _rows(count: int) -> str:
