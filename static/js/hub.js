@@ -1,5 +1,5 @@
-// What HTML and htmx cannot do: copy to the clipboard, close a menu from outside, keep still in the background, and
-// let new rows into a list without moving what its reader has opened.
+// What HTML and htmx cannot do: copy to the clipboard, close a menu by a click outside, stop polling in the background,
+// and add new rows to a list without moving the rows in use.
 "use strict";
 
 const revealCopyButtons = (root) => root.querySelectorAll("[data-copy][hidden]").forEach((b) => (b.hidden = false));
@@ -17,7 +17,7 @@ document.addEventListener("click", async (event) => {
   closeMenus(event.target);
 });
 
-// There is no clipboard over plain HTTP, and a browser may refuse it: then the text is selected, ready to be copied.
+// Over plain HTTP there is no clipboard API, and a browser may deny access: then the text is selected for copying.
 async function isCopied(button) {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
@@ -39,13 +39,13 @@ function closeMenus(except) {
   });
 }
 
-// No page comes that a screen reader would announce when a filter changes this one in place.
+// Filters change the page in place, without a page load that a screen reader would announce.
 document.addEventListener("htmx:afterSettle", (event) => {
-  const [said, view] = ["viewed", "view"].map((id) => document.getElementById(id));
-  if (said && event.detail.target?.id === "view") said.textContent = view.dataset.viewed;
+  const [status, view] = ["viewed", "view"].map((id) => document.getElementById(id));
+  if (status && event.detail.target?.id === "view") status.textContent = view.dataset.viewed;
 });
 
-// A form whose answer never came must not look as if nothing had been asked.
+// Shows an error in a form whose request failed.
 for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(failure, (event) => {
     if (!event.detail.elt.matches("form")) return;
@@ -55,14 +55,14 @@ for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   });
 }
 
-// A hidden or paused page asks for nothing, and a list stands still while something in it is open; but a live one
-// goes on, since its rows are taken in one by one.
+// A hidden or paused page does not poll, and neither does a list with an expanded row; a live list does, since its rows
+// are added one by one.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const target = event.target;
   const polls = (target.getAttribute("hx-trigger") || "").startsWith("every");
   const live = "live" in target.dataset;
-  const still = live ? document.querySelector("[data-pause]:checked") : target.querySelector("details[open]");
-  if (polls && (document.hidden || still)) event.preventDefault();
+  const paused = live ? document.querySelector("[data-pause]:checked") : target.querySelector("details[open]");
+  if (polls && (document.hidden || paused)) event.preventDefault();
 });
 
 document.addEventListener("htmx:beforeSwap", (event) => {
@@ -72,30 +72,30 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const [rows, fresh] = [list, answer].map((root) => root.querySelector(".entries"));
   if (!rows || !fresh) return;
   event.detail.shouldSwap = false;
-  takeIn(rows, [...fresh.children]);
+  mergeRows(rows, [...fresh.children]);
   const [pager, newer] = [list, answer].map((root) => root.querySelector(".pager"));
   if (pager && newer && !pager.contains(document.activeElement)) pager.replaceWith(newer);
 });
 
-// A row that is open, has the focus or is in sight stays, however many came after it.
-function takeIn(rows, fresh) {
-  const wanted = new Set(fresh.map((row) => row.id));
-  [...rows.children].filter((row) => !wanted.has(row.id) && !isRead(row)).forEach((row) => row.remove());
-  let place = rows.firstElementChild;
+// Adds new rows and removes old ones, except those that are expanded, focused or visible.
+function mergeRows(rows, fresh) {
+  const ids = new Set(fresh.map((row) => row.id));
+  [...rows.children].filter((row) => !ids.has(row.id) && !isRowInUse(row)).forEach((row) => row.remove());
+  let next = rows.firstElementChild;
   for (const row of fresh) {
-    const known = document.getElementById(row.id);
-    if (known) {
-      known.querySelector("time").textContent = row.querySelector("time").textContent;
-      place = known.nextElementSibling;
+    const present = document.getElementById(row.id);
+    if (present) {
+      present.querySelector("time").textContent = row.querySelector("time").textContent;
+      next = present.nextElementSibling;
     } else {
       row.classList.add("arrived");
-      rows.insertBefore(row, place);
+      rows.insertBefore(row, next);
       htmx.process(row);
     }
   }
 }
 
-function isRead(row) {
+function isRowInUse(row) {
   const { top, bottom } = row.getBoundingClientRect();
   return row.open || row.contains(document.activeElement) || (top < innerHeight && bottom > 0);
 }

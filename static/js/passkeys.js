@@ -1,37 +1,37 @@
-// Adding a passkey and signing in with one. A form says which in data-passkey (create, get) and carries the server's
-// options in data-options, or names in data-from where to ask for them; the browser's answer goes into "credential".
+// Adds a passkey or signs in with one: data-passkey of the form is "create" or "get". The server's options are in
+// data-options, or at the URL in data-from. The browser's answer is submitted in the field "credential".
 "use strict";
 
-const WHY = {
+const MESSAGES = {
   NotAllowedError: "The browser got no answer: it was cancelled, or took too long. Try again.",
   InvalidStateError: "This device has a passkey for this account already.",
   SecurityError: "Passkeys need an https:// address with a domain name, or localhost.",
   ConstraintError: "This device cannot check that it is you. Use another, or an authenticator app.",
 };
 
-function say(form, text) {
+function showError(form, text) {
   const notice = form.querySelector("[role=alert]");
   notice.textContent = text;
   notice.hidden = false;
 }
 
-async function options(form) {
+async function loadOptions(form) {
   if (form.dataset.options) return JSON.parse(form.dataset.options);
   const answer = await fetch(form.dataset.from, { headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}. Try again in a minute.`);
   return (await answer.json()).request_options;
 }
 
-// A passkey that signs in alone must be found without a user name, and must have checked who holds it.
-function alone(asked, wanted) {
-  const kept = asked.publicKey.authenticatorSelection || {};
-  asked.publicKey.authenticatorSelection = {
-    ...kept,
-    residentKey: wanted ? "required" : "discouraged",
-    requireResidentKey: wanted,
-    userVerification: wanted ? "required" : kept.userVerification,
+// A passkey without a password must be discoverable without a user name and must verify the user.
+function withPasswordless(options, passwordless) {
+  const selection = options.publicKey.authenticatorSelection || {};
+  options.publicKey.authenticatorSelection = {
+    ...selection,
+    residentKey: passwordless ? "required" : "discouraged",
+    requireResidentKey: passwordless,
+    userVerification: passwordless ? "required" : selection.userVerification,
   };
-  return asked;
+  return options;
 }
 
 document.querySelectorAll("form[data-passkey]").forEach((form) => {
@@ -39,18 +39,18 @@ document.querySelectorAll("form[data-passkey]").forEach((form) => {
     event.preventDefault();
     form.querySelector("[role=alert]").hidden = true;
     if (!webauthnJSON.supported()) {
-      return say(form, `This browser knows no passkeys here. ${WHY.SecurityError}`);
+      return showError(form, `This browser knows no passkeys here. ${MESSAGES.SecurityError}`);
     }
     try {
-      const asked = await options(form);
+      const options = await loadOptions(form);
       const credential =
         form.dataset.passkey === "create"
-          ? await webauthnJSON.create(alone(asked, Boolean(form.elements.passwordless?.checked)))
-          : await webauthnJSON.get(asked);
+          ? await webauthnJSON.create(withPasswordless(options, Boolean(form.elements.passwordless?.checked)))
+          : await webauthnJSON.get(options);
       form.elements.credential.value = JSON.stringify(credential);
       form.submit();
-    } catch (problem) {
-      say(form, WHY[problem.name] || problem.message);
+    } catch (error) {
+      showError(form, MESSAGES[error.name] || error.message);
     }
   });
 });

@@ -1,37 +1,38 @@
-// Toasts: said aloud, gone at a click, at Escape or by themselves. Without this file they stand on the page as text.
+// Toasts: announced by screen readers, removed by a click, by Escape or after some seconds. Without this file they are
+// text on the page.
 "use strict";
 
-// Long enough to read two lines twice. What failed stays until somebody puts it away.
+// Long enough to read two lines twice. Errors stay until they are dismissed.
 const SECONDS_SHOWN = 10;
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 document.addEventListener("DOMContentLoaded", () => {
   const corner = document.getElementById("toasts");
   if (!corner) return;
   corner.querySelectorAll("[data-toast]").forEach(show);
-  // Of the whole body: a step back in the history may bring a corner of its own.
+  // Observes the whole body, since going back in the history may replace #toasts.
   new MutationObserver((changes) => {
     for (const node of changes.flatMap((change) => [...change.addedNodes])) {
       if (node.dataset?.toast) show(node);
       else node.querySelectorAll?.("#toasts [data-toast]").forEach(show);
     }
   }).observe(document.body, { childList: true, subtree: true });
-  // A screen reader tells what changes in a live region, not what is in it when the page comes.
-  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach(sayAgain), 150);
+  // A screen reader announces changes of a live region, not its initial content.
+  setTimeout(() => corner.querySelectorAll("[data-toast]").forEach(announce), 150);
 });
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-dismiss]");
-  if (button) putAway(button.closest("[data-toast]"));
+  if (button) dismiss(button.closest("[data-toast]"));
 });
 
 document.addEventListener("keydown", (event) => {
   const shown = document.querySelectorAll("[data-toast]");
-  if (event.key === "Escape" && shown.length && !event.defaultPrevented) putAway(shown[shown.length - 1]);
+  if (event.key === "Escape" && shown.length && !event.defaultPrevented) dismiss(shown[shown.length - 1]);
 });
 
-// Moved, it would lose the focus of whoever is at its button already.
-function sayAgain(toast) {
+// Moves the toast within the live region, which is announced. If its button has the focus, that would be lost.
+function announce(toast) {
   if (!toast.contains(document.activeElement)) toast.parentNode.append(toast);
 }
 
@@ -39,14 +40,14 @@ function show(toast) {
   if (toast.dataset.shown) return;
   toast.dataset.shown = "yes";
   toast.querySelector("[data-dismiss]").hidden = false;
-  if (["success", "info"].includes(toast.dataset.toast) && !still.matches) leaveLater(toast);
+  if (["success", "info"].includes(toast.dataset.toast) && !reducedMotion.matches) removeLater(toast);
 }
 
-function leaveLater(toast) {
-  setTimeout(() => (toast.matches(":hover, :focus-within") ? leaveLater(toast) : toast.remove()), SECONDS_SHOWN * 1000);
+function removeLater(toast) {
+  setTimeout(() => (toast.matches(":hover, :focus-within") ? removeLater(toast) : toast.remove()), SECONDS_SHOWN * 1000);
 }
 
-function putAway(toast) {
+function dismiss(toast) {
   const hadFocus = toast.contains(document.activeElement);
   toast.remove();
   if (hadFocus) document.getElementById("main")?.focus();
