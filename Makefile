@@ -1,19 +1,19 @@
-# make run    everything on this machine, on http://127.0.0.1:8000 (PORT=... for another)
+# make run    the whole product on this machine, at http://127.0.0.1:8000 (PORT=... for another port)
 # make test   the whole suite, against a real PostgreSQL and a real Valkey
-# make test-long  the tests with random input once more, with five times as many examples; CI runs it after make test
+# make test-long  the tests with random input, with five times as many examples; CI runs it after make test
 # make shuffle  500 random histories, each in three orders of arrival; SHUFFLES=... for more
-# make faults everything that can go wrong, under load, and a proof that nothing was lost; about a quarter of an hour
+# make faults faults of every kind under load, and a check that nothing was lost; about 15 minutes
 # make lint   ruff, format check, mypy, migrations check
 # make bench  one JSON line per figure
-# make bench-pages  how long the server takes for the integration page with a million attempts, one JSON line each
+# make bench-pages  response times of the integration page with a million attempts, one JSON line each
 # make screenshots  every page, light and dark, into .state/screenshots; README=1 for the four of docs/images
 # make demo   the demo game and its logins, as one JSON object
 # make admin  the first administrator of an installation without the demo
-# make lock   requirements.lock and requirements-dev.lock anew from pyproject.toml; UPGRADE=1 for newer versions
+# make lock   regenerate requirements*.lock from pyproject.toml; UPGRADE=1 for newer versions
 # make clean  remove .venv and caches; the data in .state stays
-# make forget delete the quickstart's database
+# make forget delete the database of make run
 
-# The first Python that is new enough; PYTHON=/path/to/python overrides.
+# The first Python of version 3.11 or newer; PYTHON=/path/to/python overrides.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 \
 	&& $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -44,7 +44,7 @@ shuffle: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.faults
 
-# The type checker imports the settings; the values reach nothing (port 1 refuses).
+# The type checker imports the settings; no server is contacted (port 1 refuses connections).
 lint: export DATABASE_URL = postgres://nobody@127.0.0.1:1/nothing
 lint: export REDIS_URL = redis://127.0.0.1:1/0
 lint: export SECRET_KEY = lint-only-lint-only-lint-only-lint-only-lint-only-lint-only
@@ -55,8 +55,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
 
-# In a folder of its own. Versions that the files name stay, unless UPGRADE is set; every file of each release is listed,
-# so that one lock serves all Pythons and machines. No index is named: a mirror serves the same files.
+# uv runs in a temporary environment. Locked versions are kept unless UPGRADE is set. The hashes of every file of a
+# release are listed, so that one lock is valid for all Pythons and machines. No index is named: a mirror works too.
 lock: LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 lock:

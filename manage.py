@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with services: a command finds PostgreSQL and Valkey, or has them started.
+"""Django's command line with services: it finds PostgreSQL and Valkey for a command, or starts them.
 
 `up` is the supervisor behind `make run`, `forget` deletes its database; every other name is a Django command.
 """
@@ -16,7 +16,7 @@ from config import services, supervisor
 from config.quickstart.state import ServicesError
 from config.quickstart.terminal import print_error
 
-# These work without a database and must not wait for one.
+# Commands that need no database.
 WITHOUT_SERVICES = frozenset(
     {"check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help", "makemessages",
      "makemigrations", "sandbox", "spectacular", "version", "--help", "-h", "--version"}
@@ -24,7 +24,7 @@ WITHOUT_SERVICES = frozenset(
 
 
 def main(argv: list[str]) -> int:
-    """Run one command. Returns the exit code; Django's own failures leave through SystemExit."""
+    """Run one command. Returns the exit code; Django's commands raise SystemExit when they fail."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     environ.Env.read_env(services.BASE_DIR / ".env")
     command = argv[1] if len(argv) > 1 else "help"
@@ -49,20 +49,20 @@ def _with_services(argv: list[str]) -> None:
     _set_defaults(services.running_addresses(folder))
     if not all(os.environ.get(name) for name in ("SECRET_KEY", "CREDENTIAL_KEYS")):
         _set_defaults(services.secrets(folder))
-    with services.find_or_start(folder, environ=os.environ) as found:
-        _set_defaults({"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url})
+    with services.find_or_start(folder, environ=os.environ) as running:
+        _set_defaults({"DATABASE_URL": running.database_url, "REDIS_URL": running.redis_url})
         execute_from_command_line(argv)
 
 
 def _forget() -> int:
     folder = services.state_dir(os.environ)
     services.delete_database(folder)
-    print_error(f"The database of {folder} is gone; its keys in secrets.json stay.")
+    print_error(f"The database of {folder} was deleted; the keys in its secrets.json were not.")
     return 0
 
 
 def _placeholders() -> dict[str, str]:
-    """Values that satisfy the settings and reach nothing: port 1 refuses."""
+    """Return valid settings with which no server is contacted: port 1 refuses connections."""
     return {
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
         "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -72,7 +72,7 @@ def _placeholders() -> dict[str, str]:
 
 
 def _set_defaults(values: dict[str, str]) -> None:
-    """Put `values` into the environment where it has none; an empty variable counts as unset."""
+    """Set the environment variables of `values` that are unset or empty."""
     for name, value in values.items():
         if not os.environ.get(name):
             os.environ[name] = value

@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && shown.length && !event.defaultPrevented) dismiss(shown[shown.length - 1]);
 });
 
-// Moves the toast within the live region, which is announced. If its button has the focus, that would be lost.
+// Moves the toast within the live region, which is announced; not if its button has the focus.
 function announce(toast) {
   if (!toast.contains(document.activeElement)) toast.parentNode.append(toast);
 }
