@@ -1,4 +1,4 @@
-"""The whole product as processes, the SDKs from their registries, and a site that serves their files to a browser."""
+"""The product as processes, the SDKs from npm and PyPI, and a server of their files for a browser."""
 
 import fcntl
 import functools
@@ -19,14 +19,14 @@ from tests.journeys.product import Product
 
 HERE = Path(__file__).parent
 IN_CI = os.environ.get("CI") == "true"
-# --ignore-scripts: none of these packages has to build anything.
+# --ignore-scripts: none of these packages has a build step.
 INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a newcomer's machine what is missing skips its tests, saying its name; in CI they run and fail."""
-    absent = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
-    no_node = f"{' and '.join(absent)} not installed: apt-get install nodejs npm" if absent and not IN_CI else ""
+    """Skip tests whose program is not installed, with its name as the reason; in CI they run and fail."""
+    missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
+    no_node = f"{' and '.join(missing)} not installed: apt-get install nodejs npm" if missing and not IN_CI else ""
     for item in items:
         if HERE in item.path.parents:
             for marker, reason in (("node", no_node), ("browser", chromium.missing())):
@@ -42,14 +42,14 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """tests/sdk/node_modules, as package-lock.json has it; installed on first use, once for all test processes."""
+    """tests/sdk/node_modules at the versions of package-lock.json, installed once for all test processes."""
     lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-            done = subprocess.run(INSTALL, cwd=HERE, capture_output=True, text=True, check=False)
-            if done.returncode:
-                reason = f"npm ci failed in tests/sdk: {done.stderr.strip()[-300:]}"
+            result = subprocess.run(INSTALL, cwd=HERE, capture_output=True, text=True, check=False)
+            if result.returncode:
+                reason = f"npm ci failed in tests/sdk: {result.stderr.strip()[-300:]}"
                 pytest.fail(reason) if IN_CI else pytest.skip(reason)
             installed.touch()
     return installed.parent
@@ -57,12 +57,12 @@ def packages() -> Path:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """A line per file says nothing about a test."""
+        """Log nothing: a line per file would not help to read a test's output."""
 
 
 @pytest.fixture(scope="session")
 def site(packages: Path) -> Iterator[str]:
-    """The URL of a web site with the pages of pages/ and the SDKs' own files."""
+    """The URL of a server of pages/ and the files of the SDKs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(HERE)))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""A reverse proxy with bad weather: it refuses requests at first, or cuts the line once the server has committed."""
+"""A reverse proxy with faults: it refuses the first attempts, or closes the connection after the server's commit."""
 
 import gzip
 import http.client
@@ -10,28 +10,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-# What becomes of an attempt. After CUT the sender's connection ends without an answer, although the server has
-# stored what it was sent.
-PASS, AWAY, BUSY, CUT = "pass", "503", "429", "cut"
-REFUSALS = {AWAY: "storage is away for a moment, send this again", BUSY: "max requests limit reached"}
+# The outcome of an attempt. With CUT the connection is closed without an answer, although the server has stored the
+# events.
+PASS, UNAVAILABLE, LIMITED, CUT = "pass", "503", "429", "cut"
+REFUSALS = {UNAVAILABLE: "storage is away for a moment, send this again", LIMITED: "max requests limit reached"}
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "server", "date"}
 
 
 class FlakyProxy:
-    """Stands between an SDK and the server at `target` while the context is open.
+    """Forwards requests of an SDK to the server at `target` while the context is open.
 
-    Every request meets the whole of `weather`, one word an attempt, before it passes. A request is known again by the
-    id of its first message, since SDKs write a new sentAt into each attempt.
+    The first attempts of every request have the outcomes in `faults`, in order; further ones pass. A request is
+    identified by the id of its first message, since SDKs write a new sentAt into each attempt.
     """
 
-    def __init__(self, target: str, weather: Sequence[str] = ()) -> None:
+    def __init__(self, target: str, faults: Sequence[str] = ()) -> None:
         self.target = urlsplit(target)
-        self.weather = tuple(weather)
-        # First message id -> what became of each attempt.
+        self.faults = tuple(faults)
+        # Outcomes of the attempts, by first message id.
         self.attempts: dict[str, list[str]] = defaultdict(list)
-        # The requests, by first message id, whose sender has been given the server's answer.
+        # First message ids of the requests whose sender received the server's answer.
         self.answered: set[str] = set()
-        # (method, path, status of the server) of everything that came through.
+        # (method, path, status) of each request that was forwarded.
         self.calls: list[tuple[str, str, int]] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"proxy": self}))
@@ -48,19 +48,19 @@ class FlakyProxy:
 
     def next(self, first: str) -> str:
         with self._lock:
-            made = self.attempts[first]
-            made.append(self.weather[len(made)] if len(made) < len(self.weather) else PASS)
-            return made[-1]
+            attempts = self.attempts[first]
+            attempts.append(self.faults[len(attempts)] if len(attempts) < len(self.faults) else PASS)
+            return attempts[-1]
 
-    def is_clear(self) -> bool:
-        """Every request that was made has its answer in the end."""
+    def all_answered(self) -> bool:
+        """Whether every request was answered by the server in the end."""
         return self.attempts.keys() == self.answered
 
 
 def first_message(body: bytes) -> str:
-    """The id of a call, or of the first call of a batch."""
-    told = json.loads(gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body)
-    return str(told.get("batch", [told])[0].get("messageId"))
+    """Return the message id of a call, or of the first call of a batch."""
+    message = json.loads(gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body)
+    return str(message.get("batch", [message])[0].get("messageId"))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -72,12 +72,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         first = first_message(body)
-        word = self.proxy.next(first)
-        if word in REFUSALS:
-            self._refuse(int(word), REFUSALS[word].encode())
+        outcome = self.proxy.next(first)
+        if outcome in REFUSALS:
+            self._refuse(int(outcome), REFUSALS[outcome].encode())
             return
         answer = self._forward(body)
-        if word == CUT:
+        if outcome == CUT:
             self.close_connection = True
             self.connection.close()
         else:
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers:
             if name.lower() not in HOP_BY_HOP | {"content-length"}:
                 self.send_header(name, value)
-        # A 204 has no body, and a length would say that it has one.
+        # A 204 has no body and must not have a Content-Length.
         if status != 204:
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def _refuse(self, status: int, sentence: bytes) -> None:
-        """As the server refuses, CORS included: without it a browser hides the status from the SDK."""
+        """Answer as the server does, with CORS headers: without them a browser hides the status from the SDK."""
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")]
         if origin := self.headers.get("Origin"):
             headers += [
@@ -123,4 +123,4 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(status, headers, sentence)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The tests say what went wrong; a line per request would hide it."""
+        """Log nothing: a line per request would hide the failures."""

@@ -1,4 +1,4 @@
-"""The SDKs that run in a player's browser, in real pages of a real Chromium, without their vendors' clouds."""
+"""The browser SDKs, in pages in Chromium, without their vendors' servers."""
 
 import contextlib
 import sys
@@ -11,19 +11,19 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.journeys.product import Product
-from tests.sdk.proxy import AWAY, BUSY, CUT, FlakyProxy
-from tests.sdk.story import (
+from tests.sdk.calls import (
     COINS,
     STORED,
-    Story,
-    assert_copies_were_known,
+    PlayerCalls,
+    assert_duplicates_were_counted,
+    assert_faults_were_retried,
     assert_one_person,
-    assert_the_weather_was_met,
-    assert_told_once,
+    assert_stored_once,
     digested,
     events,
     last_batch,
 )
+from tests.sdk.proxy import CUT, LIMITED, UNAVAILABLE, FlakyProxy
 from tests.sdk.test_server_sdks import run
 
 pytestmark = [pytest.mark.node, pytest.mark.browser]
@@ -41,34 +41,33 @@ SEGMENT_BATCHES = {
         "Segment.io": {"deliveryStrategy": {"strategy": "batching", "config": {"size": COINS, "timeout": 500}}}
     }
 }
-# All of it in one page: one with 250 events in its queue is heavy work for a small machine. Fair weather is in the
-# test of the click.
-WEATHER = (AWAY, BUSY, CUT)
+# All faults in one page, since a page with 250 events in its queue is slow. The test of the click has no faults.
+ALL_FAULTS = (UNAVAILABLE, LIMITED, CUT)
 # RudderStack's browser SDK has no screen().
 WITHOUT_SCREEN = Counter({call: times for call, times in STORED.items() if call[0] != "screen"})
 
 
-# Where everything goes that is not for this machine: a port that refuses. (Playwright's own routes would answer the
-# preflights in the server's place.)
-NOWHERE: Any = {"server": "http://127.0.0.1:1", "bypass": "127.0.0.1"}
+# The proxy for requests to other machines: a port that refuses. (Playwright's routes would answer preflights in place
+# of the server.)
+REFUSING_PROXY: Any = {"server": "http://127.0.0.1:1", "bypass": "127.0.0.1"}
 
 
 @contextlib.contextmanager
 def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """A page in a profile of its own; what it asks of another machine does not leave this one, and fails the test."""
-    asked: list[str] = []
-    context = browser.new_context(proxy=NOWHERE)
+    """A page in a new profile; a request to another machine is refused and fails the test."""
+    urls: list[str] = []
+    context = browser.new_context(proxy=REFUSING_PROXY)
     context.set_default_timeout(30_000)
-    context.on("request", lambda request: asked.append(request.url))
+    context.on("request", lambda request: urls.append(request.url))
     page = context.new_page()
     page.goto(url)
     yield page
     context.close()
-    assert [address for address in asked if urlsplit(address).hostname != "127.0.0.1"] == []
+    assert [address for address in urls if urlsplit(address).hostname != "127.0.0.1"] == []
 
 
 def start(page: Page, proxy: FlakyProxy, key: str, options: dict[str, Any]) -> None:
-    page.evaluate("told => window.start(told)", {"url": proxy.url, "key": key, "options": options})
+    page.evaluate("settings => window.start(settings)", {"url": proxy.url, "key": key, "options": options})
 
 
 @pytest.mark.parametrize(
@@ -84,21 +83,25 @@ def test_every_call_of_a_browser_sdk_is_stored_once_despite_network_errors(
     options: dict[str, Any],
     stored: Counter[tuple[str, str]],
 ) -> None:
-    key, before, story = product.demo["write_keys"]["rudderstack"], last_batch(product), Story(f"{sdk}-browser", stored)
-    with FlakyProxy(product.url, WEATHER) as proxy, opened(browser, f"{site}/pages/{sdk}.html") as page:
+    key, before, calls = (
+        product.demo["write_keys"]["rudderstack"],
+        last_batch(product),
+        PlayerCalls(f"{sdk}-browser", stored),
+    )
+    with FlakyProxy(product.url, ALL_FAULTS) as proxy, opened(browser, f"{site}/pages/{sdk}.html") as page:
         start(page, proxy, key, options)
-        # One after the other: Segment's SDK puts a refused batch together with what came since.
-        for step, expected in (("tellCalls", stored.total() - COINS), ("tellCoins", stored.total())):
-            page.evaluate(f"story => window.{step}(story)", story.as_told())
+        # One after the other: Segment's SDK adds later calls to a batch that is retried.
+        for step, expected in (("sendCalls", stored.total() - COINS), ("sendCoins", stored.total())):
+            page.evaluate(f"calls => window.{step}(calls)", calls.as_json())
             product.wait_for(
-                lambda expected=expected: len(events(product, story)) >= expected and proxy.is_clear(), seconds=30
+                lambda expected=expected: len(events(product, calls)) >= expected and proxy.all_answered(), seconds=30
             )
     product.wait_for(lambda: digested(product), seconds=30)
 
-    assert_told_once(product, story)
-    assert_one_person(product, story)
-    assert_the_weather_was_met(proxy)
-    assert_copies_were_known(product, before, at_least=stored.total())
+    assert_stored_once(product, calls)
+    assert_one_person(product, calls)
+    assert_faults_were_retried(proxy)
+    assert_duplicates_were_counted(product, before, at_least=stored.total())
 
 
 def test_a_click_in_a_browser_and_a_purchase_in_a_backend_become_a_delivery(
@@ -112,8 +115,8 @@ def test_a_click_in_a_browser_and_a_purchase_in_a_backend_become_a_delivery(
             page.evaluate("user => { analytics.page('Landing'); analytics.identify(user); }", user)
             product.wait_for(lambda: product.rows("SELECT 1 FROM audience_touch WHERE click_id = 'E.C.P.sdkBuyer'"))
             agent = page.evaluate("navigator.userAgent")
-        asked = sorted((method, path) for method, path, _ in proxy.calls if "sourceConfig" not in path)
-        assert asked == [(method, f"/v1/{call}") for method in ("OPTIONS", "POST") for call in ("identify", "page")]
+        requests = sorted((method, path) for method, path, _ in proxy.calls if "sourceConfig" not in path)
+        assert requests == [(method, f"/v1/{call}") for method in ("OPTIONS", "POST") for call in ("identify", "page")]
         backend = run([sys.executable, "python_purchase.py"], url=product.url, key=key, user=user)
         output, _ = backend.communicate(timeout=30)
         assert backend.returncode == 0, output
@@ -131,11 +134,11 @@ def test_a_click_in_a_browser_and_a_purchase_in_a_backend_become_a_delivery(
 def test_two_accounts_after_each_other_in_one_browser_are_two_players(
     product: Product, browser: Browser, site: str, sdk: str, keeps_anonymous_id: bool
 ) -> None:
-    """With the SDK's own reset(). RudderStack's keeps the anonymous id unless it is told otherwise."""
+    """With the SDK's own reset(). RudderStack's does not reset the anonymous id by default."""
     key, anna, ben = product.demo["write_keys"]["rudderstack"], f"{sdk}-anna", f"{sdk}-ben"
     with FlakyProxy(product.url) as proxy, opened(browser, f"{site}/pages/{sdk}.html?ttclid=E.C.P.{anna}") as page:
         start(page, proxy, key, {})
-        # Then to another page: one with the click's parameter in its address would tell of the click again.
+        # Then to another page: with the click's parameter in its URL, every later event would report the click again.
         page.evaluate("() => { analytics.page('Landing'); history.replaceState(null, '', 'shop.html'); }")
         for user in (anna, ben):
             page.evaluate("user => { analytics.identify(user, {email: `${user}@players.example`}); }", user)

@@ -1,4 +1,4 @@
-"""The SDKs that run in game backends, in processes of their own, in four weathers at once."""
+"""The server SDKs, in separate processes, with every fault of the connection."""
 
 import contextlib
 import json
@@ -11,57 +11,62 @@ from typing import Any
 import pytest
 
 from tests.journeys.product import Product
-from tests.sdk.proxy import FlakyProxy
-from tests.sdk.story import (
+from tests.sdk.calls import (
     COINS,
-    WEATHERS,
-    Story,
-    assert_copies_were_known,
+    FAULTS,
+    PlayerCalls,
+    assert_duplicates_were_counted,
+    assert_faults_were_retried,
     assert_one_person,
-    assert_the_weather_was_met,
-    assert_told_once,
+    assert_stored_once,
     digested,
     last_batch,
 )
+from tests.sdk.proxy import FlakyProxy
 
 CLIENTS = Path(__file__).parent / "clients"
 SECONDS = 60
 
 
-def run(command: list[str], **told: Any) -> subprocess.Popen[str]:
-    # rudder-sdk-python reads the nearest .env into its process, which here would be the developer's.
+def run(command: list[str], **arguments: Any) -> subprocess.Popen[str]:
+    # rudder-sdk-python would read the .env of the project.
     env = {**os.environ, "PYTHON_DOTENV_DISABLED": "1"}
     return subprocess.Popen(
-        [*command, json.dumps(told)], cwd=CLIENTS, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, json.dumps(arguments)],
+        cwd=CLIENTS,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
-def tell_in_every_weather(product: Product, name: str, command: list[str], **told: Any) -> None:
-    """Tell one story per weather, all at once; each is stored once and of one person, and the faults did happen."""
+def send_with_every_fault(product: Product, name: str, command: list[str], **arguments: Any) -> None:
+    """Send the calls of one player per fault, in parallel; they are stored once and belong to one person."""
     key = product.demo["write_keys"]["rudderstack"]
     before = last_batch(product)
     with contextlib.ExitStack() as stack:
-        proxies = {w: stack.enter_context(FlakyProxy(product.url, faults)) for w, faults in WEATHERS.items()}
-        stories = {weather: Story(f"{name}-{weather}") for weather in WEATHERS}
+        proxies = {fault: stack.enter_context(FlakyProxy(product.url, FAULTS[fault])) for fault in FAULTS}
+        players = {fault: PlayerCalls(f"{name}-{fault}") for fault in FAULTS}
         running = {
-            weather: run(command, url=proxy.url, key=key, story=stories[weather].as_told(), **told)
-            for weather, proxy in proxies.items()
+            fault: run(command, url=proxy.url, key=key, calls=players[fault].as_json(), **arguments)
+            for fault, proxy in proxies.items()
         }
-        said = {weather: process.communicate(timeout=SECONDS)[0] for weather, process in running.items()}
+        outputs = {fault: process.communicate(timeout=SECONDS)[0] for fault, process in running.items()}
     product.wait_for(lambda: digested(product), seconds=30)
 
-    for weather, story in stories.items():
-        output, status = said[weather], running[weather].returncode
-        assert status == 0, f"{name} in {weather} weather: {output[-2000:]}"
-        assert_told_once(product, story)
-        assert_one_person(product, story)
-        assert_the_weather_was_met(proxies[weather])
-    assert_copies_were_known(product, before, at_least=COINS)
+    for fault, calls in players.items():
+        output, status = outputs[fault], running[fault].returncode
+        assert status == 0, f"{name} with {fault}: {output[-2000:]}"
+        assert_stored_once(product, calls)
+        assert_one_person(product, calls)
+        assert_faults_were_retried(proxies[fault])
+    assert_duplicates_were_counted(product, before, at_least=COINS)
 
 
 @pytest.mark.parametrize("sdk", ["rudderstack", "segment"])
 def test_every_call_of_a_python_sdk_is_stored_once_despite_network_errors(product: Product, sdk: str) -> None:
-    tell_in_every_weather(product, f"{sdk}-python", [sys.executable, "python_sdk.py"], sdk=sdk)
+    send_with_every_fault(product, f"{sdk}-python", [sys.executable, "python_sdk.py"], sdk=sdk)
 
 
 @pytest.mark.node
@@ -69,4 +74,4 @@ def test_every_call_of_a_python_sdk_is_stored_once_despite_network_errors(produc
 def test_every_call_of_a_node_sdk_is_stored_once_despite_network_errors(
     product: Product, packages: Path, sdk: str
 ) -> None:
-    tell_in_every_weather(product, f"{sdk}-node", ["node", f"{sdk}_node.js"])
+    send_with_every_fault(product, f"{sdk}-node", ["node", f"{sdk}_node.js"])

@@ -5,11 +5,11 @@ import sys
 
 from rudderstack.analytics.client import Client
 
-told = json.loads(sys.argv[1])
+arguments = json.loads(sys.argv[1])
 failures: list[str] = []
 client = Client(
-    told["key"], host=told["url"], upload_interval=0.1, on_error=lambda error, _: failures.append(str(error))
+    arguments["key"], host=arguments["url"], upload_interval=0.1, on_error=lambda error, _: failures.append(str(error))
 )
-client.track(told["user"], "purchase", {"value": 9.99, "currency": "USD"})
+client.track(arguments["user"], "purchase", {"value": 9.99, "currency": "USD"})
 client.shutdown()
 sys.exit("; ".join(failures) or 0)

@@ -1,12 +1,12 @@
-// Tells the story with @segment/analytics-node: node segment_node.js '{"url", "key", "story"}'
+// Sends the calls with @segment/analytics-node: node segment_node.js '{"url", "key", "calls"}'
 const { Analytics } = require('@segment/analytics-node');
 
-const { url, key, story } = JSON.parse(process.argv[2]);
-const userId = story.user;
+const { url, key, calls } = JSON.parse(process.argv[2]);
+const userId = calls.user;
 const client = new Analytics({
   writeKey: key,
   host: url,
-  flushAt: story.coins,
+  flushAt: calls.coins,
   flushInterval: 300,
   maxRetries: 8,
 });
@@ -17,21 +17,21 @@ const call = (name, message) =>
     client[name](message, (error) => (error ? reject(error) : resolve()));
   });
 
-async function tell() {
+async function send() {
   await Promise.all([
-    call('identify', { userId, traits: story.traits }),
+    call('identify', { userId, traits: calls.traits }),
     call('track', { userId, event: 'Level Started', properties: { level: 1 } }),
     call('page', { userId, name: 'Shop', properties: { url: 'https://game.example/shop' } }),
     call('screen', { userId, name: 'Boss Room' }),
-    call('group', { userId, groupId: story.guild, traits: { name: 'Night Owls' } }),
-    call('alias', { userId, previousId: story.old }),
+    call('group', { userId, groupId: calls.guild, traits: { name: 'Night Owls' } }),
+    call('alias', { userId, previousId: calls.old }),
   ]);
-  const coins = Array.from({ length: story.coins }, (_, n) => n);
+  const coins = Array.from({ length: calls.coins }, (_, n) => n);
   await Promise.all(coins.map((n) => call('track', { userId, event: 'Coin Collected', properties: { n } })));
   await client.closeAndFlush({ timeout: 10000 });
 }
 
-tell().then(
+send().then(
   () => process.exit(0),
   (error) => {
     console.error(error);
